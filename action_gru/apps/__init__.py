@@ -1,0 +1,1 @@
+"""Leaves of the house: nothing in the package imports them."""

@@ -1,0 +1,69 @@
+"""Every error that a user can cause or meet. Knows nothing of what raises them.
+
+ActionGruError               exit code
+├── ConfigError              2   a key, a type, a range or a path in the YAML or an override
+├── DataError                3   a manifest, a label, a split, a class list
+├── VideoError               4   a file that is no video, or gives no frame
+├── BackboneError            5   weights that are missing, unsafe or of another kind
+├── CacheError               6   a feature store that cannot be read or written
+├── CheckpointError          7   a run that is missing, damaged or does not fit the data
+└── MissingExtraError        8   an optional package that is not installed
+
+Each message says what went wrong, what was found, and how to mend it.
+"""
+
+from __future__ import annotations
+
+
+class ActionGruError(Exception):
+    """Base of all errors with a message meant for the user."""
+
+    exit_code = 1
+
+
+class ConfigError(ActionGruError):
+    """A config that does not validate."""
+
+    exit_code = 2
+
+
+class DataError(ActionGruError):
+    """A manifest, split or class list that cannot be used."""
+
+    exit_code = 3
+
+
+class VideoError(ActionGruError):
+    """A video file or stream that yields no usable frame."""
+
+    exit_code = 4
+
+
+class BackboneError(ActionGruError):
+    """Backbone weights that are missing, unsafe to load, or of an unknown architecture."""
+
+    exit_code = 5
+
+
+class CacheError(ActionGruError):
+    """A feature cache that cannot be read or written."""
+
+    exit_code = 6
+
+
+class CheckpointError(ActionGruError):
+    """A trained run that is missing, damaged, or does not fit the features it is given."""
+
+    exit_code = 7
+
+
+class MissingExtraError(ActionGruError):
+    """An optional dependency that is not installed."""
+
+    exit_code = 8
+
+    def __init__(self, package: str, extra: str, purpose: str) -> None:
+        super().__init__(
+            f"{purpose} needs the package '{package}', which is not installed; "
+            f"install it with: pip install 'action-gru[{extra}]'"
+        )
