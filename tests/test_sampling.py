@@ -1,0 +1,69 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from action_gru.sampling import Sampler, sample, windows
+
+
+@pytest.mark.parametrize(
+    ("source_fps", "frames", "fps", "taken"),
+    [
+        (4.0, 5, 2.0, [0, 2, 4]),
+        (4.0, 5, 4.0, [0, 1, 2, 3, 4]),
+        (4.0, 5, 60.0, [0, 1, 2, 3, 4]),
+        (25.0, 12, 10.0, [0, 3, 5, 8, 10]),
+        (30.0, 10, 10.0, [0, 3, 6, 9]),
+        (29.97, 10, 10.0, [0, 3, 6, 9]),
+        (30.0, 1, 10.0, [0]),
+        (30.0, 0, 10.0, []),
+    ],
+)
+def test_first_frame_at_or_after_each_instant_is_taken(source_fps, frames, fps, taken):
+    assert sample([i / source_fps for i in range(frames)], fps) == taken
+
+
+def test_variable_rate_is_sampled_by_time_not_by_index():
+    assert sample([0.0, 0.04, 0.08, 0.5, 0.54, 1.0], fps=2.0) == [0, 3, 5]
+
+
+def test_a_gap_is_never_filled():
+    assert sample([0.0, 0.5, 3.0, 3.5], fps=2.0) == [0, 1, 2, 3]
+
+
+def test_window_bounds_are_half_open_and_restart_the_clock():
+    times_s = [i / 4 for i in range(13)]
+    assert sample(times_s, fps=2.0, start_s=0.75, end_s=2.25) == [3, 5, 7]
+
+
+def test_timestamps_rounded_to_milliseconds_sample_like_exact_ones():
+    exact = [i / 30 for i in range(60)]
+    assert sample([round(t, 3) for t in exact], 10.0) == sample(exact, 10.0)
+
+
+def test_sixty_and_thirty_fps_files_are_looked_at_in_the_same_instants():
+    thirty = [i / 30 for i in range(90)]
+    sixty = [i / 60 for i in range(180)]
+    taken_thirty = [thirty[i] for i in sample(thirty, 10.0)]
+    taken_sixty = [sixty[i] for i in sample(sixty, 10.0)]
+    assert taken_thirty == pytest.approx(taken_sixty)
+
+
+def test_rate_must_be_positive():
+    with pytest.raises(ValueError, match="above 0, got 0"):
+        Sampler(0.0)
+
+
+@given(st.floats(5, 120), st.floats(0.5, 60), st.integers(1, 400))
+def test_never_denser_than_asked_nor_than_the_source(source_fps, fps, frames):
+    times_s = [i / source_fps for i in range(frames)]
+    taken = sample(times_s, fps)
+    assert taken[0] == 0
+    assert len(taken) <= int((times_s[-1] + 0.0015) * fps) + 1
+    assert taken == sorted(set(taken))
+
+
+def test_windows_are_fewest_and_equal():
+    assert windows(10, 4) == [(0, 4), (4, 7), (7, 10)]
+    assert windows(4, 4) == [(0, 4)]
+    assert windows(1, 4) == [(0, 1)]
+    assert windows(9, 4) == [(0, 3), (3, 6), (6, 9)]
