@@ -1,0 +1,161 @@
+"""Finds YOLO weights, fetches a missing official one, and loads them without running their code."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import urllib.error
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+# Set before ultralytics is imported: no look-ups or analytics at import, no installing of what a
+# checkpoint names, no banner on stdout, and no pickle beyond its list of known classes.
+os.environ["YOLO_OFFLINE"] = "1"
+os.environ["YOLO_AUTOINSTALL"] = "false"
+os.environ["ULTRALYTICS_SAFE_LOAD"] = "1"
+os.environ.setdefault("YOLO_VERBOSE", "false")
+
+from torch import nn
+
+from action_gru.errors import BackboneError
+
+BUILTIN = "builtin"
+BUILTIN_PATH = Path(__file__).parents[1] / "weights" / "builtin.safetensors"
+OFFICIAL_URL = "https://github.com/ultralytics/assets/releases/download/v8.4.0"
+
+
+@dataclass(frozen=True)
+class LoadedNetwork:
+    """An ultralytics network in eval mode, fp32, and what is known of its weights."""
+
+    module: Any
+    task: str
+    weights_sha256: str
+    image_size: int
+
+
+def load_network(weights: str, download: bool = True) -> LoadedNetwork:
+    """Load `builtin`, a path to a .pt, or an official name.
+
+    Raises BackboneError when the file is missing, is no YOLO checkpoint, or would run code.
+    """
+    if weights == BUILTIN:
+        return _load_builtin()
+    path = find_weights(weights, download)
+    from ultralytics.nn.tasks import torch_safe_load
+
+    try:
+        checkpoint, _ = torch_safe_load(str(path), safe_only=True)
+    except Exception as error:
+        raise BackboneError(
+            f"{path}: refused as YOLO weights: {_first_line(error)}; "
+            "give a .pt saved by Ultralytics, from a source you trust"
+        ) from error
+    module = checkpoint.get("ema") or checkpoint.get("model")
+    if not isinstance(module, nn.Module):
+        raise BackboneError(
+            f"{path}: holds no network (keys: {', '.join(map(str, list(checkpoint)[:6]))}); "
+            "give a .pt saved by Ultralytics"
+        )
+    module = module.float().eval()
+    task = str(getattr(module, "task", "") or _task_of(module))
+    return LoadedNetwork(module, task, file_sha256(path), 224 if task == "classify" else 640)
+
+
+def find_weights(weights: str, download: bool) -> Path:
+    """The local file of a path or an official name, fetched once if it is missing."""
+    path = Path(weights)
+    if path.is_file():
+        return path
+    if len(path.parts) > 1:
+        raise BackboneError(f"features.weights: no file at {path} (looked up as {path.absolute()})")
+    kept = weights_folder() / path.name
+    if kept.is_file():
+        return kept
+    from ultralytics.utils.downloads import GITHUB_ASSETS_NAMES
+
+    if path.name not in GITHUB_ASSETS_NAMES:
+        raise BackboneError(
+            f"features.weights: '{weights}' is neither a file (looked up as {path.absolute()}) "
+            "nor an official Ultralytics name such as yolo26n-cls.pt"
+        )
+    if not download:
+        raise BackboneError(
+            f"features.weights: '{weights}' is not on this machine (looked up as "
+            f"{path.absolute()} and {kept}) and features.download is false; put the file there, "
+            "or set features.download=true"
+        )
+    return _download(path.name, kept)
+
+
+def weights_folder() -> Path:
+    """Where downloaded weights are kept: ACTION_GRU_HOME, or the user's cache folder."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return Path(os.environ.get("ACTION_GRU_HOME") or cache / "action_gru") / "weights"
+
+
+def _download(name: str, target: Path) -> Path:
+    """Fetch an official weight; the file appears only when it is whole."""
+    import torch
+
+    url = f"{os.environ.get('ACTION_GRU_WEIGHTS_URL', OFFICIAL_URL)}/{name}"
+    part = target.with_name(f".{target.name}.part-{os.getpid()}")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        torch.hub.download_url_to_file(url, str(part), progress=False)
+        part.replace(target)
+    except (urllib.error.URLError, OSError) as error:
+        raise BackboneError(
+            f"features.weights: '{name}' is not on this machine and could not be fetched from "
+            f"{url} ({error}); download it elsewhere and put it at {target}, "
+            "or set features.weights to a local .pt"
+        ) from error
+    finally:
+        part.unlink(missing_ok=True)
+    return target
+
+
+def _load_builtin() -> LoadedNetwork:
+    from safetensors import SafetensorError, safe_open
+    from ultralytics.nn.tasks import ClassificationModel
+
+    try:
+        with safe_open(BUILTIN_PATH, framework="pt") as file:
+            metadata = file.metadata()
+            tensors = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        raise BackboneError(
+            f"{BUILTIN_PATH}: the package's own backbone cannot be read ({error}); "
+            "install the package again"
+        ) from error
+    module = ClassificationModel(metadata["architecture"], nc=1, verbose=False)
+    lacking = module.load_state_dict(tensors, strict=False)
+    missing = [name for name in lacking.missing_keys if ".linear." not in name]
+    if missing or lacking.unexpected_keys:
+        raise BackboneError(
+            f"{BUILTIN_PATH} does not fit this ultralytics' {metadata['architecture']} (first "
+            f"difference: {[*missing, *lacking.unexpected_keys][0]}); install ultralytics 8.4"
+        )
+    return LoadedNetwork(
+        module.eval(), "classify", file_sha256(BUILTIN_PATH), int(metadata["image_size"])
+    )
+
+
+def file_sha256(path: Path) -> str:
+    """Hash of a file's bytes, in hex."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _task_of(module: Any) -> str:
+    from ultralytics.nn.tasks import guess_model_task
+
+    return str(guess_model_task(module))
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

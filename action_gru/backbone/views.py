@@ -1,0 +1,95 @@
+"""Turns frames into the square pictures the backbone looks at. Knows nothing of the network.
+
+Views: `rgb` is the frame itself; `motion` shows, in its three channels, how the grey picture differs
+from the one 33, 67 and 133 ms earlier (1, 2 and 4 frames at 30 fps). Only past frames are used, so
+that a file and a live stream give the same picture.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Image = NDArray[np.uint8]
+
+# Raise this when a line below changes what a network sees: old cache entries then no longer match.
+PREPROCESSING_VERSION = 1
+
+MOTION_LAGS_S = (1 / 30, 2 / 30, 4 / 30)
+MOTION_GAIN = 3
+# A source as slow as 5 fps still has an earlier frame to compare with.
+MOTION_HISTORY_S = 0.25
+
+
+def fit(image: Image, size_px: int, how: str) -> Image:
+    """Make a frame square. image (H, W, 3) -> (size_px, size_px, 3) uint8.
+
+    squash: both axes scaled, nothing lost. letterbox: shape kept, grey bars. crop: shape kept,
+    the longer sides cut off.
+    """
+    height, width = image.shape[:2]
+    if how == "squash":
+        return _resize(image, size_px, size_px)
+    if how == "crop":
+        side = min(height, width)
+        top, left = (height - side) // 2, (width - side) // 2
+        return _resize(image[top : top + side, left : left + side], size_px, size_px)
+    scale = size_px / max(height, width)
+    inner_w, inner_h = max(1, round(width * scale)), max(1, round(height * scale))
+    canvas = np.full((size_px, size_px, image.shape[2]), 114, dtype=np.uint8)
+    top, left = (size_px - inner_h) // 2, (size_px - inner_w) // 2
+    canvas[top : top + inner_h, left : left + inner_w] = _resize(image, inner_w, inner_h)
+    return canvas
+
+
+def _resize(image: Image, width_px: int, height_px: int) -> Image:
+    shrinks = image.shape[1] > width_px or image.shape[0] > height_px
+    # Averaging keeps small things when shrinking; it would look blocky when enlarging.
+    how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(image, (width_px, height_px), interpolation=how), dtype=np.uint8)
+
+
+class ViewMaker:
+    """The chosen views of a stream of frames, one call a frame, in order of time.
+
+    Frames that are not sampled must still be shown through `observe` when `needs_history` is true:
+    motion is measured at the source's own rate.
+    """
+
+    def __init__(self, views: Sequence[str], size_px: int, how: str) -> None:
+        self.views = tuple(views)
+        self.size_px = size_px
+        self.how = how
+        self.needs_history = "motion" in self.views
+        self._past: deque[tuple[float, Image]] = deque()
+
+    def observe(self, image: Image, time_s: float) -> dict[str, Image]:
+        """Take in a frame (H, W, 3) uint8 RGB; give each view (S, S, 3) uint8."""
+        square = fit(image, self.size_px, self.how)
+        made = {"rgb": square} if "rgb" in self.views else {}
+        if self.needs_history:
+            grey = cv2.cvtColor(square, cv2.COLOR_RGB2GRAY)
+            made["motion"] = self._motion(np.asarray(cv2.GaussianBlur(grey, (5, 5), 0)), time_s)
+        return made
+
+    def _motion(self, grey: Image, time_s: float) -> Image:
+        while self._past and self._past[0][0] < time_s - MOTION_HISTORY_S:
+            self._past.popleft()
+        channels = [cv2.absdiff(grey, self._before(time_s - lag, grey)) for lag in MOTION_LAGS_S]
+        self._past.append((time_s, grey))
+        return np.asarray(cv2.multiply(cv2.merge(channels), (MOTION_GAIN,) * 4), dtype=np.uint8)
+
+    def _before(self, wanted_s: float, now: Image) -> Image:
+        """The past picture nearest to an instant; with no past there is no motion."""
+        if not self._past:
+            return now
+        return min(self._past, key=lambda past: abs(past[0] - wanted_s))[1]
+
+
+def mirror(image: Image) -> Image:
+    """The picture with left and right exchanged. image (S, S, 3)."""
+    return np.ascontiguousarray(image[:, ::-1])

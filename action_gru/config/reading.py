@@ -1,0 +1,195 @@
+"""YAML and `a.b=value` overrides in, a validated `Config` out, or an error that names the key."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, get_args
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from action_gru.config.tree import Config
+from action_gru.errors import ConfigError
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML with the numbers and booleans people mean (YAML 1.2): 1e-3 is a number, `no` a word."""
+
+    yaml_implicit_resolvers = {  # noqa: RUF012 - the base class declares it so
+        first: [rule for rule in rules if rule[0] not in _REPLACED]
+        for first, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()
+        for _REPLACED in [("tag:yaml.org,2002:float", "tag:yaml.org,2002:bool")]
+    }
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[Any] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if isinstance(key, str) and key in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key '{key}' stands twice", key_node.start_mark
+                )
+            seen.add(str(key))
+        return super().construct_mapping(node, deep)
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(
+        r"^[-+]?(\d[\d_]*\.[\d_]*([eE][-+]?\d+)?|\.\d[\d_]*([eE][-+]?\d+)?|\d+[eE][-+]?\d+|\.(inf|nan))$"
+    ),
+    list("-+.0123456789"),
+)
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:bool", re.compile(r"^(true|True|TRUE|false|False|FALSE)$"), list("tTfF")
+)
+
+
+def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
+    """Read a YAML file, lay `a.b=value` overrides over it, and validate the whole tree.
+
+    Raises ConfigError that names the key's path, what was given and what is allowed.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ConfigError(f"no config file at {path} (looked up as {path.absolute()})")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: not a text file in UTF-8 ({error.reason})") from error
+    tree = _parse_yaml(text, str(path))
+    if tree is not None and not isinstance(tree, dict):
+        raise ConfigError(
+            f"{path}: holds a {type(tree).__name__}; expected sections such as 'data:'"
+        )
+    return build_config(tree or {}, overrides, source=str(path))
+
+
+def build_config(
+    tree: dict[str, Any], overrides: Sequence[str] = (), source: str = "config"
+) -> Config:
+    """Validate a tree of plain values with overrides laid over it."""
+    tree = json.loads(_to_json(tree, source))
+    for override in overrides:
+        _apply_override(tree, override)
+    try:
+        return Config.model_validate_json(_to_json(tree, source))
+    except ValidationError as error:
+        raise ConfigError(f"{source}: " + "\n".join(_explain(error))) from error
+
+
+def check_files(config: Config) -> None:
+    """Raise ConfigError when a file the config names is not there, saying where it was looked up."""
+    manifest = config.data.manifest
+    if manifest is None:
+        raise ConfigError(
+            "data.manifest is not set; write one with 'action-gru prepare folder DIR' "
+            "and set data.manifest=DIR/manifest.csv"
+        )
+    named = [("data.manifest", manifest, "file"), ("data.root", config.data.root, "folder")]
+    weights = Path(config.features.weights)
+    if len(weights.parts) > 1:
+        named.append(("features.weights", weights, "file"))
+    for key, path, kind in named:
+        if path is not None and not (path.is_dir() if kind == "folder" else path.is_file()):
+            raise ConfigError(f"{key}: no {kind} at {path} (looked up as {path.absolute()})")
+
+
+def to_yaml(config: Config) -> str:
+    """The resolved tree as YAML, which `load_config` reads back equal."""
+    return yaml.safe_dump(config.to_tree(), sort_keys=False, allow_unicode=True)
+
+
+def json_schema() -> str:
+    """JSON Schema of the tree, for editors."""
+    return json.dumps(Config.model_json_schema(), indent=2) + "\n"
+
+
+def _parse_yaml(text: str, source: str) -> Any:
+    try:
+        return yaml.load(text, Loader=_Loader)  # a SafeLoader
+    except yaml.YAMLError as error:
+        hint = "; YAML is indented with spaces, not tabs" if "'\\t'" in str(error) else ""
+        mark = getattr(error, "problem_mark", None)
+        where = f" line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        problem = getattr(error, "problem", None) or str(error)
+        raise ConfigError(f"{source}:{where} is not valid YAML: {problem}{hint}") from error
+
+
+def _to_json(tree: dict[str, Any], source: str) -> str:
+    try:
+        return json.dumps(tree, default=str)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ConfigError(
+            f"{source}: cannot be read as a tree of plain values ({error})"
+        ) from error
+
+
+def _apply_override(tree: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    parts = key.strip().split(".")
+    if not equals or not all(parts):
+        raise ConfigError(f"override '{override}': expected key=value, such as training.seed=1")
+    for part in parts[:-1]:
+        child = tree.setdefault(part, {})
+        if child is None:
+            child = tree[part] = {}
+        if not isinstance(child, dict):
+            raise ConfigError(f"override '{override}': '{part}' holds a value, not a section")
+        tree = child
+    tree[parts[-1]] = _parse_yaml(text, f"override '{override}'")
+
+
+def _explain(error: ValidationError) -> list[str]:
+    """One line a key: its path, what is allowed, what was given."""
+    problems: dict[str, list[str]] = {}
+    given: dict[str, str] = {}
+    for detail in error.errors():
+        location = [part for part in detail["loc"] if not _is_union_branch(part)]
+        path = ".".join(str(part) for part in location)
+        if detail["type"] == "extra_forbidden":
+            problems[f"unknown key '{path}'{_did_you_mean(location)}"] = []
+            continue
+        message = (
+            detail["msg"].removeprefix("Value error, ").replace("Input should be", "should be")
+        )
+        problems.setdefault(path, []).append(message[0].lower() + message[1:])
+        if not isinstance(detail["input"], dict):
+            given[path] = f", got {detail['input']!r}"
+    return [
+        f"{path}: {' or '.join(messages)}{given.get(path, '')}" if messages else path
+        for path, messages in problems.items()
+    ]
+
+
+def _is_union_branch(part: Any) -> bool:
+    """pydantic puts the tried type of a union, such as 'literal['auto']', into the path."""
+    return isinstance(part, str) and bool(re.search(r"[\[\]()]|^constrained-|^(int|float)$", part))
+
+
+def _did_you_mean(location: list[Any]) -> str:
+    known = dict(_keys(Config))
+    name = str(location[-1])
+    siblings = known.get(".".join(str(part) for part in location[:-1]), [])
+    close = get_close_matches(name, siblings, n=1)
+    if close:
+        return f"; did you mean '{'.'.join([*map(str, location[:-1]), close[0]])}'?"
+    elsewhere = [
+        f"{section}.{key}" for section, keys in known.items() for key in keys if key == name
+    ]
+    if elsewhere:
+        return f"; did you mean '{elsewhere[0].lstrip('.')}'?"
+    return f"; known here: {', '.join(siblings)}" if siblings else ""
+
+
+def _keys(section: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, list[str]]]:
+    yield prefix, list(section.model_fields)
+    for name, field in section.model_fields.items():
+        kinds = [field.annotation, *get_args(field.annotation)]
+        for kind in kinds:
+            if isinstance(kind, type) and issubclass(kind, BaseModel):
+                yield from _keys(kind, f"{prefix}.{name}".lstrip("."))

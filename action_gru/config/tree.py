@@ -1,0 +1,170 @@
+"""The sections of the config and their shipped defaults. Knows nothing of YAML or of what values do."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+Share = Annotated[float, Field(ge=0.0, lt=1.0)]
+Positive = Annotated[float, Field(gt=0.0)]
+
+
+def _is_device(name: str) -> str:
+    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", name):
+        raise ValueError("should be auto, cpu, mps, cuda or cuda:N")
+    return name
+
+
+Device = Annotated[str, AfterValidator(_is_device)]
+
+
+class Section(BaseModel):
+    """A part of the tree: frozen, strict, and closed to unknown keys."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True
+    )
+
+
+class RunSection(Section):
+    name: Annotated[str, Field(pattern=r"^[\w.-]+$")] = "run"
+    """Names the run folder: runs/NAME, or NAME-2, NAME-3 when that is taken."""
+    folder: Path = Path("runs")
+    """Where run folders are made."""
+
+
+class DataSection(Section):
+    manifest: Path | None = None
+    """CSV with path,label[,group][,split][,start_s,end_s]; `action-gru prepare` writes one."""
+    root: Path | None = None
+    """Folder that the manifest's paths start from; by default the manifest's own folder."""
+    split: Literal["auto", "column", "group", "none"] = "auto"
+    """column: as the manifest says. group: hold out whole groups. none: train on everything.
+    auto: column if the manifest fills it, else group."""
+    test_share: Share = 0.2
+    """Share of the clips held out for the test, in whole groups (split: group)."""
+    val_share: Share = 0.0
+    """Share of the training clips held out for early stopping, in whole groups where given."""
+    split_seed: int = 0
+    """Draws the held-out groups; the training seed does not move them."""
+    allow_leakage: bool = False
+    """true: accept a group or a clip on both sides of a split. The report says so."""
+    max_bad_share: Annotated[float, Field(ge=0.0, le=1.0)] = 0.05
+    """The run fails when more than this share of the clips cannot be read."""
+    classes: tuple[str, ...] | None = None
+    """The class list, in order; a manifest label outside it is an error. By default the labels."""
+
+    @model_validator(mode="after")
+    def _classes_are_distinct(self) -> DataSection:
+        if self.classes is not None and (
+            len(self.classes) < 2 or len(set(self.classes)) < len(self.classes)
+        ):
+            raise ValueError("classes needs at least two names, each once")
+        return self
+
+
+class SamplingSection(Section):
+    fps: Annotated[float, Field(gt=0.0, le=240.0)] = 12.5
+    """Frames looked at per second of video; slower sources give each of their frames."""
+    max_frames: Annotated[int, Field(ge=1, le=4096)] = 64
+    """Longest sequence read at once. Training takes a random window of a longer clip; an answer
+    averages over all its windows."""
+
+
+class FeaturesSection(Section):
+    weights: str = "yolo26n-cls.pt"
+    """An official Ultralytics name (downloaded once), a path to a .pt, or builtin (demo, tests)."""
+    views: Annotated[tuple[Literal["rgb", "motion"], ...], Field(min_length=1)] = ("rgb", "motion")
+    """rgb: the frame. motion: differences to 33, 67 and 133 ms earlier, through the same network."""
+    layer: Literal["embedding"] | int = "embedding"
+    """embedding: what a cls model's last linear layer reads (1280 values). A number: that layer of
+    any YOLO model, averaged over its area."""
+    image_size: Literal["auto"] | Annotated[int, Field(ge=32, le=1280, multiple_of=32)] = "auto"
+    """Side of the square network input, pixels; auto: 224, or what builtin was trained at."""
+    fit: Literal["squash", "letterbox", "crop"] = "squash"
+    """How a frame becomes square: squash keeps all of it, crop cuts the sides off."""
+    flip: bool = False
+    """Extract a mirrored copy too: more training data, and a steadier answer at twice the cost.
+    Leave off where left and right mean different things."""
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """auto: bf16 where the device has the units for it."""
+    batch_size: Annotated[int, Field(ge=1, le=1024)] = 32
+    """Images per forward pass of the backbone."""
+    device: Device = "auto"
+    """auto, cpu, cuda, cuda:N or mps, for the backbone."""
+    workers: Annotated[int, Field(ge=1, le=64)] = 2
+    """Threads that decode video."""
+    download: bool = True
+    """false: never fetch a missing official weight from the network."""
+    cache_dir: Path = Path("cache/features")
+    """Where features are kept; runs share it."""
+
+    @model_validator(mode="after")
+    def _views_are_distinct(self) -> FeaturesSection:
+        if len(set(self.views)) < len(self.views):
+            raise ValueError("views names a view twice")
+        return self
+
+
+class ModelSection(Section):
+    cell: Literal["gru", "lstm", "rnn", "none"] = "gru"
+    """The recurrent cell; none reads each frame alone (the mean-pooled baseline)."""
+    projection_size: Annotated[int, Field(ge=1, le=4096)] = 128
+    """Width that each view is projected to before the cell."""
+    hidden_size: Annotated[int, Field(ge=1, le=4096)] = 128
+    """Units of the cell."""
+    num_layers: Annotated[int, Field(ge=1, le=8)] = 1
+    """Stacked layers of the cell."""
+    bidirectional: bool = False
+    """Read the clip backwards too. Such a model cannot run live."""
+    pooling: Literal["last", "mean", "attention"] = "attention"
+    """How the hidden states become one vector: the last, their mean, or a learned weighting."""
+    dropout: Share = 0.5
+    """Share of values dropped before the cell and before the head while training."""
+
+
+class TrainingSection(Section):
+    epochs: Annotated[int, Field(ge=1, le=100_000)] = 60
+    batch_size: Annotated[int, Field(ge=1, le=65_536)] = 16
+    learning_rate: Positive = 1e-3
+    """Peak rate of AdamW: linear warm-up, then a cosine down to zero."""
+    weight_decay: Annotated[float, Field(ge=0.0)] = 0.05
+    warmup_share: Share = 0.1
+    """Share of all steps over which the rate climbs."""
+    label_smoothing: Share = 0.1
+    class_balance: Literal["none", "weights", "sampler"] = "none"
+    """weights: rare classes weigh more in the loss. sampler: they are drawn more often."""
+    grad_clip: Annotated[float, Field(ge=0.0)] = 1.0
+    """Largest gradient norm; 0 switches clipping off."""
+    temporal_crop: Share = 0.0
+    """Training reads a random stretch of the clip, shorter by up to this share."""
+    frame_dropout: Share = 0.0
+    """Share of the frames left out at random while training."""
+    mixup: Annotated[float, Field(ge=0.0)] = 0.0
+    """Alpha of the Beta distribution that blends pairs of clips; 0 switches it off."""
+    early_stop_patience: Annotated[int, Field(ge=0)] = 0
+    """Stop after this many epochs without a better validation loss; 0 never stops early."""
+    ema_decay: Share = 0.0
+    """Decay of the running average of the weights that is evaluated and kept; 0 switches it off."""
+    mixed_precision: Literal["no", "bf16", "fp16"] = "no"
+    device: Device = "auto"
+    """auto, cpu, cuda, cuda:N or mps, for training."""
+    mean_pooled_baseline: bool = True
+    """Train the same model without its cell too, and report its score beside the model's."""
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+
+
+class Config(Section):
+    run: RunSection = RunSection()
+    data: DataSection = DataSection()
+    sampling: SamplingSection = SamplingSection()
+    features: FeaturesSection = FeaturesSection()
+    model: ModelSection = ModelSection()
+    training: TrainingSection = TrainingSection()
+
+    def to_tree(self) -> dict[str, Any]:
+        """Plain dicts, lists and scalars, ready for YAML and JSON."""
+        return dict(self.model_dump(mode="json"))
