@@ -140,7 +140,10 @@ class FeatureCache:
                 removed["leftovers"] += 1
         for path in self.entries():
             status = path.stat()
-            if older_than_s is not None and now - max(status.st_atime, status.st_mtime) > older_than_s:
+            if (
+                older_than_s is not None
+                and now - max(status.st_atime, status.st_mtime) > older_than_s
+            ):
                 _remove(path)
                 removed["old"] += 1
             elif not _is_whole(path):
@@ -150,7 +153,7 @@ class FeatureCache:
 
 
 def read_entry(path: Path) -> ClipFeatures:
-    """One file of the store, checked. Raises CacheError when damaged, FileNotFoundError when absent."""
+    """One file of the store, checked. Raises CacheError if damaged, FileNotFoundError if absent."""
     try:
         data = path.read_bytes()
     except FileNotFoundError:
@@ -183,7 +186,7 @@ def _to_bytes(clip: ClipFeatures) -> bytes:
         "frames_decoded": str(clip.frames_decoded),
         "provenance": json.dumps(clip.provenance, sort_keys=True),
     }
-    return save_tensors({"values": clip.values, "times_s": clip.times_s}, metadata)
+    return bytes(save_tensors({"values": clip.values, "times_s": clip.times_s}, metadata))
 
 
 def _checksum(clip: ClipFeatures) -> str:

@@ -1,11 +1,13 @@
-"""Decides which instants of a video to look at, for a file and live alike. Knows no codec or model.
+"""Decides which instants of a video to look at, for a file and live alike.
 
-The rule: of each instant start_s + k / fps the first frame at or after it is taken. A source that is
-slower than fps gives each of its frames once; a gap is never filled with copies.
+Knows no codec and no model. The rule: of each instant start_s + k / fps the first frame at or after
+it is taken. A source that is slower than fps gives each of its frames once; a gap is never filled
+with copies.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 
 # Containers round timestamps to the millisecond: a frame this early still meets its instant.
@@ -62,4 +64,4 @@ def windows(length: int, max_frames: int) -> list[tuple[int, int]]:
     bounds = [0]
     for index in range(count):
         bounds.append(bounds[-1] + base + (index < longer))
-    return list(zip(bounds[:-1], bounds[1:], strict=True))
+    return list(itertools.pairwise(bounds))

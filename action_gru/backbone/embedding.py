@@ -7,6 +7,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -75,7 +76,7 @@ class Backbone:
         self._dtype = torch.bfloat16 if self.precision == "bf16" else torch.float32
         module = _tap(network.module, network.task, layer, self.weights)
         module = module.requires_grad_(False).to(self.device, self._dtype)
-        self._module = module.to(memory_format=torch.channels_last)
+        self._module: Any = module.to(memory_format=torch.channels_last)
         self.dim = self._probe()
 
     def spec(self, view: str) -> FeatureSpec:
@@ -100,7 +101,8 @@ class Backbone:
 
     def _embed(self, batch: Tensor) -> Tensor:
         if self.layer == "embedding":
-            return self._module(batch)[1]
+            features: Tensor = self._module(batch)[1]
+            return features
         return torch.stack(self._module.predict(batch, embed=[int(self.layer)]))
 
     def _probe(self) -> int:

@@ -1,8 +1,8 @@
 """Turns frames into the square pictures the backbone looks at. Knows nothing of the network.
 
-Views: `rgb` is the frame itself; `motion` shows, in its three channels, how the grey picture differs
-from the one 33, 67 and 133 ms earlier (1, 2 and 4 frames at 30 fps). Only past frames are used, so
-that a file and a live stream give the same picture.
+Views: `rgb` is the frame itself; `motion` shows, in its three channels, how the grey picture
+differs from the one 33, 67 and 133 ms earlier (1, 2 and 4 frames at 30 fps). Only past frames are
+used, so that a file and a live stream give the same picture.
 """
 
 from __future__ import annotations

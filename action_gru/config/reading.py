@@ -83,7 +83,7 @@ def build_config(
 
 
 def check_files(config: Config) -> None:
-    """Raise ConfigError when a file the config names is not there, saying where it was looked up."""
+    """Raise ConfigError when a file the config names is not there, saying where it looked."""
     manifest = config.data.manifest
     if manifest is None:
         raise ConfigError(

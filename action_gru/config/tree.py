@@ -1,4 +1,4 @@
-"""The sections of the config and their shipped defaults. Knows nothing of YAML or of what values do."""
+"""The sections of the config and their shipped defaults. Knows nothing of YAML or effects."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class FeaturesSection(Section):
     weights: str = "yolo26n-cls.pt"
     """An official Ultralytics name (downloaded once), a path to a .pt, or builtin (demo, tests)."""
     views: Annotated[tuple[Literal["rgb", "motion"], ...], Field(min_length=1)] = ("rgb", "motion")
-    """rgb: the frame. motion: differences to 33, 67 and 133 ms earlier, through the same network."""
+    """rgb: the frame. motion: differences to 33, 67 and 133 ms earlier, by the same network."""
     layer: Literal["embedding"] | int = "embedding"
     """embedding: what a cls model's last linear layer reads (1280 values). A number: that layer of
     any YOLO model, averaged over its area."""

@@ -1,0 +1,19 @@
+"""Clips, splits and feature sequences. Knows nothing of video or of models."""
+
+from action_gru.dataset.manifest import Clip, class_list, data_hash, read_manifest
+from action_gru.dataset.sequences import Batch, SequenceSet, feature_statistics
+from action_gru.dataset.splits import Split, check_leakage, grouped_folds, split_clips
+
+__all__ = [
+    "Batch",
+    "Clip",
+    "SequenceSet",
+    "Split",
+    "check_leakage",
+    "class_list",
+    "data_hash",
+    "feature_statistics",
+    "grouped_folds",
+    "read_manifest",
+    "split_clips",
+]

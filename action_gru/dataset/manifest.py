@@ -1,0 +1,174 @@
+"""Reads the manifest CSV: which clips there are, what they show, where they come from.
+
+Columns: path,label[,group][,split][,start_s,end_s]. Knows nothing of frames or features.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from action_gru.errors import DataError
+
+SPLITS = ("train", "val", "test")
+_SPLIT_NAMES = {"": "", "valid": "val", "validation": "val", **{name: name for name in SPLITS}}
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A stretch [start_s, end_s) of a video file with a label; None bounds reach the file's ends.
+
+    group names the source (person, camera, original video) that a split must not divide; a clip
+    without one is its file's own group.
+    """
+
+    path: Path
+    relative: str
+    label: str
+    group: str
+    split: str = ""
+    start_s: float | None = None
+    end_s: float | None = None
+
+    @property
+    def name(self) -> str:
+        """The path as the manifest has it, with the bounds if there are any."""
+        if self.start_s is None and self.end_s is None:
+            return self.relative
+        end = "" if self.end_s is None else f"{self.end_s:g}"
+        return f"{self.relative}[{self.start_s or 0:g}:{end}]"
+
+
+def read_manifest(
+    manifest: Path, root: Path | None = None, classes: Sequence[str] | None = None
+) -> list[Clip]:
+    """The clips of a manifest, in its order. root: where its paths start; by default its folder.
+
+    Raises DataError with the line number for a row that cannot be used. A file that is missing is
+    no error here: extraction quarantines it like any other bad clip.
+    """
+    root = root or manifest.parent
+    if not manifest.is_file():
+        raise DataError(f"no manifest at {manifest} (looked up as {manifest.absolute()})")
+    if not root.is_dir():
+        raise DataError(f"data.root: no folder at {root} (looked up as {root.absolute()})")
+    clips: list[Clip] = []
+    for line, row in _rows(manifest):
+        try:
+            clips.append(_clip(row, root))
+        except ValueError as error:
+            raise DataError(f"{manifest}, line {line}: {error}") from error
+    if not clips:
+        raise DataError(f"{manifest}: holds no clip, only a header")
+    _check_labels(clips, classes, manifest)
+    _check_duplicates(clips, manifest)
+    if not any(clip.path.is_file() for clip in clips):
+        raise DataError(
+            f"{manifest}: none of its {len(clips)} files exists, the first looked up as "
+            f"{clips[0].path}; set data.root to the folder that its paths start from"
+        )
+    return clips
+
+
+def class_list(clips: Sequence[Clip], classes: Sequence[str] | None = None) -> tuple[str, ...]:
+    """The classes in order: as configured, else the labels sorted. At least two, none empty."""
+    found = sorted({clip.label for clip in clips})
+    if len(found) < 2:
+        raise DataError(
+            f"the data has one class only ('{found[0]}'); a classifier needs at least two: "
+            "add clips of something else, such as a folder named 'other'"
+        )
+    if classes is None:
+        return tuple(found)
+    empty = [name for name in classes if name not in found]
+    if empty:
+        raise DataError(f"data.classes: no clip shows {', '.join(empty)}; add some or drop it")
+    return tuple(classes)
+
+
+def data_hash(clips: Sequence[Clip]) -> str:
+    """Hash over all rows, in hex: the same data gives the same hash wherever it lies."""
+    digest = hashlib.sha256()
+    for clip in sorted(clips, key=lambda clip: clip.name):
+        digest.update(repr((clip.name, clip.label, clip.group, clip.split)).encode())
+    return digest.hexdigest()[:16]
+
+
+def _rows(manifest: Path) -> list[tuple[int, dict[str, str]]]:
+    try:
+        with manifest.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file, strict=True)
+            names = [name.strip() for name in reader.fieldnames or []]
+            lacking = [name for name in ("path", "label") if name not in names]
+            if lacking:
+                raise DataError(
+                    f"{manifest}: the column {' and '.join(lacking)} is missing; the first line "
+                    f"must be path,label[,group][,split][,start_s,end_s], got {','.join(names)}"
+                )
+            reader.fieldnames = names
+            return [(reader.line_num, row) for row in reader]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{manifest}: not a CSV in UTF-8 ({error})") from error
+
+
+def _clip(row: dict[str, str], root: Path) -> Clip:
+    if None in row or None in row.values():
+        raise ValueError("has another number of fields than the header; quote names with commas")
+    row = {key: value.strip() for key, value in row.items()}
+    relative, label = row["path"], row["label"]
+    if not relative or not label:
+        raise ValueError(f"path and label must not be empty, got '{relative}' and '{label}'")
+    split = _SPLIT_NAMES.get(row.get("split", "").lower())
+    if split is None:
+        raise ValueError(f"split is train, val, test or empty, got '{row['split']}'")
+    start_s, end_s = _seconds(row, "start_s"), _seconds(row, "end_s")
+    if end_s is not None and end_s <= (start_s or 0.0):
+        raise ValueError(f"end_s must lie after start_s, got {start_s} to {end_s}")
+    path = inside(root, relative)
+    return Clip(path, relative, label, row.get("group") or relative, split, start_s, end_s)
+
+
+def inside(root: Path, relative: str) -> Path:
+    """The path under root. Raises ValueError if it leads out of it, by `..` or by a link."""
+    path = root / relative
+    if Path(relative).is_absolute() or "\0" in relative or ".." in Path(relative).parts:
+        raise ValueError(f"path must be relative to the root and stay in it, got '{relative}'")
+    if not path.resolve().is_relative_to(root.resolve()):
+        raise ValueError(f"path '{relative}' is a link out of {root}; copy the file into it")
+    return path
+
+
+def _seconds(row: dict[str, str], column: str) -> float | None:
+    text = row.get(column, "")
+    if not text:
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not (math.isfinite(value) and value >= 0):
+        raise ValueError(f"{column} is seconds from the start of the file, got '{text}'")
+    return value
+
+
+def _check_labels(clips: Sequence[Clip], classes: Sequence[str] | None, manifest: Path) -> None:
+    unknown = Counter(clip.label for clip in clips if classes and clip.label not in classes)
+    if unknown:
+        named = ", ".join(f"'{label}' ({count} clips)" for label, count in unknown.most_common(5))
+        raise DataError(
+            f"{manifest}: unknown label {named}; the classes are {', '.join(classes or [])}"
+        )
+
+
+def _check_duplicates(clips: Sequence[Clip], manifest: Path) -> None:
+    seen: dict[tuple[str, str], Clip] = {}
+    for clip in clips:
+        other = seen.setdefault((clip.name, clip.split), clip)
+        if other is not clip:
+            labels = f" as '{other.label}' and '{clip.label}'" if other.label != clip.label else ""
+            raise DataError(f"{manifest}: the clip {clip.name} stands twice{labels}; keep one row")

@@ -1,0 +1,104 @@
+"""Feature sequences in memory, and the batches a model reads. Knows nothing of video."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from action_gru.cache import ClipFeatures
+from action_gru.errors import DataError
+from action_gru.sampling import windows
+
+
+@dataclass(frozen=True)
+class Batch:
+    """features (B, T, D) float32, zero after lengths (B,); labels (B,) int64."""
+
+    features: Tensor
+    lengths: Tensor
+    labels: Tensor
+
+
+class SequenceSet:
+    """Sequences of one width, end to end in one array, gathered without Python work per frame.
+
+    sequences: per clip the views to fuse, side by side along D. flipped: the same clips mirrored,
+    or None. labels (N,).
+    """
+
+    def __init__(
+        self,
+        sequences: Sequence[Sequence[ClipFeatures]],
+        labels: Sequence[int],
+        flipped: Sequence[Sequence[ClipFeatures]] | None = None,
+    ) -> None:
+        if not sequences:
+            raise DataError("a set of sequences needs at least one")
+        plain = [join_views(views) for views in sequences]
+        self.lengths = torch.tensor([len(values) for values in plain])
+        self.starts = torch.cumsum(self.lengths, 0) - self.lengths
+        self.labels = torch.tensor(list(labels), dtype=torch.int64)
+        rows = plain + [join_views(views) for views in flipped or []]
+        self.values = torch.from_numpy(np.concatenate(rows))
+        self.flip_offset = int(self.lengths.sum()) if flipped else 0
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def dim(self) -> int:
+        return int(self.values.shape[1])
+
+    def gather(self, starts: Tensor, lengths: Tensor, keep: Tensor | None = None) -> Tensor:
+        """Rows [start, start + length) of the array, padded with zeros: (B,), (B,) -> (B, T, D).
+
+        keep (B, T) bool drops steps; the kept ones close up, and their count is the new length.
+        """
+        steps = torch.arange(int(lengths.max()))
+        inside = steps < lengths[:, None]
+        rows = torch.where(inside, starts[:, None] + steps, starts[:, None])
+        if keep is not None:
+            # A stable sort moves the kept steps to the front, in order.
+            order = torch.argsort((~(keep & inside)).int(), dim=1, stable=True)
+            rows = rows.gather(1, order)
+            inside = steps < (keep & inside).sum(1, keepdim=True)
+            longest = int(inside.sum(1).max())
+            rows, inside = rows[:, :longest], inside[:, :longest]
+        return self.values[rows].float() * inside[..., None]
+
+    def read_windows(self, max_frames: int, flipped: bool = False) -> tuple[Tensor, Tensor, Tensor]:
+        """(clip, start, length) of every window of every clip, in order; each (M,)."""
+        cut = [
+            (clip, start + self.flip_offset * flipped + low, high - low)
+            for clip, (start, length) in enumerate(
+                zip(self.starts.tolist(), self.lengths.tolist(), strict=True)
+            )
+            for low, high in windows(length, max_frames)
+        ]
+        clip, start, length = (torch.tensor(column) for column in zip(*cut, strict=True))
+        return clip, start, length
+
+
+def join_views(views: Sequence[ClipFeatures]) -> np.ndarray[tuple[int, int], np.dtype[np.float16]]:
+    """Lay a clip's views side by side: V of (T, D_v) -> (T, sum D_v) float16."""
+    lengths = {len(view.values) for view in views}
+    if len(lengths) != 1:
+        raise DataError(f"the views of a clip differ in length: {sorted(lengths)}")
+    return np.concatenate([view.values for view in views], axis=1)
+
+
+def feature_statistics(values: Tensor, chunk: int = 65_536) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation of each column, (N, D) -> (D,), (D,), summed in float64."""
+    total = torch.zeros(values.shape[1], dtype=torch.float64)
+    squares = torch.zeros_like(total)
+    for low in range(0, len(values), chunk):
+        part = values[low : low + chunk].double()
+        total += part.sum(0)
+        squares += part.square().sum(0)
+    mean = total / len(values)
+    variance = (squares / len(values) - mean.square()).clamp_min(0)
+    return mean.float(), variance.sqrt().float()

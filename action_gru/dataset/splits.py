@@ -1,0 +1,146 @@
+"""Divides clips into train, val and test without dividing a group. Knows nothing of features."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from action_gru.dataset.manifest import SPLITS, Clip
+from action_gru.errors import DataError
+
+
+@dataclass(frozen=True)
+class Split:
+    """The three parts; val and test may be empty."""
+
+    train: tuple[Clip, ...]
+    val: tuple[Clip, ...] = ()
+    test: tuple[Clip, ...] = ()
+
+    @property
+    def clips(self) -> tuple[Clip, ...]:
+        return self.train + self.val + self.test
+
+
+def split_clips(
+    clips: Sequence[Clip],
+    how: str = "auto",
+    test_share: float = 0.2,
+    val_share: float = 0.0,
+    seed: int = 0,
+    allow_leakage: bool = False,
+) -> Split:
+    """Divide by the manifest's column, by whole groups, or not at all; see `data.split`.
+
+    Raises DataError when a group or clip stands on both sides (unless allow_leakage), when the
+    training part lacks a class that another part has, or when there is nothing to train on.
+    """
+    if how == "auto":
+        how = "column" if any(clip.split for clip in clips) else "group"
+    if how == "column":
+        train, val, test = (tuple(c for c in clips if c.split == name) for name in SPLITS)
+        _check_column(clips)
+    elif how == "group":
+        train, test = hold_out(clips, test_share, seed)
+        val = ()
+    else:
+        train, val, test = tuple(clips), (), ()
+    if not val and val_share:
+        train, val = hold_out(train, val_share, seed + 1)
+    split = Split(*(_named(part, n) for part, n in zip((train, val, test), SPLITS, strict=True)))
+    if not allow_leakage:
+        check_leakage(split)
+    _check_classes(split)
+    return split
+
+
+def hold_out(
+    clips: Sequence[Clip], share: float, seed: int
+) -> tuple[tuple[Clip, ...], tuple[Clip, ...]]:
+    """(kept, held out): whole groups, about `share` of the clips, classes as balanced as can be."""
+    if not share:
+        return tuple(clips), ()
+    folds = max(2, round(1 / share))
+    part_of = grouped_folds(clips, folds, seed)
+    kept = tuple(clip for clip, fold in zip(clips, part_of, strict=True) if fold)
+    held = tuple(clip for clip, fold in zip(clips, part_of, strict=True) if not fold)
+    return kept, held
+
+
+def grouped_folds(clips: Sequence[Clip], folds: int, seed: int) -> list[int]:
+    """Fold number of each clip: a group stays whole, folds are alike in size and classes.
+
+    Greedy, largest group first, each to the fold where it leaves the classes most even. With as
+    many folds as groups this is leave-one-group-out.
+    """
+    groups: dict[str, list[Clip]] = defaultdict(list)
+    for clip in clips:
+        groups[clip.group].append(clip)
+    if folds > len(groups):
+        raise DataError(
+            f"{folds} folds need as many groups, and the data has {len(groups)}; "
+            "ask for fewer folds or give the manifest a finer group column"
+        )
+    names = sorted(groups)
+    random.Random(seed).shuffle(names)
+    names.sort(key=lambda name: -len(groups[name]))
+    counts: list[Counter[str]] = [Counter() for _ in range(folds)]
+    fold_of: dict[str, int] = {}
+    for place, name in enumerate(names):
+        added = Counter(clip.label for clip in groups[name])
+        # An empty fold comes first while there are only just enough groups left to fill them.
+        empty = [fold for fold in range(folds) if not counts[fold]]
+        choices = empty if len(empty) >= len(names) - place else range(folds)
+        best = min(choices, key=lambda fold: (_unevenness(counts[fold], added), fold))
+        counts[best] += added
+        fold_of[name] = best
+    return [fold_of[clip.group] for clip in clips]
+
+
+def _unevenness(held: Counter[str], added: Counter[str]) -> float:
+    """How much a fold's squared class counts grow: small where the added classes are rare."""
+    total = sum(held.values()) * sum(added.values())
+    return sum(held[label] * count for label, count in added.items()) + 0.5 * total
+
+
+def check_leakage(split: Split) -> None:
+    """Raise DataError when a group, or the very same clip, stands on two sides."""
+    sides: dict[str, set[str]] = defaultdict(set)
+    for clip in split.clips:
+        sides[clip.group].add(clip.split)
+    shared = sorted(group for group, parts in sides.items() if len(parts) > 1)
+    if shared:
+        first = shared[0]
+        parts = " and ".join(sorted(sides[first], key=SPLITS.index))
+        raise DataError(
+            f"group '{first}' is in {parts} ({len(shared)} groups are divided so): the score would "
+            "be too good. Split by group (data.split=group), or write data.allow_leakage: true "
+            "if this is the protocol you want"
+        )
+
+
+def _check_column(clips: Sequence[Clip]) -> None:
+    lacking = [clip for clip in clips if not clip.split]
+    if lacking:
+        raise DataError(
+            f"{len(lacking)} clips have no split, the first {lacking[0].name}; fill the column "
+            "with train, val or test, or set data.split=group"
+        )
+
+
+def _check_classes(split: Split) -> None:
+    if not split.train:
+        raise DataError("no clip is left to train on; lower data.test_share or fill the split")
+    known = {clip.label for clip in split.train}
+    unseen = sorted({clip.label for clip in split.val + split.test} - known)
+    if unseen:
+        raise DataError(
+            f"the training part has no clip of {', '.join(unseen)}, the other parts have; "
+            "add groups of that class, or try another data.split_seed"
+        )
+
+
+def _named(part: Sequence[Clip], name: str) -> tuple[Clip, ...]:
+    return tuple(replace(clip, split=name) for clip in part)

@@ -1,0 +1,9 @@
+"""Video to cached features. Knows nothing of labels or models.
+
+A clip that cannot be read is reported with its reason, never replaced by another.
+"""
+
+from action_gru.extraction.clip import ExtractionReport, Stream, duplicates_across, streams_of
+from action_gru.extraction.extractor import Extractor
+
+__all__ = ["ExtractionReport", "Extractor", "Stream", "duplicates_across", "streams_of"]

@@ -1,0 +1,109 @@
+"""What one clip's extraction is made of: its streams, its keys, its pictures in time."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from action_gru.backbone import MOTION_HISTORY_S, FeatureSpec, ViewMaker
+from action_gru.cache import cache_key
+from action_gru.dataset import Clip
+from action_gru.sampling import Sampler, in_window
+from action_gru.video import VideoFile
+
+Image = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Stream:
+    """One sequence to extract of a clip: a view, plain or mirrored."""
+
+    view: str
+    flipped: bool = False
+
+
+@dataclass
+class ExtractionReport:
+    """What came of a run. keys: per clip name, the cache key of each stream."""
+
+    clips: int = 0
+    frames: int = 0
+    cached: int = 0
+    quarantined: dict[str, str] = field(default_factory=dict)
+    damaged: list[str] = field(default_factory=list)
+    keys: dict[str, dict[Stream, str]] = field(default_factory=dict)
+    content: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class Job:
+    """A clip on its way: what its threads have sent and what the backbone has answered."""
+
+    clip: Clip
+    keys: dict[Stream, str]
+    missing: list[Stream]
+    times_s: list[float] = field(default_factory=list)
+    features: dict[Stream, list[NDArray[np.float16]]] = field(default_factory=dict)
+    pending: int = 0
+    frames: int = 0
+    ended: bool = False
+
+
+def streams_of(views: Sequence[str], flip: bool) -> list[Stream]:
+    """Every stream of a clip: each view, and each view mirrored when flip is set."""
+    return [
+        Stream(view, flipped) for flipped in ((False, True) if flip else (False,)) for view in views
+    ]
+
+
+def clip_key(video_sha256: str, clip: Clip, fps: float, stream: Stream, spec: FeatureSpec) -> str:
+    """The cache key of one stream of one clip: all that its values depend on."""
+    return cache_key(
+        {
+            "video": video_sha256,
+            "bounds_s": [clip.start_s, clip.end_s],
+            "fps": fps,
+            "flipped": stream.flipped,
+            "features": spec.fingerprint,
+        }
+    )
+
+
+def look(
+    video: VideoFile, clip: Clip, fps: float, maker: ViewMaker
+) -> Iterator[tuple[float, dict[str, Image]]]:
+    """(time_s, view -> picture) at each sampled instant of a clip.
+
+    Motion is measured at the video's own rate, also over the moment before the clip begins.
+    """
+    start_s = clip.start_s or 0.0
+    sampler = Sampler(fps, start_s)
+
+    def due(time_s: float) -> bool:
+        return in_window(time_s, start_s, clip.end_s) and sampler.due(time_s)
+
+    def near(time_s: float) -> bool:
+        return time_s >= start_s - MOTION_HISTORY_S
+
+    for frame in video.frames(near if maker.needs_history else due, clip.end_s):
+        views = maker.observe(frame.image, frame.time_s)
+        if not maker.needs_history or due(frame.time_s):
+            yield frame.time_s, views
+
+
+def duplicates_across(split_of: dict[str, str], content: dict[str, str]) -> list[tuple[str, str]]:
+    """Pairs of clips with the same bytes on different sides. split_of, content: by clip name."""
+    by_content: dict[str, list[str]] = {}
+    for name, digest in content.items():
+        bounds = name[name.index("[") :] if "[" in name else ""
+        by_content.setdefault(digest + bounds, []).append(name)
+    return [
+        (first, second)
+        for names in by_content.values()
+        for first, second in itertools.combinations(names, 2)
+        if split_of[first] != split_of[second]
+    ]

@@ -1,0 +1,144 @@
+"""Brings the features of clips into the cache, decoding only what is not there yet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from action_gru.backbone import Backbone, ViewMaker
+from action_gru.backbone.loading import file_sha256
+from action_gru.backbone.views import mirror
+from action_gru.cache import ClipFeatures, FeatureCache
+from action_gru.dataset import Clip
+from action_gru.errors import VideoError
+from action_gru.extraction.clip import (
+    ExtractionReport,
+    Image,
+    Job,
+    Stream,
+    clip_key,
+    look,
+    streams_of,
+)
+from action_gru.extraction.pipeline import Pass, Pictures, one_line
+from action_gru.video import VideoFile
+
+Progress = Callable[[Clip], None]
+
+
+class Extractor:
+    """Fills a cache with the features of clips.
+
+    fps: sampling rate. views and flip: the streams of a clip. workers: decoding threads. At most
+    `batch_size` * 4 pictures wait between them and the backbone, however long the clips are.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        cache: FeatureCache,
+        *,
+        fps: float,
+        views: Sequence[str],
+        flip: bool = False,
+        workers: int = 2,
+        batch_size: int = 32,
+    ) -> None:
+        self.backbone = backbone
+        self.cache = cache
+        self.fps = fps
+        self.streams = streams_of(views, flip)
+        self.workers = workers
+        self.batch_size = batch_size
+        self.specs = {view: backbone.spec(view) for view in views}
+
+    def extract(self, clips: Sequence[Clip], progress: Progress | None = None) -> ExtractionReport:
+        """Bring every clip's features into the cache; each clip is decoded at most once.
+
+        Raises CacheError when the cache cannot be written. On an error or an interrupt the threads
+        stop, and what was finished stays.
+        """
+        report = ExtractionReport(clips=len(clips))
+        jobs = self._plan(clips, report, progress)
+        Pass(self, jobs, report, progress).go()
+        report.damaged = list(self.cache.damaged)
+        return report
+
+    def read(self, clip: Clip, report: ExtractionReport) -> dict[Stream, ClipFeatures] | None:
+        """A clip's features from the cache; None for one that was quarantined."""
+        keys = report.keys.get(clip.name)
+        if keys is None or clip.name in report.quarantined:
+            return None
+        found = {stream: self.cache.get(key) for stream, key in keys.items()}
+        whole = {stream: entry for stream, entry in found.items() if entry is not None}
+        return whole if len(whole) == len(found) else None
+
+    def embed(self, images: Sequence[Image]) -> NDArray[np.float16]:
+        """(N, D) features of at most batch_size pictures.
+
+        The batch is always filled up: a fixed shape runs the same kernels, so that a clip's
+        features do not depend, to the bit, on which clips it shares a batch with.
+        """
+        filling = [images[-1]] * (self.batch_size - len(images))
+        return self.backbone([*images, *filling])[: len(images)].numpy().astype(np.float16)
+
+    def _plan(
+        self, clips: Sequence[Clip], report: ExtractionReport, progress: Progress | None
+    ) -> Iterator[Job]:
+        """Yield the clips that need decoding; note the others in the report."""
+        for clip in clips:
+            try:
+                job = self._job(clip, report)
+            except (VideoError, OSError) as error:
+                report.quarantined[clip.name] = one_line(error)
+            else:
+                if job.missing:
+                    yield job
+                    continue
+                report.cached += 1
+            if progress:
+                progress(clip)
+
+    def _job(self, clip: Clip, report: ExtractionReport) -> Job:
+        if not clip.path.is_file():
+            raise VideoError(f"{clip.path}: no such video file; check the manifest and data.root")
+        content = file_sha256(clip.path)
+        keys = {
+            stream: clip_key(content, clip, self.fps, stream, self.specs[stream.view])
+            for stream in self.streams
+        }
+        report.keys[clip.name] = keys
+        report.content[clip.name] = content
+        missing = [stream for stream, key in keys.items() if self.cache.get(key) is None]
+        return Job(clip, keys, missing, features={stream: [] for stream in missing})
+
+    def decode(self, job: Job) -> Iterator[tuple[float, Pictures]]:
+        """(time_s, the pictures of the missing streams) at each sampled instant."""
+        views = list(dict.fromkeys(stream.view for stream in job.missing))
+        maker = ViewMaker(views, self.backbone.image_size, self.backbone.fit)
+        with VideoFile(job.clip.path) as video:
+            for time_s, made in look(video, job.clip, self.fps, maker):
+                yield (
+                    time_s,
+                    [
+                        (stream, mirror(made[stream.view]) if stream.flipped else made[stream.view])
+                        for stream in job.missing
+                    ],
+                )
+                job.frames = video.frames_decoded
+            job.frames = video.frames_decoded
+
+    def finish(self, job: Job) -> None:
+        """Put a clip's features into the cache."""
+        for stream in job.missing:
+            provenance = {"clip": job.clip.relative, "view": stream.view, "flipped": stream.flipped}
+            provenance |= {"fps": self.fps, "weights": self.backbone.weights}
+            entry = ClipFeatures(
+                np.concatenate(job.features[stream]),
+                np.array(job.times_s, dtype=np.float64),
+                job.frames,
+                provenance,
+            )
+            self.cache.put(job.keys[stream], entry)

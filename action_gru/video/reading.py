@@ -1,0 +1,69 @@
+"""Video files as frames with real timestamps, one at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import TracebackType
+
+from action_gru.video.decoders import Reader, open_reader
+from action_gru.video.frame import Frame
+
+
+class VideoFile:
+    """The frames of one file, in order, one at a time. Use as a context manager.
+
+    frames_decoded counts what the last pass has decoded so far; no header is believed.
+
+    Raises VideoError from iteration when the file holds no decodable frame.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.frames_decoded = 0
+        self._reader: Reader | None = None
+
+    def __enter__(self) -> VideoFile:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None
+
+    def __iter__(self) -> Iterator[Frame]:
+        return self.frames()
+
+    def frames(
+        self, wanted: Callable[[float], bool] | None = None, end_s: float | None = None
+    ) -> Iterator[Frame]:
+        """Frames before end_s whose instant (seconds) is wanted; others are never converted."""
+        for index, time_s in self._instants():
+            self.frames_decoded = index + 1
+            if end_s is not None and time_s >= end_s:
+                break
+            if wanted is None or wanted(time_s):
+                assert self._reader is not None
+                yield Frame(index, time_s, self._reader.retrieve())
+
+    def _instants(self) -> Iterator[tuple[int, float]]:
+        """(index, time_s) of each decoded frame; times strictly grow."""
+        self.close()
+        self._reader, first_s = open_reader(self.path)
+        time_s, index = first_s, 0
+        grabbed: float | None = first_s
+        while grabbed is not None:
+            # Broken timestamps (all zero, or jumping back) become steps of the declared rate.
+            time_s = grabbed if index == 0 or grabbed > time_s else time_s + 1 / self._reader.fps
+            yield index, time_s
+            index += 1
+            grabbed = self._reader.grab()
+        self.close()

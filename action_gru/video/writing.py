@@ -1,0 +1,116 @@
+"""Writes RGB frames to a video file."""
+
+from __future__ import annotations
+
+import os
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+
+import cv2
+import numpy as np
+
+from action_gru.errors import MissingExtraError, VideoError
+from action_gru.video.frame import Image, import_av
+
+
+class VideoWriter:
+    """Writes RGB frames to a file: H.264 through PyAV when installed, else MPEG-4 by OpenCV.
+
+    The file appears under its name only when the writer closes without an error.
+    """
+
+    def __init__(self, path: str | Path, size_px: tuple[int, int], fps: float) -> None:
+        self.path = Path(path)
+        self.size_px = size_px
+        self.fps = fps
+        self._part = self.path.with_name(f".{self.path.stem}.part-{os.getpid()}{self.path.suffix}")
+        self._sink: _AVSink | _OpenCVSink | None = None
+
+    def __enter__(self) -> VideoWriter:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self._sink = _AVSink(self._part, self.size_px, self.fps)
+        except MissingExtraError:
+            self._sink = _OpenCVSink(self._part, self.size_px, self.fps)
+        return self
+
+    @property
+    def codec(self) -> str:
+        """Name of the codec in use, once the writer is open."""
+        return self._sink.codec if self._sink else ""
+
+    def write(self, image: Image) -> None:
+        """Append one frame. image (H, W, 3) uint8 RGB of the writer's size."""
+        width_px, height_px = self.size_px
+        if image.shape != (height_px, width_px, 3):
+            raise VideoError(
+                f"{self.path}: a frame of shape {image.shape} does not fit the video's "
+                f"({height_px}, {width_px}, 3); resize it first"
+            )
+        if self._sink is None:
+            raise VideoError(f"{self.path}: the writer is not open; use it in a 'with' block")
+        self._sink.write(image)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            if self._sink is not None:
+                self._sink.close()
+            if kind is None:
+                self._part.replace(self.path)
+        finally:
+            self._sink = None
+            self._part.unlink(missing_ok=True)
+
+
+class _AVSink:
+    codec = "h264"
+
+    def __init__(self, path: Path, size_px: tuple[int, int], fps: float) -> None:
+        av = import_av(f"writing {path} as H.264")
+        self._av = av
+        self._container = av.open(str(path), "w")
+        try:
+            self._stream = self._container.add_stream(
+                "libx264", rate=Fraction(fps).limit_denominator(100000)
+            )
+        except (av.FFmpegError, ValueError) as error:
+            self._container.close()
+            raise VideoError(
+                f"{path}: this container takes no H.264 ({error}); use .mp4"
+            ) from error
+        # yuv420p, which every player shows, needs even sides: an odd last row or column is dropped.
+        self._stream.width, self._stream.height = size_px[0] // 2 * 2, size_px[1] // 2 * 2
+        self._stream.pix_fmt = "yuv420p"
+
+    def write(self, image: Image) -> None:
+        even = np.ascontiguousarray(image[: self._stream.height, : self._stream.width])
+        frame = self._av.VideoFrame.from_ndarray(even, format="rgb24")
+        self._container.mux(self._stream.encode(frame))
+
+    def close(self) -> None:
+        self._container.mux(self._stream.encode())
+        self._container.close()
+
+
+class _OpenCVSink:
+    codec = "mpeg4"
+
+    def __init__(self, path: Path, size_px: tuple[int, int], fps: float) -> None:
+        fourcc = cv2.VideoWriter.fourcc(*"mp4v")
+        self._writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, fourcc, fps, size_px)
+        if not self._writer.isOpened():
+            raise VideoError(
+                f"{path}: cannot be written as MPEG-4; use a .mp4 name and check space"
+            )
+
+    def write(self, image: Image) -> None:
+        self._writer.write(cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+
+    def close(self) -> None:
+        self._writer.release()
