@@ -86,7 +86,7 @@ def test_a_full_disk_is_named_and_leaves_nothing(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(CacheError, match="No space left on device.*free space"):
+    with pytest.raises(CacheError, match=r"No space left on device.*free space"):
         FeatureCache(tmp_path).put(KEY, clip())
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 

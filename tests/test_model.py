@@ -1,0 +1,92 @@
+import itertools
+
+import pytest
+import torch
+
+from action_gru.errors import ConfigError
+from action_gru.model import CELLS, ActionClassifier
+
+COMBINATIONS = list(
+    itertools.product(
+        ["gru", "lstm", "rnn", "none"], ["last", "mean", "attention"], ["late", "early"]
+    )
+)
+
+
+def build(**options):
+    torch.manual_seed(0)
+    options = {"projection_size": 6, "hidden_size": 5} | options
+    model = ActionClassifier((4, 3), 3, **options).eval()
+    model.set_statistics(torch.randn(7), torch.rand(7) + 0.5)
+    return model
+
+
+@pytest.mark.parametrize(("cell", "pooling", "fusion"), COMBINATIONS)
+@pytest.mark.parametrize("num_layers", [1, 2])
+def test_step_equals_forward(cell, pooling, fusion, num_layers):
+    model = build(cell=cell, pooling=pooling, fusion=fusion, num_layers=num_layers)
+    features = torch.randn(2, 9, 7) * 3
+    state = None
+    for length in range(1, 10):
+        logits, state = model.step(features[:, length - 1], state)
+        whole = model(features[:, :length], torch.tensor([length, length]))
+        torch.testing.assert_close(logits, whole, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize(("cell", "pooling", "fusion"), COMBINATIONS)
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_padding_never_changes_the_logits(cell, pooling, fusion, bidirectional):
+    model = build(cell=cell, pooling=pooling, fusion=fusion, bidirectional=bidirectional)
+    features = torch.randn(3, 8, 7)
+    lengths = torch.tensor([8, 3, 1])
+    together = model(features, lengths)
+    features[1, 3:], features[2, 1:] = 1e4, -1e4
+    torch.testing.assert_close(model(features, lengths), together)
+    for row, length in enumerate(lengths.tolist()):
+        alone = model(features[row : row + 1, :length], torch.tensor([length]))
+        torch.testing.assert_close(alone[0], together[row], atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("cell", list(CELLS))
+def test_order_reaches_the_logits_only_through_a_cell(cell):
+    features, lengths = torch.randn(1, 6, 7), torch.tensor([6])
+    ordered, mean_pooled = build(cell=cell), build(cell="none", pooling="mean")
+    backwards = features.flip(1)
+    assert not torch.allclose(ordered(features, lengths), ordered(backwards, lengths), atol=1e-4)
+    torch.testing.assert_close(mean_pooled(features, lengths), mean_pooled(backwards, lengths))
+
+
+def test_a_long_stream_neither_overflows_nor_drifts():
+    model = build(pooling="attention")
+    features = torch.randn(1, 3000, 7) * 50
+    state = None
+    for step in range(3000):
+        logits, state = model.step(features[:, step], state)
+    torch.testing.assert_close(logits, model(features, torch.tensor([3000])), atol=1e-3, rtol=1e-3)
+
+
+def test_a_bidirectional_model_refuses_to_stream():
+    with pytest.raises(ConfigError, match="cannot run live"):
+        build(bidirectional=True).step(torch.zeros(1, 7))
+
+
+def test_gru_has_three_quarters_of_the_lstm_parameters():
+    def count(cell: str) -> int:
+        return sum(
+            p.numel() for stream in build(cell=cell).streams for p in stream.cell.parameters()
+        )
+
+    assert count("gru") / count("lstm") == 0.75
+
+
+def test_pooling_weights_sum_to_one_over_the_valid_steps():
+    pooling = build(pooling="attention").streams[0].pool_hidden
+    weights = pooling.weights(torch.randn(2, 5, 5), torch.tensor([5, 2]))
+    torch.testing.assert_close(weights.sum(1), torch.ones(2))
+    assert weights[1, 2:].tolist() == [0.0, 0.0, 0.0]
+
+
+def test_a_constant_feature_is_not_blown_up():
+    model = build()
+    model.set_statistics(torch.zeros(7), torch.zeros(7))
+    assert model._standardise(torch.full((1, 7), 1e-4)).abs().max() <= 0.2
