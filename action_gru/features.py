@@ -1,0 +1,138 @@
+"""From clips to the arrays a model trains on: extraction, quarantine, and the sequence set.
+
+The only place that knows both the config's `features` section and the classes below it.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from action_gru.backbone import Backbone, FeatureSpec
+from action_gru.cache import ClipFeatures, FeatureCache
+from action_gru.checkpoint import write_atomically
+from action_gru.config import Config
+from action_gru.dataset import Clip, SequenceSet
+from action_gru.errors import DataError
+from action_gru.extraction import (
+    ExtractionReport,
+    Extractor,
+    Stream,
+    duplicates_across,
+)
+from action_gru.progress import Reporter
+
+
+@dataclass(frozen=True)
+class FeatureTable:
+    """The features of all usable clips, by clip name, and what became of the others."""
+
+    by_clip: dict[str, dict[Stream, ClipFeatures]]
+    specs: tuple[FeatureSpec, ...]
+    report: ExtractionReport
+    flip: bool
+
+    def usable(self, clips: Sequence[Clip]) -> list[Clip]:
+        return [clip for clip in clips if clip.name in self.by_clip]
+
+    def sequences(self, clips: Sequence[Clip], classes: Sequence[str]) -> SequenceSet:
+        """The clips' features with class numbers; every clip must be usable."""
+        views = [spec.view for spec in self.specs]
+        number = {name: index for index, name in enumerate(classes)}
+
+        def side(flipped: bool) -> list[list[ClipFeatures]]:
+            return [[self.by_clip[c.name][Stream(v, flipped)] for v in views] for c in clips]
+
+        labels = [number[clip.label] for clip in clips]
+        return SequenceSet(side(False), labels, side(True) if self.flip else None)
+
+
+def build_backbone(config: Config) -> Backbone:
+    """The backbone that the config's features section names."""
+    features = config.features
+    return Backbone(
+        features.weights,
+        layer=features.layer,
+        image_size=None if features.image_size == "auto" else features.image_size,
+        fit=features.fit,
+        precision=features.precision,
+        device=features.device,
+        download=features.download,
+    )
+
+
+def build_extractor(config: Config, backbone: Backbone, cache: FeatureCache) -> Extractor:
+    """An extractor as the config's features and sampling sections describe it."""
+    return Extractor(
+        backbone,
+        cache,
+        fps=config.sampling.fps,
+        views=config.features.views,
+        flip=config.features.flip,
+        workers=config.features.workers,
+        batch_size=config.features.batch_size,
+    )
+
+
+def extract_features(
+    config: Config, clips: Sequence[Clip], reporter: Reporter, folder: Path | None = None
+) -> FeatureTable:
+    """Features of the clips, from the cache or the videos; quarantine.csv in folder if given.
+
+    Raises DataError when too many clips are bad, or when the same video stands on two sides.
+    """
+    backbone = build_backbone(config)
+    extractor = build_extractor(config, backbone, FeatureCache(config.features.cache_dir))
+    with reporter.bar("extract", len(clips)) as advance:
+        report = extractor.extract(clips, lambda clip: advance(note=clip.name))
+    for problem in report.damaged:
+        reporter.warn(f"a damaged cache entry was extracted again: {problem}")
+    if folder is not None:
+        write_quarantine(report, folder / "quarantine.csv")
+    _check_quarantine(report, config.data.max_bad_share, folder)
+    if not config.data.allow_leakage:
+        _check_copies(clips, report)
+    by_clip = {clip.name: found for clip in clips if (found := extractor.read(clip, report))}
+    lost = [c.name for c in clips if c.name not in by_clip and c.name not in report.quarantined]
+    if lost:
+        raise DataError(
+            f"{len(lost)} cache entries vanished while in use, the first of {lost[0]}; "
+            "is something else cleaning features.cache_dir? Run again"
+        )
+    specs = tuple(backbone.spec(view) for view in config.features.views)
+    return FeatureTable(by_clip, specs, report, config.features.flip)
+
+
+def write_quarantine(report: ExtractionReport, path: Path) -> None:
+    """The clips left out, with the reason of each, as CSV."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["clip", "reason"])
+    writer.writerows(sorted(report.quarantined.items()))
+    write_atomically(path, text.getvalue().encode())
+
+
+def _check_quarantine(report: ExtractionReport, allowed: float, folder: Path | None) -> None:
+    bad = report.quarantined
+    if len(bad) > allowed * report.clips:
+        name, reason = sorted(bad.items())[0]
+        listed = f"; all are listed in {folder / 'quarantine.csv'}" if folder else ""
+        raise DataError(
+            f"{len(bad)} of {report.clips} clips cannot be read, more than data.max_bad_share="
+            f"{allowed:g} allows; the first is {name}: {reason}{listed}"
+        )
+
+
+def _check_copies(clips: Sequence[Clip], report: ExtractionReport) -> None:
+    split_of = {clip.name: clip.split for clip in clips}
+    copies = duplicates_across(split_of, report.content)
+    if copies:
+        first, second = copies[0]
+        raise DataError(
+            f"{first} and {second} are the same video on two sides of the split "
+            f"({len(copies)} such pairs): the score would be too good. Keep one of them, "
+            "or write data.allow_leakage: true"
+        )

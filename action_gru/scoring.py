@@ -1,0 +1,39 @@
+"""Class probabilities of clips: windows and mirrored copies averaged. Knows no labels."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from action_gru.dataset import SequenceSet
+from action_gru.model import ActionClassifier
+
+
+def score_clips(
+    model: ActionClassifier,
+    sequences: SequenceSet,
+    max_frames: int,
+    batch_size: int = 256,
+    flip: bool = False,
+) -> Tensor:
+    """Softmax probabilities of each clip, (N, C) float32 on the CPU.
+
+    A clip longer than max_frames is read in equal windows and their probabilities are averaged;
+    with flip the mirrored copy's too.
+    """
+    device = next(model.parameters()).device
+    passes = [False, True] if flip and sequences.flip_offset else [False]
+    total = torch.zeros(len(sequences), model.num_classes)
+    count = torch.zeros(len(sequences), 1)
+    was_training = model.training
+    model.eval()
+    with torch.inference_mode():
+        for flipped in passes:
+            clip, start, length = sequences.read_windows(max_frames, flipped)
+            for part in torch.arange(len(clip)).split(batch_size):  # type: ignore[no-untyped-call]
+                features = sequences.gather(start[part], length[part]).to(device)
+                probabilities = model(features, length[part].to(device)).softmax(-1).cpu().float()
+                total.index_add_(0, clip[part], probabilities)
+                count.index_add_(0, clip[part], torch.ones(len(part), 1))
+    model.train(was_training)
+    return total / count

@@ -1,0 +1,104 @@
+"""Grouped cross-validation: each clip is tested once a seed, by a model blind to its group."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from action_gru.config import Config
+from action_gru.dataset import Clip, Split, class_list, grouped_folds
+from action_gru.errors import DataError
+from action_gru.evaluation import (
+    CrossValidationReport,
+    FoldResult,
+    compute_metrics,
+    majority_baseline,
+    write_cv_report,
+)
+from action_gru.features import FeatureTable, extract_features
+from action_gru.progress import Reporter
+from action_gru.scoring import score_clips
+from action_gru.training.run import TrainingData, fit_model, mean_pooled, read_clips
+from action_gru.training.run_folder import RunFolder
+
+
+def cross_validate(
+    config: Config, folds: int, seeds: int, reporter: Reporter
+) -> tuple[CrossValidationReport, Path]:
+    """Train folds x seeds models; the report and its folder.
+
+    Each seed draws its own folds and its own weights. Clips whose split column says test are left
+    out: they are not for choosing between models. With as many folds as groups this is
+    leave-one-group-out.
+    """
+    clips = [clip for clip in read_clips(config) if clip.split != "test"]
+    if not clips:
+        raise DataError("every clip is a test clip; cross-validation needs others")
+    clips = [replace(clip, split="") for clip in clips]
+    classes = class_list(clips, config.data.classes)
+    run = RunFolder.create(config, "-cv")
+    table = extract_features(config, clips, reporter, run.path)
+    usable = table.usable(clips)
+    first = config.training.seed
+    results = []
+    for seed in range(first, first + seeds):
+        part_of = grouped_folds(usable, folds, seed)
+        for fold in range(folds):
+            reporter.say(f"seed {seed}, fold {fold + 1} of {folds}")
+            split = _split(usable, part_of, fold)
+            settings = config.training.model_copy(update={"seed": seed})
+            seeded = config.model_copy(update={"training": settings})
+            results.append(_fold(seeded, split, classes, table, seed, fold, reporter))
+    report = CrossValidationReport(
+        run_name=run.path.name,
+        data=f"{config.data.manifest}: {len(usable)} clips, {folds} folds, {seeds} seeds",
+        results=tuple(results),
+        baseline_notes={"mean_pooled": "training.mean_pooled_baseline is off"},
+        quarantined=table.report.quarantined,
+        leakage_allowed=config.data.allow_leakage,
+    )
+    write_cv_report(report, run.path)
+    return report, run.path
+
+
+def _fold(
+    config: Config,
+    split: Split,
+    classes: tuple[str, ...],
+    table: FeatureTable,
+    seed: int,
+    fold: int,
+    reporter: Reporter,
+) -> FoldResult:
+    data = TrainingData(split, classes, table)
+    test = data.sequences("test")
+    train = data.sequences("train")
+    assert test is not None
+    assert train is not None
+
+    def scores(settings: Config) -> object:
+        model = fit_model(settings, data, reporter)
+        frames, flip = settings.sampling.max_frames, settings.features.flip
+        return score_clips(model, test, frames, flip=flip).numpy()
+
+    metrics = compute_metrics(test.labels.numpy(), scores(config), classes)  # type: ignore[arg-type]
+    baselines: dict[str, float | None] = {
+        "majority": majority_baseline(train.labels.numpy(), test.labels.numpy()),
+        "mean_pooled": None,
+    }
+    if config.training.mean_pooled_baseline:
+        plain = compute_metrics(test.labels.numpy(), scores(mean_pooled(config)), classes)  # type: ignore[arg-type]
+        baselines["mean_pooled"] = plain.top1
+    return FoldResult(seed, fold, metrics, baselines)
+
+
+def _split(clips: Sequence[Clip], part_of: Sequence[int], fold: int) -> Split:
+    def part(name: str, inside: bool) -> tuple[Clip, ...]:
+        return tuple(
+            replace(clip, split=name)
+            for clip, place in zip(clips, part_of, strict=True)
+            if (place == fold) == inside
+        )
+
+    return Split(part("train", False), (), part("test", True))

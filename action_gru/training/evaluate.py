@@ -1,0 +1,153 @@
+"""Evaluates a finished run, on its own splits or on any other manifest."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from action_gru.checkpoint import Checkpoint, load_checkpoint
+from action_gru.config import Config
+from action_gru.dataset import Clip, SequenceSet, read_manifest
+from action_gru.errors import DataError
+from action_gru.evaluation import (
+    ClipPrediction,
+    EvaluationReport,
+    compute_metrics,
+    majority_baseline,
+    write_report,
+)
+from action_gru.features import FeatureTable, extract_features
+from action_gru.progress import Reporter
+from action_gru.scoring import score_clips
+from action_gru.timeline import Prediction
+from action_gru.training.run_folder import RunFolder
+
+
+def evaluate(
+    run: RunFolder,
+    reporter: Reporter,
+    split: str = "test",
+    manifest: Path | None = None,
+    root: Path | None = None,
+    overrides: Sequence[str] = (),
+    folder: Path | None = None,
+) -> tuple[EvaluationReport, Path]:
+    """Score a run and write its report; the report and its folder.
+
+    With a manifest all of its clips are scored, whatever its split column says. Raises
+    CheckpointError when the features would differ from those the run was trained on.
+    """
+    checkpoint = load_checkpoint(run.best)
+    config = run.config(overrides)
+    clips, data = _clips(run, config, checkpoint, split, manifest, root)
+    target = folder or run.new_evaluation(manifest.stem if manifest else split)
+    table = extract_features(config, clips, reporter, target)
+    checkpoint.check_fits(table.specs, config.sampling.fps)
+    usable = table.usable(clips)
+    if not usable:
+        raise DataError(f"{data}: no clip is left to score; see {target / 'quarantine.csv'}")
+    report = score_report(run, config, checkpoint, table, usable, data, manifest is None and split)
+    write_report(report, target)
+    return report, target
+
+
+def score_report(
+    run: RunFolder,
+    config: Config,
+    checkpoint: Checkpoint,
+    table: FeatureTable,
+    clips: list[Clip],
+    data: str,
+    split: str | bool,
+) -> EvaluationReport:
+    """The report of a checkpoint on clips whose features are at hand."""
+    sequences = table.sequences(clips, checkpoint.classes)
+    scores = clip_scores(checkpoint, sequences, config)
+    labels = sequences.labels.numpy()
+    baselines: dict[str, float | None] = {"majority": _majority(run, checkpoint, labels.tolist())}
+    notes = {}
+    if run.baseline.is_file():
+        mean_scores = clip_scores(load_checkpoint(run.baseline), sequences, config)
+        hits = mean_scores.argmax(1) == sequences.labels
+        baselines["mean_pooled"] = float(hits.float().mean())
+    else:
+        baselines["mean_pooled"] = None
+        notes["mean_pooled"] = "not trained (training.mean_pooled_baseline or model.cell says so)"
+    seen = run.trained_content()
+    known = sum(table.report.content.get(clip.name) in seen for clip in clips)
+    if known:
+        data += f". {known} of these clips were in the training data: the score is too good"
+    return EvaluationReport(
+        run_name=run.path.name,
+        data=data,
+        split=split if isinstance(split, str) else "all",
+        metrics=compute_metrics(labels, scores.numpy(), checkpoint.classes),
+        predictions=_predictions(clips, checkpoint.classes, scores),
+        baselines=baselines,
+        baseline_notes=notes,
+        quarantined=table.report.quarantined,
+        leakage_allowed=bool(checkpoint.data["allow_leakage"]),
+        seed=config.training.seed,
+    )
+
+
+def clip_scores(checkpoint: Checkpoint, sequences: SequenceSet, config: Config) -> torch.Tensor:
+    """Probabilities (N, C) of a checkpoint's model, mirrored copies averaged where there are."""
+    max_frames = int(checkpoint.sampling["max_frames"])
+    return score_clips(checkpoint.build(), sequences, max_frames, flip=config.features.flip)
+
+
+def _clips(
+    run: RunFolder,
+    config: Config,
+    checkpoint: Checkpoint,
+    split: str,
+    manifest: Path | None,
+    root: Path | None,
+) -> tuple[list[Clip], str]:
+    if manifest is not None:
+        clips = read_manifest(manifest, root, checkpoint.classes)
+        return [replace(clip, split="test") for clip in clips], f"All clips of {manifest.name}"
+    own_root = root or config.data.root
+    if own_root is None and config.data.manifest is not None:
+        own_root = config.data.manifest.parent
+    clips = [
+        clip
+        for clip in read_manifest(run.clips, own_root, checkpoint.classes)
+        if clip.split == split
+    ]
+    if not clips:
+        raise DataError(
+            f"run {run.path} has no {split} split; evaluate it on other clips with "
+            "--manifest CSV --root DIR"
+        )
+    return clips, f"The {split} split of {config.data.manifest}"
+
+
+def _majority(run: RunFolder, checkpoint: Checkpoint, labels: list[int]) -> float:
+    root = run.path
+    import csv
+
+    with (root / "clips.csv").open(encoding="utf-8", newline="") as file:
+        rows = [row["label"] for row in csv.DictReader(file) if row["split"] == "train"]
+    number = {name: index for index, name in enumerate(checkpoint.classes)}
+    return majority_baseline([number[label] for label in rows], labels)
+
+
+def _predictions(
+    clips: Sequence[Clip], classes: Sequence[str], scores: torch.Tensor
+) -> tuple[ClipPrediction, ...]:
+    return tuple(
+        ClipPrediction(
+            path=clip.relative,
+            group=clip.group,
+            label=clip.label,
+            prediction=Prediction.from_probabilities(classes, row.numpy()),
+            start_s=clip.start_s,
+            end_s=clip.end_s,
+        )
+        for clip, row in zip(clips, scores, strict=True)
+    )

@@ -1,0 +1,210 @@
+"""The training loop: read it from top to bottom. Knows nothing of files, video or configs' YAML."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from action_gru.config.tree import TrainingSection
+from action_gru.dataset import Batch, SequenceSet, feature_statistics
+from action_gru.model import ActionClassifier
+from action_gru.scoring import score_clips
+from action_gru.training.batches import Batches
+
+
+@dataclass
+class Progress:
+    """How far training has come. history holds one dict per epoch; best_loss is on validation."""
+
+    epoch: int = 0
+    best_loss: float = math.inf
+    best_epoch: int = 0
+    history: list[dict[str, float]] = field(default_factory=list)
+
+
+class Trainer:
+    """Trains a classifier on sequences; its state after any epoch can be saved and taken up again.
+
+    train, val: val may be None; then the last weights are the best. Shapes are those of
+    SequenceSet. seed draws the batches and the dropout.
+    """
+
+    def __init__(
+        self,
+        model: ActionClassifier,
+        train: SequenceSet,
+        val: SequenceSet | None,
+        settings: TrainingSection,
+        max_frames: int,
+        seed: int,
+    ) -> None:
+        self.settings, self.val, self.max_frames, self.seed = settings, val, max_frames, seed
+        self.accelerator = Accelerator(
+            cpu=settings.device == "cpu", mixed_precision=settings.mixed_precision
+        )
+        model.set_statistics(*feature_statistics(train.values))
+        self.optimizer = torch.optim.AdamW(
+            parameter_groups(model, settings.weight_decay), lr=settings.learning_rate
+        )
+        self.model, self.optimizer = self.accelerator.prepare(model, self.optimizer)
+        self.batches = Batches(train, settings, max_frames, seed)
+        self.class_weights = self._class_weights(train.labels, model.num_classes)
+        self.average = Average(self.bare_model, settings.ema_decay)
+        self.progress = Progress()
+
+    @property
+    def bare_model(self) -> ActionClassifier:
+        """The model under training, without Accelerate's wrapping."""
+        model: ActionClassifier = self.accelerator.unwrap_model(self.model)
+        return model
+
+    def fit(self, after_epoch: Callable[[Trainer, dict[str, float]], None]) -> None:
+        """Run the epochs that are left; after_epoch may save, log, and look at the progress."""
+        while self.progress.epoch < self.settings.epochs and not self._should_stop():
+            row = {"epoch": self.progress.epoch + 1.0} | self._epoch(self.progress.epoch)
+            self.progress.epoch += 1
+            if self.val is not None:
+                row |= self._validate(self.val)
+            self.progress.history.append(row)
+            if self.val is None or row["val_loss"] < self.progress.best_loss:
+                self.progress.best_loss = row.get("val_loss", math.inf)
+                self.progress.best_epoch = self.progress.epoch
+            after_epoch(self, row)
+
+    def _epoch(self, number: int) -> dict[str, float]:
+        torch.manual_seed(self.seed * 1_000_003 + number)  # dropout repeats when an epoch does
+        self.model.train()
+        seen = hits = loss_sum = 0.0
+        for index, (batch, partner, share) in enumerate(self.batches.epoch(number)):
+            self._set_rate(number * len(self.batches) + index)
+            batch = self._to_device(batch)
+            features = batch.features
+            if partner is not None:
+                features = share * features + (1 - share) * partner.features.to(features.device)
+            with self.accelerator.autocast():
+                logits = self.bare_model.stream_logits(features, batch.lengths).float()
+            loss = self._loss(logits, batch.labels)
+            if partner is not None:
+                other = self._loss(logits, partner.labels.to(features.device))
+                loss = share * loss + (1 - share) * other
+            self.optimizer.zero_grad()
+            self.accelerator.backward(loss)
+            if self.settings.grad_clip:
+                self.accelerator.clip_grad_norm_(self.model.parameters(), self.settings.grad_clip)
+            self.optimizer.step()
+            self.average.update(self.bare_model)
+            seen += len(batch.labels)
+            loss_sum += float(loss.detach()) * len(batch.labels)
+            hits += float((logits.mean(1).argmax(-1) == batch.labels).sum())
+        return {"loss": loss_sum / seen, "accuracy": hits / seen, "learning_rate": self._rate}
+
+    def _loss(self, stream_logits: Tensor, labels: Tensor) -> Tensor:
+        """Cross-entropy of the fused logits, and of each stream by itself: (B, S, C), (B,) -> ()."""
+
+        def loss(logits: Tensor) -> Tensor:
+            return cross_entropy(
+                logits, labels, self.class_weights, label_smoothing=self.settings.label_smoothing
+            )
+
+        streams = stream_logits.unbind(1)
+        fused = loss(stream_logits.mean(1))
+        if len(streams) == 1:
+            return fused
+        # Each stream must be right alone, so that the stronger one does not stop the other early.
+        return fused + torch.stack([loss(logits) for logits in streams]).mean()
+
+    def _validate(self, val: SequenceSet) -> dict[str, float]:
+        scores = score_clips(self.kept_model(), val, self.max_frames)
+        picked = scores.gather(1, val.labels[:, None]).clamp_min(1e-9)
+        hits = scores.argmax(1) == val.labels
+        return {
+            "val_loss": float(-picked.log().mean()),
+            "val_accuracy": float(hits.float().mean()),
+        }
+
+    def kept_model(self) -> ActionClassifier:
+        """The model that is evaluated and kept: the running average if there is one."""
+        return self.average.model or self.bare_model
+
+    def _set_rate(self, step: int) -> None:
+        total = self.settings.epochs * len(self.batches)
+        warmup = max(1, round(self.settings.warmup_share * total))
+        climb = min(1.0, (step + 1) / warmup)
+        done = max(0.0, (step - warmup) / max(1, total - warmup))
+        self._rate = self.settings.learning_rate * climb * 0.5 * (1 + math.cos(math.pi * done))
+        for group in self.optimizer.param_groups:
+            group["lr"] = self._rate
+
+    def _should_stop(self) -> bool:
+        patience = self.settings.early_stop_patience
+        waited = self.progress.epoch - self.progress.best_epoch
+        return bool(patience) and self.val is not None and waited >= patience
+
+    def _class_weights(self, labels: Tensor, num_classes: int) -> Tensor | None:
+        if self.settings.class_balance != "weights":
+            return None
+        counts = labels.bincount(minlength=num_classes).clamp_min(1).float()
+        return (len(labels) / (num_classes * counts)).to(self.accelerator.device)
+
+    def _to_device(self, batch: Batch) -> Batch:
+        device = self.accelerator.device
+        return Batch(batch.features.to(device), batch.lengths.to(device), batch.labels.to(device))
+
+    def state_tensors(self) -> dict[str, Tensor]:
+        """The optimizer's moments, the raw weights and their average: all that resuming needs."""
+        tensors = {f"model.{k}": v for k, v in self.bare_model.state_dict().items()}
+        if self.average.model is not None:
+            tensors |= {f"average.{k}": v for k, v in self.average.model.state_dict().items()}
+        for index, moments in self.optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer.{index}.{k}": v for k, v in moments.items()}
+        return tensors
+
+    def restore(self, tensors: dict[str, Tensor], progress: dict[str, Any]) -> None:
+        """Take up the state of `state_tensors` and its progress."""
+
+        def part(prefix: str) -> dict[str, Tensor]:
+            return {k[len(prefix) :]: v for k, v in tensors.items() if k.startswith(prefix)}
+
+        self.bare_model.load_state_dict(part("model."))
+        if self.average.model is not None:
+            self.average.model.load_state_dict(part("average."))
+        state: dict[int, dict[str, Tensor]] = {}
+        for name, tensor in part("optimizer.").items():
+            index, key = name.split(".", 1)
+            state.setdefault(int(index), {})[key] = tensor
+        groups = self.optimizer.state_dict()["param_groups"]
+        self.optimizer.load_state_dict({"state": state, "param_groups": groups})
+        self.progress = Progress(**progress)
+
+
+class Average:
+    """Exponential moving average of the weights; model is None when decay is 0."""
+
+    def __init__(self, model: ActionClassifier, decay: float) -> None:
+        from copy import deepcopy
+
+        self.decay = decay
+        self.model = deepcopy(model).eval().requires_grad_(False) if decay else None
+
+    @torch.no_grad()
+    def update(self, model: ActionClassifier) -> None:
+        if self.model is None:
+            return
+        for kept, new in zip(self.model.parameters(), model.parameters(), strict=True):
+            kept.lerp_(new.detach(), 1 - self.decay)
+
+
+def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Weight matrices decay; biases and normalisation gains do not."""
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    return [
+        {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": weight_decay},
+        {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
+    ]

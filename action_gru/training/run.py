@@ -1,0 +1,252 @@
+"""From a config to a trained, evaluated run: the stages in the order they happen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from action_gru.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from action_gru.config import Config, check_files
+from action_gru.dataset import (
+    Clip,
+    SequenceSet,
+    Split,
+    class_list,
+    data_hash,
+    read_manifest,
+    split_clips,
+)
+from action_gru.errors import CheckpointError, DataError
+from action_gru.evaluation import save_picture, training_picture
+from action_gru.features import FeatureTable, extract_features
+from action_gru.model import ActionClassifier
+from action_gru.progress import Reporter
+from action_gru.training.loop import Trainer
+from action_gru.training.run_folder import RunFolder
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """The clips that training may use, their features, and the classes."""
+
+    split: Split
+    classes: tuple[str, ...]
+    table: FeatureTable
+
+    def part(self, name: str) -> list[Clip]:
+        """The usable clips of train, val or test."""
+        return self.table.usable(getattr(self.split, name))
+
+    def sequences(self, name: str) -> SequenceSet | None:
+        clips = self.part(name)
+        return self.table.sequences(clips, self.classes) if clips else None
+
+
+def read_clips(config: Config) -> list[Clip]:
+    """The clips that the config's data section names, checked."""
+    check_files(config)
+    assert config.data.manifest is not None
+    return read_manifest(config.data.manifest, config.data.root, config.data.classes)
+
+
+def train(config: Config, reporter: Reporter) -> RunFolder:
+    """Extract, train, evaluate on the test split if there is one; the run's folder."""
+    data = config.data
+    clips = read_clips(config)
+    classes = class_list(clips, data.classes)
+    split = split_clips(
+        clips, data.split, data.test_share, data.val_share, data.split_seed, data.allow_leakage
+    )
+    run = RunFolder.create(config)
+    return _train_into(run, config, split, classes, reporter)
+
+
+def resume(folder: Path, reporter: Reporter, overrides: Sequence[str] = ()) -> RunFolder:
+    """Go on with a run that was interrupted, from its last whole epoch, to the same result."""
+    run = RunFolder.open(folder)
+    config = run.config(overrides)
+    if not run.clips.is_file():
+        raise CheckpointError(
+            f"{run.path} was stopped before training began; there is nothing to resume, "
+            "and 'action-gru train' with its config.yaml starts it again (features are cached)"
+        )
+    root = config.data.root or (config.data.manifest.parent if config.data.manifest else None)
+    clips = read_manifest(run.clips, root, config.data.classes)
+    split = split_clips(clips, "column", allow_leakage=config.data.allow_leakage)
+    return _train_into(run, config, split, class_list(clips, config.data.classes), reporter)
+
+
+def _train_into(
+    run: RunFolder, config: Config, split: Split, classes: tuple[str, ...], reporter: Reporter
+) -> RunFolder:
+    table = extract_features(config, split.clips, reporter, run.path)
+    data = TrainingData(split, classes, table)
+    _check_usable(data)
+    run.write_clips(split.clips, table.report.content)
+    fit_model(config, data, reporter, run)
+    if config.training.mean_pooled_baseline and config.model.cell != "none":
+        fit_model(mean_pooled(config), data, reporter, run, baseline=True)
+    return run
+
+
+def fit_model(
+    config: Config,
+    data: TrainingData,
+    reporter: Reporter,
+    run: RunFolder | None = None,
+    baseline: bool = False,
+) -> ActionClassifier:
+    """Train one model; with a run folder its checkpoints, log and curves are kept there."""
+    torch.manual_seed(config.training.seed)
+    arguments = model_arguments(config, data)
+    train_set = data.sequences("train")
+    assert train_set is not None
+    trainer = Trainer(
+        ActionClassifier(**arguments),
+        train_set,
+        data.sequences("val"),
+        config.training,
+        config.sampling.max_frames,
+        config.training.seed,
+    )
+    keeper = Keeper(config, data, arguments, run, baseline)
+    keeper.take_up(trainer)
+    left = config.training.epochs - trainer.progress.epoch
+    with reporter.bar("baseline" if baseline else "train", left) as advance:
+
+        def after_epoch(trainer: Trainer, row: dict[str, float]) -> None:
+            keeper.keep(trainer, row)
+            advance(note=_note(row))
+
+        trainer.fit(after_epoch)
+    keeper.finish(trainer)
+    return keeper.best_model(trainer)
+
+
+class Keeper:
+    """Writes what a training leaves: best and last checkpoint, log, TensorBoard, curves."""
+
+    def __init__(
+        self,
+        config: Config,
+        data: TrainingData,
+        arguments: dict[str, Any],
+        run: RunFolder | None,
+        baseline: bool,
+    ) -> None:
+        self.config, self.data, self.arguments = config, data, arguments
+        self.run, self.baseline = run, baseline
+        self._best: dict[str, torch.Tensor] = {}
+        self._board: Any = None
+
+    def take_up(self, trainer: Trainer) -> None:
+        """Restore the last checkpoint of an interrupted run, if there is one."""
+        if self.run is None or self.baseline or not self.run.last.is_file():
+            return
+        last = load_checkpoint(self.run.last)
+        if last.data != self._data() or last.model != self.arguments:
+            raise CheckpointError(
+                f"{self.run.last}: the data or the model has changed since the run began; "
+                "train a new run instead of resuming"
+            )
+        trainer.restore(last.extra, last.progress)
+        self._best = load_checkpoint(self.run.best).weights
+
+    def keep(self, trainer: Trainer, row: dict[str, float]) -> None:
+        """After an epoch: remember the best weights; on disk, best first, then last."""
+        is_best = trainer.progress.best_epoch == trainer.progress.epoch
+        if is_best:
+            weights = trainer.kept_model().state_dict()
+            self._best = {name: tensor.detach().cpu().clone() for name, tensor in weights.items()}
+        if self.run is None or self.baseline:
+            return
+        if is_best:
+            save_checkpoint(self._checkpoint(trainer), self.run.best)
+        self.run.write_log(trainer.progress.history)
+        self._log(row)
+        save_checkpoint(self._checkpoint(trainer, resumable=True), self.run.last)
+
+    def finish(self, trainer: Trainer) -> None:
+        if self.run is None:
+            return
+        if self.baseline:
+            save_checkpoint(self._checkpoint(trainer), self.run.baseline)
+            return
+        if self._board is not None:
+            self._board.close()
+        save_picture(training_picture(trainer.progress.history), self.run.path / "training.png")
+
+    def best_model(self, trainer: Trainer) -> ActionClassifier:
+        model = ActionClassifier(**self.arguments)
+        model.load_state_dict(self._best)
+        return model.eval()
+
+    def _checkpoint(self, trainer: Trainer, resumable: bool = False) -> Checkpoint:
+        sampling = self.config.sampling
+        return Checkpoint(
+            weights=self._best,
+            model=self.arguments,
+            classes=self.data.classes,
+            features=self.data.table.specs,
+            sampling={"fps": sampling.fps, "max_frames": sampling.max_frames},
+            flip=self.config.features.flip,
+            data=self._data(),
+            config=self.config.to_tree(),
+            progress=asdict(trainer.progress) if resumable else {},
+            extra=trainer.state_tensors() if resumable else {},
+        )
+
+    def _data(self) -> dict[str, Any]:
+        return {
+            "hash": data_hash(self.data.split.clips),
+            "clips": {name: len(self.data.part(name)) for name in ("train", "val", "test")},
+            "allow_leakage": self.config.data.allow_leakage,
+        }
+
+    def _log(self, row: dict[str, float]) -> None:
+        from torch.utils.tensorboard import SummaryWriter
+
+        assert self.run is not None
+        if self._board is None:
+            self._board = SummaryWriter(str(self.run.path / "tensorboard"))  # type: ignore[no-untyped-call]
+        for name, value in row.items():
+            if name != "epoch":
+                self._board.add_scalar(name, value, int(row["epoch"]))
+
+
+def model_arguments(config: Config, data: TrainingData) -> dict[str, Any]:
+    """The flat arguments of ActionClassifier that a config and its data give."""
+    return {
+        "view_dims": [spec.dim for spec in data.table.specs],
+        "num_classes": len(data.classes),
+        **config.model.model_dump(),
+    }
+
+
+def mean_pooled(config: Config) -> Config:
+    """The same config without a recurrent cell: each frame by itself, averaged over time."""
+    model = config.model.model_copy(
+        update={"cell": "none", "pooling": "mean", "bidirectional": False}
+    )
+    return config.model_copy(update={"model": model})
+
+
+def _check_usable(data: TrainingData) -> None:
+    left = {clip.label for clip in data.part("train")}
+    lost = sorted({clip.label for clip in data.split.train} - left)
+    if lost:
+        raise DataError(
+            f"every training clip of {', '.join(lost)} is in quarantine; mend those files "
+            "(quarantine.csv names the reasons) or drop the class"
+        )
+
+
+def _note(row: dict[str, float]) -> str:
+    text = f"loss {row['loss']:.3f} accuracy {row['accuracy']:.3f}"
+    if "val_loss" in row:
+        text += f" | val loss {row['val_loss']:.3f} accuracy {row['val_accuracy']:.3f}"
+    return text

@@ -1,0 +1,102 @@
+"""A run's folder on disk: what a training leaves, and how it is found again.
+
+RUN/config.yaml       the resolved config          RUN/best.safetensors      the model to use
+RUN/clips.csv         every clip with its split    RUN/last.safetensors      to resume from
+RUN/quarantine.csv    clips left out, and why      RUN/baseline.safetensors  the mean-pooled model
+RUN/log.jsonl         one line an epoch            RUN/tensorboard/          event files
+RUN/training.png      loss and accuracy            RUN/evaluation/NAME/      reports
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from action_gru.checkpoint import write_atomically
+from action_gru.config import Config, load_config, to_yaml
+from action_gru.dataset import Clip
+from action_gru.errors import CheckpointError, ConfigError
+
+COLUMNS = ("path", "label", "group", "split", "start_s", "end_s", "sha256")
+
+
+class RunFolder:
+    """Paths and small files of one run."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.best = self.path / "best.safetensors"
+        self.last = self.path / "last.safetensors"
+        self.baseline = self.path / "baseline.safetensors"
+        self.log = self.path / "log.jsonl"
+
+    @classmethod
+    def create(cls, config: Config, suffix: str = "") -> RunFolder:
+        """Make the first free folder of runs/NAME, runs/NAME-2, ... and keep the config in it."""
+        name = config.run.name + suffix
+        config.run.folder.mkdir(parents=True, exist_ok=True)
+        for number in range(1, 10_000):
+            path = config.run.folder / (name if number == 1 else f"{name}-{number}")
+            try:
+                path.mkdir()
+            except FileExistsError:
+                continue
+            except OSError as error:
+                raise ConfigError(
+                    f"run.folder: {path} cannot be made ({error.strerror}); choose another folder"
+                ) from error
+            run = cls(path)
+            write_atomically(path / "config.yaml", to_yaml(config).encode())
+            return run
+        raise ConfigError(f"run.folder: {config.run.folder} holds 9999 runs named {name}; tidy it")
+
+    @classmethod
+    def open(cls, path: str | Path) -> RunFolder:
+        """A run that was trained before. Raises CheckpointError for any other folder."""
+        run = cls(path)
+        if not (run.path / "config.yaml").is_file():
+            raise CheckpointError(
+                f"{run.path} is not a run folder (looked for {run.path.absolute()}/config.yaml); "
+                "give the folder that 'action-gru train' printed as its last line"
+            )
+        return run
+
+    def config(self, overrides: Sequence[str] = ()) -> Config:
+        """The config that the run was trained with, with overrides laid over it."""
+        return load_config(self.path / "config.yaml", overrides)
+
+    def write_clips(self, clips: Sequence[Clip], content: Mapping[str, str]) -> None:
+        """Keep which clip stood on which side. content: SHA-256 of the file, by clip name."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        for clip in clips:
+            bounds = ["" if bound is None else bound for bound in (clip.start_s, clip.end_s)]
+            row = [clip.relative, clip.label, clip.group, clip.split, *bounds]
+            writer.writerow([*row, content.get(clip.name, "")])
+        write_atomically(self.path / "clips.csv", text.getvalue().encode())
+
+    @property
+    def clips(self) -> Path:
+        """The manifest with the splits as this run used them."""
+        return self.path / "clips.csv"
+
+    def trained_content(self) -> set[str]:
+        """SHA-256 of every file the model was trained on."""
+        with self.clips.open(encoding="utf-8", newline="") as file:
+            return {row["sha256"] for row in csv.DictReader(file) if row["split"] != "test"} - {""}
+
+    def write_log(self, history: Sequence[Mapping[str, float]]) -> None:
+        """Rewrite log.jsonl, one epoch a line, so that a resumed run has each epoch once."""
+        lines = "".join(json.dumps(row) + "\n" for row in history)
+        write_atomically(self.log, lines.encode())
+
+    def new_evaluation(self, name: str) -> Path:
+        """A free folder name for a report: evaluation/NAME, NAME-2, ..."""
+        folder = self.path / "evaluation"
+        taken = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+        names = [name, *(f"{name}-{number}" for number in range(2, len(taken) + 3))]
+        return folder / next(candidate for candidate in names if candidate not in taken)
