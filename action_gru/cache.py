@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -25,6 +24,7 @@ from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
 from action_gru.errors import CacheError
+from action_gru.files import write_atomically
 
 FORMAT = "action_gru.features.1"
 SUFFIX = ".safetensors"
@@ -86,21 +86,13 @@ class FeatureCache:
     def put(self, key: str, clip: ClipFeatures) -> None:
         """Keep an entry. Raises CacheError when the disk is full or the folder is not writable."""
         path = self.path_of(key)
-        part = path.with_name(f".{path.name}.{os.getpid()}.{time.monotonic_ns()}.part")
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with part.open("wb") as file:
-                file.write(_to_bytes(clip))
-                file.flush()
-                os.fsync(file.fileno())
-            part.replace(path)
+            write_atomically(path, _to_bytes(clip))
         except OSError as error:
             raise CacheError(
                 f"{self.root}: a feature entry cannot be written ({error.strerror or error}); "
                 "free space or set features.cache_dir to a folder you may write"
             ) from error
-        finally:
-            _remove(part)
 
     def entries(self) -> Iterator[Path]:
         """Paths of all entries, whole or not."""
@@ -150,6 +142,20 @@ class FeatureCache:
                 _remove(path)
                 removed["damaged"] += 1
         return removed
+
+
+class MemoryCache:
+    """The same two verbs for one process: what `classify` fills and forgets."""
+
+    def __init__(self) -> None:
+        self.damaged: list[str] = []
+        self._clips: dict[str, ClipFeatures] = {}
+
+    def get(self, key: str) -> ClipFeatures | None:
+        return self._clips.get(key)
+
+    def put(self, key: str, clip: ClipFeatures) -> None:
+        self._clips[key] = clip
 
 
 def read_entry(path: Path) -> ClipFeatures:

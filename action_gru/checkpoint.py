@@ -6,7 +6,6 @@ One file is one atomic write: weights never stand beside the metadata of other w
 from __future__ import annotations
 
 import json
-import os
 import platform
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -21,6 +20,7 @@ from torch import Tensor
 
 from action_gru.backbone import FeatureSpec
 from action_gru.errors import CheckpointError
+from action_gru.files import write_atomically
 from action_gru.model import ActionClassifier
 
 FORMAT = "action_gru.checkpoint.1"
@@ -85,7 +85,7 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
         "versions": _versions(),
     }
     tensors = _prefixed("weights", checkpoint.weights) | _prefixed("extra", checkpoint.extra)
-    write_atomically(path, save(tensors, {METADATA: json.dumps(document)}))
+    write_run_file(path, save(tensors, {METADATA: json.dumps(document)}))
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
@@ -120,23 +120,15 @@ def load_checkpoint(path: Path) -> Checkpoint:
         ) from error
 
 
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file beside its place, then rename it. Raises CheckpointError if that fails."""
-    part = path.with_name(f".{path.name}.part-{os.getpid()}")
+def write_run_file(path: Path, data: bytes) -> None:
+    """Write a file of a run, whole or not at all. Raises CheckpointError if that fails."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
+        write_atomically(path, data)
     except OSError as error:
         raise CheckpointError(
             f"{path}: cannot be written ({error.strerror or error}); free space or set "
             "run.folder to a folder you may write"
         ) from error
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _prefixed(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

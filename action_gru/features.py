@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from action_gru.backbone import Backbone, FeatureSpec
-from action_gru.cache import ClipFeatures, FeatureCache
-from action_gru.checkpoint import write_atomically
+from action_gru.cache import ClipFeatures, FeatureCache, MemoryCache
+from action_gru.checkpoint import write_run_file
 from action_gru.config import Config
 from action_gru.dataset import Clip, SequenceSet
 from action_gru.errors import DataError
@@ -64,7 +64,9 @@ def build_backbone(config: Config) -> Backbone:
     )
 
 
-def build_extractor(config: Config, backbone: Backbone, cache: FeatureCache) -> Extractor:
+def build_extractor(
+    config: Config, backbone: Backbone, cache: FeatureCache | MemoryCache
+) -> Extractor:
     """An extractor as the config's features and sampling sections describe it."""
     return Extractor(
         backbone,
@@ -112,7 +114,7 @@ def write_quarantine(report: ExtractionReport, path: Path) -> None:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["clip", "reason"])
     writer.writerows(sorted(report.quarantined.items()))
-    write_atomically(path, text.getvalue().encode())
+    write_run_file(path, text.getvalue().encode())
 
 
 def _check_quarantine(report: ExtractionReport, allowed: float, folder: Path | None) -> None:

@@ -122,6 +122,8 @@ class ModelSection(Section):
     """Read the clip backwards too. Such a model cannot run live."""
     pooling: Literal["last", "mean", "attention"] = "attention"
     """How the hidden states become one vector: the last, their mean, or a learned weighting."""
+    fusion: Literal["late", "early"] = "late"
+    """late: each view has its own cell and the scores are averaged. early: one cell reads all."""
     dropout: Share = 0.5
     """Share of values dropped before the cell and before the head while training."""
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from action_gru.backbone import Backbone, ViewMaker
 from action_gru.backbone.loading import file_sha256
 from action_gru.backbone.views import mirror
-from action_gru.cache import ClipFeatures, FeatureCache
+from action_gru.cache import ClipFeatures, FeatureCache, MemoryCache
 from action_gru.dataset import Clip
 from action_gru.errors import VideoError
 from action_gru.extraction.clip import (
@@ -38,7 +38,7 @@ class Extractor:
     def __init__(
         self,
         backbone: Backbone,
-        cache: FeatureCache,
+        cache: FeatureCache | MemoryCache,
         *,
         fps: float,
         views: Sequence[str],

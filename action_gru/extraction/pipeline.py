@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -136,7 +137,8 @@ class Pass:
                     return
         except ActionGruError as caught:
             error = caught
-        except Exception as caught:  # a decoder's own failure costs this clip only, and is named
+        except (cv2.error, OSError, RuntimeError, ValueError, MemoryError) as caught:
+            # A decoder's own failure costs this clip only, and is named.
             error = VideoError(f"{job.clip.path}: {type(caught).__name__} while decoding: {caught}")
         self._send(job, error)
 

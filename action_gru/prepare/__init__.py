@@ -46,10 +46,16 @@ class PreparedDataset:
 
 
 def prepare(
-    builder: str, source: Path, manifest: Path, *, split: int = 1, overwrite: bool = False
+    builder: str,
+    source: Path,
+    manifest: Path | None = None,
+    *,
+    split: int = 1,
+    overwrite: bool = False,
 ) -> PreparedDataset:
     """Write the manifest of a dataset folder or archive; an archive is unpacked beside itself.
 
+    manifest: by default manifest.csv in the dataset's root.
     split picks one of the official splits where a dataset has several. Raises DataError for a
     dataset that is incomplete, unsafe or of another layout, and for a manifest that exists and
     differs, unless overwrite.
@@ -61,6 +67,7 @@ def prepare(
     if not rows:
         raise DataError(f"{root}: {builder} names no clip; pass the dataset whole")
     refuse_divided_groups(rows)
+    manifest = manifest or root / "manifest.csv"
     write_manifest(manifest, rows, overwrite=overwrite)
     return PreparedDataset(
         root=root,

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
-import uuid
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from action_gru.errors import DataError
+from action_gru.files import write_atomically
 
 
 @dataclass(frozen=True)
@@ -65,20 +65,9 @@ def write_manifest(manifest: Path, rows: Sequence[Row], *, overwrite: bool) -> N
                 f"{manifest}: exists and differs from the manifest of {len(rows)} clips that "
                 "would be written; pass --overwrite to replace it, or another --out"
             )
-        _replace(manifest, data)
+        write_atomically(manifest, data)
     except OSError as error:
         raise DataError(f"{manifest}: cannot be written ({error}); choose another --out") from error
-
-
-def _replace(path: Path, data: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
-    try:
-        temporary.write_bytes(data)
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 def divided_groups(rows: Sequence[Row]) -> list[str]:

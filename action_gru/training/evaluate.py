@@ -128,13 +128,8 @@ def _clips(
 
 
 def _majority(run: RunFolder, checkpoint: Checkpoint, labels: list[int]) -> float:
-    root = run.path
-    import csv
-
-    with (root / "clips.csv").open(encoding="utf-8", newline="") as file:
-        rows = [row["label"] for row in csv.DictReader(file) if row["split"] == "train"]
     number = {name: index for index, name in enumerate(checkpoint.classes)}
-    return majority_baseline([number[label] for label in rows], labels)
+    return majority_baseline([number[label] for label in run.trained_labels()], labels)
 
 
 def _predictions(

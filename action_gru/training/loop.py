@@ -106,7 +106,7 @@ class Trainer:
         return {"loss": loss_sum / seen, "accuracy": hits / seen, "learning_rate": self._rate}
 
     def _loss(self, stream_logits: Tensor, labels: Tensor) -> Tensor:
-        """Cross-entropy of the fused logits, and of each stream by itself: (B, S, C), (B,) -> ()."""
+        """Cross-entropy of the fused logits and of each stream alone: (B, S, C), (B,) -> ()."""
 
         def loss(logits: Tensor) -> Tensor:
             return cross_entropy(

@@ -212,7 +212,7 @@ class Keeper:
 
         assert self.run is not None
         if self._board is None:
-            self._board = SummaryWriter(str(self.run.path / "tensorboard"))  # type: ignore[no-untyped-call]
+            self._board = SummaryWriter(str(self.run.path / "tensorboard"))
         for name, value in row.items():
             if name != "epoch":
                 self._board.add_scalar(name, value, int(row["epoch"]))

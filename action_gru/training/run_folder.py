@@ -15,7 +15,7 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from action_gru.checkpoint import write_atomically
+from action_gru.checkpoint import write_run_file
 from action_gru.config import Config, load_config, to_yaml
 from action_gru.dataset import Clip
 from action_gru.errors import CheckpointError, ConfigError
@@ -49,7 +49,7 @@ class RunFolder:
                     f"run.folder: {path} cannot be made ({error.strerror}); choose another folder"
                 ) from error
             run = cls(path)
-            write_atomically(path / "config.yaml", to_yaml(config).encode())
+            write_run_file(path / "config.yaml", to_yaml(config).encode())
             return run
         raise ConfigError(f"run.folder: {config.run.folder} holds 9999 runs named {name}; tidy it")
 
@@ -77,22 +77,33 @@ class RunFolder:
             bounds = ["" if bound is None else bound for bound in (clip.start_s, clip.end_s)]
             row = [clip.relative, clip.label, clip.group, clip.split, *bounds]
             writer.writerow([*row, content.get(clip.name, "")])
-        write_atomically(self.path / "clips.csv", text.getvalue().encode())
+        write_run_file(self.path / "clips.csv", text.getvalue().encode())
 
     @property
     def clips(self) -> Path:
         """The manifest with the splits as this run used them."""
         return self.path / "clips.csv"
 
+    def rows(self) -> list[dict[str, str]]:
+        """clips.csv as it stands."""
+        with self.clips.open(encoding="utf-8", newline="") as file:
+            return list(csv.DictReader(file))
+
+    def has_split(self, name: str) -> bool:
+        return any(row["split"] == name for row in self.rows())
+
     def trained_content(self) -> set[str]:
         """SHA-256 of every file the model was trained on."""
-        with self.clips.open(encoding="utf-8", newline="") as file:
-            return {row["sha256"] for row in csv.DictReader(file) if row["split"] != "test"} - {""}
+        return {row["sha256"] for row in self.rows() if row["split"] != "test"} - {""}
+
+    def trained_labels(self) -> list[str]:
+        """The label of each training clip."""
+        return [row["label"] for row in self.rows() if row["split"] == "train"]
 
     def write_log(self, history: Sequence[Mapping[str, float]]) -> None:
         """Rewrite log.jsonl, one epoch a line, so that a resumed run has each epoch once."""
         lines = "".join(json.dumps(row) + "\n" for row in history)
-        write_atomically(self.log, lines.encode())
+        write_run_file(self.log, lines.encode())
 
     def new_evaluation(self, name: str) -> Path:
         """A free folder name for a report: evaluation/NAME, NAME-2, ..."""

@@ -32,7 +32,9 @@ class OpenCVReader:
     """Frames through OpenCV's FFmpeg; the display rotation is applied."""
 
     def __init__(self, path: Path) -> None:
-        cv2.setLogLevel(2)  # errors only: a file that does not open gets a typed error instead
+        cv2.utils.logging.setLogLevel(
+            2
+        )  # errors only: a file that does not open gets a typed error instead
         self._capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
         fps = self._capture.get(cv2.CAP_PROP_FPS) if self._capture.isOpened() else 0.0
         self.fps = fps if np.isfinite(fps) and fps > 0 else DEFAULT_FPS

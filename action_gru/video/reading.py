@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 
+from action_gru.errors import VideoError
 from action_gru.video.decoders import Reader, open_reader
 from action_gru.video.frame import Frame
 
@@ -38,6 +39,13 @@ class VideoFile:
         if self._reader is not None:
             self._reader.close()
             self._reader = None
+
+    @property
+    def fps(self) -> float:
+        """The declared rate, frames per second; use a frame's time_s to know when it was."""
+        if self._reader is None:
+            raise VideoError(f"{self.path}: is not open; read its rate while iterating")
+        return self._reader.fps
 
     def __iter__(self) -> Iterator[Frame]:
         return self.frames()

@@ -1,0 +1,86 @@
+"""The classify command: many files, one answer each; a bad one does not stop the others."""
+
+from __future__ import annotations
+
+import glob
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from action_gru.apps.annotate import annotate
+from action_gru.errors import ActionGruError, VideoError
+from action_gru.progress import Reporter
+from action_gru.recognizer import ActionRecognizer
+from action_gru.timeline import Prediction
+from action_gru.video import VIDEO_SUFFIXES
+
+
+def find_videos(names: Sequence[str]) -> list[Path]:
+    """The videos that files, folders (searched through) and glob patterns name, in order.
+
+    Raises VideoError when a folder or pattern holds none. A plain name is taken as it is, so that
+    a missing file is reported beside the answers of the others.
+    """
+    found: list[Path] = []
+    for name in names:
+        path = Path(name)
+        if path.is_dir():
+            inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in VIDEO_SUFFIXES)
+        elif glob.has_magic(name) and not path.exists():
+            inside = [Path(match) for match in sorted(glob.iglob(name, recursive=True))]  # noqa: PTH207
+        else:
+            inside = [path]
+        if not inside:
+            raise VideoError(f"{name}: no video in it; give files, folders or quoted patterns")
+        found += inside
+    return list(dict.fromkeys(found))
+
+
+def classify_files(
+    paths: Sequence[Path],
+    model: Path,
+    overrides: Sequence[str],
+    top: int,
+    target: Path | None,
+    as_json: bool,
+    reporter: Reporter,
+) -> int:
+    """Print an answer per video; the exit code of the last one that failed, 0 if none did."""
+    if not paths:
+        raise VideoError("name at least one video")
+    if target is not None and len(paths) > 1:
+        raise VideoError(f"--annotate writes one video, and {len(paths)} were given")
+    recognizer = ActionRecognizer.load(model, overrides=overrides)
+    failed = 0
+    with reporter.bar("classify", len(paths)) as advance:
+        for path in paths:
+            try:
+                reading = recognizer.read(path)
+                if target is not None:
+                    frames, codec = annotate(recognizer, reading, path, target)
+                    reporter.say(f"wrote {target} ({frames} frames, {codec})")
+                _print(path, reading.prediction, top, as_json)
+            except ActionGruError as error:
+                failed = error.exit_code
+                _print_error(path, error, as_json)
+            advance(note=path.name)
+    return failed
+
+
+def _print(path: Path, prediction: Prediction, top: int, as_json: bool) -> None:
+    best = prediction.top(top)
+    if as_json:
+        labels = [{"label": label, "score": round(score, 6)} for label, score in best]
+        answer = {"video": str(path), "label": best[0][0], "score": labels[0]["score"]}
+        print(json.dumps(answer | {"top": labels}), flush=True)
+    else:
+        scores = "  ".join(f"{label} {score:.3f}" for label, score in best)
+        print(f"{path}: {scores}", flush=True)
+
+
+def _print_error(path: Path, error: ActionGruError, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps({"video": str(path), "error": str(error)}), flush=True)
+    else:
+        print(f"error: {error}", file=sys.stderr)

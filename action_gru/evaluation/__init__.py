@@ -1,0 +1,49 @@
+"""Scores predictions and writes the report that a person can judge them by."""
+
+from action_gru.evaluation.cross_validation import (
+    CrossValidationReport,
+    FoldResult,
+    write_cv_report,
+)
+from action_gru.evaluation.metrics import (
+    CalibrationBin,
+    ClassMetrics,
+    Metrics,
+    compute_metrics,
+    majority_baseline,
+)
+from action_gru.evaluation.pictures import (
+    confusion_picture,
+    per_class_picture,
+    reliability_picture,
+    save_picture,
+    training_picture,
+)
+from action_gru.evaluation.report import ClipPrediction, EvaluationReport, write_report
+from action_gru.evaluation.uncertainty import (
+    FoldSummary,
+    fold_summary,
+    group_bootstrap_interval,
+)
+
+__all__ = [
+    "CalibrationBin",
+    "ClassMetrics",
+    "ClipPrediction",
+    "CrossValidationReport",
+    "EvaluationReport",
+    "FoldResult",
+    "FoldSummary",
+    "Metrics",
+    "compute_metrics",
+    "confusion_picture",
+    "fold_summary",
+    "group_bootstrap_interval",
+    "majority_baseline",
+    "per_class_picture",
+    "reliability_picture",
+    "save_picture",
+    "training_picture",
+    "write_cv_report",
+    "write_report",
+]

@@ -1,0 +1,201 @@
+"""What a set of predictions scored. Knows nothing of models, files or pictures.
+
+Counts come from torchmetrics; ratios are taken here, in double precision, because
+torchmetrics' macro average counts a class that was predicted but has no clip as a zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torchmetrics.functional.classification import multiclass_confusion_matrix
+
+from action_gru.errors import DataError
+from action_gru.timeline import SUM_TOLERANCE
+
+CALIBRATION_BINS = 15
+
+IntArray = npt.NDArray[np.int64]
+FloatArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class ClassMetrics:
+    """One row of the per-class table; None where the ratio has no denominator."""
+
+    label: str
+    support: int  # clips whose true class this is
+    precision: float | None  # None: never predicted
+    recall: float | None  # None: no clip
+    f1: float | None  # None: no clip
+
+
+class CalibrationBin(NamedTuple):
+    """Clips whose top-1 score fell into one of the equal bins of (0, 1]."""
+
+    clips: int
+    confidence: float | None  # mean top-1 score; None: empty bin
+    accuracy: float | None
+
+
+@dataclass(frozen=True, eq=False)
+class Metrics:
+    """Every figure over N clips and C classes. `confusion_matrix` (C, C): rows are true."""
+
+    classes: tuple[str, ...]
+    clips: int
+    top1: float
+    top5: float  # top-C when C < 5, hence 1
+    mean_class_accuracy: float  # over the classes that have a clip
+    macro_f1: float  # over the classes that have a clip
+    expected_calibration_error: float
+    per_class: tuple[ClassMetrics, ...]
+    confusion_matrix: IntArray
+    calibration: tuple[CalibrationBin, ...]
+
+
+def compute_metrics(
+    labels: npt.ArrayLike, probabilities: npt.ArrayLike, classes: Sequence[str]
+) -> Metrics:
+    """Score softmax output against the truth. Of equal scores, the class listed first wins.
+
+    labels (N,) int in [0, C), probabilities (N, C), C >= 2. Raises DataError.
+    """
+    truth, scores = _checked(labels, probabilities, classes)
+    ranked = np.argsort(-scores, axis=1, kind="stable")
+    hits = ranked == truth[:, None]  # (N, C), one True a row
+    confusion = _confusion_matrix(truth, ranked[:, 0], len(classes))
+    per_class = per_class_metrics(confusion, classes)
+    bins = calibration_bins(scores.max(axis=1), hits[:, 0])
+    return Metrics(
+        classes=tuple(classes),
+        clips=len(truth),
+        top1=float(hits[:, 0].mean()),
+        top5=float(hits[:, :5].any(axis=1).mean()),
+        mean_class_accuracy=mean_class_accuracy(per_class),
+        macro_f1=float(np.mean([row.f1 for row in per_class if row.f1 is not None])),
+        expected_calibration_error=expected_calibration_error(bins),
+        per_class=per_class,
+        confusion_matrix=confusion,
+        calibration=bins,
+    )
+
+
+def per_class_metrics(confusion: IntArray, classes: Sequence[str]) -> tuple[ClassMetrics, ...]:
+    """Read the per-class table off the counts. confusion (C, C), rows are true."""
+    rows = zip(
+        classes, confusion.diagonal(), confusion.sum(axis=1), confusion.sum(axis=0), strict=True
+    )
+    return tuple(
+        ClassMetrics(
+            label=label,
+            support=int(support),
+            precision=_ratio(right, predicted),
+            recall=_ratio(right, support),
+            f1=_ratio(2 * right, support + predicted) if support else None,
+        )
+        for label, right, support, predicted in rows
+    )
+
+
+def mean_class_accuracy(per_class: Sequence[ClassMetrics]) -> float:
+    """Average the recall of the classes that have a clip."""
+    return float(np.mean([row.recall for row in per_class if row.recall is not None]))
+
+
+def calibration_bins(
+    confidences: npt.ArrayLike, correct: npt.ArrayLike, bins: int = CALIBRATION_BINS
+) -> tuple[CalibrationBin, ...]:
+    """Sort clips by top-1 score into the equal bins ((m-1)/M, m/M]. confidences, correct (N,).
+
+    Guo et al. 2017, section 2. torchmetrics closes its bins on the left instead, which puts
+    a score of exactly 1 into a bin of its own.
+    """
+    scores = np.asarray(confidences, dtype=np.float64)
+    right = np.asarray(correct, dtype=np.float64)
+    index = np.clip(np.ceil(scores * bins).astype(np.int64) - 1, 0, bins - 1)
+    counts = np.bincount(index, minlength=bins)
+    score_sums = np.bincount(index, weights=scores, minlength=bins)
+    right_sums = np.bincount(index, weights=right, minlength=bins)
+    return tuple(
+        CalibrationBin(int(count), _ratio(score_sum, count), _ratio(right_sum, count))
+        for count, score_sum, right_sum in zip(counts, score_sums, right_sums, strict=True)
+    )
+
+
+def expected_calibration_error(bins: Sequence[CalibrationBin]) -> float:
+    """Average |accuracy - confidence| over bins, weighted by clips. Guo et al. 2017, eq. 3."""
+    total = sum(one.clips for one in bins)
+    gaps = (
+        one.clips * abs(one.accuracy - one.confidence)
+        for one in bins
+        if one.accuracy is not None and one.confidence is not None
+    )
+    return float(sum(gaps) / total)
+
+
+def majority_baseline(train_labels: npt.ArrayLike, test_labels: npt.ArrayLike) -> float:
+    """Accuracy of always answering the most frequent training class. (N,), (M,) int."""
+    train = _checked_labels(train_labels, "training")
+    test = _checked_labels(test_labels, "test")
+    return float(np.mean(test == np.bincount(train).argmax()))
+
+
+def _confusion_matrix(truth: IntArray, predicted: IntArray, num_classes: int) -> IntArray:
+    counts = multiclass_confusion_matrix(
+        torch.from_numpy(predicted.copy()), torch.from_numpy(truth), num_classes=num_classes
+    )
+    return np.asarray(counts.numpy(), dtype=np.int64)
+
+
+def _checked(
+    labels: npt.ArrayLike, probabilities: npt.ArrayLike, classes: Sequence[str]
+) -> tuple[IntArray, FloatArray]:
+    truth = _checked_labels(labels, "true")
+    scores = np.asarray(probabilities, dtype=np.float64)
+    expected = (len(truth), len(classes))
+    if len(classes) < 2 or len(set(classes)) != len(classes):
+        raise DataError(f"metrics need at least two different class names; got {list(classes)}")
+    if scores.shape != expected:
+        raise DataError(
+            f"{expected[0]} labels over {expected[1]} classes need probabilities of shape "
+            f"{expected}; got {scores.shape}"
+        )
+    if truth.max() >= len(classes):
+        raise DataError(f"true labels must be below {len(classes)}; got {truth.max()}")
+    _check_probabilities(scores)
+    return truth, scores
+
+
+def _checked_labels(labels: npt.ArrayLike, which: str) -> IntArray:
+    values = np.asarray(labels)
+    if values.ndim != 1 or not len(values) or values.dtype.kind not in "iu":
+        raise DataError(
+            f"{which} labels must be a non-empty (N,) array of integers; "
+            f"got shape {values.shape}, {values.dtype}"
+        )
+    if values.min() < 0:
+        raise DataError(f"{which} labels must not be negative; got {values.min()}")
+    return values.astype(np.int64)
+
+
+def _check_probabilities(scores: FloatArray) -> None:
+    """(N, C). The comparison is also false for NaN."""
+    fits = (scores >= 0) & (scores <= 1)
+    rows = fits.all(axis=1) & (np.abs(scores.sum(axis=1) - 1) <= SUM_TOLERANCE)
+    if not rows.all():
+        bad = int(np.argmin(rows))
+        raise DataError(
+            f"probabilities must lie in 0 to 1 and sum to 1 per clip; clip {bad} has "
+            f"{np.array2string(scores[bad], precision=3, threshold=8)}: apply softmax first, "
+            "and look for NaN in the features"
+        )
+
+
+def _ratio(part: float, whole: float) -> float | None:
+    return float(part / whole) if whole else None

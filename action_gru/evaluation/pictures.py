@@ -1,0 +1,207 @@
+"""Draws scores and training curves. Knows nothing of models or reports.
+
+Figures are made without pyplot, so nothing global is touched and threads may draw.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from itertools import cycle
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import PowerNorm
+from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.ticker import MaxNLocator
+
+from action_gru.evaluation.files import replace_file
+from action_gru.evaluation.metrics import CalibrationBin, ClassMetrics, IntArray, Metrics
+
+DPI = 130
+NAME_LENGTH = 28
+CELL_TEXT_CLASSES = 30  # more classes than this: colours only
+
+# Okabe and Ito 2008: told apart with every common colour blindness.
+BLUE, ORANGE, GREEN, GREY = "#0072B2", "#E69F00", "#009E73", "#666666"
+LINES = (BLUE, ORANGE, GREEN, "#CC79A7")
+
+# Panel -> how the keys of its curves end.
+PANELS = {"loss": ("loss",), "accuracy": ("accuracy",), "learning rate": ("lr", "learning_rate")}
+
+
+def metric_pictures(metrics: Metrics) -> dict[str, Figure]:
+    """The pictures of one evaluation, by file name."""
+    return {
+        "confusion_matrix.png": confusion_picture(metrics.confusion_matrix, metrics.classes),
+        "per_class_accuracy.png": per_class_picture(metrics.per_class),
+        "reliability.png": reliability_picture(
+            metrics.calibration, metrics.expected_calibration_error
+        ),
+    }
+
+
+def save_picture(figure: Figure, path: Path) -> None:
+    """Write a PNG, atomically."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=DPI)
+    replace_file(path, buffer.getvalue())
+
+
+def confusion_picture(confusion: IntArray, classes: Sequence[str]) -> Figure:
+    """Counts as text, share of the true class as colour. confusion (C, C), rows are true."""
+    count = len(classes)
+    detailed = count <= CELL_TEXT_CLASSES
+    cell_in, font_size = (max(0.42, 2.4 / count), 9.0) if detailed else (0.12, 5.5)
+    names = short_names(classes)
+    names_in = _text_width_in(names, font_size)
+    axes, bar_axes = _square_axes(count * cell_in, names_in + 0.6)
+    shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
+    # The square root lifts rare confusions: 4% takes a fifth of the colour range.
+    image = axes.imshow(shares, cmap="cividis", norm=PowerNorm(0.5, vmin=0, vmax=1))
+    rotation = 0 if names_in < 0.9 * cell_in else 90
+    axes.set_xticks(range(count), names, rotation=rotation, fontsize=font_size, parse_math=False)
+    axes.set_yticks(range(count), names, fontsize=font_size, parse_math=False)
+    axes.set_xlabel("predicted")
+    axes.set_ylabel("true")
+    axes.figure.colorbar(image, cax=bar_axes, label="share of the true class")
+    if detailed:
+        _write_counts(axes, confusion, shares)
+    return cast(Figure, axes.figure)
+
+
+def per_class_picture(per_class: Sequence[ClassMetrics]) -> Figure:
+    """One bar a class, best on top, with the clips it rests on beside it."""
+    labels = [row.label for row in per_class]
+    short = dict(zip(labels, short_names(labels), strict=True))
+    rows = sorted(per_class, key=lambda row: (row.recall is not None, row.recall or 0))
+    names = [short[row.label] for row in rows]
+    many = len(rows) > CELL_TEXT_CLASSES
+    row_in, font_size = (0.14, 6.5) if many else (0.28, 9)
+    width_in = 5.0 + _text_width_in(names, font_size)
+    figure = _figure(width_in, 1.2 + row_in * max(4, len(rows)))
+    axes = figure.subplots()
+    recalls = [row.recall or 0.0 for row in rows]
+    axes.barh(range(len(rows)), recalls, color=BLUE, height=0.7)
+    axes.set_yticks(range(len(rows)), names, fontsize=font_size, parse_math=False)
+    for position, row in enumerate(rows):
+        right = f"{round((row.recall or 0) * row.support)} of {row.support}"
+        text = right if row.support else "no clip"
+        axes.text(1.02, position, text, fontsize=font_size, va="center", color=GREY)
+    mean = float(np.mean([row.recall for row in rows if row.recall is not None]))
+    axes.axvline(mean, color=ORANGE, linestyle="--")
+    axes.set_title(f"mean over classes: {100 * mean:.1f}% (dashed)", fontsize=10)
+    axes.set(xlim=(0, 1), ylim=(-0.7, len(rows) - 0.3), xlabel="share of the class's clips right")
+    _plain(axes)
+    return figure
+
+
+def reliability_picture(bins: Sequence[CalibrationBin], error: float) -> Figure:
+    """How often answers of a given score are right, over how many there are."""
+    figure = _figure(5.0, 5.6)
+    above, below = figure.subplots(2, 1, height_ratios=[3, 1], sharex=True)
+    width = 1 / len(bins)
+    middles = [(index + 0.5) * width for index in range(len(bins))]
+    accuracies = [one.accuracy or 0.0 for one in bins]
+    above.bar(middles, accuracies, width=0.92 * width, color=BLUE, label="accuracy in the bin")
+    above.plot([0, 1], [0, 1], color=ORANGE, linestyle="--", label="perfectly calibrated")
+    above.set(xlim=(0, 1), ylim=(0, 1), ylabel="share right")
+    figure.suptitle(f"expected calibration error {error:.3f}", fontsize=10)
+    figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=9)
+    below.bar(middles, [one.clips for one in bins], width=0.92 * width, color=GREY)
+    below.set(xlabel="score of the answer", ylabel="clips")
+    below.yaxis.set_major_locator(MaxNLocator(nbins=4, integer=True))
+    for axes in (above, below):
+        _plain(axes)
+    return figure
+
+
+def training_picture(history: Sequence[Mapping[str, float]]) -> Figure:
+    """One panel each for loss, accuracy and learning rate, over epochs counted from 1.
+
+    Each epoch is a mapping; the end of a key says which panel it belongs to
+    (`train_loss`, `val_accuracy`, `lr`). A missing value leaves a gap.
+    """
+    keys = list(dict.fromkeys(key for epoch in history for key in epoch))
+    panels = {
+        panel: [key for key in keys if key.endswith(endings)] for panel, endings in PANELS.items()
+    }
+    shown = {panel: found for panel, found in panels.items() if found}
+    figure = _figure(4.2 * max(1, len(shown)), 3.4)
+    all_axes = figure.subplots(1, max(1, len(shown)), squeeze=False)[0]
+    for axes, (panel, found) in zip(all_axes, shown.items(), strict=False):
+        _draw_curves(axes, history, found)
+        axes.set(xlabel="epoch", title=panel, xlim=(0.5, len(history) + 0.5))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        _plain(axes)
+    return figure
+
+
+def short_names(labels: Sequence[str]) -> list[str]:
+    """One line each, long ones cut in the middle; those that then look alike get a number."""
+    names = [_cut(" ".join(label.split())) for label in labels]
+    seen = Counter(names)
+    return [f"{number}: {name}" if seen[name] > 1 else name for number, name in enumerate(names, 1)]
+
+
+def _cut(name: str) -> str:
+    if len(name) <= NAME_LENGTH:
+        return name
+    half = (NAME_LENGTH - 1) // 2
+    return f"{name[: NAME_LENGTH - 1 - half].rstrip()}…{name[-half:].lstrip()}"
+
+
+def _text_width_in(texts: Sequence[str], font_size: float) -> float:
+    """The widest text, in inches."""
+    renderer = FigureCanvasAgg(Figure(dpi=DPI)).get_renderer()
+    font = FontProperties(size=font_size)
+    widths = [renderer.get_text_width_height_descent(text, font, False)[0] for text in texts]
+    return float(max(widths)) / DPI
+
+
+def _square_axes(side_in: float, margin_in: float) -> tuple[Any, Any]:
+    """Axes of an exact size with room at the left and below, and a colour bar at the right."""
+    width_in, height_in = margin_in + side_in + 1.2, margin_in + side_in + 0.2
+    figure = Figure(figsize=(width_in, height_in))
+    FigureCanvasAgg(figure)
+    left, bottom = margin_in / width_in, margin_in / height_in
+    axes = figure.add_axes((left, bottom, side_in / width_in, side_in / height_in))
+    bar_left = (margin_in + side_in + 0.15) / width_in
+    bar_height = min(side_in, 4.0) / height_in
+    return axes, figure.add_axes((bar_left, bottom, 0.18 / width_in, bar_height))
+
+
+def _figure(width_in: float, height_in: float) -> Figure:
+    figure = Figure(figsize=(width_in, height_in), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def _plain(axes: Any) -> None:
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.tick_params(length=2)
+
+
+def _draw_curves(axes: Any, history: Sequence[Mapping[str, float]], keys: Sequence[str]) -> None:
+    epochs = range(1, len(history) + 1)
+    marker = "o" if len(history) < 30 else None
+    for key, colour in zip(keys, cycle(LINES), strict=False):
+        values = [epoch.get(key, math.nan) for epoch in history]
+        axes.plot(epochs, values, color=colour, marker=marker, markersize=3, label=key)
+    if len(keys) > 1:
+        axes.legend(frameon=False, fontsize=9)
+
+
+def _write_counts(axes: Any, confusion: IntArray, shares: Any) -> None:
+    for (row, column), count in np.ndenumerate(confusion):
+        if count:
+            colour = "black" if shares[row, column] > 0.25 else "white"
+            size = 9 if count < 1000 else 7
+            axes.text(
+                column, row, str(count), ha="center", va="center", color=colour, fontsize=size
+            )

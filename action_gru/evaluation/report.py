@@ -1,0 +1,211 @@
+"""The record of one evaluation: report.json for programs, report.md and pictures for people.
+
+Knows nothing of how the predictions came about.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from action_gru.errors import DataError
+from action_gru.evaluation.files import json_text, replace_file
+from action_gru.evaluation.markdown import (
+    bullets,
+    class_table,
+    confusions,
+    data_notes,
+    escape,
+    percent,
+    score_table,
+    table,
+)
+from action_gru.evaluation.metrics import Metrics
+from action_gru.evaluation.pictures import metric_pictures, save_picture
+from action_gru.evaluation.uncertainty import group_bootstrap_interval
+from action_gru.timeline import Prediction
+
+TOP_K = 5
+WORST_SHOWN = 10
+
+
+@dataclass(frozen=True)
+class ClipPrediction:
+    """What one clip is, and what the model took it for."""
+
+    path: str
+    group: str
+    label: str  # the truth
+    prediction: Prediction
+    start_s: float | None = None  # None: from the start
+    end_s: float | None = None  # None: to the end
+
+    @property
+    def correct(self) -> bool:
+        return self.prediction.label == self.label
+
+    def to_json(self) -> dict[str, object]:
+        """Plain values for json.dumps."""
+        best = self.prediction.top(TOP_K)
+        return {
+            "path": self.path,
+            "start_s": self.start_s,
+            "end_s": self.end_s,
+            "group": self.group,
+            "true_label": self.label,
+            "predicted_label": self.prediction.label,
+            "score": self.prediction.score,
+            "top": [{"label": label, "score": score} for label, score in best],
+        }
+
+
+@dataclass(frozen=True)
+class EvaluationReport:
+    """One trained run on one split. A baseline of None needs its reason in baseline_notes."""
+
+    run_name: str
+    data: str  # one line: which data this is
+    split: str
+    metrics: Metrics
+    predictions: tuple[ClipPrediction, ...]
+    baselines: Mapping[str, float | None]  # name -> top-1
+    baseline_notes: Mapping[str, str] = field(default_factory=dict)
+    quarantined: Mapping[str, str] = field(default_factory=dict)  # path -> reason
+    leakage_allowed: bool = False
+    seed: int = 0  # of the bootstrap
+
+    def __post_init__(self) -> None:
+        if len(self.predictions) != self.metrics.clips:
+            raise DataError(
+                f"a report lists each scored clip once; got {len(self.predictions)} "
+                f"predictions and metrics over {self.metrics.clips} clips"
+            )
+        check_baselines(self.baselines, self.baseline_notes)
+
+    def top1_interval(self) -> tuple[float, float] | None:
+        """The 95% interval over groups; None when there is one group only."""
+        correct = [clip.correct for clip in self.predictions]
+        return group_bootstrap_interval(
+            correct, [clip.group for clip in self.predictions], self.seed
+        )
+
+    def to_json(self) -> dict[str, object]:
+        """Plain values for json.dumps."""
+        interval = self.top1_interval()
+        return {
+            "run": self.run_name,
+            "data": self.data,
+            "split": self.split,
+            **metrics_json(self.metrics),
+            "top1_interval": list(interval) if interval else None,
+            "groups": len({clip.group for clip in self.predictions}),
+            "baselines": dict(self.baselines),
+            "baseline_notes": dict(self.baseline_notes),
+            "leakage_allowed": self.leakage_allowed,
+            "quarantined": quarantine_json(self.quarantined),
+            "predictions": [clip.to_json() for clip in self.predictions],
+        }
+
+
+def write_report(report: EvaluationReport, folder: Path | str) -> Path:
+    """Write report.json, pictures and report.md, each atomically; gives report.json's path."""
+    target = Path(folder)
+    pictures = metric_pictures(report.metrics)
+    for name, figure in pictures.items():
+        save_picture(figure, target / name)
+    replace_file(target / "report.md", _markdown(report, list(pictures)).encode())
+    replace_file(target / "report.json", json_text(report.to_json()).encode())
+    return target / "report.json"
+
+
+def metrics_json(metrics: Metrics) -> dict[str, object]:
+    """The keys that every report.json has at its top level."""
+    return {
+        "clips": metrics.clips,
+        "classes": list(metrics.classes),
+        "top1": metrics.top1,
+        "top5": metrics.top5,
+        "mean_class_accuracy": metrics.mean_class_accuracy,
+        "macro_f1": metrics.macro_f1,
+        "expected_calibration_error": metrics.expected_calibration_error,
+        "per_class": [asdict(row) for row in metrics.per_class],
+        "confusion_matrix": metrics.confusion_matrix.tolist(),
+        "calibration": [one._asdict() for one in metrics.calibration],
+    }
+
+
+def quarantine_json(quarantined: Mapping[str, str]) -> list[dict[str, str]]:
+    """One record a clip that could not be used."""
+    return [{"path": path, "reason": reason} for path, reason in quarantined.items()]
+
+
+def check_baselines(baselines: Mapping[str, float | None], notes: Mapping[str, str]) -> None:
+    """Raise DataError unless each baseline has a score or the reason why it has none."""
+    silent = [name for name, score in baselines.items() if score is None and name not in notes]
+    if silent:
+        raise DataError(f"baseline without a score: {', '.join(silent)}; say why in baseline_notes")
+
+
+def _markdown(report: EvaluationReport, pictures: list[str]) -> str:
+    metrics = report.metrics
+    groups = len({clip.group for clip in report.predictions})
+    parts = [
+        f"# {escape(report.run_name)}: {escape(report.split)}",
+        *(["**Leakage was allowed: see the notes.**"] if report.leakage_allowed else []),
+        f"{escape(report.data)}\n\n{metrics.clips} clips, {len(metrics.classes)} classes, "
+        f"{groups} groups.",
+        score_table(metrics.top1, report.top1_interval(), report.baselines, report.baseline_notes),
+        _other_scores(metrics),
+        "## Classes\n\n" + class_table(metrics.per_class),
+        "## Most frequent confusions\n\n" + confusions(metrics.confusion_matrix, metrics.classes),
+        "## Worst mistakes\n\n" + _worst_mistakes(report.predictions),
+        "## Pictures\n\n" + "\n\n".join(f"![{Path(name).stem}]({name})" for name in pictures),
+        "## Notes\n\n" + bullets(_notes(report, groups)),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _other_scores(metrics: Metrics) -> str:
+    top5 = f"top-5 {percent(metrics.top5)}, " if len(metrics.classes) > TOP_K else ""
+    return (
+        f"Also: {top5}mean class accuracy {percent(metrics.mean_class_accuracy)}, "
+        f"macro F1 {percent(metrics.macro_f1)}, "
+        f"expected calibration error {metrics.expected_calibration_error:.3f}."
+    )
+
+
+def _worst_mistakes(predictions: tuple[ClipPrediction, ...]) -> str:
+    wrong = [clip for clip in predictions if not clip.correct]
+    if not wrong:
+        return "None: every clip is right."
+    wrong.sort(key=lambda clip: -clip.prediction.score)
+    rows = [
+        [_clip_name(clip), clip.label, clip.prediction.label, percent(clip.prediction.score)]
+        for clip in wrong[:WORST_SHOWN]
+    ]
+    shown = f"The {len(rows)} surest of {len(wrong)} wrong answers.\n\n"
+    return shown + table(["clip", "true", "predicted", "score"], rows, align="lllr")
+
+
+def _clip_name(clip: ClipPrediction) -> str:
+    if clip.start_s is None and clip.end_s is None:
+        return clip.path
+    end = "end" if clip.end_s is None else f"{clip.end_s:.1f} s"
+    return f"{clip.path} ({clip.start_s or 0:.1f} s to {end})"
+
+
+def _notes(report: EvaluationReport, groups: int) -> list[str]:
+    interval = report.top1_interval()
+    notes = data_notes(
+        report.metrics.per_class, report.metrics.clips, report.quarantined, report.leakage_allowed
+    )
+    if interval is None:
+        notes.append("No interval: all clips belong to one group.")
+    elif groups < 10:
+        notes.append(f"The interval rests on {groups} groups only: take it as a hint.")
+    if interval and interval[0] == interval[1]:
+        notes.append("No group differs from another, so the interval has no width: not certainty.")
+    if len(report.metrics.classes) <= TOP_K:
+        notes.append("Top-5 is left out above: with five classes or fewer it is always 100%.")
+    return notes

@@ -1,0 +1,125 @@
+"""The public Python API: load a trained run, classify videos.
+
+    recognizer = ActionRecognizer.load("runs/demo")
+    prediction = recognizer.classify("clip.mp4")
+    print(prediction.label, prediction.score)
+
+Knows no command line and writes no file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from action_gru.backbone import Backbone
+from action_gru.backbone.embedding import pick_device
+from action_gru.cache import ClipFeatures, MemoryCache
+from action_gru.checkpoint import Checkpoint, load_checkpoint
+from action_gru.config import Config, build_config
+from action_gru.dataset import Clip, SequenceSet
+from action_gru.errors import VideoError
+from action_gru.extraction import Stream
+from action_gru.features import build_backbone, build_extractor
+from action_gru.scoring import score_clips
+from action_gru.timeline import Prediction
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What was seen of one video: its answer, its sampled instants (T,), its features (T, D)."""
+
+    prediction: Prediction
+    times_s: NDArray[np.float64]
+    features: NDArray[np.float16]
+
+
+class ActionRecognizer:
+    """A trained model with the backbone it was trained on."""
+
+    def __init__(self, checkpoint: Checkpoint, config: Config, device: str = "auto") -> None:
+        """config: how to extract; its features must be those that the checkpoint names."""
+        self.checkpoint = checkpoint
+        self.classes = checkpoint.classes
+        self.model = checkpoint.build().to(pick_device(device))
+        self.max_frames = int(checkpoint.sampling["max_frames"])
+        self._backbone: Backbone = build_backbone(config)
+        self._config = config
+        specs = tuple(self._backbone.spec(view) for view in config.features.views)
+        checkpoint.check_fits(specs, config.sampling.fps)
+
+    @classmethod
+    def load(
+        cls, run: str | Path, device: str = "auto", overrides: Sequence[str] = ()
+    ) -> ActionRecognizer:
+        """A run folder or a checkpoint file. overrides: `a.b=value`, such as where the weights are.
+
+        Raises CheckpointError if there is none, BackboneError if the backbone's weights are
+        missing.
+        """
+        path = Path(run)
+        checkpoint = load_checkpoint(path / "best.safetensors" if path.is_dir() else path)
+        config = build_config(checkpoint.config, [f"features.device={device}", *overrides])
+        return cls(checkpoint, config, device)
+
+    def classify(
+        self, video: str | Path, start_s: float | None = None, end_s: float | None = None
+    ) -> Prediction:
+        """The scores of all classes for a video, or for its stretch [start_s, end_s).
+
+        The whole stretch is looked at. Raises VideoError when it holds no readable frame.
+        """
+        return self.read(video, start_s, end_s).prediction
+
+    def read(
+        self, video: str | Path, start_s: float | None = None, end_s: float | None = None
+    ) -> Reading:
+        """Like `classify`, with the features that the answer rests on."""
+        path = Path(video)
+        clip = Clip(path, path.name, "", path.name, "", start_s, end_s)
+        extractor = build_extractor(self._config, self._backbone, MemoryCache())
+        report = extractor.extract([clip])
+        if report.quarantined:
+            raise VideoError(report.quarantined[clip.name])
+        entries = extractor.read(clip, report)
+        assert entries is not None
+        sequences = self._sequences(entries)
+        scores = score_clips(self.model, sequences, self.max_frames, flip=self.checkpoint.flip)
+        times_s = next(iter(entries.values())).times_s
+        prediction = Prediction.from_probabilities(
+            self.classes, scores[0].numpy(), float(times_s[-1])
+        )
+        return Reading(prediction, times_s, sequences.values[: len(times_s)].numpy())
+
+    def running(self, reading: Reading) -> Iterator[Prediction]:
+        """The answer after each sampled frame, from the start or the last max_frames' boundary.
+
+        A model that reads backwards has no answer before the end: it repeats the whole clip's.
+        """
+        state = None
+        device = next(self.model.parameters()).device
+        for index, (time_s, row) in enumerate(zip(reading.times_s, reading.features, strict=True)):
+            if not self.model.can_stream:
+                yield reading.prediction
+                continue
+            if index % self.max_frames == 0:
+                state = None
+            with torch.inference_mode():
+                feature = torch.from_numpy(row).float()[None].to(device)
+                logits, state = self.model.step(feature, state)
+            scores = logits.softmax(-1)[0].cpu().numpy()
+            yield Prediction.from_probabilities(self.classes, scores, float(time_s))
+
+    def _sequences(self, entries: dict[Stream, ClipFeatures]) -> SequenceSet:
+        views = self._config.features.views
+
+        def side(flipped: bool) -> list[list[ClipFeatures]]:
+            return [[entries[Stream(view, flipped)] for view in views]]
+
+        flipped = side(True) if self._config.features.flip else None
+        return SequenceSet(side(False), [0], flipped)
