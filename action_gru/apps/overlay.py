@@ -1,0 +1,200 @@
+"""Draws what was recognised onto frames. Knows nothing of models, files or windows.
+
+A dark translucent panel in the upper left holds, top to bottom: the best label with its
+score, score bars of the best classes, the time, and further lines. The panel covers a third
+of the frame at most; what does not fit is left out, bars first, then lines from below.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+import matplotlib
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageDraw, ImageFont
+
+from action_gru.errors import VideoError
+from action_gru.timeline import Prediction
+
+MAX_BARS = 3
+MAX_SHARE = 1 / 3  # of the frame's area
+DARKEN = 72  # of 256: how much of the image shows through the panel
+TRACK = (90, 90, 90)
+BEST, OTHER = (230, 159, 0), (86, 180, 233)  # orange, sky blue: Okabe and Ito 2008
+SMALLEST_PX = 7  # letters below this cannot be read
+
+Frame = npt.NDArray[np.uint8]
+Panel = npt.NDArray[np.uint16]
+
+
+class _Row(NamedTuple):
+    """One row of the panel: text at the left, a bar, a figure at the right."""
+
+    text: str
+    figure: str = ""
+    filled: float | None = None  # share of the bar; None: no bar
+    colour: tuple[int, int, int] = OTHER
+    title: bool = False
+
+
+class Overlay:
+    """Draws onto RGB frames of one size. size_px is (width, height)."""
+
+    def __init__(self, size_px: tuple[int, int]) -> None:
+        width_px, height_px = size_px
+        if width_px < 1 or height_px < 1:
+            raise VideoError(f"an overlay needs the frame's (width, height) in px; got {size_px}")
+        self.frame_shape = (height_px, width_px, 3)
+        self.title_px = max(SMALLEST_PX, round(4 + 0.032 * min(size_px)))
+        self.text_px = max(SMALLEST_PX, round(0.8 * self.title_px))
+        self.pad_px = max(1, self.title_px // 3)
+        self.margin_px = min(size_px) // 60
+        # About 20 letters, or two fifths of a wide frame.
+        wanted_px = max(round(0.4 * width_px), 16 * self.title_px)
+        self.panel_px = min(wanted_px, width_px - 2 * self.margin_px)
+        self.room_px = int(MAX_SHARE * width_px * height_px / self.panel_px)
+
+    def draw(
+        self, image: Frame, prediction: Prediction | None, *, lines: Sequence[str] = ()
+    ) -> Frame:
+        """Give a copy of the frame with the panel on it. image (H, W, 3) uint8 RGB.
+
+        Without a prediction only the lines are drawn. Raises VideoError for another size.
+        """
+        self._check(image)
+        drawn: Frame = image.copy()
+        rows = self._fitting_rows(prediction, lines)
+        if rows:
+            window = self._window(drawn, rows)
+            window[:] = self._panel(window, rows)
+        return drawn
+
+    def _check(self, image: Frame) -> None:
+        if image.shape != self.frame_shape or image.dtype != np.uint8:
+            raise VideoError(
+                f"this overlay draws on RGB frames of shape {self.frame_shape}, uint8; got "
+                f"{image.shape}, {image.dtype}: make one Overlay per frame size"
+            )
+
+    def _fitting_rows(self, prediction: Prediction | None, lines: Sequence[str]) -> list[_Row]:
+        title = [] if prediction is None else [self._title(prediction)]
+        bars = [] if prediction is None else _bars(prediction)
+        clock = [] if prediction is None else [_Row(clock_text(prediction.time_s))]
+        left_px = self.room_px - sum(map(self._height, title))
+        if left_px < 0:
+            return []
+        fitting = max(0, (left_px - self.pad_px) // _row_height(self.text_px))
+        foot = [*clock, *map(_Row, lines)][:fitting]
+        bars = bars[: fitting - len(foot)]
+        return [*title, *(bars if len(bars) > 1 else []), *foot]
+
+    def _title(self, prediction: Prediction) -> _Row:
+        narrow = self.panel_px < 8 * self.title_px  # the label needs all of it
+        return _Row(prediction.label, "" if narrow else _percent(prediction.score), title=True)
+
+    def _height(self, row: _Row) -> int:
+        return _row_height(self.title_px if row.title else self.text_px)
+
+    def _window(self, image: Frame, rows: Sequence[_Row]) -> Frame:
+        """The part of the image under the panel, as a view."""
+        height_px = min(sum(map(self._height, rows)) + 2 * self.pad_px, self.room_px)
+        start = self.margin_px
+        return image[start : start + height_px, start : start + self.panel_px]
+
+    def _panel(self, window: Frame, rows: Sequence[_Row]) -> Panel:
+        panel: Panel = window.astype(np.uint16)
+        panel *= DARKEN
+        panel >>= 8
+        top_px = (len(panel) - sum(map(self._height, rows))) // 2
+        for row in rows:
+            self._draw_row(panel[top_px : top_px + self._height(row)], row)
+            top_px += self._height(row)
+        return panel
+
+    def _draw_row(self, panel: Panel, row: _Row) -> None:
+        size_px = self.title_px if row.title else self.text_px
+        end_px = self.panel_px - self.pad_px
+        if row.figure:
+            figure = _letters(row.figure, size_px, row.title)
+            _write(panel, figure, end_px - figure.shape[1])
+            # The widest figure's room is kept, so that nothing shifts from frame to frame.
+            end_px -= _letters("100%", size_px, row.title).shape[1] + self.pad_px
+        if row.filled is not None:
+            start_px = self.pad_px + (end_px - self.pad_px) // 2
+            _draw_bar(panel[:, start_px:end_px], row.filled, row.colour)
+            end_px = start_px - self.pad_px
+        text = shortened(row.text, size_px, row.title, end_px - self.pad_px)
+        _write(panel, _letters(text, size_px, row.title), self.pad_px)
+
+
+def clock_text(time_s: float) -> str:
+    """3.21 -> 0:03.2, 3723.0 -> 1:02:03.0."""
+    minutes, tenths = divmod(round(abs(time_s) * 10), 600)
+    hours, minutes = divmod(minutes, 60)
+    head = f"{hours}:{minutes:02d}" if hours else f"{minutes}"
+    sign = "-" if time_s < 0 and (hours or minutes or tenths) else ""
+    return f"{sign}{head}:{tenths // 10:02d}.{tenths % 10}"
+
+
+@lru_cache(maxsize=1024)
+def shortened(text: str, size_px: int, bold: bool, width_px: int) -> str:
+    """The text on one line, cut with an ellipsis where it is wider than width_px."""
+    line = " ".join(text.split())
+    font = _font(size_px, bold)
+    if font.getlength(line) <= width_px:
+        return line
+    length = len(line)
+    while length and font.getlength(line[:length].rstrip() + "…") > width_px:
+        length -= 1
+    return line[:length].rstrip() + "…" if length else ""
+
+
+def _bars(prediction: Prediction) -> list[_Row]:
+    return [
+        _Row(label, _percent(score), score, OTHER if rank else BEST)
+        for rank, (label, score) in enumerate(prediction.top(MAX_BARS))
+    ]
+
+
+def _percent(score: float) -> str:
+    return f"{round(100 * score)}%"
+
+
+def _row_height(size_px: int) -> int:
+    return math.ceil(1.2 * size_px)  # DejaVu rises 0.93 and falls 0.24 of its size
+
+
+@lru_cache(maxsize=16)
+def _font(size_px: int, bold: bool) -> ImageFont.FreeTypeFont:
+    name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
+    folder = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
+    return ImageFont.truetype(str(folder / name), size_px)
+
+
+@lru_cache(maxsize=512)
+def _letters(text: str, size_px: int, bold: bool) -> Panel:
+    """Coverage of each pixel of a row by the text, 0 to 256: (row height, text width, 1)."""
+    font = _font(size_px, bold)
+    mask = Image.new("L", (math.ceil(font.getlength(text)), _row_height(size_px)))
+    ImageDraw.Draw(mask).text((0, round(0.93 * size_px)), text, fill=255, font=font, anchor="ls")
+    coverage = np.asarray(mask, dtype=np.uint16)[..., None]
+    return coverage + (coverage > 127)
+
+
+def _write(panel: Panel, letters: Panel, start_px: int) -> None:
+    """Blend white letters into a row, in place."""
+    area = panel[:, max(0, start_px) : start_px + letters.shape[1]]
+    area += ((255 - area) * letters[: area.shape[0], -area.shape[1] or None :]) >> 8
+
+
+def _draw_bar(panel: Panel, filled: float, colour: tuple[int, int, int]) -> None:
+    """Draw a bar over the middle of a row, in place."""
+    inset_px = max(1, len(panel) // 4)
+    track = panel[inset_px : len(panel) - inset_px]
+    track[:] = TRACK
+    track[:, : round(filled * track.shape[1])] = colour

@@ -1,0 +1,116 @@
+import numpy as np
+import pytest
+
+from action_gru.apps.overlay import BEST, OTHER, TRACK, Overlay, clock_text, shortened
+from action_gru.errors import VideoError
+from action_gru.timeline import Prediction
+
+SIZES = [(40, 30), (64, 48), (320, 240), (640, 480), (320, 568), (1920, 1080), (3840, 2160)]
+FOUR = Prediction(("walking", "jump", "a very long name indeed", "d"), (0.7, 0.2, 0.1, 0.0), 3.2)
+
+
+def white(width_px, height_px):
+    return np.full((height_px, width_px, 3), 255, np.uint8)
+
+
+def changed(before, after):
+    """Rows and columns of the smallest box that holds every changed pixel."""
+    rows, columns = np.nonzero((before != after).any(axis=2))
+    return rows.min(), rows.max() + 1, columns.min(), columns.max() + 1
+
+
+@pytest.mark.parametrize("size_px", SIZES)
+def test_the_panel_covers_a_third_at_most_however_much_there_is_to_say(size_px):
+    frame = white(*size_px)
+    drawn = Overlay(size_px).draw(frame, FOUR, lines=["a line far too long to fit " * 9] * 20)
+    top, bottom, left, right = changed(frame, drawn)
+    assert 0 < (bottom - top) * (right - left) <= size_px[0] * size_px[1] / 3
+
+
+@pytest.mark.parametrize("size_px", SIZES[:-1])
+@pytest.mark.parametrize("background", ["bright", "dark", "noise"])
+def test_letters_stand_out_from_any_background(size_px, background):
+    width_px, height_px = size_px
+    noise = np.random.default_rng(0).integers(0, 256, (height_px, width_px, 3), dtype=np.uint8)
+    frame = {"bright": white(*size_px), "dark": 0 * noise, "noise": noise}[background]
+    top, bottom, left, right = changed(
+        white(*size_px), Overlay(size_px).draw(white(*size_px), FOUR)
+    )
+    panel = Overlay(size_px).draw(frame, FOUR)[top:bottom, left:right].min(axis=2)
+    assert np.median(panel) <= 90
+    assert np.mean(panel >= 200) > 0.01
+
+
+def test_the_given_frame_is_left_alone():
+    frame = white(320, 240)
+    drawn = Overlay((320, 240)).draw(frame, FOUR)
+    assert (frame == 255).all()
+    assert (drawn[120:] == 255).all()
+
+
+def test_without_prediction_only_the_lines_are_drawn():
+    frame, overlay = white(320, 240), Overlay((320, 240))
+    assert np.array_equal(overlay.draw(frame, None), frame)
+    drawn = overlay.draw(frame, None, lines=["30 fps"])
+    assert changed(frame, drawn)[1] < changed(frame, overlay.draw(frame, FOUR))[1]
+
+
+def test_bars_are_as_long_as_the_scores():
+    drawn = Overlay((640, 480)).draw(white(640, 480), Prediction(("a", "b"), (0.75, 0.25)))
+    best = (drawn == BEST).all(axis=2).sum(axis=1).max()
+    other = (drawn == OTHER).all(axis=2).sum(axis=1).max()
+    assert best == pytest.approx(3 * other, abs=2)
+
+
+def test_nothing_shifts_when_only_the_scores_change():
+    frame, overlay = white(640, 480), Overlay((640, 480))
+    places = set()
+    for scores in ((1.0, 0.0), (0.91, 0.09), (0.5, 0.5)):
+        drawn = overlay.draw(frame, Prediction(("a", "b"), scores))
+        bars = np.any([(drawn == colour).all(axis=2) for colour in (BEST, OTHER, TRACK)], axis=0)
+        columns = np.nonzero(bars.sum(axis=0) > 10)[0]
+        places.add((*changed(frame, drawn), columns.min(), columns.max()))
+    assert len(places) == 1
+
+
+@pytest.mark.parametrize("labels", [("ж", "щ"), ("ö", "õ"), ("λ", "Ω"), ("א", "ב")])
+def test_letters_of_many_scripts_have_their_own_shape(labels):
+    drawn = [
+        Overlay((320, 240)).draw(white(320, 240), Prediction((label,), (1.0,))) for label in labels
+    ]
+    assert not np.array_equal(*drawn)
+
+
+def test_a_long_label_ends_in_an_ellipsis_within_its_room():
+    assert shortened("jump", 20, False, 200) == "jump"
+    assert shortened("two\nlines", 20, False, 200) == "two lines"
+    cut = shortened("standing still for a very long time", 20, False, 150)
+    assert cut == "standing still…"
+    assert shortened("jump", 20, False, 3) == ""
+
+
+def test_time_reads_like_a_clock():
+    assert [clock_text(time_s) for time_s in (0.0, 3.21, 59.96, 63.9, 3723.04, -0.01, -2.5)] == [
+        "0:00.0",
+        "0:03.2",
+        "1:00.0",
+        "1:03.9",
+        "1:02:03.0",
+        "0:00.0",
+        "-0:02.5",
+    ]
+
+
+def test_a_frame_of_another_size_or_type_is_refused():
+    overlay = Overlay((64, 48))
+    with pytest.raises(VideoError, match=r"shape \(48, 64, 3\), uint8; got \(48, 60, 3\)"):
+        overlay.draw(white(60, 48), FOUR)
+    with pytest.raises(VideoError, match="float32: make one Overlay per frame size"):
+        overlay.draw(white(64, 48).astype(np.float32), FOUR)
+    with pytest.raises(VideoError, match=r"got \(0, 48\)"):
+        Overlay((0, 48))
+
+
+@pytest.mark.parametrize("size_px", [(1, 1), (8, 8), (16, 200), (200, 9)])
+def test_a_frame_too_small_for_letters_is_given_back(size_px):
+    assert Overlay(size_px).draw(white(*size_px), FOUR, lines=["x"]).shape == white(*size_px).shape

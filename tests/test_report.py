@@ -1,0 +1,194 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from action_gru.errors import ConfigError, DataError
+from action_gru.evaluation import (
+    ClipPrediction,
+    CrossValidationReport,
+    EvaluationReport,
+    FoldResult,
+    compute_metrics,
+    write_cv_report,
+    write_report,
+)
+from action_gru.timeline import Prediction
+
+
+def sure(predicted, num_classes=3, score=0.8):
+    """Probabilities (N, C): `score` for the predicted class, the rest shared out."""
+    values = np.full((len(predicted), num_classes), (1 - score) / (num_classes - 1))
+    values[np.arange(len(predicted)), predicted] = score
+    return values
+
+
+def small_report(**changes):
+    labels, predicted = [0, 0, 1, 1], [0, 2, 1, 2]
+    classes = ["run|walk", "b", "c"]
+    probabilities = sure(predicted)
+    probabilities[3] = [0.05, 0.05, 0.9]
+    clips = tuple(
+        ClipPrediction(
+            f"v{i}.mp4", f"g{i}", classes[label], Prediction.from_probabilities(classes, p)
+        )
+        for i, (label, p) in enumerate(zip(labels, probabilities, strict=True))
+    )
+    values = {
+        "run_name": "first_run",
+        "data": "four clips",
+        "split": "test",
+        "metrics": compute_metrics(labels, probabilities, classes),
+        "predictions": clips,
+        "baselines": {"majority": 0.5, "mean_pooled": None},
+        "baseline_notes": {"mean_pooled": "not trained"},
+    }
+    return EvaluationReport(**{**values, **changes})
+
+
+def read(folder):
+    def refuse(constant):
+        raise AssertionError(f"{constant} is no JSON")
+
+    return json.loads((folder / "report.json").read_text("utf-8"), parse_constant=refuse)
+
+
+def test_report_json_holds_the_figures(tmp_path):
+    path = write_report(small_report(quarantined={"bad.mp4": "no frame"}), tmp_path / "new")
+    assert path == tmp_path / "new" / "report.json"
+    got = read(path.parent)
+    assert (got["clips"], got["groups"], got["top1"], got["top5"]) == (4, 4, 0.5, 1.0)
+    assert got["confusion_matrix"] == [[1, 0, 1], [0, 1, 1], [0, 0, 0]]
+    assert got["classes"] == ["run|walk", "b", "c"]
+    assert got["mean_class_accuracy"] == 0.5
+    assert got["macro_f1"] == pytest.approx(2 / 3)
+    assert got["per_class"][2]["recall"] is None
+    assert got["baselines"] == {"majority": 0.5, "mean_pooled": None}
+    assert got["quarantined"] == [{"path": "bad.mp4", "reason": "no frame"}]
+    assert got["leakage_allowed"] is False
+    assert got["top1_interval"] == [0.0, 1.0]
+    last = got["predictions"][3]
+    assert (last["true_label"], last["predicted_label"], last["score"]) == ("b", "c", 0.9)
+    assert (last["path"], last["group"], last["start_s"]) == ("v3.mp4", "g3", None)
+    assert [one["label"] for one in last["top"]] == ["c", "run|walk", "b"]
+
+
+def test_report_reads_from_the_score_to_the_notes(tmp_path):
+    write_report(small_report(), tmp_path)
+    text = (tmp_path / "report.md").read_text("utf-8")
+    order = [
+        "# first\\_run: test",
+        "| this model | 50.0% | 0.0% to 100.0% |  |",
+        "| always the most frequent training class | 50.0% |  |  |",
+        "| mean-pooled features, no recurrence | n/a |  | not trained |",
+        "**No better than the baseline** “always the most frequent training class”.",
+        "| run\\|walk | 2 | 100.0% | 50.0% | 66.7% |",
+        "- **run\\|walk** was taken for **c** once, of 2 clips.",
+        "| v3.mp4 | b | c | 90.0% |",
+        "| v1.mp4 | run\\|walk | c | 80.0% |",
+        "![confusion_matrix](confusion_matrix.png)",
+        "Few clips: one clip more or less moves top-1 by 25.0%.",
+        "The interval rests on 4 groups only",
+    ]
+    places = [text.find(line) for line in order]
+    assert -1 not in places
+    assert places == sorted(places)
+    for name in ("confusion_matrix.png", "per_class_accuracy.png", "reliability.png"):
+        assert (tmp_path / name).read_bytes()[:4] == b"\x89PNG"
+
+
+def test_leakage_and_quarantine_are_said_in_the_report(tmp_path):
+    bad = {f"bad{i}.mp4": "no frame" for i in range(12)}
+    write_report(small_report(leakage_allowed=True, quarantined=bad), tmp_path)
+    text = (tmp_path / "report.md").read_text("utf-8")
+    assert text.index("**Leakage was allowed") < text.index("this model")
+    assert "training and test clips may share a group" in text
+    assert "- Not read, so not in the score: bad9.mp4 (no frame)\n" in text
+    assert "- 2 more clips not read: see report.json." in text
+
+
+def test_a_faultless_run_reports_no_mistake(tmp_path):
+    clips = tuple(
+        ClipPrediction("v.mp4", "one", label, Prediction.from_probabilities(["a", "b"], p))
+        for label, p in (("a", [1.0, 0.0]), ("b", [0.0, 1.0]))
+    )
+    metrics = compute_metrics([0, 1], [[1.0, 0.0], [0.0, 1.0]], ["a", "b"])
+    write_report(small_report(predictions=clips, metrics=metrics), tmp_path)
+    text = (tmp_path / "report.md").read_text("utf-8")
+    assert "## Most frequent confusions\n\nNone." in text
+    assert "None: every clip is right." in text
+    assert "No interval: all clips belong to one group." in text
+    assert read(tmp_path)["top1_interval"] is None
+
+
+def test_a_failed_write_keeps_the_old_report_and_leaves_nothing_behind(tmp_path, monkeypatch):
+    write_report(small_report(), tmp_path)
+    before = sorted((path.name, path.read_bytes()) for path in tmp_path.iterdir())
+
+    def fail(self, target):
+        raise OSError("disk full")
+
+    monkeypatch.setattr(Path, "replace", fail)
+    with pytest.raises(ConfigError, match=r"cannot be written \(disk full\); name a folder"):
+        write_report(small_report(run_name="second"), tmp_path)
+    assert sorted((path.name, path.read_bytes()) for path in tmp_path.iterdir()) == before
+
+
+def test_a_report_that_does_not_add_up_is_refused():
+    with pytest.raises(DataError, match="got 0 predictions and metrics over 4 clips"):
+        small_report(predictions=())
+    with pytest.raises(DataError, match="without a score: mean_pooled; say why"):
+        small_report(baseline_notes={})
+
+
+def fold_result(seed, fold, right, wrong, mean_pooled):
+    labels = [0] * (right + wrong)
+    metrics = compute_metrics(labels, sure([0] * right + [1] * wrong, 2), ["a", "b"])
+    return FoldResult(seed, fold, metrics, {"majority": 0.5, "mean_pooled": mean_pooled})
+
+
+def results():
+    return (
+        fold_result(0, 0, right=3, wrong=1, mean_pooled=0.5),
+        fold_result(0, 1, right=1, wrong=0, mean_pooled=0.0),
+        fold_result(1, 0, right=2, wrong=2, mean_pooled=0.5),
+        fold_result(1, 1, right=1, wrong=0, mean_pooled=1.0),
+    )
+
+
+def test_cross_validation_pools_folds_before_averaging_seeds(tmp_path):
+    report = CrossValidationReport("cv", "five clips", results())
+    assert write_cv_report(report, tmp_path) == tmp_path / "report.json"
+    got = read(tmp_path)
+    assert (got["clips"], got["folds"], got["seeds"]) == (5, 2, [0, 1])
+    assert got["top1_mean"] == pytest.approx(0.7)  # 4 of 5, then 3 of 5
+    assert got["top1_spread"] == pytest.approx(0.2 / 2**0.5)
+    assert got["mean_pooled_top1_mean"] == pytest.approx(0.5)  # 2 of 5, then 3 of 5
+    assert (got["majority_top1_mean"], got["majority_top1_spread"]) == (0.5, 0.0)
+    assert got["confusion_matrix"] == [[7, 3], [0, 0]]
+    assert [one["top1"] for one in got["results"]] == [0.75, 1.0, 0.5, 1.0]
+    text = (tmp_path / "report.md").read_text("utf-8")
+    assert "| this model, top-1 | 70.0% | ±14.1% |  |" in text
+    assert "| fold 0 | 75.0% | 50.0% |" in text
+
+
+def test_one_seed_has_no_spread_and_a_missing_baseline_its_reason(tmp_path):
+    metrics = results()[0].metrics
+    folds = tuple(FoldResult(0, fold, metrics, {"mean_pooled": None}) for fold in (0, 1))
+    notes = {"mean_pooled": "switched off"}
+    write_cv_report(CrossValidationReport("cv", "data", folds, notes), tmp_path)
+    got = read(tmp_path)
+    assert (got["top1_mean"], got["top1_spread"]) == (0.75, None)
+    assert (got["mean_pooled_top1_mean"], got["mean_pooled_top1_spread"]) == (None, None)
+    text = (tmp_path / "report.md").read_text("utf-8")
+    assert "| mean-pooled features, no recurrence, top-1 | n/a | n/a | switched off |" in text
+
+
+def test_an_incomplete_cross_validation_is_refused():
+    with pytest.raises(DataError, match="each fold once for each seed"):
+        CrossValidationReport("cv", "data", results()[:3])
+    with pytest.raises(DataError, match="each fold once for each seed"):
+        CrossValidationReport("cv", "data", results()[:1] * 2)
+    with pytest.raises(DataError, match="each fold once for each seed"):
+        CrossValidationReport("cv", "data", ())
