@@ -63,6 +63,8 @@ class DataSection(Section):
             len(self.classes) < 2 or len(set(self.classes)) < len(self.classes)
         ):
             raise ValueError("classes needs at least two names, each once")
+        if not all(name and name.isprintable() for name in self.classes or ()):
+            raise ValueError("classes are printable names")
         return self
 
 

@@ -1,0 +1,56 @@
+"""What several test modules need: real data where it is there, and tiny videos."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from action_gru.video import VideoWriter
+
+SHARED = Path(__file__).parents[2] / "shared"
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Real clips for development; absent on a user's machine."""
+    folder = SHARED / "data"
+    if not folder.is_dir():
+        pytest.skip(f"real clips are not on this machine (looked for {folder})")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def shared_weights() -> Path:
+    """Real YOLO weights for development; absent on a user's machine."""
+    path = SHARED / "weights" / "yolo26n-cls-features.pt"
+    if not path.is_file():
+        pytest.skip(f"real weights are not on this machine (looked for {path})")
+    return path
+
+
+def moving_square(
+    frames: int, seed: int = 0, size_px: tuple[int, int] = (96, 64)
+) -> Iterator[np.ndarray]:
+    """A bright square that crosses noise: (H, W, 3) uint8 pictures."""
+    rng = np.random.default_rng(seed)
+    width, height = size_px
+    top = int(rng.integers(4, height - 24))
+    for index in range(frames):
+        image = rng.integers(0, 60, (height, width, 3), dtype=np.uint8)
+        left = (index * 3) % (width - 20)
+        image[top : top + 20, left : left + 20] = (230, 40 + seed % 200, 40)
+        yield image
+
+
+def write_square(path: Path, frames: int = 20, seed: int = 0, fps: float = 10.0) -> Path:
+    """Write such a video."""
+    with VideoWriter(path, (96, 64), fps) as writer:
+        for image in moving_square(frames, seed):
+            writer.write(image)
+    return path
+
+
+@pytest.fixture
+def square_video(tmp_path: Path) -> Path:
+    return write_square(tmp_path / "square.mp4")

@@ -1,0 +1,152 @@
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from action_gru.config import Config, build_config, check_files, json_schema, load_config, to_yaml
+from action_gru.errors import ConfigError
+
+ROOT = Path(__file__).parents[1]
+
+
+def write(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "config.yaml"
+    path.write_text(text)
+    return path
+
+
+WRONG = [
+    ("model.hiden_size=3", "unknown key 'model.hiden_size'; did you mean 'model.hidden_size'"),
+    ("hidden_size=3", "unknown key 'hidden_size'; did you mean 'model.hidden_size'"),
+    ("zzz=3", "unknown key 'zzz'; known here: run, data"),
+    ("training.seed=x", "training.seed: should be a valid integer, got 'x'"),
+    ("training.learning_rate='1e-3'", "learning_rate: should be a valid number, got '1e-3'"),
+    ("features.views=[rgb, depth]", "views.1: should be 'rgb' or 'motion', got 'depth'"),
+    ("features.views=[]", r"features.views: .*at least 1"),
+    ("features.views=[rgb, rgb]", "names a view twice"),
+    ("features.image_size=100", "should be 'auto' or should be a multiple of 32, got 100"),
+    ("features.device=gpu", "should be auto, cpu, mps, cuda or cuda:N, got 'gpu'"),
+    ("features.flip=no", "features.flip: should be a valid boolean, got 'no'"),
+    ("model.cell=GRU", "model.cell: should be 'gru', 'lstm', 'rnn' or 'none', got 'GRU'"),
+    ("model=3", "model: should be an object, got 3"),
+    ("sampling.fps=-1", "sampling.fps: should be greater than 0, got -1"),
+    ('data.classes=["a\\n", b]', "classes are printable names"),
+    ("data.classes=[a]", "classes needs at least two names"),
+    ("run.name=../x", r"run.name: .*pattern"),
+]
+
+
+@pytest.mark.parametrize(("override", "said"), WRONG)
+def test_a_wrong_value_names_its_key_what_is_allowed_and_what_was_given(override, said):
+    with pytest.raises(ConfigError, match=said):
+        build_config({}, [override])
+
+
+def test_all_mistakes_are_told_at_once():
+    with pytest.raises(ConfigError) as caught:
+        build_config({"model": {"cell": 1}, "training": {"epochs": 0}, "x": 1})
+    assert len(str(caught.value).splitlines()) == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("model:\n\tcell: gru\n", "line 2, column 1 .*spaces, not tabs"),
+        ("model:\n  cell: gru\n  cell: lstm\n", "line 3.*'cell' stands twice"),
+        ("- a\n", "holds a list; expected sections"),
+        ("model: !!python/object/apply:os.system ['true']\n", "could not determine a constructor"),
+        ("a: &x [*x]\n", "cannot be read as a tree of plain values"),
+        ("model: {cell: gru\n", "is not valid YAML"),
+    ],
+)
+def test_yaml_that_cannot_be_read_says_where(tmp_path, text, said):
+    with pytest.raises(ConfigError, match=said):
+        load_config(write(tmp_path, text))
+
+
+def test_numbers_and_words_mean_what_people_mean(tmp_path):
+    config = load_config(
+        write(tmp_path, "training: {learning_rate: 1e-3}\ndata: {classes: [yes, no, on]}\n")
+    )
+    assert config.training.learning_rate == 0.001
+    assert config.data.classes == ("yes", "no", "on")
+
+
+def test_overrides_lie_over_the_file(tmp_path):
+    path = write(tmp_path, "model: {cell: lstm}\n")
+    config = load_config(path, ["model.cell=rnn", "features.views=[motion]", "training.seed=7"])
+    assert (config.model.cell, config.features.views, config.training.seed) == (
+        "rnn",
+        ("motion",),
+        7,
+    )
+
+
+@pytest.mark.parametrize("override", ["training.seed", "=3", ".a=3", "training..seed=3"])
+def test_an_override_without_key_or_value_is_refused(override):
+    with pytest.raises(ConfigError, match="expected key=value"):
+        build_config({}, [override])
+
+
+def test_an_override_through_a_value_is_refused():
+    with pytest.raises(ConfigError, match="'seed' holds a value, not a section"):
+        build_config({"training": {"seed": 1}}, ["training.seed.x=3"])
+
+
+def test_a_missing_file_says_where_it_was_looked_up(tmp_path):
+    with pytest.raises(ConfigError, match=rf"looked up as {tmp_path}/no.yaml"):
+        load_config(tmp_path / "no.yaml")
+    config = build_config({"data": {"manifest": str(tmp_path / "clips.csv")}})
+    with pytest.raises(
+        ConfigError, match=rf"data.manifest: no file at .*looked up as {tmp_path}/clips"
+    ):
+        check_files(config)
+    with pytest.raises(ConfigError, match=r"data.manifest is not set"):
+        check_files(Config())
+    (tmp_path / "clips.csv").write_text("path,label\n")
+    with pytest.raises(ConfigError, match=r"features.weights: no file at weights/x.pt"):
+        check_files(build_config(config.to_tree(), ["features.weights=weights/x.pt"]))
+    with pytest.raises(ConfigError, match=r"data.root: no folder at nowhere"):
+        check_files(build_config(config.to_tree(), ["data.root=nowhere"]))
+
+
+def test_the_tree_is_frozen():
+    with pytest.raises(ValueError, match="frozen"):
+        Config().training.seed = 3  # type: ignore[misc]
+
+
+@given(
+    seed=st.integers(0, 2**31 - 1),
+    rate=st.floats(1e-6, 1.0),
+    cell=st.sampled_from(["gru", "lstm", "rnn", "none"]),
+    classes=st.lists(
+        st.text(min_size=1).filter(str.isprintable), min_size=2, max_size=5, unique=True
+    ),
+)
+def test_what_is_printed_is_read_back_equal(tmp_path_factory, seed, rate, cell, classes):
+    tree = {
+        "training": {"seed": seed, "learning_rate": rate},
+        "model": {"cell": cell},
+        "data": {"classes": classes},
+    }
+    config = build_config(tree)
+    path = tmp_path_factory.mktemp("printed") / "config.yaml"
+    path.write_text(to_yaml(config), encoding="utf-8")
+    assert load_config(path) == config
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda p: p.stem)
+def test_every_shipped_config_loads_and_opens_with_its_command(path):
+    load_config(path)
+    text = path.read_text()
+    assert text.startswith(f"# action-gru train configs/{path.name}") or "make demo" in text
+    assert "$schema=schema.json" in text
+
+
+def test_the_committed_schema_is_the_current_one():
+    committed = (ROOT / "configs" / "schema.json").read_text()
+    assert committed == json_schema(), "run: action-gru config --schema configs/schema.json"
+    described = json.loads(committed)["$defs"]["TrainingSection"]["properties"]["learning_rate"]
+    assert "warm-up" in described["description"]

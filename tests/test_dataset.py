@@ -1,0 +1,222 @@
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from action_gru.cache import ClipFeatures
+from action_gru.dataset import (
+    Clip,
+    SequenceSet,
+    class_list,
+    feature_statistics,
+    grouped_folds,
+    read_manifest,
+    split_clips,
+)
+from action_gru.errors import DataError
+
+
+def manifest(tmp_path: Path, text: str, files: int = 1) -> Path:
+    for index in range(files):
+        (tmp_path / f"{'abcdef'[index]}.mp4").write_bytes(b"x")
+    path = tmp_path / "clips.csv"
+    path.write_text(text)
+    return path
+
+
+def clips_of(*groups: str, labels: str = "", split: str = "") -> list[Clip]:
+    labels = labels or "ab" * len(groups)
+    return [
+        Clip(Path(f"{i}.mp4"), f"{i}.mp4", labels[i], group, split)
+        for i, group in enumerate(groups)
+    ]
+
+
+def test_a_manifest_gives_its_clips(tmp_path):
+    path = manifest(
+        tmp_path,
+        "\ufeffpath,label,group,split,start_s,end_s,remark\n"
+        "a.mp4,sit,anna,train,,,first\n"
+        "a.mp4,stand,anna,validation,1.5,3,\n"
+        '"b.mp4",sit,,test,,2,\n',
+        files=2,
+    )
+    first, second, third = read_manifest(path)
+    assert (first.label, first.group, first.split, first.name) == ("sit", "anna", "train", "a.mp4")
+    assert (second.split, second.start_s, second.end_s) == ("val", 1.5, 3.0)
+    assert second.name == "a.mp4[1.5:3]"
+    assert (third.group, third.name) == ("b.mp4", "b.mp4[0:2]")
+    assert first.path == tmp_path / "a.mp4"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("path,lable\na.mp4,x\n", r"column label is missing; the first line must be path,label"),
+        ("path,label\n", "holds no clip, only a header"),
+        ("", "column path and label is missing"),
+        ("path,label\na.mp4\n", "line 2: has another number of fields"),
+        ("path,label\na.mp4,x,y\n", "line 2: has another number of fields"),
+        ("path,label\na.mp4,\n", "must not be empty"),
+        ("path,label\n/etc/passwd,x\n", "line 2: path must be relative to the root"),
+        ("path,label\n../a.mp4,x\n", "line 2: path must be relative to the root"),
+        ("path,label,split\na.mp4,x,dev\n", "split is train, val, test or empty, got 'dev'"),
+        ("path,label,start_s\na.mp4,x,-1\n", "start_s is seconds .* got '-1'"),
+        ("path,label,start_s\na.mp4,x,nan\n", "start_s is seconds .* got 'nan'"),
+        ("path,label,start_s,end_s\na.mp4,x,2,1\n", "end_s must lie after start_s, got 2.0 to 1.0"),
+        ("path,label\na.mp4,x\na.mp4,y\n", "a.mp4 stands twice as 'x' and 'y'"),
+        ("path,label\nb.mp4,x\nc.mp4,y\n", "none of its 2 files exists.*set data.root"),
+    ],
+)
+def test_a_row_that_cannot_be_used_is_named(tmp_path, text, said):
+    with pytest.raises(DataError, match=said):
+        read_manifest(manifest(tmp_path, text))
+
+
+def test_a_link_out_of_the_root_is_refused(tmp_path):
+    (tmp_path / "outside.mp4").write_bytes(b"x")
+    root = tmp_path / "root"
+    root.mkdir()
+    (root / "a.mp4").symlink_to(tmp_path / "outside.mp4")
+    (root / "clips.csv").write_text("path,label\na.mp4,x\n")
+    with pytest.raises(DataError, match="is a link out of"):
+        read_manifest(root / "clips.csv")
+
+
+def test_a_label_outside_the_class_list_is_counted(tmp_path):
+    path = manifest(tmp_path, "path,label\na.mp4,run\nb.mp4,sit\n", files=2)
+    with pytest.raises(
+        DataError, match=r"unknown label 'run' \(1 clips\); the classes are sit, stand"
+    ):
+        read_manifest(path, classes=("sit", "stand"))
+
+
+def test_an_empty_class_and_a_single_class_are_refused():
+    with pytest.raises(DataError, match="no clip shows c"):
+        class_list(clips_of("g", "h"), ("a", "b", "c"))
+    with pytest.raises(DataError, match=r"one class only \('a'\)"):
+        class_list(clips_of("g", "h", labels="aa"))
+    assert class_list(clips_of("g", "h", labels="ba")) == ("a", "b")
+
+
+@given(
+    groups=st.lists(st.sampled_from("abcdefghij"), min_size=12, max_size=60),
+    folds=st.integers(2, 5),
+    seed=st.integers(0, 5),
+)
+def test_folds_never_divide_a_group_and_none_is_empty(groups, folds, seed):
+    clips = clips_of(*groups, labels="xy" * len(groups))
+    if len(set(groups)) < folds:
+        with pytest.raises(DataError, match="folds need as many groups"):
+            grouped_folds(clips, folds, seed)
+        return
+    parts = grouped_folds(clips, folds, seed)
+    assert set(parts) == set(range(folds))
+    assert len({(clip.group, part) for clip, part in zip(clips, parts, strict=True)}) == len(
+        set(groups)
+    )
+
+
+def test_as_many_folds_as_groups_leave_one_group_out():
+    clips = clips_of(*"aabbccdd", labels="xyxyxyxy")
+    parts = grouped_folds(clips, 4, seed=3)
+    assert sorted(Counter(parts).values()) == [2, 2, 2, 2]
+
+
+def test_folds_are_alike_in_size_and_classes():
+    groups = [f"g{index // 4}" for index in range(200)]
+    labels = "".join("xy"[(index // 4) % 2] for index in range(200))
+    parts = grouped_folds(clips_of(*groups, labels=labels), 5, seed=0)
+    for fold in range(5):
+        held = Counter(label for label, part in zip(labels, parts, strict=True) if part == fold)
+        assert held == {"x": 20, "y": 20}
+
+
+def test_a_column_split_is_used_as_it_is():
+    clips = clips_of("a", "b", split="train") + clips_of("c", "d", split="test")
+    split = split_clips(clips)
+    assert (len(split.train), len(split.val), len(split.test)) == (2, 0, 2)
+
+
+def test_without_a_column_whole_groups_are_held_out():
+    clips = clips_of(*[f"g{i // 2}" for i in range(40)])
+    split = split_clips(clips, test_share=0.2, val_share=0.25)
+    groups = [{clip.group for clip in part} for part in (split.train, split.val, split.test)]
+    assert [len(part) for part in (split.train, split.val, split.test)] == [24, 8, 8]
+    assert not groups[0] & groups[1]
+    assert not (groups[0] | groups[1]) & groups[2]
+    assert split_clips(clips, "none").train == tuple(
+        clip for clip in split_clips(clips, "none").clips
+    )
+
+
+def test_a_group_on_both_sides_is_an_error_unless_it_is_allowed():
+    clips = clips_of("a", "b", split="train") + clips_of("a", "d", split="test")
+    with pytest.raises(DataError, match=r"group 'a' is in train and test.*allow_leakage: true"):
+        split_clips(clips)
+    assert len(split_clips(clips, allow_leakage=True).test) == 2
+
+
+def test_a_clip_in_two_splits_is_an_error(tmp_path):
+    path = manifest(tmp_path, "path,label,split\na.mp4,x,train\na.mp4,x,test\nb.mp4,y,train\n", 2)
+    with pytest.raises(DataError, match=r"group 'a.mp4' is in train and test"):
+        split_clips(read_manifest(path))
+
+
+def test_a_half_filled_column_and_an_unseen_class_are_errors():
+    with pytest.raises(DataError, match="1 clips have no split"):
+        split_clips(clips_of("a", "b", split="train") + clips_of("c", labels="a"))
+    train, test = clips_of("a", labels="a", split="train"), clips_of("b", labels="b", split="test")
+    with pytest.raises(DataError, match="the training part has no clip of b"):
+        split_clips(train + test)
+
+
+def features(steps: int, start: float, dim: int = 2) -> ClipFeatures:
+    values = (start + np.arange(steps * dim).reshape(steps, dim)).astype(np.float16)
+    return ClipFeatures(values, np.arange(steps) / 10)
+
+
+def three_clips(flipped: bool = False) -> SequenceSet:
+    plain = [[features(3, 0), features(3, 100, 1)], [features(1, 50), features(1, 60, 1)]]
+    mirrored = [[features(3, 500), features(3, 600, 1)], [features(1, 550), features(1, 560, 1)]]
+    return SequenceSet(plain, [1, 0], mirrored if flipped else None)
+
+
+def test_views_lie_side_by_side_and_padding_is_zero():
+    sequences = three_clips()
+    batch = sequences.gather(sequences.starts, sequences.lengths)
+    assert batch.tolist() == [
+        [[0, 1, 100], [2, 3, 101], [4, 5, 102]],
+        [[50, 51, 60], [0, 0, 0], [0, 0, 0]],
+    ]
+
+
+def test_dropped_steps_close_up():
+    sequences = three_clips()
+    keep = torch.tensor([[True, False, True], [True, False, False]])
+    batch = sequences.gather(sequences.starts, sequences.lengths, keep)
+    assert batch.tolist() == [[[0, 1, 100], [4, 5, 102]], [[50, 51, 60], [0, 0, 0]]]
+
+
+def test_long_clips_are_read_in_windows_and_mirrored_rows_lie_behind():
+    clip, start, length = three_clips().read_windows(max_frames=2)
+    assert (clip.tolist(), start.tolist(), length.tolist()) == ([0, 0, 1], [0, 2, 3], [2, 1, 1])
+    sequences = three_clips(flipped=True)
+    _, start, _ = sequences.read_windows(max_frames=9, flipped=True)
+    assert sequences.values[start].tolist() == [[500, 501, 600], [550, 551, 560]]
+
+
+def test_statistics_are_those_of_each_column():
+    values = torch.tensor([[1.0, 5.0], [3.0, 5.0], [5.0, 5.0]], dtype=torch.float16)
+    mean, deviation = feature_statistics(values, chunk=2)
+    assert mean.tolist() == [3.0, 5.0]
+    assert deviation.tolist() == pytest.approx([(8 / 3) ** 0.5, 0.0])
+
+
+def test_views_of_different_length_are_refused():
+    with pytest.raises(DataError, match=r"differ in length: \[2, 3\]"):
+        SequenceSet([[features(3, 0), features(2, 0)]], [0])

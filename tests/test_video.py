@@ -1,0 +1,219 @@
+import csv
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from conftest import write_square
+
+from action_gru.errors import MissingExtraError, VideoError
+from action_gru.video import VideoFile, VideoWriter, decoders
+from action_gru.video.diagnosis import diagnose
+
+
+def open_handles() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def test_frames_come_in_order_as_rgb_with_real_times(square_video):
+    with VideoFile(square_video) as video:
+        frames = list(video)
+    assert [frame.index for frame in frames] == list(range(20))
+    assert [round(frame.time_s, 3) for frame in frames] == [index / 10 for index in range(20)]
+    red, green, blue = np.concatenate([f.image.reshape(-1, 3) for f in frames]).max(0)
+    assert red > 180 > green
+    assert red > 180 > blue
+    assert frames[0].image.shape == (64, 96, 3)
+
+
+def test_only_wanted_frames_are_converted_and_all_are_counted(square_video, monkeypatch):
+    converted = []
+    real = decoders.OpenCVReader.retrieve
+    monkeypatch.setattr(
+        decoders.OpenCVReader, "retrieve", lambda self: converted.append(1) or real(self)
+    )
+    with VideoFile(square_video) as video:
+        times_s = [f.time_s for f in video.frames(lambda time_s: time_s >= 1.0)]
+        assert len(times_s) == len(converted) == 10
+        assert video.frames_decoded == 20
+
+
+def test_reading_stops_at_the_end_of_the_window(square_video):
+    with VideoFile(square_video) as video:
+        assert len(list(video.frames(end_s=0.5))) == 5
+        assert video.frames_decoded == 6
+
+
+def test_handles_are_released(square_video):
+    before = open_handles()
+    for _ in range(5):
+        with VideoFile(square_video) as video:
+            next(iter(video))
+    assert open_handles() == before
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", r"empty \(0 bytes\); copy or download"),
+        (
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n",
+            "Git LFS pointer.*git lfs pull",
+        ),
+        (b"hello, this is a text\n" * 20, "text, not a video"),
+        (bytes(range(256)) * 40, "random or damaged bytes"),
+        (b"\0\0\0\x10ftypisom\0\0\2\0\0\0\xff\xffmdat123", "cut short: its index"),
+    ],
+)
+def test_a_file_that_is_no_video_is_named_with_the_mend(tmp_path, content, said):
+    path = tmp_path / "clip.mp4"
+    path.write_bytes(content)
+    with pytest.raises(VideoError, match=said), VideoFile(path) as video:
+        next(iter(video))
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with (
+        pytest.raises(VideoError, match="no such video file"),
+        VideoFile(tmp_path / "a.mp4") as video,
+    ):
+        next(iter(video))
+
+
+def test_every_odd_file_yields_its_frames_or_a_typed_error(shared_data):
+    pytest.importorskip("av", reason="needs the av extra")
+    with (shared_data / "edge" / "expected.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 31
+    for row in rows:
+        path = shared_data / "edge" / row["file"]
+        if row["opencv_opens"] == "0":
+            with pytest.raises(VideoError, match=";"), VideoFile(path) as video:
+                list(video)
+            continue
+        expected = int(row["frames_decoded"]) or 125  # AV1: PyAV decodes what OpenCV does not
+        with VideoFile(path) as video:
+            frames = list(video.frames(lambda time_s: time_s < 0.2))
+            assert video.frames_decoded == expected, row["file"]
+        if int(row["width_px"]):
+            shape = (int(row["height_px"]), int(row["width_px"]), 3)
+            assert frames[0].image.shape == shape, row["file"]
+        times_s = [frame.time_s for frame in frames]
+        assert times_s == sorted(set(times_s)), row["file"]
+
+
+def test_rotation_is_honoured(shared_data):
+    def first(name: str) -> np.ndarray:
+        with VideoFile(shared_data / "edge" / name) as video:
+            return next(iter(video)).image.astype(float)
+
+    upright = first("decord_rot0.mov")
+    assert np.abs(upright - first("decord_rot180.mov")[::-1, ::-1]).mean() > 20  # shown upright
+    assert first("decord_rot90.mov").shape == (568, 320, 3)
+
+
+def test_both_decoders_agree_on_rotation_and_times(shared_data):
+    pytest.importorskip("av", reason="needs the av extra")
+    for name in ("decord_rot90.mov", "decord_rot180.mov", "torchcodec_var_fps_video.mp4"):
+        path = shared_data / "edge" / name
+        ours, theirs = decoders.OpenCVReader(path), decoders.PyAVReader(path)
+        for _ in range(3):
+            assert ours.grab() == pytest.approx(theirs.grab(), abs=1e-3)
+            difference = np.abs(ours.retrieve().astype(int) - theirs.retrieve())
+            assert difference.mean() < 3, name
+        ours.close()
+        theirs.close()
+
+
+def test_without_the_extra_the_error_names_it(shared_data, monkeypatch):
+    def missing(purpose: str) -> None:
+        raise MissingExtraError("av", "av", purpose)
+
+    monkeypatch.setattr(decoders, "import_av", missing)
+    path = shared_data / "edge" / "torchcodec_av1_video.mkv"
+    with (
+        pytest.raises(VideoError, match=r"codec.*install the 'av' extra"),
+        VideoFile(path) as video,
+    ):
+        next(iter(video))
+
+
+def test_memory_stays_flat_over_a_long_video(tmp_path):
+    """600 frames of 640x480 are 550 MB of pixels; reading them must not keep them."""
+    path = tmp_path / "long.mp4"
+    with VideoWriter(path, (640, 480), 30.0) as writer:
+        for index in range(600):
+            writer.write(np.full((480, 640, 3), index % 255, np.uint8))
+    program = (
+        "import resource, sys\n"
+        "from action_gru.video import VideoFile\n"
+        "def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024\n"
+        "with VideoFile(sys.argv[1]) as video:\n"
+        "    for frame in video:\n"
+        "        if frame.index == 60: early = peak()\n"
+        "print(frame.index + 1, peak() - early)\n"
+    )
+    command = [sys.executable, "-c", program, str(path)]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    assert int(printed[0]) == 600
+    assert float(printed[1]) < 60
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss > 0
+
+
+def test_a_failed_writer_leaves_no_file(tmp_path):
+    path = tmp_path / "out.mp4"
+
+    def fail() -> None:
+        with VideoWriter(path, (96, 64), 10.0) as writer:
+            writer.write(np.zeros((64, 96, 3), np.uint8))
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fail()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_writer_refuses_a_frame_of_another_size(tmp_path):
+    with (
+        pytest.raises(VideoError, match=r"shape \(10, 10, 3\) does not fit"),
+        VideoWriter(tmp_path / "out.mp4", (96, 64), 10.0) as writer,
+    ):
+        writer.write(np.zeros((10, 10, 3), np.uint8))
+
+
+def test_odd_sizes_and_rates_are_written(tmp_path):
+    path = tmp_path / "odd.mp4"
+    with VideoWriter(path, (97, 65), 30000 / 1001) as writer:
+        for image in [np.full((65, 97, 3), 90, np.uint8)] * 4:
+            writer.write(image)
+    with VideoFile(path) as video:
+        frames = list(video)
+    assert len(frames) == 4
+    assert frames[3].time_s == pytest.approx(3 * 1001 / 30000, abs=1e-3)
+
+
+def test_without_the_extra_opencv_writes(tmp_path, monkeypatch):
+    from action_gru.video import writing
+
+    def missing(purpose: str) -> None:
+        raise MissingExtraError("av", "av", purpose)
+
+    monkeypatch.setattr(writing, "import_av", missing)
+    path = tmp_path / "out.mp4"
+    with VideoWriter(path, (96, 64), 10.0) as writer:
+        assert writer.codec == "mpeg4"
+        writer.write(np.zeros((64, 96, 3), np.uint8))
+    capture = cv2.VideoCapture(str(path))
+    assert capture.grab()
+    capture.release()
+
+
+def test_diagnosis_needs_no_decoder(tmp_path):
+    path = write_square(tmp_path / "whole.mp4")
+    assert "no video stream" in diagnose(path)  # what is left to say of a whole MP4
+    cut = Path(tmp_path / "cut.mp4")
+    cut.write_bytes(path.read_bytes()[:200])
+    assert "cut short" in diagnose(cut)
