@@ -4,7 +4,7 @@ An entry's key is a hash of all that its values depend on, so an entry is never 
 written beside its place and renamed, and carries a checksum: what `get` returns is whole.
 
 Layout: ROOT/ab/abcdef....safetensors with `values` (T, D) float16, `times_s` (T,) float64, and the
-metadata `sha256`, `format`, `frames_decoded` and `provenance`.
+metadata `action_gru`: JSON with `sha256`, `format`, `frames_decoded` and `provenance`.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from action_gru.errors import CacheError
 from action_gru.files import write_atomically
 
 FORMAT = "action_gru.features.1"
+METADATA = "action_gru"
 SUFFIX = ".safetensors"
 
 
@@ -169,13 +170,11 @@ def read_entry(path: Path) -> ClipFeatures:
     try:
         tensors = load_tensors(data)
         header_length = int.from_bytes(data[:8], "little")
-        metadata = json.loads(data[8 : 8 + header_length])["__metadata__"]
+        metadata = json.loads(json.loads(data[8 : 8 + header_length])["__metadata__"][METADATA])
         values, times_s = tensors["values"], tensors["times_s"]
         if metadata["format"] != FORMAT:
             raise CacheError(f"{path}: has format {metadata['format']!r}, expected {FORMAT!r}")
-        clip = ClipFeatures(
-            values, times_s, int(metadata["frames_decoded"]), json.loads(metadata["provenance"])
-        )
+        clip = ClipFeatures(values, times_s, metadata["frames_decoded"], metadata["provenance"])
         if metadata["sha256"] != _checksum(clip):
             raise CacheError(f"{path}: its checksum does not match its content")
     except CacheError:
@@ -189,10 +188,12 @@ def _to_bytes(clip: ClipFeatures) -> bytes:
     metadata = {
         "format": FORMAT,
         "sha256": _checksum(clip),
-        "frames_decoded": str(clip.frames_decoded),
-        "provenance": json.dumps(clip.provenance, sort_keys=True),
+        "frames_decoded": clip.frames_decoded,
+        "provenance": clip.provenance,
     }
-    return bytes(save_tensors({"values": clip.values, "times_s": clip.times_s}, metadata))
+    # One key: safetensors writes several in no fixed order, and the same clip must give one file.
+    document = {METADATA: json.dumps(metadata, sort_keys=True)}
+    return bytes(save_tensors({"values": clip.values, "times_s": clip.times_s}, document))
 
 
 def _checksum(clip: ClipFeatures) -> str:

@@ -5,7 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
+from action_gru.backbone import FeatureSpec
+from action_gru.dataset import Clip
 from action_gru.video import VideoWriter
 
 SHARED = Path(__file__).parents[2] / "shared"
@@ -54,3 +57,26 @@ def write_square(path: Path, frames: int = 20, seed: int = 0, fps: float = 10.0)
 @pytest.fixture
 def square_video(tmp_path: Path) -> Path:
     return write_square(tmp_path / "square.mp4")
+
+
+def clip_of(path: Path, start_s: float | None = None, end_s: float | None = None) -> Clip:
+    return Clip(path, path.name, "x", path.name, "", start_s, end_s)
+
+
+class FakeBackbone:
+    """Six colour statistics in place of a network; counts its calls."""
+
+    image_size, fit, weights, dim = 32, "squash", "fake.pt", 6
+
+    def __init__(self) -> None:
+        self.calls = 0
+        self.sizes: set[int] = set()
+
+    def spec(self, view: str) -> FeatureSpec:
+        return FeatureSpec(view, "fake.pt", "0" * 64, "embedding", 32, "squash", "fp32", 6)
+
+    def __call__(self, images) -> torch.Tensor:
+        self.calls += 1
+        self.sizes.add(len(images))
+        batch = torch.from_numpy(np.stack(images)).float()
+        return torch.cat([batch.mean((1, 2)), batch[:, :, 16:].mean((1, 2))], 1)

@@ -1,22 +1,29 @@
-"""The command line: each command reads its arguments, calls the package, prints the answer.
+"""The commands: each reads its arguments, calls the package, prints the answer.
 
-Progress goes to stderr, the answer alone to stdout. Heavy packages are imported inside the
-commands, so that --help answers at once.
+Heavy packages are imported inside the commands, so that --help answers at once.
 """
 
 from __future__ import annotations
 
 import json
 import re
-import signal
-import sys
 from pathlib import Path
-from types import FrameType
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from action_gru.errors import ActionGruError, ConfigError
+from action_gru.cli.cache import cache_app
+from action_gru.cli.common import (
+    ConfigFile,
+    Json,
+    Model,
+    Overrides,
+    Quiet,
+    RunPath,
+    make_reporter,
+    print_answer,
+)
+from action_gru.errors import ConfigError
 
 if TYPE_CHECKING:
     from action_gru.progress import Reporter
@@ -27,62 +34,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-cache_app = typer.Typer(help="Look after the feature cache.", no_args_is_help=True)
 app.add_typer(cache_app, name="cache")
 
-INTERRUPTED = 130
 OVERRIDE = re.compile(r"^[a-z_]+(\.[a-z_]+)+=")
-
-ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="A YAML file.")]
-RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
-Overrides = Annotated[
-    list[str] | None, typer.Argument(metavar="[a.b=value ...]", help="Values laid over the config.")
-]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")]
-Json = Annotated[bool, typer.Option("--json", help="Print the answer as one JSON line.")]
-Model = Annotated[Path, typer.Option("--model", "-m", metavar="RUN", help="A trained run.")]
-
-
-def main() -> None:
-    """Run a command; an error of ours is one clear message and its exit code."""
-    signal.signal(signal.SIGINT, _interrupt)
-    try:
-        app(standalone_mode=False)
-    except ActionGruError as error:
-        _fail(str(error), error.exit_code)
-    except (KeyboardInterrupt, typer.Abort):
-        _fail("interrupted; what was finished is kept", INTERRUPTED)
-    except typer.Exit as stop:
-        raise SystemExit(stop.exit_code) from None
-    except BrokenPipeError:  # `action-gru ... | head` closed our stdout
-        sys.stderr.close()
-        raise SystemExit(0) from None
-    except Exception as error:
-        if hasattr(error, "format_message"):  # a usage error of the command line
-            error.show()  # type: ignore[attr-defined]
-            raise SystemExit(2) from None
-        raise
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    """The first ctrl-C unwinds and cleans up; a second one ends the process at once."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    raise KeyboardInterrupt
-
-
-def _fail(message: str, code: int) -> NoReturn:
-    print(f"error: {message}", file=sys.stderr)
-    raise SystemExit(code)
-
-
-def _reporter(quiet: bool) -> Reporter:
-    from action_gru.progress import Reporter
-
-    return Reporter(quiet=quiet)
-
-
-def _answer(document: dict[str, Any], text: str, as_json: bool) -> None:
-    print(json.dumps(document) if as_json else text)
 
 
 @app.command()
@@ -102,7 +56,7 @@ def config(
         schema.write_text(json_schema(), encoding="utf-8")
     if config is not None:
         tree = load_config(config, overrides or [])
-        _answer(tree.to_tree(), to_yaml(tree).rstrip(), json_)
+        print_answer(tree.to_tree(), to_yaml(tree).rstrip(), json_)
     elif schema is None:
         raise ConfigError("name a config file, or --schema FILE")
 
@@ -123,7 +77,7 @@ def prepare(
     from action_gru.prepare import prepare as write_manifest
 
     made = write_manifest(dataset, source, out, split=split, overwrite=overwrite)
-    _reporter(quiet).say(
+    make_reporter(quiet).say(
         f"{made.clips} clips, {made.classes} classes, {made.groups or 'no'} groups; "
         f"next: action-gru train CONFIG data.manifest={made.manifest} data.root={made.root}"
     )
@@ -135,7 +89,7 @@ def prepare(
         "groups": made.groups,
         "splits": made.splits,
     }
-    _answer(document, str(made.manifest), json_)
+    print_answer(document, str(made.manifest), json_)
 
 
 @app.command()
@@ -148,9 +102,9 @@ def extract(
     from action_gru.training import read_clips
 
     tree = load_config(config, overrides or [])
-    report = extract_features(tree, read_clips(tree), _reporter(quiet)).report
+    report = extract_features(tree, read_clips(tree), make_reporter(quiet)).report
     for clip, reason in report.quarantined.items():
-        _reporter(quiet).warn(f"left out {clip}: {reason}")
+        make_reporter(quiet).warn(f"left out {clip}: {reason}")
     document = {
         "clips": report.clips,
         "frames": report.frames,
@@ -162,7 +116,7 @@ def extract(
         f"{report.clips} clips: {report.frames} frames decoded, {report.cached} clips already "
         f"cached, {len(report.quarantined)} left out; features in {tree.features.cache_dir}"
     )
-    _answer(document, text, json_)
+    print_answer(document, text, json_)
 
 
 @app.command()
@@ -173,7 +127,7 @@ def train(
     from action_gru.config import load_config
     from action_gru.training import train as train_run
 
-    reporter = _reporter(quiet)
+    reporter = make_reporter(quiet)
     run = train_run(load_config(config, overrides or []), reporter)
     _finish(run, reporter, json_)
 
@@ -185,7 +139,7 @@ def resume(
     """Go on with an interrupted run from its last whole epoch, to the same result."""
     from action_gru.training import resume as resume_run
 
-    reporter = _reporter(quiet)
+    reporter = make_reporter(quiet)
     _finish(resume_run(run, reporter, overrides or []), reporter, json_)
 
 
@@ -201,7 +155,7 @@ def _finish(run: Any, reporter: Reporter, as_json: bool) -> None:
             print(_score_line(report))
     else:
         reporter.say("no test split: evaluate the run with --manifest CSV --root DIR")
-    _answer(document, str(run.path), as_json)
+    print_answer(document, str(run.path), as_json)
 
 
 @app.command()
@@ -225,11 +179,11 @@ def evaluate(
 
     opened = RunFolder.open(run)
     report, folder = evaluate_run(
-        opened, _reporter(quiet), split, manifest, root, overrides or [], out
+        opened, make_reporter(quiet), split, manifest, root, overrides or [], out
     )
     if not json_:
         print(_score_line(report))
-    _answer({"folder": str(folder), "run": str(run)} | _summary(report), str(folder), json_)
+    print_answer({"folder": str(folder), "run": str(run)} | _summary(report), str(folder), json_)
 
 
 @app.command()
@@ -246,7 +200,7 @@ def cv(
     from action_gru.training import cross_validate
 
     tree = load_config(config, overrides or [])
-    _, folder = cross_validate(tree, folds, seeds, _reporter(quiet))
+    _, folder = cross_validate(tree, folds, seeds, make_reporter(quiet))
     document = json.loads((folder / "report.json").read_text(encoding="utf-8"))
     keys = ("top1_mean", "top1_spread", "mean_pooled_top1_mean", "majority_top1_mean")
     figures = {key: document.get(key) for key in keys}
@@ -256,7 +210,7 @@ def cv(
             f"mean-pooled {_figure(figures['mean_pooled_top1_mean'])}, "
             f"majority {_figure(figures['majority_top1_mean'])}"
         )
-    _answer({"folder": str(folder)} | figures, str(folder), json_)
+    print_answer({"folder": str(folder)} | figures, str(folder), json_)
 
 
 @app.command()
@@ -277,7 +231,7 @@ def classify(
 
     overrides = [text for text in videos if OVERRIDE.match(text)]
     paths = find_videos([text for text in videos if not OVERRIDE.match(text)])
-    failed = classify_files(paths, model, overrides, top, annotate, json_, _reporter(quiet))
+    failed = classify_files(paths, model, overrides, top, annotate, json_, make_reporter(quiet))
     if failed:
         raise typer.Exit(failed)
 
@@ -290,62 +244,7 @@ def demo(
     """Draw a small data set, train on it and classify a fresh clip; needs no network."""
     from action_gru.apps.demo import run_demo
 
-    run_demo(folder, _reporter(quiet))
-
-
-@cache_app.command()
-def stats(
-    folder: Annotated[Path, typer.Argument(help="The cache folder.")] = Path("cache/features"),
-    json_: Json = False,
-    quiet: Quiet = False,
-) -> None:
-    """Count entries and bytes."""
-    from action_gru.cache import FeatureCache
-
-    counts = FeatureCache(folder).stats()
-    text = f"{counts['entries']} entries, {counts['bytes'] / 1e6:.1f} MB in {folder}"
-    if counts["leftovers"]:
-        text += f"; {counts['leftovers']} half-written leftovers ('cache prune' removes them)"
-    _answer(counts, text, json_)
-
-
-@cache_app.command()
-def verify(
-    folder: Annotated[Path, typer.Argument(help="The cache folder.")] = Path("cache/features"),
-    json_: Json = False,
-    quiet: Quiet = False,
-) -> None:
-    """Read every entry whole; exit code 6 when one is damaged."""
-    from action_gru.cache import FeatureCache
-    from action_gru.errors import CacheError
-
-    cache = FeatureCache(folder)
-    problems = cache.verify()
-    for problem in problems:
-        _reporter(quiet).warn(problem)
-    entries = cache.stats()["entries"]
-    text = f"{entries} entries, {len(problems)} damaged"
-    _answer({"entries": entries, "damaged": problems}, text, json_)
-    if problems:
-        raise typer.Exit(CacheError.exit_code)
-
-
-@cache_app.command()
-def prune(
-    folder: Annotated[Path, typer.Argument(help="The cache folder.")] = Path("cache/features"),
-    older_than_days: Annotated[
-        float | None, typer.Option(min=0.0, help="Also what was not used for so long.")
-    ] = None,
-    json_: Json = False,
-    quiet: Quiet = False,
-) -> None:
-    """Remove damaged entries and stale leftovers, and old entries on request."""
-    from action_gru.cache import FeatureCache
-
-    age_s = None if older_than_days is None else older_than_days * 86_400
-    removed = FeatureCache(folder).prune(age_s)
-    text = "removed " + ", ".join(f"{count} {kind}" for kind, count in removed.items())
-    _answer(removed, text, json_)
+    run_demo(folder, make_reporter(quiet))
 
 
 def _summary(report: Any) -> dict[str, Any]:

@@ -1,0 +1,45 @@
+# Two commands do everything on a machine with Python and make: `make demo` and `make test`.
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.PHONY: demo test test-slow lint bench backbone clean help
+
+help:
+	@echo "make demo       draw clips, train, evaluate, classify: offline, about 4 minutes"
+	@echo "make test       the tests, under 6 minutes on 2 cores"
+	@echo "make test-slow  the slow lane: real clips end to end, kills, long inputs"
+	@echo "make lint       ruff and mypy"
+	@echo "make bench      accuracy on the real data sets, into benchmarks/results/"
+
+demo: $(INSTALLED)
+	$(RUN)/action-gru demo
+
+test: $(INSTALLED)
+	$(RUN)/python -m pytest -n 2 -m "not slow"
+
+test-slow: $(INSTALLED)
+	$(RUN)/python -m pytest -m slow --timeout=1800
+
+lint: $(INSTALLED)
+	$(RUN)/ruff check .
+	$(RUN)/ruff format --check .
+	$(RUN)/mypy
+
+bench: $(INSTALLED)
+	$(RUN)/python benchmarks/accuracy.py
+
+# Trains the package's own small backbone again, on frames that the repo draws.
+backbone: $(INSTALLED)
+	$(RUN)/python scripts/train_builtin_backbone.py
+
+# Made anew when it is missing, broken, or older than what it was installed from.
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(RUN)/python -c "" 2>/dev/null || rm -rf $(VENV)
+	$(PYTHON) -m venv $(VENV)
+	$(RUN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	@touch $@
+
+clean:
+	rm -rf $(VENV) runs cache data/demo build dist

@@ -1,0 +1,67 @@
+"""action-gru cache stats | verify | prune."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from action_gru.cli.common import Json, Quiet, make_reporter, print_answer
+
+cache_app = typer.Typer(help="Look after the feature cache.", no_args_is_help=True)
+
+
+@cache_app.command()
+def stats(
+    folder: Annotated[Path, typer.Argument(help="The cache folder.")] = Path("cache/features"),
+    json_: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Count entries and bytes."""
+    from action_gru.cache import FeatureCache
+
+    counts = FeatureCache(folder).stats()
+    text = f"{counts['entries']} entries, {counts['bytes'] / 1e6:.1f} MB in {folder}"
+    if counts["leftovers"]:
+        text += f"; {counts['leftovers']} half-written leftovers ('cache prune' removes them)"
+    print_answer(counts, text, json_)
+
+
+@cache_app.command()
+def verify(
+    folder: Annotated[Path, typer.Argument(help="The cache folder.")] = Path("cache/features"),
+    json_: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Read every entry whole; exit code 6 when one is damaged."""
+    from action_gru.cache import FeatureCache
+    from action_gru.errors import CacheError
+
+    cache = FeatureCache(folder)
+    problems = cache.verify()
+    for problem in problems:
+        make_reporter(quiet).warn(problem)
+    entries = cache.stats()["entries"]
+    text = f"{entries} entries, {len(problems)} damaged"
+    print_answer({"entries": entries, "damaged": problems}, text, json_)
+    if problems:
+        raise typer.Exit(CacheError.exit_code)
+
+
+@cache_app.command()
+def prune(
+    folder: Annotated[Path, typer.Argument(help="The cache folder.")] = Path("cache/features"),
+    older_than_days: Annotated[
+        float | None, typer.Option(min=0.0, help="Also what was not used for so long.")
+    ] = None,
+    json_: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Remove damaged entries and stale leftovers, and old entries on request."""
+    from action_gru.cache import FeatureCache
+
+    age_s = None if older_than_days is None else older_than_days * 86_400
+    removed = FeatureCache(folder).prune(age_s)
+    text = "removed " + ", ".join(f"{count} {kind}" for kind, count in removed.items())
+    print_answer(removed, text, json_)

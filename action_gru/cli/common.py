@@ -1,0 +1,70 @@
+"""What the commands share: their options, how they answer, how they end."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+from action_gru.errors import ActionGruError
+
+if TYPE_CHECKING:
+    from action_gru.progress import Reporter
+
+INTERRUPTED = 130
+
+ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="A YAML file.")]
+RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
+Overrides = Annotated[
+    list[str] | None, typer.Argument(metavar="[a.b=value ...]", help="Values laid over the config.")
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the answer as one JSON line.")]
+Model = Annotated[Path, typer.Option("--model", "-m", metavar="RUN", help="A trained run.")]
+
+
+def run(app: typer.Typer, arguments: list[str]) -> None:
+    """Run a command line; an error of ours is one clear message and its exit code."""
+    signal.signal(signal.SIGINT, _interrupt)
+    try:
+        app(arguments, standalone_mode=False)
+    except ActionGruError as error:
+        _fail(str(error), error.exit_code)
+    except (KeyboardInterrupt, typer.Abort):
+        _fail("interrupted; what was finished is kept", INTERRUPTED)
+    except typer.Exit as stop:
+        raise SystemExit(stop.exit_code) from None
+    except BrokenPipeError:  # `action-gru ... | head` closed our stdout
+        sys.stderr.close()
+        raise SystemExit(0) from None
+    except Exception as error:
+        if hasattr(error, "format_message"):  # a usage error of the command line
+            error.show()  # type: ignore[attr-defined]
+            raise SystemExit(2) from None
+        raise
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """The first ctrl-C unwinds and cleans up; a second one ends the process at once."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    raise KeyboardInterrupt
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    print(f"error: {message}", file=sys.stderr)
+    raise SystemExit(code)
+
+
+def make_reporter(quiet: bool) -> Reporter:
+    from action_gru.progress import Reporter
+
+    return Reporter(quiet=quiet)
+
+
+def print_answer(document: dict[str, Any], text: str, as_json: bool) -> None:
+    print(json.dumps(document) if as_json else text)

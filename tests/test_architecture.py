@@ -1,0 +1,104 @@
+"""The house of docs/architecture.md: a module imports only from lower floors."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "action_gru"
+
+FLOORS = {
+    "errors": 0,
+    "files": 1,
+    "config": 1,
+    "video": 1,
+    "sampling": 1,
+    "timeline": 1,
+    "progress": 1,
+    "backbone": 2,
+    "cache": 2,
+    "model": 2,
+    "prepare": 3,
+    "dataset": 3,
+    "extraction": 4,
+    "checkpoint": 3,
+    "scoring": 4,
+    "evaluation": 4,
+    "features": 5,
+    "training": 6,
+    "recognizer": 6,
+    "apps": 7,
+    "cli": 8,
+}
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+
+def room(module: str) -> str:
+    return module.split(".")[1] if "." in module else ""
+
+
+def imports_of(path: Path) -> set[str]:
+    """Every module of the package that a file imports, at its top or inside a function."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            found.add(node.module)
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+    return {name for name in found if name.startswith("action_gru.")}
+
+
+def own_room(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_a_module_imports_only_from_lower_floors(path):
+    own = own_room(path)
+    if own in ("__init__", "__main__"):
+        return
+    for module in imports_of(path):
+        other = room(module)
+        assert other == own or FLOORS[other] < FLOORS[own], f"{own} imports {module}"
+
+
+def test_every_room_has_a_floor_and_every_floor_a_room():
+    rooms = {own_room(path) for path in MODULES} - {"__init__", "__main__"}
+    assert rooms == set(FLOORS)
+
+
+def test_only_the_backbone_sees_ultralytics():
+    for path in MODULES:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        names = {
+            alias.name.split(".")[0]
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Import)
+            for alias in node.names
+        } | {
+            (node.module or "").split(".")[0]
+            for node in ast.walk(tree)
+            if isinstance(node, ast.ImportFrom)
+        }
+        assert "ultralytics" not in names or own_room(path) == "backbone", path
+
+
+def test_nothing_imports_the_leaves_but_the_command_line():
+    for path in MODULES:
+        if own_room(path) not in ("apps", "cli", "__main__"):
+            assert not any(room(module) in ("apps", "cli") for module in imports_of(path)), path
+
+
+def test_the_architecture_page_names_every_room():
+    page = (PACKAGE.parent / "docs" / "architecture.md").read_text(encoding="utf-8")
+    for name in FLOORS:
+        assert f"`{name}" in page, name
+
+
+def test_no_file_is_far_past_three_hundred_lines():
+    long = {
+        str(path): count
+        for path in MODULES
+        if (count := len(path.read_text(encoding="utf-8").splitlines())) > 350
+    }
+    assert long == {}

@@ -1,0 +1,222 @@
+import threading
+import time
+
+import numpy as np
+import pytest
+import torch
+from conftest import FakeBackbone, clip_of, write_square
+
+from action_gru.backbone import ViewMaker
+from action_gru.cache import FeatureCache
+from action_gru.errors import CacheError
+from action_gru.extraction import Extractor, Stream, duplicates_across
+from action_gru.extraction.clip import look
+from action_gru.video import VideoFile
+
+BOTH = ("rgb", "motion")
+
+
+def extractor(tmp_path, backbone=None, **options) -> Extractor:
+    options = {"fps": 5.0, "views": BOTH, "batch_size": 4} | options
+    return Extractor(backbone or FakeBackbone(), FeatureCache(tmp_path / "cache"), **options)
+
+
+@pytest.fixture
+def clips(tmp_path):
+    frames = (20, 7, 1, 33, 12)
+    return [clip_of(write_square(tmp_path / f"{i}.mp4", n, seed=i)) for i, n in enumerate(frames)]
+
+
+def test_each_stream_of_each_clip_is_sampled_by_time(tmp_path, clips):
+    work = extractor(tmp_path, flip=True)
+    report = work.extract(clips)
+    assert (report.clips, report.frames, report.cached, report.quarantined) == (5, 73, 0, {})
+    for clip, steps in zip(clips, (10, 4, 1, 17, 6), strict=True):
+        found = work.read(clip, report)
+        assert set(found) == {Stream(view, flip) for view in BOTH for flip in (False, True)}
+        for entry in found.values():
+            assert entry.values.shape == (steps, 6)
+            assert entry.times_s == pytest.approx(np.arange(steps) / 5)
+
+
+def test_a_second_run_decodes_no_frame(tmp_path, clips):
+    extractor(tmp_path).extract(clips)
+    backbone = FakeBackbone()
+    report = extractor(tmp_path, backbone).extract(clips)
+    assert (report.frames, report.cached, backbone.calls) == (0, 5, 0)
+
+
+def test_only_the_missing_stream_is_extracted(tmp_path, clips):
+    extractor(tmp_path, views=("rgb",)).extract(clips)
+    backbone = FakeBackbone()
+    report = extractor(tmp_path, backbone).extract(clips[:1])
+    assert (report.frames, backbone.calls) == (20, 3)  # 10 motion pictures in batches of 4
+
+
+def test_features_do_not_depend_on_neighbours_workers_or_batches(tmp_path, clips):
+    alone, together = extractor(tmp_path / "a"), extractor(tmp_path / "b", workers=3)
+    report = together.extract(clips)
+    for clip in clips:
+        single = alone.extract([clip])
+        for stream, entry in alone.read(clip, single).items():
+            other = together.read(clip, report)[stream]
+            assert entry.values.tobytes() == other.values.tobytes()
+
+
+def test_bounds_cut_the_clip_and_motion_looks_before_them(tmp_path):
+    video = write_square(tmp_path / "a.mp4", 30)
+    whole, cut = clip_of(video), clip_of(video, 1.0, 2.0)
+    work = extractor(tmp_path)
+    report = work.extract([whole, cut])
+    motion = Stream("motion")
+    entry, reference = work.read(cut, report)[motion], work.read(whole, report)[motion]
+    assert entry.times_s == pytest.approx([1.0, 1.2, 1.4, 1.6, 1.8])
+    # The first instant of the cut has its past, as it has in the whole video.
+    np.testing.assert_array_equal(entry.values, reference.values[5:10])
+
+
+def test_bounds_outside_the_video_are_a_named_reason(tmp_path):
+    clip = clip_of(write_square(tmp_path / "a.mp4", 10), 7.0, 9.0)
+    report = extractor(tmp_path).extract([clip])
+    assert "10 frames decoded, none of them inside" in report.quarantined[clip.name]
+
+
+def test_a_bad_clip_is_quarantined_and_the_others_are_extracted(tmp_path, clips):
+    broken, empty = tmp_path / "broken.mp4", tmp_path / "empty.mp4"
+    broken.write_bytes(b"\0\1\2" * 500)
+    empty.write_bytes(b"")
+    bad = [clip_of(broken), clip_of(empty), clip_of(tmp_path / "missing.mp4")]
+    report = extractor(tmp_path).extract([bad[0], *clips[:2], bad[1], bad[2], clips[3]])
+    assert set(report.quarantined) == {"broken.mp4", "empty.mp4", "missing.mp4"}
+    assert "0 bytes" in report.quarantined["empty.mp4"]
+    assert "no such video file" in report.quarantined["missing.mp4"]
+    work = extractor(tmp_path)
+    assert work.extract(clips[:2] + clips[3:4]).cached == 3
+    assert work.read(bad[0], report) is None
+
+
+def test_a_damaged_entry_is_extracted_again_and_reported(tmp_path, clips):
+    work = extractor(tmp_path)
+    report = work.extract(clips)
+    path = work.cache.path_of(report.keys["0.mp4"][Stream("rgb")])
+    before = path.read_bytes()
+    path.write_bytes(before[:-3])
+    again = extractor(tmp_path)
+    repeated = again.extract(clips)
+    assert (repeated.frames, repeated.cached, len(repeated.damaged)) == (20, 4, 1)
+    assert str(path) in repeated.damaged[0]
+    assert path.read_bytes() == before
+
+
+def test_an_interrupt_stops_the_threads_and_keeps_what_is_whole(tmp_path, clips):
+    class Interrupted(FakeBackbone):
+        def __call__(self, images):
+            if self.calls == 4:
+                raise KeyboardInterrupt
+            return super().__call__(images)
+
+    with pytest.raises(KeyboardInterrupt):
+        extractor(tmp_path, Interrupted(), workers=1).extract(clips)
+    assert [t for t in threading.enumerate() if t is not threading.main_thread()] == []
+    cache = FeatureCache(tmp_path / "cache")
+    assert cache.verify() == []
+    assert cache.stats()["leftovers"] == 0
+    report = extractor(tmp_path).extract(clips)
+    assert report.quarantined == {}
+
+
+def test_a_cache_that_cannot_be_written_ends_the_run_with_its_name(tmp_path, clips):
+    (tmp_path / "cache").write_text("a file where the folder should be")
+    with pytest.raises(CacheError, match=r"cannot be written .* set features.cache_dir"):
+        extractor(tmp_path).extract(clips)
+
+
+def test_waiting_pictures_are_bounded_when_the_backbone_is_slow(tmp_path):
+    """400 pictures are decoded at once; at most the queue and two batches may wait."""
+    made = []
+
+    class Slow(FakeBackbone):
+        def __call__(self, images):
+            time.sleep(0.02)
+            made.append(self.observed() - 4 * (len(made) + 1))
+            return super().__call__(images)
+
+    backbone = Slow()
+    work = extractor(tmp_path, backbone, fps=100.0, views=("rgb",), workers=1)
+    decoded = []
+    decode = work.decode
+
+    def counting(job):
+        for item in decode(job):
+            decoded.append(1)
+            yield item
+
+    work.decode = counting
+    backbone.observed = lambda: len(decoded)
+    work.extract([clip_of(write_square(tmp_path / "a.mp4", 400))])
+    assert len(decoded) == 400
+    assert max(made) <= 2 * 4 + 4 + 2
+
+
+def test_copies_on_two_sides_are_found():
+    content = {"a.mp4": "1", "b.mp4": "1", "c.mp4[0:2]": "1", "d.mp4[0:2]": "1", "e.mp4": "2"}
+    sides = {
+        "a.mp4": "train",
+        "b.mp4": "test",
+        "c.mp4[0:2]": "val",
+        "d.mp4[0:2]": "val",
+        "e.mp4": "",
+    }
+    assert duplicates_across(sides, content) == [("a.mp4", "b.mp4")]
+
+
+def test_the_motion_view_is_still_where_nothing_moves_and_bright_where_it_does(tmp_path):
+    maker = ViewMaker(("motion",), 64, "squash")
+    still = np.full((64, 64, 3), 100, np.uint8)
+    moved = still.copy()
+    moved[20:40, 20:40] = 200
+    first = maker.observe(still, 0.0)["motion"]
+    second = maker.observe(still, 1 / 30)["motion"]
+    third = maker.observe(moved, 2 / 30)["motion"]
+    assert len({tuple(np.unique(view)) for view in (first, second)}) == 1
+    assert (third[30, 30] != first[30, 30]).all()
+    assert (third[5, 5] == first[5, 5]).all()
+
+
+def test_sixty_and_thirty_fps_show_the_same_motion():
+    def last(fps: float) -> np.ndarray:
+        maker = ViewMaker(("motion",), 32, "squash")
+        for index in range(int(0.3 * fps) + 1):
+            image = np.full((32, 32, 3), 40, np.uint8)
+            edge = round(index / fps * 60)
+            image[:, edge : edge + 6] = 220
+            made = maker.observe(image, index / fps)["motion"]
+        return made
+
+    np.testing.assert_array_equal(last(30.0), last(60.0))
+
+
+def test_rgb_alone_converts_only_the_sampled_frames(tmp_path):
+    video = write_square(tmp_path / "a.mp4", 20)
+    with VideoFile(video) as file:
+        times_s = [t for t, _ in look(file, clip_of(video), 2.0, ViewMaker(("rgb",), 32, "crop"))]
+    assert times_s == pytest.approx([0.0, 0.5, 1.0, 1.5])
+
+
+def test_fits_keep_what_they_promise():
+    image = np.zeros((40, 80, 3), np.uint8)
+    image[:, :8] = 255  # a bar at the left edge
+    made = {how: ViewMaker(("rgb",), 32, how).observe(image, 0.0)["rgb"] for how in
+            ("squash", "letterbox", "crop")}  # fmt: skip
+    assert {view.shape for view in made.values()} == {(32, 32, 3)}
+    assert made["squash"][:, 0].min() == 255
+    assert made["letterbox"][16, 0].min() == 255
+    assert made["letterbox"][0, 0].tolist() == [114, 114, 114]
+    assert made["crop"].max() == 0  # the bar is cut off
+
+
+def test_embedding_is_not_called_with_more_than_a_batch(tmp_path, clips):
+    backbone = FakeBackbone()
+    extractor(tmp_path, backbone).extract(clips)
+    assert backbone.sizes == {4}
+    assert torch.is_tensor(backbone([np.zeros((32, 32, 3), np.uint8)]))
