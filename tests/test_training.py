@@ -1,0 +1,316 @@
+import csv
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from accelerate.state import AcceleratorState
+from conftest import FakeBackbone, write_square
+from safetensors.torch import load_file
+
+from action_gru import features as features_module
+from action_gru.cache import ClipFeatures
+from action_gru.checkpoint import load_checkpoint
+from action_gru.config import Config, build_config
+from action_gru.config.tree import TrainingSection
+from action_gru.dataset import SequenceSet
+from action_gru.errors import CheckpointError, DataError
+from action_gru.model import ActionClassifier
+from action_gru.progress import Reporter
+from action_gru.training import RunFolder, cross_validate, evaluate, resume, train
+from action_gru.training.batches import Batches
+from action_gru.training.loop import Trainer
+
+QUIET = Reporter(quiet=True)
+
+
+def toy_set(count: int = 24, steps: int = 8, seed: int = 0, flipped: bool = False) -> SequenceSet:
+    """Rising against falling ramps in noise: only the order tells the classes apart."""
+    rng = np.random.default_rng(seed)
+    ramp = np.linspace(-1, 1, steps)[:, None]
+
+    def clip(label: int) -> list[ClipFeatures]:
+        values = np.repeat(ramp if label else -ramp, 4, axis=1) + rng.normal(0, 0.1, (steps, 4))
+        return [ClipFeatures(values.astype(np.float16), np.arange(steps) / 10)]
+
+    labels = [index % 2 for index in range(count)]
+    plain = [clip(label) for label in labels]
+    return SequenceSet(plain, labels, [clip(label) for label in labels] if flipped else None)
+
+
+def settings(**values) -> TrainingSection:
+    return TrainingSection(**({"epochs": 12, "batch_size": 8, "device": "cpu", "learning_rate": 0.01} | values))
+
+
+def trainer(val: SequenceSet | None = None, seed: int = 0, cell: str = "gru", **values) -> Trainer:
+    torch.manual_seed(seed)
+    model = ActionClassifier([4], 2, cell=cell, projection_size=8, hidden_size=8, dropout=0.1)
+    return Trainer(model, toy_set(), val, settings(**values), 64, seed)
+
+
+@pytest.fixture(autouse=True)
+def _fresh_accelerator():
+    """Accelerate keeps one state a process, with the precision of the first trainer."""
+    AcceleratorState._reset_state(reset_partial_state=True)
+
+
+def fit(work: Trainer) -> Trainer:
+    work.fit(lambda trainer, row: None)
+    return work
+
+
+def test_a_cell_learns_order_and_a_mean_cannot():
+    ordered, pooled = fit(trainer(toy_set(seed=1))), fit(trainer(toy_set(seed=1), cell="none"))
+    assert ordered.progress.history[-1]["val_accuracy"] == 1.0
+    assert pooled.progress.history[-1]["val_accuracy"] < 0.8
+
+
+def test_a_seed_fixes_the_result():
+    first, second, other = fit(trainer()), fit(trainer()), fit(trainer(seed=1))
+    assert first.progress.history == second.progress.history
+    assert first.progress.history != other.progress.history
+
+
+def test_the_rate_warms_up_and_falls_to_zero_as_a_cosine():
+    rates = [row["learning_rate"] for row in fit(trainer(warmup_share=0.25)).progress.history]
+    assert rates[2] == max(rates) == 0.01
+    assert rates[0] < rates[1] < rates[2]
+    assert rates[-1] < 1e-4
+    steps, warmup = 36, 9
+    after = 5 * 3 + 2  # the last of the three steps of the sixth epoch
+    cosine = 0.5 * (1 + math.cos(math.pi * (after - warmup) / (steps - warmup)))
+    assert rates[5] == pytest.approx(0.01 * cosine)
+
+
+def test_early_stop_keeps_the_best_epoch():
+    work = fit(trainer(toy_set(seed=1), epochs=200, early_stop_patience=3, learning_rate=0.05))
+    losses = [row["val_loss"] for row in work.progress.history]
+    assert len(losses) < 200
+    assert work.progress.best_epoch == losses.index(min(losses)) + 1
+    assert len(losses) == work.progress.best_epoch + 3
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"mixup": 0.4},
+        {"frame_dropout": 0.3, "temporal_crop": 0.5},
+        {"ema_decay": 0.9},
+        {"class_balance": "weights"},
+        {"class_balance": "sampler"},
+        {"grad_clip": 0.0},
+        {"mixed_precision": "bf16"},
+    ],
+)
+def test_every_option_trains_to_order(options):
+    work = fit(trainer(toy_set(seed=1), epochs=25, **options))
+    assert work.progress.history[-1]["val_accuracy"] >= 0.9
+
+
+def test_batches_repeat_with_seed_and_epoch_and_hold_every_clip_once():
+    options = settings(temporal_crop=0.5, frame_dropout=0.2, mixup=0.2)
+    batches = Batches(toy_set(flipped=True), options, 6, seed=3)
+    first, again = list(batches.epoch(2)), list(batches.epoch(2))
+    for (one, partner, share), (two, other, other_share) in zip(first, again, strict=True):
+        assert torch.equal(one.features, two.features)
+        assert torch.equal(partner.features, other.features)
+        assert share == other_share >= 0.5
+        assert one.features.shape == partner.features.shape
+        assert one.lengths.min() >= 1
+        assert one.lengths.max() <= 6
+    labels = torch.cat([batch.labels for batch, _, _ in first])
+    assert labels.bincount().tolist() == [12, 12]
+    assert not torch.equal(first[0][0].features, next(iter(batches.epoch(3)))[0].features)
+
+
+def test_the_sampler_balances_rare_classes():
+    values = [[ClipFeatures(np.ones((2, 1), np.float16), np.arange(2.0))] for _ in range(100)]
+    rare = SequenceSet(values, [0] * 95 + [1] * 5)
+    batches = Batches(rare, settings(class_balance="sampler", batch_size=100), 8, seed=0)
+    drawn = torch.cat([b.labels for e in range(10) for b, _, _ in batches.epoch(e)])
+    assert 0.4 < drawn.float().mean() < 0.6
+
+
+@pytest.fixture
+def fake_backbone(monkeypatch):
+    backbone = FakeBackbone()
+    monkeypatch.setattr(features_module, "build_backbone", lambda config: backbone)
+    return backbone
+
+
+@pytest.fixture
+def config(tmp_path: Path, fake_backbone: FakeBackbone) -> Config:
+    """Two classes of tiny videos, bright and dark, from six groups; weights stand in."""
+    (tmp_path / "clips").mkdir()
+    rows = ["path,label,group,split"]
+    for index in range(18):
+        label = "bright" if index % 2 else "dark"
+        name = f"{label}_{index}.mp4"
+        write_square(tmp_path / "clips" / name, 8, seed=index + 100 * (index % 2))
+        split = "test" if index % 6 == 0 or index % 6 == 5 else "train"
+        rows.append(f"{name},{label},g{index % 6},{split}")
+    manifest = tmp_path / "clips" / "manifest.csv"
+    manifest.write_text("\n".join(rows) + "\n")
+    tree = {
+        "run": {"name": "toy", "folder": str(tmp_path / "runs")},
+        "data": {"manifest": str(manifest)},
+        "sampling": {"fps": 10.0},
+        "features": {"weights": "builtin", "cache_dir": str(tmp_path / "cache")},
+        "model": {"projection_size": 6, "hidden_size": 6, "dropout": 0.1},
+        "training": {"epochs": 6, "batch_size": 6, "device": "cpu", "learning_rate": 0.01},
+    }
+    return build_config(tree)
+
+
+def with_(config: Config, *overrides: str) -> Config:
+    return build_config(config.to_tree(), overrides)
+
+
+def test_a_run_leaves_all_that_it_promises(config):
+    run = train(config, QUIET)
+    assert run.path.name == "toy"
+    names = {path.name for path in run.path.iterdir()}
+    assert names >= {
+        "config.yaml", "clips.csv", "quarantine.csv", "best.safetensors", "last.safetensors",
+        "baseline.safetensors", "log.jsonl", "tensorboard", "training.png",
+    }  # fmt: skip
+    log = [json.loads(line) for line in run.log.read_text().splitlines()]
+    assert [row["epoch"] for row in log] == [1, 2, 3, 4, 5, 6]
+    assert list((run.path / "tensorboard").glob("events*"))
+    assert run.config() == config
+    checkpoint = load_checkpoint(run.best)
+    assert checkpoint.classes == ("bright", "dark")
+    assert checkpoint.data["clips"] == {"train": 12, "val": 0, "test": 6}
+    assert [spec.view for spec in checkpoint.features] == ["rgb", "motion"]
+
+
+def test_a_second_run_takes_a_new_folder_and_decodes_nothing(config, fake_backbone):
+    first = train(config, QUIET)
+    calls = fake_backbone.calls
+    second = train(config, QUIET)
+    assert (first.path.name, second.path.name) == ("toy", "toy-2")
+    assert fake_backbone.calls == calls
+    assert first.best.read_bytes() != b""
+    ours, theirs = load_file(first.best), load_file(second.best)
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+@pytest.mark.parametrize("extra", [(), ("training.ema_decay=0.9", "data.val_share=0.25")])
+def test_a_resumed_run_ends_in_the_same_weights(config, monkeypatch, extra):
+    config = with_(config, *extra)
+    whole = train(config, QUIET)
+    keep = RunFolder.write_log
+    epochs = []
+
+    def interrupted(self, history):
+        keep(self, history)
+        epochs.append(len(history))
+        if len(history) == 4:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(RunFolder, "write_log", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        train(config, QUIET)
+    monkeypatch.setattr(RunFolder, "write_log", keep)
+    broken = RunFolder(config.run.folder / "toy-2")
+    assert load_checkpoint(broken.last).progress["epoch"] == 3
+    resumed = resume(broken.path, QUIET)
+    for name in ("best", "last", "baseline"):
+        ours, theirs = load_file(getattr(whole, name)), load_file(getattr(resumed, name))
+        assert ours.keys() == theirs.keys()
+        assert all(torch.equal(ours[key], theirs[key]) for key in ours), name
+    assert whole.log.read_text() == resumed.log.read_text()
+
+
+def test_a_run_whose_data_changed_refuses_to_resume(config):
+    run = train(config, QUIET)
+    rows = run.clips.read_text().splitlines()
+    run.clips.write_text("\n".join(rows[:-1]) + "\n")
+    with pytest.raises(CheckpointError, match="the data or the model has changed"):
+        resume(run.path, QUIET)
+
+
+def test_evaluation_stands_beside_its_baselines(config):
+    run = train(config, QUIET)
+    report, folder = evaluate(run, QUIET)
+    assert folder == run.path / "evaluation" / "test"
+    written = json.loads((folder / "report.json").read_text())
+    assert written["clips"] == 6
+    assert written["top1"] == report.metrics.top1 == 1.0
+    assert written["baselines"]["majority"] == 0.5
+    assert written["baselines"]["mean_pooled"] == 1.0
+    assert (folder / "report.md").is_file()
+    assert evaluate(run, QUIET)[1].name == "test-2"
+
+
+def test_another_manifest_is_scored_whole_and_trained_clips_are_named(config):
+    run = train(config, QUIET)
+    manifest = config.data.manifest
+    assert manifest is not None
+    report, _ = evaluate(run, QUIET, manifest=manifest, overrides=["data.allow_leakage=true"])
+    assert report.metrics.clips == 18
+    assert "12 of these clips were in the training data" in report.data
+
+
+def test_other_features_are_refused_by_name(config):
+    run = train(config, QUIET)
+    with pytest.raises(CheckpointError, match=r"sampling.fps: 10.0 against 5.0"):
+        evaluate(run, QUIET, overrides=["sampling.fps=5"])
+    with pytest.raises(CheckpointError, match=r"views: \['rgb', 'motion'\] against \['rgb'\]"):
+        evaluate(run, QUIET, overrides=["features.views=[rgb]"])
+
+
+def test_a_label_the_model_does_not_know_is_refused(config):
+    run = train(config, QUIET)
+    other = config.data.manifest.with_name("other.csv")
+    other.write_text("path,label\nbright_1.mp4,purple\n")
+    with pytest.raises(DataError, match="unknown label 'purple'"):
+        evaluate(run, QUIET, manifest=other)
+
+
+def test_without_a_test_split_everything_trains(config):
+    run = train(with_(config, "data.split=none"), QUIET)
+    assert load_checkpoint(run.best).data["clips"]["train"] == 18
+    with pytest.raises(DataError, match="has no test split; evaluate it on other clips"):
+        evaluate(run, QUIET)
+
+
+def test_too_many_bad_clips_fail_the_run_and_are_listed(config):
+    folder = config.data.manifest.parent
+    (folder / "bright_1.mp4").write_bytes(b"")
+    with pytest.raises(DataError, match=r"1 of 18 clips cannot be read.*max_bad_share=0.05"):
+        train(config, QUIET)
+    run = train(with_(config, "data.max_bad_share=0.1"), QUIET)
+    with (run.path / "quarantine.csv").open() as file:
+        (row,) = csv.DictReader(file)
+    assert row["clip"] == "bright_1.mp4"
+    assert "0 bytes" in row["reason"]
+
+
+def test_the_same_video_on_two_sides_is_refused(config):
+    folder = config.data.manifest.parent
+    (folder / "dark_0.mp4").write_bytes((folder / "dark_2.mp4").read_bytes())
+    with pytest.raises(DataError, match=r"same video on two sides of the split \(1 such pairs\)"):
+        train(config, QUIET)
+    assert train(with_(config, "data.allow_leakage=true"), QUIET).best.is_file()
+
+
+def test_cross_validation_tests_every_clip_once_a_seed(config):
+    report, folder = cross_validate(with_(config, "data.split=none"), 3, 2, QUIET)
+    # Clips of the test column stay out: 12 are left in 4 groups.
+    assert report.confusion(0).sum() == report.confusion(1).sum() == 12
+    written = json.loads((folder / "report.json").read_text())
+    assert written["top1_mean"] == 1.0
+    assert written["mean_pooled_top1_mean"] is not None
+
+
+def test_more_folds_than_groups_are_refused(config):
+    with pytest.raises(DataError, match="5 folds need as many groups, and the data has 4"):
+        cross_validate(config, 5, 1, QUIET)
+
+
+def test_a_folder_that_is_no_run_is_named(tmp_path):
+    with pytest.raises(CheckpointError, match="is not a run folder"):
+        RunFolder.open(tmp_path)
