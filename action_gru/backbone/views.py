@@ -1,8 +1,8 @@
 """Turns frames into the square pictures the backbone looks at. Knows nothing of the network.
 
 Views: `rgb` is the frame itself; `motion` shows, in its three channels, how the grey picture
-differs from the one 33, 67 and 133 ms earlier (1, 2 and 4 frames at 30 fps). Only past frames are
-used, so that a file and a live stream give the same picture.
+differs from the one 33, 67 and 133 ms earlier (1, 2 and 4 frames at 30 fps). The difference keeps
+its sign: grey is no motion. Only past frames are used, so that a file and a live stream agree.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ Image = NDArray[np.uint8]
 PREPROCESSING_VERSION = 1
 
 MOTION_LAGS_S = (1 / 30, 2 / 30, 4 / 30)
-MOTION_GAIN = 3
+MOTION_GAIN = 1.5
+MOTION_REST = 128
 # A source as slow as 5 fps still has an earlier frame to compare with.
 MOTION_HISTORY_S = 0.25
 
@@ -79,9 +80,13 @@ class ViewMaker:
     def _motion(self, grey: Image, time_s: float) -> Image:
         while self._past and self._past[0][0] < time_s - MOTION_HISTORY_S:
             self._past.popleft()
-        channels = [cv2.absdiff(grey, self._before(time_s - lag, grey)) for lag in MOTION_LAGS_S]
+        pasts = [self._before(time_s - lag, grey) for lag in MOTION_LAGS_S]
         self._past.append((time_s, grey))
-        return np.asarray(cv2.multiply(cv2.merge(channels), (MOTION_GAIN,) * 4), dtype=np.uint8)
+        # addWeighted saturates: 128 is no motion, brighter and darker are the signs of the change.
+        changes = [
+            cv2.addWeighted(grey, MOTION_GAIN, past, -MOTION_GAIN, MOTION_REST) for past in pasts
+        ]
+        return np.asarray(cv2.merge(changes), dtype=np.uint8)
 
     def _before(self, wanted_s: float, now: Image) -> Image:
         """The past picture nearest to an instant; with no past there is no motion."""
