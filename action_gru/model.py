@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import layer_norm
 
 from action_gru.errors import ConfigError
 
@@ -31,22 +32,26 @@ class Pooled(NamedTuple):
 
 
 class StreamState(NamedTuple):
-    """What one stream carries from frame to frame; cell is (), (h,) or (h, c), each (L, B, H)."""
+    """What one stream carries from frame to frame.
+
+    cell: (), (h,) or (h, c), each (L, B, H). around: running mean and maximum of the projections.
+    """
 
     cell: tuple[Tensor, ...]
     hidden: Pooled
-    projected: Pooled
+    around: tuple[Pooled, ...]
 
 
 State = tuple[StreamState, ...]
 
 
 class Pooling(nn.Module):
-    """Weighted mean over time, with weights exp(score): (B, T, H) -> (B, H).
+    """One vector for a sequence: (B, T, H) -> (B, H).
 
-    mean: score 0. attention: a learned linear score (Bahdanau et al. 2015, without a query).
-    last: only the newest step. The streaming form is the online softmax of Milakov and
-    Gimelshein (2018), so that it never overflows.
+    last: the newest step. max: the largest value of each unit. mean and attention: a weighted mean
+    with weights exp(score); the score is 0, or learned and linear (Bahdanau et al. 2015, without a
+    query). Their streaming form is the online softmax of Milakov and Gimelshein (2018), which
+    never overflows.
     """
 
     def __init__(self, kind: str, size: int) -> None:
@@ -58,19 +63,22 @@ class Pooling(nn.Module):
         """hidden (B, T, H), lengths (B,) -> (B, H). Steps after a length count for nothing."""
         if self.kind == "last":
             return hidden[torch.arange(len(hidden), device=hidden.device), lengths - 1]
+        if self.kind == "max":
+            return hidden.masked_fill(_beyond(hidden, lengths)[..., None], -torch.inf).amax(1)
         return (hidden * self.weights(hidden, lengths)[..., None]).sum(1)
 
     def weights(self, hidden: Tensor, lengths: Tensor) -> Tensor:
-        """Share of each step in the pooled vector, (B, T), summing to 1 over the valid steps."""
-        steps = torch.arange(hidden.shape[1], device=hidden.device)
-        scores = self._scores(hidden).masked_fill(steps >= lengths[:, None], -torch.inf)
-        return scores.softmax(1)
+        """Share of each step in a weighted mean, (B, T), summing to 1 over the valid steps."""
+        return self._scores(hidden).masked_fill(_beyond(hidden, lengths), -torch.inf).softmax(1)
 
     def step(self, hidden: Tensor, state: Pooled | None) -> tuple[Tensor, Pooled]:
         """Take in one step (B, H): the pooled vector so far (B, H), and the state to carry."""
         score = self._scores(hidden)[:, None]
         if state is None or self.kind == "last":
             return hidden, Pooled(hidden, torch.ones_like(score), score)
+        if self.kind == "max":
+            largest = torch.maximum(state.total, hidden)
+            return largest, state._replace(total=largest)
         peak = torch.maximum(state.peak, score)
         kept, added = (state.peak - peak).exp(), (score - peak).exp()
         total, weight = state.total * kept + hidden * added, state.weight * kept + added
@@ -83,12 +91,18 @@ class Pooling(nn.Module):
         return scores
 
 
+def _beyond(hidden: Tensor, lengths: Tensor) -> Tensor:
+    """Which steps lie after the end of their sequence: (B, T, H), (B,) -> (B, T) bool."""
+    return torch.arange(hidden.shape[1], device=hidden.device) >= lengths[:, None]
+
+
 class SequenceStream(nn.Module):
     """Some views, read by one cell: features (B, T, sum of view_dims) -> logits (B, C).
 
     Each view is projected, normalised and dropped out on its own, so that a wide or loud one does
-    not drown another. The head reads the pooled hidden states beside the mean of the projections:
-    where order says nothing, the way around the cell is there.
+    not drown another. The head reads the pooled hidden states beside the mean and the maximum of
+    the projections: where order says nothing, this way around the cell is there. Without a cell
+    the head reads the pooled projections alone.
     """
 
     def __init__(
@@ -102,12 +116,12 @@ class SequenceStream(nn.Module):
         bidirectional: bool,
         pooling: str,
         dropout: float,
+        head_dropout: float,
     ) -> None:
         super().__init__()
         self.view_dims = list(view_dims)
         self.projections = nn.ModuleList(
             nn.Sequential(
-                nn.Dropout(dropout / 2),
                 nn.Linear(dim, projection_size),
                 nn.LayerNorm(projection_size),
                 nn.GELU(),
@@ -130,15 +144,17 @@ class SequenceStream(nn.Module):
         )
         hidden = width if self.cell is None else hidden_size * (1 + bidirectional)
         self.pool_hidden = Pooling(pooling, hidden)
-        self.pool_projected = Pooling("mean", width)
-        self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(hidden + width, num_classes))
+        around = [] if self.cell is None else ["mean", "max"]
+        self.pool_around = nn.ModuleList(Pooling(kind, width) for kind in around)
+        pooled = hidden + width * len(around)
+        self.head = nn.Sequential(nn.Dropout(head_dropout), nn.Linear(pooled, num_classes))
 
     def forward(self, features: Tensor, lengths: Tensor) -> Tensor:
         """features (B, T, D), lengths (B,) -> logits (B, C)."""
         projected = self.project(features)
-        pooled = self.pool_hidden(self.hidden_states(projected, lengths), lengths)
-        around = self.pool_projected(projected, lengths)
-        logits: Tensor = self.head(torch.cat([pooled, around], -1))
+        pooled = [self.pool_hidden(self.hidden_states(projected, lengths), lengths)]
+        pooled += [pool(projected, lengths) for pool in self.pool_around]
+        logits: Tensor = self.head(torch.cat(pooled, -1))
         return logits
 
     def project(self, features: Tensor) -> Tensor:
@@ -173,18 +189,23 @@ class SequenceStream(nn.Module):
             unwrapped = (before if len(before) > 1 else before[0]) if before else None
             output, after = self.cell(projected[:, None], unwrapped)
             hidden, carried = output[:, 0], after if isinstance(after, tuple) else (after,)
-        pooled, hidden_state = self.pool_hidden.step(hidden, state and state.hidden)
-        around, projected_state = self.pool_projected.step(projected, state and state.projected)
-        logits = self.head(torch.cat([pooled, around], -1))
-        return logits, StreamState(carried, hidden_state, projected_state)
+        pooled, hidden_state = self.pool_hidden.step(hidden, state.hidden if state else None)
+        past = state.around if state else (None,) * len(self.pool_around)
+        around = [
+            pool.step(projected, before)  # type: ignore[operator]
+            for pool, before in zip(self.pool_around, past, strict=True)
+        ]
+        logits = self.head(torch.cat([pooled, *(vector for vector, _ in around)], -1))
+        return logits, StreamState(carried, hidden_state, tuple(after for _, after in around))
 
 
 class ActionClassifier(nn.Module):
     """Class logits of (B, T, D) sequences, D = sum of view_dims.
 
     fusion late: each view has a stream of its own and the logits are averaged; early: one stream
-    reads all views. Features are standardised by the statistics of the training split, which
-    travel with the weights.
+    reads all views. normalisation frame: each view's vector is layer-normalised (Ba et al. 2016)
+    before the mean and one common scale of the training split are taken out; channel: each column
+    is standardised by itself. The statistics travel with the weights.
     """
 
     feature_mean: Tensor
@@ -200,11 +221,14 @@ class ActionClassifier(nn.Module):
         num_layers: int = 1,
         bidirectional: bool = False,
         pooling: str = "attention",
-        dropout: float = 0.5,
+        dropout: float = 0.3,
+        head_dropout: float = 0.5,
         fusion: str = "late",
+        normalisation: str = "frame",
     ) -> None:
         super().__init__()
-        self.view_dims = tuple(view_dims)
+        self.view_dims = list(view_dims)
+        self.normalisation = normalisation
         self.num_classes = num_classes
         self.can_stream = not bidirectional
         groups = [[dim] for dim in view_dims] if fusion == "late" else [list(view_dims)]
@@ -220,17 +244,29 @@ class ActionClassifier(nn.Module):
                 bidirectional,
                 pooling,
                 dropout,
+                head_dropout,
             )
             for group in groups
         )
         self.register_buffer("feature_mean", torch.zeros(sum(view_dims)))
         self.register_buffer("feature_scale", torch.ones(sum(view_dims)))
 
-    def set_statistics(self, mean: Tensor, deviation: Tensor) -> None:
-        """Standardise features by these from now on. mean, deviation (D,)."""
+    def fit_statistics(self, features: Tensor, chunk: int = 65_536) -> None:
+        """Take the mean and scale of the training features from now on. features (N, D)."""
+        total = torch.zeros(features.shape[1], dtype=torch.float64)
+        squares = torch.zeros_like(total)
+        for low in range(0, len(features), chunk):
+            part = self._normalise_frames(features[low : low + chunk].float()).double()
+            total += part.sum(0)
+            squares += part.square().sum(0)
+        mean = total / len(features)
+        variance = (squares / len(features) - mean.square()).clamp_min(0)
+        if self.normalisation == "frame":
+            parts = torch.split(variance, self.view_dims)
+            variance = torch.cat([part.mean().expand_as(part) for part in parts])
         self.feature_mean.copy_(mean)
         # A feature that never moved in training says nothing: it is kept near zero, not blown up.
-        self.feature_scale.copy_(1.0 / deviation.clamp_min(1e-3))
+        self.feature_scale.copy_(1.0 / variance.sqrt().clamp_min(1e-3))
 
     def forward(self, features: Tensor, lengths: Tensor) -> Tensor:
         """features (B, T, D), lengths (B,) -> logits (B, C)."""
@@ -264,4 +300,11 @@ class ActionClassifier(nn.Module):
         return logits, tuple(carried for _, carried in outcomes)
 
     def _standardise(self, features: Tensor) -> Tensor:
-        return (features - self.feature_mean) * self.feature_scale
+        return (self._normalise_frames(features) - self.feature_mean) * self.feature_scale
+
+    def _normalise_frames(self, features: Tensor) -> Tensor:
+        """(..., D) -> (..., D): each view's vector to mean 0 and deviation 1, if so configured."""
+        if self.normalisation != "frame":
+            return features
+        parts = torch.split(features, self.view_dims, dim=-1)
+        return torch.cat([layer_norm(part, part.shape[-1:]) for part in parts], -1)

@@ -12,7 +12,6 @@ from action_gru.dataset import (
     Clip,
     SequenceSet,
     class_list,
-    feature_statistics,
     grouped_folds,
     read_manifest,
     split_clips,
@@ -195,26 +194,12 @@ def test_views_lie_side_by_side_and_padding_is_zero():
     ]
 
 
-def test_dropped_steps_close_up():
-    sequences = three_clips()
-    keep = torch.tensor([[True, False, True], [True, False, False]])
-    batch = sequences.gather(sequences.starts, sequences.lengths, keep)
-    assert batch.tolist() == [[[0, 1, 100], [4, 5, 102]], [[50, 51, 60], [0, 0, 0]]]
-
-
 def test_long_clips_are_read_in_windows_and_mirrored_rows_lie_behind():
     clip, start, length = three_clips().read_windows(max_frames=2)
     assert (clip.tolist(), start.tolist(), length.tolist()) == ([0, 0, 1], [0, 2, 3], [2, 1, 1])
     sequences = three_clips(flipped=True)
     _, start, _ = sequences.read_windows(max_frames=9, flipped=True)
     assert sequences.values[start].tolist() == [[500, 501, 600], [550, 551, 560]]
-
-
-def test_statistics_are_those_of_each_column():
-    values = torch.tensor([[1.0, 5.0], [3.0, 5.0], [5.0, 5.0]], dtype=torch.float16)
-    mean, deviation = feature_statistics(values, chunk=2)
-    assert mean.tolist() == [3.0, 5.0]
-    assert deviation.tolist() == pytest.approx([(8 / 3) ** 0.5, 0.0])
 
 
 def test_views_of_different_length_are_refused():

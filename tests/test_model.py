@@ -17,7 +17,7 @@ def build(**options):
     torch.manual_seed(0)
     options = {"projection_size": 6, "hidden_size": 5} | options
     model = ActionClassifier((4, 3), 3, **options).eval()
-    model.set_statistics(torch.randn(7), torch.rand(7) + 0.5)
+    model.fit_statistics(torch.randn(50, 7) * 2 + 1)
     return model
 
 
@@ -86,7 +86,25 @@ def test_pooling_weights_sum_to_one_over_the_valid_steps():
     assert weights[1, 2:].tolist() == [0.0, 0.0, 0.0]
 
 
-def test_a_constant_feature_is_not_blown_up():
+def test_channel_normalisation_standardises_each_column_by_the_training_data():
+    model = build(normalisation="channel")
+    training = torch.randn(400, 7) * torch.arange(1, 8) + torch.arange(7)
+    model.fit_statistics(training, chunk=64)
+    made = model._standardise(training)
+    torch.testing.assert_close(made.mean(0), torch.zeros(7), atol=1e-4, rtol=0)
+    torch.testing.assert_close(made.std(0, correction=0), torch.ones(7), atol=1e-4, rtol=0)
+
+
+def test_frame_normalisation_forgets_the_scale_of_a_view():
     model = build()
-    model.set_statistics(torch.zeros(7), torch.zeros(7))
+    features = torch.randn(2, 7)
+    louder = torch.cat([features[:, :4] * 30 + 5, features[:, 4:]], 1)
+    torch.testing.assert_close(
+        model._standardise(features), model._standardise(louder), atol=1e-3, rtol=0
+    )
+
+
+def test_a_constant_feature_is_not_blown_up():
+    model = build(normalisation="channel")
+    model.fit_statistics(torch.zeros(5, 7))
     assert model._standardise(torch.full((1, 7), 1e-4)).abs().max() <= 0.2

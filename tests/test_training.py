@@ -41,12 +41,22 @@ def toy_set(count: int = 24, steps: int = 8, seed: int = 0, flipped: bool = Fals
 
 
 def settings(**values) -> TrainingSection:
-    return TrainingSection(**({"epochs": 12, "batch_size": 8, "device": "cpu", "learning_rate": 0.01} | values))
+    return TrainingSection(
+        **({"epochs": 12, "batch_size": 8, "device": "cpu", "learning_rate": 0.01} | values)
+    )
 
 
 def trainer(val: SequenceSet | None = None, seed: int = 0, cell: str = "gru", **values) -> Trainer:
     torch.manual_seed(seed)
-    model = ActionClassifier([4], 2, cell=cell, projection_size=8, hidden_size=8, dropout=0.1)
+    model = ActionClassifier(
+        [4],
+        2,
+        cell=cell,
+        projection_size=8,
+        hidden_size=8,
+        normalisation="channel",
+        head_dropout=0.1,
+    )
     return Trainer(model, toy_set(), val, settings(**values), 64, seed)
 
 
@@ -96,7 +106,7 @@ def test_early_stop_keeps_the_best_epoch():
     "options",
     [
         {"mixup": 0.4},
-        {"frame_dropout": 0.3, "temporal_crop": 0.5},
+        {"frame_dropout": 0.3, "temporal_crop": 0.5, "speed_jitter": 0.5},
         {"ema_decay": 0.9},
         {"class_balance": "weights"},
         {"class_balance": "sampler"},
@@ -110,7 +120,7 @@ def test_every_option_trains_to_order(options):
 
 
 def test_batches_repeat_with_seed_and_epoch_and_hold_every_clip_once():
-    options = settings(temporal_crop=0.5, frame_dropout=0.2, mixup=0.2)
+    options = settings(temporal_crop=0.5, speed_jitter=0.3, frame_dropout=0.2, mixup=0.2)
     batches = Batches(toy_set(flipped=True), options, 6, seed=3)
     first, again = list(batches.epoch(2)), list(batches.epoch(2))
     for (one, partner, share), (two, other, other_share) in zip(first, again, strict=True):
@@ -158,7 +168,7 @@ def config(tmp_path: Path, fake_backbone: FakeBackbone) -> Config:
         "data": {"manifest": str(manifest)},
         "sampling": {"fps": 10.0},
         "features": {"weights": "builtin", "cache_dir": str(tmp_path / "cache")},
-        "model": {"projection_size": 6, "hidden_size": 6, "dropout": 0.1},
+        "model": {"projection_size": 6, "hidden_size": 6, "head_dropout": 0.1},
         "training": {"epochs": 6, "batch_size": 6, "device": "cpu", "learning_rate": 0.01},
     }
     return build_config(tree)

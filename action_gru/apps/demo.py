@@ -1,105 +1,137 @@
-"""Writes the demo's data set: drawn clips as mp4 files with a manifest. Needs no network."""
+"""The offline demo: draws clips, trains on them, and shows what the model can and can't tell apart."""
 
-import csv
-import json
+from __future__ import annotations
+
 import shutil
-import tempfile
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from action_gru.apps.drawing import ACTIONS, draw_clip
-from action_gru.errors import DataError, VideoError
+from action_gru.apps.annotate import annotate
+from action_gru.apps.demo_data import write_demo_dataset, write_video
+from action_gru.apps.drawing import draw_clip
+from action_gru.apps.poses import REVERSED_PAIRS
+from action_gru.checkpoint import load_checkpoint
+from action_gru.config import Config, build_config
+from action_gru.dataset import read_manifest
+from action_gru.errors import DataError
+from action_gru.evaluation import EvaluationReport
+from action_gru.features import extract_features
+from action_gru.progress import Reporter
+from action_gru.recognizer import ActionRecognizer
+from action_gru.training import RunFolder, evaluate, train
+from action_gru.training.evaluate import clip_scores
+from action_gru.video import VideoFile
 
-MANIFEST_COLUMNS = ("path", "label", "group", "split")
-_STAMP = "drawn.json"
-_VERSION = 1  # raise when the drawing changes, so that older data sets are drawn anew
-_FPS = 24.0
+FRESH_ACTION, FRESH_SEED, FPS = "stand_up", 987_654, 24.0
 
 
 @dataclass(frozen=True)
-class DemoClip:
-    """One clip of the demo: its file below the root, label, person (group) and split."""
+class DemoResult:
+    """What one demo run scored. Accuracies from 0 to 1; pairs: on the reversed pairs alone."""
 
-    path: str
-    label: str
-    group: str
-    split: str
+    report: EvaluationReport
+    run: RunFolder
+    pairs: float
+    mean_pooled_pairs: float
 
 
-def write_demo_dataset(root: Path, *, clips_per_class: int = 30, seed: int = 0) -> Path:
-    """Draw the demo's clips below `root` and return the path of its manifest.csv.
+def run_demo(folder: Path, config: Config, reporter: Reporter) -> str:
+    """Work below `folder`: data/demo, cache/features and runs/demo; the closing screen as text.
 
-    Clip NNN of every class shows person NNN, and a person is in one split only. A complete data
-    set with the same arguments is kept as it is; a root that holds anything else is refused.
+    config: the demo's, its paths relative to folder. An earlier runs/demo is made anew.
     """
-    if clips_per_class < 3:
-        raise DataError(f"clips_per_class: got {clips_per_class}; each split needs a person: >= 3")
-    stamp = {"version": _VERSION, "clips_per_class": clips_per_class, "seed": seed}
-    manifest = root / "manifest.csv"
-    if _read_stamp(root) == stamp:
-        return manifest
-    if root.exists() and any(root.iterdir()) and _read_stamp(root) is None:
-        raise DataError(f"{root}: holds files the demo did not draw; name another folder")
-    root.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{root.name}-", dir=root.parent) as folder:
-        drawn = Path(folder) / root.name
-        _draw_all(drawn, plan_demo_clips(clips_per_class, seed), seed)
-        (drawn / _STAMP).write_text(json.dumps(stamp), encoding="utf-8")
-        if root.exists():
-            shutil.rmtree(root)
-        drawn.rename(root)
-    return manifest
+    reporter.say("drawing people who sit down, stand up, wave, clap ...")
+    write_demo_dataset(folder / "data" / "demo")
+    both = _train(_placed(config, folder), reporter)
+    reporter.say("the same again without the motion view: now only order can tell the pairs apart")
+    rgb = _train(_placed(config, folder, "run.name=demo-rgb", "features.views=[rgb]"), reporter)
+    fresh = both.run.path / "fresh_clip.mp4"
+    write_video(fresh, draw_clip(FRESH_ACTION, FRESH_SEED, fps=FPS), FPS)
+    recognizer = ActionRecognizer.load(both.run.path)
+    reading = recognizer.read(fresh)
+    target = both.run.path / "annotated.mp4"
+    annotate(recognizer, reading, fresh, target)
+    contact_sheet(target, both.run.path / "annotated.png")
+    top = ", ".join(f"{label} {score:.2f}" for label, score in reading.prediction.top(3))
+    return _screen(both, rgb, fresh, top)
 
 
-def plan_demo_clips(clips_per_class: int, seed: int) -> list[DemoClip]:
-    """All clips of the demo: about 60% of the persons train, 15% validate, 25% test."""
-    order = np.random.default_rng(seed).permutation(clips_per_class)
-    tests, validations = (max(round(share * clips_per_class), 1) for share in (0.25, 0.15))
-    splits = ["train"] * clips_per_class
-    for rank, person in enumerate(order[: tests + validations]):
-        splits[person] = "test" if rank < tests else "val"
-    return [
-        DemoClip(f"{label}/{label}_{person:03d}.mp4", label, f"person_{person:03d}", split)
-        for label in ACTIONS
-        for person, split in enumerate(splits)
+def _placed(config: Config, folder: Path, *overrides: str) -> Config:
+    paths = [
+        f"run.folder={folder / config.run.folder}",
+        f"features.cache_dir={folder / config.features.cache_dir}",
+        f"data.manifest={folder / 'data' / 'demo' / 'manifest.csv'}",
     ]
+    return build_config(config.to_tree(), [*paths, *overrides])
 
 
-def write_video(path: Path, images: NDArray[np.uint8], fps: float) -> None:
-    """Write (T, H, W, 3) RGB as an MPEG-4 video; VideoError where the codec is missing."""
-    height, width = images.shape[1:3]
-    fourcc = cv2.VideoWriter.fourcc(*"mp4v")
-    writer = cv2.VideoWriter(str(path), fourcc, fps, (width, height))
-    if not writer.isOpened():
-        raise VideoError(f"{path}: OpenCV cannot write mp4v; install the opencv-python wheel")
-    try:
-        for image in images:
-            writer.write(cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
-    finally:
-        writer.release()
+def _train(config: Config, reporter: Reporter) -> DemoResult:
+    _clear(config.run.folder / config.run.name, config)
+    run = train(config, reporter)
+    report, _ = evaluate(run, reporter)
+    return DemoResult(report, run, pair_accuracy(run, run.best), pair_accuracy(run, run.baseline))
 
 
-def _draw_all(root: Path, clips: list[DemoClip], seed: int) -> None:
-    for number, clip in enumerate(clips):
-        path = root / clip.path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # Own random numbers for each clip: members of a reversed pair are no mirrored twins.
-        clip_seed, person = (seed << 20) + number, (seed << 20) + int(clip.group[-3:])
-        write_video(path, draw_clip(clip.label, clip_seed, fps=_FPS, person=person), _FPS)
-    with (root / "manifest.csv").open("w", newline="", encoding="utf-8") as file:
-        rows = csv.DictWriter(file, MANIFEST_COLUMNS)
-        rows.writeheader()
-        rows.writerows(asdict(clip) for clip in clips)
+def _clear(path: Path, config: Config) -> None:
+    """Remove the run of an earlier demo, and only that."""
+    if not path.exists():
+        return
+    if RunFolder.open(path).config().data.manifest != config.data.manifest:
+        raise DataError(f"{path} is a run on other data; move it away, the demo writes there")
+    shutil.rmtree(path)
 
 
-def _read_stamp(root: Path) -> dict[str, int] | None:
-    """What a complete data set was drawn with; None where there is none."""
-    try:
-        stamp = json.loads((root / _STAMP).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return stamp if isinstance(stamp, dict) else None
+def pair_accuracy(run: RunFolder, checkpoint_path: Path) -> float:
+    """Top-1 of a checkpoint on the test clips of the reversed pairs, against all classes."""
+    config, checkpoint = run.config(), load_checkpoint(checkpoint_path)
+    paired = {label for pair in REVERSED_PAIRS for label in pair}
+    assert config.data.manifest is not None
+    clips = [
+        clip
+        for clip in read_manifest(run.clips, config.data.manifest.parent)
+        if clip.split == "test" and clip.label in paired
+    ]
+    table = extract_features(config, clips, Reporter(quiet=True))
+    sequences = table.sequences(clips, checkpoint.classes)
+    scores = clip_scores(checkpoint, sequences, config)
+    return float((scores.argmax(1) == sequences.labels).float().mean())
+
+
+def contact_sheet(video: Path, picture: Path, columns: int = 4) -> None:
+    """A row of frames, evenly spread over the video, as a PNG."""
+    with VideoFile(video) as source:
+        images = [frame.image for frame in source]
+    chosen = np.linspace(0, len(images) - 1, columns + 1).round().astype(int)[1:]
+    row = np.concatenate([images[index] for index in chosen], axis=1)
+    cv2.imwrite(str(picture), cv2.cvtColor(row, cv2.COLOR_RGB2BGR))
+
+
+def _screen(both: DemoResult, rgb: DemoResult, fresh: Path, top: str) -> str:
+    run, metrics = both.run.path, both.report.metrics
+    pairs = ", ".join("/".join(pair) for pair in REVERSED_PAIRS)
+    baseline = both.report.baselines
+    return f"""
+What was made
+  data/demo             {sum(1 for _ in run.parent.parent.glob("data/demo/*/*.mp4"))} drawn clips of {len(metrics.classes)} actions, persons split into train, val, test
+  {run}             the trained run: best.safetensors, report, curves
+  {run}/annotated.mp4   a clip it had never seen, with its running answer
+
+How well it knows {metrics.clips} test clips of persons it never saw
+                                 top-1   on the reversed pairs
+  GRU, rgb + motion              {metrics.top1:.3f}   {both.pairs:.3f}
+  mean-pooled, rgb + motion      {baseline["mean_pooled"]:.3f}   {both.mean_pooled_pairs:.3f}
+  GRU, rgb alone                 {rgb.report.metrics.top1:.3f}   {rgb.pairs:.3f}
+  mean-pooled, rgb alone         {rgb.report.baselines["mean_pooled"]:.3f}   {rgb.mean_pooled_pairs:.3f}
+  The pairs ({pairs}) are each other backwards:
+  in rgb no single frame tells them apart, only the order does.
+
+The fresh clip, {FRESH_ACTION}: {top}
+
+What to type next
+  .venv/bin/action-gru classify {fresh} --model {run}
+  .venv/bin/action-gru prepare folder DIR        # your clips, a folder per class
+  .venv/bin/action-gru train configs/template.yaml data.manifest=DIR/manifest.csv
+"""

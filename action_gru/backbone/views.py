@@ -1,7 +1,7 @@
 """Turns frames into the square pictures the backbone looks at. Knows nothing of the network.
 
 Views: `rgb` is the frame itself; `motion` shows, in its three channels, how the grey picture
-differs from the one 33, 67 and 133 ms earlier (1, 2 and 4 frames at 30 fps). The difference keeps
+differs from the one 40, 80 and 160 ms earlier (1, 2 and 4 frames at 25 fps). The difference keeps
 its sign: grey is no motion. Only past frames are used, so that a file and a live stream agree.
 """
 
@@ -19,7 +19,7 @@ Image = NDArray[np.uint8]
 # Raise this when a line below changes what a network sees: old cache entries then no longer match.
 PREPROCESSING_VERSION = 1
 
-MOTION_LAGS_S = (1 / 30, 2 / 30, 4 / 30)
+MOTION_LAGS_S = (0.04, 0.08, 0.16)
 MOTION_GAIN = 1.5
 MOTION_REST = 128
 # A source as slow as 5 fps still has an earlier frame to compare with.

@@ -238,13 +238,16 @@ def classify(
 
 @app.command()
 def demo(
+    overrides: Overrides = None,
     folder: Annotated[Path, typer.Option(metavar="DIR", help="Where to work.")] = Path(),
     quiet: Quiet = False,
 ) -> None:
     """Draw a small data set, train on it and classify a fresh clip; needs no network."""
     from action_gru.apps.demo import run_demo
+    from action_gru.config import load_config
 
-    run_demo(folder, make_reporter(quiet))
+    tree = load_config(Path("configs/demo.yaml"), overrides or [])
+    print(run_demo(folder, tree, make_reporter(quiet)))
 
 
 def _summary(report: Any) -> dict[str, Any]:

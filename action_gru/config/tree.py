@@ -69,7 +69,7 @@ class DataSection(Section):
 
 
 class SamplingSection(Section):
-    fps: Annotated[float, Field(gt=0.0, le=240.0)] = 12.5
+    fps: Annotated[float, Field(gt=0.0, le=240.0)] = 12.0
     """Frames looked at per second of video; slower sources give each of their frames."""
     max_frames: Annotated[int, Field(ge=1, le=4096)] = 64
     """Longest sequence read at once. Training takes a random window of a longer clip; an answer
@@ -80,7 +80,7 @@ class FeaturesSection(Section):
     weights: str = "yolo26n-cls.pt"
     """An official Ultralytics name (downloaded once), a path to a .pt, or builtin (demo, tests)."""
     views: Annotated[tuple[Literal["rgb", "motion"], ...], Field(min_length=1)] = ("rgb", "motion")
-    """rgb: the frame. motion: differences to 33, 67 and 133 ms earlier, by the same network."""
+    """rgb: the frame. motion: differences to 40, 80 and 160 ms earlier, by the same network."""
     layer: Literal["embedding"] | int = "embedding"
     """embedding: what a cls model's last linear layer reads (1280 values). A number: that layer of
     any YOLO model, averaged over its area."""
@@ -114,9 +114,9 @@ class FeaturesSection(Section):
 class ModelSection(Section):
     cell: Literal["gru", "lstm", "rnn", "none"] = "gru"
     """The recurrent cell; none reads each frame alone (the mean-pooled baseline)."""
-    projection_size: Annotated[int, Field(ge=1, le=4096)] = 128
+    projection_size: Annotated[int, Field(ge=1, le=4096)] = 256
     """Width that each view is projected to before the cell."""
-    hidden_size: Annotated[int, Field(ge=1, le=4096)] = 128
+    hidden_size: Annotated[int, Field(ge=1, le=4096)] = 256
     """Units of the cell."""
     num_layers: Annotated[int, Field(ge=1, le=8)] = 1
     """Stacked layers of the cell."""
@@ -126,16 +126,21 @@ class ModelSection(Section):
     """How the hidden states become one vector: the last, their mean, or a learned weighting."""
     fusion: Literal["late", "early"] = "late"
     """late: each view has its own cell and the scores are averaged. early: one cell reads all."""
-    dropout: Share = 0.5
-    """Share of values dropped before the cell and before the head while training."""
+    normalisation: Literal["frame", "channel"] = "frame"
+    """frame: each view's vector is layer-normalised; for embeddings. channel: each column is
+    standardised by itself; for measured quantities."""
+    dropout: Share = 0.3
+    """Share of projected values dropped before the cell while training."""
+    head_dropout: Share = 0.5
+    """Share of pooled values dropped before the head while training."""
 
 
 class TrainingSection(Section):
-    epochs: Annotated[int, Field(ge=1, le=100_000)] = 60
-    batch_size: Annotated[int, Field(ge=1, le=65_536)] = 16
+    epochs: Annotated[int, Field(ge=1, le=100_000)] = 40
+    batch_size: Annotated[int, Field(ge=1, le=65_536)] = 32
     learning_rate: Positive = 1e-3
     """Peak rate of AdamW: linear warm-up, then a cosine down to zero."""
-    weight_decay: Annotated[float, Field(ge=0.0)] = 0.05
+    weight_decay: Annotated[float, Field(ge=0.0)] = 0.1
     warmup_share: Share = 0.1
     """Share of all steps over which the rate climbs."""
     label_smoothing: Share = 0.1
@@ -143,8 +148,10 @@ class TrainingSection(Section):
     """weights: rare classes weigh more in the loss. sampler: they are drawn more often."""
     grad_clip: Annotated[float, Field(ge=0.0)] = 1.0
     """Largest gradient norm; 0 switches clipping off."""
-    temporal_crop: Share = 0.0
+    temporal_crop: Share = 0.2
     """Training reads a random stretch of the clip, shorter by up to this share."""
+    speed_jitter: Share = 0.2
+    """Training plays the clip faster or slower by up to this share."""
     frame_dropout: Share = 0.0
     """Share of the frames left out at random while training."""
     mixup: Annotated[float, Field(ge=0.0)] = 0.0

@@ -1,7 +1,7 @@
 """Clips, splits and feature sequences. Knows nothing of video or of models."""
 
 from action_gru.dataset.manifest import Clip, class_list, data_hash, read_manifest
-from action_gru.dataset.sequences import Batch, SequenceSet, feature_statistics
+from action_gru.dataset.sequences import Batch, SequenceSet
 from action_gru.dataset.splits import Split, check_leakage, grouped_folds, split_clips
 
 __all__ = [
@@ -12,7 +12,6 @@ __all__ = [
     "check_leakage",
     "class_list",
     "data_hash",
-    "feature_statistics",
     "grouped_folds",
     "read_manifest",
     "split_clips",

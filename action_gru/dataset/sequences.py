@@ -53,22 +53,14 @@ class SequenceSet:
     def dim(self) -> int:
         return int(self.values.shape[1])
 
-    def gather(self, starts: Tensor, lengths: Tensor, keep: Tensor | None = None) -> Tensor:
-        """Rows [start, start + length) of the array, padded with zeros: (B,), (B,) -> (B, T, D).
-
-        keep (B, T) bool drops steps; the kept ones close up, and their count is the new length.
-        """
+    def gather(self, starts: Tensor, lengths: Tensor) -> Tensor:
+        """Rows [start, start + length) of the array, padded with zeros: (B,), (B,) -> (B, T, D)."""
         steps = torch.arange(int(lengths.max()))
-        inside = steps < lengths[:, None]
-        rows = torch.where(inside, starts[:, None] + steps, starts[:, None])
-        if keep is not None:
-            # A stable sort moves the kept steps to the front, in order.
-            order = torch.argsort((~(keep & inside)).int(), dim=1, stable=True)
-            rows = rows.gather(1, order)
-            inside = steps < (keep & inside).sum(1, keepdim=True)
-            longest = int(inside.sum(1).max())
-            rows, inside = rows[:, :longest], inside[:, :longest]
-        return self.values[rows].float() * inside[..., None]
+        return self.take(starts[:, None] + steps, steps < lengths[:, None])
+
+    def take(self, rows: Tensor, inside: Tensor) -> Tensor:
+        """The given rows where inside, zeros elsewhere: (B, T), (B, T) bool -> (B, T, D) float32."""
+        return self.values[rows.where(inside, 0)].float() * inside[..., None]
 
     def read_windows(self, max_frames: int, flipped: bool = False) -> tuple[Tensor, Tensor, Tensor]:
         """(clip, start, length) of every window of every clip, in order; each (M,)."""
@@ -89,16 +81,3 @@ def join_views(views: Sequence[ClipFeatures]) -> np.ndarray[tuple[int, int], np.
     if len(lengths) != 1:
         raise DataError(f"the views of a clip differ in length: {sorted(lengths)}")
     return np.concatenate([view.values for view in views], axis=1)
-
-
-def feature_statistics(values: Tensor, chunk: int = 65_536) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation of each column, (N, D) -> (D,), (D,), summed in float64."""
-    total = torch.zeros(values.shape[1], dtype=torch.float64)
-    squares = torch.zeros_like(total)
-    for low in range(0, len(values), chunk):
-        part = values[low : low + chunk].double()
-        total += part.sum(0)
-        squares += part.square().sum(0)
-    mean = total / len(values)
-    variance = (squares / len(values) - mean.square()).clamp_min(0)
-    return mean.float(), variance.sqrt().float()

@@ -31,9 +31,7 @@ class Batches:
         """
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + number)
         for clips in self._order(generator).split(self.settings.batch_size):  # type: ignore[no-untyped-call]
-            starts, lengths = self._stretches(clips, generator)
-            keep = self._keep(lengths, generator)
-            batch = self._batch(clips, starts, lengths, keep)
+            batch = self._batch(clips, generator)
             if not self.settings.mixup:
                 yield batch, None, 1.0
                 continue
@@ -52,28 +50,39 @@ class Batches:
         rarity = 1.0 / labels.bincount().float()
         return torch.multinomial(rarity[labels], count, replacement=True, generator=generator)
 
-    def _stretches(self, clips: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """A random stretch of each clip: shorter by up to temporal_crop, at most max_frames."""
+    def _batch(self, clips: Tensor, generator: torch.Generator) -> Batch:
+        """A random stretch of each clip, played faster or slower, mirrored or not, with gaps."""
         whole = self.sequences.lengths[clips]
-        draw = torch.rand(3, len(clips), generator=generator)
-        shrunk = whole.float() * (1 - self.settings.temporal_crop * draw[0])
-        lengths = shrunk.ceil().long().clamp(1, self.max_frames)
-        starts = self.sequences.starts[clips] + (draw[1] * (whole - lengths + 1)).long()
-        return starts + (draw[2] < 0.5) * self.sequences.flip_offset, lengths
+        draw = torch.rand(4, len(clips), generator=generator)
+        span = (whole * (1 - self.settings.temporal_crop * draw[0])).ceil().long()
+        # Uniform in the logarithm: twice as fast is as likely as half as fast.
+        speed = (1 + self.settings.speed_jitter) ** (2 * draw[1] - 1)
+        lengths = (span / speed).round().long().clamp(1, self.max_frames)
+        span = span.minimum((lengths * speed).ceil().long()).clamp(min=1)
+        starts = (draw[2] * (whole - span + 1)).long()
+        steps = torch.arange(int(lengths.max()))
+        inside = steps < lengths[:, None]
+        offsets = (steps * speed[:, None]).long().minimum(span[:, None] - 1)
+        first = self.sequences.starts[clips] + (draw[3] < 0.5) * self.sequences.flip_offset
+        rows = (first + starts)[:, None] + offsets
+        rows, inside = self._drop(rows, inside, generator)
+        features = self.sequences.take(rows, inside)
+        return Batch(features, inside.sum(1), self.sequences.labels[clips])
 
-    def _keep(self, lengths: Tensor, generator: torch.Generator) -> Tensor | None:
-        """Which steps stay, (B, T) bool; the first always does, so that no clip is left empty."""
+    def _drop(
+        self, rows: Tensor, inside: Tensor, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        """Leave out steps at random, (B, T); what stays closes up. The first always stays."""
         if not self.settings.frame_dropout:
-            return None
-        shape = (len(lengths), int(lengths.max()))
-        keep = torch.rand(shape, generator=generator) >= self.settings.frame_dropout
+            return rows, inside
+        keep = torch.rand(rows.shape, generator=generator) >= self.settings.frame_dropout
         keep[:, 0] = True
-        return keep & (torch.arange(shape[1]) < lengths[:, None])
-
-    def _batch(self, clips: Tensor, starts: Tensor, lengths: Tensor, keep: Tensor | None) -> Batch:
-        features = self.sequences.gather(starts, lengths, keep)
-        kept = lengths if keep is None else keep.sum(1)
-        return Batch(features, kept, self.sequences.labels[clips])
+        keep &= inside
+        # A stable sort moves the kept steps to the front, in order.
+        order = torch.argsort((~keep).int(), dim=1, stable=True)
+        kept = keep.sum(1, keepdim=True)
+        longest = int(kept.max())
+        return rows.gather(1, order)[:, :longest], (torch.arange(longest) < kept)
 
     def _partner(self, clips: Tensor, batch: Batch, generator: torch.Generator) -> Batch:
         """The batch shuffled, each sequence stretched to the length of the one it joins."""

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from action_gru.config.tree import TrainingSection
-from action_gru.dataset import Batch, SequenceSet, feature_statistics
+from action_gru.dataset import Batch, SequenceSet
 from action_gru.model import ActionClassifier
 from action_gru.scoring import score_clips
 from action_gru.training.batches import Batches
@@ -49,7 +49,7 @@ class Trainer:
         self.accelerator = Accelerator(
             cpu=settings.device == "cpu", mixed_precision=settings.mixed_precision
         )
-        model.set_statistics(*feature_statistics(train.values))
+        model.fit_statistics(train.values)
         self.optimizer = torch.optim.AdamW(
             parameter_groups(model, settings.weight_decay), lr=settings.learning_rate
         )
@@ -106,19 +106,17 @@ class Trainer:
         return {"loss": loss_sum / seen, "accuracy": hits / seen, "learning_rate": self._rate}
 
     def _loss(self, stream_logits: Tensor, labels: Tensor) -> Tensor:
-        """Cross-entropy of the fused logits and of each stream alone: (B, S, C), (B,) -> ()."""
+        """Cross-entropy of each stream alone, summed: (B, S, C), (B,) -> ().
 
-        def loss(logits: Tensor) -> Tensor:
-            return cross_entropy(
-                logits, labels, self.class_weights, label_smoothing=self.settings.label_smoothing
-            )
-
-        streams = stream_logits.unbind(1)
-        fused = loss(stream_logits.mean(1))
-        if len(streams) == 1:
-            return fused
-        # Each stream must be right alone, so that the stronger one does not stop the other early.
-        return fused + torch.stack([loss(logits) for logits in streams]).mean()
+        None of it looks at the fused logits: there the view that learns fastest, which need not be
+        the one that generalises, would leave the other nothing to learn.
+        """
+        smoothing = self.settings.label_smoothing
+        losses = [
+            cross_entropy(logits, labels, self.class_weights, label_smoothing=smoothing)
+            for logits in stream_logits.unbind(1)
+        ]
+        return torch.stack(losses).sum()
 
     def _validate(self, val: SequenceSet) -> dict[str, float]:
         scores = score_clips(self.kept_model(), val, self.max_frames)

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from action_gru.apps import demo
+from action_gru.apps import demo_data
 from action_gru.apps.drawing import ACTIONS
 from action_gru.errors import DataError
 
@@ -25,7 +25,7 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         labels.append(label)
         return _small_clip(label, seed, fps=fps, person=person)
 
-    monkeypatch.setattr(demo, "draw_clip", draw)
+    monkeypatch.setattr(demo_data, "draw_clip", draw)
     return labels
 
 
@@ -35,7 +35,7 @@ def _rows(manifest: Path) -> list[dict[str, str]]:
 
 
 def test_every_row_is_a_readable_clip_of_its_class(tmp_path: Path, drawn: list[str]) -> None:
-    manifest = demo.write_demo_dataset(tmp_path / "demo", clips_per_class=4)
+    manifest = demo_data.write_demo_dataset(tmp_path / "demo", clips_per_class=4)
     rows = _rows(manifest)
     assert manifest == tmp_path / "demo" / "manifest.csv"
     assert len(rows) == 4 * len(ACTIONS)
@@ -47,7 +47,7 @@ def test_every_row_is_a_readable_clip_of_its_class(tmp_path: Path, drawn: list[s
 
 
 def test_no_person_is_in_two_splits() -> None:
-    clips = demo.plan_demo_clips(30, seed=0)
+    clips = demo_data.plan_demo_clips(30, seed=0)
     persons = {
         split: {clip.group for clip in clips if clip.split == split}
         for split in ("train", "val", "test")
@@ -61,11 +61,11 @@ def test_no_person_is_in_two_splits() -> None:
 
 
 def test_a_complete_data_set_is_not_drawn_again(tmp_path: Path, drawn: list[str]) -> None:
-    demo.write_demo_dataset(tmp_path / "demo", clips_per_class=3)
+    demo_data.write_demo_dataset(tmp_path / "demo", clips_per_class=3)
     drawn.clear()
-    demo.write_demo_dataset(tmp_path / "demo", clips_per_class=3)
+    demo_data.write_demo_dataset(tmp_path / "demo", clips_per_class=3)
     assert drawn == []
-    demo.write_demo_dataset(tmp_path / "demo", clips_per_class=3, seed=1)
+    demo_data.write_demo_dataset(tmp_path / "demo", clips_per_class=3, seed=1)
     assert len(drawn) == 3 * len(ACTIONS)
 
 
@@ -77,19 +77,19 @@ def test_an_interrupted_write_leaves_nothing(
             raise KeyboardInterrupt
         return _small_clip(label, seed, fps=fps, person=person)
 
-    monkeypatch.setattr(demo, "draw_clip", draw)
+    monkeypatch.setattr(demo_data, "draw_clip", draw)
     with pytest.raises(KeyboardInterrupt):
-        demo.write_demo_dataset(tmp_path / "demo", clips_per_class=3)
+        demo_data.write_demo_dataset(tmp_path / "demo", clips_per_class=3)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_folder_of_other_files_is_left_alone(tmp_path: Path, drawn: list[str]) -> None:
     (tmp_path / "holiday.mp4").write_bytes(b"mine")
     with pytest.raises(DataError, match="did not draw; name another folder"):
-        demo.write_demo_dataset(tmp_path, clips_per_class=3)
+        demo_data.write_demo_dataset(tmp_path, clips_per_class=3)
     assert (tmp_path / "holiday.mp4").read_bytes() == b"mine"
 
 
 def test_too_few_clips_for_three_splits_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"got 2; each split needs a person"):
-        demo.write_demo_dataset(tmp_path / "demo", clips_per_class=2)
+        demo_data.write_demo_dataset(tmp_path / "demo", clips_per_class=2)
