@@ -32,13 +32,11 @@ def run(app: typer.Typer, arguments: list[str]) -> None:
     """Run a command line; an error of ours is one clear message and its exit code."""
     signal.signal(signal.SIGINT, _interrupt)
     try:
-        app(arguments, standalone_mode=False)
+        code = app(arguments, standalone_mode=False)
     except ActionGruError as error:
         _fail(str(error), error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
-        _fail("interrupted; what was finished is kept", INTERRUPTED)
-    except typer.Exit as stop:
-        raise SystemExit(stop.exit_code) from None
+        code = INTERRUPTED
     except BrokenPipeError:  # `action-gru ... | head` closed our stdout
         sys.stderr.close()
         raise SystemExit(0) from None
@@ -47,6 +45,9 @@ def run(app: typer.Typer, arguments: list[str]) -> None:
             error.show()  # type: ignore[attr-defined]
             raise SystemExit(2) from None
         raise
+    if code == INTERRUPTED:  # typer turns an interrupt into this exit code itself
+        _fail("interrupted; what was finished is kept", INTERRUPTED)
+    raise SystemExit(code or 0)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

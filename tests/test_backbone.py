@@ -1,0 +1,203 @@
+import http.server
+import os
+import pickle
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from action_gru.backbone import Backbone, loading
+from action_gru.backbone.embedding import pick_device, pick_precision
+from action_gru.errors import BackboneError
+
+
+def pictures(count: int, size_px: int, seed: int = 0) -> list[np.ndarray]:
+    rng = np.random.default_rng(seed)
+    return [rng.integers(0, 255, (size_px, size_px, 3), dtype=np.uint8) for _ in range(count)]
+
+
+@pytest.fixture(scope="module")
+def builtin() -> Backbone:
+    return Backbone("builtin", precision="fp32", device="cpu")
+
+
+def test_builtin_gives_1280_values_that_tell_pictures_apart(builtin):
+    assert (builtin.dim, builtin.image_size) == (1280, 128)
+    features = builtin(pictures(3, 128))
+    assert features.shape == (3, 1280)
+    assert torch.isfinite(features).all()
+    assert features.std(0).mean() > 1e-3
+
+
+def test_a_batch_gives_what_each_picture_gives_alone(builtin):
+    images = pictures(4, 128)
+    together = builtin(images)
+    alone = torch.cat([builtin([image]) for image in images])
+    torch.testing.assert_close(together, alone, atol=1e-4, rtol=1e-4)
+
+
+def test_bf16_agrees_with_fp32(builtin):
+    rounded = Backbone("builtin", precision="bf16", device="cpu")
+    images = pictures(4, 128)
+    similarity = torch.nn.functional.cosine_similarity(rounded(images), builtin(images))
+    assert similarity.min() > 0.99
+
+
+def test_the_fingerprint_names_what_features_depend_on(builtin):
+    spec = builtin.spec("rgb")
+    assert spec.fingerprint == builtin.spec("rgb").fingerprint
+    assert spec.fingerprint != builtin.spec("motion").fingerprint
+    other = Backbone("builtin", image_size=96, fit="crop", precision="fp32", device="cpu")
+    assert other.spec("rgb").differences(spec) == [
+        "rgb image_size: 96 against 128",
+        "rgb fit: crop against squash",
+    ]
+    rounded = Backbone("builtin", precision="bf16", device="cpu").spec("rgb")
+    assert rounded.fingerprint != spec.fingerprint
+    assert rounded.differences(spec) == []
+
+
+def test_any_layer_can_be_pooled():
+    backbone = Backbone("builtin", layer=9, precision="fp32", device="cpu")
+    assert backbone(pictures(2, 128)).shape == (2, backbone.dim)
+    assert backbone.dim == 256
+    with pytest.raises(BackboneError, match=r"has layers 0 to 9 before its head, got 10"):
+        Backbone("builtin", layer=10)
+
+
+def test_detect_pose_and_segment_models_pool_a_layer(tmp_path):
+    from ultralytics.nn.tasks import DetectionModel
+
+    model = DetectionModel("yolo26n.yaml", nc=3, verbose=False)
+    path = tmp_path / "detector.pt"
+    torch.save({"model": model, "train_args": {}}, path)
+    backbone = Backbone(str(path), layer=10, image_size=64, precision="fp32", device="cpu")
+    assert backbone(pictures(2, 64)).shape == (2, 256)
+    with pytest.raises(BackboneError, match=r"detect model, which has no classification embedding"):
+        Backbone(str(path))
+
+
+def test_the_embedding_is_what_the_last_linear_layer_reads(shared_weights):
+    backbone = Backbone(str(shared_weights), precision="fp32", device="cpu")
+    images = pictures(2, 224)
+    network = loading.load_network(str(shared_weights)).module
+    read = []
+    network.model[-1].linear.register_forward_pre_hook(
+        lambda module, inputs: read.append(inputs[0])
+    )
+    with torch.no_grad():
+        network(torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float() / 255)
+    torch.testing.assert_close(backbone(images), read[0], atol=1e-3, rtol=1e-3)
+    assert backbone.dim == 1280
+
+
+class Harmful:
+    def __reduce__(self):
+        return (os.system, ("touch harmed",))
+
+
+def test_weights_that_would_run_code_are_refused(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    torch.save({"model": Harmful()}, tmp_path / "saved.pt")
+    (tmp_path / "pickled.pt").write_bytes(pickle.dumps({"model": Harmful()}))
+    (tmp_path / "empty.pt").write_bytes(b"")
+    (tmp_path / "text.pt").write_text("no weights")
+    torch.save({"other": 1}, tmp_path / "other.pt")
+    for name in ("saved", "pickled", "empty", "text"):
+        with pytest.raises(BackboneError, match=rf"{name}.pt: refused as YOLO weights"):
+            loading.load_network(f"./{name}.pt")
+    with pytest.raises(BackboneError, match=r"holds no network \(keys: other\)"):
+        loading.load_network("./other.pt")
+    assert not (tmp_path / "harmed").exists()
+
+
+def test_missing_weights_say_where_they_were_looked_up(tmp_path, monkeypatch):
+    monkeypatch.setenv("ACTION_GRU_HOME", str(tmp_path))
+    with pytest.raises(BackboneError, match=r"no file at weights/a.pt \(looked up as /"):
+        loading.load_network("weights/a.pt")
+    with pytest.raises(BackboneError, match=r"neither a file .* nor an official Ultralytics name"):
+        loading.load_network("yolo99.pt")
+    with pytest.raises(
+        BackboneError, match=rf"{tmp_path}/weights/yolo26n-cls.pt.*download is false"
+    ):
+        loading.load_network("yolo26n-cls.pt", download=False)
+
+
+class Server:
+    """Serves one folder on loopback."""
+
+    def __init__(self, folder: Path) -> None:
+        handler = lambda *a: http.server.SimpleHTTPRequestHandler(*a, directory=str(folder))  # noqa: E731
+        self.http = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        self.url = f"http://127.0.0.1:{self.http.server_address[1]}"
+
+    def __enter__(self) -> "Server":
+        threading.Thread(target=self.http.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.http.shutdown()
+        self.http.server_close()
+
+
+def test_an_official_weight_is_fetched_once_and_kept(tmp_path, monkeypatch):
+    from ultralytics.nn.tasks import ClassificationModel
+
+    served, home = tmp_path / "served", tmp_path / "home"
+    served.mkdir()
+    model = ClassificationModel("yolo26n-cls.yaml", nc=2, verbose=False)
+    torch.save({"model": model, "train_args": {}}, served / "yolo26n-cls.pt")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ACTION_GRU_HOME", str(home))
+    with Server(served) as server:
+        monkeypatch.setenv("ACTION_GRU_WEIGHTS_URL", server.url)
+        assert Backbone("yolo26n-cls.pt", image_size=64, device="cpu").dim == 1280
+        with pytest.raises(BackboneError, match=r"could not be fetched from .*404.*put it at"):
+            loading.load_network("yolo26s-cls.pt")
+    # The server is gone: the kept file serves.
+    assert loading.load_network("yolo26n-cls.pt").task == "classify"
+    assert [path.name for path in (home / "weights").iterdir()] == ["yolo26n-cls.pt"]
+
+
+def test_importing_opens_no_socket_and_writes_nothing_to_stdout(tmp_path):
+    program = (
+        "import socket\n"
+        "def refuse(*a, **k): raise SystemExit('a socket was opened')\n"
+        "socket.socket.connect = refuse\n"
+        "socket.getaddrinfo = refuse\n"
+        "from action_gru.backbone import Backbone\n"
+        "Backbone('builtin', device='cpu')\n"
+    )
+    environment = {"HOME": str(tmp_path), "PATH": os.environ["PATH"], "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
+
+
+def test_a_device_that_is_not_there_is_named():
+    assert pick_device("cpu") == torch.device("cpu")
+    if not torch.cuda.is_available():
+        with pytest.raises(BackboneError, match="'cuda:7' is not on this machine; use auto or cpu"):
+            pick_device("cuda:7")
+
+
+def test_precision_follows_the_units_of_the_device(monkeypatch):
+    cpu = torch.device("cpu")
+    assert pick_precision("fp32", cpu) == "fp32"
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True}, raising=False)
+    assert pick_precision("auto", cpu) == "bf16"
+    monkeypatch.setattr(torch.cpu, "get_capabilities", dict, raising=False)
+    assert pick_precision("auto", cpu) == "fp32"
+
+
+def test_the_packaged_weights_are_small():
+    assert loading.BUILTIN_PATH.stat().st_size < 4_000_000

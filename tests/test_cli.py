@@ -1,0 +1,215 @@
+"""The command line as a user meets it: real processes on a tiny run with the builtin backbone."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from conftest import write_square
+
+from action_gru.apps.classify import find_videos
+from action_gru.errors import VideoError
+from action_gru.video import VideoFile
+
+PROGRAM = [sys.executable, "-m", "action_gru"]
+
+
+def run(*arguments: object, cwd: Path | None = None, code: int = 0) -> subprocess.CompletedProcess:
+    done = subprocess.run(
+        [*PROGRAM, *map(str, arguments)], capture_output=True, text=True, cwd=cwd, check=False
+    )
+    assert done.returncode == code, done.stderr
+    return done
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory) -> Path:
+    """Clips, a config and a trained run."""
+    root = tmp_path_factory.mktemp("place")
+    for index in range(12):
+        label = "bright" if index % 2 else "dark"
+        (root / "clips" / label).mkdir(parents=True, exist_ok=True)
+        write_square(root / "clips" / label / f"{index}.mp4", 10, seed=index + 100 * (index % 2))
+    (root / "tiny.yaml").write_text(
+        "data: {manifest: clips/manifest.csv, test_share: 0.34}\n"
+        "run: {name: tiny}\n"
+        "sampling: {fps: 10}\n"
+        "features: {weights: builtin, image_size: 64, views: [rgb]}\n"
+        "model: {projection_size: 16, hidden_size: 16}\n"
+        "training: {epochs: 8, device: cpu, batch_size: 4}\n"
+    )
+    run("prepare", "folder", "clips", cwd=root)
+    done = run("train", "tiny.yaml", cwd=root)
+    assert done.stdout.splitlines()[-1] == "runs/tiny"
+    assert done.stdout.startswith("4 clips: top-1 ")
+    return root
+
+
+def test_train_answers_with_one_json_line_and_is_quiet_when_told(place):
+    done = run("train", "tiny.yaml", "run.name=json", "--json", "--quiet", cwd=place)
+    answer = json.loads(done.stdout)
+    assert done.stderr == ""
+    assert answer["run"] == "runs/json"
+    assert (place / answer["evaluation"] / "report.json").is_file()
+    assert 0 <= answer["top1"] <= 1
+
+
+def test_extract_counts_and_a_second_run_decodes_nothing(place):
+    answer = json.loads(run("extract", "tiny.yaml", "--json", "-q", cwd=place).stdout)
+    assert (answer["clips"], answer["frames"], answer["cached"], answer["quarantined"]) == (
+        12,
+        0,
+        12,
+        0,
+    )
+    other = run("extract", "tiny.yaml", "features.cache_dir=other", "--json", "-q", cwd=place)
+    assert json.loads(other.stdout)["frames"] == 120
+    verified = json.loads(run("cache", "verify", "other", "--json", cwd=place).stdout)
+    assert verified == {"entries": 12, "damaged": []}
+    entry = next((place / "other").rglob("*.safetensors"))
+    entry.write_bytes(b"x")
+    assert str(entry.name) in run("cache", "verify", "other", cwd=place, code=6).stderr
+    assert json.loads(run("cache", "prune", "other", "--json", cwd=place).stdout)["damaged"] == 1
+    assert "11 entries" in run("cache", "stats", "other", cwd=place).stdout
+
+
+def test_evaluate_names_its_folder(place):
+    done = run("evaluate", "runs/tiny", cwd=place)
+    folder = place / done.stdout.splitlines()[-1]
+    assert {p.name for p in folder.iterdir()} >= {
+        "report.json",
+        "report.md",
+        "confusion_matrix.png",
+    }
+    report = json.loads((folder / "report.json").read_text())
+    assert len(report["predictions"]) == report["clips"] == 4
+    answer = json.loads(
+        run("evaluate", "runs/tiny", "--manifest", "clips/manifest.csv", "--json", "-q",
+            "data.allow_leakage=true", cwd=place).stdout
+    )  # fmt: skip
+    assert answer["clips"] == 12
+
+
+def test_cv_names_its_folder(place):
+    done = run("cv", "tiny.yaml", "--folds", 2, "--seeds", 2, "--json", "-q", cwd=place)
+    answer = json.loads(done.stdout)
+    assert 0 <= answer["top1_mean"] <= 1
+    assert (place / answer["folder"] / "report.json").is_file()
+
+
+def test_classify_goes_on_after_a_bad_file_and_sets_the_exit_code(place):
+    (place / "broken.mp4").write_bytes(b"\0\1" * 400)
+    done = run("classify", "clips/dark", "broken.mp4", "clips/bright/1.mp4", "-m", "runs/tiny",
+               "--json", "-q", cwd=place, code=4)  # fmt: skip
+    answers = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(answers) == 8
+    assert "damaged bytes" in answers[6]["error"]
+    assert {label["label"] for label in answers[7]["top"]} == {"bright", "dark"}
+    assert sum(label["score"] for label in answers[7]["top"]) == pytest.approx(1, abs=1e-3)
+    plain = run("classify", "clips/bright/1.mp4", "-m", "runs/tiny", cwd=place)
+    assert plain.stdout.startswith("clips/bright/1.mp4: ")
+
+
+def test_classify_annotates_and_never_over_its_source(place):
+    run("classify", "clips/dark/0.mp4", "-m", "runs/tiny", "--annotate", "out.mp4", cwd=place)
+    with VideoFile(place / "out.mp4") as video:
+        assert len(list(video)) == 10
+    done = run("classify", "clips/dark/0.mp4", "-m", "runs/tiny", "--annotate", "clips/dark/0.mp4",
+               cwd=place, code=4)  # fmt: skip
+    assert "would replace the video it is made from" in done.stderr
+
+
+def test_overrides_reach_every_command(place):
+    done = run(
+        "classify", "clips/dark/0.mp4", "sampling.fps=5", "-m", "runs/tiny", cwd=place, code=7
+    )
+    assert "sampling.fps: 10.0 against 5.0" in done.stderr
+    done = run("evaluate", "runs/tiny", "features.image_size=96", cwd=place, code=7)
+    assert "rgb image_size: 64 against 96" in done.stderr
+
+
+def test_config_prints_the_resolved_tree_and_the_schema(place):
+    done = run("config", "tiny.yaml", "training.seed=9", "--json", cwd=place)
+    tree = json.loads(done.stdout)
+    assert (tree["training"]["seed"], tree["model"]["cell"]) == (9, "gru")
+    run("config", "--schema", "schema.json", cwd=place)
+    assert json.loads((place / "schema.json").read_text())["title"] == "Config"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["train", "no.yaml"], 2, "error: no config file at no.yaml"),
+        (["train", "tiny.yaml", "model.cel=gru"], 2, "did you mean 'model.cell'"),
+        (["train", "tiny.yaml", "data.manifest=no.csv"], 2, "data.manifest: no file at no.csv"),
+        (["evaluate", "clips"], 7, "clips is not a run folder"),
+        (["classify", "a.mp4", "-m", "clips"], 7, "no checkpoint at clips/best.safetensors"),
+        (["cv", "tiny.yaml", "--folds", "40"], 3, "40 folds need as many groups"),
+        (["prepare", "imagenet", "clips"], 3, "no known dataset"),
+        (["train"], 2, "Missing argument 'CONFIG'"),
+    ],
+)
+def test_a_mistake_is_one_message_and_its_exit_code(place, arguments, code, said):
+    done = run(*arguments, cwd=place, code=code)
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+def test_ctrl_c_leaves_nothing_half_written_and_a_run_to_resume(place):
+    process = subprocess.Popen(
+        [*PROGRAM, "train", "tiny.yaml", "run.name=stopped", "training.epochs=5000", "-q"],
+        cwd=place, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    last = place / "runs" / "stopped" / "last.safetensors"
+    while not last.exists():
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert stderr.strip() == "error: interrupted; what was finished is kept"
+    assert not list((place / "runs").rglob("*.part"))
+    done = run("resume", "runs/stopped", "training.epochs=5000", "training.early_stop_patience=0",
+               "training.epochs=1", cwd=place)  # fmt: skip
+    assert done.stdout.splitlines()[-1] == "runs/stopped"
+
+
+def test_help_imports_no_heavy_package():
+    program = (
+        "import sys\nfrom action_gru.cli.commands import app\n"
+        "heavy = {'torch', 'ultralytics', 'cv2', 'numpy', 'pydantic', 'accelerate'}\n"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("script", ["prepare_data", "extract", "train", "evaluate", "classify"])
+def test_each_script_is_its_command(script):
+    path = Path(__file__).parents[1] / "scripts" / f"{script}.py"
+    done = subprocess.run(
+        [sys.executable, str(path), "--help"], capture_output=True, text=True, check=True,
+        env=os.environ | {"COLUMNS": "100"},
+    )  # fmt: skip
+    assert f" {script.split('_')[0]} [OPTIONS]" in done.stdout
+
+
+def test_folders_and_patterns_name_videos(place, monkeypatch):
+    monkeypatch.chdir(place)
+    assert len(find_videos(["clips"])) == 12
+    assert [
+        str(path) for path in find_videos(["clips/d*/[02].mp4", "clips/dark/0.mp4", "x.mp4"])
+    ] == [
+        "clips/dark/0.mp4",
+        "clips/dark/2.mp4",
+        "x.mp4",
+    ]
+    with pytest.raises(VideoError, match=r"runs/\*: no video|no video in it"):
+        find_videos(["nothing/*"])
