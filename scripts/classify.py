@@ -1,4 +1,4 @@
-"""`action-gru classify` as a script: name the action in videos. Also for launchers such as `accelerate launch`."""
+"""`action-gru classify` as a script, also for launchers: name the action in videos."""
 
 from action_gru.cli import main
 

@@ -1,4 +1,4 @@
-"""`action-gru evaluate` as a script: evaluate a finished run. Also for launchers such as `accelerate launch`."""
+"""`action-gru evaluate` as a script, also for launchers: evaluate a finished run."""
 
 from action_gru.cli import main
 

@@ -1,4 +1,4 @@
-"""`action-gru extract` as a script: bring the features of all clips into the cache. Also for launchers such as `accelerate launch`."""
+"""`action-gru extract` as a script, also for launchers: bring features into the cache."""
 
 from action_gru.cli import main
 

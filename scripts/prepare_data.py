@@ -1,4 +1,4 @@
-"""`action-gru prepare` as a script: turn a data set into a manifest. Also for launchers such as `accelerate launch`."""
+"""`action-gru prepare` as a script, also for launchers: turn a data set into a manifest."""
 
 from action_gru.cli import main
 

@@ -1,4 +1,4 @@
-"""`action-gru train` as a script: train a model from a YAML config. Also for launchers such as `accelerate launch`."""
+"""`action-gru train` as a script, also for launchers: train from a YAML config."""
 
 from action_gru.cli import main
 

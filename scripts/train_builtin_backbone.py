@@ -122,10 +122,14 @@ def draw_all(first_seed: int, scenes: int, workers: int) -> Samples:
     return Samples(*(torch.from_numpy(array) for array in arrays))
 
 
-def batches(samples: Samples, size: int, seed: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+def batches(
+    samples: Samples, size: int, seed: int, rgb_only: bool
+) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     """Shuffled batches: images (B, 3, H, W) in [0, 1] with random light, labels, poses."""
     generator = torch.Generator().manual_seed(seed)
     order = torch.randperm(len(samples.labels), generator=generator)
+    if rgb_only:
+        order = order[~samples.is_motion[order]]
     for chosen in torch.split(order, size):
         images = samples.images[chosen].permute(0, 3, 1, 2).float() / 255
         motion = samples.is_motion[chosen].view(-1, 1, 1, 1)
@@ -144,13 +148,15 @@ def train(
 ) -> None:
     """AdamW with one warm-up and cosine cycle; loss: label cross-entropy plus pose error."""
     centre, spread = samples.poses.mean(0), samples.poses.std(0).clamp_min(1e-3)
-    steps = epochs * -(-len(samples.labels) // batch_size)
+    rgb = int((~samples.is_motion).sum())
+    steps = epochs * -(-len(samples.labels) // batch_size) + -(-rgb // batch_size)
     optimizer = torch.optim.AdamW(model.parameters(), lr=rate, weight_decay=0.03)
     schedule = OneCycleLR(optimizer, rate, total_steps=steps, pct_start=0.15)
     started, step = time.monotonic(), 0
     model.train()
-    for epoch in range(epochs):
-        for images, labels, poses in batches(samples, batch_size, seed + epoch):
+    # The first epoch sees RGB alone: the faint motion pictures from the start keep it from learning.
+    for epoch in range(epochs + 1):
+        for images, labels, poses in batches(samples, batch_size, seed + epoch, epoch == 0):
             with torch.autocast("cpu", torch.bfloat16):
                 outputs = model(images.contiguous(memory_format=torch.channels_last)).float()
             named = functional.cross_entropy(outputs[:, :NUM_LABELS], labels, label_smoothing=0.05)

@@ -1,4 +1,4 @@
-"""The offline demo: draws clips, trains on them, and shows what the model can and can't tell apart."""
+"""The offline demo: draws clips, trains on them, shows what the model can and can't tell apart."""
 
 from __future__ import annotations
 
@@ -111,20 +111,24 @@ def contact_sheet(video: Path, picture: Path, columns: int = 4) -> None:
 
 def _screen(both: DemoResult, rgb: DemoResult, fresh: Path, top: str) -> str:
     run, metrics = both.run.path, both.report.metrics
+    drawn = len(both.run.rows())
     pairs = ", ".join("/".join(pair) for pair in REVERSED_PAIRS)
-    baseline = both.report.baselines
+    scores = [
+        ("GRU, rgb + motion", metrics.top1, both.pairs),
+        ("mean-pooled, rgb + motion", _mean_pooled(both), both.mean_pooled_pairs),
+        ("GRU, rgb alone", rgb.report.metrics.top1, rgb.pairs),
+        ("mean-pooled, rgb alone", _mean_pooled(rgb), rgb.mean_pooled_pairs),
+    ]
+    table = "\n".join(f"  {name:<28}{top1:.3f}   {on:.3f}" for name, top1, on in scores)
     return f"""
 What was made
-  data/demo             {sum(1 for _ in run.parent.parent.glob("data/demo/*/*.mp4"))} drawn clips of {len(metrics.classes)} actions, persons split into train, val, test
-  {run}             the trained run: best.safetensors, report, curves
+  data/demo          {drawn} drawn clips of {len(metrics.classes)} actions
+  {run}          the trained run: best.safetensors, evaluation/test/report.md, training.png
   {run}/annotated.mp4   a clip it had never seen, with its running answer
 
-How well it knows {metrics.clips} test clips of persons it never saw
-                                 top-1   on the reversed pairs
-  GRU, rgb + motion              {metrics.top1:.3f}   {both.pairs:.3f}
-  mean-pooled, rgb + motion      {baseline["mean_pooled"]:.3f}   {both.mean_pooled_pairs:.3f}
-  GRU, rgb alone                 {rgb.report.metrics.top1:.3f}   {rgb.pairs:.3f}
-  mean-pooled, rgb alone         {rgb.report.baselines["mean_pooled"]:.3f}   {rgb.mean_pooled_pairs:.3f}
+How well it knows {metrics.clips} test clips, of persons it never saw
+                              top-1   on the reversed pairs
+{table}
   The pairs ({pairs}) are each other backwards:
   in rgb no single frame tells them apart, only the order does.
 
@@ -132,6 +136,12 @@ The fresh clip, {FRESH_ACTION}: {top}
 
 What to type next
   .venv/bin/action-gru classify {fresh} --model {run}
-  .venv/bin/action-gru prepare folder DIR        # your clips, a folder per class
+  .venv/bin/action-gru prepare folder DIR      # your clips, a folder per class
   .venv/bin/action-gru train configs/template.yaml data.manifest=DIR/manifest.csv
 """
+
+
+def _mean_pooled(result: DemoResult) -> float:
+    score = result.report.baselines["mean_pooled"]
+    assert score is not None
+    return score
