@@ -123,13 +123,14 @@ def draw_all(first_seed: int, scenes: int, workers: int) -> Samples:
 
 
 def batches(
-    samples: Samples, size: int, seed: int, rgb_only: bool
+    samples: Samples, size: int, seed: int, unsigned: bool
 ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """Shuffled batches: images (B, 3, H, W) in [0, 1] with random light, labels, poses."""
+    """Shuffled batches: images (B, 3, H, W) in [0, 1] with random light, labels, poses.
+
+    unsigned: motion as bright outlines on black, which is far easier to learn from.
+    """
     generator = torch.Generator().manual_seed(seed)
     order = torch.randperm(len(samples.labels), generator=generator)
-    if rgb_only:
-        order = order[~samples.is_motion[order]]
     for chosen in torch.split(order, size):
         images = samples.images[chosen].permute(0, 3, 1, 2).float() / 255
         motion = samples.is_motion[chosen].view(-1, 1, 1, 1)
@@ -137,6 +138,9 @@ def batches(
         shift = 0.12 * (2 * torch.rand(len(chosen), 3, 1, 1, generator=generator) - 1)
         same_gain = gain[:, :1].expand_as(gain)
         rest = motion * (MOTION_REST / 255)  # a motion picture is brightened about its grey
+        if unsigned:
+            images = torch.where(motion, (2 * (images - rest).abs()).clamp(max=1), images)
+            rest = 0 * rest
         images = (images - rest) * torch.where(motion, same_gain, gain) + rest + shift * ~motion
         noise = torch.randn(images.shape, generator=generator) * 0.015
         images = (images + noise * ~motion).clamp_(0, 1)
@@ -148,15 +152,15 @@ def train(
 ) -> None:
     """AdamW with one warm-up and cosine cycle; loss: label cross-entropy plus pose error."""
     centre, spread = samples.poses.mean(0), samples.poses.std(0).clamp_min(1e-3)
-    rgb = int((~samples.is_motion).sum())
-    steps = epochs * -(-len(samples.labels) // batch_size) + -(-rgb // batch_size)
+    steps = epochs * -(-len(samples.labels) // batch_size)
     optimizer = torch.optim.AdamW(model.parameters(), lr=rate, weight_decay=0.03)
     schedule = OneCycleLR(optimizer, rate, total_steps=steps, pct_start=0.15)
     started, step = time.monotonic(), 0
     model.train()
-    # The first epoch sees RGB alone: the faint motion pictures from the start keep it from learning.
-    for epoch in range(epochs + 1):
-        for images, labels, poses in batches(samples, batch_size, seed + epoch, epoch == 0):
+    for epoch in range(epochs):
+        # From signed motion or RGB alone nothing was learned in an epoch; the last one refines.
+        unsigned = epoch < epochs - 1
+        for images, labels, poses in batches(samples, batch_size, seed + epoch, unsigned):
             with torch.autocast("cpu", torch.bfloat16):
                 outputs = model(images.contiguous(memory_format=torch.channels_last)).float()
             named = functional.cross_entropy(outputs[:, :NUM_LABELS], labels, label_smoothing=0.05)
@@ -218,7 +222,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("action_gru/weights/builtin.safetensors"))
     parser.add_argument("--scenes", type=int, default=6000)
-    parser.add_argument("--epochs", type=int, default=2)
+    parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--rate", type=float, default=2e-3)
     parser.add_argument("--seed", type=int, default=0)
