@@ -7,6 +7,7 @@ frame with carried state, which give the same logits.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -199,13 +200,18 @@ class SequenceStream(nn.Module):
         return logits, StreamState(carried, hidden_state, tuple(after for _, after in around))
 
 
+def fuse(stream_logits: Tensor) -> Tensor:
+    """Logits whose softmax is the mean of the streams' probabilities: (B, S, C) -> (B, C)."""
+    return stream_logits.log_softmax(-1).logsumexp(1) - math.log(stream_logits.shape[1])
+
+
 class ActionClassifier(nn.Module):
     """Class logits of (B, T, D) sequences, D = sum of view_dims.
 
-    fusion late: each view has a stream of its own and the logits are averaged; early: one stream
-    reads all views. normalisation frame: each view's vector is layer-normalised (Ba et al. 2016)
-    before the mean and one common scale of the training split are taken out; channel: each column
-    is standardised by itself. The statistics travel with the weights.
+    fusion late: each view has a stream of its own and their probabilities are averaged; early:
+    one stream reads all views. normalisation frame: each view's vector is layer-normalised (Ba et
+    al. 2016) before the mean and one common scale of the training split are taken out; channel:
+    each column is standardised by itself. The statistics travel with the weights.
     """
 
     feature_mean: Tensor
@@ -270,7 +276,7 @@ class ActionClassifier(nn.Module):
 
     def forward(self, features: Tensor, lengths: Tensor) -> Tensor:
         """features (B, T, D), lengths (B,) -> logits (B, C)."""
-        return self.stream_logits(features, lengths).mean(1)
+        return fuse(self.stream_logits(features, lengths))
 
     def stream_logits(self, features: Tensor, lengths: Tensor) -> Tensor:
         """The logits of each stream by itself: (B, T, D), (B,) -> (B, S, C)."""
@@ -296,7 +302,7 @@ class ActionClassifier(nn.Module):
             stream.step(part, carried)  # type: ignore[operator]
             for stream, part, carried in zip(self.streams, parts, before, strict=True)
         ]
-        logits = torch.stack([logits for logits, _ in outcomes], 1).mean(1)
+        logits = fuse(torch.stack([logits for logits, _ in outcomes], 1))
         return logits, tuple(carried for _, carried in outcomes)
 
     def _standardise(self, features: Tensor) -> Tensor:

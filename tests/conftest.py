@@ -78,5 +78,5 @@ class FakeBackbone:
     def __call__(self, images) -> torch.Tensor:
         self.calls += 1
         self.sizes.add(len(images))
-        batch = torch.from_numpy(np.stack(images)).float()
+        batch = torch.from_numpy(np.stack([image[..., :3] for image in images])).float()
         return torch.cat([batch.mean((1, 2)), batch[:, :, 16:].mean((1, 2))], 1)

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from action_gru.backbone import Backbone, loading
-from action_gru.backbone.embedding import pick_device, pick_precision
+from action_gru.backbone.embedding import pick_device, pick_precision, weighted_mean
 from action_gru.errors import BackboneError
 
 
@@ -38,6 +38,25 @@ def test_a_batch_gives_what_each_picture_gives_alone(builtin):
     together = builtin(images)
     alone = torch.cat([builtin([image]) for image in images])
     torch.testing.assert_close(together, alone, atol=1e-4, rtol=1e-4)
+
+
+def test_a_fourth_channel_weighs_the_area(builtin):
+    (image,) = pictures(1, 128)
+    even = np.dstack([image, np.full((128, 128), 80, np.uint8)])
+    nothing = np.dstack([image, np.zeros((128, 128), np.uint8)])
+    corner = nothing.copy()
+    corner[:32, :32, 3] = 255
+    plain, weighed = builtin([image]), builtin([even, nothing, corner])
+    torch.testing.assert_close(weighed[:2], plain.repeat(2, 1), atol=1e-4, rtol=1e-4)
+    assert (weighed[2] - plain[0]).abs().max() > 1e-2
+
+
+def test_weighted_mean_is_the_mean_by_weight():
+    maps = torch.arange(4.0).reshape(1, 1, 2, 2)
+    weight = torch.tensor([[[0, 0], [0, 100]]], dtype=torch.uint8)
+    assert weighted_mean(maps, torch.ones(1, 2, 2)).item() == pytest.approx(1.5)
+    # 100 and 1.25 everywhere: (0 + 1 + 2) * 1.25 + 3 * 101.25 over 105
+    assert weighted_mean(maps, weight).item() == pytest.approx(307.5 / 105, abs=1e-3)
 
 
 def test_bf16_agrees_with_fp32(builtin):

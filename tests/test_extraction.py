@@ -11,6 +11,7 @@ from action_gru.cache import FeatureCache
 from action_gru.errors import CacheError
 from action_gru.extraction import Extractor, Stream, duplicates_across
 from action_gru.extraction.clip import look
+from action_gru.extraction.pipeline import THREAD_NAME
 from action_gru.video import VideoFile
 
 BOTH = ("rgb", "motion")
@@ -117,7 +118,7 @@ def test_an_interrupt_stops_the_threads_and_keeps_what_is_whole(tmp_path, clips)
 
     with pytest.raises(KeyboardInterrupt):
         extractor(tmp_path, Interrupted(), workers=1).extract(clips)
-    assert [t for t in threading.enumerate() if t is not threading.main_thread()] == []
+    assert THREAD_NAME not in [thread.name for thread in threading.enumerate()]
     cache = FeatureCache(tmp_path / "cache")
     assert cache.verify() == []
     assert cache.stats()["leftovers"] == 0
@@ -181,6 +182,18 @@ def test_the_motion_view_is_still_where_nothing_moves_and_bright_where_it_does(t
     assert len({tuple(np.unique(view)) for view in (first, second)}) == 1
     assert (third[30, 30] != first[30, 30]).all()
     assert (third[5, 5] == first[5, 5]).all()
+
+
+def test_the_focus_view_marks_where_something_moves():
+    maker = ViewMaker(("focus",), 64, "squash")
+    still = np.full((64, 64, 3), 100, np.uint8)
+    moved = still.copy()
+    moved[20:40, 20:40] = 200
+    assert maker.observe(still, 0.0)["focus"][..., 3].max() == 0
+    focus = maker.observe(moved, 0.04)["focus"]
+    np.testing.assert_array_equal(focus[..., :3], moved)
+    assert focus[30, 30, 3] > 100
+    assert focus[5, 5, 3] == 0
 
 
 def test_fifty_and_twenty_five_fps_show_the_same_motion():

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn.functional import adaptive_avg_pool2d
 
 from action_gru.backbone.loading import load_network
 from action_gru.backbone.views import PREPROCESSING_VERSION
@@ -74,9 +75,10 @@ class Backbone:
         self.device = pick_device(device)
         self.precision = pick_precision(precision, self.device)
         self._dtype = torch.bfloat16 if self.precision == "bf16" else torch.float32
-        module = _tap(network.module, network.task, layer, self.weights)
-        module = module.requires_grad_(False).to(self.device, self._dtype)
-        self._module: Any = module.to(memory_format=torch.channels_last)
+        self._layers = _layers_to_tap(network.module, network.task, layer, self.weights)
+        for part in self._layers:
+            part.requires_grad_(False).to(self.device, self._dtype)
+            part.to(memory_format=torch.channels_last)
         self.dim = self._probe()
 
     def spec(self, view: str) -> FeatureSpec:
@@ -93,17 +95,30 @@ class Backbone:
         )
 
     def __call__(self, images: Sequence[NDArray[np.uint8]]) -> Tensor:
-        """images: N of (S, S, 3) uint8 RGB, S = image_size -> (N, dim) float32 on the CPU."""
-        batch = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).to(self.device)
+        """images: N of (S, S, 3) uint8 RGB, S = image_size -> (N, dim) float32 on the CPU.
+
+        Features are averaged over the picture's area; a fourth channel, if there is one, weighs it.
+        """
+        batch = torch.from_numpy(np.stack([image[..., :3] for image in images]))
+        weight = torch.from_numpy(np.stack([_area_weight(image) for image in images]))
         with torch.inference_mode():
             # A contiguous NHWC array seen as NCHW is channels_last already: no copy.
-            return self._embed(batch.to(self._dtype) / 255).float().cpu()
+            pixels = batch.permute(0, 3, 1, 2).to(self.device, self._dtype) / 255
+            return weighted_mean(self._maps(pixels), weight.to(self.device)).cpu()
 
-    def _embed(self, batch: Tensor) -> Tensor:
-        if self.layer == "embedding":
-            features: Tensor = self._module(batch)[1]
-            return features
-        return torch.stack(self._module.predict(batch, embed=[int(self.layer)]))
+    def _maps(self, batch: Tensor) -> Tensor:
+        """(N, 3, S, S) -> the tapped layer's maps (N, dim, h, w)."""
+        outputs: list[Tensor] = []
+        for layer in self._layers:
+            source: Any = getattr(layer, "f", -1)  # ultralytics: index or indices of the inputs
+            if source == -1:
+                inputs: Any = outputs[-1] if outputs else batch
+            elif isinstance(source, int):
+                inputs = outputs[source]
+            else:
+                inputs = [outputs[index] for index in source]
+            outputs.append(layer(inputs))
+        return outputs[-1]
 
     def _probe(self) -> int:
         side = self.image_size
@@ -116,29 +131,40 @@ class Backbone:
             ) from error
 
 
-class _AreaMean(nn.Module):
-    """Global average pooling summed in float32, so that bf16 rounds only the maps. Keeps 4-D."""
+def weighted_mean(maps: Tensor, weight: Tensor) -> Tensor:
+    """Average over the area, in float32: maps (N, C, h, w), weight (N, S, S) >= 0 -> (N, C).
 
-    def forward(self, maps: Tensor) -> Tensor:
-        return maps.float().mean((2, 3), keepdim=True)
+    A twentieth of the mean weight is everywhere, so that the scene is not forgotten; where all
+    weights are alike this is the plain mean.
+    """
+    height, width = maps.shape[-2:]
+    share = adaptive_avg_pool2d(weight[:, None].float(), (height, width))
+    share = share + 0.05 * share.mean((2, 3), keepdim=True) + 1e-3
+    share = share / share.sum((2, 3), keepdim=True)
+    return (maps.float() * share).sum((2, 3))
 
 
-def _tap(module: nn.Module, task: str, layer: str | int, weights: str) -> nn.Module:
-    """The network, cut so that it gives features instead of class scores."""
-    layers = list(module.model)  # type: ignore[arg-type]
+def _area_weight(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return image[..., 3] if image.shape[-1] == 4 else np.full(image.shape[:2], 255, np.uint8)
+
+
+def _layers_to_tap(module: nn.Module, task: str, layer: str | int, weights: str) -> list[nn.Module]:
+    """The layers to run, in order; the last one's maps are the features."""
+    fused: Any = module.fuse(verbose=False)  # type: ignore[operator]
+    layers = list(fused.model)
     if layer == "embedding":
         if task != "classify":
             raise BackboneError(
                 f"features.layer: {weights} is a {task} model, which has no classification "
                 f"embedding; set features.layer to a layer index from 0 to {len(layers) - 2}"
             )
-        layers[-1].linear, layers[-1].pool = nn.Identity(), _AreaMean()
-    elif not 0 <= int(layer) < len(layers) - 1:
+        return [*layers[:-1], layers[-1].conv]
+    if not 0 <= int(layer) < len(layers) - 1:
         raise BackboneError(
             f"features.layer: {weights} has layers 0 to {len(layers) - 2} before its head, "
             f"got {layer}"
         )
-    return module.fuse(verbose=False)  # type: ignore[operator,no-any-return]
+    return layers[: int(layer) + 1]
 
 
 def pick_device(name: str) -> torch.device:

@@ -1,8 +1,10 @@
 """Turns frames into the square pictures the backbone looks at. Knows nothing of the network.
 
-Views: `rgb` is the frame itself; `motion` shows, in its three channels, how the grey picture
-differs from the one 40, 80 and 160 ms earlier (1, 2 and 4 frames at 25 fps). The difference keeps
-its sign: grey is no motion. Only past frames are used, so that a file and a live stream agree.
+Views: `rgb` is the frame itself. `motion` shows, in its three channels, how the grey picture
+differs from the one 40, 80 and 160 ms earlier (1, 2 and 4 frames at 25 fps); the difference keeps
+its sign: grey is no motion. `focus` is the frame with a fourth channel that says how much moves
+where, for the backbone to pool by: the actor counts, the scene behind hardly. Only past frames are
+used, so that a file and a live stream agree.
 """
 
 from __future__ import annotations
@@ -65,17 +67,20 @@ class ViewMaker:
         self.views = tuple(views)
         self.size_px = size_px
         self.how = how
-        self.needs_history = "motion" in self.views
+        self.needs_history = bool({"motion", "focus"} & set(self.views))
         self._past: deque[tuple[float, Image]] = deque()
 
     def observe(self, image: Image, time_s: float) -> dict[str, Image]:
-        """Take in a frame (H, W, 3) uint8 RGB; give each view (S, S, 3) uint8."""
+        """Take in a frame (H, W, 3) uint8 RGB; give each view (S, S, 3) uint8, focus (S, S, 4)."""
         square = fit(image, self.size_px, self.how)
-        made = {"rgb": square} if "rgb" in self.views else {}
+        made = {"rgb": square}
         if self.needs_history:
             grey = cv2.cvtColor(square, cv2.COLOR_RGB2GRAY)
             made["motion"] = self._motion(np.asarray(cv2.GaussianBlur(grey, (5, 5), 0)), time_s)
-        return made
+            change = cv2.absdiff(made["motion"], np.full_like(square, MOTION_REST))
+            amount = cv2.transform(change, np.full((1, 3), 2 / 3, np.float32))
+            made["focus"] = np.dstack([square, amount])
+        return {view: made[view] for view in self.views}
 
     def _motion(self, grey: Image, time_s: float) -> Image:
         while self._past and self._past[0][0] < time_s - MOTION_HISTORY_S:

@@ -79,8 +79,12 @@ class SamplingSection(Section):
 class FeaturesSection(Section):
     weights: str = "yolo26n-cls.pt"
     """An official Ultralytics name (downloaded once), a path to a .pt, or builtin (demo, tests)."""
-    views: Annotated[tuple[Literal["rgb", "motion"], ...], Field(min_length=1)] = ("rgb", "motion")
-    """rgb: the frame. motion: differences to 40, 80 and 160 ms earlier, by the same network."""
+    views: Annotated[tuple[Literal["rgb", "focus", "motion"], ...], Field(min_length=1)] = (
+        "focus",
+        "motion",
+    )
+    """rgb: the frame. motion: differences to 40, 80 and 160 ms earlier, by the same network.
+    focus: the frame, its features averaged where something moves."""
     layer: Literal["embedding"] | int = "embedding"
     """embedding: what a cls model's last linear layer reads (1280 values). A number: that layer of
     any YOLO model, averaged over its area."""

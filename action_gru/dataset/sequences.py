@@ -59,7 +59,7 @@ class SequenceSet:
         return self.take(starts[:, None] + steps, steps < lengths[:, None])
 
     def take(self, rows: Tensor, inside: Tensor) -> Tensor:
-        """The given rows where inside, zeros elsewhere: (B, T), (B, T) bool -> (B, T, D) float32."""
+        """The given rows where inside, else zeros: (B, T), (B, T) bool -> (B, T, D) float32."""
         return self.values[rows.where(inside, 0)].float() * inside[..., None]
 
     def read_windows(self, max_frames: int, flipped: bool = False) -> tuple[Tensor, Tensor, Tensor]:

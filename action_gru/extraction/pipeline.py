@@ -17,6 +17,7 @@ from action_gru.errors import ActionGruError, VideoError
 from action_gru.extraction.clip import ExtractionReport, Image, Job, Stream
 
 Pictures = list[tuple[Stream, Image]]
+THREAD_NAME = "action_gru decode"
 
 
 class Stages(Protocol):
@@ -53,7 +54,9 @@ class Pass:
 
     def go(self) -> None:
         count = self.stages.workers
-        threads = [threading.Thread(target=self._work, daemon=True) for _ in range(count)]
+        threads = [
+            threading.Thread(target=self._work, name=THREAD_NAME, daemon=True) for _ in range(count)
+        ]
         for thread in threads:
             thread.start()
         try:

@@ -14,7 +14,7 @@ from torch.nn.functional import cross_entropy
 
 from action_gru.config.tree import TrainingSection
 from action_gru.dataset import Batch, SequenceSet
-from action_gru.model import ActionClassifier
+from action_gru.model import ActionClassifier, fuse
 from action_gru.scoring import score_clips
 from action_gru.training.batches import Batches
 
@@ -102,7 +102,7 @@ class Trainer:
             self.average.update(self.bare_model)
             seen += len(batch.labels)
             loss_sum += float(loss.detach()) * len(batch.labels)
-            hits += float((logits.mean(1).argmax(-1) == batch.labels).sum())
+            hits += float((fuse(logits).argmax(-1) == batch.labels).sum())
         return {"loss": loss_sum / seen, "accuracy": hits / seen, "learning_rate": self._rate}
 
     def _loss(self, stream_logits: Tensor, labels: Tensor) -> Tensor:
