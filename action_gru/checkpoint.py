@@ -58,8 +58,10 @@ class Checkpoint:
         wanted = [spec.view for spec in self.features]
         given = [spec.view for spec in specs]
         differences = [f"views: {wanted} against {given}"] if wanted != given else []
-        for trained, offered in zip(self.features, specs, strict=False):
-            differences += trained.differences(offered)
+        offered = {spec.view: spec for spec in specs}
+        for trained in self.features:
+            if trained.view in offered:
+                differences += trained.differences(offered[trained.view])
         if self.sampling["fps"] != fps:
             differences.append(f"sampling.fps: {self.sampling['fps']} against {fps}")
         if differences:

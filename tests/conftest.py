@@ -11,24 +11,27 @@ from action_gru.backbone import FeatureSpec
 from action_gru.dataset import Clip
 from action_gru.video import VideoWriter
 
-SHARED = Path(__file__).parents[2] / "shared"
+ROOT = Path(__file__).parents[1]
+SHARED = ROOT.parent / "shared"
 
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """Real clips for development; absent on a user's machine."""
-    folder = SHARED / "data"
-    if not folder.is_dir():
-        pytest.skip(f"real clips are not on this machine (looked for {folder})")
-    return folder
+    return _there(SHARED / "data")
 
 
 @pytest.fixture(scope="session")
 def shared_weights() -> Path:
     """Real YOLO weights for development; absent on a user's machine."""
-    path = SHARED / "weights" / "yolo26n-cls-features.pt"
-    if not path.is_file():
-        pytest.skip(f"real weights are not on this machine (looked for {path})")
+    return _there(SHARED / "weights" / "yolo26n-cls-features.pt")
+
+
+def _there(path: Path) -> Path:
+    """The path. Where the whole folder is absent the test is skipped; half of it is a failure."""
+    if not SHARED.is_dir():
+        pytest.skip(f"{path.name} is not on this machine (looked for {SHARED})")
+    assert path.exists(), f"{SHARED} is there, but {path} is not"
     return path
 
 

@@ -193,7 +193,7 @@ def test_a_run_leaves_all_that_it_promises(config):
     checkpoint = load_checkpoint(run.best)
     assert checkpoint.classes == ("bright", "dark")
     assert checkpoint.data["clips"] == {"train": 12, "val": 0, "test": 6}
-    assert [spec.view for spec in checkpoint.features] == ["rgb", "motion"]
+    assert [spec.view for spec in checkpoint.features] == ["focus", "motion"]
 
 
 def test_a_second_run_takes_a_new_folder_and_decodes_nothing(config, fake_backbone):
@@ -268,8 +268,10 @@ def test_other_features_are_refused_by_name(config):
     run = train(config, QUIET)
     with pytest.raises(CheckpointError, match=r"sampling.fps: 10.0 against 5.0"):
         evaluate(run, QUIET, overrides=["sampling.fps=5"])
-    with pytest.raises(CheckpointError, match=r"views: \['rgb', 'motion'\] against \['rgb'\]"):
-        evaluate(run, QUIET, overrides=["features.views=[rgb]"])
+    with pytest.raises(
+        CheckpointError, match=r"views: \['focus', 'motion'\] against \['motion'\] \("
+    ):
+        evaluate(run, QUIET, overrides=["features.views=[motion]"])
 
 
 def test_a_label_the_model_does_not_know_is_refused(config):

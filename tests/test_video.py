@@ -84,7 +84,6 @@ def test_a_missing_file_is_named(tmp_path):
 
 
 def test_every_odd_file_yields_its_frames_or_a_typed_error(shared_data):
-    pytest.importorskip("av", reason="needs the av extra")
     with (shared_data / "edge" / "expected.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 31
@@ -116,7 +115,6 @@ def test_rotation_is_honoured(shared_data):
 
 
 def test_both_decoders_agree_on_rotation_and_times(shared_data):
-    pytest.importorskip("av", reason="needs the av extra")
     for name in ("decord_rot90.mov", "decord_rot180.mov", "torchcodec_var_fps_video.mp4"):
         path = shared_data / "edge" / name
         ours, theirs = decoders.OpenCVReader(path), decoders.PyAVReader(path)

@@ -1,0 +1,102 @@
+import numpy as np
+import pytest
+import torch
+from conftest import write_square
+
+from action_gru.apps.annotate import annotate
+from action_gru.config import build_config
+from action_gru.errors import CheckpointError, VideoError
+from action_gru.progress import Reporter
+from action_gru.recognizer import ActionRecognizer
+from action_gru.training import RunFolder, evaluate, train
+from action_gru.video import VideoFile
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory) -> RunFolder:
+    root = tmp_path_factory.mktemp("recognizer")
+    rows = ["path,label,split"]
+    for index in range(12):
+        label = "bright" if index % 2 else "dark"
+        write_square(root / f"{index}.mp4", 12 + index, seed=index + 100 * (index % 2))
+        rows.append(f"{index}.mp4,{label},{'test' if index > 7 else 'train'}")
+    (root / "manifest.csv").write_text("\n".join(rows) + "\n")
+    tree = {
+        "run": {"folder": str(root / "runs")},
+        "data": {"manifest": str(root / "manifest.csv")},
+        "sampling": {"fps": 5.0, "max_frames": 8},
+        "features": {
+            "weights": "builtin", "image_size": 64, "cache_dir": str(root / "cache"), "flip": True
+        },
+        "model": {"projection_size": 16, "hidden_size": 16},
+        "training": {"epochs": 10, "device": "cpu", "mean_pooled_baseline": False},
+    }  # fmt: skip
+    return train(build_config(tree), Reporter(quiet=True))
+
+
+@pytest.fixture(scope="module")
+def recognizer(run) -> ActionRecognizer:
+    return ActionRecognizer.load(run.path, device="cpu")
+
+
+def test_classify_gives_the_scores_of_the_evaluation(run, recognizer):
+    report, _ = evaluate(run, Reporter(quiet=True))
+    root = run.config().data.manifest.parent
+    for clip in report.predictions:
+        prediction = recognizer.classify(root / clip.path)
+        assert prediction.labels == clip.prediction.labels
+        assert prediction.scores == pytest.approx(clip.prediction.scores, abs=1e-5)
+
+
+def test_the_running_answer_ends_in_the_answer_of_the_plain_copy(run, recognizer):
+    video = run.config().data.manifest.parent / "0.mp4"  # 12 frames at 10 fps: 6 sampled
+    reading = recognizer.read(video)
+    answers = list(recognizer.running(reading))
+    assert [answer.time_s for answer in answers] == pytest.approx(reading.times_s.tolist())
+    features = torch.from_numpy(reading.features).float()[None]
+    with torch.inference_mode():
+        whole = recognizer.model(features, torch.tensor([6])).softmax(-1)[0].max()
+    assert answers[-1].score == pytest.approx(float(whole), abs=1e-5)
+
+
+def test_a_stretch_of_a_video_is_classified_alone(run, recognizer):
+    video = run.config().data.manifest.parent / "11.mp4"
+    reading = recognizer.read(video, 0.6, 1.2)
+    assert reading.times_s == pytest.approx([0.6, 0.8, 1.0])
+    with pytest.raises(VideoError, match="none of them inside the clip's bounds"):
+        recognizer.classify(video, 90.0)
+
+
+def test_a_long_video_is_read_whole_in_windows(tmp_path, recognizer):
+    reading = recognizer.read(write_square(tmp_path / "long.mp4", 60, seed=101))
+    assert len(reading.features) == 30  # four windows of at most eight
+    assert reading.prediction.time_s == pytest.approx(5.8)
+
+
+def test_the_annotated_video_has_every_frame_and_shows_the_answer(tmp_path, recognizer):
+    source = write_square(tmp_path / "a.mp4", 15)
+    frames, _ = annotate(recognizer, recognizer.read(source), source, tmp_path / "b.mp4")
+    with VideoFile(source) as before, VideoFile(tmp_path / "b.mp4") as after:
+        pairs = [(a.image.astype(int), b.image) for a, b in zip(before, after, strict=True)]
+    assert frames == len(pairs) == 15
+    assert np.mean([np.abs(a - b)[:20, :40].mean() for a, b in pairs]) > 10
+
+
+def test_a_checkpoint_file_or_a_run_folder_loads_and_others_are_named(run, tmp_path):
+    assert ActionRecognizer.load(run.best).classes == ("bright", "dark")
+    with pytest.raises(CheckpointError, match="no checkpoint at"):
+        ActionRecognizer.load(tmp_path)
+
+
+def test_a_missing_video_is_named(tmp_path, recognizer):
+    with pytest.raises(VideoError, match="no such video file"):
+        recognizer.classify(tmp_path / "none.mp4")
+
+
+def test_a_bidirectional_model_repeats_its_answer(run, tmp_path):
+    config = build_config(
+        run.config().to_tree(), ["model.bidirectional=true", f"run.folder={tmp_path}"]
+    )
+    recognizer = ActionRecognizer.load(train(config, Reporter(quiet=True)).path)
+    reading = recognizer.read(config.data.manifest.parent / "1.mp4")
+    assert set(recognizer.running(reading)) == {reading.prediction}
