@@ -14,9 +14,6 @@ from action_gru.errors import DataError
 from action_gru.prepare import Row, prepare
 from action_gru.prepare.fights import build_fights
 
-SHARED = Path(__file__).parents[2] / "shared" / "data" / "fights"
-
-
 VIDEOS_TXT = """https://www.youtube.com/watch?v=IZjLv7alWTk
 fi044: 0.39.00 - 0.41.00
 nofi022: 0.14.20 - 0.16.20
@@ -111,10 +108,10 @@ def test_the_published_list_names_a_source_for_each_of_the_300_clips(tmp_path: P
     assert (prepared.clips, prepared.classes, prepared.groups) == (300, 2, 46)
 
 
-def test_the_groups_agree_with_those_derived_before_but_for_one_clip(tmp_path: Path) -> None:
-    if not (SHARED / "clips.csv").is_file():
-        pytest.skip("the shared fights set is absent: ../shared/data/fights")
-    with (SHARED / "clips.csv").open(encoding="utf-8") as file:
+def test_the_groups_agree_with_those_derived_before_but_for_one_clip(
+    tmp_path: Path, shared_data: Path
+) -> None:
+    with (shared_data / "fights" / "clips.csv").open(encoding="utf-8") as file:
         derived = {row["path"]: row["group"] for row in csv.DictReader(file)}
     write(make_tree(tmp_path, *derived) / "videos.txt", *published_videos_txt())
     built = {row.path: row.group or "" for row in build_fights(tmp_path)}
