@@ -1,5 +1,7 @@
 """The public Python API: load a trained run, classify videos.
 
+    from action_gru import ActionRecognizer
+
     recognizer = ActionRecognizer.load("runs/demo")
     prediction = recognizer.classify("clip.mp4")
     print(prediction.label, prediction.score)

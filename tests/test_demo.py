@@ -1,7 +1,7 @@
 import pytest
 from conftest import ROOT, write_square
 
-from action_gru.apps.demo import run_demo
+from action_gru.apps.demo import DEMO_CONFIG, run_demo
 from action_gru.config import build_config, load_config
 from action_gru.errors import DataError
 from action_gru.progress import Reporter
@@ -12,7 +12,7 @@ from action_gru.video import VideoFile
 @pytest.mark.slow
 def test_the_demo_knows_order_where_a_mean_does_not(tmp_path):
     """The whole demo, as `make demo` runs it, and the figures that it promises."""
-    screen = run_demo(tmp_path, load_config(ROOT / "configs" / "demo.yaml"), Reporter(quiet=True))
+    screen = run_demo(tmp_path, Reporter(quiet=True))
     rows = [line.split() for line in screen.splitlines() if line.startswith(("  GRU", "  mean"))]
     both, _, rgb, mean_rgb = [[float(row[-2]), float(row[-1])] for row in rows]
     assert both[0] >= 0.95
@@ -44,3 +44,7 @@ def test_the_demo_never_removes_a_run_on_other_data(tmp_path):
     with pytest.raises(DataError, match="is a run on other data; move it away"):
         demo._clear(run.path, placed)
     assert run.best.is_file()
+
+
+def test_the_shipped_config_is_the_demos():
+    assert load_config(ROOT / "configs" / "demo.yaml") == build_config(DEMO_CONFIG)

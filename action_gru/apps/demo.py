@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +27,14 @@ from action_gru.training.evaluate import clip_scores
 from action_gru.video import VideoFile
 
 FRESH_ACTION, FRESH_SEED, FPS = "stand_up", 987_654, 24.0
+# The same as configs/demo.yaml, for where the package is installed without it.
+DEMO_CONFIG = {
+    "run": {"name": "demo"},
+    "data": {"manifest": "data/demo/manifest.csv"},
+    "sampling": {"fps": 12},
+    "features": {"weights": "builtin", "views": ["rgb", "motion"]},
+    "training": {"epochs": 30},
+}
 
 
 @dataclass(frozen=True)
@@ -38,11 +47,12 @@ class DemoResult:
     mean_pooled_pairs: float
 
 
-def run_demo(folder: Path, config: Config, reporter: Reporter) -> str:
+def run_demo(folder: Path, reporter: Reporter, overrides: Sequence[str] = ()) -> str:
     """Work below `folder`: data/demo, cache/features and runs/demo; the closing screen as text.
 
-    config: the demo's, its paths relative to folder. An earlier runs/demo is made anew.
+    overrides are laid over DEMO_CONFIG. An earlier runs/demo is made anew.
     """
+    config = build_config(DEMO_CONFIG, overrides)
     reporter.say("drawing people who sit down, stand up, wave, clap ...")
     write_demo_dataset(folder / "data" / "demo")
     both = _train(_placed(config, folder), reporter)

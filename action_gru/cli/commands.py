@@ -244,10 +244,8 @@ def demo(
 ) -> None:
     """Draw a small data set, train on it and classify a fresh clip; needs no network."""
     from action_gru.apps.demo import run_demo
-    from action_gru.config import load_config
 
-    tree = load_config(Path("configs/demo.yaml"), overrides or [])
-    print(run_demo(folder, tree, make_reporter(quiet)))
+    print(run_demo(folder, make_reporter(quiet), overrides or []))
 
 
 def _summary(report: Any) -> dict[str, Any]:
