@@ -43,8 +43,8 @@ class Reporter:
         The time left is shown too. On a stream that is no terminal only the last state is written.
         """
         columns = [
-            TextColumn("{task.description:<11}"),
-            BarColumn(bar_width=28),
+            TextColumn("{task.description:<8}"),
+            BarColumn(bar_width=14),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
             TextColumn("left"),

@@ -101,7 +101,7 @@ class Trainer:
             self.optimizer.step()
             self.average.update(self.bare_model)
             seen += len(batch.labels)
-            loss_sum += float(loss.detach()) * len(batch.labels)
+            loss_sum += float(loss.detach()) / logits.shape[1] * len(batch.labels)
             hits += float((fuse(logits).argmax(-1) == batch.labels).sum())
         return {"loss": loss_sum / seen, "accuracy": hits / seen, "learning_rate": self._rate}
 

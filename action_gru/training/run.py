@@ -246,7 +246,7 @@ def _check_usable(data: TrainingData) -> None:
 
 
 def _note(row: dict[str, float]) -> str:
-    text = f"loss {row['loss']:.3f} accuracy {row['accuracy']:.3f}"
+    text = f"loss {row['loss']:.2f} acc {row['accuracy']:.2f}"
     if "val_loss" in row:
-        text += f" | val loss {row['val_loss']:.3f} accuracy {row['val_accuracy']:.3f}"
+        text += f", val {row['val_loss']:.2f} {row['val_accuracy']:.2f}"
     return text
