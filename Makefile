@@ -17,7 +17,7 @@ demo: $(INSTALLED)
 	$(RUN)/action-gru demo
 
 test: $(INSTALLED)
-	$(RUN)/python -m pytest -n 2 -m "not slow"
+	OMP_NUM_THREADS=1 $(RUN)/python -m pytest -n 2 -m "not slow"
 
 test-slow: $(INSTALLED)
 	$(RUN)/python -m pytest -m slow --timeout=1800
