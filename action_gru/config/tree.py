@@ -44,9 +44,9 @@ class DataSection(Section):
     split: Literal["auto", "column", "group", "none"] = "auto"
     """column: as the manifest says. group: hold out whole groups. none: train on everything.
     auto: column if the manifest fills it, else group."""
-    test_share: Share = 0.2
+    test_share: Annotated[float, Field(ge=0.0, le=0.5)] = 0.2
     """Share of the clips held out for the test, in whole groups (split: group)."""
-    val_share: Share = 0.0
+    val_share: Annotated[float, Field(ge=0.0, le=0.5)] = 0.0
     """Share of the training clips held out for early stopping, in whole groups where given."""
     split_seed: int = 0
     """Draws the held-out groups; the training seed does not move them."""
