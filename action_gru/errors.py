@@ -7,7 +7,8 @@ ActionGruError               exit code
 ├── BackboneError            5   weights that are missing, unsafe or of another kind
 ├── CacheError               6   a feature store that cannot be read or written
 ├── CheckpointError          7   a run that is missing, damaged or does not fit the data
-└── MissingExtraError        8   an optional package that is not installed
+├── MissingExtraError        8   an optional package that is not installed
+└── TrainingError            9   a training whose loss is no number any more
 
 Each message says what went wrong, what was found, and how to mend it.
 """
@@ -67,3 +68,9 @@ class MissingExtraError(ActionGruError):
             f"{purpose} needs the package '{package}', which is not installed; "
             f"install it with: pip install 'action-gru[{extra}]'"
         )
+
+
+class TrainingError(ActionGruError):
+    """A training that diverged."""
+
+    exit_code = 9

@@ -80,11 +80,16 @@ def build_extractor(
 
 
 def extract_features(
-    config: Config, clips: Sequence[Clip], reporter: Reporter, folder: Path | None = None
+    config: Config,
+    clips: Sequence[Clip],
+    reporter: Reporter,
+    folder: Path | None = None,
+    max_bad_share: float | None = None,
 ) -> FeatureTable:
     """Features of the clips, from the cache or the videos; quarantine.csv in folder if given.
 
-    Raises DataError when too many clips are bad, or when the same video stands on two sides.
+    max_bad_share: by default the config's. Raises DataError when too many clips are bad, or when
+    the same video stands on two sides.
     """
     backbone = build_backbone(config)
     extractor = build_extractor(config, backbone, FeatureCache(config.features.cache_dir))
@@ -94,7 +99,8 @@ def extract_features(
         reporter.warn(f"a damaged cache entry was extracted again: {problem}")
     if folder is not None:
         write_quarantine(report, folder / "quarantine.csv")
-    _check_quarantine(report, config.data.max_bad_share, folder)
+    allowed = config.data.max_bad_share if max_bad_share is None else max_bad_share
+    _check_quarantine(report, allowed, folder)
     if not config.data.allow_leakage:
         _check_copies(clips, report)
     by_clip = {clip.name: found for clip in clips if (found := extractor.read(clip, report))}
@@ -129,12 +135,11 @@ def _check_quarantine(report: ExtractionReport, allowed: float, folder: Path | N
 
 
 def _check_copies(clips: Sequence[Clip], report: ExtractionReport) -> None:
-    split_of = {clip.name: clip.split for clip in clips}
-    copies = duplicates_across(split_of, report.content)
+    copies = duplicates_across(clips, report.content)
     if copies:
         first, second = copies[0]
         raise DataError(
-            f"{first} and {second} are the same video on two sides of the split "
-            f"({len(copies)} such pairs): the score would be too good. Keep one of them, "
-            "or write data.allow_leakage: true"
+            f"{first.name} ({first.split}) and {second.name} ({second.split}) are the same video "
+            f"on two sides of the split ({len(copies)} such pairs): the score would be too good. "
+            "Keep one of them, or write data.allow_leakage: true"
         )

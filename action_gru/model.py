@@ -271,8 +271,9 @@ class ActionClassifier(nn.Module):
             parts = torch.split(variance, self.view_dims)
             variance = torch.cat([part.mean().expand_as(part) for part in parts])
         self.feature_mean.copy_(mean)
-        # A feature that never moved in training says nothing: it is kept near zero, not blown up.
-        self.feature_scale.copy_(1.0 / variance.sqrt().clamp_min(1e-3))
+        deviation = variance.sqrt()
+        # A feature that never moved in training says nothing: it is left out, not blown up.
+        self.feature_scale.copy_(torch.where(deviation < 1e-5, 0.0, 1.0 / deviation))
 
     def forward(self, features: Tensor, lengths: Tensor) -> Tensor:
         """features (B, T, D), lengths (B,) -> logits (B, C)."""

@@ -151,6 +151,8 @@ def test_config_prints_the_resolved_tree_and_the_schema(place):
         (["cv", "tiny.yaml", "--folds", "40"], 3, "40 folds need as many groups"),
         (["prepare", "imagenet", "clips"], 3, "no known dataset"),
         (["train"], 2, "Missing argument 'CONFIG'"),
+        (["train", "tiny.yaml", "run.folder=tiny.yaml"], 2, "run.folder: tiny.yaml is a file"),
+        (["config", "tiny.yaml", "--schema", "no/x.json"], 1, "error: no/x.json: No such file"),
     ],
 )
 def test_a_mistake_is_one_message_and_its_exit_code(place, arguments, code, said):
@@ -174,9 +176,11 @@ def test_ctrl_c_leaves_nothing_half_written_and_a_run_to_resume(place):
     assert process.returncode == 130
     assert stderr.strip() == "error: interrupted; what was finished is kept"
     assert not list((place / "runs").rglob("*.part"))
-    done = run("resume", "runs/stopped", "training.epochs=5000", "training.early_stop_patience=0",
-               "training.epochs=1", cwd=place)  # fmt: skip
+    log = place / "runs" / "stopped" / "log.jsonl"
+    epochs = len(log.read_text().splitlines())
+    done = run("resume", "runs/stopped", f"training.epochs={epochs + 3}", cwd=place)
     assert done.stdout.splitlines()[-1] == "runs/stopped"
+    assert len(log.read_text().splitlines()) == epochs + 3
 
 
 def test_help_imports_no_heavy_package():

@@ -84,6 +84,11 @@ def test_overrides_lie_over_the_file(tmp_path):
     )
 
 
+def test_a_path_in_an_override_is_taken_as_it_stands():
+    config = build_config({}, ["data.manifest=c #1/a: b.csv", "data.root=null"])
+    assert (config.data.manifest, config.data.root) == (Path("c #1/a: b.csv"), None)
+
+
 @pytest.mark.parametrize("override", ["training.seed", "=3", ".a=3", "training..seed=3"])
 def test_an_override_without_key_or_value_is_refused(override):
     with pytest.raises(ConfigError, match="expected key=value"):

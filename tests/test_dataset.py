@@ -12,6 +12,7 @@ from action_gru.dataset import (
     SequenceSet,
     class_list,
     grouped_folds,
+    merge_groups,
     read_manifest,
     split_clips,
 )
@@ -29,7 +30,7 @@ def manifest(tmp_path: Path, text: str, files: int = 1) -> Path:
 def clips_of(*groups: str, labels: str = "", split: str = "") -> list[Clip]:
     labels = labels or "ab" * len(groups)
     return [
-        Clip(Path(f"{i}.mp4"), f"{i}.mp4", labels[i], group, split)
+        Clip(Path(f"{split}{i}.mp4"), f"{split}{i}.mp4", labels[i], group, split)
         for i, group in enumerate(groups)
     ]
 
@@ -163,6 +164,39 @@ def test_a_clip_in_two_splits_is_an_error(tmp_path):
     path = manifest(tmp_path, "path,label,split\na.mp4,x,train\na.mp4,x,test\nb.mp4,y,train\n", 2)
     with pytest.raises(DataError, match=r"group 'a.mp4' is in train and test"):
         split_clips(read_manifest(path))
+
+
+def test_a_file_in_two_splits_is_an_error_whatever_its_groups(tmp_path):
+    text = "path,label,group,split\na.mp4,x,g,train\na.mp4,x,h,test\nb.mp4,y,i,train\n"
+    with pytest.raises(DataError, match=r"file '.*a.mp4' is in train and test"):
+        split_clips(read_manifest(manifest(tmp_path, text, 2)))
+
+
+def test_a_mistyped_column_is_named_and_an_own_one_is_fine(tmp_path):
+    with pytest.raises(DataError, match=r"unknown column 'spilt'; did you mean 'split'"):
+        read_manifest(manifest(tmp_path, "path,label,spilt\na.mp4,x,test\n"))
+    (clip,) = read_manifest(manifest(tmp_path, "Path,Label,Split,remark\na.mp4,x,test,hm\n"))
+    assert clip.split == "test"
+
+
+@pytest.mark.parametrize(("share", "held"), [(0.2, 8), (0.4, 16), (0.3, 12), (0.5, 20)])
+def test_the_share_that_is_asked_is_held_out(share, held):
+    clips = clips_of(*[f"g{i // 2}" for i in range(40)])
+    assert len(split_clips(clips, "group", test_share=share).test) == held
+
+
+def test_few_groups_are_divided_and_one_is_refused():
+    assert len(split_clips(clips_of("a", "b", labels="xx"), "group").test) == 1
+    with pytest.raises(DataError, match="2 clips are of one group, so no whole group can be held"):
+        split_clips(clips_of("a", "a"), "group")
+
+
+def test_groups_that_share_bytes_become_one():
+    clips = clips_of("a", "b", "c", "d")
+    merged = merge_groups(clips, {"0.mp4": "1", "1.mp4": "2", "2.mp4": "1", "3.mp4": "3"})
+    groups = [clip.group for clip in merged]
+    assert groups[0] == groups[2]
+    assert len(set(groups)) == 3
 
 
 def test_a_half_filled_column_and_an_unseen_class_are_errors():

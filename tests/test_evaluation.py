@@ -95,7 +95,7 @@ def test_metrics_agree_with_torchmetrics_where_every_class_has_clips():
     ("labels", "probabilities", "classes", "text"),
     [
         ([0, 1], [[0.5, 0.5], [float("nan"), 0.5]], ["a", "b"], "clip 1 has [nan"),
-        ([0], [[4.0, -2.0]], ["a", "b"], "clip 0 has [ 4. -2.]: apply softmax first"),
+        ([0], [[4.0, -2.0]], ["a", "b"], "clip 0 has [4, -2]: apply softmax first"),
         ([0], [[0.2, 0.2]], ["a", "b"], "sum to 1 per clip"),
         ([0, 1], [[0.5, 0.5]], ["a", "b"], "need probabilities of shape (2, 2); got (1, 2)"),
         ([0], [[0.5, 0.5]], ABC, "shape (1, 3); got (1, 2)"),

@@ -1,5 +1,6 @@
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from conftest import FakeBackbone, clip_of, write_square
 
 from action_gru.backbone import ViewMaker
 from action_gru.cache import FeatureCache
+from action_gru.dataset import Clip
 from action_gru.errors import CacheError
 from action_gru.extraction import Extractor, Stream, duplicates_across
 from action_gru.extraction.clip import look
@@ -159,16 +161,21 @@ def test_waiting_pictures_are_bounded_when_the_backbone_is_slow(tmp_path):
     assert max(made) <= 2 * 4 + 4 + 2
 
 
-def test_copies_on_two_sides_are_found():
-    content = {"a.mp4": "1", "b.mp4": "1", "c.mp4[0:2]": "1", "d.mp4[0:2]": "1", "e.mp4": "2"}
-    sides = {
-        "a.mp4": "train",
-        "b.mp4": "test",
-        "c.mp4[0:2]": "val",
-        "d.mp4[0:2]": "val",
-        "e.mp4": "",
-    }
-    assert duplicates_across(sides, content) == [("a.mp4", "b.mp4")]
+def test_copies_on_two_sides_are_found_by_bytes_and_moment():
+    def clip(name: str, split: str, start_s: float | None = None, end_s: float | None = None):
+        return Clip(Path(name), name, "x", name, split, start_s, end_s)
+
+    clips = [
+        clip("a [1].mp4", "train"),
+        clip("b [2].mp4", "test"),
+        clip("c.mp4", "train", 0.0, 2.0),
+        clip("d.mp4", "test", 2.0, 3.0),
+        clip("e.mp4", "test", 1.5, None),
+        clip("f.mp4", "test"),
+    ]
+    content = {c.name: sha for c, sha in zip(clips, "112223", strict=True)}
+    pairs = [(a.relative, b.relative) for a, b in duplicates_across(clips, content)]
+    assert pairs == [("a [1].mp4", "b [2].mp4"), ("c.mp4", "e.mp4")]
 
 
 def test_the_motion_view_is_still_where_nothing_moves_and_bright_where_it_does(tmp_path):

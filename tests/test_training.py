@@ -16,7 +16,7 @@ from action_gru.checkpoint import load_checkpoint
 from action_gru.config import Config, build_config
 from action_gru.config.tree import TrainingSection
 from action_gru.dataset import SequenceSet
-from action_gru.errors import CheckpointError, DataError
+from action_gru.errors import BackboneError, CheckpointError, DataError, TrainingError
 from action_gru.model import ActionClassifier
 from action_gru.progress import Reporter
 from action_gru.training import RunFolder, cross_validate, evaluate, resume, train
@@ -307,6 +307,46 @@ def test_the_same_video_on_two_sides_is_refused(config):
     with pytest.raises(DataError, match=r"same video on two sides of the split \(1 such pairs\)"):
         train(config, QUIET)
     assert train(with_(config, "data.allow_leakage=true"), QUIET).best.is_file()
+
+
+def test_a_diverging_training_says_so(config):
+    with pytest.raises(TrainingError, match=r"diverged in epoch \d.*lower training.learning_rate"):
+        train(with_(config, "training.learning_rate=1e30", "training.grad_clip=0"), QUIET)
+
+
+def test_a_device_that_is_not_there_is_refused_before_any_work(config):
+    if not torch.cuda.is_available():
+        with pytest.raises(BackboneError, match="'cuda:1' is not on this machine"):
+            train(with_(config, "training.device=cuda:1"), QUIET)
+        assert not config.run.folder.exists()
+
+
+def test_a_resumed_run_refuses_other_videos_under_the_same_names(config):
+    run = train(config, QUIET)
+    write_square(config.data.manifest.parent / "bright_1.mp4", 9, seed=900)
+    with pytest.raises(CheckpointError, match=r"bright_1.mp4 is another video than when run"):
+        resume(run.path, QUIET)
+
+
+def test_a_bad_test_clip_is_listed_in_the_report(config):
+    (config.data.manifest.parent / "bright_5.mp4").write_bytes(b"")
+    report, _ = evaluate(train(with_(config, "data.max_bad_share=0.1"), QUIET), QUIET)
+    assert report.metrics.clips == 5
+    assert list(report.quarantined) == ["bright_5.mp4"]
+
+
+def test_copies_never_stand_in_two_folds(config):
+    folder = config.data.manifest.parent
+    (folder / "dark_2.mp4").write_bytes((folder / "dark_4.mp4").read_bytes())
+    with pytest.raises(DataError, match="4 folds need as many groups, and the data has 3"):
+        cross_validate(config, 4, 1, QUIET)
+
+
+def test_a_fold_that_would_train_without_a_class_is_refused(config):
+    text = config.data.manifest.read_text().replace("dark_2.mp4,dark,", "dark_2.mp4,rare,")
+    config.data.manifest.write_text(text)
+    with pytest.raises(DataError, match="the training part has no clip of rare"):
+        cross_validate(config, 3, 1, QUIET)
 
 
 def test_cross_validation_tests_every_clip_once_a_seed(config):

@@ -1,4 +1,5 @@
 import csv
+import os
 import resource
 import subprocess
 import sys
@@ -73,6 +74,19 @@ def test_a_file_that_is_no_video_is_named_with_the_mend(tmp_path, content, said)
     path.write_bytes(content)
     with pytest.raises(VideoError, match=said), VideoFile(path) as video:
         next(iter(video))
+
+
+def test_a_name_that_is_no_text_is_refused(tmp_path):
+    path = Path(os.fsdecode(bytes(tmp_path) + b"/\xff.mp4"))
+    path.write_bytes(b"x")
+    with pytest.raises(VideoError, match="no valid text; rename"), VideoFile(path) as video:
+        next(iter(video))
+
+
+def test_a_target_that_is_no_video_name_is_refused(tmp_path):
+    for name in ("out.txt", "."):
+        with pytest.raises(VideoError, match="mp4"), VideoWriter(tmp_path / name, (96, 64), 10.0):
+            pass
 
 
 def test_a_missing_file_is_named(tmp_path):

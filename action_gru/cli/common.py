@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import signal
 import sys
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from action_gru.progress import Reporter
 
 INTERRUPTED = 130
+SYSTEM_ERROR = 1
 
 ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="A YAML file.")]
 RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
@@ -31,6 +33,9 @@ Model = Annotated[Path, typer.Option("--model", "-m", metavar="RUN", help="A tra
 def run(app: typer.Typer, arguments: list[str]) -> None:
     """Run a command line; an error of ours is one clear message and its exit code."""
     signal.signal(signal.SIGINT, _interrupt)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a file name may hold bytes that are no text
+            stream.reconfigure(errors="backslashreplace")
     try:
         code = app(arguments, standalone_mode=False)
     except ActionGruError as error:
@@ -40,6 +45,8 @@ def run(app: typer.Typer, arguments: list[str]) -> None:
     except BrokenPipeError:  # `action-gru ... | head` closed our stdout
         sys.stderr.close()
         raise SystemExit(0) from None
+    except OSError as error:  # a path that cannot be used and that no closer handler has named
+        _fail(f"{error.filename or 'the system says'}: {error.strerror or error}", SYSTEM_ERROR)
     except Exception as error:
         if hasattr(error, "format_message"):  # a usage error of the command line
             error.show()  # type: ignore[attr-defined]

@@ -141,7 +141,18 @@ def _apply_override(tree: dict[str, Any], override: str) -> None:
         if not isinstance(child, dict):
             raise ConfigError(f"override '{override}': '{part}' holds a value, not a section")
         tree = child
-    tree[parts[-1]] = _parse_yaml(text, f"override '{override}'")
+    text_key = key.strip() in _text_keys() and text not in ("null", "~", "")
+    tree[parts[-1]] = text if text_key else _parse_yaml(text, f"override '{override}'")
+
+
+def _text_keys() -> set[str]:
+    """Keys whose value is a path or a name: an override gives it as it stands, `#` and all."""
+    return {
+        f"{section}.{name}"
+        for section, part in Config.model_fields.items()
+        for name, field in part.default.__class__.model_fields.items()
+        if field.annotation in (str, Path, Path | None)
+    }
 
 
 def _explain(error: ValidationError) -> list[str]:

@@ -11,11 +11,13 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 
 from action_gru.errors import DataError
 
 SPLITS = ("train", "val", "test")
+COLUMNS = ("path", "label", "group", "split", "start_s", "end_s")
 _SPLIT_NAMES = {"": "", "valid": "val", "validation": "val", **{name: name for name in SPLITS}}
 
 
@@ -95,7 +97,8 @@ def data_hash(clips: Sequence[Clip]) -> str:
     """Hash over all rows, in hex: the same data gives the same hash wherever it lies."""
     digest = hashlib.sha256()
     for clip in sorted(clips, key=lambda clip: clip.name):
-        digest.update(repr((clip.name, clip.label, clip.group, clip.split)).encode())
+        bounds = (clip.start_s or 0.0, clip.end_s)
+        digest.update(repr((clip.relative, bounds, clip.label, clip.group, clip.split)).encode())
     return digest.hexdigest()[:16]
 
 
@@ -103,17 +106,26 @@ def _rows(manifest: Path) -> list[tuple[int, dict[str, str]]]:
     try:
         with manifest.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file, strict=True)
-            names = [name.strip() for name in reader.fieldnames or []]
+            names = [name.strip().lower() for name in reader.fieldnames or []]
             lacking = [name for name in ("path", "label") if name not in names]
             if lacking:
                 raise DataError(
                     f"{manifest}: the column {' and '.join(lacking)} is missing; the first line "
                     f"must be path,label[,group][,split][,start_s,end_s], got {','.join(names)}"
                 )
+            _check_columns(names, manifest)
             reader.fieldnames = names
             return [(reader.line_num, row) for row in reader]
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{manifest}: not a CSV in UTF-8 ({error})") from error
+
+
+def _check_columns(names: Sequence[str], manifest: Path) -> None:
+    """A column of the user's own is fine; one that is nearly one of ours is a typing error."""
+    for name in names:
+        close = get_close_matches(name, COLUMNS, n=1, cutoff=0.75)
+        if name not in COLUMNS and close:
+            raise DataError(f"{manifest}: unknown column '{name}'; did you mean '{close[0]}'?")
 
 
 def _clip(row: dict[str, str], root: Path) -> Clip:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from action_gru.dataset.manifest import SPLITS, Clip
@@ -52,7 +52,7 @@ def split_clips(
     split = Split(*(_named(part, n) for part, n in zip((train, val, test), SPLITS, strict=True)))
     if not allow_leakage:
         check_leakage(split)
-    _check_classes(split)
+    check_classes(split)
     return split
 
 
@@ -62,10 +62,19 @@ def hold_out(
     """(kept, held out): whole groups, about `share` of the clips, classes as balanced as can be."""
     if not share:
         return tuple(clips), ()
-    folds = max(2, round(1 / share))
-    part_of = grouped_folds(clips, folds, seed)
-    kept = tuple(clip for clip, fold in zip(clips, part_of, strict=True) if fold)
-    held = tuple(clip for clip, fold in zip(clips, part_of, strict=True) if not fold)
+    groups = len({clip.group for clip in clips})
+    if groups < 2:
+        raise DataError(
+            f"all {len(clips)} clips are of one group, so no whole group can be held out; give the "
+            "manifest a finer group column, or set data.split=none"
+        )
+    folds, taken = min(round(1 / share), groups), 1
+    if abs(1 / share - folds) > 0.05:  # no whole number of folds: several small ones
+        folds = min(20, groups)
+        taken = max(1, round(share * folds))
+    part_of = grouped_folds(clips, max(2, folds), seed)
+    kept = tuple(clip for clip, fold in zip(clips, part_of, strict=True) if fold >= taken)
+    held = tuple(clip for clip, fold in zip(clips, part_of, strict=True) if fold < taken)
     return kept, held
 
 
@@ -107,18 +116,41 @@ def _unevenness(held: Counter[str], added: Counter[str]) -> float:
 
 def check_leakage(split: Split) -> None:
     """Raise DataError when a group, or the very same clip, stands on two sides."""
-    sides: dict[str, set[str]] = defaultdict(set)
-    for clip in split.clips:
-        sides[clip.group].add(clip.split)
-    shared = sorted(group for group, parts in sides.items() if len(parts) > 1)
-    if shared:
-        first = shared[0]
-        parts = " and ".join(sorted(sides[first], key=SPLITS.index))
-        raise DataError(
-            f"group '{first}' is in {parts} ({len(shared)} groups are divided so): the score would "
-            "be too good. Split by group (data.split=group), or write data.allow_leakage: true "
-            "if this is the protocol you want"
-        )
+    for kind, name_of in (("group", _group_of), ("file", _file_of)):
+        sides: dict[str, set[str]] = defaultdict(set)
+        for clip in split.clips:
+            sides[name_of(clip)].add(clip.split)
+        shared = sorted(name for name, parts in sides.items() if len(parts) > 1)
+        if shared:
+            parts = " and ".join(sorted(sides[shared[0]], key=SPLITS.index))
+            raise DataError(
+                f"{kind} '{shared[0]}' is in {parts} ({len(shared)} {kind}s are divided so): the "
+                "score would be too good. Split by group (data.split=group), or write "
+                "data.allow_leakage: true if this is the protocol you want"
+            )
+
+
+def _group_of(clip: Clip) -> str:
+    return clip.group
+
+
+def _file_of(clip: Clip) -> str:
+    return str(clip.path)
+
+
+def merge_groups(clips: Sequence[Clip], content: Mapping[str, str]) -> list[Clip]:
+    """The clips with groups joined that share a file's bytes. content: SHA-256 by clip name."""
+    leader: dict[str, str] = {}
+
+    def find(name: str) -> str:
+        while leader.setdefault(name, name) != name:
+            name = leader[name]
+        return name
+
+    for clip in clips:
+        if clip.name in content:
+            leader[find(clip.group)] = find(f"sha256 {content[clip.name]}")
+    return [replace(clip, group=find(clip.group)) for clip in clips]
 
 
 def _check_column(clips: Sequence[Clip]) -> None:
@@ -130,7 +162,8 @@ def _check_column(clips: Sequence[Clip]) -> None:
         )
 
 
-def _check_classes(split: Split) -> None:
+def check_classes(split: Split) -> None:
+    """Raise DataError when the training part is empty or lacks a class that another part has."""
     if not split.train:
         raise DataError("no clip is left to train on; lower data.test_share or fill the split")
     known = {clip.label for clip in split.train}

@@ -192,7 +192,7 @@ def _check_probabilities(scores: FloatArray) -> None:
         bad = int(np.argmin(rows))
         raise DataError(
             f"probabilities must lie in 0 to 1 and sum to 1 per clip; clip {bad} has "
-            f"{np.array2string(scores[bad], precision=3, threshold=8)}: apply softmax first, "
+            f"[{', '.join(f'{score:.3g}' for score in scores[bad][:8])}]: apply softmax first, "
             "and look for NaN in the features"
         )
 

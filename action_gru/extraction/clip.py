@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -95,15 +96,23 @@ def look(
             yield frame.time_s, views
 
 
-def duplicates_across(split_of: dict[str, str], content: dict[str, str]) -> list[tuple[str, str]]:
-    """Pairs of clips with the same bytes on different sides. split_of, content: by clip name."""
-    by_content: dict[str, list[str]] = {}
-    for name, digest in content.items():
-        bounds = name[name.index("[") :] if "[" in name else ""
-        by_content.setdefault(digest + bounds, []).append(name)
+def duplicates_across(clips: Sequence[Clip], content: dict[str, str]) -> list[tuple[Clip, Clip]]:
+    """Pairs of clips on different sides that show the same moment of the same bytes.
+
+    content: SHA-256 of the file, by clip name.
+    """
+    by_content: dict[str, list[Clip]] = {}
+    for clip in clips:
+        if clip.name in content:
+            by_content.setdefault(content[clip.name], []).append(clip)
     return [
         (first, second)
-        for names in by_content.values()
-        for first, second in itertools.combinations(names, 2)
-        if split_of[first] != split_of[second]
+        for same in by_content.values()
+        for first, second in itertools.combinations(same, 2)
+        if first.split != second.split and _overlap(first, second)
     ]
+
+
+def _overlap(first: Clip, second: Clip) -> bool:
+    ends = [math.inf if clip.end_s is None else clip.end_s for clip in (first, second)]
+    return (first.start_s or 0.0) < ends[1] and (second.start_s or 0.0) < ends[0]

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from action_gru.config import Config
-from action_gru.dataset import Clip, Split, class_list, grouped_folds
+from action_gru.dataset import Clip, Split, check_classes, class_list, grouped_folds, merge_groups
 from action_gru.errors import DataError
 from action_gru.evaluation import (
     CrossValidationReport,
@@ -29,8 +29,8 @@ def cross_validate(
     """Train folds x seeds models; the report and its folder.
 
     Each seed draws its own folds and its own weights. Clips whose split column says test are left
-    out: they are not for choosing between models. With as many folds as groups this is
-    leave-one-group-out.
+    out: they are not for choosing between models. Groups that share a video's bytes count as one.
+    With as many folds as groups this is leave-one-group-out.
     """
     clips = [clip for clip in read_clips(config) if clip.split != "test"]
     if not clips:
@@ -40,6 +40,8 @@ def cross_validate(
     run = RunFolder.create(config, "-cv")
     table = extract_features(config, clips, reporter, run.path)
     usable = table.usable(clips)
+    if not config.data.allow_leakage:
+        usable = merge_groups(usable, table.report.content)
     first = config.training.seed
     results = []
     for seed in range(first, first + seeds):
@@ -47,6 +49,7 @@ def cross_validate(
         for fold in range(folds):
             reporter.say(f"seed {seed}, fold {fold + 1} of {folds}")
             split = _split(usable, part_of, fold)
+            check_classes(split)
             settings = config.training.model_copy(update={"seed": seed})
             seeded = config.model_copy(update={"training": settings})
             results.append(_fold(seeded, split, classes, table, seed, fold, reporter))

@@ -44,7 +44,9 @@ def evaluate(
     config = run.config(overrides)
     clips, data = _clips(run, config, checkpoint, split, manifest, root)
     target = folder or run.new_evaluation(manifest.stem if manifest else split)
-    table = extract_features(config, clips, reporter, target)
+    # Of a run's own clips training has judged the bad ones already: they are listed, no more.
+    allowed = 1.0 if manifest is None else None
+    table = extract_features(config, clips, reporter, target, allowed)
     checkpoint.check_fits(table.specs, config.sampling.fps)
     usable = table.usable(clips)
     if not usable:
@@ -75,7 +77,12 @@ def score_report(
         baselines["mean_pooled"] = float(hits.float().mean())
     else:
         baselines["mean_pooled"] = None
-        notes["mean_pooled"] = "not trained (training.mean_pooled_baseline or model.cell says so)"
+        wanted = config.training.mean_pooled_baseline and config.model.cell != "none"
+        notes["mean_pooled"] = (
+            f"missing; 'action-gru resume {run.path}' trains it"
+            if wanted
+            else "not trained (training.mean_pooled_baseline or model.cell says so)"
+        )
     seen = run.trained_content()
     known = sum(table.report.content.get(clip.name) in seen for clip in clips)
     if known:

@@ -12,8 +12,10 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from action_gru.backbone.embedding import pick_device
 from action_gru.config.tree import TrainingSection
 from action_gru.dataset import Batch, SequenceSet
+from action_gru.errors import TrainingError
 from action_gru.model import ActionClassifier, fuse
 from action_gru.scoring import score_clips
 from action_gru.training.batches import Batches
@@ -46,8 +48,11 @@ class Trainer:
         seed: int,
     ) -> None:
         self.settings, self.val, self.max_frames, self.seed = settings, val, max_frames, seed
+        device = pick_device(settings.device)
+        if device.type == "cuda" and device.index:
+            torch.cuda.set_device(device)
         self.accelerator = Accelerator(
-            cpu=settings.device == "cpu", mixed_precision=settings.mixed_precision
+            cpu=device.type == "cpu", mixed_precision=settings.mixed_precision
         )
         model.fit_statistics(train.values)
         self.optimizer = torch.optim.AdamW(
@@ -72,6 +77,11 @@ class Trainer:
             self.progress.epoch += 1
             if self.val is not None:
                 row |= self._validate(self.val)
+            if not all(math.isfinite(value) for value in row.values()):
+                raise TrainingError(
+                    f"training diverged in epoch {self.progress.epoch} (loss {row['loss']}); "
+                    "lower training.learning_rate"
+                )
             self.progress.history.append(row)
             if self.val is None or row["val_loss"] < self.progress.best_loss:
                 self.progress.best_loss = row.get("val_loss", math.inf)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from action_gru.backbone.embedding import pick_device
 from action_gru.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from action_gru.config import Config, check_files
 from action_gru.dataset import (
@@ -54,8 +55,9 @@ def read_clips(config: Config) -> list[Clip]:
 
 
 def train(config: Config, reporter: Reporter) -> RunFolder:
-    """Extract, train, evaluate on the test split if there is one; the run's folder."""
+    """Extract and train; the run's folder. The test split, if there is one, is not touched."""
     data = config.data
+    pick_device(config.training.device)  # a device that is not there is refused before any work
     clips = read_clips(config)
     classes = class_list(clips, data.classes)
     split = split_clips(
@@ -76,14 +78,29 @@ def resume(folder: Path, reporter: Reporter, overrides: Sequence[str] = ()) -> R
         )
     root = config.data.root or (config.data.manifest.parent if config.data.manifest else None)
     clips = read_manifest(run.clips, root, config.data.classes)
+    before = {row["path"]: row["sha256"] for row in run.rows()}
     split = split_clips(clips, "column", allow_leakage=config.data.allow_leakage)
-    return _train_into(run, config, split, class_list(clips, config.data.classes), reporter)
+    classes = class_list(clips, config.data.classes)
+    return _train_into(run, config, split, classes, reporter, before)
 
 
 def _train_into(
-    run: RunFolder, config: Config, split: Split, classes: tuple[str, ...], reporter: Reporter
+    run: RunFolder,
+    config: Config,
+    split: Split,
+    classes: tuple[str, ...],
+    reporter: Reporter,
+    before: Mapping[str, str] | None = None,
 ) -> RunFolder:
+    """before: SHA-256 by path, as the run began with."""
     table = extract_features(config, split.clips, reporter, run.path)
+    for clip in split.clips if before else ():
+        assert before is not None
+        if before[clip.relative] != table.report.content.get(clip.name, ""):
+            raise CheckpointError(
+                f"{clip.path} is another video than when run {run.path} began; "
+                "train a new run instead of resuming"
+            )
     data = TrainingData(split, classes, table)
     _check_usable(data)
     run.write_clips(split.clips, table.report.content)

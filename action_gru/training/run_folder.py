@@ -37,13 +37,17 @@ class RunFolder:
     def create(cls, config: Config, suffix: str = "") -> RunFolder:
         """Make the first free folder of runs/NAME, runs/NAME-2, ... and keep the config in it."""
         name = config.run.name + suffix
-        config.run.folder.mkdir(parents=True, exist_ok=True)
         for number in range(1, 10_000):
             path = config.run.folder / (name if number == 1 else f"{name}-{number}")
             try:
+                config.run.folder.mkdir(parents=True, exist_ok=True)
                 path.mkdir()
             except FileExistsError:
-                continue
+                if path.exists():
+                    continue
+                raise ConfigError(
+                    f"run.folder: {config.run.folder} is a file; choose another folder"
+                ) from None
             except OSError as error:
                 raise ConfigError(
                     f"run.folder: {path} cannot be made ({error.strerror}); choose another folder"
@@ -86,15 +90,20 @@ class RunFolder:
 
     def rows(self) -> list[dict[str, str]]:
         """clips.csv as it stands."""
-        with self.clips.open(encoding="utf-8", newline="") as file:
-            return list(csv.DictReader(file))
+        try:
+            with self.clips.open(encoding="utf-8", newline="") as file:
+                return list(csv.DictReader(file))
+        except OSError as error:
+            raise CheckpointError(
+                f"{self.clips}: cannot be read ({error.strerror}); copy the run folder whole"
+            ) from error
 
     def has_split(self, name: str) -> bool:
         return any(row["split"] == name for row in self.rows())
 
     def trained_content(self) -> set[str]:
         """SHA-256 of every file the model was trained on."""
-        return {row["sha256"] for row in self.rows() if row["split"] != "test"} - {""}
+        return {row["sha256"] for row in self.rows() if row["split"] == "train"} - {""}
 
     def trained_labels(self) -> list[str]:
         """The label of each training clip."""

@@ -99,6 +99,10 @@ class PyAVReader:
 
 def open_reader(path: Path) -> tuple[Reader, float]:
     """A reader that stands on its first decoded frame, and that frame's instant in seconds."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:  # OpenCV would end the process
+        raise VideoError(f"{str(path)!r}: the name is no valid text; rename the file") from error
     if not path.is_file():
         raise VideoError(f"{path}: no such video file; check the path")
     reader = OpenCVReader(path)

@@ -28,6 +28,8 @@ class VideoWriter:
         self._sink: _AVSink | _OpenCVSink | None = None
 
     def __enter__(self) -> VideoWriter:
+        if self.path.is_dir():
+            raise VideoError(f"{self.path} is a folder; name a .mp4 file")
         self.path.parent.mkdir(parents=True, exist_ok=True)
         try:
             self._sink = _AVSink(self._part, self.size_px, self.fps)
@@ -74,7 +76,10 @@ class _AVSink:
     def __init__(self, path: Path, size_px: tuple[int, int], fps: float) -> None:
         av = import_av(f"writing {path} as H.264")
         self._av = av
-        self._container = av.open(str(path), "w")
+        try:
+            self._container = av.open(str(path), "w")
+        except (av.FFmpegError, OSError, ValueError) as error:
+            raise VideoError(f"{path}: cannot be written ({error}); use a .mp4 name") from error
         try:
             self._stream = self._container.add_stream(
                 "libx264", rate=Fraction(fps).limit_denominator(100000)
