@@ -9,7 +9,6 @@ below the classifier are kept: their output is the 1280-value feature.
 
 import argparse
 import os
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -200,8 +199,11 @@ def accuracy(model: nn.Module, samples: Samples) -> dict[str, float]:
     return report
 
 
-def save(model: nn.Module, path: Path) -> None:
-    """Write all but the classifier's last layer, fp16, under the model's own names."""
+def save(model: nn.Module, path: Path, settings: dict[str, object]) -> None:
+    """Write all but the classifier's last layer, fp16, under the model's own names.
+
+    settings: the options that the weights depend on, kept as metadata.
+    """
     tensors = {
         name: value.half().contiguous() if value.is_floating_point() else value
         for name, value in model.state_dict().items()
@@ -211,7 +213,8 @@ def save(model: nn.Module, path: Path) -> None:
         "format_version": "1",
         "architecture": ARCHITECTURE,
         "image_size": str(IMAGE_PX),
-        "command": " ".join(["python", *sys.argv]),
+        "made_by": "scripts/train_builtin_backbone.py",
+        **{name: str(value) for name, value in settings.items()},
         "licence": "AGPL-3.0-or-later",
     }
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -238,7 +241,8 @@ def main() -> None:
     model = ClassificationModel(ARCHITECTURE, nc=NUM_LABELS + POSE_SIZE, verbose=False)
     model = model.to(memory_format=torch.channels_last)
     train(model, samples, args.epochs, args.batch_size, args.rate, args.seed)
-    save(model, args.out)
+    settings = vars(args) | {"out": None}
+    save(model, args.out, {name: value for name, value in settings.items() if value is not None})
     print({name: round(value, 3) for name, value in accuracy(model, held_out).items()})
     print(f"{args.out}: {args.out.stat().st_size / 1e6:.2f} MB")
 
