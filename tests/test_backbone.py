@@ -134,6 +134,14 @@ def test_weights_that_would_run_code_are_refused(tmp_path, monkeypatch):
     assert not (tmp_path / "harmed").exists()
 
 
+def test_a_torch_that_cannot_load_safely_is_refused(tmp_path, monkeypatch):
+    path = tmp_path / "saved.pt"
+    torch.save({"model": Harmful()}, path)
+    monkeypatch.delattr(torch.serialization, "get_unsafe_globals_in_checkpoint")
+    with pytest.raises(BackboneError, match=r"install torch 2\.6 or newer"):
+        loading.load_network(str(path))
+
+
 def test_missing_weights_say_where_they_were_looked_up(tmp_path, monkeypatch):
     monkeypatch.setenv("ACTION_GRU_HOME", str(tmp_path))
     with pytest.raises(BackboneError, match=r"no file at weights/a.pt \(looked up as /"):

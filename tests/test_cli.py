@@ -183,6 +183,30 @@ def test_ctrl_c_leaves_nothing_half_written_and_a_run_to_resume(place):
     assert len(log.read_text().splitlines()) == epochs + 3
 
 
+def test_a_second_ctrl_c_ends_at_once():
+    """The first unwinds into a clean-up that would take a minute; the second does not wait."""
+    program = (
+        "import time, typer\nfrom action_gru.cli.common import run\n"
+        "app = typer.Typer()\n"
+        "@app.command()\n"
+        "def work():\n"
+        "    try:\n"
+        "        print('working', flush=True)\n"
+        "        time.sleep(60)\n"
+        "    finally:\n"
+        "        print('cleaning', flush=True)\n"
+        "        time.sleep(60)\n"
+        "run(app, [])\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "working\n"
+    process.send_signal(signal.SIGINT)
+    assert process.stdout.readline() == "cleaning\n"
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=30)
+    assert process.returncode == -signal.SIGINT
+
+
 def test_help_imports_no_heavy_package():
     program = (
         "import sys\nfrom action_gru.cli.commands import app\n"

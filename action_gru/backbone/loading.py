@@ -45,6 +45,7 @@ def load_network(weights: str, download: bool = True) -> LoadedNetwork:
     path = find_weights(weights, download)
     from ultralytics.nn.tasks import torch_safe_load
 
+    _check_safe_loading(path)
     try:
         checkpoint, _ = torch_safe_load(str(path), safe_only=True)
     except Exception as error:
@@ -61,6 +62,17 @@ def load_network(weights: str, download: bool = True) -> LoadedNetwork:
     module = module.float().eval()
     task = str(getattr(module, "task", "") or _task_of(module))
     return LoadedNetwork(module, task, file_sha256(path), 224 if task == "classify" else 640)
+
+
+def _check_safe_loading(path: Path) -> None:
+    """Below torch 2.6 ultralytics drops to plain unpickling without a word: refuse instead."""
+    import torch
+
+    if not hasattr(torch.serialization, "get_unsafe_globals_in_checkpoint"):
+        raise BackboneError(
+            f"{path}: cannot be loaded safely with torch {torch.__version__}; "
+            "install torch 2.6 or newer"
+        )
 
 
 def find_weights(weights: str, download: bool) -> Path:

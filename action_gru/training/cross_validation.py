@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from action_gru.config import Config
 from action_gru.dataset import Clip, Split, check_classes, class_list, grouped_folds, merge_groups
 from action_gru.errors import DataError
@@ -80,18 +83,18 @@ def _fold(
     assert test is not None
     assert train is not None
 
-    def scores(settings: Config) -> object:
+    def scores(settings: Config) -> NDArray[np.float32]:
         model = fit_model(settings, data, reporter)
         frames, flip = settings.sampling.max_frames, settings.features.flip
-        return score_clips(model, test, frames, flip=flip).numpy()
+        return np.asarray(score_clips(model, test, frames, flip=flip).numpy())
 
-    metrics = compute_metrics(test.labels.numpy(), scores(config), classes)  # type: ignore[arg-type]
+    metrics = compute_metrics(test.labels.numpy(), scores(config), classes)
     baselines: dict[str, float | None] = {
         "majority": majority_baseline(train.labels.numpy(), test.labels.numpy()),
         "mean_pooled": None,
     }
     if config.training.mean_pooled_baseline:
-        plain = compute_metrics(test.labels.numpy(), scores(mean_pooled(config)), classes)  # type: ignore[arg-type]
+        plain = compute_metrics(test.labels.numpy(), scores(mean_pooled(config)), classes)
         baselines["mean_pooled"] = plain.top1
     return FoldResult(seed, fold, metrics, baselines)
 
