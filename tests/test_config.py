@@ -2,7 +2,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from action_gru.config import Config, build_config, check_files, json_schema, load_config, to_yaml
@@ -130,6 +130,7 @@ def test_the_tree_is_frozen():
         st.text(min_size=1).filter(str.isprintable), min_size=2, max_size=5, unique=True
     ),
 )
+@example(seed=0, rate=1.0, cell="gru", classes=["0E0", "1e5", "true", "no", "1_0.5", "+1e1"])
 def test_what_is_printed_is_read_back_equal(tmp_path_factory, seed, rate, cell, classes):
     tree = {
         "training": {"seed": seed, "learning_rate": rate},

@@ -37,16 +37,17 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(
-        r"^[-+]?(\d[\d_]*\.[\d_]*([eE][-+]?\d+)?|\.\d[\d_]*([eE][-+]?\d+)?|\d+[eE][-+]?\d+|\.(inf|nan))$"
-    ),
-    list("-+.0123456789"),
+class _Dumper(yaml.SafeDumper):
+    """Quotes whatever text `_Loader` would read as a number or a boolean, such as '1e5'."""
+
+
+_FLOAT = re.compile(
+    r"^[-+]?(\d[\d_]*\.[\d_]*([eE][-+]?\d+)?|\.\d[\d_]*([eE][-+]?\d+)?|\d+[eE][-+]?\d+|\.(inf|nan))$"
 )
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:bool", re.compile(r"^(true|True|TRUE|false|False|FALSE)$"), list("tTfF")
-)
+_BOOL = re.compile(r"^(true|True|TRUE|false|False|FALSE)$")
+for _side in (_Loader, _Dumper):
+    _side.add_implicit_resolver("tag:yaml.org,2002:float", _FLOAT, list("-+.0123456789"))
+    _side.add_implicit_resolver("tag:yaml.org,2002:bool", _BOOL, list("tTfF"))
 
 
 def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
@@ -101,7 +102,7 @@ def check_files(config: Config) -> None:
 
 def to_yaml(config: Config) -> str:
     """The resolved tree as YAML, which `load_config` reads back equal."""
-    return yaml.safe_dump(config.to_tree(), sort_keys=False, allow_unicode=True)
+    return str(yaml.dump(config.to_tree(), Dumper=_Dumper, sort_keys=False, allow_unicode=True))
 
 
 def json_schema() -> str:
