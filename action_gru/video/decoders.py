@@ -19,6 +19,7 @@ class Reader(Protocol):
     """One pass over a file: `grab` moves to the next frame, `retrieve` converts it."""
 
     fps: float
+    declared_s: float | None  # what the header says of its length
 
     def grab(self) -> float | None:
         """Instant of the next frame in seconds, None at the end."""
@@ -38,6 +39,8 @@ class OpenCVReader:
         self._capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
         fps = self._capture.get(cv2.CAP_PROP_FPS) if self._capture.isOpened() else 0.0
         self.fps = fps if np.isfinite(fps) and fps > 0 else DEFAULT_FPS
+        frames = self._capture.get(cv2.CAP_PROP_FRAME_COUNT) if self._capture.isOpened() else 0.0
+        self.declared_s = frames / self.fps if np.isfinite(frames) and frames > 0 else None
 
     @property
     def is_open(self) -> bool:
@@ -49,18 +52,28 @@ class OpenCVReader:
         return code.to_bytes(4, "little", signed=code < 0).decode("ascii", "replace").strip("\0 ")
 
     def grab(self) -> float | None:
-        if not self._capture.grab():
-            return None
-        return float(self._capture.get(cv2.CAP_PROP_POS_MSEC)) / 1000.0
+        return grab(self._capture)
 
     def retrieve(self) -> Image:
-        ok, bgr = self._capture.retrieve()
-        if not ok:
-            raise VideoError("a frame was announced by the decoder but could not be converted")
-        return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), dtype=np.uint8)
+        return retrieve(self._capture)
 
     def close(self) -> None:
         self._capture.release()
+
+
+def grab(capture: cv2.VideoCapture) -> float | None:
+    """Move to the next frame; its instant in seconds, None where there is none."""
+    if not capture.grab():  # False also where nothing opened
+        return None
+    return float(capture.get(cv2.CAP_PROP_POS_MSEC)) / 1000.0
+
+
+def retrieve(capture: cv2.VideoCapture) -> Image:
+    """The frame that was grabbed, (H, W, 3) uint8 RGB. Raises VideoError."""
+    ok, bgr = capture.retrieve()
+    if not ok:
+        raise VideoError("a frame was announced by the decoder but could not be converted")
+    return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), dtype=np.uint8)
 
 
 class PyAVReader:
@@ -76,6 +89,8 @@ class PyAVReader:
         self._error: type[Exception] = av.FFmpegError
         self._start_s = float((stream.start_time or 0) * stream.time_base)
         self.fps = float(stream.average_rate or DEFAULT_FPS)
+        duration = self._container.duration  # microseconds
+        self.declared_s = duration / 1e6 if duration and duration > 0 else None
         self._frames = self._container.decode(stream)
         self._frame: Any = None
 

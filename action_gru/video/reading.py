@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import TracebackType
 
 from action_gru.errors import VideoError
 from action_gru.video.decoders import Reader, open_reader
@@ -27,12 +26,7 @@ class VideoFile:
     def __enter__(self) -> VideoFile:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -46,6 +40,11 @@ class VideoFile:
         if self._reader is None:
             raise VideoError(f"{self.path}: is not open; read its rate while iterating")
         return self._reader.fps
+
+    @property
+    def declared_s(self) -> float | None:
+        """How long the header says it is, seconds, for a progress bar; headers can lie."""
+        return self._reader.declared_s if self._reader else None
 
     def __iter__(self) -> Iterator[Frame]:
         return self.frames()

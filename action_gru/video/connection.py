@@ -1,0 +1,171 @@
+"""One open camera or network stream. Knows nothing of threads or of trying again.
+
+A stream is read by PyAV where it is installed, else by OpenCV, which scales the pictures of a
+stream that changes its size to the first size. Both prefer RTSP over TCP and give up by themselves.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import deque
+from collections.abc import Iterator
+from typing import Any, Protocol
+from urllib.parse import urlsplit
+
+import cv2
+import numpy as np
+
+from action_gru.errors import MissingExtraError, VideoError
+from action_gru.video.decoders import DEFAULT_FPS, grab, retrieve
+from action_gru.video.frame import Image, import_av
+from action_gru.video.refusal import why_no_camera, why_no_stream
+from action_gru.video.source import Source
+
+CAMERA_APIS = {
+    "linux": cv2.CAP_V4L2,
+    "darwin": cv2.CAP_AVFOUNDATION,
+    "win32": cv2.CAP_DSHOW,
+}
+# Decoding frame by frame on N threads holds N - 1 frames back: 0.5 s at 30 fps on 16 cores.
+DECODING_THREADS = 1
+
+
+class Connection(Protocol):
+    """Frames as they arrive. `grab` moves to the next one, `retrieve` converts it."""
+
+    fps: float
+    length_s: float | None
+    """How long the recording is; None where it is live and has no end."""
+    waits: bool
+    """Whether the server sends as fast as it is read, so that the reader must keep the time."""
+
+    def grab(self) -> float | None:
+        """The stream's own time of the next frame in seconds; None: lost, ended or silent."""
+
+    def retrieve(self) -> Image: ...
+
+    def close(self) -> None: ...
+
+
+class OpenCVConnection:
+    """A camera or stream through OpenCV."""
+
+    def __init__(self, address: str | int, api: int, params: list[int]) -> None:
+        cv2.utils.logging.setLogLevel(2)  # errors only: what does not open gets a typed error
+        self._capture = cv2.VideoCapture()
+        is_open = bool(self._capture.open(address, api, params))
+        self.fps = believable_fps(self._capture.get(cv2.CAP_PROP_FPS) if is_open else 0.0)
+        frames = self._capture.get(cv2.CAP_PROP_FRAME_COUNT) if is_open else 0.0
+        self.length_s = frames / self.fps if frames > 0 and api == cv2.CAP_FFMPEG else None
+        self.waits = waits(str(address), self.length_s)
+
+    def grab(self) -> float | None:
+        return grab(self._capture)
+
+    def retrieve(self) -> Image:
+        return retrieve(self._capture)
+
+    def close(self) -> None:
+        self._capture.release()
+
+
+class AVConnection:
+    """A stream through PyAV."""
+
+    def __init__(self, address: str, open_timeout_s: float, read_timeout_s: float) -> None:
+        av = import_av("reading a stream with PyAV")
+        self._errors = (av.FFmpegError, OSError, ValueError)
+        self._read_timeout_s = read_timeout_s
+        self._frames: deque[Any] = deque()  # one packet can hold several
+        self._frame: Any = None
+        self._container: Any = None
+        self._packets: Iterator[Any] = iter(())
+        self.fps, self.length_s, self.waits = DEFAULT_FPS, None, False
+        options = {"rtsp_flags": "prefer_tcp"} if address.lower().startswith("rtsp") else {}
+        timeouts_s = (open_timeout_s, read_timeout_s)
+        try:
+            self._container = av.open(address, options=options, timeout=timeouts_s)
+        except self._errors:  # the error quotes the address, password included; `connect` says why
+            return
+        for stream in self._container.streams.video[:1]:
+            # Slice threads give wrong pictures over RTSP, frame threads hold frames back.
+            stream.thread_type = "NONE"
+            self.fps = believable_fps(float(stream.average_rate or 0))
+            self._packets = self._container.demux(stream)
+        if (self._container.duration or 0) > 0:
+            self.length_s = self._container.duration / av.time_base
+        self.waits = waits(address, self.length_s)
+
+    def grab(self) -> float | None:
+        give_up_s = time.monotonic() + self._read_timeout_s
+        while not self._frames:
+            try:
+                packet = next(self._packets, None)
+            except self._errors:
+                return None
+            if packet is None or time.monotonic() > give_up_s:
+                return None
+            try:
+                self._frames.extend(packet.decode())
+            except self._errors:  # a damaged packet; the next may be whole
+                continue
+        self._frame = self._frames.popleft()
+        return float(self._frame.time or 0.0)
+
+    def retrieve(self) -> Image:
+        image = self._frame.to_ndarray(format="rgb24")
+        quarter_turns = round(self._frame.rotation / 90) % 4
+        return np.ascontiguousarray(np.rot90(image, quarter_turns), dtype=np.uint8)
+
+    def close(self) -> None:
+        if self._container is not None:
+            self._container.close()
+
+
+def connect(
+    source: Source, open_timeout_s: float, read_timeout_s: float
+) -> tuple[Connection, float]:
+    """A connection that stands on its first frame, and that frame's own time in seconds.
+
+    Raises VideoError with the reason where none comes; it names the source, never a password.
+    """
+    began_s = time.monotonic()
+    connection = _open(source, open_timeout_s, read_timeout_s)
+    first_s = connection.grab()
+    if first_s is not None:
+        return connection, first_s
+    connection.close()
+    if source.kind == "camera":
+        raise VideoError(f"{source.noun} {why_no_camera(source)}")
+    waited_s = time.monotonic() - began_s
+    timeout_s = min(open_timeout_s, read_timeout_s)
+    raise VideoError(f"{source.name}: {why_no_stream(source, waited_s, timeout_s)}")
+
+
+def _open(source: Source, open_timeout_s: float, read_timeout_s: float) -> Connection:
+    if source.kind == "camera":
+        index = int(source.address) if source.address.isdecimal() else source.address
+        return OpenCVConnection(index, CAMERA_APIS.get(sys.platform, cv2.CAP_ANY), [])
+    try:
+        return AVConnection(source.address, open_timeout_s, read_timeout_s)
+    except MissingExtraError:
+        params = {
+            cv2.CAP_PROP_OPEN_TIMEOUT_MSEC: open_timeout_s * 1000,
+            cv2.CAP_PROP_READ_TIMEOUT_MSEC: read_timeout_s * 1000,
+            cv2.CAP_PROP_N_THREADS: DECODING_THREADS,
+        }
+        flat = [round(value) for pair in params.items() for value in pair]
+        return OpenCVConnection(source.address, cv2.CAP_FFMPEG, flat)
+
+
+def believable_fps(fps: float) -> float:
+    """The declared rate, or the default for one that is absent or a clock's (90000)."""
+    return fps if 0 < fps <= 1000 else DEFAULT_FPS
+
+
+def waits(address: str, length_s: float | None) -> bool:
+    """Whether a server sends as fast as it is read: an HTTP recording, or HLS."""
+    parts = urlsplit(address)
+    is_http = parts.scheme.lower() in ("http", "https")
+    return is_http and (length_s is not None or parts.path.lower().endswith(".m3u8"))
