@@ -5,18 +5,27 @@ from action_gru import ActionRecognizer
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from action_gru.recognizer import ActionRecognizer
+    from action_gru.streaming import ActionStream
+    from action_gru.timeline import Event, Prediction, Timeline
 
-__all__ = ["ActionRecognizer"]
+__all__ = ["ActionRecognizer", "ActionStream", "Event", "Prediction", "Timeline"]
+
+_HOMES = {
+    "ActionRecognizer": "recognizer",
+    "ActionStream": "streaming",
+    "Event": "timeline",
+    "Prediction": "timeline",
+    "Timeline": "timeline",
+}
 
 
 def __getattr__(name: str) -> Any:
-    """Import the recognizer when it is first asked for: the command line starts without torch."""
-    if name == "ActionRecognizer":
-        from action_gru.recognizer import ActionRecognizer
-
-        return ActionRecognizer
+    """Import a name when it is first asked for: the command line starts without torch."""
+    if name in _HOMES:
+        return getattr(import_module(f"action_gru.{_HOMES[name]}"), name)
     raise AttributeError(f"module 'action_gru' has no attribute {name!r}")

@@ -32,7 +32,8 @@ class Checkpoint:
     """Weights and all that is needed to use them on new data.
 
     model: the keyword arguments of ActionClassifier. features: one spec per view, in the order of
-    their columns. sampling: fps and max_frames. data: hash and protocol of the training data.
+    their columns. sampling: fps, max_frames and usual_frames, the median length of the training
+    sequences. data: hash and protocol of the training data.
     progress and extra tensors (optimizer) are there only in a checkpoint to resume from.
     """
 
@@ -52,6 +53,12 @@ class Checkpoint:
         model = ActionClassifier(**self.model)
         model.load_state_dict(self.weights)
         return model.eval()
+
+    @property
+    def clip_s(self) -> float:
+        """How long the sequences usually were that the model was trained on, seconds."""
+        frames = self.sampling.get("usual_frames", self.sampling["max_frames"])
+        return float(frames / self.sampling["fps"])
 
     def check_fits(self, specs: tuple[FeatureSpec, ...], fps: float) -> None:
         """Raise CheckpointError that names each part in which features differ from the trained."""

@@ -66,7 +66,7 @@ class MissingExtraError(ActionGruError):
     def __init__(self, package: str, extra: str, purpose: str) -> None:
         super().__init__(
             f"{purpose} needs the package '{package}', which is not installed; "
-            f"install it with: pip install 'action-gru[{extra}]'"
+            f"install it with: pip install 'action-gru[{extra}]' (in a clone: '-e .[{extra}]')"
         )
 
 

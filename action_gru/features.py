@@ -130,7 +130,8 @@ def _check_quarantine(report: ExtractionReport, allowed: float, folder: Path | N
         listed = f"; all are listed in {folder / 'quarantine.csv'}" if folder else ""
         raise DataError(
             f"{len(bad)} of {report.clips} clips cannot be read, more than data.max_bad_share="
-            f"{allowed:g} allows; the first is {name}: {reason}{listed}"
+            f"{allowed:g} allows; the first is {name}: {reason}{listed}. Mend or drop them, or set "
+            "a larger share"
         )
 
 

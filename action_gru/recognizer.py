@@ -1,10 +1,12 @@
-"""The public Python API: load a trained run, classify videos.
+"""The public Python API: load a trained run, classify videos, follow streams.
 
     from action_gru import ActionRecognizer
 
     recognizer = ActionRecognizer.load("runs/demo")
     prediction = recognizer.classify("clip.mp4")
     print(prediction.label, prediction.score)
+    for event in recognizer.timeline("long.mp4").events:
+        print(event.start_s, event.end_s, event.label)
 
 Knows no command line and writes no file.
 """
@@ -13,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +32,9 @@ from action_gru.errors import VideoError
 from action_gru.extraction import Stream
 from action_gru.features import build_backbone, build_extractor
 from action_gru.scoring import score_clips
-from action_gru.timeline import Prediction
+from action_gru.streaming import ActionStream, StreamEngine, TimelineReader
+from action_gru.streams import build_engine, open_stream, open_timeline
+from action_gru.timeline import Prediction, Timeline
 
 
 @dataclass(frozen=True)
@@ -97,6 +102,33 @@ class ActionRecognizer:
             self.classes, scores[0].numpy(), float(times_s[-1])
         )
         return Reading(prediction, times_s, sequences.values[: len(times_s)].numpy())
+
+    def stream(self) -> ActionStream:
+        """A new endless stream: push frames, get the running answer and events.
+
+        All streams of one recognizer share its backbone; `engine.advance` moves several at once.
+        Raises CheckpointError for a model that reads backwards too and so cannot run live.
+        """
+        return open_stream(self.engine, self.checkpoint, self._config)
+
+    @cached_property
+    def engine(self) -> StreamEngine:
+        """What all streams of this recognizer share."""
+        return build_engine(self.checkpoint, self._config, self.model, self._backbone)
+
+    def timeline(self, video: str | Path) -> Timeline:
+        """What happens when in a video of any length, read once. Raises VideoError.
+
+        Mirrored copies are not looked at.
+        """
+        reader = self.read_timeline(video)
+        for _ in reader:
+            pass
+        return reader.timeline()
+
+    def read_timeline(self, video: str | Path) -> TimelineReader:
+        """The same step by step: iterate over the predictions, then ask for `timeline()`."""
+        return open_timeline(self.engine, self.checkpoint, self._config, Path(video))
 
     def running(self, reading: Reading) -> Iterator[Prediction]:
         """The answer after each sampled frame, from the start or the last max_frames' boundary.

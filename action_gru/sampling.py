@@ -29,11 +29,15 @@ class Sampler:
 
     def due(self, time_s: float) -> bool:
         """Take this frame? time_s in seconds, growing from call to call."""
-        elapsed_s = time_s - self.start_s + TOLERANCE_S
-        if elapsed_s < self._next / self.fps:
+        if not self.would_take(time_s):
             return False
+        elapsed_s = time_s - self.start_s + TOLERANCE_S
         self._next = int(elapsed_s * self.fps + 1e-9) + 1
         return True
+
+    def would_take(self, time_s: float) -> bool:
+        """What `due` would say, without taking the frame."""
+        return time_s - self.start_s + TOLERANCE_S >= self._next / self.fps
 
 
 def sample(

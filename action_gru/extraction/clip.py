@@ -91,9 +91,10 @@ def look(
         return time_s >= start_s - MOTION_HISTORY_S
 
     for frame in video.frames(near if maker.needs_history else due, clip.end_s):
-        views = maker.observe(frame.image, frame.time_s)
         if not maker.needs_history or due(frame.time_s):
-            yield frame.time_s, views
+            yield frame.time_s, maker.observe(frame.image, frame.time_s)
+        else:
+            maker.remember(frame.image, frame.time_s)
 
 
 def duplicates_across(clips: Sequence[Clip], content: dict[str, str]) -> list[tuple[Clip, Clip]]:

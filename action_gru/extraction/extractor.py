@@ -103,7 +103,7 @@ class Extractor:
 
     def _job(self, clip: Clip, report: ExtractionReport) -> Job:
         if not clip.path.is_file():
-            raise VideoError(f"{clip.path}: no such video file; check the manifest and data.root")
+            raise VideoError(f"{clip.path}: no such video file; check the path")
         content = file_sha256(clip.path)
         keys = {
             stream: clip_key(content, clip, self.fps, stream, self.specs[stream.view])

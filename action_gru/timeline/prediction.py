@@ -1,4 +1,4 @@
-"""What was recognised, and when. Knows nothing of models, frames or drawing."""
+"""The answer at one instant. Knows nothing of models or frames."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ class Prediction:
     labels: tuple[str, ...]
     scores: tuple[float, ...]
     time_s: float = 0.0  # instant of the last frame it rests on
+    since_s: float | None = None  # instant of the first one; None: not told
 
     def __post_init__(self) -> None:
         if not self.labels or len(self.labels) != len(self.scores):
@@ -34,10 +35,16 @@ class Prediction:
         _check_scores(self.scores)
         if not math.isfinite(self.time_s):
             raise DataError(f"a prediction needs a finite time_s; got {self.time_s}")
+        if self.since_s is not None and not self.since_s <= self.time_s:
+            raise DataError(f"since_s lies before time_s; got {self.since_s} and {self.time_s}")
 
     @classmethod
     def from_probabilities(
-        cls, classes: Sequence[str], probabilities: npt.ArrayLike, time_s: float = 0.0
+        cls,
+        classes: Sequence[str],
+        probabilities: npt.ArrayLike,
+        time_s: float = 0.0,
+        since_s: float | None = None,
     ) -> Prediction:
         """Rank softmax output. probabilities (C,); of equals, the class listed first wins."""
         values = np.asarray(probabilities, dtype=np.float64)
@@ -48,7 +55,8 @@ class Prediction:
             )
         order = np.argsort(-values, kind="stable")
         labels = tuple(classes[index] for index in order)
-        return cls(labels, tuple(float(values[index]) for index in order), float(time_s))
+        scores = tuple(float(values[index]) for index in order)
+        return cls(labels, scores, float(time_s), None if since_s is None else float(since_s))
 
     @property
     def label(self) -> str:
@@ -59,6 +67,16 @@ class Prediction:
     def score(self) -> float:
         """The probability of that class."""
         return self.scores[0]
+
+    @property
+    def centre_s(self) -> float:
+        """The middle of the stretch it rests on: the instant that it speaks of."""
+        return self.time_s if self.since_s is None else (self.since_s + self.time_s) / 2
+
+    def probabilities(self, classes: Sequence[str]) -> npt.NDArray[np.float64]:
+        """The scores in the order of a class list, (C,)."""
+        by_label = dict(zip(self.labels, self.scores, strict=True))
+        return np.array([by_label[label] for label in classes])
 
     def top(self, k: int) -> list[tuple[str, float]]:
         """The k most probable classes with their scores; all of them when there are fewer."""

@@ -1,0 +1,184 @@
+"""The classifier: standardised views, the streams that read them, their average.
+
+Reads (B, T, D) sequences of anything. Knows nothing of where they come from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import layer_norm
+
+from action_gru.errors import ConfigError
+from action_gru.model.streams import LinearStream, SequenceStream, StreamState
+
+State = tuple[StreamState, ...]
+
+
+def fuse(stream_logits: Tensor, shares: Tensor | None = None) -> Tensor:
+    """Logits whose softmax is the streams' probabilities, averaged: (B, S, C) -> (B, C).
+
+    shares (S,): the weight of each stream, summing to 1; None weighs all alike.
+    """
+    if shares is None:
+        shares = stream_logits.new_full((stream_logits.shape[1],), 1 / stream_logits.shape[1])
+    return (stream_logits.log_softmax(-1) + shares.log()[:, None]).logsumexp(1)
+
+
+def pool_opinions(trained: Tensor, linear: Tensor, share: Tensor) -> Tensor:
+    """Weighted average of log probabilities (Genest and Zidek 1986): (B, C), (B, C), () -> (B, C).
+
+    Unlike an average of probabilities it lets an undecided opinion leave the choice to the other.
+    """
+    return (1 - share) * trained.log_softmax(-1) + share * linear.log_softmax(-1)
+
+
+class ActionClassifier(nn.Module):
+    """Class logits of (B, T, D) sequences, D = sum of view_dims.
+
+    fusion late: each view has a stream of its own and their probabilities are averaged; early:
+    one stream reads all views. normalisation frame: each view's vector is layer-normalised (Ba et
+    al. 2016) before the mean and one common scale of the training split are taken out; channel:
+    each column is standardised by itself. The statistics travel with the weights.
+
+    closed_form: a LinearStream over all views stands beside the trained streams, with a share in
+    the answer of linear_share; until it is solved, that is 0. shares (S,) weighs the trained ones.
+    """
+
+    feature_mean: Tensor
+    feature_scale: Tensor
+    shares: Tensor
+    linear_share: Tensor
+
+    def __init__(
+        self,
+        view_dims: Sequence[int],
+        num_classes: int,
+        cell: str = "gru",
+        projection_size: int = 128,
+        hidden_size: int = 128,
+        num_layers: int = 1,
+        bidirectional: bool = False,
+        pooling: str = "attention",
+        dropout: float = 0.3,
+        head_dropout: float = 0.5,
+        fusion: str = "late",
+        normalisation: str = "frame",
+        closed_form: bool = False,
+    ) -> None:
+        super().__init__()
+        self.view_dims = list(view_dims)
+        self.normalisation = normalisation
+        self.num_classes = num_classes
+        self.can_stream = not bidirectional
+        groups = [[dim] for dim in view_dims] if fusion == "late" else [list(view_dims)]
+        self.group_dims = [sum(group) for group in groups]
+        self.streams = nn.ModuleList(
+            SequenceStream(
+                group,
+                num_classes,
+                cell,
+                projection_size,
+                hidden_size,
+                num_layers,
+                bidirectional,
+                pooling,
+                dropout,
+                head_dropout,
+            )
+            for group in groups
+        )
+        self.register_buffer("feature_mean", torch.zeros(sum(view_dims)))
+        self.register_buffer("feature_scale", torch.ones(sum(view_dims)))
+        self.linear = LinearStream(sum(view_dims), num_classes) if closed_form else None
+        if closed_form:
+            self.register_buffer("shares", torch.full((len(groups),), 1 / len(groups)))
+            self.register_buffer("linear_share", torch.zeros(()))
+
+    def fit_statistics(self, features: Tensor, chunk: int = 65_536) -> None:
+        """Take the mean and scale of the training features from now on. features (N, D)."""
+        total = torch.zeros(features.shape[1], dtype=torch.float64)
+        squares = torch.zeros_like(total)
+        for low in range(0, len(features), chunk):
+            part = self._normalise_frames(features[low : low + chunk].float()).double()
+            total += part.sum(0)
+            squares += part.square().sum(0)
+        mean = total / len(features)
+        variance = (squares / len(features) - mean.square()).clamp_min(0)
+        if self.normalisation == "frame":
+            parts = torch.split(variance, self.view_dims)
+            variance = torch.cat([part.mean().expand_as(part) for part in parts])
+        self.feature_mean.copy_(mean)
+        deviation = variance.sqrt()
+        # A feature that never moved in training says nothing: it is left out, not blown up.
+        self.feature_scale.copy_(torch.where(deviation < 1e-5, 0.0, 1.0 / deviation))
+
+    def forward(self, features: Tensor, lengths: Tensor) -> Tensor:
+        """features (B, T, D), lengths (B,) -> logits (B, C)."""
+        standard = self.standardise(features)
+        logits = self._trained_logits(standard, lengths)
+        if self.linear is None:
+            return fuse(logits)
+        return self._with_linear(logits, self.linear(standard, lengths))
+
+    def stream_logits(self, features: Tensor, lengths: Tensor) -> Tensor:
+        """The logits of each trained stream by itself: (B, T, D), (B,) -> (B, S, C)."""
+        return self._trained_logits(self.standardise(features), lengths)
+
+    def _trained_logits(self, standard: Tensor, lengths: Tensor) -> Tensor:
+        parts = torch.split(standard, self.group_dims, dim=-1)
+        return torch.stack(
+            [stream(part, lengths) for stream, part in zip(self.streams, parts, strict=True)], 1
+        )
+
+    def _with_linear(self, stream_logits: Tensor, linear: Tensor) -> Tensor:
+        """(B, S, C), (B, C) -> (B, C)."""
+        return pool_opinions(fuse(stream_logits, self.shares), linear, self.linear_share)
+
+    def _all_streams(self) -> list[SequenceStream | LinearStream]:
+        beside = [] if self.linear is None else [self.linear]
+        return [*self.streams, *beside]
+
+    def initial_state(self, batch_size: int) -> State:
+        """The state of B streams before their first frame."""
+        return tuple(stream.initial(batch_size) for stream in self._all_streams())
+
+    def step(self, feature: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """One frame (B, D) and the state of those before -> logits (B, C) so far, state to carry.
+
+        After T calls the logits equal `forward` on those T frames. Raises ConfigError for a
+        bidirectional model, which needs the end of the clip.
+        """
+        if not self.can_stream:
+            raise ConfigError(
+                "model.bidirectional: a model that reads the clip backwards cannot run live; "
+                "train one with model.bidirectional=false"
+            )
+        standard = self.standardise(feature)
+        parts = [*torch.split(standard, self.group_dims, dim=-1), standard]  # the last: linear
+        before = state or self.initial_state(len(feature))
+        outcomes = [
+            stream.step(part, carried)
+            for stream, part, carried in zip(self._all_streams(), parts, before, strict=False)
+        ]
+        stacked = torch.stack([logits for logits, _ in outcomes], 1)
+        count = len(self.streams)
+        logits = (
+            fuse(stacked)
+            if self.linear is None
+            else self._with_linear(stacked[:, :count], stacked[:, count])
+        )
+        return logits, tuple(carried for _, carried in outcomes)
+
+    def standardise(self, features: Tensor) -> Tensor:
+        """(..., D) -> (..., D): as the streams read them, by the training data's statistics."""
+        return (self._normalise_frames(features) - self.feature_mean) * self.feature_scale
+
+    def _normalise_frames(self, features: Tensor) -> Tensor:
+        """(..., D) -> (..., D): each view's vector to mean 0 and deviation 1, if so configured."""
+        if self.normalisation != "frame":
+            return features
+        parts = torch.split(features, self.view_dims, dim=-1)
+        return torch.cat([layer_norm(part, part.shape[-1:]) for part in parts], -1)

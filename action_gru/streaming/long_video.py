@@ -1,0 +1,76 @@
+"""A file of any length as one stream: decoded, embedded and read once, in flat memory."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+from action_gru.streaming.looking import Sample
+from action_gru.streaming.prefetch import Prefetch
+from action_gru.streaming.stream import ActionStream
+from action_gru.timeline import Event, Prediction, ScoreTrack, Timeline
+from action_gru.video import VideoFile
+
+
+class TimelineReader:
+    """Reads one video from start to end; iterate for the prediction at each sampled instant.
+
+    `timeline()` is what is known so far, also after reading was broken off. Raises VideoError from
+    iteration when the file cannot be read.
+    """
+
+    def __init__(self, stream: ActionStream, path: Path, batch_size: int) -> None:
+        """batch_size: pictures per backbone call."""
+        self.stream, self.path = stream, path
+        self.samples = max(1, batch_size // len(stream.engine.views))
+        self.events: list[Event] = []
+        self.scores = ScoreTrack()
+        self.read_s = 0.0
+        self.complete = False
+        self.declared_s: float | None = None  # what the file's header says, once reading began
+        self.video = VideoFile(path)
+        self._begun = self._ended = False
+
+    def __iter__(self) -> Iterator[Prediction]:
+        engine = self.stream.engine
+        if self._begun:
+            raise RuntimeError("a TimelineReader reads once; make a new one")
+        self._begun = True
+        with self.video, Prefetch(self._samples(), 2 * self.samples) as samples:
+            remaining = iter(samples)
+            while batch := list(itertools.islice(remaining, self.samples)):
+                for sample, row in zip(batch, engine.embed(batch), strict=True):
+                    if self._ended:
+                        return
+                    (prediction,) = engine.step([self.stream], [sample], row[None])
+                    self._note(prediction)
+                    yield prediction
+        self.complete = True
+
+    def timeline(self) -> Timeline:
+        """The events and scores up to where reading stands. Ends the reading."""
+        self.events += self.stream.finish()
+        self._ended = True
+        return Timeline(
+            source=str(self.path),
+            classes=self.stream.engine.classes,
+            events=tuple(self.events),
+            duration_s=self.read_s,
+            complete=self.complete,
+            restarts=self.stream.restarts,
+            scores=self.scores,
+        )
+
+    def _samples(self) -> Iterator[Sample]:
+        looker = self.stream.looker
+        for frame in self.video.frames(looker.wants):
+            self.declared_s = self.declared_s or self.video.declared_s
+            sample = looker.look(frame.image, frame.time_s)
+            if sample is not None:
+                yield sample
+
+    def _note(self, prediction: Prediction) -> None:
+        self.read_s = prediction.time_s
+        self.events += self.stream.ended
+        self.scores.add(prediction.centre_s, prediction.probabilities(self.stream.engine.classes))

@@ -1,0 +1,168 @@
+"""Writes ELAN annotation documents, format 3.0. Knows nothing of other formats.
+
+https://www.mpi.nl/tools/elan/EAF_Annotation_Format_3.0_and_ELAN.pdf
+
+A tier `action` holds one annotation an event; its vocabulary is the list of classes, so that a
+label is corrected by choosing another. A tier `score` below it holds each event's score, out of
+the way: it can be hidden or deleted without a loss to the annotations.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timezone
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+from action_gru.timeline.events import Event, Timeline
+
+XSI = "http://www.w3.org/2001/XMLSchema-instance"
+SCHEMA = "http://www.mpi.nl/tools/elan/EAFv3.0.xsd"
+UNDETERMINED = "http://cdb.iso.org/lg/CDB-00130975-001"  # ELAN's language of labels in no language
+MIME_TYPES = {
+    ".mp4": "video/mp4",
+    ".m4v": "video/mp4",
+    ".mov": "video/quicktime",
+    ".mpg": "video/mpeg",
+    ".mpeg": "video/mpeg",
+}
+_NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def elan_document(timeline: Timeline) -> bytes:
+    """The document; it expects the video where it was read, else beside itself."""
+    root = ET.Element(
+        "ANNOTATION_DOCUMENT",
+        {
+            "AUTHOR": "action-gru",
+            "DATE": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            "FORMAT": "3.0",
+            "VERSION": "3.0",
+            "xmlns:xsi": XSI,
+            "xsi:noNamespaceSchemaLocation": SCHEMA,
+        },
+    )
+    spans_ms = _spans_ms(timeline.events)
+    entries = _entries(timeline)
+    _add_header(root, timeline)
+    _add_times(root, spans_ms)
+    _add_actions(root, timeline.events, spans_ms, entries)
+    _add_scores(root, timeline.events)
+    _add_types(root)
+    _add_vocabulary(root, entries)
+    ET.indent(root)
+    text: str = ET.tostring(root, encoding="unicode")
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n{text}\n'.encode()
+
+
+def _spans_ms(events: tuple[Event, ...]) -> list[tuple[int, int]]:
+    """Whole milliseconds, none empty: ELAN takes no overlaps and no empty annotation."""
+    spans: list[tuple[int, int]] = []
+    for event in events:
+        start_ms = max(round(event.start_s * 1000), spans[-1][1] if spans else 0)
+        spans.append((start_ms, max(round(event.end_s * 1000), start_ms + 1)))
+    return spans
+
+
+def _entries(timeline: Timeline) -> dict[str, str]:
+    """Label -> id of its entry in the vocabulary."""
+    labels = dict.fromkeys([*timeline.classes, *(event.label for event in timeline.events)])
+    return {label: f"cve{number}" for number, label in enumerate(labels)}
+
+
+def _add_header(root: ET.Element, timeline: Timeline) -> None:
+    header = _add(root, "HEADER", MEDIA_FILE="", TIME_UNITS="milliseconds")
+    source = timeline.source
+    if "://" in source:
+        _add(header, "MEDIA_DESCRIPTOR", MEDIA_URL=source, MIME_TYPE="video/*")
+    elif Path(source).suffix:  # a camera's number has none
+        path = Path(source).absolute()
+        _add(
+            header,
+            "MEDIA_DESCRIPTOR",
+            # ELAN strips file:// and takes the rest as it is: no %20 for a space.
+            MEDIA_URL=f"file:///{path.as_posix().lstrip('/')}",
+            MIME_TYPE=MIME_TYPES.get(path.suffix.lower(), "video/*"),
+            RELATIVE_MEDIA_URL=f"./{path.name}",
+        )
+    _add(header, "PROPERTY", str(2 * len(timeline.events)), NAME="lastUsedAnnotationId")
+    if not timeline.complete:
+        _add(header, "PROPERTY", f"{timeline.duration_s:.3f}", NAME="incomplete: stopped at second")
+
+
+def _add_times(root: ET.Element, spans_ms: list[tuple[int, int]]) -> None:
+    order = _add(root, "TIME_ORDER")
+    for number, time_ms in enumerate((time_ms for span in spans_ms for time_ms in span), 1):
+        _add(order, "TIME_SLOT", TIME_SLOT_ID=f"ts{number}", TIME_VALUE=str(time_ms))
+
+
+def _add_actions(
+    root: ET.Element,
+    events: tuple[Event, ...],
+    spans_ms: list[tuple[int, int]],
+    entries: dict[str, str],
+) -> None:
+    tier = _add(root, "TIER", TIER_ID="action", LINGUISTIC_TYPE_REF="action")
+    for number, event in enumerate(events, 1):
+        annotation = _add(
+            _add(tier, "ANNOTATION"),
+            "ALIGNABLE_ANNOTATION",
+            ANNOTATION_ID=f"a{number}",
+            CVE_REF=entries[event.label],
+            TIME_SLOT_REF1=f"ts{2 * number - 1}",
+            TIME_SLOT_REF2=f"ts{2 * number}",
+        )
+        _add(annotation, "ANNOTATION_VALUE", event.label)
+
+
+def _add_scores(root: ET.Element, events: tuple[Event, ...]) -> None:
+    tier = _add(root, "TIER", TIER_ID="score", LINGUISTIC_TYPE_REF="score", PARENT_REF="action")
+    for number, event in enumerate(events, 1):
+        annotation = _add(
+            _add(tier, "ANNOTATION"),
+            "REF_ANNOTATION",
+            ANNOTATION_ID=f"a{len(events) + number}",
+            ANNOTATION_REF=f"a{number}",
+        )
+        _add(annotation, "ANNOTATION_VALUE", f"{event.score:.2f}")
+
+
+def _add_types(root: ET.Element) -> None:
+    _add(
+        root,
+        "LINGUISTIC_TYPE",
+        LINGUISTIC_TYPE_ID="action",
+        TIME_ALIGNABLE="true",
+        GRAPHIC_REFERENCES="false",
+        CONTROLLED_VOCABULARY_REF="classes",
+    )
+    _add(
+        root,
+        "LINGUISTIC_TYPE",
+        LINGUISTIC_TYPE_ID="score",
+        TIME_ALIGNABLE="false",
+        GRAPHIC_REFERENCES="false",
+        CONSTRAINTS="Symbolic_Association",
+    )
+    _add(root, "LANGUAGE", LANG_ID="und", LANG_DEF=UNDETERMINED, LANG_LABEL="undetermined (und)")
+    _add(
+        root,
+        "CONSTRAINT",
+        STEREOTYPE="Symbolic_Association",
+        DESCRIPTION="1-1 association with a parent annotation",
+    )
+
+
+def _add_vocabulary(root: ET.Element, entries: dict[str, str]) -> None:
+    vocabulary = _add(root, "CONTROLLED_VOCABULARY", CV_ID="classes")
+    _add(vocabulary, "DESCRIPTION", "the classes of the model", LANG_REF="und")
+    for label, entry in entries.items():
+        _add(_add(vocabulary, "CV_ENTRY_ML", CVE_ID=entry), "CVE_VALUE", label, LANG_REF="und")
+
+
+def _add(parent: ET.Element, tag: str, text: str = "", /, **attributes: str) -> ET.Element:
+    """A child; what XML cannot hold becomes U+FFFD."""
+    clean = {key: _NO_XML.sub("\ufffd", value) for key, value in attributes.items()}
+    element = ET.SubElement(parent, tag, clean)
+    element.text = _NO_XML.sub("\ufffd", text) or None
+    return element

@@ -1,0 +1,141 @@
+"""Writes a timeline for other programs: one function a format, chosen by the file's suffix.
+
+.json  everything, with the scores over time; for programs
+.csv   the events; for spreadsheets, and `read_segments` reads it back
+.vtt   WebVTT, for a web page's video element
+.srt   SubRip, for video players
+.eaf   ELAN, for annotators (see elan.py)
+"""
+
+from __future__ import annotations
+
+import csv
+import html
+import io
+import json
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from action_gru.errors import ConfigError
+from action_gru.files import write_atomically
+from action_gru.timeline.elan import elan_document
+from action_gru.timeline.events import Event, Timeline
+
+
+def write_timeline(timeline: Timeline, path: Path) -> None:
+    """Write it whole or not at all, in the format that the suffix names. Raises ConfigError."""
+    document = FORMATS.get(path.suffix.lower())
+    if document is None:
+        raise ConfigError(
+            f"{path}: no timeline format has the suffix '{path.suffix}'; "
+            f"name the file with one of {', '.join(FORMATS)}"
+        )
+    try:
+        write_atomically(path, document(timeline))
+    except OSError as error:
+        raise ConfigError(
+            f"{path}: the timeline cannot be written ({error}); name a folder you may write to"
+        ) from error
+
+
+def json_document(timeline: Timeline) -> bytes:
+    """Strict JSON, one line an event and one a bin of scores."""
+    track = timeline.scores
+    fields = {
+        "source": _json(timeline.source),
+        "complete": _json(timeline.complete),
+        "duration_s": _json(round(timeline.duration_s, 3)),
+        "classes": _json(list(timeline.classes)),
+        "restarts": _json(timeline.restarts),
+        "events": _json_lines(event.to_json() for event in timeline.events),
+        "scores": "{"
+        f'"bin_s": {_json(track.bin_s)},\n'
+        f'  "times_s": {_json(track.times_s.round(4).tolist())},\n'
+        f'  "values": {_json_lines(track.values.round(4).tolist())}'
+        "}",
+    }
+    body = ",\n".join(f' "{key}": {value}' for key, value in fields.items())
+    # A path that is no text holds lone surrogates; \udc80 is how JSON writes them.
+    return f"{{\n{body}\n}}\n".encode("utf-8", "backslashreplace")
+
+
+def csv_document(timeline: Timeline) -> bytes:
+    """Times to the millisecond."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("start_s", "end_s", "label", "score"))
+    for event in timeline.events:
+        times = (f"{event.start_s:.3f}", f"{event.end_s:.3f}")
+        writer.writerow((*times, event.label, f"{event.score:.4f}"))
+    return _encoded(text.getvalue())
+
+
+def vtt_document(timeline: Timeline) -> bytes:
+    """WebVTT (W3C): one cue an event, and a note if reading stopped early."""
+    blocks = ["WEBVTT"]
+    if not timeline.complete:
+        stopped = _clock(_milliseconds(timeline.duration_s), ".")
+        blocks.append(f"NOTE incomplete: reading was stopped at {stopped}")
+    # Escaping > as well leaves no --> in a text.
+    blocks += [
+        f"{_span(event, '.')}\n{html.escape(_cue(event), False)}" for event in timeline.events
+    ]
+    return _encoded("\n\n".join(blocks) + "\n")
+
+
+def srt_document(timeline: Timeline) -> bytes:
+    """SubRip: numbered cues. It has no escapes, so that < and > become look-alikes."""
+    look_alike = str.maketrans("<>", "\u2039\u203a")  # ‹ and ›
+    return _encoded(
+        "".join(
+            f"{number}\n{_span(event, ',')}\n{_cue(event).translate(look_alike)}\n\n"
+            for number, event in enumerate(timeline.events, 1)
+        )
+    )
+
+
+FORMATS: dict[str, Callable[[Timeline], bytes]] = {
+    ".json": json_document,
+    ".csv": csv_document,
+    ".vtt": vtt_document,
+    ".srt": srt_document,
+    ".eaf": elan_document,
+}
+
+
+def _cue(event: Event) -> str:
+    """'label (0.87)' on one line."""
+    label = "".join(char if char.isprintable() else " " for char in event.label)
+    return f"{' '.join(label.split())} ({event.score:.2f})"
+
+
+def _span(event: Event, point: str) -> str:
+    """A cue lasts a millisecond at least: players drop those that last none."""
+    start_ms = _milliseconds(event.start_s)
+    end_ms = max(_milliseconds(event.end_s), start_ms + 1)
+    return f"{_clock(start_ms, point)} --> {_clock(end_ms, point)}"
+
+
+def _milliseconds(time_s: float) -> int:
+    return max(0, round(time_s * 1000))
+
+
+def _clock(time_ms: int, point: str) -> str:
+    """3_723_004 -> 01:02:03.004."""
+    seconds, thousandths = divmod(time_ms, 1000)
+    minutes, seconds = divmod(seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours:02d}:{minutes:02d}:{seconds:02d}{point}{thousandths:03d}"
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)
+
+
+def _json_lines(items: Iterable[object]) -> str:
+    lines = ",\n  ".join(_json(item) for item in items)
+    return f"[\n  {lines}\n ]" if lines else "[]"
+
+
+def _encoded(text: str) -> bytes:
+    return text.encode("utf-8", "replace")

@@ -1,0 +1,183 @@
+"""Turns a stream of predictions into events that neither flicker nor overlap."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from action_gru.errors import DataError
+from action_gru.timeline.events import Event
+from action_gru.timeline.prediction import Prediction
+
+MOST_SMOOTHED = 4096  # predictions at most, also where time stands still
+
+
+@dataclass
+class _Going:
+    """An event on its way: its smoothed scores are summed up as they come."""
+
+    label: str
+    start_s: float
+    end_s: float
+    total: float = 0.0
+    count: int = 0
+
+    def event(self, end_s: float) -> Event:
+        mean = min(1.0, self.total / max(1, self.count))
+        return Event(self.label, self.start_s, max(end_s, self.start_s), mean)
+
+
+class EventTracker:
+    """Hysteresis over smoothed scores, one prediction at a time, in constant memory.
+
+    An event is the longest stretch in which its class scores at least `exit`, if it somewhere
+    reaches `enter` as the best class (the double threshold of Canny 1986, along time). Where
+    another class takes over, the one ends as the other begins. An event that begins less than
+    `min_event_s` after one of its class continues that one; else it is dropped if it ends before
+    it lasted `min_event_s`. Classes in `background` take over like any other, but are never
+    announced. Times are those that the predictions speak of (`centre_s`), so that smoothing and
+    the model's window delay an event's announcement but do not shift it.
+    """
+
+    def __init__(
+        self,
+        enter: float = 0.4,
+        exit: float = 0.25,
+        min_event_s: float = 0.4,
+        smoothing_s: float = 0.4,
+        background: Sequence[str] = (),
+    ) -> None:
+        if not 0 <= exit <= enter <= 1:
+            raise DataError(f"events need 0 <= exit <= enter <= 1; got exit {exit}, enter {enter}")
+        self.enter, self.exit = enter, exit
+        self.min_event_s, self.smoothing_s = min_event_s, smoothing_s
+        self.background = frozenset(background)
+        self.classes: tuple[str, ...] = ()
+        self._recent: deque[tuple[float, NDArray[np.float64]]] = deque(maxlen=MOST_SMOOTHED)
+        self.smoothed: Prediction | None = None
+        self._clear()
+
+    def _clear(self) -> None:
+        self._recent.clear()
+        self._above_since: dict[str, float] = {}  # class -> since when it scores at least exit
+        self._best_since: tuple[str, float] = ("", 0.0)
+        self._open: _Going | None = None
+        self._pending: _Going | None = None  # ended, but may yet be taken up again
+        self._over: list[Event] = []  # not handed out yet
+        self._last_end_s = self._now_s = -np.inf
+
+    @property
+    def current(self) -> Event | None:
+        """The event that is going on, up to now; None while nothing in particular happens."""
+        if self._open is None or self._open.label in self.background or not self._is_certain():
+            return None
+        return self._open.event(self._now_s)
+
+    def push(self, prediction: Prediction) -> list[Event]:
+        """Take in the next prediction; the events that are over for certain by now."""
+        self.classes = self.classes or tuple(sorted(prediction.labels))
+        instant_s, scores = self._smooth(prediction)
+        self._now_s = max(self._now_s, instant_s)
+        self.smoothed = Prediction.from_probabilities(
+            self.classes, scores, prediction.time_s, prediction.since_s
+        )
+        self._note_levels(scores, prediction)
+        self._decide(self.smoothed)
+        if self._pending is not None and not self._may_resume(self._pending):
+            self._settle()
+        return self._hand_out()
+
+    def finish(self, end_s: float | None = None) -> list[Event]:
+        """Close what is open, at the end of the stream or before a gap, and start afresh."""
+        if self._open is not None:
+            self._close(self._now_s if end_s is None else max(end_s, self._now_s))
+        self._settle()
+        events = self._hand_out()
+        self._clear()
+        return events
+
+    def _smooth(self, prediction: Prediction) -> tuple[float, NDArray[np.float64]]:
+        """Mean instant and mean scores (C,) over the last smoothing_s."""
+        self._recent.append((prediction.centre_s, prediction.probabilities(self.classes)))
+        while self._recent[0][0] < prediction.centre_s - self.smoothing_s:
+            self._recent.popleft()
+        instants, scores = zip(*self._recent, strict=True)
+        return float(np.mean(instants)), np.mean(scores, axis=0)
+
+    def _note_levels(self, scores: NDArray[np.float64], prediction: Prediction) -> None:
+        # What the very first answer says holds from the first frame that it rests on.
+        began_s = prediction.since_s if not self._best_since[0] else None
+        since_s = self._now_s if began_s is None else began_s
+        for label, score in zip(self.classes, scores, strict=True):
+            if score < self.exit:
+                self._above_since.pop(label, None)
+            else:
+                self._above_since.setdefault(label, since_s)
+        best = self.classes[int(np.argmax(scores))]
+        if best != self._best_since[0]:
+            self._best_since = (best, since_s)
+
+    def _decide(self, smoothed: Prediction) -> None:
+        best, best_since_s = self._best_since
+        score = dict(zip(smoothed.labels, smoothed.scores, strict=True))
+        enters = score[best] >= self.enter
+        if self._open is not None and self._open.label != best and enters:
+            self._close(best_since_s)
+        elif self._open is not None and score[self._open.label] < self.exit:
+            self._close(self._now_s)
+        if self._open is None and enters:
+            self._start(best)
+        if self._open is not None:
+            self._open.total += score[self._open.label]
+            self._open.count += 1
+
+    def _start(self, label: str) -> None:
+        """Take up the event before, or open one where its class rose above exit."""
+        before = self._pending
+        start_s = self._rise_s(label)
+        if before and before.label == label and start_s - before.end_s < self.min_event_s:
+            self._open, self._pending = before, None
+        else:
+            self._open = _Going(label, start_s, start_s)
+
+    def _close(self, end_s: float) -> None:
+        """End the open event; one that was too short never was."""
+        going, self._open = self._open, None
+        if going is not None and self._lasts(going, end_s):
+            self._settle()
+            going.end_s = self._last_end_s = max(end_s, going.start_s)
+            self._pending = going
+
+    def _lasts(self, going: _Going, end_s: float) -> bool:
+        return end_s - going.start_s >= self.min_event_s
+
+    def _is_certain(self) -> bool:
+        """Whether the open event will be one, even if the class that is best now takes over."""
+        best, best_since_s = self._best_since
+        going = self._open
+        return going is not None and self._lasts(
+            going, self._now_s if best == going.label else best_since_s
+        )
+
+    def _may_resume(self, ended: _Going) -> bool:
+        """Whether its class came back in time, or still can, and no event lies between."""
+        gap_s = self._rise_s(ended.label) - ended.end_s
+        return gap_s < self.min_event_s and not self._is_certain()
+
+    def _rise_s(self, label: str) -> float:
+        """Where an event of the class would start: above exit, and after the event before."""
+        return max(self._above_since.get(label, self._now_s), self._last_end_s)
+
+    def _settle(self) -> None:
+        """The event before will not be taken up again."""
+        if self._pending is not None and self._pending.label not in self.background:
+            self._over.append(self._pending.event(self._pending.end_s))
+        self._pending = None
+
+    def _hand_out(self) -> list[Event]:
+        events, self._over = self._over, []
+        return events
