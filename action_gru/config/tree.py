@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 Share = Annotated[float, Field(ge=0.0, lt=1.0)]
+Probability = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[float, Field(gt=0.0)]
 
 
@@ -79,12 +80,14 @@ class SamplingSection(Section):
 class FeaturesSection(Section):
     weights: str = "yolo26n-cls.pt"
     """An official Ultralytics name (downloaded once), a path to a .pt, or builtin (demo, tests)."""
-    views: Annotated[tuple[Literal["rgb", "focus", "motion"], ...], Field(min_length=1)] = (
+    views: Annotated[
+        tuple[Literal["rgb", "focus", "motion", "accel"], ...], Field(min_length=1)
+    ] = (
         "focus",
         "motion",
     )
-    """rgb: the frame. motion: differences to 40, 80 and 160 ms earlier, by the same network.
-    focus: the frame, its features averaged where something moves."""
+    """rgb: the frame. motion: differences to 40, 80 and 160 ms earlier, by the same network. accel:
+    how those change. focus: the frame, its features averaged where something moves."""
     layer: Literal["embedding"] | int = "embedding"
     """embedding: what a cls model's last linear layer reads (1280 values). A number: that layer of
     any YOLO model, averaged over its area."""
@@ -133,6 +136,9 @@ class ModelSection(Section):
     normalisation: Literal["frame", "channel"] = "frame"
     """frame: each view's vector is layer-normalised; for embeddings. channel: each column is
     standardised by itself; for measured quantities."""
+    closed_form: bool = False
+    """Beside each cell a linear classifier of the mean and the maximum over time, solved, not
+    trained. Its share, and each view's, is what it earns on groups left out while training."""
     dropout: Share = 0.3
     """Share of projected values dropped before the cell while training."""
     head_dropout: Share = 0.5
@@ -145,6 +151,8 @@ class TrainingSection(Section):
     learning_rate: Positive = 1e-3
     """Peak rate of AdamW: linear warm-up, then a cosine down to zero."""
     weight_decay: Annotated[float, Field(ge=0.0)] = 0.1
+    ridge: Positive = 1e-3
+    """Penalty of the closed-form classifier: larger is smoother."""
     warmup_share: Share = 0.1
     """Share of all steps over which the rate climbs."""
     label_smoothing: Share = 0.1
@@ -172,6 +180,36 @@ class TrainingSection(Section):
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
 
 
+class StreamSection(Section):
+    window_s: Literal["auto"] | Positive = "auto"
+    """How far back a running answer looks, seconds. auto: 0.7 times as long as the training clips
+    usually are. larger: surer of long actions, blind to short ones."""
+    states: Annotated[int, Field(ge=2, le=64)] = 8
+    """Staggered states of the model: one restarts every window_s / states seconds, and the answer
+    rests on the last (states - 1) / states to 1 times window_s."""
+    max_gap_s: Positive = 1.0
+    """Without a frame for longer than this, a stream starts afresh."""
+
+
+class EventsSection(Section):
+    enter: Probability = 0.4
+    """An event needs its class to be the best somewhere, with at least this smoothed score."""
+    exit: Probability = 0.25
+    """It lasts as long as its class scores at least this."""
+    min_event_s: Annotated[float, Field(ge=0.0)] = 0.4
+    """Shorter events are dropped, and shorter breaks bridged, seconds."""
+    smoothing_s: Annotated[float, Field(ge=0.0)] = 0.4
+    """Scores are averaged over this long, seconds. larger: steadier, announced later."""
+    background: tuple[str, ...] = ()
+    """Classes that mean nothing in particular: they are never events."""
+
+    @model_validator(mode="after")
+    def _exit_is_below_enter(self) -> EventsSection:
+        if self.exit > self.enter:
+            raise ValueError(f"exit ({self.exit:g}) must not be above enter ({self.enter:g})")
+        return self
+
+
 class Config(Section):
     run: RunSection = RunSection()
     data: DataSection = DataSection()
@@ -179,6 +217,8 @@ class Config(Section):
     features: FeaturesSection = FeaturesSection()
     model: ModelSection = ModelSection()
     training: TrainingSection = TrainingSection()
+    stream: StreamSection = StreamSection()
+    events: EventsSection = EventsSection()
 
     def to_tree(self) -> dict[str, Any]:
         """Plain dicts, lists and scalars, ready for YAML and JSON."""

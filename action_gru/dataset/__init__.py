@@ -1,6 +1,12 @@
 """Clips, splits and feature sequences. Knows nothing of video or of models."""
 
 from action_gru.dataset.manifest import Clip, class_list, data_hash, read_manifest
+from action_gru.dataset.references import (
+    LongVideo,
+    check_labels,
+    check_long_videos,
+    read_long_videos,
+)
 from action_gru.dataset.sequences import Batch, SequenceSet
 from action_gru.dataset.splits import (
     Split,
@@ -14,14 +20,18 @@ from action_gru.dataset.splits import (
 __all__ = [
     "Batch",
     "Clip",
+    "LongVideo",
     "SequenceSet",
     "Split",
     "check_classes",
+    "check_labels",
     "check_leakage",
+    "check_long_videos",
     "class_list",
     "data_hash",
     "grouped_folds",
     "merge_groups",
+    "read_long_videos",
     "read_manifest",
     "split_clips",
 ]

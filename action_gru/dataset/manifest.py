@@ -1,6 +1,7 @@
 """Reads the manifest CSV: which clips there are, what they show, where they come from.
 
-Columns: path,label[,group][,split][,start_s,end_s]. Knows nothing of frames or features.
+Columns: path,label[,group][,split][,start_s,end_s][,timeline]. Knows nothing of frames or features.
+A row with a timeline is no clip: it is a long video to test on, see `references.py`.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import csv
 import hashlib
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -17,7 +18,7 @@ from pathlib import Path
 from action_gru.errors import DataError
 
 SPLITS = ("train", "val", "test")
-COLUMNS = ("path", "label", "group", "split", "start_s", "end_s")
+COLUMNS = ("path", "label", "group", "split", "start_s", "end_s", "timeline")
 _SPLIT_NAMES = {"": "", "valid": "val", "validation": "val", **{name: name for name in SPLITS}}
 
 
@@ -60,9 +61,10 @@ def read_manifest(
     if not root.is_dir():
         raise DataError(f"data.root: no folder at {root} (looked up as {root.absolute()})")
     clips: list[Clip] = []
-    for line, row in _rows(manifest):
+    for line, row in manifest_rows(manifest):
         try:
-            clips.append(_clip(row, root))
+            if not row.get("timeline"):
+                clips.append(_clip(row, root))
         except ValueError as error:
             raise DataError(f"{manifest}, line {line}: {error}") from error
     if not clips:
@@ -102,7 +104,8 @@ def data_hash(clips: Sequence[Clip]) -> str:
     return digest.hexdigest()[:16]
 
 
-def _rows(manifest: Path) -> list[tuple[int, dict[str, str]]]:
+def manifest_rows(manifest: Path) -> list[tuple[int, dict[str, str]]]:
+    """(line number, column -> text) of each row. Raises DataError if the file is no manifest."""
     try:
         with manifest.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file, strict=True)
@@ -115,9 +118,18 @@ def _rows(manifest: Path) -> list[tuple[int, dict[str, str]]]:
                 )
             _check_columns(names, manifest)
             reader.fieldnames = names
-            return [(reader.line_num, row) for row in reader]
+            return [(reader.line_num, _stripped(row, manifest, reader.line_num)) for row in reader]
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{manifest}: not a CSV in UTF-8 ({error})") from error
+
+
+def _stripped(row: dict[str, str], manifest: Path, line: int) -> dict[str, str]:
+    if None in row or None in row.values():
+        raise DataError(
+            f"{manifest}, line {line}: has another number of fields than the header; "
+            "quote names with commas"
+        )
+    return {key: value.strip() for key, value in row.items()}
 
 
 def _check_columns(names: Sequence[str], manifest: Path) -> None:
@@ -129,20 +141,23 @@ def _check_columns(names: Sequence[str], manifest: Path) -> None:
 
 
 def _clip(row: dict[str, str], root: Path) -> Clip:
-    if None in row or None in row.values():
-        raise ValueError("has another number of fields than the header; quote names with commas")
-    row = {key: value.strip() for key, value in row.items()}
     relative, label = row["path"], row["label"]
     if not relative or not label:
         raise ValueError(f"path and label must not be empty, got '{relative}' and '{label}'")
-    split = _SPLIT_NAMES.get(row.get("split", "").lower())
-    if split is None:
-        raise ValueError(f"split is train, val, test or empty, got '{row['split']}'")
+    split = split_name(row)
     start_s, end_s = _seconds(row, "start_s"), _seconds(row, "end_s")
     if end_s is not None and end_s <= (start_s or 0.0):
         raise ValueError(f"end_s must lie after start_s, got {start_s} to {end_s}")
     path = inside(root, relative)
     return Clip(path, relative, label, row.get("group") or relative, split, start_s, end_s)
+
+
+def split_name(row: Mapping[str, str]) -> str:
+    """train, val, test or empty. Raises ValueError for anything else."""
+    split = _SPLIT_NAMES.get(row.get("split", "").lower())
+    if split is None:
+        raise ValueError(f"split is train, val, test or empty, got '{row['split']}'")
+    return split
 
 
 def inside(root: Path, relative: str) -> Path:

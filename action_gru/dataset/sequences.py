@@ -53,6 +53,10 @@ class SequenceSet:
     def dim(self) -> int:
         return int(self.values.shape[1])
 
+    def usual_length(self, max_frames: int) -> int:
+        """The median number of frames of a sequence, of a long one as far as it is read at once."""
+        return int(self.lengths.clamp_max(max_frames).median())
+
     def gather(self, starts: Tensor, lengths: Tensor) -> Tensor:
         """Rows [start, start + length) of the array, padded with zeros: (B,), (B,) -> (B, T, D)."""
         steps = torch.arange(int(lengths.max()))

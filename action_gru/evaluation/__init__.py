@@ -20,6 +20,13 @@ from action_gru.evaluation.pictures import (
     training_picture,
 )
 from action_gru.evaluation.report import ClipPrediction, EvaluationReport, write_report
+from action_gru.evaluation.segments import (
+    SegmentCounts,
+    SegmentScores,
+    pool_segment_scores,
+    segment_scores,
+)
+from action_gru.evaluation.timeline_picture import timeline_picture
 from action_gru.evaluation.uncertainty import (
     FoldSummary,
     fold_summary,
@@ -35,14 +42,19 @@ __all__ = [
     "FoldResult",
     "FoldSummary",
     "Metrics",
+    "SegmentCounts",
+    "SegmentScores",
     "compute_metrics",
     "confusion_picture",
     "fold_summary",
     "group_bootstrap_interval",
     "majority_baseline",
     "per_class_picture",
+    "pool_segment_scores",
     "reliability_picture",
     "save_picture",
+    "segment_scores",
+    "timeline_picture",
     "training_picture",
     "write_cv_report",
     "write_report",

@@ -23,6 +23,12 @@ from action_gru.evaluation.markdown import (
 )
 from action_gru.evaluation.metrics import Metrics
 from action_gru.evaluation.pictures import metric_pictures, save_picture
+from action_gru.evaluation.timelines import (
+    ScoredTimeline,
+    timelines_json,
+    timelines_markdown,
+    write_timelines,
+)
 from action_gru.evaluation.uncertainty import group_bootstrap_interval
 from action_gru.timeline import Prediction
 
@@ -73,6 +79,7 @@ class EvaluationReport:
     baseline_notes: Mapping[str, str] = field(default_factory=dict)
     quarantined: Mapping[str, str] = field(default_factory=dict)  # path -> reason
     leakage_allowed: bool = False
+    timelines: tuple[ScoredTimeline, ...] = ()  # of long videos
     seed: int = 0  # of the bootstrap
 
     def __post_init__(self) -> None:
@@ -104,6 +111,7 @@ class EvaluationReport:
             "baseline_notes": dict(self.baseline_notes),
             "leakage_allowed": self.leakage_allowed,
             "quarantined": quarantine_json(self.quarantined),
+            "timelines": timelines_json(self.timelines),
             "predictions": [clip.to_json() for clip in self.predictions],
         }
 
@@ -114,6 +122,7 @@ def write_report(report: EvaluationReport, folder: Path | str) -> Path:
     pictures = metric_pictures(report.metrics)
     for name, figure in pictures.items():
         save_picture(figure, target / name)
+    write_timelines(report.timelines, target)
     replace_file(target / "report.md", _markdown(report, list(pictures)).encode())
     replace_file(target / "report.json", json_text(report.to_json()).encode())
     return target / "report.json"
@@ -159,6 +168,7 @@ def _markdown(report: EvaluationReport, pictures: list[str]) -> str:
         _other_scores(metrics),
         "## Classes\n\n" + class_table(metrics.per_class),
         "## Most frequent confusions\n\n" + confusions(metrics.confusion_matrix, metrics.classes),
+        *([timelines_markdown(report.timelines)] if report.timelines else []),
         "## Worst mistakes\n\n" + _worst_mistakes(report.predictions),
         "## Pictures\n\n" + "\n\n".join(f"![{Path(name).stem}]({name})" for name in pictures),
         "## Notes\n\n" + bullets(_notes(report, groups)),

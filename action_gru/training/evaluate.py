@@ -10,7 +10,7 @@ import torch
 
 from action_gru.checkpoint import Checkpoint, load_checkpoint
 from action_gru.config import Config
-from action_gru.dataset import Clip, SequenceSet, read_manifest
+from action_gru.dataset import Clip, LongVideo, SequenceSet, read_long_videos, read_manifest
 from action_gru.errors import DataError
 from action_gru.evaluation import (
     ClipPrediction,
@@ -24,6 +24,7 @@ from action_gru.progress import Reporter
 from action_gru.scoring import score_clips
 from action_gru.timeline import Prediction
 from action_gru.training.run_folder import RunFolder
+from action_gru.training.timelines import score_timelines
 
 
 def evaluate(
@@ -52,6 +53,9 @@ def evaluate(
     if not usable:
         raise DataError(f"{data}: no clip is left to score; see {target / 'quarantine.csv'}")
     report = score_report(run, config, checkpoint, table, usable, data, manifest is None and split)
+    long = _long_videos(run, config, checkpoint, split, manifest, root)
+    scored, failed = score_timelines(checkpoint, config, long, reporter)
+    report = replace(report, timelines=tuple(scored), quarantined={**report.quarantined, **failed})
     write_report(report, target)
     return report, target
 
@@ -118,12 +122,9 @@ def _clips(
     if manifest is not None:
         clips = read_manifest(manifest, root, checkpoint.classes)
         return [replace(clip, split="test") for clip in clips], f"All clips of {manifest.name}"
-    own_root = root or config.data.root
-    if own_root is None and config.data.manifest is not None:
-        own_root = config.data.manifest.parent
     clips = [
         clip
-        for clip in read_manifest(run.clips, own_root, checkpoint.classes)
+        for clip in read_manifest(run.clips, _own_root(config, root), checkpoint.classes)
         if clip.split == split
     ]
     if not clips:
@@ -132,6 +133,28 @@ def _clips(
             "--manifest CSV --root DIR"
         )
     return clips, f"The {split} split of {config.data.manifest}"
+
+
+def _long_videos(
+    run: RunFolder,
+    config: Config,
+    checkpoint: Checkpoint,
+    split: str,
+    manifest: Path | None,
+    root: Path | None,
+) -> list[LongVideo]:
+    if manifest is not None:
+        return read_long_videos(manifest, root, checkpoint.classes)
+    videos = read_long_videos(run.clips, _own_root(config, root), checkpoint.classes)
+    return [video for video in videos if video.split == split]
+
+
+def _own_root(config: Config, root: Path | None) -> Path | None:
+    """Where the paths of a run's own clips start."""
+    own_root = root or config.data.root
+    if own_root is None and config.data.manifest is not None:
+        own_root = config.data.manifest.parent
+    return own_root
 
 
 def _majority(run: RunFolder, checkpoint: Checkpoint, labels: list[int]) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +19,7 @@ from action_gru.errors import TrainingError
 from action_gru.model import ActionClassifier, fuse
 from action_gru.scoring import score_clips
 from action_gru.training.batches import Batches
+from action_gru.training.linear import solve_linear
 
 
 @dataclass
@@ -35,7 +36,8 @@ class Trainer:
     """Trains a classifier on sequences; its state after any epoch can be saved and taken up again.
 
     train, val: val may be None; then the last weights are the best. Shapes are those of
-    SequenceSet. seed draws the batches and the dropout.
+    SequenceSet. seed draws the batches and the dropout. folds (N,): the part of each training clip
+    by which a closed-form stream is checked; by default every fifth clip makes one.
     """
 
     def __init__(
@@ -46,6 +48,7 @@ class Trainer:
         settings: TrainingSection,
         max_frames: int,
         seed: int,
+        folds: Sequence[int] | None = None,
     ) -> None:
         self.settings, self.val, self.max_frames, self.seed = settings, val, max_frames, seed
         device = pick_device(settings.device)
@@ -55,6 +58,9 @@ class Trainer:
             cpu=device.type == "cpu", mixed_precision=settings.mixed_precision
         )
         model.fit_statistics(train.values)
+        if model.linear is not None:
+            parts = [index % 5 for index in range(len(train))] if folds is None else folds
+            solve_linear(model, train, parts, settings.ridge, max_frames)
         self.optimizer = torch.optim.AdamW(
             parameter_groups(model, settings.weight_decay), lr=settings.learning_rate
         )

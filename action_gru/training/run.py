@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,14 @@ from action_gru.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from action_gru.config import Config, check_files
 from action_gru.dataset import (
     Clip,
+    LongVideo,
     SequenceSet,
     Split,
+    check_long_videos,
     class_list,
     data_hash,
+    grouped_folds,
+    read_long_videos,
     read_manifest,
     split_clips,
 )
@@ -26,6 +30,7 @@ from action_gru.evaluation import save_picture, training_picture
 from action_gru.features import FeatureTable, extract_features
 from action_gru.model import ActionClassifier
 from action_gru.progress import Reporter
+from action_gru.streams import check_background
 from action_gru.training.loop import Trainer
 from action_gru.training.run_folder import RunFolder
 
@@ -63,8 +68,17 @@ def train(config: Config, reporter: Reporter) -> RunFolder:
     split = split_clips(
         clips, data.split, data.test_share, data.val_share, data.split_seed, data.allow_leakage
     )
+    assert data.manifest is not None
+    long = read_long_videos(data.manifest, data.root, classes)
+    check_background(config, classes)
+    if not data.allow_leakage:
+        check_long_videos(long, split.train)
     run = RunFolder.create(config)
-    return _train_into(run, config, split, classes, reporter)
+    try:
+        return _train_into(run, config, split, classes, reporter, long)
+    except BaseException:
+        run.discard_if_empty()  # a run that never began must not take the name
+        raise
 
 
 def resume(folder: Path, reporter: Reporter, overrides: Sequence[str] = ()) -> RunFolder:
@@ -79,9 +93,10 @@ def resume(folder: Path, reporter: Reporter, overrides: Sequence[str] = ()) -> R
     root = config.data.root or (config.data.manifest.parent if config.data.manifest else None)
     clips = read_manifest(run.clips, root, config.data.classes)
     before = {row["path"]: row["sha256"] for row in run.rows()}
+    long = read_long_videos(run.clips, root)
     split = split_clips(clips, "column", allow_leakage=config.data.allow_leakage)
     classes = class_list(clips, config.data.classes)
-    return _train_into(run, config, split, classes, reporter, before)
+    return _train_into(run, config, split, classes, reporter, long, before)
 
 
 def _train_into(
@@ -90,6 +105,7 @@ def _train_into(
     split: Split,
     classes: tuple[str, ...],
     reporter: Reporter,
+    long: Sequence[LongVideo],
     before: Mapping[str, str] | None = None,
 ) -> RunFolder:
     """before: SHA-256 by path, as the run began with."""
@@ -103,7 +119,7 @@ def _train_into(
             )
     data = TrainingData(split, classes, table)
     _check_usable(data)
-    run.write_clips(split.clips, table.report.content)
+    run.write_clips(split.clips, table.report.content, long)
     fit_model(config, data, reporter, run)
     if config.training.mean_pooled_baseline and config.model.cell != "none":
         fit_model(mean_pooled(config), data, reporter, run, baseline=True)
@@ -129,8 +145,10 @@ def fit_model(
         config.training,
         config.sampling.max_frames,
         config.training.seed,
+        _inner_folds(data.part("train"), config.data.allow_leakage),
     )
-    keeper = Keeper(config, data, arguments, run, baseline)
+    usual_frames = train_set.usual_length(config.sampling.max_frames)
+    keeper = Keeper(config, data, arguments, run, baseline, usual_frames)
     keeper.take_up(trainer)
     left = config.training.epochs - trainer.progress.epoch
     with reporter.bar("baseline" if baseline else "train", left) as advance:
@@ -154,9 +172,10 @@ class Keeper:
         arguments: dict[str, Any],
         run: RunFolder | None,
         baseline: bool,
+        usual_frames: int,
     ) -> None:
         self.config, self.data, self.arguments = config, data, arguments
-        self.run, self.baseline = run, baseline
+        self.run, self.baseline, self.usual_frames = run, baseline, usual_frames
         self._best: dict[str, torch.Tensor] = {}
         self._board: Any = None
 
@@ -209,7 +228,11 @@ class Keeper:
             model=self.arguments,
             classes=self.data.classes,
             features=self.data.table.specs,
-            sampling={"fps": sampling.fps, "max_frames": sampling.max_frames},
+            sampling={
+                "fps": sampling.fps,
+                "max_frames": sampling.max_frames,
+                "usual_frames": self.usual_frames,
+            },
             flip=self.config.features.flip,
             data=self._data(),
             config=self.config.to_tree(),
@@ -233,6 +256,15 @@ class Keeper:
         for name, value in row.items():
             if name != "epoch":
                 self._board.add_scalar(name, value, int(row["epoch"]))
+
+
+def _inner_folds(clips: Sequence[Clip], divide_groups: bool) -> list[int]:
+    """The part of each training clip, five or fewer; whole groups, unless the data is to be tested
+    on groups it was trained on.
+    """
+    if divide_groups or len({clip.group for clip in clips}) < 2:
+        clips = [replace(clip, group=clip.name) for clip in clips]
+    return grouped_folds(clips, min(5, len({clip.group for clip in clips})), 0)
 
 
 def model_arguments(config: Config, data: TrainingData) -> dict[str, Any]:

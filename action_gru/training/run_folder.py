@@ -12,15 +12,16 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from action_gru.checkpoint import write_run_file
 from action_gru.config import Config, load_config, to_yaml
-from action_gru.dataset import Clip
+from action_gru.dataset import Clip, LongVideo
 from action_gru.errors import CheckpointError, ConfigError
 
-COLUMNS = ("path", "label", "group", "split", "start_s", "end_s", "sha256")
+COLUMNS = ("path", "label", "group", "split", "start_s", "end_s", "timeline", "sha256")
 
 
 class RunFolder:
@@ -68,11 +69,18 @@ class RunFolder:
             )
         return run
 
+    def discard_if_empty(self) -> None:
+        """Remove the folder if it holds nothing but the config."""
+        if [path.name for path in self.path.iterdir()] == ["config.yaml"]:
+            shutil.rmtree(self.path)
+
     def config(self, overrides: Sequence[str] = ()) -> Config:
         """The config that the run was trained with, with overrides laid over it."""
         return load_config(self.path / "config.yaml", overrides)
 
-    def write_clips(self, clips: Sequence[Clip], content: Mapping[str, str]) -> None:
+    def write_clips(
+        self, clips: Sequence[Clip], content: Mapping[str, str], long: Sequence[LongVideo] = ()
+    ) -> None:
         """Keep which clip stood on which side. content: SHA-256 of the file, by clip name."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
@@ -80,7 +88,10 @@ class RunFolder:
         for clip in clips:
             bounds = ["" if bound is None else bound for bound in (clip.start_s, clip.end_s)]
             row = [clip.relative, clip.label, clip.group, clip.split, *bounds]
-            writer.writerow([*row, content.get(clip.name, "")])
+            writer.writerow([*row, "", content.get(clip.name, "")])
+        for video in long:
+            row = [video.relative, "", video.group, video.split, "", "", video.timeline, ""]
+            writer.writerow(row)
         write_run_file(self.path / "clips.csv", text.getvalue().encode())
 
     @property
@@ -99,7 +110,7 @@ class RunFolder:
             ) from error
 
     def has_split(self, name: str) -> bool:
-        return any(row["split"] == name for row in self.rows())
+        return any(row["split"] == name and row["label"] for row in self.rows())
 
     def trained_content(self) -> set[str]:
         """SHA-256 of every file the model was trained on."""
