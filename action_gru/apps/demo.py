@@ -18,7 +18,7 @@ from action_gru.checkpoint import load_checkpoint
 from action_gru.config import Config, build_config
 from action_gru.dataset import read_manifest
 from action_gru.errors import DataError
-from action_gru.evaluation import EvaluationReport
+from action_gru.evaluation import EvaluationReport, pool_segment_scores
 from action_gru.features import extract_features
 from action_gru.progress import Reporter
 from action_gru.recognizer import ActionRecognizer
@@ -34,6 +34,7 @@ DEMO_CONFIG = {
     "sampling": {"fps": 12},
     "features": {"weights": "builtin", "views": ["rgb", "motion"]},
     "training": {"epochs": 30},
+    "events": {"background": ["idle"]},
 }
 
 
@@ -121,7 +122,7 @@ def contact_sheet(video: Path, picture: Path, columns: int = 4) -> None:
 
 def _screen(both: DemoResult, rgb: DemoResult, fresh: Path, top: str) -> str:
     run, metrics = both.run.path, both.report.metrics
-    drawn = len(both.run.rows())
+    drawn = sum(bool(row["label"]) for row in both.run.rows())
     pairs = ", ".join("/".join(pair) for pair in REVERSED_PAIRS)
     scores = [
         ("GRU, rgb + motion", metrics.top1, both.pairs),
@@ -129,6 +130,10 @@ def _screen(both: DemoResult, rgb: DemoResult, fresh: Path, top: str) -> str:
         ("GRU, rgb alone", rgb.report.metrics.top1, rgb.pairs),
         ("mean-pooled, rgb alone", _mean_pooled(rgb), rgb.mean_pooled_pairs),
     ]
+    config = both.run.config()
+    assert config.data.manifest is not None
+    video = config.data.manifest.parent / "long" / "long_000.mp4"
+    long = pool_segment_scores([one.scores for one in both.report.timelines])
     table = "\n".join(f"  {name:<28}{top1:.3f}   {on:.3f}" for name, top1, on in scores)
     return f"""
 What was made
@@ -142,10 +147,15 @@ How well it knows {metrics.clips} test clips, of persons it never saw
   The pairs ({pairs}) are each other backwards:
   in rgb no single frame tells them apart, only the order does.
 
+When things happen in {long.videos} long videos of {long.duration_s / long.videos:.0f} s
+  F1@50 {long.f1[0.5]:.3f}, edit {long.edit:.3f}: {run}/evaluation/test/timeline_000.png
+
 The fresh clip, {FRESH_ACTION}: {top}
 
 What to type next
   .venv/bin/action-gru classify {fresh} --model {run}
+  .venv/bin/action-gru timeline {video} --model {run} --out timeline.vtt
+  .venv/bin/action-gru webcam --model {run} --source {video}   # or --source 0, your camera
   .venv/bin/action-gru prepare folder DIR      # your clips, a folder per class
   .venv/bin/action-gru train configs/template.yaml data.manifest=DIR/manifest.csv
 """

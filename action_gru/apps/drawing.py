@@ -1,4 +1,4 @@
-"""Draws short labelled clips of figures doing actions, for a demo and tests with no download.
+"""Draws labelled clips and long videos of figures doing actions, for a demo with no download.
 
 A `Scene` is a background and its `Actor`s; an `Actor` plays `Move`s one after another. Everything
 is a pure function of a seed. A reversed pair shares one generator: a frame of one is as likely in
@@ -6,36 +6,21 @@ the other, so only the order of frames tells them apart.
 """
 
 from dataclasses import dataclass, replace
-from functools import lru_cache, partial
+from functools import lru_cache
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from action_gru.apps.figures import (
-    Figure,
-    box_centre,
-    draw_chair,
-    draw_figure,
-    draw_shadow,
-    random_figure,
-)
-from action_gru.apps.poses import (
-    ACTIONS,
-    CYCLE_S,
-    REVERSED_PAIRS,
-    STANDING,
-    TRACKS,
-    WALK_TRAVEL,
-    Pose,
-    blend,
-    pose_at,
-    track_of,
-)
-from action_gru.apps.shapes import Image, View, draw_cuboid
+from action_gru.apps.actor import Actor
+from action_gru.apps.figures import random_figure
+from action_gru.apps.moves import Moment, Move, clip_moves, long_moves
+from action_gru.apps.poses import ACTIONS, CLASSES, IDLE, REVERSED_PAIRS, TRACKS, track_of
+from action_gru.apps.shapes import Image, View
 
 __all__ = [
     "ACTIONS",
+    "CLASSES",
     "REVERSED_PAIRS",
     "Actor",
     "Moment",
@@ -44,99 +29,15 @@ __all__ = [
     "clip_scene",
     "draw_background",
     "draw_clip",
+    "long_scene",
 ]
 
-_ONE_SHOT_S = 1.1  # usual duration of an action that happens once
-_BOX_SIZE = (0.13, 0.17, 0.13)
 _NOISE_SHIFT = 48  # px
-_BLEND_S = 0.35  # how long a figure takes to get into a cyclic action and out of it
-
-
-@dataclass(frozen=True)
-class Moment:
-    """What an actor does at an instant: the pose track and its phase in [0, 1].
-
-    Both members of a reversed pair share the track and its phase.
-    """
-
-    track: str
-    phase: float
-
-
-@dataclass(frozen=True)
-class Move:
-    """One action from start_s to end_s; cycles: how often a cyclic action repeats in between."""
-
-    action: str
-    start_s: float
-    end_s: float
-    cycles: float = 1.0
-
-    def phase_at(self, time_s: float) -> float:
-        """The pose track's phase in [0, 1], held before the start and after the end."""
-        done = min(max((time_s - self.start_s) / (self.end_s - self.start_s), 0.0), 1.0)
-        track, backwards = track_of(self.action)
-        if track in CYCLE_S:
-            return done * self.cycles % 1.0
-        return 1.0 - done if backwards else done
-
-    def pose_at(self, time_s: float) -> Pose:
-        """The pose (16,), at rest before and after a cyclic action."""
-        track, _ = track_of(self.action)
-        pose = pose_at(track, self.phase_at(time_s))
-        if track in CYCLE_S:
-            outside_s = max(self.start_s - time_s, time_s - self.end_s, 0.0)
-            return blend(pose, STANDING, min(outside_s / _BLEND_S, 1.0))
-        return pose
-
-    def travel_at(self, time_s: float) -> float:
-        """How far the figure has walked, in statures."""
-        if self.action != "walk":
-            return 0.0
-        done = min(max((time_s - self.start_s) / (self.end_s - self.start_s), 0.0), 1.0)
-        return done * self.cycles * WALK_TRAVEL
-
-
-@dataclass(frozen=True)
-class Actor:
-    """A figure, where it stands, and what it does: moves in order of time, at least one."""
-
-    figure: Figure
-    view: View
-    moves: tuple[Move, ...]
-    prop_colour: tuple[int, int, int] = (150, 104, 62)
-
-    def move_at(self, time_s: float) -> Move:
-        """The move going on, or else the nearer one in time."""
-        return min(self.moves, key=lambda move: max(move.start_s - time_s, time_s - move.end_s))
-
-    def moment_at(self, time_s: float) -> Moment:
-        """The pose track and phase at an instant: the label of a single frame."""
-        move = self.move_at(time_s)
-        return Moment(track_of(move.action)[0], move.phase_at(time_s))
-
-    def pose_at(self, time_s: float) -> Pose:
-        """The pose (16,); in a gap between two moves it blends from one to the next."""
-        before = [move for move in self.moves if move.end_s < time_s]
-        after = [move for move in self.moves if move.start_s > time_s]
-        if before and after and len(before) + len(after) == len(self.moves):
-            left, right = before[-1], after[0]
-            weight = (time_s - left.end_s) / (right.start_s - left.end_s)
-            return blend(left.pose_at(left.end_s), right.pose_at(right.start_s), weight)
-        return self.move_at(time_s).pose_at(time_s)
-
-    def draw(self, canvas: Image, time_s: float) -> None:
-        """Draw the figure and its prop into canvas (H, W, 3)."""
-        move, pose = self.move_at(time_s), self.pose_at(time_s)
-        travel = sum(each.travel_at(time_s) for each in self.moves)
-        view = self.view.ahead(travel)
-        draw_shadow(canvas, view, pose)
-        track, _ = track_of(move.action)
-        if track == "sit":
-            draw_chair(canvas, view, self.prop_colour)
-        box = partial(draw_cuboid, canvas, view, size=_BOX_SIZE, colour=self.prop_colour)
-        held = box_centre(pose, move.phase_at(time_s)) if track == "pick" else None
-        draw_figure(canvas, self.figure, pose, view, held=held, draw_held=box)
+# Of a long video, in shares of the picture: how far a figure walks, where its feet may be.
+_WIDEST, _SIDE, _LOWEST = 0.5, 0.2, 0.97
+# A wide picture made square narrows its figure: larger and turned further, it looks as in a clip.
+_LONG_STATURE = (0.62, 0.72)  # of the picture's height; in clips 0.52 to 0.69
+_LEAST_TURNED_DEG = 30.0  # in clips 22
 
 
 @dataclass(frozen=True)
@@ -230,35 +131,68 @@ def clip_scene(
 
     The members of a reversed pair get the same random numbers, and times mirrored in the clip.
     """
-    track, backwards = track_of(action)
-    rng = np.random.default_rng((seed, TRACKS.index(track)))
+    track = IDLE if action == IDLE else track_of(action)[0]
+    rng = np.random.default_rng((seed, (*TRACKS, IDLE).index(track)))
     figure = random_figure(rng if person is None else np.random.default_rng(person))
     background, horizon = draw_background(rng, size_px)
     last_s = (round(duration_s * fps) - 1) / fps
-    move = _random_move(action, rng, last_s)
-    if backwards:
-        move = replace(move, start_s=last_s - move.end_s, end_s=last_s - move.start_s)
+    moves = clip_moves(action, rng, last_s)
+    travels = action == "walk" or (action == IDLE and rng.random() < 0.25)
     actor = Actor(
         figure,
-        _random_view(rng, size_px, horizon, travels=action == "walk"),
-        (move,),
+        _random_view(rng, size_px, horizon, travels=travels),
+        moves,
         prop_colour=random_figure(rng).shirt,
     )
     gain, noise = float(rng.uniform(0.75, 1.2)), int(rng.integers(1, 8))
+    if action == IDLE:  # the other clips stay as the backbone was trained on them: still in pauses
+        actor = _swaying(actor, rng)
     return Scene(background, (actor,), gain=gain, noise=noise, seed=seed)
 
 
-def _random_move(action: str, rng: np.random.Generator, last_s: float) -> Move:
-    """An action between 0 and last_s: a cyclic one fills most of it, others start at any time."""
-    track, _ = track_of(action)
-    speed = float(rng.uniform(0.8, 1.25))
-    pause, rest = rng.uniform(0.02, 0.2, 2).tolist()
-    if track in CYCLE_S:
-        start_s, end_s = pause * last_s, (1.0 - rest) * last_s
-        return Move(action, start_s, end_s, speed * (end_s - start_s) / CYCLE_S[track])
-    length_s = min(speed * _ONE_SHOT_S, 0.9 * last_s)
-    start_s = float(rng.uniform(0.0, last_s - length_s))
-    return Move(action, start_s, start_s + length_s)
+def long_scene(
+    seed: int,
+    *,
+    size_px: tuple[int, int] = (640, 360),
+    duration_s: float = 75.0,
+    person: int | None = None,
+) -> Scene:
+    """One actor who does many actions in turn, each once it is possible, and idles in between.
+
+    Which action is seen when: `action` and `span_s` of its moves.
+    """
+    rng = np.random.default_rng((seed, len(TRACKS) + 1))
+    figure = random_figure(rng if person is None else np.random.default_rng(person))
+    background, horizon = draw_background(rng, size_px)
+    moves = long_moves(rng, duration_s)
+    travel = sum(move.travel_at(duration_s) for move in moves)
+    view = _random_view(rng, size_px, horizon, travels=False)
+    view = replace(view, scale_px=float(size_px[1] * rng.uniform(*_LONG_STATURE)))
+    view = _view_half_way(view, travel, size_px).ahead(-travel / 2)
+    actor = Actor(figure, view, moves, prop_colour=random_figure(rng).shirt)
+    gain, noise = float(rng.uniform(0.75, 1.2)), int(rng.integers(1, 8))
+    return Scene(background, (_swaying(actor, rng),), gain=gain, noise=noise, seed=seed)
+
+
+def _view_half_way(view: View, travel: float, size_px: tuple[int, int]) -> View:
+    """A view turned and moved so that all of a walk of `travel` statures is in the picture.
+
+    Walking brings the figure nearer to the camera, so that its feet end lower than they began.
+    """
+    width, height = size_px
+    steepest = _WIDEST * width / max(travel * view.scale_px, 1.0)
+    most_deg = float(np.degrees(np.arcsin(min(steepest, 1.0))))
+    turned_deg = min(max(abs(view.yaw_deg), _LEAST_TURNED_DEG), most_deg)
+    view = replace(view, yaw_deg=float(np.copysign(turned_deg, view.yaw_deg)))
+    across_px = abs(view.ahead(travel / 2).x_px - view.x_px)
+    margin_px = _SIDE * width + across_px
+    x_px = min(max(view.x_px, margin_px), width - margin_px)
+    sunk_px = view.ahead(travel / 2).y_px - _LOWEST * height
+    return replace(view, x_px=x_px, y_px=view.y_px - max(sunk_px, 0.0))
+
+
+def _swaying(actor: Actor, rng: np.random.Generator) -> Actor:
+    return replace(actor, sway=float(rng.uniform(0.3, 1.6)), sway_from_s=rng.uniform(0, 1000))
 
 
 def _random_view(
@@ -269,7 +203,7 @@ def _random_view(
     yaw_deg = float(rng.uniform(22, 62) * rng.choice((-1.0, 1.0)))
     scale_px = float(height * rng.uniform(0.52, 0.69))
     y_px = float(np.clip(horizon + height * rng.uniform(0.08, 0.3), 0.84 * height, 0.95 * height))
-    x_px = width * rng.uniform(0.34, 0.66)
+    x_px = width * rng.uniform(0.2, 0.8)  # where a walk may end, so that place says nothing
     if travels:  # start on the side that the figure walks away from, to stay in the picture
         x_px = width * (0.5 - np.sign(yaw_deg) * rng.uniform(0.22, 0.34))
     return View(float(x_px), y_px, scale_px, yaw_deg)

@@ -26,6 +26,7 @@ MAX_SHARE = 1 / 3  # of the frame's area
 DARKEN = 72  # of 256: how much of the image shows through the panel
 TRACK = (90, 90, 90)
 BEST, OTHER = (230, 159, 0), (86, 180, 233)  # orange, sky blue: Okabe and Ito 2008
+ALARM = (150, 30, 20)  # dark red under white letters
 SMALLEST_PX = 7  # letters below this cannot be read
 
 Frame = npt.NDArray[np.uint8]
@@ -60,19 +61,37 @@ class Overlay:
         self.room_px = int(MAX_SHARE * width_px * height_px / self.panel_px)
 
     def draw(
-        self, image: Frame, prediction: Prediction | None, *, lines: Sequence[str] = ()
+        self,
+        image: Frame,
+        prediction: Prediction | None,
+        *,
+        lines: Sequence[str] = (),
+        title: tuple[str, str] | None = None,
+        banner: str = "",
     ) -> Frame:
         """Give a copy of the frame with the panel on it. image (H, W, 3) uint8 RGB.
 
-        Without a prediction only the lines are drawn. Raises VideoError for another size.
+        Without a prediction only the lines are drawn. title: (text, figure) in place of the best
+        label and its score. banner: a warning along the foot. Raises VideoError for another size.
         """
         self._check(image)
         drawn: Frame = image.copy()
-        rows = self._fitting_rows(prediction, lines)
+        rows = self._fitting_rows(prediction, lines, title)
         if rows:
             window = self._window(drawn, rows)
             window[:] = self._panel(window, rows)
+        if banner:
+            self._draw_banner(drawn, banner)
         return drawn
+
+    def _draw_banner(self, image: Frame, text: str) -> None:
+        foot = image[-2 * self.title_px :]
+        strip: Panel = np.full(foot.shape, ALARM, dtype=np.uint16)
+        top_px = (len(strip) - _row_height(self.text_px)) // 2
+        shown = shortened(text, self.text_px, False, strip.shape[1] - 2 * self.pad_px)
+        row = strip[max(0, top_px) : max(0, top_px) + _row_height(self.text_px)]
+        _write(row, _letters(shown, self.text_px, False)[: len(row)], self.pad_px)
+        foot[:] = strip
 
     def _check(self, image: Frame) -> None:
         if image.shape != self.frame_shape or image.dtype != np.uint8:
@@ -81,8 +100,15 @@ class Overlay:
                 f"{image.shape}, {image.dtype}: make one Overlay per frame size"
             )
 
-    def _fitting_rows(self, prediction: Prediction | None, lines: Sequence[str]) -> list[_Row]:
-        title = [] if prediction is None else [self._title(prediction)]
+    def _fitting_rows(
+        self,
+        prediction: Prediction | None,
+        lines: Sequence[str],
+        named: tuple[str, str] | None,
+    ) -> list[_Row]:
+        if named is None and prediction is not None:
+            named = (prediction.label, _percent(prediction.score))
+        title = [] if named is None else [self._title(*named)]
         bars = [] if prediction is None else _bars(prediction)
         clock = [] if prediction is None else [_Row(clock_text(prediction.time_s))]
         left_px = self.room_px - sum(map(self._height, title))
@@ -93,9 +119,9 @@ class Overlay:
         bars = bars[: fitting - len(foot)]
         return [*title, *(bars if len(bars) > 1 else []), *foot]
 
-    def _title(self, prediction: Prediction) -> _Row:
+    def _title(self, text: str, figure: str) -> _Row:
         narrow = self.panel_px < 8 * self.title_px  # the label needs all of it
-        return _Row(prediction.label, "" if narrow else _percent(prediction.score), title=True)
+        return _Row(text, "" if narrow else figure, title=True)
 
     def _height(self, row: _Row) -> int:
         return _row_height(self.title_px if row.title else self.text_px)

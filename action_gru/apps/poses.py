@@ -172,6 +172,8 @@ _ACTION_TRACKS: dict[str, tuple[str, bool]] = {
     "kick": ("kick", False),
 }
 ACTIONS: tuple[str, ...] = tuple(_ACTION_TRACKS)
+IDLE = "idle"  # no action: a figure holds still; no track, no phase, not for the backbone to learn
+CLASSES: tuple[str, ...] = (*ACTIONS, IDLE)
 TRACKS: tuple[str, ...] = tuple(_TRACKS)
 REVERSED_PAIRS: tuple[tuple[str, str], ...] = (
     ("sit_down", "stand_up"),
@@ -183,11 +185,22 @@ CYCLE_S: dict[str, float] = {"wave": 0.60, "clap": 0.45, "punch": 0.80, "walk": 
 WALK_TRAVEL = 0.72  # statures forward in one cycle: two steps of twice 0.18
 GRASP_PHASE = 0.5  # the box leaves the floor here
 
+# How far a figure that holds still drifts from its pose, and how often: people breathe and balance.
+_SWAY = pose(
+    forward=0.004,
+    height=0.002,
+    lean=0.7,
+    nod=2.0,
+    left_arm=(1.5, 1.0, 2.5, 0),
+    right_arm=(1.5, 1.0, 2.5, 0),
+)
+_SWAY_HZ = 0.11 + 0.26 * np.modf(np.arange(_SWAY.size) * 0.618)[0]
+
 
 def track_of(action: str) -> tuple[str, bool]:
     """The pose track that an action plays, and whether backwards; a pair shares one track."""
     if action not in _ACTION_TRACKS:
-        raise ValueError(f"action {action!r}: not drawn; choose one of {', '.join(ACTIONS)}")
+        raise ValueError(f"action {action!r}: not drawn; choose one of {', '.join(CLASSES)}")
     return _ACTION_TRACKS[action]
 
 
@@ -204,3 +217,10 @@ def blend(before: Pose, after: Pose, weight: float) -> Pose:
     """From one pose (weight 0) to another (1) with a smooth start and end."""
     eased = weight * weight * (3.0 - 2.0 * weight)
     return before + (after - before) * eased
+
+
+def sway_at(time_s: float) -> Pose:
+    """The drift (16,) at an instant, to be added to a pose; the feet stay where they are."""
+    turns = 2.0 * np.pi * _SWAY_HZ * time_s
+    drift: Pose = _SWAY * (0.7 * np.sin(turns) + 0.3 * np.sin(2.3 * turns + 1.0))
+    return drift

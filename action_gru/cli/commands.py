@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from action_gru.cli import live, web
 from action_gru.cli.cache import cache_app
 from action_gru.cli.common import (
     ConfigFile,
@@ -35,6 +36,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(cache_app, name="cache")
+app.command()(live.timeline)
+app.command()(live.webcam)
+app.command()(web.web)
 
 OVERRIDE = re.compile(r"^[a-z_]+(\.[a-z_]+)+=")
 
@@ -256,16 +260,30 @@ def _summary(report: Any) -> dict[str, Any]:
         "mean_class_accuracy": metrics.mean_class_accuracy,
         "baselines": dict(report.baselines),
         "quarantined": len(report.quarantined),
+        "timelines": _timeline_figures(report),
     }
+
+
+def _timeline_figures(report: Any) -> dict[str, Any] | None:
+    """The pooled scores of the run's long videos, without those of each."""
+    pooled: dict[str, Any] | None = report.to_json()["timelines"]
+    return pooled and {key: value for key, value in pooled.items() if key != "per_video"}
 
 
 def _score_line(report: Any) -> str:
     metrics = report.metrics
     baselines = report.baselines
+    timelines = _timeline_figures(report)
+    long = (
+        f"\n{timelines['videos']} long videos: F1@50 {timelines['f1']['50']:.3f}, "
+        f"edit {timelines['edit']:.3f}"
+        if timelines
+        else ""
+    )
     return (
         f"{metrics.clips} clips: top-1 {metrics.top1:.3f}, mean class accuracy "
         f"{metrics.mean_class_accuracy:.3f} (mean-pooled {_figure(baselines['mean_pooled'])}, "
-        f"majority {_figure(baselines['majority'])})"
+        f"majority {_figure(baselines['majority'])}){long}"
     )
 
 

@@ -32,7 +32,9 @@ Model = Annotated[Path, typer.Option("--model", "-m", metavar="RUN", help="A tra
 
 def run(app: typer.Typer, arguments: list[str]) -> None:
     """Run a command line; an error of ours is one clear message and its exit code."""
-    signal.signal(signal.SIGINT, _interrupt)
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # Windows has no SIGHUP
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), _interrupt)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a file name may hold bytes that are no text
             stream.reconfigure(errors="backslashreplace")
@@ -59,7 +61,8 @@ def run(app: typer.Typer, arguments: list[str]) -> None:
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
     """The first ctrl-C unwinds and cleans up; a second one ends the process at once."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    for one in (signal.SIGINT, number):
+        signal.signal(one, signal.SIG_DFL)
     raise KeyboardInterrupt
 
 

@@ -1,0 +1,67 @@
+"""Writes what a live view shows to a video file, in real time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from action_gru.apps.live_view import fitted
+from action_gru.video import VideoWriter
+
+FPS = 15.0
+LONGEST_FILL_S = 2.0  # a longer stretch without pictures is left out of the recording
+
+
+class Recorder:
+    """A recording at a fixed rate: a picture is repeated until the next one comes.
+
+    The file appears when `close` is called. All pictures have the first one's size.
+    """
+
+    def __init__(self, path: Path, now_s: Callable[[], float] = time.monotonic) -> None:
+        self.path = path
+        self.frames = 0
+        self._now_s = now_s
+        self._writer: VideoWriter | None = None
+        self._last: NDArray[np.uint8] | None = None
+        self._next_s = 0.0
+
+    def add(self, image: NDArray[np.uint8]) -> None:
+        """Show a picture (H, W, 3) uint8 RGB from now on."""
+        now_s = self._now_s()
+        if self._writer is None:
+            writer = VideoWriter(self.path, (image.shape[1], image.shape[0]), FPS)
+            self._writer = writer.__enter__()
+            self._next_s = now_s
+        if now_s - self._next_s > LONGEST_FILL_S:
+            self._next_s = now_s
+        while self._last is not None and self._next_s + 1 / FPS <= now_s:
+            self._write(self._last)
+        width_px, height_px = self._writer.size_px
+        fits = image.shape[:2] == (height_px, width_px)
+        self._last = image if fits else fitted(image, (width_px, height_px))
+
+    def close(self) -> int:
+        """Finish the file; the number of frames in it."""
+        if self._writer is not None:
+            if self._last is not None:
+                self._write(self._last)
+            self._writer.__exit__(None, None, None)
+            self._writer = None
+        return self.frames
+
+    def discard(self) -> None:
+        """Leave nothing behind."""
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            writer.discard()
+
+    def _write(self, image: NDArray[np.uint8]) -> None:
+        assert self._writer is not None
+        self._writer.write(image)
+        self.frames += 1
+        self._next_s += 1 / FPS

@@ -1,0 +1,114 @@
+"""What no request may do: be too large, fill the disk, ask for more than the page itself does.
+
+A piece of ASGI middleware; knows nothing of actions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+from urllib.parse import unquote
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+MESSAGE_BYTES = 16_000_000  # a camera's frame as text is far smaller
+# What the page posts to. Gradio has more: it cuts recordings, edits its own code, keeps histories.
+POSTED = ("/queue/join", "/upload", "/cancel", "/reset", "/stream/")
+FORM_BYTES = 100_000  # what a form adds to its file
+# The page comes from this server alone. Gradio's own pages need inline scripts and templates.
+POLICY = (
+    "default-src 'self' data: blob:; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; "
+    "style-src 'self' 'unsafe-inline'; object-src 'none'; base-uri 'self'; form-action 'self'"
+)
+HEADERS = (
+    (b"content-security-policy", POLICY.encode()),
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+)
+
+
+class TooLargeError(Exception):
+    """A request went on past its limit."""
+
+
+class Guard:
+    """Wraps the page's server. bytes_held says how much its temporary files take now."""
+
+    def __init__(
+        self, app: Any, max_upload_bytes: int, max_held_bytes: int, bytes_held: Callable[[], int]
+    ) -> None:
+        self.app = app
+        self.max_upload_bytes, self.max_held_bytes = max_upload_bytes, max_held_bytes
+        self.bytes_held = bytes_held
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        path = unquote(str(scope.get("path", "")))
+        uploads = path.rstrip("/").endswith("/upload")
+        limit = self.max_upload_bytes + FORM_BYTES if uploads else MESSAGE_BYTES
+        posts = scope.get("method") not in ("GET", "HEAD", "OPTIONS")
+        if posts and not path.partition("/gradio_api")[2].startswith(POSTED):
+            await _answer(send, 403, "this page asks for no such thing")
+            return
+        if refused := self._refusal(path, uploads, _declared(scope), limit):
+            await _answer(send, *refused)
+            return
+        await self._pass(scope, receive, send, limit)
+
+    def _refusal(
+        self, path: str, uploads: bool, declared: int, limit: int
+    ) -> tuple[int, str] | None:
+        if "/proxy=" in path or any(f"/file={scheme}" in path for scheme in ("http:", "https:")):
+            return 403, "this server fetches nothing from other addresses"
+        if declared > limit:
+            return 413, f"larger than {limit // 1_000_000} MB, which is the limit here"
+        if uploads and self.bytes_held() + declared > self.max_held_bytes:
+            return 507, "the server holds as many videos as it may; try again later"
+        return None
+
+    async def _pass(self, scope: Scope, receive: Receive, send: Send, limit: int) -> None:
+        taken, begun = 0, False
+
+        async def counted() -> Message:
+            nonlocal taken
+            message = await receive()
+            taken += len(message.get("body", b""))
+            if taken > limit:
+                raise TooLargeError
+            return message
+
+        async def headed(message: Message) -> None:
+            nonlocal begun
+            if message["type"] == "http.response.start":
+                begun = True
+                message["headers"] = [*message.get("headers", []), *HEADERS]
+            await send(message)
+
+        try:
+            await self.app(scope, counted, headed)
+        except TooLargeError:
+            if not begun:
+                await _answer(send, 413, f"larger than {limit // 1_000_000} MB, the limit here")
+
+
+def _declared(scope: Scope) -> int:
+    for name, value in scope.get("headers", []):
+        if name == b"content-length" and value.isdigit():
+            return int(value)
+    return 0
+
+
+async def _answer(send: Send, status: int, words: str) -> None:
+    body = words.encode()
+    headers = [
+        (b"content-type", b"text/plain; charset=utf-8"),
+        (b"content-length", str(len(body)).encode()),
+        *HEADERS,
+    ]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,217 @@
+"""One uploaded video, decoded once: the annotated copy, the timeline, the files to download.
+
+Knows nothing of pages or browsers.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from action_gru.apps.overlay import Overlay, clock_text
+from action_gru.errors import VideoError
+from action_gru.evaluation import save_picture, timeline_picture
+from action_gru.recognizer import ActionRecognizer
+from action_gru.streaming import ActionStream
+from action_gru.timeline import FORMATS, Event, Prediction, ScoreTrack, Timeline, write_timeline
+from action_gru.video import Frame, Image, VideoFile, VideoWriter
+
+SHOWN_PX = 1280  # the annotated copy's longer side at most
+SHOWN_FPS = 30.0
+
+
+@dataclass(frozen=True)
+class UploadResult:
+    """What was found. scores: best first; downloads: one file a format, in the order of FORMATS."""
+
+    timeline: Timeline
+    scores: dict[str, float]
+    video: Path
+    picture: Path
+    downloads: tuple[Path, ...]
+
+
+class UploadReading:
+    """Reads one video; iterate for the instant it stands at, then ask for `result()`.
+
+    Raises VideoError, without the path of any folder, where the file is no video or too long.
+    """
+
+    def __init__(
+        self,
+        recognizer: ActionRecognizer,
+        source: Path,
+        name: str,
+        folder: Path,
+        max_duration_s: float,
+        turn: AbstractContextManager[object] | None = None,
+    ) -> None:
+        """name: what the user calls the file. turn: held around each step of the model."""
+        self.recognizer, self.source, self.name, self.folder = recognizer, source, name, folder
+        self.max_duration_s = max_duration_s
+        self.stream: ActionStream = recognizer.stream()
+        self.declared_s: float | None = None
+        self._turn = turn or nullcontext()
+        self._stem = file_stem(name)
+        self._events: list[Event] = []
+        self._track = ScoreTrack()
+        self._whole = WholeAnswer(self.stream.window_s)
+        self._read_s = 0.0
+
+    def __iter__(self) -> Iterator[float]:
+        try:
+            yield from self._read()
+        except VideoError as error:
+            words = str(error).replace(str(self.source), self.name)
+            raise VideoError(words.replace(str(self.folder), "")) from error
+
+    def _read(self) -> Iterator[float]:
+        with VideoFile(self.source) as video:
+            frames = video.frames()
+            first = next(frames)
+            self.declared_s = video.declared_s
+            self._check_length(self.declared_s or 0.0)
+            size_px = shown_size(first.image)
+            copy = AnnotatedCopy(self.folder / f"{self._stem}.annotated.mp4", size_px, video.fps)
+            with copy:
+                for frame in _with_first(first, frames):
+                    self._check_length(frame.time_s)
+                    self._look(frame)
+                    copy.show(frame, self.stream)
+                    self._read_s = frame.time_s
+                    yield frame.time_s
+        self._video = copy.path
+
+    def _check_length(self, time_s: float) -> None:
+        if time_s > self.max_duration_s:
+            raise VideoError(
+                f"{self.name}: the video lasts longer than {clock_text(self.max_duration_s)}, "
+                "which is the limit here; cut it and try again"
+            )
+
+    def _look(self, frame: Frame) -> None:
+        with self._turn:
+            prediction = self.stream.push(frame.image, frame.time_s)
+        if prediction.time_s == frame.time_s:  # this frame was sampled
+            scores = prediction.probabilities(self.recognizer.classes)
+            self._events += self.stream.ended
+            self._track.add(prediction.centre_s, scores)
+            self._whole.add(prediction, scores)
+
+    def result(self) -> UploadResult:
+        """Write the files and give all; call it once, after reading."""
+        self._events += self.stream.finish()
+        classes = tuple(self.recognizer.classes)
+        timeline = Timeline(
+            source=self.name,
+            classes=classes,
+            events=tuple(self._events),
+            duration_s=self._read_s,
+            restarts=self.stream.restarts,
+            scores=self._track,
+        )
+        picture = self.folder / f"{self._stem}.timeline.png"
+        save_picture(timeline_picture(timeline), picture)
+        downloads = tuple(self.folder / f"{self._stem}{suffix}" for suffix in FORMATS)
+        for path in downloads:
+            write_timeline(timeline, path)
+        best = Prediction.from_probabilities(classes, self._whole.scores())
+        return UploadResult(timeline, dict(best.top(len(classes))), self._video, picture, downloads)
+
+
+class WholeAnswer:
+    """One answer for a whole video: its windows' answers, weighed by the time they rest on.
+
+    A video no longer than one window gets the answer after its last frame, as `classify` gives it.
+    """
+
+    def __init__(self, window_s: float) -> None:
+        self.window_s = window_s
+        self._taken_s: float | None = None  # up to here the video is accounted for
+        self._sum: NDArray[np.float64] | None = None
+        self._last: tuple[float, NDArray[np.float64]] | None = None
+
+    def add(self, prediction: Prediction, scores: NDArray[np.float64]) -> None:
+        """Take in the answer at one instant, scores (C,)."""
+        if self._taken_s is None:
+            self._taken_s = prediction.time_s
+        self._last = (prediction.time_s, scores)
+        if prediction.time_s - self._taken_s >= self.window_s:
+            self._take()
+
+    def scores(self) -> NDArray[np.float64]:
+        """The mean so far, (C,)."""
+        if self._last is None:
+            raise ValueError("no answer was added")
+        self._take()
+        assert self._sum is not None
+        return np.asarray(self._sum / self._sum.sum(), dtype=np.float64)
+
+    def _take(self) -> None:
+        assert self._last is not None
+        assert self._taken_s is not None
+        time_s, scores = self._last
+        weight = max(time_s - self._taken_s, 1e-6)  # a video of one frame has an answer too
+        self._sum = weight * scores if self._sum is None else self._sum + weight * scores
+        self._taken_s = time_s
+
+
+class AnnotatedCopy:
+    """Writes frames with the running answer on them, at a steady rate, whatever their timestamps.
+
+    Use as a context manager. size_px is (width, height).
+    """
+
+    def __init__(self, path: Path, size_px: tuple[int, int], fps: float) -> None:
+        self.path, self.size_px = path, size_px
+        self.fps = min(max(fps, 1.0), SHOWN_FPS)
+        self._overlay = Overlay(size_px)
+        self._writer = VideoWriter(path, size_px, self.fps)
+        self._written = 0
+
+    def __enter__(self) -> AnnotatedCopy:
+        self._writer.__enter__()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._writer.__exit__(*error)  # type: ignore[arg-type]
+
+    def show(self, frame: Frame, stream: ActionStream) -> None:
+        """Write a frame, or none or several where the source is faster or has a gap."""
+        due = int(frame.time_s * self.fps + 0.5) + 1 - self._written
+        if due <= 0:
+            return
+        image = frame.image
+        if (image.shape[1], image.shape[0]) != self.size_px:
+            image = np.asarray(cv2.resize(image, self.size_px, interpolation=cv2.INTER_AREA))
+        current = stream.current
+        lines = [f"{current.label} since {clock_text(current.start_s)}"] if current else []
+        drawn = self._overlay.draw(image, stream.smoothed or stream.prediction, lines=lines)
+        for _ in range(due):
+            self._writer.write(drawn)
+        self._written += due
+
+
+def shown_size(image: Image) -> tuple[int, int]:
+    """(width, height) of the annotated copy: even, SHOWN_PX at most, of the same shape."""
+    height, width = image.shape[:2]
+    scale = min(1.0, SHOWN_PX / max(height, width))
+    return max(2, round(width * scale) // 2 * 2), max(2, round(height * scale) // 2 * 2)
+
+
+def file_stem(name: str) -> str:
+    """A file name's stem in safe letters: '<img>.mp4' -> 'img'."""
+    stem = re.sub(r"[^A-Za-z0-9_-]+", "_", Path(name).stem).strip("_")
+    return stem[:40] or "video"
+
+
+def _with_first(first: Frame, rest: Iterator[Frame]) -> Iterator[Frame]:
+    yield first
+    yield from rest

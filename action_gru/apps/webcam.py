@@ -1,0 +1,203 @@
+"""The webcam command: cameras, files and network streams, live, in a window or as JSON lines."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from action_gru.apps.feed import Feed
+from action_gru.apps.live_loop import Answer, LiveLoop
+from action_gru.apps.live_view import LiveView
+from action_gru.apps.overlay import clock_text
+from action_gru.apps.recorder import Recorder
+from action_gru.apps.targets import check_target
+from action_gru.apps.window import QUIT, Window
+from action_gru.errors import ActionGruError
+from action_gru.progress import Reporter
+from action_gru.recognizer import ActionRecognizer
+from action_gru.timeline import Event
+
+TITLE = "action_gru: q quits, space pauses, r records"
+DRAW_EVERY_S = 1 / 25
+TOP = 3
+ALARMING = ("lost", "failed")
+RECORDINGS = (".mp4", ".mov", ".mkv")
+
+
+@dataclass(frozen=True)
+class WebcamOptions:
+    """What the command line chose. record: a file to record to from the start."""
+
+    window: bool = True
+    as_json: bool = False
+    record: Path | None = None
+    pace: bool = True
+    loop: bool = False
+    max_retries: int | None = None
+
+
+def run_webcam(
+    sources: Sequence[str],
+    model: Path,
+    overrides: Sequence[str],
+    options: WebcamOptions,
+    reporter: Reporter,
+) -> dict[str, float | int]:
+    """Run until the sources end, q is pressed or ctrl-C; how it went (see LiveLoop.summary)."""
+    if options.record is not None:
+        check_target("--record", options.record, RECORDINGS, [Path(source) for source in sources])
+    with ExitStack() as stack:
+        window = stack.enter_context(Window(TITLE)) if options.window else None
+        recognizer = ActionRecognizer.load(model, overrides=overrides)
+        loop = LiveLoop(
+            recognizer,
+            sources,
+            pace=options.pace,
+            loop=options.loop,
+            max_retries=options.max_retries,
+        )
+        show = Webcam(stack.enter_context(loop), window, options, reporter)
+        try:
+            show.run()
+        except KeyboardInterrupt:
+            reporter.say("stopped")
+        finally:
+            show.close()
+    return loop.summary()
+
+
+class Webcam:
+    """One showing: draws, records, prints and reads keys around a live loop."""
+
+    def __init__(
+        self, loop: LiveLoop, window: Window | None, options: WebcamOptions, reporter: Reporter
+    ) -> None:
+        self.loop, self.window, self.options, self.reporter = loop, window, options, reporter
+        self.view = LiveView(loop)
+        self.recorder = Recorder(options.record) if options.record else None
+        self.paused = False
+        self._drawn_s = 0.0
+        self._states = {id(feed): "" for feed in loop.feeds}
+        self._restarts = {id(feed): 0 for feed in loop.feeds}
+
+    def run(self) -> None:
+        for answers in self.loop.turns():
+            began_s = time.perf_counter()
+            for answer in answers:
+                self._print(answer)
+            self._say_states()
+            self._draw()
+            self.loop.count_work(time.perf_counter() - began_s)
+            if self.window is not None and self._obey(self.window.key()):
+                return
+
+    def close(self) -> None:
+        """Print the events that were still open, and finish the recording."""
+        for feed, events in self.loop.finish():
+            for event in events:
+                self._print_event(feed, event)
+        self._stop_recording()
+
+    def _draw(self) -> None:
+        if self.window is None and self.recorder is None:
+            return
+        now_s = time.perf_counter()
+        if now_s - self._drawn_s < DRAW_EVERY_S:
+            return
+        self._drawn_s = now_s
+        notes = ["paused"] if self.paused else []
+        image = self.view.draw([*notes, *(["● recording"] if self.recorder else [])])
+        if image is None:
+            return
+        if self.recorder is not None:
+            self._record(image)
+        if self.window is not None:
+            self.window.show(image)
+
+    def _record(self, image: NDArray[np.uint8]) -> None:
+        """A full disk ends the recording, not the watching."""
+        assert self.recorder is not None
+        try:
+            self.recorder.add(image)
+        except (OSError, ValueError, ActionGruError) as error:
+            self.reporter.warn(f"{self.recorder.path}: the recording has ended: {error}")
+            self.recorder.discard()
+            self.recorder = None
+
+    def _obey(self, key: str) -> bool:
+        """Do what a key asks for; True to end."""
+        if key == " ":
+            self.paused = not self.paused
+            for feed in self.loop.feeds:
+                feed.paused = self.paused
+        elif key == "r" and self.recorder is not None:
+            self._stop_recording()
+        elif key == "r":
+            name = datetime.now().strftime("recording-%Y%m%d-%H%M%S.mp4")
+            self.recorder = Recorder(Path(name))
+        return key in QUIT
+
+    def _stop_recording(self) -> None:
+        recorder, self.recorder = self.recorder, None
+        if recorder is None:
+            return
+        try:
+            frames = recorder.close()
+        except (OSError, ValueError, ActionGruError) as error:
+            self.reporter.warn(f"{recorder.path}: the recording is lost: {error}")
+            recorder.discard()
+        else:
+            self.reporter.say(f"wrote {recorder.path} ({frames} frames)")
+
+    def _say_states(self) -> None:
+        """Tell once when a source is lost, back or over, and when its stream began afresh."""
+        for feed in self.loop.feeds:
+            stream = feed.stream
+            if stream.restarts > self._restarts[id(feed)]:
+                self._restarts[id(feed)] = stream.restarts
+                self.reporter.say(f"{feed.source.name}: started afresh: {stream.restart_reason}")
+            status = feed.source.status
+            if status.state != self._states[id(feed)]:
+                self._states[id(feed)] = status.state
+                news = status.detail or f"{feed.source.name} is live"
+                told = news if feed.source.name in news else f"{feed.source.name}: {news}"
+                tell = self.reporter.warn if status.state in ALARMING else self.reporter.say
+                tell(told)
+                if self.options.as_json and status.state in ALARMING:
+                    line = {"source": feed.source.name, "state": status.state, "detail": news}
+                    print(json.dumps(line), flush=True)
+
+    def _print(self, answer: Answer) -> None:
+        for event in answer.ended:
+            self._print_event(answer.feed, event)
+        if not self.options.as_json or answer.latency_s is None:
+            return
+        prediction, current, feed = answer.prediction, answer.current, answer.feed
+        document = {
+            "source": feed.source.name,
+            "time_s": round(prediction.time_s, 3),
+            "label": prediction.label,
+            "score": round(prediction.score, 4),
+            "top": {label: round(score, 4) for label, score in prediction.top(TOP)},
+            "event": current.to_json() if current else None,
+            "latency_ms": round(1000 * answer.latency_s, 1),
+            "dropped": feed.dropped,
+        }
+        print(json.dumps(document), flush=True)
+
+    def _print_event(self, feed: Feed, event: Event) -> None:
+        if self.options.as_json:
+            line = json.dumps({"source": feed.source.name, "ended": event.to_json()})
+        else:
+            start, end = clock_text(event.start_s), clock_text(event.end_s)
+            name = f"{feed.source.name}  " if len(self.loop.feeds) > 1 else ""
+            line = f"{name}{start:>9}  {end:>9}  {event.label}  {event.score:.2f}"
+        print(line, flush=True)
