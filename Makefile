@@ -20,7 +20,7 @@ test: $(INSTALLED)
 	OMP_NUM_THREADS=1 $(RUN)/python -m pytest -n 2 -m "not slow"
 
 test-slow: $(INSTALLED)
-	$(RUN)/python -m pytest -m slow --timeout=1800
+	OMP_WAIT_POLICY=PASSIVE $(RUN)/python -m pytest -m slow --timeout=1800
 
 lint: $(INSTALLED)
 	$(RUN)/ruff check .
@@ -37,6 +37,7 @@ backbone: $(INSTALLED)
 # Made anew when it is missing, broken, or older than what it was installed from.
 $(INSTALLED): pyproject.toml constraints.txt
 	@$(RUN)/python -c "" 2>/dev/null || rm -rf $(VENV)
+	@echo "installing into $(VENV): about 7 GB with torch, some minutes"
 	$(PYTHON) -m venv $(VENV)
 	$(RUN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
 	@touch $@

@@ -4,7 +4,8 @@
 
 Label of a frame: pose track x phase bin. The members of a reversed pair share their track, so no
 label says in which direction a pose is passed. The pose itself is a second target. Only the layers
-below the classifier are kept: their output is the 1280-value feature.
+below the classifier are kept: their output is the 1280-value feature. The demo's class `idle` is
+left out: it has no phase, and its poses are those in which the actions begin and end.
 """
 
 import argparse

@@ -8,7 +8,10 @@ import pytest
 import torch
 
 from action_gru.backbone import FeatureSpec
+from action_gru.config import build_config
 from action_gru.dataset import Clip
+from action_gru.progress import Reporter
+from action_gru.training import RunFolder, train
 from action_gru.video import VideoWriter
 
 ROOT = Path(__file__).parents[1]
@@ -60,6 +63,29 @@ def write_square(path: Path, frames: int = 20, seed: int = 0, fps: float = 10.0)
 @pytest.fixture
 def square_video(tmp_path: Path) -> Path:
     return write_square(tmp_path / "square.mp4")
+
+
+@pytest.fixture(scope="session")
+def small_run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    """A run that knows bright squares from dark ones, at five frames a second."""
+    root = tmp_path_factory.mktemp("small_run")
+    rows = ["path,label,split"]
+    for index in range(12):
+        label = "bright" if index % 2 else "dark"
+        write_square(root / f"{index}.mp4", 12 + index, seed=index + 100 * (index % 2))
+        rows.append(f"{index}.mp4,{label},{'test' if index > 7 else 'train'}")
+    (root / "manifest.csv").write_text("\n".join(rows) + "\n")
+    tree = {
+        "run": {"folder": str(root / "runs")},
+        "data": {"manifest": str(root / "manifest.csv")},
+        "sampling": {"fps": 5.0, "max_frames": 8},
+        "features": {
+            "weights": "builtin", "image_size": 64, "cache_dir": str(root / "cache"), "flip": True
+        },
+        "model": {"projection_size": 16, "hidden_size": 16},
+        "training": {"epochs": 10, "device": "cpu", "mean_pooled_baseline": False},
+    }  # fmt: skip
+    return train(build_config(tree), Reporter(quiet=True))
 
 
 def clip_of(path: Path, start_s: float | None = None, end_s: float | None = None) -> Clip:

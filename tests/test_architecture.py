@@ -9,7 +9,7 @@ PACKAGE = Path(__file__).parents[1] / "action_gru"
 
 FLOORS = {
     "errors": 0,
-    "files": 1,
+    "files": 0,
     "config": 1,
     "video": 1,
     "sampling": 1,
@@ -22,9 +22,11 @@ FLOORS = {
     "dataset": 3,
     "extraction": 4,
     "checkpoint": 3,
+    "streaming": 4,
     "scoring": 4,
     "evaluation": 4,
     "features": 5,
+    "streams": 5,
     "training": 6,
     "recognizer": 6,
     "apps": 7,

@@ -6,12 +6,14 @@ import sys
 import threading
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
 
 from action_gru.backbone import Backbone, loading
 from action_gru.backbone.embedding import pick_device, pick_precision, weighted_mean
+from action_gru.backbone.views import fit
 from action_gru.errors import BackboneError
 
 
@@ -228,3 +230,25 @@ def test_precision_follows_the_units_of_the_device(monkeypatch):
 
 def test_the_packaged_weights_are_small():
     assert loading.BUILTIN_PATH.stat().st_size < 4_000_000
+
+
+@pytest.mark.parametrize(
+    "size_px", [(640, 480), (640, 360), (1280, 720), (1920, 1080), (500, 1100)]
+)
+@pytest.mark.parametrize("how", ["squash", "letterbox", "crop"])
+def test_shrinking_in_steps_is_close_to_averaging_at_once(size_px, how):
+    width, height = size_px
+    across, down = np.meshgrid(np.linspace(0, 20, width), np.linspace(0, 14, height))
+    picture = (127 + 100 * np.sin(across) * np.cos(down)).astype(np.uint8)
+    image = np.dstack([picture, np.roll(picture, 9, 1), 255 - picture])
+    quick = fit(image, 224, how)
+    if how == "squash":
+        exact = cv2.resize(image, (224, 224), interpolation=cv2.INTER_AREA)
+        assert np.abs(quick.astype(int) - exact).mean() < 1.5
+    assert quick.shape == (224, 224, 3)
+
+
+def test_fine_stripes_blur_and_do_not_alias():
+    stripes = np.zeros((720, 1280, 3), np.uint8)
+    stripes[:, ::2] = 200
+    assert fit(stripes, 224, "squash")[8:-8, 8:-8].std() < 2

@@ -56,7 +56,7 @@ def test_what_is_saved_is_what_is_loaded(tmp_path):
     [
         ((spec("rgb", weights_sha256="cd"), spec("motion")), 12.0, "weights_sha256: ab against cd"),
         ((spec("rgb"), spec("motion", fit="crop")), 12.0, "motion fit: squash against crop"),
-        ((spec("rgb"), spec("motion", preprocessing=9)), 12.0, "motion preprocessing: 1 against 9"),
+        ((spec("rgb"), spec("motion", preprocessing=9)), 12.0, "motion preprocessing: 2 against 9"),
         ((spec("rgb"),), 12.0, r"views: \['rgb', 'motion'\] against \['rgb'\]"),
         ((spec("motion"), spec("rgb")), 12.0, r"views: .* against \['motion', 'rgb'\]"),
         ((spec("rgb"), spec("motion")), 10.0, "sampling.fps: 12.0 against 10.0"),

@@ -23,7 +23,10 @@ WRONG = [
     ("zzz=3", "unknown key 'zzz'; known here: run, data"),
     ("training.seed=x", "training.seed: should be a valid integer, got 'x'"),
     ("training.learning_rate='1e-3'", "learning_rate: should be a valid number, got '1e-3'"),
-    ("features.views=[rgb, depth]", "views.1: should be 'rgb', 'focus' or 'motion', got 'depth'"),
+    (
+        "features.views=[rgb, depth]",
+        "views.1: should be 'rgb', 'focus', 'motion' or 'accel', got 'depth'",
+    ),
     ("features.views=[]", r"features.views: .*at least 1"),
     ("features.views=[rgb, rgb]", "names a view twice"),
     ("features.image_size=100", "should be 'auto' or should be a multiple of 32, got 100"),

@@ -19,6 +19,7 @@ def test_the_demo_knows_order_where_a_mean_does_not(tmp_path):
     assert both[1] >= 0.95
     assert rgb[1] >= 0.90
     assert mean_rgb[1] <= 0.65
+    assert float(screen.split("F1@50 ")[1].split(",")[0]) >= 0.9
     run = RunFolder.open(tmp_path / "runs" / "demo")
     assert (run.path / "annotated.png").stat().st_size > 10_000
     with VideoFile(run.path / "annotated.mp4") as video:

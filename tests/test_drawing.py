@@ -7,13 +7,16 @@ import pytest
 
 from action_gru.apps.drawing import (
     ACTIONS,
+    CLASSES,
     REVERSED_PAIRS,
     Actor,
     Move,
     Scene,
     clip_scene,
     draw_clip,
+    long_scene,
 )
+from action_gru.apps.poses import STANDING
 
 FPS = 24.0
 
@@ -63,8 +66,84 @@ def test_every_action_moves_a_visible_figure(action: str) -> None:
     assert 0.005 < changed < 0.5  # of the picture: limbs move, the room does not
 
 
+def test_idle_comes_last_and_is_no_action() -> None:
+    assert len(ACTIONS) == 12
+    assert (*ACTIONS, "idle") == CLASSES
+
+
+def test_a_seed_gives_the_same_scene_on_every_machine() -> None:
+    scene = clip_scene("stand_up", 7, person=3)
+    actor = scene.actors[0]
+    move = actor.moves[0]
+    drawn = (move.start_s, move.end_s, actor.view.x_px, actor.view.yaw_deg, scene.gain)
+    assert drawn == pytest.approx((0.130418, 1.075475, 157.235320, 45.822175, 1.121602), abs=1e-5)
+    assert (scene.noise, len(actor.moves), actor.sway) == (5, 1, 0.0)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_an_idle_figure_breathes_and_does_nothing(seed: int) -> None:
+    actor = clip_scene("idle", seed, size_px=(32, 24)).actors[0]
+    poses = np.stack([actor.pose_at(i / FPS) for i in range(48)])
+    travelled = np.abs(poses - poses[0]).max(0)
+    assert 0.05 < travelled.max() < 6.0  # degrees
+    assert travelled[:2].max() < 0.02  # of the stature
+
+
+def test_an_idle_clip_hardly_changes() -> None:
+    scene = replace(clip_scene("idle", 0), noise=0)
+    assert [move.action for move in scene.actors[0].moves] == ["sit_down", "stand_up"]
+    first, last = (scene.image_at(time_s).astype(int) for time_s in (0.0, 1.9))
+    changed = np.abs(first - last).max(-1) > 25
+    assert changed.any()
+    assert changed.mean() < 0.02
+
+
+def test_in_a_pause_a_chair_comes_slowly() -> None:
+    base = clip_scene("wave", 0, size_px=(160, 120))
+    actor = replace(base.actors[0], moves=(Move("kick", 0.0, 1.0), Move("sit_down", 3.0, 4.0)))
+    scene = Scene(base.background, (actor,))
+    images = [scene.image_at(time_s).astype(int) for time_s in (1.1, 1.5, 2.0, 2.5, 2.9)]
+    shown = [np.abs(image - images[0]).mean() for image in images]
+    assert shown[0] == shown[1] == 0.0  # the pose is at rest, the chair not there yet
+    assert 0.3 * shown[3] < shown[2] < 0.7 * shown[3]
+    assert shown[3] == shown[4] > 0.5
+
+
+def test_between_two_waves_a_figure_stands_still() -> None:
+    actor = clip_scene("wave", 0, size_px=(32, 24)).actors[0]
+    actor = replace(actor, moves=(Move("wave", 0.5, 2.0, 2.5), Move("wave", 4.0, 5.5, 2.5)))
+    assert np.allclose([actor.pose_at(time_s) for time_s in (2.4, 3.0, 3.6)], STANDING)
+    swaying = replace(actor, sway=1.0)
+    assert np.array_equal(swaying.pose_at(1.0), actor.pose_at(1.0))
+    assert 0.1 < np.abs(swaying.pose_at(3.0) - STANDING).max() < 4.0
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_long_video_never_jumps_nor_leaves_the_picture(seed: int) -> None:
+    scene = long_scene(seed, size_px=(64, 36))
+    actor = scene.actors[0]
+    poses = np.stack([actor.pose_at(i / 48) for i in range(48 * 75)])
+    assert np.abs(np.diff(poses[:, 1])).max() < 0.06  # pelvis height in statures a step
+    walked = sum(move.travel_at(75.0) for move in actor.moves)
+    for view in (actor.view, actor.view.ahead(walked)):
+        assert 0.19 * 64 < view.x_px < 0.81 * 64
+        assert 0.6 * 36 < view.y_px < 0.98 * 36
+        assert 0.62 * 36 <= view.scale_px <= 0.72 * 36
+        assert 29 < abs(view.yaw_deg) <= 62
+
+
+def test_a_long_video_is_a_function_of_its_seed_and_person() -> None:
+    first, again, other = (
+        long_scene(seed, size_px=(64, 36), duration_s=10.0, person=person)
+        for seed, person in ((5, 1), (5, 1), (5, 2))
+    )
+    assert first.actors[0].moves == again.actors[0].moves == other.actors[0].moves
+    assert np.array_equal(first.image_at(4.0), again.image_at(4.0))
+    assert not np.array_equal(first.image_at(4.0), other.image_at(4.0))
+
+
 def test_an_unknown_action_names_those_there_are() -> None:
-    with pytest.raises(ValueError, match=r"'fly': not drawn; choose one of sit_down"):
+    with pytest.raises(ValueError, match=r"'fly': not drawn; choose one of sit_down.*, idle"):
         draw_clip("fly", 0)
 
 

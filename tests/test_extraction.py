@@ -191,6 +191,17 @@ def test_the_motion_view_is_still_where_nothing_moves_and_bright_where_it_does(t
     assert (third[5, 5] == first[5, 5]).all()
 
 
+def test_the_accel_view_shows_how_motion_changes_and_not_a_steady_brightening():
+    maker = ViewMaker(("accel",), 32, "squash")
+    for index, level in enumerate([40, 50, 60, 70, 80, 90, 160]):
+        picture = np.full((32, 32, 3), level, np.uint8)
+        made = maker.observe(picture, index * 0.04)["accel"]
+        if index == 5:  # 20 more than 80 ms ago, at an even pace: 128 + 1.5 * 20
+            assert made[16, 16].tolist() == [158, 128, 128]
+    # 160 - 80, 160 - 2 * 90 + 80, 160 - 2 * 80 + 60, times 1.5
+    assert made[16, 16].tolist() == [248, 218, 218]
+
+
 def test_the_focus_view_marks_where_something_moves():
     maker = ViewMaker(("focus",), 64, "squash")
     still = np.full((64, 64, 3), 100, np.uint8)

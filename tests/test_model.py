@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from action_gru.errors import ConfigError
-from action_gru.model import CELLS, ActionClassifier
+from action_gru.model import CELLS, ActionClassifier, fuse, pool_opinions
 
 COMBINATIONS = list(
     itertools.product(
@@ -18,13 +18,20 @@ def build(**options):
     options = {"projection_size": 6, "hidden_size": 5} | options
     model = ActionClassifier((4, 3), 3, **options).eval()
     model.fit_statistics(torch.randn(50, 7) * 2 + 1)
+    if model.linear is not None:  # as if solved
+        model.linear.weight.normal_()
+        model.linear.bias.normal_()
+        model.shares.copy_(torch.rand(len(model.shares)).softmax(0))
+        model.linear_share.fill_(0.4)
     return model
 
 
 @pytest.mark.parametrize(("cell", "pooling", "fusion"), COMBINATIONS)
 @pytest.mark.parametrize("num_layers", [1, 2])
-def test_step_equals_forward(cell, pooling, fusion, num_layers):
-    model = build(cell=cell, pooling=pooling, fusion=fusion, num_layers=num_layers)
+@pytest.mark.parametrize("closed_form", [False, True])
+def test_step_equals_forward(cell, pooling, fusion, num_layers, closed_form):
+    options = {"cell": cell, "pooling": pooling, "fusion": fusion, "num_layers": num_layers}
+    model = build(**options, closed_form=closed_form)
     features = torch.randn(2, 9, 7) * 3
     state = None
     for length in range(1, 10):
@@ -35,8 +42,10 @@ def test_step_equals_forward(cell, pooling, fusion, num_layers):
 
 @pytest.mark.parametrize(("cell", "pooling", "fusion"), COMBINATIONS)
 @pytest.mark.parametrize("bidirectional", [False, True])
-def test_padding_never_changes_the_logits(cell, pooling, fusion, bidirectional):
-    model = build(cell=cell, pooling=pooling, fusion=fusion, bidirectional=bidirectional)
+@pytest.mark.parametrize("closed_form", [False, True])
+def test_padding_never_changes_the_logits(cell, pooling, fusion, bidirectional, closed_form):
+    options = {"cell": cell, "pooling": pooling, "fusion": fusion, "bidirectional": bidirectional}
+    model = build(**options, closed_form=closed_form)
     features = torch.randn(3, 8, 7)
     lengths = torch.tensor([8, 3, 1])
     together = model(features, lengths)
@@ -90,7 +99,7 @@ def test_channel_normalisation_standardises_each_column_by_the_training_data():
     model = build(normalisation="channel")
     training = torch.randn(400, 7) * torch.arange(1, 8) + torch.arange(7)
     model.fit_statistics(training, chunk=64)
-    made = model._standardise(training)
+    made = model.standardise(training)
     torch.testing.assert_close(made.mean(0), torch.zeros(7), atol=1e-4, rtol=0)
     torch.testing.assert_close(made.std(0, correction=0), torch.ones(7), atol=1e-4, rtol=0)
 
@@ -100,11 +109,35 @@ def test_frame_normalisation_forgets_the_scale_of_a_view():
     features = torch.randn(2, 7)
     louder = torch.cat([features[:, :4] * 30 + 5, features[:, 4:]], 1)
     torch.testing.assert_close(
-        model._standardise(features), model._standardise(louder), atol=1e-3, rtol=0
+        model.standardise(features), model.standardise(louder), atol=1e-3, rtol=0
     )
 
 
 def test_a_constant_feature_is_not_blown_up():
     model = build(normalisation="channel")
     model.fit_statistics(torch.zeros(5, 7))
-    assert model._standardise(torch.full((1, 7), 0.5)).abs().max() == 0
+    assert model.standardise(torch.full((1, 7), 0.5)).abs().max() == 0
+
+
+def test_an_unsolved_closed_form_stream_counts_for_nothing():
+    features, lengths = torch.randn(2, 6, 7), torch.tensor([6, 4])
+    torch.manual_seed(0)
+    plain = ActionClassifier((4, 3), 3).eval()
+    beside = ActionClassifier((4, 3), 3, closed_form=True).eval()
+    beside.load_state_dict(plain.state_dict(), strict=False)
+    torch.testing.assert_close(plain(features, lengths), beside(features, lengths))
+
+
+def test_the_answer_is_the_average_of_probabilities_by_their_shares():
+    logits = torch.log(torch.tensor([[[0.9, 0.1], [0.2, 0.8]]]))
+    shares = torch.tensor([0.25, 0.75])
+    made = fuse(logits, shares).softmax(-1)
+    torch.testing.assert_close(made, torch.tensor([[0.375, 0.625]]))
+
+
+def test_an_undecided_closed_form_stream_leaves_the_choice_to_the_cell():
+    sure, undecided = torch.tensor([[0.1, 0.9, 0.0]]), torch.tensor([[0.65, 0.35, 0.0]])
+    made = pool_opinions((sure + 1e-3).log(), (undecided + 1e-3).log(), torch.tensor(0.75))
+    assert made.argmax() == 1
+    averaged = 0.25 * sure + 0.75 * undecided
+    assert averaged.argmax() == 0

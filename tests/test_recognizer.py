@@ -12,31 +12,14 @@ from action_gru.training import RunFolder, evaluate, train
 from action_gru.video import VideoFile
 
 
-@pytest.fixture(scope="module")
-def run(tmp_path_factory) -> RunFolder:
-    root = tmp_path_factory.mktemp("recognizer")
-    rows = ["path,label,split"]
-    for index in range(12):
-        label = "bright" if index % 2 else "dark"
-        write_square(root / f"{index}.mp4", 12 + index, seed=index + 100 * (index % 2))
-        rows.append(f"{index}.mp4,{label},{'test' if index > 7 else 'train'}")
-    (root / "manifest.csv").write_text("\n".join(rows) + "\n")
-    tree = {
-        "run": {"folder": str(root / "runs")},
-        "data": {"manifest": str(root / "manifest.csv")},
-        "sampling": {"fps": 5.0, "max_frames": 8},
-        "features": {
-            "weights": "builtin", "image_size": 64, "cache_dir": str(root / "cache"), "flip": True
-        },
-        "model": {"projection_size": 16, "hidden_size": 16},
-        "training": {"epochs": 10, "device": "cpu", "mean_pooled_baseline": False},
-    }  # fmt: skip
-    return train(build_config(tree), Reporter(quiet=True))
+@pytest.fixture
+def run(small_run) -> RunFolder:
+    return small_run
 
 
 @pytest.fixture(scope="module")
-def recognizer(run) -> ActionRecognizer:
-    return ActionRecognizer.load(run.path, device="cpu")
+def recognizer(small_run) -> ActionRecognizer:
+    return ActionRecognizer.load(small_run.path, device="cpu")
 
 
 def test_classify_gives_the_scores_of_the_evaluation(run, recognizer):

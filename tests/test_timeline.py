@@ -66,3 +66,21 @@ def test_what_is_no_prediction_is_refused(labels, scores, time_s, text):
 def test_probabilities_of_another_length_are_refused():
     with pytest.raises(DataError, match=r"2 classes need .* \(2,\); got \(3,\)"):
         Prediction.from_probabilities(["a", "b"], [0.2, 0.3, 0.5])
+
+
+def test_a_prediction_speaks_of_the_middle_of_what_it_rests_on():
+    assert Prediction(("a",), (1.0,), 3.0, 1.0).centre_s == 2.0
+    assert Prediction(("a",), (1.0,), 3.0, 3.0).centre_s == 3.0
+    assert Prediction(("a",), (1.0,), 3.0).centre_s == 3.0
+    assert Prediction.from_probabilities(["a"], [1.0], 3, 1).since_s == 1.0
+
+
+@pytest.mark.parametrize("since_s", [3.5, float("nan")])
+def test_a_prediction_rests_on_nothing_after_its_time(since_s):
+    with pytest.raises(DataError, match=f"since_s lies before time_s; got {since_s} and 3"):
+        Prediction(("a",), (1.0,), 3.0, since_s)
+
+
+def test_probabilities_come_in_the_order_asked_for():
+    got = Prediction.from_probabilities(["run", "jump", "fall"], [0.2, 0.5, 0.3])
+    assert got.probabilities(["fall", "jump", "run"]).tolist() == [0.3, 0.5, 0.2]

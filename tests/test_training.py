@@ -15,13 +15,14 @@ from action_gru.cache import ClipFeatures
 from action_gru.checkpoint import load_checkpoint
 from action_gru.config import Config, build_config
 from action_gru.config.tree import TrainingSection
-from action_gru.dataset import SequenceSet
+from action_gru.dataset import Clip, SequenceSet
 from action_gru.errors import BackboneError, CheckpointError, DataError, TrainingError
 from action_gru.model import ActionClassifier
 from action_gru.progress import Reporter
 from action_gru.training import RunFolder, cross_validate, evaluate, resume, train
 from action_gru.training.batches import Batches
 from action_gru.training.loop import Trainer
+from action_gru.training.run import _inner_folds
 
 QUIET = Reporter(quiet=True)
 
@@ -75,6 +76,29 @@ def test_a_cell_learns_order_and_a_mean_cannot():
     ordered, pooled = fit(trainer(toy_set(seed=1))), fit(trainer(toy_set(seed=1), cell="none"))
     assert ordered.progress.history[-1]["val_accuracy"] == 1.0
     assert pooled.progress.history[-1]["val_accuracy"] < 0.8
+
+
+def test_inner_folds_divide_a_group_only_where_the_test_does():
+    clips = [Clip(Path(f"{n}.mp4"), f"{n}.mp4", "ab"[n % 2], f"group {n // 6}") for n in range(24)]
+    whole, divided = _inner_folds(clips, False), _inner_folds(clips, True)
+    parts = [set(whole[first : first + 6]) for first in range(0, 24, 6)]
+    assert [len(part) for part in parts] == [1, 1, 1, 1]
+    assert set(whole) == {0, 1, 2, 3}
+    assert set(divided) == {0, 1, 2, 3, 4}
+    one_group = [clip for clip in clips if clip.group == "group 0"]
+    assert set(_inner_folds(one_group, False)) == {0, 1, 2, 3, 4}
+
+
+def test_the_closed_form_stream_is_solved_before_the_first_epoch_and_averaged_along():
+    torch.manual_seed(0)
+    options = {"projection_size": 8, "hidden_size": 8, "normalisation": "channel"}
+    model = ActionClassifier([4], 2, closed_form=True, **options)
+    work = fit(Trainer(model, toy_set(), None, settings(ema_decay=0.9), 64, 0))
+    solved = model.linear.weight.clone()
+    assert solved.abs().max() > 0
+    torch.testing.assert_close(work.kept_model().linear.weight, solved)
+    # Rising and falling ramps have one mean and one maximum: the stream has nothing to say.
+    assert model.linear_share < 0.4
 
 
 def test_a_seed_fixes_the_result():

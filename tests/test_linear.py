@@ -1,0 +1,79 @@
+import numpy as np
+import pytest
+import torch
+
+from action_gru.cache import ClipFeatures
+from action_gru.dataset import SequenceSet
+from action_gru.model import ActionClassifier
+from action_gru.training.linear import _kappa, fit_ridge, solve_linear
+
+
+def clips(labels, strength=1.5, seed=0):
+    """Two views, 4 and 3 wide; the class lifts one column of the first."""
+    rng = np.random.default_rng(seed)
+
+    def clip(label):
+        values = rng.normal(0, 1, (9, 7))
+        values[:, label] += strength
+        times = np.arange(9) / 10
+        return [
+            ClipFeatures(part.astype(np.float16), times) for part in (values[:, :4], values[:, 4:])
+        ]
+
+    plain = [clip(label) for label in labels]
+    return SequenceSet(plain, labels, [clip(label) for label in labels])
+
+
+def solved(strength=1.5, count=60, fusion="late"):
+    labels = [index % 3 for index in range(count)]
+    train = clips(labels, strength)
+    torch.manual_seed(0)
+    options = {"projection_size": 6, "hidden_size": 5, "normalisation": "channel"}
+    model = ActionClassifier((4, 3), 3, fusion=fusion, closed_form=True, **options).eval()
+    model.fit_statistics(train.values)
+    solve_linear(model, train, [index // 12 for index in range(count)], 1e-3, 64)
+    return model
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(40, 5), (6, 30)])
+def test_ridge_is_the_least_penalised_error_whichever_system_is_solved(rows, columns):
+    torch.manual_seed(0)
+    x, y = torch.randn(rows, columns) + 3, torch.randn(rows, 2)
+    matrix, offset = fit_ridge(x, y, 0.01)
+    centred = x - x.mean(0)
+    penalty = 0.01 * centred.square().sum()
+    gradient = centred.T @ (centred @ matrix - (y - y.mean(0))) + penalty * matrix
+    assert gradient.abs().max() < 1e-3
+    torch.testing.assert_close((x @ matrix + offset).mean(0), y.mean(0), atol=1e-4, rtol=0)
+
+
+def test_the_solved_stream_answers_clips_it_has_not_seen():
+    model = solved()
+    labels = [index % 3 for index in range(30)]
+    unseen = clips(labels, seed=7)
+    features = unseen.gather(unseen.starts, unseen.lengths)
+    answers = model.linear(model.standardise(features), unseen.lengths)
+    assert (answers.argmax(1) == unseen.labels).float().mean() > 0.9
+
+
+@pytest.mark.parametrize("fusion", ["late", "early"])
+def test_the_share_is_what_left_out_groups_confirm(fusion):
+    sure, clueless = solved(fusion=fusion), solved(strength=0.0, fusion=fusion)
+    assert sure.linear_share > 0.8
+    assert clueless.linear_share < 0.3
+    for model in (sure, clueless):
+        torch.testing.assert_close(model.shares.sum(), torch.tensor(1.0))
+
+
+def test_the_view_that_tells_the_classes_apart_weighs_more():
+    first, second = solved().shares.tolist()
+    assert first > 3 * second
+
+
+def test_kappa_is_zero_for_guessing_and_one_without_error():
+    labels = torch.tensor([0, 0, 1, 1])
+    perfect, one_sided = torch.eye(2)[labels], torch.eye(2)[torch.zeros(4, dtype=torch.long)]
+    assert _kappa(perfect, labels) == 1
+    assert _kappa(one_sided, labels) == 0
+    # Observed agreement 3/4, by chance 1/2: (3/4 - 1/2) / (1 - 1/2).
+    assert _kappa(torch.eye(2)[torch.tensor([0, 1, 1, 1])], labels) == 0.5

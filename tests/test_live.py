@@ -1,0 +1,181 @@
+import time
+
+import numpy as np
+import psutil
+import pytest
+from live_servers import (
+    QUICK,
+    MJPEGServer,
+    Seen,
+    eventually,
+    live_threads,
+    open_handles,
+    read_streams_with,
+)
+
+from action_gru.errors import VideoError
+from action_gru.video import LiveSource, connection
+
+
+@pytest.fixture(params=["av", "opencv"])
+def reader(request, monkeypatch):
+    return read_streams_with(request.param, monkeypatch)
+
+
+def test_a_stream_gives_rgb_frames_at_the_time_of_their_arrival(reader):
+    seen = Seen()
+    with MJPEGServer() as server, LiveSource(server.url, on_frame=seen, **QUICK) as source:
+        assert eventually(lambda: len(seen.times_s) >= 60)
+        status = source.status
+        closing_s = time.monotonic()
+    assert time.monotonic() - closing_s < 3
+    assert seen.times_s[0] == 0.0
+    assert all(np.diff(seen.times_s) > 0)
+    assert 0.5 < seen.times_s[59] < 12  # 60 pictures leave the server in 1.2 s
+    assert seen.sizes_px[0] == (96, 64)
+    red, green, blue = seen.colours[0]
+    assert red > 200 > 120 > green > 70 > blue
+    assert (status.state, status.detail, status.reconnects, status.attempts) == ("live", "", 0, 0)
+    assert 5 < status.fps < 70
+    assert source.status.state == "ended"
+    assert source.status.frames == len(seen.times_s)
+    assert seen.indices == list(range(len(seen.times_s)))
+
+
+def test_a_cut_stream_comes_back_and_the_outage_is_a_gap_in_time(reader):
+    seen = Seen()
+    server = MJPEGServer()
+    with LiveSource(server.url, on_frame=seen, **QUICK) as source:
+        assert eventually(lambda: len(seen.times_s) >= 10)
+        server.cut()
+        assert eventually(lambda: source.status.state == "lost")
+        before = len(seen.times_s)
+        assert eventually(lambda: source.status.attempts >= 3)
+        detail = source.status.detail
+        assert detail.startswith("stream lost, trying again ")
+        assert "(attempt " in detail
+        assert source.status.frames == before
+        with MJPEGServer(server.port):
+            assert eventually(lambda: len(seen.times_s) >= before + 10)
+            status = source.status
+            assert (status.state, status.detail, status.attempts) == ("live", "", 0)
+            assert status.reconnects == 1
+            source.close()
+    assert all(np.diff(seen.times_s) > 0)
+    assert seen.times_s[before] - seen.times_s[before - 1] > 0.15  # two waits: 0.05 s and 0.1 s
+
+
+def test_a_stream_that_falls_silent_is_noticed(reader):
+    with (
+        MJPEGServer(silent_after=10) as server,
+        LiveSource(server.url, on_frame=Seen(), **QUICK) as source,
+    ):
+        assert eventually(lambda: source.status.reconnects >= 1)
+        assert source.status.frames >= 10
+
+
+def test_retries_end_with_an_error_that_names_the_last_reason(reader):
+    with MJPEGServer(frames=5) as server:
+        source = LiveSource(server.url, on_frame=Seen(), max_retries=2, **QUICK)
+        source.start()
+        server.cut()
+        assert eventually(lambda: source.status.state == "failed")
+    with pytest.raises(VideoError, match=r"did not come back in 2 tries; the last: .*refused"):
+        source.check()
+    source.close()
+
+
+def test_a_stream_that_changes_its_size_goes_on(reader):
+    seen = Seen()
+    with MJPEGServer() as server, LiveSource(server.url, on_frame=seen, **QUICK) as source:
+        assert eventually(lambda: len(seen.times_s) >= 5)
+        server.size_px = (160, 128)
+        seen_before = len(seen.times_s)
+        assert eventually(lambda: len(seen.times_s) >= seen_before + 20)
+        assert source.status.reconnects == 0
+    # OpenCV alone scales to the first size.
+    assert seen.sizes_px[-1] == ((160, 128) if reader == "av" else (96, 64))
+
+
+class FakeCamera:
+    """A camera that gives 5 pictures and is then unplugged."""
+
+    opened = 0
+
+    def __init__(self) -> None:
+        FakeCamera.opened += 1
+        self.left = 5
+
+    def open(self, address, api, params) -> bool:
+        assert (address, params) == (0, [])
+        return True
+
+    def grab(self) -> bool:
+        time.sleep(0.01)
+        self.left -= 1
+        return self.left >= 0
+
+    def retrieve(self):
+        return True, np.full((48, 64, 3), (10, 20, 200), np.uint8)
+
+    def get(self, prop) -> float:
+        return -1.0
+
+    def release(self) -> None: ...
+
+
+def test_a_camera_that_was_unplugged_is_tried_again(monkeypatch):
+    monkeypatch.setattr(connection.cv2, "VideoCapture", FakeCamera)
+    seen = Seen()
+    with LiveSource("0", on_frame=seen, backoff_s=(0.05, 0.1)) as source:
+        assert source.name == "0"
+        assert eventually(lambda: source.status.reconnects >= 2)
+    assert seen.colours[0] == (200, 20, 10)
+    assert all(np.diff(seen.times_s) > 0)
+    assert FakeCamera.opened >= 3
+
+
+def test_an_error_of_on_frame_reaches_the_owner(square_video):
+    def fail(frame) -> None:
+        raise ZeroDivisionError("of the owner's making")
+
+    source = LiveSource(str(square_video), on_frame=fail)
+    source.start()
+    assert eventually(lambda: source.status.state == "failed")
+    assert "owner's making" in source.status.detail
+    for _ in range(2):
+        with pytest.raises(ZeroDivisionError):
+            source.check()
+    source.close()
+    with (
+        pytest.raises(ZeroDivisionError),
+        LiveSource(str(square_video), on_frame=fail) as source,
+    ):
+        assert eventually(lambda: not live_threads())
+
+
+def test_a_source_can_be_closed_from_its_own_thread(square_video):
+    seen = []
+    source = LiveSource(str(square_video), on_frame=lambda frame: (seen.append(1), source.close()))
+    source.start()
+    assert eventually(lambda: not live_threads())
+    assert seen == [1]
+    source.check()
+    with pytest.raises(RuntimeError, match="starts once"):
+        source.start()
+
+
+def test_nothing_leaks_over_fifty_connections(reader):
+    with MJPEGServer(frames=10, interval_s=0.002) as server:
+        for cycle in range(51):
+            source = LiveSource(server.url, on_frame=Seen(), **QUICK)
+            source.start()
+            source.close()
+            if cycle == 10:
+                eventually(lambda: not live_threads())
+                handles, kept = open_handles(), psutil.Process().memory_info().rss
+        assert eventually(lambda: open_handles() <= handles)
+        with LiveSource(server.url, on_frame=Seen(), **{**QUICK, "backoff_s": (0, 0)}) as source:
+            assert eventually(lambda: source.status.reconnects >= 50, 60)
+    assert eventually(lambda: not live_threads() and open_handles() <= handles)
+    assert psutil.Process().memory_info().rss - kept < 60e6

@@ -1,0 +1,106 @@
+"""Network streams of other kinds than MJPEG: HTTP recordings, HLS, MPEG-TS over UDP."""
+
+import threading
+import time
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+
+import numpy as np
+import pytest
+from conftest import moving_square, write_square
+from live_servers import QUICK, Seen, eventually, read_streams_with, refusing_port
+
+from action_gru.video import LiveSource
+from action_gru.video.connection import waits
+
+av = pytest.importorskip("av")
+
+
+@pytest.fixture(params=["av", "opencv"])
+def reader(request, monkeypatch):
+    return read_streams_with(request.param, monkeypatch)
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *args: object) -> None:
+        pass
+
+
+@pytest.fixture
+def address(tmp_path):
+    """Of a server of the test's own folder."""
+    handler = partial(Quiet, directory=str(tmp_path))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def encode(target: str, frames: int, form: str, pause_s: float = 0.0, **options: str) -> None:
+    """Write frames at 10 a second as H.264, each after a pause."""
+    with av.open(target, "w", format=form, options=options) as container:
+        stream = container.add_stream("libx264", rate=10, options={"tune": "zerolatency", "g": "5"})
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
+        for image in moving_square(frames):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+            time.sleep(pause_s)
+        container.mux(stream.encode())
+
+
+def test_a_recording_over_http_plays_at_its_own_rate_and_ends(reader, address, tmp_path):
+    write_square(tmp_path / "clip.mkv")
+    seen = Seen()
+    with LiveSource(f"{address}/clip.mkv", on_frame=seen, **QUICK) as source:
+        assert eventually(lambda: source.status.state == "ended")
+    assert source.status.reconnects == 0
+    assert source.status.frames + source.status.skipped == 20
+    assert 1.7 < seen.times_s[-1] < 6  # 20 frames at 10 a second
+
+
+def test_hls_plays_at_its_own_rate_and_ends(reader, address, tmp_path):
+    encode(str(tmp_path / "live.m3u8"), 20, "hls", hls_time="1", hls_list_size="0")
+    assert len(list(tmp_path.glob("*.ts"))) > 1
+    seen = Seen()
+    with LiveSource(f"{address}/live.m3u8", on_frame=seen, **QUICK) as source:
+        assert eventually(lambda: source.status.state == "ended")
+    assert source.status.frames + source.status.skipped == 20
+    assert 1.7 < seen.times_s[-1] < 6
+
+
+def test_mpeg_ts_over_udp_arrives(reader):
+    target = f"udp://127.0.0.1:{refusing_port()}"
+    sending = threading.Thread(
+        target=encode, args=(f"{target}?pkt_size=1316", 100, "mpegts", 0.03), daemon=True
+    )
+    sending.start()
+    seen = Seen()
+    settings = {**QUICK, "open_timeout_s": 8.0}
+    with LiveSource(target, on_frame=seen, **settings) as source:
+        assert eventually(lambda: len(seen.times_s) >= 10)
+        assert source.status.state == "live"
+    sending.join()
+    assert all(np.diff(seen.times_s) > 0)
+    assert set(seen.sizes_px) == {(96, 64)}
+
+
+@pytest.mark.parametrize(
+    ("address", "length_s", "expected"),
+    [
+        ("http://host/cam", None, False),
+        ("http://host/live.M3U8?token=1", None, True),
+        ("https://host/clip.mp4", 12.0, True),
+        ("rtsp://host/recording", 12.0, False),  # an RTSP server keeps the time itself
+    ],
+)
+def test_only_servers_that_send_ahead_are_held_back(address, length_s, expected):
+    assert waits(address, length_s) is expected
+
+
+def test_a_slow_owner_of_a_recording_skips_and_keeps_up(reader, address, tmp_path):
+    write_square(tmp_path / "clip.mkv")
+    seen = Seen(work_s=0.35)
+    with LiveSource(f"{address}/clip.mkv", on_frame=seen, **QUICK) as source:
+        assert eventually(lambda: source.status.state == "ended")
+    assert source.status.skipped >= 8
