@@ -76,6 +76,7 @@ def untrained(weights: str) -> ActionRecognizer:
         "view_dims": [spec.dim for spec in specs],
         "num_classes": len(classes),
         **config.model.model_dump(),
+        "closed_form": True,  # as for up to 5,000 training clips
     }
     sampling = {"fps": SAMPLES_S, "max_frames": 64, "usual_frames": 20}
     weights_of = ActionClassifier(**arguments).state_dict()

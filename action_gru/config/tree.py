@@ -136,9 +136,10 @@ class ModelSection(Section):
     normalisation: Literal["frame", "channel"] = "frame"
     """frame: each view's vector is layer-normalised; for embeddings. channel: each column is
     standardised by itself; for measured quantities."""
-    closed_form: bool = False
+    closed_form: Literal["auto"] | bool = "auto"
     """Beside each cell a linear classifier of the mean and the maximum over time, solved, not
-    trained. Its share, and each view's, is what it earns on groups left out while training."""
+    trained. Its share, and each view's, is what it earns on groups left out while training. auto:
+    for up to 5,000 training clips; with more, a trained head needs no help."""
     dropout: Share = 0.3
     """Share of projected values dropped before the cell while training."""
     head_dropout: Share = 0.5

@@ -35,6 +35,9 @@ from action_gru.training.loop import Trainer
 from action_gru.training.run_folder import RunFolder
 
 
+FEW_CLIPS = 5_000  # up to here model.closed_form: auto is on
+
+
 @dataclass(frozen=True)
 class TrainingData:
     """The clips that training may use, their features, and the classes."""
@@ -269,10 +272,13 @@ def _inner_folds(clips: Sequence[Clip], divide_groups: bool) -> list[int]:
 
 def model_arguments(config: Config, data: TrainingData) -> dict[str, Any]:
     """The flat arguments of ActionClassifier that a config and its data give."""
+    few = len(data.part("train")) <= FEW_CLIPS
+    wanted = config.model.closed_form
     return {
         "view_dims": [spec.dim for spec in data.table.specs],
         "num_classes": len(data.classes),
         **config.model.model_dump(),
+        "closed_form": few if wanted == "auto" else wanted,
     }
 
 
