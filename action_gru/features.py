@@ -74,7 +74,7 @@ def build_extractor(
         fps=config.sampling.fps,
         views=config.features.views,
         flip=config.features.flip,
-        workers=config.features.workers,
+        workers=None if config.features.workers == "auto" else config.features.workers,
         batch_size=config.features.batch_size,
     )
 

@@ -2,6 +2,7 @@ import threading
 import time
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -14,6 +15,7 @@ from action_gru.errors import CacheError
 from action_gru.extraction import Extractor, Stream, duplicates_across
 from action_gru.extraction.clip import look
 from action_gru.extraction.pipeline import THREAD_NAME
+from action_gru.extraction.threads import ThreadBudget
 from action_gru.video import VideoFile
 
 BOTH = ("rgb", "motion")
@@ -159,6 +161,86 @@ def test_waiting_pictures_are_bounded_when_the_backbone_is_slow(tmp_path):
     work.extract([clip_of(write_square(tmp_path / "a.mp4", 400))])
     assert len(decoded) == 400
     assert max(made) <= 2 * 4 + 4 + 2
+
+
+def test_one_long_clip_keeps_every_thread_busy(tmp_path):
+    """While one thread decodes, the other, which has no clip, embeds: two batches at once."""
+    together = threading.Barrier(2, timeout=20)
+
+    class Meeting(FakeBackbone):
+        def __call__(self, images):
+            if self.calls < 2:
+                together.wait()  # a single embedding thread would break this after 20 s
+            return super().__call__(images)
+
+    backbone = Meeting()
+    work = extractor(tmp_path, backbone, fps=100.0, views=("rgb",), workers=2)
+    clip = clip_of(write_square(tmp_path / "a.mp4", 40))
+    report = work.extract([clip])
+    assert backbone.calls == 10
+    (entry,) = work.read(clip, report).values()
+    np.testing.assert_array_equal(
+        entry.values, alone(tmp_path / "alone", clip, fps=100.0, views=("rgb",))
+    )
+
+
+def alone(folder: Path, clip: Clip, **options) -> np.ndarray:
+    """The features of a clip by one thread."""
+    work = extractor(folder, workers=1, **options)
+    (entry,) = work.read(clip, work.extract([clip])).values()
+    return entry.values
+
+
+def test_a_clip_that_fails_half_way_leaves_nothing_and_harms_no_other(tmp_path, clips):
+    work = extractor(tmp_path, workers=2)
+    decode = work.decode
+
+    def failing(job):
+        for index, item in enumerate(decode(job)):
+            if job.clip.name == "3.mp4" and index == 9:
+                raise RuntimeError("the decoder gave up")
+            yield item
+
+    work.decode = failing
+    report = work.extract(clips)
+    assert list(report.quarantined) == ["3.mp4"]
+    assert report.quarantined["3.mp4"].endswith("RuntimeError while decoding: the decoder gave up")
+    assert work.cache.stats()["entries"] == 8
+    assert {n: len(work.read(c, report)) for n, c in enumerate(clips) if n != 3} == {
+        0: 2, 1: 2, 2: 2, 4: 2,
+    }  # fmt: skip
+
+
+def test_the_report_is_in_the_order_of_the_clips_whoever_was_first(tmp_path, clips):
+    report = extractor(tmp_path, workers=3).extract(clips)
+    assert list(report.keys) == list(report.content) == [clip.name for clip in clips]
+
+
+def test_threads_share_the_cores_and_give_them_back():
+    cores, opencv = torch.get_num_threads(), cv2.getNumThreads()
+    torch.set_num_threads(6)
+    try:
+        assert (ThreadBudget().workers, ThreadBudget().threads_each) == (6, 1)
+        assert (ThreadBudget(40).workers, ThreadBudget(40).threads_each) == (40, 1)
+        with ThreadBudget(3) as budget:
+            assert cv2.getNumThreads() == 1
+            shares = []
+            thread = threading.Thread(
+                target=lambda: (budget.claim(), shares.append(torch.get_num_threads()))
+            )
+            thread.start()
+            thread.join()
+            assert shares == [2]
+        assert (torch.get_num_threads(), cv2.getNumThreads()) == (6, opencv)
+    finally:
+        torch.set_num_threads(cores)
+
+
+def test_the_number_of_decoding_threads_changes_no_frame(tmp_path):
+    path = write_square(tmp_path / "a.mp4", 30)
+    one, many = ([f.image.tobytes() for f in VideoFile(path, threads)] for threads in (1, 4))
+    assert len(one) == 30
+    assert one == many
 
 
 def test_copies_on_two_sides_are_found_by_bytes_and_moment():

@@ -104,8 +104,8 @@ class FeaturesSection(Section):
     """Images per forward pass of the backbone."""
     device: Device = "auto"
     """auto, cpu, cuda, cuda:N or mps, for the backbone."""
-    workers: Annotated[int, Field(ge=1, le=64)] = 2
-    """Threads that decode video."""
+    workers: Literal["auto"] | Annotated[int, Field(ge=1, le=64)] = "auto"
+    """Threads that decode and embed; auto: one a core, at most 16."""
     download: bool = True
     """false: never fetch a missing official weight from the network."""
     cache_dir: Path = Path("cache/features")

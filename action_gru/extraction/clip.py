@@ -39,19 +39,35 @@ class ExtractionReport:
     keys: dict[str, dict[Stream, str]] = field(default_factory=dict)
     content: dict[str, str] = field(default_factory=dict)
 
+    def sort(self, clips: Sequence[Clip]) -> None:
+        """Bring what is kept by clip name into the order of the clips."""
+        names = [clip.name for clip in clips]
+        self.quarantined = {n: self.quarantined[n] for n in names if n in self.quarantined}
+        self.keys = {n: self.keys[n] for n in names if n in self.keys}
+        self.content = {n: self.content[n] for n in names if n in self.content}
+
 
 @dataclass
 class Job:
     """A clip on its way: what its threads have sent and what the backbone has answered."""
 
     clip: Clip
+    content: str
     keys: dict[Stream, str]
     missing: list[Stream]
     times_s: list[float] = field(default_factory=list)
-    features: dict[Stream, list[NDArray[np.float16]]] = field(default_factory=dict)
-    pending: int = 0
+    features: dict[Stream, list[NDArray[np.float16] | None]] = field(default_factory=dict)
+    pending: int = 0  # pictures that are not embedded yet
     frames: int = 0
-    ended: bool = False
+    ended: bool = False  # nothing more will be decoded
+    failed: bool = False
+    settled: bool = False
+
+    def values(self, stream: Stream) -> NDArray[np.float16]:
+        """(T, D): the rows of a stream, all of which must be there."""
+        rows = [row for row in self.features[stream] if row is not None]
+        assert len(rows) == len(self.times_s)
+        return np.stack(rows)
 
 
 def streams_of(views: Sequence[str], flip: bool) -> list[Stream]:

@@ -22,7 +22,8 @@ from action_gru.extraction.clip import (
     look,
     streams_of,
 )
-from action_gru.extraction.pipeline import Pass, Pictures, one_line
+from action_gru.extraction.pipeline import Pass, Pictures
+from action_gru.extraction.threads import ThreadBudget
 from action_gru.video import VideoFile
 
 Progress = Callable[[Clip], None]
@@ -31,8 +32,8 @@ Progress = Callable[[Clip], None]
 class Extractor:
     """Fills a cache with the features of clips.
 
-    fps: sampling rate. views and flip: the streams of a clip. workers: decoding threads. At most
-    `batch_size` * 4 pictures wait between them and the backbone, however long the clips are.
+    fps: sampling rate. views and flip: the streams of a clip. workers: threads that decode and
+    embed; None is one a core.
     """
 
     def __init__(
@@ -43,7 +44,7 @@ class Extractor:
         fps: float,
         views: Sequence[str],
         flip: bool = False,
-        workers: int = 2,
+        workers: int | None = None,
         batch_size: int = 32,
     ) -> None:
         self.backbone = backbone
@@ -57,13 +58,14 @@ class Extractor:
     def extract(self, clips: Sequence[Clip], progress: Progress | None = None) -> ExtractionReport:
         """Bring every clip's features into the cache; each clip is decoded at most once.
 
-        Raises CacheError when the cache cannot be written. On an error or an interrupt the threads
-        stop, and what was finished stays.
+        progress is called with each clip that is done, by one thread at a time. Raises CacheError
+        when the cache cannot be written. On an error or an interrupt the threads stop, and what was
+        finished stays.
         """
         report = ExtractionReport(clips=len(clips))
-        jobs = self._plan(clips, report, progress)
-        Pass(self, jobs, report, progress).go()
+        Pass(self, clips, report, progress, ThreadBudget(self.workers)).go()
         report.damaged = list(self.cache.damaged)
+        report.sort(clips)  # threads end their clips in any order
         return report
 
     def read(self, clip: Clip, report: ExtractionReport) -> dict[Stream, ClipFeatures] | None:
@@ -84,24 +86,8 @@ class Extractor:
         filling = [images[-1]] * (self.batch_size - len(images))
         return self.backbone([*images, *filling])[: len(images)].numpy().astype(np.float16)
 
-    def _plan(
-        self, clips: Sequence[Clip], report: ExtractionReport, progress: Progress | None
-    ) -> Iterator[Job]:
-        """Yield the clips that need decoding; note the others in the report."""
-        for clip in clips:
-            try:
-                job = self._job(clip, report)
-            except (VideoError, OSError) as error:
-                report.quarantined[clip.name] = one_line(error)
-            else:
-                if job.missing:
-                    yield job
-                    continue
-                report.cached += 1
-            if progress:
-                progress(clip)
-
-    def _job(self, clip: Clip, report: ExtractionReport) -> Job:
+    def plan(self, clip: Clip) -> Job:
+        """What is to be done for a clip. Raises VideoError when it is not there."""
         if not clip.path.is_file():
             raise VideoError(f"{clip.path}: no such video file; check the path")
         content = file_sha256(clip.path)
@@ -109,16 +95,14 @@ class Extractor:
             stream: clip_key(content, clip, self.fps, stream, self.specs[stream.view])
             for stream in self.streams
         }
-        report.keys[clip.name] = keys
-        report.content[clip.name] = content
         missing = [stream for stream, key in keys.items() if self.cache.get(key) is None]
-        return Job(clip, keys, missing, features={stream: [] for stream in missing})
+        return Job(clip, content, keys, missing, features={stream: [] for stream in missing})
 
     def decode(self, job: Job) -> Iterator[tuple[float, Pictures]]:
         """(time_s, the pictures of the missing streams) at each sampled instant."""
         views = list(dict.fromkeys(stream.view for stream in job.missing))
         maker = ViewMaker(views, self.backbone.image_size, self.backbone.fit)
-        with VideoFile(job.clip.path) as video:
+        with VideoFile(job.clip.path, threads=1) as video:
             for time_s, made in look(video, job.clip, self.fps, maker):
                 yield (
                     time_s,
@@ -136,7 +120,7 @@ class Extractor:
             provenance = {"clip": job.clip.relative, "view": stream.view, "flipped": stream.flipped}
             provenance |= {"fps": self.fps, "weights": self.backbone.weights}
             entry = ClipFeatures(
-                np.concatenate(job.features[stream]),
+                job.values(stream),
                 np.array(job.times_s, dtype=np.float64),
                 job.frames,
                 provenance,

@@ -1,12 +1,15 @@
-"""One pass over clips: threads decode into a bounded queue, the caller embeds and stores."""
+"""One pass over clips: every thread decodes, and embeds whenever a batch is full.
+
+No thread waits while there is work, and none is started beyond the budget. Memory is bounded by the
+batches, not by the length of a clip. Knows nothing of keys or caches.
+"""
 
 from __future__ import annotations
 
-import queue
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
-from typing import Any, Protocol
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple, Protocol
 
 import cv2
 import numpy as np
@@ -15,16 +18,18 @@ from numpy.typing import NDArray
 from action_gru.dataset import Clip
 from action_gru.errors import ActionGruError, VideoError
 from action_gru.extraction.clip import ExtractionReport, Image, Job, Stream
+from action_gru.extraction.threads import ThreadBudget
 
 Pictures = list[tuple[Stream, Image]]
-THREAD_NAME = "action_gru decode"
+THREAD_NAME = "action_gru extract"
 
 
 class Stages(Protocol):
-    """The three stages that a pass connects."""
+    """What a pass does to a clip; all of it may run in several threads at once."""
 
-    workers: int
     batch_size: int
+
+    def plan(self, clip: Clip) -> Job: ...
 
     def decode(self, job: Job) -> Iterator[tuple[float, Pictures]]: ...
 
@@ -33,127 +38,191 @@ class Stages(Protocol):
     def finish(self, job: Job) -> None: ...
 
 
+class Slot(NamedTuple):
+    """A picture on its way, and where its features belong."""
+
+    job: Job
+    stream: Stream
+    place: int
+    image: Image
+
+
 class Pass:
-    """Batches fill across clips; memory is bounded by the queue, not by the length of a clip."""
+    """Work-conserving: a thread without a clip embeds what others have decoded; a thread that has
+    filled a batch which nobody is free to take embeds it itself.
+
+    At most one batch a thread and one more wait.
+    """
 
     def __init__(
         self,
         stages: Stages,
-        jobs: Iterator[Job],
+        clips: Sequence[Clip],
         report: ExtractionReport,
         progress: Callable[[Clip], None] | None,
+        budget: ThreadBudget,
     ) -> None:
-        self.stages = stages
-        self.jobs = jobs
-        self.report = report
-        self.progress = progress
-        self._jobs_lock = threading.Lock()
-        self._stop = threading.Event()
-        self._items: queue.Queue[tuple[Job | None, Any]] = queue.Queue(stages.batch_size * 2)
-        self._waiting: deque[tuple[Job, Stream, Image]] = deque()
+        self.stages, self.report, self.progress, self.budget = stages, report, progress, budget
+        self._clips = iter(clips)
+        self._lock = threading.Condition()  # guards all that follows, the report and the jobs
+        self._waiting: deque[Slot] = deque()
+        self._ready: deque[list[Slot]] = deque()
+        self._decoding = budget.workers
+        self._idle = 0
+        self._stopped = False
+        self._error: BaseException | None = None
 
     def go(self) -> None:
-        count = self.stages.workers
+        """Bring every clip to its end. Raises what a thread raised, once all have stopped."""
         threads = [
-            threading.Thread(target=self._work, name=THREAD_NAME, daemon=True) for _ in range(count)
+            threading.Thread(target=self._work, name=THREAD_NAME, daemon=True)
+            for _ in range(self.budget.workers)
         ]
-        for thread in threads:
-            thread.start()
+        with self.budget:
+            try:
+                for thread in threads:
+                    thread.start()
+                for thread in threads:
+                    thread.join()
+            finally:
+                self._stop(None)
+                for thread in threads:
+                    if thread.ident is not None:
+                        thread.join()
+        if self._error is not None:
+            raise self._error
+
+    def _work(self) -> None:
         try:
-            self._consume(count)
-        finally:
-            self._stop.set()
-            for thread in threads:
-                thread.join()
+            self.budget.claim()
+            while (clip := self._next_clip()) is not None:
+                self._extract(clip)
+            while (batch := self._next_batch()) is not None:
+                self._embed(batch)
+        except BaseException as error:  # handed to the calling thread, which raises it
+            self._stop(error)
 
-    def _consume(self, running: int) -> None:
-        while running:
-            job, item = self._items.get()
-            if job is None:
-                running -= 1
-                if isinstance(item, BaseException):
-                    raise item
-            elif isinstance(item, tuple):
-                time_s, pictures = item
-                job.times_s.append(time_s)
-                job.pending += len(pictures)
-                self._waiting.extend((job, stream, image) for stream, image in pictures)
-            else:
-                self._end(job, item)
+    def _next_clip(self) -> Clip | None:
+        with self._lock:
+            clip = None if self._stopped else next(self._clips, None)
+            if clip is None:
+                self._decoding -= 1
+                self._lock.notify_all()
+            return clip
+
+    def _next_batch(self) -> list[Slot] | None:
+        """A batch for a thread that has no clip left; None when nothing is to come."""
+        with self._lock:
+            self._idle += 1
+            self._lock.wait_for(lambda: self._ready or not self._decoding or self._stopped)
+            self._idle -= 1
+            if self._stopped:
+                return None
+            if self._ready:
+                return self._ready.popleft()
+            rest = list(self._waiting)
+            self._waiting.clear()
+            return rest or None
+
+    def _surplus(self) -> list[Slot] | None:
+        """A batch that no other thread is free to take."""
+        with self._lock:
+            return self._ready.popleft() if len(self._ready) > self._idle else None
+
+    def _extract(self, clip: Clip) -> None:
+        try:
+            job = self.stages.plan(clip)
+        except (VideoError, OSError) as unreadable:
+            with self._lock:
+                self.report.quarantined[clip.name] = one_line(unreadable)
+                self._advance(clip)
+            return
+        with self._lock:
+            self.report.keys[clip.name] = job.keys
+            self.report.content[clip.name] = job.content
+            if not job.missing:
+                self.report.cached += 1
+                self._advance(clip)
+                return
+        failure = self._decode(job)
+        if not self._stopped:
+            self._end(job, failure)
+
+    def _decode(self, job: Job) -> Exception | None:
+        """Show every sampled frame to the backbone; what went wrong, if anything did."""
+        try:
+            for time_s, pictures in self.stages.decode(job):
+                self._add(job, time_s, pictures)
+                while (batch := self._surplus()) is not None:
+                    self._embed(batch)
+                if self._stopped:
+                    break
+        except ActionGruError as error:
+            return error
+        except (cv2.error, OSError, RuntimeError, ValueError, MemoryError) as error:
+            # A decoder's own failure costs this clip only, and is named.
+            return VideoError(f"{job.clip.path}: {type(error).__name__} while decoding: {error}")
+        return None
+
+    def _add(self, job: Job, time_s: float, pictures: Pictures) -> None:
+        with self._lock:
+            place = len(job.times_s)
+            job.times_s.append(time_s)
+            job.pending += len(pictures)
+            for stream, image in pictures:
+                job.features[stream].append(None)
+                self._waiting.append(Slot(job, stream, place, image))
             while len(self._waiting) >= self.stages.batch_size:
-                self._embed_batch()
-        while self._waiting:
-            self._embed_batch()
+                batch = [self._waiting.popleft() for _ in range(self.stages.batch_size)]
+                self._ready.append(batch)
+                self._lock.notify()
 
-    def _embed_batch(self) -> None:
-        size = min(self.stages.batch_size, len(self._waiting))
-        batch = [self._waiting.popleft() for _ in range(size)]
-        features = self.stages.embed([image for _, _, image in batch])
-        for (job, stream, _), row in zip(batch, features, strict=True):
-            job.features[stream].append(row[None])
-            job.pending -= 1
-        for job in {id(job): job for job, _, _ in batch}.values():
+    def _embed(self, batch: list[Slot]) -> None:
+        features = self.stages.embed([slot.image for slot in batch])
+        with self._lock:
+            for slot, row in zip(batch, features, strict=True):
+                slot.job.pending -= 1
+                if not slot.job.failed:
+                    slot.job.features[slot.stream][slot.place] = row
+        for job in {id(slot.job): slot.job for slot in batch}.values():
             self._settle(job)
 
     def _end(self, job: Job, error: Exception | None) -> None:
-        job.ended = True
-        self.report.frames += job.frames
         if error is None and not job.times_s:
             error = VideoError(
                 f"{job.clip.name}: {job.frames} frames decoded, none of them inside the clip's "
                 "bounds; check start_s and end_s"
             )
-        if error is not None:
-            self.report.quarantined[job.clip.name] = one_line(error)
-            self._waiting = deque(item for item in self._waiting if item[0] is not job)
-            job.missing = []
+        with self._lock:
+            job.ended = True
+            self.report.frames += job.frames
+            if error is not None:
+                job.failed = True
+                self.report.quarantined[job.clip.name] = one_line(error)
+                self._waiting = deque(slot for slot in self._waiting if slot.job is not job)
         self._settle(job)
 
     def _settle(self, job: Job) -> None:
-        """Store a clip once all of it is decoded and embedded."""
-        if not job.ended or (job.missing and job.pending):
-            return
-        self.stages.finish(job)
+        """Store a clip once all of it is decoded and embedded; once, by one thread."""
+        with self._lock:
+            if job.settled or not job.ended or (job.pending and not job.failed):
+                return
+            job.settled = True
+        if not job.failed:
+            self.stages.finish(job)
         job.features = {}
+        with self._lock:
+            self._advance(job.clip)
+
+    def _advance(self, clip: Clip) -> None:
         if self.progress:
-            self.progress(job.clip)
+            self.progress(clip)
 
-    def _work(self) -> None:
-        """A decoding thread: takes clips until none is left."""
-        try:
-            while not self._stop.is_set():
-                with self._jobs_lock:
-                    job = next(self.jobs, None)
-                if job is None:
-                    break
-                self._decode(job)
-        except BaseException as error:  # handed to the calling thread, which raises it
-            self._send(None, error)
-        else:
-            self._send(None, None)
-
-    def _decode(self, job: Job) -> None:
-        error: Exception | None = None
-        try:
-            for item in self.stages.decode(job):
-                if not self._send(job, item):
-                    return
-        except ActionGruError as caught:
-            error = caught
-        except (cv2.error, OSError, RuntimeError, ValueError, MemoryError) as caught:
-            # A decoder's own failure costs this clip only, and is named.
-            error = VideoError(f"{job.clip.path}: {type(caught).__name__} while decoding: {caught}")
-        self._send(job, error)
-
-    def _send(self, job: Job | None, item: Any) -> bool:
-        """Wait for a place in the queue; False when the run has stopped meanwhile."""
-        while not self._stop.is_set():
-            try:
-                self._items.put((job, item), timeout=0.1)
-            except queue.Full:
-                continue
-            return True
-        return False
+    def _stop(self, error: BaseException | None) -> None:
+        with self._lock:
+            self._stopped = True
+            self._error = self._error or error
+            self._lock.notify_all()
 
 
 def one_line(error: Exception) -> str:

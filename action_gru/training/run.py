@@ -34,7 +34,6 @@ from action_gru.streams import check_background
 from action_gru.training.loop import Trainer
 from action_gru.training.run_folder import RunFolder
 
-
 FEW_CLIPS = 5_000  # up to here model.closed_form: auto is on
 
 

@@ -32,11 +32,12 @@ class Reader(Protocol):
 class OpenCVReader:
     """Frames through OpenCV's FFmpeg; the display rotation is applied."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, threads: int | None = None) -> None:
         cv2.utils.logging.setLogLevel(
             2
         )  # errors only: a file that does not open gets a typed error instead
-        self._capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
+        options = [] if threads is None else [cv2.CAP_PROP_N_THREADS, threads]
+        self._capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG, options)
         fps = self._capture.get(cv2.CAP_PROP_FPS) if self._capture.isOpened() else 0.0
         self.fps = fps if np.isfinite(fps) and fps > 0 else DEFAULT_FPS
         frames = self._capture.get(cv2.CAP_PROP_FRAME_COUNT) if self._capture.isOpened() else 0.0
@@ -79,13 +80,14 @@ def retrieve(capture: cv2.VideoCapture) -> Image:
 class PyAVReader:
     """Frames through PyAV, which decodes what OpenCV's wheel leaves out (AV1)."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, threads: int | None = None) -> None:
         av = import_av(f"decoding {path}")
         try:
             self._container: Any = av.open(str(path))
             stream = self._container.streams.video[0]
         except (av.FFmpegError, IndexError) as error:
             raise VideoError(f"{path}: PyAV finds no video stream in it ({error})") from error
+        stream.codec_context.thread_count = threads or 0  # 0: as many as it likes
         self._error: type[Exception] = av.FFmpegError
         self._start_s = float((stream.start_time or 0) * stream.time_base)
         self.fps = float(stream.average_rate or DEFAULT_FPS)
@@ -112,7 +114,7 @@ class PyAVReader:
         self._container.close()
 
 
-def open_reader(path: Path) -> tuple[Reader, float]:
+def open_reader(path: Path, threads: int | None = None) -> tuple[Reader, float]:
     """A reader that stands on its first decoded frame, and that frame's instant in seconds."""
     try:
         str(path).encode()
@@ -120,7 +122,7 @@ def open_reader(path: Path) -> tuple[Reader, float]:
         raise VideoError(f"{str(path)!r}: the name is no valid text; rename the file") from error
     if not path.is_file():
         raise VideoError(f"{path}: no such video file; check the path")
-    reader = OpenCVReader(path)
+    reader = OpenCVReader(path, threads)
     first_s = reader.grab() if reader.is_open else None
     if first_s is not None:
         return reader, first_s
@@ -129,7 +131,7 @@ def open_reader(path: Path) -> tuple[Reader, float]:
     if not opened:
         raise VideoError(f"{path}: {diagnose(path)}")
     try:
-        fallback = PyAVReader(path)
+        fallback = PyAVReader(path, threads)
     except MissingExtraError as error:
         raise VideoError(
             f"{path}: opened, but no frame decoded (codec {codec or 'unknown'}); "

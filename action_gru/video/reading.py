@@ -18,8 +18,10 @@ class VideoFile:
     Raises VideoError from iteration when the file holds no decodable frame.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, threads: int | None = None) -> None:
+        """threads: of the decoder; by default as many as it likes. The frames are the same."""
         self.path = Path(path)
+        self.threads = threads
         self.frames_decoded = 0
         self._reader: Reader | None = None
 
@@ -64,7 +66,7 @@ class VideoFile:
     def _instants(self) -> Iterator[tuple[int, float]]:
         """(index, time_s) of each decoded frame; times strictly grow."""
         self.close()
-        self._reader, first_s = open_reader(self.path)
+        self._reader, first_s = open_reader(self.path, self.threads)
         time_s, index = first_s, 0
         grabbed: float | None = first_s
         while grabbed is not None:
