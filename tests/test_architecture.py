@@ -15,6 +15,7 @@ FLOORS = {
     "sampling": 1,
     "timeline": 1,
     "progress": 1,
+    "prefetch": 0,
     "backbone": 2,
     "cache": 2,
     "model": 2,

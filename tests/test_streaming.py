@@ -1,7 +1,6 @@
 import gc
 import itertools
 import threading
-import time
 
 import numpy as np
 import psutil
@@ -12,7 +11,6 @@ from conftest import FakeBackbone, moving_square, write_square
 from action_gru.errors import VideoError
 from action_gru.model import ActionClassifier
 from action_gru.streaming import Looker, StreamEngine, TimelineReader
-from action_gru.streaming.prefetch import Prefetch
 from action_gru.streaming.states import StaggeredStates, join, reset_rows, split
 from action_gru.timeline import EventTracker
 from action_gru.video import VideoFile
@@ -329,26 +327,6 @@ def test_a_file_that_is_no_video_is_said_to_be_none(tmp_path):
     reader = TimelineReader(open_stream(make_engine()), tmp_path / "no.mp4", 32)
     with pytest.raises(VideoError, match=r"no\.mp4"):
         list(reader)
-
-
-def test_prefetch_hands_errors_over_and_stops_when_left():
-    def items():
-        yield 1
-        raise ValueError("broken")
-
-    with Prefetch(items(), 2) as prefetched, pytest.raises(ValueError, match="broken"):
-        assert list(prefetched) == [1]
-
-    def endless():
-        number = 0
-        while True:
-            yield number
-            number += 1
-
-    with Prefetch(endless(), 3) as prefetched:
-        assert next(iter(prefetched)) == 0
-    time.sleep(0.01)
-    assert not [t for t in threading.enumerate() if t.name == "action_gru prefetch"]
 
 
 def test_one_state_alone_is_refused():

@@ -151,7 +151,7 @@ def _second_differences(now: Image, pasts: Sequence[Image]) -> Image:
     """
     grey, near, middle, far = (picture.astype(np.int16) for picture in (now, *pasts))
     changes = cv2.merge([grey - middle, grey - 2 * near + middle, grey - 2 * middle + far])
-    return _CHANGE_AS_BRIGHTNESS[changes + 510]
+    return np.asarray(_CHANGE_AS_BRIGHTNESS[changes + 510], dtype=np.uint8)
 
 
 def mirror(image: Image) -> Image:

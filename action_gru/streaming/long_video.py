@@ -6,8 +6,8 @@ import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
+from action_gru.prefetch import Prefetch
 from action_gru.streaming.looking import Sample
-from action_gru.streaming.prefetch import Prefetch
 from action_gru.streaming.stream import ActionStream
 from action_gru.timeline import Event, Prediction, ScoreTrack, Timeline
 from action_gru.video import VideoFile

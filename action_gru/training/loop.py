@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from action_gru.config.tree import TrainingSection
 from action_gru.dataset import Batch, SequenceSet
 from action_gru.errors import TrainingError
 from action_gru.model import ActionClassifier, fuse
+from action_gru.prefetch import Prefetch
 from action_gru.scoring import score_clips
 from action_gru.training.batches import Batches
 from action_gru.training.linear import solve_linear
@@ -79,7 +81,7 @@ class Trainer:
     def fit(self, after_epoch: Callable[[Trainer, dict[str, float]], None]) -> None:
         """Run the epochs that are left; after_epoch may save, log, and look at the progress."""
         while self.progress.epoch < self.settings.epochs and not self._should_stop():
-            row = {"epoch": self.progress.epoch + 1.0} | self._epoch(self.progress.epoch)
+            row = {"epoch": self.progress.epoch + 1.0} | self.run_steps(self.progress.epoch)
             self.progress.epoch += 1
             if self.val is not None:
                 row |= self._validate(self.val)
@@ -94,32 +96,41 @@ class Trainer:
                 self.progress.best_epoch = self.progress.epoch
             after_epoch(self, row)
 
-    def _epoch(self, number: int) -> dict[str, float]:
+    def run_steps(self, number: int, count: int | None = None) -> dict[str, float]:
+        """Epoch `number`, or its first steps. A thread makes the batches ahead of the step."""
         torch.manual_seed(self.seed * 1_000_003 + number)  # dropout repeats when an epoch does
         self.model.train()
-        seen = hits = loss_sum = 0.0
-        for index, (batch, partner, share) in enumerate(self.batches.epoch(number)):
-            self._set_rate(number * len(self.batches) + index)
-            batch = self._to_device(batch)
-            features = batch.features
-            if partner is not None:
-                features = share * features + (1 - share) * partner.features.to(features.device)
-            with self.accelerator.autocast():
-                logits = self.bare_model.stream_logits(features, batch.lengths).float()
-            loss = self._loss(logits, batch.labels)
-            if partner is not None:
-                other = self._loss(logits, partner.labels.to(features.device))
-                loss = share * loss + (1 - share) * other
-            self.optimizer.zero_grad()
-            self.accelerator.backward(loss)
-            if self.settings.grad_clip:
-                self.accelerator.clip_grad_norm_(self.model.parameters(), self.settings.grad_clip)
-            self.optimizer.step()
-            self.average.update(self.bare_model)
-            seen += len(batch.labels)
-            loss_sum += float(loss.detach()) / logits.shape[1] * len(batch.labels)
-            hits += float((fuse(logits).argmax(-1) == batch.labels).sum())
-        return {"loss": loss_sum / seen, "accuracy": hits / seen, "learning_rate": self._rate}
+        losses, hits, seen = [], [], 0
+        with Prefetch(itertools.islice(self.batches.epoch(number), count), 2) as batches:
+            for index, (batch, partner, share) in enumerate(batches):
+                self._set_rate(number * len(self.batches) + index)
+                loss, hit = self._step(self._to_device(batch), partner, share)
+                # Kept on the device: asking for a figure here would make a GPU wait each step.
+                losses.append(loss * len(batch.labels))
+                hits.append(hit)
+                seen += len(batch.labels)
+        loss_sum, hit_sum = (float(torch.stack(v).cpu().double().sum()) for v in (losses, hits))
+        return {"loss": loss_sum / seen, "accuracy": hit_sum / seen, "learning_rate": self._rate}
+
+    def _step(self, batch: Batch, partner: Batch | None, share: float) -> tuple[Tensor, Tensor]:
+        """One update; the mean loss of a stream (), and how many answers were right ()."""
+        features = batch.features
+        if partner is not None:
+            features = share * features + (1 - share) * partner.features.to(features.device)
+        with self.accelerator.autocast():
+            logits = self.bare_model.stream_logits(features, batch.lengths).float()
+        loss = self._loss(logits, batch.labels)
+        if partner is not None:
+            other = self._loss(logits, partner.labels.to(features.device))
+            loss = share * loss + (1 - share) * other
+        self.optimizer.zero_grad()
+        self.accelerator.backward(loss)
+        if self.settings.grad_clip:
+            self.accelerator.clip_grad_norm_(self.model.parameters(), self.settings.grad_clip)
+        self.optimizer.step()
+        self.average.update(self.bare_model)
+        hits = (fuse(logits.detach()).argmax(-1) == batch.labels).sum()
+        return loss.detach() / logits.shape[1], hits
 
     def _loss(self, stream_logits: Tensor, labels: Tensor) -> Tensor:
         """Cross-entropy of each stream alone, summed: (B, S, C), (B,) -> ().
