@@ -4,14 +4,15 @@ VENV := .venv
 RUN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test test-slow lint bench backbone clean help
+.PHONY: demo test test-slow lint bench accuracy backbone clean help
 
 help:
 	@echo "make demo       draw clips, train, evaluate, classify: offline, about 4 minutes"
 	@echo "make test       the tests, under 6 minutes on 2 cores"
 	@echo "make test-slow  the slow lane: real clips end to end, kills, long inputs"
 	@echo "make lint       ruff and mypy"
-	@echo "make bench      accuracy on the real data sets, into benchmarks/results/"
+	@echo "make bench      speed beside rivals and the machine's limits, into benchmarks/results/"
+	@echo "make accuracy   accuracy on the real data sets, into benchmarks/results/"
 
 demo: $(INSTALLED)
 	$(RUN)/action-gru demo
@@ -27,8 +28,12 @@ lint: $(INSTALLED)
 	$(RUN)/ruff format --check .
 	$(RUN)/mypy
 
+# ARGS="--data DIR --weights yolo26n-cls.pt" measures on clips of your own.
 bench: $(INSTALLED)
-	$(RUN)/python benchmarks/accuracy.py
+	$(RUN)/python benchmarks/speed.py $(ARGS)
+
+accuracy: $(INSTALLED)
+	$(RUN)/python benchmarks/accuracy.py $(ARGS)
 
 # Trains the package's own small backbone again, on frames that the repo draws.
 backbone: $(INSTALLED)
