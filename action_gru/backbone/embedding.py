@@ -14,6 +14,7 @@ from torch import Tensor
 
 from action_gru.backbone.choosing import candidates, choice_key, choose, measure
 from action_gru.backbone.exported import (
+    ExportedNetwork,
     export_network,
     network_key,
     networks_folder,
@@ -87,6 +88,7 @@ class Backbone:
         self._source = NetworkSource(weights, layer, download)
         self._asked_size, self._asked_precision = image_size, precision
         self._threads = threads
+        self.exported: ExportedNetwork | None = None  # what runs, where it is not torch
         self.weights = self._source.name
         self.layer = layer
         self.fit = fit
@@ -125,12 +127,13 @@ class Backbone:
         """A runner of the network; sets image_size and dim."""
         precision = self._precision(runtime)
         if runtime == "torch":
+            self.exported = None
             network = self._source.network
             self.image_size = self._asked_size or network.image_size
             self.dim = feature_dim(self._source, self.image_size)
             return TorchRunner(network, precision, self.device, self._threads)
         RUNTIMES[runtime].check(self.device)
-        exported = export_network(self._source, self._asked_size)
+        exported = self.exported = export_network(self._source, self._asked_size)
         self.image_size, self.dim = exported.image_size, exported.dim
         threads = self._threads or torch.get_num_threads()
         found = RUNTIMES[runtime]
