@@ -50,8 +50,8 @@ class FeatureTable:
         return SequenceSet(side(False), labels, side(True) if self.flip else None)
 
 
-def build_backbone(config: Config) -> Backbone:
-    """The backbone that the config's features section names."""
+def build_backbone(config: Config, threads: int | None = None) -> Backbone:
+    """The backbone that the config's features section names. threads: at most; None: as it is."""
     features = config.features
     return Backbone(
         features.weights,
@@ -61,6 +61,9 @@ def build_backbone(config: Config) -> Backbone:
         precision=features.precision,
         device=features.device,
         download=features.download,
+        runtime=features.runtime,
+        threads=threads,
+        batch_size=features.batch_size,
     )
 
 

@@ -48,16 +48,21 @@ def check_background(config: Config, classes: Sequence[str]) -> None:
 
 def open_stream(engine: StreamEngine, checkpoint: Checkpoint, config: Config) -> ActionStream:
     """A new stream with its own state and events."""
-    stream = config.stream
-    usual_s = max(WINDOW_SHARE * checkpoint.clip_s, 2 / engine.fps)
-    window_s = usual_s if stream.window_s == "auto" else stream.window_s
-    if window_s < 2 / engine.fps:
-        raise ConfigError(
-            f"stream.window_s: {window_s:g} s holds less than two frames at {engine.fps:g} a "
-            f"second; set at least {2 / engine.fps:.2g}, or auto"
-        )
+    stream, window_s = config.stream, window_of(checkpoint, config)
     tracker = EventTracker(**config.events.model_dump())
     return engine.open(tracker, window_s, stream.states, stream.max_gap_s)
+
+
+def window_of(checkpoint: Checkpoint, config: Config) -> float:
+    """How far back an answer looks, seconds. Raises ConfigError where that is too short."""
+    fps, asked = config.sampling.fps, config.stream.window_s
+    window_s = max(WINDOW_SHARE * checkpoint.clip_s, 2 / fps) if asked == "auto" else asked
+    if window_s < 2 / fps:
+        raise ConfigError(
+            f"stream.window_s: {window_s:g} s holds less than two frames at {fps:g} a "
+            f"second; set at least {2 / fps:.2g}, or auto"
+        )
+    return window_s
 
 
 def open_timeline(

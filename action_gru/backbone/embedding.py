@@ -1,4 +1,4 @@
-"""One frozen YOLO network as a function from pictures to feature vectors."""
+"""One frozen YOLO network as a function from pictures to feature vectors, by any runtime."""
 
 from __future__ import annotations
 
@@ -6,21 +6,27 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
-from torch.nn.functional import adaptive_avg_pool2d
+from torch import Tensor
 
-from action_gru.backbone.loading import load_network
+from action_gru.backbone.choosing import candidates, choice_key, choose, measure
+from action_gru.backbone.exported import (
+    ExportedNetwork,
+    export_network,
+    network_key,
+    networks_folder,
+    open_checked,
+)
+from action_gru.backbone.network import NetworkSource, feature_dim
+from action_gru.backbone.runtimes import RUNTIMES, Runner, TorchRunner
 from action_gru.backbone.views import PREPROCESSING_VERSION
 from action_gru.errors import BackboneError
 
 # Parts that change a feature by rounding only: a model trained on one runs on the other.
-ROUNDING_PARTS = frozenset({"precision", "weights"})
+ROUNDING_PARTS = frozenset({"precision", "runtime", "weights"})
 
 
 @dataclass(frozen=True)
@@ -36,11 +42,17 @@ class FeatureSpec:
     precision: str
     dim: int
     preprocessing: int = PREPROCESSING_VERSION
+    runtime: str = "torch"
 
     @property
     def fingerprint(self) -> str:
-        """Hash over all parts but the name of the weights, in hex."""
+        """Hash over all parts but the name of the weights, in hex.
+
+        torch is not in it: features kept before there were other runtimes stay valid.
+        """
         parts = {key: value for key, value in asdict(self).items() if key != "weights"}
+        if self.runtime == "torch":
+            del parts["runtime"]
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
 
     def differences(self, other: FeatureSpec) -> list[str]:
@@ -54,7 +66,11 @@ class FeatureSpec:
 
 
 class Backbone:
-    """Embeds pictures with a frozen YOLO network, on the CPU or an accelerator."""
+    """Embeds pictures with a frozen YOLO network, on the CPU or an accelerator.
+
+    runtime: torch, onnx, openvino, tensorrt, or auto for the one that is quickest here at batches
+    of batch_size. threads: how many of the processor's the network may use; None: as torch is set.
+    """
 
     def __init__(
         self,
@@ -65,21 +81,24 @@ class Backbone:
         precision: str = "auto",
         device: str = "auto",
         download: bool = True,
+        runtime: str = "torch",
+        threads: int | None = None,
+        batch_size: int = 32,
     ) -> None:
-        network = load_network(weights, download)
-        self.weights = Path(weights).name
-        self.weights_sha256 = network.weights_sha256
+        self._source = NetworkSource(weights, layer, download)
+        self._asked_size, self._asked_precision = image_size, precision
+        self._threads = threads
+        self.exported: ExportedNetwork | None = None  # what runs, where it is not torch
+        self.weights = self._source.name
         self.layer = layer
-        self.image_size = image_size or network.image_size
         self.fit = fit
         self.device = pick_device(device)
-        self.precision = pick_precision(precision, self.device)
-        self._dtype = torch.bfloat16 if self.precision == "bf16" else torch.float32
-        self._layers = _layers_to_tap(network.module, network.task, layer, self.weights)
-        for part in self._layers:
-            part.requires_grad_(False).to(self.device, self._dtype)
-            part.to(memory_format=torch.channels_last)
-        self.dim = self._probe()
+        if device == "auto" and runtime in RUNTIMES:
+            self.device = RUNTIMES[runtime].nearest(self.device)
+        self.runtime = self._quickest(batch_size) if runtime == "auto" else runtime
+        self._run = self._open(self.runtime)
+        self.precision = self._precision(self.runtime)
+        self.weights_sha256 = self._source.weights_sha256
 
     def spec(self, view: str) -> FeatureSpec:
         """The provenance of this backbone's features of one view."""
@@ -92,6 +111,7 @@ class Backbone:
             fit=self.fit,
             precision=self.precision,
             dim=self.dim,
+            runtime=self.runtime,
         )
 
     def __call__(self, images: Sequence[NDArray[np.uint8]]) -> Tensor:
@@ -99,72 +119,52 @@ class Backbone:
 
         Features are averaged over the picture's area; a fourth channel, if there is one, weighs it.
         """
-        batch = torch.from_numpy(np.stack([image[..., :3] for image in images]))
-        weight = torch.from_numpy(np.stack([_area_weight(image) for image in images]))
-        with torch.inference_mode():
-            # A contiguous NHWC array seen as NCHW is channels_last already: no copy.
-            pixels = batch.permute(0, 3, 1, 2).to(self.device, self._dtype) / 255
-            return weighted_mean(self._maps(pixels), weight.to(self.device)).cpu()
+        pixels = np.stack([image[..., :3] for image in images])
+        weight = np.stack([_area_weight(image) for image in images])
+        return torch.from_numpy(self._run(pixels, weight))
 
-    def _maps(self, batch: Tensor) -> Tensor:
-        """(N, 3, S, S) -> the tapped layer's maps (N, dim, h, w)."""
-        outputs: list[Tensor] = []
-        for layer in self._layers:
-            source: Any = getattr(layer, "f", -1)  # ultralytics: index or indices of the inputs
-            if source == -1:
-                inputs: Any = outputs[-1] if outputs else batch
-            elif isinstance(source, int):
-                inputs = outputs[source]
-            else:
-                inputs = [outputs[index] for index in source]
-            outputs.append(layer(inputs))
-        return outputs[-1]
+    def _open(self, runtime: str) -> Runner:
+        """A runner of the network; sets image_size and dim."""
+        precision = self._precision(runtime)
+        if runtime == "torch":
+            self.exported = None
+            network = self._source.network
+            self.image_size = self._asked_size or network.image_size
+            self.dim = feature_dim(self._source, self.image_size)
+            return TorchRunner(network, precision, self.device, self._threads)
+        RUNTIMES[runtime].check(self.device)
+        exported = self.exported = export_network(self._source, self._asked_size)
+        self.image_size, self.dim = exported.image_size, exported.dim
+        threads = self._threads or torch.get_num_threads()
+        found = RUNTIMES[runtime]
+        return open_checked(exported, self._source, found, precision, self.device, threads)
 
-    def _probe(self) -> int:
-        side = self.image_size
-        try:
-            return int(self([np.zeros((side, side, 3), np.uint8)]).shape[1])
-        except (RuntimeError, IndexError, TypeError, ValueError) as error:
-            raise BackboneError(
-                f"features.layer: layer {self.layer} of {self.weights} gives no feature map "
-                f"at image_size {side} ({error}); choose another layer or size"
-            ) from error
+    def _precision(self, runtime: str) -> str:
+        native = pick_precision(self._asked_precision, self.device)
+        if runtime == "torch":
+            return native
+        return RUNTIMES[runtime].pick_precision(self._asked_precision, native)
 
+    def _quickest(self, batch_size: int) -> str:
+        names = candidates(self.device, self._asked_precision)
+        key = choice_key(
+            network_key(self._source, self._asked_size),
+            precision=self._asked_precision,
+            device=self.device.type,
+            batch=batch_size,
+            threads=self._threads or torch.get_num_threads(),
+            runtimes=names,
+        )
 
-def weighted_mean(maps: Tensor, weight: Tensor) -> Tensor:
-    """Average over the area, in float32: maps (N, C, h, w), weight (N, S, S) >= 0 -> (N, C).
+        def take_times() -> dict[str, float]:
+            runners = {name: self._open(name) for name in names}
+            return measure(runners, (batch_size, self.image_size, self.image_size, 3))
 
-    A twentieth of the mean weight is everywhere, so that the scene is not forgotten; where all
-    weights are alike this is the plain mean.
-    """
-    height, width = maps.shape[-2:]
-    share = adaptive_avg_pool2d(weight[:, None].float(), (height, width))
-    share = share + 0.05 * share.mean((2, 3), keepdim=True) + 1e-3
-    share = share / share.sum((2, 3), keepdim=True)
-    return (maps.float() * share).sum((2, 3))
+        return choose(networks_folder() / f"{key}.choice.json", names, take_times)
 
 
 def _area_weight(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return image[..., 3] if image.shape[-1] == 4 else np.full(image.shape[:2], 255, np.uint8)
-
-
-def _layers_to_tap(module: nn.Module, task: str, layer: str | int, weights: str) -> list[nn.Module]:
-    """The layers to run, in order; the last one's maps are the features."""
-    fused: Any = module.fuse(verbose=False)  # type: ignore[operator]
-    layers = list(fused.model)
-    if layer == "embedding":
-        if task != "classify":
-            raise BackboneError(
-                f"features.layer: {weights} is a {task} model, which has no classification "
-                f"embedding; set features.layer to a layer index from 0 to {len(layers) - 2}"
-            )
-        return [*layers[:-1], layers[-1].conv]
-    if not 0 <= int(layer) < len(layers) - 1:
-        raise BackboneError(
-            f"features.layer: {weights} has layers 0 to {len(layers) - 2} before its head, "
-            f"got {layer}"
-        )
-    return layers[: int(layer) + 1]
 
 
 def pick_device(name: str) -> torch.device:

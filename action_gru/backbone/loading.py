@@ -101,10 +101,15 @@ def find_weights(weights: str, download: bool) -> Path:
     return _download(path.name, kept)
 
 
-def weights_folder() -> Path:
-    """Where downloaded weights are kept: ACTION_GRU_HOME, or the user's cache folder."""
+def home_folder() -> Path:
+    """What is made or fetched once and kept: ACTION_GRU_HOME, or a part of the user's cache."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return Path(os.environ.get("ACTION_GRU_HOME") or cache / "action_gru") / "weights"
+    return Path(os.environ.get("ACTION_GRU_HOME") or cache / "action_gru")
+
+
+def weights_folder() -> Path:
+    """Where downloaded weights are kept."""
+    return home_folder() / "weights"
 
 
 def _download(name: str, target: Path) -> Path:

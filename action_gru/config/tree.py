@@ -99,7 +99,10 @@ class FeaturesSection(Section):
     """Extract a mirrored copy too: more training data, and a steadier answer at twice the cost.
     Leave off where left and right mean different things."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
-    """auto: bf16 where the device has the units for it."""
+    """auto: bf16 where the device has the units for it, and the runtime."""
+    runtime: Literal["torch", "onnx", "openvino", "tensorrt", "auto"] = "torch"
+    """What runs the backbone; all but torch are extras. auto: the quickest that is installed,
+    measured once a machine. Features are cached for each runtime apart: they differ by rounding."""
     batch_size: Annotated[int, Field(ge=1, le=1024)] = 32
     """Images per forward pass of the backbone."""
     device: Device = "auto"

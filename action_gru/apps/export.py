@@ -1,0 +1,189 @@
+"""A run as two files for other runtimes: the feature network, and one step of the classifier.
+
+`features` reads pictures, `step` a frame's features and the state; `action_gru` in the metadata of
+both says in JSON all that lies between: views, sampling, classes, state.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from action_gru.backbone.exported import OPSET, quiet_exporter
+from action_gru.backbone.views import (
+    MOTION_GAIN,
+    MOTION_HISTORY_S,
+    MOTION_LAGS_S,
+    MOTION_REST,
+)
+from action_gru.checkpoint import Checkpoint, load_checkpoint
+from action_gru.config import Config, build_config
+from action_gru.errors import CheckpointError
+from action_gru.features import build_backbone
+from action_gru.model.flat import FlatStep
+from action_gru.progress import Reporter
+from action_gru.sampling import TOLERANCE_S
+from action_gru.streams import window_of
+
+METADATA = "action_gru"
+FORMAT = "action_gru.export.1"
+PARITY_STEPS, PARITY_STREAMS = 12, 3
+LARGEST_DIFFERENCE = 1e-3  # of a logit, in fp32
+
+Values = NDArray[np.float32]
+Step = Callable[[dict[str, Values]], list[Values]]
+
+
+def export_run(
+    run: Path, format_: str, out: Path | None, overrides: Sequence[str], reporter: Reporter
+) -> tuple[Path, list[str]]:
+    """Write both files into `out`, by default RUN/export; the folder and the names written.
+
+    Raises CheckpointError where a file would not answer as the model does, MissingExtraError where
+    the format's runtime is not installed, ConfigError for a bidirectional model.
+    """
+    checkpoint = load_checkpoint(run / "best.safetensors" if run.is_dir() else run)
+    model = FlatStep(checkpoint.build())
+    settings = [f"features.runtime={format_}", "features.precision=fp32", "features.device=cpu"]
+    config = build_config(checkpoint.config, [*overrides, *settings])
+    reporter.say("exporting the feature network and comparing it with torch")
+    backbone = build_backbone(config)
+    specs = tuple(backbone.spec(view) for view in config.features.views)
+    checkpoint.check_fits(specs, config.sampling.fps)
+    assert backbone.exported is not None
+    described = json.dumps(describe(checkpoint, config, model))
+    reporter.say("exporting the classifier and comparing it with torch")
+    graphs = {"features": backbone.exported.path.read_bytes(), "step": step_bytes(model)}
+    folder = out or (run if run.is_dir() else run.parent) / "export"
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".export-", dir=folder) as place:
+        write, open_step = FORMATS[format_]
+        for name, data in graphs.items():
+            write(data, Path(place) / name, described)
+        check_step(open_step(Path(place) / "step"), model)
+        names = sorted(path.name for path in Path(place).iterdir())
+        for name in names:
+            shutil.move(Path(place) / name, folder / name)
+    return folder, names
+
+
+def describe(checkpoint: Checkpoint, config: Config, model: FlatStep) -> dict[str, Any]:
+    """All that stands between a video and the two networks, as JSON values."""
+    spec = checkpoint.features[0]
+    return {
+        "format": FORMAT,
+        "classes": checkpoint.classes,
+        "views": [spec.view for spec in checkpoint.features],
+        "sampling": {"fps": checkpoint.sampling["fps"], "tolerance_s": TOLERANCE_S},
+        "pictures": {
+            "size_px": spec.image_size,
+            "fit": spec.fit,
+            "channels": "RGB",
+            "motion_lags_s": MOTION_LAGS_S,
+            "motion_gain": MOTION_GAIN,
+            "motion_rest": MOTION_REST,
+            "motion_history_s": MOTION_HISTORY_S,
+            "preprocessing": spec.preprocessing,
+        },
+        "features_rounded_to": "float16",
+        "feature_size": sum(spec.dim for spec in checkpoint.features),
+        "state": [tensor.to_json() for tensor in model.state],
+        "stream": {
+            "window_s": window_of(checkpoint, config),
+            "states": config.stream.states,
+            "max_gap_s": config.stream.max_gap_s,
+        },
+        "max_frames": checkpoint.sampling["max_frames"],
+        "trained_on": [asdict(spec) for spec in checkpoint.features],
+        "licence": "AGPL-3.0-or-later",
+    }
+
+
+def step_bytes(model: FlatStep) -> bytes:
+    """One step as an ONNX model: feature and state in, logits and the next state out."""
+    streams = torch.export.Dim("streams", min=1, max=4096)
+    width = sum(model.model.view_dims)
+    names = [tensor.name for tensor in model.state]
+    with quiet_exporter(), torch.no_grad():
+        program = torch.onnx.export(
+            model,
+            (torch.zeros(2, width), *model.initial(2)),
+            input_names=["feature", *names],
+            output_names=["logits", *(f"next_{name}" for name in names)],
+            dynamic_shapes=({0: streams}, tuple({t.batch_axis: streams} for t in model.state)),
+            opset_version=OPSET,
+            dynamo=True,
+            verbose=False,
+        )
+    assert program is not None
+    return bytes(program.model_proto.SerializeToString())
+
+
+def check_step(step: Step, model: FlatStep) -> None:
+    """Raise CheckpointError where an exported step does not answer as the model does."""
+    frames = torch.randn(
+        PARITY_STEPS, PARITY_STREAMS, sum(model.model.view_dims),
+        generator=torch.Generator().manual_seed(0),
+    )  # fmt: skip
+    state = model.initial(PARITY_STREAMS)
+    theirs = [tensor.numpy() for tensor in state]
+    names = [tensor.name for tensor in model.state]
+    for frame in frames:
+        with torch.inference_mode():
+            logits, *state = model(frame, *state)
+        made, *theirs = step({"feature": frame.numpy()} | dict(zip(names, theirs, strict=True)))
+        difference = float(np.abs(made - logits.numpy()).max())
+        if not difference <= LARGEST_DIFFERENCE:
+            raise CheckpointError(
+                f"the exported classifier does not answer as torch does: a logit differs by "
+                f"{difference:.2g}, at most {LARGEST_DIFFERENCE} is allowed; nothing was written. "
+                "Try other versions of onnxscript and the runtime"
+            )
+
+
+def _write_onnx(data: bytes, stem: Path, described: str) -> None:
+    import onnx
+
+    model = onnx.load_from_string(data)
+    onnx.helper.set_model_props(model, {METADATA: described})
+    stem.with_suffix(".onnx").write_bytes(model.SerializeToString())
+
+
+def _open_onnx(stem: Path) -> Step:
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(
+        str(stem.with_suffix(".onnx")), providers=["CPUExecutionProvider"]
+    )
+    return lambda inputs: list(session.run(None, inputs))
+
+
+def _write_openvino(data: bytes, stem: Path, described: str) -> None:
+    import openvino
+
+    model = openvino.Core().read_model(data)
+    model.set_rt_info(described, METADATA)
+    openvino.save_model(model, str(stem.with_suffix(".xml")), compress_to_fp16=False)
+
+
+def _open_openvino(stem: Path) -> Step:
+    import openvino
+
+    settings = {"INFERENCE_PRECISION_HINT": "f32"}
+    compiled = openvino.Core().compile_model(str(stem.with_suffix(".xml")), "CPU", settings)
+    return lambda inputs: [np.array(value) for value in compiled(inputs).values()]
+
+
+FORMATS: dict[str, tuple[Callable[[bytes, Path, str], None], Callable[[Path], Step]]] = {
+    "onnx": (_write_onnx, _open_onnx),
+    "openvino": (_write_openvino, _open_openvino),
+}

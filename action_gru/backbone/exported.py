@@ -1,0 +1,193 @@
+"""The feature network as an ONNX file: exported once, kept, and compared with PyTorch before use.
+
+Layout: HOME/networks/KEY.onnx, which takes any number of pictures, and KEY.json: what is known of
+it, with the file's hash and the cosines measured. KEY is a hash of the weights, the layer and the
+picture's side.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import json
+import logging
+import warnings
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from action_gru.backbone.loading import file_sha256, home_folder
+from action_gru.backbone.network import FeatureNetwork, NetworkSource, feature_dim
+from action_gru.backbone.runtimes import Pixels, Runner, Runtime
+from action_gru.errors import BackboneError, CacheError
+from action_gru.files import write_atomically
+
+# Raise this when the exported graph changes: networks kept by older versions are then made anew.
+EXPORT_VERSION = 1
+OPSET = 18
+# Against PyTorch in fp32, for every picture. bf16 gives about 0.9995.
+LOWEST_COSINE = 0.999
+PARITY_PICTURES = 12
+
+
+@dataclass(frozen=True)
+class ExportedNetwork:
+    """An exported network. checked: the lowest cosine of each runtime that was compared."""
+
+    path: Path
+    sha256: str
+    image_size: int
+    dim: int
+    checked: dict[str, float]
+
+
+def export_network(source: NetworkSource, image_size: int | None) -> ExportedNetwork:
+    """The kept file, or a new one. image_size: side of the pictures, None for the usual one.
+
+    Raises CacheError when it cannot be written.
+    """
+    path = networks_folder() / f"{network_key(source, image_size)}.onnx"
+    kept = _read(path)
+    if kept is not None:
+        return kept
+    side = image_size or source.network.image_size
+    dim = feature_dim(source, side)
+    data = onnx_bytes(source.network, side)
+    made = ExportedNetwork(path, hashlib.sha256(data).hexdigest(), side, dim, {})
+    _write(path, data)
+    _note(made)
+    return made
+
+
+def network_key(source: NetworkSource, image_size: int | None) -> str:
+    """What the graph is a function of, as a hash in hex."""
+    parts = [source.weights_sha256, str(source.layer), image_size, EXPORT_VERSION]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
+
+
+def networks_folder() -> Path:
+    return home_folder() / "networks"
+
+
+def onnx_bytes(network: FeatureNetwork, image_size: int) -> bytes:
+    """The network as an ONNX model: inputs pixels and weight, output features, any batch size."""
+    pixels = torch.zeros(2, image_size, image_size, 3, dtype=torch.uint8)
+    batch = torch.export.Dim("pictures", min=1, max=4096)
+    with quiet_exporter(), torch.no_grad():
+        program = torch.onnx.export(
+            network,
+            (pixels, pixels[..., 0].contiguous()),
+            input_names=["pixels", "weight"],
+            output_names=["features"],
+            dynamic_shapes=({0: batch}, {0: batch}),
+            opset_version=OPSET,
+            dynamo=True,
+            verbose=False,
+        )
+    assert program is not None
+    return bytes(program.model_proto.SerializeToString())
+
+
+@contextlib.contextmanager
+def quiet_exporter() -> Iterator[None]:
+    """Keep the exporter's notes, of its own workings, from the user's terminal."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+def open_checked(
+    network: ExportedNetwork,
+    source: NetworkSource,
+    runtime: Runtime,
+    precision: str,
+    device: torch.device,
+    threads: int,
+) -> Runner:
+    """A runner that agrees with PyTorch in fp32; compared once for each version of the runtime.
+
+    Raises BackboneError when it does not agree.
+    """
+    runner = runtime.open(network.path, precision, device, threads)
+    named = f"{runtime.name} {runtime.version} {precision} {device.type}"
+    if named not in network.checked:
+        cosine = lowest_cosine(runner, source.network, network.image_size)
+        check_cosine(cosine, named)
+        _note(replace(network, checked=network.checked | {named: cosine}))
+    return runner
+
+
+def check_cosine(cosine: float, runtime: str) -> None:
+    """Raise BackboneError where a runtime strays too far from PyTorch."""
+    if not cosine >= LOWEST_COSINE:  # also where it is no number
+        raise BackboneError(
+            f"features.runtime: {runtime} does not agree with torch fp32 on this network: the "
+            f"lowest cosine is {cosine:.5f}, at least {LOWEST_COSINE} is asked for; set "
+            "features.precision=fp32, or features.runtime=torch"
+        )
+
+
+def lowest_cosine(runner: Runner, network: FeatureNetwork, image_size: int) -> float:
+    """How far a runner's vectors are from PyTorch's in fp32, the worst of some drawn pictures."""
+    pixels, weight = parity_pictures(image_size)
+    with torch.inference_mode():
+        wanted = network(torch.from_numpy(pixels), torch.from_numpy(weight)).numpy()
+    made = np.concatenate([runner(pixels[:1], weight[:1]), runner(pixels[1:], weight[1:])])
+    norms = np.linalg.norm(made, axis=1) * np.linalg.norm(wanted, axis=1)
+    return float(((made * wanted).sum(1) / norms).min())
+
+
+def parity_pictures(image_size: int) -> tuple[Pixels, Pixels]:
+    """Blots of several sizes with edges between them: (N, S, S, 3), and what to look at (N, S, S).
+
+    Half of the weights are even, as for all views but focus.
+    """
+    rng = np.random.default_rng(0)
+
+    def blots(channels: int, cells: int) -> NDArray[np.uint8]:
+        coarse = rng.integers(0, 256, (cells, cells, channels), dtype=np.uint8)
+        how = cv2.INTER_CUBIC if cells < 20 else cv2.INTER_NEAREST
+        return np.asarray(cv2.resize(coarse, (image_size, image_size), interpolation=how))
+
+    sizes = [3 + 3 * index for index in range(PARITY_PICTURES)]
+    pixels = np.stack([blots(3, cells) for cells in sizes])
+    weight = np.full(pixels.shape[:3], 255, np.uint8)
+    weight[::2] = np.stack([blots(3, 6)[..., 0] for _ in sizes[::2]])
+    return pixels, weight
+
+
+def _read(path: Path) -> ExportedNetwork | None:
+    """What was kept, if it is whole; a damaged file counts as absent and is written again."""
+    try:
+        document = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+        kept = ExportedNetwork(path, **document)
+        return kept if file_sha256(path) == kept.sha256 else None
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def _note(network: ExportedNetwork) -> None:
+    document = {key: value for key, value in asdict(network).items() if key != "path"}
+    _write(network.path.with_suffix(".json"), json.dumps(document, indent=1).encode())
+
+
+def _write(path: Path, data: bytes) -> None:
+    try:
+        write_atomically(path, data)
+    except OSError as error:
+        raise CacheError(
+            f"{path}: the exported network cannot be written ({error.strerror or error}); free "
+            "space, or set ACTION_GRU_HOME to a folder you may write"
+        ) from error

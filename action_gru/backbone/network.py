@@ -1,0 +1,133 @@
+"""The feature network, all of what a runtime has to run: pictures in, one vector each out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import adaptive_avg_pool2d
+
+from action_gru.backbone.loading import (
+    BUILTIN,
+    BUILTIN_PATH,
+    file_sha256,
+    find_weights,
+    load_network,
+)
+from action_gru.errors import BackboneError
+
+
+class FeatureNetwork(nn.Module):
+    """The layers up to the tapped one, and the average of its maps over the picture's area.
+
+    image_size: side of the square pictures that the weights were trained for, pixels.
+    """
+
+    def __init__(self, layers: Sequence[nn.Module], image_size: int) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(layers)
+        self.image_size = image_size
+
+    def forward(self, pixels: Tensor, weight: Tensor) -> Tensor:
+        """pixels (N, S, S, 3) uint8 RGB, weight (N, S, S) uint8 -> (N, dim) float32."""
+        # A contiguous NHWC array seen as NCHW is channels_last already: no copy.
+        batch = pixels.permute(0, 3, 1, 2).to(self.dtype) / 255
+        return weighted_mean(self.maps(batch), weight)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return next(self.parameters()).dtype
+
+    def maps(self, batch: Tensor) -> Tensor:
+        """(N, 3, S, S) in 0 to 1 -> the tapped layer's maps (N, dim, h, w)."""
+        outputs: list[Tensor] = []
+        for layer in self.layers:
+            source: Any = getattr(layer, "f", -1)  # ultralytics: index or indices of the inputs
+            if source == -1:
+                inputs: Any = outputs[-1] if outputs else batch
+            elif isinstance(source, int):
+                inputs = outputs[source]
+            else:
+                inputs = [outputs[index] for index in source]
+            outputs.append(layer(inputs))
+        return outputs[-1]
+
+
+def weighted_mean(maps: Tensor, weight: Tensor) -> Tensor:
+    """Average over the area, in float32: maps (N, C, h, w), weight (N, S, S) >= 0 -> (N, C).
+
+    A twentieth of the mean weight is everywhere, so that the scene is not forgotten; where all
+    weights are alike this is the plain mean.
+    """
+    height, width = maps.shape[-2:]
+    share = adaptive_avg_pool2d(weight[:, None].float(), (height, width))
+    share = share + 0.05 * share.mean((2, 3), keepdim=True) + 1e-3
+    share = share / share.sum((2, 3), keepdim=True)
+    return (maps.float() * share).sum((2, 3))
+
+
+class NetworkSource:
+    """Where a feature network comes from; the weights are read when they are first needed.
+
+    layer: `embedding`, or the number of the layer to tap.
+    """
+
+    def __init__(self, weights: str, layer: str | int, download: bool) -> None:
+        self.weights, self.layer, self.download = weights, layer, download
+        self.name = Path(weights).name
+
+    @cached_property
+    def weights_sha256(self) -> str:
+        """Raises BackboneError when there are no such weights."""
+        path = (
+            BUILTIN_PATH if self.weights == BUILTIN else find_weights(self.weights, self.download)
+        )
+        return file_sha256(path)
+
+    @cached_property
+    def network(self) -> FeatureNetwork:
+        """In float32, on the CPU, frozen. Raises BackboneError where there is nothing to tap."""
+        loaded = load_network(self.weights, self.download)
+        layers = _layers_to_tap(loaded.module, loaded.task, self.layer, self.name)
+        return FeatureNetwork(layers, loaded.image_size).requires_grad_(False).eval()
+
+
+def feature_dim(source: NetworkSource, image_size: int) -> int:
+    """How many values the network gives for a picture of this side; raises BackboneError if none.
+
+    Runs it once, on a black picture.
+    """
+    network = source.network
+    weight = next(network.parameters())
+    pixels = torch.zeros(1, image_size, image_size, 3, dtype=torch.uint8, device=weight.device)
+    try:
+        with torch.inference_mode():
+            return int(network(pixels, pixels[..., 0]).shape[1])
+    except (RuntimeError, IndexError, TypeError, ValueError) as error:
+        raise BackboneError(
+            f"features.layer: layer {source.layer} of {source.name} gives no feature map "
+            f"at image_size {image_size} ({error}); choose another layer or size"
+        ) from error
+
+
+def _layers_to_tap(module: nn.Module, task: str, layer: str | int, weights: str) -> list[nn.Module]:
+    """The layers to run, in order; the last one's maps are the features."""
+    fused: Any = module.fuse(verbose=False)  # type: ignore[operator]
+    layers = list(fused.model)
+    if layer == "embedding":
+        if task != "classify":
+            raise BackboneError(
+                f"features.layer: {weights} is a {task} model, which has no classification "
+                f"embedding; set features.layer to a layer index from 0 to {len(layers) - 2}"
+            )
+        return [*layers[:-1], layers[-1].conv]
+    if not 0 <= int(layer) < len(layers) - 1:
+        raise BackboneError(
+            f"features.layer: {weights} has layers 0 to {len(layers) - 2} before its head, "
+            f"got {layer}"
+        )
+    return layers[: int(layer) + 1]

@@ -1,0 +1,255 @@
+import importlib.util
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from test_backbone import pictures
+from torch.nn.functional import cosine_similarity
+
+from action_gru.backbone import Backbone, FeatureSpec
+from action_gru.backbone.choosing import choice_key, choose, quickest
+from action_gru.backbone.exported import (
+    check_cosine,
+    export_network,
+    lowest_cosine,
+    networks_folder,
+    parity_pictures,
+)
+from action_gru.backbone.network import NetworkSource
+from action_gru.backbone.runtimes import RUNTIMES, TorchRunner
+from action_gru.errors import BackboneError, CacheError, MissingExtraError
+
+SIDE = 64
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def home(tmp_path_factory) -> Path:
+    """One folder for the module's exports, which take seconds."""
+    folder = tmp_path_factory.mktemp("home")
+    before = os.environ.get("ACTION_GRU_HOME")
+    os.environ["ACTION_GRU_HOME"] = str(folder)
+    yield folder
+    os.environ.pop("ACTION_GRU_HOME")
+    if before is not None:
+        os.environ["ACTION_GRU_HOME"] = before
+
+
+def build(runtime: str, precision: str = "fp32", **options) -> Backbone:
+    return Backbone(
+        "builtin", image_size=SIDE, precision=precision, device="cpu", runtime=runtime, **options
+    )
+
+
+def weighed(count: int) -> list[np.ndarray]:
+    """Pictures with a fourth channel, which weighs the area."""
+    corner = np.zeros((SIDE, SIDE, 1), np.uint8)
+    corner[: SIDE // 2, : SIDE // 3] = 200
+    return [np.dstack([image, corner]) for image in pictures(count, SIDE)]
+
+
+@pytest.mark.parametrize("runtime", ["onnx", "openvino"])
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_runtime_gives_what_torch_gives(runtime, count):
+    ours, theirs = build(runtime), build("torch")
+    for images in (pictures(count, SIDE), weighed(count)):
+        made, wanted = ours(images), theirs(images)
+        assert made.shape == (count, 1280)
+        assert cosine_similarity(made, wanted).min() > 0.99999
+        torch.testing.assert_close(made, wanted, atol=1e-3, rtol=1e-3)
+    # The weight counts: without it the vector is another.
+    assert cosine_similarity(ours(weighed(1)), ours(pictures(1, SIDE))).item() < 0.9999
+
+
+def test_openvino_rounds_to_bf16_where_asked():
+    made, exact = build("openvino", "bf16")(pictures(2, SIDE)), build("torch")(pictures(2, SIDE))
+    assert 0.99 < cosine_similarity(made, exact).min() < 1 - 1e-6
+
+
+@pytest.mark.slow
+def test_another_layer_can_be_run(home):
+    options = {"layer": 9, "precision": "fp32", "image_size": SIDE, "device": "cpu"}
+    made = Backbone("builtin", runtime="openvino", **options)(pictures(2, SIDE))
+    wanted = Backbone("builtin", **options)(pictures(2, SIDE))
+    torch.testing.assert_close(made, wanted, atol=1e-3, rtol=1e-3)
+
+
+def test_a_network_is_exported_once_and_checked_once(home, monkeypatch):
+    build("onnx")
+    files = {path: path.stat().st_mtime_ns for path in networks_folder().iterdir()}
+    note = json.loads(next(path for path in files if path.suffix == ".json").read_text())
+    assert all(0.999 <= cosine < 1.0001 for cosine in note["checked"].values())
+    assert any("onnx " in runtime for runtime in note["checked"])
+
+    def refuse(*arguments):
+        raise AssertionError("the weights were loaded again")
+
+    monkeypatch.setattr("action_gru.backbone.network.load_network", refuse)
+    assert build("onnx").dim == 1280
+    assert {path: path.stat().st_mtime_ns for path in networks_folder().iterdir()} == files
+
+
+def test_a_damaged_export_is_made_again(tmp_path, monkeypatch):
+    monkeypatch.setenv("ACTION_GRU_HOME", str(tmp_path))
+    monkeypatch.setattr("action_gru.backbone.exported.onnx_bytes", lambda *_: b"a whole graph")
+    source = NetworkSource("builtin", "embedding", download=False)
+    made = export_network(source, SIDE)
+    made.path.write_bytes(b"a whole gr")
+    assert export_network(source, SIDE) == made
+    assert made.path.read_bytes() == b"a whole graph"
+    assert sorted(path.suffix for path in (tmp_path / "networks").iterdir()) == [".json", ".onnx"]
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr("action_gru.backbone.exported.onnx_bytes", lambda *_: b"a whole graph")
+    (tmp_path / "networks").write_text("a file where the folder should be")
+    monkeypatch.setenv("ACTION_GRU_HOME", str(tmp_path))
+    with pytest.raises(CacheError, match=r"cannot be written.*set ACTION_GRU_HOME"):
+        export_network(NetworkSource("builtin", "embedding", download=False), SIDE)
+
+
+def test_a_runtime_that_strays_is_refused_and_nothing_is_noted(home, monkeypatch):
+    """Negative features: the cosine is -1."""
+    monkeypatch.setattr(
+        "action_gru.backbone.runtimes.OpenVinoRunner.__call__",
+        lambda self, pixels, weight: -np.ones((len(pixels), 1280), np.float32),
+    )
+    for note in networks_folder().glob("*.json"):
+        document = json.loads(note.read_text())
+        note.write_text(json.dumps(document | {"checked": {}}))
+    with pytest.raises(BackboneError, match=r"openvino .* does not agree with torch fp32.*0\.999"):
+        build("openvino")
+    notes = [json.loads(path.read_text()) for path in networks_folder().glob("*.json")]
+    assert all(note["checked"] == {} for note in notes)
+
+
+@pytest.mark.parametrize(("cosine", "passes"), [(0.9991, True), (0.9989, False), (np.nan, False)])
+def test_the_lowest_cosine_decides(cosine, passes):
+    if passes:
+        check_cosine(cosine, "onnx")
+    else:
+        with pytest.raises(BackboneError, match=r"set features.precision=fp32, or"):
+            check_cosine(cosine, "onnx")
+
+
+def test_the_lowest_cosine_is_that_of_the_worst_picture():
+    network = NetworkSource("builtin", "embedding", download=False).network
+    exact = TorchRunner(network, "fp32", CPU, None)
+    assert lowest_cosine(exact, network, SIDE) > 0.99999
+    worst = parity_pictures(SIDE)[0][7]
+
+    def turned(pixels, weight):
+        made = exact(pixels, weight)
+        made[(pixels == worst).all((1, 2, 3))] *= -1
+        return made
+
+    assert lowest_cosine(turned, network, SIDE) < -0.99999
+
+
+def test_the_fingerprint_names_the_runtime_and_old_features_stay_valid():
+    parts = ("rgb", "a.pt", "0" * 64, "embedding", 224, "squash", "fp32", 1280)
+    spec = FeatureSpec(*parts)
+    assert spec.fingerprint == "6f9a84c8d5de3d3a46aa167ac30faac8"  # as before there were runtimes
+    other = FeatureSpec(*parts, runtime="openvino")
+    assert other.fingerprint != spec.fingerprint
+    assert other.differences(spec) == []  # it rounds only: a model of one runs on the other
+    assert build("onnx").spec("rgb").runtime == "onnx"
+
+
+@pytest.mark.parametrize(
+    ("runtime", "absent", "said"),
+    [
+        ("onnx", "onnxruntime", r"features.runtime=onnx needs the package 'onnxruntime'"),
+        ("onnx", "onnxscript", r"needs the package 'onnxscript'.*action-gru\[onnx\]"),
+        ("openvino", "openvino", r"needs the package 'openvino'.*action-gru\[openvino\]"),
+        ("tensorrt", "tensorrt", r"needs the package 'tensorrt'.*action-gru\[tensorrt\]"),
+    ],
+)
+def test_a_missing_package_names_the_extra(monkeypatch, runtime, absent, said):
+    there = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: None if name == absent else there("json")
+    )
+    with pytest.raises(MissingExtraError, match=said):
+        build(runtime)
+
+
+def test_what_a_runtime_cannot_do_is_named(monkeypatch):
+    with pytest.raises(BackboneError, match=r"onnx computes in fp32, not in bf16; set"):
+        build("onnx", "bf16")
+    with pytest.raises(BackboneError, match=r"openvino runs on cpu here, and features.device is"):
+        RUNTIMES["openvino"].check(torch.device("cuda"))
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: True)
+    with pytest.raises(BackboneError, match=r"tensorrt runs on cuda here, and features.device is"):
+        RUNTIMES["tensorrt"].check(CPU)
+
+
+def test_onnx_runtime_without_a_gpu_provider_is_named():
+    if "CUDAExecutionProvider" in __import__("onnxruntime").get_available_providers():
+        pytest.skip("this ONNX Runtime has the provider")
+    with pytest.raises(BackboneError, match=r"needs ONNX Runtime's CUDAExecutionProvider"):
+        RUNTIMES["onnx"].open(Path("none.onnx"), "fp32", torch.device("cuda:0"), 1)
+
+
+def test_threads_reach_the_runtime(monkeypatch):
+    seen = {}
+    original = RUNTIMES["openvino"].open
+
+    def spy(path, precision, device, threads):
+        seen["threads"] = threads
+        return original(path, precision, device, threads)
+
+    monkeypatch.setitem(RUNTIMES, "openvino", replace(RUNTIMES["openvino"], open=spy))
+    build("openvino", threads=1)
+    assert seen == {"threads": 1}
+    before = torch.get_num_threads()
+    build("torch", threads=before + 1)
+    assert torch.get_num_threads() == before + 1
+    torch.set_num_threads(before)
+
+
+def test_torch_is_left_for_a_clear_gain_only():
+    assert quickest({"torch": 1.1, "onnx": 1.0, "openvino": 0.95}) == "torch"
+    assert quickest({"torch": 1.3, "onnx": 1.2, "openvino": 1.0}) == "openvino"
+    assert quickest({"torch": 1.0}) == "torch"
+
+
+def test_a_choice_stands_until_it_is_not_installed(tmp_path):
+    path = tmp_path / "choice.json"
+    assert choose(path, ["torch", "onnx"], lambda: {"torch": 3.0, "onnx": 1.0}) == "onnx"
+    assert json.loads(path.read_text())["ms_per_picture"] == {"torch": 3.0, "onnx": 1.0}
+    # The machine is busy now, and torch would win: what was chosen stays.
+    assert choose(path, ["torch", "onnx"], lambda: {"torch": 1.0, "onnx": 3.0}) == "onnx"
+    assert choose(path, ["torch", "openvino"], lambda: {"torch": 1.0, "openvino": 9.0}) == "torch"
+    assert json.loads(path.read_text())["runtime"] == "torch"
+
+
+def test_a_choice_holds_for_one_network_batch_and_set_of_runtimes():
+    keys = {
+        choice_key("network", batch=1, runtimes=["torch"]),
+        choice_key("network", batch=32, runtimes=["torch"]),
+        choice_key("network", batch=1, runtimes=["torch", "onnx"]),
+        choice_key("other", batch=1, runtimes=["torch"]),
+    }
+    assert len(keys) == 4
+    assert choice_key("network", batch=1, runtimes=["torch"]) in keys
+
+
+def test_auto_measures_once_and_says_in_the_features_what_it_took(home, monkeypatch):
+    measured = []
+
+    def measure(runners, shape):
+        measured.append((sorted(runners), shape))
+        return {name: 1.0 if name == "openvino" else 5.0 for name in runners}
+
+    monkeypatch.setattr("action_gru.backbone.embedding.measure", measure)
+    first, second = build("auto", batch_size=2), build("auto", batch_size=2)
+    assert measured == [(["onnx", "openvino", "torch"], (2, SIDE, SIDE, 3))]
+    assert first.runtime == second.runtime == second.spec("rgb").runtime == "openvino"
+    assert first.spec("rgb").fingerprint == build("openvino").spec("rgb").fingerprint
+    build("auto", batch_size=4)
+    assert len(measured) == 2
