@@ -90,7 +90,7 @@ def save(rows: dict[str, dict[str, object]], seeds: int) -> None:
     document = {"seeds": seeds, "machine": machine, "rows": rows}
     (RESULTS / "accuracy.json").write_text(json.dumps(document, indent=1) + "\n")
     lines = [
-        f"Mean and spread (standard deviation) over {seeds} seeds; `make accuracy` makes this table.",
+        f"Mean and spread (standard deviation) over {seeds} seeds, by `make accuracy`.",
         "",
         "| data | protocol | GRU | mean-pooled | majority |",
         "|---|---|---|---|---|",

@@ -4,8 +4,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors import safe_open
+from safetensors.numpy import save
 
-from action_gru.cache import ClipFeatures, FeatureCache, cache_key, read_entry
+from action_gru.cache import (
+    ClipFeatures,
+    FeatureCache,
+    MemoryCache,
+    RowFile,
+    cache_key,
+    read_entry,
+)
+from action_gru.cache.entry import check_entry
 from action_gru.errors import CacheError
 
 KEY = cache_key({"video": "a", "fps": 12.5})
@@ -47,6 +57,46 @@ def test_a_flipped_byte_is_found_removed_and_reported(tmp_path, where):
     assert not path.exists()
 
 
+def test_the_bytes_are_those_of_the_safetensors_library(tmp_path):
+    cache, kept = FeatureCache(tmp_path), clip(steps=3)
+    cache.put(KEY, kept)
+    data = cache.path_of(KEY).read_bytes()
+    with safe_open(cache.path_of(KEY), framework="np") as file:
+        metadata = file.metadata()
+    tensors = {"values": kept.values, "times_s": kept.times_s}
+    assert data == save(tensors, metadata)
+
+
+def test_rows_from_a_file_make_the_same_entry_as_rows_in_memory(tmp_path, monkeypatch):
+    monkeypatch.setattr("action_gru.cache.rows.CHUNK_ROWS", 3)
+    kept, cache = clip(steps=10), FeatureCache(tmp_path)
+    rows = RowFile()
+    rows.append(kept.values[:4])
+    rows.append(kept.values[4:])
+    cache.put_rows(KEY, rows, kept.times_s, kept.frames_decoded, kept.provenance)
+    from_file = cache.path_of(KEY).read_bytes()
+    cache.put(KEY, kept)
+    assert from_file == cache.path_of(KEY).read_bytes()
+    memory = MemoryCache()
+    memory.put_rows(KEY, rows, kept.times_s, 12, {})
+    assert memory.get(KEY).values.tobytes() == kept.values.tobytes()
+
+
+@pytest.mark.parametrize("where", [0, 3, 9, 60, 200, -1])
+def test_asking_for_an_entry_finds_a_flipped_byte_without_reading_it_whole(tmp_path, where):
+    cache = FeatureCache(tmp_path)
+    assert not cache.has(KEY)
+    cache.put(KEY, clip())
+    assert cache.has(KEY)
+    path = cache.path_of(KEY)
+    data = bytearray(path.read_bytes())
+    data[where] ^= 0xFF
+    path.write_bytes(data)
+    assert not cache.has(KEY)
+    assert len(cache.damaged) == 1
+    assert not path.exists()
+
+
 def test_no_prefix_of_an_entry_is_trusted(tmp_path):
     cache = FeatureCache(tmp_path)
     cache.put(KEY, clip())
@@ -56,6 +106,8 @@ def test_no_prefix_of_an_entry_is_trusted(tmp_path):
         path.write_bytes(data[:length])
         with pytest.raises(CacheError):
             read_entry(path)
+        with pytest.raises(CacheError):
+            check_entry(path)
 
 
 def test_verify_names_the_damaged_and_prune_removes_only_them(tmp_path):

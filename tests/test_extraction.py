@@ -1,3 +1,4 @@
+import itertools
 import threading
 import time
 from pathlib import Path
@@ -15,6 +16,7 @@ from action_gru.errors import CacheError
 from action_gru.extraction import Extractor, Stream, duplicates_across
 from action_gru.extraction.clip import look
 from action_gru.extraction.pipeline import THREAD_NAME
+from action_gru.extraction.rows import Rows
 from action_gru.extraction.threads import ThreadBudget
 from action_gru.video import VideoFile
 
@@ -130,6 +132,17 @@ def test_an_interrupt_stops_the_threads_and_keeps_what_is_whole(tmp_path, clips)
     assert report.quarantined == {}
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_backbone_that_fails_ends_the_run_and_blames_no_clip(tmp_path, clips, workers):
+    class OutOfMemory(FakeBackbone):
+        def __call__(self, images):
+            raise RuntimeError("out of memory")
+
+    with pytest.raises(RuntimeError, match="out of memory"):
+        extractor(tmp_path, OutOfMemory(), workers=workers).extract(clips)
+    assert THREAD_NAME not in [thread.name for thread in threading.enumerate()]
+
+
 def test_a_cache_that_cannot_be_written_ends_the_run_with_its_name(tmp_path, clips):
     (tmp_path / "cache").write_text("a file where the folder should be")
     with pytest.raises(CacheError, match=r"cannot be written .* set features.cache_dir"):
@@ -166,10 +179,11 @@ def test_waiting_pictures_are_bounded_when_the_backbone_is_slow(tmp_path):
 def test_one_long_clip_keeps_every_thread_busy(tmp_path):
     """While one thread decodes, the other, which has no clip, embeds: two batches at once."""
     together = threading.Barrier(2, timeout=20)
+    number = itertools.count()
 
     class Meeting(FakeBackbone):
         def __call__(self, images):
-            if self.calls < 2:
+            if next(number) < 2:
                 together.wait()  # a single embedding thread would break this after 20 s
             return super().__call__(images)
 
@@ -209,6 +223,32 @@ def test_a_clip_that_fails_half_way_leaves_nothing_and_harms_no_other(tmp_path, 
     assert {n: len(work.read(c, report)) for n, c in enumerate(clips) if n != 3} == {
         0: 2, 1: 2, 2: 2, 4: 2,
     }  # fmt: skip
+
+
+def test_a_long_clip_goes_through_a_file_and_gives_the_same_entry(tmp_path, monkeypatch):
+    clip = clip_of(write_square(tmp_path / "a.mp4", 60))
+    short = extractor(tmp_path / "short", fps=100.0, flip=True)
+    keys = short.extract([clip]).keys[clip.name].values()
+    monkeypatch.setattr("action_gru.extraction.rows.MOST_IN_MEMORY", 7)
+    long = extractor(tmp_path / "long", fps=100.0, flip=True, workers=3)
+    long.extract([clip])
+    for key in keys:
+        assert long.cache.path_of(key).read_bytes() == short.cache.path_of(key).read_bytes()
+
+
+def test_rows_may_come_out_of_order_and_must_all_come(monkeypatch):
+    monkeypatch.setattr("action_gru.extraction.rows.MOST_IN_MEMORY", 3)
+    rows = Rows()
+    for _ in range(5):
+        rows.expect()
+    for place in (1, 0, 3, 4):
+        rows.put(place, np.full(2, place, np.float16))
+    with pytest.raises(AssertionError):
+        rows.whole()
+    rows.put(2, np.full(2, 2, np.float16))
+    kept = np.concatenate(list(rows.whole().chunks()))
+    assert kept.tolist() == [[0, 0], [1, 1], [2, 2], [3, 3], [4, 4]]
+    rows.close()
 
 
 def test_the_report_is_in_the_order_of_the_clips_whoever_was_first(tmp_path, clips):

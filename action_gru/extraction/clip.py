@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from action_gru.backbone import MOTION_HISTORY_S, FeatureSpec, ViewMaker
 from action_gru.cache import cache_key
 from action_gru.dataset import Clip
+from action_gru.extraction.rows import Rows
 from action_gru.sampling import Sampler, in_window
 from action_gru.video import VideoFile
 
@@ -56,18 +57,18 @@ class Job:
     keys: dict[Stream, str]
     missing: list[Stream]
     times_s: list[float] = field(default_factory=list)
-    features: dict[Stream, list[NDArray[np.float16] | None]] = field(default_factory=dict)
+    rows: dict[Stream, Rows] = field(default_factory=dict)
     pending: int = 0  # pictures that are not embedded yet
     frames: int = 0
     ended: bool = False  # nothing more will be decoded
     failed: bool = False
     settled: bool = False
 
-    def values(self, stream: Stream) -> NDArray[np.float16]:
-        """(T, D): the rows of a stream, all of which must be there."""
-        rows = [row for row in self.features[stream] if row is not None]
-        assert len(rows) == len(self.times_s)
-        return np.stack(rows)
+    def release(self) -> None:
+        """Let go of the features."""
+        for rows in self.rows.values():
+            rows.close()
+        self.rows = {}
 
 
 def streams_of(views: Sequence[str], flip: bool) -> list[Stream]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from action_gru.backbone import Backbone, ViewMaker
 from action_gru.backbone.loading import file_sha256
 from action_gru.backbone.views import mirror
-from action_gru.cache import ClipFeatures, FeatureCache, MemoryCache
+from action_gru.cache import ClipFeatures, FeatureCache, MemoryCache, RowFile
 from action_gru.dataset import Clip
 from action_gru.errors import VideoError
 from action_gru.extraction.clip import (
@@ -23,6 +23,7 @@ from action_gru.extraction.clip import (
     streams_of,
 )
 from action_gru.extraction.pipeline import Pass, Pictures
+from action_gru.extraction.rows import Rows
 from action_gru.extraction.threads import ThreadBudget
 from action_gru.video import VideoFile
 
@@ -95,10 +96,10 @@ class Extractor:
             stream: clip_key(content, clip, self.fps, stream, self.specs[stream.view])
             for stream in self.streams
         }
-        missing = [stream for stream, key in keys.items() if self.cache.get(key) is None]
-        return Job(clip, content, keys, missing, features={stream: [] for stream in missing})
+        missing = [stream for stream, key in keys.items() if not self.cache.has(key)]
+        return Job(clip, content, keys, missing, rows={stream: Rows() for stream in missing})
 
-    def decode(self, job: Job) -> Iterator[tuple[float, Pictures]]:
+    def decode(self, job: Job) -> Generator[tuple[float, Pictures], None, None]:
         """(time_s, the pictures of the missing streams) at each sampled instant."""
         views = list(dict.fromkeys(stream.view for stream in job.missing))
         maker = ViewMaker(views, self.backbone.image_size, self.backbone.fit)
@@ -116,13 +117,12 @@ class Extractor:
 
     def finish(self, job: Job) -> None:
         """Put a clip's features into the cache."""
+        times_s = np.array(job.times_s, dtype=np.float64)
         for stream in job.missing:
             provenance = {"clip": job.clip.relative, "view": stream.view, "flipped": stream.flipped}
             provenance |= {"fps": self.fps, "weights": self.backbone.weights}
-            entry = ClipFeatures(
-                job.values(stream),
-                np.array(job.times_s, dtype=np.float64),
-                job.frames,
-                provenance,
-            )
-            self.cache.put(job.keys[stream], entry)
+            values, key = job.rows[stream].whole(), job.keys[stream]
+            if isinstance(values, RowFile):
+                self.cache.put_rows(key, values, times_s, job.frames, provenance)
+            else:
+                self.cache.put(key, ClipFeatures(values, times_s, job.frames, provenance))

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
 from typing import NamedTuple, Protocol
 
 import cv2
@@ -31,7 +32,7 @@ class Stages(Protocol):
 
     def plan(self, clip: Clip) -> Job: ...
 
-    def decode(self, job: Job) -> Iterator[tuple[float, Pictures]]: ...
+    def decode(self, job: Job) -> Generator[tuple[float, Pictures], None, None]: ...
 
     def embed(self, images: list[Image]) -> NDArray[np.float16]: ...
 
@@ -149,19 +150,25 @@ class Pass:
             self._end(job, failure)
 
     def _decode(self, job: Job) -> Exception | None:
-        """Show every sampled frame to the backbone; what went wrong, if anything did."""
-        try:
-            for time_s, pictures in self.stages.decode(job):
-                self._add(job, time_s, pictures)
+        """Show every sampled frame to the backbone; what went wrong with the clip, if anything.
+
+        What goes wrong with the backbone is not the clip's fault: it ends the run.
+        """
+        with closing(self.stages.decode(job)) as samples:
+            while not self._stopped:
+                try:
+                    sample = next(samples, None)
+                except ActionGruError as error:
+                    return error
+                except (cv2.error, OSError, RuntimeError, ValueError, MemoryError) as error:
+                    # A decoder's own failure costs this clip only, and is named.
+                    kind = type(error).__name__
+                    return VideoError(f"{job.clip.path}: {kind} while decoding: {error}")
+                if sample is None:
+                    break
+                self._add(job, *sample)
                 while (batch := self._surplus()) is not None:
                     self._embed(batch)
-                if self._stopped:
-                    break
-        except ActionGruError as error:
-            return error
-        except (cv2.error, OSError, RuntimeError, ValueError, MemoryError) as error:
-            # A decoder's own failure costs this clip only, and is named.
-            return VideoError(f"{job.clip.path}: {type(error).__name__} while decoding: {error}")
         return None
 
     def _add(self, job: Job, time_s: float, pictures: Pictures) -> None:
@@ -170,7 +177,7 @@ class Pass:
             job.times_s.append(time_s)
             job.pending += len(pictures)
             for stream, image in pictures:
-                job.features[stream].append(None)
+                job.rows[stream].expect()
                 self._waiting.append(Slot(job, stream, place, image))
             while len(self._waiting) >= self.stages.batch_size:
                 batch = [self._waiting.popleft() for _ in range(self.stages.batch_size)]
@@ -183,7 +190,7 @@ class Pass:
             for slot, row in zip(batch, features, strict=True):
                 slot.job.pending -= 1
                 if not slot.job.failed:
-                    slot.job.features[slot.stream][slot.place] = row
+                    slot.job.rows[slot.stream].put(slot.place, row)
         for job in {id(slot.job): slot.job for slot in batch}.values():
             self._settle(job)
 
@@ -210,7 +217,7 @@ class Pass:
             job.settled = True
         if not job.failed:
             self.stages.finish(job)
-        job.features = {}
+        job.release()
         with self._lock:
             self._advance(job.clip)
 

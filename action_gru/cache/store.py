@@ -1,57 +1,23 @@
-"""A content-addressed store of feature sequences on disk. Knows nothing of video or networks.
-
-An entry's key is a hash of all that its values depend on, so an entry is never stale. Each file is
-written beside its place and renamed, and carries a checksum: what `get` returns is whole.
-
-Layout: ROOT/ab/abcdef....safetensors with `values` (T, D) float16, `times_s` (T,) float64, and the
-metadata `action_gru`: JSON with `sha256`, `format`, `frames_decoded` and `provenance`.
-"""
+"""The store: entries by key, safe under several processes."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.numpy import load as load_tensors
-from safetensors.numpy import save as save_tensors
 
+from action_gru.cache.entry import ClipFeatures, check_entry, entry_pieces, read_entry
+from action_gru.cache.rows import RowFile
 from action_gru.errors import CacheError
 from action_gru.files import write_atomically
 
-FORMAT = "action_gru.features.1"
-METADATA = "action_gru"
 SUFFIX = ".safetensors"
-
-
-@dataclass(frozen=True)
-class ClipFeatures:
-    """values (T, D) float16, times_s (T,) seconds, growing. T >= 1."""
-
-    values: NDArray[np.float16]
-    times_s: NDArray[np.float64]
-    frames_decoded: int = 0
-    provenance: dict[str, Any] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        if self.values.ndim != 2 or len(self.values) == 0 or self.values.dtype != np.float16:
-            raise CacheError(
-                f"features are (T, D) float16 with T >= 1, got {self.values.shape} "
-                f"{self.values.dtype}"
-            )
-        if self.times_s.shape != (len(self.values),):
-            raise CacheError(
-                f"{len(self.values)} feature rows need as many times, got {self.times_s.shape}"
-            )
-        if not np.isfinite(self.values).all():
-            raise CacheError("features hold NaN or infinity; the backbone or its input is damaged")
 
 
 def cache_key(parts: dict[str, Any]) -> str:
@@ -60,7 +26,7 @@ def cache_key(parts: dict[str, Any]) -> str:
 
 
 class FeatureCache:
-    """Feature sequences by key, safe under several processes.
+    """Feature sequences by key, in files ROOT/ab/abcdef....safetensors.
 
     `damaged` counts the entries that `get` met, found damaged and removed.
     """
@@ -84,11 +50,35 @@ class FeatureCache:
             _remove(path)
             return None
 
-    def put(self, key: str, clip: ClipFeatures) -> None:
-        """Keep an entry. Raises CacheError when the disk is full or the folder is not writable."""
+    def has(self, key: str) -> bool:
+        """Is there a whole entry? A damaged one is removed and noted. Flat in memory."""
         path = self.path_of(key)
         try:
-            write_atomically(path, _to_bytes(clip))
+            check_entry(path)
+        except FileNotFoundError:
+            return False
+        except CacheError as error:
+            self.damaged.append(str(error))
+            _remove(path)
+            return False
+        return True
+
+    def put(self, key: str, clip: ClipFeatures) -> None:
+        """Keep an entry. Raises CacheError when the disk is full or the folder is not writable."""
+        self._write(
+            key, entry_pieces(clip.values, clip.times_s, clip.frames_decoded, clip.provenance)
+        )
+
+    def put_rows(
+        self, key: str, rows: RowFile, times_s: NDArray[np.float64], frames: int, provenance: Any
+    ) -> None:
+        """Keep an entry whose rows, all finite, are in a file: flat in memory."""
+        self._write(key, entry_pieces(rows, times_s, frames, provenance))
+
+    def _write(self, key: str, pieces: Iterable[bytes | memoryview]) -> None:
+        path = self.path_of(key)
+        try:
+            write_atomically(path, pieces)
         except OSError as error:
             raise CacheError(
                 f"{self.root}: a feature entry cannot be written ({error.strerror or error}); "
@@ -119,7 +109,7 @@ class FeatureCache:
         problems = []
         for path in self.entries():
             try:
-                read_entry(path)
+                check_entry(path)
             except (CacheError, FileNotFoundError) as error:
                 problems.append(str(error))
         return problems
@@ -155,58 +145,23 @@ class MemoryCache:
     def get(self, key: str) -> ClipFeatures | None:
         return self._clips.get(key)
 
+    def has(self, key: str) -> bool:
+        return key in self._clips
+
     def put(self, key: str, clip: ClipFeatures) -> None:
         self._clips[key] = clip
 
-
-def read_entry(path: Path) -> ClipFeatures:
-    """One file of the store, checked. Raises CacheError if damaged, FileNotFoundError if absent."""
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        raise
-    except OSError as error:
-        raise CacheError(f"{path}: cannot be read ({error.strerror or error})") from error
-    try:
-        tensors = load_tensors(data)
-        header_length = int.from_bytes(data[:8], "little")
-        metadata = json.loads(json.loads(data[8 : 8 + header_length])["__metadata__"][METADATA])
-        values, times_s = tensors["values"], tensors["times_s"]
-        if metadata["format"] != FORMAT:
-            raise CacheError(f"{path}: has format {metadata['format']!r}, expected {FORMAT!r}")
-        clip = ClipFeatures(values, times_s, metadata["frames_decoded"], metadata["provenance"])
-        if metadata["sha256"] != _checksum(clip):
-            raise CacheError(f"{path}: its checksum does not match its content")
-    except CacheError:
-        raise
-    except (SafetensorError, KeyError, ValueError, TypeError) as error:
-        raise CacheError(f"{path}: not a feature entry ({error})") from error
-    return clip
-
-
-def _to_bytes(clip: ClipFeatures) -> bytes:
-    metadata = {
-        "format": FORMAT,
-        "sha256": _checksum(clip),
-        "frames_decoded": clip.frames_decoded,
-        "provenance": clip.provenance,
-    }
-    # One key: safetensors writes several in no fixed order, and the same clip must give one file.
-    document = {METADATA: json.dumps(metadata, sort_keys=True)}
-    return bytes(save_tensors({"values": clip.values, "times_s": clip.times_s}, document))
-
-
-def _checksum(clip: ClipFeatures) -> str:
-    digest = hashlib.sha256(repr((clip.values.shape, clip.frames_decoded)).encode())
-    digest.update(json.dumps(clip.provenance, sort_keys=True).encode())
-    digest.update(np.ascontiguousarray(clip.values).tobytes())
-    digest.update(np.ascontiguousarray(clip.times_s).tobytes())
-    return digest.hexdigest()
+    def put_rows(
+        self, key: str, rows: RowFile, times_s: NDArray[np.float64], frames: int, provenance: Any
+    ) -> None:
+        self._clips[key] = ClipFeatures(
+            np.concatenate(list(rows.chunks())), times_s, frames, provenance
+        )
 
 
 def _is_whole(path: Path) -> bool:
     try:
-        read_entry(path)
+        check_entry(path)
     except CacheError:
         return False
     except FileNotFoundError:  # another process removed it meanwhile

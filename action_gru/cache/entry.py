@@ -1,0 +1,190 @@
+"""One file of the store: how it is written, read and checked.
+
+A safetensors file with `times_s` (T,) float64, `values` (T, D) float16, and the metadata
+`action_gru`: JSON with `sha256`, `format`, `frames_decoded` and `provenance`. It is written piece
+by piece, so that a long clip need not be in memory; the bytes are those that safetensors writes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load as load_tensors
+
+from action_gru.cache.rows import CHUNK_ROWS, RowFile
+from action_gru.errors import CacheError
+
+FORMAT = "action_gru.features.1"
+METADATA = "action_gru"
+READ_BYTES = 1 << 22
+
+Chunk = NDArray[np.float16] | NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class ClipFeatures:
+    """values (T, D) float16, times_s (T,) seconds, growing. T >= 1."""
+
+    values: NDArray[np.float16]
+    times_s: NDArray[np.float64]
+    frames_decoded: int = 0
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.values.ndim != 2 or len(self.values) == 0 or self.values.dtype != np.float16:
+            raise CacheError(
+                f"features are (T, D) float16 with T >= 1, got {self.values.shape} "
+                f"{self.values.dtype}"
+            )
+        if self.times_s.shape != (len(self.values),):
+            raise CacheError(
+                f"{len(self.values)} feature rows need as many times, got {self.times_s.shape}"
+            )
+        check_finite(self.values)
+
+
+def check_finite(values: NDArray[np.float16]) -> None:
+    """Raise CacheError where features are no numbers."""
+    if not np.isfinite(values).all():
+        raise CacheError("features hold NaN or infinity; the backbone or its input is damaged")
+
+
+def entry_pieces(
+    values: NDArray[np.float16] | RowFile,
+    times_s: NDArray[np.float64],
+    frames_decoded: int,
+    provenance: dict[str, Any],
+) -> Iterator[bytes | memoryview]:
+    """The bytes of an entry, a piece at a time."""
+    shape = (int(values.shape[0]), int(values.shape[1]))
+    times = np.ascontiguousarray(times_s, dtype=np.float64)
+    checksum = _checksum(shape, frames_decoded, provenance, _chunks(values), times)
+    metadata = {
+        "format": FORMAT,
+        "sha256": checksum,
+        "frames_decoded": frames_decoded,
+        "provenance": provenance,
+    }
+    yield _header(shape, json.dumps(metadata, sort_keys=True))
+    yield times.data.cast("B")
+    for chunk in _chunks(values):
+        yield np.ascontiguousarray(chunk).data.cast("B")
+
+
+def read_entry(path: Path) -> ClipFeatures:
+    """One file of the store, checked. Raises CacheError if damaged, FileNotFoundError if absent."""
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise CacheError(f"{path}: cannot be read ({error.strerror or error})") from error
+    try:
+        tensors = load_tensors(data)
+        metadata = _metadata(data[8 : 8 + int.from_bytes(data[:8], "little")], path)
+        values, times_s = tensors["values"], tensors["times_s"]
+        clip = ClipFeatures(values, times_s, metadata["frames_decoded"], metadata["provenance"])
+        found = _checksum(
+            values.shape, clip.frames_decoded, clip.provenance, [values], clip.times_s
+        )
+    except CacheError:
+        raise
+    except (SafetensorError, KeyError, ValueError, TypeError) as error:
+        raise CacheError(f"{path}: not a feature entry ({error})") from error
+    if metadata["sha256"] != found:
+        raise CacheError(f"{path}: its checksum does not match its content")
+    return clip
+
+
+def check_entry(path: Path) -> None:
+    """Like `read_entry`, in memory that does not grow with the entry."""
+    try:
+        with path.open("rb") as file:
+            whole = _is_whole(file, path)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise CacheError(f"{path}: cannot be read ({error.strerror or error})") from error
+    except (KeyError, ValueError, TypeError, IndexError, OverflowError, MemoryError) as error:
+        raise CacheError(f"{path}: not a feature entry ({error})") from error
+    if not whole:
+        raise CacheError(f"{path}: its checksum does not match its content")
+
+
+def _is_whole(file: BinaryIO, path: Path) -> bool:
+    size = file.seek(0, 2)
+    file.seek(0)
+    length = int.from_bytes(file.read(8), "little")
+    if not 2 <= length <= size - 8:
+        raise ValueError(f"a header of {length} bytes in a file of {size}")
+    text = file.read(length)
+    header, metadata = json.loads(text), _metadata(text, path)
+    count, dim = header["values"]["shape"]
+    if text != _header((count, dim), header["__metadata__"][METADATA])[8:]:
+        raise ValueError("its header was not written by this program")
+    if count < 1 or size != 8 + length + count * 8 + count * dim * 2:
+        raise ValueError(f"{size} bytes do not hold {count} rows of {dim} values")
+    times = np.fromfile(file, np.float64, count)
+
+    def rows() -> Iterator[NDArray[np.float16]]:
+        for first in range(0, count, CHUNK_ROWS):
+            chunk = np.fromfile(file, np.float16, min(CHUNK_ROWS, count - first) * dim)
+            check_finite(chunk)
+            yield chunk
+
+    found = _checksum(
+        (count, dim), metadata["frames_decoded"], metadata["provenance"], rows(), times
+    )
+    return bool(metadata["sha256"] == found)
+
+
+def _metadata(header: bytes, path: Path) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(json.loads(header)["__metadata__"][METADATA])
+    if document["format"] != FORMAT:
+        raise CacheError(f"{path}: has format {document['format']!r}, expected {FORMAT!r}")
+    return document
+
+
+def _header(shape: tuple[int, int], metadata: str) -> bytes:
+    """Length and JSON header of a safetensors file, padded so that the values are aligned."""
+    count, dim = shape
+    document = {
+        # One key: safetensors writes several in no fixed order, and a clip must give one file.
+        "__metadata__": {METADATA: metadata},
+        "times_s": {"dtype": "F64", "shape": [count], "data_offsets": [0, 8 * count]},
+        "values": {
+            "dtype": "F16",
+            "shape": [count, dim],
+            "data_offsets": [8 * count, 8 * count + 2 * count * dim],
+        },
+    }
+    text = json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text
+
+
+def _chunks(values: NDArray[np.float16] | RowFile) -> Iterable[NDArray[np.float16]]:
+    return values.chunks() if isinstance(values, RowFile) else [values]
+
+
+def _checksum(
+    shape: tuple[int, ...],
+    frames_decoded: int,
+    provenance: dict[str, Any],
+    chunks: Iterable[NDArray[np.float16]],
+    times_s: NDArray[np.float64],
+) -> str:
+    digest = hashlib.sha256(repr((tuple(shape), frames_decoded)).encode())
+    digest.update(json.dumps(provenance, sort_keys=True).encode())
+    for chunk in chunks:
+        digest.update(np.ascontiguousarray(chunk).data)
+    digest.update(np.ascontiguousarray(times_s).data)
+    return digest.hexdigest()
