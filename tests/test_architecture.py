@@ -25,6 +25,7 @@ FLOORS = {
     "streaming": 4,
     "scoring": 4,
     "evaluation": 4,
+    "explanation": 5,
     "features": 5,
     "streams": 5,
     "training": 6,

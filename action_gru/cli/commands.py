@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from action_gru.cli import live, web
+from action_gru.cli import insight, live, web
 from action_gru.cli.cache import cache_app
 from action_gru.cli.common import (
     ConfigFile,
@@ -39,6 +39,7 @@ app.add_typer(cache_app, name="cache")
 app.command()(live.timeline)
 app.command()(live.webcam)
 app.command()(web.web)
+app.command()(insight.explain)
 
 OVERRIDE = re.compile(r"^[a-z_]+(\.[a-z_]+)+=")
 

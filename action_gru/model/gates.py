@@ -16,7 +16,7 @@ et al. 2014 (arXiv 1412.3555) it is the complement: 1 replaces the state.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -136,7 +136,7 @@ def _rnn_steps(inputs: Tensor, weights: _Weights, activation: Callable[..., Tens
     return _stacked(("hidden",), rows)
 
 
-def _stacked(names: tuple[str, ...], rows: list[tuple[Tensor, ...]]) -> Steps:
+def _stacked(names: tuple[str, ...], rows: Sequence[tuple[Tensor, ...]]) -> Steps:
     columns = zip(*rows, strict=True)
     return {name: torch.stack(column, 1) for name, column in zip(names, columns, strict=True)}
 
