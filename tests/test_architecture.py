@@ -30,8 +30,9 @@ FLOORS = {
     "streams": 5,
     "training": 6,
     "recognizer": 6,
-    "apps": 7,
-    "cli": 8,
+    "comparison": 7,
+    "apps": 8,
+    "cli": 9,
 }
 MODULES = sorted(PACKAGE.rglob("*.py"))
 

@@ -40,6 +40,7 @@ app.command()(live.timeline)
 app.command()(live.webcam)
 app.command()(web.web)
 app.command()(insight.explain)
+app.command("compare-cells")(insight.compare_cells)
 
 OVERRIDE = re.compile(r"^[a-z_]+(\.[a-z_]+)+=")
 

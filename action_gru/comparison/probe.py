@@ -14,15 +14,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, one_hot
 
+from action_gru.comparison.probe_gradients import SEQUENCES, mean_norms
 from action_gru.model import CELLS
 
 LAGS = (4, 8, 16, 32, 64, 128, 256, 512)
 SOLVED = 0.95
 CLASSES = 4
-NOISE = 0.3
+NOISE = 0.3  # its deviation; the label is a 1
+SHORTEST_LAG = 4  # in training
 TEST_SEQUENCES = 500
-ASK_EVERY = 25  # training steps between two looks at whether it is solved
-GRADIENT_SEQUENCES = 64
+TEST_SEED = 987_654_321  # no training draws from it
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,8 @@ class ProbeSettings:
 class ProbeResult:
     """What one cell did. accuracy: by lag, one figure a seed, up to the first lag not solved.
 
-    gradient_before, gradient_after: by lag k, the mean over the seeds of |d h_T / d state_(T-k)|,
-    where 1 is a state that is carried unchanged; untrained, and trained at `trained_lag`.
+    gradient_before, gradient_after: by lag k, the norm of d h_T / d state_(T-k) as `mean_norms`
+    measures it, 1 for a state that is carried unchanged; untrained, and trained at `trained_lag`.
     """
 
     cell: str
@@ -101,34 +102,45 @@ def run_probe(
     results = [ProbeResult(cell) for cell in settings.cells]
     for result in results:
         for lag in settings.lags:
-            models = [_train(settings, result.cell, lag, seed) for seed in range(settings.seeds)]
+            models = [train_latch(settings, result.cell, lag, s) for s in range(settings.seeds)]
             kept[result.cell, lag] = models
-            result.accuracy[lag] = [_accuracy(model, lag) for model in models]
+            result.accuracy[lag] = [accuracy_at(model, lag) for model in models]
             advance(f"{result.cell}, lag {lag}: {result.mean_accuracy(lag):.2f}")
             if result.first_failed is not None:
                 break
-    ends = [result.first_failed or settings.lags[-1] for result in results]
+    shared = min(result.first_failed or settings.lags[-1] for result in results)
+    generator = torch.Generator().manual_seed(TEST_SEED)
+    sequences, _ = draw_sequences(SEQUENCES, settings.lags[-1], generator)
     for result in results:
-        result.trained_lag = min(ends)
-        fresh = [_fresh(settings, result.cell, seed) for seed in range(settings.seeds)]
-        result.gradient_before = gradient_norms(fresh, settings.lags)
-        result.gradient_after = gradient_norms(kept[result.cell, min(ends)], settings.lags)
+        fresh = [new_latch(settings, result.cell, seed).cell for seed in range(settings.seeds)]
+        taught = [model.cell for model in kept[result.cell, shared]]
+        result.trained_lag = shared
+        result.gradient_before = mean_norms(fresh, sequences, settings.lags)
+        result.gradient_after = mean_norms(taught, sequences, settings.lags)
     return results
 
 
-def _fresh(settings: ProbeSettings, cell: str, seed: int) -> Latch:
+def new_latch(settings: ProbeSettings, cell: str, seed: int) -> Latch:
+    """An untrained cell with its answer, the same for the same seed."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return Latch(cell, settings.hidden_size)
 
 
-def _train(settings: ProbeSettings, cell: str, lag: int, seed: int) -> Latch:
-    """Adam on batches of at most `lag` noise steps; ends early once a check is solved for good."""
-    model = _fresh(settings, cell, seed)
+def train_latch(settings: ProbeSettings, cell: str, lag: int, seed: int) -> Latch:
+    """A cell taught with Adam, on lags up to the wanted one.
+
+    The lag of each batch is drawn evenly in its logarithm: with the longest alone no cell finds a
+    beginning in such a budget.
+    """
+    model = new_latch(settings, cell, seed)
     generator = torch.Generator().manual_seed(1000 * lag + seed)
     optimizer = torch.optim.Adam(model.parameters(), lr=settings.learning_rate)
-    for step in range(1, settings.steps + 1):
-        inputs, labels = draw_sequences(settings.batch_size, lag, generator)
+    shortest = min(SHORTEST_LAG, lag)
+    for _ in range(settings.steps):
+        drawn = float(torch.rand((), generator=generator))
+        steps = round(shortest * (lag / shortest) ** drawn)
+        inputs, labels = draw_sequences(settings.batch_size, steps, generator)
         loss = cross_entropy(model(inputs), labels)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
@@ -137,7 +149,8 @@ def _train(settings: ProbeSettings, cell: str, lag: int, seed: int) -> Latch:
     return model
 
 
-def _accuracy(model: Latch, lag: int) -> float:
-    inputs, labels = draw_sequences(TEST_SEQUENCES, lag, torch.Generator().manual_seed(-1))
+def accuracy_at(model: Latch, lag: int) -> float:
+    """The share of fresh sequences of exactly this lag that are answered right."""
+    inputs, labels = draw_sequences(TEST_SEQUENCES, lag, torch.Generator().manual_seed(TEST_SEED))
     with torch.inference_mode():
         return float((model(inputs).argmax(1) == labels).float().mean())

@@ -65,13 +65,15 @@ def _curves_of(
 def _layer(parts: Sequence[LayerGates]) -> LayerCurves:
     """One layer in one direction, from its gates in each window."""
     first = parts[0]
-    curves = {}
+    curves, spread = {}, {}
     for name in first.values:
         values = torch.cat([part.values[name][0] for part in parts])
-        curves[name] = _array((values.abs() if name in STATES else values).mean(-1))
+        values = values.abs() if name in STATES else values
+        curves[name] = _array(values.mean(-1))
+        spread[name] = _array(values.quantile(values.new_tensor([0.1, 0.9]), -1))
     keeps = [part.keep[0] for part in parts if part.keep is not None]
     memory = memory_of(keeps, first.backwards) if keeps else None
-    return LayerCurves(first.layer, first.backwards, curves, memory)
+    return LayerCurves(first.layer, first.backwards, curves, spread, memory)
 
 
 def running_scores(

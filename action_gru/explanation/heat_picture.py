@@ -32,7 +32,7 @@ def draw_heats(figure: Figure, explanation: Explanation, height_in: float, whole
     wide, high = _size(explanation, width_in)
     text = (
         "where in these frames: hiding an orange place makes the class less likely, a blue one "
-        "more; each picture has its own scale"
+        "more. Each has its own scale; in brackets the largest change of the log-odds"
     )
     figure.text(0.01, (height_in - 0.24) / whole_in, text, fontsize=9, color=GREY)
     frames = sorted(explanation.best)

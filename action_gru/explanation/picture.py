@@ -21,7 +21,7 @@ from action_gru.explanation.words import SHOWN, direction, gate_name, memory_wor
 COLOURS = (BLUE, ORANGE, GREEN, "#CC79A7", "#000000")  # Okabe and Ito 2008
 STYLES = ("-", "--", ":")
 WIDTH_IN, LEFT_IN, RIGHT_IN = 11.0, 0.75, 2.75
-ROW_IN, GAP_IN, TITLE_IN, FOOT_IN = 1.15, 0.16, 0.62, 0.5
+ROW_IN, GAP_IN, TITLE_IN, FOOT_IN = 1.15, 0.16, 0.62, 0.35
 MOST_THUMB_IN = 1.1
 SHOWN_CLASSES = 4
 
@@ -92,15 +92,16 @@ def _title(figure: Figure, explanation: Explanation, whole: float) -> None:
 
 def _span(explanation: Explanation) -> tuple[float, float, float]:
     """First and last instant, and the room of a thumbnail, seconds."""
-    first, last = float(explanation.times_s[0]), float(explanation.times_s[-1])
-    count = len(explanation.thumbnails)
-    return first, last, (last - first) / (count - 1) if count > 1 else 1 / explanation.fps
+    times_s = [time_s for time_s, _ in explanation.thumbnails]
+    room = float(np.diff(times_s).min()) if len(times_s) > 1 else 1 / explanation.fps
+    return float(explanation.times_s[0]), float(explanation.times_s[-1]), room
 
 
 def _thumb_size(explanation: Explanation) -> tuple[float, float]:
     """Width and height of a thumbnail, inches."""
-    count = len(explanation.thumbnails)
-    width = 0.96 * (WIDTH_IN - LEFT_IN - RIGHT_IN) / max(count, 4)
+    first, last, room = _span(explanation)
+    share = room / (last - first + room)
+    width = (WIDTH_IN - LEFT_IN - RIGHT_IN) * min(0.96 * share, 0.25)
     ratio = explanation.thumbnails[0][1].shape[0] / explanation.thumbnails[0][1].shape[1]
     shrink = min(1.0, MOST_THUMB_IN / (width * ratio))
     return width * shrink, width * ratio * shrink
@@ -122,7 +123,10 @@ def _gates_of(explanation: Explanation, stream: StreamCurves, layer: LayerCurves
             curve = layer.curves[name]
             label = f"{gate_name(name)}, mean {curve.mean():.2f}"
             _line(axes, explanation, curve, colour, style, label)
-        axes.set(ylim=(0, 1), ylabel="mean over units")
+            axes.fill_between(
+                explanation.times_s, *layer.spread[name], color=colour, alpha=0.13, linewidth=0
+            )
+        axes.set(ylim=(0, 1), ylabel="units")
         _legend(axes, f"{stream.name} {direction(layer)}".strip(), memory_words(explanation, layer))
 
     return draw

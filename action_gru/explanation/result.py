@@ -20,12 +20,14 @@ class LayerCurves:
     """One layer of one stream in one direction.
 
     curves: by gate, the mean over the units, (T,); of states and candidates the mean size |x|.
+    spread: by gate, what the lowest and the highest tenth of the units stay outside of, (2, T).
     memory: None for a plain RNN, which has no gate that keeps.
     """
 
     layer: int
     backwards: bool
     curves: dict[str, FloatArray]
+    spread: dict[str, FloatArray]
     memory: Memory | None
 
 
