@@ -166,8 +166,7 @@ def _figures(
         CellFigures(
             key,
             *parameter_count(model),
-            sum(byte_count(stream.cell) for stream in model.streams if stream.cell is not None),  # type: ignore[arg-type]
-            byte_count(model),
+            *byte_count(model),
             epochs[key],
             steps[key],
             right[key],

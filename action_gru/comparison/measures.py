@@ -6,6 +6,7 @@ accuracy.
 
 from __future__ import annotations
 
+import itertools
 import statistics
 import time
 from collections.abc import Callable, Mapping
@@ -26,14 +27,22 @@ STEPS, WARM_STEPS = 200, 20
 
 def parameter_count(model: ActionClassifier) -> tuple[int, int]:
     """Parameters of the cells alone, and of the whole model."""
-    cells = [stream.cell for stream in model.streams if isinstance(stream, SequenceStream)]
-    inside = [p.numel() for cell in cells if cell is not None for p in cell.parameters()]
-    return sum(inside), sum(p.numel() for p in model.parameters())
+    inside = sum(p.numel() for cell in _cells(model) for p in cell.parameters())
+    return inside, sum(p.numel() for p in model.parameters())
 
 
-def byte_count(module: nn.Module) -> int:
-    """Bytes of a module's parameters."""
-    return sum(p.numel() * p.element_size() for p in module.parameters())
+def byte_count(model: ActionClassifier) -> tuple[int, int]:
+    """Bytes of the cells' parameters alone, and of the whole model's."""
+    return _bytes(*_cells(model)), _bytes(model)
+
+
+def _cells(model: ActionClassifier) -> list[nn.Module]:
+    streams = [stream for stream in model.streams if isinstance(stream, SequenceStream)]
+    return [stream.cell for stream in streams if stream.cell is not None]
+
+
+def _bytes(*modules: nn.Module) -> int:
+    return sum(p.numel() * p.element_size() for one in modules for p in one.parameters())
 
 
 def epoch_seconds(
@@ -50,9 +59,7 @@ def epoch_seconds(
             marks: list[float] = []
             trainer = Trainer(build(), sequences, None, short, max_frames, settings.seed)
             trainer.fit(lambda trainer, row, marks=marks: marks.append(time.perf_counter()))  # type: ignore[misc]
-            taken[key] += [
-                later - earlier for earlier, later in zip(marks, marks[1:], strict=False)
-            ]
+            taken[key] += [later - earlier for earlier, later in itertools.pairwise(marks)]
     return {key: statistics.median(values) for key, values in taken.items()}
 
 

@@ -130,9 +130,10 @@ def true_frames(video: Path, times_s: Sequence[float]) -> dict[float, Image]:
 def _reduced(image: Image) -> Image:
     ratio = MOST_PX / max(image.shape[:2])
     if ratio >= 1:
-        return image.copy()
+        return np.array(image)
     size = [max(1, round(side * ratio)) for side in image.shape[1::-1]]
-    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+    reduced = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    return np.asarray(reduced, dtype=np.uint8)
 
 
 def _heats(
@@ -157,14 +158,16 @@ def _heats(
                 continue
             frame, image = frame_at[time_s], images[time_s]
             for view in views:
-                falls = _falls(backbone, scorer, number, frame, pictures[view], view, parts[view])
+                falls = place_falls(
+                    backbone, scorer, number, frame, pictures[view], view, parts[view]
+                )
                 heat = heat_map(falls)
                 laid = spread_over(heat, image.shape[0], image.shape[1], backbone.fit)
                 found.append(FrameHeat(frame, view, heat, laid, image))
     return tuple(found)
 
 
-def _falls(
+def place_falls(
     backbone: Backbone,
     scorer: ClipScorer,
     number: int,

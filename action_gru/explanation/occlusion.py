@@ -113,7 +113,7 @@ def best_frames(middles: Sequence[int], fall: Tensor, apart: int, count: int) ->
     Only frames whose hiding costs the class something.
     """
     chosen: list[int] = []
-    for index in fall.argsort(descending=True).tolist():
+    for index in fall.argsort(descending=True, stable=True).tolist():
         if len(chosen) == count or fall[index] <= 0:
             break
         if all(abs(middles[index] - other) >= apart for other in chosen):
