@@ -78,8 +78,7 @@ def _draw_probe(figure: Any, comparison: CellComparison) -> None:
         means = [result.mean_accuracy(lag) for lag in lags]
         solved.plot(lags, means, label=NAMES[result.cell], **look)
         for axes, norms in ((before, result.gradient_before), (after, result.gradient_after)):
-            shown = [max(norm, SMALLEST) for norm in norms.values()]
-            axes.plot(list(norms), shown, label=NAMES[result.cell], **look)
+            axes.plot(list(norms), list(norms.values()), label=NAMES[result.cell], **look)
     solved.axhline(SOLVED, color=GREY, linestyle=":", linewidth=1)
     solved.set(ylim=(0, 1.05), ylabel="accuracy")
     solved.set_title("long-memory probe: right after k steps of noise", fontsize=9.5)

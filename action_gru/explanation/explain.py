@@ -77,7 +77,7 @@ def explain_clip(
     hidden_frames = stretch_frames(scorer)
     best = best_frames(middles, falls[:, 0], hidden_frames, frames)
     times_s = subject.times_s
-    shown = _spread(times_s)
+    shown = range(0, len(times_s), -(-len(times_s) // THUMBNAILS))
     images = true_frames(subject.video, times_s[[*shown, *best]].tolist())
     features = scorer.features.to(next(model.parameters()).device)
     return Explanation(
@@ -101,12 +101,6 @@ def explain_clip(
         heats=_heats(backbone, checkpoint, scorer, number, subject, best, images),
         thumbnails=tuple((times_s[i], images[times_s[i]]) for i in shown),
     )
-
-
-def _spread(times_s: FloatArray) -> list[int]:
-    """At most THUMBNAILS frames, as even in time as the sampling allows."""
-    wanted_s = np.linspace(times_s[0], times_s[-1], THUMBNAILS)
-    return sorted({int(np.abs(times_s - instant).argmin()) for instant in wanted_s})
 
 
 def _number(label: str, checkpoint: Checkpoint) -> int:

@@ -56,12 +56,12 @@ class ClipScorer:
         lengths = torch.full((len(batch),), batch.shape[1], device=device)
         with torch.inference_mode():
             logits: Tensor = self.model(batch.to(device), lengths)
-            return logits.softmax(-1).cpu().double()
+            return logits.cpu().double().softmax(-1)
 
 
 def log_odds(probabilities: Tensor, number: int) -> Tensor:
     """ln(p / (1 - p)) of one class: (..., C) -> (...)."""
-    return torch.logit(probabilities[..., number].double(), eps=1e-9)
+    return torch.logit(probabilities[..., number].double(), eps=1e-12)
 
 
 def stretch_frames(scorer: ClipScorer) -> int:

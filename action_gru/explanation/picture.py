@@ -126,8 +126,9 @@ def _gates_of(explanation: Explanation, stream: StreamCurves, layer: LayerCurves
             axes.fill_between(
                 explanation.times_s, *layer.spread[name], color=colour, alpha=0.13, linewidth=0
             )
-        axes.set(ylim=(0, 1), ylabel="units")
-        _legend(axes, f"{stream.name} {direction(layer)}".strip(), memory_words(explanation, layer))
+        axes.set(ylim=(0, 1), ylabel="mean gate")
+        note = f"{memory_words(explanation, layer)}\nband: four fifths of the units"
+        _legend(axes, f"{stream.name} {direction(layer)}".strip(), note)
 
     return draw
 
