@@ -1,11 +1,12 @@
 """`action-gru explain` and `ActionRecognizer.explain`, on a tiny run with the builtin backbone."""
 
 import json
+import re
 
 import numpy as np
 import pytest
 import torch
-from conftest import FakeBackbone, write_square
+from conftest import ROOT, FakeBackbone, write_square
 
 from action_gru.apps.explain import explain_video
 from action_gru.checkpoint import Checkpoint
@@ -150,3 +151,17 @@ def test_the_square_is_read_again_at_its_own_size(tmp_path, recognizer):
     made = recognizer.explain(write_square(tmp_path / "a.mp4", 12), frames=0)
     assert made.thumbnails[0][1].shape == (64, 96, 3)
     assert made.heats == ()
+
+
+def test_the_example_of_the_page_runs(small_run, tmp_path, monkeypatch, capsys):
+    page = (ROOT / "docs" / "explain.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "demo").symlink_to(small_run.path.resolve())
+    write_square(tmp_path / "clip.mp4", 12)
+    monkeypatch.chdir(tmp_path)
+    exec(compile(code, "explain.md", "exec"), {})
+    printed = capsys.readouterr().out
+    assert "update gate 0." in printed
+    assert printed.splitlines()[-1].startswith("[0.")
+    assert (tmp_path / "why.png").stat().st_size > 10_000

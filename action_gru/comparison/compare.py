@@ -114,12 +114,13 @@ def _held_out(
         for row, seed in enumerate(seeds):
             part_of = grouped_folds(clips, folds, seed)
             for fold in range(folds):
+                reporter.say(f"seed {seed}, fold {fold + 1} of {folds}")
                 split = split_of_fold(clips, part_of, fold)
                 check_classes(split)
                 inside = [index for index, part in enumerate(part_of) if part == fold]
                 for key, config in chosen.items():
                     right[key][row, inside] = _fold(config, split, classes, table, seed, quiet)
-                    advance(note=f"seed {seed}, fold {fold + 1}, {key}")
+                    advance(note=key)
     return right
 
 
