@@ -76,6 +76,8 @@ def _axes(figure: Figure, bottom: float, height: float, whole: float) -> Any:
 def _title(figure: Figure, explanation: Explanation, whole: float) -> None:
     name = short_names([PurePath(explanation.video).name])[0]
     cell = "no cell" if explanation.cell == "none" else explanation.cell.upper()
+    both_ways = any(layer.backwards for stream in explanation.streams for layer in stream.layers)
+    cell = f"bidirectional {cell}" if both_ways else cell
     layers = f", layer {explanation.num_layers} of {explanation.num_layers}"
     below = f"{cell}{layers if explanation.num_layers > 1 else ''}, pooling: {explanation.pooling}"
     if explanation.linear is not None:
@@ -123,11 +125,11 @@ def _gates_of(explanation: Explanation, stream: StreamCurves, layer: LayerCurves
             curve = layer.curves[name]
             label = f"{gate_name(name)}, mean {curve.mean():.2f}"
             _line(axes, explanation, curve, colour, style, label)
-            axes.fill_between(
-                explanation.times_s, *layer.spread[name], color=colour, alpha=0.13, linewidth=0
-            )
-        axes.set(ylim=(0, 1), ylabel="mean gate")
-        note = f"{memory_words(explanation, layer)}\nband: four fifths of the units"
+        # The first gate is the one that keeps; three bands would hide each other.
+        band = layer.spread[names[0]]
+        axes.fill_between(explanation.times_s, *band, color=COLOURS[0], alpha=0.13, linewidth=0)
+        axes.set(ylim=(0, 1), ylabel="mean |h|" if explanation.cell == "rnn" else "mean gate")
+        note = f"{memory_words(explanation, layer)}\nband: four fifths of its units"
         _legend(axes, f"{stream.name} {direction(layer)}".strip(), note)
 
     return draw
