@@ -29,6 +29,7 @@ from action_gru.checkpoint import Checkpoint, load_checkpoint
 from action_gru.config import Config, build_config
 from action_gru.dataset import Clip, SequenceSet
 from action_gru.errors import VideoError
+from action_gru.explanation import Explanation, Subject, check_label, explain_clip
 from action_gru.extraction import Stream
 from action_gru.features import build_backbone, build_extractor
 from action_gru.scoring import score_clips
@@ -102,6 +103,18 @@ class ActionRecognizer:
             self.classes, scores[0].numpy(), float(times_s[-1])
         )
         return Reading(prediction, times_s, sequences.values[: len(times_s)].numpy())
+
+    def explain(self, video: str | Path, label: str | None = None, frames: int = 3) -> Explanation:
+        """Why it answers as it does: gates over time, and which moments and places matter.
+
+        label: the class to explain, by default the answer. frames: in how many of the moments that
+        matter most to look for places. Mirrored copies are not looked at. Raises VideoError, and
+        DataError for a class that the model does not know.
+        """
+        check_label(label, self.classes)
+        reading = self.read(video)
+        subject = Subject(Path(video), reading.times_s, reading.features)
+        return explain_clip(self.model, self._backbone, self.checkpoint, subject, label, frames)
 
     def stream(self) -> ActionStream:
         """A new endless stream: push frames, get the running answer and events.

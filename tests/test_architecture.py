@@ -26,12 +26,14 @@ FLOORS = {
     "streaming": 4,
     "scoring": 4,
     "evaluation": 4,
+    "explanation": 5,
     "features": 5,
     "streams": 5,
     "training": 6,
     "recognizer": 6,
-    "apps": 7,
-    "cli": 8,
+    "comparison": 7,
+    "apps": 8,
+    "cli": 9,
 }
 MODULES = sorted(PACKAGE.rglob("*.py"))
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from action_gru.cli import export, live, web
+from action_gru.cli import export, insight, live, web
 from action_gru.cli.cache import cache_app
 from action_gru.cli.common import (
     ConfigFile,
@@ -40,6 +40,8 @@ app.command()(live.timeline)
 app.command()(live.webcam)
 app.command()(web.web)
 app.command()(export.export)
+app.command()(insight.explain)
+app.command("compare-cells")(insight.compare_cells)
 
 OVERRIDE = re.compile(r"^[a-z_]+(\.[a-z_]+)+=")
 

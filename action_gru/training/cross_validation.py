@@ -51,7 +51,7 @@ def cross_validate(
         part_of = grouped_folds(usable, folds, seed)
         for fold in range(folds):
             reporter.say(f"seed {seed}, fold {fold + 1} of {folds}")
-            split = _split(usable, part_of, fold)
+            split = split_of_fold(usable, part_of, fold)
             check_classes(split)
             settings = config.training.model_copy(update={"seed": seed})
             seeded = config.model_copy(update={"training": settings})
@@ -99,7 +99,9 @@ def _fold(
     return FoldResult(seed, fold, metrics, baselines)
 
 
-def _split(clips: Sequence[Clip], part_of: Sequence[int], fold: int) -> Split:
+def split_of_fold(clips: Sequence[Clip], part_of: Sequence[int], fold: int) -> Split:
+    """One fold to test on, the others to train on; part_of: the fold of each clip."""
+
     def part(name: str, inside: bool) -> tuple[Clip, ...]:
         return tuple(
             replace(clip, split=name)

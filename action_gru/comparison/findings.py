@@ -1,0 +1,117 @@
+"""What the textbook says of cells, held against what was measured. Every verdict is computed."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from action_gru.comparison.result import NAMES, CellComparison
+
+HOLDS, FAILS, OPEN = "holds here", "does not hold here", "not told apart"
+CLEAR_RATIO = 0.95  # times that differ by less are noise
+CLEAR_GRADIENT = 10.0
+
+
+class Finding(NamedTuple):
+    """One claim, its verdict and the figures behind it."""
+
+    claim: str
+    verdict: str
+    figures: str
+
+
+def findings(comparison: CellComparison) -> list[Finding]:
+    """All claims that the measurements speak to."""
+    found = [_parameters(comparison), *_times(comparison), *_accuracies(comparison)]
+    if comparison.probe:
+        found += [_lags(comparison), *_gradients(comparison)]
+    return found
+
+
+def _parameters(comparison: CellComparison) -> Finding:
+    gru, lstm = comparison.cell("gru"), comparison.cell("lstm")
+    inside, whole = gru.cell_parameters / lstm.cell_parameters, gru.parameters / lstm.parameters
+    exact = 4 * gru.cell_parameters == 3 * lstm.cell_parameters
+    return Finding(
+        "A GRU has three quarters of an LSTM's parameters",
+        HOLDS if exact else FAILS,
+        f"the cell: {gru.cell_parameters:,} to {lstm.cell_parameters:,}, {inside:.3f}; the whole "
+        f"model, with its projections and head: {whole:.3f}",
+    )
+
+
+def _times(comparison: CellComparison) -> list[Finding]:
+    gru, lstm = comparison.cell("gru"), comparison.cell("lstm")
+    found = [
+        _faster(
+            "A GRU trains faster than an LSTM",
+            gru.epoch_s / lstm.epoch_s,
+            f"an epoch takes {gru.epoch_s:.3g} s with a GRU, {lstm.epoch_s:.3g} s with an LSTM",
+        )
+    ]
+    if gru.step_ms is not None and lstm.step_ms is not None:
+        found.append(
+            _faster(
+                "A GRU's step is cheaper than an LSTM's",
+                gru.step_ms / lstm.step_ms,
+                f"{gru.step_ms:.3g} ms to {lstm.step_ms:.3g} ms a frame",
+            )
+        )
+    return found
+
+
+def _faster(claim: str, ratio: float, figures: str) -> Finding:
+    verdict = HOLDS if ratio < CLEAR_RATIO else FAILS if ratio > 1 / CLEAR_RATIO else OPEN
+    return Finding(claim, verdict, f"{figures}: {ratio:.2f} times as long")
+
+
+def _accuracies(comparison: CellComparison) -> list[Finding]:
+    claims = (
+        ("A GRU is more accurate than a plain RNN", "gru", "rnn"),
+        ("An LSTM is more accurate than a plain RNN", "lstm", "rnn"),
+        ("A GRU is more accurate than an LSTM", "gru", "lstm"),
+        ("Order matters: a GRU is more accurate than averaging over time", "gru", "none"),
+        ("Reading backwards too helps", "bigru", "gru"),
+    )
+    return [_better(comparison, *claim) for claim in claims]
+
+
+def _better(comparison: CellComparison, claim: str, key: str, other: str) -> Finding:
+    gain, interval = comparison.difference(key, other)
+    figures = f"{NAMES[key]} against {NAMES[other]}: {100 * gain:+.1f} points"
+    if interval is None:
+        return Finding(claim, OPEN, f"{figures}; one group of clips gives no interval")
+    low, high = interval
+    verdict = HOLDS if low > 0 else FAILS if high < 0 else OPEN
+    return Finding(claim, verdict, f"{figures} (95%: {100 * low:+.1f} to {100 * high:+.1f})")
+
+
+def _lags(comparison: CellComparison) -> Finding:
+    lag = {key: comparison.probed(key).largest_solved or 0 for key in ("rnn", "lstm", "gru")}
+    verdict = HOLDS if min(lag["lstm"], lag["gru"]) > lag["rnn"] else FAILS
+    steps = ", ".join(f"{NAMES[key]} {_lag_words(comparison, key)}" for key in lag)
+    return Finding("Gated cells remember longer than a plain RNN", verdict, f"probe: {steps}")
+
+
+def _lag_words(comparison: CellComparison, key: str) -> str:
+    """The largest lag solved, and whether it was the largest tried."""
+    result = comparison.probed(key)
+    if result.largest_solved is None:
+        return f"fails at {result.first_failed} steps already"
+    if result.first_failed is None:
+        return f"{result.largest_solved} steps, the most that was tried"
+    return f"{result.largest_solved} steps"
+
+
+def _gradients(comparison: CellComparison) -> list[Finding]:
+    lag = comparison.probed("gru").trained_lag
+    found = []
+    for claim, moment in (
+        ("Before training, gates carry the gradient further than a plain RNN", "gradient_before"),
+        ("Once trained, gates carry the gradient further than a plain RNN", "gradient_after"),
+    ):
+        norm = {key: getattr(comparison.probed(key), moment)[lag] for key in ("rnn", "lstm", "gru")}
+        least = min(norm["lstm"], norm["gru"]) / norm["rnn"]
+        verdict = HOLDS if least > CLEAR_GRADIENT else FAILS if least < 1 else OPEN
+        figures = ", ".join(f"{NAMES[key]} {value:.1e}" for key, value in norm.items())
+        found.append(Finding(claim, verdict, f"norm over {lag} steps: {figures}"))
+    return found

@@ -1,0 +1,181 @@
+"""Explains one answer: from a model, its backbone and a video to an Explanation.
+
+Knows no command line and no picture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from action_gru.backbone import Backbone, ViewMaker
+from action_gru.checkpoint import Checkpoint
+from action_gru.dataset import Clip
+from action_gru.errors import DataError
+from action_gru.explanation.curves import linear_answer, running_scores, stream_curves
+from action_gru.explanation.occlusion import (
+    BATCH,
+    ClipScorer,
+    best_frames,
+    log_odds,
+    stretch_frames,
+    time_importance,
+)
+from action_gru.explanation.places import heat_map, hidden_pictures, spread_over
+from action_gru.explanation.result import Explanation, FloatArray, FrameHeat, Image
+from action_gru.extraction.clip import look
+from action_gru.model import ActionClassifier
+from action_gru.video import VideoFile
+
+THUMBNAILS = 10
+MOST_PX = 480  # the longer side of a kept frame
+
+
+def check_label(label: str | None, classes: Sequence[str]) -> None:
+    """Raise DataError for a class that the model does not know."""
+    if label is not None and label not in classes:
+        raise DataError(f"label '{label}': the model knows {', '.join(classes)}; name one of them")
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What was read of one video: its sampled instants (T,), its features (T, D), plain copy."""
+
+    video: Path
+    times_s: FloatArray
+    features: NDArray[np.float16]
+
+
+def explain_clip(
+    model: ActionClassifier,
+    backbone: Backbone,
+    checkpoint: Checkpoint,
+    subject: Subject,
+    label: str | None = None,
+    frames: int = 3,
+) -> Explanation:
+    """Why the model answers as it does.
+
+    label: the class to explain; by default the answer. frames: in how many of the frames that
+    matter most to look for the places that matter. Raises DataError for an unknown label.
+    """
+    check_label(label, checkpoint.classes)
+    scorer = ClipScorer(
+        model,
+        torch.from_numpy(subject.features).float(),
+        int(checkpoint.sampling["max_frames"]),
+    )
+    views = [spec.view for spec in checkpoint.features]
+    number = int(scorer.probabilities.argmax()) if label is None else _number(label, checkpoint)
+    middles, falls = time_importance(scorer, number, _columns(model))
+    hidden_frames = stretch_frames(scorer)
+    best = best_frames(middles, falls[:, 0], hidden_frames, frames)
+    times_s = subject.times_s
+    shown = range(0, len(times_s), -(-len(times_s) // THUMBNAILS))
+    images = true_frames(subject.video, times_s[[*shown, *best]].tolist())
+    features = scorer.features.to(next(model.parameters()).device)
+    return Explanation(
+        video=str(subject.video),
+        classes=checkpoint.classes,
+        label=checkpoint.classes[number],
+        cell=str(checkpoint.model["cell"]),
+        num_layers=int(checkpoint.model["num_layers"]),
+        pooling=str(checkpoint.model["pooling"]),
+        fps=float(checkpoint.sampling["fps"]),
+        probabilities=np.asarray(scorer.probabilities.numpy()),
+        times_s=times_s,
+        windows=tuple(scorer.windows),
+        streams=stream_curves(model, features, scorer.windows, views),
+        linear=linear_answer(model, features, scorer.windows),
+        scores=running_scores(model, features, scorer.windows),
+        hidden_frames=hidden_frames,
+        middles=tuple(middles),
+        falls=np.asarray(falls.numpy()),
+        best=tuple(best),
+        heats=_heats(backbone, checkpoint, scorer, number, subject, best, images),
+        thumbnails=tuple((times_s[i], images[times_s[i]]) for i in shown),
+    )
+
+
+def _number(label: str, checkpoint: Checkpoint) -> int:
+    return checkpoint.classes.index(label)
+
+
+def _columns(model: ActionClassifier) -> list[slice]:
+    """The columns of each view."""
+    ends = np.cumsum(model.view_dims).tolist()
+    return [slice(end - dim, end) for end, dim in zip(ends, model.view_dims, strict=True)]
+
+
+def true_frames(video: Path, times_s: Sequence[float]) -> dict[float, Image]:
+    """The frames at the given instants, by time, none larger than MOST_PX: (H, W, 3) uint8 RGB."""
+    wanted = set(times_s)
+    with VideoFile(video) as source:
+        found = {f.time_s: _reduced(f.image) for f in source.frames(wanted.__contains__)}
+    return {time_s: found[time_s] for time_s in wanted}
+
+
+def _reduced(image: Image) -> Image:
+    ratio = MOST_PX / max(image.shape[:2])
+    if ratio >= 1:
+        return np.array(image)
+    size = [max(1, round(side * ratio)) for side in image.shape[1::-1]]
+    reduced = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    return np.asarray(reduced, dtype=np.uint8)
+
+
+def _heats(
+    backbone: Backbone,
+    checkpoint: Checkpoint,
+    scorer: ClipScorer,
+    number: int,
+    subject: Subject,
+    best: Sequence[int],
+    images: dict[float, Image],
+) -> tuple[FrameHeat, ...]:
+    """Frame by frame in the order of time, and view by view."""
+    views = [spec.view for spec in checkpoint.features]
+    frame_at = {float(subject.times_s[frame]): frame for frame in best}
+    maker = ViewMaker(views, backbone.image_size, backbone.fit)
+    clip = Clip(subject.video, subject.video.name, "", subject.video.name, "")
+    parts = dict(zip(views, _columns(scorer.model), strict=True))
+    found = []
+    with VideoFile(subject.video) as video:
+        for time_s, pictures in look(video, clip, float(checkpoint.sampling["fps"]), maker):
+            if time_s not in frame_at:
+                continue
+            frame, image = frame_at[time_s], images[time_s]
+            for view in views:
+                falls = place_falls(
+                    backbone, scorer, number, frame, pictures[view], view, parts[view]
+                )
+                heat = heat_map(falls)
+                laid = spread_over(heat, image.shape[0], image.shape[1], backbone.fit)
+                found.append(FrameHeat(frame, view, heat, laid, image))
+    return tuple(found)
+
+
+def place_falls(
+    backbone: Backbone,
+    scorer: ClipScorer,
+    number: int,
+    frame: int,
+    picture: Image,
+    view: str,
+    columns: slice,
+) -> FloatArray:
+    """The fall of the class's log-odds for each hidden patch of one view of one frame, (N,)."""
+    pictures = [picture, *hidden_pictures(picture, view)]
+    batches = [backbone(pictures[i : i + BATCH]) for i in range(0, len(pictures), BATCH)]
+    window = scorer.window_at(frame)
+    low, high = scorer.windows[window]
+    altered = scorer.features[low:high].repeat(len(pictures), 1, 1)
+    altered[:, frame - low, columns] = torch.cat(batches)
+    odds = log_odds(scorer.with_window(window, altered), number)
+    return np.asarray((odds[0] - odds[1:]).numpy())

@@ -1,0 +1,259 @@
+"""Draws an explanation: thumbnails, gates, memory, attention, scores and what hiding does, in time.
+
+Below them the frames that mattered most, with the places that mattered. Computes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import PurePath
+from typing import Any
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from action_gru.evaluation.pictures import BLUE, GREEN, GREY, ORANGE, short_names
+from action_gru.explanation.heat_picture import draw_heats, heats_in
+from action_gru.explanation.result import Explanation, LayerCurves, StreamCurves
+from action_gru.explanation.words import SHOWN, direction, gate_name, memory_words
+
+COLOURS = (BLUE, ORANGE, GREEN, "#CC79A7", "#000000")  # Okabe and Ito 2008
+STYLES = ("-", "--", ":")
+WIDTH_IN, LEFT_IN, RIGHT_IN = 11.0, 0.75, 2.75
+ROW_IN, GAP_IN, TITLE_IN, FOOT_IN = 1.15, 0.16, 0.62, 0.35
+MOST_THUMB_IN = 1.1
+SHOWN_CLASSES = 4
+
+Draw = Callable[[Any], None]
+
+
+def explanation_picture(explanation: Explanation) -> Figure:
+    """One picture, about 11 inches wide; its height depends on streams, views and frames."""
+    rows = _rows(explanation)
+    heats = heats_in(explanation, WIDTH_IN)
+    upper = TITLE_IN + sum(height + GAP_IN for height, _ in rows) + FOOT_IN
+    figure = Figure(figsize=(WIDTH_IN, upper + heats))
+    FigureCanvasAgg(figure)
+    top = upper + heats - TITLE_IN
+    for index, (height, draw) in enumerate(rows):
+        axes = _axes(figure, top - height, height, upper + heats)
+        draw(axes)
+        _finish(axes, explanation, last=index == len(rows) - 1, pictures=index == 0)
+        top -= height + GAP_IN
+    _title(figure, explanation, upper + heats)
+    draw_heats(figure, explanation, heats, upper + heats)
+    return figure
+
+
+def _rows(explanation: Explanation) -> list[tuple[float, Draw]]:
+    """(height in inches, what draws it), from the top."""
+    rows: list[tuple[float, Draw]] = [
+        (_thumb_size(explanation)[1], lambda axes: _draw_thumbnails(axes, explanation))
+    ]
+    for stream in explanation.streams:
+        for layer in _last_layers(explanation, stream):
+            rows.append((ROW_IN, _gates_of(explanation, stream, layer)))
+    if any(layer.memory for stream in explanation.streams for layer in stream.layers):
+        rows.append((ROW_IN, lambda axes: _draw_reach(axes, explanation)))
+    if explanation.pooling == "attention":
+        rows.append((ROW_IN, lambda axes: _draw_attention(axes, explanation)))
+    rows.append((1.3 * ROW_IN, lambda axes: _draw_scores(axes, explanation)))
+    rows.append((1.2 * ROW_IN, lambda axes: _draw_falls(axes, explanation)))
+    return rows
+
+
+def _last_layers(explanation: Explanation, stream: StreamCurves) -> list[LayerCurves]:
+    """Both directions of the layer that is pooled."""
+    return [layer for layer in stream.layers if layer.layer == explanation.num_layers - 1]
+
+
+def _axes(figure: Figure, bottom: float, height: float, whole: float) -> Any:
+    width = WIDTH_IN - LEFT_IN - RIGHT_IN
+    return figure.add_axes((LEFT_IN / WIDTH_IN, bottom / whole, width / WIDTH_IN, height / whole))
+
+
+def _title(figure: Figure, explanation: Explanation, whole: float) -> None:
+    name = short_names([PurePath(explanation.video).name])[0]
+    cell = "no cell" if explanation.cell == "none" else explanation.cell.upper()
+    both_ways = any(layer.backwards for stream in explanation.streams for layer in stream.layers)
+    cell = f"bidirectional {cell}" if both_ways else cell
+    layers = f", layer {explanation.num_layers} of {explanation.num_layers}"
+    below = f"{cell}{layers if explanation.num_layers > 1 else ''}, pooling: {explanation.pooling}"
+    if explanation.linear is not None:
+        share, answer = explanation.linear
+        number = explanation.classes.index(explanation.label)
+        below += (
+            f"; beside it a closed-form classifier, share {share:.2f}, "
+            f"alone {explanation.label} {answer[number]:.2f}"
+        )
+    first = f"{name}: {explanation.label} {explanation.score:.2f}"
+    figure.text(0.01, 1 - 0.22 / whole, first, fontsize=12, weight="bold", parse_math=False)
+    figure.text(0.01, 1 - 0.44 / whole, below, fontsize=9, color=GREY, parse_math=False)
+
+
+def _span(explanation: Explanation) -> tuple[float, float, float]:
+    """First and last instant, and the room of a thumbnail, seconds."""
+    times_s = [time_s for time_s, _ in explanation.thumbnails]
+    room = float(np.diff(times_s).min()) if len(times_s) > 1 else 1 / explanation.fps
+    return float(explanation.times_s[0]), float(explanation.times_s[-1]), room
+
+
+def _thumb_size(explanation: Explanation) -> tuple[float, float]:
+    """Width and height of a thumbnail, inches."""
+    first, last, room = _span(explanation)
+    share = room / (last - first + room)
+    width = (WIDTH_IN - LEFT_IN - RIGHT_IN) * min(0.96 * share, 0.25)
+    ratio = explanation.thumbnails[0][1].shape[0] / explanation.thumbnails[0][1].shape[1]
+    shrink = min(1.0, MOST_THUMB_IN / (width * ratio))
+    return width * shrink, width * ratio * shrink
+
+
+def _draw_thumbnails(axes: Any, explanation: Explanation) -> None:
+    first, last, room = _span(explanation)
+    per_inch = (last - first + room) / (WIDTH_IN - LEFT_IN - RIGHT_IN)
+    half = 0.5 * per_inch * _thumb_size(explanation)[0]
+    for time_s, image in explanation.thumbnails:
+        axes.imshow(image, extent=(time_s - half, time_s + half, 0, 1), aspect="auto")
+    axes.set(ylim=(0, 1), yticks=[])
+
+
+def _gates_of(explanation: Explanation, stream: StreamCurves, layer: LayerCurves) -> Draw:
+    def draw(axes: Any) -> None:
+        names = SHOWN[explanation.cell]
+        for name, colour, style in zip(names, COLOURS, STYLES, strict=False):
+            curve = layer.curves[name]
+            label = f"{gate_name(name)}, mean {curve.mean():.2f}"
+            _line(axes, explanation, curve, colour, style, label)
+        # The first gate is the one that keeps; three bands would hide each other.
+        band = layer.spread[names[0]]
+        axes.fill_between(explanation.times_s, *band, color=COLOURS[0], alpha=0.13, linewidth=0)
+        axes.set(ylim=(0, 1), ylabel="mean |h|" if explanation.cell == "rnn" else "mean gate")
+        note = f"{memory_words(explanation, layer)}\nband: four fifths of its units"
+        _legend(axes, f"{stream.name} {direction(layer)}".strip(), note)
+
+    return draw
+
+
+def _draw_reach(axes: Any, explanation: Explanation) -> None:
+    for index, stream in enumerate(explanation.streams):
+        for layer in _last_layers(explanation, stream):
+            assert layer.memory is not None
+            reach = np.array(layer.memory.reach_frames) / explanation.fps
+            style = "--" if layer.backwards else "-"
+            label = f"{direction(layer)}{stream.name}"
+            _line(axes, explanation, reach, COLOURS[index], style, label)
+            cut = ~np.array(layer.memory.faded)
+            axes.plot(
+                explanation.times_s[cut], reach[cut], "o", color="white", markersize=4,
+                markeredgecolor=COLOURS[index],
+            )  # fmt: skip
+    axes.set(ylabel="reach (s)")
+    axes.set_ylim(bottom=0)
+    _legend(
+        axes, "how far back the state reaches", "carried share above 1/e\no: as far as the clip"
+    )
+
+
+def _draw_attention(axes: Any, explanation: Explanation) -> None:
+    for index, stream in enumerate(explanation.streams):
+        assert stream.attention is not None
+        _line(axes, explanation, stream.attention, COLOURS[index], "-", stream.name)
+    even = np.concatenate(
+        [np.full(high - low, 1 / (high - low)) for low, high in explanation.windows]
+    )
+    _line(axes, explanation, even, GREY, ":", "even")
+    axes.set(ylabel="weight")
+    axes.set_ylim(bottom=0)
+    _legend(axes, "attention of the pooling")
+
+
+def _draw_scores(axes: Any, explanation: Explanation) -> None:
+    axes.set(ylim=(0, 1.03), ylabel="score")
+    if explanation.scores is None:
+        text = "this model reads backwards too:\nit has no answer before the end of the clip"
+        axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", color=GREY)
+        return
+    peaks = explanation.scores.max(0)
+    number = explanation.classes.index(explanation.label)
+    peaks[number] = np.inf  # the explained class always has its line
+    shown = np.argsort(-peaks, kind="stable")[:SHOWN_CLASSES]
+    names = short_names(explanation.classes)
+    for index, colour in reversed(list(zip(shown, COLOURS, strict=False))):
+        style = "-" if index == number else "--"
+        _line(axes, explanation, explanation.scores[:, index], colour, style, names[index])
+    _legend(axes, "answer after each frame", reverse=True)
+
+
+def _draw_falls(axes: Any, explanation: Explanation) -> None:
+    times_s = explanation.times_s[list(explanation.middles)]
+    step = float(np.median(np.diff(times_s))) if len(times_s) > 1 else 1 / explanation.fps
+    change = -explanation.falls
+    axes.bar(times_s, change[:, 0], width=0.85 * step, color="#BBBBBB", label="all views hidden")
+    if len(explanation.views) > 1:
+        for index, view in enumerate(explanation.views):
+            style = STYLES[index % 3]
+            axes.plot(times_s, change[:, 1 + index], style, color=COLOURS[index], lw=1.3,
+                      label=f"{view} hidden")  # fmt: skip
+    axes.axhline(0, color=GREY, linewidth=0.8)
+    low, high = min(0.0, float(change.min())), max(0.0, float(change.max()))
+    room = max(high - low, 1e-6)
+    axes.set(ylim=(low - 0.28 * room, high + 0.08 * room), ylabel="log-odds")
+    for rank, frame in enumerate(explanation.best, 1):
+        time_s = float(explanation.times_s[frame])
+        axes.text(
+            time_s, low - 0.14 * room, str(rank), ha="center", va="center", fontsize=9,
+            weight="bold", bbox={"boxstyle": "circle,pad=0.2", "fc": "white", "lw": 0.8},
+        )  # fmt: skip
+    hidden_s = explanation.hidden_frames / explanation.fps
+    note = f"when {hidden_s:.2f} s around are hidden"
+    _legend(axes, f"change for {short_names([explanation.label])[0]}", note)
+
+
+def _line(
+    axes: Any, explanation: Explanation, values: Any, colour: str, style: str, label: str
+) -> None:
+    """A curve over the frames, with a break where the model starts a new window."""
+    for low, high in explanation.windows:
+        marker = "o" if high - low == 1 else None
+        axes.plot(
+            explanation.times_s[low:high], values[low:high], style, color=colour, linewidth=1.5,
+            marker=marker, markersize=4, label=None if low else label,
+        )  # fmt: skip
+
+
+def _legend(axes: Any, title: str, note: str = "", reverse: bool = False) -> None:
+    """Beside the panel, so that it never hides a curve."""
+    legend = axes.legend(
+        loc="upper left", bbox_to_anchor=(1.01, 1.06), frameon=False, fontsize=8.5, title=title,
+        title_fontproperties={"size": 9, "weight": "bold"}, alignment="left", borderaxespad=0.2,
+        handlelength=1.8, labelspacing=0.25, reverse=reverse,
+    )  # fmt: skip
+    for text in [*legend.get_texts(), legend.get_title()]:
+        text.set_parse_math(False)
+    if note:
+        axes.text(1.02, 0.0, note, transform=axes.transAxes, fontsize=8.5, va="bottom", color=GREY)
+
+
+def _finish(axes: Any, explanation: Explanation, last: bool, pictures: bool) -> None:
+    first_s, last_s, room = _span(explanation)
+    axes.set_xlim(first_s - room / 2, last_s + room / 2)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.tick_params(length=2, labelbottom=last, labelsize=8.5)
+    axes.yaxis.label.set_fontsize(8.5)
+    if pictures:
+        axes.spines[:].set_visible(False)
+        axes.set_xticks([])
+        return
+    axes.grid(color="#E8E8E8", linewidth=0.7)
+    axes.set_axisbelow(True)
+    for low, _ in explanation.windows[1:]:
+        border = (explanation.times_s[low - 1] + explanation.times_s[low]) / 2
+        axes.axvline(border, color=GREY, linewidth=0.8, linestyle=(0, (1, 2)))
+    if last:
+        axes.set_xlabel("time (s)" + _window_note(explanation), fontsize=9)
+
+
+def _window_note(explanation: Explanation) -> str:
+    many = len(explanation.windows) > 1
+    return "; dotted: here the model starts afresh (a new window)" if many else ""

@@ -1,0 +1,167 @@
+"""`action-gru explain` and `ActionRecognizer.explain`, on a tiny run with the builtin backbone."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+import torch
+from conftest import ROOT, FakeBackbone, write_square
+
+from action_gru.apps.explain import explain_video
+from action_gru.checkpoint import Checkpoint
+from action_gru.errors import CheckpointError, ConfigError, DataError, VideoError
+from action_gru.explanation import Subject, describe, explain_clip, explanation_picture
+from action_gru.model import ActionClassifier
+from action_gru.progress import Reporter
+from action_gru.recognizer import ActionRecognizer
+
+QUIET = Reporter(quiet=True)
+
+
+@pytest.fixture(scope="module")
+def recognizer(small_run) -> ActionRecognizer:
+    return ActionRecognizer.load(small_run.path, device="cpu")
+
+
+def fake_checkpoint(**options) -> tuple[ActionClassifier, Checkpoint]:
+    """An untrained model on the fake backbone's colour statistics, focus beside motion."""
+    backbone = FakeBackbone()
+    sizes = {"view_dims": [6, 6], "num_classes": 2, "projection_size": 6, "hidden_size": 5}
+    arguments = sizes | {"cell": "gru", "num_layers": 1, "pooling": "attention"} | options
+    torch.manual_seed(1)
+    model = ActionClassifier(**arguments).eval()
+    model.fit_statistics(torch.randn(50, 12) * 20 + 100)
+    specs = tuple(backbone.spec(view) for view in ("focus", "motion"))
+    sampling = {"fps": 5.0, "max_frames": 64}
+    weights = model.state_dict()
+    return model, Checkpoint(weights, arguments, ("dark", "bright"), specs, sampling, False, {}, {})
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"cell": "lstm", "num_layers": 2},
+        {"cell": "rnn", "pooling": "last"},
+        {"cell": "none", "pooling": "mean"},
+        {"bidirectional": True, "fusion": "early"},
+        {"closed_form": True},
+    ],
+    ids=lambda options: "-".join(map(str, options.values())),
+)
+def test_every_cell_pooling_and_fusion_is_explained_and_drawn(options, square_video):
+    model, checkpoint = fake_checkpoint(**options)
+    features = np.random.default_rng(0).normal(100, 20, (10, 12)).astype(np.float16)
+    subject = Subject(square_video, np.arange(10) * 0.2, features)
+    made = explain_clip(model, FakeBackbone(), checkpoint, subject, frames=1)
+    explanation_picture(made).savefig("/dev/null", format="png")
+    document = json.loads(json.dumps(made.to_json()))
+    assert sum(document["probabilities"].values()) == pytest.approx(1, abs=1e-4)
+    bidirectional = options.get("bidirectional", False)
+    assert (document["running_scores"] is None) == bidirectional
+    assert ("reads backwards too: no running scores" in describe(made)) == bidirectional
+    assert ("closed form: share 0.00" in describe(made)) == ("closed_form" in options)
+    gates = [layer["mean_gates"].keys() for layer in document["streams"][0]["layers"]]
+    expected = {
+        "lstm": [{"input", "forget", "candidate", "output", "cell", "hidden"}] * 2,
+        "rnn": [{"hidden"}],
+        "none": [],
+    }
+    both_ways = [{"reset", "update", "candidate", "hidden"}] * (1 + bidirectional)
+    assert gates == expected.get(options.get("cell"), both_ways)
+
+
+def test_the_answer_and_its_frames_are_those_of_the_video(recognizer, small_run):
+    video = small_run.config().data.manifest.parent / "11.mp4"  # 23 frames at 10 fps: 12 sampled
+    made = recognizer.explain(video, frames=2)
+    features = torch.from_numpy(recognizer.read(video).features).float()
+    halves = [recognizer.model(part[None], torch.tensor([6])) for part in features.split(6)]
+    plain = torch.cat(halves).softmax(-1).mean(0)
+    assert made.label == recognizer.classes[int(plain.argmax())]
+    np.testing.assert_allclose(made.probabilities, plain.detach().numpy(), atol=1e-5)
+    assert made.windows == ((0, 6), (6, 12))
+    assert made.times_s == pytest.approx(np.arange(12) * 0.2)
+    assert len(made.falls) == 12
+    assert [heat.view for heat in made.heats] == ["focus", "motion"] * len(made.best)
+    assert all(heat.image.shape == (64, 96, 3) for heat in made.heats)
+    assert [time_s for time_s, _ in made.thumbnails] == pytest.approx([0, 0.4, 0.8, 1.2, 1.6, 2])
+
+
+def test_another_class_can_be_explained_and_an_unknown_one_is_named(recognizer, square_video):
+    made = [recognizer.explain(square_video, label, frames=0) for label in ("dark", "bright")]
+    assert [one.label for one in made] == ["dark", "bright"]
+    assert made[0].score + made[1].score == pytest.approx(1)
+    np.testing.assert_allclose(made[0].falls, -made[1].falls, atol=1e-6)
+    with pytest.raises(DataError, match="label 'green': the model knows bright, dark; name one"):
+        recognizer.explain(square_video, "green")
+
+
+def test_a_clip_of_equal_frames_has_no_moment_that_matters(square_video):
+    model, checkpoint = fake_checkpoint()
+    times_s = np.arange(10) * 0.2
+    features = np.full((10, 12), 40.0, np.float16)
+    made = explain_clip(model, FakeBackbone(), checkpoint, Subject(square_video, times_s, features))
+    assert made.best == ()
+    assert "no moment mattered by itself" in describe(made)
+    assert made.heats == ()
+    explanation_picture(made).savefig("/dev/null", format="png")
+
+
+def test_the_command_writes_what_it_names_and_prints_the_answer(
+    small_run, square_video, tmp_path, capsys
+):
+    folder = tmp_path / "why"
+    explain_video(square_video, small_run.path, [], folder, None, 1, False, QUIET)
+    printed = capsys.readouterr().out
+    assert printed.startswith(f"{square_video}: ")
+    assert "focus: alone " in printed
+    assert "update gate 0." in printed
+    assert (folder / "explanation.png").read_bytes()[:4] == b"\x89PNG"
+    document = json.loads((folder / "explanation.json").read_text())
+    assert document["label"] in ("dark", "bright")
+    assert len(document["streams"][1]["layers"][0]["mean_gates"]["update"]) == 10
+    explain_video(square_video, small_run.path, [], tmp_path / "a.png", None, 0, True, QUIET)
+    assert json.loads(capsys.readouterr().out)["label"] == document["label"]
+    assert {path.name for path in tmp_path.iterdir()} == {"why", "a.png", "square.mp4"}
+
+
+@pytest.mark.parametrize(
+    ("video", "out", "error", "said"),
+    [
+        ("square.mp4", "x.jpg", ConfigError, "is neither a folder nor a .png; name one of these"),
+        ("square.mp4", "square.mp4/x", ConfigError, "cannot be made"),
+        ("square.mp4", "none/x.png", ConfigError, "no folder .*none; make it first"),
+        ("missing.mp4", None, VideoError, "missing.mp4: no such video file"),
+    ],
+)
+def test_a_mistake_is_named_before_the_work(small_run, square_video, video, out, error, said):
+    place = square_video.parent
+    target = place / out if out else None
+    with pytest.raises(error, match=said):
+        explain_video(place / video, small_run.path, [], target, None, 1, False, QUIET)
+
+
+def test_a_folder_that_is_no_run_is_named(square_video, tmp_path):
+    with pytest.raises(CheckpointError, match="no checkpoint at"):
+        explain_video(square_video, tmp_path, [], None, None, 1, False, QUIET)
+
+
+def test_the_square_is_read_again_at_its_own_size(tmp_path, recognizer):
+    """Frames larger than a picture needs are kept small."""
+    made = recognizer.explain(write_square(tmp_path / "a.mp4", 12), frames=0)
+    assert made.thumbnails[0][1].shape == (64, 96, 3)
+    assert made.heats == ()
+
+
+def test_the_example_of_the_page_runs(small_run, tmp_path, monkeypatch, capsys):
+    page = (ROOT / "docs" / "explain.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "demo").symlink_to(small_run.path.resolve())
+    write_square(tmp_path / "clip.mp4", 12)
+    monkeypatch.chdir(tmp_path)
+    exec(compile(code, "explain.md", "exec"), {})
+    printed = capsys.readouterr().out
+    assert "update gate 0." in printed
+    assert printed.splitlines()[-1].startswith("[0.")
+    assert (tmp_path / "why.png").stat().st_size > 10_000
