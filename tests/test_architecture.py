@@ -17,6 +17,7 @@ FLOORS = {
     "progress": 1,
     "backbone": 2,
     "cache": 2,
+    "calibration": 2,
     "model": 2,
     "prepare": 3,
     "dataset": 3,
