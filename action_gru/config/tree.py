@@ -182,9 +182,9 @@ class TrainingSection(Section):
 
 class CalibrationSection(Section):
     how: Literal["auto", "folds", "none"] = "auto"
-    """What tells how often an answer of a given score is right. auto: the validation split, else
-    folds. folds: further models, each trained without a third of the groups; training takes up to
-    three times as long. none: scores stay as they are, and no answer is called unsure."""
+    """What tells how often an answer of a given score is right. auto: the validation split; without
+    one a further model, trained without a third of the groups. folds: three such models, so that
+    each training clip tells; for small sets. none: scores stay as they are, none is unsure."""
     precision: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.9
     """Answers are called unsure below the score from which this share of them is right."""
 

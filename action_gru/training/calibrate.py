@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from action_gru.training.run import TrainingData
 
 PARTS = 3
-# One temperature needs no more: the parts left over are not trained.
-ENOUGH_CLIPS = 200
 
 
 def calibrate_model(
@@ -41,7 +39,7 @@ def calibrate_model(
     if how == "auto" and val is not None:
         clips, logits = _logits(config, model, val)
         return calibrate(clips, logits, val.labels, f"{len(val)} clips of the validation split")
-    return _left_out(config, data, fit, reporter)
+    return _left_out(config, data, fit, reporter, PARTS if how == "folds" else 1)
 
 
 def inner_folds(clips: Sequence[Clip], divide_groups: bool, most: int = 5) -> list[int]:
@@ -58,8 +56,9 @@ def _left_out(
     data: TrainingData,
     fit: Callable[[TrainingData], ActionClassifier],
     reporter: Reporter,
+    parts: int,
 ) -> Calibration | None:
-    """Each part of the training clips, answered by a model trained without it.
+    """So many parts of the training clips, each answered by a model trained without it.
 
     Such a model has seen less than the one to be calibrated and is right a little less often: the
     scores come out rather too modest than too proud.
@@ -75,8 +74,6 @@ def _left_out(
         left = tuple(clip for clip, p in zip(train, part_of, strict=True) if p == part)
         if {clip.label for clip in kept} != set(data.classes):
             continue  # a class would be unknown to the model, and its clips wrong for that alone
-        if count >= ENOUGH_CLIPS:
-            break
         inner = replace(data, split=Split(train=kept, test=left))
         held_out = inner.sequences("test")
         assert held_out is not None
@@ -85,6 +82,8 @@ def _left_out(
         logits.append(answers)
         labels.append(held_out.labels)
         count += len(held_out)
+        if len(labels) == parts:
+            break
     if not count:
         reporter.warn(
             "the scores are not calibrated: without a part of the groups some class has no clip "
