@@ -21,8 +21,8 @@ from action_gru.model import ActionClassifier
 from action_gru.progress import Reporter
 from action_gru.training import RunFolder, cross_validate, evaluate, resume, train
 from action_gru.training.batches import Batches
+from action_gru.training.calibrate import inner_folds
 from action_gru.training.loop import Trainer
-from action_gru.training.run import _inner_folds
 
 QUIET = Reporter(quiet=True)
 
@@ -80,13 +80,13 @@ def test_a_cell_learns_order_and_a_mean_cannot():
 
 def test_inner_folds_divide_a_group_only_where_the_test_does():
     clips = [Clip(Path(f"{n}.mp4"), f"{n}.mp4", "ab"[n % 2], f"group {n // 6}") for n in range(24)]
-    whole, divided = _inner_folds(clips, False), _inner_folds(clips, True)
+    whole, divided = inner_folds(clips, False), inner_folds(clips, True)
     parts = [set(whole[first : first + 6]) for first in range(0, 24, 6)]
     assert [len(part) for part in parts] == [1, 1, 1, 1]
     assert set(whole) == {0, 1, 2, 3}
     assert set(divided) == {0, 1, 2, 3, 4}
     one_group = [clip for clip in clips if clip.group == "group 0"]
-    assert set(_inner_folds(one_group, False)) == {0, 1, 2, 3, 4}
+    assert set(inner_folds(one_group, False)) == {0, 1, 2, 3, 4}
 
 
 def test_the_closed_form_stream_is_solved_before_the_first_epoch_and_averaged_along():

@@ -69,8 +69,8 @@ def write_unknown_report(report: UnknownReport, folder: Path) -> Path:
         f"Mean AUROC of known against unknown: **{_figure(report.mean_auroc)}** (0.5: chance).\n\n"
         + table(["class left out", "its clips", "known clips", "AUROC"], rows, align="lrrr")
         + "\n\nFor each class and fold a model that never saw the class reads held-out clips. "
-        "AUROC: how often its top score is higher for a clip of a class that it knows. Scores are not "
-        "calibrated here.\n"
+        "AUROC: how often its top score is higher for a clip of a class that it knows. Scores are "
+        "not calibrated here.\n"
     )
     replace_file(folder / "report.md", text.encode())
     replace_file(folder / "report.json", json_text(report.to_json()).encode())

@@ -16,6 +16,7 @@ from action_gru.evaluation.predictions import ClipPrediction
 from action_gru.video import VideoFile
 
 HEIGHT_PX = 180
+TOLERANCE_S = 1e-3  # another decoder may round the same instant otherwise
 
 
 def read_mistakes(
@@ -34,9 +35,11 @@ def read_mistakes(
     for wrong in worst_mistakes(predictions, count):
         clip = clip_of[id(wrong)]
         try:
-            mistakes.append(Mistake(wrong, read_frames(clip.path, times_s[clip.name])))
+            frames = read_frames(clip.path, times_s[clip.name])
+            problem = "" if frames else "no frame at the instants that were sampled"
         except VideoError as error:
-            mistakes.append(Mistake(wrong, problem=str(error)))
+            frames, problem = (), str(error)
+        mistakes.append(Mistake(wrong, frames, problem))
     return tuple(mistakes)
 
 
@@ -45,12 +48,15 @@ def read_frames(
 ) -> tuple[tuple[float, NDArray[np.uint8]], ...]:
     """Frames spread evenly over the instants (T,), shrunk: (time_s, (H, W, 3)) each."""
     places = np.unique(np.linspace(0, len(times_s) - 1, FRAMES_SHOWN).round().astype(int))
-    wanted = {float(time_s) for time_s in times_s[places]}
-    end_s = max(wanted) + 1e-6
+    wanted = times_s[places]
+
+    def is_wanted(time_s: float) -> bool:
+        return bool(np.abs(wanted - time_s).min() < TOLERANCE_S)
+
     with VideoFile(path) as video:
         return tuple(
             (frame.time_s, _shrunk(frame.image))
-            for frame in video.frames(wanted.__contains__, end_s)
+            for frame in video.frames(is_wanted, float(wanted[-1]) + TOLERANCE_S)
         )
 
 

@@ -139,7 +139,7 @@ def _calibrate(
     save_checkpoint(replace(load_checkpoint(run.best), calibration=found), run.best)
     precision = config.calibration.precision
     if found.threshold(precision) is None:
-        reporter.warn(
+        reporter.say(
             f"{len(found.scores)} clips are too few to state a precision of {precision:g}: no "
             "answer will be called unsure; lower calibration.precision or add clips"
         )
