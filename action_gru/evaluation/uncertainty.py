@@ -10,7 +10,6 @@ import numpy.typing as npt
 
 from action_gru.errors import DataError
 
-
 BLOCK = 1_000_000  # drawn groups at once
 
 
@@ -38,10 +37,10 @@ def group_bootstrap_interval(
     level: float = 0.95,
     resamples: int = 2000,
 ) -> tuple[float, float] | None:
-    """Percentile interval of a mean, such as top-1, when whole groups are drawn again; None for one group.
+    """Percentile interval of a mean when whole groups are drawn again; None for one group.
 
     Clips of one group (a source video, an actor) share their luck, so that drawing single
-    clips would make the interval too narrow. correct (N,) bool or any figure of a clip, groups (N,).
+    clips would make the interval too narrow. correct (N,) bool, or any figure; groups (N,).
     """
     right = np.asarray(correct, dtype=np.float64)
     if right.ndim != 1 or len(right) != len(groups) or not len(right):
