@@ -93,7 +93,7 @@ def test_pictures_of_trust_have_room_and_show_both_sides():
     got = confidence_report(scores**2, scores, right, 1.3, "x", 0.8, 0.9)
     risk = risk_coverage_picture(got)
     check_texts(risk)
-    assert [text.get_text() for text in risk.axes[0].get_legend().get_texts()] == [
+    assert [text.get_text() for text in risk.legends[0].get_texts()] == [
         "stated: 10% wrong",
         "unsure below 0.80",
     ]

@@ -21,9 +21,14 @@ def risk_coverage_picture(report: ConfidenceReport) -> Figure:
     if rejection is not None and rejection.precision is not None:
         axes.plot(
             [100 * rejection.coverage], [100 * (1 - rejection.precision)], color=ORANGE,
-            marker="D", linestyle="none", label=f"unsure below {rejection.threshold:.2f}",
+            marker="D", linestyle="none", clip_on=False,
+            label=f"unsure below {rejection.threshold:.2f}",
         )  # fmt: skip
-        axes.legend(frameon=False, fontsize=9)
+    handles, labels = axes.get_legend_handles_labels()
+    if handles:
+        figure.legend(
+            handles, labels, loc="outside lower center", ncols=2, frameon=False, fontsize=9
+        )
     axes.set(xlim=(0, 101), xlabel="answers given, % of the clips", ylabel="of these wrong, %")
     axes.set_ylim(bottom=0)
     axes.set_title(f"area under the curve {report.area:.3f}", fontsize=10)

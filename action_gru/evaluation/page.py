@@ -12,14 +12,16 @@ from html import escape
 from pathlib import Path
 
 STYLE = """
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 76rem; margin: 2rem auto; padding: 0 1rem;
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 84rem; margin: 2rem auto; padding: 0 1rem;
   color: #222; background: #fff; }
 table { border-collapse: collapse; display: block; overflow-x: auto; font-size: 0.9rem; }
-th, td { padding: 0.25rem 0.7rem; border-bottom: 1px solid #ddd; text-align: left;
+th, td { padding: 0.25rem 0.55rem; border-bottom: 1px solid #ddd; text-align: left;
   white-space: nowrap; }
+th { white-space: normal; vertical-align: bottom; }
 .right { text-align: right; font-variant-numeric: tabular-nums; }
 img { max-width: 100%; height: auto; }
 p, li { max-width: 52rem; }
+p.picture { max-width: none; }
 """
 # Nothing is loaded and nothing runs, whatever the file names hold.
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
@@ -53,7 +55,8 @@ def _block(block: str, folder: Path) -> str:
     if lines[0].startswith("- "):
         items = "\n".join(f"<li>{_inline(line[2:], folder)}</li>" for line in lines)
         return f"<ul>\n{items}\n</ul>"
-    return f"<p>{_inline(' '.join(lines), folder)}</p>"
+    look = ' class="picture"' if lines[0].startswith("![") else ""
+    return f"<p{look}>{_inline(' '.join(lines), folder)}</p>"
 
 
 def _table(lines: list[str], folder: Path) -> str:
