@@ -19,6 +19,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from action_gru.backbone import FeatureSpec
+from action_gru.calibration import Calibration
 from action_gru.errors import CheckpointError
 from action_gru.files import write_atomically
 from action_gru.model import ActionClassifier
@@ -34,6 +35,7 @@ class Checkpoint:
     model: the keyword arguments of ActionClassifier. features: one spec per view, in the order of
     their columns. sampling: fps, max_frames and usual_frames, the median length of the training
     sequences. data: hash and protocol of the training data.
+    calibration: None if nothing told how far the scores can be trusted.
     progress and extra tensors (optimizer) are there only in a checkpoint to resume from.
     """
 
@@ -47,11 +49,14 @@ class Checkpoint:
     config: dict[str, Any]
     progress: dict[str, Any] = field(default_factory=dict)
     extra: dict[str, Tensor] = field(default_factory=dict)
+    calibration: Calibration | None = None
 
     def build(self) -> ActionClassifier:
-        """The classifier with these weights, in eval mode, on the CPU."""
+        """The classifier with these weights, calibrated, in eval mode, on the CPU."""
         model = ActionClassifier(**self.model)
         model.load_state_dict(self.weights)
+        if self.calibration is not None:
+            model.temperature = self.calibration.temperature
         return model.eval()
 
     @property
@@ -91,6 +96,7 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
         "data": checkpoint.data,
         "config": checkpoint.config,
         "progress": checkpoint.progress,
+        "calibration": asdict(checkpoint.calibration) if checkpoint.calibration else None,
         "versions": _versions(),
     }
     tensors = _prefixed("weights", checkpoint.weights) | _prefixed("extra", checkpoint.extra)
@@ -121,6 +127,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
             config=document["config"],
             progress=document["progress"],
             extra=_unprefixed("extra", tensors),
+            calibration=_calibration(document.get("calibration")),
         )
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
         raise CheckpointError(
@@ -138,6 +145,17 @@ def write_run_file(path: Path, data: bytes) -> None:
             f"{path}: cannot be written ({error.strerror or error}); free space or set "
             "run.folder to a folder you may write"
         ) from error
+
+
+def _calibration(stored: dict[str, Any] | None) -> Calibration | None:
+    if stored is None:
+        return None
+    return Calibration(
+        float(stored["temperature"]),
+        str(stored["source"]),
+        tuple(stored["scores"]),
+        tuple(stored["right"]),
+    )
 
 
 def _prefixed(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -11,6 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from action_gru.backbone import Backbone, FeatureSpec
 from action_gru.cache import ClipFeatures, FeatureCache, MemoryCache
 from action_gru.checkpoint import write_run_file
@@ -48,6 +51,10 @@ class FeatureTable:
 
         labels = [number[clip.label] for clip in clips]
         return SequenceSet(side(False), labels, side(True) if self.flip else None)
+
+    def times_s(self, clips: Sequence[Clip]) -> dict[str, NDArray[np.float64]]:
+        """The sampled instants (T,) of each clip, by clip name."""
+        return {c.name: next(iter(self.by_clip[c.name].values())).times_s for c in clips}
 
 
 def build_backbone(config: Config, threads: int | None = None) -> Backbone:

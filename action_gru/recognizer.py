@@ -75,6 +75,21 @@ class ActionRecognizer:
         config = build_config(checkpoint.config, [f"features.device={device}", *overrides])
         return cls(checkpoint, config, device)
 
+    @property
+    def threshold(self) -> float | None:
+        """The score below which an answer is unsure, for the config's calibration.precision.
+
+        None when the run is not calibrated, or on too few clips to tell.
+        """
+        calibration = self.checkpoint.calibration
+        if calibration is None:
+            return None
+        return calibration.threshold(self._config.calibration.precision)
+
+    def is_unsure(self, prediction: Prediction) -> bool:
+        """Whether the answer to a whole clip is only a guess."""
+        return self.threshold is not None and prediction.score < self.threshold
+
     def classify(
         self, video: str | Path, start_s: float | None = None, end_s: float | None = None
     ) -> Prediction:

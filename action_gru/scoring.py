@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from action_gru.calibration import average_windows
 from action_gru.dataset import SequenceSet
 from action_gru.model import ActionClassifier
 
@@ -19,12 +20,23 @@ def score_clips(
     """Softmax probabilities of each clip, (N, C) float32 on the CPU.
 
     A clip longer than max_frames is read in equal windows and their probabilities are averaged;
-    with flip the mirrored copy's too.
+    with flip the mirrored copy's too. Calibrated if the model is.
     """
+    clips, logits = window_logits(model, sequences, max_frames, batch_size, flip)
+    return average_windows(clips, logits, len(sequences))
+
+
+def window_logits(
+    model: ActionClassifier,
+    sequences: SequenceSet,
+    max_frames: int,
+    batch_size: int = 256,
+    flip: bool = False,
+) -> tuple[Tensor, Tensor]:
+    """The logits of every window and mirrored copy: whose clip it is (M,), (M, C) on the CPU."""
     device = next(model.parameters()).device
     passes = [False, True] if flip and sequences.flip_offset else [False]
-    total = torch.zeros(len(sequences), model.num_classes)
-    count = torch.zeros(len(sequences), 1)
+    whose, logits = [], []
     was_training = model.training
     model.eval()
     with torch.inference_mode():
@@ -32,8 +44,7 @@ def score_clips(
             clip, start, length = sequences.read_windows(max_frames, flipped)
             for part in torch.arange(len(clip)).split(batch_size):  # type: ignore[no-untyped-call]
                 features = sequences.gather(start[part], length[part]).to(device)
-                probabilities = model(features, length[part].to(device)).softmax(-1).cpu().float()
-                total.index_add_(0, clip[part], probabilities)
-                count.index_add_(0, clip[part], torch.ones(len(part), 1))
+                logits.append(model(features, length[part].to(device)).cpu().float())
+                whose.append(clip[part])
     model.train(was_training)
-    return total / count
+    return torch.cat(whose), torch.cat(logits)

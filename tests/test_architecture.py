@@ -18,6 +18,7 @@ FLOORS = {
     "prefetch": 0,
     "backbone": 2,
     "cache": 2,
+    "calibration": 2,
     "model": 2,
     "prepare": 3,
     "dataset": 3,

@@ -1,13 +1,20 @@
+import json
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from conftest import write_square
 
 from action_gru.apps.annotate import annotate
+from action_gru.apps.classify import classify_files
+from action_gru.calibration import Calibration
+from action_gru.checkpoint import load_checkpoint, save_checkpoint
 from action_gru.config import build_config
 from action_gru.errors import CheckpointError, VideoError
 from action_gru.progress import Reporter
 from action_gru.recognizer import ActionRecognizer
+from action_gru.timeline import Prediction
 from action_gru.training import RunFolder, evaluate, train
 from action_gru.video import VideoFile
 
@@ -83,3 +90,38 @@ def test_a_bidirectional_model_repeats_its_answer(run, tmp_path):
     recognizer = ActionRecognizer.load(train(config, Reporter(quiet=True)).path)
     reading = recognizer.read(config.data.manifest.parent / "1.mp4")
     assert set(recognizer.running(reading)) == {reading.prediction}
+
+
+def test_classify_says_unsure_below_the_stated_precision(tmp_path, small_run, capsys):
+    """Of the 20 left-out answers the ten surest were right: 0.9 asks for a score of 0.999."""
+    known = Calibration(
+        50.0, "20 clips", (0.999,) * 10 + (0.5,) * 10, (True,) * 10 + (True, False) * 5
+    )
+    checkpoint = load_checkpoint(small_run.best)
+    save_checkpoint(replace(checkpoint, calibration=known), tmp_path / "best.safetensors")
+    video = small_run.config().data.manifest.parent / "0.mp4"
+
+    def classify(as_json: bool, *overrides: str) -> str:
+        code = classify_files([video], tmp_path, overrides, 2, None, as_json, Reporter(quiet=True))
+        assert code == 0
+        return capsys.readouterr().out
+
+    text = classify(False)
+    assert text.startswith(f"{video}: unsure, perhaps ")
+    answer = json.loads(classify(True))
+    assert answer["unsure"] is True
+    assert answer["score"] < 0.6  # the temperature of 50 levels all scores
+    assert answer["label"] == answer["top"][0]["label"]
+    sure = json.loads(classify(True, "calibration.precision=0.5"))
+    assert (sure["unsure"], sure["label"]) == (False, answer["label"])
+    recognizer = ActionRecognizer.load(tmp_path, device="cpu")
+    assert recognizer.threshold == 0.999
+    assert recognizer.stream().engine.model.temperature == 50.0
+
+
+def test_a_run_without_calibration_is_never_unsure(tmp_path, small_run):
+    checkpoint = load_checkpoint(small_run.best)
+    save_checkpoint(replace(checkpoint, calibration=None), tmp_path / "best.safetensors")
+    recognizer = ActionRecognizer.load(tmp_path, device="cpu")
+    assert recognizer.threshold is None
+    assert not recognizer.is_unsure(Prediction(("a", "b"), (0.5, 0.5)))

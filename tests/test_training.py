@@ -15,14 +15,23 @@ from action_gru.cache import ClipFeatures
 from action_gru.checkpoint import load_checkpoint
 from action_gru.config import Config, build_config
 from action_gru.config.tree import TrainingSection
-from action_gru.dataset import Clip, SequenceSet
+from action_gru.dataset import Clip, SequenceSet, Split, read_manifest
 from action_gru.errors import BackboneError, CheckpointError, DataError, TrainingError
 from action_gru.model import ActionClassifier
 from action_gru.progress import Reporter
-from action_gru.training import RunFolder, cross_validate, evaluate, resume, train
+from action_gru.training import (
+    RunFolder,
+    cross_validate,
+    evaluate,
+    leave_classes_out,
+    resume,
+    train,
+)
 from action_gru.training.batches import Batches
+from action_gru.training.calibrate import calibrate_model, inner_folds
 from action_gru.training.loop import Trainer
-from action_gru.training.run import _inner_folds
+from action_gru.training.run import TrainingData
+from action_gru.video import VideoWriter
 
 QUIET = Reporter(quiet=True)
 
@@ -80,13 +89,13 @@ def test_a_cell_learns_order_and_a_mean_cannot():
 
 def test_inner_folds_divide_a_group_only_where_the_test_does():
     clips = [Clip(Path(f"{n}.mp4"), f"{n}.mp4", "ab"[n % 2], f"group {n // 6}") for n in range(24)]
-    whole, divided = _inner_folds(clips, False), _inner_folds(clips, True)
+    whole, divided = inner_folds(clips, False), inner_folds(clips, True)
     parts = [set(whole[first : first + 6]) for first in range(0, 24, 6)]
     assert [len(part) for part in parts] == [1, 1, 1, 1]
     assert set(whole) == {0, 1, 2, 3}
     assert set(divided) == {0, 1, 2, 3, 4}
     one_group = [clip for clip in clips if clip.group == "group 0"]
-    assert set(_inner_folds(one_group, False)) == {0, 1, 2, 3, 4}
+    assert set(inner_folds(one_group, False)) == {0, 1, 2, 3, 4}
 
 
 def test_the_closed_form_stream_is_solved_before_the_first_epoch_and_averaged_along():
@@ -279,6 +288,95 @@ def test_evaluation_stands_beside_its_baselines(config):
     assert evaluate(run, QUIET)[1].name == "test-2"
 
 
+def test_the_report_holds_order_time_trust_and_one_page(config):
+    _, folder = evaluate(train(config, QUIET), QUIET)
+    written = json.loads((folder / "report.json").read_text())
+    costs = written["order"]["overall"]["costs"]
+    assert list(costs) == [
+        "shuffled", "reversed", "frozen", "first_half", "every_second", "mean_pooled",
+    ]  # fmt: skip
+    assert costs["mean_pooled"] == {"accuracy": 1.0, "loss": 0.0, "interval": [0.0, 0.0]}
+    assert [row["verdict"] for row in written["order"]["classes"]] == ["undecided"] * 2  # 3 clips
+    assert len(written["anytime"]["by_share"]) == 20
+    assert written["anytime"]["by_share"][-1]["accuracy"] == written["top1"]
+    assert written["confidence"]["temperature"] is not None
+    assert written["confidence"]["note"].startswith("6 calibration clips are too few to state")
+    text = (folder / "report.html").read_text("utf-8")
+    assert text.count("data:image/png;base64,") == 6  # no mistake, so no contact sheet
+    for name in ("order.png", "anytime.png", "risk_coverage.png"):
+        assert (folder / name).is_file()
+
+
+def test_details_can_be_left_out(config):
+    report, folder = evaluate(train(config, QUIET), QUIET, overrides=["evaluation.details=false"])
+    assert (report.order, report.anytime, report.mistakes) == (None, None, ())
+    assert not (folder / "order.png").exists()
+    assert "Does it use the order" not in (folder / "report.md").read_text()
+
+
+def test_a_mistake_is_shown_with_its_frames(config):
+    path = config.data.manifest
+    swapped = path.read_text().replace("dark_6.mp4,dark", "dark_6.mp4,bright")
+    path.write_text(swapped)
+    report, folder = evaluate(train(config, QUIET), QUIET)
+    (mistake,) = report.mistakes
+    assert (mistake.clip.path, mistake.clip.label) == ("dark_6.mp4", "bright")
+    assert len(mistake.frames) == 6
+    assert (folder / "mistakes.png").is_file()
+
+
+@pytest.mark.parametrize(
+    ("override", "clips", "source"),
+    [
+        ("data.val_share=0.34", 3, "3 clips of the validation split"),
+        ("calibration.how=auto", 6, "6 training clips, answered by models trained without"),
+        ("calibration.how=folds", 12, "12 training clips, answered by models trained without"),
+    ],
+)
+def test_scores_are_calibrated_on_clips_not_trained_on(config, override, clips, source):
+    checkpoint = load_checkpoint(train(with_(config, override), QUIET).best)
+    assert checkpoint.calibration is not None
+    assert len(checkpoint.calibration.scores) == clips
+    assert checkpoint.calibration.source.startswith(source)
+
+
+def test_left_out_clips_are_answered_by_models_that_never_saw_their_groups(config):
+    seen = []
+
+    def fit(data):
+        kept = {clip.group for clip in data.part("train")}
+        asked = {clip.group for clip in data.part("test")}
+        seen.append((kept, asked))
+        return ActionClassifier([6, 6], 2, projection_size=4, hidden_size=4).eval()
+
+    folds = with_(config, "calibration.how=folds")
+    run = train(with_(config, "calibration.how=none"), QUIET)
+    assert load_checkpoint(run.best).calibration is None
+    clips = read_manifest(run.clips, config.data.manifest.parent)
+    table = features_module.extract_features(config, clips, QUIET)
+    split = Split(train=tuple(clip for clip in clips if clip.split == "train"))
+    data = TrainingData(split, ("bright", "dark"), table)
+    calibrate_model(folds, data, fit(data), fit, QUIET)
+    assert len(seen[1:]) == 3
+    assert not any(kept & asked for kept, asked in seen[1:])
+    assert set().union(*(asked for _, asked in seen[1:])) == {"g1", "g2", "g3", "g4"}
+
+
+def test_without_a_part_that_spares_every_class_scores_stay_as_they_are(config, capsys):
+    text = config.data.manifest.read_text()
+    for index in (2, 3, 4, 8, 9, 10, 14, 15, 16):  # one group a class is left
+        label = "bright" if index % 2 else "dark"
+        text = text.replace(f"{label}_{index}.mp4,{label},g{index % 6}", f"{label}_{index}.mp4,"
+                            f"{label},only_{label}")  # fmt: skip
+    text = text.replace(",g1,", ",only_bright,")
+    config.data.manifest.write_text(text)
+    run = train(config, Reporter(quiet=False))
+    assert load_checkpoint(run.best).calibration is None
+    assert "the scores are not calibrated: without a part" in capsys.readouterr().err
+    report, _ = evaluate(run, QUIET)
+    assert report.confidence.note.startswith("the run has no calibration")
+
+
 def test_another_manifest_is_scored_whole_and_trained_clips_are_named(config):
     run = train(config, QUIET)
     manifest = config.data.manifest
@@ -380,6 +478,44 @@ def test_cross_validation_tests_every_clip_once_a_seed(config):
     written = json.loads((folder / "report.json").read_text())
     assert written["top1_mean"] == 1.0
     assert written["mean_pooled_top1_mean"] is not None
+
+
+def test_cross_validation_asks_how_far_scores_can_be_trusted(config):
+    wanted = with_(config, "calibration.precision=0.5", "training.mean_pooled_baseline=false")
+    report, folder = cross_validate(wanted, 4, 1, QUIET, confidence=True)
+    (pooled,) = report.confidence()
+    assert len(pooled.temperatures) == 4
+    assert pooled.precision is not None
+    text = (folder / "report.md").read_text()
+    assert "Unsure rule, stated precision 50.0%" in text
+    plain, _ = cross_validate(wanted, 4, 1, QUIET)
+    assert plain.confidence() == []
+    assert (plain.confusion() == report.confusion()).all()
+
+
+def test_a_class_left_out_looks_less_known_than_the_others(config):
+    folder = config.data.manifest.parent
+    rows = []
+    for index in range(6):
+        with VideoWriter(folder / f"red_{index}.mp4", (96, 64), 10.0) as writer:
+            for _ in range(8):
+                writer.write(np.full((64, 96, 3), (200 + index, 0, 0), np.uint8))
+        rows.append(f"red_{index}.mp4,red,g{index % 6},train\n")
+    config.data.manifest.write_text(config.data.manifest.read_text() + "".join(rows))
+    wanted = with_(config, "training.epochs=10", "data.split=none")
+    report, written = leave_classes_out(wanted, 2, QUIET)
+    assert [row.label for row in report.classes] == ["bright", "dark", "red"]
+    assert [(len(row.known), len(row.unknown)) for row in report.classes] == [
+        (12, 6),
+        (12, 6),
+        (12, 6),
+    ]
+    assert json.loads((written / "report.json").read_text())["mean_auroc"] == report.mean_auroc
+
+
+def test_leaving_a_class_out_of_two_is_refused(config):
+    with pytest.raises(DataError, match="needs at least three of them"):
+        leave_classes_out(config, 2, QUIET)
 
 
 def test_more_folds_than_groups_are_refused(config):

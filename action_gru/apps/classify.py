@@ -60,7 +60,8 @@ def classify_files(
                 if target is not None:
                     frames, codec = annotate(recognizer, reading, path, target)
                     reporter.say(f"wrote {target} ({frames} frames, {codec})")
-                _print(path, reading.prediction, top, as_json)
+                is_unsure = recognizer.is_unsure(reading.prediction)
+                _print(path, reading.prediction, is_unsure, top, as_json)
             except ActionGruError as error:
                 failed = error.exit_code
                 _print_error(path, error, as_json)
@@ -68,15 +69,15 @@ def classify_files(
     return failed
 
 
-def _print(path: Path, prediction: Prediction, top: int, as_json: bool) -> None:
+def _print(path: Path, prediction: Prediction, is_unsure: bool, top: int, as_json: bool) -> None:
     best = prediction.top(top)
     if as_json:
         labels = [{"label": label, "score": round(score, 6)} for label, score in best]
         answer = {"video": str(path), "label": best[0][0], "score": labels[0]["score"]}
-        print(json.dumps(answer | {"top": labels}), flush=True)
+        print(json.dumps(answer | {"unsure": is_unsure, "top": labels}), flush=True)
     else:
         scores = "  ".join(f"{label} {score:.3f}" for label, score in best)
-        print(f"{path}: {scores}", flush=True)
+        print(f"{path}: {'unsure, perhaps ' if is_unsure else ''}{scores}", flush=True)
 
 
 def _print_error(path: Path, error: ActionGruError, as_json: bool) -> None:

@@ -199,15 +199,31 @@ def cv(
     overrides: Overrides = None,
     folds: Annotated[int, typer.Option(min=2, help="As many as groups: leave one out.")] = 5,
     seeds: Annotated[int, typer.Option(min=1, help="Repeat with so many seeds.")] = 1,
+    confidence: Annotated[
+        bool, typer.Option("--confidence", help="Calibrate each model too; trains further ones.")
+    ] = False,
+    leave_class_out: Annotated[
+        bool,
+        typer.Option(
+            "--leave-class-out",
+            help="Instead: do classes never seen score lower? Slow.",
+        ),
+    ] = False,
     json_: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Grouped cross-validation; the last line is the folder of report.json and report.md."""
     from action_gru.config import load_config
-    from action_gru.training import cross_validate
+    from action_gru.training import cross_validate, leave_classes_out
 
     tree = load_config(config, overrides or [])
-    _, folder = cross_validate(tree, folds, seeds, make_reporter(quiet))
+    if leave_class_out:
+        unknown, folder = leave_classes_out(tree, folds, make_reporter(quiet))
+        if not json_:
+            print(f"known against unknown: AUROC {_figure(unknown.mean_auroc)}")
+        print_answer({"folder": str(folder), "auroc": unknown.mean_auroc}, str(folder), json_)
+        return
+    _, folder = cross_validate(tree, folds, seeds, make_reporter(quiet), confidence)
     document = json.loads((folder / "report.json").read_text(encoding="utf-8"))
     keys = ("top1_mean", "top1_spread", "mean_pooled_top1_mean", "majority_top1_mean")
     figures = {key: document.get(key) for key in keys}

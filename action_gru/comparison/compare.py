@@ -28,6 +28,7 @@ from action_gru.scoring import score_clips
 from action_gru.training.cross_validation import split_of_fold
 from action_gru.training.run import (
     TrainingData,
+    closed_form,
     fit_model,
     mean_pooled,
     model_arguments,
@@ -90,7 +91,7 @@ def compare_cells(
         folds=folds,
         seeds=tuple(range(first, first + seeds)),
         majority=max(labels.count(label) for label in classes) / len(labels),
-        closed_form=config.model.closed_form,
+        closed_form=closed_form(config, len(usable) * (folds - 1) // folds),
         cells=figures,
         probe_settings=probe,
         probe=tuple(results),

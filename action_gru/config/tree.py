@@ -184,6 +184,23 @@ class TrainingSection(Section):
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
 
 
+class CalibrationSection(Section):
+    how: Literal["auto", "folds", "none"] = "auto"
+    """What tells how often an answer of a given score is right. auto: the validation split; without
+    one a further model, trained without a third of the groups. folds: three such models, so that
+    each training clip tells; for small sets. none: scores stay as they are, none is unsure."""
+    precision: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.9
+    """Answers are called unsure below the score from which this share of them is right."""
+
+
+class EvaluationSection(Section):
+    details: bool = True
+    """Whether order counts, how early the answer is there, frames of the worst mistakes. false: the
+    scores alone, without some thirty further passes of the model over the test clips."""
+    mistakes: Annotated[int, Field(ge=0, le=100)] = 12
+    """How many of the surest wrong answers are shown with their frames."""
+
+
 class StreamSection(Section):
     window_s: Literal["auto"] | Positive = "auto"
     """How far back a running answer looks, seconds. auto: 0.7 times as long as the training clips
@@ -221,6 +238,8 @@ class Config(Section):
     features: FeaturesSection = FeaturesSection()
     model: ModelSection = ModelSection()
     training: TrainingSection = TrainingSection()
+    calibration: CalibrationSection = CalibrationSection()
+    evaluation: EvaluationSection = EvaluationSection()
     stream: StreamSection = StreamSection()
     events: EventsSection = EventsSection()
 

@@ -1,6 +1,7 @@
 """Clips, splits and feature sequences. Knows nothing of video or of models."""
 
 from action_gru.dataset.manifest import Clip, class_list, data_hash, read_manifest
+from action_gru.dataset.rearranged import prefixes, rearrangements
 from action_gru.dataset.references import (
     LongVideo,
     check_labels,
@@ -31,7 +32,9 @@ __all__ = [
     "data_hash",
     "grouped_folds",
     "merge_groups",
+    "prefixes",
     "read_long_videos",
     "read_manifest",
+    "rearrangements",
     "split_clips",
 ]

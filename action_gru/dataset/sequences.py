@@ -66,6 +66,20 @@ class SequenceSet:
         """The given rows where inside, else zeros: (B, T), (B, T) bool -> (B, T, D) float32."""
         return self.values[rows.where(inside, 0)].float() * inside[..., None]
 
+    def with_rows(self, rows: Sequence[Tensor]) -> SequenceSet:
+        """Other sequences of the same frames. rows: of each clip, which frames, in order."""
+        places = torch.cat(
+            [start + index for start, index in zip(self.starts.tolist(), rows, strict=True)]
+        )
+        made = SequenceSet.__new__(SequenceSet)
+        made.lengths = torch.tensor([len(index) for index in rows])
+        made.starts = torch.cumsum(made.lengths, 0) - made.lengths
+        made.labels = self.labels
+        made.flip_offset = len(places) if self.flip_offset else 0
+        mirrored = [places + self.flip_offset] if self.flip_offset else []
+        made.values = self.values[torch.cat([places, *mirrored])]
+        return made
+
     def read_windows(self, max_frames: int, flipped: bool = False) -> tuple[Tensor, Tensor, Tensor]:
         """(clip, start, length) of every window of every clip, in order; each (M,)."""
         cut = [

@@ -19,7 +19,8 @@ from action_gru.evaluation.pictures import (
     save_picture,
     training_picture,
 )
-from action_gru.evaluation.report import ClipPrediction, EvaluationReport, write_report
+from action_gru.evaluation.predictions import ClipPrediction
+from action_gru.evaluation.report import EvaluationReport, write_report
 from action_gru.evaluation.segments import (
     SegmentCounts,
     SegmentScores,

@@ -10,6 +10,12 @@ import numpy as np
 
 from action_gru.errors import DataError
 from action_gru.evaluation.files import json_text, replace_file
+from action_gru.evaluation.fold_confidence import (
+    FoldConfidence,
+    PooledConfidence,
+    confidence_section,
+    pool_confidence,
+)
 from action_gru.evaluation.markdown import (
     NONE,
     baseline_name,
@@ -40,6 +46,7 @@ class FoldResult:
     fold: int
     metrics: Metrics
     baselines: Mapping[str, float | None]  # name -> top-1 on the same fold
+    confidence: FoldConfidence | None = None  # None: not asked for, or not calibrated
 
 
 @dataclass(frozen=True)
@@ -52,6 +59,7 @@ class CrossValidationReport:
     baseline_notes: Mapping[str, str] = field(default_factory=dict)
     quarantined: Mapping[str, str] = field(default_factory=dict)  # path -> reason
     leakage_allowed: bool = False
+    precision: float = 0.9  # stated for the unsure rule
 
     def __post_init__(self) -> None:
         cells = {(result.seed, result.fold) for result in self.results}
@@ -98,6 +106,18 @@ class CrossValidationReport:
         """Each baseline's top-1, pooled and averaged alike; None if any fold lacks it."""
         return {name: self._baseline(name) for name in self.results[0].baselines}
 
+    def confidence(self) -> list[PooledConfidence]:
+        """How far scores can be trusted: one entry a seed whose folds were all calibrated."""
+        by_seed = [
+            [one.confidence for one in self.results if one.seed == seed and one.confidence]
+            for seed in self.seeds
+        ]
+        return [
+            pool_confidence(folds, seed)
+            for seed, folds in zip(self.seeds, by_seed, strict=True)
+            if len(folds) == len(self.folds)
+        ]
+
     def _baseline(self, name: str) -> FoldSummary | None:
         pooled = [
             _pooled([one for one in self.results if one.seed == seed], name) for seed in self.seeds
@@ -121,6 +141,7 @@ class CrossValidationReport:
             "folds": len(self.folds),
             "seeds": self.seeds,
             **_summaries_json(summaries),
+            "confidence": [asdict(one) for one in self.confidence()],
             "results": [_result_json(result) for result in self.results],
             "per_class": [asdict(row) for row in per_class_metrics(pooled, self.classes)],
             "confusion_matrix": pooled.tolist(),
@@ -184,6 +205,7 @@ def _markdown(report: CrossValidationReport) -> str:
     repeats = f"{len(report.folds)} folds, {len(report.seeds)} seeds"
     notes = data_notes(rows, clips, report.quarantined, report.leakage_allowed)
     notes.insert(0, "The spread is over seeds alone: it says nothing of other clips or groups.")
+    trusted = report.confidence()
     parts = [
         f"# {escape(report.run_name)}: cross-validation",
         *(["**Leakage was allowed: see the notes.**"] if report.leakage_allowed else []),
@@ -194,6 +216,7 @@ def _markdown(report: CrossValidationReport) -> str:
         + _fold_table(report, lambda one: one.mean_class_accuracy),
         "## Classes, over all seeds\n\n" + class_table(rows),
         "## Most frequent confusions, over all seeds\n\n" + confusions(pooled, report.classes),
+        *([confidence_section(trusted, report.precision)] if trusted else []),
         "## Pictures\n\n![confusion matrix](confusion_matrix.png)\n\n"
         "![per-class accuracy](per_class_accuracy.png)",
         "## Notes\n\n" + bullets(notes),

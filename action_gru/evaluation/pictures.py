@@ -21,7 +21,13 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.ticker import MaxNLocator
 
 from action_gru.evaluation.files import replace_file
-from action_gru.evaluation.metrics import CalibrationBin, ClassMetrics, IntArray, Metrics
+from action_gru.evaluation.metrics import (
+    CalibrationBin,
+    ClassMetrics,
+    IntArray,
+    Metrics,
+    expected_calibration_error,
+)
 
 DPI = 130
 NAME_LENGTH = 28
@@ -35,13 +41,16 @@ LINES = (BLUE, ORANGE, GREEN, "#CC79A7")
 PANELS = {"loss": ("loss",), "accuracy": ("accuracy",), "learning rate": ("lr", "learning_rate")}
 
 
-def metric_pictures(metrics: Metrics) -> dict[str, Figure]:
-    """The pictures of one evaluation, by file name."""
+def metric_pictures(
+    metrics: Metrics, before: Sequence[CalibrationBin] | None = None
+) -> dict[str, Figure]:
+    """The pictures of one evaluation, by file name. before: the bins of uncalibrated scores."""
+    uncalibrated = None if before is None else (before, expected_calibration_error(before))
     return {
         "confusion_matrix.png": confusion_picture(metrics.confusion_matrix, metrics.classes),
         "per_class_accuracy.png": per_class_picture(metrics.per_class),
         "reliability.png": reliability_picture(
-            metrics.calibration, metrics.expected_calibration_error
+            metrics.calibration, metrics.expected_calibration_error, uncalibrated
         ),
     }
 
@@ -84,7 +93,7 @@ def per_class_picture(per_class: Sequence[ClassMetrics]) -> Figure:
     many = len(rows) > CELL_TEXT_CLASSES
     row_in, font_size = (0.14, 6.5) if many else (0.28, 9)
     width_in = 5.0 + _text_width_in(names, font_size)
-    figure = _figure(width_in, 1.2 + row_in * max(4, len(rows)))
+    figure = new_figure(width_in, 1.2 + row_in * max(4, len(rows)))
     axes = figure.subplots()
     recalls = [row.recall or 0.0 for row in rows]
     axes.barh(range(len(rows)), recalls, color=BLUE, height=0.7)
@@ -97,28 +106,49 @@ def per_class_picture(per_class: Sequence[ClassMetrics]) -> Figure:
     axes.axvline(mean, color=ORANGE, linestyle="--")
     axes.set_title(f"mean over classes: {100 * mean:.1f}% (dashed)", fontsize=10)
     axes.set(xlim=(0, 1), ylim=(-0.7, len(rows) - 0.3), xlabel="share of the class's clips right")
-    _plain(axes)
+    strip_frame(axes)
     return figure
 
 
-def reliability_picture(bins: Sequence[CalibrationBin], error: float) -> Figure:
-    """How often answers of a given score are right, over how many there are."""
-    figure = _figure(5.0, 5.6)
-    above, below = figure.subplots(2, 1, height_ratios=[3, 1], sharex=True)
+def reliability_picture(
+    bins: Sequence[CalibrationBin],
+    error: float,
+    before: tuple[Sequence[CalibrationBin], float] | None = None,
+) -> Figure:
+    """How often answers of a given score are right, over how many there are.
+
+    before: bins and error of the scores as they were before calibration, drawn at the left.
+    """
+    if before is None:
+        columns = [("", bins, error)]
+    else:
+        columns = [("before calibration: ", *before), ("after: ", bins, error)]
+    figure = new_figure(0.8 + 4.2 * len(columns), 5.6)
+    grid = figure.subplots(
+        2, len(columns), height_ratios=[3, 1], sharex=True, sharey="row", squeeze=False
+    )
+    for (name, column, value), (above, below) in zip(columns, grid.T, strict=True):
+        _draw_reliability(above, below, column)
+        above.set_title(f"{name}expected calibration error {value:.3f}", fontsize=10)
+    handles, labels = grid[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False, fontsize=9)
+    grid[0, 0].set_ylabel("share right")
+    grid[1, 0].set_ylabel("clips")
+    return figure
+
+
+def _draw_reliability(above: Any, below: Any, bins: Sequence[CalibrationBin]) -> None:
     width = 1 / len(bins)
     middles = [(index + 0.5) * width for index in range(len(bins))]
     accuracies = [one.accuracy or 0.0 for one in bins]
     above.bar(middles, accuracies, width=0.92 * width, color=BLUE, label="accuracy in the bin")
     above.plot([0, 1], [0, 1], color=ORANGE, linestyle="--", label="perfectly calibrated")
-    above.set(xlim=(0, 1), ylim=(0, 1), ylabel="share right")
-    figure.suptitle(f"expected calibration error {error:.3f}", fontsize=10)
-    figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=9)
+    above.set(xlim=(0, 1), ylim=(0, 1))
     below.bar(middles, [one.clips for one in bins], width=0.92 * width, color=GREY)
-    below.set(xlabel="score of the answer", ylabel="clips")
+    below.set(xlabel="score of the answer")
     below.yaxis.set_major_locator(MaxNLocator(nbins=4, integer=True))
     for axes in (above, below):
-        _plain(axes)
-    return figure
+        strip_frame(axes)
 
 
 def training_picture(history: Sequence[Mapping[str, float]]) -> Figure:
@@ -132,13 +162,13 @@ def training_picture(history: Sequence[Mapping[str, float]]) -> Figure:
         panel: [key for key in keys if key.endswith(endings)] for panel, endings in PANELS.items()
     }
     shown = {panel: found for panel, found in panels.items() if found}
-    figure = _figure(4.2 * max(1, len(shown)), 3.4)
+    figure = new_figure(4.2 * max(1, len(shown)), 3.4)
     all_axes = figure.subplots(1, max(1, len(shown)), squeeze=False)[0]
     for axes, (panel, found) in zip(all_axes, shown.items(), strict=False):
         _draw_curves(axes, history, found)
         axes.set(xlabel="epoch", title=panel, xlim=(0.5, len(history) + 0.5))
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-        _plain(axes)
+        strip_frame(axes)
     return figure
 
 
@@ -176,13 +206,15 @@ def _square_axes(side_in: float, margin_in: float) -> tuple[Any, Any]:
     return axes, figure.add_axes((bar_left, bottom, 0.18 / width_in, bar_height))
 
 
-def _figure(width_in: float, height_in: float) -> Figure:
+def new_figure(width_in: float, height_in: float) -> Figure:
+    """An empty figure that lays itself out, without pyplot."""
     figure = Figure(figsize=(width_in, height_in), layout="constrained")
     FigureCanvasAgg(figure)
     return figure
 
 
-def _plain(axes: Any) -> None:
+def strip_frame(axes: Any) -> None:
+    """No frame above and at the right, short ticks."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(length=2)
 

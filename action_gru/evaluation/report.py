@@ -9,8 +9,20 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from matplotlib.figure import Figure
+
 from action_gru.errors import DataError
+from action_gru.evaluation.anytime import AnytimeReport
+from action_gru.evaluation.anytime_picture import anytime_picture
+from action_gru.evaluation.confidence import ConfidenceReport
+from action_gru.evaluation.confidence_picture import risk_coverage_picture
 from action_gru.evaluation.files import json_text, replace_file
+from action_gru.evaluation.gallery import (
+    Mistake,
+    mistakes_markdown,
+    mistakes_picture,
+    worst_mistakes,
+)
 from action_gru.evaluation.markdown import (
     bullets,
     class_table,
@@ -19,10 +31,14 @@ from action_gru.evaluation.markdown import (
     escape,
     percent,
     score_table,
-    table,
 )
 from action_gru.evaluation.metrics import Metrics
+from action_gru.evaluation.order import OrderReport
+from action_gru.evaluation.order_picture import order_picture
+from action_gru.evaluation.page import html_page
 from action_gru.evaluation.pictures import metric_pictures, save_picture
+from action_gru.evaluation.predictions import TOP_K, ClipPrediction
+from action_gru.evaluation.sections import anytime_markdown, confidence_markdown, order_markdown
 from action_gru.evaluation.timelines import (
     ScoredTimeline,
     timelines_json,
@@ -30,40 +46,9 @@ from action_gru.evaluation.timelines import (
     write_timelines,
 )
 from action_gru.evaluation.uncertainty import group_bootstrap_interval
-from action_gru.timeline import Prediction
 
-TOP_K = 5
-WORST_SHOWN = 10
-
-
-@dataclass(frozen=True)
-class ClipPrediction:
-    """What one clip is, and what the model took it for."""
-
-    path: str
-    group: str
-    label: str  # the truth
-    prediction: Prediction
-    start_s: float | None = None  # None: from the start
-    end_s: float | None = None  # None: to the end
-
-    @property
-    def correct(self) -> bool:
-        return self.prediction.label == self.label
-
-    def to_json(self) -> dict[str, object]:
-        """Plain values for json.dumps."""
-        best = self.prediction.top(TOP_K)
-        return {
-            "path": self.path,
-            "start_s": self.start_s,
-            "end_s": self.end_s,
-            "group": self.group,
-            "true_label": self.label,
-            "predicted_label": self.prediction.label,
-            "score": self.prediction.score,
-            "top": [{"label": label, "score": score} for label, score in best],
-        }
+WORST_SHOWN = 12
+METRIC_PICTURES = ("confusion_matrix", "per_class_accuracy", "reliability")
 
 
 @dataclass(frozen=True)
@@ -81,6 +66,10 @@ class EvaluationReport:
     leakage_allowed: bool = False
     timelines: tuple[ScoredTimeline, ...] = ()  # of long videos
     seed: int = 0  # of the bootstrap
+    order: OrderReport | None = None
+    anytime: AnytimeReport | None = None
+    confidence: ConfidenceReport | None = None
+    mistakes: tuple[Mistake, ...] = ()  # with frames; without any the surest are listed
 
     def __post_init__(self) -> None:
         if len(self.predictions) != self.metrics.clips:
@@ -111,21 +100,46 @@ class EvaluationReport:
             "baseline_notes": dict(self.baseline_notes),
             "leakage_allowed": self.leakage_allowed,
             "quarantined": quarantine_json(self.quarantined),
+            "order": self.order.to_json() if self.order else None,
+            "anytime": self.anytime.to_json() if self.anytime else None,
+            "confidence": self.confidence.to_json() if self.confidence else None,
             "timelines": timelines_json(self.timelines),
             "predictions": [clip.to_json() for clip in self.predictions],
         }
 
 
 def write_report(report: EvaluationReport, folder: Path | str) -> Path:
-    """Write report.json, pictures and report.md, each atomically; gives report.json's path."""
+    """Write report.json, pictures, report.md and report.html, each atomically; report.json's path.
+
+    report.html holds all pictures and needs nothing else.
+    """
     target = Path(folder)
-    pictures = metric_pictures(report.metrics)
+    pictures = _pictures(report)
     for name, figure in pictures.items():
         save_picture(figure, target / name)
     write_timelines(report.timelines, target)
-    replace_file(target / "report.md", _markdown(report, list(pictures)).encode())
+    text = _markdown(report)
+    replace_file(target / "report.md", text.encode())
+    page = html_page(text, f"{report.run_name}: {report.split}", target)
+    replace_file(target / "report.html", page.encode())
     replace_file(target / "report.json", json_text(report.to_json()).encode())
     return target / "report.json"
+
+
+def _pictures(report: EvaluationReport) -> dict[str, Figure]:
+    """By file name."""
+    trust = report.confidence
+    calibrated = trust is not None and trust.temperature is not None
+    pictures = metric_pictures(report.metrics, trust.before if trust and calibrated else None)
+    if report.order is not None:
+        pictures["order.png"] = order_picture(report.order)
+    if report.anytime is not None:
+        pictures["anytime.png"] = anytime_picture(report.anytime)
+    if report.confidence is not None:
+        pictures["risk_coverage.png"] = risk_coverage_picture(report.confidence)
+    if any(mistake.frames for mistake in report.mistakes):
+        pictures["mistakes.png"] = mistakes_picture(report.mistakes)
+    return pictures
 
 
 def metrics_json(metrics: Metrics) -> dict[str, object]:
@@ -156,8 +170,10 @@ def check_baselines(baselines: Mapping[str, float | None], notes: Mapping[str, s
         raise DataError(f"baseline without a score: {', '.join(silent)}; say why in baseline_notes")
 
 
-def _markdown(report: EvaluationReport, pictures: list[str]) -> str:
+def _markdown(report: EvaluationReport) -> str:
     metrics = report.metrics
+    wrong = sum(not clip.correct for clip in report.predictions)
+    worst = [Mistake(clip) for clip in worst_mistakes(report.predictions, WORST_SHOWN)]
     groups = len({clip.group for clip in report.predictions})
     parts = [
         f"# {escape(report.run_name)}: {escape(report.split)}",
@@ -169,8 +185,11 @@ def _markdown(report: EvaluationReport, pictures: list[str]) -> str:
         "## Classes\n\n" + class_table(metrics.per_class),
         "## Most frequent confusions\n\n" + confusions(metrics.confusion_matrix, metrics.classes),
         *([timelines_markdown(report.timelines)] if report.timelines else []),
-        "## Worst mistakes\n\n" + _worst_mistakes(report.predictions),
-        "## Pictures\n\n" + "\n\n".join(f"![{Path(name).stem}]({name})" for name in pictures),
+        *([order_markdown(report.order)] if report.order else []),
+        *([anytime_markdown(report.anytime)] if report.anytime else []),
+        *([confidence_markdown(report.confidence)] if report.confidence else []),
+        "## Worst mistakes\n\n" + mistakes_markdown(report.mistakes or worst, wrong),
+        "## Pictures\n\n" + "\n\n".join(f"![{name}]({name}.png)" for name in METRIC_PICTURES),
         "## Notes\n\n" + bullets(_notes(report, groups)),
     ]
     return "\n\n".join(parts) + "\n"
@@ -183,26 +202,6 @@ def _other_scores(metrics: Metrics) -> str:
         f"macro F1 {percent(metrics.macro_f1)}, "
         f"expected calibration error {metrics.expected_calibration_error:.3f}."
     )
-
-
-def _worst_mistakes(predictions: tuple[ClipPrediction, ...]) -> str:
-    wrong = [clip for clip in predictions if not clip.correct]
-    if not wrong:
-        return "None: every clip is right."
-    wrong.sort(key=lambda clip: -clip.prediction.score)
-    rows = [
-        [_clip_name(clip), clip.label, clip.prediction.label, percent(clip.prediction.score)]
-        for clip in wrong[:WORST_SHOWN]
-    ]
-    shown = f"The {len(rows)} surest of {len(wrong)} wrong answers.\n\n"
-    return shown + table(["clip", "true", "predicted", "score"], rows, align="lllr")
-
-
-def _clip_name(clip: ClipPrediction) -> str:
-    if clip.start_s is None and clip.end_s is None:
-        return clip.path
-    end = "end" if clip.end_s is None else f"{clip.end_s:.1f} s"
-    return f"{clip.path} ({clip.start_s or 0:.1f} s to {end})"
 
 
 def _notes(report: EvaluationReport, groups: int) -> list[str]:

@@ -10,6 +10,8 @@ import numpy.typing as npt
 
 from action_gru.errors import DataError
 
+BLOCK = 1_000_000  # drawn groups at once
+
 
 class FoldSummary(NamedTuple):
     """Mean and sample standard deviation of n repeats; spread is None for n = 1."""
@@ -35,10 +37,10 @@ def group_bootstrap_interval(
     level: float = 0.95,
     resamples: int = 2000,
 ) -> tuple[float, float] | None:
-    """Percentile interval of top-1 when whole groups are drawn again; None for one group.
+    """Percentile interval of a mean when whole groups are drawn again; None for one group.
 
     Clips of one group (a source video, an actor) share their luck, so that drawing single
-    clips would make the interval too narrow. correct (N,) bool, groups (N,).
+    clips would make the interval too narrow. correct (N,) bool, or any figure; groups (N,).
     """
     right = np.asarray(correct, dtype=np.float64)
     if right.ndim != 1 or len(right) != len(groups) or not len(right):
@@ -51,7 +53,10 @@ def group_bootstrap_interval(
         return None
     sums, sizes = np.bincount(index, weights=right), np.bincount(index)
     rng = np.random.default_rng(seed)
-    draws = (rng.integers(len(names), size=len(names)) for _ in range(resamples))
-    rates = [sums[draw].sum() / sizes[draw].sum() for draw in draws]
+    rates: list[float] = []
+    while len(rates) < resamples:  # in blocks: thousands of groups would fill the memory at once
+        rows = min(resamples - len(rates), max(1, BLOCK // len(names)))
+        draw = rng.integers(len(names), size=(rows, len(names)))
+        rates += (sums[draw].sum(1) / sizes[draw].sum(1)).tolist()
     low, high = np.quantile(rates, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)

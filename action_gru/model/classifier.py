@@ -45,6 +45,8 @@ class ActionClassifier(nn.Module):
 
     closed_form: a LinearStream over all views stands beside the trained streams, with a share in
     the answer of linear_share; until it is solved, that is 0. shares (S,) weighs the trained ones.
+
+    temperature: what `forward` and `step` divide the logits by; 1 until a calibration says better.
     """
 
     feature_mean: Tensor
@@ -73,6 +75,7 @@ class ActionClassifier(nn.Module):
         self.normalisation = normalisation
         self.num_classes = num_classes
         self.can_stream = not bidirectional
+        self.temperature = 1.0
         groups = [[dim] for dim in view_dims] if fusion == "late" else [list(view_dims)]
         self.group_dims = [sum(group) for group in groups]
         self.streams = nn.ModuleList(
@@ -120,8 +123,9 @@ class ActionClassifier(nn.Module):
         standard = self.standardise(features)
         logits = self._trained_logits(standard, lengths)
         if self.linear is None:
-            return fuse(logits)
-        return self._with_linear(logits, self.linear(standard, lengths))
+            return fuse(logits) / self.temperature
+        answer = self._with_linear(logits, self.linear(standard, lengths))
+        return answer / self.temperature
 
     def stream_logits(self, features: Tensor, lengths: Tensor) -> Tensor:
         """The logits of each trained stream by itself: (B, T, D), (B,) -> (B, S, C)."""
@@ -170,7 +174,7 @@ class ActionClassifier(nn.Module):
             if self.linear is None
             else self._with_linear(stacked[:, :count], stacked[:, count])
         )
-        return logits, tuple(carried for _, carried in outcomes)
+        return logits / self.temperature, tuple(carried for _, carried in outcomes)
 
     def standardise(self, features: Tensor) -> Tensor:
         """(..., D) -> (..., D): as the streams read them, by the training data's statistics."""

@@ -4,5 +4,14 @@ from action_gru.training.cross_validation import cross_validate
 from action_gru.training.evaluate import evaluate
 from action_gru.training.run import read_clips, resume, train
 from action_gru.training.run_folder import RunFolder
+from action_gru.training.unknown import leave_classes_out
 
-__all__ = ["RunFolder", "cross_validate", "evaluate", "read_clips", "resume", "train"]
+__all__ = [
+    "RunFolder",
+    "cross_validate",
+    "evaluate",
+    "leave_classes_out",
+    "read_clips",
+    "resume",
+    "train",
+]

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from action_gru.calibration import Calibration
 from action_gru.config import Config
 from action_gru.dataset import Clip, Split, check_classes, class_list, grouped_folds, merge_groups
 from action_gru.errors import DataError
@@ -19,21 +20,25 @@ from action_gru.evaluation import (
     majority_baseline,
     write_cv_report,
 )
+from action_gru.evaluation.fold_confidence import FoldConfidence
 from action_gru.features import FeatureTable, extract_features
+from action_gru.model import ActionClassifier
 from action_gru.progress import Reporter
 from action_gru.scoring import score_clips
+from action_gru.training.calibrate import calibrate_model
 from action_gru.training.run import TrainingData, fit_model, mean_pooled, read_clips
 from action_gru.training.run_folder import RunFolder
 
 
 def cross_validate(
-    config: Config, folds: int, seeds: int, reporter: Reporter
+    config: Config, folds: int, seeds: int, reporter: Reporter, confidence: bool = False
 ) -> tuple[CrossValidationReport, Path]:
     """Train folds x seeds models; the report and its folder.
 
     Each seed draws its own folds and its own weights. Clips whose split column says test are left
     out: they are not for choosing between models. Groups that share a video's bytes count as one.
-    With as many folds as groups this is leave-one-group-out.
+    With as many folds as groups this is leave-one-group-out. confidence: calibrate each model too
+    and ask how far its scores can be trusted; trains further models.
     """
     clips = [clip for clip in read_clips(config) if clip.split != "test"]
     if not clips:
@@ -55,7 +60,7 @@ def cross_validate(
             check_classes(split)
             settings = config.training.model_copy(update={"seed": seed})
             seeded = config.model_copy(update={"training": settings})
-            results.append(_fold(seeded, split, classes, table, seed, fold, reporter))
+            results.append(_fold(seeded, split, classes, table, seed, fold, reporter, confidence))
     report = CrossValidationReport(
         run_name=run.path.name,
         data=f"{config.data.manifest}: {len(usable)} clips, {folds} folds, {seeds} seeds",
@@ -63,6 +68,7 @@ def cross_validate(
         baseline_notes={"mean_pooled": "training.mean_pooled_baseline is off"},
         quarantined=table.report.quarantined,
         leakage_allowed=config.data.allow_leakage,
+        precision=config.calibration.precision,
     )
     write_cv_report(report, run.path)
     return report, run.path
@@ -76,6 +82,7 @@ def _fold(
     seed: int,
     fold: int,
     reporter: Reporter,
+    confidence: bool,
 ) -> FoldResult:
     data = TrainingData(split, classes, table)
     test = data.sequences("test")
@@ -83,20 +90,48 @@ def _fold(
     assert test is not None
     assert train is not None
 
-    def scores(settings: Config) -> NDArray[np.float32]:
-        model = fit_model(settings, data, reporter)
-        frames, flip = settings.sampling.max_frames, settings.features.flip
+    def scores(model: ActionClassifier) -> NDArray[np.float32]:
+        frames, flip = config.sampling.max_frames, config.features.flip
         return np.asarray(score_clips(model, test, frames, flip=flip).numpy())
 
-    metrics = compute_metrics(test.labels.numpy(), scores(config), classes)
+    model = fit_model(config, data, reporter)
+    answers, trust = scores(model), None
+    if confidence:
+        found = calibrate_model(
+            config, data, model, lambda inner: fit_model(config, inner, reporter), reporter
+        )
+        if found is not None:
+            raw, model.temperature = answers, found.temperature
+            answers = scores(model)
+            trust = _confidence(found, config, raw, answers, test.labels.numpy())
+    metrics = compute_metrics(test.labels.numpy(), answers, classes)
     baselines: dict[str, float | None] = {
         "majority": majority_baseline(train.labels.numpy(), test.labels.numpy()),
         "mean_pooled": None,
     }
     if config.training.mean_pooled_baseline:
-        plain = compute_metrics(test.labels.numpy(), scores(mean_pooled(config)), classes)
+        mean_model = fit_model(mean_pooled(config), data, reporter)
+        plain = compute_metrics(test.labels.numpy(), scores(mean_model), classes)
         baselines["mean_pooled"] = plain.top1
-    return FoldResult(seed, fold, metrics, baselines)
+    return FoldResult(seed, fold, metrics, baselines, trust)
+
+
+def _confidence(
+    calibration: Calibration,
+    config: Config,
+    raw: NDArray[np.float32],
+    answers: NDArray[np.float32],
+    labels: NDArray[np.int64],
+) -> FoldConfidence:
+    """raw, answers (N, C): before and after calibration; labels (N,)."""
+    return FoldConfidence(
+        calibration.temperature,
+        calibration.threshold(config.calibration.precision),
+        tuple(np.minimum(raw.max(1), 1).tolist()),
+        tuple(np.minimum(answers.max(1), 1).tolist()),
+        tuple((raw.argmax(1) == labels).tolist()),
+        tuple((answers.argmax(1) == labels).tolist()),
+    )
 
 
 def split_of_fold(clips: Sequence[Clip], part_of: Sequence[int], fold: int) -> Split:

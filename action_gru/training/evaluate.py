@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from action_gru.checkpoint import Checkpoint, load_checkpoint
 from action_gru.config import Config
@@ -21,8 +23,9 @@ from action_gru.evaluation import (
 )
 from action_gru.features import FeatureTable, extract_features
 from action_gru.progress import Reporter
-from action_gru.scoring import score_clips
 from action_gru.timeline import Prediction
+from action_gru.training.gallery import read_mistakes
+from action_gru.training.reports import Asked, ask_anytime, ask_confidence, ask_order
 from action_gru.training.run_folder import RunFolder
 from action_gru.training.timelines import score_timelines
 
@@ -71,27 +74,20 @@ def score_report(
 ) -> EvaluationReport:
     """The report of a checkpoint on clips whose features are at hand."""
     sequences = table.sequences(clips, checkpoint.classes)
-    scores = clip_scores(checkpoint, sequences, config)
+    asked = Asked(checkpoint, config)
+    scores = asked.scores(sequences)
     labels = sequences.labels.numpy()
-    baselines: dict[str, float | None] = {"majority": _majority(run, checkpoint, labels.tolist())}
-    notes = {}
-    if run.baseline.is_file():
-        mean_scores = clip_scores(load_checkpoint(run.baseline), sequences, config)
-        hits = mean_scores.argmax(1) == sequences.labels
-        baselines["mean_pooled"] = float(hits.float().mean())
-    else:
-        baselines["mean_pooled"] = None
-        wanted = config.training.mean_pooled_baseline and config.model.cell != "none"
-        notes["mean_pooled"] = (
-            f"missing; 'action-gru resume {run.path}' trains it"
-            if wanted
-            else "not trained (training.mean_pooled_baseline or model.cell says so)"
-        )
+    chance = _majority(run, checkpoint, labels.tolist())
+    mean_right, notes = _mean_pooled(run, config, sequences)
+    baselines: dict[str, float | None] = {
+        "majority": chance,
+        "mean_pooled": None if mean_right is None else float(mean_right.mean()),
+    }
     seen = run.trained_content()
     known = sum(table.report.content.get(clip.name) in seen for clip in clips)
     if known:
         data += f". {known} of these clips were in the training data: the score is too good"
-    return EvaluationReport(
+    report = EvaluationReport(
         run_name=run.path.name,
         data=data,
         split=split if isinstance(split, str) else "all",
@@ -102,13 +98,39 @@ def score_report(
         quarantined=table.report.quarantined,
         leakage_allowed=bool(checkpoint.data["allow_leakage"]),
         seed=config.training.seed,
+        confidence=ask_confidence(checkpoint, config, sequences, scores),
     )
+    if not config.evaluation.details:
+        return report
+    seed, classes = config.training.seed, checkpoint.classes
+    return replace(
+        report,
+        order=ask_order(asked, sequences, clips, classes, mean_right, seed),
+        anytime=ask_anytime(asked, sequences, clips, table, chance, seed),
+        mistakes=read_mistakes(
+            report.predictions, clips, table.times_s(clips), config.evaluation.mistakes
+        ),
+    )
+
+
+def _mean_pooled(
+    run: RunFolder, config: Config, sequences: SequenceSet
+) -> tuple[NDArray[np.float64] | None, dict[str, str]]:
+    """Was the mean-pooled model right (N,), or why there is none."""
+    if run.baseline.is_file():
+        return Asked(load_checkpoint(run.baseline), config).right(sequences), {}
+    wanted = config.training.mean_pooled_baseline and config.model.cell != "none"
+    note = (
+        f"missing; 'action-gru resume {run.path}' trains it"
+        if wanted
+        else "not trained (training.mean_pooled_baseline or model.cell says so)"
+    )
+    return None, {"mean_pooled": note}
 
 
 def clip_scores(checkpoint: Checkpoint, sequences: SequenceSet, config: Config) -> torch.Tensor:
     """Probabilities (N, C) of a checkpoint's model, mirrored copies averaged where there are."""
-    max_frames = int(checkpoint.sampling["max_frames"])
-    return score_clips(checkpoint.build(), sequences, max_frames, flip=config.features.flip)
+    return Asked(checkpoint, config).scores(sequences)
 
 
 def _clips(

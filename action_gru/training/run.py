@@ -20,7 +20,6 @@ from action_gru.dataset import (
     check_long_videos,
     class_list,
     data_hash,
-    grouped_folds,
     read_long_videos,
     read_manifest,
     split_clips,
@@ -31,6 +30,7 @@ from action_gru.features import FeatureTable, extract_features
 from action_gru.model import ActionClassifier
 from action_gru.progress import Reporter
 from action_gru.streams import check_background
+from action_gru.training.calibrate import calibrate_model, inner_folds
 from action_gru.training.loop import Trainer
 from action_gru.training.run_folder import RunFolder
 
@@ -122,10 +122,29 @@ def _train_into(
     data = TrainingData(split, classes, table)
     _check_usable(data)
     run.write_clips(split.clips, table.report.content, long)
-    fit_model(config, data, reporter, run)
+    model = fit_model(config, data, reporter, run)
+    _calibrate(run, config, data, model, reporter)
     if config.training.mean_pooled_baseline and config.model.cell != "none":
         fit_model(mean_pooled(config), data, reporter, run, baseline=True)
     return run
+
+
+def _calibrate(
+    run: RunFolder, config: Config, data: TrainingData, model: ActionClassifier, reporter: Reporter
+) -> None:
+    """Write what left-out clips say of the scores into the run's best checkpoint."""
+    found = calibrate_model(
+        config, data, model, lambda inner: fit_model(config, inner, reporter), reporter
+    )
+    if found is None:
+        return
+    save_checkpoint(replace(load_checkpoint(run.best), calibration=found), run.best)
+    precision = config.calibration.precision
+    if found.threshold(precision) is None:
+        reporter.say(
+            f"{len(found.scores)} clips are too few to state a precision of {precision:g}: no "
+            "answer will be called unsure; lower calibration.precision or add clips"
+        )
 
 
 def fit_model(
@@ -147,7 +166,7 @@ def fit_model(
         config.training,
         config.sampling.max_frames,
         config.training.seed,
-        _inner_folds(data.part("train"), config.data.allow_leakage),
+        inner_folds(data.part("train"), config.data.allow_leakage),
     )
     usual_frames = train_set.usual_length(config.sampling.max_frames)
     keeper = Keeper(config, data, arguments, run, baseline, usual_frames)
@@ -260,25 +279,20 @@ class Keeper:
                 self._board.add_scalar(name, value, int(row["epoch"]))
 
 
-def _inner_folds(clips: Sequence[Clip], divide_groups: bool) -> list[int]:
-    """The part of each training clip, five or fewer; whole groups, unless the data is to be tested
-    on groups it was trained on.
-    """
-    if divide_groups or len({clip.group for clip in clips}) < 2:
-        clips = [replace(clip, group=clip.name) for clip in clips]
-    return grouped_folds(clips, min(5, len({clip.group for clip in clips})), 0)
-
-
 def model_arguments(config: Config, data: TrainingData) -> dict[str, Any]:
     """The flat arguments of ActionClassifier that a config and its data give."""
-    few = len(data.part("train")) <= FEW_CLIPS
-    wanted = config.model.closed_form
     return {
         "view_dims": [spec.dim for spec in data.table.specs],
         "num_classes": len(data.classes),
         **config.model.model_dump(),
-        "closed_form": few if wanted == "auto" else wanted,
+        "closed_form": closed_form(config, len(data.part("train"))),
     }
+
+
+def closed_form(config: Config, clips: int) -> bool:
+    """Does a linear classifier stand beside the cells, with so many training clips?"""
+    wanted = config.model.closed_form
+    return clips <= FEW_CLIPS if wanted == "auto" else wanted
 
 
 def mean_pooled(config: Config) -> Config:

@@ -1,0 +1,93 @@
+"""Makes a score mean how often such answers are right. Knows nothing of models or files.
+
+Both the temperature and the threshold are found on clips that the model has not trained on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+TEMPERATURES = torch.logspace(-1, 1, 401)
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What clips outside the training told about the scores.
+
+    source: which clips. scores, right (N,): their calibrated top scores, and whether they were
+    right.
+    """
+
+    temperature: float
+    source: str
+    scores: tuple[float, ...]
+    right: tuple[bool, ...]
+
+    def threshold(self, precision: float) -> float | None:
+        """The lowest score from which at least `precision` of the answers are right.
+
+        1 when no score reaches it; None when there are too few clips to tell.
+        """
+        return precision_threshold(self.scores, self.right, precision)
+
+
+def average_windows(clips: Tensor, logits: Tensor, count: int, temperature: float = 1.0) -> Tensor:
+    """Probabilities of `count` clips, their windows' averaged: (M,), (M, C) -> (count, C) float32.
+
+    clips (M,): which clip a window is of; each has at least one.
+    """
+    probabilities = (logits / temperature).softmax(-1)
+    total = torch.zeros(count, logits.shape[1]).index_add_(0, clips, probabilities)
+    windows = torch.zeros(count, 1).index_add_(0, clips, torch.ones(len(clips), 1))
+    return total / windows
+
+
+def calibrate(clips: Tensor, logits: Tensor, labels: Tensor, source: str) -> Calibration:
+    """Temperature and calibrated answers of clips left out: (M,), (M, C), labels (N,)."""
+    temperature = fit_temperature(clips, logits, labels)
+    scores, given = average_windows(clips, logits, len(labels), temperature).max(1)
+    right = (given == labels).tolist()
+    return Calibration(temperature, source, tuple(scores.clamp_max(1).tolist()), tuple(right))
+
+
+def fit_temperature(clips: Tensor, logits: Tensor, labels: Tensor) -> float:
+    """The temperature that makes the true classes most likely. clips (M,), logits (M, C), labels
+    (N,) -> above 0.
+
+    Guo et al. 2017, section 4.2, on the probabilities averaged over windows. A label of N counts
+    as (N + 1) / (N + 2) and the rest is shared out among the other classes (Platt 1999, section
+    2.2): else a model that is always right on few clips would end up with scores of 1.
+    """
+    classes = logits.shape[1]
+    doubt = 1 / (len(labels) + 2)
+    targets = torch.full((len(labels), classes), doubt / max(1, classes - 1))
+    targets[torch.arange(len(labels)), labels] = 1 - doubt
+    losses = [
+        -(targets * average_windows(clips, logits, len(labels), t).clamp_min(1e-12).log()).sum()
+        for t in TEMPERATURES.tolist()
+    ]
+    return float(TEMPERATURES[int(torch.stack(losses).argmin())])
+
+
+def precision_threshold(
+    scores: Sequence[float], right: Sequence[bool], precision: float
+) -> float | None:
+    """The lowest score at and above which `precision` of the answers are right; see `Calibration`.
+
+    k right of n count as (k + 1) / (n + 2), Laplace's rule of succession: a handful of right
+    answers proves no precision. 0.9 takes at least 8.
+    """
+    if (len(scores) + 1) / (len(scores) + 2) < precision:
+        return None
+    best, hits = 1.0, 0
+    ranked = sorted(zip(scores, right, strict=True), key=lambda pair: -pair[0])
+    for kept, (score, correct) in enumerate(ranked, 1):
+        hits += correct
+        is_last_of_its_score = kept == len(ranked) or ranked[kept][0] < score
+        if is_last_of_its_score and (hits + 1) / (kept + 2) >= precision:
+            best = score
+    return best

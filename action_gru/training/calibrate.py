@@ -1,0 +1,101 @@
+"""Finds a model's temperature on clips that no training has seen. Knows nothing of files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from action_gru.calibration import Calibration, calibrate
+from action_gru.config import Config
+from action_gru.dataset import Clip, SequenceSet, Split, grouped_folds
+from action_gru.model import ActionClassifier
+from action_gru.progress import Reporter
+from action_gru.scoring import window_logits
+
+if TYPE_CHECKING:
+    from action_gru.training.run import TrainingData
+
+PARTS = 3
+
+
+def calibrate_model(
+    config: Config,
+    data: TrainingData,
+    model: ActionClassifier,
+    fit: Callable[[TrainingData], ActionClassifier],
+    reporter: Reporter,
+) -> Calibration | None:
+    """The calibration of a trained model as the config wants it; None where it cannot be had.
+
+    fit: trains a model of the same kind on other clips.
+    """
+    how, val = config.calibration.how, data.sequences("val")
+    if how == "none":
+        return None
+    if how == "auto" and val is not None:
+        clips, logits = _logits(config, model, val)
+        return calibrate(clips, logits, val.labels, f"{len(val)} clips of the validation split")
+    return _left_out(config, data, fit, reporter, PARTS if how == "folds" else 1)
+
+
+def inner_folds(clips: Sequence[Clip], divide_groups: bool, most: int = 5) -> list[int]:
+    """The part of each training clip, `most` or fewer; whole groups, unless the data is to be
+    tested on groups it was trained on.
+    """
+    if divide_groups or len({clip.group for clip in clips}) < 2:
+        clips = [replace(clip, group=clip.name) for clip in clips]
+    return grouped_folds(clips, min(most, len({clip.group for clip in clips})), 0)
+
+
+def _left_out(
+    config: Config,
+    data: TrainingData,
+    fit: Callable[[TrainingData], ActionClassifier],
+    reporter: Reporter,
+    parts: int,
+) -> Calibration | None:
+    """So many parts of the training clips, each answered by a model trained without it.
+
+    Such a model has seen less than the one to be calibrated and is right a little less often: the
+    scores come out rather too modest than too proud.
+    """
+    train = data.part("train")
+    part_of = inner_folds(train, config.data.allow_leakage, PARTS)
+    clips: list[Tensor] = []
+    logits: list[Tensor] = []
+    labels: list[Tensor] = []
+    count = 0
+    for part in range(max(part_of) + 1):
+        kept = tuple(clip for clip, p in zip(train, part_of, strict=True) if p != part)
+        left = tuple(clip for clip, p in zip(train, part_of, strict=True) if p == part)
+        if {clip.label for clip in kept} != set(data.classes):
+            continue  # a class would be unknown to the model, and its clips wrong for that alone
+        inner = replace(data, split=Split(train=kept, test=left))
+        held_out = inner.sequences("test")
+        assert held_out is not None
+        whose, answers = _logits(config, fit(inner), held_out)
+        clips.append(whose + count)
+        logits.append(answers)
+        labels.append(held_out.labels)
+        count += len(held_out)
+        if len(labels) == parts:
+            break
+    if not count:
+        reporter.say(
+            "the scores are not calibrated: without a part of the groups some class has no clip "
+            "left to train on; add groups, or set data.val_share"
+        )
+        return None
+    source = f"{count} training clips, answered by models trained without their groups"
+    return calibrate(torch.cat(clips), torch.cat(logits), torch.cat(labels), source)
+
+
+def _logits(
+    config: Config, model: ActionClassifier, sequences: SequenceSet
+) -> tuple[Tensor, Tensor]:
+    frames, flip = config.sampling.max_frames, config.features.flip
+    return window_logits(model, sequences, frames, flip=flip)

@@ -1,0 +1,98 @@
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+from test_checkpoint import checkpoint
+
+from action_gru.calibration import (
+    Calibration,
+    average_windows,
+    calibrate,
+    fit_temperature,
+    precision_threshold,
+)
+from action_gru.checkpoint import METADATA, load_checkpoint, save_checkpoint
+
+FOUND = Calibration(2.5, "9 clips of the validation split", (0.9,) * 9, (True,) * 9)
+
+
+def drawn(temperature: float, count: int = 8_000) -> tuple[torch.Tensor, torch.Tensor]:
+    """Logits (N, 3) and labels (N,) drawn from their softmax at a temperature."""
+    generator = torch.Generator().manual_seed(0)
+    logits = 2 * torch.randn(count, 3, generator=generator)
+    chances = (logits / temperature).softmax(-1)
+    return logits, torch.multinomial(chances, 1, generator=generator)[:, 0]
+
+
+@pytest.mark.parametrize("true", [0.5, 1.0, 3.0])
+def test_the_temperature_that_drew_the_labels_is_found(true):
+    logits, labels = drawn(true)
+    found = fit_temperature(torch.arange(len(labels)), logits, labels)
+    assert found == pytest.approx(true, rel=0.05)
+
+
+def test_a_model_that_is_always_right_on_few_clips_does_not_become_certain():
+    labels = torch.tensor([0, 1] * 10)
+    logits = torch.eye(2)[labels] * 4.0
+    found = calibrate(torch.arange(20), logits, labels, "x")
+    # 20 right of 20 count as 21 of 22.
+    assert found.scores[0] == pytest.approx(21 / 22, abs=0.005)
+    assert found.right == (True,) * 20
+
+
+def test_windows_of_a_clip_are_averaged_after_the_temperature():
+    clips, logits = torch.tensor([0, 1, 0]), torch.tensor([[2.0, 0.0], [0.0, 0.0], [0.0, 2.0]])
+    got = average_windows(clips, logits, 2, temperature=2.0)
+    torch.testing.assert_close(got, torch.tensor([[0.5, 0.5], [0.5, 0.5]]))
+    one = average_windows(clips[:2], logits[:2], 2, temperature=2.0)
+    assert one[0, 0] == pytest.approx(1 / (1 + np.exp(-1)))
+
+
+def test_the_threshold_is_the_lowest_score_that_keeps_the_precision():
+    scores = [0.99 - 0.01 * place for place in range(30)]
+    right = [True] * 20 + [False] * 10
+    # 20 right of 20, then 20 of 21, ...: (20 + 1) / (n + 2) >= 0.9 holds up to n = 21.
+    assert precision_threshold(scores, right, 0.9) == pytest.approx(scores[20])
+    # 30 clips could prove it, but 19 right of the first 20 do not: none is sure enough.
+    assert precision_threshold(scores, [False, *right[1:]], 0.95) == 1.0
+
+
+def test_answers_of_one_score_are_kept_or_left_together():
+    scores, right = [0.8] * 10 + [0.6] * 10, [True] * 10 + [True] * 5 + [False] * 5
+    assert precision_threshold(scores, right, 0.9) == 0.8
+
+
+def test_too_few_clips_state_no_precision():
+    assert precision_threshold([0.9] * 7, [True] * 7, 0.9) is None
+    assert precision_threshold([0.9] * 8, [True] * 8, 0.9) == 0.9
+
+
+def test_a_checkpoint_keeps_its_calibration_and_every_score_uses_it(tmp_path):
+    plain = checkpoint()
+    save_checkpoint(replace(plain, calibration=FOUND), tmp_path / "best.safetensors")
+    loaded = load_checkpoint(tmp_path / "best.safetensors")
+    assert loaded.calibration == FOUND
+    features, lengths = torch.randn(2, 3, 8), torch.tensor([3, 3])
+    model = loaded.build()
+    logits = plain.build()(features, lengths)
+    torch.testing.assert_close(model(features, lengths), logits / 2.5)
+    state = None
+    for frame in features.unbind(1):
+        stepped, state = model.step(frame, state)
+    torch.testing.assert_close(stepped, logits / 2.5)
+
+
+def test_a_checkpoint_from_before_calibration_still_loads(tmp_path):
+    path = tmp_path / "best.safetensors"
+    save_checkpoint(checkpoint(), path)
+    with safe_open(path, framework="pt") as file:
+        document = json.loads(file.metadata()[METADATA])
+    del document["calibration"]
+    save_file(load_file(path), path, {METADATA: json.dumps(document)})
+    loaded = load_checkpoint(path)
+    assert loaded.calibration is None
+    assert loaded.build().temperature == 1.0
