@@ -1,6 +1,8 @@
 import importlib.util
 import json
 import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -253,3 +255,25 @@ def test_auto_measures_once_and_says_in_the_features_what_it_took(home, monkeypa
     assert first.spec("rgb").fingerprint == build("openvino").spec("rgb").fingerprint
     build("auto", batch_size=4)
     assert len(measured) == 2
+
+
+def test_no_runtime_reports_to_its_makers(home, tmp_path):
+    """openvino reports its import to a server, unless it is kept from it."""
+    program = (
+        "import socket\n"
+        "def refuse(*a, **k): print('a socket was opened', a, flush=True)\n"
+        "socket.socket.connect = refuse\n"
+        "socket.getaddrinfo = refuse\n"
+        "from action_gru.backbone import Backbone\n"
+        "for runtime in ('openvino', 'onnx'):\n"
+        f"    Backbone('builtin', image_size={SIDE}, device='cpu', runtime=runtime)\n"
+        "import threading, sys\n"
+        "assert threading.active_count() == 1, threading.enumerate()\n"
+        "assert 'openvino_telemetry' not in sys.modules\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False,
+        env=os.environ | {"HOME": str(tmp_path), "ACTION_GRU_HOME": str(home)},
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
+    assert not (tmp_path / "intel").exists()  # where it keeps whom it reports

@@ -19,6 +19,7 @@ import torch
 from numpy.typing import NDArray
 
 from action_gru.backbone.exported import OPSET, quiet_exporter
+from action_gru.backbone.runtimes import import_quietly
 from action_gru.backbone.views import (
     MOTION_GAIN,
     MOTION_HISTORY_S,
@@ -159,27 +160,22 @@ def _write_onnx(data: bytes, stem: Path, described: str) -> None:
 
 
 def _open_onnx(stem: Path) -> Step:
-    import onnxruntime
-
-    session = onnxruntime.InferenceSession(
+    session = import_quietly("onnxruntime").InferenceSession(
         str(stem.with_suffix(".onnx")), providers=["CPUExecutionProvider"]
     )
     return lambda inputs: list(session.run(None, inputs))
 
 
 def _write_openvino(data: bytes, stem: Path, described: str) -> None:
-    import openvino
-
+    openvino = import_quietly("openvino")
     model = openvino.Core().read_model(data)
     model.set_rt_info(described, METADATA)
     openvino.save_model(model, str(stem.with_suffix(".xml")), compress_to_fp16=False)
 
 
 def _open_openvino(stem: Path) -> Step:
-    import openvino
-
-    settings = {"INFERENCE_PRECISION_HINT": "f32"}
-    compiled = openvino.Core().compile_model(str(stem.with_suffix(".xml")), "CPU", settings)
+    core, settings = import_quietly("openvino").Core(), {"INFERENCE_PRECISION_HINT": "f32"}
+    compiled = core.compile_model(str(stem.with_suffix(".xml")), "CPU", settings)
     return lambda inputs: [np.array(value) for value in compiled(inputs).values()]
 
 
