@@ -268,7 +268,8 @@ def test_no_runtime_reports_to_its_makers(home, tmp_path):
         "for runtime in ('openvino', 'onnx'):\n"
         f"    Backbone('builtin', image_size={SIDE}, device='cpu', runtime=runtime)\n"
         "import threading, sys\n"
-        "assert threading.active_count() == 1, threading.enumerate()\n"
+        "names = [thread.name for thread in threading.enumerate()]\n"
+        "assert not any(name.startswith('ThreadPool') for name in names), names\n"
         "assert 'openvino_telemetry' not in sys.modules\n"
     )
     done = subprocess.run(
