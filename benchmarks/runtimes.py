@@ -22,34 +22,43 @@ WAYS = [
     ("torch", "fp32"), ("torch", "bf16"), ("onnx", "fp32"), ("openvino", "fp32"),
     ("openvino", "bf16"), ("tensorrt", "auto"),
 ]  # fmt: skip
-BATCHES = (1, 2, 32)
-ROUNDS, ROUND_S = 40, 0.15
+BATCHES = {1: 40, 2: 40, 32: 10}  # pictures: rounds
+ROUND_S = 0.15
 
 
 def main() -> None:
     weights = sys.argv[1] if len(sys.argv) > 1 else "yolo26n-cls.pt"
-    backbones, left_out = {}, {}
-    for runtime, precision in WAYS:
-        name = f"{runtime} {precision}"
-        try:
-            backbones[name] = Backbone(weights, precision=precision, device="cpu", runtime=runtime)
-        except ActionGruError as error:
-            left_out[name] = str(error)
-    rows = {batch: take(backbones, batch) for batch in BATCHES}
+    sections = []
+    for threads in sorted({1, os.cpu_count() or 1}):
+        backbones, left_out = build(weights, threads)
+        rows = {batch: take(backbones, batch, rounds) for batch, rounds in BATCHES.items()}
+        sections.append({"threads": threads, "load": os.getloadavg()[0], "rows": rows})
     document = {
-        "machine": machine(), "threads": torch.get_num_threads(), "load": os.getloadavg(),
-        "weights": Path(weights).name, "rows": rows, "left_out": left_out,
+        "machine": machine(), "torch": torch.__version__, "weights": Path(weights).name,
+        "sections": sections, "left_out": left_out,
     }  # fmt: skip
     (RESULTS / "runtimes.json").write_text(json.dumps(document, indent=1) + "\n")
     (RESULTS / "runtimes.md").write_text(markdown(document))
     print(markdown(document))
 
 
-def take(backbones: dict[str, Backbone], batch: int) -> dict[str, dict[str, float]]:
+def build(weights: str, threads: int) -> tuple[dict[str, Backbone], dict[str, str]]:
+    """The backbones that this machine can run, and why not the others."""
+    backbones, left_out = {}, {}
+    for runtime, precision in WAYS:
+        options = {"precision": precision, "runtime": runtime, "threads": threads}
+        try:
+            backbones[f"{runtime} {precision}"] = Backbone(weights, device="cpu", **options)
+        except ActionGruError as error:
+            left_out[f"{runtime} {precision}"] = str(error)
+    return backbones, left_out
+
+
+def take(backbones: dict[str, Backbone], batch: int, rounds: int) -> dict[str, dict[str, float]]:
     """Milliseconds a picture of each: by the wall clock and of processor time."""
     images = list(np.random.default_rng(0).integers(0, 256, (batch, 224, 224, 3), dtype=np.uint8))
     best = {name: {"wall_ms": np.inf, "cpu_ms": np.inf} for name in backbones}
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         for name, backbone in backbones.items():
             backbone(images)
             count, wall_s, cpu_s = 0, time.perf_counter(), time.process_time()
@@ -66,20 +75,24 @@ def take(backbones: dict[str, Backbone], batch: int) -> dict[str, dict[str, floa
 
 def markdown(document: dict) -> str:
     lines = [
-        f"{document['machine'][0]}, {document['threads']} threads; load of the machine "
-        f"{document['load'][0]:.1f}; {document['weights']}. Milliseconds a picture, in brackets "
-        "how many times quicker than torch fp32.",
+        "# The runtimes",
         "",
-        "| batch | runtime | wall clock | processor time |",
-        "|---|---|---|---|",
+        f"`python benchmarks/runtimes.py`, {', '.join(document['machine'][:2])} cores, "
+        f"{document['weights']}. Milliseconds a picture; in brackets how many times quicker than "
+        "torch fp32. Load: processes that wanted the cores, this one among them.",
+        "",
+        "| threads | batch | runtime | wall clock | processor time | load |",
+        "|---:|---:|---|---:|---:|---:|",
     ]
-    for batch, row in document["rows"].items():
-        for name, cost in row.items():
-            cells = [
-                f"{cost[key]:.2f} ({row['torch fp32'][key] / cost[key]:.2f})"
-                for key in ("wall_ms", "cpu_ms")
-            ]
-            lines.append(f"| {batch} | {name} | {' | '.join(cells)} |")
+    for section in document["sections"]:
+        for batch, row in section["rows"].items():
+            for name, cost in row.items():
+                cells = [
+                    f"{cost[key]:.2f} ({row['torch fp32'][key] / cost[key]:.2f})"
+                    for key in ("wall_ms", "cpu_ms")
+                ]
+                start = f"| {section['threads']} | {batch} | {name}"
+                lines.append(f"{start} | {' | '.join(cells)} | {section['load']:.0f} |")
     lines += [f"\nLeft out: {name}: {reason}" for name, reason in document["left_out"].items()]
     return "\n".join(lines) + "\n"
 
