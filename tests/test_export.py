@@ -133,6 +133,15 @@ def test_the_example_needs_no_torch_and_answers_like_the_package(exported, small
         assert float(score) == pytest.approx(wanted[time_s][1], abs=2e-3)
 
 
+def test_the_example_names_a_video_that_does_not_open(exported, tmp_path):
+    example = [sys.executable, str(ROOT / "examples" / "onnx_live.py"), str(exported)]
+    done = subprocess.run(
+        [*example, str(tmp_path / "none.mp4")], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert "none.mp4: no video that OpenCV can open" in done.stderr
+
+
 def test_a_step_that_answers_otherwise_is_refused():
     model = FlatStep(build())
 
@@ -152,6 +161,12 @@ def test_nothing_is_written_where_the_run_cannot_be_exported(small_run, tmp_path
     with pytest.raises(ConfigError, match="reads the clip backwards"):
         export_run(tmp_path / "two-way.safetensors", "onnx", tmp_path / "out", [], QUIET)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_file_in_the_place_of_the_folder_is_named_at_once(small_run, tmp_path):
+    (tmp_path / "taken").write_text("x")
+    with pytest.raises(ConfigError, match=r"--out .*taken: is a file; name a folder"):
+        export_run(small_run.path, "onnx", tmp_path / "taken", [], QUIET)
 
 
 @pytest.mark.slow

@@ -28,7 +28,7 @@ from action_gru.backbone.views import (
 )
 from action_gru.checkpoint import Checkpoint, load_checkpoint
 from action_gru.config import Config, build_config
-from action_gru.errors import CheckpointError
+from action_gru.errors import CheckpointError, ConfigError
 from action_gru.features import build_backbone
 from action_gru.model.flat import FlatStep
 from action_gru.progress import Reporter
@@ -54,6 +54,9 @@ def export_run(
     """
     checkpoint = load_checkpoint(run / "best.safetensors" if run.is_dir() else run)
     model = FlatStep(checkpoint.build())
+    folder = out or (run if run.is_dir() else run.parent) / "export"
+    if folder.is_file():
+        raise ConfigError(f"--out {folder}: is a file; name a folder")
     settings = [f"features.runtime={format_}", "features.precision=fp32", "features.device=cpu"]
     config = build_config(checkpoint.config, [*overrides, *settings])
     reporter.say("exporting the feature network and comparing it with torch")
@@ -64,7 +67,6 @@ def export_run(
     described = json.dumps(describe(checkpoint, config, model))
     reporter.say("exporting the classifier and comparing it with torch")
     graphs = {"features": backbone.exported.path.read_bytes(), "step": step_bytes(model)}
-    folder = out or (run if run.is_dir() else run.parent) / "export"
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".export-", dir=folder) as place:
         write, open_step = FORMATS[format_]
