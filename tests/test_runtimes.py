@@ -12,6 +12,8 @@ import torch
 from test_backbone import pictures
 from torch.nn.functional import cosine_similarity
 
+from action_gru.apps.demo import DEMO_CONFIG
+from action_gru.apps.demo_data import write_demo_dataset
 from action_gru.backbone import Backbone, FeatureSpec
 from action_gru.backbone.choosing import choice_key, choose, quickest
 from action_gru.backbone.exported import (
@@ -23,7 +25,10 @@ from action_gru.backbone.exported import (
 )
 from action_gru.backbone.network import NetworkSource
 from action_gru.backbone.runtimes import RUNTIMES, TorchRunner
+from action_gru.config import build_config
 from action_gru.errors import BackboneError, CacheError, MissingExtraError
+from action_gru.progress import Reporter
+from action_gru.training import RunFolder, evaluate, train
 
 SIDE = 64
 CPU = torch.device("cpu")
@@ -278,3 +283,30 @@ def test_no_runtime_reports_to_its_makers(home, tmp_path):
     )  # fmt: skip
     assert (done.returncode, done.stdout) == (0, ""), done.stderr
     assert not (tmp_path / "intel").exists()  # where it keeps whom it reports
+
+
+@pytest.fixture(scope="module")
+def demo_run(tmp_path_factory) -> RunFolder:
+    """A model of the demo's clips, fewer than `make demo` draws."""
+    folder = tmp_path_factory.mktemp("demo")
+    manifest = write_demo_dataset(folder / "data", clips_per_class=7, long_videos=0)
+    places = [f"run.folder={folder}", f"features.cache_dir={folder}", f"data.manifest={manifest}"]
+    plain = ["features.precision=fp32", "training.mean_pooled_baseline=false"]
+    return train(build_config(DEMO_CONFIG, [*places, *plain]), Reporter(quiet=True))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("runtime", ["onnx", "openvino"])
+def test_every_runtime_names_the_demo_clips_as_torch_does(demo_run, runtime):
+    def labels(name: str) -> list[str]:
+        found = []
+        for split in ("train", "test"):
+            overrides = [f"features.runtime={name}"]
+            report, _ = evaluate(demo_run, Reporter(quiet=True), split, overrides=overrides)
+            found += [clip.prediction.label for clip in report.predictions]
+        return found
+
+    named = labels(runtime)
+    assert len(named) >= 40
+    assert len(set(named)) >= 6
+    assert named == labels("torch")
