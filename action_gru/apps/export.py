@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from action_gru.backbone.exported import OPSET, quiet_exporter
+from action_gru.backbone.exported import to_onnx
 from action_gru.backbone.runtimes import import_quietly
 from action_gru.backbone.views import (
     MOTION_GAIN,
@@ -114,21 +114,12 @@ def describe(checkpoint: Checkpoint, config: Config, model: FlatStep) -> dict[st
 def step_bytes(model: FlatStep) -> bytes:
     """One step as an ONNX model: feature and state in, logits and the next state out."""
     streams = torch.export.Dim("streams", min=1, max=4096)
-    width = sum(model.model.view_dims)
-    names = [tensor.name for tensor in model.state]
-    with quiet_exporter(), torch.no_grad():
-        program = torch.onnx.export(
-            model,
-            (torch.zeros(2, width), *model.initial(2)),
-            input_names=["feature", *names],
-            output_names=["logits", *(f"next_{name}" for name in names)],
-            dynamic_shapes=({0: streams}, tuple({t.batch_axis: streams} for t in model.state)),
-            opset_version=OPSET,
-            dynamo=True,
-            verbose=False,
-        )
-    assert program is not None
-    return bytes(program.model_proto.SerializeToString())
+    inputs = (torch.zeros(2, sum(model.model.view_dims)), *model.initial(2))
+    state = [tensor.name for tensor in model.state]
+    names = (["feature", *state], ["logits", *(f"next_{name}" for name in state)])
+    carried = tuple({tensor.batch_axis: streams} for tensor in model.state)
+    # A model without a cell that looks at the last frame alone carries nothing.
+    return to_onnx(model, inputs, names, ({0: streams}, carried) if carried else ({0: streams},))
 
 
 def check_step(step: Step, model: FlatStep) -> None:
