@@ -22,6 +22,7 @@ from action_gru.backbone.exported import (
     lowest_cosine,
     networks_folder,
     parity_pictures,
+    to_onnx,
 )
 from action_gru.backbone.network import NetworkSource
 from action_gru.backbone.runtimes import RUNTIMES, TorchRunner
@@ -310,3 +311,15 @@ def test_every_runtime_names_the_demo_clips_as_torch_does(demo_run, runtime):
     assert len(named) >= 40
     assert len(set(named)) >= 6
     assert named == labels("torch")
+
+
+class Branching(torch.nn.Module):
+    """What it computes depends on the values: no graph can say that."""
+
+    def forward(self, values):
+        return values if values.sum() > 0 else -values
+
+
+def test_an_exporter_that_gives_up_is_named():
+    with pytest.raises(BackboneError, match=r"cannot export this network to ONNX .*try other"):
+        to_onnx(Branching(), (torch.ones(2),), (["values"], ["made"]), ({},))
