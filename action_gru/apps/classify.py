@@ -57,7 +57,7 @@ def classify_files(
             try:
                 reading = recognizer.read(path)
                 if target is not None:
-                    from action_gru.apps.annotate import annotate  # draws with matplotlib's colours
+                    from action_gru.apps.annotate import annotate  # brings matplotlib along
 
                     frames, codec = annotate(recognizer, reading, path, target)
                     reporter.say(f"wrote {target} ({frames} frames, {codec})")
