@@ -44,6 +44,8 @@ for tensor in spec["state"]:  # one row for each of the staggered states of the 
     shape = np.insert(tensor["shape"], tensor["batch_axis"], count)
     state[tensor["name"]] = np.full(shape, float(tensor["start"]), np.float32)
 past, taken, stage, origin_s, capture = [], 0, -1, None, cv2.VideoCapture(sys.argv[2])
+if not capture.isOpened():
+    sys.exit(f"{sys.argv[2]}: no video that OpenCV can open")
 while capture.grab():
     now_s = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
     origin_s = now_s if origin_s is None else origin_s

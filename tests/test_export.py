@@ -2,6 +2,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,10 @@ from test_model import COMBINATIONS, build
 
 from action_gru import ActionRecognizer
 from action_gru.apps.export import FORMATS, check_step, export_run, step_bytes
+from action_gru.backbone.runtimes import import_quietly
 from action_gru.checkpoint import load_checkpoint, save_checkpoint
 from action_gru.errors import CheckpointError, ConfigError
+from action_gru.model import ActionClassifier
 from action_gru.model.flat import FlatStep
 from action_gru.progress import Reporter
 from action_gru.video import VideoFile
@@ -46,25 +49,29 @@ def test_a_bidirectional_model_is_refused():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("format_", ["onnx", "openvino"])
 @pytest.mark.parametrize(("cell", "pooling", "fusion"), COMBINATIONS)
-def test_every_model_that_streams_exports(tmp_path, cell, pooling, fusion, format_):
+def test_every_model_that_streams_exports(tmp_path, cell, pooling, fusion):
     closed_form = fusion == "late"
     model = FlatStep(build(cell=cell, pooling=pooling, fusion=fusion, closed_form=closed_form))
-    write, open_step = FORMATS[format_]
-    write(step_bytes(model), tmp_path / "step", "{}")
-    step = open_step(tmp_path / "step")
-    for batch in (1, 5):
-        state = model.initial(batch)
-        theirs = [tensor.numpy() for tensor in state]
-        for frame in torch.randn(9, batch, 7) * 3:
+    data = step_bytes(model)
+    for write, open_step in FORMATS.values():
+        write(data, tmp_path / "step", "{}")
+        for batch in (1, 5):
+            check_sequence(open_step(tmp_path / "step"), model, batch)
+
+
+def check_sequence(step, model, batch):
+    """The logits and the state of an exported step are the model's after every frame."""
+    state = model.initial(batch)
+    theirs = [tensor.numpy() for tensor in state]
+    names = [tensor.name for tensor in model.state]
+    for frame in torch.randn(9, batch, 7) * 3:
+        with torch.no_grad():
             logits, *state = model(frame, *state)
-            names = [tensor.name for tensor in model.state]
-            inputs = {"feature": frame.numpy()} | dict(zip(names, theirs, strict=True))
-            made, *theirs = step(inputs)
-            np.testing.assert_allclose(made, logits.detach().numpy(), atol=1e-5)
-            for ours, other in zip(state, theirs, strict=True):
-                np.testing.assert_allclose(other, ours.detach().numpy(), atol=1e-4)
+        made, *theirs = step({"feature": frame.numpy()} | dict(zip(names, theirs, strict=True)))
+        np.testing.assert_allclose(made, logits.numpy(), atol=1e-5)
+        for ours, other in zip(state, theirs, strict=True):
+            np.testing.assert_allclose(other, ours.numpy(), atol=1e-4)
 
 
 @pytest.fixture(scope="module")
@@ -82,8 +89,7 @@ def exported(small_run, tmp_path_factory) -> Path:
 
 
 def test_the_files_say_all_that_lies_between_video_and_answer(exported):
-    import onnxruntime
-
+    onnxruntime = import_quietly("onnxruntime")
     for name in ("features", "step"):
         session = onnxruntime.InferenceSession(str(exported / f"{name}.onnx"))
         spec = json.loads(session.get_modelmeta().custom_metadata_map["action_gru"])
@@ -127,6 +133,15 @@ def test_the_example_needs_no_torch_and_answers_like_the_package(exported, small
         assert float(score) == pytest.approx(wanted[time_s][1], abs=2e-3)
 
 
+def test_the_example_names_a_video_that_does_not_open(exported, tmp_path):
+    example = [sys.executable, str(ROOT / "examples" / "onnx_live.py"), str(exported)]
+    done = subprocess.run(
+        [*example, str(tmp_path / "none.mp4")], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert "none.mp4: no video that OpenCV can open" in done.stderr
+
+
 def test_a_step_that_answers_otherwise_is_refused():
     model = FlatStep(build())
 
@@ -141,21 +156,30 @@ def test_a_step_that_answers_otherwise_is_refused():
 def test_nothing_is_written_where_the_run_cannot_be_exported(small_run, tmp_path):
     checkpoint = load_checkpoint(small_run.path / "best.safetensors")
     checkpoint.model["bidirectional"] = True
-    model = __import__("action_gru.model", fromlist=["x"]).ActionClassifier(**checkpoint.model)
-    object.__setattr__(checkpoint, "weights", model.state_dict())
-    save_checkpoint(checkpoint, tmp_path / "two-way.safetensors")
+    weights = ActionClassifier(**checkpoint.model).state_dict()
+    save_checkpoint(replace(checkpoint, weights=weights), tmp_path / "two-way.safetensors")
     with pytest.raises(ConfigError, match="reads the clip backwards"):
         export_run(tmp_path / "two-way.safetensors", "onnx", tmp_path / "out", [], QUIET)
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.slow
-def test_openvino_files_are_written_too(small_run, tmp_path, monkeypatch):
-    monkeypatch.setenv("ACTION_GRU_HOME", str(tmp_path / "home"))
-    _, names = export_run(small_run.path, "openvino", tmp_path / "out", [], QUIET)
-    assert names == ["features.bin", "features.xml", "step.bin", "step.xml"]
-    import openvino
+def test_a_file_in_the_place_of_the_folder_is_named_at_once(small_run, tmp_path):
+    (tmp_path / "taken").write_text("x")
+    with pytest.raises(ConfigError, match=r"--out .*taken: is a file; name a folder"):
+        export_run(small_run.path, "onnx", tmp_path / "taken", [], QUIET)
 
-    model = openvino.Core().read_model(tmp_path / "out" / "step.xml")
+
+@pytest.mark.slow
+def test_the_command_writes_openvino_files_too(small_run, tmp_path):
+    command = [sys.executable, "-m", "action_gru", "export", "-m", str(small_run.path), "--json"]
+    done = subprocess.run(
+        [*command, "--format", "openvino", "--out", str(tmp_path / "out"), "-q"],
+        capture_output=True, text=True, check=False,
+        env=os.environ | {"ACTION_GRU_HOME": str(tmp_path / "home")},
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    names = ["features.bin", "features.xml", "step.bin", "step.xml"]
+    assert json.loads(done.stdout) == {"folder": str(tmp_path / "out"), "files": names}
+    model = import_quietly("openvino").Core().read_model(tmp_path / "out" / "step.xml")
     spec = json.loads(model.get_rt_info(["action_gru"]).astype(str))
     assert spec["classes"] == ["bright", "dark"]

@@ -1,6 +1,8 @@
 import importlib.util
 import json
 import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +12,8 @@ import torch
 from test_backbone import pictures
 from torch.nn.functional import cosine_similarity
 
+from action_gru.apps.demo import DEMO_CONFIG
+from action_gru.apps.demo_data import write_demo_dataset
 from action_gru.backbone import Backbone, FeatureSpec
 from action_gru.backbone.choosing import choice_key, choose, quickest
 from action_gru.backbone.exported import (
@@ -18,10 +22,14 @@ from action_gru.backbone.exported import (
     lowest_cosine,
     networks_folder,
     parity_pictures,
+    to_onnx,
 )
 from action_gru.backbone.network import NetworkSource
 from action_gru.backbone.runtimes import RUNTIMES, TorchRunner
+from action_gru.config import build_config
 from action_gru.errors import BackboneError, CacheError, MissingExtraError
+from action_gru.progress import Reporter
+from action_gru.training import RunFolder, evaluate, train
 
 SIDE = 64
 CPU = torch.device("cpu")
@@ -253,3 +261,65 @@ def test_auto_measures_once_and_says_in_the_features_what_it_took(home, monkeypa
     assert first.spec("rgb").fingerprint == build("openvino").spec("rgb").fingerprint
     build("auto", batch_size=4)
     assert len(measured) == 2
+
+
+def test_no_runtime_reports_to_its_makers(home, tmp_path):
+    """openvino reports its import to a server, unless it is kept from it."""
+    program = (
+        "import socket\n"
+        "def refuse(*a, **k): print('a socket was opened', a, flush=True)\n"
+        "socket.socket.connect = refuse\n"
+        "socket.getaddrinfo = refuse\n"
+        "from action_gru.backbone import Backbone\n"
+        "for runtime in ('openvino', 'onnx'):\n"
+        f"    Backbone('builtin', image_size={SIDE}, device='cpu', runtime=runtime)\n"
+        "import threading, sys\n"
+        "names = [thread.name for thread in threading.enumerate()]\n"
+        "assert not any(name.startswith('ThreadPool') for name in names), names\n"
+        "assert 'openvino_telemetry' not in sys.modules\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False,
+        env=os.environ | {"HOME": str(tmp_path), "ACTION_GRU_HOME": str(home)},
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
+    assert not (tmp_path / "intel").exists()  # where it keeps whom it reports
+
+
+@pytest.fixture(scope="module")
+def demo_run(tmp_path_factory) -> RunFolder:
+    """A model of the demo's clips, fewer than `make demo` draws."""
+    folder = tmp_path_factory.mktemp("demo")
+    manifest = write_demo_dataset(folder / "data", clips_per_class=7, long_videos=0)
+    places = [f"run.folder={folder}", f"features.cache_dir={folder}", f"data.manifest={manifest}"]
+    plain = ["features.precision=fp32", "training.mean_pooled_baseline=false"]
+    return train(build_config(DEMO_CONFIG, [*places, *plain]), Reporter(quiet=True))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("runtime", ["onnx", "openvino"])
+def test_every_runtime_names_the_demo_clips_as_torch_does(demo_run, runtime):
+    def labels(name: str) -> list[str]:
+        found = []
+        for split in ("train", "test"):
+            overrides = [f"features.runtime={name}"]
+            report, _ = evaluate(demo_run, Reporter(quiet=True), split, overrides=overrides)
+            found += [clip.prediction.label for clip in report.predictions]
+        return found
+
+    named = labels(runtime)
+    assert len(named) >= 40
+    assert len(set(named)) >= 6
+    assert named == labels("torch")
+
+
+class Branching(torch.nn.Module):
+    """What it computes depends on the values: no graph can say that."""
+
+    def forward(self, values):
+        return values if values.sum() > 0 else -values
+
+
+def test_an_exporter_that_gives_up_is_named():
+    with pytest.raises(BackboneError, match=r"cannot export this network to ONNX .*try other"):
+        to_onnx(Branching(), (torch.ones(2),), (["values"], ["made"]), ({},))

@@ -8,7 +8,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from action_gru.apps.annotate import annotate
 from action_gru.errors import ActionGruError, VideoError
 from action_gru.progress import Reporter
 from action_gru.recognizer import ActionRecognizer
@@ -58,6 +57,8 @@ def classify_files(
             try:
                 reading = recognizer.read(path)
                 if target is not None:
+                    from action_gru.apps.annotate import annotate  # brings matplotlib along
+
                     frames, codec = annotate(recognizer, reading, path, target)
                     reporter.say(f"wrote {target} ({frames} frames, {codec})")
                 is_unsure = recognizer.is_unsure(reading.prediction)

@@ -18,7 +18,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from action_gru.backbone.exported import OPSET, quiet_exporter
+from action_gru.backbone.exported import to_onnx
+from action_gru.backbone.runtimes import import_quietly
 from action_gru.backbone.views import (
     MOTION_GAIN,
     MOTION_HISTORY_S,
@@ -27,7 +28,7 @@ from action_gru.backbone.views import (
 )
 from action_gru.checkpoint import Checkpoint, load_checkpoint
 from action_gru.config import Config, build_config
-from action_gru.errors import CheckpointError
+from action_gru.errors import CheckpointError, ConfigError
 from action_gru.features import build_backbone
 from action_gru.model.flat import FlatStep
 from action_gru.progress import Reporter
@@ -53,6 +54,9 @@ def export_run(
     """
     checkpoint = load_checkpoint(run / "best.safetensors" if run.is_dir() else run)
     model = FlatStep(checkpoint.build())
+    folder = out or (run if run.is_dir() else run.parent) / "export"
+    if folder.is_file():
+        raise ConfigError(f"--out {folder}: is a file; name a folder")
     settings = [f"features.runtime={format_}", "features.precision=fp32", "features.device=cpu"]
     config = build_config(checkpoint.config, [*overrides, *settings])
     reporter.say("exporting the feature network and comparing it with torch")
@@ -63,7 +67,6 @@ def export_run(
     described = json.dumps(describe(checkpoint, config, model))
     reporter.say("exporting the classifier and comparing it with torch")
     graphs = {"features": backbone.exported.path.read_bytes(), "step": step_bytes(model)}
-    folder = out or (run if run.is_dir() else run.parent) / "export"
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".export-", dir=folder) as place:
         write, open_step = FORMATS[format_]
@@ -111,21 +114,12 @@ def describe(checkpoint: Checkpoint, config: Config, model: FlatStep) -> dict[st
 def step_bytes(model: FlatStep) -> bytes:
     """One step as an ONNX model: feature and state in, logits and the next state out."""
     streams = torch.export.Dim("streams", min=1, max=4096)
-    width = sum(model.model.view_dims)
-    names = [tensor.name for tensor in model.state]
-    with quiet_exporter(), torch.no_grad():
-        program = torch.onnx.export(
-            model,
-            (torch.zeros(2, width), *model.initial(2)),
-            input_names=["feature", *names],
-            output_names=["logits", *(f"next_{name}" for name in names)],
-            dynamic_shapes=({0: streams}, tuple({t.batch_axis: streams} for t in model.state)),
-            opset_version=OPSET,
-            dynamo=True,
-            verbose=False,
-        )
-    assert program is not None
-    return bytes(program.model_proto.SerializeToString())
+    inputs = (torch.zeros(2, sum(model.model.view_dims)), *model.initial(2))
+    state = [tensor.name for tensor in model.state]
+    names = (["feature", *state], ["logits", *(f"next_{name}" for name in state)])
+    carried = tuple({tensor.batch_axis: streams} for tensor in model.state)
+    # A model without a cell that looks at the last frame alone carries nothing.
+    return to_onnx(model, inputs, names, ({0: streams}, carried) if carried else ({0: streams},))
 
 
 def check_step(step: Step, model: FlatStep) -> None:
@@ -159,27 +153,22 @@ def _write_onnx(data: bytes, stem: Path, described: str) -> None:
 
 
 def _open_onnx(stem: Path) -> Step:
-    import onnxruntime
-
-    session = onnxruntime.InferenceSession(
+    session = import_quietly("onnxruntime").InferenceSession(
         str(stem.with_suffix(".onnx")), providers=["CPUExecutionProvider"]
     )
     return lambda inputs: list(session.run(None, inputs))
 
 
 def _write_openvino(data: bytes, stem: Path, described: str) -> None:
-    import openvino
-
+    openvino = import_quietly("openvino")
     model = openvino.Core().read_model(data)
     model.set_rt_info(described, METADATA)
     openvino.save_model(model, str(stem.with_suffix(".xml")), compress_to_fp16=False)
 
 
 def _open_openvino(stem: Path) -> Step:
-    import openvino
-
-    settings = {"INFERENCE_PRECISION_HINT": "f32"}
-    compiled = openvino.Core().compile_model(str(stem.with_suffix(".xml")), "CPU", settings)
+    core, settings = import_quietly("openvino").Core(), {"INFERENCE_PRECISION_HINT": "f32"}
+    compiled = core.compile_model(str(stem.with_suffix(".xml")), "CPU", settings)
     return lambda inputs: [np.array(value) for value in compiled(inputs).values()]
 
 

@@ -16,11 +16,13 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor, nn
 
 from action_gru.backbone.loading import file_sha256, home_folder
 from action_gru.backbone.network import FeatureNetwork, NetworkSource, feature_dim
@@ -79,17 +81,39 @@ def onnx_bytes(network: FeatureNetwork, image_size: int) -> bytes:
     """The network as an ONNX model: inputs pixels and weight, output features, any batch size."""
     pixels = torch.zeros(2, image_size, image_size, 3, dtype=torch.uint8)
     batch = torch.export.Dim("pictures", min=1, max=4096)
-    with quiet_exporter(), torch.no_grad():
-        program = torch.onnx.export(
-            network,
-            (pixels, pixels[..., 0].contiguous()),
-            input_names=["pixels", "weight"],
-            output_names=["features"],
-            dynamic_shapes=({0: batch}, {0: batch}),
-            opset_version=OPSET,
-            dynamo=True,
-            verbose=False,
-        )
+    inputs = (pixels, pixels[..., 0].contiguous())
+    names = (["pixels", "weight"], ["features"])
+    return to_onnx(network, inputs, names, ({0: batch}, {0: batch}))
+
+
+def to_onnx(
+    module: nn.Module,
+    inputs: tuple[Tensor, ...],
+    names: tuple[list[str], list[str]],
+    dynamic_shapes: tuple[Any, ...],
+) -> bytes:
+    """A module as an ONNX model. names: of its inputs and outputs. dynamic_shapes: as torch.export.
+
+    Raises BackboneError where the exporter gives up.
+    """
+    try:
+        with quiet_exporter(), torch.no_grad():
+            program = torch.onnx.export(
+                module,
+                inputs,
+                input_names=names[0],
+                output_names=names[1],
+                dynamic_shapes=dynamic_shapes,
+                opset_version=OPSET,
+                dynamo=True,
+                verbose=False,
+            )
+    except torch.onnx.OnnxExporterError as error:
+        reason = str(error.__cause__ or error).strip().splitlines()[0]
+        raise BackboneError(
+            f"torch {torch.__version__} cannot export this network to ONNX ({reason}); try other "
+            "versions of torch and onnxscript, or stay with features.runtime=torch"
+        ) from error
     assert program is not None
     return bytes(program.model_proto.SerializeToString())
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import importlib
 import importlib.util
+import sys
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
@@ -75,7 +76,27 @@ class Runtime:
 
     @property
     def version(self) -> str:
-        return str(importlib.import_module(self.package).__version__)
+        return str(import_quietly(self.package).__version__)
+
+
+def import_quietly(package: str) -> Any:
+    """A runtime's package, without its analytics.
+
+    openvino reports its import to a server, through a package that it can do without;
+    onnxruntime reports on Windows.
+    """
+    reporter = "openvino_telemetry"
+    absent = package == "openvino" and reporter not in sys.modules
+    if absent:
+        sys.modules[reporter] = None  # type: ignore[assignment] # its import fails then
+    try:
+        module: Any = importlib.import_module(package)
+    finally:
+        if absent:
+            del sys.modules[reporter]
+    if package == "onnxruntime":
+        module.disable_telemetry_events()
+    return module
 
 
 class TorchRunner:
@@ -102,8 +123,7 @@ class OnnxRunner:
     """ONNX Runtime, on the CPU or by one of its providers for NVIDIA GPUs."""
 
     def __init__(self, path: Path, providers: list[Any], threads: int) -> None:
-        import onnxruntime
-
+        onnxruntime = import_quietly("onnxruntime")
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         # Threads that spin while they wait take the time of those that decode.
@@ -126,9 +146,7 @@ class OpenVinoRunner:
     """OpenVINO on the CPU, compiled for each batch size when it first comes."""
 
     def __init__(self, path: Path, precision: str, threads: int) -> None:
-        import openvino
-
-        self._core = openvino.Core()
+        self._core = import_quietly("openvino").Core()
         self._model = self._core.read_model(str(path))
         self._properties = {
             "INFERENCE_PRECISION_HINT": {"fp32": "f32", "bf16": "bf16"}[precision],
@@ -186,9 +204,7 @@ def _open_tensorrt(path: Path, precision: str, device: torch.device, threads: in
 
 
 def _check_provider(provider: str, runtime: str) -> None:
-    import onnxruntime
-
-    there = onnxruntime.get_available_providers()
+    there = import_quietly("onnxruntime").get_available_providers()
     if provider not in there:
         raise BackboneError(
             f"features.runtime: {runtime} on a GPU needs ONNX Runtime's {provider}, and this one "

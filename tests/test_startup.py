@@ -1,0 +1,51 @@
+"""A command imports what it uses, and no more: most of the time to the first answer is imports."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import write_square
+
+HEAVY = {
+    "torch", "torchvision", "cv2", "numpy", "ultralytics", "pydantic", "yaml", "matplotlib",
+    "tensorboard", "gradio", "torchmetrics", "accelerate", "safetensors", "av", "onnx",
+    "onnxruntime", "openvino", "PIL",
+}  # fmt: skip
+UNUSED_BY_CLASSIFY = {
+    "matplotlib", "tensorboard", "gradio", "torchmetrics", "accelerate", "av", "onnx",
+    "onnxscript", "onnxruntime", "openvino", "torchvision",
+}  # fmt: skip
+
+
+def imported_by(arguments: list[str], cwd: Path) -> set[str]:
+    """The top-level packages that a command leaves imported."""
+    program = (
+        "import json, sys\n"
+        "from action_gru.cli import main\n"
+        f"sys.argv = ['action-gru', *{arguments!r}]\n"
+        "try:\n    main()\n"
+        "except SystemExit as end:\n    assert not end.code, end.code\n"
+        "print(json.dumps(sorted({name.split('.')[0] for name in sys.modules})))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False, cwd=cwd
+    )
+    assert done.returncode == 0, done.stderr
+    return set(json.loads(done.stdout.splitlines()[-1]))
+
+
+@pytest.mark.parametrize("command", [[], ["classify"], ["export"]])
+def test_help_imports_nothing_heavy(command, tmp_path):
+    found = imported_by([*command, "--help"], tmp_path)
+    assert "typer" in found
+    allowed = {"pydantic"} if command else set()  # typer itself takes it to read values
+    assert found & HEAVY <= allowed
+
+
+def test_classify_imports_only_what_it_uses(small_run, tmp_path):
+    video = write_square(tmp_path / "clip.mp4", 12)
+    found = imported_by(["classify", str(video), "-m", str(small_run.path), "-q"], tmp_path)
+    assert {"torch", "cv2", "ultralytics"} <= found
+    assert found & UNUSED_BY_CLASSIFY == set()
