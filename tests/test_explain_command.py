@@ -107,6 +107,16 @@ def test_a_clip_of_equal_frames_has_no_moment_that_matters(square_video):
     explanation_picture(made).savefig("/dev/null", format="png")
 
 
+def test_a_clip_of_one_frame_is_explained(tmp_path):
+    video = write_square(tmp_path / "one.mp4", 1)
+    model, checkpoint = fake_checkpoint()
+    features = np.full((1, 12), 40.0, np.float16)
+    made = explain_clip(model, FakeBackbone(), checkpoint, Subject(video, np.zeros(1), features))
+    assert "too short to tell its memory" in describe(made)
+    assert made.falls.tolist() == [[0.0, 0.0, 0.0]]
+    explanation_picture(made).savefig("/dev/null", format="png")
+
+
 def test_the_command_writes_what_it_names_and_prints_the_answer(
     small_run, square_video, tmp_path, capsys
 ):
@@ -164,5 +174,5 @@ def test_the_example_of_the_page_runs(small_run, tmp_path, monkeypatch, capsys):
     exec(compile(code, "explain.md", "exec"), {})
     printed = capsys.readouterr().out
     assert "update gate 0." in printed
-    assert "\n[0." in printed
+    assert re.search(r"\n\[ *0\.\d", printed)
     assert (tmp_path / "why.png").stat().st_size > 10_000

@@ -66,6 +66,8 @@ def memory_words(explanation: Explanation, layer: LayerCurves) -> str:
         return "no gate that keeps"
     if layer.memory.frames is None:
         half = max(high - low for low, high in explanation.windows) // 2
+        if half == 0:
+            return "too short to tell its memory"
         return f"memory over {half / explanation.fps:.2f} s ({half} frames)"
     frames = layer.memory.frames
     return f"memory {frames / explanation.fps:.2f} s ({frames:.1f} frames)"
