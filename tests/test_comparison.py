@@ -241,8 +241,10 @@ def test_a_mistake_is_named(place, overrides, folds, out, error, said):
     (place / "test.csv").write_text("path,label,split\n0.mp4,dark,test\n1.mp4,bright,test\n")
     overrides = [text.format(place) for text in overrides]
     target = place / out if out else None
+    before = sorted(place.glob("runs/*"))
     with pytest.raises(error, match=said):
         run_comparison(place / "tiny.yaml", overrides, folds, 1, target, False, 4, False, QUIET)
+    assert sorted(place.glob("runs/*")) == before  # nothing is left behind
 
 
 def test_a_cell_that_solves_nothing_says_so():

@@ -107,6 +107,16 @@ def test_a_clip_of_equal_frames_has_no_moment_that_matters(square_video):
     explanation_picture(made).savefig("/dev/null", format="png")
 
 
+def test_a_clip_of_one_frame_is_explained(tmp_path):
+    video = write_square(tmp_path / "one.mp4", 1)
+    model, checkpoint = fake_checkpoint()
+    features = np.full((1, 12), 40.0, np.float16)
+    made = explain_clip(model, FakeBackbone(), checkpoint, Subject(video, np.zeros(1), features))
+    assert "too short to tell its memory" in describe(made)
+    assert made.falls.tolist() == [[0.0, 0.0, 0.0]]
+    explanation_picture(made).savefig("/dev/null", format="png")
+
+
 def test_the_command_writes_what_it_names_and_prints_the_answer(
     small_run, square_video, tmp_path, capsys
 ):
@@ -129,9 +139,9 @@ def test_the_command_writes_what_it_names_and_prints_the_answer(
     ("video", "out", "error", "said"),
     [
         ("square.mp4", "x.jpg", ConfigError, "is neither a folder nor a .png; name one of these"),
-        ("square.mp4", "square.mp4/x", ConfigError, "cannot be made"),
+        ("square.mp4", "square.mp4/x", ConfigError, "no folder can be made there"),
         ("square.mp4", "none/x.png", ConfigError, "no folder .*none; make it first"),
-        ("missing.mp4", None, VideoError, "missing.mp4: no such video file"),
+        ("missing.mp4", "new", VideoError, "missing.mp4: no such video file"),
     ],
 )
 def test_a_mistake_is_named_before_the_work(small_run, square_video, video, out, error, said):
@@ -139,6 +149,7 @@ def test_a_mistake_is_named_before_the_work(small_run, square_video, video, out,
     target = place / out if out else None
     with pytest.raises(error, match=said):
         explain_video(place / video, small_run.path, [], target, None, 1, False, QUIET)
+    assert [path.name for path in place.iterdir()] == ["square.mp4"]  # nothing is left behind
 
 
 def test_a_folder_that_is_no_run_is_named(square_video, tmp_path):
@@ -163,5 +174,5 @@ def test_the_example_of_the_page_runs(small_run, tmp_path, monkeypatch, capsys):
     exec(compile(code, "explain.md", "exec"), {})
     printed = capsys.readouterr().out
     assert "update gate 0." in printed
-    assert printed.splitlines()[-1].startswith("[0.")
+    assert re.search(r"\n\[ *0\.\d", printed)
     assert (tmp_path / "why.png").stat().st_size > 10_000

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
-from action_gru.apps.targets import check_target
+from action_gru.apps.targets import check_target, folder_for
 from action_gru.errors import ConfigError
 from action_gru.evaluation import save_picture
 from action_gru.evaluation.files import json_text, replace_file
-from action_gru.explanation import Explanation, describe, explanation_picture
+from action_gru.explanation import describe, explanation_picture
 from action_gru.progress import Reporter
 from action_gru.recognizer import ActionRecognizer
 
@@ -31,40 +32,33 @@ def explain_video(
 
     target: a .png, or a folder that gets explanation.png and explanation.json.
     """
-    if target is not None:
-        _check(target, video)
-    recognizer = ActionRecognizer.load(model, overrides=overrides)
-    explanation = recognizer.explain(video, label, frames)
-    if recognizer.checkpoint.flip:
-        reporter.say("the figures are those of the plain copy; classify averages a mirrored one")
-    if target is not None:
-        _write(explanation, target, reporter)
-    if as_json:
-        print(json.dumps(explanation.to_json()))
-    else:
-        print(f"{video}: {describe(explanation)}")
+    with _place(target, video) as picture:
+        recognizer = ActionRecognizer.load(model, overrides=overrides)
+        explanation = recognizer.explain(video, label, frames)
+        if recognizer.checkpoint.flip:
+            reporter.say("the figures are of the plain copy; classify averages a mirrored one too")
+        if picture is not None:
+            save_picture(explanation_picture(explanation), picture)
+            reporter.say(f"wrote {picture}")
+            if picture != target:
+                values = picture.with_name(VALUES)
+                replace_file(values, json_text(explanation.to_json()).encode())
+                reporter.say(f"wrote {values}")
+    print(json.dumps(explanation.to_json()) if as_json else f"{video}: {describe(explanation)}")
 
 
-def _check(target: Path, video: Path) -> None:
-    """Raise ConfigError where the target cannot be written."""
-    if target.suffix.lower() == ".png" and not target.is_dir():
+@contextmanager
+def _place(target: Path | None, video: Path) -> Iterator[Path | None]:
+    """The picture's path, checked before the work: the target, or in the folder that it names."""
+    if target is None:
+        yield None
+    elif target.suffix.lower() == ".png" and not target.is_dir():
         check_target("--out", target, (".png",), [video])
-    elif target.is_file() or (target.suffix and not target.is_dir()):
+        yield target
+    elif target.suffix and not target.is_dir():
         raise ConfigError(f"--out {target}: is neither a folder nor a .png; name one of these")
     else:
-        try:
-            target.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise ConfigError(f"--out {target}: cannot be made ({error.strerror})") from error
-        for name in (PICTURE, VALUES):
-            check_target("--out", target / name, (".png", ".json"), [video])
-
-
-def _write(explanation: Explanation, target: Path, reporter: Reporter) -> None:
-    picture = target / PICTURE if target.is_dir() else target
-    save_picture(explanation_picture(explanation), picture)
-    reporter.say(f"wrote {picture}")
-    if target.is_dir():
-        text = json_text(explanation.to_json())
-        replace_file(target / VALUES, text.encode())
-        reporter.say(f"wrote {target / VALUES}")
+        with folder_for("--out", target) as folder:
+            for name in (PICTURE, VALUES):
+                check_target("--out", folder / name, (".png", ".json"), [video])
+            yield folder / PICTURE

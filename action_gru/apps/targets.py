@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from action_gru.errors import ConfigError
@@ -28,3 +30,24 @@ def check_target(option: str, target: Path, suffixes: tuple[str, ...], kept: lis
         raise ConfigError(f"{named}: cannot be written ({error.strerror or error})") from error
     finally:
         probe.unlink(missing_ok=True)
+
+
+@contextmanager
+def folder_for(option: str, folder: Path) -> Iterator[Path]:
+    """A folder made before the work, so that a place that cannot be written is named at once.
+
+    A new one is removed again when the work fails before anything is in it. Raises ConfigError.
+    """
+    is_new = not folder.exists()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(
+            f"{option} {folder}: no folder can be made there ({error.strerror}); name another"
+        ) from error
+    try:
+        yield folder
+    except BaseException:
+        if is_new and not any(folder.iterdir()):
+            folder.rmdir()
+        raise

@@ -71,6 +71,7 @@ def compare_cells(
     if not clips:
         raise DataError("every clip is a test clip; a comparison needs others to choose on")
     classes = class_list(clips, config.data.classes)
+    grouped_folds(clips, folds, config.training.seed)  # too few groups are refused before the work
     table = extract_features(config, clips, reporter, folder)
     usable = table.usable(clips)
     if not config.data.allow_leakage:

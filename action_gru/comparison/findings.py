@@ -77,12 +77,18 @@ def _accuracies(comparison: CellComparison) -> list[Finding]:
 
 def _better(comparison: CellComparison, claim: str, key: str, other: str) -> Finding:
     gain, interval = comparison.difference(key, other)
-    figures = f"{NAMES[key]} against {NAMES[other]}: {100 * gain:+.1f} points"
+    figures = f"{NAMES[key]} against {NAMES[other]}: {_points(gain)} points"
     if interval is None:
         return Finding(claim, OPEN, f"{figures}; one group of clips gives no interval")
     low, high = interval
     verdict = HOLDS if low > 0 else FAILS if high < 0 else OPEN
-    return Finding(claim, verdict, f"{figures} (95%: {100 * low:+.1f} to {100 * high:+.1f})")
+    return Finding(claim, verdict, f"{figures} (95%: {_points(low)} to {_points(high)})")
+
+
+def _points(share: float) -> str:
+    """0.0125 -> +1.2; what rounds to nothing is 0.0, without a sign."""
+    rounded = round(100 * share, 1)
+    return f"{rounded:+.1f}" if rounded else "0.0"
 
 
 def _lags(comparison: CellComparison) -> Finding:

@@ -62,7 +62,9 @@ def _draw_data(figure: Any, comparison: CellComparison) -> None:
 
 
 def _figure(value: float) -> str:
-    return f"{value:.3g}" if value else "-"
+    if not value:
+        return "-"
+    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def _draw_probe(figure: Any, comparison: CellComparison) -> None:

@@ -29,7 +29,7 @@ def summary(comparison: CellComparison) -> str:
     """A line a cell and a line a finding, for the terminal."""
     lines = [
         f"{cell.name:<18} top-1 {_score(cell):<16} {cell.cell_parameters:>9,} parameters in the "
-        f"cell, {_time(cell.epoch_s)} an epoch, {_step(cell)} a step"
+        f"cell, {_time(cell.epoch_s)} an epoch, step {_step(cell)}"
         for cell in comparison.cells
     ]
     lines += [f"{one.verdict}: {one.claim} ({one.figures})" for one in findings(comparison)]

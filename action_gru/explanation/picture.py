@@ -197,7 +197,7 @@ def _draw_falls(axes: Any, explanation: Explanation) -> None:
                       label=f"{view} hidden")  # fmt: skip
     axes.axhline(0, color=GREY, linewidth=0.8)
     low, high = min(0.0, float(change.min())), max(0.0, float(change.max()))
-    room = max(high - low, 1e-6)
+    room = max(high - low, 0.01)  # less is nothing, and not blown up
     axes.set(ylim=(low - 0.28 * room, high + 0.08 * room), ylabel="log-odds")
     for rank, frame in enumerate(explanation.best, 1):
         time_s = float(explanation.times_s[frame])

@@ -17,8 +17,7 @@ def describe(explanation: Explanation) -> str:
     """The answer, each stream with its gates and memory, the moments that mattered."""
     seconds = len(explanation.times_s) / explanation.fps
     lines = [
-        f"{explanation.label} {explanation.score:.2f}: {len(explanation.times_s)} frames, "
-        f"{seconds:.1f} s"
+        f"{explanation.label} {explanation.score:.2f}: {_frames(explanation)}, {seconds:.1f} s"
     ]
     lines += [_stream_line(explanation, stream) for stream in explanation.streams]
     if explanation.linear is not None:
@@ -32,6 +31,11 @@ def describe(explanation: Explanation) -> str:
         lines.append("reads backwards too: no running scores before the end of the clip")
     lines.append(_moments(explanation))
     return "\n".join(lines)
+
+
+def _frames(explanation: Explanation) -> str:
+    count = len(explanation.times_s)
+    return f"{count} frame{'s' * (count > 1)}"
 
 
 def _stream_line(explanation: Explanation, stream: StreamCurves) -> str:
@@ -66,6 +70,8 @@ def memory_words(explanation: Explanation, layer: LayerCurves) -> str:
         return "no gate that keeps"
     if layer.memory.frames is None:
         half = max(high - low for low, high in explanation.windows) // 2
+        if half == 0:
+            return "too short to tell its memory"
         return f"memory over {half / explanation.fps:.2f} s ({half} frames)"
     frames = layer.memory.frames
     return f"memory {frames / explanation.fps:.2f} s ({frames:.1f} frames)"
