@@ -56,6 +56,7 @@ def test_train_answers_with_one_json_line_and_is_quiet_when_told(place):
     assert answer["run"] == "runs/json"
     assert (place / answer["evaluation"] / "report.json").is_file()
     assert 0 <= answer["top1"] <= 1
+    assert sorted(answer["order"]["undecided"]) == ["bright", "dark"]  # two clips each
 
 
 def test_extract_counts_and_a_second_run_decodes_nothing(place):

@@ -280,6 +280,7 @@ def _summary(report: Any) -> dict[str, Any]:
         "baselines": dict(report.baselines),
         "quarantined": len(report.quarantined),
         "timelines": _timeline_figures(report),
+        "order": report.order.by_verdict if report.order else None,
     }
 
 
@@ -303,6 +304,7 @@ def _score_line(report: Any) -> str:
         f"{metrics.clips} clips: top-1 {metrics.top1:.3f}, mean class accuracy "
         f"{metrics.mean_class_accuracy:.3f} (mean-pooled {_figure(baselines['mean_pooled'])}, "
         f"majority {_figure(baselines['majority'])}){long}"
+        + (f"\n{report.order.sentence} {report.order.overall_sentence}" if report.order else "")
     )
 
 
