@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from action_gru.config import Config
-from action_gru.dataset import Clip, Split, check_classes, class_list, grouped_folds, merge_groups
+from action_gru.dataset import Clip, Split, check_classes, grouped_folds, merge_groups
 from action_gru.errors import DataError
 from action_gru.evaluation import (
     CrossValidationReport,
@@ -20,8 +20,9 @@ from action_gru.evaluation import (
     write_cv_report,
 )
 from action_gru.features import FeatureTable, extract_features
+from action_gru.measured import classes_of
 from action_gru.progress import Reporter
-from action_gru.scoring import score_clips
+from action_gru.scoring import score_answers
 from action_gru.training.run import TrainingData, fit_model, mean_pooled, read_clips
 from action_gru.training.run_folder import RunFolder
 
@@ -39,7 +40,7 @@ def cross_validate(
     if not clips:
         raise DataError("every clip is a test clip; cross-validation needs others")
     clips = [replace(clip, split="") for clip in clips]
-    classes = class_list(clips, config.data.classes)
+    classes = classes_of(config, clips)
     run = RunFolder.create(config, "-cv")
     table = extract_features(config, clips, reporter, run.path)
     usable = table.usable(clips)
@@ -86,15 +87,16 @@ def _fold(
     def scores(settings: Config) -> NDArray[np.float32]:
         model = fit_model(settings, data, reporter)
         frames, flip = settings.sampling.max_frames, settings.features.flip
-        return np.asarray(score_clips(model, test, frames, flip=flip).numpy())
+        return np.asarray(score_answers(model, test, frames, flip)[0].numpy())
 
-    metrics = compute_metrics(test.labels.numpy(), scores(config), classes)
+    truth, known = (x.labels if x.step_labels is None else x.step_labels for x in (test, train))
+    metrics = compute_metrics(truth.numpy(), scores(config), classes)
     baselines: dict[str, float | None] = {
-        "majority": majority_baseline(train.labels.numpy(), test.labels.numpy()),
+        "majority": majority_baseline(known.numpy(), truth.numpy()),
         "mean_pooled": None,
     }
     if config.training.mean_pooled_baseline:
-        plain = compute_metrics(test.labels.numpy(), scores(mean_pooled(config)), classes)
+        plain = compute_metrics(truth.numpy(), scores(mean_pooled(config)), classes)
         baselines["mean_pooled"] = plain.top1
     return FoldResult(seed, fold, metrics, baselines)
 

@@ -20,9 +20,11 @@ from action_gru.evaluation import (
     write_report,
 )
 from action_gru.features import FeatureTable, extract_features
+from action_gru.measured import read_measured_clips
 from action_gru.progress import Reporter
 from action_gru.scoring import score_clips
 from action_gru.timeline import Prediction
+from action_gru.training.run import own_root, read_run_clips
 from action_gru.training.run_folder import RunFolder
 from action_gru.training.timelines import score_timelines
 
@@ -47,7 +49,7 @@ def evaluate(
     target = folder or run.new_evaluation(manifest.stem if manifest else split)
     # Of a run's own clips training has judged the bad ones already: they are listed, no more.
     allowed = 1.0 if manifest is None else None
-    table = extract_features(config, clips, reporter, target, allowed)
+    table = extract_features(config, clips, reporter, target, allowed, manifest)
     checkpoint.check_fits(table.specs, config.sampling.fps)
     usable = table.usable(clips)
     if not usable:
@@ -120,11 +122,15 @@ def _clips(
     root: Path | None,
 ) -> tuple[list[Clip], str]:
     if manifest is not None:
-        clips = read_manifest(manifest, root, checkpoint.classes)
+        clips = (
+            read_manifest(manifest, root, checkpoint.classes)
+            if config.data.kind == "video"
+            else read_measured_clips(config, manifest, root, checkpoint.classes)
+        )
         return [replace(clip, split="test") for clip in clips], f"All clips of {manifest.name}"
     clips = [
         clip
-        for clip in read_manifest(run.clips, _own_root(config, root), checkpoint.classes)
+        for clip in read_run_clips(run, config, root, checkpoint.classes)
         if clip.split == split
     ]
     if not clips:
@@ -143,18 +149,12 @@ def _long_videos(
     manifest: Path | None,
     root: Path | None,
 ) -> list[LongVideo]:
+    if config.data.kind != "video":
+        return []
     if manifest is not None:
         return read_long_videos(manifest, root, checkpoint.classes)
-    videos = read_long_videos(run.clips, _own_root(config, root), checkpoint.classes)
+    videos = read_long_videos(run.clips, root or own_root(config), checkpoint.classes)
     return [video for video in videos if video.split == split]
-
-
-def _own_root(config: Config, root: Path | None) -> Path | None:
-    """Where the paths of a run's own clips start."""
-    own_root = root or config.data.root
-    if own_root is None and config.data.manifest is not None:
-        own_root = config.data.manifest.parent
-    return own_root
 
 
 def _majority(run: RunFolder, checkpoint: Checkpoint, labels: list[int]) -> float:

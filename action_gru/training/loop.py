@@ -14,10 +14,10 @@ from torch.nn.functional import cross_entropy
 
 from action_gru.backbone.embedding import pick_device
 from action_gru.config.tree import TrainingSection
-from action_gru.dataset import Batch, SequenceSet
+from action_gru.dataset import NO_LABEL, Batch, SequenceSet
 from action_gru.errors import TrainingError
 from action_gru.model import ActionClassifier, fuse
-from action_gru.scoring import score_clips
+from action_gru.scoring import score_answers
 from action_gru.training.batches import Batches
 from action_gru.training.linear import solve_linear
 
@@ -66,7 +66,8 @@ class Trainer:
         )
         self.model, self.optimizer = self.accelerator.prepare(model, self.optimizer)
         self.batches = Batches(train, settings, max_frames, seed)
-        self.class_weights = self._class_weights(train.labels, model.num_classes)
+        targets = train.labels if train.step_labels is None else train.step_labels
+        self.class_weights = self._class_weights(targets, model.num_classes)
         self.average = Average(self.bare_model, settings.ema_decay)
         self.progress = Progress()
 
@@ -100,13 +101,13 @@ class Trainer:
         seen = hits = loss_sum = 0.0
         for index, (batch, partner, share) in enumerate(self.batches.epoch(number)):
             self._set_rate(number * len(self.batches) + index)
-            batch = self._to_device(batch)
+            batch = batch.to(self.accelerator.device)
             features = batch.features
             if partner is not None:
                 features = share * features + (1 - share) * partner.features.to(features.device)
             with self.accelerator.autocast():
-                logits = self.bare_model.stream_logits(features, batch.lengths).float()
-            loss = self._loss(logits, batch.labels)
+                logits, labels = self._answers(features, batch)
+            loss = self._loss(logits, labels)
             if partner is not None:
                 other = self._loss(logits, partner.labels.to(features.device))
                 loss = share * loss + (1 - share) * other
@@ -116,10 +117,19 @@ class Trainer:
                 self.accelerator.clip_grad_norm_(self.model.parameters(), self.settings.grad_clip)
             self.optimizer.step()
             self.average.update(self.bare_model)
-            seen += len(batch.labels)
-            loss_sum += float(loss.detach()) / logits.shape[1] * len(batch.labels)
-            hits += float((fuse(logits).argmax(-1) == batch.labels).sum())
+            seen += len(labels)
+            loss_sum += float(loss.detach()) / logits.shape[1] * len(labels)
+            hits += float((fuse(logits).argmax(-1) == labels).sum())
         return {"loss": loss_sum / seen, "accuracy": hits / seen, "learning_rate": self._rate}
+
+    def _answers(self, features: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Logits (N, S, C) of the trained streams and the class (N,) of each: one a clip, or one
+        for each valid step of each clip where every step has a class.
+        """
+        if batch.step_labels is None:
+            return self.bare_model.stream_logits(features, batch.lengths).float(), batch.labels
+        valid = batch.step_labels != NO_LABEL
+        return self.bare_model.stream_running(features).float()[valid], batch.step_labels[valid]
 
     def _loss(self, stream_logits: Tensor, labels: Tensor) -> Tensor:
         """Cross-entropy of each stream alone, summed: (B, S, C), (B,) -> ().
@@ -135,9 +145,9 @@ class Trainer:
         return torch.stack(losses).sum()
 
     def _validate(self, val: SequenceSet) -> dict[str, float]:
-        scores = score_clips(self.kept_model(), val, self.max_frames)
-        picked = scores.gather(1, val.labels[:, None]).clamp_min(1e-9)
-        hits = scores.argmax(1) == val.labels
+        scores, labels = score_answers(self.kept_model(), val, self.max_frames)
+        picked = scores.gather(1, labels[:, None]).clamp_min(1e-9)
+        hits = scores.argmax(1) == labels
         return {
             "val_loss": float(-picked.log().mean()),
             "val_accuracy": float(hits.float().mean()),
@@ -166,10 +176,6 @@ class Trainer:
             return None
         counts = labels.bincount(minlength=num_classes).clamp_min(1).float()
         return (len(labels) / (num_classes * counts)).to(self.accelerator.device)
-
-    def _to_device(self, batch: Batch) -> Batch:
-        device = self.accelerator.device
-        return Batch(batch.features.to(device), batch.lengths.to(device), batch.labels.to(device))
 
     def state_tensors(self) -> dict[str, Tensor]:
         """The optimizer's moments, the raw weights and their average: all that resuming needs."""

@@ -18,7 +18,6 @@ from action_gru.dataset import (
     SequenceSet,
     Split,
     check_long_videos,
-    class_list,
     data_hash,
     grouped_folds,
     read_long_videos,
@@ -28,6 +27,7 @@ from action_gru.dataset import (
 from action_gru.errors import CheckpointError, DataError
 from action_gru.evaluation import save_picture, training_picture
 from action_gru.features import FeatureTable, extract_features
+from action_gru.measured import classes_of, read_measured_clips
 from action_gru.model import ActionClassifier
 from action_gru.progress import Reporter
 from action_gru.streams import check_background
@@ -56,7 +56,37 @@ def read_clips(config: Config) -> list[Clip]:
     """The clips that the config's data section names, checked."""
     check_files(config)
     assert config.data.manifest is not None
+    if config.data.kind != "video":
+        return read_measured_clips(config)
     return read_manifest(config.data.manifest, config.data.root, config.data.classes)
+
+
+def read_run_clips(
+    run: RunFolder, config: Config, root: Path | None = None, classes: Sequence[str] | None = None
+) -> list[Clip]:
+    """The clips of a run, on the sides where they stood when it was trained."""
+    if config.data.kind == "video":
+        return read_manifest(run.clips, root or own_root(config), classes or config.data.classes)
+    check_files(config)
+    found = {clip.name: clip for clip in read_measured_clips(config, root=root, classes=classes)}
+    clips = []
+    for row in run.rows():
+        bounds = [float(row[key]) if row[key] else None for key in ("start_s", "end_s")]
+        name = Clip(Path(), row["path"], "", "", "", *bounds).name
+        if name not in found:
+            raise CheckpointError(
+                f"{config.data.manifest}: no longer holds {name}, which run {run.path} used; "
+                "bring the data back or train a new run"
+            )
+        clips.append(replace(found[name], split=row["split"], group=row["group"]))
+    return clips
+
+
+def own_root(config: Config) -> Path | None:
+    """Where the paths of a run's own clips start."""
+    if config.data.root is None and config.data.manifest is not None:
+        return config.data.manifest.parent
+    return config.data.root
 
 
 def train(config: Config, reporter: Reporter) -> RunFolder:
@@ -64,12 +94,12 @@ def train(config: Config, reporter: Reporter) -> RunFolder:
     data = config.data
     pick_device(config.training.device)  # a device that is not there is refused before any work
     clips = read_clips(config)
-    classes = class_list(clips, data.classes)
+    classes = classes_of(config, clips)
     split = split_clips(
         clips, data.split, data.test_share, data.val_share, data.split_seed, data.allow_leakage
     )
     assert data.manifest is not None
-    long = read_long_videos(data.manifest, data.root, classes)
+    long = read_long_videos(data.manifest, data.root, classes) if data.kind == "video" else []
     check_background(config, classes)
     if not data.allow_leakage:
         check_long_videos(long, split.train)
@@ -90,12 +120,12 @@ def resume(folder: Path, reporter: Reporter, overrides: Sequence[str] = ()) -> R
             f"{run.path} was stopped before training began; there is nothing to resume, "
             "and 'action-gru train' with its config.yaml starts it again (features are cached)"
         )
-    root = config.data.root or (config.data.manifest.parent if config.data.manifest else None)
-    clips = read_manifest(run.clips, root, config.data.classes)
+    clips = read_run_clips(run, config)
     before = {row["path"]: row["sha256"] for row in run.rows()}
-    long = read_long_videos(run.clips, root)
+    is_video = config.data.kind == "video"
+    long = read_long_videos(run.clips, own_root(config)) if is_video else []
     split = split_clips(clips, "column", allow_leakage=config.data.allow_leakage)
-    classes = class_list(clips, config.data.classes)
+    classes = classes_of(config, clips)
     return _train_into(run, config, split, classes, reporter, long, before)
 
 
@@ -269,11 +299,17 @@ def _inner_folds(clips: Sequence[Clip], divide_groups: bool) -> list[int]:
 
 def model_arguments(config: Config, data: TrainingData) -> dict[str, Any]:
     """The flat arguments of ActionClassifier that a config and its data give."""
-    return {
+    arguments = {
         "view_dims": [spec.dim for spec in data.table.specs],
         "num_classes": len(data.classes),
         **config.model.model_dump(),
     }
+    if config.model.normalisation == "auto":
+        arguments["normalisation"] = "frame" if config.data.kind == "video" else "channel"
+    if data.table.measurements is not None:
+        names = [clip.name for clip in data.part("train")]
+        arguments["flag_missing"] = data.table.measurements.missing(names)[0] > 0
+    return arguments
 
 
 def mean_pooled(config: Config) -> Config:
