@@ -31,6 +31,7 @@ FLOORS = {
     "features": 5,
     "streams": 5,
     "training": 6,
+    "monitor": 6,
     "recognizer": 6,
     "apps": 7,
     "cli": 8,

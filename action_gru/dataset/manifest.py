@@ -27,8 +27,8 @@ class Clip:
     """A stretch [start_s, end_s) of a video file with a label; None bounds reach the file's ends.
 
     group names the source (person, camera, original video) that a split must not divide; a clip
-    without one is its file's own group. shows: every class that stands in it, where each of its rows
-    has one; label is then that of its end.
+    without one is its file's own group. shows: every class that stands in it, where each of its
+    rows has one; label is then that of its end.
     """
 
     path: Path

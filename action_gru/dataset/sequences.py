@@ -41,8 +41,8 @@ class SequenceSet:
     """Sequences of one width, end to end in one array, gathered without Python work per frame.
 
     sequences: per clip the views to fuse, side by side along D. flipped: the same clips mirrored,
-    or None. labels (N,). step_labels: per clip the class of each row, or None; a clip's answer is then
-    that after its last row.
+    or None. labels (N,). step_labels: per clip the class of each row, or None; a clip's answer is
+    then that after its last row.
     """
 
     def __init__(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from action_gru.errors import DataError
@@ -30,6 +31,13 @@ from action_gru.evaluation.timelines import (
     write_timelines,
 )
 from action_gru.evaluation.uncertainty import group_bootstrap_interval
+from action_gru.evaluation.warnings import (
+    WarnedSequence,
+    WarningScores,
+    warning_scores,
+    warnings_markdown,
+    warnings_picture,
+)
 from action_gru.timeline import Prediction
 
 TOP_K = 5
@@ -80,6 +88,8 @@ class EvaluationReport:
     quarantined: Mapping[str, str] = field(default_factory=dict)  # path -> reason
     leakage_allowed: bool = False
     timelines: tuple[ScoredTimeline, ...] = ()  # of long videos
+    warned: tuple[WarnedSequence, ...] = ()  # of sequences that have an end
+    warn_of: tuple[float, float] = (0.0, 0.5)  # horizon, threshold
     seed: int = 0  # of the bootstrap
 
     def __post_init__(self) -> None:
@@ -97,6 +107,11 @@ class EvaluationReport:
             correct, [clip.group for clip in self.predictions], self.seed
         )
 
+    @cached_property
+    def warnings(self) -> WarningScores | None:
+        """How good the warnings are; None where no end is warned of."""
+        return warning_scores(self.warned, *self.warn_of, self.seed) if self.warned else None
+
     def to_json(self) -> dict[str, object]:
         """Plain values for json.dumps."""
         interval = self.top1_interval()
@@ -112,6 +127,7 @@ class EvaluationReport:
             "leakage_allowed": self.leakage_allowed,
             "quarantined": quarantine_json(self.quarantined),
             "timelines": timelines_json(self.timelines),
+            "warnings": self.warnings.to_json() if self.warnings else None,
             "predictions": [clip.to_json() for clip in self.predictions],
         }
 
@@ -123,6 +139,8 @@ def write_report(report: EvaluationReport, folder: Path | str) -> Path:
     for name, figure in pictures.items():
         save_picture(figure, target / name)
     write_timelines(report.timelines, target)
+    if report.warned:
+        save_picture(warnings_picture(report.warned, *report.warn_of), target / "warnings.png")
     replace_file(target / "report.md", _markdown(report, list(pictures)).encode())
     replace_file(target / "report.json", json_text(report.to_json()).encode())
     return target / "report.json"
@@ -169,6 +187,7 @@ def _markdown(report: EvaluationReport, pictures: list[str]) -> str:
         "## Classes\n\n" + class_table(metrics.per_class),
         "## Most frequent confusions\n\n" + confusions(metrics.confusion_matrix, metrics.classes),
         *([timelines_markdown(report.timelines)] if report.timelines else []),
+        *([warnings_markdown(report.warnings, "warnings.png")] if report.warnings else []),
         "## Worst mistakes\n\n" + _worst_mistakes(report.predictions),
         "## Pictures\n\n" + "\n\n".join(f"![{Path(name).stem}]({name})" for name in pictures),
         "## Notes\n\n" + bullets(_notes(report, groups)),

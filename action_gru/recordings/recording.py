@@ -16,7 +16,7 @@ class Recording:
     """Rows of one thing in the order of time. NaN is a missing value.
 
     values (T, D) float32, times (T,) growing. labels: one a row, or one for all rows.
-    remaining (T,): how long it still lasts after each row, in the unit of time, where that is known.
+    remaining (T,): how long it still lasts after each row, in the unit of time, where known.
     """
 
     id: str

@@ -19,10 +19,12 @@ from action_gru.evaluation import (
     majority_baseline,
     write_cv_report,
 )
+from action_gru.evaluation.warnings import WarnedSequence, write_warnings
 from action_gru.features import FeatureTable, extract_features
 from action_gru.measured import classes_of
 from action_gru.progress import Reporter
 from action_gru.scoring import score_answers
+from action_gru.training.evaluate import warned_sequences
 from action_gru.training.run import TrainingData, fit_model, mean_pooled, read_clips
 from action_gru.training.run_folder import RunFolder
 
@@ -48,6 +50,7 @@ def cross_validate(
         usable = merge_groups(usable, table.report.content)
     first = config.training.seed
     results = []
+    warned: list[WarnedSequence] = []
     for seed in range(first, first + seeds):
         part_of = grouped_folds(usable, folds, seed)
         for fold in range(folds):
@@ -56,7 +59,7 @@ def cross_validate(
             check_classes(split)
             settings = config.training.model_copy(update={"seed": seed})
             seeded = config.model_copy(update={"training": settings})
-            results.append(_fold(seeded, split, classes, table, seed, fold, reporter))
+            results.append(_fold(seeded, split, classes, table, seed, fold, reporter, warned))
     report = CrossValidationReport(
         run_name=run.path.name,
         data=f"{config.data.manifest}: {len(usable)} clips, {folds} folds, {seeds} seeds",
@@ -66,6 +69,8 @@ def cross_validate(
         leakage_allowed=config.data.allow_leakage,
     )
     write_cv_report(report, run.path)
+    if warned and config.series.horizon is not None:
+        write_warnings(warned, config.series.horizon, config.series.threshold, run.path)
     return report, run.path
 
 
@@ -77,20 +82,24 @@ def _fold(
     seed: int,
     fold: int,
     reporter: Reporter,
+    warned: list[WarnedSequence],
 ) -> FoldResult:
+    """One fold's result; what it would have warned of is added to `warned`."""
     data = TrainingData(split, classes, table)
     test = data.sequences("test")
     train = data.sequences("train")
     assert test is not None
     assert train is not None
 
-    def scores(settings: Config) -> NDArray[np.float32]:
+    def scores(settings: Config, warn: bool = False) -> NDArray[np.float32]:
         model = fit_model(settings, data, reporter)
+        if warn:
+            warned.extend(warned_sequences(model, config, table, data.part("test"), classes))
         frames, flip = settings.sampling.max_frames, settings.features.flip
         return np.asarray(score_answers(model, test, frames, flip)[0].numpy())
 
     truth, known = (x.labels if x.step_labels is None else x.step_labels for x in (test, train))
-    metrics = compute_metrics(truth.numpy(), scores(config), classes)
+    metrics = compute_metrics(truth.numpy(), scores(config, warn=True), classes)
     baselines: dict[str, float | None] = {
         "majority": majority_baseline(known.numpy(), truth.numpy()),
         "mean_pooled": None,

@@ -19,10 +19,12 @@ from action_gru.evaluation import (
     majority_baseline,
     write_report,
 )
+from action_gru.evaluation.warnings import WarnedSequence
 from action_gru.features import FeatureTable, extract_features
-from action_gru.measured import read_measured_clips
+from action_gru.measured import SOON, read_measured_clips
+from action_gru.model import ActionClassifier
 from action_gru.progress import Reporter
-from action_gru.scoring import score_clips
+from action_gru.scoring import score_clips, score_steps
 from action_gru.timeline import Prediction
 from action_gru.training.run import own_root, read_run_clips
 from action_gru.training.run_folder import RunFolder
@@ -90,6 +92,9 @@ def score_report(
             else "not trained (training.mean_pooled_baseline or model.cell says so)"
         )
     seen = run.trained_content()
+    if table.measurements is not None:
+        missing, count = table.measurements.missing([clip.name for clip in clips])
+        data += f". {missing} of {count} values are missing" if missing else ""
     known = sum(table.report.content.get(clip.name) in seen for clip in clips)
     if known:
         data += f". {known} of these clips were in the training data: the score is too good"
@@ -103,7 +108,28 @@ def score_report(
         baseline_notes=notes,
         quarantined=table.report.quarantined,
         leakage_allowed=bool(checkpoint.data["allow_leakage"]),
+        warned=warned_sequences(checkpoint.build(), config, table, clips, checkpoint.classes),
+        warn_of=(config.series.horizon or 0.0, config.series.threshold),
         seed=config.training.seed,
+    )
+
+
+def warned_sequences(
+    model: ActionClassifier,
+    config: Config,
+    table: FeatureTable,
+    clips: Sequence[Clip],
+    classes: Sequence[str],
+) -> tuple[WarnedSequence, ...]:
+    """The probability of the end after each row; nothing for a model without a horizon."""
+    if config.series.horizon is None or table.measurements is None:
+        return ()
+    scores = score_steps(model, table.sequences(clips, classes))
+    items = table.measurements.items
+    return tuple(
+        WarnedSequence(clip.name, row[:, classes.index(SOON)].double().numpy(), remaining)
+        for clip, row in zip(clips, scores, strict=True)
+        if (remaining := items[clip.name].remaining) is not None
     )
 
 
