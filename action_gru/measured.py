@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from action_gru.channels import ChannelSpec, ChannelValues
 from action_gru.config import Config
 from action_gru.dataset import Clip, class_list, read_manifest
+from action_gru.dataset.manifest import SPLITS
 from action_gru.dataset.splits import split_of_name
 from action_gru.errors import DataError
 from action_gru.recordings import (
@@ -157,6 +158,7 @@ def table_files(path: Path) -> list[Path]:
     if not path.is_dir():
         return [path]
     files = sorted(p for p in path.glob("*.ts") if split_of_name(p.stem) and "_eq_" not in p.name)
+    files.sort(key=lambda file: SPLITS.index(split_of_name(file.stem)))
     splits = [split_of_name(file.stem) for file in files]
     if "train" not in splits or len(set(splits)) < len(splits):
         found = ", ".join(file.name for file in files) or "none"

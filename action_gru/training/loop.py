@@ -66,6 +66,7 @@ class Trainer:
         )
         self.model, self.optimizer = self.accelerator.prepare(model, self.optimizer)
         self.batches = Batches(train, settings, max_frames, seed)
+        self.epochs = max(settings.epochs, -(-settings.min_steps // len(self.batches)))
         targets = train.labels if train.step_labels is None else train.step_labels
         self.class_weights = self._class_weights(targets, model.num_classes)
         self.average = Average(self.bare_model, settings.ema_decay)
@@ -79,7 +80,7 @@ class Trainer:
 
     def fit(self, after_epoch: Callable[[Trainer, dict[str, float]], None]) -> None:
         """Run the epochs that are left; after_epoch may save, log, and look at the progress."""
-        while self.progress.epoch < self.settings.epochs and not self._should_stop():
+        while self.progress.epoch < self.epochs and not self._should_stop():
             row = {"epoch": self.progress.epoch + 1.0} | self._epoch(self.progress.epoch)
             self.progress.epoch += 1
             if self.val is not None:
@@ -158,7 +159,7 @@ class Trainer:
         return self.average.model or self.bare_model
 
     def _set_rate(self, step: int) -> None:
-        total = self.settings.epochs * len(self.batches)
+        total = self.epochs * len(self.batches)
         warmup = max(1, round(self.settings.warmup_share * total))
         climb = min(1.0, (step + 1) / warmup)
         done = max(0.0, (step - warmup) / max(1, total - warmup))

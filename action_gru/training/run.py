@@ -180,7 +180,7 @@ def fit_model(
     usual_frames = train_set.usual_length(config.sampling.max_frames)
     keeper = Keeper(config, data, arguments, run, baseline, usual_frames)
     keeper.take_up(trainer)
-    left = config.training.epochs - trainer.progress.epoch
+    left = trainer.epochs - trainer.progress.epoch
     with reporter.bar("baseline" if baseline else "train", left) as advance:
 
         def after_epoch(trainer: Trainer, row: dict[str, float]) -> None:
