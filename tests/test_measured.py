@@ -132,7 +132,7 @@ def test_rows_pushed_one_by_one_end_where_the_whole_does(machine_run, engine_run
     rng = np.random.default_rng(2)
     for run in (machine_run, engine_run):
         recognizer = SequenceRecognizer.load(run.path, device="cpu")
-        values = rng.normal(size=(9, 2)).astype(np.float32) + (1000, 0)
+        values = (rng.normal(size=(9, 2)) + np.array([1000, 0])).astype(np.float32)
         values[4, 1] = np.nan
         stream = recognizer.stream()
         for index, row in enumerate(values):

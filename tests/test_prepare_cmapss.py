@@ -52,7 +52,7 @@ def test_files_that_are_not_the_published_ones_are_refused(folder, name, text, m
 
 
 def test_a_missing_file_or_subset_is_named(folder):
-    with pytest.raises(DataError, match="has no RUL_FD002.txt"):
+    with pytest.raises(DataError, match=r"has no RUL_FD002\.txt"):
         write_cmapss(folder, "FD002", folder / "table.csv", overwrite=False)
     with pytest.raises(DataError, match="FD001, FD002, FD003, FD004; got 'FD5'"):
         write_cmapss(folder, "FD5", folder / "table.csv", overwrite=False)

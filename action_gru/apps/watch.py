@@ -98,10 +98,10 @@ def watch(
     with _lines(source) as lines:
         reader = RowReader(lines, long_columns(recognizer.config), recognizer.channels, source)
         for row in reader:
+            if isinstance(row, str):
+                _name_bad(row, reader.bad, reporter)
+                continue
             try:
-                if isinstance(row, str):
-                    _name_bad(row, reader.bad, reporter)
-                    continue
                 event = watcher.take(row)
             except DataError as error:
                 reader.bad += 1

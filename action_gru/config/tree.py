@@ -197,7 +197,7 @@ class ModelSection(Section):
 class TrainingSection(Section):
     epochs: Annotated[int, Field(ge=1, le=100_000)] = 40
     min_steps: Annotated[int, Field(ge=0)] = 0
-    """At least so many steps of the optimizer: a small set gets as many more epochs as that takes."""
+    """At least so many steps of the optimizer: a small set gets more epochs until it has them."""
     batch_size: Annotated[int, Field(ge=1, le=65_536)] = 32
     learning_rate: Positive = 1e-3
     """Peak rate of AdamW: linear warm-up, then a cosine down to zero."""

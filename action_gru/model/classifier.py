@@ -150,10 +150,13 @@ class ActionClassifier(nn.Module):
         """The logits after each step, as `step` gives them: (B, T, D) -> (B, T, C)."""
         standard = self.standardise(features)
         stacked = self._running_logits(standard)
-        if self.linear is None:
-            return fuse(stacked.flatten(0, 1)).unflatten(0, stacked.shape[:2])
-        linear = self.linear.running(standard).flatten(0, 1)
-        return self._with_linear(stacked.flatten(0, 1), linear).unflatten(0, stacked.shape[:2])
+        rows = stacked.flatten(0, 1)  # every step of every sequence as one batch
+        logits = (
+            fuse(rows)
+            if self.linear is None
+            else self._with_linear(rows, self.linear.running(standard).flatten(0, 1))
+        )
+        return logits.reshape(*features.shape[:2], self.num_classes)
 
     def stream_running(self, features: Tensor) -> Tensor:
         """The same of each trained stream by itself: (B, T, D) -> (B, T, S, C)."""

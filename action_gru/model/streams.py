@@ -98,7 +98,7 @@ class SequenceStream(nn.Module):
         """The logits after each step, (B, T, D) -> (B, T, C), as `step` gives them."""
         projected = self.project(features)
         lengths = torch.full((len(features),), features.shape[1])
-        pooled = [self.pool_hidden.running(self.hidden_states(projected, lengths))]  # type: ignore[operator]
+        pooled = [self.pool_hidden.running(self.hidden_states(projected, lengths))]
         pooled += [pool.running(projected) for pool in self.pool_around]  # type: ignore[operator]
         logits: Tensor = self.head(torch.cat(pooled, -1))
         return logits

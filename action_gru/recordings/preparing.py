@@ -56,11 +56,12 @@ class RowPreparer:
         """Row (D,) -> its views side by side, (sum of dims,)."""
         rows = row[None]
         placed, moved = self.place(rows) if self.points else (rows, rows)
-        if not self.velocity:
-            return placed[0]
-        before = moved if self._before is None else self._before
-        self._before = moved
-        return np.concatenate([placed[0], (moved - before)[0]])
+        views = [placed]
+        if self.velocity:
+            views.append(moved - (moved if self._before is None else self._before))
+            self._before = moved
+        side_by_side: Values = np.concatenate(views, axis=1)[0]
+        return side_by_side
 
     def place(self, values: Values) -> tuple[Values, Values]:
         """(T, D) -> points around their mean (T, D); the same with the mean's own place behind

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -63,7 +63,7 @@ class RowReader:
 
     def _header(self, text: str) -> list[str]:
         names = [name.strip() for name in next(csv.reader([text.lstrip("\ufeff")]))]
-        wanted = LongColumns(**{**self.columns.roles, "channels": self.channels})
+        wanted = replace(self.columns, channels=self.channels)
         channel_names(names, wanted, self.source)
         for key in ("id", "time"):
             if self.columns.roles[key] not in names:

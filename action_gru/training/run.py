@@ -71,8 +71,8 @@ def read_run_clips(
     found = {clip.name: clip for clip in read_measured_clips(config, root=root, classes=classes)}
     clips = []
     for row in run.rows():
-        bounds = [float(row[key]) if row[key] else None for key in ("start_s", "end_s")]
-        name = Clip(Path(), row["path"], "", "", "", *bounds).name
+        start_s, end_s = (float(row[key]) if row[key] else None for key in ("start_s", "end_s"))
+        name = Clip(Path(), row["path"], "", "", "", start_s, end_s).name
         if name not in found:
             raise CheckpointError(
                 f"{config.data.manifest}: no longer holds {name}, which run {run.path} used; "
