@@ -1,7 +1,7 @@
 """From clips to the arrays a model trains on: extraction, quarantine, and the sequence set.
 
 The only place that knows both the config's `features` section and the classes below it. Clips of
-measured values come from `measured.py`; what is right of the sequence set cannot tell.
+measured values come from `measured/`; what is right of the sequence set cannot tell.
 """
 
 from __future__ import annotations

@@ -9,8 +9,8 @@ from action_gru.evaluation.warnings import (
     average_precision,
     best_threshold,
     warning_scores,
-    warnings_picture,
 )
+from action_gru.evaluation.warnings_report import warnings_picture
 from action_gru.timeline.alarm import Alarm
 
 

@@ -95,8 +95,9 @@ def watch(
     """Print one line an event until the rows end; the counts."""
     recognizer = SequenceRecognizer.load(run, overrides=overrides)
     watcher = Watcher(recognizer, options)
+    name = "stdin" if source == "-" else source
     with _lines(source) as lines:
-        reader = RowReader(lines, long_columns(recognizer.config), recognizer.channels, source)
+        reader = RowReader(lines, long_columns(recognizer.config), recognizer.channels, name)
         for row in reader:
             if isinstance(row, str):
                 _name_bad(row, reader.bad, reporter)
@@ -105,7 +106,7 @@ def watch(
                 event = watcher.take(row)
             except DataError as error:
                 reader.bad += 1
-                _name_bad(f"{source}, id '{row.id}': {error}", reader.bad, reporter)
+                _name_bad(f"{name}, id '{row.id}': {error}", reader.bad, reporter)
                 continue
             if event is not None:
                 print(json.dumps(event) if options.as_json else _sentence(event), flush=True)

@@ -31,13 +31,8 @@ from action_gru.evaluation.timelines import (
     write_timelines,
 )
 from action_gru.evaluation.uncertainty import group_bootstrap_interval
-from action_gru.evaluation.warnings import (
-    WarnedSequence,
-    WarningScores,
-    warning_scores,
-    warnings_markdown,
-    warnings_picture,
-)
+from action_gru.evaluation.warnings import WarnedSequence, WarningScores, warning_scores
+from action_gru.evaluation.warnings_report import warnings_markdown, warnings_picture
 from action_gru.timeline import Prediction
 
 TOP_K = 5

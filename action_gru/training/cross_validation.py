@@ -19,13 +19,15 @@ from action_gru.evaluation import (
     majority_baseline,
     write_cv_report,
 )
-from action_gru.evaluation.warnings import WarnedSequence, write_warnings
+from action_gru.evaluation.warnings import WarnedSequence
+from action_gru.evaluation.warnings_report import write_warnings
 from action_gru.features import FeatureTable, extract_features
 from action_gru.measured import classes_of
 from action_gru.progress import Reporter
 from action_gru.scoring import score_answers
+from action_gru.training.clips import read_clips
 from action_gru.training.evaluate import warned_sequences
-from action_gru.training.run import TrainingData, fit_model, mean_pooled, read_clips
+from action_gru.training.run import TrainingData, fit_model, mean_pooled
 from action_gru.training.run_folder import RunFolder
 
 

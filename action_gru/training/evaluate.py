@@ -26,7 +26,7 @@ from action_gru.model import ActionClassifier
 from action_gru.progress import Reporter
 from action_gru.scoring import score_clips, score_steps
 from action_gru.timeline import Prediction
-from action_gru.training.run import own_root, read_run_clips
+from action_gru.training.clips import own_root, read_run_clips
 from action_gru.training.run_folder import RunFolder
 from action_gru.training.timelines import score_timelines
 

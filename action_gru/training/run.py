@@ -11,7 +11,7 @@ import torch
 
 from action_gru.backbone.embedding import pick_device
 from action_gru.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from action_gru.config import Config, check_files
+from action_gru.config import Config
 from action_gru.dataset import (
     Clip,
     LongVideo,
@@ -21,16 +21,16 @@ from action_gru.dataset import (
     data_hash,
     grouped_folds,
     read_long_videos,
-    read_manifest,
     split_clips,
 )
 from action_gru.errors import CheckpointError, DataError
 from action_gru.evaluation import save_picture, training_picture
 from action_gru.features import FeatureTable, extract_features
-from action_gru.measured import classes_of, read_measured_clips
+from action_gru.measured import classes_of
 from action_gru.model import ActionClassifier
 from action_gru.progress import Reporter
 from action_gru.streams import check_background
+from action_gru.training.clips import own_root, read_clips, read_run_clips
 from action_gru.training.loop import Trainer
 from action_gru.training.run_folder import RunFolder
 
@@ -50,43 +50,6 @@ class TrainingData:
     def sequences(self, name: str) -> SequenceSet | None:
         clips = self.part(name)
         return self.table.sequences(clips, self.classes) if clips else None
-
-
-def read_clips(config: Config) -> list[Clip]:
-    """The clips that the config's data section names, checked."""
-    check_files(config)
-    assert config.data.manifest is not None
-    if config.data.kind != "video":
-        return read_measured_clips(config)
-    return read_manifest(config.data.manifest, config.data.root, config.data.classes)
-
-
-def read_run_clips(
-    run: RunFolder, config: Config, root: Path | None = None, classes: Sequence[str] | None = None
-) -> list[Clip]:
-    """The clips of a run, on the sides where they stood when it was trained."""
-    if config.data.kind == "video":
-        return read_manifest(run.clips, root or own_root(config), classes or config.data.classes)
-    check_files(config)
-    found = {clip.name: clip for clip in read_measured_clips(config, root=root, classes=classes)}
-    clips = []
-    for row in run.rows():
-        start_s, end_s = (float(row[key]) if row[key] else None for key in ("start_s", "end_s"))
-        name = Clip(Path(), row["path"], "", "", "", start_s, end_s).name
-        if name not in found:
-            raise CheckpointError(
-                f"{config.data.manifest}: no longer holds {name}, which run {run.path} used; "
-                "bring the data back or train a new run"
-            )
-        clips.append(replace(found[name], split=row["split"], group=row["group"]))
-    return clips
-
-
-def own_root(config: Config) -> Path | None:
-    """Where the paths of a run's own clips start."""
-    if config.data.root is None and config.data.manifest is not None:
-        return config.data.manifest.parent
-    return config.data.root
 
 
 def train(config: Config, reporter: Reporter) -> RunFolder:
