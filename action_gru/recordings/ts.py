@@ -80,7 +80,7 @@ def _header(path: Path, lines: list[str]) -> tuple[Header, int]:
 def _take(header: Header, words: list[str], where: str) -> None:
     key, values = words[0].lower(), words[1:]
     try:
-        if key == "dimensions":
+        if key in ("dimensions", "dimension"):  # both spellings are in the archive
             header.dimensions = int(values[0])
         elif key == "serieslength":
             header.length = int(values[0])
