@@ -179,6 +179,6 @@ def _false_alarms(one: WarnedSequence, horizon: float, threshold: float) -> int:
     alarm = Alarm(threshold)
     changes = [alarm.push(float(score)) for score in one.scores]
     return sum(
-        change == "raised" and remaining > horizon
+        change == "raised" and bool(remaining > horizon)
         for change, remaining in zip(changes, one.remaining, strict=True)
     )
