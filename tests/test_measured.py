@@ -18,12 +18,15 @@ from action_gru.config import build_config
 from action_gru.dataset import Clip
 from action_gru.errors import CheckpointError, ConfigError, DataError
 from action_gru.measured import classes_of, measure, read_measured_clips, window_bounds
+from action_gru.model import ActionClassifier
 from action_gru.monitor import SequenceRecognizer
+from action_gru.prepare.cmapss import write_cmapss
 from action_gru.progress import Reporter
 from action_gru.recognizer import ActionRecognizer
 from action_gru.scoring import score_steps
 from action_gru.training import RunFolder, cross_validate, evaluate, resume, train
 from action_gru.training.evaluate import extract_features
+from action_gru.training.loop import Trainer
 
 QUIET = Reporter(quiet=True)
 SMALL = {
@@ -339,3 +342,43 @@ def test_a_folder_of_the_archive_is_read_by_its_official_split(tmp_path):
         ("X_TRAIN#1", "train"), ("X_TRAIN#2", "train"), ("X_TEST#1", "test"),
     ]  # fmt: skip
     assert isinstance(clips[0], Clip)
+
+
+def test_a_small_set_gets_epochs_until_it_has_its_steps(tmp_path):
+    settings = config(
+        tmp_path, "steps", machines(), training={"epochs": 2, "batch_size": 4, "min_steps": 9}
+    )
+    log = train(settings, QUIET).log.read_text().splitlines()
+    assert len(log) == 5  # 8 sequences make two steps an epoch: 9 steps are 5 epochs
+
+
+def test_rare_classes_weigh_by_rows_where_each_row_has_one(engine_run):
+    settings = engine_run.config()
+    clips = [clip for clip in read_measured_clips(settings) if clip.split == "train"]
+    table = extract_features(settings, clips, QUIET)
+    sequences = table.sequences(clips, ("later", "soon"))
+    rows = sum(30 + 2 * number for number in range(7))
+    assert sequences.step_labels.bincount().tolist() == [rows - 42, 42]  # 6 rows an engine: 5 to 0
+    balance = settings.training.model_copy(update={"class_balance": "weights"})
+    model = ActionClassifier((2,), 2, normalisation="channel")
+    trainer = Trainer(model, sequences, None, balance, 64, 0)
+    expected = [rows / (2 * (rows - 42)), rows / (2 * 42)]
+    assert trainer.class_weights.tolist() == pytest.approx(expected)
+
+
+def test_the_published_files_are_read_whole(shared_data, tmp_path):
+    lengths = {}
+    for name in ("JapaneseVowels", "BasicMotions"):
+        folder = str(shared_data / "sensors" / name)
+        settings = build_config({"data": {"kind": "table", "manifest": folder}})
+        clips = read_measured_clips(settings)
+        items = measure(settings, clips).items.values()
+        lengths[name] = {len(item.rows.times) for item in items}
+        splits = [sum(clip.split == side for clip in clips) for side in ("train", "test")]
+        assert splits == {"JapaneseVowels": [270, 370], "BasicMotions": [40, 40]}[name]
+    assert (min(lengths["JapaneseVowels"]), max(lengths["JapaneseVowels"])) == (7, 29)
+    assert lengths["BasicMotions"] == {100}
+    source = shared_data / "sensors" / "cmapss"
+    counts = write_cmapss(source, "FD001", tmp_path / "FD001.csv", overwrite=False)
+    assert counts == {"train": 100, "test": 100}
+    assert len((tmp_path / "FD001.csv").read_text().splitlines()) == 1 + 20631 + 13096
