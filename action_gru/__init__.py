@@ -9,17 +9,26 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from action_gru.monitor import SequenceRecognizer
     from action_gru.recognizer import ActionRecognizer
     from action_gru.streaming import ActionStream
     from action_gru.timeline import Event, Prediction, Timeline
 
-__all__ = ["ActionRecognizer", "ActionStream", "Event", "Prediction", "Timeline"]
+__all__ = [
+    "ActionRecognizer",
+    "ActionStream",
+    "Event",
+    "Prediction",
+    "SequenceRecognizer",
+    "Timeline",
+]
 
 _HOMES = {
     "ActionRecognizer": "recognizer",
     "ActionStream": "streaming",
     "Event": "timeline",
     "Prediction": "timeline",
+    "SequenceRecognizer": "monitor",
     "Timeline": "timeline",
 }
 

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from action_gru.backbone import FeatureSpec
 from action_gru.calibration import Calibration
+from action_gru.channels import ChannelSpec
 from action_gru.errors import CheckpointError
 from action_gru.files import write_atomically
 from action_gru.model import ActionClassifier
@@ -42,7 +43,7 @@ class Checkpoint:
     weights: dict[str, Tensor]
     model: dict[str, Any]
     classes: tuple[str, ...]
-    features: tuple[FeatureSpec, ...]
+    features: tuple[FeatureSpec, ...] | tuple[ChannelSpec, ...]
     sampling: dict[str, Any]
     flip: bool
     data: dict[str, Any]
@@ -65,7 +66,15 @@ class Checkpoint:
         frames = self.sampling.get("usual_frames", self.sampling["max_frames"])
         return float(frames / self.sampling["fps"])
 
-    def check_fits(self, specs: tuple[FeatureSpec, ...], fps: float) -> None:
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """The measured channels that the model reads; none for a model of pictures."""
+        first = self.features[0]
+        return first.channels if isinstance(first, ChannelSpec) else ()
+
+    def check_fits(
+        self, specs: tuple[FeatureSpec, ...] | tuple[ChannelSpec, ...], fps: float
+    ) -> None:
         """Raise CheckpointError that names each part in which features differ from the trained."""
         wanted = [spec.view for spec in self.features]
         given = [spec.view for spec in specs]
@@ -73,7 +82,7 @@ class Checkpoint:
         offered = {spec.view: spec for spec in specs}
         for trained in self.features:
             if trained.view in offered:
-                differences += trained.differences(offered[trained.view])
+                differences += _differences(trained, offered[trained.view])
         if self.sampling["fps"] != fps:
             differences.append(f"sampling.fps: {self.sampling['fps']} against {fps}")
         if differences:
@@ -120,7 +129,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
             weights=_unprefixed("weights", tensors),
             model=document["model"],
             classes=tuple(document["classes"]),
-            features=tuple(FeatureSpec(**spec) for spec in document["features"]),
+            features=_specs(document["features"]),
             sampling=document["sampling"],
             flip=document["flip"],
             data=document["data"],
@@ -134,6 +143,22 @@ def load_checkpoint(path: Path) -> Checkpoint:
             f"{path}: not a checkpoint of this program ({type(error).__name__}: {error}); "
             "copy the file again or train again"
         ) from error
+
+
+def _specs(
+    documents: list[dict[str, Any]],
+) -> tuple[FeatureSpec, ...] | tuple[ChannelSpec, ...]:
+    if documents and "channels" in documents[0]:
+        return tuple(ChannelSpec.from_json(document) for document in documents)
+    return tuple(FeatureSpec(**document) for document in documents)
+
+
+def _differences(trained: FeatureSpec | ChannelSpec, given: FeatureSpec | ChannelSpec) -> list[str]:
+    if isinstance(trained, ChannelSpec):
+        return trained.differences(given)
+    if isinstance(given, ChannelSpec):
+        return [f"{trained.view}: features of pictures against measured channels"]
+    return trained.differences(given)
 
 
 def write_run_file(path: Path, data: bytes) -> None:

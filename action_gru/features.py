@@ -1,14 +1,15 @@
 """From clips to the arrays a model trains on: extraction, quarantine, and the sequence set.
 
-The only place that knows both the config's `features` section and the classes below it.
+The only place that knows both the config's `features` section and the classes below it. Clips of
+measured values come from `measured/`; what is right of the sequence set cannot tell.
 """
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 
 from action_gru.backbone import Backbone, FeatureSpec
 from action_gru.cache import ClipFeatures, FeatureCache, MemoryCache
+from action_gru.channels import ChannelSpec, ChannelValues
 from action_gru.checkpoint import write_run_file
 from action_gru.config import Config
 from action_gru.dataset import Clip, SequenceSet
@@ -26,17 +28,23 @@ from action_gru.extraction import (
     Stream,
     duplicates_across,
 )
+from action_gru.measured import Measurements, measure
 from action_gru.progress import Reporter
 
 
 @dataclass(frozen=True)
 class FeatureTable:
-    """The features of all usable clips, by clip name, and what became of the others."""
+    """The features of all usable clips, by clip name, and what became of the others.
 
-    by_clip: dict[str, dict[Stream, ClipFeatures]]
-    specs: tuple[FeatureSpec, ...]
+    step_labels: the class of each row, by clip name, where every row has one.
+    """
+
+    by_clip: Mapping[str, Mapping[Stream, ClipFeatures | ChannelValues]]
+    specs: tuple[FeatureSpec, ...] | tuple[ChannelSpec, ...]
     report: ExtractionReport
     flip: bool
+    step_labels: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    measurements: Measurements | None = None
 
     def usable(self, clips: Sequence[Clip]) -> list[Clip]:
         return [clip for clip in clips if clip.name in self.by_clip]
@@ -46,15 +54,27 @@ class FeatureTable:
         views = [spec.view for spec in self.specs]
         number = {name: index for index, name in enumerate(classes)}
 
-        def side(flipped: bool) -> list[list[ClipFeatures]]:
+        def side(flipped: bool) -> list[list[ClipFeatures | ChannelValues]]:
             return [[self.by_clip[c.name][Stream(v, flipped)] for v in views] for c in clips]
 
         labels = [number[clip.label] for clip in clips]
-        return SequenceSet(side(False), labels, side(True) if self.flip else None)
+        steps = [[number[label] for label in self.step_labels.get(c.name, ())] for c in clips]
+        return SequenceSet(
+            side(False),
+            labels,
+            side(True) if self.flip else None,
+            steps if self.step_labels else None,
+        )
 
     def times_s(self, clips: Sequence[Clip]) -> dict[str, NDArray[np.float64]]:
-        """The sampled instants (T,) of each clip, by clip name."""
-        return {c.name: next(iter(self.by_clip[c.name].values())).times_s for c in clips}
+        """The sampled instants (T,) of each clip, by clip name; of measured rows the time since the
+        first, in the table's own unit.
+        """
+        return {clip.name: _times(next(iter(self.by_clip[clip.name].values()))) for clip in clips}
+
+
+def _times(view: ClipFeatures | ChannelValues) -> NDArray[np.float64]:
+    return view.times_s if isinstance(view, ClipFeatures) else view.times - view.times[0]
 
 
 def build_backbone(config: Config, threads: int | None = None) -> Backbone:
@@ -95,12 +115,17 @@ def extract_features(
     reporter: Reporter,
     folder: Path | None = None,
     max_bad_share: float | None = None,
+    manifest: Path | None = None,
 ) -> FeatureTable:
-    """Features of the clips, from the cache or the videos; quarantine.csv in folder if given.
+    """Features of the clips, from the cache or the videos, or what was measured; quarantine.csv in
+    folder if given.
 
-    max_bad_share: by default the config's. Raises DataError when too many clips are bad, or when
-    the same video stands on two sides.
+    max_bad_share: by default the config's. manifest: where the clips were read from, by default as
+    the config says. Raises DataError when too many clips are bad, or when the same video stands on
+    two sides.
     """
+    if config.data.kind != "video":
+        return _measured_table(config, clips, reporter, folder, max_bad_share, manifest)
     backbone = build_backbone(config)
     extractor = build_extractor(config, backbone, FeatureCache(config.features.cache_dir))
     with reporter.bar("extract", len(clips)) as advance:
@@ -122,6 +147,56 @@ def extract_features(
         )
     specs = tuple(backbone.spec(view) for view in config.features.views)
     return FeatureTable(by_clip, specs, report, config.features.flip)
+
+
+def _measured_table(
+    config: Config,
+    clips: Sequence[Clip],
+    reporter: Reporter,
+    folder: Path | None,
+    max_bad_share: float | None,
+    manifest: Path | None,
+) -> FeatureTable:
+    """The table of measured clips. Equal sequences on two sides are told, not refused: sensors that
+    stand still look alike, and the published splits of archives are what they are.
+    """
+    found = measure(config, clips, manifest)
+    content = {name: item.content for name, item in found.items.items()}
+    report = ExtractionReport(len(clips), quarantined=found.quarantined, content=content)
+    report.frames = sum(len(item.rows.times) for item in found.items.values())
+    if folder is not None:
+        write_quarantine(report, folder / "quarantine.csv")
+    _check_quarantine(
+        report, config.data.max_bad_share if max_bad_share is None else max_bad_share, folder
+    )
+    _tell_what_is_missing(found, clips, reporter)
+    copies = duplicates_across(clips, content)
+    if copies:
+        first, second = copies[0]
+        reporter.warn(
+            f"{len(copies)} pairs of equal sequences stand on two sides of the split, such as "
+            f"{first.name} ({first.split}) and {second.name} ({second.split}): a score on them "
+            "is too good"
+        )
+    by_clip = {
+        name: {Stream(spec.view): view for spec, view in zip(found.specs, views, strict=True)}
+        for name, views in found.views.items()
+    }
+    steps = {name: item.step_labels for name, item in found.items.items() if item.step_labels}
+    return FeatureTable(by_clip, found.specs, report, False, steps, found)
+
+
+def _tell_what_is_missing(found: Measurements, clips: Sequence[Clip], reporter: Reporter) -> None:
+    missing, count = found.missing([clip.name for clip in clips])
+    if missing:
+        reporter.say(f"{missing} of {count} values are missing ({missing / count:.2%})")
+    training = [clip.name for clip in clips if clip.split == "train"]
+    empty = found.empty_channels(training) if training else []
+    if empty:
+        reporter.warn(
+            f"no training sequence has a value of {', '.join(empty[:5])}: the model leaves "
+            f"{'it' if len(empty) == 1 else 'them'} out"
+        )
 
 
 def write_quarantine(report: ExtractionReport, path: Path) -> None:

@@ -28,7 +28,7 @@ from action_gru.cache import ClipFeatures, MemoryCache
 from action_gru.checkpoint import Checkpoint, load_checkpoint
 from action_gru.config import Config, build_config
 from action_gru.dataset import Clip, SequenceSet
-from action_gru.errors import VideoError
+from action_gru.errors import CheckpointError, VideoError
 from action_gru.explanation import Explanation, Subject, check_label, explain_clip
 from action_gru.extraction import Stream
 from action_gru.features import build_backbone, build_extractor
@@ -52,6 +52,11 @@ class ActionRecognizer:
 
     def __init__(self, checkpoint: Checkpoint, config: Config, device: str = "auto") -> None:
         """config: how to extract; its features must be those that the checkpoint names."""
+        if checkpoint.channels:
+            raise CheckpointError(
+                "the model reads measured channels, no video: use SequenceRecognizer, or "
+                "'action-gru watch'"
+            )
         self.checkpoint = checkpoint
         self.classes = checkpoint.classes
         self.model = checkpoint.build().to(pick_device(device))

@@ -1,4 +1,7 @@
-"""Class probabilities of clips: windows and mirrored copies averaged. Knows no labels."""
+"""Class probabilities of clips, windows and mirrored copies averaged, or row by row.
+
+Knows no labels.
+"""
 
 from __future__ import annotations
 
@@ -48,3 +51,33 @@ def window_logits(
                 whose.append(clip[part])
     model.train(was_training)
     return torch.cat(whose), torch.cat(logits)
+
+
+def score_steps(model: ActionClassifier, sequences: SequenceSet) -> list[Tensor]:
+    """Softmax probabilities after each row of each sequence: N of (T, C) float32 on the CPU."""
+    device = next(model.parameters()).device
+    was_training = model.training
+    model.eval()
+    with torch.inference_mode():
+        found = [
+            model.running(sequences.values[start : start + length].float()[None].to(device))[0]
+            .softmax(-1)
+            .cpu()
+            for start, length in zip(
+                sequences.starts.tolist(), sequences.lengths.tolist(), strict=True
+            )
+        ]
+    model.train(was_training)
+    return found
+
+
+def score_answers(
+    model: ActionClassifier, sequences: SequenceSet, max_frames: int, flip: bool = False
+) -> tuple[Tensor, Tensor]:
+    """Every answer that has a true class: probabilities (M, C) and classes (M,).
+
+    One a clip, or one a row where every row has a class.
+    """
+    if sequences.step_labels is None:
+        return score_clips(model, sequences, max_frames, flip=flip), sequences.labels
+    return torch.cat(score_steps(model, sequences)), sequences.step_labels

@@ -141,3 +141,38 @@ def test_an_undecided_closed_form_stream_leaves_the_choice_to_the_cell():
     assert made.argmax() == 1
     averaged = 0.25 * sure + 0.75 * undecided
     assert averaged.argmax() == 0
+
+
+@pytest.mark.parametrize(("cell", "pooling", "fusion"), COMBINATIONS)
+@pytest.mark.parametrize("closed_form", [False, True])
+def test_running_gives_what_step_gives_after_each_row(cell, pooling, fusion, closed_form):
+    model = build(cell=cell, pooling=pooling, fusion=fusion, closed_form=closed_form)
+    features = torch.randn(2, 9, 7) * 3
+    running, state = model.running(features), None
+    for index in range(9):
+        logits, state = model.step(features[:, index], state)
+        torch.testing.assert_close(running[:, index], logits, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("closed_form", [False, True])
+def test_missing_values_step_as_they_are_read_whole(closed_form):
+    model = build(normalisation="channel", flag_missing=True, closed_form=closed_form)
+    features = torch.randn(2, 6, 7)
+    features[0, 1, 2] = features[1, 5] = torch.nan
+    state = None
+    for index in range(6):
+        logits, state = model.step(features[:, index], state)
+    whole = model(features, torch.tensor([6, 6]))
+    torch.testing.assert_close(logits, whole, atol=1e-5, rtol=0)
+    assert torch.isfinite(whole).all()
+
+
+def test_statistics_leave_missing_values_and_constants_out():
+    model = ActionClassifier((3,), 2, normalisation="channel")
+    nan = torch.nan
+    model.fit_statistics(torch.tensor([[1.0, 5e4, nan], [nan, 5e4, nan], [3.0, 5e4, nan]]))
+    assert model.feature_mean.tolist() == [2.0, 5e4, 0.0]
+    assert model.feature_scale.tolist() == [1.0, 0.0, 0.0]
+    small = ActionClassifier((1,), 2, normalisation="channel")
+    small.fit_statistics(torch.tensor([[1e-7], [3e-7]]))  # volts of a weak sensor still move
+    assert small.standardise(torch.tensor([[3e-7]])).item() == pytest.approx(1.0)

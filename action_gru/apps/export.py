@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from action_gru.backbone import FeatureSpec
 from action_gru.backbone.exported import to_onnx
 from action_gru.backbone.runtimes import import_quietly
 from action_gru.backbone.views import (
@@ -26,6 +27,7 @@ from action_gru.backbone.views import (
     MOTION_LAGS_S,
     MOTION_REST,
 )
+from action_gru.channels import named
 from action_gru.checkpoint import Checkpoint, load_checkpoint
 from action_gru.config import Config, build_config
 from action_gru.errors import CheckpointError, ConfigError
@@ -53,6 +55,11 @@ def export_run(
     the format's runtime is not installed, ConfigError for a bidirectional model.
     """
     checkpoint = load_checkpoint(run / "best.safetensors" if run.is_dir() else run)
+    if checkpoint.channels:
+        raise CheckpointError(
+            f"{run}: reads measured channels ({named(checkpoint.channels)}), and export writes "
+            "models of pictures; use SequenceRecognizer or 'action-gru watch'"
+        )
     model = FlatStep(checkpoint.build())
     folder = out or (run if run.is_dir() else run.parent) / "export"
     if folder.is_file():
@@ -82,6 +89,7 @@ def export_run(
 def describe(checkpoint: Checkpoint, config: Config, model: FlatStep) -> dict[str, Any]:
     """All that stands between a video and the two networks, as JSON values."""
     spec = checkpoint.features[0]
+    assert isinstance(spec, FeatureSpec)
     return {
         "format": FORMAT,
         "classes": checkpoint.classes,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from action_gru.cli import export, insight, live, web
+from action_gru.cli import export, insight, live, series, web
 from action_gru.cli.cache import cache_app
 from action_gru.cli.common import (
     ConfigFile,
@@ -42,6 +42,7 @@ app.command()(web.web)
 app.command()(export.export)
 app.command()(insight.explain)
 app.command("compare-cells")(insight.compare_cells)
+app.command()(series.watch)
 
 OVERRIDE = re.compile(r"^[a-z_]+(\.[a-z_]+)+=")
 
@@ -70,17 +71,21 @@ def config(
 
 @app.command()
 def prepare(
-    dataset: Annotated[str, typer.Argument(help="folder, ucf101, hmdb51, kth or fights.")],
+    dataset: Annotated[str, typer.Argument(help="folder, ucf101, hmdb51, kth, fights, cmapss.")],
     source: Annotated[Path, typer.Argument(help="The data set's folder or archive.")],
     out: Annotated[
         Path | None, typer.Option(metavar="CSV", help="Manifest; by default ROOT/manifest.csv.")
     ] = None,
     split: Annotated[int, typer.Option(min=1, max=3, help="Which official split.")] = 1,
+    subset: Annotated[str, typer.Option(help="Which part of cmapss, such as FD001.")] = "FD001",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a manifest.")] = False,
     json_: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Write the manifest of a data set: a folder per class, or a public one as it comes."""
+    if dataset == "cmapss":
+        series.prepare_cmapss(source, subset, out, overwrite, json_, quiet)
+        return
     from action_gru.prepare import prepare as write_manifest
 
     made = write_manifest(dataset, source, out, split=split, overwrite=overwrite)

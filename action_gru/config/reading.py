@@ -91,9 +91,10 @@ def check_files(config: Config) -> None:
             "data.manifest is not set; write one with 'action-gru prepare folder DIR' "
             "and set data.manifest=DIR/manifest.csv"
         )
-    named = [("data.manifest", manifest, "file"), ("data.root", config.data.root, "folder")]
+    kind = "folder" if config.data.kind == "table" and manifest.is_dir() else "file"
+    named = [("data.manifest", manifest, kind), ("data.root", config.data.root, "folder")]
     weights = Path(config.features.weights)
-    if len(weights.parts) > 1:
+    if len(weights.parts) > 1 and config.data.kind == "video":
         named.append(("features.weights", weights, "file"))
     for key, path, kind in named:
         if path is not None and not (path.is_dir() if kind == "folder" else path.is_file()):

@@ -38,8 +38,12 @@ class RunSection(Section):
 
 
 class DataSection(Section):
+    kind: Literal["video", "table", "arrays"] = "video"
+    """video: clips of video files. table: measured rows, in long form or .ts. arrays: one .npy
+    (T, D) a sequence. The section `series` says how the last two are read."""
     manifest: Path | None = None
-    """CSV with path,label[,group][,split][,start_s,end_s]; `action-gru prepare` writes one."""
+    """CSV with path,label[,group][,split][,start_s,end_s]; `action-gru prepare` writes one.
+    kind table: the .csv, .parquet or .ts file itself, or a folder of X_TRAIN.ts and X_TEST.ts."""
     root: Path | None = None
     """Folder that the manifest's paths start from; by default the manifest's own folder."""
     split: Literal["auto", "column", "group", "none"] = "auto"
@@ -67,6 +71,51 @@ class DataSection(Section):
         if not all(name and name.isprintable() for name in self.classes or ()):
             raise ValueError("classes are printable names")
         return self
+
+
+class SeriesSection(Section):
+    id: str = "id"
+    """Column of a long table that says whose row it is."""
+    time: str = "time"
+    """Column of numbers or ISO dates by which the rows of an id are sorted."""
+    label: str = "label"
+    """Column of the class."""
+    group: str = "group"
+    """Column of what a split must not divide; without it, the id."""
+    split: str = "split"
+    """Column of train, val or test."""
+    remaining: str = "remaining"
+    """Column of how long the id still lasts after the row, in the unit of time (see horizon)."""
+    channels: tuple[str, ...] | None = None
+    """The columns to read, in order; by default all that have no other part to play."""
+    horizon: Positive | None = None
+    """Each row's class is then `soon` where no more than this remains, else `later`."""
+    step_labels: bool = False
+    """true: the label may change from row to row, and the model answers after each row."""
+    threshold: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.5
+    """A model with a horizon warns from this probability of `soon` on."""
+    window: Positive | None = None
+    """Cut each sequence into stretches of this length, in the unit of time (arrays: rows)."""
+    stride: Positive | None = None
+    """From the start of one window to the next; by default the window: they do not overlap."""
+    points: Literal[0, 2, 3] = 0
+    """2 or 3: the columns are points of so many coordinates, such as landmarks; they are read
+    around their mean and relative to their spread. 0: they are not."""
+    velocity: bool = False
+    """Read beside the values how they change from row to row."""
+
+    @model_validator(mode="after")
+    def _keys_fit_together(self) -> SeriesSection:
+        if self.stride is not None and self.window is None:
+            raise ValueError("stride needs a window")
+        if self.channels is not None and len(set(self.channels)) < max(1, len(self.channels)):
+            raise ValueError("channels names columns, at least one, each once")
+        return self
+
+    @property
+    def targets_each_row(self) -> bool:
+        """Does every row have a class of its own?"""
+        return self.step_labels or self.horizon is not None
 
 
 class SamplingSection(Section):
@@ -136,9 +185,9 @@ class ModelSection(Section):
     """How the hidden states become one vector: the last, their mean, or a learned weighting."""
     fusion: Literal["late", "early"] = "late"
     """late: each view has its own cell and the scores are averaged. early: one cell reads all."""
-    normalisation: Literal["frame", "channel"] = "frame"
+    normalisation: Literal["auto", "frame", "channel"] = "auto"
     """frame: each view's vector is layer-normalised; for embeddings. channel: each column is
-    standardised by itself; for measured quantities."""
+    standardised by itself; for measured quantities. auto: by data.kind."""
     closed_form: Literal["auto"] | bool = "auto"
     """Beside each cell a linear classifier of the mean and the maximum over time, solved, not
     trained. Its share, and each view's, is what it earns on groups left out while training. auto:
@@ -151,6 +200,8 @@ class ModelSection(Section):
 
 class TrainingSection(Section):
     epochs: Annotated[int, Field(ge=1, le=100_000)] = 40
+    min_steps: Annotated[int, Field(ge=0)] = 0
+    """At least so many steps of the optimizer: a small set gets more epochs until it has them."""
     batch_size: Annotated[int, Field(ge=1, le=65_536)] = 32
     learning_rate: Positive = 1e-3
     """Peak rate of AdamW: linear warm-up, then a cosine down to zero."""
@@ -234,6 +285,7 @@ class EventsSection(Section):
 class Config(Section):
     run: RunSection = RunSection()
     data: DataSection = DataSection()
+    series: SeriesSection = SeriesSection()
     sampling: SamplingSection = SamplingSection()
     features: FeaturesSection = FeaturesSection()
     model: ModelSection = ModelSection()
@@ -242,6 +294,26 @@ class Config(Section):
     evaluation: EvaluationSection = EvaluationSection()
     stream: StreamSection = StreamSection()
     events: EventsSection = EventsSection()
+
+    @model_validator(mode="after")
+    def _each_row_can_have_a_class(self) -> Config:
+        """What a class a row rules out; the answer after a row must rest on that row's past."""
+        if not self.series.targets_each_row:
+            return self
+        unfit = {
+            "data.kind": self.data.kind != "table",
+            "model.bidirectional": self.model.bidirectional,
+            "model.closed_form": self.model.closed_form,
+            "training.mixup": bool(self.training.mixup),
+            "training.class_balance": self.training.class_balance == "sampler",
+        }
+        for key, is_unfit in unfit.items():
+            if is_unfit:
+                raise ValueError(
+                    f"{key}: does not go with a class for each row "
+                    "(series.horizon, series.step_labels)"
+                )
+        return self
 
     def to_tree(self) -> dict[str, Any]:
         """Plain dicts, lists and scalars, ready for YAML and JSON."""

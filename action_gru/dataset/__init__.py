@@ -8,7 +8,7 @@ from action_gru.dataset.references import (
     check_long_videos,
     read_long_videos,
 )
-from action_gru.dataset.sequences import Batch, SequenceSet
+from action_gru.dataset.sequences import NO_LABEL, Batch, SequenceSet
 from action_gru.dataset.splits import (
     Split,
     check_classes,
@@ -19,6 +19,7 @@ from action_gru.dataset.splits import (
 )
 
 __all__ = [
+    "NO_LABEL",
     "Batch",
     "Clip",
     "LongVideo",

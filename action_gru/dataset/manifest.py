@@ -27,7 +27,8 @@ class Clip:
     """A stretch [start_s, end_s) of a video file with a label; None bounds reach the file's ends.
 
     group names the source (person, camera, original video) that a split must not divide; a clip
-    without one is its file's own group.
+    without one is its file's own group. shows: every class that stands in it, where each of its
+    rows has one; label is then that of its end.
     """
 
     path: Path
@@ -37,6 +38,12 @@ class Clip:
     split: str = ""
     start_s: float | None = None
     end_s: float | None = None
+    shows: tuple[str, ...] = ()
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Every class that the clip teaches."""
+        return self.shows or (self.label,)
 
     @property
     def name(self) -> str:
@@ -81,7 +88,7 @@ def read_manifest(
 
 def class_list(clips: Sequence[Clip], classes: Sequence[str] | None = None) -> tuple[str, ...]:
     """The classes in order: as configured, else the labels sorted. At least two, none empty."""
-    found = sorted({clip.label for clip in clips})
+    found = sorted({label for clip in clips for label in clip.labels})
     if len(found) < 2:
         raise DataError(
             f"the data has one class only ('{found[0]}'); a classifier needs at least two: "

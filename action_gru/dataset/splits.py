@@ -56,6 +56,12 @@ def split_clips(
     return split
 
 
+def split_of_name(stem: str) -> str:
+    """The split that a file's name ends in: X_TRAIN -> train; '' for none."""
+    ending = stem.rpartition("_")[2].lower()
+    return ending if ending in SPLITS else ""
+
+
 def hold_out(
     clips: Sequence[Clip], share: float, seed: int
 ) -> tuple[tuple[Clip, ...], tuple[Clip, ...]]:
@@ -166,8 +172,8 @@ def check_classes(split: Split) -> None:
     """Raise DataError when the training part is empty or lacks a class that another part has."""
     if not split.train:
         raise DataError("no clip is left to train on; lower data.test_share or fill the split")
-    known = {clip.label for clip in split.train}
-    unseen = sorted({clip.label for clip in split.val + split.test} - known)
+    known = {label for clip in split.train for label in clip.labels}
+    unseen = sorted({label for c in split.val + split.test for label in c.labels} - known)
     if unseen:
         raise DataError(
             f"the training part has no clip of {', '.join(unseen)}, the other parts have; "

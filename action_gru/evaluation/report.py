@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from matplotlib.figure import Figure
@@ -46,6 +47,8 @@ from action_gru.evaluation.timelines import (
     write_timelines,
 )
 from action_gru.evaluation.uncertainty import group_bootstrap_interval
+from action_gru.evaluation.warnings import WarnedSequence, WarningScores, warning_scores
+from action_gru.evaluation.warnings_report import warnings_markdown, warnings_picture
 
 WORST_SHOWN = 12
 METRIC_PICTURES = ("confusion_matrix", "per_class_accuracy", "reliability")
@@ -65,6 +68,8 @@ class EvaluationReport:
     quarantined: Mapping[str, str] = field(default_factory=dict)  # path -> reason
     leakage_allowed: bool = False
     timelines: tuple[ScoredTimeline, ...] = ()  # of long videos
+    warned: tuple[WarnedSequence, ...] = ()  # of sequences that have an end
+    warn_of: tuple[float, float] = (0.0, 0.5)  # horizon, threshold
     seed: int = 0  # of the bootstrap
     order: OrderReport | None = None
     anytime: AnytimeReport | None = None
@@ -86,6 +91,11 @@ class EvaluationReport:
             correct, [clip.group for clip in self.predictions], self.seed
         )
 
+    @cached_property
+    def warnings(self) -> WarningScores | None:
+        """How good the warnings are; None where no end is warned of."""
+        return warning_scores(self.warned, *self.warn_of, self.seed) if self.warned else None
+
     def to_json(self) -> dict[str, object]:
         """Plain values for json.dumps."""
         interval = self.top1_interval()
@@ -104,6 +114,7 @@ class EvaluationReport:
             "anytime": self.anytime.to_json() if self.anytime else None,
             "confidence": self.confidence.to_json() if self.confidence else None,
             "timelines": timelines_json(self.timelines),
+            "warnings": self.warnings.to_json() if self.warnings else None,
             "predictions": [clip.to_json() for clip in self.predictions],
         }
 
@@ -118,6 +129,8 @@ def write_report(report: EvaluationReport, folder: Path | str) -> Path:
     for name, figure in pictures.items():
         save_picture(figure, target / name)
     write_timelines(report.timelines, target)
+    if report.warned:
+        save_picture(warnings_picture(report.warned, *report.warn_of), target / "warnings.png")
     text = _markdown(report)
     replace_file(target / "report.md", text.encode())
     page = html_page(text, f"{report.run_name}: {report.split}", target)
@@ -185,6 +198,7 @@ def _markdown(report: EvaluationReport) -> str:
         "## Classes\n\n" + class_table(metrics.per_class),
         "## Most frequent confusions\n\n" + confusions(metrics.confusion_matrix, metrics.classes),
         *([timelines_markdown(report.timelines)] if report.timelines else []),
+        *([warnings_markdown(report.warnings, "warnings.png")] if report.warnings else []),
         *([order_markdown(report.order)] if report.order else []),
         *([anytime_markdown(report.anytime)] if report.anytime else []),
         *([confidence_markdown(report.confidence)] if report.confidence else []),

@@ -41,7 +41,9 @@ class ActionClassifier(nn.Module):
     fusion late: each view has a stream of its own and their probabilities are averaged; early:
     one stream reads all views. normalisation frame: each view's vector is layer-normalised (Ba et
     al. 2016) before the mean and one common scale of the training split are taken out; channel:
-    each column is standardised by itself. The statistics travel with the weights.
+    each column is standardised by itself, and a missing value (NaN) reads as the column's mean.
+    flag_missing: the streams read beside each column whether it is missing. The statistics travel
+    with the weights.
 
     closed_form: a LinearStream over all views stands beside the trained streams, with a share in
     the answer of linear_share; until it is solved, that is 0. shares (S,) weighs the trained ones.
@@ -69,14 +71,20 @@ class ActionClassifier(nn.Module):
         fusion: str = "late",
         normalisation: str = "frame",
         closed_form: bool = False,
+        flag_missing: bool = False,
     ) -> None:
         super().__init__()
         self.view_dims = list(view_dims)
+        self.flag_missing = flag_missing
+        # What the streams read of each view: its columns and, if so, a flag for each.
+        self.read_dims = [dim * (1 + flag_missing) for dim in view_dims]
         self.normalisation = normalisation
+        # Layer-normalised embeddings are near one; a measured quantity may be small by its unit.
+        self.still_below = 1e-5 if normalisation == "frame" else 1e-12
         self.num_classes = num_classes
         self.can_stream = not bidirectional
         self.temperature = 1.0
-        groups = [[dim] for dim in view_dims] if fusion == "late" else [list(view_dims)]
+        groups = [[dim] for dim in self.read_dims] if fusion == "late" else [self.read_dims]
         self.group_dims = [sum(group) for group in groups]
         self.streams = nn.ModuleList(
             SequenceStream(
@@ -95,28 +103,39 @@ class ActionClassifier(nn.Module):
         )
         self.register_buffer("feature_mean", torch.zeros(sum(view_dims)))
         self.register_buffer("feature_scale", torch.ones(sum(view_dims)))
-        self.linear = LinearStream(sum(view_dims), num_classes) if closed_form else None
+        self.linear = LinearStream(sum(self.read_dims), num_classes) if closed_form else None
         if closed_form:
             self.register_buffer("shares", torch.full((len(groups),), 1 / len(groups)))
             self.register_buffer("linear_share", torch.zeros(()))
 
     def fit_statistics(self, features: Tensor, chunk: int = 65_536) -> None:
-        """Take the mean and scale of the training features from now on. features (N, D)."""
+        """Take the mean and scale of the training features from now on. features (N, D).
+
+        A missing value counts for nothing; a column without any value is left out.
+        """
         total = torch.zeros(features.shape[1], dtype=torch.float64)
-        squares = torch.zeros_like(total)
+        squares, count = torch.zeros_like(total), torch.zeros_like(total)
+        # Sums of squares around a first guess of the mean: a column may stand far from zero.
+        guess = self._normalise_frames(features[:chunk].float()).double().nanmean(0).nan_to_num()
         for low in range(0, len(features), chunk):
-            part = self._normalise_frames(features[low : low + chunk].float()).double()
+            part = self._normalise_frames(features[low : low + chunk].float()).double() - guess
+            known = ~part.isnan()
+            part = part.where(known, 0.0)
             total += part.sum(0)
             squares += part.square().sum(0)
-        mean = total / len(features)
-        variance = (squares / len(features) - mean.square()).clamp_min(0)
+            count += known.sum(0)
+        count.clamp_min_(1)
+        variance = (squares / count - (total / count).square()).clamp_min(0)
+        mean = total / count + guess
         if self.normalisation == "frame":
             parts = torch.split(variance, self.view_dims)
             variance = torch.cat([part.mean().expand_as(part) for part in parts])
         self.feature_mean.copy_(mean)
         deviation = variance.sqrt()
-        # A feature that never moved in training says nothing: it is left out, not blown up.
-        self.feature_scale.copy_(torch.where(deviation < 1e-5, 0.0, 1.0 / deviation))
+        # A feature that never moved in training says nothing: it is left out, not blown up. What
+        # rounding to float32 makes of a large constant is no movement.
+        still = deviation <= (1e-6 * mean.abs()).clamp_min(self.still_below)
+        self.feature_scale.copy_(torch.where(still, 0.0, 1.0 / deviation))
 
     def forward(self, features: Tensor, lengths: Tensor) -> Tensor:
         """features (B, T, D), lengths (B,) -> logits (B, C)."""
@@ -130,6 +149,31 @@ class ActionClassifier(nn.Module):
     def stream_logits(self, features: Tensor, lengths: Tensor) -> Tensor:
         """The logits of each trained stream by itself: (B, T, D), (B,) -> (B, S, C)."""
         return self._trained_logits(self.standardise(features), lengths)
+
+    def running(self, features: Tensor) -> Tensor:
+        """The logits after each step, as `step` gives them: (B, T, D) -> (B, T, C)."""
+        standard = self.standardise(features)
+        stacked = self._running_logits(standard)
+        rows = stacked.flatten(0, 1)  # every step of every sequence as one batch
+        logits = (
+            fuse(rows)
+            if self.linear is None
+            else self._with_linear(rows, self.linear.running(standard).flatten(0, 1))
+        )
+        return logits.reshape(*features.shape[:2], self.num_classes)
+
+    def stream_running(self, features: Tensor) -> Tensor:
+        """The same of each trained stream by itself: (B, T, D) -> (B, T, S, C)."""
+        return self._running_logits(self.standardise(features))
+
+    def _running_logits(self, standard: Tensor) -> Tensor:
+        self._check_streams()
+        parts = torch.split(standard, self.group_dims, dim=-1)
+        running = [
+            stream.running(part)  # type: ignore[operator]
+            for stream, part in zip(self.streams, parts, strict=True)
+        ]
+        return torch.stack(running, 2)
 
     def _trained_logits(self, standard: Tensor, lengths: Tensor) -> Tensor:
         parts = torch.split(standard, self.group_dims, dim=-1)
@@ -155,11 +199,7 @@ class ActionClassifier(nn.Module):
         After T calls the logits equal `forward` on those T frames. Raises ConfigError for a
         bidirectional model, which needs the end of the clip.
         """
-        if not self.can_stream:
-            raise ConfigError(
-                "model.bidirectional: a model that reads the clip backwards cannot run live; "
-                "train one with model.bidirectional=false"
-            )
+        self._check_streams()
         standard = self.standardise(feature)
         parts = [*torch.split(standard, self.group_dims, dim=-1), standard]  # the last: linear
         before = state or self.initial_state(len(feature))
@@ -176,9 +216,27 @@ class ActionClassifier(nn.Module):
         )
         return logits / self.temperature, tuple(carried for _, carried in outcomes)
 
+    def _check_streams(self) -> None:
+        if not self.can_stream:
+            raise ConfigError(
+                "model.bidirectional: a model that reads the clip backwards cannot run live; "
+                "train one with model.bidirectional=false"
+            )
+
     def standardise(self, features: Tensor) -> Tensor:
-        """(..., D) -> (..., D): as the streams read them, by the training data's statistics."""
-        return (self._normalise_frames(features) - self.feature_mean) * self.feature_scale
+        """(..., D) -> (..., sum of read_dims): as the streams read them, by the training data's
+        statistics.
+        """
+        standard = (self._normalise_frames(features) - self.feature_mean) * self.feature_scale
+        if self.normalisation != "channel":
+            return standard
+        missing = features.isnan()
+        standard = standard.masked_fill(missing, 0.0)
+        if not self.flag_missing:
+            return standard
+        flags = missing.to(standard.dtype)
+        parts = zip(*(torch.split(x, self.view_dims, -1) for x in (standard, flags)), strict=True)
+        return torch.cat([side for pair in parts for side in pair], -1)
 
     def _normalise_frames(self, features: Tensor) -> Tensor:
         """(..., D) -> (..., D): each view's vector to mean 0 and deviation 1, if so configured."""

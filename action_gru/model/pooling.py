@@ -38,6 +38,17 @@ class Pooling(nn.Module):
             return hidden.masked_fill(_beyond(hidden, lengths)[..., None], -torch.inf).amax(1)
         return (hidden * self.weights(hidden, lengths)[..., None]).sum(1)
 
+    def running(self, hidden: Tensor) -> Tensor:
+        """The pooled vector after each step: (B, T, H) -> (B, T, H), as `step` gives them."""
+        if self.kind == "last":
+            return hidden
+        if self.kind == "max":
+            return hidden.cummax(1).values
+        scores = self._scores(hidden)
+        # The largest score of the sequence keeps every exponential within 0 to 1.
+        shares = (scores - scores.amax(1, keepdim=True)).exp()[..., None]
+        return (hidden * shares).cumsum(1) / shares.cumsum(1).clamp_min(1e-30)
+
     def weights(self, hidden: Tensor, lengths: Tensor) -> Tensor:
         """Share of each step in a weighted mean, (B, T), summing to 1 over the valid steps."""
         return self._scores(hidden).masked_fill(_beyond(hidden, lengths), -torch.inf).softmax(1)

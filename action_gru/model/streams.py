@@ -94,6 +94,15 @@ class SequenceStream(nn.Module):
         logits: Tensor = self.head(torch.cat(pooled, -1))
         return logits
 
+    def running(self, features: Tensor) -> Tensor:
+        """The logits after each step, (B, T, D) -> (B, T, C), as `step` gives them."""
+        projected = self.project(features)
+        lengths = torch.full((len(features),), features.shape[1])
+        pooled = [self.pool_hidden.running(self.hidden_states(projected, lengths))]
+        pooled += [pool.running(projected) for pool in self.pool_around]  # type: ignore[operator]
+        logits: Tensor = self.head(torch.cat(pooled, -1))
+        return logits
+
     def project(self, features: Tensor) -> Tensor:
         """(..., D) -> (..., views * projection_size)."""
         parts = torch.split(features, self.view_dims, dim=-1)
@@ -167,6 +176,11 @@ class LinearStream(nn.Module):
     def forward(self, features: Tensor, lengths: Tensor) -> Tensor:
         """features (B, T, D), lengths (B,) -> logits (B, C)."""
         return linear(self.pool(features, lengths), self.weight, self.bias)
+
+    def running(self, features: Tensor) -> Tensor:
+        """The logits after each step, (B, T, D) -> (B, T, C), as `step` gives them."""
+        pooled = [pool.running(features) for pool in self.pools]  # type: ignore[operator]
+        return linear(torch.cat(pooled, -1), self.weight, self.bias)
 
     def pool(self, features: Tensor, lengths: Tensor) -> Tensor:
         """(B, T, D), (B,) -> (B, 2 D): the mean over time beside the maximum."""

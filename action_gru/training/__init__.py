@@ -1,8 +1,9 @@
 """Trains, evaluates and cross-validates; each run leaves a folder. Knows no command line."""
 
+from action_gru.training.clips import read_clips
 from action_gru.training.cross_validation import cross_validate
 from action_gru.training.evaluate import evaluate
-from action_gru.training.run import read_clips, resume, train
+from action_gru.training.run import resume, train
 from action_gru.training.run_folder import RunFolder
 from action_gru.training.unknown import leave_classes_out
 

@@ -67,7 +67,8 @@ class Batches:
         rows = (first + starts)[:, None] + offsets
         rows, inside = self._drop(rows, inside, generator)
         features = self.sequences.take(rows, inside)
-        return Batch(features, inside.sum(1), self.sequences.labels[clips])
+        row_labels = self.sequences.take_labels(rows, inside)
+        return Batch(features, inside.sum(1), self.sequences.labels[clips], row_labels)
 
     def _drop(
         self, rows: Tensor, inside: Tensor, generator: torch.Generator

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from action_gru.calibration import Calibration
 from action_gru.config import Config
-from action_gru.dataset import Clip, Split, check_classes, class_list, grouped_folds, merge_groups
+from action_gru.dataset import Clip, Split, check_classes, grouped_folds, merge_groups
 from action_gru.errors import DataError
 from action_gru.evaluation import (
     CrossValidationReport,
@@ -21,12 +21,17 @@ from action_gru.evaluation import (
     write_cv_report,
 )
 from action_gru.evaluation.fold_confidence import FoldConfidence
+from action_gru.evaluation.warnings import WarnedSequence
+from action_gru.evaluation.warnings_report import write_warnings
 from action_gru.features import FeatureTable, extract_features
+from action_gru.measured import classes_of
 from action_gru.model import ActionClassifier
 from action_gru.progress import Reporter
-from action_gru.scoring import score_clips
+from action_gru.scoring import score_answers
 from action_gru.training.calibrate import calibrate_model
-from action_gru.training.run import TrainingData, fit_model, mean_pooled, read_clips
+from action_gru.training.clips import read_clips
+from action_gru.training.evaluate import warned_sequences
+from action_gru.training.run import TrainingData, fit_model, mean_pooled
 from action_gru.training.run_folder import RunFolder
 
 
@@ -44,7 +49,7 @@ def cross_validate(
     if not clips:
         raise DataError("every clip is a test clip; cross-validation needs others")
     clips = [replace(clip, split="") for clip in clips]
-    classes = class_list(clips, config.data.classes)
+    classes = classes_of(config, clips)
     run = RunFolder.create(config, "-cv")
     table = extract_features(config, clips, reporter, run.path)
     usable = table.usable(clips)
@@ -52,6 +57,7 @@ def cross_validate(
         usable = merge_groups(usable, table.report.content)
     first = config.training.seed
     results = []
+    warned: list[WarnedSequence] = []
     for seed in range(first, first + seeds):
         part_of = grouped_folds(usable, folds, seed)
         for fold in range(folds):
@@ -60,7 +66,9 @@ def cross_validate(
             check_classes(split)
             settings = config.training.model_copy(update={"seed": seed})
             seeded = config.model_copy(update={"training": settings})
-            results.append(_fold(seeded, split, classes, table, seed, fold, reporter, confidence))
+            results.append(
+                _fold(seeded, split, classes, table, seed, fold, reporter, confidence, warned)
+            )
     report = CrossValidationReport(
         run_name=run.path.name,
         data=f"{config.data.manifest}: {len(usable)} clips, {folds} folds, {seeds} seeds",
@@ -71,6 +79,8 @@ def cross_validate(
         precision=config.calibration.precision,
     )
     write_cv_report(report, run.path)
+    if warned and config.series.horizon is not None:
+        write_warnings(warned, config.series.horizon, config.series.threshold, run.path)
     return report, run.path
 
 
@@ -83,7 +93,9 @@ def _fold(
     fold: int,
     reporter: Reporter,
     confidence: bool,
+    warned: list[WarnedSequence],
 ) -> FoldResult:
+    """One fold's result; what it would have warned of is added to `warned`."""
     data = TrainingData(split, classes, table)
     test = data.sequences("test")
     train = data.sequences("train")
@@ -92,9 +104,14 @@ def _fold(
 
     def scores(model: ActionClassifier) -> NDArray[np.float32]:
         frames, flip = config.sampling.max_frames, config.features.flip
-        return np.asarray(score_clips(model, test, frames, flip=flip).numpy())
+        return np.asarray(score_answers(model, test, frames, flip)[0].numpy())
 
+    truth, known = (
+        (part.labels if part.step_labels is None else part.step_labels).numpy()
+        for part in (test, train)
+    )
     model = fit_model(config, data, reporter)
+    warned.extend(warned_sequences(model, config, table, data.part("test"), classes))
     answers, trust = scores(model), None
     if confidence:
         found = calibrate_model(
@@ -103,16 +120,15 @@ def _fold(
         if found is not None:
             raw, model.temperature = answers, found.temperature
             answers = scores(model)
-            trust = _confidence(found, config, raw, answers, test.labels.numpy())
-    metrics = compute_metrics(test.labels.numpy(), answers, classes)
+            trust = _confidence(found, config, raw, answers, truth)
+    metrics = compute_metrics(truth, answers, classes)
     baselines: dict[str, float | None] = {
-        "majority": majority_baseline(train.labels.numpy(), test.labels.numpy()),
+        "majority": majority_baseline(known, truth),
         "mean_pooled": None,
     }
     if config.training.mean_pooled_baseline:
         mean_model = fit_model(mean_pooled(config), data, reporter)
-        plain = compute_metrics(test.labels.numpy(), scores(mean_model), classes)
-        baselines["mean_pooled"] = plain.top1
+        baselines["mean_pooled"] = compute_metrics(truth, scores(mean_model), classes).top1
     return FoldResult(seed, fold, metrics, baselines, trust)
 
 

@@ -21,9 +21,14 @@ from action_gru.evaluation import (
     majority_baseline,
     write_report,
 )
+from action_gru.evaluation.warnings import WarnedSequence
 from action_gru.features import FeatureTable, extract_features
+from action_gru.measured import SOON, read_measured_clips
+from action_gru.model import ActionClassifier
 from action_gru.progress import Reporter
+from action_gru.scoring import score_steps
 from action_gru.timeline import Prediction
+from action_gru.training.clips import own_root, read_run_clips
 from action_gru.training.gallery import read_mistakes
 from action_gru.training.reports import Asked, ask_anytime, ask_confidence, ask_order
 from action_gru.training.run_folder import RunFolder
@@ -50,7 +55,7 @@ def evaluate(
     target = folder or run.new_evaluation(manifest.stem if manifest else split)
     # Of a run's own clips training has judged the bad ones already: they are listed, no more.
     allowed = 1.0 if manifest is None else None
-    table = extract_features(config, clips, reporter, target, allowed)
+    table = extract_features(config, clips, reporter, target, allowed, manifest)
     checkpoint.check_fits(table.specs, config.sampling.fps)
     usable = table.usable(clips)
     if not usable:
@@ -84,6 +89,9 @@ def score_report(
         "mean_pooled": None if mean_right is None else float(mean_right.mean()),
     }
     seen = run.trained_content()
+    if table.measurements is not None:
+        missing, count = table.measurements.missing([clip.name for clip in clips])
+        data += f". {missing} of {count} values are missing" if missing else ""
     known = sum(table.report.content.get(clip.name) in seen for clip in clips)
     if known:
         data += f". {known} of these clips were in the training data: the score is too good"
@@ -97,11 +105,13 @@ def score_report(
         baseline_notes=notes,
         quarantined=table.report.quarantined,
         leakage_allowed=bool(checkpoint.data["allow_leakage"]),
+        warned=warned_sequences(checkpoint.build(), config, table, clips, checkpoint.classes),
+        warn_of=(config.series.horizon or 0.0, config.series.threshold),
         seed=config.training.seed,
         confidence=ask_confidence(checkpoint, config, sequences, scores),
     )
-    if not config.evaluation.details:
-        return report
+    if not config.evaluation.details or sequences.step_labels is not None:
+        return report  # an answer for each row: there is no whole clip to take apart
     seed, classes = config.training.seed, checkpoint.classes
     return replace(
         report,
@@ -109,7 +119,9 @@ def score_report(
         anytime=ask_anytime(asked, sequences, clips, table, chance, seed),
         mistakes=read_mistakes(
             report.predictions, clips, table.times_s(clips), config.evaluation.mistakes
-        ),
+        )
+        if config.data.kind == "video"
+        else (),
     )
 
 
@@ -128,6 +140,25 @@ def _mean_pooled(
     return None, {"mean_pooled": note}
 
 
+def warned_sequences(
+    model: ActionClassifier,
+    config: Config,
+    table: FeatureTable,
+    clips: Sequence[Clip],
+    classes: Sequence[str],
+) -> tuple[WarnedSequence, ...]:
+    """The probability of the end after each row; nothing for a model without a horizon."""
+    if config.series.horizon is None or table.measurements is None:
+        return ()
+    scores = score_steps(model, table.sequences(clips, classes))
+    items = table.measurements.items
+    return tuple(
+        WarnedSequence(clip.name, row[:, classes.index(SOON)].double().numpy(), remaining)
+        for clip, row in zip(clips, scores, strict=True)
+        if (remaining := items[clip.name].remaining) is not None
+    )
+
+
 def clip_scores(checkpoint: Checkpoint, sequences: SequenceSet, config: Config) -> torch.Tensor:
     """Probabilities (N, C) of a checkpoint's model, mirrored copies averaged where there are."""
     return Asked(checkpoint, config).scores(sequences)
@@ -142,11 +173,15 @@ def _clips(
     root: Path | None,
 ) -> tuple[list[Clip], str]:
     if manifest is not None:
-        clips = read_manifest(manifest, root, checkpoint.classes)
+        clips = (
+            read_manifest(manifest, root, checkpoint.classes)
+            if config.data.kind == "video"
+            else read_measured_clips(config, manifest, root, checkpoint.classes)
+        )
         return [replace(clip, split="test") for clip in clips], f"All clips of {manifest.name}"
     clips = [
         clip
-        for clip in read_manifest(run.clips, _own_root(config, root), checkpoint.classes)
+        for clip in read_run_clips(run, config, root, checkpoint.classes)
         if clip.split == split
     ]
     if not clips:
@@ -165,18 +200,12 @@ def _long_videos(
     manifest: Path | None,
     root: Path | None,
 ) -> list[LongVideo]:
+    if config.data.kind != "video":
+        return []
     if manifest is not None:
         return read_long_videos(manifest, root, checkpoint.classes)
-    videos = read_long_videos(run.clips, _own_root(config, root), checkpoint.classes)
+    videos = read_long_videos(run.clips, root or own_root(config), checkpoint.classes)
     return [video for video in videos if video.split == split]
-
-
-def _own_root(config: Config, root: Path | None) -> Path | None:
-    """Where the paths of a run's own clips start."""
-    own_root = root or config.data.root
-    if own_root is None and config.data.manifest is not None:
-        own_root = config.data.manifest.parent
-    return own_root
 
 
 def _majority(run: RunFolder, checkpoint: Checkpoint, labels: list[int]) -> float:

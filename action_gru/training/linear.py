@@ -42,7 +42,7 @@ def solve_linear(
     rows, clips, whole = _descriptors(model, train, max_frames)
     targets = one_hot(train.labels, model.num_classes).float()
     fold_of = torch.tensor(list(folds))
-    columns = _columns(model.view_dims)
+    columns = _columns(model.read_dims)
     fits = [fit_ridge(rows[:, view], targets[clips], ridge) for view in columns]
     answers = torch.stack(
         [_left_out(rows[:, view], clips, whole, targets, fold_of, ridge) for view in columns]

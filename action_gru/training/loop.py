@@ -15,11 +15,11 @@ from torch.nn.functional import cross_entropy
 
 from action_gru.backbone.embedding import pick_device
 from action_gru.config.tree import TrainingSection
-from action_gru.dataset import Batch, SequenceSet
+from action_gru.dataset import NO_LABEL, Batch, SequenceSet
 from action_gru.errors import TrainingError
 from action_gru.model import ActionClassifier, fuse
 from action_gru.prefetch import Prefetch
-from action_gru.scoring import score_clips
+from action_gru.scoring import score_answers
 from action_gru.training.batches import Batches
 from action_gru.training.linear import solve_linear
 
@@ -68,7 +68,9 @@ class Trainer:
         )
         self.model, self.optimizer = self.accelerator.prepare(model, self.optimizer)
         self.batches = Batches(train, settings, max_frames, seed)
-        self.class_weights = self._class_weights(train.labels, model.num_classes)
+        self.epochs = max(settings.epochs, -(-settings.min_steps // len(self.batches)))
+        targets = train.labels if train.step_labels is None else train.step_labels
+        self.class_weights = self._class_weights(targets, model.num_classes)
         self.average = Average(self.bare_model, settings.ema_decay)
         self.progress = Progress()
 
@@ -80,7 +82,7 @@ class Trainer:
 
     def fit(self, after_epoch: Callable[[Trainer, dict[str, float]], None]) -> None:
         """Run the epochs that are left; after_epoch may save, log, and look at the progress."""
-        while self.progress.epoch < self.settings.epochs and not self._should_stop():
+        while self.progress.epoch < self.epochs and not self._should_stop():
             row = {"epoch": self.progress.epoch + 1.0} | self.run_steps(self.progress.epoch)
             self.progress.epoch += 1
             if self.val is not None:
@@ -104,22 +106,24 @@ class Trainer:
         with Prefetch(itertools.islice(self.batches.epoch(number), count), 2) as batches:
             for index, (batch, partner, share) in enumerate(batches):
                 self._set_rate(number * len(self.batches) + index)
-                loss, hit = self._step(self._to_device(batch), partner, share)
+                loss, hit, answers = self._step(batch.to(self.accelerator.device), partner, share)
                 # Kept on the device: asking for a figure here would make a GPU wait each step.
-                losses.append(loss * len(batch.labels))
+                losses.append(loss * answers)
                 hits.append(hit)
-                seen += len(batch.labels)
+                seen += answers
         loss_sum, hit_sum = (float(torch.stack(v).cpu().double().sum()) for v in (losses, hits))
         return {"loss": loss_sum / seen, "accuracy": hit_sum / seen, "learning_rate": self._rate}
 
-    def _step(self, batch: Batch, partner: Batch | None, share: float) -> tuple[Tensor, Tensor]:
-        """One update; the mean loss of a stream (), and how many answers were right ()."""
+    def _step(
+        self, batch: Batch, partner: Batch | None, share: float
+    ) -> tuple[Tensor, Tensor, int]:
+        """One update; the mean loss of a stream (), how many answers were right (), of how many."""
         features = batch.features
         if partner is not None:
             features = share * features + (1 - share) * partner.features.to(features.device)
         with self.accelerator.autocast():
-            logits = self.bare_model.stream_logits(features, batch.lengths).float()
-        loss = self._loss(logits, batch.labels)
+            logits, labels = self._answers(features, batch)
+        loss = self._loss(logits, labels)
         if partner is not None:
             other = self._loss(logits, partner.labels.to(features.device))
             loss = share * loss + (1 - share) * other
@@ -129,8 +133,17 @@ class Trainer:
             self.accelerator.clip_grad_norm_(self.model.parameters(), self.settings.grad_clip)
         self.optimizer.step()
         self.average.update(self.bare_model)
-        hits = (fuse(logits.detach()).argmax(-1) == batch.labels).sum()
-        return loss.detach() / logits.shape[1], hits
+        hits = (fuse(logits.detach()).argmax(-1) == labels).sum()
+        return loss.detach() / logits.shape[1], hits, len(labels)
+
+    def _answers(self, features: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Logits (N, S, C) of the trained streams and the class (N,) of each: one a clip, or one
+        for each valid step of each clip where every step has a class.
+        """
+        if batch.step_labels is None:
+            return self.bare_model.stream_logits(features, batch.lengths).float(), batch.labels
+        valid = batch.step_labels != NO_LABEL
+        return self.bare_model.stream_running(features).float()[valid], batch.step_labels[valid]
 
     def _loss(self, stream_logits: Tensor, labels: Tensor) -> Tensor:
         """Cross-entropy of each stream alone, summed: (B, S, C), (B,) -> ().
@@ -146,9 +159,9 @@ class Trainer:
         return torch.stack(losses).sum()
 
     def _validate(self, val: SequenceSet) -> dict[str, float]:
-        scores = score_clips(self.kept_model(), val, self.max_frames)
-        picked = scores.gather(1, val.labels[:, None]).clamp_min(1e-9)
-        hits = scores.argmax(1) == val.labels
+        scores, labels = score_answers(self.kept_model(), val, self.max_frames)
+        picked = scores.gather(1, labels[:, None]).clamp_min(1e-9)
+        hits = scores.argmax(1) == labels
         return {
             "val_loss": float(-picked.log().mean()),
             "val_accuracy": float(hits.float().mean()),
@@ -159,7 +172,7 @@ class Trainer:
         return self.average.model or self.bare_model
 
     def _set_rate(self, step: int) -> None:
-        total = self.settings.epochs * len(self.batches)
+        total = self.epochs * len(self.batches)
         warmup = max(1, round(self.settings.warmup_share * total))
         climb = min(1.0, (step + 1) / warmup)
         done = max(0.0, (step - warmup) / max(1, total - warmup))
@@ -177,10 +190,6 @@ class Trainer:
             return None
         counts = labels.bincount(minlength=num_classes).clamp_min(1).float()
         return (len(labels) / (num_classes * counts)).to(self.accelerator.device)
-
-    def _to_device(self, batch: Batch) -> Batch:
-        device = self.accelerator.device
-        return Batch(batch.features.to(device), batch.lengths.to(device), batch.labels.to(device))
 
     def state_tensors(self) -> dict[str, Tensor]:
         """The optimizer's moments, the raw weights and their average: all that resuming needs."""

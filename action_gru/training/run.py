@@ -11,26 +11,26 @@ import torch
 
 from action_gru.backbone.embedding import pick_device
 from action_gru.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from action_gru.config import Config, check_files
+from action_gru.config import Config
 from action_gru.dataset import (
     Clip,
     LongVideo,
     SequenceSet,
     Split,
     check_long_videos,
-    class_list,
     data_hash,
     read_long_videos,
-    read_manifest,
     split_clips,
 )
 from action_gru.errors import CheckpointError, DataError
 from action_gru.evaluation import save_picture, training_picture
 from action_gru.features import FeatureTable, extract_features
+from action_gru.measured import classes_of
 from action_gru.model import ActionClassifier
 from action_gru.progress import Reporter
 from action_gru.streams import check_background
 from action_gru.training.calibrate import calibrate_model, inner_folds
+from action_gru.training.clips import own_root, read_clips, read_run_clips
 from action_gru.training.loop import Trainer
 from action_gru.training.run_folder import RunFolder
 
@@ -54,24 +54,17 @@ class TrainingData:
         return self.table.sequences(clips, self.classes) if clips else None
 
 
-def read_clips(config: Config) -> list[Clip]:
-    """The clips that the config's data section names, checked."""
-    check_files(config)
-    assert config.data.manifest is not None
-    return read_manifest(config.data.manifest, config.data.root, config.data.classes)
-
-
 def train(config: Config, reporter: Reporter) -> RunFolder:
     """Extract and train; the run's folder. The test split, if there is one, is not touched."""
     data = config.data
     pick_device(config.training.device)  # a device that is not there is refused before any work
     clips = read_clips(config)
-    classes = class_list(clips, data.classes)
+    classes = classes_of(config, clips)
     split = split_clips(
         clips, data.split, data.test_share, data.val_share, data.split_seed, data.allow_leakage
     )
     assert data.manifest is not None
-    long = read_long_videos(data.manifest, data.root, classes)
+    long = read_long_videos(data.manifest, data.root, classes) if data.kind == "video" else []
     check_background(config, classes)
     if not data.allow_leakage:
         check_long_videos(long, split.train)
@@ -92,12 +85,12 @@ def resume(folder: Path, reporter: Reporter, overrides: Sequence[str] = ()) -> R
             f"{run.path} was stopped before training began; there is nothing to resume, "
             "and 'action-gru train' with its config.yaml starts it again (features are cached)"
         )
-    root = config.data.root or (config.data.manifest.parent if config.data.manifest else None)
-    clips = read_manifest(run.clips, root, config.data.classes)
+    clips = read_run_clips(run, config)
     before = {row["path"]: row["sha256"] for row in run.rows()}
-    long = read_long_videos(run.clips, root)
+    is_video = config.data.kind == "video"
+    long = read_long_videos(run.clips, own_root(config)) if is_video else []
     split = split_clips(clips, "column", allow_leakage=config.data.allow_leakage)
-    classes = class_list(clips, config.data.classes)
+    classes = classes_of(config, clips)
     return _train_into(run, config, split, classes, reporter, long, before)
 
 
@@ -171,7 +164,7 @@ def fit_model(
     usual_frames = train_set.usual_length(config.sampling.max_frames)
     keeper = Keeper(config, data, arguments, run, baseline, usual_frames)
     keeper.take_up(trainer)
-    left = config.training.epochs - trainer.progress.epoch
+    left = trainer.epochs - trainer.progress.epoch
     with reporter.bar("baseline" if baseline else "train", left) as advance:
 
         def after_epoch(trainer: Trainer, row: dict[str, float]) -> None:
@@ -281,12 +274,18 @@ class Keeper:
 
 def model_arguments(config: Config, data: TrainingData) -> dict[str, Any]:
     """The flat arguments of ActionClassifier that a config and its data give."""
-    return {
+    arguments = {
         "view_dims": [spec.dim for spec in data.table.specs],
         "num_classes": len(data.classes),
         **config.model.model_dump(),
         "closed_form": closed_form(config, len(data.part("train"))),
     }
+    if config.model.normalisation == "auto":
+        arguments["normalisation"] = "frame" if config.data.kind == "video" else "channel"
+    if data.table.measurements is not None:
+        names = [clip.name for clip in data.part("train")]
+        arguments["flag_missing"] = data.table.measurements.missing(names)[0] > 0
+    return arguments
 
 
 def closed_form(config: Config, clips: int) -> bool:

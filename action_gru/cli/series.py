@@ -1,0 +1,55 @@
+"""The commands for measured sequences."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from action_gru.cli.common import Json, Model, Overrides, Quiet, make_reporter, print_answer
+
+
+def watch(
+    source: Annotated[str, typer.Argument(metavar="FILE|-", help="A long CSV, or - for stdin.")],
+    model: Model,
+    overrides: Overrides = None,
+    alarm: Annotated[
+        str | None, typer.Option(metavar="CLASS", help="What to warn of; default: soon.")
+    ] = None,
+    threshold: Annotated[
+        float | None,
+        typer.Option(min=0.001, max=0.999, help="Warn from this score; default: as trained."),
+    ] = None,
+    max_ids: Annotated[
+        int, typer.Option(min=1, help="Ids kept at once; the least recently seen goes first.")
+    ] = 10_000,
+    json_: Json = False,
+    quiet: Quiet = False,
+) -> None:  # fmt: skip
+    """Read rows as they arrive and print a line when a warning is raised or cleared."""
+    from action_gru.apps.watch import WatchOptions, watch
+
+    options = WatchOptions(alarm, threshold, max_ids, json_)
+    reporter = make_reporter(quiet)
+    done = watch(source, model, overrides or [], options, reporter)
+    reporter.say(
+        f"{done.rows} rows of {done.ids} ids, {done.bad_rows} left out, {done.missing_values} "
+        f"values missing; {done.raised} warnings raised, {done.cleared} cleared"
+    )
+
+
+def prepare_cmapss(
+    source: Path, subset: str, out: Path | None, overwrite: bool, json_: bool, quiet: bool
+) -> None:
+    """Write the table of a C-MAPSS subset and say what is in it."""
+    from action_gru.prepare.cmapss import write_cmapss
+
+    table = out or source / f"{subset}.csv"
+    counts = write_cmapss(source, subset, table, overwrite)
+    make_reporter(quiet).say(
+        f"{counts['train']} training and {counts['test']} test engines; "
+        f"next: action-gru train configs/turbofan.yaml data.manifest={table}"
+    )
+    document = {"manifest": str(table), "root": str(source), "splits": counts}
+    print_answer(document, str(table), json_)

@@ -1,0 +1,149 @@
+"""The Python API for measured sequences: a trained run reads rows, whole or as they arrive.
+
+    from action_gru import SequenceRecognizer
+
+    recognizer = SequenceRecognizer.load("runs/turbofan")
+    stream = recognizer.stream()
+    for time, row in rows:
+        print(stream.push(row, time).scores["soon"])
+
+Knows no file but the checkpoint, and no command line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from action_gru.backbone.embedding import pick_device
+from action_gru.channels import ChannelValues
+from action_gru.checkpoint import Checkpoint, load_checkpoint
+from action_gru.config import Config, build_config
+from action_gru.dataset import SequenceSet
+from action_gru.errors import CheckpointError, DataError
+from action_gru.measured import SOON
+from action_gru.recordings import RowPreparer, prepare
+from action_gru.scoring import score_clips
+from action_gru.streaming.states import StaggeredStates, reset_rows
+from action_gru.timeline import Prediction
+
+Row = Mapping[str, float] | Sequence[float] | NDArray[np.float32]
+
+
+class SequenceRecognizer:
+    """A trained model of measured channels."""
+
+    def __init__(self, checkpoint: Checkpoint, config: Config, device: str = "auto") -> None:
+        if not checkpoint.channels:
+            raise CheckpointError(
+                "the model was trained on video, not on measured channels; "
+                "use ActionRecognizer, 'action-gru classify' or 'action-gru webcam'"
+            )
+        self.checkpoint, self.config = checkpoint, config
+        self.classes, self.channels = checkpoint.classes, checkpoint.channels
+        self.model = checkpoint.build().to(pick_device(device))
+
+    @classmethod
+    def load(
+        cls, run: str | Path, device: str = "auto", overrides: Sequence[str] = ()
+    ) -> SequenceRecognizer:
+        """A run folder or a checkpoint file. Raises CheckpointError where there is none."""
+        path = Path(run)
+        checkpoint = load_checkpoint(path / "best.safetensors" if path.is_dir() else path)
+        return cls(checkpoint, build_config(checkpoint.config, overrides), device)
+
+    @property
+    def warns_from(self) -> float | None:
+        """The probability of `soon` from which to warn; None for a model without a horizon."""
+        return self.config.series.threshold if SOON in self.classes and self._has_end else None
+
+    @property
+    def _has_end(self) -> bool:
+        return self.config.series.horizon is not None
+
+    def classify(self, values: NDArray[np.float32]) -> Prediction:
+        """The scores of all classes for a whole sequence (T, D), NaN where a value is missing."""
+        rows = np.asarray(values, dtype=np.float32)
+        if rows.ndim != 2 or rows.shape[1] != len(self.channels):
+            raise DataError(
+                f"a sequence of this model is (T, {len(self.channels)}), got {rows.shape}; its "
+                f"channels are {', '.join(self.channels)}"
+            )
+        series = self.config.series
+        times = np.arange(len(rows), dtype=np.float64)
+        views = [
+            ChannelValues(view, times) for view in prepare(rows, series.points, series.velocity)
+        ]
+        steps = [[0] * len(rows)] if series.targets_each_row else None
+        sequences = SequenceSet([views], [0], None, steps)
+        max_frames = int(self.checkpoint.sampling["max_frames"])
+        scores = score_clips(self.model, sequences, max_frames)[0]
+        return Prediction.from_probabilities(self.classes, scores.numpy())
+
+    def stream(self) -> RowStream:
+        """A new sequence: push its rows, get the answer after each."""
+        return RowStream(self)
+
+
+class RowStream:
+    """One sequence whose rows arrive one by one. Cost and memory of a row do not grow.
+
+    The answer rests on all rows so far. Where the model was trained on windows (`series.window`) it
+    rests on the last (states - 1) / states to 1 times that time instead: staggered states.
+    """
+
+    def __init__(self, recognizer: SequenceRecognizer) -> None:
+        self._recognizer = recognizer
+        series, states = recognizer.config.series, recognizer.config.stream.states
+        self._preparer = RowPreparer(len(recognizer.channels), series.points, series.velocity)
+        self._stagger = StaggeredStates(states, series.window) if series.window else None
+        count = states if self._stagger else 1
+        self._fresh = recognizer.model.initial_state(1)
+        self._state = recognizer.model.initial_state(count)
+        self._count = count
+        self._device = next(recognizer.model.parameters()).device
+        self.rows = 0
+        self.time: float | None = None
+        self.prediction: Prediction | None = None
+
+    def push(self, row: Row, time: float) -> Prediction:
+        """Take in one row, by channel name or in the order of `channels`; the newest answer.
+
+        NaN is a missing value. Raises DataError for another number of channels, for infinity, and
+        for a time that is not after the row before; the stream is then as it was.
+        """
+        values = self._values(row)
+        if self.time is not None and not time > self.time:
+            raise DataError(f"time {time:g} is not after {self.time:g}, that of the row before")
+        self.time, self.rows = time, self.rows + 1
+        answering = 0
+        if self._stagger is not None:
+            reset_rows(self._state, self._stagger.due(time), self._fresh)
+            answering = self._stagger.by_age()[0]
+        feature = torch.from_numpy(self._preparer.push(values)).to(self._device)
+        with torch.inference_mode():
+            logits, self._state = self._recognizer.model.step(
+                feature.expand(self._count, -1), self._state
+            )
+            scores = logits[answering].softmax(-1).cpu().numpy()
+        self.prediction = Prediction.from_probabilities(self._recognizer.classes, scores, time)
+        return self.prediction
+
+    def _values(self, row: Row) -> NDArray[np.float32]:
+        channels = self._recognizer.channels
+        if isinstance(row, Mapping):
+            lacking = [name for name in channels if name not in row]
+            if lacking:
+                raise DataError(f"the row has no channel {', '.join(lacking[:5])}")
+            row = [row[name] for name in channels]
+        values = np.asarray(row, dtype=np.float32)
+        if values.shape != (len(channels),) or np.isinf(values).any():
+            raise DataError(
+                f"a row has {len(channels)} finite numbers, NaN where one is missing; got "
+                f"{values.shape}"
+            )
+        return values

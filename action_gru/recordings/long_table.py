@@ -1,0 +1,184 @@
+"""Reads CSV and Parquet in long form: one row an instant, an id that says whose it is.
+
+    id,time,temperature,pressure,label
+    pump-1,0,61.2,4.1,ok
+
+Knows nothing of targets that are derived, or of windows.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+
+import numpy as np
+
+from action_gru.errors import DataError, MissingExtraError
+from action_gru.recordings.cells import number_column, time_column
+from action_gru.recordings.recording import Recording, Recordings, check_times, only
+
+
+@dataclass(frozen=True)
+class LongColumns:
+    """How the columns are called. channels None: every column that has no other part to play."""
+
+    id: str = "id"
+    time: str = "time"
+    label: str = "label"
+    group: str = "group"
+    split: str = "split"
+    remaining: str = "remaining"
+    channels: tuple[str, ...] | None = None
+
+    @property
+    def roles(self) -> dict[str, str]:
+        """Config key -> column name, of the columns that are no channel."""
+        keys = ("id", "time", "label", "group", "split", "remaining")
+        return {key: getattr(self, key) for key in keys}
+
+
+@dataclass(frozen=True)
+class _Table:
+    """cells: column name -> one cell a row. places: how each row is called in an error."""
+
+    path: Path
+    cells: dict[str, Sequence[object]]
+    places: Sequence[str]
+
+
+def read_long_table(path: Path, columns: LongColumns) -> Recordings:
+    """The recordings of a .csv or .parquet file, in the order in which their ids first appear.
+
+    Rows of several ids may be interleaved; the rows of each must grow in time. Raises DataError.
+    """
+    table = _read_parquet(path) if path.suffix.lower() in (".parquet", ".pq") else _read_csv(path)
+    if not table.places:
+        raise DataError(f"{path}: holds a header and no row")
+    for key in ("id", "time"):
+        _require(table, columns.roles[key], f"series.{key}")
+    channels = channel_names(tuple(table.cells), columns, str(path))
+    values = np.stack(
+        [number_column(table.cells[name], table.places, name) for name in channels], axis=1
+    )
+    times = time_column(table.cells[columns.time], table.places, columns.time)
+    remaining = _remaining(table, columns)
+    items = []
+    for name, rows in _rows_by_id(table, columns.id).items():
+        places = [table.places[row] for row in rows]
+        check_times(times[rows], places, f"id '{name}'")
+        items.append(
+            Recording(
+                name,
+                values[rows],
+                times[rows],
+                tuple(_texts(table, columns.label, rows)),
+                only(_texts(table, columns.group, rows), f"{path}: id '{name}' is in two groups"),
+                only(_texts(table, columns.split, rows), f"{path}: id '{name}' is in two splits"),
+                None if remaining is None else remaining[rows],
+            )
+        )
+    return Recordings(channels, tuple(items))
+
+
+def channel_names(names: Sequence[str], columns: LongColumns, where: str) -> tuple[str, ...]:
+    """The channels among a table's columns, in the order asked for. Raises DataError."""
+    roles = set(columns.roles.values())
+    if columns.channels is None:
+        found = tuple(name for name in names if name not in roles)
+        if not found:
+            raise DataError(f"{where}: has no channel, only the columns {', '.join(names)}")
+        return found
+    for name in columns.channels:
+        if name not in names:
+            raise DataError(_unknown(name, names, "series.channels", where))
+        if name in roles:
+            raise DataError(f"{where}: series.channels names '{name}', which is no measurement")
+    return columns.channels
+
+
+def _unknown(name: str, names: Sequence[str], key: str, where: str) -> str:
+    close = get_close_matches(name, names, n=1)
+    hint = f"; did you mean '{close[0]}'?" if close else ""
+    return f"{where}: no column '{name}' ({key}); it has {', '.join(names)}{hint}"
+
+
+def _require(table: _Table, name: str, key: str) -> None:
+    if name not in table.cells:
+        raise DataError(_unknown(name, list(table.cells), key, str(table.path)))
+
+
+def _read_csv(path: Path) -> _Table:
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.reader(file, strict=True)
+            names = [name.strip() for name in next(reader, [])]
+            _check_header(path, names)
+            rows, lines = [], []
+            for row in reader:
+                if not row:
+                    continue
+                if len(row) != len(names):
+                    raise DataError(
+                        f"{path}, line {reader.line_num}: has {len(row)} fields, the header has "
+                        f"{len(names)}"
+                    )
+                rows.append(row)
+                lines.append(f"{path}, line {reader.line_num}")
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path}: not a CSV in UTF-8 ({error})") from error
+    by_column = list(zip(*rows, strict=True)) if rows else [()] * len(names)
+    return _Table(path, dict(zip(names, by_column, strict=True)), lines)
+
+
+def _check_header(path: Path, names: Sequence[str]) -> None:
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice or not all(names):
+        problem = f"the column '{twice[0]}' stands twice" if twice else "a column has no name"
+        raise DataError(f"{path}: {problem}; the first line is the header, such as id,time,speed")
+
+
+def _read_parquet(path: Path) -> _Table:
+    try:
+        import polars
+    except ImportError:
+        raise MissingExtraError("polars", "parquet", f"reading {path.name}") from None
+    try:
+        frame = polars.read_parquet(path)
+    except (polars.exceptions.PolarsError, OSError) as error:
+        raise DataError(f"{path}: not a Parquet file ({error})") from error
+    places = [f"{path}, row {index + 1}" for index in range(frame.height)]
+    return _Table(path, {name: frame[name].to_list() for name in frame.columns}, places)
+
+
+def _rows_by_id(table: _Table, column: str) -> dict[str, list[int]]:
+    rows: dict[str, list[int]] = {}
+    for index, cell in enumerate(table.cells[column]):
+        name = "" if cell is None else str(cell).strip()
+        if not name:
+            raise DataError(f"{table.places[index]}: the column '{column}' is empty")
+        rows.setdefault(name, []).append(index)
+    return rows
+
+
+def _texts(table: _Table, column: str, rows: Sequence[int]) -> list[str]:
+    """The cells of a column that need not be there; nothing where it is not."""
+    if column not in table.cells:
+        return []
+    cells = table.cells[column]
+    return ["" if cells[row] is None else str(cells[row]).strip() for row in rows]
+
+
+def _remaining(
+    table: _Table, columns: LongColumns
+) -> np.ndarray[tuple[int], np.dtype[np.float64]] | None:
+    if columns.remaining not in table.cells:
+        return None
+    cells = table.cells[columns.remaining]
+    found = number_column(cells, table.places, columns.remaining).astype(np.float64)
+    if np.isnan(found).any():
+        row = int(np.argmax(np.isnan(found)))
+        raise DataError(f"{table.places[row]}: the column '{columns.remaining}' is empty")
+    return found

@@ -1,0 +1,175 @@
+"""Reads `.ts`, the text format of the UEA archive and sktime: many labelled sequences in a file.
+
+    @dimensions 2
+    @classLabel true walk run
+    @data
+    0.1,0.2,?:1.5,1.4,1.3:walk
+
+One line a case: its dimensions between colons, the values of each between commas, the class last;
+`?` is a missing value. Knows nothing of splits.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from action_gru.errors import DataError
+from action_gru.recordings.recording import Recording, Recordings
+
+MISSING = {"?", "nan", "NaN", "NAN"}
+_STAMPED = re.compile(r"\(\s*(?P<time>[^,()]+)\s*,\s*(?P<value>[^,()]+)\s*\)")
+
+
+@dataclass
+class Header:
+    """What the lines before @data say. A key that is not given promises nothing."""
+
+    dimensions: int | None = None
+    length: int | None = None
+    equal_length: bool = False
+    stamped: bool = False
+    classes: list[str] = field(default_factory=list)
+    labelled: bool = False
+    missing: bool | None = None
+
+
+def read_ts(path: Path) -> Recordings:
+    """Every case, named after its file and number. Raises DataError with the line number."""
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError:
+        lines = path.read_text(encoding="latin-1").splitlines()
+    header, first = _header(path, lines)
+    items: list[Recording] = []
+    for number, line in enumerate(lines[first:], start=first + 1):
+        text = line.strip()
+        if text and not text.startswith(("#", "%")):
+            where = f"{path}, line {number}"
+            items.append(_case(where, text, header, f"{path.stem}#{len(items) + 1}"))
+            _check_case(where, items[-1], header, items[0])
+    if not items:
+        raise DataError(f"{path}: holds no case after @data; copy the file again")
+    width = items[0].values.shape[1]
+    return Recordings(tuple(f"dim_{index}" for index in range(width)), tuple(items))
+
+
+def _header(path: Path, lines: list[str]) -> tuple[Header, int]:
+    """The header and the index of the first line after @data."""
+    header = Header()
+    for index, line in enumerate(lines):
+        text = line.strip()
+        if not text or text.startswith(("#", "%")):
+            continue
+        if text.lower() == "@data":
+            return header, index + 1
+        if not text.startswith("@"):
+            break
+        _take(header, text[1:].split(), f"{path}, line {index + 1}")
+    raise DataError(
+        f"{path}: no line '@data' after the header; a .ts file has lines such as "
+        "'@dimensions 6' and '@classLabel true walk run', then '@data', then one line a case"
+    )
+
+
+def _take(header: Header, words: list[str], where: str) -> None:
+    key, values = words[0].lower(), words[1:]
+    try:
+        if key in ("dimensions", "dimension"):  # both spellings are in the archive
+            header.dimensions = int(values[0])
+        elif key == "serieslength":
+            header.length = int(values[0])
+        elif key == "equallength":
+            header.equal_length = values[0].lower() == "true"
+        elif key == "timestamps":
+            header.stamped = values[0].lower() == "true"
+        elif key == "missing":
+            header.missing = values[0].lower() == "true"
+        elif key == "univariate" and values[0].lower() == "true":
+            header.dimensions = 1
+        elif key in ("classlabel", "targetlabel"):
+            header.labelled = values[0].lower() == "true"
+            header.classes = values[1:] if key == "classlabel" else []
+    except (IndexError, ValueError) as error:
+        raise DataError(f"{where}: '@{' '.join(words)}' needs a value that fits it") from error
+
+
+def _case(where: str, text: str, header: Header, name: str) -> Recording:
+    label, body = "", text
+    if header.labelled:
+        body, colon, label = text.rpartition(":")
+        label = label.strip()
+        if not colon or (header.classes and label not in header.classes):
+            raise DataError(
+                f"{where}: the class after the last ':' is '{label[:40]}', @classLabel names "
+                f"{', '.join(header.classes)}"
+            )
+    parts = list(_dimensions(where, body, header.stamped))
+    lengths = {len(values) for _, values in parts}
+    if len(lengths) > 1:
+        raise DataError(
+            f"{where}: its dimensions have {' and '.join(map(str, sorted(lengths)))} values; "
+            "all dimensions of a case need as many (write ? for one that is missing)"
+        )
+    times = parts[0][0]
+    if any(not np.array_equal(times, other) for other, _ in parts[1:]):
+        raise DataError(f"{where}: its dimensions have different time stamps; resample them first")
+    values = np.stack([values for _, values in parts], axis=1)
+    return Recording(name, values, times, (label,) if header.labelled else ())
+
+
+def _dimensions(
+    where: str, body: str, stamped: bool
+) -> Iterator[tuple[NDArray[np.float64], NDArray[np.float32]]]:
+    """(times, values) of each dimension of a case; without stamps time counts 0, 1, 2, ..."""
+    # Time stamps such as 2004-10-01 00:03 hold colons of their own, always between brackets.
+    for number, part in enumerate(re.split(r":(?![^()]*\))", body), start=1):
+        texts = part.split(",")
+        if stamped:
+            pairs = _STAMPED.findall(part)
+            texts = [value for _, value in pairs]
+            times = [_number(f"{where}, dimension {number}", time) for time, _ in pairs]
+        else:
+            times = [float(index) for index in range(len(texts))]
+        values = [_number(f"{where}, dimension {number}", text) for text in texts]
+        if not values:
+            raise DataError(f"{where}, dimension {number}: holds no value")
+        yield np.array(times, dtype=np.float64), np.array(values, dtype=np.float32)
+
+
+def _number(where: str, text: str) -> float:
+    text = text.strip()
+    if text in MISSING:
+        return float("nan")
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("inf")
+    if not np.isfinite(value):
+        raise DataError(f"{where}: '{text[:40]}' is no number; write ? for a missing value")
+    return value
+
+
+def _check_case(where: str, case: Recording, header: Header, first: Recording) -> None:
+    """The case against what the header promises and against the first case."""
+    length, width = case.values.shape
+    wanted = header.dimensions or first.values.shape[1]
+    if width != wanted:
+        source = "@dimensions says" if header.dimensions else "the first case has"
+        raise DataError(f"{where}: has {width} dimensions, {source} {wanted}")
+    if header.equal_length and length != (header.length or len(first.values)):
+        raise DataError(
+            f"{where}: has {length} values a dimension, the header promises "
+            f"{header.length or len(first.values)} (@equalLength true); mend the header or the case"
+        )
+    if header.missing is False and np.isnan(case.values).any():
+        raise DataError(
+            f"{where}: a value is missing, the header says '@missing false'; mend one of them"
+        )
+    if np.isnan(case.times).any() or (np.diff(case.times) <= 0).any():
+        raise DataError(f"{where}: its time stamps do not grow")

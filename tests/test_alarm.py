@@ -1,0 +1,66 @@
+"""Early warnings: the alarm's rule, and their scores on literal cases."""
+
+import numpy as np
+import pytest
+
+from action_gru.evaluation.warnings import (
+    WarnedSequence,
+    area_under_roc,
+    average_precision,
+    best_threshold,
+    warning_scores,
+)
+from action_gru.evaluation.warnings_report import warnings_picture
+from action_gru.timeline.alarm import Alarm
+
+
+def sequence(name: str, scores: list[float], end: int) -> WarnedSequence:
+    """Remaining counts down to `end` at the last row."""
+    remaining = np.arange(end + len(scores) - 1, end - 1, -1, dtype=np.float64)
+    return WarnedSequence(name, np.array(scores), remaining)
+
+
+def test_a_score_that_trembles_raises_one_alarm():
+    alarm = Alarm(0.6)
+    scores = [0.1, 0.6, 0.5, 0.7, 0.31, 0.29, 0.4, 0.8]
+    changes = [alarm.push(score) for score in scores]
+    assert changes == [None, "raised", None, None, None, "cleared", None, "raised"]
+
+
+def test_ties_count_half_in_the_area_under_the_curve():
+    truth = np.array([True, True, False, False])
+    assert area_under_roc(np.array([0.9, 0.5, 0.5, 0.1]), truth) == 0.875
+    assert area_under_roc(np.array([0.1, 0.1, 0.9, 0.9]), truth) == 0.0
+    assert area_under_roc(np.zeros(2), np.array([True, True])) is None
+
+
+def test_average_precision_and_best_threshold_by_hand():
+    scores, truth = np.array([0.9, 0.8, 0.7, 0.1]), np.array([True, False, True, False])
+    assert average_precision(scores, truth) == pytest.approx(0.5 * 1 + 0.5 * 2 / 3)
+    threshold, f1 = best_threshold(scores, truth)
+    assert (threshold, f1) == (0.7, pytest.approx(0.8))
+
+
+def test_warnings_are_scored_at_the_end_row_by_row_and_by_lead():
+    found = warning_scores(
+        [
+            sequence("warned in time", [0.1, 0.1, 0.9, 0.9], end=0),  # raised with 1 left
+            sequence("missed", [0.1, 0.1, 0.1, 0.1], end=1),
+            sequence("false alarm, then cleared", [0.9, 0.1, 0.1, 0.1], end=50),
+            sequence("false at the end", [0.1, 0.1, 0.1, 0.9], end=50),
+        ],
+        horizon=2,
+        threshold=0.5,
+    )
+    assert (found.sequences, found.positives, found.rows) == (4, 2, 16)
+    assert (found.precision, found.recall, found.f1) == (0.5, 0.5, 0.5)
+    assert found.lead_median == 1.0
+    outside = 1 + 2 + 4 + 4  # rows with more than 2 left
+    assert found.false_alarms_per_1000 == pytest.approx(1000 * 2 / outside)
+    low, high = found.f1_interval
+    assert low < 0.5 < high
+
+
+def test_the_picture_is_drawn_without_a_positive_too():
+    figure = warnings_picture([sequence("a", [0.1, 0.2], end=90)], 30, 0.5)
+    assert figure.axes[0].get_xlabel() == "recall"

@@ -1,0 +1,384 @@
+"""Measured sequences through the whole path: clips, training, evaluation, streams, watch."""
+
+import io
+import json
+import os
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from action_gru.apps.watch import WatchOptions, watch
+from action_gru.checkpoint import load_checkpoint
+from action_gru.config import build_config
+from action_gru.dataset import Clip
+from action_gru.errors import CheckpointError, ConfigError, DataError
+from action_gru.measured import classes_of, measure, read_measured_clips, window_bounds
+from action_gru.model import ActionClassifier
+from action_gru.monitor import SequenceRecognizer
+from action_gru.prepare.cmapss import write_cmapss
+from action_gru.progress import Reporter
+from action_gru.recognizer import ActionRecognizer
+from action_gru.scoring import score_steps
+from action_gru.training import RunFolder, cross_validate, evaluate, resume, train
+from action_gru.training.evaluate import extract_features
+from action_gru.training.loop import Trainer
+
+QUIET = Reporter(quiet=True)
+SMALL = {
+    "model": {"projection_size": 16, "hidden_size": 16, "dropout": 0.0, "head_dropout": 0.0},
+    "training": {
+        "epochs": 12, "batch_size": 8, "learning_rate": 0.02, "device": "cpu",
+        "mean_pooled_baseline": False,
+    },
+}  # fmt: skip
+
+
+def machines(test_shift: float = 0.0, empty: bool = False) -> str:
+    """12 machines that heat up, or do not; the last four are the test, with missing values."""
+    rng = np.random.default_rng(0)
+    rows = ["id,time,heat,hum,label,split"]
+    for number in range(12):
+        is_test = number >= 8
+        for step in range(8 + number % 3):
+            heat = 1000 + 0.05 * step * (number % 2) + 0.01 * rng.normal() + test_shift * is_test
+            hum = "" if empty or (step == 2 and number in (0, 9)) else f"{rng.normal():.4f}"
+            label = "warming" if number % 2 else "steady"
+            split = "test" if is_test else "train"
+            rows.append(f"m{number},{step},{heat:.4f},{hum},{label},{split}")
+    return "\n".join(rows) + "\n"
+
+
+def engines() -> str:
+    """10 engines that run down; the last three are stopped before: 2, 40 and 3 cycles left."""
+    rng = np.random.default_rng(1)
+    rows = ["id,time,split,remaining,wear,noise"]
+    for number, left in enumerate([0] * 7 + [2, 40, 3]):
+        life = 30 + 2 * number
+        for cycle in range(life):
+            remaining = life - 1 - cycle + left
+            wear = max(0.0, 10 - remaining) + 0.3 * rng.normal()
+            split = "train" if number < 7 else "test"
+            rows.append(f"e{number},{cycle},{split},{remaining},{wear:.3f},{rng.normal():.3f}")
+    return "\n".join(rows) + "\n"
+
+
+def config(folder: Path, name: str, text: str, **sections):
+    (folder / f"{name}.csv").write_text(text)
+    tree = {
+        "run": {"folder": str(folder / "runs"), "name": name},
+        "data": {"kind": "table", "manifest": str(folder / f"{name}.csv")},
+        **SMALL,
+    }
+    for key, values in sections.items():
+        tree[key] = {**tree.get(key, {}), **values}
+    return build_config(tree)
+
+
+@pytest.fixture(scope="module")
+def machine_run(tmp_path_factory) -> RunFolder:
+    return train(config(tmp_path_factory.mktemp("machines"), "machines", machines()), QUIET)
+
+
+@pytest.fixture(scope="module")
+def engine_run(tmp_path_factory) -> RunFolder:
+    settings = config(
+        tmp_path_factory.mktemp("engines"),
+        "engines",
+        engines(),
+        series={"horizon": 5},
+        model={"pooling": "last"},
+        training={"temporal_crop": 0.0, "speed_jitter": 0.0, "epochs": 25},
+    )
+    return train(settings, QUIET)
+
+
+def test_a_small_difference_on_a_large_value_is_learnt(machine_run):
+    report, folder = evaluate(machine_run, QUIET)
+    assert report.metrics.top1 == 1.0  # in float16 every heat would be 1000 or 1000.5
+    assert report.metrics.clips == 4
+    assert "1 of 74 values are missing" in report.data
+    assert (folder / "report.md").is_file()
+
+
+def test_normalisation_never_sees_a_test_row(machine_run, tmp_path):
+    shifted = train(config(tmp_path, "shifted", machines(test_shift=1e6)), QUIET)
+    plain, other = (load_checkpoint(run.best).weights for run in (machine_run, shifted))
+    assert plain["feature_mean"][0] == pytest.approx(1000.08, abs=0.1)
+    assert all(torch.equal(plain[name], other[name]) for name in plain)
+
+
+def test_missing_values_are_flagged_where_training_had_some(machine_run):
+    model = load_checkpoint(machine_run.best).build()
+    assert model.flag_missing
+    assert model.read_dims == [4]
+    row = torch.tensor([[1000.0, float("nan")]])
+    standard = model.standardise(row)[0]
+    assert standard[1] == 0.0  # the column's mean
+    assert standard[2:].tolist() == [0.0, 1.0]
+
+
+def test_a_channel_without_any_value_is_left_out_and_said(tmp_path, capsys):
+    settings = config(tmp_path, "empty", machines(empty=True), training={"epochs": 2})
+    run = train(settings, Reporter(quiet=False))
+    assert "no training sequence has a value of hum" in capsys.readouterr().err
+    weights = load_checkpoint(run.best).weights
+    assert weights["feature_scale"][1] == 0.0
+    assert all(torch.isfinite(tensor).all() for tensor in weights.values())
+
+
+def test_rows_pushed_one_by_one_end_where_the_whole_does(machine_run, engine_run):
+    rng = np.random.default_rng(2)
+    for run in (machine_run, engine_run):
+        recognizer = SequenceRecognizer.load(run.path, device="cpu")
+        values = (rng.normal(size=(9, 2)) + np.array([1000, 0])).astype(np.float32)
+        values[4, 1] = np.nan
+        stream = recognizer.stream()
+        for index, row in enumerate(values):
+            pushed = stream.push(dict(zip(recognizer.channels, row, strict=True)), float(index))
+        whole = recognizer.classify(values)
+        np.testing.assert_allclose(
+            pushed.probabilities(recognizer.classes),
+            whole.probabilities(recognizer.classes),
+            atol=1e-5,
+        )
+
+
+def test_the_answer_after_each_row_is_that_of_the_row_by_row_stream(engine_run):
+    settings = engine_run.config()
+    checkpoint = load_checkpoint(engine_run.best)
+    clips = [clip for clip in read_measured_clips(settings) if clip.relative == "e7"]
+    table = extract_features(settings, clips, QUIET)
+    whole = score_steps(checkpoint.build(), table.sequences(clips, checkpoint.classes))[0]
+    stream = SequenceRecognizer.load(engine_run.path, device="cpu").stream()
+    rows = table.measurements.items["e7"].rows
+    pushed = [
+        stream.push(row, time).probabilities(checkpoint.classes)
+        for row, time in zip(rows.values, rows.times, strict=True)
+    ]
+    np.testing.assert_allclose(np.stack(pushed), whole.numpy(), atol=1e-5)
+
+
+def test_warnings_of_the_end_are_learnt_and_reported(engine_run):
+    report, folder = evaluate(engine_run, QUIET)
+    assert report.metrics.clips == 3
+    document = json.loads((folder / "report.json").read_text())
+    warnings = document["warnings"]
+    assert (warnings["sequences"], warnings["positives"]) == (3, 2)
+    assert warnings["f1"] == 1.0
+    assert warnings["row_auroc"] > 0.95
+    assert warnings["rows"] == 44 + 46 + 48
+    assert "![precision and recall](warnings.png)" in (folder / "report.md").read_text()
+    assert (folder / "warnings.png").is_file()
+
+
+def test_cross_validation_answers_for_every_row_of_engines_it_left_out(engine_run):
+    settings = engine_run.config(["training.epochs=2", "run.name=folds"])
+    report, folder = cross_validate(settings, 2, 1, QUIET)
+    training_rows = sum(30 + 2 * number for number in range(7))
+    assert int(report.confusion().sum()) == training_rows
+    assert json.loads((folder / "warnings.json").read_text())["sequences"] == 7
+
+
+def test_a_run_of_measured_values_can_be_taken_up_again(machine_run, tmp_path):
+    settings = machine_run.config([f"run.folder={tmp_path}", "training.epochs=12"])
+    run = train(settings, QUIET)
+    before = load_checkpoint(run.best).weights
+    resumed = load_checkpoint(resume(run.path, QUIET).best).weights
+    assert all(torch.equal(before[name], resumed[name]) for name in before)
+
+
+def test_watch_warns_while_the_pipe_is_still_open(engine_run, monkeypatch):
+    read_end, write_end = os.pipe()
+    out = io.StringIO()
+    monkeypatch.setattr(sys, "stdin", os.fdopen(read_end))
+    monkeypatch.setattr(sys, "stdout", out)
+    done = []
+    options = WatchOptions(as_json=True)
+    thread = threading.Thread(
+        target=lambda: done.append(watch("-", engine_run.path, [], options, QUIET)), daemon=True
+    )
+    thread.start()
+    with os.fdopen(write_end, "w") as pipe:
+        pipe.write("time,id,noise,wear\n")
+        for cycle in range(20):  # two engines, interleaved: only one wears out
+            pipe.write(f"{cycle},bad,0,{max(0, cycle - 9)}\n{cycle},good,0,0\n")
+        pipe.write("20,bad,0,hot\n19,bad,0,11\n")
+        pipe.flush()
+        deadline = time.monotonic() + 60
+        while "raised" not in out.getvalue() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        event = json.loads(out.getvalue().splitlines()[0])
+        assert thread.is_alive()
+    thread.join(60)
+    assert (event["event"], event["id"], event["class"]) == ("raised", "bad", "soon")
+    assert 10 <= event["time"] <= 19
+    summary = json.loads(out.getvalue().splitlines()[-1])["summary"]
+    assert (summary["rows"], summary["bad_rows"], summary["ids"]) == (41, 2, 2)
+    assert summary["raised"] == 1
+
+
+def test_watch_forgets_the_least_recent_ids_and_counts_them(engine_run, tmp_path):
+    lines = "".join(f"{t},id{n},0,0\n" for t in range(2) for n in range(4))
+    (tmp_path / "rows.csv").write_text("time,id,noise,wear\n" + lines)
+    options = WatchOptions(max_ids=3)
+    found = watch(str(tmp_path / "rows.csv"), engine_run.path, [], options, QUIET)
+    assert (found.rows, found.forgotten_ids) == (8, 5)
+
+
+def test_watch_of_a_model_without_a_horizon_asks_what_to_warn_of(machine_run, tmp_path):
+    with pytest.raises(ConfigError, match="--alarm names the class to warn of, one of steady"):
+        watch("-", machine_run.path, [], WatchOptions(), QUIET)
+
+
+def test_windows_cover_a_sequence_and_its_end():
+    assert window_bounds(np.arange(10.0), 4, 4) == [(0, 4), (4, 8), (6, 10)]
+    assert window_bounds(np.arange(3.0), 4, 2) == [(0, 4)]
+    gap = np.array([0.0, 1.0, 20.0, 21.0])
+    assert window_bounds(gap, 2, 2)[:2] == [(0, 2), (20, 22)]
+
+
+def test_windows_of_an_id_stay_on_its_side_and_their_rows_are_right(tmp_path):
+    settings = config(tmp_path, "cut", machines(), series={"window": 4.0, "stride": 2.0})
+    clips = read_measured_clips(settings)
+    first = [clip for clip in clips if clip.relative == "m0"]
+    assert [clip.name for clip in first] == ["m0[0:4]", "m0[2:6]", "m0[4:8]"]
+    assert {clip.group for clip in first} == {"m0"}
+    assert measure(settings, first).items["m0[2:6]"].rows.times.tolist() == [2, 3, 4, 5]
+
+
+@pytest.mark.parametrize(
+    ("change", "series", "message"),
+    [
+        (
+            ("m3,2,", "m3,2,"),
+            {"label": "state", "channels": ("heat",)},
+            "id 'm0' has no label; name the column",
+        ),
+        ((",steady,", ",warming,"), {}, "the data has one class only ('warming')"),
+        (("m1,1,", "m0,99,"), {}, "id 'm0' has several labels"),
+        ((",train", ",dev"), {}, "split is train, val, test or empty, got 'dev'"),
+        (("m3,2,", "m3,2,"), {"horizon": 5.0}, "no column 'remaining' (series.remaining)"),
+    ],
+)
+def test_a_table_that_cannot_be_used_is_told_why(tmp_path, change, series, message):
+    settings = config(tmp_path, "bad", machines().replace(*change), series=series)
+    with pytest.raises(DataError) as caught:
+        classes_of(settings, read_measured_clips(settings))
+    assert message in str(caught.value)
+
+
+def test_what_cannot_answer_row_by_row_is_refused_with_its_key():
+    tree = {"data": {"kind": "table"}, "series": {"horizon": 5}, "model": {"closed_form": True}}
+    with pytest.raises(ConfigError, match=r"model.closed_form: does not go with a class for each"):
+        build_config(tree)
+
+
+def write_arrays(folder: Path) -> Path:
+    rng = np.random.default_rng(0)
+    rows = ["path,label,group"]
+    for number in range(8):
+        label = "rise" if number % 2 else "fall"
+        slope = np.linspace(0, 1 if number % 2 else -1, 6 + number)[:, None]
+        np.save(folder / f"{number}.npy", slope + 0.05 * rng.normal(size=(6 + number, 4)))
+        rows.append(f"{number}.npy,{label},g{number // 2}")
+    (folder / "clips.csv").write_text("\n".join(rows) + "\n")
+    return folder / "clips.csv"
+
+
+def arrays_config(folder: Path, **data):
+    tree = {
+        "run": {"folder": str(folder / "runs")},
+        "data": {"kind": "arrays", "manifest": str(write_arrays(folder)), **data},
+        "series": {"points": 2, "velocity": True},
+        **SMALL,
+    }
+    return build_config(tree)
+
+
+def test_arrays_train_by_manifest_and_a_bad_one_is_quarantined(tmp_path):
+    settings = arrays_config(tmp_path, max_bad_share=0.2, test_share=0.25)
+    np.save(tmp_path / "3.npy", np.zeros((5, 3)))
+    run = train(settings, QUIET)
+    assert "has 3 values a row, the first array 4" in (run.path / "quarantine.csv").read_text()
+    assert evaluate(run, QUIET)[0].metrics.clips == 2
+
+
+def test_array_windows_are_rows(tmp_path):
+    settings = arrays_config(tmp_path)
+    settings = settings.model_copy(
+        update={"series": settings.series.model_copy(update={"window": 4.0})}
+    )
+    names = [clip.name for clip in read_measured_clips(settings) if clip.relative == "0.npy"]
+    assert names == ["0.npy[0:4]", "0.npy[2:6]"]
+
+
+def test_a_video_recognizer_refuses_a_model_of_channels(machine_run):
+    with pytest.raises(CheckpointError, match="use SequenceRecognizer"):
+        ActionRecognizer.load(machine_run.path)
+
+
+def test_other_channels_do_not_fit_a_trained_model(machine_run, tmp_path):
+    (tmp_path / "other.csv").write_text(machines().replace("hum", "buzz"))
+    with pytest.raises(CheckpointError, match=r"channels: heat, hum \(2\) against heat, buzz"):
+        evaluate(machine_run, QUIET, manifest=tmp_path / "other.csv")
+
+
+def test_a_folder_of_the_archive_is_read_by_its_official_split(tmp_path):
+    head = "@dimensions 1\n@classLabel true a b\n@data\n"
+    for name, cases in {
+        "X_TRAIN": "1,2:a\n3:b\n",
+        "X_TEST": "5,6:a\n",
+        "X_eq_TRAIN": "9:a\n",
+    }.items():
+        (tmp_path / f"{name}.ts").write_text(head + cases)
+    settings = build_config({"data": {"kind": "table", "manifest": str(tmp_path)}})
+    clips = read_measured_clips(settings)
+    assert [(clip.name, clip.split) for clip in clips] == [
+        ("X_TRAIN#1", "train"), ("X_TRAIN#2", "train"), ("X_TEST#1", "test"),
+    ]  # fmt: skip
+    assert isinstance(clips[0], Clip)
+
+
+def test_a_small_set_gets_epochs_until_it_has_its_steps(tmp_path):
+    settings = config(
+        tmp_path, "steps", machines(), training={"epochs": 2, "batch_size": 4, "min_steps": 9}
+    )
+    log = train(settings, QUIET).log.read_text().splitlines()
+    assert len(log) == 5  # 8 sequences make two steps an epoch: 9 steps are 5 epochs
+
+
+def test_rare_classes_weigh_by_rows_where_each_row_has_one(engine_run):
+    settings = engine_run.config()
+    clips = [clip for clip in read_measured_clips(settings) if clip.split == "train"]
+    table = extract_features(settings, clips, QUIET)
+    sequences = table.sequences(clips, ("later", "soon"))
+    rows = sum(30 + 2 * number for number in range(7))
+    assert sequences.step_labels.bincount().tolist() == [rows - 42, 42]  # 6 rows an engine: 5 to 0
+    balance = settings.training.model_copy(update={"class_balance": "weights"})
+    model = ActionClassifier((2,), 2, normalisation="channel")
+    trainer = Trainer(model, sequences, None, balance, 64, 0)
+    expected = [rows / (2 * (rows - 42)), rows / (2 * 42)]
+    assert trainer.class_weights.tolist() == pytest.approx(expected)
+
+
+def test_the_published_files_are_read_whole(shared_data, tmp_path):
+    lengths = {}
+    for name in ("JapaneseVowels", "BasicMotions"):
+        folder = str(shared_data / "sensors" / name)
+        settings = build_config({"data": {"kind": "table", "manifest": folder}})
+        clips = read_measured_clips(settings)
+        items = measure(settings, clips).items.values()
+        lengths[name] = {len(item.rows.times) for item in items}
+        splits = [sum(clip.split == side for clip in clips) for side in ("train", "test")]
+        assert splits == {"JapaneseVowels": [270, 370], "BasicMotions": [40, 40]}[name]
+    assert (min(lengths["JapaneseVowels"]), max(lengths["JapaneseVowels"])) == (7, 29)
+    assert lengths["BasicMotions"] == {100}
+    source = shared_data / "sensors" / "cmapss"
+    counts = write_cmapss(source, "FD001", tmp_path / "FD001.csv", overwrite=False)
+    assert counts == {"train": 100, "test": 100}
+    assert len((tmp_path / "FD001.csv").read_text().splitlines()) == 1 + 20631 + 13096

@@ -1,0 +1,66 @@
+"""The C-MAPSS builder on a small folder of the same layout."""
+
+import csv
+
+import pytest
+
+from action_gru.errors import DataError
+from action_gru.prepare.cmapss import write_cmapss
+
+
+@pytest.fixture
+def folder(tmp_path):
+    def rows(*lives: int) -> str:
+        channels = " ".join(["1.5"] * 24)
+        return "".join(
+            f"{engine} {cycle} {channels}  \n"
+            for engine, life in enumerate(lives, start=1)
+            for cycle in range(1, life + 1)
+        )
+
+    (tmp_path / "train_FD001.txt").write_text(rows(3, 2))
+    (tmp_path / "test_FD001.txt").write_text(rows(2))
+    (tmp_path / "RUL_FD001.txt").write_text("40 \n")
+    return tmp_path
+
+
+def test_training_engines_run_out_and_test_engines_stop_before(folder):
+    out = folder / "table.csv"
+    assert write_cmapss(folder, "FD001", out, overwrite=False) == {"train": 2, "test": 1}
+    rows = list(csv.DictReader(out.open()))
+    assert [row["remaining"] for row in rows] == ["2", "1", "0", "1", "0", "41", "40"]
+    assert rows[0]["id"] == "train-001"
+    assert rows[5]["split"] == "test"
+    assert rows[0]["sensor_21"] == "1.5"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("RUL_FD001.txt", "1\n2\n", "has 1 engines, its RUL file 2 lines"),
+        ("RUL_FD001.txt", "x\n", "line 1: 'x' is no whole number"),
+        ("test_FD001.txt", "1 1 5\n", "line 1: has 3 numbers, expected 26"),
+        ("test_FD001.txt", "1 2 " + "1 " * 24 + "\n", "engine 1 is at cycle 2, expected 1"),
+    ],
+)
+def test_files_that_are_not_the_published_ones_are_refused(folder, name, text, message):
+    (folder / name).write_text(text)
+    with pytest.raises(DataError) as caught:
+        write_cmapss(folder, "FD001", folder / "table.csv", overwrite=False)
+    assert message in str(caught.value)
+    assert not (folder / "table.csv").exists()
+
+
+def test_a_missing_file_or_subset_is_named(folder):
+    with pytest.raises(DataError, match=r"has no RUL_FD002\.txt"):
+        write_cmapss(folder, "FD002", folder / "table.csv", overwrite=False)
+    with pytest.raises(DataError, match="FD001, FD002, FD003, FD004; got 'FD5'"):
+        write_cmapss(folder, "FD5", folder / "table.csv", overwrite=False)
+
+
+def test_another_table_is_not_overwritten_unasked(folder):
+    out = folder / "table.csv"
+    out.write_text("mine")
+    with pytest.raises(DataError, match="exists and differs"):
+        write_cmapss(folder, "FD001", out, overwrite=False)
+    assert out.read_text() == "mine"

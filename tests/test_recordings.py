@@ -1,0 +1,206 @@
+"""Files of measured sequences: what is read, and what each kind of bad input is told."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from action_gru.errors import DataError
+from action_gru.recordings import (
+    LongColumns,
+    RowPreparer,
+    RowReader,
+    prepare,
+    read_array,
+    read_long_table,
+    read_ts,
+)
+
+TS = """#comment
+@problemName Small
+@timeStamps false
+@missing true
+@dimensions 2
+@equalLength false
+@classLabel true walk run
+@data
+1,2,?:4,5,6:walk
+7,8:9,10:run
+"""
+
+
+def write(path: Path, text: str) -> Path:
+    path.write_text(text)
+    return path
+
+
+def table(tmp_path: Path, text: str) -> Path:
+    return write(tmp_path / "table.csv", text)
+
+
+def test_interleaved_rows_are_sorted_into_their_ids(tmp_path):
+    path = table(tmp_path, "time,b,id,a,label\n0,1,x,2,up\n0,3,y,4,down\n1.5,5,x,,up\n")
+    found = read_long_table(path, LongColumns())
+    assert found.channels == ("b", "a")
+    first, second = found.items
+    assert (first.id, second.id) == ("x", "y")
+    assert first.times.tolist() == [0.0, 1.5]
+    assert first.values.dtype == np.float32
+    np.testing.assert_array_equal(first.values, [[1, 2], [5, np.nan]])
+    assert first.labels == ("up", "up")
+    assert found.missing == 1
+
+
+def test_channels_are_taken_in_the_order_asked_for(tmp_path):
+    path = table(tmp_path, "id,time,a,b\nx,0,1,2\n")
+    found = read_long_table(path, LongColumns(channels=("b",)))
+    assert found.items[0].values.tolist() == [[2.0]]
+
+
+def test_dates_are_seconds(tmp_path):
+    path = table(tmp_path, "id,time,a\nx,2024-05-01T12:00:00,1\nx,2024-05-01T12:00:30Z,1\n")
+    times = read_long_table(path, LongColumns()).items[0].times
+    assert times[1] - times[0] == 30.0
+
+
+def test_parquet_reads_as_csv_does(tmp_path):
+    polars = pytest.importorskip("polars")
+    frame = polars.DataFrame(
+        {"id": [1, 1], "time": [0, 1], "a": [0.5, None], "label": ["up", "up"]}
+    )
+    frame.write_parquet(tmp_path / "t.parquet")
+    found = read_long_table(tmp_path / "t.parquet", LongColumns())
+    np.testing.assert_array_equal(found.items[0].values, [[0.5], [np.nan]])
+    assert (found.items[0].id, found.items[0].labels) == ("1", ("up", "up"))
+
+
+@pytest.mark.parametrize(
+    ("text", "columns", "message"),
+    [
+        ("id,time,a\nx,0,1\n", {"channels": ("aa",)}, "no column 'aa' (series.channels)"),
+        ("id,time,a\nx,0,1\n", {"channels": ("aa",)}, "did you mean 'a'?"),
+        ("unit,time,a\nx,0,1\n", {}, "no column 'id' (series.id); it has unit, time, a"),
+        ("id,time,a\nx,0,1\nx,1,hot\n", {}, "line 3: column 'a' holds 'hot', which is no number"),
+        ("id,time,a\nx,0,inf\n", {}, "line 2: column 'a' holds 'inf'"),
+        ("id,time,a\nx,soon,1\n", {}, "line 2: column 'time' holds 'soon'"),
+        ("id,time,a\nx,1,1\nx,0,1\n", {}, "line 3: id 'x' has a time before the row above it"),
+        ("id,time,a\nx,1,1\nx,1,2\n", {}, "line 3: id 'x' has the same time as the row above it"),
+        ("id,time,a,split\nx,0,1,train\nx,1,1,test\n", {}, "id 'x' is in two splits"),
+        ("id,time,a\n,0,1\n", {}, "line 2: the column 'id' is empty"),
+        ("id,time,a\nx,0\n", {}, "line 2: has 2 fields, the header has 3"),
+        ("id,time,a,a\nx,0,1,2\n", {}, "the column 'a' stands twice"),
+        ("id,time\nx,0\n", {}, "has no channel"),
+        ("id,time,a\n", {}, "holds a header and no row"),
+    ],
+)
+def test_a_bad_table_is_told_where_and_what(tmp_path, text, columns, message):
+    with pytest.raises(DataError) as caught:
+        read_long_table(table(tmp_path, text), LongColumns(**columns))
+    assert message in str(caught.value)
+
+
+def test_ts_gives_cases_of_any_length_with_missing_values(tmp_path):
+    found = read_ts(write(tmp_path / "Small_TRAIN.ts", TS))
+    first, second = found.items
+    np.testing.assert_array_equal(first.values, [[1, 4], [2, 5], [np.nan, 6]])
+    assert second.values.tolist() == [[7, 9], [8, 10]]
+    assert [item.labels for item in found.items] == [("walk",), ("run",)]
+    assert [item.id for item in found.items] == ["Small_TRAIN#1", "Small_TRAIN#2"]
+
+
+def test_ts_reads_time_stamps(tmp_path):
+    text = TS.replace("@timeStamps false", "@timeStamps true")
+    text = text[: text.index("1,2,?")] + "(0,1),(2,3):(0,5),(2,?):walk\n"
+    case = read_ts(write(tmp_path / "a.ts", text)).items[0]
+    assert case.times.tolist() == [0.0, 2.0]
+    np.testing.assert_array_equal(case.values, [[1, 5], [3, np.nan]])
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("7,8:9,10:run", "7,8:9:run", "line 10: its dimensions have 1 and 2 values"),
+        ("7,8:9,10:run", "7,8:run", "line 10: has 1 dimensions, @dimensions says 2"),
+        ("7,8:9,10:run", "7,8:9,10:fly", "the class after the last ':' is 'fly'"),
+        ("7,8:9,10:run", "7,x:9,10:run", "line 10, dimension 1: 'x' is no number"),
+        ("@equalLength false", "@equalLength true", "line 10: has 2 values a dimension"),
+        ("@missing true", "@missing false", "line 9: a value is missing"),
+        ("@dimensions 2", "@dimensions two", "line 5: '@dimensions two' needs a value"),
+        ("@data\n", "", "no line '@data'"),
+        ("1,2,?:4,5,6:walk\n7,8:9,10:run\n", "", "holds no case"),
+    ],
+)
+def test_a_ts_file_that_is_not_what_it_says_is_refused(tmp_path, old, new, message):
+    assert old in TS
+    with pytest.raises(DataError) as caught:
+        read_ts(write(tmp_path / "a.ts", TS.replace(old, new)))
+    assert message in str(caught.value)
+
+
+def test_arrays_keep_float32_and_lay_further_axes_side_by_side(tmp_path):
+    values = np.array([[[1.0001, 2], [3, 4]]], dtype=np.float64)
+    np.save(tmp_path / "a.npy", values)
+    found = read_array(tmp_path / "a.npy")
+    assert found.dtype == np.float32
+    assert found.shape == (1, 4)
+    assert found[0, 0] == np.float32(1.0001)  # float16 would make it 1.0
+
+
+@pytest.mark.parametrize(
+    ("array", "message"),
+    [
+        (np.zeros(3), "a sequence is an array (T, D)"),
+        (np.zeros((0, 3)), "a sequence is an array (T, D)"),
+        (np.array([["a"]]), "a sequence is an array (T, D)"),
+        (np.array([[np.inf]]), "holds infinity"),
+    ],
+)
+def test_a_bad_array_is_refused(tmp_path, array, message):
+    np.save(tmp_path / "a.npy", array)
+    with pytest.raises(DataError) as caught:
+        read_array(tmp_path / "a.npy")
+    assert message in str(caught.value)
+
+
+def test_pickles_are_never_read(tmp_path):
+    np.save(tmp_path / "a.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
+    with pytest.raises(DataError, match="not a NumPy array file"):
+        read_array(tmp_path / "a.npy")
+
+
+@pytest.mark.parametrize("points", [0, 3])
+@pytest.mark.parametrize("velocity", [False, True])
+def test_rows_one_by_one_are_prepared_as_the_whole(points, velocity):
+    values = np.random.default_rng(0).normal(size=(7, 12)).astype(np.float32)
+    values[3, 4] = np.nan
+    whole = np.concatenate(prepare(values, points, velocity), axis=1)
+    preparer = RowPreparer(12, points, velocity)
+    rows = np.stack([preparer.push(row) for row in values])
+    np.testing.assert_allclose(rows, whole, rtol=1e-5, atol=1e-6)
+
+
+def test_points_forget_place_and_size():
+    values = np.random.default_rng(0).normal(size=(5, 8)).astype(np.float32)
+    moved = values * 3 + np.tile([10, -4], 4).astype(np.float32)
+    np.testing.assert_allclose(prepare(moved, 2)[0], prepare(values, 2)[0], atol=1e-4)
+
+
+def test_columns_that_are_no_whole_points_are_refused():
+    with pytest.raises(DataError, match="8 columns are no whole number of points of 3"):
+        prepare(np.zeros((2, 8), dtype=np.float32), points=3)
+
+
+def test_rows_that_arrive_are_read_named_and_counted():
+    lines = ["time,extra,id,b,a\n", "0,x,p,1,2\n", "1,x,p,oops,2\n", "\n", "2,x,p\n", "3,x,p,,4\n"]
+    reader = RowReader(lines, LongColumns(), ("a", "b"), "pipe")
+    found = list(reader)
+    assert found[1] == "pipe, line 3: column 'b' holds 'oops', no number"
+    assert found[2] == "pipe, line 5: has 3 fields, the header has 5"
+    np.testing.assert_array_equal(found[3].values, [4, np.nan])
+    assert found[0].values.tolist() == [2, 1]
+    assert (reader.rows, reader.bad, reader.missing) == (2, 2, 1)
+
+
+def test_a_header_without_a_trained_channel_ends_the_reading():
+    with pytest.raises(DataError, match="no column 'b'"):
+        list(RowReader(["id,time,a\n"], LongColumns(), ("a", "b")))
