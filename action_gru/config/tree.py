@@ -191,7 +191,7 @@ class ModelSection(Section):
     closed_form: Literal["auto"] | bool = "auto"
     """Beside each cell a linear classifier of the mean and the maximum over time, solved, not
     trained. Its share, and each view's, is what it earns on groups left out while training. auto:
-    for up to 5,000 training clips; with more, a trained head needs no help."""
+    for up to 5,000 training clips of video; with more, a trained head needs no help."""
     dropout: Share = 0.3
     """Share of projected values dropped before the cell while training."""
     head_dropout: Share = 0.5
@@ -303,7 +303,7 @@ class Config(Section):
         unfit = {
             "data.kind": self.data.kind != "table",
             "model.bidirectional": self.model.bidirectional,
-            "model.closed_form": self.model.closed_form,
+            "model.closed_form": self.model.closed_form is True,
             "training.mixup": bool(self.training.mixup),
             "training.class_balance": self.training.class_balance == "sampler",
         }

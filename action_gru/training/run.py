@@ -290,8 +290,9 @@ def model_arguments(config: Config, data: TrainingData) -> dict[str, Any]:
 
 def closed_form(config: Config, clips: int) -> bool:
     """Does a linear classifier stand beside the cells, with so many training clips?"""
-    wanted = config.model.closed_form
-    return clips <= FEW_CLIPS if wanted == "auto" else wanted
+    if config.model.closed_form == "auto":
+        return config.data.kind == "video" and clips <= FEW_CLIPS
+    return config.model.closed_form
 
 
 def mean_pooled(config: Config) -> Config:
