@@ -17,6 +17,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -29,13 +30,15 @@ from action_gru.checkpoint import Checkpoint, load_checkpoint
 from action_gru.config import Config, build_config
 from action_gru.dataset import Clip, SequenceSet
 from action_gru.errors import CheckpointError, VideoError
-from action_gru.explanation import Explanation, Subject, check_label, explain_clip
 from action_gru.extraction import Stream
 from action_gru.features import build_backbone, build_extractor
 from action_gru.scoring import score_clips
 from action_gru.streaming import ActionStream, StreamEngine, TimelineReader
 from action_gru.streams import build_engine, open_stream, open_timeline
 from action_gru.timeline import Prediction, Timeline
+
+if TYPE_CHECKING:
+    from action_gru.explanation import Explanation
 
 
 @dataclass(frozen=True)
@@ -131,6 +134,9 @@ class ActionRecognizer:
         matter most to look for places. Mirrored copies are not looked at. Raises VideoError, and
         DataError for a class that the model does not know.
         """
+        # Draws pictures: nobody else need wait for that to be imported.
+        from action_gru.explanation import Subject, check_label, explain_clip
+
         check_label(label, self.classes)
         reading = self.read(video)
         subject = Subject(Path(video), reading.times_s, reading.features)

@@ -87,7 +87,7 @@ def run(tmp_path_factory) -> RunFolder:
         "data": {"manifest": str(root / "m.csv")},
         "sampling": {"fps": 5.0, "max_frames": 8},
         "features": {"weights": "builtin", "image_size": 64, "cache_dir": str(root / "cache")},
-        "model": {"projection_size": 16, "hidden_size": 16},
+        "model": {"projection_size": 16, "hidden_size": 16, "closed_form": False},
         "training": {"epochs": 10, "device": "cpu", "mean_pooled_baseline": False},
         "events": {"background": ["dark"]},
     }
