@@ -12,6 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from action_gru.backbone import Backbone, FeatureSpec
+from action_gru.backbone.boxes import BoxDetector
+from action_gru.backbone.detecting import Detector
+from action_gru.backbone.tracking import CONTINUES_SHARE
 from action_gru.cache import ClipFeatures, FeatureCache, MemoryCache
 from action_gru.checkpoint import write_run_file
 from action_gru.config import Config
@@ -61,6 +64,19 @@ def build_backbone(config: Config) -> Backbone:
         precision=features.precision,
         device=features.device,
         download=features.download,
+    )
+
+
+def build_detector(config: Config) -> BoxDetector:
+    """The detector that the config's detection section names."""
+    detection = config.detection
+    return Detector(
+        detection.weights,
+        image_size=None if detection.image_size == "auto" else detection.image_size,
+        min_score=detection.min_score * CONTINUES_SHARE,
+        overlap=detection.overlap,
+        device=config.features.device,
+        download=config.features.download,
     )
 
 

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from difflib import get_close_matches
 from pathlib import Path
 
 from action_gru.backbone import Backbone
+from action_gru.backbone.boxes import BoxDetector
 from action_gru.checkpoint import Checkpoint
 from action_gru.config import Config
 from action_gru.errors import CheckpointError, ConfigError, DataError
 from action_gru.model import ActionClassifier
 from action_gru.streaming import ActionStream, StreamEngine, TimelineReader
+from action_gru.streaming.people import Following, PeopleEngine, PeopleStream
+from action_gru.streaming.people_video import PeopleReader
+from action_gru.streaming.scene import SceneLooker
 from action_gru.timeline import EventTracker
 
 # A window as long as a training clip mixes neighbouring actions of a long video. On the demo's
@@ -66,3 +71,48 @@ def open_timeline(
     """A long video, ready to be read as one stream."""
     stream = open_stream(engine, checkpoint, config)
     return TimelineReader(stream, video, config.features.batch_size)
+
+
+def open_people(
+    engine: StreamEngine, checkpoint: Checkpoint, config: Config, detector: BoxDetector
+) -> PeopleStream:
+    """A new stream of a source whose people are followed one by one.
+
+    Raises ConfigError where the detector knows none of people.classes.
+    """
+    people, detection = config.people, config.detection
+    following = Following(
+        kinds=_kinds(people.classes, detector, detection.weights),
+        min_score=detection.min_score,
+        most=people.max,
+        order=people.order,
+        timeout_s=people.timeout_s,
+        margin=people.margin,
+        tracker=detection.tracker,
+    )
+    looker = SceneLooker(engine.views, engine.fps, config.stream.max_gap_s)
+    return PeopleStream(looker, lambda: open_stream(engine, checkpoint, config), following)
+
+
+def _kinds(classes: Sequence[str], detector: BoxDetector, weights: str) -> frozenset[int]:
+    unknown = [name for name in classes if name not in detector.names]
+    if unknown:
+        close = get_close_matches(unknown[0], detector.names, n=1)
+        hint = f"; did you mean '{close[0]}'?" if close else ""
+        known = ", ".join(detector.names[:12]) + (", ..." if len(detector.names) > 12 else "")
+        raise ConfigError(
+            f"people.classes: {weights} detects no '{unknown[0]}'{hint}; its classes are {known}"
+        )
+    return frozenset(detector.names.index(name) for name in classes)
+
+
+def open_people_timeline(
+    engine: StreamEngine,
+    checkpoint: Checkpoint,
+    config: Config,
+    detector: BoxDetector,
+    video: Path,
+) -> PeopleReader:
+    """A long video, ready to be read person by person."""
+    stream = open_people(engine, checkpoint, config, detector)
+    return PeopleReader(PeopleEngine(engine, detector), stream, video)

@@ -51,8 +51,8 @@ def make_timeline(
     scores = None
     if segments is not None:
         scores = segment_scores(timeline.events, segments, timeline.duration_s, background)
-    _print(timeline, scores, as_json)
-    _write_all(timeline, targets, segments, reporter)
+    print_timeline(timeline, scores, as_json)
+    write_all(timeline, targets, segments, reporter)
     return timeline.complete
 
 
@@ -87,7 +87,7 @@ def _doubts(
     return doubts
 
 
-def _write_all(
+def write_all(
     timeline: Timeline,
     targets: Sequence[Path],
     reference: Sequence[Event] | None,
@@ -133,20 +133,22 @@ def _write(timeline: Timeline, target: Path, reference: Sequence[Event] | None) 
         write_timeline(timeline, target)
 
 
-def _print(timeline: Timeline, scores: SegmentScores | None, as_json: bool) -> None:
+def print_timeline(timeline: Timeline, scores: SegmentScores | None, as_json: bool) -> None:
     if as_json:
         document = {
             "video": timeline.source,
             "complete": timeline.complete,
             "duration_s": round(timeline.duration_s, 3),
             "restarts": timeline.restarts,
+            **({} if timeline.people is None else {"people": timeline.people}),
             "events": [event.to_json() for event in timeline.events],
         }
         print(json.dumps(document | ({"scores": scores.to_json()} if scores else {})))
         return
     for event in timeline.events:
         times = f"{clock_text(event.start_s):>9}  {clock_text(event.end_s):>9}"
-        print(f"{times}  {event.label}  {event.score:.2f}")
+        who = "" if event.person is None else f"person {event.person}  "
+        print(f"{times}  {who}{event.label}  {event.score:.2f}")
     if not timeline.events:
         print(f"nothing in particular in {clock_text(timeline.duration_s)}")
     if scores is not None:

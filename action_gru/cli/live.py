@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from action_gru.cli.common import INTERRUPTED, Json, Model, Overrides, Quiet, make_reporter
+from action_gru.errors import ConfigError
+
+if TYPE_CHECKING:
+    from action_gru.progress import Reporter
+
+PerPerson = Annotated[
+    bool, typer.Option("--per-person", help="Follow each person, and tell what each one does.")
+]
 
 
 def timeline(
@@ -25,6 +33,11 @@ def timeline(
         Path | None,
         typer.Option(metavar="CSV", help="What truly happens (start_s,end_s,label): adds scores."),
     ] = None,
+    per_person: PerPerson = False,
+    annotate: Annotated[
+        Path | None,
+        typer.Option(metavar="OUT.mp4", help="With --per-person: a video with everyone marked."),
+    ] = None,
     json_: Json = False,
     quiet: Quiet = False,
 ) -> None:  # fmt: skip
@@ -32,7 +45,36 @@ def timeline(
     from action_gru.apps.timeline import make_timeline
 
     reporter = make_reporter(quiet)
+    if per_person:
+        _timeline_of_people(video, model, overrides, out, reference, annotate, json_, reporter)
+        return
+    if annotate is not None:
+        raise ConfigError("--annotate needs --per-person; for one clip use classify --annotate")
     if not make_timeline(video, model, overrides or [], out or [], reference, json_, reporter):
+        raise typer.Exit(INTERRUPTED)
+
+
+def _timeline_of_people(
+    video: Path,
+    model: Path,
+    overrides: list[str] | None,
+    out: list[Path] | None,
+    reference: Path | None,
+    annotate: Path | None,
+    as_json: bool,
+    reporter: Reporter,
+) -> None:
+    from action_gru.apps.people_timeline import make_people_timeline
+
+    if reference is not None:
+        raise ConfigError(
+            "--reference tells of one action at a time; with --per-person there are several: "
+            "leave one of the two out"
+        )
+    done = make_people_timeline(
+        video, model, overrides or [], out or [], annotate, as_json, reporter
+    )
+    if not done:
         raise typer.Exit(INTERRUPTED)
 
 
@@ -60,6 +102,7 @@ def webcam(
     max_retries: Annotated[
         int | None, typer.Option(min=0, help="Give up a lost source after so many tries.")
     ] = None,
+    per_person: PerPerson = False,
     json_: Json = False,
     quiet: Quiet = False,
 ) -> None:  # fmt: skip
@@ -69,7 +112,7 @@ def webcam(
     from action_gru.apps.webcam import WebcamOptions, run_webcam
 
     reporter = make_reporter(quiet)
-    options = WebcamOptions(window, json_, record, pace, loop, max_retries)
+    options = WebcamOptions(window, json_, record, pace, loop, max_retries, per_person)
     summary = run_webcam(source or ["0"], model, overrides or [], options, reporter)
     if json_:
         print(json.dumps({"summary": summary}))

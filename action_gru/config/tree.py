@@ -210,6 +210,34 @@ class EventsSection(Section):
         return self
 
 
+class DetectionSection(Section):
+    weights: str = "yolo26n.pt"
+    """A detect model: an official Ultralytics name (downloaded once) or a path to a .pt."""
+    image_size: Literal["auto"] | Annotated[int, Field(ge=32, le=1280, multiple_of=32)] = "auto"
+    """The longer side of its input, pixels; auto: what it was trained at. larger: finds smaller
+    things, costs more."""
+    min_score: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.3
+    """The weakest box that counts and that starts a track; one down to a third of it continues a
+    track."""
+    overlap: Annotated[float, Field(gt=0.0, le=1.0)] = 0.7
+    """Of two boxes of a kind that overlap by more, the weaker is left out."""
+    tracker: Literal["bytetrack", "botsort"] = "bytetrack"
+    """How boxes keep their number. botsort takes out the camera's motion, and costs more."""
+
+
+class PeopleSection(Section):
+    classes: Annotated[tuple[str, ...], Field(min_length=1)] = ("person",)
+    """The detector's classes that are followed one by one (--per-person)."""
+    max: Annotated[int, Field(ge=1, le=64)] = 8
+    """How many are followed at once: the cost of a frame grows with them."""
+    order: Literal["largest", "nearest"] = "largest"
+    """Who comes first where there are more; nearest: whose box ends lowest in the picture."""
+    timeout_s: Positive = 2.0
+    """Who is hidden for longer is gone, and begins afresh."""
+    margin: Annotated[float, Field(ge=0.0, le=2.0)] = 0.25
+    """What is seen around a person on each side, in shares of the longer side of the box."""
+
+
 class Config(Section):
     run: RunSection = RunSection()
     data: DataSection = DataSection()
@@ -219,6 +247,8 @@ class Config(Section):
     training: TrainingSection = TrainingSection()
     stream: StreamSection = StreamSection()
     events: EventsSection = EventsSection()
+    detection: DetectionSection = DetectionSection()
+    people: PeopleSection = PeopleSection()
 
     def to_tree(self) -> dict[str, Any]:
         """Plain dicts, lists and scalars, ready for YAML and JSON."""
