@@ -12,7 +12,7 @@ from action_gru.dataset import check_labels
 from action_gru.errors import ActionGruError
 from action_gru.evaluation import save_picture
 from action_gru.evaluation.segments import SegmentScores, segment_scores
-from action_gru.evaluation.timeline_picture import timeline_picture
+from action_gru.evaluation.timeline_picture import people_picture, timeline_picture
 from action_gru.progress import Reporter
 from action_gru.recognizer import ActionRecognizer
 from action_gru.streaming import MIN_EVIDENCE, TimelineReader
@@ -128,7 +128,9 @@ def _note(reader: TimelineReader) -> str:
 
 def _write(timeline: Timeline, target: Path, reference: Sequence[Event] | None) -> None:
     if target.suffix.lower() == PICTURE:
-        save_picture(timeline_picture(timeline, reference), target)
+        apart = timeline.people is not None
+        picture = people_picture(timeline) if apart else timeline_picture(timeline, reference)
+        save_picture(picture, target)
     else:
         write_timeline(timeline, target)
 

@@ -48,9 +48,7 @@ class Crop:
 
     def _resize(self, wanted_px: float, elapsed_s: float) -> None:
         if wanted_px < self._side_px:
-            wanted_px = self._side_px + (wanted_px - self._side_px) * _share(
-                elapsed_s, SHRINK_S
-            )
+            wanted_px = self._side_px + (wanted_px - self._side_px) * _share(elapsed_s, SHRINK_S)
         self._side_px = wanted_px
 
     def _move(self, centre: np.ndarray[tuple[int], np.dtype[np.float64]], elapsed_s: float) -> None:
