@@ -90,7 +90,7 @@ class PeopleOverlay:
     def _draw_box(self, image: Frame, mark: PersonMark) -> None:
         left, top, right, bottom = (round(side) for side in mark.box)
         for colour, width in ((DARK, 3 * self.line_px), (_colour(mark), self.line_px)):
-            cv2.rectangle(image, (left, top), (right, bottom), colour, width, cv2.LINE_AA)
+            cv2.rectangle(image, (left, top), (right, bottom), colour, width)
 
     def _draw_label(
         self, image: Frame, mark: PersonMark, taken: Sequence[tuple[int, int, int, int]]
