@@ -13,7 +13,7 @@ Knows no command line and writes no file.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -23,7 +23,7 @@ import torch
 from numpy.typing import NDArray
 
 from action_gru.backbone import Backbone
-from action_gru.backbone.boxes import BoxDetector
+from action_gru.backbone.boxes import BoxDetector, Image
 from action_gru.backbone.embedding import pick_device
 from action_gru.cache import ClipFeatures, MemoryCache
 from action_gru.checkpoint import Checkpoint, load_checkpoint
@@ -135,9 +135,19 @@ class ActionRecognizer:
             pass
         return reader.timeline()
 
-    def read_timeline(self, video: str | Path) -> TimelineReader:
-        """The same step by step: iterate over the predictions, then ask for `timeline()`."""
-        return open_timeline(self.engine, self.checkpoint, self._config, Path(video))
+    def read_timeline(
+        self, video: str | Path, watch: Callable[[Image, float], None] | None = None
+    ) -> TimelineReader:
+        """The same step by step: iterate over the predictions, then ask for `timeline()`.
+
+        watch: shown each sampled frame (H, W, 3) with its time, in another thread.
+        """
+        return open_timeline(self.engine, self.checkpoint, self._config, Path(video), watch)
+
+    @property
+    def config(self) -> Config:
+        """The run's config with the overrides that it was loaded with."""
+        return self._config
 
     @cached_property
     def detector(self) -> BoxDetector:

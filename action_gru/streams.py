@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
 from action_gru.backbone import Backbone
-from action_gru.backbone.boxes import BoxDetector
+from action_gru.backbone.boxes import BoxDetector, Image
 from action_gru.checkpoint import Checkpoint
 from action_gru.config import Config
 from action_gru.errors import CheckpointError, ConfigError, DataError
@@ -66,11 +66,15 @@ def open_stream(engine: StreamEngine, checkpoint: Checkpoint, config: Config) ->
 
 
 def open_timeline(
-    engine: StreamEngine, checkpoint: Checkpoint, config: Config, video: Path
+    engine: StreamEngine,
+    checkpoint: Checkpoint,
+    config: Config,
+    video: Path,
+    watch: Callable[[Image, float], None] | None = None,
 ) -> TimelineReader:
-    """A long video, ready to be read as one stream."""
+    """A long video, ready to be read as one stream. watch: see TimelineReader."""
     stream = open_stream(engine, checkpoint, config)
-    return TimelineReader(stream, video, config.features.batch_size)
+    return TimelineReader(stream, video, config.features.batch_size, watch)
 
 
 def open_people(

@@ -98,6 +98,13 @@ def person_box(actor: Actor, time_s: float) -> NDArray[np.float32]:
     return np.array([*low, *high], np.float32)
 
 
+def actor_at(scene: Scene, box: NDArray[np.float32], time_s: float) -> int:
+    """Which actor a box (4,) shows: the one whose own box has the nearest middle."""
+    truth = np.stack([person_box(actor, time_s) for actor in scene.actors])
+    middles = (truth[:, :2] + truth[:, 2:]) / 2
+    return int(np.argmin(np.linalg.norm(middles - (box[:2] + box[2:]) / 2, axis=1)))
+
+
 def moved(scene: Scene, actor: int, by_px: tuple[float, float]) -> Scene:
     """The scene with one person elsewhere."""
     actors = list(scene.actors)

@@ -9,13 +9,14 @@ from pathlib import Path
 from action_gru.apps.overlay import clock_text
 from action_gru.apps.people_overlay import PeopleOverlay, marks_of
 from action_gru.apps.targets import check_target
-from action_gru.apps.timeline import PICTURE, print_timeline, write_all
+from action_gru.apps.telling import Teller
+from action_gru.apps.timeline import endings, print_timeline, write_all
 from action_gru.progress import Reporter
 from action_gru.recognizer import ActionRecognizer
 from action_gru.streaming.people_video import PeopleReader
 from action_gru.streaming.scene import Scene
+from action_gru.streaming.spotting import Spotter
 from action_gru.timeline import Timeline
-from action_gru.timeline.export import FORMATS
 from action_gru.video import VideoWriter
 
 VIDEOS = (".mp4", ".mov", ".mkv")
@@ -29,35 +30,43 @@ def make_people_timeline(
     annotated: Path | None,
     as_json: bool,
     reporter: Reporter,
+    in_words: bool = False,
 ) -> bool:
     """Read a video once, write the targets, print the answer; False when ctrl-C cut it short.
 
     annotated: a video of the sampled frames with everyone marked.
     """
     for index, target in enumerate(targets):
-        check_target("--out", target, (*FORMATS, PICTURE), [video, *targets[:index]])
+        check_target("--out", target, endings(in_words), [video, *targets[:index]])
     if annotated is not None:
         check_target("--annotate", annotated, VIDEOS, [video, *targets])
     recognizer = ActionRecognizer.load(model, overrides=overrides)
+    teller = Teller(recognizer) if in_words else None
     reader = recognizer.read_people(video)
-    _read(reader, annotated, reporter)
+    _read(reader, annotated, reporter, teller.spotter if teller else None)
     timeline = reader.timeline()
+    if teller is not None:
+        timeline = teller.tell(timeline)
     for problem in _doubts(timeline, reader):
         reporter.warn(f"{video}: {problem}")
-    print_timeline(timeline, None, as_json)
+    print_timeline(timeline, None, as_json, teller)
     write_all(timeline, targets, None, reporter)
     if annotated is not None and annotated.exists():
         reporter.say(f"wrote {annotated}")
     return timeline.complete
 
 
-def _read(reader: PeopleReader, annotated: Path | None, reporter: Reporter) -> None:
+def _read(
+    reader: PeopleReader, annotated: Path | None, reporter: Reporter, spotter: Spotter | None
+) -> None:
     done_s = 0
     with ExitStack() as stack:
         advance = stack.enter_context(reporter.bar("timeline", 0))
         painter = _Painter(annotated, reader, stack) if annotated else None
         try:
             for scene, _ in reader:
+                if spotter is not None:
+                    spotter.note(reader.stream.found, scene.time_s)
                 if painter is not None:
                     painter.add(scene)
                 if int(scene.time_s) > done_s:

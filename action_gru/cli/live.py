@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from action_gru.cli.common import INTERRUPTED, Json, Model, Overrides, Quiet, make_reporter
 from action_gru.errors import ConfigError
-
-if TYPE_CHECKING:
-    from action_gru.progress import Reporter
 
 PerPerson = Annotated[
     bool, typer.Option("--per-person", help="Follow each person, and tell what each one does.")
@@ -38,6 +35,9 @@ def timeline(
         Path | None,
         typer.Option(metavar="OUT.mp4", help="With --per-person: a video with everyone marked."),
     ] = None,
+    describe: Annotated[
+        bool, typer.Option("--describe", help="Tell it in sentences; --out takes .txt, too.")
+    ] = False,
     json_: Json = False,
     quiet: Quiet = False,
 ) -> None:  # fmt: skip
@@ -46,35 +46,23 @@ def timeline(
 
     reporter = make_reporter(quiet)
     if per_person:
-        _timeline_of_people(video, model, overrides, out, reference, annotate, json_, reporter)
+        if reference is not None:
+            raise ConfigError(
+                "--reference tells of one action at a time; with --per-person there are several: "
+                "leave one of the two out"
+            )
+        from action_gru.apps.people_timeline import make_people_timeline
+
+        targets, changes = out or [], overrides or []
+        if not make_people_timeline(
+            video, model, changes, targets, annotate, json_, reporter, describe
+        ):
+            raise typer.Exit(INTERRUPTED)
         return
     if annotate is not None:
         raise ConfigError("--annotate needs --per-person; for one clip use classify --annotate")
-    if not make_timeline(video, model, overrides or [], out or [], reference, json_, reporter):
-        raise typer.Exit(INTERRUPTED)
-
-
-def _timeline_of_people(
-    video: Path,
-    model: Path,
-    overrides: list[str] | None,
-    out: list[Path] | None,
-    reference: Path | None,
-    annotate: Path | None,
-    as_json: bool,
-    reporter: Reporter,
-) -> None:
-    from action_gru.apps.people_timeline import make_people_timeline
-
-    if reference is not None:
-        raise ConfigError(
-            "--reference tells of one action at a time; with --per-person there are several: "
-            "leave one of the two out"
-        )
-    done = make_people_timeline(
-        video, model, overrides or [], out or [], annotate, as_json, reporter
-    )
-    if not done:
+    targets, changes = out or [], overrides or []
+    if not make_timeline(video, model, changes, targets, reference, json_, reporter, describe):
         raise typer.Exit(INTERRUPTED)
 
 

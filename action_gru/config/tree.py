@@ -238,6 +238,19 @@ class PeopleSection(Section):
     """What is seen around a person on each side, in shares of the longer side of the box."""
 
 
+class DescribeSection(Section):
+    language: str = "en"
+    """Which templates tell events in words: en, de, or the path of a .yaml of your own."""
+    templates: dict[str, str] = {}
+    """More actions, or other words for them: label -> template, as {who} sits down{near}."""
+    subjects: tuple[str, ...] = ("person",)
+    """The detector's classes that act; the first one that is seen is who does it."""
+    detect: bool = True
+    """false: no detector is run, and sentences tell of someone, next to nothing."""
+    every_s: Positive = 0.5
+    """How often things are counted, seconds of video."""
+
+
 class Config(Section):
     run: RunSection = RunSection()
     data: DataSection = DataSection()
@@ -249,6 +262,7 @@ class Config(Section):
     events: EventsSection = EventsSection()
     detection: DetectionSection = DetectionSection()
     people: PeopleSection = PeopleSection()
+    describe: DescribeSection = DescribeSection()
 
     def to_tree(self) -> dict[str, Any]:
         """Plain dicts, lists and scalars, ready for YAML and JSON."""

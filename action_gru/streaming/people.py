@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from action_gru.backbone.boxes import BoxDetector, Detections, Floats
+from action_gru.backbone.boxes import BoxDetector, Detections, Floats, no_detections
 from action_gru.backbone.tracking import BoxTracker, Tracked
 from action_gru.streaming.cropping import Crop
 from action_gru.streaming.engine import StreamEngine
@@ -81,6 +81,7 @@ class PeopleStream:
     met: int = 0  # how many people have been followed so far
     crowded_out: int = 0  # how often someone was seen and not followed, counted in samples
     last_s: float = 0.0
+    found: Detections = field(default_factory=no_detections)  # of any kind, in the last scene
 
     def __post_init__(self) -> None:
         self._tracker = self._new_tracker()
@@ -88,7 +89,7 @@ class PeopleStream:
 
     def enter(self, scene: Scene, found: Detections) -> list[tuple[Person, Sample]]:
         """Before a step: the people in the scene who are looked at, each with their sample."""
-        self.ended = []
+        self.ended, self.found = [], found
         if scene.run > self.restarts:
             self.restarts, self.restart_reason = scene.run, scene.reason
             self._end(self.people)

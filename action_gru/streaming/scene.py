@@ -108,7 +108,7 @@ class Cutting:
             painted[rows, columns] = GREY
         own = self._span(self.box)
         painted[own] = part[own]
-        return painted
+        return np.asarray(painted, np.uint8)
 
     def _span(self, box: Floats) -> tuple[slice, slice]:
         """Rows and columns of the cut under a box."""

@@ -49,7 +49,7 @@ class Timeline:
 
     duration_s: how far it was read. complete: False when reading was stopped before the end.
     restarts: how often the state was reset because frames were missing. people: how many were
-    followed, where they are told apart.
+    followed, where they are told apart. sentences: one an event, where it is told in words.
     """
 
     source: str
@@ -60,3 +60,4 @@ class Timeline:
     restarts: int = 0
     scores: ScoreTrack = field(default_factory=ScoreTrack)
     people: int | None = None
+    sentences: tuple[str, ...] = ()

@@ -5,6 +5,7 @@
 .vtt   WebVTT, for a web page's video element
 .srt   SubRip, for video players
 .eaf   ELAN, for annotators (see elan.py)
+.txt   the sentences, a line an event; for readers (see describing.py)
 """
 
 from __future__ import annotations
@@ -49,6 +50,7 @@ def json_document(timeline: Timeline) -> bytes:
         "restarts": _json(timeline.restarts),
         **({} if timeline.people is None else {"people": _json(timeline.people)}),
         "events": _json_lines(event.to_json() for event in timeline.events),
+        **({"sentences": _json_lines(timeline.sentences)} if timeline.sentences else {}),
         "scores": "{"
         f'"bin_s": {_json(track.bin_s)},\n'
         f'  "times_s": {_json(track.times_s.round(4).tolist())},\n'
@@ -97,12 +99,20 @@ def srt_document(timeline: Timeline) -> bytes:
     )
 
 
+def txt_document(timeline: Timeline) -> bytes:
+    """Raises ConfigError for a timeline that was not told in words."""
+    if timeline.events and not timeline.sentences:
+        raise ConfigError("a .txt holds a timeline in words: add --describe, or name a .csv")
+    return _encoded("".join(f"{sentence}\n" for sentence in timeline.sentences))
+
+
 FORMATS: dict[str, Callable[[Timeline], bytes]] = {
     ".json": json_document,
     ".csv": csv_document,
     ".vtt": vtt_document,
     ".srt": srt_document,
     ".eaf": elan_document,
+    ".txt": txt_document,
 }
 
 
