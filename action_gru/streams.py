@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 
 from action_gru.backbone import Backbone
-from action_gru.backbone.boxes import BoxDetector, Image
+from action_gru.backbone.boxes import BoxDetector, Image, kinds_of
+from action_gru.backbone.frame_views import FRAME_VIEWS
 from action_gru.checkpoint import Checkpoint
 from action_gru.config import Config
 from action_gru.errors import CheckpointError, ConfigError, DataError
@@ -82,11 +82,17 @@ def open_people(
 ) -> PeopleStream:
     """A new stream of a source whose people are followed one by one.
 
-    Raises ConfigError where the detector knows none of people.classes.
+    Raises ConfigError where the detector lacks one of people.classes, or a view is none of a crop.
     """
+    whole = [view for view in engine.views if view in FRAME_VIEWS]
+    if whole:
+        raise ConfigError(
+            f"features.views: {whole[0]} looks at the whole frame; --per-person looks at a crop of "
+            "each: train a model on rgb, focus, motion or accel alone"
+        )
     people, detection = config.people, config.detection
     following = Following(
-        kinds=_kinds(people.classes, detector, detection.weights),
+        kinds=frozenset(kinds_of(people.classes, detector, "people.classes")),
         min_score=detection.min_score,
         most=people.max,
         order=people.order,
@@ -96,18 +102,6 @@ def open_people(
     )
     looker = SceneLooker(engine.views, engine.fps, config.stream.max_gap_s)
     return PeopleStream(looker, lambda: open_stream(engine, checkpoint, config), following)
-
-
-def _kinds(classes: Sequence[str], detector: BoxDetector, weights: str) -> frozenset[int]:
-    unknown = [name for name in classes if name not in detector.names]
-    if unknown:
-        close = get_close_matches(unknown[0], detector.names, n=1)
-        hint = f"; did you mean '{close[0]}'?" if close else ""
-        known = ", ".join(detector.names[:12]) + (", ..." if len(detector.names) > 12 else "")
-        raise ConfigError(
-            f"people.classes: {weights} detects no '{unknown[0]}'{hint}; its classes are {known}"
-        )
-    return frozenset(detector.names.index(name) for name in classes)
 
 
 def open_people_timeline(

@@ -1,6 +1,6 @@
 """Trains a narrow YOLO detector from scratch on drawn frames: tests need no official weights.
 
-Frames come from a function of a random generator, so that none is ever seen twice.
+Frames come from a function of a random generator, so that tests can draw others.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from action_gru.apps.crowd import crowd_scene, person_box
 from action_gru.apps.poses import CLASSES
 from action_gru.backbone import loading  # noqa: F401 - sets ultralytics' switches before its import
 
+POOL = 800  # frames that batches are drawn from
 Drawn = tuple[np.ndarray, np.ndarray, np.ndarray]  # (H, W, 3) uint8, boxes (N, 4) px, kinds (N,)
 
 
@@ -29,7 +30,7 @@ def train_detector(
     rate: float = 4e-3,
     seed: int = 0,
 ) -> Path:
-    """Train on `steps` batches of drawn frames whose sides are multiples of 32; save as a .pt."""
+    """Train on `steps` batches of drawn frames, sides multiples of 32; save as a .pt."""
     import ultralytics
     from ultralytics.nn.tasks import DetectionModel
     from ultralytics.utils import YAML
@@ -45,8 +46,9 @@ def train_detector(
     optimizer = torch.optim.AdamW(model.parameters(), lr=rate, weight_decay=1e-3)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=steps)
     model.train()
+    drawn = [draw(rng) for _ in range(POOL)]
     for _ in range(steps):
-        loss, _ = model(_batch([draw(rng) for _ in range(batch)]))
+        loss, _ = model(_batch([drawn[index] for index in rng.integers(0, POOL, batch)]))
         optimizer.zero_grad()
         loss.sum().backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 10.0)

@@ -84,7 +84,7 @@ def test_nobody_and_a_crowd_are_told(video, small_run, detector, capsys):
 
 
 def test_a_mistake_is_named(video, small_run, detector, tmp_path):
-    with pytest.raises(ConfigError, match=r"people\.classes: yolo26n\.pt detects no 'persom'; did "
+    with pytest.raises(ConfigError, match=r"people\.classes: the detector knows no 'persom'; did "
                        r"you mean 'person'\?; its classes are person, chair"):  # fmt: skip
         make(video, small_run, overrides=["people.classes=[persom]"])
     with pytest.raises(ConfigError, match=r"--annotate .*unknown ending '\.txt'"):

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from difflib import get_close_matches
 
-from action_gru.errors import ConfigError
+from action_gru.backbone.boxes import kinds_of
 from action_gru.recognizer import ActionRecognizer
 from action_gru.streaming.spotting import Spotter
 from action_gru.timeline import Timeline
@@ -27,7 +26,7 @@ class Teller:
         self.sentences: list[Sentence] = []
         if section.detect:
             detector = recognizer.detector
-            _check_subjects(section.subjects, detector.names)
+            kinds_of(section.subjects, detector, "describe.subjects")
             min_score = recognizer.config.detection.min_score
             self.spotter = Spotter(detector, section.every_s, min_score)
 
@@ -36,14 +35,3 @@ class Teller:
         sightings = self.spotter.sightings if self.spotter else []
         self.sentences = describe(timeline.events, sightings, self.words, self.subjects)
         return replace(timeline, sentences=tuple(one.text for one in self.sentences))
-
-
-def _check_subjects(subjects: tuple[str, ...], names: tuple[str, ...]) -> None:
-    for name in subjects:
-        if name not in names:
-            close = get_close_matches(name, names, n=1)
-            hint = f"; did you mean '{close[0]}'?" if close else ""
-            raise ConfigError(
-                f"describe.subjects: the detector knows no '{name}'{hint}; its classes are "
-                f"{', '.join(names[:12])}{', ...' * (len(names) > 12)}"
-            )

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from action_gru.errors import ConfigError
 
 Image = NDArray[np.uint8]
 Floats = NDArray[np.float32]
@@ -76,3 +79,16 @@ class BoxDetector(Protocol):
     def __call__(self, images: Sequence[Image]) -> list[Detections]:
         """images: N of (H, W, 3) uint8 RGB -> what is in each."""
         ...
+
+
+def kinds_of(classes: Sequence[str], detector: BoxDetector, key: str) -> tuple[int, ...]:
+    """The numbers of a detector's classes. Raises ConfigError that names an unknown one."""
+    unknown = [name for name in classes if name not in detector.names]
+    if unknown:
+        close = get_close_matches(unknown[0], detector.names, n=1)
+        hint = f"; did you mean '{close[0]}'?" if close else ""
+        known = ", ".join(detector.names[:12]) + (", ..." if len(detector.names) > 12 else "")
+        raise ConfigError(
+            f"{key}: the detector knows no '{unknown[0]}'{hint}; its classes are {known}"
+        )
+    return tuple(detector.names.index(name) for name in classes)

@@ -19,6 +19,7 @@ def _is_device(name: str) -> str:
     return name
 
 
+View = Literal["rgb", "focus", "motion", "accel", "detections", "pose"]
 Device = Annotated[str, AfterValidator(_is_device)]
 
 
@@ -81,13 +82,16 @@ class FeaturesSection(Section):
     weights: str = "yolo26n-cls.pt"
     """An official Ultralytics name (downloaded once), a path to a .pt, or builtin (demo, tests)."""
     views: Annotated[
-        tuple[Literal["rgb", "focus", "motion", "accel"], ...], Field(min_length=1)
+        tuple[Literal["rgb", "focus", "motion", "accel", "detections", "pose"], ...],
+        Field(min_length=1),
     ] = (
         "focus",
         "motion",
     )
     """rgb: the frame. motion: differences to 40, 80 and 160 ms earlier, by the same network. accel:
-    how those change. focus: the frame, its features averaged where something moves."""
+    how those change. focus: the frame, its features averaged where something moves. detections and
+    pose: boxes and keypoints by detection.weights and pose.weights; best with model.normalisation:
+    channel."""
     layer: Literal["embedding"] | int = "embedding"
     """embedding: what a cls model's last linear layer reads (1280 values). A number: that layer of
     any YOLO model, averaged over its area."""
@@ -223,6 +227,21 @@ class DetectionSection(Section):
     """Of two boxes of a kind that overlap by more, the weaker is left out."""
     tracker: Literal["bytetrack", "botsort"] = "bytetrack"
     """How boxes keep their number. botsort takes out the camera's motion, and costs more."""
+    classes: tuple[str, ...] = ()
+    """Of the view detections: the classes that count; none named: all of the model's."""
+    top: Annotated[int, Field(ge=1, le=64)] = 8
+    """Of the view detections: how many boxes a frame's vector has room for."""
+
+
+class PoseSection(Section):
+    weights: str = "yolo26n-pose.pt"
+    """A pose model: an official Ultralytics name (downloaded once) or a path to a .pt."""
+    image_size: Literal["auto"] | Annotated[int, Field(ge=32, le=1280, multiple_of=32)] = "auto"
+    """The longer side of its input, pixels; auto: what it was trained at."""
+    min_score: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.3
+    """The weakest person that counts."""
+    top: Annotated[int, Field(ge=1, le=16)] = 2
+    """Of the view pose: how many people a frame's vector has room for."""
 
 
 class PeopleSection(Section):
@@ -261,6 +280,7 @@ class Config(Section):
     stream: StreamSection = StreamSection()
     events: EventsSection = EventsSection()
     detection: DetectionSection = DetectionSection()
+    pose: PoseSection = PoseSection()
     people: PeopleSection = PeopleSection()
     describe: DescribeSection = DescribeSection()
 

@@ -76,8 +76,12 @@ class Pass:
             elif isinstance(item, tuple):
                 time_s, pictures = item
                 job.times_s.append(time_s)
-                job.pending += len(pictures)
-                self._waiting.extend((job, stream, image) for stream, image in pictures)
+                for stream, image in pictures:
+                    if image.ndim == 1:  # a vector already: its view needs no network for pictures
+                        job.features[stream].append(image[None])
+                        continue
+                    job.pending += 1
+                    self._waiting.append((job, stream, image))
             else:
                 self._end(job, item)
             while len(self._waiting) >= self.stages.batch_size:
