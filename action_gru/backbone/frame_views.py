@@ -139,12 +139,8 @@ class MixedBackbone(Backbone):
         self.pictures, self.frame_views = pictures, dict(frame_views)
         first = next(iter(frame_views.values()))
         self.weights = pictures.weights if pictures else first.weights
-        self.weights_sha256 = pictures.weights_sha256 if pictures else first.weights_sha256
         self.image_size = pictures.image_size if pictures else 32
         self.fit = pictures.fit if pictures else "squash"
-        self.precision = pictures.precision if pictures else "fp32"
-        self.device = pictures.device if pictures else torch.device("cpu")
-        self.dim = pictures.dim if pictures else 0
 
     def spec(self, view: str) -> FeatureSpec:
         if view in self.frame_views:
