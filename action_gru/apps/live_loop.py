@@ -112,7 +112,8 @@ class LiveLoop:
                 feed.finished = True
                 ended = tuple(feed.stream.finish())
                 if ended:
-                    answers.append(Answer(feed, None, None, ended, None))
+                    last = getattr(feed.stream, "prediction", None)  # people have one each
+                    answers.append(Answer(feed, last, None, ended, None))
         return answers
 
     def finish(self) -> list[tuple[Feed, list[Event]]]:

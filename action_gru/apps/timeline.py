@@ -19,10 +19,10 @@ from action_gru.recognizer import ActionRecognizer
 from action_gru.streaming import MIN_EVIDENCE, TimelineReader
 from action_gru.timeline import Event, Timeline
 from action_gru.timeline.describing import story
-from action_gru.timeline.export import FORMATS, write_timeline
+from action_gru.timeline.export import FORMATS, write_sentences, write_timeline
 from action_gru.timeline.reference import read_segments
 
-PICTURE = ".png"
+PICTURE, SENTENCES = ".png", ".txt"
 
 
 def make_timeline(
@@ -138,13 +138,15 @@ def _write(timeline: Timeline, target: Path, reference: Sequence[Event] | None) 
         apart = timeline.people is not None
         picture = people_picture(timeline) if apart else timeline_picture(timeline, reference)
         save_picture(picture, target)
+    elif target.suffix.lower() == SENTENCES:
+        write_sentences(timeline, target)
     else:
         write_timeline(timeline, target)
 
 
 def endings(in_words: bool) -> tuple[str, ...]:
     """What a timeline can be written as; sentences only where there are any."""
-    return tuple(ending for ending in (*FORMATS, PICTURE) if in_words or ending != ".txt")
+    return (*FORMATS, PICTURE, *([SENTENCES] if in_words else []))
 
 
 def print_timeline(

@@ -5,7 +5,8 @@
 .vtt   WebVTT, for a web page's video element
 .srt   SubRip, for video players
 .eaf   ELAN, for annotators (see elan.py)
-.txt   the sentences, a line an event; for readers (see describing.py)
+
+Beside these `write_sentences` writes a .txt for readers (see describing.py).
 """
 
 from __future__ import annotations
@@ -31,8 +32,17 @@ def write_timeline(timeline: Timeline, path: Path) -> None:
             f"{path}: no timeline format has the suffix '{path.suffix}'; "
             f"name the file with one of {', '.join(FORMATS)}"
         )
+    _write(path, document(timeline))
+
+
+def write_sentences(timeline: Timeline, path: Path) -> None:
+    """Write a timeline in words as text, a line a sentence. Raises ConfigError."""
+    _write(path, _encoded("".join(f"{sentence}\n" for sentence in timeline.sentences)))
+
+
+def _write(path: Path, document: bytes) -> None:
     try:
-        write_atomically(path, document(timeline))
+        write_atomically(path, document)
     except OSError as error:
         raise ConfigError(
             f"{path}: the timeline cannot be written ({error}); name a folder you may write to"
@@ -99,20 +109,12 @@ def srt_document(timeline: Timeline) -> bytes:
     )
 
 
-def txt_document(timeline: Timeline) -> bytes:
-    """Raises ConfigError for a timeline that was not told in words."""
-    if timeline.events and not timeline.sentences:
-        raise ConfigError("a .txt holds a timeline in words: add --describe, or name a .csv")
-    return _encoded("".join(f"{sentence}\n" for sentence in timeline.sentences))
-
-
 FORMATS: dict[str, Callable[[Timeline], bytes]] = {
     ".json": json_document,
     ".csv": csv_document,
     ".vtt": vtt_document,
     ".srt": srt_document,
     ".eaf": elan_document,
-    ".txt": txt_document,
 }
 
 
