@@ -16,6 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from action_gru.backbone import Backbone, FeatureSpec
+from action_gru.backbone.boxes import kinds_of
+from action_gru.backbone.detecting import Detector
+from action_gru.backbone.frame_views import FRAME_VIEWS, FrameView, MixedBackbone
+from action_gru.backbone.tracking import CONTINUES_SHARE
 from action_gru.cache import ClipFeatures, FeatureCache, MemoryCache
 from action_gru.channels import ChannelSpec, ChannelValues
 from action_gru.checkpoint import write_run_file
@@ -78,7 +82,19 @@ def _times(view: ClipFeatures | ChannelValues) -> NDArray[np.float64]:
 
 
 def build_backbone(config: Config, threads: int | None = None) -> Backbone:
-    """The backbone that the config's features section names. threads: at most; None: as it is."""
+    """What gives every view of the config's features section its features. threads: at most; None:
+    as it is.
+
+    The network for pictures is not loaded where no view is a picture.
+    """
+    frame_views = build_frame_views(config)
+    if not frame_views:
+        return _build_pictures(config, threads)
+    plain = set(config.features.views) <= set(FRAME_VIEWS)
+    return MixedBackbone(None if plain else _build_pictures(config, threads), frame_views)
+
+
+def _build_pictures(config: Config, threads: int | None) -> Backbone:
     features = config.features
     return Backbone(
         features.weights,
@@ -91,6 +107,71 @@ def build_backbone(config: Config, threads: int | None = None) -> Backbone:
         runtime=features.runtime,
         threads=threads,
         batch_size=features.batch_size,
+    )
+
+
+def build_frame_views(config: Config) -> dict[str, FrameView]:
+    """Those of features.views that are vectors, each with its detector."""
+    built = {"detections": _detections_view, "pose": _pose_view}
+    return {view: built[view](config) for view in config.features.views if view in built}
+
+
+def _detections_view(config: Config) -> FrameView:
+    detection, detector = config.detection, build_detector(config)
+    return FrameView(
+        "detections",
+        detector,
+        detector.weights,
+        detector.weights_sha256,
+        detector.image_size,
+        kinds_of(detection.classes or detector.names, detector, "detection.classes"),
+        detection.top,
+        detection.min_score,
+        detection.overlap,
+        detection.tracker,
+        config.sampling.fps,
+    )
+
+
+def _pose_view(config: Config) -> FrameView:
+    pose = config.pose
+    detector = Detector(
+        pose.weights,
+        task="pose",
+        key="pose.weights",
+        image_size=None if pose.image_size == "auto" else pose.image_size,
+        min_score=pose.min_score * CONTINUES_SHARE,
+        overlap=config.detection.overlap,
+        device=config.features.device,
+        download=config.features.download,
+    )
+    assert detector.keypoint_shape is not None
+    return FrameView(
+        "pose",
+        detector,
+        detector.weights,
+        detector.weights_sha256,
+        detector.image_size,
+        (0,),
+        pose.top,
+        pose.min_score,
+        config.detection.overlap,
+        config.detection.tracker,
+        config.sampling.fps,
+        detector.keypoint_shape[0],
+    )
+
+
+def build_detector(config: Config) -> Detector:
+    """The detector that the config's detection section names."""
+    detection = config.detection
+    return Detector(
+        detection.weights,
+        image_size=None if detection.image_size == "auto" else detection.image_size,
+        min_score=detection.min_score * CONTINUES_SHARE,
+        overlap=detection.overlap,
+        device=config.features.device,
+        download=config.features.download,
     )
 
 

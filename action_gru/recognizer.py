@@ -13,7 +13,7 @@ Knows no command line and writes no file.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -24,6 +24,7 @@ import torch
 from numpy.typing import NDArray
 
 from action_gru.backbone import Backbone
+from action_gru.backbone.boxes import BoxDetector, Image
 from action_gru.backbone.embedding import pick_device
 from action_gru.cache import ClipFeatures, MemoryCache
 from action_gru.checkpoint import Checkpoint, load_checkpoint
@@ -31,10 +32,18 @@ from action_gru.config import Config, build_config
 from action_gru.dataset import Clip, SequenceSet
 from action_gru.errors import CheckpointError, VideoError
 from action_gru.extraction import Stream
-from action_gru.features import build_backbone, build_extractor
+from action_gru.features import build_backbone, build_detector, build_extractor
 from action_gru.scoring import score_clips
 from action_gru.streaming import ActionStream, StreamEngine, TimelineReader
-from action_gru.streams import build_engine, open_stream, open_timeline
+from action_gru.streaming.people import PeopleEngine, PeopleStream
+from action_gru.streaming.people_video import PeopleReader
+from action_gru.streams import (
+    build_engine,
+    open_people,
+    open_people_timeline,
+    open_stream,
+    open_timeline,
+)
 from action_gru.timeline import Prediction, Timeline
 
 if TYPE_CHECKING:
@@ -165,9 +174,42 @@ class ActionRecognizer:
             pass
         return reader.timeline()
 
-    def read_timeline(self, video: str | Path) -> TimelineReader:
-        """The same step by step: iterate over the predictions, then ask for `timeline()`."""
-        return open_timeline(self.engine, self.checkpoint, self._config, Path(video))
+    def read_timeline(
+        self, video: str | Path, watch: Callable[[Image, float], None] | None = None
+    ) -> TimelineReader:
+        """The same step by step: iterate over the predictions, then ask for `timeline()`.
+
+        watch: shown each sampled frame (H, W, 3) with its time, in another thread.
+        """
+        return open_timeline(self.engine, self.checkpoint, self._config, Path(video), watch)
+
+    @property
+    def config(self) -> Config:
+        """The run's config with the overrides that it was loaded with."""
+        return self._config
+
+    @cached_property
+    def detector(self) -> BoxDetector:
+        """What finds people; loaded when it is first asked for. Raises BackboneError."""
+        return build_detector(self._config)
+
+    @cached_property
+    def people_engine(self) -> PeopleEngine:
+        """Advances the people of several sources at once."""
+        return PeopleEngine(self.engine, self.detector)
+
+    def people(self) -> PeopleStream:
+        """A new stream of one source whose people are followed one by one.
+
+        Show its `looker` every frame; `people_engine.advance` takes the scenes that it gives.
+        """
+        return open_people(self.engine, self.checkpoint, self._config, self.detector)
+
+    def read_people(self, video: str | Path) -> PeopleReader:
+        """A long video person by person: iterate, then ask for `timeline()`."""
+        return open_people_timeline(
+            self.engine, self.checkpoint, self._config, self.detector, Path(video)
+        )
 
     def running(self, reading: Reading) -> Iterator[Prediction]:
         """The answer after each sampled frame, from the start or the last max_frames' boundary.

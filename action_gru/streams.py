@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from action_gru.backbone import Backbone
+from action_gru.backbone.boxes import BoxDetector, Image, kinds_of
+from action_gru.backbone.frame_views import FRAME_VIEWS
 from action_gru.checkpoint import Checkpoint
 from action_gru.config import Config
 from action_gru.errors import CheckpointError, ConfigError, DataError
 from action_gru.model import ActionClassifier
 from action_gru.streaming import ActionStream, StreamEngine, TimelineReader
+from action_gru.streaming.people import Following, PeopleEngine, PeopleStream
+from action_gru.streaming.people_video import PeopleReader
+from action_gru.streaming.scene import SceneLooker
 from action_gru.timeline import EventTracker
 
 # A window as long as a training clip mixes neighbouring actions of a long video. On the demo's
@@ -66,8 +71,51 @@ def window_of(checkpoint: Checkpoint, config: Config) -> float:
 
 
 def open_timeline(
-    engine: StreamEngine, checkpoint: Checkpoint, config: Config, video: Path
+    engine: StreamEngine,
+    checkpoint: Checkpoint,
+    config: Config,
+    video: Path,
+    watch: Callable[[Image, float], None] | None = None,
 ) -> TimelineReader:
-    """A long video, ready to be read as one stream."""
+    """A long video, ready to be read as one stream. watch: see TimelineReader."""
     stream = open_stream(engine, checkpoint, config)
-    return TimelineReader(stream, video, config.features.batch_size)
+    return TimelineReader(stream, video, config.features.batch_size, watch)
+
+
+def open_people(
+    engine: StreamEngine, checkpoint: Checkpoint, config: Config, detector: BoxDetector
+) -> PeopleStream:
+    """A new stream of a source whose people are followed one by one.
+
+    Raises ConfigError where the detector lacks one of people.classes, or a view is none of a crop.
+    """
+    whole = [view for view in engine.views if view in FRAME_VIEWS]
+    if whole:
+        raise ConfigError(
+            f"features.views: {whole[0]} looks at the whole frame; --per-person looks at a crop of "
+            "each: train a model on rgb, focus, motion or accel alone"
+        )
+    people, detection = config.people, config.detection
+    following = Following(
+        kinds=frozenset(kinds_of(people.classes, detector, "people.classes")),
+        min_score=detection.min_score,
+        most=people.max,
+        order=people.order,
+        timeout_s=people.timeout_s,
+        margin=people.margin,
+        tracker=detection.tracker,
+    )
+    looker = SceneLooker(engine.views, engine.fps, config.stream.max_gap_s)
+    return PeopleStream(looker, lambda: open_stream(engine, checkpoint, config), following)
+
+
+def open_people_timeline(
+    engine: StreamEngine,
+    checkpoint: Checkpoint,
+    config: Config,
+    detector: BoxDetector,
+    video: Path,
+) -> PeopleReader:
+    """A long video, ready to be read person by person."""
+    stream = open_people(engine, checkpoint, config, detector)
+    return PeopleReader(PeopleEngine(engine, detector), stream, video)

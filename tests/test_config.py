@@ -25,7 +25,7 @@ WRONG = [
     ("training.learning_rate='1e-3'", "learning_rate: should be a valid number, got '1e-3'"),
     (
         "features.views=[rgb, depth]",
-        "views.1: should be 'rgb', 'focus', 'motion' or 'accel', got 'depth'",
+        "views.1: should be 'rgb', 'focus', 'motion', 'accel', 'detections' or 'pose', got 'depth'",
     ),
     ("features.views=[]", r"features.views: .*at least 1"),
     ("features.views=[rgb, rgb]", "names a view twice"),

@@ -295,3 +295,31 @@ def test_segments_read_what_the_csv_says(tmp_path_factory, parts):
     assert read_segments(path) == events
     rows = list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"), newline="")))
     assert [row["label"] for row in rows] == [event.label for event in events]
+
+
+TWO = (Event("run", 0.5, 2.0, 0.875, person=1), Event("run", 1.0, 3.0, 0.5, person=2))
+
+
+def test_where_people_are_told_apart_each_event_names_its_person():
+    assert json.loads(text_of(".json", TWO, people=2))["people"] == 2
+    assert [event["person"] for event in json.loads(text_of(".json", TWO))["events"]] == [1, 2]
+    assert text_of(".csv", TWO, people=2) == (
+        "start_s,end_s,label,score,person\n0.500,2.000,run,0.8750,1\n1.000,3.000,run,0.5000,2\n"
+    )
+    assert "person 2: run (0.50)" in text_of(".vtt", TWO, people=2)
+    assert "person 1: run (0.88)" in text_of(".srt", TWO, people=2)
+    assert "person" not in text_of(".csv") + text_of(".json")
+
+
+def test_elan_gives_each_person_a_tier_so_that_events_may_overlap():
+    root = elan(TWO, people=2)
+    tiers = {one.get("TIER_ID"): one for one in root.iter("TIER")}
+    assert list(tiers) == ["person 1", "score 1", "person 2", "score 2"]
+    assert tiers["score 2"].get("PARENT_REF") == "person 2"
+    slots = {one.get("TIME_SLOT_ID"): int(one.get("TIME_VALUE")) for one in root.iter("TIME_SLOT")}
+    (second,) = tiers["person 2"].iter("ALIGNABLE_ANNOTATION")
+    assert slots[second.get("TIME_SLOT_REF1")] == 1000
+    (score,) = tiers["score 2"].iter("REF_ANNOTATION")
+    assert score.get("ANNOTATION_REF") == second.get("ANNOTATION_ID")
+    ids = [one.get("ANNOTATION_ID") for one in root.iter() if one.get("ANNOTATION_ID")]
+    assert sorted(ids) == ["a1", "a2", "a3", "a4"]

@@ -10,6 +10,8 @@ import time
 from dataclasses import dataclass
 
 from action_gru.streaming import ActionStream, Sample
+from action_gru.streaming.people import PeopleStream
+from action_gru.streaming.scene import Scene
 from action_gru.video import Frame, LiveSource
 
 WAIT_S = 0.1
@@ -19,7 +21,7 @@ WAIT_S = 0.1
 class Due:
     """A sample with the moment its frame arrived and what looking at frames cost since the last."""
 
-    sample: Sample
+    sample: Sample | Scene
     frame: Frame
     arrived_s: float  # time.perf_counter
     looking_s: float
@@ -34,7 +36,7 @@ class Feed:
     def __init__(
         self,
         source: str,
-        stream: ActionStream,
+        stream: ActionStream | PeopleStream,
         wake: threading.Event,
         *,
         pace: bool = True,

@@ -9,12 +9,17 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import cast
 
 import numpy as np
+import torch
 
-from action_gru.apps.feed import Feed
+from action_gru.apps.feed import Due, Feed
 from action_gru.recognizer import ActionRecognizer
+from action_gru.streaming import ActionStream, Sample
+from action_gru.streaming.people import PeopleStream, Person
+from action_gru.streaming.scene import Scene
 from action_gru.timeline import Event, Prediction
 
 IDLE_S = 0.05  # how often a loop without frames looks around
@@ -23,13 +28,17 @@ REMEMBERED = 1000  # latencies
 
 @dataclass(frozen=True)
 class Answer:
-    """What one source's newest sample gave. ended: events that are over for certain by now."""
+    """What one source's newest sample gave. ended: events that are over for certain by now.
+
+    people: who was looked at, where people are told apart; there is no prediction then.
+    """
 
     feed: Feed
-    prediction: Prediction
+    prediction: Prediction | None
     current: Event | None
     ended: tuple[Event, ...]
     latency_s: float | None  # from the frame's arrival to this answer; None: the source is over
+    people: tuple[Person, ...] = ()
 
 
 class LiveLoop:
@@ -43,13 +52,15 @@ class LiveLoop:
         pace: bool = True,
         loop: bool = False,
         max_retries: int | None = None,
+        per_person: bool = False,
     ) -> None:
         self.engine = recognizer.engine
+        self.people_engine = recognizer.people_engine if per_person else None
         self._wake = threading.Event()
         self.feeds = [
             Feed(
                 source,
-                recognizer.stream(),
+                recognizer.people() if per_person else recognizer.stream(),
                 self._wake,
                 pace=pace,
                 loop=loop,
@@ -100,8 +111,9 @@ class LiveLoop:
             if feed.over and not feed.finished:
                 feed.finished = True
                 ended = tuple(feed.stream.finish())
-                if ended and feed.stream.prediction is not None:
-                    answers.append(Answer(feed, feed.stream.prediction, None, ended, None))
+                if ended:
+                    last = getattr(feed.stream, "prediction", None)  # people have one each
+                    answers.append(Answer(feed, last, None, ended, None))
         return answers
 
     def finish(self) -> list[tuple[Feed, list[Event]]]:
@@ -146,30 +158,45 @@ class LiveLoop:
         if not taken:
             return []
         began_s, before_s = time.perf_counter(), self.engine.backbone_s
-        streams = [feed.stream for feed, _ in taken]
-        predictions = self.engine.advance(streams, [due.sample for _, due in taken])
+        advance = self._advance_people if self.people_engine else self._advance
+        answers = advance(taken)
         now_s = time.perf_counter()
         self.backbone_s += self.engine.backbone_s - before_s
         self.work_s += now_s - began_s + sum(due.looking_s for _, due in taken)
-        answers = []
-        for (feed, due), prediction in zip(taken, predictions, strict=True):
-            latency_s = now_s - due.arrived_s
-            self.latencies_s.append(latency_s)
-            self.predictions += 1
-            stream = feed.stream
-            ended = tuple(stream.ended)
-            answers.append(Answer(feed, prediction, stream.current, ended, latency_s))
-        return answers
+        latencies_s = [now_s - due.arrived_s for _, due in taken]
+        self.latencies_s.extend(latencies_s)
+        self.predictions += len(taken)
+        return [
+            replace(answer, latency_s=latency_s)
+            for answer, latency_s in zip(answers, latencies_s, strict=True)
+        ]
+
+    def _advance(self, taken: Sequence[tuple[Feed, Due]]) -> list[Answer]:
+        streams = [cast(ActionStream, feed.stream) for feed, _ in taken]
+        samples = [cast(Sample, due.sample) for _, due in taken]
+        predictions = self.engine.advance(streams, samples)
+        return [
+            Answer(feed, prediction, stream.current, tuple(stream.ended), None)
+            for (feed, _), stream, prediction in zip(taken, streams, predictions, strict=True)
+        ]
+
+    def _advance_people(self, taken: Sequence[tuple[Feed, Due]]) -> list[Answer]:
+        assert self.people_engine is not None
+        streams = [cast(PeopleStream, feed.stream) for feed, _ in taken]
+        scenes = [cast(Scene, due.sample) for _, due in taken]
+        people = self.people_engine.advance(streams, scenes)
+        return [
+            Answer(feed, None, None, tuple(stream.ended), None, tuple(some))
+            for (feed, _), stream, some in zip(taken, streams, people, strict=True)
+        ]
 
     def _warm_up(self) -> None:
         """The first calls of a network are slow: not with a frame waiting."""
-        stream = self.feeds[0].stream
         side_px = self.engine.backbone.image_size
         blank = np.zeros((side_px, side_px, 4), np.uint8)
         pictures = {view: blank[..., : 4 if view == "focus" else 3] for view in self.engine.views}
         for count in range(1, len(self.feeds) + 1):
             images = [pictures[view] for view in self.engine.views] * count
             self.engine.backbone(images)
-        self.engine.model.step(
-            stream.state[0].hidden.total.new_zeros(stream.states, sum(self.engine.model.view_dims)),
-        )
+        device = next(self.engine.model.parameters()).device
+        self.engine.model.step(torch.zeros(1, sum(self.engine.model.view_dims), device=device))

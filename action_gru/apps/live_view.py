@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -12,7 +13,10 @@ from numpy.typing import NDArray
 from action_gru.apps.feed import Feed
 from action_gru.apps.live_loop import LiveLoop
 from action_gru.apps.overlay import Overlay, clock_text
+from action_gru.apps.people_overlay import PeopleOverlay, PersonMark, marks_of
 from action_gru.streaming import ActionStream
+from action_gru.streaming.people import PeopleStream
+from action_gru.timeline import Event
 
 Image = NDArray[np.uint8]
 
@@ -27,6 +31,7 @@ class LiveView:
     def __init__(self, loop: LiveLoop) -> None:
         self.loop = loop
         self._overlays: dict[tuple[int, int], Overlay] = {}
+        self._people_overlays: dict[tuple[int, int], PeopleOverlay] = {}
         self._names = len(loop.feeds) > 1
 
     def draw(self, notes: Sequence[str] = ()) -> Image | None:
@@ -48,21 +53,28 @@ class LiveView:
         if self._names:
             image = fitted(image, TILE_PX)
         size_px = (image.shape[1], image.shape[0])
-        overlay = self._overlays.setdefault(size_px, Overlay(size_px))
         status = feed.source.status
         live = status.state == "live"
+        lines = [*self._events(feed), *self._figures(feed), *notes]
+        banner = "" if live else status.detail
+        stream = feed.stream
+        if isinstance(stream, PeopleStream):
+            marks = _moved(marks_of(stream.people), feed.frame.image, image) if live else []
+            painter = self._people_overlays.setdefault(size_px, PeopleOverlay(size_px))
+            return painter.draw(image, marks, lines=lines, banner=banner)
+        overlay = self._overlays.setdefault(size_px, Overlay(size_px))
         return overlay.draw(
             image,
-            feed.stream.smoothed if live else None,
-            title=_title(feed.stream) if live else None,
-            lines=[*self._events(feed), *self._figures(feed), *notes],
-            banner="" if live else status.detail,
+            stream.smoothed if live else None,
+            title=_title(stream) if live else None,
+            lines=lines,
+            banner=banner,
         )
 
     def _events(self, feed: Feed) -> list[str]:
         recent = list(feed.stream.events)[-EVENTS_SHOWN:]
         return [
-            f"{clock_text(event.start_s)} to {clock_text(event.end_s)}  {event.label}"
+            f"{clock_text(event.start_s)} to {clock_text(event.end_s)}  {_who(event)}{event.label}"
             for event in reversed(recent)
         ]
 
@@ -83,6 +95,24 @@ def fitted(image: Image, size_px: tuple[int, int]) -> Image:
     scaled = cv2.resize(image, inner, interpolation=cv2.INTER_AREA)
     canvas[top : top + inner[1], left : left + inner[0]] = scaled
     return canvas
+
+
+def _who(event: Event) -> str:
+    return "" if event.person is None else f"{event.person}  "
+
+
+def _moved(marks: Sequence[PersonMark], image: Image, shown: Image) -> list[PersonMark]:
+    """The marks of a frame on the picture that `fitted` made of it."""
+    height, width = image.shape[:2]
+    scale = min(shown.shape[1] / width, shown.shape[0] / height)
+    left = (shown.shape[1] - max(1, round(width * scale))) // 2
+    top = (shown.shape[0] - max(1, round(height * scale))) // 2
+
+    def place(mark: PersonMark) -> PersonMark:
+        x0, y0, x1, y1 = (scale * side for side in mark.box)
+        return replace(mark, box=(x0 + left, y0 + top, x1 + left, y1 + top))
+
+    return [place(mark) for mark in marks]
 
 
 def _title(stream: ActionStream) -> tuple[str, str]:

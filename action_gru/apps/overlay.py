@@ -180,6 +180,12 @@ def shortened(text: str, size_px: int, bold: bool, width_px: int) -> str:
     return line[:length].rstrip() + "…" if length else ""
 
 
+def write_text(text: str, size_px: int) -> Frame:
+    """A text in white on black, (row height, text width, 3) uint8."""
+    letters = np.minimum(_letters(text, size_px, False), 255).astype(np.uint8)
+    return np.repeat(letters, 3, axis=2)
+
+
 def _bars(prediction: Prediction) -> list[_Row]:
     return [
         _Row(label, _percent(score), score, OTHER if rank else BEST)

@@ -8,19 +8,21 @@ from pathlib import Path
 
 from action_gru.apps.overlay import clock_text
 from action_gru.apps.targets import check_target
+from action_gru.apps.telling import Teller
 from action_gru.dataset import check_labels
 from action_gru.errors import ActionGruError
 from action_gru.evaluation import save_picture
 from action_gru.evaluation.segments import SegmentScores, segment_scores
-from action_gru.evaluation.timeline_picture import timeline_picture
+from action_gru.evaluation.timeline_picture import people_picture, timeline_picture
 from action_gru.progress import Reporter
 from action_gru.recognizer import ActionRecognizer
 from action_gru.streaming import MIN_EVIDENCE, TimelineReader
 from action_gru.timeline import Event, Timeline
-from action_gru.timeline.export import FORMATS, write_timeline
+from action_gru.timeline.describing import story
+from action_gru.timeline.export import FORMATS, write_sentences, write_timeline
 from action_gru.timeline.reference import read_segments
 
-PICTURE = ".png"
+PICTURE, SENTENCES = ".png", ".txt"
 
 
 def make_timeline(
@@ -31,28 +33,33 @@ def make_timeline(
     reference: Path | None,
     as_json: bool,
     reporter: Reporter,
+    in_words: bool = False,
 ) -> bool:
     """Read a video once, write the targets, print the answer; False when ctrl-C cut it short.
 
-    What was read before ctrl-C is written and printed all the same.
+    What was read before ctrl-C is written and printed all the same. in_words: sentences, too.
     """
     read = [video, *([reference] if reference else [])]
     for index, target in enumerate(targets):
-        check_target("--out", target, (*FORMATS, PICTURE), [*read, *targets[:index]])
+        check_target("--out", target, endings(in_words), [*read, *targets[:index]])
     segments = read_segments(reference) if reference else None
     recognizer = ActionRecognizer.load(model, overrides=overrides)
     check_labels(segments or (), str(reference), recognizer.classes)
-    reader = recognizer.read_timeline(video)
+    teller = Teller(recognizer) if in_words else None
+    watch = teller.spotter.look if teller and teller.spotter else None
+    reader = recognizer.read_timeline(video, watch)
     background = tuple(reader.stream.tracker.background)
     _read(reader, reporter)
     timeline = reader.timeline()
+    if teller is not None:
+        timeline = teller.tell(timeline)
     for problem in _doubts(timeline, reader, segments):
         reporter.warn(f"{video}: {problem}")
     scores = None
     if segments is not None:
         scores = segment_scores(timeline.events, segments, timeline.duration_s, background)
-    _print(timeline, scores, as_json)
-    _write_all(timeline, targets, segments, reporter)
+    print_timeline(timeline, scores, as_json, teller)
+    write_all(timeline, targets, segments, reporter)
     return timeline.complete
 
 
@@ -87,7 +94,7 @@ def _doubts(
     return doubts
 
 
-def _write_all(
+def write_all(
     timeline: Timeline,
     targets: Sequence[Path],
     reference: Sequence[Event] | None,
@@ -128,26 +135,45 @@ def _note(reader: TimelineReader) -> str:
 
 def _write(timeline: Timeline, target: Path, reference: Sequence[Event] | None) -> None:
     if target.suffix.lower() == PICTURE:
-        save_picture(timeline_picture(timeline, reference), target)
+        apart = timeline.people is not None
+        picture = people_picture(timeline) if apart else timeline_picture(timeline, reference)
+        save_picture(picture, target)
+    elif target.suffix.lower() == SENTENCES:
+        write_sentences(timeline, target)
     else:
         write_timeline(timeline, target)
 
 
-def _print(timeline: Timeline, scores: SegmentScores | None, as_json: bool) -> None:
+def endings(in_words: bool) -> tuple[str, ...]:
+    """What a timeline can be written as; sentences only where there are any."""
+    return (*FORMATS, PICTURE, *([SENTENCES] if in_words else []))
+
+
+def print_timeline(
+    timeline: Timeline,
+    scores: SegmentScores | None,
+    as_json: bool,
+    teller: Teller | None = None,
+) -> None:
     if as_json:
         document = {
             "video": timeline.source,
             "complete": timeline.complete,
             "duration_s": round(timeline.duration_s, 3),
             "restarts": timeline.restarts,
+            **({} if timeline.people is None else {"people": timeline.people}),
             "events": [event.to_json() for event in timeline.events],
         }
-        print(json.dumps(document | ({"scores": scores.to_json()} if scores else {})))
+        told = {"sentences": [one.to_json() for one in teller.sentences]} if teller else {}
+        print(json.dumps(document | told | ({"scores": scores.to_json()} if scores else {})))
         return
-    for event in timeline.events:
+    if teller is not None:
+        print(story(teller.sentences, teller.words, timeline.duration_s), end="")
+    for event in timeline.events if teller is None else ():
         times = f"{clock_text(event.start_s):>9}  {clock_text(event.end_s):>9}"
-        print(f"{times}  {event.label}  {event.score:.2f}")
-    if not timeline.events:
+        who = "" if event.person is None else f"person {event.person}  "
+        print(f"{times}  {who}{event.label}  {event.score:.2f}")
+    if not timeline.events and teller is None:
         print(f"nothing in particular in {clock_text(timeline.duration_s)}")
     if scores is not None:
         f1 = ", ".join(f"F1@{round(100 * iou)} {value:.3f}" for iou, value in scores.f1.items())

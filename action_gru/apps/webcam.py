@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -23,7 +23,8 @@ from action_gru.apps.window import QUIT, Window
 from action_gru.errors import ActionGruError
 from action_gru.progress import Reporter
 from action_gru.recognizer import ActionRecognizer
-from action_gru.timeline import Event
+from action_gru.streaming.people import PeopleStream
+from action_gru.timeline import Event, Prediction
 
 TITLE = "action_gru: q quits, space pauses, r records"
 DRAW_EVERY_S = 1 / 25
@@ -42,6 +43,7 @@ class WebcamOptions:
     pace: bool = True
     loop: bool = False
     max_retries: int | None = None
+    per_person: bool = False
 
 
 def run_webcam(
@@ -63,6 +65,7 @@ def run_webcam(
             pace=options.pace,
             loop=options.loop,
             max_retries=options.max_retries,
+            per_person=options.per_person,
         )
         show = Webcam(stack.enter_context(loop), window, options, reporter)
         try:
@@ -180,14 +183,11 @@ class Webcam:
             self._print_event(answer.feed, event)
         if not self.options.as_json or answer.latency_s is None:
             return
-        prediction, current, feed = answer.prediction, answer.current, answer.feed
+        feed = answer.feed
         document = {
             "source": feed.source.name,
-            "time_s": round(prediction.time_s, 3),
-            "label": prediction.label,
-            "score": round(prediction.score, 4),
-            "top": {label: round(score, 4) for label, score in prediction.top(TOP)},
-            "event": current.to_json() if current else None,
+            **(_said(answer.prediction) if answer.prediction else _people_said(answer)),
+            "event": answer.current.to_json() if answer.current else None,
             "latency_ms": round(1000 * answer.latency_s, 1),
             "dropped": feed.dropped,
         }
@@ -199,5 +199,31 @@ class Webcam:
         else:
             start, end = clock_text(event.start_s), clock_text(event.end_s)
             name = f"{feed.source.name}  " if len(self.loop.feeds) > 1 else ""
-            line = f"{name}{start:>9}  {end:>9}  {event.label}  {event.score:.2f}"
+            who = "" if event.person is None else f"person {event.person}  "
+            line = f"{name}{start:>9}  {end:>9}  {who}{event.label}  {event.score:.2f}"
         print(line, flush=True)
+
+
+def _said(prediction: Prediction) -> dict[str, object]:
+    return {
+        "time_s": round(prediction.time_s, 3),
+        "label": prediction.label,
+        "score": round(prediction.score, 4),
+        "top": {label: round(score, 4) for label, score in prediction.top(TOP)},
+    }
+
+
+def _people_said(answer: Answer) -> dict[str, object]:
+    """Everyone who was looked at, with box (left, top, right, bottom in px), label and event."""
+    stream = answer.feed.stream
+    assert isinstance(stream, PeopleStream)
+    people = []
+    for person in answer.people:
+        assert person.prediction is not None
+        current = person.stream.current
+        event = None if current is None else replace(current, person=person.number).to_json()
+        box = [round(float(side), 1) for side in person.box]
+        said = _said(person.prediction) | {"event": event}
+        del said["time_s"]
+        people.append({"person": person.number, "box": box} | said)
+    return {"time_s": round(stream.last_s, 3), "people": people}

@@ -22,6 +22,7 @@ from action_gru.errors import BackboneError
 
 BUILTIN = "builtin"
 BUILTIN_PATH = Path(__file__).parents[1] / "weights" / "builtin.safetensors"
+EXAMPLES = {"detection.weights": "yolo26n.pt", "pose.weights": "yolo26n-pose.pt"}
 OFFICIAL_URL = "https://github.com/ultralytics/assets/releases/download/v8.4.0"
 
 
@@ -35,14 +36,16 @@ class LoadedNetwork:
     image_size: int
 
 
-def load_network(weights: str, download: bool = True) -> LoadedNetwork:
-    """Load `builtin`, a path to a .pt, or an official name.
+def load_network(
+    weights: str, download: bool = True, key: str = "features.weights"
+) -> LoadedNetwork:
+    """Load `builtin`, a path to a .pt, or an official name. key: what errors call the setting.
 
     Raises BackboneError when the file is missing, is no YOLO checkpoint, or would run code.
     """
     if weights == BUILTIN:
         return _load_builtin()
-    path = find_weights(weights, download)
+    path = find_weights(weights, download, key)
     from ultralytics.nn.tasks import torch_safe_load
 
     _check_safe_loading(path)
@@ -75,13 +78,13 @@ def _check_safe_loading(path: Path) -> None:
         )
 
 
-def find_weights(weights: str, download: bool) -> Path:
+def find_weights(weights: str, download: bool, key: str = "features.weights") -> Path:
     """The local file of a path or an official name, fetched once if it is missing."""
     path = Path(weights)
     if path.is_file():
         return path
     if len(path.parts) > 1:
-        raise BackboneError(f"features.weights: no file at {path} (looked up as {path.absolute()})")
+        raise BackboneError(f"{key}: no file at {path} (looked up as {path.absolute()})")
     kept = weights_folder() / path.name
     if kept.is_file():
         return kept
@@ -89,16 +92,16 @@ def find_weights(weights: str, download: bool) -> Path:
 
     if path.name not in GITHUB_ASSETS_NAMES:
         raise BackboneError(
-            f"features.weights: '{weights}' is neither a file (looked up as {path.absolute()}) "
-            "nor an official Ultralytics name such as yolo26n-cls.pt"
+            f"{key}: '{weights}' is neither a file (looked up as {path.absolute()}) "
+            f"nor an official Ultralytics name such as {EXAMPLES.get(key, 'yolo26n-cls.pt')}"
         )
     if not download:
         raise BackboneError(
-            f"features.weights: '{weights}' is not on this machine (looked up as "
+            f"{key}: '{weights}' is not on this machine (looked up as "
             f"{path.absolute()} and {kept}) and features.download is false; put the file there, "
             "or set features.download=true"
         )
-    return _download(path.name, kept)
+    return _download(path.name, kept, key)
 
 
 def home_folder() -> Path:
@@ -112,7 +115,7 @@ def weights_folder() -> Path:
     return home_folder() / "weights"
 
 
-def _download(name: str, target: Path) -> Path:
+def _download(name: str, target: Path, key: str) -> Path:
     """Fetch an official weight; the file appears only when it is whole."""
     import torch
 
@@ -124,9 +127,9 @@ def _download(name: str, target: Path) -> Path:
         part.replace(target)
     except (urllib.error.URLError, OSError) as error:
         raise BackboneError(
-            f"features.weights: '{name}' is not on this machine and could not be fetched from "
+            f"{key}: '{name}' is not on this machine and could not be fetched from "
             f"{url} ({error}); download it elsewhere and put it at {target}, "
-            "or set features.weights to a local .pt"
+            f"or set {key} to a local .pt"
         ) from error
     finally:
         part.unlink(missing_ok=True)

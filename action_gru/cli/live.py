@@ -8,6 +8,11 @@ from typing import Annotated
 import typer
 
 from action_gru.cli.common import INTERRUPTED, Json, Model, Overrides, Quiet, make_reporter
+from action_gru.errors import ConfigError
+
+PerPerson = Annotated[
+    bool, typer.Option("--per-person", help="Follow each person, and tell what each one does.")
+]
 
 
 def timeline(
@@ -25,6 +30,14 @@ def timeline(
         Path | None,
         typer.Option(metavar="CSV", help="What truly happens (start_s,end_s,label): adds scores."),
     ] = None,
+    per_person: PerPerson = False,
+    annotate: Annotated[
+        Path | None,
+        typer.Option(metavar="OUT.mp4", help="With --per-person: a video with everyone marked."),
+    ] = None,
+    describe: Annotated[
+        bool, typer.Option("--describe", help="Tell it in sentences; --out takes .txt, too.")
+    ] = False,
     json_: Json = False,
     quiet: Quiet = False,
 ) -> None:  # fmt: skip
@@ -32,7 +45,24 @@ def timeline(
     from action_gru.apps.timeline import make_timeline
 
     reporter = make_reporter(quiet)
-    if not make_timeline(video, model, overrides or [], out or [], reference, json_, reporter):
+    if per_person:
+        if reference is not None:
+            raise ConfigError(
+                "--reference tells of one action at a time; with --per-person there are several: "
+                "leave one of the two out"
+            )
+        from action_gru.apps.people_timeline import make_people_timeline
+
+        targets, changes = out or [], overrides or []
+        if not make_people_timeline(
+            video, model, changes, targets, annotate, json_, reporter, describe
+        ):
+            raise typer.Exit(INTERRUPTED)
+        return
+    if annotate is not None:
+        raise ConfigError("--annotate needs --per-person; for one clip use classify --annotate")
+    targets, changes = out or [], overrides or []
+    if not make_timeline(video, model, changes, targets, reference, json_, reporter, describe):
         raise typer.Exit(INTERRUPTED)
 
 
@@ -60,6 +90,7 @@ def webcam(
     max_retries: Annotated[
         int | None, typer.Option(min=0, help="Give up a lost source after so many tries.")
     ] = None,
+    per_person: PerPerson = False,
     json_: Json = False,
     quiet: Quiet = False,
 ) -> None:  # fmt: skip
@@ -69,7 +100,7 @@ def webcam(
     from action_gru.apps.webcam import WebcamOptions, run_webcam
 
     reporter = make_reporter(quiet)
-    options = WebcamOptions(window, json_, record, pace, loop, max_retries)
+    options = WebcamOptions(window, json_, record, pace, loop, max_retries, per_person)
     summary = run_webcam(source or ["0"], model, overrides or [], options, reporter)
     if json_:
         print(json.dumps({"summary": summary}))

@@ -19,6 +19,7 @@ def _is_device(name: str) -> str:
     return name
 
 
+View = Literal["rgb", "focus", "motion", "accel", "detections", "pose"]
 Device = Annotated[str, AfterValidator(_is_device)]
 
 
@@ -130,13 +131,16 @@ class FeaturesSection(Section):
     weights: str = "yolo26n-cls.pt"
     """An official Ultralytics name (downloaded once), a path to a .pt, or builtin (demo, tests)."""
     views: Annotated[
-        tuple[Literal["rgb", "focus", "motion", "accel"], ...], Field(min_length=1)
+        tuple[Literal["rgb", "focus", "motion", "accel", "detections", "pose"], ...],
+        Field(min_length=1),
     ] = (
         "focus",
         "motion",
     )
     """rgb: the frame. motion: differences to 40, 80 and 160 ms earlier, by the same network. accel:
-    how those change. focus: the frame, its features averaged where something moves."""
+    how those change. focus: the frame, its features averaged where something moves. detections and
+    pose: boxes and keypoints by detection.weights and pose.weights; best with model.normalisation:
+    channel."""
     layer: Literal["embedding"] | int = "embedding"
     """embedding: what a cls model's last linear layer reads (1280 values). A number: that layer of
     any YOLO model, averaged over its area."""
@@ -282,6 +286,62 @@ class EventsSection(Section):
         return self
 
 
+class DetectionSection(Section):
+    weights: str = "yolo26n.pt"
+    """A detect model: an official Ultralytics name (downloaded once) or a path to a .pt."""
+    image_size: Literal["auto"] | Annotated[int, Field(ge=32, le=1280, multiple_of=32)] = "auto"
+    """The longer side of its input, pixels; auto: what it was trained at. larger: finds smaller
+    things, costs more."""
+    min_score: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.3
+    """The weakest box that counts and that starts a track; one down to a third of it continues a
+    track."""
+    overlap: Annotated[float, Field(gt=0.0, le=1.0)] = 0.7
+    """Of two boxes of a kind that overlap by more, the weaker is left out."""
+    tracker: Literal["bytetrack", "botsort"] = "bytetrack"
+    """How boxes keep their number. botsort takes out the camera's motion, and costs more."""
+    classes: tuple[str, ...] = ()
+    """Of the view detections: the classes that count; none named: all of the model's."""
+    top: Annotated[int, Field(ge=1, le=64)] = 8
+    """Of the view detections: how many boxes a frame's vector has room for."""
+
+
+class PoseSection(Section):
+    weights: str = "yolo26n-pose.pt"
+    """A pose model: an official Ultralytics name (downloaded once) or a path to a .pt."""
+    image_size: Literal["auto"] | Annotated[int, Field(ge=32, le=1280, multiple_of=32)] = "auto"
+    """The longer side of its input, pixels; auto: what it was trained at."""
+    min_score: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.3
+    """The weakest person that counts."""
+    top: Annotated[int, Field(ge=1, le=16)] = 2
+    """Of the view pose: how many people a frame's vector has room for."""
+
+
+class PeopleSection(Section):
+    classes: Annotated[tuple[str, ...], Field(min_length=1)] = ("person",)
+    """The detector's classes that are followed one by one (--per-person)."""
+    max: Annotated[int, Field(ge=1, le=64)] = 8
+    """How many are followed at once: the cost of a frame grows with them."""
+    order: Literal["largest", "nearest"] = "largest"
+    """Who comes first where there are more; nearest: whose box ends lowest in the picture."""
+    timeout_s: Positive = 2.0
+    """Who is hidden for longer is gone, and begins afresh."""
+    margin: Annotated[float, Field(ge=0.0, le=2.0)] = 0.25
+    """What is seen around a person on each side, in shares of the longer side of the box."""
+
+
+class DescribeSection(Section):
+    language: str = "en"
+    """Which templates tell events in words: en, de, or the path of a .yaml of your own."""
+    templates: dict[str, str] = {}
+    """More actions, or other words for them: label -> template, as {who} sits down{near}."""
+    subjects: tuple[str, ...] = ("person",)
+    """The detector's classes that act; the first one that is seen is who does it."""
+    detect: bool = True
+    """false: no detector is run, and sentences tell of someone, next to nothing."""
+    every_s: Positive = 0.5
+    """How often things are counted, seconds of video."""
+
+
 class Config(Section):
     run: RunSection = RunSection()
     data: DataSection = DataSection()
@@ -294,6 +354,10 @@ class Config(Section):
     evaluation: EvaluationSection = EvaluationSection()
     stream: StreamSection = StreamSection()
     events: EventsSection = EventsSection()
+    detection: DetectionSection = DetectionSection()
+    pose: PoseSection = PoseSection()
+    people: PeopleSection = PeopleSection()
+    describe: DescribeSection = DescribeSection()
 
     @model_validator(mode="after")
     def _each_row_can_have_a_class(self) -> Config:

@@ -23,6 +23,7 @@ OTHER = "#BBBBBB"  # classes past the last colour
 SHOWN_SCORE = 0.25  # a class that never scores this, nor becomes an event, is left out
 WIDTH_IN, SCORES_IN, ROW_IN = 11.0, 2.6, 0.42
 MOST_TICKS = 10
+MOST_PEOPLE = 24
 TICKS_S = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400)
 
 
@@ -49,6 +50,31 @@ def timeline_picture(timeline: Timeline, reference: Sequence[Event] | None = Non
     if not timeline.complete:
         for axes in (scores, bars):
             axes.axvline(timeline.duration_s, color=GREY, linestyle=":", linewidth=1.2)
+    _add_legend(figure, colours, any(event.label not in colours for event in _events(rows)))
+    _write_labels(figure, bars, rows, colours)
+    return figure
+
+
+def people_picture(timeline: Timeline) -> Figure:
+    """What each person did, a row each; beyond MOST_PEOPLE those who did something longest."""
+    did_s: dict[int, float] = {}
+    for event in timeline.events:
+        did_s[event.person or 0] = did_s.get(event.person or 0, 0.0) + event.duration_s
+    chosen = sorted(sorted(did_s, key=lambda number: -did_s[number])[:MOST_PEOPLE])
+    rows = {
+        f"person {number}": tuple(e for e in timeline.events if (e.person or 0) == number)
+        for number in chosen
+    } or {"people": ()}
+    colours = dict(zip(_shown_classes(timeline, _events(rows)), COLOURS, strict=False))
+    figure = Figure(figsize=(WIDTH_IN, ROW_IN * len(rows) + 1.3), layout="constrained")
+    FigureCanvasAgg(figure)
+    bars = figure.subplots()
+    left_out = len(did_s) - len(chosen)
+    more = f", {left_out} people not shown" if left_out else ""
+    figure.suptitle(_title(timeline) + more, x=0.01, ha="left", fontsize=10, parse_math=False)
+    last_s = max(timeline.duration_s, 1e-3, *(event.end_s for event in timeline.events))
+    _draw_bars(bars, rows, colours, last_s)
+    _mark_time(bars, last_s)
     _add_legend(figure, colours, any(event.label not in colours for event in _events(rows)))
     _write_labels(figure, bars, rows, colours)
     return figure

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from action_gru.backbone import MOTION_HISTORY_S, FeatureSpec, ViewMaker
+from action_gru.backbone.frame_views import FrameMaker
 from action_gru.cache import cache_key
 from action_gru.dataset import Clip
 from action_gru.extraction.rows import Rows
@@ -92,7 +93,7 @@ def clip_key(video_sha256: str, clip: Clip, fps: float, stream: Stream, spec: Fe
 
 
 def look(
-    video: VideoFile, clip: Clip, fps: float, maker: ViewMaker
+    video: VideoFile, clip: Clip, fps: float, maker: ViewMaker | FrameMaker
 ) -> Iterator[tuple[float, dict[str, Image]]]:
     """(time_s, view -> picture) at each sampled instant of a clip.
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from action_gru.backbone import Backbone, ViewMaker
+from action_gru.backbone import Backbone
+from action_gru.backbone.encoding import Vectors
+from action_gru.backbone.frame_views import make_maker, side
 from action_gru.backbone.loading import file_sha256
 from action_gru.backbone.views import mirror
 from action_gru.cache import ClipFeatures, FeatureCache, MemoryCache, RowFile
@@ -102,15 +105,12 @@ class Extractor:
     def decode(self, job: Job) -> Generator[tuple[float, Pictures], None, None]:
         """(time_s, the pictures of the missing streams) at each sampled instant."""
         views = list(dict.fromkeys(stream.view for stream in job.missing))
-        maker = ViewMaker(views, self.backbone.image_size, self.backbone.fit)
+        maker = make_maker(self.backbone, views)
         with VideoFile(job.clip.path, threads=1) as video:
             for time_s, made in look(video, job.clip, self.fps, maker):
                 yield (
                     time_s,
-                    [
-                        (stream, mirror(made[stream.view]) if stream.flipped else made[stream.view])
-                        for stream in job.missing
-                    ],
+                    [(stream, _side(made[stream.view], stream.flipped)) for stream in job.missing],
                 )
                 job.frames = video.frames_decoded
             job.frames = video.frames_decoded
@@ -126,3 +126,10 @@ class Extractor:
                 self.cache.put_rows(key, values, times_s, job.frames, provenance)
             else:
                 self.cache.put(key, ClipFeatures(values, times_s, job.frames, provenance))
+
+
+def _side(made: Any, flipped: bool) -> NDArray[Any]:
+    """A picture or a vector, or that of the mirrored frame."""
+    if isinstance(made, Vectors):
+        return side(made, flipped)
+    return mirror(made) if flipped else made

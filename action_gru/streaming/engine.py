@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from action_gru.backbone import Backbone
+from action_gru.backbone.frame_views import frame_views_of, make_maker, side
 from action_gru.model import ActionClassifier
 from action_gru.streaming.looking import Looker, Sample
 from action_gru.streaming.states import join, reset_rows, split
@@ -42,7 +43,14 @@ class StreamEngine:
     ) -> ActionStream:
         """A new stream. window_s: how far back an answer looks."""
         size_px, fit = self.backbone.image_size, self.backbone.fit
-        looker = Looker(self.views, size_px, fit, self.fps, max_gap_s)
+        looker = Looker(
+            self.views,
+            size_px,
+            fit,
+            self.fps,
+            max_gap_s,
+            lambda: make_maker(self.backbone, self.views),
+        )
         return ActionStream(self, looker, tracker, window_s, states)
 
     def advance(
@@ -54,10 +62,18 @@ class StreamEngine:
     def embed(self, samples: Sequence[Sample]) -> Tensor:
         """Features (N, D) float32 of N samples, rounded as the cache rounds them."""
         started_s = time.perf_counter()
-        pictures = [sample.pictures[view] for view in self.views for sample in samples]
-        features = self.backbone(pictures).half().float()
+        vectors = frame_views_of(self.backbone)
+        views = [view for view in self.views if view not in vectors]
+        pictures = [sample.pictures[view] for view in views for sample in samples]
+        parts: dict[str, Tensor] = {}
+        if views:
+            features = self.backbone(pictures).half().float()
+            parts = dict(zip(views, torch.split(features, len(samples)), strict=True))
+        for view in vectors:
+            rows = np.stack([side(sample.pictures[view], False) for sample in samples])
+            parts[view] = torch.from_numpy(rows).float()
         self.backbone_s += time.perf_counter() - started_s
-        return torch.cat(torch.split(features, len(samples)), -1)
+        return torch.cat([parts[view] for view in self.views], -1)
 
     def step(
         self, streams: Sequence[ActionStream], samples: Sequence[Sample], features: Tensor

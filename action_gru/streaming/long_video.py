@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from action_gru.prefetch import Prefetch
-from action_gru.streaming.looking import Sample
+from action_gru.streaming.looking import Image, Sample
 from action_gru.streaming.stream import ActionStream
 from action_gru.timeline import Event, Prediction, ScoreTrack, Timeline
 from action_gru.video import VideoFile
@@ -20,8 +20,15 @@ class TimelineReader:
     iteration when the file cannot be read.
     """
 
-    def __init__(self, stream: ActionStream, path: Path, batch_size: int) -> None:
-        """batch_size: pictures per backbone call."""
+    def __init__(
+        self,
+        stream: ActionStream,
+        path: Path,
+        batch_size: int,
+        watch: Callable[[Image, float], None] | None = None,
+    ) -> None:
+        """batch_size: pictures per backbone call. watch: shown each sampled frame and its time."""
+        self.watch = watch
         self.stream, self.path = stream, path
         self.samples = max(1, batch_size // len(stream.engine.views))
         self.events: list[Event] = []
@@ -68,6 +75,8 @@ class TimelineReader:
             self.declared_s = self.declared_s or self.video.declared_s
             sample = looker.look(frame.image, frame.time_s)
             if sample is not None:
+                if self.watch is not None:
+                    self.watch(frame.image, frame.time_s)
                 yield sample
 
     def _note(self, prediction: Prediction) -> None:

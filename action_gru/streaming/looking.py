@@ -6,13 +6,14 @@ Cheap enough for the thread that reads a camera. Knows no model.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from action_gru.backbone import ViewMaker
+from action_gru.backbone.frame_views import FrameMaker
 from action_gru.errors import VideoError
 from action_gru.sampling import Sampler
 
@@ -37,11 +38,19 @@ class Looker:
     """
 
     def __init__(
-        self, views: Sequence[str], size_px: int, fit: str, fps: float, max_gap_s: float
+        self,
+        views: Sequence[str],
+        size_px: int,
+        fit: str,
+        fps: float,
+        max_gap_s: float,
+        make: Callable[[], ViewMaker | FrameMaker] | None = None,
     ) -> None:
+        """make: gives what makes the pictures of a run, where views are not pictures alone."""
         self.views, self.size_px, self.fit = tuple(views), size_px, fit
         self.fps, self.max_gap_s = fps, max_gap_s
-        self.needs_history = ViewMaker(views, size_px, fit).needs_history
+        self._make = make or (lambda: ViewMaker(self.views, self.size_px, self.fit))
+        self.needs_history = self._make().needs_history
         self.run = -1
         self.reason = ""
         self._last_s = 0.0
@@ -78,7 +87,7 @@ class Looker:
         self.run += 1
         self._last_s = time_s
         self._sampler = Sampler(self.fps, time_s)
-        self._maker = ViewMaker(self.views, self.size_px, self.fit)
+        self._maker = self._make()
 
 
 def _check(image: Image, time_s: float) -> None:

@@ -4,7 +4,8 @@ https://www.mpi.nl/tools/elan/EAF_Annotation_Format_3.0_and_ELAN.pdf
 
 A tier `action` holds one annotation an event; its vocabulary is the list of classes, so that a
 label is corrected by choosing another. A tier `score` below it holds each event's score, out of
-the way: it can be hidden or deleted without a loss to the annotations.
+the way: it can be hidden or deleted without a loss to the annotations. Where people are told apart,
+each has both tiers: `person 3` and `score 3`.
 """
 
 from __future__ import annotations
@@ -42,17 +43,35 @@ def elan_document(timeline: Timeline) -> bytes:
             "xsi:noNamespaceSchemaLocation": SCHEMA,
         },
     )
-    spans_ms = _spans_ms(timeline.events)
+    tiers = _tiers(timeline)
+    events = tuple(event for tier in tiers.values() for event in tier)
+    spans_ms = [span for tier in tiers.values() for span in _spans_ms(tier)]
     entries = _entries(timeline)
     _add_header(root, timeline)
     _add_times(root, spans_ms)
-    _add_actions(root, timeline.events, spans_ms, entries)
-    _add_scores(root, timeline.events)
+    numbered = list(enumerate(events, 1))
+    for names, tier in tiers.items():
+        mine, numbered = numbered[: len(tier)], numbered[len(tier) :]
+        _add_actions(root, names[0], mine, entries)
+        _add_scores(root, names, mine, len(events))
     _add_types(root)
     _add_vocabulary(root, entries)
     ET.indent(root)
     text: str = ET.tostring(root, encoding="unicode")
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{text}\n'.encode()
+
+
+def _tiers(timeline: Timeline) -> dict[tuple[str, str], tuple[Event, ...]]:
+    """(name of the tier, name of its scores) -> the events on it, which never overlap."""
+    if timeline.people is None:
+        return {("action", "score"): timeline.events}
+    numbers = sorted({event.person or 0 for event in timeline.events})
+    return {
+        (f"person {number}", f"score {number}"): tuple(
+            event for event in timeline.events if (event.person or 0) == number
+        )
+        for number in numbers
+    } or {("action", "score"): ()}
 
 
 def _spans_ms(events: tuple[Event, ...]) -> list[tuple[int, int]]:
@@ -97,13 +116,11 @@ def _add_times(root: ET.Element, spans_ms: list[tuple[int, int]]) -> None:
 
 
 def _add_actions(
-    root: ET.Element,
-    events: tuple[Event, ...],
-    spans_ms: list[tuple[int, int]],
-    entries: dict[str, str],
+    root: ET.Element, name: str, numbered: list[tuple[int, Event]], entries: dict[str, str]
 ) -> None:
-    tier = _add(root, "TIER", TIER_ID="action", LINGUISTIC_TYPE_REF="action")
-    for number, event in enumerate(events, 1):
+    """numbered: the tier's events, each with its number in the document."""
+    tier = _add(root, "TIER", TIER_ID=name, LINGUISTIC_TYPE_REF="action")
+    for number, event in numbered:
         annotation = _add(
             _add(tier, "ANNOTATION"),
             "ALIGNABLE_ANNOTATION",
@@ -115,13 +132,17 @@ def _add_actions(
         _add(annotation, "ANNOTATION_VALUE", event.label)
 
 
-def _add_scores(root: ET.Element, events: tuple[Event, ...]) -> None:
-    tier = _add(root, "TIER", TIER_ID="score", LINGUISTIC_TYPE_REF="score", PARENT_REF="action")
-    for number, event in enumerate(events, 1):
+def _add_scores(
+    root: ET.Element, names: tuple[str, str], numbered: list[tuple[int, Event]], total: int
+) -> None:
+    """total: how many events the document has; the scores are numbered after them."""
+    parent, name = names
+    tier = _add(root, "TIER", TIER_ID=name, LINGUISTIC_TYPE_REF="score", PARENT_REF=parent)
+    for number, event in numbered:
         annotation = _add(
             _add(tier, "ANNOTATION"),
             "REF_ANNOTATION",
-            ANNOTATION_ID=f"a{len(events) + number}",
+            ANNOTATION_ID=f"a{total + number}",
             ANNOTATION_REF=f"a{number}",
         )
         _add(annotation, "ANNOTATION_VALUE", f"{event.score:.2f}")

@@ -5,6 +5,8 @@
 .vtt   WebVTT, for a web page's video element
 .srt   SubRip, for video players
 .eaf   ELAN, for annotators (see elan.py)
+
+Beside these `write_sentences` writes a .txt for readers (see describing.py).
 """
 
 from __future__ import annotations
@@ -30,8 +32,17 @@ def write_timeline(timeline: Timeline, path: Path) -> None:
             f"{path}: no timeline format has the suffix '{path.suffix}'; "
             f"name the file with one of {', '.join(FORMATS)}"
         )
+    _write(path, document(timeline))
+
+
+def write_sentences(timeline: Timeline, path: Path) -> None:
+    """Write a timeline in words as text, a line a sentence. Raises ConfigError."""
+    _write(path, _encoded("".join(f"{sentence}\n" for sentence in timeline.sentences)))
+
+
+def _write(path: Path, document: bytes) -> None:
     try:
-        write_atomically(path, document(timeline))
+        write_atomically(path, document)
     except OSError as error:
         raise ConfigError(
             f"{path}: the timeline cannot be written ({error}); name a folder you may write to"
@@ -47,7 +58,9 @@ def json_document(timeline: Timeline) -> bytes:
         "duration_s": _json(round(timeline.duration_s, 3)),
         "classes": _json(list(timeline.classes)),
         "restarts": _json(timeline.restarts),
+        **({} if timeline.people is None else {"people": _json(timeline.people)}),
         "events": _json_lines(event.to_json() for event in timeline.events),
+        **({"sentences": _json_lines(timeline.sentences)} if timeline.sentences else {}),
         "scores": "{"
         f'"bin_s": {_json(track.bin_s)},\n'
         f'  "times_s": {_json(track.times_s.round(4).tolist())},\n'
@@ -60,13 +73,15 @@ def json_document(timeline: Timeline) -> bytes:
 
 
 def csv_document(timeline: Timeline) -> bytes:
-    """Times to the millisecond."""
+    """Times to the millisecond; a column `person` where people are told apart."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("start_s", "end_s", "label", "score"))
+    apart = timeline.people is not None
+    writer.writerow(("start_s", "end_s", "label", "score", *(["person"] if apart else [])))
     for event in timeline.events:
         times = (f"{event.start_s:.3f}", f"{event.end_s:.3f}")
-        writer.writerow((*times, event.label, f"{event.score:.4f}"))
+        who = [event.person] if apart else []
+        writer.writerow((*times, event.label, f"{event.score:.4f}", *who))
     return _encoded(text.getvalue())
 
 
@@ -104,9 +119,10 @@ FORMATS: dict[str, Callable[[Timeline], bytes]] = {
 
 
 def _cue(event: Event) -> str:
-    """'label (0.87)' on one line."""
+    """'label (0.87)' on one line, or 'person 3: label (0.87)'."""
     label = "".join(char if char.isprintable() else " " for char in event.label)
-    return f"{' '.join(label.split())} ({event.score:.2f})"
+    who = "" if event.person is None else f"person {event.person}: "
+    return f"{who}{' '.join(label.split())} ({event.score:.2f})"
 
 
 def _span(event: Event, point: str) -> str:

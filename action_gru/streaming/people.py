@@ -1,0 +1,206 @@
+"""Everyone in one stream of frames: who is there, what each one does, until they are gone.
+
+One detection a sampled frame for all, then one backbone call and one step over the states of all.
+Knows nothing of cameras, files or pictures on a screen.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from action_gru.backbone.boxes import BoxDetector, Detections, Floats, no_detections
+from action_gru.backbone.tracking import BoxTracker, Tracked
+from action_gru.streaming.cropping import Crop
+from action_gru.streaming.engine import StreamEngine
+from action_gru.streaming.looking import Sample
+from action_gru.streaming.scene import Cutting, Scene, SceneLooker, cut_views
+from action_gru.streaming.stream import EVENTS_KEPT, ActionStream
+from action_gru.timeline import Event, Prediction
+
+# Whoever is followed stays so until someone else is this much larger or nearer: two people of one
+# size must not take turns.
+STAYS = 1.25
+
+
+@dataclass
+class Person:
+    """One person and what is known of them. box (4,): left, top, right, bottom in px."""
+
+    number: int
+    stream: ActionStream
+    crop: Crop
+    box: Floats
+    score: float  # of the detection
+    seen_s: float
+    area: tuple[int, int, int, int] = (0, 0, 0, 0)  # what the model looks at: left, top, size
+    visible: bool = True
+
+    @property
+    def prediction(self) -> Prediction | None:
+        return self.stream.prediction
+
+
+@dataclass(frozen=True)
+class Following:
+    """How people are followed.
+
+    kinds: the detector's classes that are people. most: how many at once. order: who comes first,
+    largest or nearest (the lower edge of the box lies lowest). timeout_s: who is not seen for
+    longer is gone. margin: of the crop.
+    """
+
+    kinds: frozenset[int]
+    min_score: float
+    most: int = 8
+    order: str = "largest"
+    timeout_s: float = 2.0
+    margin: float = 0.25
+    tracker: str = "bytetrack"
+
+
+@dataclass
+class PeopleStream:
+    """The people of one source; made by `ActionRecognizer.people()`.
+
+    `people` are those who are followed now, also while they are hidden for a moment. `ended` are
+    the events that ended for certain with the last frame; each names its person.
+    """
+
+    looker: SceneLooker
+    open_stream: Callable[[], ActionStream]
+    following: Following
+    people: list[Person] = field(default_factory=list)
+    ended: list[Event] = field(default_factory=list)
+    events: deque[Event] = field(default_factory=lambda: deque(maxlen=EVENTS_KEPT))
+    restarts: int = 0
+    restart_reason: str = ""
+    met: int = 0  # how many people have been followed so far
+    crowded_out: int = 0  # how often someone was seen and not followed, counted in samples
+    last_s: float = 0.0
+    found: Detections = field(default_factory=no_detections)  # of any kind, in the last scene
+
+    def __post_init__(self) -> None:
+        self._tracker = self._new_tracker()
+        self._numbers: dict[int, int] = {}  # of a track -> of its person
+
+    def enter(self, scene: Scene, found: Detections) -> list[tuple[Person, Sample]]:
+        """Before a step: the people in the scene who are looked at, each with their sample."""
+        self.ended, self.found = [], found
+        if scene.run > self.restarts:
+            self.restarts, self.restart_reason = scene.run, scene.reason
+            self._end(self.people)
+            self._tracker, self._numbers = self._new_tracker(), {}
+        self.last_s = scene.time_s
+        wanted = [row for row, kind in enumerate(found.kinds) if kind in self.following.kinds]
+        tracked = self._tracker.update(found[wanted], scene.image)
+        for person in self.people:
+            person.visible = False
+        chosen = self._choose(tracked)
+        boxes = np.array([one.box for one in tracked], np.float32).reshape(-1, 4)
+        samples = []
+        for one in chosen:
+            others = boxes[[other is not one for other in tracked]]
+            person = self._meet(one)
+            samples.append((person, self._sample(person, scene, others)))
+        self._end([p for p in self.people if self.last_s - p.seen_s > self.following.timeout_s])
+        return samples
+
+    def settle(self, advanced: Sequence[Person]) -> None:
+        """After a step: gather what ended for those who were advanced."""
+        for person in advanced:
+            self._announce(person, person.stream.ended)
+
+    def finish(self) -> list[Event]:
+        """Everyone is gone: the events that were still open. A later scene starts afresh."""
+        self.ended = []
+        self._end(self.people)
+        self._tracker, self._numbers = self._new_tracker(), {}
+        return self.ended
+
+    def _new_tracker(self) -> BoxTracker:
+        how = self.following
+        patience = max(1, round(how.timeout_s * self.looker.fps))
+        return BoxTracker(how.tracker, min_score=how.min_score, patience=patience)
+
+    def _choose(self, tracked: Sequence[Tracked]) -> list[Tracked]:
+        followed = {number for number in self._numbers if self._person(number)}
+
+        def rank(one: Tracked) -> float:
+            left, top, right, bottom = one.box
+            size = (right - left) * (bottom - top) if self.following.order == "largest" else bottom
+            return float(size) * (STAYS if one.number in followed else 1.0)
+
+        ranked = sorted(tracked, key=rank, reverse=True)
+        self.crowded_out += len(ranked[self.following.most :])
+        return ranked[: self.following.most]
+
+    def _person(self, track: int) -> Person | None:
+        number = self._numbers.get(track)
+        return next((person for person in self.people if person.number == number), None)
+
+    def _meet(self, one: Tracked) -> Person:
+        """The person of a track; a new one if there is none yet."""
+        person = self._person(one.number)
+        if person is None:
+            self.met += 1
+            self._numbers[one.number] = self.met
+            crop = Crop(self.following.margin)
+            stream = self.open_stream()
+            person = Person(self.met, stream, crop, one.box, one.score, self.last_s)
+            self.people.append(person)
+        person.box, person.score, person.seen_s = one.box, one.score, self.last_s
+        person.visible = True
+        return person
+
+    def _sample(self, person: Person, scene: Scene, others: Floats) -> Sample:
+        height, width = scene.image.shape[:2]
+        person.area = person.crop.follow(person.box, scene.time_s, (width, height))
+        engine = person.stream.engine
+        side_px, how = engine.backbone.image_size, engine.backbone.fit
+        cutting = Cutting(person.area, person.box, others)
+        return Sample(scene.time_s, cut_views(scene, cutting, engine.views, side_px, how))
+
+    def _end(self, gone: Sequence[Person]) -> None:
+        for person in list(gone):
+            self._announce(person, person.stream.finish())
+            self.people.remove(person)
+        left = {person.number for person in self.people}
+        self._numbers = {track: one for track, one in self._numbers.items() if one in left}
+
+    def _announce(self, person: Person, events: Sequence[Event]) -> None:
+        named = [replace(event, person=person.number) for event in events]
+        self.ended += named
+        self.events.extend(named)
+
+
+class PeopleEngine:
+    """Advances the people of any number of sources, each source by one scene, in one batch."""
+
+    def __init__(self, engine: StreamEngine, detector: BoxDetector) -> None:
+        self.engine, self.detector = engine, detector
+
+    @property
+    def backbone_s(self) -> float:
+        """Seconds spent in the backbone so far."""
+        return self.engine.backbone_s
+
+    def advance(
+        self, streams: Sequence[PeopleStream], scenes: Sequence[Scene]
+    ) -> list[list[Person]]:
+        """One scene for each of some sources; the people who were looked at in each."""
+        found = self.detector([scene.image for scene in scenes])
+        entered = [
+            stream.enter(scene, one)
+            for stream, scene, one in zip(streams, scenes, found, strict=True)
+        ]
+        pairs = [pair for some in entered for pair in some]
+        if pairs:
+            self.engine.advance([person.stream for person, _ in pairs], [s for _, s in pairs])
+        advanced = [[person for person, _ in some] for some in entered]
+        for stream, people in zip(streams, advanced, strict=True):
+            stream.settle(people)
+        return advanced

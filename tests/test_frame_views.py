@@ -1,0 +1,141 @@
+"""Views that are vectors, through extraction, training, streaming and the cache."""
+
+import numpy as np
+import pytest
+from conftest import FakeBackbone, clip_of, write_square
+from people_doubles import ScriptedDetector
+
+from action_gru import ActionRecognizer
+from action_gru.backbone.frame_views import FrameView, MixedBackbone
+from action_gru.cache import MemoryCache
+from action_gru.config import build_config
+from action_gru.errors import BackboneError, ConfigError
+from action_gru.extraction import Extractor, Stream
+from action_gru.features import build_backbone
+from action_gru.progress import Reporter
+from action_gru.training import train
+
+ROWS = [[("person", 2 + i, 4, 40 + i, 60), ("chair", 60, 30, 80, 60)] for i in range(40)]
+
+
+def view(detector=None, **changes):
+    usual = {
+        "view": "detections", "detector": detector or ScriptedDetector(ROWS), "weights": "d.pt",
+        "weights_sha256": "1" * 64, "image_size": 64, "kinds": (0, 1), "top": 2, "min_score": 0.3,
+        "overlap": 0.7, "tracker": "bytetrack", "fps": 5.0,
+    }  # fmt: skip
+    return FrameView(**(usual | changes))
+
+
+def mixed(pictures=None, detector=None):
+    return MixedBackbone(pictures, {"detections": view(detector)})
+
+
+def test_everything_that_the_values_depend_on_is_in_the_fingerprint():
+    plain = view().spec()
+    changes = [
+        {"weights_sha256": "2" * 64}, {"image_size": 96}, {"kinds": (0,)}, {"top": 3},
+        {"min_score": 0.4}, {"overlap": 0.5}, {"tracker": "botsort"},
+    ]  # fmt: skip
+    prints = {plain.fingerprint, *(view(**change).spec().fingerprint for change in changes)}
+    assert len(prints) == 1 + len(changes)
+    assert plain.differences(view(top=3).spec())
+
+
+def test_vectors_and_pictures_of_a_clip_stand_side_by_side(tmp_path):
+    backbone = MixedBackbone(FakeBackbone(), {"detections": view()})
+    extractor = Extractor(
+        backbone, MemoryCache(), fps=5.0, views=["rgb", "detections"], flip=True, batch_size=4
+    )
+    clip = clip_of(write_square(tmp_path / "a.mp4", 20))
+    report = extractor.extract([clip])
+    assert not report.quarantined
+    found = extractor.read(clip, report)
+    assert found[Stream("rgb")].values.shape == (10, 6)
+    values = found[Stream("detections")].values
+    assert values.shape == (10, backbone.spec("detections").dim) == (10, 22)
+    assert values[:, 2] == pytest.approx([(21 + i) / 96 for i in range(10)], abs=2e-3)
+    flipped = found[Stream("detections", True)].values
+    assert flipped[:, 2] == pytest.approx(1 - values[:, 2], abs=2e-3)
+    assert found[Stream("detections")].times_s == pytest.approx(np.arange(10) / 5)
+
+
+def test_without_pictures_no_network_is_loaded(tmp_path):
+    backbone = mixed()
+    extractor = Extractor(backbone, MemoryCache(), fps=5.0, views=["detections"])
+    clip = clip_of(write_square(tmp_path / "a.mp4", 20))
+    report = extractor.extract([clip])
+    assert extractor.read(clip, report)[Stream("detections")].values.shape == (10, 22)
+    with pytest.raises(BackboneError, match="no network was loaded for the view 'rgb'"):
+        backbone.spec("rgb")
+
+
+def test_the_error_names_the_file_that_is_looked_for(tmp_path, monkeypatch):
+    monkeypatch.setenv("ACTION_GRU_HOME", str(tmp_path))
+    tree = {"features": {"views": ["detections"], "download": False}}
+    with pytest.raises(BackboneError, match=r"detection\.weights: 'yolo26n\.pt' is not on this"):
+        build_backbone(build_config(tree))
+    tree = {"features": {"views": ["pose"], "download": False}}
+    with pytest.raises(BackboneError, match=r"pose\.weights: 'yolo26n-pose\.pt' is not on this"):
+        build_backbone(build_config(tree))
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    """A model of a box that moves and one that stays, on rgb and detections."""
+
+    class Moving:
+        """The bright square of the clip, found by its colour."""
+
+        names = ("person",)
+        weights, weights_sha256, image_size = "square.pt", "3" * 64, 96
+
+        def __call__(self, images):
+            return [found for image in images for found in ScriptedDetector(
+                [[("person", *square_of(image))]], self.names)([image])]  # fmt: skip
+
+    monkeypatch.setattr("action_gru.features.build_detector", lambda config: Moving())
+    rows = ["path,label,split"]
+    for index in range(8):
+        write_square(tmp_path / f"{index}.mp4", 24, seed=index + 100 * (index % 2))
+        rows.append(f"{index}.mp4,{'ab'[index % 2]},{'test' if index > 5 else 'train'}")
+    (tmp_path / "manifest.csv").write_text("\n".join(rows) + "\n")
+    tree = {
+        "run": {"folder": str(tmp_path / "runs")},
+        "data": {"manifest": str(tmp_path / "manifest.csv")},
+        "sampling": {"fps": 5.0},
+        "features": {"weights": "builtin", "image_size": 32, "views": ["rgb", "detections"],
+                     "cache_dir": str(tmp_path / "cache")},
+        "model": {"projection_size": 8, "hidden_size": 8, "normalisation": "channel"},
+        "training": {"epochs": 2, "device": "cpu", "mean_pooled_baseline": False},
+        "detection": {"top": 2},
+    }  # fmt: skip
+    return train(build_config(tree), Reporter(quiet=True))
+
+
+def square_of(image):
+    rows, columns = np.nonzero(image[..., 0] > 150)
+    return columns.min(), rows.min(), columns.max() + 1, rows.max() + 1
+
+
+def test_a_run_on_both_trains_classifies_and_streams_the_same_values(run, tmp_path, monkeypatch):
+    people = ScriptedDetector(ROWS)
+    monkeypatch.setattr("action_gru.recognizer.build_detector", lambda config: people)
+    recognizer = ActionRecognizer.load(run.path, device="cpu")
+    video = write_square(tmp_path / "long.mp4", 40, seed=3)
+    assert [spec.view for spec in recognizer.checkpoint.features] == ["rgb", "detections"]
+    reading = recognizer.read(video)
+    assert reading.features.shape[1] == recognizer.checkpoint.features[0].dim + 2 * 9 + 1
+    reader, seen = recognizer.read_timeline(video), []
+    embed = reader.stream.engine.embed
+
+    def keep(samples):
+        seen.append(embed(samples))
+        return seen[-1]
+
+    reader.stream.engine.embed = keep
+    assert len(list(reader)) == len(reading.times_s) == 20
+    streamed = np.concatenate([part.numpy() for part in seen])[:, -19:]
+    assert streamed == pytest.approx(reading.features[:, -19:].astype(np.float32), abs=1e-6)
+    with pytest.raises(ConfigError, match="detections looks at the whole frame"):
+        recognizer.people()
