@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from action_gru.backbone import FeatureSpec
 from action_gru.backbone.exported import to_onnx
+from action_gru.backbone.frame_views import FRAME_VIEWS
 from action_gru.backbone.runtimes import import_quietly
 from action_gru.backbone.views import (
     MOTION_GAIN,
@@ -55,11 +56,7 @@ def export_run(
     the format's runtime is not installed, ConfigError for a bidirectional model.
     """
     checkpoint = load_checkpoint(run / "best.safetensors" if run.is_dir() else run)
-    if checkpoint.channels:
-        raise CheckpointError(
-            f"{run}: reads measured channels ({named(checkpoint.channels)}), and export writes "
-            "models of pictures; use SequenceRecognizer or 'action-gru watch'"
-        )
+    _check_pictures(checkpoint, run)
     model = FlatStep(checkpoint.build())
     folder = out or (run if run.is_dir() else run.parent) / "export"
     if folder.is_file():
@@ -84,6 +81,17 @@ def export_run(
         for name in names:
             shutil.move(Path(place) / name, folder / name)
     return folder, names
+
+
+def _check_pictures(checkpoint: Checkpoint, run: Path) -> None:
+    """Raise CheckpointError for a model that reads something else than pictures of a network."""
+    beside = [spec.view for spec in checkpoint.features if spec.view in FRAME_VIEWS]
+    if checkpoint.channels or beside:
+        what = f"measured channels ({named(checkpoint.channels)})" if not beside else beside[0]
+        raise CheckpointError(
+            f"{run}: reads {what}, and export writes models of pictures; stay with this package "
+            "('action-gru watch', 'timeline', 'webcam'), or train on rgb, focus, motion or accel"
+        )
 
 
 def describe(checkpoint: Checkpoint, config: Config, model: FlatStep) -> dict[str, Any]:
