@@ -104,6 +104,7 @@ def test_a_probe_stops_at_the_first_failure_and_compares_gradients_at_one_lag():
     assert all(list(result.gradient_after) == [4, 8, 16] for result in results)
 
 
+@pytest.mark.slow
 def test_a_gru_learns_a_lag_that_a_plain_rnn_does_not():
     settings = ProbeSettings(seeds=1)
     assert accuracy_at(train_latch(settings, "gru", 64, 0), 64) >= 0.95
