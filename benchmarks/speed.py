@@ -45,7 +45,11 @@ def main() -> None:
 def plan(options: argparse.Namespace, clips: list[Path]) -> dict[str, Callable[[], list[Row]]]:
     weights, device, rounds = options.weights, options.device, options.rounds
     return {
-        "extraction": lambda: extraction.rows(clips, weights, device, rounds),
+        "extraction": lambda: [
+            row
+            for runtime in options.runtimes
+            for row in extraction.rows(clips, weights, device, runtime, rounds)
+        ],
         "classify": lambda: classify.rows(clips, weights, device, rounds),
         "sequence": lambda: sequence.rows(device, rounds),
         "live": lambda: live.rows(weights, options.seconds),
@@ -60,6 +64,7 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--clips", type=int, default=40, help="of the folder, at most")
     parser.add_argument("--weights", default="builtin")
     parser.add_argument("--device", default="auto")
+    parser.add_argument("--runtimes", nargs="+", default=["torch", "openvino"])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=30.0, help="of the live video")
     parser.add_argument("--minutes", type=int, nargs="+", default=[1, 10, 60])

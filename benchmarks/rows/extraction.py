@@ -27,11 +27,9 @@ SHIPPED_FPS = 12.0
 class ExtractionBench:
     """Clips, a network, and the ways to bring the one through the other."""
 
-    def __init__(
-        self, clips: Sequence[Path], weights: str, device: str, runtime: Sequence[str] = ()
-    ) -> None:
+    def __init__(self, clips: Sequence[Path], weights: str, device: str, runtime: str) -> None:
         self.clips, self.device, self.weights = list(clips), device, weights
-        self.backbone = Backbone(weights, device=device)
+        self.backbone = Backbone(weights, device=device, runtime=runtime)
         self.plain = Backbone(weights, device=device, precision="fp32")
         self.frames = sum(1 for path in self.clips for _ in VideoFile(path).frames())
 
@@ -106,8 +104,9 @@ def with_threads(task, items) -> None:
         list(pool.map(task, items))
 
 
-def rows(clips: Sequence[Path], weights: str, device: str, rounds: int) -> list[Row]:
-    bench = ExtractionBench(clips, weights, device)
+def rows(clips: Sequence[Path], weights: str, device: str, runtime: str, rounds: int) -> list[Row]:
+    bench = ExtractionBench(clips, weights, device, runtime)
+    ran = f"{bench.backbone.runtime} {bench.backbone.precision}"
     inputs = bench.frames * len(BOTH)
     tasks = {
         "ours": lambda: bench.ours(BOTH, ALL_FRAMES_FPS),
@@ -127,7 +126,7 @@ def rows(clips: Sequence[Path], weights: str, device: str, rounds: int) -> list[
         ratio = paired_ratio({"ours": seconds["ours"], "theirs": theirs}, "ours", "theirs")
         found.append(
             Row(
-                "extraction, all frames, rgb and motion",
+                f"extraction, all frames, rgb and motion, {ran}",
                 "network inputs/s",
                 {
                     "ours": inputs / middle["ours"],
@@ -143,7 +142,7 @@ def rows(clips: Sequence[Path], weights: str, device: str, rounds: int) -> list[
     ]
     found.append(
         Row(
-            "extraction against the larger of decoding and network alone",
+            f"extraction against the larger of decoding and network alone, {ran}",
             "frames/s",
             {
                 "ours": bench.frames / middle["ours"],
@@ -158,7 +157,7 @@ def rows(clips: Sequence[Path], weights: str, device: str, rounds: int) -> list[
     )
     found.append(
         Row(
-            "extraction at the shipped rate against the straightforward loop over all frames",
+            f"shipped rate against the straightforward loop over all frames, {ran}",
             "clips/s",
             {
                 "ours, both views": len(clips) / middle["ours, shipped rate"],
