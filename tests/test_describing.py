@@ -254,7 +254,14 @@ def detector(monkeypatch):
 def make(video, run, overrides=(), targets=(), as_json=False):
     reporter = Reporter(quiet=True)
     return make_timeline(
-        video, run.path, list(overrides), list(targets), None, as_json, reporter, in_words=True
+        video,
+        run.path,
+        ["events.background=[dark]", *overrides],
+        list(targets),
+        None,
+        as_json,
+        reporter,
+        in_words=True,
     )
 
 
