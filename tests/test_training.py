@@ -14,7 +14,7 @@ from action_gru import features as features_module
 from action_gru.cache import ClipFeatures
 from action_gru.checkpoint import load_checkpoint
 from action_gru.config import Config, build_config
-from action_gru.config.tree import TrainingSection
+from action_gru.config.learning import TrainingSection
 from action_gru.dataset import Clip, SequenceSet, Split, read_manifest
 from action_gru.errors import BackboneError, CheckpointError, DataError, TrainingError
 from action_gru.model import ActionClassifier

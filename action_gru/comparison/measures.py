@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import nn
 
-from action_gru.config.tree import TrainingSection
+from action_gru.config.learning import TrainingSection
 from action_gru.dataset import SequenceSet
 from action_gru.model import ActionClassifier
 from action_gru.model.streams import SequenceStream

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from action_gru.config.tree import TrainingSection
+from action_gru.config.learning import TrainingSection
 from action_gru.dataset import Batch, SequenceSet
 
 

@@ -1,0 +1,153 @@
+"""The sections left of the feature cache: data, sampling, features. Knows nothing of effects."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from action_gru.config.section import Device, Positive, Section
+
+
+class RunSection(Section):
+    name: Annotated[str, Field(pattern=r"^[\w.-]+$")] = "run"
+    """Names the run folder: runs/NAME, or NAME-2, NAME-3 when that is taken."""
+    folder: Path = Path("runs")
+    """Where run folders are made."""
+
+
+class DataSection(Section):
+    kind: Literal["video", "table", "arrays"] = "video"
+    """video: clips of video files. table: measured rows, in long form or .ts. arrays: one .npy
+    (T, D) a sequence. The section `series` says how the last two are read."""
+    manifest: Path | None = None
+    """CSV with path,label[,group][,split][,start_s,end_s]; `action-gru prepare` writes one.
+    kind table: the .csv, .parquet or .ts file itself, or a folder of X_TRAIN.ts and X_TEST.ts."""
+    root: Path | None = None
+    """Folder that the manifest's paths start from; by default the manifest's own folder."""
+    split: Literal["auto", "column", "group", "none"] = "auto"
+    """column: as the manifest says. group: hold out whole groups. none: train on everything.
+    auto: column if the manifest fills it, else group."""
+    test_share: Annotated[float, Field(ge=0.0, le=0.5)] = 0.2
+    """Share of the clips held out for the test, in whole groups (split: group)."""
+    val_share: Annotated[float, Field(ge=0.0, le=0.5)] = 0.0
+    """Share of the training clips held out for early stopping, in whole groups where given."""
+    split_seed: int = 0
+    """Draws the held-out groups; the training seed does not move them."""
+    allow_leakage: bool = False
+    """true: accept a group or a clip on both sides of a split. The report says so."""
+    max_bad_share: Annotated[float, Field(ge=0.0, le=1.0)] = 0.05
+    """The run fails when more than this share of the clips cannot be read."""
+    classes: tuple[str, ...] | None = None
+    """The class list, in order; a manifest label outside it is an error. By default the labels."""
+
+    @model_validator(mode="after")
+    def _classes_are_distinct(self) -> DataSection:
+        if self.classes is not None and (
+            len(self.classes) < 2 or len(set(self.classes)) < len(self.classes)
+        ):
+            raise ValueError("classes needs at least two names, each once")
+        if not all(name and name.isprintable() for name in self.classes or ()):
+            raise ValueError("classes are printable names")
+        return self
+
+
+class SeriesSection(Section):
+    id: str = "id"
+    """Column of a long table that says whose row it is."""
+    time: str = "time"
+    """Column of numbers or ISO dates by which the rows of an id are sorted."""
+    label: str = "label"
+    """Column of the class."""
+    group: str = "group"
+    """Column of what a split must not divide; without it, the id."""
+    split: str = "split"
+    """Column of train, val or test."""
+    remaining: str = "remaining"
+    """Column of how long the id still lasts after the row, in the unit of time (see horizon)."""
+    channels: tuple[str, ...] | None = None
+    """The columns to read, in order; by default all that have no other part to play."""
+    horizon: Positive | None = None
+    """Each row's class is then `soon` where no more than this remains, else `later`."""
+    step_labels: bool = False
+    """true: the label may change from row to row, and the model answers after each row."""
+    threshold: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.5
+    """A model with a horizon warns from this probability of `soon` on."""
+    window: Positive | None = None
+    """Cut each sequence into stretches of this length, in the unit of time (arrays: rows)."""
+    stride: Positive | None = None
+    """From the start of one window to the next; by default the window: they do not overlap."""
+    points: Literal[0, 2, 3] = 0
+    """2 or 3: the columns are points of so many coordinates, such as landmarks; they are read
+    around their mean and relative to their spread. 0: they are not."""
+    velocity: bool = False
+    """Read beside the values how they change from row to row."""
+
+    @model_validator(mode="after")
+    def _keys_fit_together(self) -> SeriesSection:
+        if self.stride is not None and self.window is None:
+            raise ValueError("stride needs a window")
+        if self.channels is not None and len(set(self.channels)) < max(1, len(self.channels)):
+            raise ValueError("channels names columns, at least one, each once")
+        return self
+
+    @property
+    def targets_each_row(self) -> bool:
+        """Does every row have a class of its own?"""
+        return self.step_labels or self.horizon is not None
+
+
+class SamplingSection(Section):
+    fps: Annotated[float, Field(gt=0.0, le=240.0)] = 12.0
+    """Frames looked at per second of video; slower sources give each of their frames."""
+    max_frames: Annotated[int, Field(ge=1, le=4096)] = 64
+    """Longest sequence read at once. Training takes a random window of a longer clip; an answer
+    averages over all its windows."""
+
+
+class FeaturesSection(Section):
+    weights: str = "yolo26n-cls.pt"
+    """An official Ultralytics name (downloaded once), a path to a .pt, or builtin (demo, tests)."""
+    views: Annotated[
+        tuple[Literal["rgb", "focus", "motion", "accel", "detections", "pose"], ...],
+        Field(min_length=1),
+    ] = (
+        "focus",
+        "motion",
+    )
+    """rgb: the frame. motion: differences to 40, 80 and 160 ms earlier, by the same network. accel:
+    how those change. focus: the frame, its features averaged where something moves. detections and
+    pose: boxes and keypoints by detection.weights and pose.weights; best with model.normalisation:
+    channel."""
+    layer: Literal["embedding"] | int = "embedding"
+    """embedding: what a cls model's last linear layer reads (1280 values). A number: that layer of
+    any YOLO model, averaged over its area."""
+    image_size: Literal["auto"] | Annotated[int, Field(ge=32, le=1280, multiple_of=32)] = "auto"
+    """Side of the square network input, pixels; auto: 224, or what builtin was trained at."""
+    fit: Literal["squash", "letterbox", "crop"] = "squash"
+    """How a frame becomes square: squash keeps all of it, crop cuts the sides off."""
+    flip: bool = False
+    """Extract a mirrored copy too: more training data, and a steadier answer at twice the cost.
+    Leave off where left and right mean different things."""
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """auto: bf16 where the device has the units for it, and the runtime."""
+    runtime: Literal["torch", "onnx", "openvino", "tensorrt", "auto"] = "torch"
+    """What runs the backbone; all but torch are extras. auto: the quickest that is installed,
+    measured once a machine. Features are cached for each runtime apart: they differ by rounding."""
+    batch_size: Annotated[int, Field(ge=1, le=1024)] = 32
+    """Images per forward pass of the backbone."""
+    device: Device = "auto"
+    """auto, cpu, cuda, cuda:N or mps, for the backbone."""
+    workers: Literal["auto"] | Annotated[int, Field(ge=1, le=64)] = "auto"
+    """Threads that decode and embed; auto: one a core, at most 16."""
+    download: bool = True
+    """false: never fetch a missing official weight from the network."""
+    cache_dir: Path = Path("cache/features")
+    """Where features are kept; runs share it."""
+
+    @model_validator(mode="after")
+    def _views_are_distinct(self) -> FeaturesSection:
+        if len(set(self.views)) < len(self.views):
+            raise ValueError("views names a view twice")
+        return self

@@ -1,0 +1,30 @@
+"""What every section is made of: frozen, strict, closed; the ranges that several share."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+Share = Annotated[float, Field(ge=0.0, lt=1.0)]
+Probability = Annotated[float, Field(ge=0.0, le=1.0)]
+Positive = Annotated[float, Field(gt=0.0)]
+
+
+def _is_device(name: str) -> str:
+    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", name):
+        raise ValueError("should be auto, cpu, mps, cuda or cuda:N")
+    return name
+
+
+View = Literal["rgb", "focus", "motion", "accel", "detections", "pose"]
+Device = Annotated[str, AfterValidator(_is_device)]
+
+
+class Section(BaseModel):
+    """A part of the tree: frozen, strict, and closed to unknown keys."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True
+    )
