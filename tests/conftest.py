@@ -82,7 +82,7 @@ def small_run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
         "features": {
             "weights": "builtin", "image_size": 64, "cache_dir": str(root / "cache"), "flip": True
         },
-        "model": {"projection_size": 16, "hidden_size": 16},
+        "model": {"projection_size": 16, "hidden_size": 16, "closed_form": False},
         "training": {"epochs": 10, "device": "cpu", "mean_pooled_baseline": False},
     }  # fmt: skip
     return train(build_config(tree), Reporter(quiet=True))
