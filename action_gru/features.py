@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -29,8 +29,10 @@ from action_gru.errors import DataError
 from action_gru.extraction import (
     ExtractionReport,
     Extractor,
+    KeptFeatures,
     Stream,
     duplicates_across,
+    free_memory_bytes,
 )
 from action_gru.measured import Measurements, measure
 from action_gru.progress import Reporter
@@ -49,6 +51,7 @@ class FeatureTable:
     flip: bool
     step_labels: Mapping[str, Sequence[str]] = field(default_factory=dict)
     measurements: Measurements | None = None
+    most_bytes: int | None = None  # of a sequence set in memory
 
     def usable(self, clips: Sequence[Clip]) -> list[Clip]:
         return [clip for clip in clips if clip.name in self.by_clip]
@@ -58,8 +61,10 @@ class FeatureTable:
         views = [spec.view for spec in self.specs]
         number = {name: index for index, name in enumerate(classes)}
 
-        def side(flipped: bool) -> list[list[ClipFeatures | ChannelValues]]:
-            return [[self.by_clip[c.name][Stream(v, flipped)] for v in views] for c in clips]
+        def side(flipped: bool) -> Iterator[list[ClipFeatures | ChannelValues]]:
+            for clip in clips:
+                found = self.by_clip[clip.name]
+                yield [found[Stream(view, flipped)] for view in views]
 
         labels = [number[clip.label] for clip in clips]
         steps = [[number[label] for label in self.step_labels.get(c.name, ())] for c in clips]
@@ -68,6 +73,7 @@ class FeatureTable:
             labels,
             side(True) if self.flip else None,
             steps if self.step_labels else None,
+            self.most_bytes,
         )
 
     def times_s(self, clips: Sequence[Clip]) -> dict[str, NDArray[np.float64]]:
@@ -219,15 +225,16 @@ def extract_features(
     _check_quarantine(report, allowed, folder)
     if not config.data.allow_leakage:
         _check_copies(clips, report)
-    by_clip = {clip.name: found for clip in clips if (found := extractor.read(clip, report))}
-    lost = [c.name for c in clips if c.name not in by_clip and c.name not in report.quarantined]
-    if lost:
-        raise DataError(
-            f"{len(lost)} cache entries vanished while in use, the first of {lost[0]}; "
-            "is something else cleaning features.cache_dir? Run again"
-        )
+    # Half for the clips themselves, half for the array that a model reads.
+    room = _memory_bytes(config) // 2
+    by_clip = KeptFeatures(extractor, report, clips, room)
     specs = tuple(backbone.spec(view) for view in config.features.views)
-    return FeatureTable(by_clip, specs, report, config.features.flip)
+    return FeatureTable(by_clip, specs, report, config.features.flip, most_bytes=room)
+
+
+def _memory_bytes(config: Config) -> int:
+    wanted = config.features.memory_gb
+    return free_memory_bytes() // 2 if wanted == "auto" else int(wanted * 1e9)
 
 
 def _measured_table(

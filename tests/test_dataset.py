@@ -3,6 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,6 +17,7 @@ from action_gru.dataset import (
     read_manifest,
     split_clips,
 )
+from action_gru.dataset.stacking import stack_rows
 from action_gru.errors import DataError
 
 
@@ -238,3 +240,43 @@ def test_long_clips_are_read_in_windows_and_mirrored_rows_lie_behind():
 def test_views_of_different_length_are_refused():
     with pytest.raises(DataError, match=r"differ in length: \[2, 3\]"):
         SequenceSet([[features(3, 0), features(2, 0)]], [0])
+
+
+def sequence_parts(count: int = 5) -> list[list[ClipFeatures]]:
+    rng = np.random.default_rng(0)
+    shapes = [(3 + index, 4) for index in range(count)]
+    return [
+        [ClipFeatures(rng.normal(size=shape).astype(np.float16), np.arange(shape[0]) / 10.0)]
+        for shape in shapes
+    ]
+
+
+def test_a_set_that_does_not_fit_is_mapped_from_a_file_and_reads_the_same():
+    parts = sequence_parts()
+    labels = [0, 1, 0, 1, 1]
+    memory = SequenceSet(parts, labels, parts[::-1][::-1])
+    mapped = SequenceSet(iter(parts), labels, iter(parts), most_bytes=100)
+    assert torch.equal(mapped.values, memory.values)
+    assert mapped.lengths.tolist() == memory.lengths.tolist() == [3, 4, 5, 6, 7]
+    assert mapped.flip_offset == memory.flip_offset == 25
+    starts, lengths = torch.tensor([3, 25]), torch.tensor([4, 3])
+    assert torch.equal(mapped.gather(starts, lengths), memory.gather(starts, lengths))
+
+
+def test_rows_beyond_the_room_come_back_mapped_from_a_file():
+    parts = [views[0].values for views in sequence_parts()]
+    for most_bytes, kind in ((None, np.ndarray), (10_000, np.ndarray), (100, np.memmap)):
+        rows, lengths = stack_rows(iter(parts), most_bytes)
+        assert type(rows) is kind
+        assert lengths == [3, 4, 5, 6, 7]
+        np.testing.assert_array_equal(rows, np.concatenate(parts))
+
+
+def test_a_full_disk_is_named_when_a_set_does_not_fit(monkeypatch):
+    class Full:
+        def write(self, data):
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("tempfile.TemporaryFile", Full)
+    with pytest.raises(DataError, match=r"No space left on device.*features\.memory_gb"):
+        SequenceSet(sequence_parts(), [0, 1, 0, 1, 1], most_bytes=100)

@@ -11,8 +11,8 @@ from conftest import FakeBackbone, clip_of, write_square
 from action_gru.backbone import ViewMaker
 from action_gru.cache import FeatureCache
 from action_gru.dataset import Clip
-from action_gru.errors import CacheError
-from action_gru.extraction import Extractor, Stream, duplicates_across
+from action_gru.errors import CacheError, DataError
+from action_gru.extraction import Extractor, KeptFeatures, Stream, duplicates_across
 from action_gru.extraction.clip import look
 from action_gru.extraction.pipeline import THREAD_NAME
 from action_gru.extraction.rows import Rows
@@ -248,6 +248,25 @@ def test_rows_may_come_out_of_order_and_must_all_come(monkeypatch):
     kept = np.concatenate(list(rows.whole().chunks()))
     assert kept.tolist() == [[0, 0], [1, 1], [2, 2], [3, 3], [4, 4]]
     rows.close()
+
+
+def test_features_are_kept_while_there_is_room_and_read_again_beyond_it(tmp_path, clips):
+    work = extractor(tmp_path)
+    bad = clip_of(tmp_path / "missing.mp4")
+    report = work.extract([*clips, bad])
+    reads = []
+    read = work.read
+    work.read = lambda clip, report: (reads.append(clip.name), read(clip, report))[1]
+    kept = KeptFeatures(work, report, [*clips, bad], most_bytes=600)
+    assert list(kept) == [clip.name for clip in clips]
+    assert "missing.mp4" not in kept
+    for _ in range(2):  # of 10 steps x (6 x 2 + 8 bytes) x 2 views there is room for one
+        assert len(kept["0.mp4"][Stream("rgb")].values) == 10
+        assert len(kept["3.mp4"][Stream("rgb")].values) == 17
+    assert reads == ["0.mp4", "3.mp4", "3.mp4"]
+    work.cache.path_of(report.keys["4.mp4"][Stream("rgb")]).unlink()
+    with pytest.raises(DataError, match=r"cache entries of 4\.mp4 vanished while in use"):
+        kept["4.mp4"]
 
 
 def test_the_report_is_in_the_order_of_the_clips_whoever_was_first(tmp_path, clips):

@@ -143,6 +143,9 @@ class FeaturesSection(Section):
     """Threads that decode and embed; auto: one a core, at most 16."""
     download: bool = True
     """false: never fetch a missing official weight from the network."""
+    memory_gb: Literal["auto"] | Annotated[float, Field(gt=0.0)] = "auto"
+    """Memory for features while training and testing, GB; a larger set is read from disk as it is
+    needed. auto: half of what is free."""
     cache_dir: Path = Path("cache/features")
     """Where features are kept; runs share it."""
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from action_gru.cache import ClipFeatures
 from action_gru.channels import ChannelValues
+from action_gru.dataset.stacking import stack_rows
 from action_gru.errors import DataError
 from action_gru.sampling import windows
 
@@ -41,26 +43,26 @@ class SequenceSet:
     """Sequences of one width, end to end in one array, gathered without Python work per frame.
 
     sequences: per clip the views to fuse, side by side along D. flipped: the same clips mirrored,
-    or None. labels (N,). step_labels: per clip the class of each row, or None; a clip's answer is
-    then that after its last row.
+    or None; both are taken one at a time. labels (N,). step_labels: per clip the class of each row,
+    or None; a clip's answer is then that after its last row. most_bytes: above it the array is
+    mapped from a file; None: never.
     """
 
     def __init__(
         self,
-        sequences: Sequence[Sequence[ClipFeatures | ChannelValues]],
+        sequences: Iterable[Sequence[ClipFeatures | ChannelValues]],
         labels: Sequence[int],
-        flipped: Sequence[Sequence[ClipFeatures | ChannelValues]] | None = None,
+        flipped: Iterable[Sequence[ClipFeatures | ChannelValues]] | None = None,
         step_labels: Sequence[Sequence[int]] | None = None,
+        most_bytes: int | None = None,
     ) -> None:
-        if not sequences:
-            raise DataError("a set of sequences needs at least one")
-        plain = [join_views(views) for views in sequences]
-        self.lengths = torch.tensor([len(values) for values in plain])
-        self.starts = torch.cumsum(self.lengths, 0) - self.lengths
+        parts = itertools.chain(sequences, flipped or [])
+        rows, lengths = stack_rows((join_views(views) for views in parts), most_bytes)
         self.labels = torch.tensor(list(labels), dtype=torch.int64)
-        rows = plain + [join_views(views) for views in flipped or []]
-        self.values = torch.from_numpy(np.concatenate(rows))
-        self.flip_offset = int(self.lengths.sum()) if flipped else 0
+        self.lengths = torch.tensor(lengths[: len(self.labels)])
+        self.starts = torch.cumsum(self.lengths, 0) - self.lengths
+        self.values = torch.from_numpy(rows)
+        self.flip_offset = int(self.lengths.sum()) if len(lengths) > len(self.labels) else 0
         self.step_labels = (
             None
             if step_labels is None

@@ -1,0 +1,68 @@
+"""The features of clips by name: read from the cache once, and kept while there is room."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from action_gru.cache import ClipFeatures
+from action_gru.dataset import Clip
+from action_gru.errors import DataError
+from action_gru.extraction.clip import ExtractionReport, Stream
+
+if TYPE_CHECKING:
+    from action_gru.extraction.extractor import Extractor
+
+FALLBACK_BYTES = 4 << 30  # where the system does not tell
+
+
+def free_memory_bytes() -> int:
+    """What the machine has free now."""
+    try:
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, OSError, ValueError):  # not POSIX
+        return FALLBACK_BYTES
+
+
+class KeptFeatures(Mapping[str, Mapping[Stream, ClipFeatures]]):
+    """Stream -> features, by the name of each clip that was extracted.
+
+    Up to most_bytes stay in memory; what is beyond is read again whenever it is asked for. Raises
+    DataError when an entry has vanished meanwhile.
+    """
+
+    def __init__(
+        self, extractor: Extractor, report: ExtractionReport, clips: Sequence[Clip], most_bytes: int
+    ) -> None:
+        self._extractor, self._report, self._room = extractor, report, most_bytes
+        self._clips = {
+            clip.name: clip
+            for clip in clips
+            if clip.name in report.keys and clip.name not in report.quarantined
+        }
+        self._kept: dict[str, Mapping[Stream, ClipFeatures]] = {}
+
+    def __getitem__(self, name: str) -> Mapping[Stream, ClipFeatures]:
+        if name in self._kept:
+            return self._kept[name]
+        found = self._extractor.read(self._clips[name], self._report)
+        if found is None:
+            raise DataError(
+                f"the cache entries of {name} vanished while in use; "
+                "is something else cleaning features.cache_dir? Run again"
+            )
+        size = sum(entry.values.nbytes + entry.times_s.nbytes for entry in found.values())
+        if size <= self._room:
+            self._room -= size
+            self._kept[name] = found
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._clips)
+
+    def __len__(self) -> int:
+        return len(self._clips)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._clips
