@@ -1,3 +1,4 @@
+import os
 import threading
 import time
 from pathlib import Path
@@ -16,7 +17,7 @@ from action_gru.extraction import Extractor, KeptFeatures, Stream, duplicates_ac
 from action_gru.extraction.clip import look
 from action_gru.extraction.pipeline import THREAD_NAME
 from action_gru.extraction.rows import Rows
-from action_gru.extraction.threads import ThreadBudget
+from action_gru.extraction.threads import ThreadBudget, usable_cores
 from action_gru.video import VideoFile
 
 BOTH = ("rgb", "motion")
@@ -274,24 +275,28 @@ def test_the_report_is_in_the_order_of_the_clips_whoever_was_first(tmp_path, cli
     assert list(report.keys) == list(report.content) == [clip.name for clip in clips]
 
 
-def test_threads_share_the_cores_and_give_them_back():
-    cores, opencv = torch.get_num_threads(), cv2.getNumThreads()
-    torch.set_num_threads(6)
-    try:
-        assert (ThreadBudget().workers, ThreadBudget().threads_each) == (6, 1)
-        assert (ThreadBudget(40).workers, ThreadBudget(40).threads_each) == (40, 1)
-        with ThreadBudget(3) as budget:
-            assert cv2.getNumThreads() == 1
-            shares = []
-            thread = threading.Thread(
-                target=lambda: (budget.claim(), shares.append(torch.get_num_threads()))
-            )
-            thread.start()
-            thread.join()
-            assert shares == [2]
-        assert (torch.get_num_threads(), cv2.getNumThreads()) == (6, opencv)
-    finally:
-        torch.set_num_threads(cores)
+def test_threads_share_the_cores_and_give_them_back(monkeypatch):
+    monkeypatch.setattr("action_gru.extraction.threads.usable_cores", lambda: 6)
+    before = torch.get_num_threads(), cv2.getNumThreads()
+    assert (ThreadBudget().workers, ThreadBudget().threads_each) == (6, 1)
+    assert (ThreadBudget(40).workers, ThreadBudget(40).threads_each) == (40, 1)
+    with ThreadBudget(3) as budget:
+        assert cv2.getNumThreads() == 1
+        shares = []
+        thread = threading.Thread(
+            target=lambda: (budget.claim(), shares.append(torch.get_num_threads()))
+        )
+        thread.start()
+        thread.join()
+        assert shares == [2]
+    assert (torch.get_num_threads(), cv2.getNumThreads()) == before
+
+
+@pytest.mark.parametrize(("limit", "cores"), [("1", 1), ("", 4), ("99", 4), ("0", 1), ("x", 4)])
+def test_the_cores_are_those_that_the_process_may_use(monkeypatch, limit, cores):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2, 3}, raising=False)
+    monkeypatch.setenv("OMP_NUM_THREADS", limit)
+    assert usable_cores() == cores
 
 
 def test_the_number_of_decoding_threads_changes_no_frame(tmp_path):

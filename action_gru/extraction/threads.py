@@ -5,6 +5,7 @@ Knows nothing of what the threads do.
 
 from __future__ import annotations
 
+import os
 from types import TracebackType
 
 import cv2
@@ -13,24 +14,35 @@ import torch
 MOST_WORKERS = 16  # each holds a batch's activations; beyond, a batch is shared by several cores
 
 
-class ThreadBudget:
-    """`workers` threads that together use as many cores as torch was given (OMP_NUM_THREADS).
+def usable_cores() -> int:
+    """The processors that this process may use, at most OMP_NUM_THREADS of them.
 
-    workers None: one a core, at most 16. Within the `with` block OpenCV uses the thread that calls
-    it; `claim` gives the calling thread its share of torch.
+    Torch takes one thread for two processors that share a core; two threads are quicker there.
+    """
+    affinity = getattr(os, "sched_getaffinity", None)  # not on every system
+    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
+    limit = os.environ.get("OMP_NUM_THREADS", "")
+    return max(1, min(cores, int(limit))) if limit.isdigit() else cores
+
+
+class ThreadBudget:
+    """`workers` threads that together use as many processors as `usable_cores` says.
+
+    workers None: one a processor, at most 16. Within the `with` block OpenCV uses the thread that
+    calls it; `claim` gives the calling thread its share of torch.
     """
 
     def __init__(self, workers: int | None = None) -> None:
-        self.cores = torch.get_num_threads()
+        self.cores = usable_cores()
         self.workers = workers or min(self.cores, MOST_WORKERS)
         self.threads_each = max(1, self.cores // self.workers)
-        self._opencv = 0
+        self._before = (0, 0)
 
     def claim(self) -> None:
         torch.set_num_threads(self.threads_each)
 
     def __enter__(self) -> ThreadBudget:
-        self._opencv = cv2.getNumThreads()
+        self._before = (cv2.getNumThreads(), torch.get_num_threads())
         cv2.setNumThreads(1)
         return self
 
@@ -40,5 +52,5 @@ class ThreadBudget:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        cv2.setNumThreads(self._opencv)
-        torch.set_num_threads(self.cores)
+        cv2.setNumThreads(self._before[0])
+        torch.set_num_threads(self._before[1])

@@ -16,6 +16,7 @@ from action_gru.cache import FeatureCache
 from action_gru.dataset import Clip
 from action_gru.extraction import Extractor
 from action_gru.extraction.clip import look
+from action_gru.extraction.threads import usable_cores
 from action_gru.video import VideoFile
 from rows.turns import Row, in_turns, medians, paired_ratio
 
@@ -100,7 +101,7 @@ class ExtractionBench:
 def with_threads(task, items) -> None:
     from concurrent.futures import ThreadPoolExecutor
 
-    with ThreadPoolExecutor(max(1, torch.get_num_threads())) as pool:
+    with ThreadPoolExecutor(usable_cores()) as pool:
         list(pool.map(task, items))
 
 
@@ -172,10 +173,10 @@ def rows(clips: Sequence[Path], weights: str, device: str, runtime: str, rounds:
 
 
 def _cpu_note(bench: ExtractionBench, network_s: float) -> str:
-    cores = max(1, torch.get_num_threads())
+    cores = usable_cores()
     pictures_s = bench.pictures_only()
     return (
         f"decoding and pictures take {1000 * pictures_s / bench.frames:.2f} ms CPU a frame, the "
-        f"network {1000 * network_s * cores / bench.frames:.2f}; their sum over {cores} cores "
+        f"network {1000 * network_s * cores / bench.frames:.2f}; their sum over {cores} processors "
         f"allows {bench.frames / (pictures_s / cores + network_s):.0f} frames/s"
     )

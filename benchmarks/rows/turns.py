@@ -8,6 +8,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
+
+from action_gru.extraction.threads import usable_cores
+
 
 @dataclass
 class Row:
@@ -32,6 +36,8 @@ def in_turns(tasks: Mapping[str, Callable[[], object]], rounds: int) -> dict[str
     seconds: dict[str, list[float]] = {name: [] for name in tasks}
     for number in range(rounds + 1):
         for name, task in tasks.items():
+            # Ultralytics' predictor leaves torch with one thread less than there are processors.
+            torch.set_num_threads(usable_cores())
             began_s = time.perf_counter()
             task()
             if number:
