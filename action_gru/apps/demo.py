@@ -33,7 +33,6 @@ DEMO_CONFIG = {
     "data": {"manifest": "data/demo/manifest.csv"},
     "sampling": {"fps": 12},
     "features": {"weights": "builtin", "views": ["rgb", "motion"]},
-    "model": {"closed_form": False},
     "training": {"epochs": 30},
     "events": {"background": ["idle"]},
 }
