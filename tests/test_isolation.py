@@ -183,7 +183,8 @@ def test_breaking_off_stops_the_worker_and_leaves_no_handle(square_video):
 
 def test_a_worker_can_write_no_file(square_video, bad_program, tmp_path):
     program = bad_program(
-        f"def program(video):\n    with open({str(tmp_path / 'out')!r}, 'w') as file:\n        file.write('x' * 10)\n"
+        f"def program(video):\n    with open({str(tmp_path / 'out')!r}, 'w') as file:\n"
+        "        file.write('x' * 10)\n"
         "    yield 0.0, {}\n"
     )
     with pytest.raises(VideoError, match="File too large"):

@@ -163,8 +163,8 @@ class Borrowed:
     ) -> dict[str, Image]:
         """Copies of the pictures that lie one after the other in the shared memory, by name."""
         made = {}
-        assert self._worker.shared is not None
         for name, shape in layout:
+            assert self._worker.shared is not None
             size = math.prod(shape)
             there = np.frombuffer(self._worker.shared, np.uint8, size, offset)
             made[name] = np.array(there.reshape(shape), dtype=np.uint8)
