@@ -42,7 +42,7 @@ def order_picture(report: OrderReport) -> Figure:
         axes.set_title(TITLES[change], fontsize=9)
         axes.axvline(0, color=GREY, linewidth=0.8, zorder=0)
         axes.axhline(0.5, color=GREY, linewidth=0.6, linestyle=":")
-        axes.set_xlim(-55, 105)
+        axes.set_xlim(_lowest(report, changes) - 5, 105)
         axes.set_xticks([-50, 0, 50, 100])
         axes.tick_params(labelsize=8)
         strip_frame(axes)
@@ -52,6 +52,13 @@ def order_picture(report: OrderReport) -> Figure:
     figure.supxlabel("accuracy lost, points (95% interval over groups)", fontsize=9)
     _add_legend(figure, [row.verdict for row in rows])
     return figure
+
+
+def _lowest(report: OrderReport, changes: Sequence[str]) -> float:
+    """How far to the left the panels must go, points: -50, or -100 where an interval does."""
+    costs = [row.costs[change] for row in (report.overall, *report.classes) for change in changes]
+    lows = [min(cost.loss, *(cost.interval or ())) for cost in costs]
+    return -100.0 if min(lows) < -0.5 else -50.0
 
 
 def _order_cost(row: ClassOrder) -> float:
