@@ -15,6 +15,10 @@ def test_the_sweep_stops_before_accuracy_falls():
     right = [False, True, True, False, True, True]
     expected = (abs(1 - 1.1) + abs(1 - 1.5) + abs(2 - 1.9)) / 6
     assert sweep_calibration_error(scores, right) == pytest.approx(expected)
+    # 2 bins fall, 3 would rise again: one bin, where 3 of 5 are right and 3.5 were promised.
+    assert sweep_calibration_error(scores[:5], [False, True, True, False, True]) == pytest.approx(
+        0.1
+    )
     # Accuracy falls with the score: one bin, where 3 of 6 are right and 4.5 were promised.
     falling = [True, True, True, False, False, False]
     assert sweep_calibration_error(scores, falling) == pytest.approx(1.5 / 6)
@@ -31,6 +35,9 @@ def test_chance_is_taken_off_the_squared_error():
     # One bin of 4: accuracy 0.5 against 0.8, less 0.5 * 0.5 / 3.
     got = squared_calibration_error([0.8] * 4, [True, False, True, False], most_bins=1)
     assert got == pytest.approx(0.3**2 - 0.25 / 3)
+    # 5 clips in two bins: 3 with accuracy 2/3, 2 that are all right.
+    got = squared_calibration_error([0.8] * 5, [False, True, True, True, True], most_bins=2)
+    assert got == pytest.approx((3 * ((0.8 - 2 / 3) ** 2 - (2 / 9) / 2) + 2 * 0.2**2) / 5)
     # 3 clips cannot fill two bins of two: one bin, whose clips are all right.
     assert squared_calibration_error([0.9, 0.8, 0.7], [True] * 3) == pytest.approx(0.2**2)
     assert squared_calibration_error([0.9], [False]) == 0.0
