@@ -199,9 +199,7 @@ class WorkerReader:
     def __init__(self, path: Path, threads: int | None, limits: DecodeLimits) -> None:
         self._worker = Borrowed(path, limits)
         try:
-            opened = self._worker.ask(
-                "open", path=str(path), threads=threads, limits=asdict(limits)
-            )
+            opened = self._worker.ask("open", **_bounds(path, threads, limits))
         except VideoError:
             self.close()
             raise
@@ -237,7 +235,7 @@ def run_in_worker(
     """
     worker = Borrowed(path, limits)
     program_name = (program.__module__, program.__name__)
-    bounds = {"path": str(path), "threads": threads, "limits": asdict(limits)}
+    bounds = _bounds(path, threads, limits)
     waiting = 0  # samples that were asked for and have not come
     try:
         begun = worker.ask("run", **bounds, program=program_name, arguments=dict(arguments))
@@ -270,6 +268,12 @@ def run_in_worker(
 def prestart() -> None:
     """Start a process for the first file, while the caller does something else."""
     _give_back(Worker())
+
+
+def _bounds(path: Path, threads: int | None, limits: DecodeLimits) -> dict[str, Any]:
+    """What a worker must know of a file; folder: where a relative path starts from now."""
+    folder = str(Path.cwd())
+    return {"path": str(path), "threads": threads, "limits": asdict(limits), "folder": folder}
 
 
 def _whole(answer: dict[str, Any]) -> dict[str, Any]:

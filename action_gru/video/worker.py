@@ -43,9 +43,13 @@ class Session:
         self._shared: mmap.mmap | None = None
         self._name = ""
 
-    def open(self, path: str, threads: int | None, limits: dict[str, Any]) -> dict[str, Any]:
+    def open(
+        self, path: str, threads: int | None, limits: dict[str, Any], folder: str
+    ) -> dict[str, Any]:
         """Stand on the first frame."""
-        reader = self._reader = LimitedReader(Path(path), threads, self._begin(path, limits))
+        reader = self._reader = LimitedReader(
+            Path(path), threads, self._begin(path, limits, folder)
+        )
         return {"time_s": reader.first_s, "fps": reader.fps, "declared_s": reader.declared_s}
 
     def grab(self) -> dict[str, Any]:
@@ -69,11 +73,12 @@ class Session:
         path: str,
         threads: int | None,
         limits: dict[str, Any],
+        folder: str,
         program: tuple[str, str],
         arguments: dict[str, Any],
     ) -> dict[str, Any]:
         """Begin a program that makes pictures of a file; the layout of its samples."""
-        here = replace(self._begin(path, limits), isolate=False)
+        here = replace(self._begin(path, limits, folder), isolate=False)
         video = VideoFile(path, threads, here)
         module, function = program
         self._run = Run(video, getattr(import_module(module), function)(video, **arguments))
@@ -97,8 +102,9 @@ class Session:
         self._reader = self._run = None
         return {}
 
-    def _begin(self, path: str, limits: dict[str, Any]) -> DecodeLimits:
+    def _begin(self, path: str, limits: dict[str, Any], folder: str) -> DecodeLimits:
         self.close()
+        os.chdir(folder)
         self._name, bound = path, DecodeLimits(**limits)
         limit_memory(bound.max_memory_gb)
         return bound
