@@ -1,5 +1,6 @@
 """The timeline command, in process and as a user's process with ctrl-C."""
 
+import contextlib
 import csv
 import json
 import signal
@@ -153,6 +154,16 @@ def test_three_frames_make_a_timeline_of_nothing(small_run, tmp_path, capsys):
     assert capsys.readouterr().out.startswith(("nothing in particular", "  "))
 
 
+def open_files(pid: int) -> list[Path]:
+    """The handles of a process and of those that it started: a file is decoded in one of these."""
+    found = list(Path(f"/proc/{pid}/fd").iterdir())
+    for started in Path(f"/proc/{pid}/task").glob("*/children"):
+        for child in started.read_text().split():
+            with contextlib.suppress(OSError):  # it has ended meanwhile
+                found += Path(f"/proc/{child}/fd").iterdir()
+    return found
+
+
 def link_of(handle: Path) -> str:
     try:
         return str(handle.readlink())
@@ -168,8 +179,7 @@ def test_ctrl_c_keeps_what_was_read(small_run, tmp_path):
          "--out", target, "--out", tmp_path / "t.json", "--json", "stream.max_gap_s=60"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
-    open_files = Path(f"/proc/{process.pid}/fd")
-    while not any("endless.mp4" in link_of(one) for one in open_files.iterdir()):
+    while not any("endless.mp4" in link_of(one) for one in open_files(process.pid)):
         assert process.poll() is None
         time.sleep(0.05)
     time.sleep(3)
