@@ -45,6 +45,7 @@ from action_gru.streams import (
     open_timeline,
 )
 from action_gru.timeline import Prediction, Timeline
+from action_gru.video import DecodeLimits
 
 if TYPE_CHECKING:
     from action_gru.explanation import Explanation
@@ -91,6 +92,11 @@ class ActionRecognizer:
         checkpoint = load_checkpoint(path / "best.safetensors" if path.is_dir() else path)
         config = build_config(checkpoint.config, [f"features.device={device}", *overrides])
         return cls(checkpoint, config, device)
+
+    @property
+    def limits(self) -> DecodeLimits:
+        """What a video may ask of its decoder: the config's `decoding` section."""
+        return DecodeLimits(**self._config.decoding.model_dump())
 
     @property
     def threshold(self) -> float | None:
@@ -148,7 +154,7 @@ class ActionRecognizer:
 
         check_label(label, self.classes)
         reading = self.read(video)
-        subject = Subject(Path(video), reading.times_s, reading.features)
+        subject = Subject(Path(video), reading.times_s, reading.features, self.limits)
         return explain_clip(self.model, self._backbone, self.checkpoint, subject, label, frames)
 
     def stream(self) -> ActionStream:

@@ -16,9 +16,11 @@ from conftest import FakeBackbone, clip_of, write_square
 
 from action_gru.backbone.looking import pictures
 from action_gru.cache import MemoryCache
+from action_gru.config.inputs import DecodingSection
 from action_gru.errors import VideoError
 from action_gru.extraction import Extractor
 from action_gru.video import DecodeLimits, VideoFile, isolation
+from action_gru.video.decoders import PyAVReader
 from action_gru.video.worker import limit_memory
 
 ARGUMENTS = {
@@ -192,25 +194,67 @@ def test_a_worker_can_write_no_file(square_video, bad_program, tmp_path):
     assert not (tmp_path / "out").exists() or not (tmp_path / "out").stat().st_size
 
 
-def test_a_playlist_in_a_videos_clothes_fetches_nothing(tmp_path):
+@pytest.mark.parametrize(("isolate", "connections"), [(True, 0), (False, 1)])
+def test_a_playlist_fetches_nothing_whatever_the_environment_allows(
+    tmp_path, monkeypatch, isolate, connections
+):
+    monkeypatch.setenv("OPENCV_FFMPEG_CAPTURE_OPTIONS", "protocol_whitelist;file,http,tcp,crypto")
     server = socket.create_server(("127.0.0.1", 0))
-    server.settimeout(1.0)
+    server.settimeout(2.0)
     address = f"http://127.0.0.1:{server.getsockname()[1]}/a.ts"
     met = []
 
     def accept() -> None:
         with contextlib.suppress(TimeoutError):
-            met.append(server.accept())
+            met.append(server.accept()[0])
 
     thread = threading.Thread(target=accept)
     thread.start()
-    path = tmp_path / "clip.mp4"
+    path = tmp_path / "clip.m3u8"
     path.write_text(f"#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:10,\n{address}\n#EXT-X-ENDLIST\n")
-    with pytest.raises(VideoError), VideoFile(path) as video:
+    closer = threading.Timer(3.0, lambda: [one.close() for one in met])  # it waits for an answer
+    closer.start()
+    with (
+        pytest.raises(VideoError),
+        VideoFile(path, limits=DecodeLimits(isolate=isolate)) as video,
+    ):
         list(video)
     thread.join()
+    closer.join()
     server.close()
-    assert not met
+    assert len(met) == connections
+
+
+def test_the_config_and_the_reader_have_the_same_limits():
+    assert DecodeLimits(**DecodingSection().model_dump()) == DecodeLimits()
+
+
+def test_memory_is_shared_once_and_kept_for_the_next_file(square_video):
+    with VideoFile(square_video) as video:
+        list(video.run(pictures, **ARGUMENTS))
+        worker = isolation._idle[-1]
+        shared = worker.shared
+        list(video.run(pictures, **ARGUMENTS))
+    assert isolation._idle[-1] is worker
+    assert worker.shared is shared
+
+
+def test_metadata_that_is_no_text_does_not_hide_the_frames(tmp_path):
+    av = pytest.importorskip("av")
+    path = tmp_path / "a.mkv"
+    with av.open(str(path), "w") as container:
+        container.metadata["title"] = "METADATA"
+        stream = container.add_stream("mpeg4", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 64, 64, "yuv420p"
+        picture = av.VideoFrame.from_ndarray(np.zeros((64, 64, 3), np.uint8), format="rgb24")
+        container.mux(stream.encode(picture))
+        container.mux(stream.encode())
+    content = path.read_bytes()
+    assert b"METADATA" in content
+    path.write_bytes(content.replace(b"METADATA", b"\xff\xfe\xff\xfe\xff\xfe\xff\xfe"))
+    reader = PyAVReader(path)
+    assert reader.grab() == 0.0
+    reader.close()
 
 
 def test_the_memory_limit_counts_from_what_is_in_use():

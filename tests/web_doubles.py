@@ -6,6 +6,7 @@ from conftest import FakeBackbone
 from action_gru.model import ActionClassifier
 from action_gru.streaming import StreamEngine
 from action_gru.timeline import EventTracker
+from action_gru.video import DecodeLimits
 
 HOSTILE = "<img src=x onerror=alert(1)>"
 CLASSES = (HOSTILE, "${alert(2)}", "{{wave}}")
@@ -15,6 +16,8 @@ class FakeRecognizer:
     """A recognizer with an untrained model: all but the right answers is real."""
 
     classes = CLASSES
+
+    limits = DecodeLimits()
 
     def __init__(self) -> None:
         torch.manual_seed(0)

@@ -22,7 +22,7 @@ def annotate(
         raise VideoError(f"{target}: would replace the video it is made from; choose another name")
     answers = list(recognizer.running(reading))
     current = count = 0
-    with VideoFile(video) as source:
+    with VideoFile(video, limits=recognizer.limits) as source:
         frames = source.frames()
         first = next(frames)
         size_px = (first.image.shape[1], first.image.shape[0])

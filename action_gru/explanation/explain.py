@@ -30,7 +30,7 @@ from action_gru.explanation.occlusion import (
 from action_gru.explanation.places import heat_map, hidden_pictures, spread_over
 from action_gru.explanation.result import Explanation, FloatArray, FrameHeat, Image
 from action_gru.model import ActionClassifier
-from action_gru.video import VideoFile
+from action_gru.video import DecodeLimits, VideoFile
 
 THUMBNAILS = 10
 MOST_PX = 480  # the longer side of a kept frame
@@ -44,11 +44,15 @@ def check_label(label: str | None, classes: Sequence[str]) -> None:
 
 @dataclass(frozen=True)
 class Subject:
-    """What was read of one video: its sampled instants (T,), its features (T, D), plain copy."""
+    """What was read of one video: its sampled instants (T,), its features (T, D), plain copy.
+
+    limits: for reading its frames again.
+    """
 
     video: Path
     times_s: FloatArray
     features: NDArray[np.float16]
+    limits: DecodeLimits | None = None
 
 
 def explain_clip(
@@ -77,7 +81,7 @@ def explain_clip(
     best = best_frames(middles, falls[:, 0], hidden_frames, frames)
     times_s = subject.times_s
     shown = range(0, len(times_s), -(-len(times_s) // THUMBNAILS))
-    images = true_frames(subject.video, times_s[[*shown, *best]].tolist())
+    images = true_frames(subject.video, times_s[[*shown, *best]].tolist(), subject.limits)
     features = scorer.features.to(next(model.parameters()).device)
     return Explanation(
         video=str(subject.video),
@@ -112,10 +116,12 @@ def _columns(model: ActionClassifier) -> list[slice]:
     return [slice(end - dim, end) for end, dim in zip(ends, model.view_dims, strict=True)]
 
 
-def true_frames(video: Path, times_s: Sequence[float]) -> dict[float, Image]:
+def true_frames(
+    video: Path, times_s: Sequence[float], limits: DecodeLimits | None = None
+) -> dict[float, Image]:
     """The frames at the given instants, by time, none larger than MOST_PX: (H, W, 3) uint8 RGB."""
     wanted = set(times_s)
-    with VideoFile(video) as source:
+    with VideoFile(video, limits=limits) as source:
         found = {f.time_s: _reduced(f.image) for f in source.frames(wanted.__contains__)}
     return {time_s: found[time_s] for time_s in wanted}
 
@@ -144,7 +150,7 @@ def _heats(
     maker = ViewMaker(views, backbone.image_size, backbone.fit)
     parts = dict(zip(views, _columns(scorer.model), strict=True))
     found = []
-    with VideoFile(subject.video) as video:
+    with VideoFile(subject.video, limits=subject.limits) as video:
         for time_s, pictures in look(video, maker, float(checkpoint.sampling["fps"])):
             if time_s not in frame_at:
                 continue

@@ -33,6 +33,7 @@ from action_gru.training.gallery import read_mistakes
 from action_gru.training.reports import Asked, ask_anytime, ask_confidence, ask_order
 from action_gru.training.run_folder import RunFolder
 from action_gru.training.timelines import score_timelines
+from action_gru.video import DecodeLimits
 
 
 def evaluate(
@@ -118,7 +119,11 @@ def score_report(
         order=ask_order(asked, sequences, clips, classes, mean_right, seed),
         anytime=ask_anytime(asked, sequences, clips, table, chance, seed),
         mistakes=read_mistakes(
-            report.predictions, clips, table.times_s(clips), config.evaluation.mistakes
+            report.predictions,
+            clips,
+            table.times_s(clips),
+            config.evaluation.mistakes,
+            DecodeLimits(**config.decoding.model_dump()),
         )
         if config.data.kind == "video"
         else (),

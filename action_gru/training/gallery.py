@@ -13,7 +13,7 @@ from action_gru.dataset import Clip
 from action_gru.errors import VideoError
 from action_gru.evaluation.gallery import FRAMES_SHOWN, Mistake, worst_mistakes
 from action_gru.evaluation.predictions import ClipPrediction
-from action_gru.video import VideoFile
+from action_gru.video import DecodeLimits, VideoFile
 
 HEIGHT_PX = 180
 TOLERANCE_S = 1e-3  # another decoder may round the same instant otherwise
@@ -24,6 +24,7 @@ def read_mistakes(
     clips: Sequence[Clip],
     times_s: Mapping[str, NDArray[np.float64]],
     count: int,
+    limits: DecodeLimits | None = None,
 ) -> tuple[Mistake, ...]:
     """The surest wrong answers with frames of their clips. times_s: the sampled instants by name.
 
@@ -35,7 +36,7 @@ def read_mistakes(
     for wrong in worst_mistakes(predictions, count):
         clip = clip_of[id(wrong)]
         try:
-            frames = read_frames(clip.path, times_s[clip.name])
+            frames = read_frames(clip.path, times_s[clip.name], limits)
             problem = "" if frames else "no frame at the instants that were sampled"
         except VideoError as error:
             frames, problem = (), str(error)
@@ -44,7 +45,7 @@ def read_mistakes(
 
 
 def read_frames(
-    path: Path, times_s: NDArray[np.float64]
+    path: Path, times_s: NDArray[np.float64], limits: DecodeLimits | None = None
 ) -> tuple[tuple[float, NDArray[np.uint8]], ...]:
     """Frames spread evenly over the instants (T,), shrunk: (time_s, (H, W, 3)) each."""
     places = np.unique(np.linspace(0, len(times_s) - 1, FRAMES_SHOWN).round().astype(int))
@@ -53,7 +54,7 @@ def read_frames(
     def is_wanted(time_s: float) -> bool:
         return bool(np.abs(wanted - time_s).min() < TOLERANCE_S)
 
-    with VideoFile(path) as video:
+    with VideoFile(path, limits=limits) as video:
         return tuple(
             (frame.time_s, _shrunk(frame.image))
             for frame in video.frames(is_wanted, float(wanted[-1]) + TOLERANCE_S)

@@ -89,7 +89,9 @@ class PyAVReader:
         av = import_av(f"decoding {path}")
         try:
             # Only files: a playlist in a file's clothes must not make us fetch what it names.
-            self._container: Any = av.open(str(path), options={"protocol_whitelist": "file"})
+            self._container: Any = av.open(
+                str(path), options={"protocol_whitelist": "file"}, metadata_errors="replace"
+            )
             stream = self._container.streams.video[0]
         except (av.FFmpegError, IndexError) as error:
             raise VideoError(f"{path}: PyAV finds no video stream in it ({error})") from error

@@ -79,10 +79,12 @@ class Worker:
             raise
 
     def make_room(self, size_bytes: int) -> None:
-        """Share so much memory: a file that both map, and that then has no name any more.
+        """Share at least so much memory: a file that both map, and that then has no name any more.
 
         Raises VideoError when there is no room for it.
         """
+        if self.shared is not None and len(self.shared) >= size_bytes:
+            return
         refused: OSError | None = None
         for folder in (SHARED_MEMORY, None):  # some containers have a tiny /dev/shm
             try:
@@ -92,7 +94,7 @@ class Worker:
                     try:
                         _reserve(file.fileno(), size_bytes)
                         self.shared = mmap.mmap(file.fileno(), size_bytes)
-                        self.ask("map", path=file.name)
+                        _whole(self.ask("map", path=file.name))
                         return
                     finally:
                         with contextlib.suppress(PermissionError):  # Windows, while it is mapped

@@ -73,7 +73,7 @@ class UploadReading:
             raise VideoError(words.replace(str(self.folder), "")) from error
 
     def _read(self) -> Iterator[float]:
-        with VideoFile(self.source) as video:
+        with VideoFile(self.source, limits=self.recognizer.limits) as video:
             frames = video.frames()
             first = next(frames)
             self.declared_s = video.declared_s
