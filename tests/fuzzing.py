@@ -28,6 +28,7 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 EDGE = ROOT.parent / "shared" / "data" / "edge"
 LIMIT_S = 20.0
+MARK = "fuzz: "  # before each line that a child tells
 START_S = 120.0  # until the child has imported torch on a busy machine
 MOST_FRAMES = 40
 MOST_VIDEO_BYTES = 1_500_000
@@ -163,12 +164,14 @@ def _watch(outcome: Outcome, number: int, end: int, folder: Path) -> int:
     command = [sys.executable, __file__, "--child", outcome.kind, str(number), str(end)]
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     lines: queue.Queue[str] = queue.Queue()
-    with subprocess.Popen(
+    child = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=folder,
         env=environment,
-    ) as child:  # fmt: skip
-        threading.Thread(target=_pass_on, args=(child.stdout, lines), daemon=True).start()
-        limit_s = START_S
+    )  # fmt: skip
+    listener = threading.Thread(target=_pass_on, args=(child.stdout, lines))
+    listener.start()
+    try:
+        limit_s, is_ready = START_S, False
         while number < end:
             try:
                 line = lines.get(timeout=limit_s)
@@ -177,19 +180,27 @@ def _watch(outcome: Outcome, number: int, end: int, folder: Path) -> int:
                 line = f"hung for {limit_s:g} s"
             limit_s = LIMIT_S
             if line == "ready":
+                is_ready = True
                 continue
+            assert is_ready, f"the child never began: {' '.join(command)}"
             number += 1
             outcome.cases += 1
             if not line.startswith("{"):
                 outcome.failed[number - 1] = line or f"the process died ({child.wait()})"
                 return number
             _note(outcome, number - 1, json.loads(line))
+    finally:
+        child.wait()
+        listener.join()
+        assert child.stdout is not None
+        child.stdout.close()
     return number
 
 
 def _pass_on(stream: Any, lines: queue.Queue[str]) -> None:
-    for line in stream:
-        lines.put(line.strip())
+    for line in stream:  # what libraries print is none of ours
+        if line.startswith(MARK):
+            lines.put(line[len(MARK) :].strip())
     lines.put("")  # the child has ended
 
 
@@ -221,7 +232,7 @@ def run_child(kind: str, first: int, end: int) -> None:
                 ran.append(event)
 
         sys.addaudithook(note_event)
-        print("ready", flush=True)
+        print(f"{MARK}ready", flush=True)
         for number in range(first, end):
             rng = random.Random(f"{kind} {number}")
             path = folder / f"case{suffix}"
@@ -244,7 +255,7 @@ def run_child(kind: str, first: int, end: int) -> None:
                 "took_s": round(time.monotonic() - begun_s, 3),
                 "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10,
             }
-            print(json.dumps(told), flush=True)
+            print(MARK + json.dumps(told), flush=True)
 
 
 def warm_up(sources: list[bytes], path: Path, check: Callable[[Path], None]) -> None:
