@@ -21,6 +21,7 @@ def write(tmp_path: Path, text: str) -> Path:
 WRONG = [
     ("model.hiden_size=3", "unknown key 'model.hiden_size'; did you mean 'model.hidden_size'"),
     ("hidden_size=3", "unknown key 'hidden_size'; did you mean 'model.hidden_size'"),
+    ("[a=3", r"unknown key '\[a'; known here: run, data"),
     ("zzz=3", "unknown key 'zzz'; known here: run, data"),
     ("training.seed=x", "training.seed: should be a valid integer, got 'x'"),
     ("training.learning_rate='1e-3'", "learning_rate: should be a valid number, got '1e-3'"),

@@ -1,17 +1,17 @@
 """Files of measured sequences: what is read, and what each kind of bad input is told."""
 
+import struct
 from pathlib import Path
 
-import struct
 import numpy as np
 import pytest
 
 from action_gru.errors import DataError
-from action_gru.recordings import long_table
 from action_gru.recordings import (
     LongColumns,
     RowPreparer,
     RowReader,
+    long_table,
     prepare,
     read_array,
     read_long_table,

@@ -153,9 +153,13 @@ def _explain(error: ValidationError) -> list[str]:
     problems: dict[str, list[str]] = {}
     given: dict[str, str] = {}
     for detail in error.errors():
-        location = [part for part in detail["loc"] if not _is_union_branch(part)]
+        is_unknown = detail["type"] == "extra_forbidden"
+        # An unknown key may look like anything: it stays, whatever it looks like.
+        given_key = detail["loc"][-1:] if is_unknown else ()
+        tried = detail["loc"][: len(detail["loc"]) - len(given_key)]
+        location = [*(part for part in tried if not _is_union_branch(part)), *given_key]
         path = ".".join(str(part) for part in location)
-        if detail["type"] == "extra_forbidden":
+        if is_unknown:
             problems[f"unknown key '{path}'{_did_you_mean(location)}"] = []
             continue
         message = (
