@@ -1,3 +1,4 @@
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -97,10 +98,11 @@ def test_a_link_in_a_circle_is_named(tmp_path):
     (tmp_path / "two.mp4").symlink_to(tmp_path / "one.mp4")
     (tmp_path / "a.mp4").write_bytes(b"x")
     path = manifest(tmp_path, "path,label\na.mp4,x\none.mp4,y\n")
-    try:
-        assert not read_manifest(path)[1].path.is_file()  # Python 3.13: as one that is missing
-    except DataError as error:
-        assert "line 3: path 'one.mp4' cannot be followed" in str(error)
+    if sys.version_info >= (3, 13):  # resolve() leaves the link as it is: a file that is missing
+        assert not read_manifest(path)[1].path.is_file()
+        return
+    with pytest.raises(DataError, match="line 3: path 'one.mp4' cannot be followed"):
+        read_manifest(path)
 
 
 def test_a_label_outside_the_class_list_is_counted(tmp_path):

@@ -45,7 +45,10 @@ class Document(_Part):
 
     model: dict[str, Any]
     classes: Annotated[tuple[str, ...], Field(min_length=1, max_length=MOST_VALUES)]
-    features: Annotated[tuple[FeatureSpec, ...] | tuple[ChannelSpec, ...], Field(min_length=1, max_length=MOST_VIEWS)]
+    features: Annotated[
+        tuple[FeatureSpec, ...] | tuple[ChannelSpec, ...],
+        Field(min_length=1, max_length=MOST_VIEWS),
+    ]
     sampling: Sampling
     flip: bool
     data: dict[str, Any]

@@ -30,5 +30,8 @@ def read_array(path: Path) -> NDArray[np.float32]:
     with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused below
         values = array.reshape(len(array), -1).astype(np.float32)
     if np.isinf(values).any():
-        raise DataError(f"{path}: holds infinity, or a number too large for float32; write NaN where a value is missing")
+        raise DataError(
+            f"{path}: holds infinity, or a number too large for float32; write NaN where a value "
+            "is missing"
+        )
     return values
