@@ -101,7 +101,7 @@ def test_a_link_in_a_circle_is_named(tmp_path):
     if sys.version_info >= (3, 13):  # resolve() leaves the link as it is: a file that is missing
         assert not read_manifest(path)[1].path.is_file()
         return
-    with pytest.raises(DataError, match="line 3: path 'one.mp4' cannot be followed"):
+    with pytest.raises(DataError, match=r"line 3: path 'one\.mp4' cannot be followed"):
         read_manifest(path)
 
 
