@@ -48,8 +48,8 @@ COMMANDS = [
     ["evaluate", "runs/run", "-q"],
     ["classify", "0.mp4", "-m", "runs/run", "-q", "--json"],
 ]
-# matplotlib looks for fonts, ctypes for libraries; urllib3, which ultralytics imports, asks whether there is IPv6 by
-# taking a free port of this machine, and lets it go.
+# matplotlib looks for fonts, ctypes for libraries; urllib3, which ultralytics imports, asks whether
+# there is IPv6 by taking a free port of this machine, and lets it go.
 HARMLESS = [
     r"subprocess.Popen \('/sbin/ldconfig', ",
     r"subprocess.Popen \('fc-list', \['fc-list', ",
