@@ -10,7 +10,17 @@ import re
 import fuzzing
 import pytest
 
-FEW = {"config": 150, "manifest": 150, "entry": 300, "checkpoint": 60, "weights": 30, "video": 30}
+FEW = {
+    "config": 150,
+    "manifest": 150,
+    "entry": 300,
+    "checkpoint": 60,
+    "weights": 30,
+    "archive": 100,
+    "array": 150,
+    "table": 150,
+    "video": 30,
+}
 CASES = int(os.environ.get("FUZZ_CASES", "0"))
 
 
