@@ -129,6 +129,7 @@ def changed(path, tree_change=None, header_change=None):
         (lambda t: t["model"].update(closed_form=True), "the model and the weights differ in"),
         (lambda t: t["model"].update(extra=1), "unexpected keyword argument 'extra'"),
         (lambda t: t["features"][0].update(dim=10**12), "view_dims .* against features of"),
+        (lambda t: t.update(classes=["a", "\x1b[2J"]), "a class's name holds a control character"),
         (lambda t: t.update(classes=[]), "classes: .* at least 1 item"),
         (lambda t: t.update(sampling={"fps": 0.0, "max_frames": 1}), "sampling.fps: .*greater"),
         (lambda t: t.update(flip="yes"), "flip: Input should be a valid boolean"),

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
+from unicodedata import category
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -67,6 +68,8 @@ class Document(_Part):
             raise ValueError(
                 f"num_classes {self.model.get('num_classes')} against {len(self.classes)} names"
             )
+        if any(category(letter) == "Cc" for name in self.classes for letter in name):
+            raise ValueError("a class's name holds a control character, which a terminal obeys")
         if self.calibration is not None and not self.calibration.temperature > 0:
             raise ValueError(f"a temperature of {self.calibration.temperature}")
         return self
