@@ -36,6 +36,7 @@ from action_gru.extraction import (
 )
 from action_gru.measured import Measurements, measure
 from action_gru.progress import Reporter
+from action_gru.video import DecodeLimits
 
 
 @dataclass(frozen=True)
@@ -196,6 +197,7 @@ def build_extractor(
         flip=config.features.flip,
         workers=None if config.features.workers == "auto" else config.features.workers,
         batch_size=config.features.batch_size,
+        limits=DecodeLimits(**config.decoding.model_dump()),
     )
 
 

@@ -17,6 +17,7 @@ from action_gru.streaming.people import Following, PeopleEngine, PeopleStream
 from action_gru.streaming.people_video import PeopleReader
 from action_gru.streaming.scene import SceneLooker
 from action_gru.timeline import EventTracker
+from action_gru.video import DecodeLimits
 
 # A window as long as a training clip mixes neighbouring actions of a long video. On the demo's
 # validation video 0.6 to 0.75 found all 22 events, 0.5 and 1.0 missed or misplaced some.
@@ -79,7 +80,8 @@ def open_timeline(
 ) -> TimelineReader:
     """A long video, ready to be read as one stream. watch: see TimelineReader."""
     stream = open_stream(engine, checkpoint, config)
-    return TimelineReader(stream, video, config.features.batch_size, watch)
+    limits = DecodeLimits(**config.decoding.model_dump())
+    return TimelineReader(stream, video, config.features.batch_size, watch, limits)
 
 
 def open_people(
@@ -118,4 +120,5 @@ def open_people_timeline(
 ) -> PeopleReader:
     """A long video, ready to be read person by person."""
     stream = open_people(engine, checkpoint, config, detector)
-    return PeopleReader(PeopleEngine(engine, detector), stream, video)
+    limits = DecodeLimits(**config.decoding.model_dump())
+    return PeopleReader(PeopleEngine(engine, detector), stream, video, limits)

@@ -10,7 +10,11 @@ from action_gru.evaluation.confidence import (
     risk_coverage,
 )
 from action_gru.evaluation.confidence_picture import risk_coverage_picture
-from action_gru.evaluation.fold_confidence import FoldConfidence, pool_confidence
+from action_gru.evaluation.fold_confidence import (
+    FoldConfidence,
+    confidence_section,
+    pool_confidence,
+)
 from action_gru.evaluation.pictures import reliability_picture
 from action_gru.evaluation.unknown import ClassLeftOut, UnknownReport, write_unknown_report
 
@@ -69,6 +73,16 @@ def test_folds_are_pooled_over_their_clips():
     assert got.error == pytest.approx((0.4 + 0.1) / 2)
     assert got.error_by_fold == pytest.approx(((0.1 + 0.6) / 2 + (0.9 + 0.4) / 2) / 2)
     assert got.error_before == pytest.approx(0.25)
+
+
+def test_the_section_roots_the_debiased_error_after_averaging():
+    fold = FoldConfidence(1.0, 0.5, (0.8,) * 4, (0.7,) * 4, (True,) * 4, (True,) * 4)
+    proud = FoldConfidence(1.0, 0.5, (0.8,) * 4, (0.9,) * 4, (True,) * 4, (False,) * 4)
+    text = confidence_section([pool_confidence([fold]), pool_confidence([proud])], 0.9)
+    # No bin has any spread: gaps of 0.3 and 0.9, so the root of (0.09 + 0.81) / 2.
+    assert "root of squared and debiased | 0.200 | 0.671 | 0 |" in text
+    # One bin each, gaps of 0.3 and 0.9.
+    assert "the folds', bins by sweep | 0.200 | 0.600 |" in text
 
 
 def test_a_fold_without_a_threshold_has_no_part_in_the_rule():

@@ -1,7 +1,10 @@
+import json
+
 import pytest
 from conftest import ROOT, write_square
 
 from action_gru.apps.demo import DEMO_CONFIG, run_demo
+from action_gru.apps.poses import REVERSED_PAIRS
 from action_gru.config import build_config, load_config
 from action_gru.errors import DataError
 from action_gru.progress import Reporter
@@ -20,6 +23,10 @@ def test_the_demo_knows_order_where_a_mean_does_not(tmp_path):
     assert rgb[1] >= 0.90
     assert mean_rgb[1] <= 0.65
     assert float(screen.split("F1@50 ")[1].split(",")[0]) >= 0.9
+    report = tmp_path / "runs" / "demo-rgb" / "evaluation" / "test" / "report.json"
+    order = json.loads(report.read_text("utf-8"))["order"]
+    needy = {row["label"] for row in order["classes"] if row["verdict"] == "needs order"}
+    assert needy == {label for pair in REVERSED_PAIRS for label in pair}  # all, and no other
     run = RunFolder.open(tmp_path / "runs" / "demo")
     assert (run.path / "annotated.png").stat().st_size > 10_000
     with VideoFile(run.path / "annotated.mp4") as video:

@@ -10,11 +10,11 @@ import torch
 from conftest import FakeBackbone, clip_of, write_square
 
 from action_gru.backbone import ViewMaker
+from action_gru.backbone.looking import look
 from action_gru.cache import FeatureCache
 from action_gru.dataset import Clip
 from action_gru.errors import CacheError, DataError
 from action_gru.extraction import Extractor, KeptFeatures, Stream, duplicates_across
-from action_gru.extraction.clip import look
 from action_gru.extraction.pipeline import THREAD_NAME
 from action_gru.extraction.rows import Rows
 from action_gru.extraction.threads import ThreadBudget, usable_cores
@@ -375,7 +375,7 @@ def test_fifty_and_twenty_five_fps_show_the_same_motion():
 def test_rgb_alone_converts_only_the_sampled_frames(tmp_path):
     video = write_square(tmp_path / "a.mp4", 20)
     with VideoFile(video) as file:
-        times_s = [t for t, _ in look(file, clip_of(video), 2.0, ViewMaker(("rgb",), 32, "crop"))]
+        times_s = [t for t, _ in look(file, ViewMaker(("rgb",), 32, "crop"), 2.0)]
     assert times_s == pytest.approx([0.0, 0.5, 1.0, 1.5])
 
 

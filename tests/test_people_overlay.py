@@ -40,6 +40,13 @@ def labels_of(drawn):
     return (drawn == np.array((20, 20, 20), np.uint8)).all(-1)
 
 
+def test_a_head_above_the_box_is_not_covered():
+    drawn = PeopleOverlay(SIZE_PX).draw(grey(), [PersonMark(1, (50, 100, 120, 300), "wave", 0.9)])
+    assert (drawn[78:97, 54:] == 128).all()  # 0.12 of 200 px above the box, but for its lines
+    assert tuple(drawn[88, 50]) == COLOURS[0]  # what joins label and box
+    assert labels_of(drawn)[:78].any()
+
+
 def test_labels_never_cover_each_other():
     overlay = PeopleOverlay(SIZE_PX)
     areas = []

@@ -345,8 +345,13 @@ def test_a_mistake_is_shown_with_its_frames(config):
     ("override", "clips", "source"),
     [
         ("data.val_share=0.34", 3, "3 clips of the validation split"),
-        ("calibration.how=auto", 6, "6 training clips, answered by models trained without"),
-        ("calibration.how=folds", 12, "12 training clips, answered by models trained without"),
+        ("calibration.how=auto", 6, "6 training clips, answered by models trained without their"),
+        (
+            "calibration.how=folds",
+            12,
+            "12 training clips, answered by models trained without their",
+        ),
+        ("data.allow_leakage=true", 4, "4 training clips, answered by models trained without them"),
     ],
 )
 def test_scores_are_calibrated_on_clips_not_trained_on(config, override, clips, source):

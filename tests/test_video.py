@@ -11,8 +11,10 @@ import pytest
 from conftest import write_square
 
 from action_gru.errors import MissingExtraError, VideoError
-from action_gru.video import VideoFile, VideoWriter, decoders
+from action_gru.video import DecodeLimits, VideoFile, VideoWriter, decoders
 from action_gru.video.diagnosis import diagnose
+
+HERE = DecodeLimits(isolate=False)
 
 
 def open_handles() -> int:
@@ -36,7 +38,7 @@ def test_only_wanted_frames_are_converted_and_all_are_counted(square_video, monk
     monkeypatch.setattr(
         decoders.OpenCVReader, "retrieve", lambda self: converted.append(1) or real(self)
     )
-    with VideoFile(square_video) as video:
+    with VideoFile(square_video, limits=HERE) as video:
         times_s = [f.time_s for f in video.frames(lambda time_s: time_s >= 1.0)]
         assert len(times_s) == len(converted) == 10
         assert video.frames_decoded == 20
@@ -148,7 +150,7 @@ def test_without_the_extra_the_error_names_it(shared_data, monkeypatch):
     path = shared_data / "edge" / "torchcodec_av1_video.mkv"
     with (
         pytest.raises(VideoError, match=r"codec.*install the 'av' extra"),
-        VideoFile(path) as video,
+        VideoFile(path, limits=HERE) as video,
     ):
         next(iter(video))
 

@@ -23,6 +23,7 @@ COLOURS = (
 HIDDEN = (170, 170, 170)
 DARK = (20, 20, 20)
 UNSURE = "…"
+HEADROOM = 0.12  # of the box's height: so far above it is the label
 
 
 @dataclass(frozen=True)
@@ -95,17 +96,24 @@ class PeopleOverlay:
     def _draw_label(
         self, image: Frame, mark: PersonMark, taken: Sequence[tuple[int, int, int, int]]
     ) -> tuple[int, int, int, int]:
-        """Above the box where there is room, below what is written there already."""
+        """Above the box where there is room, below what is written there already.
+
+        Away from it, with a line between: a box often cuts a head off, and the label would hide it.
+        """
         pad = self.text_px // 3
         height = round(1.2 * self.text_px) + pad
         text = shortened(mark.text, self.text_px, False, self.size_px[0] - 3 * pad)
         picture = write_text(text, self.text_px)
         width = picture.shape[1] + 2 * pad
         left = min(max(0, round(mark.box[0])), self.size_px[0] - width)
-        top = max(0, round(mark.box[1]) - height)
+        gap = round(HEADROOM * (mark.box[3] - mark.box[1]))
+        top = max(0, round(mark.box[1]) - height - gap)
         while any(_overlap((left, top, width, height), other) for other in taken):
             top += height // 2
         top = min(top, self.size_px[1] - height)
+        if (foot := top + height) < (box_top := round(mark.box[1])):
+            column = left + self.line_px // 2
+            cv2.line(image, (column, foot), (column, box_top), _colour(mark), self.line_px)
         chip = image[top : top + height, left : left + width]
         chip[:] = DARK
         chip[-self.line_px :] = _colour(mark)

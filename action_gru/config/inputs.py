@@ -98,6 +98,22 @@ class SeriesSection(Section):
         return self.step_labels or self.horizon is not None
 
 
+class DecodingSection(Section):
+    isolate: bool = True
+    """Decode each file in a process of its own, so that a decoder that hangs, crashes or eats
+    memory costs that file only. false: in this process, where nothing can stop it."""
+    max_pixels: Annotated[int, Field(ge=1)] = 1 << 26
+    """A file whose frames have more pixels is refused by its header, before any is decoded."""
+    max_frames: Annotated[int, Field(ge=1)] = 10_000_000
+    """A file with more frames is refused; at 30 a second, the default is 92 hours."""
+    max_silence_s: Positive = 60.0
+    """A decoder that gives no frame for so long is stopped."""
+    max_decode_s: Positive = 86_400.0
+    """A file whose decoding takes more time in all is refused."""
+    max_memory_gb: Positive = 4.0
+    """How much memory decoding one file may take, on Linux."""
+
+
 class SamplingSection(Section):
     fps: Annotated[float, Field(gt=0.0, le=240.0)] = 12.0
     """Frames looked at per second of video; slower sources give each of their frames."""

@@ -16,6 +16,7 @@ from action_gru.config.answers import (
 )
 from action_gru.config.inputs import (
     DataSection,
+    DecodingSection,
     FeaturesSection,
     RunSection,
     SamplingSection,
@@ -34,6 +35,7 @@ class Config(Section):
     run: RunSection = RunSection()
     data: DataSection = DataSection()
     series: SeriesSection = SeriesSection()
+    decoding: DecodingSection = DecodingSection()
     sampling: SamplingSection = SamplingSection()
     features: FeaturesSection = FeaturesSection()
     model: ModelSection = ModelSection()

@@ -14,7 +14,7 @@ from action_gru.evaluation.pictures import BLUE, GREY, ORANGE, new_figure, strip
 def anytime_picture(report: AnytimeReport) -> Figure:
     """Accuracy after a share of the clip, and after seconds, with its interval over groups."""
     figure = new_figure(9.0, 4.0)
-    left, right = figure.subplots(1, 2, sharey=True)
+    left, right = figure.subplots(1, 2, sharey=True, gridspec_kw={"wspace": 0.08})
     _draw_curve(left, report, report.by_share, scale=100.0)
     _draw_curve(right, report, report.by_second, scale=1.0)
     left.set(xlabel="share of the clip seen, %", ylabel="accuracy", xlim=(0, 101), ylim=(0, 1.02))

@@ -5,7 +5,7 @@ Knows nothing of models: reads top scores and whether they were right.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -129,7 +129,17 @@ def risk_coverage(scores: npt.ArrayLike, right: npt.ArrayLike) -> list[tuple[flo
     return list(zip((counts / len(values)).tolist(), (errors / counts).tolist(), strict=True))
 
 
-def perfect_calibration_error(scores: npt.ArrayLike, seed: int, draws: int = FLOOR_DRAWS) -> float:
+def equal_bins_error(scores: npt.ArrayLike, right: npt.ArrayLike) -> float:
+    """The expected calibration error in equal bins. scores, right (N,)."""
+    return expected_calibration_error(calibration_bins(scores, right))
+
+
+def perfect_calibration_error(
+    scores: npt.ArrayLike,
+    seed: int,
+    draws: int = FLOOR_DRAWS,
+    measure: Callable[[npt.ArrayLike, npt.ArrayLike], float] = equal_bins_error,
+) -> float:
     """The mean calibration error if each answer were right with the probability it states. (N,).
 
     Few clips in a bin differ from their mean by chance, so even perfect scores show an error: the
@@ -137,10 +147,7 @@ def perfect_calibration_error(scores: npt.ArrayLike, seed: int, draws: int = FLO
     """
     values = np.asarray(scores, dtype=np.float64)
     rng = np.random.default_rng(seed)
-    errors = [
-        expected_calibration_error(calibration_bins(values, rng.random(len(values)) < values))
-        for _ in range(draws)
-    ]
+    errors = [measure(values, rng.random(len(values)) < values) for _ in range(draws)]
     return float(np.mean(errors))
 
 

@@ -23,6 +23,7 @@ from action_gru.evaluation.pictures import BLUE, GREY, ORANGE, new_figure, short
 # A colour and a shape each: either alone tells them apart.
 LOOKS = {NEEDS_ORDER: (ORANGE, "D"), NO_ORDER: (BLUE, "o"), UNDECIDED: (GREY, "s")}
 TITLES = {change: "\n".join(wrap(name, 14)) for change, name in CHANGES.items()}
+WHOLE = ("black", "P")
 PANEL_IN, NAMES_IN = 1.75, 2.4
 MANY = 30  # more classes than this: smaller rows
 
@@ -39,9 +40,9 @@ def order_picture(report: OrderReport) -> Figure:
         for height, row in enumerate([report.overall, *rows]):
             _draw_cost(axes, height, row, change, whole=height == 0)
         axes.set_title(TITLES[change], fontsize=9)
-        axes.axvline(0, color=GREY, linewidth=0.8)
+        axes.axvline(0, color=GREY, linewidth=0.8, zorder=0)
         axes.axhline(0.5, color=GREY, linewidth=0.6, linestyle=":")
-        axes.set_xlim(-55, 105)
+        axes.set_xlim(_lowest(report, changes) - 5, 105)
         axes.set_xticks([-50, 0, 50, 100])
         axes.tick_params(labelsize=8)
         strip_frame(axes)
@@ -53,13 +54,20 @@ def order_picture(report: OrderReport) -> Figure:
     return figure
 
 
+def _lowest(report: OrderReport, changes: Sequence[str]) -> float:
+    """How far to the left the panels must go, points: -50, or -100 where an interval does."""
+    costs = [row.costs[change] for row in (report.overall, *report.classes) for change in changes]
+    lows = [min(cost.loss, *(cost.interval or ())) for cost in costs]
+    return -100.0 if min(lows) < -0.5 else -50.0
+
+
 def _order_cost(row: ClassOrder) -> float:
     return max(row.costs[change].loss for change in ORDER_CHANGES)
 
 
 def _draw_cost(axes: Any, height: int, row: ClassOrder, change: str, whole: bool) -> None:
     cost = row.costs[change]
-    colour, marker = ("black", "|") if whole else LOOKS[row.verdict]
+    colour, marker = WHOLE if whole else LOOKS[row.verdict]
     if cost.interval is not None:
         low, high = cost.interval
         axes.plot([100 * low, 100 * high], [height] * 2, color=colour, linewidth=1.6)

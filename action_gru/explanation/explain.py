@@ -15,8 +15,8 @@ import torch
 from numpy.typing import NDArray
 
 from action_gru.backbone import Backbone, ViewMaker
+from action_gru.backbone.looking import look
 from action_gru.checkpoint import Checkpoint
-from action_gru.dataset import Clip
 from action_gru.errors import DataError
 from action_gru.explanation.curves import linear_answer, running_scores, stream_curves
 from action_gru.explanation.occlusion import (
@@ -29,7 +29,6 @@ from action_gru.explanation.occlusion import (
 )
 from action_gru.explanation.places import heat_map, hidden_pictures, spread_over
 from action_gru.explanation.result import Explanation, FloatArray, FrameHeat, Image
-from action_gru.extraction.clip import look
 from action_gru.model import ActionClassifier
 from action_gru.video import VideoFile
 
@@ -143,11 +142,10 @@ def _heats(
     views = [spec.view for spec in checkpoint.features]
     frame_at = {float(subject.times_s[frame]): frame for frame in best}
     maker = ViewMaker(views, backbone.image_size, backbone.fit)
-    clip = Clip(subject.video, subject.video.name, "", subject.video.name, "")
     parts = dict(zip(views, _columns(scorer.model), strict=True))
     found = []
     with VideoFile(subject.video) as video:
-        for time_s, pictures in look(video, clip, float(checkpoint.sampling["fps"]), maker):
+        for time_s, pictures in look(video, maker, float(checkpoint.sampling["fps"])):
             if time_s not in frame_at:
                 continue
             frame, image = frame_at[time_s], images[time_s]

@@ -60,7 +60,8 @@ def _size(explanation: Explanation, width_in: float) -> tuple[float, float]:
 def _name(explanation: Explanation, heat: FrameHeat) -> str:
     rank = explanation.best.index(heat.frame) + 1
     largest = float(heat.heat.flat[np.abs(heat.heat).argmax()])
-    return f"{rank}: {explanation.times_s[heat.frame]:.2f} s, {heat.view} ({-largest:+.3f})"
+    change = f"{-largest:+.3f}" if abs(largest) >= 0.0005 else "no change"
+    return f"{rank}: {explanation.times_s[heat.frame]:.2f} s, {heat.view} ({change})"
 
 
 def blended(heat: FrameHeat) -> Image:

@@ -140,7 +140,7 @@ def _draw_reach(axes: Any, explanation: Explanation) -> None:
         for layer in _last_layers(explanation, stream):
             assert layer.memory is not None
             reach = np.array(layer.memory.reach_frames) / explanation.fps
-            style = "--" if layer.backwards else "-"
+            style = (0, (4, 1, 1, 1)) if layer.backwards else STYLES[index % 3]
             label = f"{direction(layer)}{stream.name}"
             _line(axes, explanation, reach, COLOURS[index], style, label)
             cut = ~np.array(layer.memory.faded)
@@ -158,11 +158,12 @@ def _draw_reach(axes: Any, explanation: Explanation) -> None:
 def _draw_attention(axes: Any, explanation: Explanation) -> None:
     for index, stream in enumerate(explanation.streams):
         assert stream.attention is not None
-        _line(axes, explanation, stream.attention, COLOURS[index], "-", stream.name)
+        style = STYLES[index % 3]
+        _line(axes, explanation, stream.attention, COLOURS[index], style, stream.name)
     even = np.concatenate(
         [np.full(high - low, 1 / (high - low)) for low, high in explanation.windows]
     )
-    _line(axes, explanation, even, GREY, ":", "even")
+    _line(axes, explanation, even, GREY, (0, (1, 4)), "even")
     axes.set(ylabel="weight")
     axes.set_ylim(bottom=0)
     _legend(axes, "attention of the pooling")
@@ -211,14 +212,14 @@ def _draw_falls(axes: Any, explanation: Explanation) -> None:
 
 
 def _line(
-    axes: Any, explanation: Explanation, values: Any, colour: str, style: str, label: str
+    axes: Any, explanation: Explanation, values: Any, colour: str, style: Any, label: str
 ) -> None:
     """A curve over the frames, with a break where the model starts a new window."""
     for low, high in explanation.windows:
         marker = "o" if high - low == 1 else None
         axes.plot(
-            explanation.times_s[low:high], values[low:high], style, color=colour, linewidth=1.5,
-            marker=marker, markersize=4, label=None if low else label,
+            explanation.times_s[low:high], values[low:high], linestyle=style, color=colour,
+            linewidth=1.5, marker=marker, markersize=4, label=None if low else label,
         )  # fmt: skip
 
 

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from action_gru.backbone import MOTION_HISTORY_S, FeatureSpec, ViewMaker
-from action_gru.backbone.frame_views import FrameMaker
+from action_gru.backbone import FeatureSpec
 from action_gru.cache import cache_key
 from action_gru.dataset import Clip
 from action_gru.extraction.rows import Rows
-from action_gru.sampling import Sampler, in_window
-from action_gru.video import VideoFile
 
 Image = NDArray[np.uint8]
 
@@ -90,29 +87,6 @@ def clip_key(video_sha256: str, clip: Clip, fps: float, stream: Stream, spec: Fe
             "features": spec.fingerprint,
         }
     )
-
-
-def look(
-    video: VideoFile, clip: Clip, fps: float, maker: ViewMaker | FrameMaker
-) -> Iterator[tuple[float, dict[str, Image]]]:
-    """(time_s, view -> picture) at each sampled instant of a clip.
-
-    Motion is measured at the video's own rate, also over the moment before the clip begins.
-    """
-    start_s = clip.start_s or 0.0
-    sampler = Sampler(fps, start_s)
-
-    def due(time_s: float) -> bool:
-        return in_window(time_s, start_s, clip.end_s) and sampler.due(time_s)
-
-    def near(time_s: float) -> bool:
-        return time_s >= start_s - MOTION_HISTORY_S
-
-    for frame in video.frames(near if maker.needs_history else due, clip.end_s):
-        if not maker.needs_history or due(frame.time_s):
-            yield frame.time_s, maker.observe(frame.image, frame.time_s)
-        else:
-            maker.remember(frame.image, frame.time_s)
 
 
 def duplicates_across(clips: Sequence[Clip], content: dict[str, str]) -> list[tuple[Clip, Clip]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from action_gru.backbone import Backbone
 from action_gru.backbone.encoding import Vectors
-from action_gru.backbone.frame_views import make_maker, side
+from action_gru.backbone.frame_views import frame_views_of, make_maker, side
 from action_gru.backbone.loading import file_sha256
+from action_gru.backbone.looking import look, pictures
 from action_gru.backbone.views import mirror
 from action_gru.cache import ClipFeatures, FeatureCache, MemoryCache, RowFile
 from action_gru.dataset import Clip
@@ -22,13 +23,12 @@ from action_gru.extraction.clip import (
     Job,
     Stream,
     clip_key,
-    look,
     streams_of,
 )
 from action_gru.extraction.pipeline import Pass, Pictures
 from action_gru.extraction.rows import Rows
 from action_gru.extraction.threads import ThreadBudget
-from action_gru.video import VideoFile
+from action_gru.video import DecodeLimits, VideoFile
 
 Progress = Callable[[Clip], None]
 
@@ -50,6 +50,7 @@ class Extractor:
         flip: bool = False,
         workers: int | None = None,
         batch_size: int = 32,
+        limits: DecodeLimits | None = None,
     ) -> None:
         self.backbone = backbone
         self.cache = cache
@@ -57,6 +58,7 @@ class Extractor:
         self.streams = streams_of(views, flip)
         self.workers = workers
         self.batch_size = batch_size
+        self.limits = limits
         self.specs = {view: backbone.spec(view) for view in views}
 
     def extract(self, clips: Sequence[Clip], progress: Progress | None = None) -> ExtractionReport:
@@ -105,15 +107,24 @@ class Extractor:
     def decode(self, job: Job) -> Generator[tuple[float, Pictures], None, None]:
         """(time_s, the pictures of the missing streams) at each sampled instant."""
         views = list(dict.fromkeys(stream.view for stream in job.missing))
-        maker = make_maker(self.backbone, views)
-        with VideoFile(job.clip.path, threads=1) as video:
-            for time_s, made in look(video, job.clip, self.fps, maker):
+        with VideoFile(job.clip.path, threads=1, limits=self.limits) as video:
+            for time_s, made in self._look(video, job.clip, views):
                 yield (
                     time_s,
                     [(stream, _side(made[stream.view], stream.flipped)) for stream in job.missing],
                 )
                 job.frames = video.frames_decoded
             job.frames = video.frames_decoded
+
+    def _look(
+        self, video: VideoFile, clip: Clip, views: list[str]
+    ) -> Iterator[tuple[float, dict[str, Any]]]:
+        if not frame_views_of(self.backbone):  # whoever decodes can make the pictures too
+            size_px, fit = self.backbone.image_size, self.backbone.fit
+            arguments = {"views": views, "size_px": size_px, "fit": fit, "fps": self.fps}
+            return video.run(pictures, **arguments, start_s=clip.start_s, end_s=clip.end_s)
+        maker = make_maker(self.backbone, views)
+        return look(video, maker, self.fps, clip.start_s, clip.end_s)
 
     def finish(self, job: Job) -> None:
         """Put a clip's features into the cache."""

@@ -10,7 +10,7 @@ from action_gru.prefetch import Prefetch
 from action_gru.streaming.looking import Image, Sample
 from action_gru.streaming.stream import ActionStream
 from action_gru.timeline import Event, Prediction, ScoreTrack, Timeline
-from action_gru.video import VideoFile
+from action_gru.video import DecodeLimits, VideoFile
 
 
 class TimelineReader:
@@ -26,8 +26,12 @@ class TimelineReader:
         path: Path,
         batch_size: int,
         watch: Callable[[Image, float], None] | None = None,
+        limits: DecodeLimits | None = None,
     ) -> None:
-        """batch_size: pictures per backbone call. watch: shown each sampled frame and its time."""
+        """batch_size: pictures per backbone call. watch: shown each sampled frame and its time.
+
+        limits: see VideoFile.
+        """
         self.watch = watch
         self.stream, self.path = stream, path
         self.samples = max(1, batch_size // len(stream.engine.views))
@@ -36,7 +40,7 @@ class TimelineReader:
         self.read_s = 0.0
         self.complete = False
         self.declared_s: float | None = None  # what the file's header says, once reading began
-        self.video = VideoFile(path)
+        self.video = VideoFile(path, limits=limits)
         self._begun = self._ended = False
 
     def __iter__(self) -> Iterator[Prediction]:

@@ -9,7 +9,7 @@ from action_gru.prefetch import Prefetch
 from action_gru.streaming.people import PeopleEngine, PeopleStream, Person
 from action_gru.streaming.scene import Scene
 from action_gru.timeline import Event, Timeline
-from action_gru.video import VideoFile
+from action_gru.video import DecodeLimits, VideoFile
 
 AHEAD = 4  # scenes that are decoded ahead; each holds some whole frames
 
@@ -21,13 +21,20 @@ class PeopleReader:
     iteration when the file cannot be read.
     """
 
-    def __init__(self, engine: PeopleEngine, stream: PeopleStream, path: Path) -> None:
+    def __init__(
+        self,
+        engine: PeopleEngine,
+        stream: PeopleStream,
+        path: Path,
+        limits: DecodeLimits | None = None,
+    ) -> None:
+        """limits: see VideoFile."""
         self.engine, self.stream, self.path = engine, stream, path
         self.events: list[Event] = []
         self.read_s = 0.0
         self.complete = False
         self.declared_s: float | None = None  # what the file's header says, once reading began
-        self.video = VideoFile(path)
+        self.video = VideoFile(path, limits=limits)
 
     def __iter__(self) -> Iterator[tuple[Scene, list[Person]]]:
         with self.video, Prefetch(self._scenes(), AHEAD) as scenes:

@@ -68,7 +68,7 @@ def _left_out(
     clips: list[Tensor] = []
     logits: list[Tensor] = []
     labels: list[Tensor] = []
-    count = 0
+    count, divided = 0, False
     for part in range(max(part_of) + 1):
         kept = tuple(clip for clip, p in zip(train, part_of, strict=True) if p != part)
         left = tuple(clip for clip, p in zip(train, part_of, strict=True) if p == part)
@@ -82,6 +82,7 @@ def _left_out(
         logits.append(answers)
         labels.append(held_out.labels)
         count += len(held_out)
+        divided |= bool({clip.group for clip in kept} & {clip.group for clip in left})
         if len(labels) == parts:
             break
     if not count:
@@ -90,7 +91,8 @@ def _left_out(
             "left to train on; add groups, or set data.val_share"
         )
         return None
-    source = f"{count} training clips, answered by models trained without their groups"
+    without = "them" if divided else "their groups"
+    source = f"{count} training clips, answered by models trained without {without}"
     return calibrate(torch.cat(clips), torch.cat(logits), torch.cat(labels), source)
 
 

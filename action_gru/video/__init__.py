@@ -5,12 +5,14 @@ over where OpenCV opens a file and decodes nothing, as with AV1, and reads netwo
 """
 
 from action_gru.video.frame import VIDEO_SUFFIXES, Frame, Image
+from action_gru.video.limits import DecodeLimits
 from action_gru.video.live import LiveSource, LiveStatus
 from action_gru.video.reading import VideoFile
 from action_gru.video.writing import VideoWriter
 
 __all__ = [
     "VIDEO_SUFFIXES",
+    "DecodeLimits",
     "Frame",
     "Image",
     "LiveSource",

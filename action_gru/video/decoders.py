@@ -20,6 +20,7 @@ class Reader(Protocol):
 
     fps: float
     declared_s: float | None  # what the header says of its length
+    size_px: tuple[int, ...]  # (width, height), as the header says
 
     def grab(self) -> float | None:
         """Instant of the next frame in seconds, None at the end."""
@@ -42,6 +43,10 @@ class OpenCVReader:
         self.fps = fps if np.isfinite(fps) and fps > 0 else DEFAULT_FPS
         frames = self._capture.get(cv2.CAP_PROP_FRAME_COUNT) if self._capture.isOpened() else 0.0
         self.declared_s = frames / self.fps if np.isfinite(frames) and frames > 0 else None
+        self.size_px: tuple[int, ...] = tuple(
+            int(self._capture.get(side)) if self._capture.isOpened() else 0
+            for side in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT)
+        )
 
     @property
     def is_open(self) -> bool:
@@ -83,7 +88,8 @@ class PyAVReader:
     def __init__(self, path: Path, threads: int | None = None) -> None:
         av = import_av(f"decoding {path}")
         try:
-            self._container: Any = av.open(str(path))
+            # Only files: a playlist in a file's clothes must not make us fetch what it names.
+            self._container: Any = av.open(str(path), options={"protocol_whitelist": "file"})
             stream = self._container.streams.video[0]
         except (av.FFmpegError, IndexError) as error:
             raise VideoError(f"{path}: PyAV finds no video stream in it ({error})") from error
@@ -93,6 +99,8 @@ class PyAVReader:
         self.fps = float(stream.average_rate or DEFAULT_FPS)
         duration = self._container.duration  # microseconds
         self.declared_s = duration / 1e6 if duration and duration > 0 else None
+        context = stream.codec_context
+        self.size_px: tuple[int, ...] = (context.width, context.height)
         self._frames = self._container.decode(stream)
         self._frame: Any = None
 
@@ -114,8 +122,13 @@ class PyAVReader:
         self._container.close()
 
 
-def open_reader(path: Path, threads: int | None = None) -> tuple[Reader, float]:
-    """A reader that stands on its first decoded frame, and that frame's instant in seconds."""
+def open_reader(
+    path: Path, threads: int | None = None, most_pixels: int | None = None
+) -> tuple[Reader, float]:
+    """A reader that stands on its first decoded frame, and that frame's instant in seconds.
+
+    most_pixels: of a frame; a header that announces more is refused before any is decoded.
+    """
     try:
         str(path).encode()
     except UnicodeEncodeError as error:  # OpenCV would end the process
@@ -123,6 +136,7 @@ def open_reader(path: Path, threads: int | None = None) -> tuple[Reader, float]:
     if not path.is_file():
         raise VideoError(f"{path}: no such video file; check the path")
     reader = OpenCVReader(path, threads)
+    _check_size(path, reader, most_pixels)
     first_s = reader.grab() if reader.is_open else None
     if first_s is not None:
         return reader, first_s
@@ -137,6 +151,7 @@ def open_reader(path: Path, threads: int | None = None) -> tuple[Reader, float]:
             f"{path}: opened, but no frame decoded (codec {codec or 'unknown'}); "
             "install the 'av' extra (pip install 'action-gru[av]') or re-encode to H.264"
         ) from error
+    _check_size(path, fallback, most_pixels)
     first_s = fallback.grab()
     if first_s is None:
         fallback.close()
@@ -145,3 +160,13 @@ def open_reader(path: Path, threads: int | None = None) -> tuple[Reader, float]:
             f"(codec {codec or 'unknown'}); re-encode it to H.264"
         )
     return fallback, first_s
+
+
+def _check_size(path: Path, reader: Reader, most_pixels: int | None) -> None:
+    width_px, height_px = reader.size_px
+    if most_pixels is not None and width_px * height_px > most_pixels:
+        reader.close()
+        raise VideoError(
+            f"{path}: its header announces frames of {width_px} x {height_px}, more than "
+            f"{most_pixels:,} pixels; scale it down, or raise decoding.max_pixels"
+        )

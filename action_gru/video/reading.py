@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 from action_gru.errors import VideoError
-from action_gru.video.decoders import Reader, open_reader
-from action_gru.video.frame import Frame
+from action_gru.video.frame import Frame, Image
+from action_gru.video.isolation import WorkerReader, run_in_worker
+from action_gru.video.limits import DecodeLimits, LimitedReader
 
 
 class VideoFile:
@@ -18,12 +21,18 @@ class VideoFile:
     Raises VideoError from iteration when the file holds no decodable frame.
     """
 
-    def __init__(self, path: str | Path, threads: int | None = None) -> None:
-        """threads: of the decoder; by default as many as it likes. The frames are the same."""
+    def __init__(
+        self, path: str | Path, threads: int | None = None, limits: DecodeLimits | None = None
+    ) -> None:
+        """threads: of the decoder; by default as many as it likes. The frames are the same.
+
+        limits: what the file may ask; by default those of the config's `decoding` section.
+        """
         self.path = Path(path)
         self.threads = threads
+        self.limits = limits or DecodeLimits()
         self.frames_decoded = 0
-        self._reader: Reader | None = None
+        self._reader: WorkerReader | LimitedReader | None = None
 
     def __enter__(self) -> VideoFile:
         return self
@@ -63,12 +72,32 @@ class VideoFile:
                 assert self._reader is not None
                 yield Frame(index, time_s, self._reader.retrieve())
 
+    def run(
+        self, program: Callable[..., Iterator[tuple[float, dict[str, Image]]]], **arguments: Any
+    ) -> Iterator[tuple[float, dict[str, Image]]]:
+        """What program(self, **arguments) yields: (seconds, named pictures, of the same shapes).
+
+        It runs where the file is decoded, so that only its pictures have to be handed over.
+        program: a module's function; arguments: what JSON can hold.
+        """
+        self.close()
+        if not self.limits.isolate:
+            yield from program(self, **arguments)
+            return
+        self.frames_decoded = 0
+        made = run_in_worker(self.path, self.threads, self.limits, program, arguments)
+        with closing(made):
+            for self.frames_decoded, time_s, pictures in made:
+                if time_s is not None:
+                    yield time_s, pictures
+
     def _instants(self) -> Iterator[tuple[int, float]]:
         """(index, time_s) of each decoded frame; times strictly grow."""
         self.close()
-        self._reader, first_s = open_reader(self.path, self.threads)
-        time_s, index = first_s, 0
-        grabbed: float | None = first_s
+        read = WorkerReader if self.limits.isolate else LimitedReader
+        self._reader = read(self.path, self.threads, self.limits)
+        time_s, index = self._reader.first_s, 0
+        grabbed: float | None = time_s
         while grabbed is not None:
             # Broken timestamps (all zero, or jumping back) become steps of the declared rate.
             time_s = grabbed if index == 0 or grabbed > time_s else time_s + 1 / self._reader.fps

@@ -12,12 +12,12 @@ import numpy as np
 import torch
 
 from action_gru.backbone import Backbone, ViewMaker
+from action_gru.backbone.looking import look
 from action_gru.cache import FeatureCache
 from action_gru.dataset import Clip
 from action_gru.extraction import Extractor
-from action_gru.extraction.clip import look
 from action_gru.extraction.threads import usable_cores
-from action_gru.video import VideoFile
+from action_gru.video import DecodeLimits, VideoFile
 from rows.turns import Row, in_turns, medians, paired_ratio
 
 BOTH = ("rgb", "motion")
@@ -69,7 +69,7 @@ class ExtractionBench:
         with_threads(self._decode, self.clips)
 
     def _decode(self, path: Path) -> None:
-        with VideoFile(path, threads=1) as video:
+        with VideoFile(path, threads=1, limits=DecodeLimits(isolate=False)) as video:
             for _ in video:
                 pass
 
@@ -77,10 +77,9 @@ class ExtractionBench:
         """CPU seconds to decode and make the pictures of all frames, in one thread."""
         began_s = time.thread_time()
         for path in self.clips:
-            clip = Clip(path, path.name, "x", path.name)
             maker = ViewMaker(BOTH, self.backbone.image_size, "squash")
-            with VideoFile(path, threads=1) as video:
-                for _ in look(video, clip, ALL_FRAMES_FPS, maker):
+            with VideoFile(path, threads=1, limits=DecodeLimits(isolate=False)) as video:
+                for _ in look(video, maker, ALL_FRAMES_FPS):
                     pass
         return time.thread_time() - began_s
 
