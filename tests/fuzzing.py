@@ -465,9 +465,11 @@ def video_sources(folder: Path) -> list[bytes]:
 
 
 def check_video(path: Path) -> None:
-    from action_gru.video import VideoFile
+    """Its decoder has a process of its own, which may crash and hang: then this is told."""
+    from action_gru.video import DecodeLimits, VideoFile
 
-    with VideoFile(path) as video:
+    limits = DecodeLimits(max_silence_s=LIMIT_S / 2, max_memory_gb=1.0)
+    with VideoFile(path, limits=limits) as video:
         for index, frame in enumerate(video.frames()):
             assert frame.image.ndim == 3
             if index >= MOST_FRAMES:

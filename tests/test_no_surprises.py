@@ -22,7 +22,7 @@ def watch(event, arguments):
         if event != "socket.bind":
             raise OSError(f"{event} is not allowed here")
     if event == "subprocess.Popen":
-        tried.append([event, repr(arguments[:2])[:200]])
+        tried.append([event, repr(arguments[:2])[:400]])
 sys.addaudithook(watch)
 commands = json.loads(sys.argv[1])
 from action_gru.cli import main
@@ -48,9 +48,10 @@ COMMANDS = [
     ["evaluate", "runs/run", "-q"],
     ["classify", "0.mp4", "-m", "runs/run", "-q", "--json"],
 ]
-# matplotlib looks for fonts, ctypes for libraries; urllib3, which ultralytics imports, asks whether
-# there is IPv6 by taking a free port of this machine, and lets it go.
+# Files are decoded in a process of ours. matplotlib looks for fonts, ctypes for libraries; urllib3,
+# which ultralytics imports, takes a free port of this machine and lets it go, to see about IPv6.
 HARMLESS = [
+    rf"subprocess.Popen \('{sys.executable}', .*action_gru\.video\.worker",
     r"subprocess.Popen \('/sbin/ldconfig', ",
     r"subprocess.Popen \('fc-list', \['fc-list', ",
     r"socket.bind .*\('::1', 0\)",

@@ -163,3 +163,9 @@ def test_texts_of_the_order_picture_have_room(count):
     check_texts(figure)
     assert len(figure.axes) == 6
     assert len(figure.axes[0].get_yticklabels()) == count + 1
+
+
+def test_a_class_of_one_group_has_no_interval_and_a_picture_all_the_same():
+    got = report(ONES, ZEROS, groups=["one"] * 10)
+    assert got.classes[0].costs["reversed"].interval is None
+    assert [round(side) for side in order_picture(got).axes[0].get_xlim()] == [-55, 105]

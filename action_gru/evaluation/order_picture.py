@@ -57,7 +57,7 @@ def order_picture(report: OrderReport) -> Figure:
 def _lowest(report: OrderReport, changes: Sequence[str]) -> float:
     """How far to the left the panels must go, points: -50, or -100 where an interval does."""
     costs = [row.costs[change] for row in (report.overall, *report.classes) for change in changes]
-    lows = [min(cost.loss, *(cost.interval or ())) for cost in costs]
+    lows = [min([cost.loss, *(cost.interval or ())]) for cost in costs]
     return -100.0 if min(lows) < -0.5 else -50.0
 
 
