@@ -61,7 +61,7 @@ def is_modest_picture(source: Path | bytes) -> bool:
             # Of all formats that Pillow knows, some start programs: EPS runs Ghostscript.
             with Image.open(opened, formats=FORMATS) as picture:
                 return picture.width * picture.height <= MOST_PIXELS
-    except (Image.DecompressionBombError, OSError, ValueError, SyntaxError):
+    except Exception:  # Pillow's many; and ultralytics' wrapper looks for a package of its own
         return False
 
 
