@@ -4,12 +4,13 @@ VENV := .venv
 RUN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test test-slow lint bench accuracy backbone clean help
+.PHONY: demo test test-slow fuzz lint bench accuracy backbone clean help
 
 help:
 	@echo "make demo       draw clips, train, evaluate, classify: offline, about 4 minutes"
 	@echo "make test       the tests, under 6 minutes on 2 cores"
 	@echo "make test-slow  the slow lane: real clips end to end, kills, long inputs"
+	@echo "make fuzz       thousands of damaged files of each kind, about 5 minutes on 2 cores"
 	@echo "make lint       ruff and mypy"
 	@echo "make bench      speed beside rivals and the machine's limits, into benchmarks/results/"
 	@echo "make accuracy   accuracy on the real data sets, into benchmarks/results/"
@@ -22,6 +23,11 @@ test: $(INSTALLED)
 
 test-slow: $(INSTALLED)
 	OMP_WAIT_POLICY=PASSIVE $(RUN)/python -m pytest -m slow --timeout=1800
+
+# ARGS="-k manifest" for one kind. One case again: python tests/fuzzing.py manifest 17 1
+FUZZ_CASES ?= 5000
+fuzz: $(INSTALLED)
+	OMP_NUM_THREADS=1 FUZZ_CASES=$(FUZZ_CASES) $(RUN)/python -m pytest tests/test_fuzz.py -s $(ARGS)
 
 lint: $(INSTALLED)
 	$(RUN)/ruff check .

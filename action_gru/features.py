@@ -114,6 +114,7 @@ def _build_pictures(config: Config, threads: int | None) -> Backbone:
         runtime=features.runtime,
         threads=threads,
         batch_size=features.batch_size,
+        sha256=features.weights_sha256,
     )
 
 
@@ -151,6 +152,7 @@ def _pose_view(config: Config) -> FrameView:
         overlap=config.detection.overlap,
         device=config.features.device,
         download=config.features.download,
+        sha256=pose.weights_sha256,
     )
     assert detector.keypoint_shape is not None
     return FrameView(
@@ -179,6 +181,7 @@ def build_detector(config: Config) -> Detector:
         overlap=detection.overlap,
         device=config.features.device,
         download=config.features.download,
+        sha256=detection.weights_sha256,
     )
 
 

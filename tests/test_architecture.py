@@ -10,6 +10,8 @@ PACKAGE = Path(__file__).parents[1] / "action_gru"
 FLOORS = {
     "errors": 0,
     "files": 0,
+    "safe_yaml": 0,
+    "file_kind": 0,
     "config": 1,
     "video": 1,
     "sampling": 1,

@@ -190,6 +190,19 @@ def test_a_truncated_archive_is_called_damaged(tmp_path: Path, keep: int) -> Non
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_an_entry_without_a_name_is_refused(tmp_path: Path) -> None:
+    archive = tmp_path / "a.zip"
+    with zipfile.ZipFile(archive, "w") as packed:
+        packed.writestr("a.txt", "text")
+    data = bytearray(archive.read_bytes())
+    directory = data.index(b"PK\x01\x02")
+    data[directory + 28 : directory + 34] = struct.pack("<HHH", 0, 0, 5)  # the name as a comment
+    archive.write_bytes(data)
+    with pytest.raises(DataError, match="is damaged"):
+        unpack(archive, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_name_given_twice_is_refused(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         archive.writestr("one.avi", b"first")

@@ -4,6 +4,7 @@ import pickle
 import subprocess
 import sys
 import threading
+import zipfile
 from pathlib import Path
 
 import cv2
@@ -129,12 +130,63 @@ def test_weights_that_would_run_code_are_refused(tmp_path, monkeypatch):
     (tmp_path / "empty.pt").write_bytes(b"")
     (tmp_path / "text.pt").write_text("no weights")
     torch.save({"other": 1}, tmp_path / "other.pt")
-    for name in ("saved", "pickled", "empty", "text"):
+    torch.save({"model": Harmful()}, tmp_path / "old.pt", _use_new_zipfile_serialization=False)
+    (tmp_path / "fifth.pt").write_bytes(pickle.dumps({"model": Harmful()}, protocol=5))
+    (tmp_path / "first.pt").write_bytes(pickle.dumps({"model": Harmful()}, protocol=0))
+    for name in ("saved", "pickled", "old", "fifth", "first"):
+        with pytest.raises(
+            BackboneError, match=rf"{name}.pt: refused as YOLO weights: it would run posix.system;"
+        ):
+            loading.load_network(f"./{name}.pt")
+    for name in ("empty", "text"):
         with pytest.raises(BackboneError, match=rf"{name}.pt: refused as YOLO weights"):
             loading.load_network(f"./{name}.pt")
     with pytest.raises(BackboneError, match=r"holds no network \(keys: other\)"):
         loading.load_network("./other.pt")
     assert not (tmp_path / "harmed").exists()
+
+
+def test_weights_that_weigh_more_than_their_file_are_refused(tmp_path):
+    wide = torch.nn.Linear(1, 1)
+    wide.weight = torch.nn.Parameter(torch.zeros(1).half().expand(10**6, 10**6), False)
+    torch.save({"model": wide}, tmp_path / "wide.pt")
+    with pytest.raises(BackboneError, match="weight claims 1000000000000 values and holds 1"):
+        loading.load_network(str(tmp_path / "wide.pt"))
+    wide.weight = torch.nn.Parameter(torch.tensor([[float("nan")]]))
+    torch.save({"model": wide}, tmp_path / "nan.pt")
+    with pytest.raises(BackboneError, match="weight holds NaN or infinity"):
+        loading.load_network(str(tmp_path / "nan.pt"))
+    with (
+        zipfile.ZipFile(tmp_path / "nan.pt") as source,
+        zipfile.ZipFile(tmp_path / "packed.pt", "w", zipfile.ZIP_DEFLATED) as packed,
+    ):
+        for name in source.namelist():
+            packed.writestr(name, source.read(name) + bytes(10_000_000))
+    with pytest.raises(BackboneError, match=r"its nan/data.pkl is compressed"):
+        loading.load_network(str(tmp_path / "packed.pt"))
+
+
+def test_a_network_of_other_parts_is_refused(tmp_path):
+    odd = torch.nn.Module()
+    odd.model = 5
+    torch.save({"model": odd}, tmp_path / "odd.pt")
+    with pytest.raises(BackboneError, match=r"odd.pt is no YOLO network"):
+        Backbone(str(tmp_path / "odd.pt"), device="cpu")
+
+
+def test_other_weights_than_were_pinned_are_refused(tmp_path, monkeypatch):
+    (tmp_path / "served").mkdir()
+    (tmp_path / "served" / "yolo26n-cls.pt").write_bytes(b"other weights")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ACTION_GRU_HOME", str(tmp_path / "home"))
+    said = r"has the SHA-256 53959f.*, and features.weights_sha256 asks for 0000"
+    with Server(tmp_path / "served") as server:
+        monkeypatch.setenv("ACTION_GRU_WEIGHTS_URL", server.url)
+        with pytest.raises(BackboneError, match=said):
+            loading.find_weights("yolo26n-cls.pt", True, sha256="0" * 64)
+        assert list((tmp_path / "home" / "weights").iterdir()) == []
+    with pytest.raises(BackboneError, match=said):
+        Backbone(str(tmp_path / "served" / "yolo26n-cls.pt"), sha256="0" * 64)
 
 
 def test_a_torch_that_cannot_load_safely_is_refused(tmp_path, monkeypatch):

@@ -1,4 +1,5 @@
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ def write(tmp_path: Path, text: str) -> Path:
 WRONG = [
     ("model.hiden_size=3", "unknown key 'model.hiden_size'; did you mean 'model.hidden_size'"),
     ("hidden_size=3", "unknown key 'hidden_size'; did you mean 'model.hidden_size'"),
+    ("[a=3", r"unknown key '\[a'; known here: run, data"),
     ("zzz=3", "unknown key 'zzz'; known here: run, data"),
     ("training.seed=x", "training.seed: should be a valid integer, got 'x'"),
     ("training.learning_rate='1e-3'", "learning_rate: should be a valid number, got '1e-3'"),
@@ -53,6 +55,15 @@ def test_all_mistakes_are_told_at_once():
     assert len(str(caught.value).splitlines()) == 3
 
 
+# Ten lines of nine aliases each: a billion values, were they written out.
+BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"{new}: &{new} [{', '.join([f'*{old}'] * 9)}]\n" for old, new in pairwise("abcdefghij")
+)
+MERGES = "".join(
+    f"{new}: &{new} {{<<: [{', '.join([f'*{old}'] * 9)}]}}\n" for old, new in pairwise("abcdefghij")
+)
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -60,7 +71,16 @@ def test_all_mistakes_are_told_at_once():
         ("model:\n  cell: gru\n  cell: lstm\n", "line 3.*'cell' stands twice"),
         ("- a\n", "holds a list; expected sections"),
         ("model: !!python/object/apply:os.system ['true']\n", "could not determine a constructor"),
-        ("a: &x [*x]\n", "cannot be read as a tree of plain values"),
+        ("a: &x [*x]\n", "line 1.*nested deeper than 40 levels, or in itself"),
+        ("a: " + "[" * 50_000, "nested deeper than 40 levels"),
+        (BOMB, "line 5.*stands for more than 20000 values"),
+        (BOMB + "? *j\n: 1\n", "line 5.*stands for more than 20000 values"),
+        ("a: &a {k: 1}\n" + MERGES, "line 5.*stands for more than 20000 values"),
+        ("x" * 300_000, "longer than 262144 characters"),
+        ("data: 2001-99-99\n", "holds a value that cannot be read .month must be"),
+        ("data: !!timestamp x\n", "holds a value that cannot be read"),
+        (f"training: {{seed: {'9' * 5000}}}\n", "holds a value that cannot be read"),
+        ("run: {name: a\0}\n", "special characters are not allowed"),
         ("model: {cell: gru\n", "is not valid YAML"),
     ],
 )

@@ -1,5 +1,6 @@
 """Files of measured sequences: what is read, and what each kind of bad input is told."""
 
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from action_gru.recordings import (
     LongColumns,
     RowPreparer,
     RowReader,
+    long_table,
     prepare,
     read_array,
     read_long_table,
@@ -82,6 +84,7 @@ def test_parquet_reads_as_csv_does(tmp_path):
         ("unit,time,a\nx,0,1\n", {}, "no column 'id' (series.id); it has unit, time, a"),
         ("id,time,a\nx,0,1\nx,1,hot\n", {}, "line 3: column 'a' holds 'hot', which is no number"),
         ("id,time,a\nx,0,inf\n", {}, "line 2: column 'a' holds 'inf'"),
+        ("id,time,a\nx,0,1e39\n", {}, "line 2: column 'a' holds '1e39'"),
         ("id,time,a\nx,soon,1\n", {}, "line 2: column 'time' holds 'soon'"),
         ("id,time,a\nx,1,1\nx,0,1\n", {}, "line 3: id 'x' has a time before the row above it"),
         ("id,time,a\nx,1,1\nx,1,2\n", {}, "line 3: id 'x' has the same time as the row above it"),
@@ -122,6 +125,7 @@ def test_ts_reads_time_stamps(tmp_path):
         ("7,8:9,10:run", "7,8:9:run", "line 10: its dimensions have 1 and 2 values"),
         ("7,8:9,10:run", "7,8:run", "line 10: has 1 dimensions, @dimensions says 2"),
         ("7,8:9,10:run", "7,8:9,10:fly", "the class after the last ':' is 'fly'"),
+        ("7,8:9,10:run", "7,1e39:9,10:run", "line 10, dimension 1: '1e39' is no number"),
         ("7,8:9,10:run", "7,x:9,10:run", "line 10, dimension 1: 'x' is no number"),
         ("@equalLength false", "@equalLength true", "line 10: has 2 values a dimension"),
         ("@missing true", "@missing false", "line 9: a value is missing"),
@@ -152,7 +156,10 @@ def test_arrays_keep_float32_and_lay_further_axes_side_by_side(tmp_path):
         (np.zeros(3), "a sequence is an array (T, D)"),
         (np.zeros((0, 3)), "a sequence is an array (T, D)"),
         (np.array([["a"]]), "a sequence is an array (T, D)"),
+        (np.zeros((3, 0)), "a sequence is an array (T, D)"),
+        (np.array([[1j]]), "a sequence is an array (T, D)"),
         (np.array([[np.inf]]), "holds infinity"),
+        (np.array([[1e39]]), "a number too large for float32"),
     ],
 )
 def test_a_bad_array_is_refused(tmp_path, array, message):
@@ -160,6 +167,47 @@ def test_a_bad_array_is_refused(tmp_path, array, message):
     with pytest.raises(DataError) as caught:
         read_array(tmp_path / "a.npy")
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("shape", "kind", "message"),
+    [
+        ("(1000000000000, 10)", "<f4", "mmap length is greater than file size"),
+        ("(-1, 4)", "<f4", "negative dimensions"),
+        ("(10000000000, 10000000000)", "|V0", "a sequence is an array (T, D)"),
+        ("(" * 5000, "<f4", "not a NumPy array file"),
+        ("__import__('os').mkdir('harmed')", "<f4", "malformed node"),
+    ],
+)
+def test_an_array_s_header_takes_no_memory_and_runs_nothing(
+    tmp_path, monkeypatch, shape, kind, message
+):
+    monkeypatch.chdir(tmp_path)
+    header = f"{{'descr': '{kind}', 'fortran_order': False, 'shape': {shape}}}\n".encode()
+    length = struct.pack("<H", len(header))
+    (tmp_path / "a.npy").write_bytes(b"\x93NUMPY\x01\x00" + length + header + b"\0" * 64)
+    with pytest.raises(DataError) as caught:
+        read_array(tmp_path / "a.npy")
+    assert message in str(caught.value)
+    assert not (tmp_path / "harmed").exists()
+
+
+@pytest.mark.parametrize(("cell", "rows"), [("x" * 100_000, 300), ("x", 200_000)])
+def test_a_parquet_bomb_is_refused_by_what_it_would_unpack_to(tmp_path, monkeypatch, cell, rows):
+    polars = pytest.importorskip("polars")
+    monkeypatch.setattr(long_table, "MOST_CELLS", 100_000)
+    monkeypatch.setattr(long_table, "MOST_TABLE_BYTES", 10_000_000)
+    path = tmp_path / "a.parquet"
+    polars.select(polars.repeat(cell, rows).alias("id")).write_parquet(path)
+    assert path.stat().st_size < 200_000
+    with pytest.raises(DataError, match=rf"unpacks to {rows} cells from \d+ bytes, more than"):
+        read_long_table(path, LongColumns())
+
+
+def test_a_line_of_colons_is_read_in_one_pass(tmp_path):
+    text = "@timeStamps true\n@data\n" + "(1:" * 100_000
+    with pytest.raises(DataError, match="dimension 1: holds no value"):
+        read_ts(write(tmp_path / "a.ts", text))
 
 
 def test_pickles_are_never_read(tmp_path):

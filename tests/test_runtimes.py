@@ -1,3 +1,4 @@
+import hashlib
 import importlib.util
 import json
 import os
@@ -14,12 +15,13 @@ from torch.nn.functional import cosine_similarity
 
 from action_gru.apps.demo import DEMO_CONFIG
 from action_gru.apps.demo_data import write_demo_dataset
-from action_gru.backbone import Backbone, FeatureSpec
+from action_gru.backbone import Backbone, FeatureSpec, exported
 from action_gru.backbone.choosing import choice_key, choose, quickest
 from action_gru.backbone.exported import (
     check_cosine,
     export_network,
     lowest_cosine,
+    network_key,
     networks_folder,
     parity_pictures,
     to_onnx,
@@ -323,3 +325,48 @@ class Branching(torch.nn.Module):
 def test_an_exporter_that_gives_up_is_named():
     with pytest.raises(BackboneError, match=r"cannot export this network to ONNX .*try other"):
         to_onnx(Branching(), (torch.ones(2),), (["values"], ["made"]), ({},))
+
+
+def external(location: str) -> bytes:
+    """A network whose weights are to be read from another file."""
+    import onnx
+
+    weights = onnx.TensorProto(name="w", data_type=1, dims=[4], data_location=1)
+    for key, value in (("location", location), ("offset", "0"), ("length", "16")):
+        weights.external_data.add(key=key, value=value)
+    output = onnx.helper.make_tensor_value_info("y", 1, [4])
+    node = onnx.helper.make_node("Identity", ["w"], ["y"])
+    graph = onnx.helper.make_graph([node], "g", [], [output], [weights])
+    opset = [onnx.helper.make_opsetid("", 18)]
+    return onnx.helper.make_model(graph, opset_imports=opset, ir_version=8).SerializeToString()
+
+
+@pytest.mark.parametrize("runtime", ["onnx", "openvino"])
+@pytest.mark.parametrize("content", ["../secret.bin", "/etc/passwd", None])
+def test_a_kept_network_reads_no_other_file(tmp_path, monkeypatch, runtime, content):
+    pytest.importorskip("onnx")
+    monkeypatch.setenv("ACTION_GRU_HOME", str(tmp_path))
+    (tmp_path / "secret.bin").write_bytes(bytes(16))
+    source = NetworkSource("builtin", "embedding", False)
+    path = networks_folder() / f"{network_key(source, SIDE)}.onnx"
+    path.parent.mkdir()
+    data = b"no network" if content is None else external(content)
+    path.write_bytes(data)
+    known = {"image_size": SIDE, "dim": 1280, "checked": {}}
+    known["sha256"] = hashlib.sha256(data).hexdigest()
+    path.with_suffix(".json").write_text(json.dumps(known))
+    with pytest.raises(BackboneError, match=f"{runtime} cannot read the exported network"):
+        build(runtime)
+
+
+@pytest.mark.parametrize("note", [{"image_size": "64"}, {"checked": [1]}, {"dim": None}, {"x": 1}])
+def test_a_note_of_other_kinds_counts_as_absent(tmp_path, monkeypatch, note):
+    monkeypatch.setenv("ACTION_GRU_HOME", str(tmp_path))
+    path = tmp_path / "a.onnx"
+    path.write_bytes(b"x")
+    known = {"image_size": SIDE, "dim": 1280, "checked": {"a": 1.0}}
+    known["sha256"] = hashlib.sha256(b"x").hexdigest()
+    path.with_suffix(".json").write_text(json.dumps(known))
+    assert exported._read(path) is not None
+    path.with_suffix(".json").write_text(json.dumps(known | note))
+    assert (exported._read(path) is None) == ("x" not in note)

@@ -1,6 +1,7 @@
 import csv
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from safetensors.torch import load_file
 
 from action_gru import features as features_module
 from action_gru.cache import ClipFeatures
-from action_gru.checkpoint import load_checkpoint
+from action_gru.checkpoint import load_checkpoint, save_checkpoint
 from action_gru.config import Config, build_config
 from action_gru.config.learning import TrainingSection
 from action_gru.dataset import Clip, SequenceSet, Split, read_manifest
@@ -272,6 +273,21 @@ def test_a_run_whose_data_changed_refuses_to_resume(config):
     rows = run.clips.read_text().splitlines()
     run.clips.write_text("\n".join(rows[:-1]) + "\n")
     with pytest.raises(CheckpointError, match="the data or the model has changed"):
+        resume(run.path, QUIET)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda last: replace(last, extra={}),
+        lambda last: replace(last, progress={"day": 1}),
+        lambda last: replace(last, extra=last.extra | {"optimizer.x": torch.ones(1)}),
+    ],
+)
+def test_a_state_of_another_training_refuses_to_resume(config, change):
+    run = train(config, QUIET)
+    save_checkpoint(change(load_checkpoint(run.last)), run.last)
+    with pytest.raises(CheckpointError, match="holds no state of this training"):
         resume(run.path, QUIET)
 
 

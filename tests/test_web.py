@@ -15,7 +15,7 @@ from web_doubles import CLASSES, HOSTILE, FakeRecognizer
 from action_gru.apps.web import Limits, build_page
 from action_gru.apps.web.camera import CameraSession, CameraSessions
 from action_gru.apps.web.folders import Folders
-from action_gru.apps.web.guard import Guard
+from action_gru.apps.web.guard import Guard, Rates
 from action_gru.apps.web.server import free_port, load_gradio
 from action_gru.apps.web.upload import AnnotatedCopy, UploadReading, WholeAnswer, file_stem
 from action_gru.apps.web.words import class_list, events_table, note
@@ -297,7 +297,7 @@ def test_only_an_upload_can_be_read(tmp_path, folders):
         assert folders.uploaded(path) is None
 
 
-def ask(guard_limits, path, headers=(), body=b"", pieces=1, method="POST"):
+def ask(guard_limits, path, headers=(), body=b"", pieces=1, method="POST", rates=()):
     """Send a request through the guard; status, body, headers of the answer."""
     sent, left = [], [body[i::pieces] for i in range(pieces)]
 
@@ -315,7 +315,7 @@ def ask(guard_limits, path, headers=(), body=b"", pieces=1, method="POST"):
     async def send(message):
         sent.append(message)
 
-    guard = Guard(app, *guard_limits)
+    guard = Guard(app, *guard_limits, *(rates or (Rates(1000, 1000), Rates(1000, 1000))))
     scope = {"type": "http", "method": method, "path": path, "headers": list(headers)}
     asyncio.run(guard(scope, receive, send))
     return sent[0]["status"], sent[1]["body"], dict(sent[0]["headers"])
@@ -340,6 +340,29 @@ def test_the_guard_refuses_what_is_too_large_or_goes_elsewhere():
     for path in ("/gradio_api/vibe-code", "/gradio_api/process_recording", "/gradio_api/run/x"):
         assert ask(limits, path)[:2] == (403, b"this page asks for no such thing")
     assert ask(limits, "/gradio_api/stream/abc/close")[0] == 200
+
+
+def test_an_address_that_asks_too_often_waits():
+    now_s = [0.0]
+    posts, uploads = (Rates(2.0, 3.0, lambda: now_s[0]) for _ in range(2))
+    limits = (1_000_000, 5_000_000, lambda: 0)
+
+    def status(path, method="POST"):
+        return ask(limits, path, method=method, body=b"x", rates=(posts, uploads))[0]
+
+    assert [status("/gradio_api/queue/join") for _ in range(5)] == [200, 200, 200, 429, 429]
+    assert [status("/gradio_api/upload") for _ in range(4)] == [200, 200, 200, 429]
+    assert [status("/config", "GET") for _ in range(5)] == [200] * 5
+    now_s[0] = 1.0  # two a second
+    assert [status("/gradio_api/queue/join") for _ in range(3)] == [200, 200, 429]
+    assert uploads.allow("10.0.0.9")
+
+
+def test_addresses_beyond_what_is_kept_cost_no_memory():
+    rates = Rates(1.0, 1.0, lambda: 0.0)
+    for number in range(3000):
+        assert rates.allow(str(number))
+    assert len(rates._held) == 1000
 
 
 def test_words_from_outside_are_text_and_no_html():

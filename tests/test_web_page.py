@@ -1,10 +1,14 @@
 """The page as a client of its API meets it, without a browser."""
 
+import base64
 import json
 import os
+import struct
 import uuid
+import zlib
 from types import SimpleNamespace
 
+import cv2
 import pytest
 from conftest import moving_square, write_square
 from web_doubles import HOSTILE, FakeRecognizer
@@ -110,6 +114,39 @@ def test_what_cannot_be_read_is_said_in_words(page):
     assert 'class="error" role="alert">notes.mp4: this is' in messages[-1]["output"]["data"][0]
     assert str(page.folders.root) not in json.dumps(messages[-1]["output"]["data"][0])
     assert set((page.folders.root / "jobs").glob("*")) == before
+
+
+def png_header(width, height):
+    """A PNG that claims a size and holds no pixel."""
+    chunk = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    crc = struct.pack(">I", zlib.crc32(chunk))
+    return b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + chunk + crc
+
+
+@pytest.mark.parametrize(
+    "content",
+    [png_header(60_000, 60_000), png_header(9_000, 9_000), b"%!PS-Adobe-3.0 EPSF-3.0\n", b"text"],
+)
+def test_a_camera_frame_s_header_is_read_before_its_pixels(page, content, tmp_path):
+    path = upload_to(page, "frame.png", content).json()[0]
+    data = "data:image/png;base64," + base64.b64encode(content).decode()
+    named = {"path": path, "orig_name": "frame.png", "meta": {"_type": "gradio.FileData"}}
+    for frame in (named, {**named, "path": None, "url": data}):
+        answer = call(page, "stream", [frame])[-1]
+        assert not answer["success"]
+        assert "a camera's frame is a small JPEG, PNG or WebP" in json.dumps(answer["output"])
+
+
+def test_a_modest_picture_passes(tmp_path):
+    from action_gru.apps.web.requests import is_modest_picture
+
+    image = next(moving_square(1))
+    for ending in (".jpg", ".png", ".webp"):
+        cv2.imwrite(str(tmp_path / f"a{ending}"), image)
+        assert is_modest_picture(tmp_path / f"a{ending}")
+        assert is_modest_picture((tmp_path / f"a{ending}").read_bytes())
+    cv2.imwrite(str(tmp_path / "a.bmp"), image)
+    assert not is_modest_picture(tmp_path / "a.bmp")
 
 
 def test_an_upload_that_is_too_large_is_refused(page):

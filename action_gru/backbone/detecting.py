@@ -47,8 +47,10 @@ class Detector:
         overlap: float = 0.7,
         device: str = "auto",
         download: bool = True,
+        sha256: str | None = None,
     ) -> None:
-        network = load_network(weights, download, key)
+        """sha256: what the file must have, if it is known."""
+        network = load_network(weights, download, key, sha256)
         if network.task != task:
             raise BackboneError(
                 f"{key}: {weights} is a {network.task} model; a {task} model is needed here, such "

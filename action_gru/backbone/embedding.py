@@ -70,6 +70,7 @@ class Backbone:
 
     runtime: torch, onnx, openvino, tensorrt, or auto for the one that is quickest here at batches
     of batch_size. threads: how many of the processor's the network may use; None: as torch is set.
+    sha256: what the file of the weights must have, if it is known.
     """
 
     def __init__(
@@ -84,8 +85,9 @@ class Backbone:
         runtime: str = "torch",
         threads: int | None = None,
         batch_size: int = 32,
+        sha256: str | None = None,
     ) -> None:
-        self._source = NetworkSource(weights, layer, download)
+        self._source = NetworkSource(weights, layer, download, sha256)
         self._asked_size, self._asked_precision = image_size, precision
         self._threads = threads
         self.exported: ExportedNetwork | None = None  # what runs, where it is not torch

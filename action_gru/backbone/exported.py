@@ -22,12 +22,13 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import TypeAdapter
 from torch import Tensor, nn
 
 from action_gru.backbone.loading import file_sha256, home_folder
 from action_gru.backbone.network import FeatureNetwork, NetworkSource, feature_dim
 from action_gru.backbone.runtimes import Pixels, Runner, Runtime
-from action_gru.errors import BackboneError, CacheError
+from action_gru.errors import ActionGruError, BackboneError, CacheError
 from action_gru.files import write_atomically
 
 # Raise this when the exported graph changes: networks kept by older versions are then made anew.
@@ -142,9 +143,17 @@ def open_checked(
 ) -> Runner:
     """A runner that agrees with PyTorch in fp32; compared once for each version of the runtime.
 
-    Raises BackboneError when it does not agree.
+    Raises BackboneError when it does not agree, or cannot be read.
     """
-    runner = runtime.open(network.path, precision, device, threads)
+    try:
+        runner = runtime.open(network.path, precision, device, threads)
+    except ActionGruError:
+        raise
+    except Exception as error:  # the runtimes' own classes, which all differ
+        raise BackboneError(
+            f"{network.path}: {runtime.name} cannot read the exported network "
+            f"({str(error).strip().splitlines()[0]}); remove the file, and it is made anew"
+        ) from error
     named = f"{runtime.name} {runtime.version} {precision} {device.type}"
     if named not in network.checked:
         cosine = lowest_cosine(runner, source.network, network.image_size)
@@ -196,9 +205,10 @@ def _read(path: Path) -> ExportedNetwork | None:
     """What was kept, if it is whole; a damaged file counts as absent and is written again."""
     try:
         document = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
-        kept = ExportedNetwork(path, **document)
+        text = json.dumps({**document, "path": str(path)})
+        kept = TypeAdapter(ExportedNetwork).validate_json(text, strict=True)
         return kept if file_sha256(path) == kept.sha256 else None
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError, TypeError, RecursionError):
         return None
 
 

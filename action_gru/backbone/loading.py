@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import urllib.error
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ os.environ.setdefault("YOLO_VERBOSE", "false")
 
 from torch import nn
 
+from action_gru.backbone.foreign import check_container, check_tensors, told, unsafe_names
 from action_gru.errors import BackboneError
 
 BUILTIN = "builtin"
@@ -37,34 +39,60 @@ class LoadedNetwork:
 
 
 def load_network(
-    weights: str, download: bool = True, key: str = "features.weights"
+    weights: str,
+    download: bool = True,
+    key: str = "features.weights",
+    sha256: str | None = None,
 ) -> LoadedNetwork:
     """Load `builtin`, a path to a .pt, or an official name. key: what errors call the setting.
 
-    Raises BackboneError when the file is missing, is no YOLO checkpoint, or would run code.
+    sha256: what the file must have. Raises BackboneError when it is missing, is no YOLO
+    checkpoint, or would run code.
     """
     if weights == BUILTIN:
         return _load_builtin()
-    path = find_weights(weights, download, key)
-    from ultralytics.nn.tasks import torch_safe_load
-
+    path = find_weights(weights, download, key, sha256)
     _check_safe_loading(path)
-    try:
-        checkpoint, _ = torch_safe_load(str(path), safe_only=True)
-    except Exception as error:
-        raise BackboneError(
-            f"{path}: refused as YOLO weights: {_first_line(error)}; "
-            "give a .pt saved by Ultralytics, from a source you trust"
-        ) from error
+    checkpoint = _safely_loaded(path)
     module = checkpoint.get("ema") or checkpoint.get("model")
     if not isinstance(module, nn.Module):
         raise BackboneError(
             f"{path}: holds no network (keys: {', '.join(map(str, list(checkpoint)[:6]))}); "
             "give a .pt saved by Ultralytics"
         )
-    module = module.float().eval()
-    task = str(getattr(module, "task", "") or _task_of(module))
+    try:
+        check_tensors(module)
+        module = module.float().eval()
+        task = str(getattr(module, "task", "") or _task_of(module))
+    except Exception as error:  # a module of anyone's making: its parts may be of any kind
+        raise _refusal(path, _first_line(error)) from error
     return LoadedNetwork(module, task, file_sha256(path), 224 if task == "classify" else 640)
+
+
+def _safely_loaded(path: Path) -> dict[str, Any]:
+    """The content of a .pt; nothing but known classes of torch and ultralytics is called."""
+    from ultralytics.nn.tasks import torch_safe_load
+
+    try:
+        check_container(path)
+    except Exception as error:
+        raise _refusal(path, _first_line(error)) from error
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch's, of pickle protocols: the error tells enough
+            checkpoint, _ = torch_safe_load(str(path), safe_only=True)
+    except Exception as error:
+        names = unsafe_names(path)
+        found = f"it would run {told(names)}" if names else _first_line(error)
+        raise _refusal(path, found) from error
+    return dict(checkpoint)
+
+
+def _refusal(path: Path, found: str) -> BackboneError:
+    return BackboneError(
+        f"{path}: refused as YOLO weights: {found}; "
+        "give a .pt saved by Ultralytics, from a source you trust"
+    )
 
 
 def _check_safe_loading(path: Path) -> None:
@@ -78,8 +106,19 @@ def _check_safe_loading(path: Path) -> None:
         )
 
 
-def find_weights(weights: str, download: bool, key: str = "features.weights") -> Path:
-    """The local file of a path or an official name, fetched once if it is missing."""
+def find_weights(
+    weights: str, download: bool, key: str = "features.weights", sha256: str | None = None
+) -> Path:
+    """The local file of a path or an official name, fetched once if it is missing.
+
+    Raises BackboneError where its hash is not sha256, if one is given.
+    """
+    path = _kept_weights(weights, download, key, sha256)
+    _check_hash(path, path, key, sha256)
+    return path
+
+
+def _kept_weights(weights: str, download: bool, key: str, sha256: str | None) -> Path:
     path = Path(weights)
     if path.is_file():
         return path
@@ -101,7 +140,16 @@ def find_weights(weights: str, download: bool, key: str = "features.weights") ->
             f"{path.absolute()} and {kept}) and features.download is false; put the file there, "
             "or set features.download=true"
         )
-    return _download(path.name, kept, key)
+    return _download(path.name, kept, key, sha256)
+
+
+def _check_hash(path: Path, named: Path, key: str, sha256: str | None) -> None:
+    found = file_sha256(path) if sha256 else None
+    if found != sha256:
+        raise BackboneError(
+            f"{named}: has the SHA-256 {found}, and {key}_sha256 asks for {sha256}; it is another "
+            "file than was pinned: fetch it from its publisher, or pin the new one"
+        )
 
 
 def home_folder() -> Path:
@@ -115,8 +163,8 @@ def weights_folder() -> Path:
     return home_folder() / "weights"
 
 
-def _download(name: str, target: Path, key: str) -> Path:
-    """Fetch an official weight; the file appears only when it is whole."""
+def _download(name: str, target: Path, key: str, sha256: str | None) -> Path:
+    """Fetch an official weight; the file appears only when it is whole and as pinned."""
     import torch
 
     url = f"{os.environ.get('ACTION_GRU_WEIGHTS_URL', OFFICIAL_URL)}/{name}"
@@ -124,6 +172,7 @@ def _download(name: str, target: Path, key: str) -> Path:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         torch.hub.download_url_to_file(url, str(part), progress=False)
+        _check_hash(part, target, key, sha256)
         part.replace(target)
     except (urllib.error.URLError, OSError) as error:
         raise BackboneError(

@@ -76,22 +76,24 @@ class NetworkSource:
     layer: `embedding`, or the number of the layer to tap.
     """
 
-    def __init__(self, weights: str, layer: str | int, download: bool) -> None:
-        self.weights, self.layer, self.download = weights, layer, download
+    def __init__(
+        self, weights: str, layer: str | int, download: bool, sha256: str | None = None
+    ) -> None:
+        """sha256: what the file must have, if it is known."""
+        self.weights, self.layer, self.download, self.pinned = weights, layer, download, sha256
         self.name = Path(weights).name
 
     @cached_property
     def weights_sha256(self) -> str:
         """Raises BackboneError when there are no such weights."""
-        path = (
-            BUILTIN_PATH if self.weights == BUILTIN else find_weights(self.weights, self.download)
-        )
-        return file_sha256(path)
+        if self.weights == BUILTIN:
+            return file_sha256(BUILTIN_PATH)
+        return file_sha256(find_weights(self.weights, self.download, sha256=self.pinned))
 
     @cached_property
     def network(self) -> FeatureNetwork:
         """In float32, on the CPU, frozen. Raises BackboneError where there is nothing to tap."""
-        loaded = load_network(self.weights, self.download)
+        loaded = load_network(self.weights, self.download, sha256=self.pinned)
         layers = _layers_to_tap(loaded.module, loaded.task, self.layer, self.name)
         return FeatureNetwork(layers, loaded.image_size).requires_grad_(False).eval()
 
@@ -107,7 +109,7 @@ def feature_dim(source: NetworkSource, image_size: int) -> int:
     try:
         with torch.inference_mode():
             return int(network(pixels, pixels[..., 0]).shape[1])
-    except (RuntimeError, IndexError, TypeError, ValueError) as error:
+    except Exception as error:  # a module of anyone's making may raise anything
         raise BackboneError(
             f"features.layer: layer {source.layer} of {source.name} gives no feature map "
             f"at image_size {image_size} ({error}); choose another layer or size"
@@ -116,15 +118,22 @@ def feature_dim(source: NetworkSource, image_size: int) -> int:
 
 def _layers_to_tap(module: nn.Module, task: str, layer: str | int, weights: str) -> list[nn.Module]:
     """The layers to run, in order; the last one's maps are the features."""
-    fused: Any = module.fuse(verbose=False)  # type: ignore[operator]
-    layers = list(fused.model)
+    try:
+        fused: Any = module.fuse(verbose=False)  # type: ignore[operator]
+        layers = list(fused.model)
+        head = layers[-1].conv if task == "classify" else None
+    except Exception as error:  # a module of anyone's making may lack anything
+        raise BackboneError(
+            f"features.weights: {weights} is no YOLO network ({error}); "
+            "give a .pt saved by Ultralytics"
+        ) from error
     if layer == "embedding":
         if task != "classify":
             raise BackboneError(
                 f"features.layer: {weights} is a {task} model, which has no classification "
                 f"embedding; set features.layer to a layer index from 0 to {len(layers) - 2}"
             )
-        return [*layers[:-1], layers[-1].conv]
+        return [*layers[:-1], head]
     if not 0 <= int(layer) < len(layers) - 1:
         raise BackboneError(
             f"features.layer: {weights} has layers 0 to {len(layers) - 2} before its head, "

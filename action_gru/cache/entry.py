@@ -25,6 +25,17 @@ from action_gru.errors import CacheError
 FORMAT = "action_gru.features.1"
 METADATA = "action_gru"
 READ_BYTES = 1 << 22
+# What a file of anyone's making can lead to while it is read.
+_DAMAGE = (
+    SafetensorError,
+    AttributeError,
+    LookupError,
+    ValueError,
+    TypeError,
+    OverflowError,
+    MemoryError,
+    RecursionError,
+)
 
 Chunk = NDArray[np.float16] | NDArray[np.float64]
 
@@ -95,11 +106,12 @@ def read_entry(path: Path) -> ClipFeatures:
         found = _checksum(
             values.shape, clip.frames_decoded, clip.provenance, [values], clip.times_s
         )
+        is_whole = bool(metadata["sha256"] == found)
     except CacheError:
         raise
-    except (SafetensorError, KeyError, ValueError, TypeError) as error:
+    except _DAMAGE as error:
         raise CacheError(f"{path}: not a feature entry ({error})") from error
-    if metadata["sha256"] != found:
+    if not is_whole:
         raise CacheError(f"{path}: its checksum does not match its content")
     return clip
 
@@ -113,7 +125,7 @@ def check_entry(path: Path) -> None:
         raise
     except OSError as error:
         raise CacheError(f"{path}: cannot be read ({error.strerror or error})") from error
-    except (KeyError, ValueError, TypeError, IndexError, OverflowError, MemoryError) as error:
+    except _DAMAGE as error:
         raise CacheError(f"{path}: not a feature entry ({error})") from error
     if not whole:
         raise CacheError(f"{path}: its checksum does not match its content")

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from action_gru.config.section import Positive, Probability, Section
+from action_gru.config.section import Positive, Probability, Section, Sha256
 
 
 class StreamSection(Section):
@@ -42,6 +42,8 @@ class EventsSection(Section):
 class DetectionSection(Section):
     weights: str = "yolo26n.pt"
     """A detect model: an official Ultralytics name (downloaded once) or a path to a .pt."""
+    weights_sha256: Sha256 | None = None
+    """Pins that file, as features.weights_sha256 does."""
     image_size: Literal["auto"] | Annotated[int, Field(ge=32, le=1280, multiple_of=32)] = "auto"
     """The longer side of its input, pixels; auto: what it was trained at. larger: finds smaller
     things, costs more."""
@@ -61,6 +63,8 @@ class DetectionSection(Section):
 class PoseSection(Section):
     weights: str = "yolo26n-pose.pt"
     """A pose model: an official Ultralytics name (downloaded once) or a path to a .pt."""
+    weights_sha256: Sha256 | None = None
+    """Pins that file, as features.weights_sha256 does."""
     image_size: Literal["auto"] | Annotated[int, Field(ge=32, le=1280, multiple_of=32)] = "auto"
     """The longer side of its input, pixels; auto: what it was trained at."""
     min_score: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.3

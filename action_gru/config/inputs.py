@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from action_gru.config.section import Device, Positive, Section
+from action_gru.config.section import Device, Positive, Section, Sha256
 
 
 class RunSection(Section):
@@ -125,6 +125,8 @@ class SamplingSection(Section):
 class FeaturesSection(Section):
     weights: str = "yolo26n-cls.pt"
     """An official Ultralytics name (downloaded once), a path to a .pt, or builtin (demo, tests)."""
+    weights_sha256: Sha256 | None = None
+    """Pins the file of the weights: one of another hash is refused, fetched or found."""
     views: Annotated[
         tuple[Literal["rgb", "focus", "motion", "accel", "detections", "pose"], ...],
         Field(min_length=1),

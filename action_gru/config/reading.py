@@ -14,9 +14,10 @@ from pydantic import BaseModel, ValidationError
 
 from action_gru.config.tree import Config
 from action_gru.errors import ConfigError
+from action_gru.safe_yaml import MOST_CHARACTERS, BoundedLoader, parse_yaml
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(BoundedLoader):
     """YAML with the numbers and booleans people mean (YAML 1.2): 1e-3 is a number, `no` a word."""
 
     yaml_implicit_resolvers = {  # noqa: RUF012 - the base class declares it so
@@ -24,17 +25,6 @@ class _Loader(yaml.SafeLoader):
         for first, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()
         for _REPLACED in [("tag:yaml.org,2002:float", "tag:yaml.org,2002:bool")]
     }
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[Any] = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if isinstance(key, str) and key in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key '{key}' stands twice", key_node.start_mark
-                )
-            seen.add(str(key))
-        return super().construct_mapping(node, deep)
 
 
 class _Dumper(yaml.SafeDumper):
@@ -59,7 +49,8 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
     if not path.is_file():
         raise ConfigError(f"no config file at {path} (looked up as {path.absolute()})")
     try:
-        text = path.read_text(encoding="utf-8")
+        with path.open(encoding="utf-8") as file:
+            text = file.read(MOST_CHARACTERS + 1)
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: not a text file in UTF-8 ({error.reason})") from error
     tree = _parse_yaml(text, str(path))
@@ -113,7 +104,7 @@ def json_schema() -> str:
 
 def _parse_yaml(text: str, source: str) -> Any:
     try:
-        return yaml.load(text, Loader=_Loader)  # a SafeLoader
+        return parse_yaml(text, _Loader)
     except yaml.YAMLError as error:
         hint = "; YAML is indented with spaces, not tabs" if "'\\t'" in str(error) else ""
         mark = getattr(error, "problem_mark", None)
@@ -162,9 +153,13 @@ def _explain(error: ValidationError) -> list[str]:
     problems: dict[str, list[str]] = {}
     given: dict[str, str] = {}
     for detail in error.errors():
-        location = [part for part in detail["loc"] if not _is_union_branch(part)]
+        is_unknown = detail["type"] == "extra_forbidden"
+        # An unknown key may look like anything: it stays, whatever it looks like.
+        given_key = detail["loc"][-1:] if is_unknown else ()
+        tried = detail["loc"][: len(detail["loc"]) - len(given_key)]
+        location = [*(part for part in tried if not _is_union_branch(part)), *given_key]
         path = ".".join(str(part) for part in location)
-        if detail["type"] == "extra_forbidden":
+        if is_unknown:
             problems[f"unknown key '{path}'{_did_you_mean(location)}"] = []
             continue
         message = (

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import math
+import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from action_gru.errors import DataError
 
 SPLITS = ("train", "val", "test")
 COLUMNS = ("path", "label", "group", "split", "start_s", "end_s", "timeline")
+MOST_PATH_CHARACTERS, MOST_NAME_CHARACTERS = 3000, 255
 _SPLIT_NAMES = {"": "", "valid": "val", "validation": "val", **{name: name for name in SPLITS}}
 
 
@@ -148,6 +150,7 @@ def _check_columns(names: Sequence[str], manifest: Path) -> None:
 
 
 def _clip(row: dict[str, str], root: Path) -> Clip:
+    _check_text(row)
     relative, label = row["path"], row["label"]
     if not relative or not label:
         raise ValueError(f"path and label must not be empty, got '{relative}' and '{label}'")
@@ -172,9 +175,22 @@ def inside(root: Path, relative: str) -> Path:
     path = root / relative
     if Path(relative).is_absolute() or "\0" in relative or ".." in Path(relative).parts:
         raise ValueError(f"path must be relative to the root and stay in it, got '{relative}'")
-    if not path.resolve().is_relative_to(root.resolve()):
+    if len(relative) > MOST_PATH_CHARACTERS or max(map(len, path.parts)) > MOST_NAME_CHARACTERS:
+        raise ValueError(f"path is longer than a file's can be, got '{relative[:40]}...'")
+    try:
+        real = path.resolve()
+    except (OSError, RuntimeError) as error:  # Python below 3.13 calls a loop a RuntimeError
+        raise ValueError(f"path '{relative}' cannot be followed ({error})") from error
+    if not real.is_relative_to(root.resolve()):
         raise ValueError(f"path '{relative}' is a link out of {root}; copy the file into it")
     return path
+
+
+def _check_text(row: dict[str, str]) -> None:
+    """Raise ValueError for what no name holds: it would steer the terminal that shows it."""
+    for column, text in row.items():
+        if any(unicodedata.category(letter) == "Cc" for letter in text):
+            raise ValueError(f"{column} holds a control character, got {text[:40]!r}")
 
 
 def _seconds(row: dict[str, str], column: str) -> float | None:

@@ -42,6 +42,7 @@ _DAMAGE = (
     OverflowError,
     RuntimeError,
     ValueError,
+    LookupError,
 )
 
 

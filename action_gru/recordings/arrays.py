@@ -16,17 +16,22 @@ def read_array(path: Path) -> NDArray[np.float32]:
     Raises DataError for a file that is no array of numbers, is empty, or holds infinity.
     """
     try:
-        array = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+        # Mapped, not read: a header that claims more than the file holds takes no memory.
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except Exception as error:  # NumPy parses the header as Python and lets its errors through
         raise DataError(f"{path}: not a NumPy array file ({error})") from error
     if not isinstance(array, np.ndarray):
         raise DataError(f"{path}: holds several arrays; save one .npy a sequence")
-    if array.ndim < 2 or array.shape[0] == 0 or not np.issubdtype(array.dtype, np.number):
+    if array.ndim < 2 or array.size == 0 or array.dtype.kind not in "iuf":
         raise DataError(
             f"{path}: a sequence is an array (T, D) of numbers with T >= 1, got {array.shape} "
             f"{array.dtype}; save one value a row as (T, 1)"
         )
-    values = array.reshape(len(array), -1).astype(np.float32)
+    with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused below
+        values = array.reshape(len(array), -1).astype(np.float32)
     if np.isinf(values).any():
-        raise DataError(f"{path}: holds infinity; write NaN where a value is missing")
+        raise DataError(
+            f"{path}: holds infinity, or a number too large for float32; write NaN where a value "
+            "is missing"
+        )
     return values

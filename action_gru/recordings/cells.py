@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from action_gru.errors import DataError
+from action_gru.recordings.recording import LARGEST
 
 MISSING = frozenset({"", "?", "na", "n/a", "nan", "null", "none"})
 
@@ -47,15 +48,18 @@ def number_column(cells: Sequence[object], places: Sequence[str], name: str) -> 
     """A channel's cells, NaN where missing. Raises DataError that names the row."""
     try:  # the whole column at once, where no cell is odd
         values = np.asarray(cells, dtype=object).astype(np.float64)
-        if not np.isinf(values).any():
+        if not (np.abs(values) > LARGEST).any():
             return values.astype(np.float32)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         pass
     found = np.empty(len(cells), dtype=np.float32)
     for index, cell in enumerate(cells):
         try:
-            found[index] = number(cell)
-        except (TypeError, ValueError):
+            value = number(cell)
+            if abs(value) > LARGEST:
+                raise ValueError("too large for float32")
+            found[index] = value
+        except (TypeError, ValueError, OverflowError):
             raise DataError(
                 f"{places[index]}: column '{name}' holds '{str(cell)[:40]}', which is no number; "
                 "mend the cell, leave it empty where the value is missing, or leave the column "

@@ -20,6 +20,8 @@ from action_gru.errors import DataError, MissingExtraError
 from action_gru.recordings.cells import number_column, time_column
 from action_gru.recordings.recording import Recording, Recordings, check_times, only
 
+MOST_CELLS, MOST_TABLE_BYTES = 50_000_000, 2 << 30
+
 
 @dataclass(frozen=True)
 class LongColumns:
@@ -146,9 +148,17 @@ def _read_parquet(path: Path) -> _Table:
     except ImportError:
         raise MissingExtraError("polars", "parquet", f"reading {path.name}") from None
     try:
-        frame = polars.read_parquet(path)
-    except (polars.exceptions.PolarsError, OSError) as error:
+        # A kilobyte can stand for any number of equal rows: they are counted before they are made.
+        rows = polars.scan_parquet(path)
+        count = rows.select(polars.len()).collect().item() * len(rows.collect_schema())
+        frame = rows.collect() if count <= MOST_CELLS else None
+    except (polars.exceptions.PolarsError, polars.exceptions.PanicException, OSError) as error:
         raise DataError(f"{path}: not a Parquet file ({error})") from error
+    if frame is None or frame.estimated_size() > MOST_TABLE_BYTES:
+        raise DataError(
+            f"{path}: unpacks to {count} cells from {path.stat().st_size} bytes, more than "
+            f"{MOST_CELLS} cells or {MOST_TABLE_BYTES >> 30} GiB; divide it into several tables"
+        )
     places = [f"{path}, row {index + 1}" for index in range(frame.height)]
     return _Table(path, {name: frame[name].to_list() for name in frame.columns}, places)
 

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from action_gru.errors import DataError
 
+LARGEST = float(np.finfo(np.float32).max)  # a measured value beyond it would be infinite
+
 
 @dataclass(frozen=True)
 class Recording:

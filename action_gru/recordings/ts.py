@@ -20,9 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from action_gru.errors import DataError
-from action_gru.recordings.recording import Recording, Recordings
+from action_gru.recordings.recording import LARGEST, Recording, Recordings
 
 MISSING = {"?", "nan", "NaN", "NAN"}
+_TOKEN = re.compile(r"\([^()]*\)|:|[^:()]+|[()]")  # each letter is looked at a few times at most
 _STAMPED = re.compile(r"\(\s*(?P<time>[^,()]+)\s*,\s*(?P<value>[^,()]+)\s*\)")
 
 
@@ -78,7 +79,7 @@ def _header(path: Path, lines: list[str]) -> tuple[Header, int]:
 
 
 def _take(header: Header, words: list[str], where: str) -> None:
-    key, values = words[0].lower(), words[1:]
+    key, values = (words[0].lower() if words else ""), words[1:]
     try:
         if key in ("dimensions", "dimension"):  # both spellings are in the archive
             header.dimensions = int(values[0])
@@ -127,8 +128,8 @@ def _dimensions(
     where: str, body: str, stamped: bool
 ) -> Iterator[tuple[NDArray[np.float64], NDArray[np.float32]]]:
     """(times, values) of each dimension of a case; without stamps time counts 0, 1, 2, ..."""
-    # Time stamps such as 2004-10-01 00:03 hold colons of their own, always between brackets.
-    for number, part in enumerate(re.split(r":(?![^()]*\))", body), start=1):
+    parts = _split_stamped(body) if stamped else body.split(":")
+    for number, part in enumerate(parts, start=1):
         texts = part.split(",")
         if stamped:
             pairs = _STAMPED.findall(part)
@@ -142,6 +143,17 @@ def _dimensions(
         yield np.array(times, dtype=np.float64), np.array(values, dtype=np.float32)
 
 
+def _split_stamped(body: str) -> list[str]:
+    """Time stamps such as 2004-10-01 00:03 hold colons of their own, always between brackets."""
+    parts = [""]
+    for token in _TOKEN.findall(body):
+        if token == ":":
+            parts.append("")
+        else:
+            parts[-1] += token
+    return parts
+
+
 def _number(where: str, text: str) -> float:
     text = text.strip()
     if text in MISSING:
@@ -150,7 +162,7 @@ def _number(where: str, text: str) -> float:
         value = float(text)
     except ValueError:
         value = float("inf")
-    if not np.isfinite(value):
+    if not abs(value) <= LARGEST:
         raise DataError(f"{where}: '{text[:40]}' is no number; write ? for a missing value")
     return value
 

@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 from action_gru.errors import ConfigError
+from action_gru.safe_yaml import read_yaml
 
 LANGUAGES = Path(__file__).parent / "languages"
 KEY = "describe.language"
@@ -134,7 +135,7 @@ def _read(language: str) -> dict[str, Any]:
     """The tree of a file, laid over the one that it extends, section by section."""
     path = _path(language)
     try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+        tree = read_yaml(path)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: not YAML in UTF-8: {' '.join(str(error).split())}") from error
     if not isinstance(tree, dict):
@@ -143,6 +144,7 @@ def _read(language: str) -> dict[str, Any]:
     for name in tree:
         if name not in known:
             raise ConfigError(f"{path}: unknown key '{name}'{_hint(str(name), known)}")
+    _check_kinds(tree, path)
     base = tree.pop("extends", None)
     if base is None:
         return {"actions": {}, "things": {}, **tree}
@@ -153,6 +155,15 @@ def _read(language: str) -> dict[str, Any]:
         name: {**below[name], **(tree.get(name) or {})} for name in ("actions", "thing", "things")
     }
     return {**below, **tree, **merged}
+
+
+def _check_kinds(tree: dict[str, Any], path: Path) -> None:
+    kinds = {"numbers": list, "actions": dict, "thing": dict, "things": dict}
+    for name, kind in kinds.items():
+        value = tree.get(name)
+        if value is not None and not isinstance(value, kind):
+            expected = "a list" if kind is list else "keys with templates"
+            raise ConfigError(f"{path}: {name}: expected {expected}, got {value!r}")
 
 
 def _check_keys(tree: dict[str, Any], source: str) -> None:

@@ -203,7 +203,13 @@ class Keeper:
                 f"{self.run.last}: the data or the model has changed since the run began; "
                 "train a new run instead of resuming"
             )
-        trainer.restore(last.extra, last.progress)
+        try:
+            trainer.restore(last.extra, last.progress)
+        except (KeyError, ValueError, TypeError, RuntimeError) as error:
+            raise CheckpointError(
+                f"{self.run.last}: holds no state of this training ({str(error).splitlines()[0]}); "
+                "train a new run instead of resuming"
+            ) from error
         self._best = load_checkpoint(self.run.best).weights
 
     def keep(self, trainer: Trainer, row: dict[str, float]) -> None:

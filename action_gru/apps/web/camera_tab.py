@@ -10,7 +10,7 @@ import gradio as gr
 
 from action_gru.apps.web.camera import CameraSession, CameraSessions
 from action_gru.apps.web.limits import Limits
-from action_gru.apps.web.requests import browser_of, refuse_addresses
+from action_gru.apps.web.requests import browser_of, refuse_addresses, refuse_large_pictures
 from action_gru.apps.web.words import events_table, note
 from action_gru.recognizer import ActionRecognizer
 
@@ -56,6 +56,7 @@ class CameraTab:
                     ),
                 )  # fmt: skip
                 refuse_addresses(self.camera)
+                refuse_large_pictures(self.camera)
                 self.status = gr.HTML(elem_id="camera_status")
             with gr.Column(scale=2):
                 self.labels = gr.Label(label="Now", num_top_classes=5, elem_id="live_labels")

@@ -1,10 +1,13 @@
-"""What no request may do: be too large, fill the disk, ask for more than the page itself does.
+"""What no request may do: be too large, come too often, fill the disk, or ask for
+more than the page itself does.
 
 A piece of ASGI middleware; knows nothing of actions.
 """
 
 from __future__ import annotations
 
+import time
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 from urllib.parse import unquote
@@ -17,6 +20,7 @@ Send = Callable[[Message], Awaitable[None]]
 MESSAGE_BYTES = 16_000_000  # a camera's frame as text is far smaller
 # What the page posts to. Gradio has more: it cuts recordings, edits its own code, keeps histories.
 POSTED = ("/queue/join", "/upload", "/cancel", "/reset", "/stream/")
+ADDRESSES_KEPT = 1000
 FORM_BYTES = 100_000  # what a form adds to its file
 # The page comes from this server alone. Gradio's own pages need inline scripts and templates.
 POLICY = (
@@ -30,6 +34,29 @@ HEADERS = (
 )
 
 
+class Rates:
+    """How often an address may do a thing: per_s on average, and a burst after a rest.
+
+    A token bucket for each address; the ones that rested longest are forgotten first.
+    """
+
+    def __init__(
+        self, per_s: float, burst: float, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.per_s, self.burst, self.clock = per_s, burst, clock
+        self._held: OrderedDict[str, tuple[float, float]] = OrderedDict()  # tokens, since when
+
+    def allow(self, address: str) -> bool:
+        """Count one try; False where it comes too soon."""
+        now_s = self.clock()
+        tokens, since_s = self._held.pop(address, (self.burst, now_s))
+        tokens = min(self.burst, tokens + (now_s - since_s) * self.per_s)
+        self._held[address] = (tokens - 1 if tokens >= 1 else tokens, now_s)
+        while len(self._held) > ADDRESSES_KEPT:
+            self._held.popitem(last=False)
+        return tokens >= 1
+
+
 class TooLargeError(Exception):
     """A request went on past its limit."""
 
@@ -38,9 +65,15 @@ class Guard:
     """Wraps the page's server. bytes_held says how much its temporary files take now."""
 
     def __init__(
-        self, app: Any, max_upload_bytes: int, max_held_bytes: int, bytes_held: Callable[[], int]
+        self,
+        app: Any,
+        max_upload_bytes: int,
+        max_held_bytes: int,
+        bytes_held: Callable[[], int],
+        posts: Rates,
+        uploads: Rates,
     ) -> None:
-        self.app = app
+        self.app, self.posts, self.uploads = app, posts, uploads
         self.max_upload_bytes, self.max_held_bytes = max_upload_bytes, max_held_bytes
         self.bytes_held = bytes_held
 
@@ -54,6 +87,9 @@ class Guard:
         posts = scope.get("method") not in ("GET", "HEAD", "OPTIONS")
         if posts and not path.partition("/gradio_api")[2].startswith(POSTED):
             await _answer(send, 403, "this page asks for no such thing")
+            return
+        if posts and not (self.uploads if uploads else self.posts).allow(_address(scope)):
+            await _answer(send, 429, "too many requests; wait a moment")
             return
         if refused := self._refusal(path, uploads, _declared(scope), limit):
             await _answer(send, *refused)
@@ -94,6 +130,11 @@ class Guard:
         except TooLargeError:
             if not begun:
                 await _answer(send, 413, f"larger than {limit // 1_000_000} MB, the limit here")
+
+
+def _address(scope: Scope) -> str:
+    """Who asks, as the network says; behind a proxy all are the proxy."""
+    return str((scope.get("client") or ("", 0))[0])
 
 
 def _declared(scope: Scope) -> int:

@@ -13,7 +13,7 @@ class Limits:
 
     max_upload_mb: of one file. max_duration_s: of one video. videos, cameras: at the same time.
     keep_s: how long uploads and results are kept. idle_s: a camera that sends nothing for so long
-    gives up its place.
+    gives up its place. posts_per_s, uploads_per_min: of one address; beyond them it is to wait.
     """
 
     max_upload_mb: int = 200
@@ -22,6 +22,8 @@ class Limits:
     cameras: int = 4
     keep_s: float = 1800.0
     idle_s: float = 30.0
+    posts_per_s: float = 100.0
+    uploads_per_min: float = 20.0
 
     def __post_init__(self) -> None:
         for part in fields(self):

@@ -15,7 +15,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from action_gru.apps.web.folders import Folders
-from action_gru.apps.web.guard import Guard
+from action_gru.apps.web.guard import Guard, Rates
 from action_gru.apps.web.limits import Limits
 from action_gru.errors import ConfigError, MissingExtraError
 from action_gru.recognizer import ActionRecognizer
@@ -76,7 +76,11 @@ def launch(page: Page, host: str, port: int) -> str:
     middleware = importlib.import_module("starlette.middleware").Middleware
     limits = page.limits
     most = HELD_UPLOADS * limits.max_upload_bytes
-    guard = middleware(Guard, limits.max_upload_bytes, most, page.folders.bytes_held)
+    posts = Rates(limits.posts_per_s, 2 * limits.posts_per_s)
+    uploads = Rates(limits.uploads_per_min / 60, limits.uploads_per_min)
+    guard = middleware(
+        Guard, limits.max_upload_bytes, most, page.folders.bytes_held, posts, uploads
+    )
     _reach_self_directly(host)
     page.blocks.launch(
         server_name=f"[{host}]" if ":" in host else host,

@@ -1,4 +1,4 @@
-"""A trained model in one file: safetensors with JSON metadata, no pickle. Knows no training.
+"""What a checkpoint holds, and the file that holds it.
 
 One file is one atomic write: weights never stand beside the metadata of other weights.
 """
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic_core import from_json
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
@@ -21,6 +22,7 @@ from torch import Tensor
 from action_gru.backbone import FeatureSpec
 from action_gru.calibration import Calibration
 from action_gru.channels import ChannelSpec
+from action_gru.checkpoint.document import Document, check_head, check_tensors, reason
 from action_gru.errors import CheckpointError
 from action_gru.files import write_atomically
 from action_gru.model import ActionClassifier
@@ -120,37 +122,39 @@ def load_checkpoint(path: Path) -> Checkpoint:
             "'action-gru train' printed as its last line"
         )
     try:
+        check_head(path)
         with safe_open(path, framework="pt") as file:
-            document = json.loads((file.metadata() or {})[METADATA])
+            text = (file.metadata() or {})[METADATA]
+            _check_format(path, text)
+            document = Document.model_validate_json(text)
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        if document["format"] != FORMAT:
-            raise CheckpointError(f"{path}: has format {document['format']!r}, expected {FORMAT!r}")
-        return Checkpoint(
-            weights=_unprefixed("weights", tensors),
-            model=document["model"],
-            classes=tuple(document["classes"]),
-            features=_specs(document["features"]),
-            sampling=document["sampling"],
-            flip=document["flip"],
-            data=document["data"],
-            config=document["config"],
-            progress=document["progress"],
-            extra=_unprefixed("extra", tensors),
-            calibration=_calibration(document.get("calibration")),
-        )
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+        weights = _unprefixed("weights", tensors)
+        check_tensors(weights, document)
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise CheckpointError(
-            f"{path}: not a checkpoint of this program ({type(error).__name__}: {error}); "
+            f"{path}: not a checkpoint of this program ({reason(error)}); "
             "copy the file again or train again"
         ) from error
+    return Checkpoint(
+        weights=weights,
+        model=document.model,
+        classes=document.classes,
+        features=document.features,
+        sampling=document.sampling.model_dump(exclude_unset=True),
+        flip=document.flip,
+        data=document.data,
+        config=document.config,
+        progress=document.progress,
+        extra=_unprefixed("extra", tensors),
+        calibration=document.calibration,
+    )
 
 
-def _specs(
-    documents: list[dict[str, Any]],
-) -> tuple[FeatureSpec, ...] | tuple[ChannelSpec, ...]:
-    if documents and "channels" in documents[0]:
-        return tuple(ChannelSpec.from_json(document) for document in documents)
-    return tuple(FeatureSpec(**document) for document in documents)
+def _check_format(path: Path, text: str) -> None:
+    """Raise CheckpointError for a format of the future, which need not have today's parts."""
+    found = from_json(text)["format"]
+    if found != FORMAT:
+        raise CheckpointError(f"{path}: has format {found!r}, expected {FORMAT!r}")
 
 
 def _differences(trained: FeatureSpec | ChannelSpec, given: FeatureSpec | ChannelSpec) -> list[str]:
@@ -170,17 +174,6 @@ def write_run_file(path: Path, data: bytes) -> None:
             f"{path}: cannot be written ({error.strerror or error}); free space or set "
             "run.folder to a folder you may write"
         ) from error
-
-
-def _calibration(stored: dict[str, Any] | None) -> Calibration | None:
-    if stored is None:
-        return None
-    return Calibration(
-        float(stored["temperature"]),
-        str(stored["source"]),
-        tuple(stored["scores"]),
-        tuple(stored["right"]),
-    )
 
 
 def _prefixed(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
