@@ -73,7 +73,8 @@ class Index:
         return np.lexsort((self.columns["offsets"], self.columns["shards"]))
 
     def _key_at(self, row: int) -> bytes:
-        return self._flat[row * KEY_BYTES : (row + 1) * KEY_BYTES].tobytes()
+        found: bytes = self._flat[row * KEY_BYTES : (row + 1) * KEY_BYTES].tobytes()
+        return found
 
     def checksum(self) -> str:
         digest = hashlib.sha256(json.dumps(self.names).encode())

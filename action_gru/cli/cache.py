@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from action_gru.cli.common import Json, Quiet, make_reporter, print_answer
 
+Where = Annotated[str, typer.Argument(metavar="DIR", help="The cache's folder or URL.")]
+
 cache_app = typer.Typer(help="Look after the feature cache.", no_args_is_help=True)
 
 
 @cache_app.command()
 def stats(
-    folder: Annotated[Path, typer.Argument(help="The cache folder.")] = Path("cache/features"),
+    folder: Where = "cache/features",
     json_: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -30,7 +31,7 @@ def stats(
 
 @cache_app.command()
 def verify(
-    folder: Annotated[Path, typer.Argument(help="The cache folder.")] = Path("cache/features"),
+    folder: Where = "cache/features",
     json_: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -51,7 +52,7 @@ def verify(
 
 @cache_app.command()
 def prune(
-    folder: Annotated[Path, typer.Argument(help="The cache folder.")] = Path("cache/features"),
+    folder: Where = "cache/features",
     older_than_days: Annotated[
         float | None, typer.Option(min=0.0, help="Also what was not used for so long.")
     ] = None,
