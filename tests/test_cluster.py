@@ -1,4 +1,4 @@
-"""What a cluster run hands out, and what it makes of lost workers. Ray itself is in the slow lane."""
+"""What a cluster run hands out, and what it makes of lost workers; Ray is in the slow lane."""
 
 from collections import Counter
 from pathlib import Path
@@ -6,7 +6,11 @@ from pathlib import Path
 import pytest
 from conftest import clip_of
 
+from action_gru.cluster import extract_on_cluster
 from action_gru.cluster.portions import MOST_CLIPS, Portion, portions_of
+from action_gru.config import build_config
+from action_gru.errors import ClusterError
+from action_gru.progress import Reporter
 
 CLIPS = [clip_of(Path(f"{number}.mp4")) for number in range(40)]
 
@@ -60,6 +64,12 @@ def test_a_portion_that_was_not_begun_is_not_blamed():
     rest = [portions.take(1) for _ in range(3)]
     assert names(rest[-1]) == ["0.mp4", "1.mp4", "2.mp4"]
     assert not rest[-1].again
+
+
+def test_an_address_where_nobody_is_is_named():
+    pytest.importorskip("ray")
+    with pytest.raises(ClusterError, match=r"no Ray cluster at 127\.0\.0\.1:1 .*ray start --head"):
+        extract_on_cluster(build_config({}), [], Reporter(), "127.0.0.1:1")
 
 
 @pytest.mark.parametrize(

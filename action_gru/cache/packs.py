@@ -73,8 +73,7 @@ class Index:
         return np.lexsort((self.columns["offsets"], self.columns["shards"]))
 
     def _key_at(self, row: int) -> bytes:
-        found: bytes = self._flat[row * KEY_BYTES : (row + 1) * KEY_BYTES].tobytes()
-        return found
+        return self._flat[row * KEY_BYTES : (row + 1) * KEY_BYTES].tobytes()
 
     def checksum(self) -> str:
         digest = hashlib.sha256(json.dumps(self.names).encode())
@@ -84,7 +83,10 @@ class Index:
 
     def to_bytes(self) -> bytes:
         metadata = {"format": FORMAT, "shards": self.names, "sha256": self.checksum()}
-        return save({"keys": self.keys, **self.columns}, {"action_gru": json.dumps(metadata)})
+        found: bytes = save(
+            {"keys": self.keys, **self.columns}, {"action_gru": json.dumps(metadata)}
+        )
+        return found
 
 
 EMPTY = Index(
@@ -135,6 +137,11 @@ class Packs:
         assert self._index is not None
         return self._index
 
+    def latest(self) -> Index:
+        """The index as it is now."""
+        self._load()
+        return self.index
+
     def _load(self) -> bool:
         """Read the index if it has changed; has it?"""
         version = self.place.version(INDEX)
@@ -174,6 +181,16 @@ class Packs:
         except CacheError as error:
             return [str(error)]
         return [] if index.checksum() == claimed else [f"{label}: its checksum does not match"]
+
+    def in_reading_order(self, keys: Sequence[str]) -> list[int]:
+        """The numbers of the keys: those in shards as they lie there, the others as they stand."""
+        if not len(self.index):
+            return list(range(len(keys)))
+        places = [self.find(key) for key in keys]
+        return sorted(
+            range(len(keys)),
+            key=lambda number: (one.shard, one.offset) if (one := places[number]) else ("", number),
+        )
 
     def entries(self) -> Iterator[tuple[PackedEntry, bytes]]:
         """Every packed entry with its bytes, each shard read once from begin to end."""

@@ -6,12 +6,13 @@ object store takes an object as a whole, and what is cut half-way never becomes 
 
 from __future__ import annotations
 
+import fcntl
 import mmap
 import os
 import re
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, Protocol, cast
 from urllib.parse import unquote
@@ -60,6 +61,9 @@ class Place(Protocol):
         """The files one folder below the top that end so, in order."""
 
     def status(self, name: str) -> Status: ...
+
+    def locked(self, name: str) -> AbstractContextManager[None]:
+        """Only one process of a folder is inside. Raises CacheError when another one is."""
 
     def leftovers(self) -> Iterator[str]:
         """Half-written files of processes that were killed."""
@@ -125,6 +129,19 @@ class Folder:
     def status(self, name: str) -> Status:
         found = (self.root / name).stat()
         return Status(found.st_size, max(found.st_atime, found.st_mtime))
+
+    @contextmanager
+    def locked(self, name: str) -> Iterator[None]:
+        path = self.root / name
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("w") as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                yield
+        except BlockingIOError as error:
+            raise CacheError(
+                f"{self.root}: another process packs this cache now; wait for it"
+            ) from error
 
     def leftovers(self) -> Iterator[str]:
         if self.root.is_dir():
@@ -201,6 +218,9 @@ class ObjectStore:
             found = self._files.info(self._at(name))
         written = found.get("LastModified") or found.get("created")
         return Status(int(found["size"]), written.timestamp())
+
+    def locked(self, name: str) -> AbstractContextManager[None]:
+        return nullcontext()
 
     def leftovers(self) -> Iterator[str]:
         return iter(())  # a put that was cut is no object

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -23,6 +24,7 @@ from action_gru.progress import Reporter
 AHEAD = 2  # portions with a worker at once: it never waits for the next one
 MOST_ATTEMPTS = 3
 CORES_EACH = 4
+KNOCK_S = 10.0
 LOOK_S = 2.0  # how often the nodes are counted
 PATIENCE_S = 300.0  # without any worker
 STORE_BYTES = 100_000_000  # nothing large passes through Ray
@@ -108,13 +110,14 @@ def _connected(address: str | None) -> Iterator[Any]:
         "object_store_memory": STORE_BYTES,
     }
     try:
+        _knock(address)
         ray.init(
             address or "local",
             log_to_driver=False,
             logging_level="ERROR",
             **({} if address else own),
         )
-    except (ConnectionError, ValueError, RuntimeError, TimeoutError) as error:
+    except (OSError, ValueError, RuntimeError) as error:
         raise ClusterError(
             f"no Ray cluster at {address or 'this machine'} ({' '.join(str(error).split())}); "
             "start one with 'ray start --head', or leave --address out"
@@ -123,6 +126,13 @@ def _connected(address: str | None) -> Iterator[Any]:
         yield ray
     finally:
         ray.shutdown()
+
+
+def _knock(address: str | None) -> None:
+    """Raise OSError where nobody listens: Ray itself would wait for minutes."""
+    host, colon, port = (address or "").rpartition(":")
+    if colon and port.isdigit() and "/" not in host:
+        socket.create_connection((host, int(port)), KNOCK_S).close()
 
 
 class _Run:
