@@ -158,10 +158,13 @@ def test_a_second_packer_is_refused(tmp_path):
         pack_entries(FeatureCache(tmp_path))
 
 
-def test_reading_order_follows_the_shards(root):
+def test_iteration_reads_each_shard_once_from_its_begin(root):
     cache = filled(root, range(20))
     pack_entries(cache, shard_bytes=4000)
-    order = cache.packs.in_reading_order([*KEYS[:20], KEYS[25]])
-    assert order[0] == 20  # has a file of its own, or none
-    places = [cache.packs.find(KEYS[number]) for number in order[1:]]
-    assert [(p.shard, p.offset) for p in places] == sorted((p.shard, p.offset) for p in places)
+    places = [(entry.shard, entry.offset) for entry, _ in cache.packs.entries()]
+    names = [shard for shard, _ in places]
+    assert [name for name in dict.fromkeys(names)] == cache.packs.index.names
+    for name in set(names):
+        offsets = [offset for shard, offset in places if shard == name]
+        assert offsets == sorted(offsets)
+        assert offsets[0] == 0

@@ -182,16 +182,6 @@ class Packs:
             return [str(error)]
         return [] if index.checksum() == claimed else [f"{label}: its checksum does not match"]
 
-    def in_reading_order(self, keys: Sequence[str]) -> list[int]:
-        """The numbers of the keys: those in shards as they lie there, the others as they stand."""
-        if not len(self.index):
-            return list(range(len(keys)))
-        places = [self.find(key) for key in keys]
-        return sorted(
-            range(len(keys)),
-            key=lambda number: (one.shard, one.offset) if (one := places[number]) else ("", number),
-        )
-
     def entries(self) -> Iterator[tuple[PackedEntry, bytes]]:
         """Every packed entry with its bytes, each shard read once from begin to end."""
         index = self.index
