@@ -37,7 +37,7 @@ def test_a_portion_grows_to_ten_seconds_of_work_and_shrinks_towards_the_end():
     assert len(names(portions.take(1))) == 10  # one second a clip is still expected
     portions.learn(clips=100, seconds=0.02)
     portions.learn(clips=100, seconds=0.02)
-    assert len(names(portions.take(4))) == 3  # 21 left, two portions for each of four workers
+    assert len(names(portions.take(4))) == 4  # 21 left for four workers: a second of work each
     assert MOST_CLIPS == 256
 
 

@@ -163,7 +163,7 @@ def test_iteration_reads_each_shard_once_from_its_begin(root):
     pack_entries(cache, shard_bytes=4000)
     places = [(entry.shard, entry.offset) for entry, _ in cache.packs.entries()]
     names = [shard for shard, _ in places]
-    assert [name for name in dict.fromkeys(names)] == cache.packs.index.names
+    assert list(dict.fromkeys(names)) == cache.packs.index.names
     for name in set(names):
         offsets = [offset for shard, offset in places if shard == name]
         assert offsets == sorted(offsets)

@@ -15,6 +15,7 @@ from action_gru.dataset import Clip
 # A batch of the backbone ends with a portion: ten seconds waste one part in some dozens, and a
 # lost worker costs no more than ten seconds of its work.
 PORTION_S = 10.0
+LEAST_S = 1.0  # also towards the end, when few clips are left
 FIRST_CLIPS = 4  # until it is known how long a clip takes
 MOST_CLIPS = 256
 
@@ -48,14 +49,17 @@ class Portions:
     def take(self, workers: int) -> Portion | None:
         """The next portion, small enough that each of so many workers gets two of what is left."""
         if self.waiting:
-            size = min(self._size(), math.ceil(len(self.waiting) / (2 * max(1, workers))))
+            fair = math.ceil(len(self.waiting) / (2 * max(1, workers)))
+            size = max(min(self._size(PORTION_S), fair), self._size(LEAST_S))
+            size = min(size, len(self.waiting))
             return Portion(tuple(self.waiting.popleft() for _ in range(size)))
         return self._returned.popleft() if self._returned else None
 
-    def _size(self) -> int:
+    def _size(self, seconds: float) -> int:
+        """How many clips take a worker so long."""
         if not self._clip_s:
-            return FIRST_CLIPS
-        return max(1, min(MOST_CLIPS, round(PORTION_S / self._clip_s)))
+            return FIRST_CLIPS if seconds == PORTION_S else 1
+        return max(1, min(MOST_CLIPS, round(seconds / self._clip_s)))
 
     def learn(self, clips: int, seconds: float) -> None:
         """So many clips took a worker so long: half of what is expected of the next ones."""
