@@ -72,6 +72,12 @@ def test_an_address_where_nobody_is_is_named():
         extract_on_cluster(build_config({}), [], Reporter(), "127.0.0.1:1")
 
 
+def test_a_cache_in_the_memory_of_one_process_is_refused():
+    config = build_config({"features": {"cache_dir": "memory://a"}})
+    with pytest.raises(ClusterError, match="memory of one process.*a folder that all of them see"):
+        extract_on_cluster(config, [], Reporter())
+
+
 @pytest.mark.parametrize(
     ("nodes", "device", "expected"),
     [

@@ -77,6 +77,11 @@ def extract_on_cluster(
     a smaller node. A clip over which most_attempts workers were lost is quarantined. Raises
     ClusterError when there is no cluster, no worker comes up, or a worker cannot do its work.
     """
+    if config.features.cache_dir.startswith("memory://"):
+        raise ClusterError(
+            f"features.cache_dir: {config.features.cache_dir} is the memory of one process, and "
+            "workers are others; take a folder that all of them see, or s3://"
+        )
     tree = config.to_tree()
     if "://" not in config.features.cache_dir:  # a worker may stand in another folder
         tree["features"]["cache_dir"] = str(Path(config.features.cache_dir).absolute())
