@@ -74,7 +74,7 @@ def test_an_address_where_nobody_is_is_named():
 
 def test_a_cache_in_the_memory_of_one_process_is_refused():
     config = build_config({"features": {"cache_dir": "memory://a"}})
-    with pytest.raises(ClusterError, match="memory of one process.*a folder that all of them see"):
+    with pytest.raises(ClusterError, match=r"memory of one process.*a folder that all of them see"):
         extract_on_cluster(config, [], Reporter())
 
 
