@@ -8,7 +8,8 @@ ActionGruError               exit code
 ├── CacheError               6   a feature store that cannot be read or written
 ├── CheckpointError          7   a run that is missing, damaged or does not fit the data
 ├── MissingExtraError        8   an optional package that is not installed
-└── TrainingError            9   a training whose loss is no number any more
+├── TrainingError            9   a training whose loss is no number any more
+└── ClusterError            10   a cluster that is not there, or whose workers cannot work
 
 Each message says what went wrong, what was found, and how to mend it.
 """
@@ -74,3 +75,9 @@ class TrainingError(ActionGruError):
     """A training that diverged."""
 
     exit_code = 9
+
+
+class ClusterError(ActionGruError):
+    """A cluster that cannot be reached, or whose workers cannot do their work."""
+
+    exit_code = 10

@@ -222,6 +222,23 @@ def extract_features(
     extractor = build_extractor(config, backbone, FeatureCache(config.features.cache_dir))
     with reporter.bar("extract", len(clips)) as advance:
         report = extractor.extract(clips, lambda clip: advance(note=clip.name))
+    check_extraction(config, clips, report, reporter, folder, max_bad_share)
+    # Half for the clips themselves, half for the array that a model reads.
+    room = _memory_bytes(config) // 2
+    by_clip = KeptFeatures(extractor, report, clips, room)
+    specs = tuple(backbone.spec(view) for view in config.features.views)
+    return FeatureTable(by_clip, specs, report, config.features.flip, most_bytes=room)
+
+
+def check_extraction(
+    config: Config,
+    clips: Sequence[Clip],
+    report: ExtractionReport,
+    reporter: Reporter,
+    folder: Path | None = None,
+    max_bad_share: float | None = None,
+) -> None:
+    """Tell what an extraction met, and raise DataError as `extract_features` does."""
     for problem in report.damaged:
         reporter.warn(f"a damaged cache entry was extracted again: {problem}")
     if folder is not None:
@@ -230,11 +247,6 @@ def extract_features(
     _check_quarantine(report, allowed, folder)
     if not config.data.allow_leakage:
         _check_copies(clips, report)
-    # Half for the clips themselves, half for the array that a model reads.
-    room = _memory_bytes(config) // 2
-    by_clip = KeptFeatures(extractor, report, clips, room)
-    specs = tuple(backbone.spec(view) for view in config.features.views)
-    return FeatureTable(by_clip, specs, report, config.features.flip, most_bytes=room)
 
 
 def _memory_bytes(config: Config) -> int:

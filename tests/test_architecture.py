@@ -36,6 +36,7 @@ FLOORS = {
     "features": 5,
     "streams": 5,
     "training": 6,
+    "cluster": 6,
     "monitor": 6,
     "recognizer": 6,
     "comparison": 7,

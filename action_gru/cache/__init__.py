@@ -5,7 +5,16 @@ written beside its place and renamed, and carries a checksum: what `get` returns
 """
 
 from action_gru.cache.entry import ClipFeatures, read_entry
+from action_gru.cache.packing import pack_entries
 from action_gru.cache.rows import RowFile
 from action_gru.cache.store import FeatureCache, MemoryCache, cache_key
 
-__all__ = ["ClipFeatures", "FeatureCache", "MemoryCache", "RowFile", "cache_key", "read_entry"]
+__all__ = [
+    "ClipFeatures",
+    "FeatureCache",
+    "MemoryCache",
+    "RowFile",
+    "cache_key",
+    "pack_entries",
+    "read_entry",
+]

@@ -40,6 +40,10 @@ _DAMAGE = (
 Chunk = NDArray[np.float16] | NDArray[np.float64]
 
 
+class DamagedEntryError(CacheError):
+    """An entry that is there and not whole; its file may go."""
+
+
 @dataclass(frozen=True)
 class ClipFeatures:
     """values (T, D) float16, times_s (T,) seconds, growing. T >= 1."""
@@ -91,28 +95,31 @@ def entry_pieces(
 
 
 def read_entry(path: Path) -> ClipFeatures:
-    """One file of the store, checked. Raises CacheError if damaged, FileNotFoundError if absent."""
+    """One file of the store, checked. Raises DamagedEntryError, or FileNotFoundError if absent."""
     try:
         data = path.read_bytes()
     except FileNotFoundError:
         raise
     except OSError as error:
-        raise CacheError(f"{path}: cannot be read ({error.strerror or error})") from error
+        raise DamagedEntryError(f"{path}: cannot be read ({error.strerror or error})") from error
+    return parse_entry(data, str(path))
+
+
+def parse_entry(data: bytes, label: str) -> ClipFeatures:
+    """The bytes of an entry, checked. Raises DamagedEntryError that names the label if damaged."""
     try:
         tensors = load_tensors(data)
-        metadata = _metadata(data[8 : 8 + int.from_bytes(data[:8], "little")], path)
+        metadata = _metadata(data[8 : 8 + int.from_bytes(data[:8], "little")])
         values, times_s = tensors["values"], tensors["times_s"]
         clip = ClipFeatures(values, times_s, metadata["frames_decoded"], metadata["provenance"])
         found = _checksum(
             values.shape, clip.frames_decoded, clip.provenance, [values], clip.times_s
         )
         is_whole = bool(metadata["sha256"] == found)
-    except CacheError:
-        raise
-    except _DAMAGE as error:
-        raise CacheError(f"{path}: not a feature entry ({error})") from error
+    except (CacheError, *_DAMAGE) as error:
+        raise DamagedEntryError(f"{label}: not a feature entry ({error})") from error
     if not is_whole:
-        raise CacheError(f"{path}: its checksum does not match its content")
+        raise DamagedEntryError(f"{label}: its checksum does not match its content")
     return clip
 
 
@@ -120,35 +127,42 @@ def check_entry(path: Path) -> None:
     """Like `read_entry`, in memory that does not grow with the entry."""
     try:
         with path.open("rb") as file:
-            whole = _is_whole(file, path)
+            check_open_entry(file, str(path))
     except FileNotFoundError:
         raise
     except OSError as error:
-        raise CacheError(f"{path}: cannot be read ({error.strerror or error})") from error
-    except _DAMAGE as error:
-        raise CacheError(f"{path}: not a feature entry ({error})") from error
+        raise DamagedEntryError(f"{path}: cannot be read ({error.strerror or error})") from error
+
+
+def check_open_entry(file: BinaryIO, label: str) -> None:
+    """Like `parse_entry` of an open file, from its begin to its end, a piece at a time."""
+    try:
+        whole = _is_whole(file)
+    except (CacheError, *_DAMAGE) as error:
+        raise DamagedEntryError(f"{label}: not a feature entry ({error})") from error
     if not whole:
-        raise CacheError(f"{path}: its checksum does not match its content")
+        raise DamagedEntryError(f"{label}: its checksum does not match its content")
 
 
-def _is_whole(file: BinaryIO, path: Path) -> bool:
+def _is_whole(file: BinaryIO) -> bool:
     size = file.seek(0, 2)
     file.seek(0)
     length = int.from_bytes(file.read(8), "little")
     if not 2 <= length <= size - 8:
         raise ValueError(f"a header of {length} bytes in a file of {size}")
     text = file.read(length)
-    header, metadata = json.loads(text), _metadata(text, path)
+    header, metadata = json.loads(text), _metadata(text)
     count, dim = header["values"]["shape"]
     if text != _header((count, dim), header["__metadata__"][METADATA])[8:]:
         raise ValueError("its header was not written by this program")
     if count < 1 or size != 8 + length + count * 8 + count * dim * 2:
         raise ValueError(f"{size} bytes do not hold {count} rows of {dim} values")
-    times = np.fromfile(file, np.float64, count)
+    times = np.frombuffer(file.read(count * 8), np.float64)
 
     def rows() -> Iterator[NDArray[np.float16]]:
         for first in range(0, count, CHUNK_ROWS):
-            chunk = np.fromfile(file, np.float16, min(CHUNK_ROWS, count - first) * dim)
+            size = min(CHUNK_ROWS, count - first) * dim * 2
+            chunk = np.frombuffer(file.read(size), np.float16)
             check_finite(chunk)
             yield chunk
 
@@ -158,10 +172,10 @@ def _is_whole(file: BinaryIO, path: Path) -> bool:
     return bool(metadata["sha256"] == found)
 
 
-def _metadata(header: bytes, path: Path) -> dict[str, Any]:
+def _metadata(header: bytes) -> dict[str, Any]:
     document: dict[str, Any] = json.loads(json.loads(header)["__metadata__"][METADATA])
     if document["format"] != FORMAT:
-        raise CacheError(f"{path}: has format {document['format']!r}, expected {FORMAT!r}")
+        raise CacheError(f"it has format {document['format']!r}, expected {FORMAT!r}")
     return document
 
 

@@ -12,12 +12,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from action_gru.cache.entry import ClipFeatures, check_entry, entry_pieces, read_entry
+from action_gru.cache.entry import (
+    ClipFeatures,
+    DamagedEntryError,
+    check_open_entry,
+    entry_pieces,
+    parse_entry,
+)
+from action_gru.cache.packs import PackedEntry, Packs
+from action_gru.cache.places import Folder, open_place
 from action_gru.cache.rows import RowFile
-from action_gru.errors import CacheError
-from action_gru.files import write_atomically
 
 SUFFIX = ".safetensors"
+YOUNG_S = 3600.0  # what is younger may belong to a running process
 
 
 def cache_key(parts: dict[str, Any]) -> str:
@@ -25,43 +32,47 @@ def cache_key(parts: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
-class FeatureCache:
-    """Feature sequences by key, in files ROOT/ab/abcdef....safetensors.
+def name_of(key: str) -> str:
+    return f"{key[:2]}/{key}{SUFFIX}"
 
-    `damaged` counts the entries that `get` met, found damaged and removed.
+
+class FeatureCache:
+    """Feature sequences by key, in files ROOT/ab/abcdef....safetensors, or packed into shards.
+
+    root: a folder, or a URL (see `open_place`). `damaged` counts the entries that `get` met, found
+    damaged and removed. Where an object store does not answer, every verb raises CacheError.
     """
 
     def __init__(self, root: str | Path) -> None:
-        self.root = Path(root)
+        self.root = root
+        self.place = open_place(root)
+        self.packs = Packs(self.place)
         self.damaged: list[str] = []
 
     def path_of(self, key: str) -> Path:
-        return self.root / key[:2] / (key + SUFFIX)
+        """The file of an entry in a folder."""
+        assert isinstance(self.place, Folder), f"{self.root} is no folder"
+        return self.place.root / name_of(key)
 
     def get(self, key: str) -> ClipFeatures | None:
         """The entry, or None if there is none. A damaged one is removed and noted, never given."""
-        path = self.path_of(key)
-        try:
-            return read_entry(path)
-        except FileNotFoundError:
-            return None
-        except CacheError as error:
-            self.damaged.append(str(error))
-            _remove(path)
-            return None
+        packed = self.packs.find(key)
+        clip = self._get_packed(packed) if packed else None
+        if clip is None:  # a packed entry that was damaged has a file once it is extracted again
+            clip = self._get_file(name_of(key))
+        if clip is None and (later := self.packs.find_again(key)):
+            clip = self._get_packed(later)  # another process has packed the file meanwhile
+        return clip
 
     def has(self, key: str) -> bool:
-        """Is there a whole entry? A damaged one is removed and noted. Flat in memory."""
-        path = self.path_of(key)
-        try:
-            check_entry(path)
-        except FileNotFoundError:
-            return False
-        except CacheError as error:
-            self.damaged.append(str(error))
-            _remove(path)
-            return False
-        return True
+        """Is there a whole entry? A damaged one is removed and noted."""
+        packed = self.packs.find(key)
+        if packed and self._get_packed(packed) is not None:
+            return True
+        if self._has_file(name_of(key)):
+            return True
+        later = self.packs.find_again(key)
+        return later is not None and self._get_packed(later) is not None
 
     def put(self, key: str, clip: ClipFeatures) -> None:
         """Keep an entry. Raises CacheError when the disk is full or the folder is not writable."""
@@ -76,63 +87,99 @@ class FeatureCache:
         self._write(key, entry_pieces(rows, times_s, frames, provenance))
 
     def _write(self, key: str, pieces: Iterable[bytes | memoryview]) -> None:
-        path = self.path_of(key)
-        try:
-            write_atomically(path, pieces)
-        except OSError as error:
-            raise CacheError(
-                f"{self.root}: a feature entry cannot be written ({error.strerror or error}); "
-                "free space or set features.cache_dir to a folder you may write"
-            ) from error
+        self.place.write(name_of(key), pieces)
 
-    def entries(self) -> Iterator[Path]:
-        """Paths of all entries, whole or not."""
-        if self.root.is_dir():
-            yield from sorted(self.root.glob(f"??/*{SUFFIX}"))
-
-    def leftovers(self) -> Iterator[Path]:
-        """Half-written files of processes that were killed."""
-        if self.root.is_dir():
-            yield from sorted(self.root.glob("??/.*.part"))
+    def names(self) -> Iterator[str]:
+        """The names of all entries in files of their own, whole or not."""
+        return (name for name in self.place.names(SUFFIX) if name.index("/") == 2)
 
     def stats(self) -> dict[str, int]:
-        """Counts of entries, bytes and leftovers."""
-        sizes = [path.stat().st_size for path in self.entries()]
+        """Counts of entries, bytes and leftovers; packed: how many of the entries are in shards."""
+        index = self.packs.index
+        sizes = [self.place.status(name).size for name in self.names()]
         return {
-            "entries": len(sizes),
-            "bytes": sum(sizes),
-            "leftovers": len(list(self.leftovers())),
+            "entries": len(sizes) + len(index),
+            "bytes": sum(sizes) + int(index.columns["sizes"].sum()),
+            "leftovers": sum(1 for _ in self.place.leftovers()),
+            "packed": len(index),
         }
 
     def verify(self) -> list[str]:
         """Read every entry whole; what is wrong with the damaged ones, in words."""
-        problems = []
-        for path in self.entries():
+        problems = self.packs.problems()
+        for name in self.names():
             try:
-                check_entry(path)
-            except (CacheError, FileNotFoundError) as error:
+                self._check_file(name)
+            except (DamagedEntryError, OSError) as error:
+                problems.append(str(error))
+        for entry, data in self.packs.entries():
+            try:
+                parse_entry(data, self.packs.label(entry))
+            except DamagedEntryError as error:
                 problems.append(str(error))
         return problems
 
     def prune(self, older_than_s: float | None = None) -> dict[str, int]:
-        """Remove damaged entries, stale leftovers, and entries unused for older_than_s seconds."""
+        """Remove damaged entries, stale leftovers, and entries unused for older_than_s seconds.
+
+        Shards that no index names are leftovers. Packed entries stay: a shard is never changed.
+        """
         now, removed = time.time(), {"damaged": 0, "old": 0, "leftovers": 0}
-        for path in self.leftovers():
-            if now - path.stat().st_mtime > 3600:  # a younger one may belong to a running process
-                _remove(path)
+        for name in [*self.place.leftovers(), *self.packs.unnamed()]:
+            if now - self.place.status(name).used_s > YOUNG_S:
+                self.place.remove(name)
                 removed["leftovers"] += 1
-        for path in self.entries():
-            status = path.stat()
-            if (
-                older_than_s is not None
-                and now - max(status.st_atime, status.st_mtime) > older_than_s
-            ):
-                _remove(path)
+        for name in self.names():
+            if older_than_s is not None and now - self.place.status(name).used_s > older_than_s:
+                self.place.remove(name)
                 removed["old"] += 1
-            elif not _is_whole(path):
-                _remove(path)
+            elif not self._is_whole_file(name):
+                self.place.remove(name)
                 removed["damaged"] += 1
         return removed
+
+    def _get_packed(self, entry: PackedEntry) -> ClipFeatures | None:
+        try:
+            return parse_entry(self.packs.read(entry), self.packs.label(entry))
+        except DamagedEntryError as error:
+            self.damaged.append(str(error))
+            return None
+
+    def _get_file(self, name: str) -> ClipFeatures | None:
+        try:
+            return parse_entry(self.place.read(name), self.place.label(name))
+        except FileNotFoundError:
+            return None
+        except (DamagedEntryError, OSError) as error:
+            self._drop(name, error)
+            return None
+
+    def _has_file(self, name: str) -> bool:
+        try:
+            self._check_file(name)
+        except FileNotFoundError:
+            return False
+        except (DamagedEntryError, OSError) as error:
+            self._drop(name, error)
+            return False
+        return True
+
+    def _check_file(self, name: str) -> None:
+        with self.place.open(name) as file:
+            check_open_entry(file, self.place.label(name))
+
+    def _is_whole_file(self, name: str) -> bool:
+        try:
+            self._check_file(name)
+        except FileNotFoundError:  # another process removed it meanwhile
+            return True
+        except (DamagedEntryError, OSError):
+            return False
+        return True
+
+    def _drop(self, name: str, error: Exception) -> None:
+        self.damaged.append(str(error))
+        self.place.remove(name)
 
 
 class MemoryCache:
@@ -157,21 +204,3 @@ class MemoryCache:
         self._clips[key] = ClipFeatures(
             np.concatenate(list(rows.chunks())), times_s, frames, provenance
         )
-
-
-def _is_whole(path: Path) -> bool:
-    try:
-        check_entry(path)
-    except CacheError:
-        return False
-    except FileNotFoundError:  # another process removed it meanwhile
-        return True
-    return True
-
-
-def _remove(path: Path) -> None:
-    """Remove a file if it is there; a read-only cache keeps it, which harms nothing."""
-    try:
-        path.unlink(missing_ok=True)
-    except OSError:
-        return

@@ -1,20 +1,21 @@
-"""action-gru cache stats | verify | prune."""
+"""action-gru cache stats | verify | prune | pack."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from action_gru.cli.common import Json, Quiet, make_reporter, print_answer
 
+Where = Annotated[str, typer.Argument(metavar="DIR", help="The cache's folder or URL.")]
+
 cache_app = typer.Typer(help="Look after the feature cache.", no_args_is_help=True)
 
 
 @cache_app.command()
 def stats(
-    folder: Annotated[Path, typer.Argument(help="The cache folder.")] = Path("cache/features"),
+    folder: Where = "cache/features",
     json_: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -23,6 +24,8 @@ def stats(
 
     counts = FeatureCache(folder).stats()
     text = f"{counts['entries']} entries, {counts['bytes'] / 1e6:.1f} MB in {folder}"
+    if counts["packed"]:
+        text += f"; {counts['packed']} of them in shards"
     if counts["leftovers"]:
         text += f"; {counts['leftovers']} half-written leftovers ('cache prune' removes them)"
     print_answer(counts, text, json_)
@@ -30,7 +33,7 @@ def stats(
 
 @cache_app.command()
 def verify(
-    folder: Annotated[Path, typer.Argument(help="The cache folder.")] = Path("cache/features"),
+    folder: Where = "cache/features",
     json_: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -51,7 +54,7 @@ def verify(
 
 @cache_app.command()
 def prune(
-    folder: Annotated[Path, typer.Argument(help="The cache folder.")] = Path("cache/features"),
+    folder: Where = "cache/features",
     older_than_days: Annotated[
         float | None, typer.Option(min=0.0, help="Also what was not used for so long.")
     ] = None,
@@ -65,3 +68,21 @@ def prune(
     removed = FeatureCache(folder).prune(age_s)
     text = "removed " + ", ".join(f"{count} {kind}" for kind, count in removed.items())
     print_answer(removed, text, json_)
+
+
+@cache_app.command()
+def pack(
+    folder: Where = "cache/features",
+    shard_mb: Annotated[float, typer.Option(min=0.001, help="Size of a shard.")] = 1000.0,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave the single files too.")] = False,
+    json_: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Pack the entries into shards with an index: for many thousands of clips."""
+    from action_gru.cache import FeatureCache, pack_entries
+
+    counts = pack_entries(FeatureCache(folder), int(shard_mb * 1e6), keep)
+    text = f"{counts['packed']} entries packed into {counts['shards']} shards of {folder}"
+    if counts["damaged"]:
+        text += f"; {counts['damaged']} damaged ones left out ('cache prune' removes them)"
+    print_answer(counts, text, json_)

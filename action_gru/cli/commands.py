@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from action_gru.cli import export, insight, live, series, web
+from action_gru.cli import export, extraction, insight, live, series, web
 from action_gru.cli.cache import cache_app
 from action_gru.cli.common import (
     ConfigFile,
@@ -36,6 +36,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(cache_app, name="cache")
+app.command()(extraction.extract)
 app.command()(live.timeline)
 app.command()(live.webcam)
 app.command()(web.web)
@@ -102,33 +103,6 @@ def prepare(
         "splits": made.splits,
     }
     print_answer(document, str(made.manifest), json_)
-
-
-@app.command()
-def extract(
-    config: ConfigFile, overrides: Overrides = None, json_: Json = False, quiet: Quiet = False
-) -> None:
-    """Bring the features of all clips into the cache."""
-    from action_gru.config import load_config
-    from action_gru.features import extract_features
-    from action_gru.training import read_clips
-
-    tree = load_config(config, overrides or [])
-    report = extract_features(tree, read_clips(tree), make_reporter(quiet)).report
-    for clip, reason in report.quarantined.items():
-        make_reporter(quiet).warn(f"left out {clip}: {reason}")
-    document = {
-        "clips": report.clips,
-        "frames": report.frames,
-        "cached": report.cached,
-        "quarantined": len(report.quarantined),
-        "cache_dir": str(tree.features.cache_dir),
-    }
-    text = (
-        f"{report.clips} clips: {report.frames} frames decoded, {report.cached} clips already "
-        f"cached, {len(report.quarantined)} left out; features in {tree.features.cache_dir}"
-    )
-    print_answer(document, text, json_)
 
 
 @app.command()

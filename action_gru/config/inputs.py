@@ -164,8 +164,9 @@ class FeaturesSection(Section):
     memory_gb: Literal["auto"] | Annotated[float, Field(gt=0.0)] = "auto"
     """Memory for features while training and testing, GB; a larger set is read from disk as it is
     needed. auto: half of what is free."""
-    cache_dir: Path = Path("cache/features")
-    """Where features are kept; runs share it."""
+    cache_dir: Annotated[str, Field(min_length=1)] = "cache/features"
+    """Where features are kept; runs and machines share it. A folder, or a URL: file:///DIR,
+    s3://BUCKET/PREFIX (extra s3)."""
 
     @model_validator(mode="after")
     def _views_are_distinct(self) -> FeaturesSection:

@@ -1,0 +1,113 @@
+"""Moves entries from files of their own into shards. Knows nothing of how they are looked up.
+
+First the shards are written, then the index that names them, then the files go: whatever cuts it
+short, every entry can still be read, and `prune` takes shards that no index names.
+"""
+
+from __future__ import annotations
+
+import itertools
+import uuid
+from array import array
+from collections.abc import Iterator
+
+import numpy as np
+
+from action_gru.cache.entry import DamagedEntryError, parse_entry
+from action_gru.cache.packs import COLUMNS, FOLDER, INDEX, KEY_BYTES, Index
+from action_gru.cache.store import SUFFIX, FeatureCache
+
+SHARD_BYTES = 1 << 30
+
+
+class _Table:
+    """The rows of an index as they come: 64 bytes each."""
+
+    def __init__(self) -> None:
+        self.keys = bytearray()
+        self.columns = {name: array("q") for name in COLUMNS}
+
+    def add(self, key: str, *row: int) -> None:
+        self.keys += bytes.fromhex(key)
+        for name, value in zip(COLUMNS, row, strict=True):
+            self.columns[name].append(value)
+
+
+def pack_entries(
+    cache: FeatureCache, shard_bytes: int = SHARD_BYTES, keep: bool = False
+) -> dict[str, int]:
+    """Pack every entry that has a file of its own; counts of packed, damaged, shards.
+
+    shard_bytes: a shard ends after the entry that passes it. keep: leave the files. A damaged entry
+    is left where it is. Two may not pack one store at once: in a folder the second is refused, in
+    an object store nobody can tell.
+    """
+    with cache.place.locked(f"{FOLDER}/.lock"):
+        table, names = _Table(), list[str]()
+        counts = {"packed": 0, "damaged": 0, "shards": 0}
+        first = len(cache.packs.latest().names)
+        files = _whole_files(cache, counts)
+        for head in files:  # one shard a turn
+            name = f"{uuid.uuid4().hex}.shard"
+            number = first + len(names)
+            pieces = _until_full(itertools.chain([head], files), shard_bytes, table, number)
+            cache.place.write(f"{FOLDER}/{name}", pieces)
+            names.append(name)
+        if names:
+            index = _merged(cache.packs.latest(), table, names)
+            cache.place.write(INDEX, [index.to_bytes()])
+            cache.packs.latest()  # before the files go
+            counts |= {"packed": len(table.columns["sizes"]), "shards": len(names)}
+            if not keep:
+                _remove_files(cache, table)
+    return counts
+
+
+def _whole_files(cache: FeatureCache, counts: dict[str, int]) -> Iterator[tuple[str, bytes, int]]:
+    """(key, bytes, T) of every whole entry in a file of its own."""
+    for name in cache.names():
+        key = name.rpartition("/")[2].removesuffix(SUFFIX)
+        try:
+            data = cache.place.read(name)
+            yield key, data, len(parse_entry(data, name).times_s)
+        except FileNotFoundError:  # another process removed it meanwhile
+            continue
+        except (DamagedEntryError, OSError):
+            counts["damaged"] += 1
+
+
+def _until_full(
+    files: Iterator[tuple[str, bytes, int]], shard_bytes: int, table: _Table, number: int
+) -> Iterator[bytes]:
+    offset = 0
+    for key, data, frames in files:
+        table.add(key, number, offset, len(data), frames)
+        offset += len(data)
+        yield data
+        if offset >= shard_bytes:
+            return
+
+
+def _merged(old: Index, table: _Table, names: list[str]) -> Index:
+    """Old and new rows by key; of two of one key the new one stays, which was read just now."""
+    keys = np.frombuffer(bytes(table.keys), np.uint8).reshape(-1, KEY_BYTES)
+    keys = np.concatenate([keys, old.keys])
+    words = keys.view(">u8")
+    # The last key counts first; lexsort is stable, so that the new row of a key precedes the old.
+    order = np.lexsort(tuple(words[:, place] for place in (3, 2, 1, 0)))
+    keys = keys[order]
+    fresh = np.ones(len(keys), bool)
+    fresh[1:] = (keys[1:] != keys[:-1]).any(1)
+    columns = {
+        name: np.concatenate([np.asarray(table.columns[name], np.int64), old.columns[name]])[order][
+            fresh
+        ]
+        for name in COLUMNS
+    }
+    return Index(np.ascontiguousarray(keys[fresh]), columns, [*old.names, *names])
+
+
+def _remove_files(cache: FeatureCache, table: _Table) -> None:
+    for first in range(0, len(table.keys), KEY_BYTES):
+        key = table.keys[first : first + KEY_BYTES].hex()
+        cache.place.remove(f"{key[:2]}/{key}{SUFFIX}")

@@ -1,0 +1,213 @@
+"""Entries packed into shards, and the index that finds them. Knows nothing of single files.
+
+ROOT/shards/ID.shard           entries as they are, back to back
+ROOT/shards/index.safetensors  one row an entry, sorted by key: keys (N, 32) uint8,
+                               shards, offsets, sizes, frames (N,) int64; the metadata
+                               `action_gru` is JSON with `format`, `shards` (their names, by
+                               number) and the `sha256` of the columns
+
+A shard is never changed. The index is replaced as a whole, after the shards it names: whoever reads
+sees the old one or the new one. Look-ups are a binary search in the mapped file, so that memory
+does not grow with the number of entries.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.numpy import save
+
+from action_gru.cache.places import Place
+from action_gru.errors import CacheError
+
+FORMAT = "action_gru.packs.1"
+FOLDER = "shards"
+INDEX = f"{FOLDER}/index.safetensors"
+COLUMNS = ("shards", "offsets", "sizes", "frames")
+KEY_BYTES = 32
+
+
+class PackedEntry(NamedTuple):
+    """Where an entry lies: shard is a file's name, offset and size are bytes; frames is its T."""
+
+    key: str
+    shard: str
+    offset: int
+    size: int
+    frames: int
+
+
+class Index:
+    """The rows of an index, mapped or in memory.
+
+    keys (N, 32) uint8 sorted; columns: shards, offsets, sizes, frames, each (N,) int64.
+    """
+
+    def __init__(
+        self, keys: NDArray[np.uint8], columns: dict[str, NDArray[np.int64]], names: Sequence[str]
+    ) -> None:
+        self.keys, self.columns, self.names = keys, columns, list(names)
+        self._flat = keys.reshape(-1)
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def find(self, key: str) -> PackedEntry | None:
+        """Where the entry of a key lies, or None."""
+        wanted = bytes.fromhex(key)
+        row = bisect_left(range(len(self)), wanted, key=self._key_at)
+        return self.row(row) if row < len(self) and self._key_at(row) == wanted else None
+
+    def row(self, row: int) -> PackedEntry:
+        shard, offset, size, frames = (int(self.columns[name][row]) for name in COLUMNS)
+        return PackedEntry(self._key_at(row).hex(), self.names[shard], offset, size, frames)
+
+    def in_reading_order(self) -> NDArray[np.int64]:
+        """Row numbers, shard by shard, from the begin of each to its end."""
+        return np.lexsort((self.columns["offsets"], self.columns["shards"]))
+
+    def _key_at(self, row: int) -> bytes:
+        return self._flat[row * KEY_BYTES : (row + 1) * KEY_BYTES].tobytes()
+
+    def checksum(self) -> str:
+        digest = hashlib.sha256(json.dumps(self.names).encode())
+        for part in (self.keys, *(self.columns[name] for name in COLUMNS)):
+            digest.update(np.ascontiguousarray(part).data)
+        return digest.hexdigest()
+
+    def to_bytes(self) -> bytes:
+        metadata = {"format": FORMAT, "shards": self.names, "sha256": self.checksum()}
+        found: bytes = save(
+            {"keys": self.keys, **self.columns}, {"action_gru": json.dumps(metadata)}
+        )
+        return found
+
+
+EMPTY = Index(
+    np.zeros((0, KEY_BYTES), np.uint8), {name: np.zeros(0, np.int64) for name in COLUMNS}, []
+)
+
+
+def read_index(data: memoryview, label: str) -> tuple[Index, str]:
+    """The index in the bytes of its file, which are not copied, and the checksum it claims."""
+    try:
+        length = int.from_bytes(data[:8], "little")
+        header = json.loads(bytes(data[8 : 8 + length]))
+        metadata = json.loads(header.pop("__metadata__")["action_gru"])
+        if metadata["format"] != FORMAT:
+            raise ValueError(f"format {metadata['format']!r}, expected {FORMAT!r}")
+
+        def column(name: str, kind: type) -> NDArray[Any]:
+            first, end = header[name]["data_offsets"]
+            part = data[8 + length + first : 8 + length + end]
+            if len(part) != end - first:
+                raise ValueError("the file is cut")
+            found: NDArray[Any] = np.frombuffer(part, kind).reshape(header[name]["shape"])
+            return found
+
+        columns = {name: column(name, np.int64) for name in COLUMNS}
+        index = Index(column("keys", np.uint8), columns, metadata["shards"])
+    except (KeyError, ValueError, TypeError) as error:
+        raise CacheError(
+            f"{label}: not an index of packed entries ({error}); remove it and the shards beside "
+            "it, and extract again"
+        ) from error
+    return index, str(metadata["sha256"])
+
+
+class Packs:
+    """The packed entries of a store; none until something is packed."""
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        self._index: Index | None = None
+        self._version: tuple[object, ...] = ()
+
+    @property
+    def index(self) -> Index:
+        """The index as it was when last looked at; read at the first use."""
+        if self._index is None:
+            self._load()
+        assert self._index is not None
+        return self._index
+
+    def latest(self) -> Index:
+        """The index as it is now."""
+        self._load()
+        return self.index
+
+    def _load(self) -> bool:
+        """Read the index if it has changed; has it?"""
+        version = self.place.version(INDEX)
+        if self._index is not None and version == self._version:
+            return False
+        label = self.place.label(INDEX)
+        self._index = read_index(self.place.view(INDEX), label)[0] if version else EMPTY
+        self._version = version
+        return True
+
+    def find(self, key: str) -> PackedEntry | None:
+        return self.index.find(key)
+
+    def find_again(self, key: str) -> PackedEntry | None:
+        """Like `find`, when the index was replaced meanwhile."""
+        return self.index.find(key) if self._load() else None
+
+    def read(self, entry: PackedEntry) -> bytes:
+        """The bytes of an entry; fewer when its shard is cut or gone."""
+        try:
+            return self.place.read_part(f"{FOLDER}/{entry.shard}", entry.offset, entry.size)
+        except FileNotFoundError:
+            return b""
+
+    def label(self, entry: PackedEntry) -> str:
+        """The place of an entry in words."""
+        shard = self.place.label(f"{FOLDER}/{entry.shard}")
+        return f"{shard} at byte {entry.offset} (entry {entry.key})"
+
+    def problems(self) -> list[str]:
+        """What is wrong with the index, in words."""
+        if not self.place.version(INDEX):
+            return []
+        label = self.place.label(INDEX)
+        try:
+            index, claimed = read_index(self.place.view(INDEX), label)
+        except CacheError as error:
+            return [str(error)]
+        return [] if index.checksum() == claimed else [f"{label}: its checksum does not match"]
+
+    def entries(self) -> Iterator[tuple[PackedEntry, bytes]]:
+        """Every packed entry with its bytes, each shard read once from begin to end."""
+        index = self.index
+        order = index.in_reading_order()
+        numbers = index.columns["shards"][order]
+        for number, name in enumerate(index.names):
+            low, high = np.searchsorted(numbers, [number, number + 1])
+            rows = [int(row) for row in order[low:high]]
+            yield from self._entries_of(f"{FOLDER}/{name}", [index.row(row) for row in rows])
+
+    def _entries_of(
+        self, name: str, entries: Sequence[PackedEntry]
+    ) -> Iterator[tuple[PackedEntry, bytes]]:
+        try:
+            file = self.place.open(name)
+        except FileNotFoundError:
+            yield from ((entry, b"") for entry in entries)
+            return
+        with file:
+            for entry in entries:
+                file.seek(entry.offset)
+                yield entry, file.read(entry.size)
+
+    def unnamed(self) -> Iterator[str]:
+        """Shards that the index does not name: of a packing that was cut, or replaced entries."""
+        named = set(self.index.names)
+        for name in self.place.names(".shard"):
+            if name.split("/")[1] not in named:
+                yield name

@@ -1,0 +1,104 @@
+"""action-gru extract: on this machine, or by the workers of a cluster."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from action_gru.cli.common import (
+    ConfigFile,
+    Json,
+    Overrides,
+    Quiet,
+    make_reporter,
+    print_answer,
+)
+from action_gru.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from action_gru.config import Config
+    from action_gru.dataset import Clip
+    from action_gru.extraction import ExtractionReport
+    from action_gru.progress import Reporter
+
+
+def extract(
+    config: ConfigFile,
+    overrides: Overrides = None,
+    engine: Annotated[
+        Literal["local", "ray"], typer.Option(help="ray: on a cluster (extra ray).")
+    ] = "local",
+    address: Annotated[
+        str | None,
+        typer.Option(metavar="HOST:PORT", help="A running Ray cluster, or auto; ray only."),
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="At most so many workers; ray only.")
+    ] = None,
+    cores_per_worker: Annotated[
+        int | None, typer.Option(min=1, help="Cores of a worker, by default 4; ray only.")
+    ] = None,
+    json_: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Bring the features of all clips into the cache."""
+    from action_gru.config import load_config
+    from action_gru.training import read_clips
+
+    tree = load_config(config, overrides or [])
+    given = {"address": address, "workers": workers, "cores-per-worker": cores_per_worker}
+    if engine == "local" and any(value is not None for value in given.values()):
+        names = ", ".join(f"--{name}" for name, value in given.items() if value is not None)
+        raise ConfigError(f"{names} is for --engine ray; the engine here is local")
+    clips, reporter, document = read_clips(tree), make_reporter(quiet), dict[str, Any]()
+    if engine == "ray":
+        report, document = _on_cluster(tree, clips, reporter, address, cores_per_worker, workers)
+    else:
+        from action_gru.features import extract_features
+
+        report = extract_features(tree, clips, reporter).report
+    for clip, reason in report.quarantined.items():
+        reporter.warn(f"left out {clip}: {reason}")
+    document = {
+        "clips": report.clips,
+        "frames": report.frames,
+        "cached": report.cached,
+        "quarantined": len(report.quarantined),
+        "cache_dir": tree.features.cache_dir,
+    } | document
+    text = (
+        f"{report.clips} clips: {report.frames} frames decoded, {report.cached} clips already "
+        f"cached, {len(report.quarantined)} left out; features in {tree.features.cache_dir}"
+    )
+    print_answer(document, text, json_)
+
+
+def _on_cluster(
+    config: Config,
+    clips: Sequence[Clip],
+    reporter: Reporter,
+    address: str | None,
+    cores_each: int | None,
+    most_workers: int | None,
+) -> tuple[ExtractionReport, dict[str, Any]]:
+    from action_gru.cluster import extract_on_cluster
+    from action_gru.features import check_extraction
+
+    if config.data.kind != "video":
+        raise ConfigError(
+            f"data.kind: {config.data.kind} is read, not extracted; leave --engine ray out"
+        )
+    found = extract_on_cluster(
+        config, clips, reporter, address, cores_each=cores_each, most_workers=most_workers
+    )
+    reporter.say(
+        f"{found.workers} workers on {found.nodes} nodes, {found.lost_workers} lost; "
+        f"{found.again} clips handed out again, {found.redone} of them redone; "
+        f"{found.seconds:.1f} s"
+    )
+    check_extraction(config, clips, found.extraction, reporter)
+    names = ("workers", "nodes", "lost_workers", "again", "redone", "seconds")
+    return found.extraction, {name: getattr(found, name) for name in names}

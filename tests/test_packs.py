@@ -1,0 +1,170 @@
+"""Entries in shards: found, healed, verified, and never lost on the way."""
+
+import os
+
+import pytest
+from test_cache import clip
+
+from action_gru.cache import FeatureCache, cache_key, pack_entries
+from action_gru.cache.packs import INDEX
+from action_gru.errors import CacheError
+
+KEYS = [cache_key({"clip": number}) for number in range(30)]
+
+
+def filled(root, numbers=range(30)) -> FeatureCache:
+    cache = FeatureCache(root)
+    for number in numbers:
+        cache.put(KEYS[number], clip(number, steps=3 + number % 4))
+    return cache
+
+
+@pytest.fixture(params=["folder", "memory"])
+def root(request, tmp_path):
+    if request.param == "folder":
+        return tmp_path / "cache"
+    import fsspec
+
+    fsspec.filesystem("memory").store.clear()
+    return "memory://bucket/packs"
+
+
+def shards(cache: FeatureCache) -> list[str]:
+    return list(cache.place.names(".shard"))
+
+
+def test_a_packed_entry_is_the_entry_and_its_file_is_gone(root):
+    cache = filled(root)
+    before = [cache.place.read(f"{key[:2]}/{key}.safetensors") for key in KEYS]
+    assert pack_entries(cache, shard_bytes=5000) == {"packed": 30, "damaged": 0, "shards": 3}
+    assert list(cache.names()) == []
+    sizes = [cache.place.status(name).size for name in shards(cache)]
+    assert len(sizes) == 3
+    assert sum(size >= 5000 for size in sizes) == 2  # all but the last one are full
+    assert sum(sizes) == sum(map(len, before))
+    fresh = FeatureCache(root)
+    for number, key in enumerate(KEYS):
+        assert fresh.has(key)
+        assert fresh.get(key).values.tobytes() == clip(number, 3 + number % 4).values.tobytes()
+        found = fresh.packs.find(key)
+        assert fresh.packs.read(found) == before[number]
+        assert found.frames == 3 + number % 4
+    assert fresh.get(cache_key({"clip": "none"})) is None
+    assert not fresh.has("0" * 64)
+    assert not fresh.has("f" * 64)
+    assert fresh.verify() == []
+    assert {key: fresh.stats()[key] for key in ("entries", "packed")} == {
+        "entries": 30,
+        "packed": 30,
+    }
+    assert sorted(entry.key for entry, _ in fresh.packs.entries()) == sorted(KEYS)
+
+
+def test_a_reader_that_was_there_before_finds_what_was_packed_meanwhile(root):
+    reader = FeatureCache(root)
+    assert reader.get(KEYS[0]) is None
+    pack_entries(filled(root))
+    assert reader.has(KEYS[0])
+    assert reader.get(KEYS[1]) is not None
+
+
+def test_packing_again_adds_and_leaves_the_first_shards_as_they_are(root):
+    cache = filled(root, range(10))
+    pack_entries(cache)
+    first = cache.place.read(shards(cache)[0])
+    name = shards(cache)[0]
+    assert pack_entries(cache) == {"packed": 0, "damaged": 0, "shards": 0}
+    filled(root, range(10, 30))
+    assert pack_entries(cache)["packed"] == 20
+    assert cache.place.read(name) == first
+    fresh = FeatureCache(root)
+    assert all(fresh.get(key) is not None for key in KEYS)
+    assert list(fresh.packs.index.keys[:, 0]) == sorted(int(key[:2], 16) for key in KEYS)
+
+
+@pytest.mark.parametrize("where", ["begin", "end", "gone"])
+def test_a_damaged_packed_entry_is_named_never_given_and_heals(root, where):
+    cache = filled(root, range(10))
+    pack_entries(cache)
+    name = shards(cache)[0]
+    data = bytearray(cache.place.read(name))
+    last = max((cache.packs.find(key) for key in KEYS[:10]), key=lambda entry: entry.offset)
+    if where == "gone":
+        cache.place.remove(name)
+    else:
+        data[last.offset + 40 if where == "begin" else -1] ^= 0xFF
+        cache.place.write(name, [bytes(data)])
+    fresh = FeatureCache(root)
+    assert fresh.get(last.key) is None
+    assert not fresh.has(last.key)
+    assert last.key in fresh.damaged[0]
+    assert len(fresh.verify()) == (10 if where == "gone" else 1)
+    number = KEYS.index(last.key)
+    fresh.put(last.key, clip(number, 3 + number % 4))
+    assert fresh.get(last.key) is not None
+    assert pack_entries(fresh)["packed"] == 1
+    healed = FeatureCache(root)
+    assert healed.get(last.key) is not None
+    assert healed.damaged == []
+
+
+def test_a_damaged_file_is_not_packed(root):
+    cache = filled(root, range(3))
+    name = next(iter(cache.names()))
+    cache.place.write(name, [b"no entry"])
+    assert pack_entries(cache) == {"packed": 2, "damaged": 1, "shards": 1}
+    assert list(cache.names()) == [name]
+
+
+def test_a_packing_that_is_cut_before_the_index_loses_nothing(tmp_path, monkeypatch):
+    cache = filled(tmp_path, range(5))
+    write = type(cache.place).write
+
+    def cut(place, name, pieces):
+        if name == INDEX:
+            raise CacheError("cut")
+        write(place, name, pieces)
+
+    monkeypatch.setattr(type(cache.place), "write", cut)
+    with pytest.raises(CacheError, match="cut"):
+        pack_entries(cache)
+    monkeypatch.undo()
+    fresh = FeatureCache(tmp_path)
+    assert all(fresh.get(key) is not None for key in KEYS[:5])
+    orphan = shards(fresh)[0]
+    assert fresh.prune()["leftovers"] == 0  # it may belong to a running process
+    os.utime(tmp_path / orphan, (1, 1))
+    assert fresh.prune()["leftovers"] == 1
+    assert shards(fresh) == []
+
+
+def test_a_damaged_index_is_named(tmp_path):
+    cache = filled(tmp_path, range(3))
+    pack_entries(cache)
+    path = tmp_path / INDEX
+    data = path.read_bytes()
+    path.write_bytes(data[:-20])
+    with pytest.raises(CacheError, match=r"index\.safetensors: not an index .*the file is cut"):
+        FeatureCache(tmp_path).get(KEYS[0])
+    flipped = bytearray(data)
+    flipped[-1] ^= 1
+    path.write_bytes(flipped)
+    assert "its checksum does not match" in FeatureCache(tmp_path).verify()[0]
+
+
+def test_a_second_packer_is_refused(tmp_path):
+    cache = filled(tmp_path, range(3))
+    with cache.place.locked("shards/.lock"), pytest.raises(CacheError, match="another process"):
+        pack_entries(FeatureCache(tmp_path))
+
+
+def test_iteration_reads_each_shard_once_from_its_begin(root):
+    cache = filled(root, range(20))
+    pack_entries(cache, shard_bytes=4000)
+    places = [(entry.shard, entry.offset) for entry, _ in cache.packs.entries()]
+    names = [shard for shard, _ in places]
+    assert list(dict.fromkeys(names)) == cache.packs.index.names
+    for name in set(names):
+        offsets = [offset for shard, offset in places if shard == name]
+        assert offsets == sorted(offsets)
+        assert offsets[0] == 0

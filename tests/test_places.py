@@ -1,0 +1,110 @@
+"""A store in a folder by URL and in an object store by URL."""
+
+from collections.abc import Iterator
+
+import fsspec
+import pytest
+from test_cache import KEY, clip
+
+from action_gru.cache import FeatureCache, cache_key
+from action_gru.cache.places import open_place
+from action_gru.config import build_config
+from action_gru.errors import CacheError, ConfigError, MissingExtraError
+
+
+@pytest.fixture
+def memory() -> str:
+    files = fsspec.filesystem("memory")
+    files.store.clear()
+    return "memory://bucket/features"
+
+
+def test_a_file_url_is_the_folder_itself(tmp_path):
+    by_url = FeatureCache(f"file://{tmp_path}/with%20space")
+    by_url.put(KEY, clip())
+    by_path = FeatureCache(tmp_path / "with space")
+    assert by_path.get(KEY).values.tobytes() == clip().values.tobytes()
+    assert by_url.path_of(KEY) == by_path.path_of(KEY)
+
+
+def test_an_object_holds_the_bytes_of_the_file(tmp_path, memory):
+    folder, store = FeatureCache(tmp_path), FeatureCache(memory)
+    assert store.get(KEY) is None
+    assert not store.has(KEY)
+    for cache in (folder, store):
+        cache.put(KEY, clip())
+        assert cache.has(KEY)
+    assert list(store.names()) == [f"{KEY[:2]}/{KEY}.safetensors"] == list(folder.names())
+    held = fsspec.filesystem("memory").cat_file(f"/bucket/features/{KEY[:2]}/{KEY}.safetensors")
+    assert held == folder.path_of(KEY).read_bytes()
+    assert store.get(KEY).values.tobytes() == clip().values.tobytes()
+    assert store.stats() == folder.stats()
+
+
+def test_a_damaged_object_is_removed_and_named(memory):
+    cache = FeatureCache(memory)
+    cache.put(KEY, clip())
+    cache.put(cache_key({"clip": 2}), clip())
+    place = cache.place
+    name = next(name for name in cache.names() if KEY in name)
+    place.write(name, [place.read(name)[:-1]])
+    assert [name in problem for problem in cache.verify()] == [True]
+    assert not cache.has(KEY)
+    assert "memory://bucket/features/" in cache.damaged[0]
+    place.write(name, [b"no entry"])
+    assert cache.get(KEY) is None
+    assert KEY not in "".join(cache.names())
+    place.write(name, [b"no entry"])
+    assert cache.prune() == {"damaged": 1, "old": 0, "leftovers": 0}
+    assert cache.stats()["entries"] == 1
+
+
+def test_a_clip_that_breaks_while_it_is_written_leaves_no_object(memory):
+    cache = FeatureCache(memory)
+
+    def pieces() -> Iterator[bytes]:
+        yield b"half of it"
+        raise OSError("the disk of the rows broke")
+
+    with pytest.raises(CacheError, match=r"memory://bucket/.*the disk of the rows broke"):
+        cache.place.write("ab/abc.safetensors", pieces())
+    assert list(cache.names()) == []
+
+
+def test_a_store_that_does_not_answer_is_not_taken_for_an_empty_one(memory, monkeypatch):
+    cache = FeatureCache(memory)
+    cache.put(KEY, clip())
+
+    def broken(*_: object, **__: object) -> bytes:
+        raise ConnectionError("no route to host")
+
+    monkeypatch.setattr(cache.place._files, "cat_file", broken)
+    monkeypatch.setattr(cache.place._files, "get_file", broken)
+    with pytest.raises(CacheError, match=r"did not answer \(ConnectionError: no route to host\)"):
+        cache.get(KEY)
+    with pytest.raises(CacheError, match=r"check features\.cache_dir, the network and"):
+        cache.has(KEY)
+    monkeypatch.undo()
+    assert cache.get(KEY) is not None  # it was not removed either
+    assert cache.damaged == []
+
+
+def test_another_kind_of_url_is_refused_by_name():
+    with pytest.raises(CacheError, match=r"ftp://.*folder, file://, memory:// or s3://"):
+        open_place("ftp://host/features")
+
+
+def test_the_missing_extra_is_named(monkeypatch):
+    def absent(*_: object, **__: object) -> None:
+        raise ImportError("Install s3fs to access S3")
+
+    monkeypatch.setattr(fsspec, "filesystem", absent)
+    with pytest.raises(MissingExtraError, match=r"s3://.*pip install 'action-gru\[s3\]'"):
+        FeatureCache("s3://bucket/features")
+
+
+def test_the_config_keeps_a_url_as_it_stands():
+    config = build_config({}, ["features.cache_dir=s3://bucket/a#b"])
+    assert config.features.cache_dir == "s3://bucket/a#b"
+    with pytest.raises(ConfigError, match=r"features.cache_dir"):
+        build_config({"features": {"cache_dir": ""}})
