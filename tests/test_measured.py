@@ -90,7 +90,7 @@ def engine_run(tmp_path_factory) -> RunFolder:
         tmp_path_factory.mktemp("engines"),
         "engines",
         engines(),
-        series={"horizon": 5},
+        series={"horizon": 5, "averages": [4, 12], "elapsed": True},
         model={"pooling": "last"},
         training={"temporal_crop": 0.0, "speed_jitter": 0.0, "epochs": 25},
     )
