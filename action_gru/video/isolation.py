@@ -110,8 +110,25 @@ class Worker:
     def is_alive(self) -> bool:
         return self._process.poll() is None
 
+    def pictures(
+        self, offset: int, layout: Sequence[tuple[str, Sequence[int]]]
+    ) -> dict[str, Image]:
+        """Copies of the pictures that lie one after the other in the shared memory, by name."""
+        made = {}
+        for name, shape in layout:
+            assert self.shared is not None
+            size = math.prod(shape)
+            there = np.frombuffer(self.shared, np.uint8, size, offset)
+            made[name] = np.array(there.reshape(shape), dtype=np.uint8)
+            offset += size
+        return made
+
+    def kill(self) -> None:
+        """Stop the process, whatever it is doing; another thread may wait for its answer."""
+        self._process.kill()
+
     def end(self) -> None:
-        """Stop the process, whatever it is doing."""
+        """Stop the process, and take down what it said."""
         self._process.kill()
         self._process.wait()
         if not self._errors.closed:
@@ -123,18 +140,30 @@ class Worker:
                 if stream is not None:
                     stream.close()
 
+    @property
+    def hung(self) -> bool:
+        """Whether it ended because it was silent for too long."""
+        by_alarm = self._process.returncode == -getattr(signal, "SIGALRM", 0)
+        return by_alarm or "Timeout" in "".join(self._said[:1])
+
+    def how_it_ended(self) -> str:
+        """In a word or two: 'silent', 'SIGSEGV', 'exit code 3'."""
+        code = self._process.returncode
+        if self.hung:
+            return "silent"
+        return signal.Signals(-code).name if code < 0 else f"exit code {code}"
+
     def why_it_ended(self, silence_s: float) -> str:
-        """In words, with the mend."""
-        code, said = self._process.returncode, self._said
-        if code == -getattr(signal, "SIGALRM", 0) or "Timeout" in "".join(said[:1]):
+        """What became of a file's decoder in words, with the mend."""
+        if self.hung:
             return (
                 f"the decoder hung: no frame for {silence_s:g} s; re-encode it, or raise "
                 "decoding.max_silence_s"
             )
-        if code == 1 and said:
-            return f"the decoding process ended: {said[-1]}; try decoding.isolate=false"
-        name = signal.Signals(-code).name if code < 0 else f"exit code {code}"
-        return f"the decoder crashed ({name}): the file is damaged or crafted; re-encode it"
+        if self._process.returncode == 1 and self._said:
+            return f"the decoding process ended: {self._said[-1]}; try decoding.isolate=false"
+        how = self.how_it_ended()
+        return f"the decoder crashed ({how}): the file is damaged or crafted; re-encode it"
 
 
 class Borrowed:
@@ -142,7 +171,7 @@ class Borrowed:
 
     def __init__(self, path: Path, limits: DecodeLimits) -> None:
         self._path, self._silence_s = path, limits.max_silence_s
-        self._worker = _take()
+        self._worker = take_worker()
 
     def ask(self, do: str, **arguments: Any) -> dict[str, Any]:
         with self._telling_why():
@@ -163,15 +192,7 @@ class Borrowed:
     def pictures(
         self, offset: int, layout: Sequence[tuple[str, Sequence[int]]]
     ) -> dict[str, Image]:
-        """Copies of the pictures that lie one after the other in the shared memory, by name."""
-        made = {}
-        for name, shape in layout:
-            assert self._worker.shared is not None
-            size = math.prod(shape)
-            there = np.frombuffer(self._worker.shared, np.uint8, size, offset)
-            made[name] = np.array(there.reshape(shape), dtype=np.uint8)
-            offset += size
-        return made
+        return self._worker.pictures(offset, layout)
 
     def leave(self, answers: int = 0) -> None:
         """Let the worker go, for the next file. answers: how many commands have none yet."""
@@ -180,7 +201,7 @@ class Borrowed:
                 for _ in range(answers):
                     self._worker.receive()
                 self._worker.ask("close")
-        _give_back(self._worker)
+        give_back_worker(self._worker)
 
     def end(self) -> None:
         """Stop the worker."""
@@ -267,11 +288,6 @@ def run_in_worker(
     worker.leave(waiting)
 
 
-def prestart() -> None:
-    """Start a process for the first file, while the caller does something else."""
-    _give_back(Worker())
-
-
 def _bounds(path: Path, threads: int | None, limits: DecodeLimits) -> dict[str, Any]:
     """What a worker must know of a file; folder: where a relative path starts from now."""
     folder = str(Path.cwd())
@@ -296,7 +312,8 @@ _idle: list[Worker] = []
 _lock = threading.Lock()
 
 
-def _take() -> Worker:
+def take_worker() -> Worker:
+    """An idle process, or a new one."""
     with _lock:
         while _idle:
             worker = _idle.pop()
@@ -306,7 +323,8 @@ def _take() -> Worker:
     return Worker()
 
 
-def _give_back(worker: Worker) -> None:
+def give_back_worker(worker: Worker) -> None:
+    """Keep it for the next who takes one; whoever gives it back has closed what it held."""
     with _lock:
         if worker.is_alive and len(_idle) < MOST_IDLE and worker not in _idle:
             _idle.append(worker)
@@ -315,7 +333,8 @@ def _give_back(worker: Worker) -> None:
 
 
 @atexit.register
-def _end_idle() -> None:
+def end_idle() -> None:
+    """Stop the processes that nobody uses now."""
     with _lock:
         while _idle:
             _idle.pop().end()

@@ -1,7 +1,8 @@
-"""The process in which a file is decoded: commands on stdin, answers on stdout, JSON line by line.
+"""The process in which a file or stream is decoded. Commands come on stdin, answers go to stdout.
 
-Pictures go through a file that both processes map. The process ends when stdin does, and the
-system ends it when the next frame takes longer than the limit, so that it can't outlive its parent.
+Each is a line of JSON. Pictures go through a file that both processes map. The process ends when
+stdin does, and the system ends it when the next frame takes longer than the limit, so that it can't
+outlive its parent.
 Knows nothing of who asks.
 """
 
@@ -26,11 +27,14 @@ import numpy as np
 
 from action_gru.errors import ActionGruError
 from action_gru.video.frame import Image
-from action_gru.video.limits import DecodeLimits, LimitedReader
+from action_gru.video.limits import DecodeLimits, LimitedReader, LimitedStream
 from action_gru.video.reading import VideoFile
+from action_gru.video.source import Source
 
 # A playlist in a file's clothes must not make us fetch what it names.
 ONLY_FILES = "protocol_whitelist;file"
+OPENCV_OPTIONS = "OPENCV_FFMPEG_CAPTURE_OPTIONS"
+OPTIONS_OF_USER = os.environ.get(OPENCV_OPTIONS)
 SPARE_BYTES = 32 << 20  # what must be left at the end of a file: else it may have ended by want
 
 
@@ -38,7 +42,7 @@ class Session:
     """What the process holds between two commands: an open file, and the mapped memory."""
 
     def __init__(self) -> None:
-        self._reader: LimitedReader | None = None
+        self._reader: LimitedReader | LimitedStream | None = None
         self._run: Run | None = None
         self._shared: mmap.mmap | None = None
         self._name = ""
@@ -51,6 +55,27 @@ class Session:
             Path(path), threads, self._begin(path, limits, folder)
         )
         return {"time_s": reader.first_s, "fps": reader.fps, "declared_s": reader.declared_s}
+
+    def connect(
+        self,
+        source: dict[str, Any],
+        open_timeout_s: float,
+        read_timeout_s: float,
+        limits: dict[str, Any],
+    ) -> dict[str, Any]:
+        """Stand on the first frame of a network stream."""
+        bound = self._begin(source["name"], limits, str(Path.cwd()))
+        let_open_streams()
+        stream = self._reader = LimitedStream(
+            Source(**source), open_timeout_s, read_timeout_s, bound.max_pixels
+        )
+        return {
+            "time_s": stream.first_s,
+            "fps": stream.fps,
+            "size_px": stream.size_px,
+            "length_s": stream.length_s,
+            "waits": stream.waits,
+        }
 
     def grab(self) -> dict[str, Any]:
         assert self._reader is not None
@@ -106,6 +131,7 @@ class Session:
         self.close()
         os.chdir(folder)
         self._name, bound = path, DecodeLimits(**limits)
+        os.environ[OPENCV_OPTIONS] = ONLY_FILES
         limit_memory(bound.max_memory_gb)
         return bound
 
@@ -162,6 +188,13 @@ def check_memory() -> None:
     np.empty(SPARE_BYTES, np.uint8)
 
 
+def let_open_streams() -> None:
+    """What is opened next is an address that the user gave, with the user's own options."""
+    os.environ.pop(OPENCV_OPTIONS, None)
+    if OPTIONS_OF_USER is not None:
+        os.environ[OPENCV_OPTIONS] = OPTIONS_OF_USER
+
+
 def limit_memory(memory_gb: float) -> None:
     """Let the process have so much more data than it has now. Linux only."""
     statm = Path("/proc/self/statm")
@@ -207,8 +240,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends us
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints is no answer
-    LimitedReader.alarm = set_alarm
+    LimitedReader.alarm = LimitedStream.alarm = set_alarm
     forbid_files()
     cv2.setNumThreads(1)  # whoever wants more cores starts more of us
-    os.environ["OPENCV_FFMPEG_CAPTURE_OPTIONS"] = ONLY_FILES
     serve(sys.stdin.buffer, answers)
