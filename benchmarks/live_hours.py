@@ -133,8 +133,8 @@ def main() -> None:
         looped = draw(Path(folder) / "looped.mp4", 20)
         told, server = Path(folder) / "told.jsonl", Server(recording)
         command = [
-            *(sys.executable, "-m", "action_gru", "webcam", f"rtsp://127.0.0.1:{server.port}/cam"),
-            *(str(looped), "--loop", "--model", arguments.model, "--json", "--no-window"),
+            *(sys.executable, "-m", "action_gru", "webcam", "--source", f"rtsp://127.0.0.1:{server.port}/cam"),
+            *("--source", str(looped), "--loop", "--model", arguments.model, "--json", "--no-window"),
         ]
         with told.open("w") as output:
             program = subprocess.Popen(command, stdout=output)
