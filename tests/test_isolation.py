@@ -5,11 +5,13 @@ import importlib
 import os
 import signal
 import socket
+import struct
 import sys
 import threading
 import time
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from conftest import FakeBackbone, clip_of, write_square
@@ -124,6 +126,24 @@ def test_a_file_beyond_a_limit_is_refused_with_the_key(square_video, isolate, li
     limits = DecodeLimits(isolate=isolate, **limits)
     with pytest.raises(VideoError, match=said), VideoFile(square_video, limits=limits) as video:
         list(video)
+
+
+def test_a_header_of_60000_by_60000_takes_no_memory(tmp_path):
+    path = tmp_path / "small.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 25, (96, 64))
+    for _ in range(5):
+        writer.write(np.zeros((64, 96, 3), np.uint8))
+    writer.release()
+    small = path.read_bytes()
+    huge = small.replace(struct.pack("<II", 96, 64), struct.pack("<II", 60000, 60000))
+    huge = huge.replace(struct.pack(">HH", 64, 96), struct.pack(">HH", 60000, 60000))  # JPEG's own
+    assert huge != small
+    path.write_bytes(huge)
+    with (
+        pytest.raises(VideoError, match="neither OpenCV nor PyAV decoded a frame"),
+        VideoFile(path, limits=DecodeLimits(max_memory_gb=0.25)),
+    ):
+        pass
 
 
 def test_a_file_at_its_limits_is_read(square_video):
