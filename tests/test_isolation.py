@@ -141,9 +141,9 @@ def test_a_header_of_60000_by_60000_takes_no_memory(tmp_path):
     path.write_bytes(huge)
     with (
         pytest.raises(VideoError, match="neither OpenCV nor PyAV decoded a frame"),
-        VideoFile(path, limits=DecodeLimits(max_memory_gb=0.25)),
+        VideoFile(path, limits=DecodeLimits(max_memory_gb=0.25)) as video,
     ):
-        pass
+        list(video)
 
 
 def test_a_file_at_its_limits_is_read(square_video):
