@@ -78,6 +78,23 @@ def remove_leftovers(folder: Path) -> int:
     return removed
 
 
+def hold_folder(folder: Path) -> int | None:
+    """Lock a folder until the number that is returned is closed, or this process ends.
+
+    None where the file system knows no locks. Raises BlockingIOError when another one holds it.
+    """
+    number = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(number)
+        raise
+    except OSError:
+        os.close(number)
+        return None
+    return number
+
+
 def _lock(file: IO[Any], how: int) -> bool:
     """Take the lock, which goes with the open file; False when another one holds it."""
     try:
