@@ -1,6 +1,7 @@
 """Every error that a user can cause or meet. Knows nothing of what raises them.
 
 ActionGruError               exit code
+├── MachineError             1   no handles, memory or disk left for the work, whatever the file
 ├── ConfigError              2   a key, a type, a range or a path in the YAML or an override
 ├── DataError                3   a manifest, a label, a split, a class list
 ├── VideoError               4   a file that is no video, or gives no frame
@@ -21,6 +22,10 @@ class ActionGruError(Exception):
     """Base of all errors with a message meant for the user."""
 
     exit_code = 1
+
+
+class MachineError(ActionGruError):
+    """A machine that has not enough left for the work, again and again."""
 
 
 class ConfigError(ActionGruError):

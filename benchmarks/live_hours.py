@@ -52,11 +52,12 @@ class Server:
     """The RTSP server of one recording, which can be stopped and started again."""
 
     def __init__(self, file: Path) -> None:
-        self._file, self.port = file, free_port()
+        self._file, self._port = file, free_port()
+        self.address = f"rtsp://127.0.0.1:{self._port}/cam"
         self.start()
 
     def start(self) -> None:
-        command = [SERVER_PYTHON, str(SERVER), str(self.port), str(self._file)]
+        command = [SERVER_PYTHON, str(SERVER), str(self._port), str(self._file)]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert self._process.stdout is not None
         assert self._process.stdout.readline() == "ready\n", "the RTSP server does not start"
@@ -133,8 +134,16 @@ def main() -> None:
         looped = draw(Path(folder) / "looped.mp4", 20)
         told, server = Path(folder) / "told.jsonl", Server(recording)
         command = [
-            *(sys.executable, "-m", "action_gru", "webcam", "--source", f"rtsp://127.0.0.1:{server.port}/cam"),
-            *("--source", str(looped), "--loop", "--model", arguments.model, "--json", "--no-window"),
+            *(sys.executable, "-m", "action_gru", "webcam", "--source", server.address),
+            *(
+                "--source",
+                str(looped),
+                "--loop",
+                "--model",
+                arguments.model,
+                "--json",
+                "--no-window",
+            ),
         ]
         with told.open("w") as output:
             program = subprocess.Popen(command, stdout=output)

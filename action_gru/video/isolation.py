@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import errno
 import itertools
 import json
 import math
@@ -30,6 +31,7 @@ from action_gru.video.limits import DecodeLimits
 
 START = "import sys; sys.path[:] = sys.argv[1:]; from action_gru.video.worker import main; main()"
 SHARED_MEMORY = Path("/dev/shm")
+ENDING_S = 1.0  # from the end of its answers to the end of a process
 SAMPLES_AHEAD = 8  # about a second of video, 2 MB
 MOST_IDLE = min(16, os.cpu_count() or 1)
 
@@ -40,6 +42,7 @@ class Worker:
     def __init__(self) -> None:
         self.shared: mmap.mmap | None = None
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
+        self.is_ours = False  # who ended it
         self._said: list[str] = []  # its lines, once the process has ended
         command = [sys.executable, "-I", "-c", START, *sys.path]
         pipe = subprocess.PIPE
@@ -72,6 +75,8 @@ class Worker:
         try:
             yield
         except (EOFError, OSError, ValueError):
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(ENDING_S)
             self.end()
             raise EOFError from None
         except BaseException:
@@ -104,7 +109,7 @@ class Worker:
         raise VideoError(
             f"no room of {size_bytes:,} bytes to pass a picture on ({refused}); free some in "
             f"{tempfile.gettempdir()}"
-        )
+        ) from refused
 
     @property
     def is_alive(self) -> bool:
@@ -125,10 +130,12 @@ class Worker:
 
     def kill(self) -> None:
         """Stop the process, whatever it is doing; another thread may wait for its answer."""
+        self.is_ours |= self._process.poll() is None
         self._process.kill()
 
     def end(self) -> None:
         """Stop the process, and take down what it said."""
+        self.is_ours |= self._process.poll() is None
         self._process.kill()
         self._process.wait()
         if not self._errors.closed:
@@ -146,6 +153,11 @@ class Worker:
         by_alarm = self._process.returncode == -getattr(signal, "SIGALRM", 0)
         return by_alarm or "Timeout" in "".join(self._said[:1])
 
+    @property
+    def was_killed(self) -> bool:
+        """Has somebody else ended the process, by force?"""
+        return self._process.returncode == -getattr(signal, "SIGKILL", 0) and not self.is_ours
+
     def how_it_ended(self) -> str:
         """In a word or two: 'silent', 'SIGSEGV', 'exit code 3'."""
         code = self._process.returncode
@@ -162,6 +174,11 @@ class Worker:
             )
         if self._process.returncode == 1 and self._said:
             return f"the decoding process ended: {self._said[-1]}; try decoding.isolate=false"
+        if self.was_killed:
+            return (
+                "the decoding process was killed (SIGKILL), as the system does when memory runs "
+                "out; free memory, or lower features.workers or decoding.max_memory_gb"
+            )
         how = self.how_it_ended()
         return f"the decoder crashed ({how}): the file is damaged or crafted; re-encode it"
 
@@ -213,7 +230,9 @@ class Borrowed:
             yield
         except EOFError:
             why = self._worker.why_it_ended(self._silence_s)
-            raise VideoError(f"{self._path}: {why}") from None
+            # No file can send SIGKILL: who tries again may have more luck.
+            cause = InterruptedError(errno.EINTR, "killed") if self._worker.was_killed else None
+            raise VideoError(f"{self._path}: {why}") from cause
 
 
 class WorkerReader:
@@ -296,7 +315,9 @@ def _bounds(path: Path, threads: int | None, limits: DecodeLimits) -> dict[str, 
 
 def _whole(answer: dict[str, Any]) -> dict[str, Any]:
     if "error" in answer:
-        raise VideoError(answer["error"])
+        number = answer.get("errno")
+        cause = OSError(number, os.strerror(number)) if number else None
+        raise VideoError(answer["error"]) from cause
     return answer
 
 

@@ -64,8 +64,8 @@ class StreamDecoder:
         try:
             answer = self._worker.ask(do, **arguments)
         except EOFError:
-            self.crashes += 1
             worker, self._worker = self._worker, None
+            self.crashes += not worker.is_ours
             raise EOFError(worker.how_it_ended()) from None
         if "error" in answer:
             raise VideoError(answer["error"])

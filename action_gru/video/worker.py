@@ -26,6 +26,7 @@ import cv2
 import numpy as np
 
 from action_gru.errors import ActionGruError
+from action_gru.patience import system_errno
 from action_gru.video.frame import Image
 from action_gru.video.limits import DecodeLimits, LimitedReader, LimitedStream
 from action_gru.video.reading import VideoFile
@@ -136,7 +137,7 @@ class Session:
         return bound
 
     def answer(self, command: dict[str, Any]) -> dict[str, Any]:
-        """The answer to a command, or the `error` that it ended in."""
+        """The answer to a command, or the `error` that it ended in, with the system's `errno`."""
         try:
             return dict(getattr(self, command.pop("do"))(**command))
         except ActionGruError as error:
@@ -145,8 +146,8 @@ class Session:
             limit = "decoding.max_memory_gb"
             return {"error": f"{self._name}: decoding needs more memory than {limit} allows"}
         except Exception as error:  # a decoder's own failure costs this file only, and is named
-            kind = type(error).__name__
-            return {"error": f"{self._name}: {kind} while decoding: {error}"}
+            text = f"{self._name}: {type(error).__name__} while decoding: {error}"
+            return {"error": text, "errno": system_errno(error)}
 
 
 class Run:
