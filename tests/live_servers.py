@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 import pytest
 
-from action_gru.video import Frame, isolation
+from action_gru.video import Frame, processes
 
 QUICK = {"open_timeout_s": 1.5, "read_timeout_s": 1.5, "backoff_s": (0.05, 0.2)}
 
@@ -176,6 +176,6 @@ def read_streams_with(request: pytest.FixtureRequest, monkeypatch: pytest.Monkey
         absent.mkdir()
         (absent / "av.py").write_text("raise ImportError('left out')\n")
         monkeypatch.syspath_prepend(absent)
-        isolation.end_idle()  # what decodes next is started without PyAV, and not kept
-        request.addfinalizer(isolation.end_idle)
+        processes.end_idle()  # what decodes next is started without PyAV, and not kept
+        request.addfinalizer(processes.end_idle)
     return str(request.param)

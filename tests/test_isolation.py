@@ -21,7 +21,7 @@ from action_gru.cache import MemoryCache
 from action_gru.config.inputs import DecodingSection
 from action_gru.errors import VideoError
 from action_gru.extraction import Extractor
-from action_gru.video import DecodeLimits, VideoFile, isolation
+from action_gru.video import DecodeLimits, VideoFile, processes
 from action_gru.video.decoders import PyAVReader
 from action_gru.video.worker import limit_memory
 
@@ -38,9 +38,9 @@ def bad_program(monkeypatch, tmp_path):
     def install(text: str):
         (tmp_path / "bad_program.py").write_text(f"import os, signal, time\n{text}")
         monkeypatch.syspath_prepend(tmp_path)
-        for worker in isolation._idle:
+        for worker in processes._idle:
             worker.end()
-        isolation._idle.clear()
+        processes._idle.clear()
         sys.modules.pop("bad_program", None)
         return importlib.import_module("bad_program").program
 
@@ -154,14 +154,14 @@ def test_a_file_at_its_limits_is_read(square_video):
 
 def test_a_file_of_one_crashed_worker_is_quarantined_and_the_rest_extracted(tmp_path, monkeypatch):
     paths = [write_square(tmp_path / f"{name}.mp4", 20) for name in "abc"]
-    real = isolation.Worker.send
+    real = processes.Worker.send
 
     def crash_at_b(self, do, **arguments):
         real(self, do, **arguments)
         if arguments.get("path", "").endswith("b.mp4"):
             os.kill(self._process.pid, signal.SIGSEGV)
 
-    monkeypatch.setattr(isolation.Worker, "send", crash_at_b)
+    monkeypatch.setattr(processes.Worker, "send", crash_at_b)
     extractor = Extractor(FakeBackbone(), MemoryCache(), fps=5.0, views=["rgb"])
     report = extractor.extract([clip_of(path) for path in paths])
     assert list(report.quarantined) == ["b.mp4"]
@@ -252,10 +252,10 @@ def test_the_config_and_the_reader_have_the_same_limits():
 def test_memory_is_shared_once_and_kept_for_the_next_file(square_video):
     with VideoFile(square_video) as video:
         list(video.run(pictures, **ARGUMENTS))
-        worker = isolation._idle[-1]
+        worker = processes._idle[-1]
         shared = worker.shared
         list(video.run(pictures, **ARGUMENTS))
-    assert isolation._idle[-1] is worker
+    assert processes._idle[-1] is worker
     assert worker.shared is shared
 
 

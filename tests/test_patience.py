@@ -12,7 +12,7 @@ from test_extraction import extractor
 from action_gru.errors import CacheError, MachineError, VideoError
 from action_gru.extraction import ExtractionReport
 from action_gru.patience import is_exhausted, is_full, may_pass
-from action_gru.video import isolation
+from action_gru.video import isolation, processes
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ PASSING = [
 def test_what_passes_costs_an_attempt_and_no_clip(tmp_path, clips, monkeypatch, error, where):
     work = extractor(tmp_path, workers=1)
     if where == "decoder":  # no decoding process can be started
-        monkeypatch.setattr(isolation, "_take", failing(2, error, isolation._take))
+        monkeypatch.setattr(isolation, "take_worker", failing(2, error, isolation.take_worker))
     else:
         name = "action_gru.extraction.extractor.file_sha256"
         from action_gru.backbone.loading import file_sha256
@@ -92,7 +92,7 @@ def test_an_attempt_that_broke_off_half_way_leaves_no_row_behind(tmp_path, clips
 
 def test_a_machine_without_handles_ends_the_run_and_blames_no_clip(tmp_path, clips, monkeypatch):
     error = OSError(errno.EMFILE, "Too many open files")
-    monkeypatch.setattr(isolation, "_take", failing(99, error, isolation._take))
+    monkeypatch.setattr(isolation, "take_worker", failing(99, error, isolation.take_worker))
     with pytest.raises(
         MachineError,
         match=r"0\.mp4: not read in 3 attempts, and not for its own fault: .*Too many open files; "
@@ -168,7 +168,7 @@ def test_a_full_disk_is_told_at_once(tmp_path, clips, monkeypatch):
 
 
 def test_a_decoder_that_the_system_kills_is_tried_again(tmp_path, clips, monkeypatch):
-    real, kills = isolation.Worker.send, []
+    real, kills = processes.Worker.send, []
 
     def kill_at_1(self, do, **arguments):
         real(self, do, **arguments)
@@ -176,7 +176,7 @@ def test_a_decoder_that_the_system_kills_is_tried_again(tmp_path, clips, monkeyp
             kills.append(1)
             os.kill(self._process.pid, signal.SIGKILL)
 
-    monkeypatch.setattr(isolation.Worker, "send", kill_at_1)
+    monkeypatch.setattr(processes.Worker, "send", kill_at_1)
     most = 2
     report = extractor(tmp_path / "a").extract(clips)
     assert (report.quarantined, report.retried, len(kills)) == ({}, 2, 2)

@@ -11,7 +11,7 @@ import pytest
 from live_servers import QUICK, MJPEGServer, Seen, eventually, live_threads, socket_server
 
 from action_gru.errors import VideoError
-from action_gru.video import DecodeLimits, LiveSource, isolation, limits
+from action_gru.video import DecodeLimits, LiveSource, limits, processes
 from action_gru.video.connection import connect
 from action_gru.video.source import parse_source
 from action_gru.video.stream_worker import StreamDecoder
@@ -25,14 +25,14 @@ def suppressed(start: Callable[[], None]) -> None:
 def decoders() -> list[psutil.Process]:
     """The decoding processes of this one."""
     children = psutil.Process().children()
-    return [child for child in children if isolation.START in child.cmdline()]
+    return [child for child in children if processes.START in child.cmdline()]
 
 
 @pytest.fixture(autouse=True)
 def none_idle():
-    isolation.end_idle()
+    processes.end_idle()
     yield
-    isolation.end_idle()
+    processes.end_idle()
 
 
 def test_a_decoder_that_crashes_is_started_anew_and_counted():

@@ -13,8 +13,8 @@ from typing import Any
 from action_gru.errors import VideoError
 from action_gru.video.connection import Connection
 from action_gru.video.frame import Image
-from action_gru.video.isolation import Worker, give_back_worker, take_worker
 from action_gru.video.limits import DecodeLimits
+from action_gru.video.processes import Worker, give_back_worker, take_worker
 from action_gru.video.source import Source
 
 
