@@ -25,8 +25,7 @@ from action_gru.checkpoint import Checkpoint, load_checkpoint
 from action_gru.config import Config, build_config
 from action_gru.dataset import SequenceSet
 from action_gru.errors import CheckpointError, DataError
-from action_gru.measured import SOON
-from action_gru.recordings import RowPreparer, prepare
+from action_gru.measured import SOON, prepare_clip, row_preparer
 from action_gru.scoring import score_clips
 from action_gru.streaming.states import StaggeredStates, reset_rows
 from action_gru.timeline import Prediction
@@ -65,8 +64,13 @@ class SequenceRecognizer:
     def _has_end(self) -> bool:
         return self.config.series.horizon is not None
 
-    def classify(self, values: NDArray[np.float32]) -> Prediction:
-        """The scores of all classes for a whole sequence (T, D), NaN where a value is missing."""
+    def classify(
+        self, values: NDArray[np.float32], times: NDArray[np.float64] | None = None
+    ) -> Prediction:
+        """The scores of all classes for a whole sequence (T, D), NaN where a value is missing.
+
+        times (T,): the rows' times, by default 0, 1, 2, ...; `series.elapsed` reads them.
+        """
         rows = np.asarray(values, dtype=np.float32)
         if rows.ndim != 2 or rows.shape[1] != len(self.channels):
             raise DataError(
@@ -74,10 +78,10 @@ class SequenceRecognizer:
                 f"channels are {', '.join(self.channels)}"
             )
         series = self.config.series
-        times = np.arange(len(rows), dtype=np.float64)
-        views = [
-            ChannelValues(view, times) for view in prepare(rows, series.points, series.velocity)
-        ]
+        if times is None:
+            times = np.arange(len(rows), dtype=np.float64)
+        measured = ChannelValues(rows, np.asarray(times, dtype=np.float64))
+        views = [ChannelValues(view, measured.times) for view in prepare_clip(series, measured)]
         steps = [[0] * len(rows)] if series.targets_each_row else None
         sequences = SequenceSet([views], [0], None, steps)
         max_frames = int(self.checkpoint.sampling["max_frames"])
@@ -99,7 +103,7 @@ class RowStream:
     def __init__(self, recognizer: SequenceRecognizer) -> None:
         self._recognizer = recognizer
         series, states = recognizer.config.series, recognizer.config.stream.states
-        self._preparer = RowPreparer(len(recognizer.channels), series.points, series.velocity)
+        self._preparer = row_preparer(series, len(recognizer.channels))
         self._stagger = StaggeredStates(states, series.window) if series.window else None
         count = states if self._stagger else 1
         self._fresh = recognizer.model.initial_state(1)
@@ -124,7 +128,7 @@ class RowStream:
         if self._stagger is not None:
             reset_rows(self._state, self._stagger.due(time), self._fresh)
             answering = self._stagger.by_age()[0]
-        feature = torch.from_numpy(self._preparer.push(values)).to(self._device)
+        feature = torch.from_numpy(self._preparer.push(values, time)).to(self._device)
         with torch.inference_mode():
             logits, self._state = self._recognizer.model.step(
                 feature.expand(self._count, -1), self._state

@@ -90,7 +90,7 @@ def engine_run(tmp_path_factory) -> RunFolder:
         tmp_path_factory.mktemp("engines"),
         "engines",
         engines(),
-        series={"horizon": 5},
+        series={"horizon": 5, "averages": [4, 12], "elapsed": True},
         model={"pooling": "last"},
         training={"temporal_crop": 0.0, "speed_jitter": 0.0, "epochs": 25},
     )
@@ -278,6 +278,19 @@ def test_what_cannot_answer_row_by_row_is_refused_with_its_key():
         build_config(tree)
 
 
+@pytest.mark.parametrize(
+    ("series", "message"),
+    [
+        ({"elapsed": True, "window": 5}, "elapsed counts from an id's first row: it does not go"),
+        ({"averages": [20, 5]}, "averages names numbers of rows, the shortest first, each once"),
+        ({"averages": [5, 5]}, "averages names numbers of rows, the shortest first, each once"),
+    ],
+)
+def test_keys_of_a_series_that_contradict_each_other_are_refused(series, message):
+    with pytest.raises(ConfigError, match=message):
+        build_config({"data": {"kind": "table"}, "series": series})
+
+
 def write_arrays(folder: Path) -> Path:
     rng = np.random.default_rng(0)
     rows = ["path,label,group"]
@@ -360,7 +373,7 @@ def test_rare_classes_weigh_by_rows_where_each_row_has_one(engine_run):
     rows = sum(30 + 2 * number for number in range(7))
     assert sequences.step_labels.bincount().tolist() == [rows - 42, 42]  # 6 rows an engine: 5 to 0
     balance = settings.training.model_copy(update={"class_balance": "weights"})
-    model = ActionClassifier((2,), 2, normalisation="channel")
+    model = ActionClassifier((sequences.dim,), 2, normalisation="channel")
     trainer = Trainer(model, sequences, None, balance, 64, 0)
     expected = [rows / (2 * (rows - 42)), rows / (2 * 42)]
     assert trainer.class_weights.tolist() == pytest.approx(expected)

@@ -227,6 +227,27 @@ def test_rows_one_by_one_are_prepared_as_the_whole(points, velocity):
     np.testing.assert_allclose(rows, whole, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("points", [0, 3])
+def test_averages_and_elapsed_time_are_the_same_row_by_row(points):
+    values = np.random.default_rng(3).normal(size=(9, 6)).astype(np.float32)
+    values[2, 1] = np.nan
+    times = np.array([5, 6, 8, 9, 12, 13, 14, 15, 20], dtype=np.float64)
+    spans = (2.0, 4.0, 8.0)
+    whole = np.concatenate(prepare(values, points, True, spans, times - 5), axis=1)
+    preparer = RowPreparer(6, points, True, spans, True)
+    rows = [preparer.push(row, time) for row, time in zip(values, times, strict=True)]
+    np.testing.assert_allclose(np.stack(rows), whole, atol=1e-6)
+    assert sum(preparer.dims) == whole.shape[1] == 6 * 4 + 1 + 6 + points
+
+
+def test_a_running_average_leaves_missing_values_out():
+    # Span 3 halves a row's weight with each row: (8 / 2 + 2) / (1 / 2 + 1) = 4.
+    values = np.array([[np.nan], [8], [2], [np.nan]], dtype=np.float32)
+    (found,) = prepare(values, averages=(3,), elapsed=np.array([0.0, 2, 4, 6]))
+    np.testing.assert_allclose(found[:, 1], [np.nan, 8, 4, 4], rtol=1e-6)
+    np.testing.assert_array_equal(found[:, 2], [0, 2, 4, 6])
+
+
 def test_points_forget_place_and_size():
     values = np.random.default_rng(0).normal(size=(5, 8)).astype(np.float32)
     moved = values * 3 + np.tile([10, -4], 4).astype(np.float32)

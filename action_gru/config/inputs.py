@@ -83,11 +83,20 @@ class SeriesSection(Section):
     around their mean and relative to their spread. 0: they are not."""
     velocity: bool = False
     """Read beside the values how they change from row to row."""
+    averages: Annotated[tuple[Positive, ...], Field(max_length=8)] = ()
+    """Read beside the values their running averages over about so many rows, such as [5, 20, 80]:
+    slow drift under noise shows there."""
+    elapsed: bool = False
+    """Read how long the id has run at each row, in the unit of time; where wear grows with age."""
 
     @model_validator(mode="after")
     def _keys_fit_together(self) -> SeriesSection:
         if self.stride is not None and self.window is None:
             raise ValueError("stride needs a window")
+        if self.elapsed and self.window is not None:
+            raise ValueError("elapsed counts from an id's first row: it does not go with a window")
+        if list(self.averages) != sorted(set(self.averages)):
+            raise ValueError("averages names numbers of rows, the shortest first, each once")
         if self.channels is not None and len(set(self.channels)) < max(1, len(self.channels)):
             raise ValueError("channels names columns, at least one, each once")
         return self

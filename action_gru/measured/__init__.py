@@ -9,7 +9,9 @@ from action_gru.measured.measurements import (
     Measurements,
     classes_of,
     measure,
+    prepare_clip,
     read_measured_clips,
+    row_preparer,
 )
 from action_gru.measured.tables import LATER, SOON, long_columns
 
@@ -21,6 +23,8 @@ __all__ = [
     "classes_of",
     "long_columns",
     "measure",
+    "prepare_clip",
     "read_measured_clips",
+    "row_preparer",
     "window_bounds",
 ]

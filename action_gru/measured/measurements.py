@@ -7,16 +7,17 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from action_gru.channels import ChannelSpec, ChannelValues
 from action_gru.config import Config
+from action_gru.config.inputs import SeriesSection
 from action_gru.dataset import Clip, class_list, read_manifest
 from action_gru.errors import DataError
 from action_gru.measured.arrays import array_windows, read_arrays
 from action_gru.measured.clips import MeasuredClip
 from action_gru.measured.tables import LATER, SOON, read_table, table_clips
-from action_gru.recordings import prepare
-from action_gru.recordings.preparing import view_dims
+from action_gru.recordings import RowPreparer, prepare
 
 VIEWS = ("values", "velocity")
 
@@ -94,20 +95,33 @@ def measure(config: Config, clips: Sequence[Clip], manifest: Path | None = None)
         names, quarantined = read_table(config, manifest or config.data.manifest).channels, {}
     series = config.series
     views = {
-        name: [
-            ChannelValues(values, item.rows.times)
-            for values in prepare(item.rows.values, series.points, series.velocity)
-        ]
+        name: [ChannelValues(values, item.rows.times) for values in prepare_clip(series, item.rows)]
         for name, item in items.items()
     }
     return Measurements(specs_of(config, names), items, views, quarantined)
 
 
+def prepare_clip(series: SeriesSection, rows: ChannelValues) -> list[NDArray[np.float32]]:
+    """The views of one sequence, as the `series` section prepares them."""
+    elapsed = rows.times - rows.times[0] if series.elapsed else None
+    return prepare(rows.values, series.points, series.velocity, series.averages, elapsed)
+
+
+def row_preparer(series: SeriesSection, width: int) -> RowPreparer:
+    """The same for rows of `width` channels that arrive one by one."""
+    return RowPreparer(width, series.points, series.velocity, series.averages, series.elapsed)
+
+
 def specs_of(config: Config, channels: tuple[str, ...]) -> tuple[ChannelSpec, ...]:
     """What each view of these channels is, as the `series` section prepares them."""
     series = config.series
-    dims = view_dims(len(channels), series.points, series.velocity)
-    words = f"points of {series.points}" if series.points else "none"
+    dims = row_preparer(series, len(channels)).dims
+    asked = {
+        f"points of {series.points}": series.points,
+        f"averages over {', '.join(f'{span:g}' for span in series.averages)}": series.averages,
+        "elapsed": series.elapsed,
+    }
+    words = "; ".join(word for word, is_asked in asked.items() if is_asked) or "none"
     return tuple(
         ChannelSpec(view, channels, dim, words) for view, dim in zip(VIEWS, dims, strict=False)
     )

@@ -5,6 +5,8 @@ A whole sequence and its rows one by one give the same values. Knows no model.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,8 +15,17 @@ from action_gru.errors import DataError
 Values = NDArray[np.float32]
 
 
-def prepare(values: Values, points: int = 0, velocity: bool = False) -> list[Values]:
+def prepare(
+    values: Values,
+    points: int = 0,
+    velocity: bool = False,
+    averages: Sequence[float] = (),
+    elapsed: NDArray[np.float64] | None = None,
+) -> list[Values]:
     """The views of a sequence (T, D): its values and, if asked for, how they change.
+
+    averages: the values then have beside them their running averages over about so many rows.
+    elapsed (T,): how long the sequence has run at each row; the last column of the values.
 
     points: the columns are points of so many coordinates (x, y or x, y, z). Their mean is taken out
     of each row, and they are divided by their usual distance from it, averaged over the rows so
@@ -26,37 +37,94 @@ def prepare(values: Values, points: int = 0, velocity: bool = False) -> list[Val
         placed, moved = values, values
     else:
         placed, moved = preparer.place(values)
-    views = [placed]
+    columns = [placed, *running_averages(placed, averages)]
+    if elapsed is not None:
+        columns.append(elapsed.astype(np.float32)[:, None])
+    views = [np.concatenate(columns, axis=1)]
     if velocity:
         views.append(np.diff(moved, axis=0, prepend=moved[:1]).astype(np.float32))
     return views
 
 
-def view_dims(width: int, points: int = 0, velocity: bool = False) -> list[int]:
+def view_dims(
+    width: int,
+    points: int = 0,
+    velocity: bool = False,
+    averages: Sequence[float] = (),
+    elapsed: bool = False,
+) -> list[int]:
     """How many values each view of a row of `width` channels has. Raises DataError."""
     if points and width % points:
         raise DataError(
             f"series.points: {width} columns are no whole number of points of {points} "
             "coordinates; set series.points=0 for columns that are no points"
         )
-    return [width, width + points] if velocity else [width]
+    values = width * (1 + len(averages)) + elapsed
+    return [values, width + points] if velocity else [values]
+
+
+def running_averages(values: Values, spans: Sequence[float]) -> list[Values]:
+    """(T, D) -> for each span (T, D).
+
+    Exponential: a row that is `span` rows old weighs about an eighth of the newest. The first rows
+    average over what there is. A missing value counts for nothing; before the first, it is missing.
+    """
+    averager = RunningAverages(values.shape[1], spans)
+    if not spans:
+        return []
+    rows = np.stack([averager.push(row) for row in values])
+    return list(np.split(rows, len(spans), axis=1))
+
+
+class RunningAverages:
+    """`running_averages`, one row at a time."""
+
+    def __init__(self, width: int, spans: Sequence[float]) -> None:
+        self._kept = np.array([1 - 2 / (span + 1) for span in spans])[:, None]
+        self._total = np.zeros((len(spans), width))
+        self._weight = np.zeros((len(spans), width))
+
+    def push(self, row: Values) -> Values:
+        """Row (D,) -> the averages side by side, (spans * D,)."""
+        known = np.isfinite(row)
+        self._total = self._total * self._kept + np.where(known, row, 0.0)
+        self._weight = self._weight * self._kept + known
+        average = np.full_like(self._total, np.nan)
+        np.divide(self._total, self._weight, out=average, where=self._weight > 0)
+        return average.ravel().astype(np.float32)
 
 
 class RowPreparer:
     """`prepare`, one row at a time."""
 
-    def __init__(self, width: int, points: int = 0, velocity: bool = False) -> None:
-        self.dims = view_dims(width, points, velocity)
+    def __init__(
+        self,
+        width: int,
+        points: int = 0,
+        velocity: bool = False,
+        averages: Sequence[float] = (),
+        elapsed: bool = False,
+    ) -> None:
+        self.dims = view_dims(width, points, velocity, averages, elapsed)
         self.points, self.velocity = points, velocity
+        self._averages = RunningAverages(width, averages) if averages else None
+        self._elapsed, self._start = elapsed, 0.0
+        self._started = False
         self._spread_sum = 0.0
         self._rows = 0
         self._before: Values | None = None
 
-    def push(self, row: Values) -> Values:
-        """Row (D,) -> its views side by side, (sum of dims,)."""
+    def push(self, row: Values, time: float = 0.0) -> Values:
+        """Row (D,), its time -> its views side by side, (sum of dims,)."""
+        if not self._started:
+            self._start, self._started = time, True
         rows = row[None]
         placed, moved = self.place(rows) if self.points else (rows, rows)
         views = [placed]
+        if self._averages is not None:
+            views.append(self._averages.push(placed[0])[None])
+        if self._elapsed:
+            views.append(np.array([[time - self._start]], dtype=np.float32))
         if self.velocity:
             views.append(moved - (moved if self._before is None else self._before))
             self._before = moved
