@@ -16,7 +16,7 @@ LOGGER = logging.getLogger("action_gru")
 
 
 class JsonLines(logging.Formatter):
-    """A record as one line of JSON; what stands in `extra={"fields": ...}` becomes keys of its own."""
+    """A record as one line of JSON. extra={"fields": ...} becomes keys of its own."""
 
     def format(self, record: logging.LogRecord) -> str:
         moment = datetime.fromtimestamp(record.created, timezone.utc)
@@ -52,6 +52,6 @@ def is_json() -> bool:
     return any(isinstance(handler, _Handler) for handler in logging.root.handlers)
 
 
-def log(level: int, message: str, **fields: Any) -> None:
+def log(level: int, message: str, /, **fields: Any) -> None:
     """One line; fields: what JSON can hold."""
     LOGGER.log(level, message, extra={"fields": fields})

@@ -35,7 +35,7 @@ class Reporter:
         self.quiet = quiet
         self._console = Console(file=sys.stderr, highlight=False)
 
-    def say(self, text: str, **fields: Any) -> None:
+    def say(self, text: str, /, **fields: Any) -> None:
         """One line of news."""
         if self.quiet:
             return
@@ -44,14 +44,14 @@ class Reporter:
         else:
             self._console.print(text, markup=False, soft_wrap=True)
 
-    def warn(self, text: str, **fields: Any) -> None:
+    def warn(self, text: str, /, **fields: Any) -> None:
         """Something the user must know, shown even when quiet."""
         if is_json():
             log(logging.WARNING, text, **fields)
         else:
             self._console.print(f"warning: {text}", markup=False, style="yellow", soft_wrap=True)
 
-    def fail(self, text: str, **fields: Any) -> None:
+    def fail(self, text: str, /, **fields: Any) -> None:
         """What went wrong with one of several things, shown even when quiet."""
         if is_json():
             log(logging.ERROR, text, **fields)
