@@ -12,6 +12,9 @@ ActionGruError               exit code
 ├── TrainingError            9   a training whose loss is no number any more
 └── ClusterError            10   a cluster that is not there, or whose workers cannot work
 
+Other exit codes: 0 done, 1 the system (a path that cannot be used, and what nobody foresaw), 2 a
+command line that is none, 130 interrupted.
+
 Each message says what went wrong, what was found, and how to mend it.
 """
 

@@ -13,6 +13,7 @@ FLOORS = {
     "safe_yaml": 0,
     "file_kind": 0,
     "patience": 0,
+    "logs": 0,
     "config": 1,
     "video": 1,
     "sampling": 1,

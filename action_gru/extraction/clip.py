@@ -49,6 +49,33 @@ class ExtractionReport:
         """Clips that the run did not come to, as when it was ended by an error."""
         return self.clips - self.read - self.cached - len(self.quarantined)
 
+    def counts(self) -> dict[str, int]:
+        """The run in figures."""
+        return {
+            "clips": self.clips,
+            "read": self.read,
+            "frames": self.frames,
+            "cached": self.cached,
+            "skipped": self.skipped,
+            "quarantined": len(self.quarantined),
+            "retried": self.retried,
+            "damaged": len(self.damaged),
+        }
+
+    def sentence(self) -> str:
+        """The same in words."""
+        text = (
+            f"{self.clips} clips: {self.read} read ({self.frames} frames decoded), {self.cached} "
+            f"already cached, {len(self.quarantined)} left out"
+        )
+        for count, what in (
+            (self.skipped, "not reached"),
+            (self.retried, "attempts repeated"),
+            (len(self.damaged), "damaged cache entries extracted again"),
+        ):
+            text += f", {count} {what}" if count else ""
+        return text
+
     def sort(self, clips: Sequence[Clip]) -> None:
         """Bring what is kept by clip name into the order of the clips."""
         names = [clip.name for clip in clips]

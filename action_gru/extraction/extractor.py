@@ -111,6 +111,8 @@ class Extractor:
 
     def plan(self, clip: Clip) -> Job:
         """What is to be done for a clip. Raises VideoError when it is not there."""
+        if clip.path.is_dir():
+            raise VideoError(f"{clip.path}: is a folder, no video; name the files that are in it")
         if not clip.path.is_file():
             raise VideoError(f"{clip.path}: no such video file; check the path")
         content = file_sha256(clip.path)

@@ -129,6 +129,14 @@ def _train_into(
     _calibrate(run, config, data, model, reporter)
     if config.training.mean_pooled_baseline and config.model.cell != "none":
         fit_model(mean_pooled(config), data, reporter, run, baseline=True)
+    progress = load_checkpoint(run.last).progress
+    epochs = {"epochs": int(progress["epoch"]), "best_epoch": int(progress["best_epoch"])}
+    run.write_summary(table.report.counts() | epochs)
+    reporter.say(
+        f"summary: {table.report.sentence()}; {epochs['epochs']} epochs, the best was "
+        f"{epochs['best_epoch']}",
+        summary=run.summary(),
+    )
     return run
 
 

@@ -5,6 +5,7 @@ RUN/clips.csv         every clip with its split    RUN/last.safetensors      to 
 RUN/quarantine.csv    clips left out, and why      RUN/baseline.safetensors  the mean-pooled model
 RUN/log.jsonl         one line an epoch            RUN/tensorboard/          event files
 RUN/training.png      loss and accuracy            RUN/evaluation/NAME/      reports
+RUN/summary.json      what it met, in figures
 
 Whoever trains in it holds a lock on the folder, which ends with the process.
 """
@@ -178,6 +179,17 @@ class RunFolder:
         """Rewrite log.jsonl, one epoch a line, so that a resumed run has each epoch once."""
         lines = "".join(json.dumps(row) + "\n" for row in history)
         write_run_file(self.log, lines.encode(), self.path)
+
+    def write_summary(self, figures: Mapping[str, int]) -> None:
+        """Keep what the latest start of the run met, in figures."""
+        text = json.dumps(figures, indent=1) + "\n"
+        write_run_file(self.path / "summary.json", text.encode(), self.path)
+
+    def summary(self) -> dict[str, int]:
+        """What `write_summary` kept; nothing of a run of an older version."""
+        path = self.path / "summary.json"
+        found: dict[str, int] = json.loads(path.read_bytes()) if path.is_file() else {}
+        return found
 
     def new_evaluation(self, name: str) -> Path:
         """A free folder name for a report: evaluation/NAME, NAME-2, ..."""
