@@ -4,13 +4,14 @@ VENV := .venv
 RUN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test test-slow fuzz lint bench accuracy backbone clean help
+.PHONY: demo test test-slow fuzz faults lint bench accuracy backbone clean help
 
 help:
 	@echo "make demo       draw clips, train, evaluate, classify: offline, about 4 minutes"
 	@echo "make test       the tests, under 6 minutes on 2 cores"
 	@echo "make test-slow  the slow lane: real clips end to end, kills, long inputs"
 	@echo "make fuzz       thousands of damaged files of each kind, about 5 minutes on 2 cores"
+	@echo "make faults     100 kills of extraction, 30 of training, full disks, about 12 minutes"
 	@echo "make lint       ruff and mypy"
 	@echo "make bench      speed beside rivals and the machine's limits, into benchmarks/results/"
 	@echo "make accuracy   accuracy on the real data sets, into benchmarks/results/"
@@ -28,6 +29,11 @@ test-slow: $(INSTALLED)
 FUZZ_CASES ?= 5000
 fuzz: $(INSTALLED)
 	OMP_NUM_THREADS=1 FUZZ_CASES=$(FUZZ_CASES) $(RUN)/python -m pytest tests/test_fuzz.py -s $(ARGS)
+
+# KILL_SEED=1 for other moments. As many kills over extraction, three in ten of them over training.
+KILLS ?= 100
+faults: $(INSTALLED)
+	KILLS=$(KILLS) $(RUN)/python -m pytest tests/test_kills.py tests/test_disk_faults.py tests/test_bad_clips.py -s --timeout=3600
 
 lint: $(INSTALLED)
 	$(RUN)/ruff check .

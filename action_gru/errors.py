@@ -1,6 +1,7 @@
 """Every error that a user can cause or meet. Knows nothing of what raises them.
 
 ActionGruError               exit code
+├── MachineError             1   no handles, memory or disk left for the work, whatever the file
 ├── ConfigError              2   a key, a type, a range or a path in the YAML or an override
 ├── DataError                3   a manifest, a label, a split, a class list
 ├── VideoError               4   a file that is no video, or gives no frame
@@ -10,6 +11,9 @@ ActionGruError               exit code
 ├── MissingExtraError        8   an optional package that is not installed
 ├── TrainingError            9   a training whose loss is no number any more
 └── ClusterError            10   a cluster that is not there, or whose workers cannot work
+
+Other exit codes: 0 done, 1 the system (a path that cannot be used, and what nobody foresaw), 2 a
+command line that is none, 130 interrupted.
 
 Each message says what went wrong, what was found, and how to mend it.
 """
@@ -21,6 +25,10 @@ class ActionGruError(Exception):
     """Base of all errors with a message meant for the user."""
 
     exit_code = 1
+
+
+class MachineError(ActionGruError):
+    """A machine that has not enough left for the work, again and again."""
 
 
 class ConfigError(ActionGruError):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -220,14 +221,26 @@ def extract_features(
         return _measured_table(config, clips, reporter, folder, max_bad_share, manifest)
     backbone = build_backbone(config)
     extractor = build_extractor(config, backbone, FeatureCache(config.features.cache_dir))
-    with reporter.bar("extract", len(clips)) as advance:
-        report = extractor.extract(clips, lambda clip: advance(note=clip.name))
-    check_extraction(config, clips, report, reporter, folder, max_bad_share)
+    report = ExtractionReport()
+    with telling_how_far(report, reporter):
+        with reporter.bar("extract", len(clips)) as advance:
+            extractor.extract(clips, lambda clip: advance(note=clip.name), report)
+        check_extraction(config, clips, report, reporter, folder, max_bad_share)
     # Half for the clips themselves, half for the array that a model reads.
     room = _memory_bytes(config) // 2
     by_clip = KeptFeatures(extractor, report, clips, room)
     specs = tuple(backbone.spec(view) for view in config.features.views)
     return FeatureTable(by_clip, specs, report, config.features.flip, most_bytes=room)
+
+
+@contextmanager
+def telling_how_far(report: ExtractionReport, reporter: Reporter) -> Iterator[None]:
+    """When the run ends in an error, its summary is told first."""
+    try:
+        yield
+    except BaseException:
+        reporter.say(f"summary: {report.sentence()}", summary=report.counts())
+        raise
 
 
 def check_extraction(
@@ -240,7 +253,7 @@ def check_extraction(
 ) -> None:
     """Tell what an extraction met, and raise DataError as `extract_features` does."""
     for problem in report.damaged:
-        reporter.warn(f"a damaged cache entry was extracted again: {problem}")
+        reporter.warn(f"a damaged cache entry was extracted again: {problem}", damaged=problem)
     if folder is not None:
         write_quarantine(report, folder / "quarantine.csv")
     allowed = config.data.max_bad_share if max_bad_share is None else max_bad_share
@@ -268,6 +281,7 @@ def _measured_table(
     found = measure(config, clips, manifest)
     content = {name: item.content for name, item in found.items.items()}
     report = ExtractionReport(len(clips), quarantined=found.quarantined, content=content)
+    report.read = len(found.items)
     report.frames = sum(len(item.rows.times) for item in found.items.values())
     if folder is not None:
         write_quarantine(report, folder / "quarantine.csv")

@@ -15,8 +15,7 @@ import cv2
 import numpy as np
 import pytest
 
-from action_gru.errors import MissingExtraError
-from action_gru.video import Frame, connection
+from action_gru.video import Frame, processes
 
 QUICK = {"open_timeout_s": 1.5, "read_timeout_s": 1.5, "backoff_s": (0.05, 0.2)}
 
@@ -170,12 +169,13 @@ def live_threads() -> list[str]:
     return [thread.name for thread in threading.enumerate() if thread.name.startswith("live ")]
 
 
-def read_streams_with(reader: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Read streams with PyAV ('av'), or as without the extra ('opencv')."""
-
-    def missing(purpose: str) -> None:
-        raise MissingExtraError("av", "av", purpose)
-
-    if reader == "opencv":
-        monkeypatch.setattr(connection, "import_av", missing)
-    return reader
+def read_streams_with(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Decode streams with PyAV ('av'), or as without the extra ('opencv')."""
+    if request.param == "opencv":
+        absent = request.getfixturevalue("tmp_path") / "without_av"
+        absent.mkdir()
+        (absent / "av.py").write_text("raise ImportError('left out')\n")
+        monkeypatch.syspath_prepend(absent)
+        processes.end_idle()  # what decodes next is started without PyAV, and not kept
+        request.addfinalizer(processes.end_idle)
+    return str(request.param)

@@ -12,6 +12,8 @@ FLOORS = {
     "files": 0,
     "safe_yaml": 0,
     "file_kind": 0,
+    "patience": 0,
+    "logs": 0,
     "config": 1,
     "video": 1,
     "sampling": 1,

@@ -117,7 +117,7 @@ def test_verify_names_the_damaged_and_prune_removes_only_them(tmp_path):
     broken = cache.path_of(cache_key({"clip": 1}))
     broken.write_bytes(b"no entry")
     assert [str(broken) in problem for problem in cache.verify()] == [True]
-    assert cache.prune() == {"damaged": 1, "old": 0, "leftovers": 0}
+    assert cache.prune() == {"damaged": 1, "old": 0, "leftovers": 0, "unreadable": 0}
     assert cache.verify() == []
     assert cache.stats()["entries"] == 2
 

@@ -38,7 +38,7 @@ def checkpoint(**changes) -> Checkpoint:
 
 
 def test_what_is_saved_is_what_is_loaded(tmp_path):
-    path = tmp_path / "run" / "best.safetensors"
+    path = tmp_path / "best.safetensors"
     saved = checkpoint(progress={"epoch": 3}, extra={"optimizer.0.step": torch.tensor(3.0)})
     save_checkpoint(saved, path)
     loaded = load_checkpoint(path)

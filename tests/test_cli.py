@@ -70,7 +70,7 @@ def test_extract_counts_and_a_second_run_decodes_nothing(place):
     other = run("extract", "tiny.yaml", "features.cache_dir=other", "--json", "-q", cwd=place)
     assert json.loads(other.stdout)["frames"] == 120
     verified = json.loads(run("cache", "verify", "other", "--json", cwd=place).stdout)
-    assert verified == {"entries": 12, "damaged": []}
+    assert verified == {"entries": 12, "damaged": [], "leftovers": 0}
     entry = next((place / "other").rglob("*.safetensors"))
     entry.write_bytes(b"x")
     assert str(entry.name) in run("cache", "verify", "other", cwd=place, code=6).stderr

@@ -168,7 +168,10 @@ def test_a_model_of_something_else_than_pictures_is_refused_and_named(small_run,
     checkpoint = load_checkpoint(small_run.best)
     spec = replace(checkpoint.features[0], view="detections")
     boxes = replace(checkpoint, features=(spec, *checkpoint.features[1:]))
-    sensors = replace(checkpoint, features=(ChannelSpec("values", ("heat", "load"), 2),))
+    channels = tuple(
+        ChannelSpec(each.view, ("heat", "load"), each.dim) for each in checkpoint.features
+    )
+    sensors = replace(checkpoint, features=channels)
     for other, said in (
         (boxes, "reads detections"),
         (sensors, r"measured channels \(heat, load\)"),

@@ -13,7 +13,7 @@ from action_gru.backbone import ViewMaker
 from action_gru.backbone.looking import look
 from action_gru.cache import FeatureCache
 from action_gru.dataset import Clip
-from action_gru.errors import CacheError, DataError
+from action_gru.errors import CacheError
 from action_gru.extraction import Extractor, KeptFeatures, Stream, duplicates_across
 from action_gru.extraction.pipeline import THREAD_NAME
 from action_gru.extraction.rows import Rows
@@ -266,7 +266,7 @@ def test_features_are_kept_while_there_is_room_and_read_again_beyond_it(tmp_path
         assert len(kept["3.mp4"][Stream("rgb")].values) == 17
     assert reads == ["0.mp4", "3.mp4", "3.mp4"]
     work.cache.path_of(report.keys["4.mp4"][Stream("rgb")]).unlink()
-    with pytest.raises(DataError, match=r"cache entries of 4\.mp4 vanished while in use"):
+    with pytest.raises(CacheError, match=r"cache entries of 4\.mp4 vanished while in use"):
         kept["4.mp4"]
 
 

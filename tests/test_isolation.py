@@ -5,11 +5,13 @@ import importlib
 import os
 import signal
 import socket
+import struct
 import sys
 import threading
 import time
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from conftest import FakeBackbone, clip_of, write_square
@@ -19,7 +21,7 @@ from action_gru.cache import MemoryCache
 from action_gru.config.inputs import DecodingSection
 from action_gru.errors import VideoError
 from action_gru.extraction import Extractor
-from action_gru.video import DecodeLimits, VideoFile, isolation
+from action_gru.video import DecodeLimits, VideoFile, processes
 from action_gru.video.decoders import PyAVReader
 from action_gru.video.worker import limit_memory
 
@@ -36,9 +38,9 @@ def bad_program(monkeypatch, tmp_path):
     def install(text: str):
         (tmp_path / "bad_program.py").write_text(f"import os, signal, time\n{text}")
         monkeypatch.syspath_prepend(tmp_path)
-        for worker in isolation._idle:
+        for worker in processes._idle:
             worker.end()
-        isolation._idle.clear()
+        processes._idle.clear()
         sys.modules.pop("bad_program", None)
         return importlib.import_module("bad_program").program
 
@@ -126,6 +128,24 @@ def test_a_file_beyond_a_limit_is_refused_with_the_key(square_video, isolate, li
         list(video)
 
 
+def test_a_header_of_60000_by_60000_takes_no_memory(tmp_path):
+    path = tmp_path / "small.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 25, (96, 64))
+    for _ in range(5):
+        writer.write(np.zeros((64, 96, 3), np.uint8))
+    writer.release()
+    small = path.read_bytes()
+    huge = small.replace(struct.pack("<II", 96, 64), struct.pack("<II", 60000, 60000))
+    huge = huge.replace(struct.pack(">HH", 64, 96), struct.pack(">HH", 60000, 60000))  # JPEG's own
+    assert huge != small
+    path.write_bytes(huge)
+    with (
+        pytest.raises(VideoError, match="neither OpenCV nor PyAV decoded a frame"),
+        VideoFile(path, limits=DecodeLimits(max_memory_gb=0.25)) as video,
+    ):
+        list(video)
+
+
 def test_a_file_at_its_limits_is_read(square_video):
     limits = DecodeLimits(max_pixels=6144, max_frames=20)
     with VideoFile(square_video, limits=limits) as video:
@@ -134,14 +154,14 @@ def test_a_file_at_its_limits_is_read(square_video):
 
 def test_a_file_of_one_crashed_worker_is_quarantined_and_the_rest_extracted(tmp_path, monkeypatch):
     paths = [write_square(tmp_path / f"{name}.mp4", 20) for name in "abc"]
-    real = isolation.Worker.send
+    real = processes.Worker.send
 
     def crash_at_b(self, do, **arguments):
         real(self, do, **arguments)
         if arguments.get("path", "").endswith("b.mp4"):
             os.kill(self._process.pid, signal.SIGSEGV)
 
-    monkeypatch.setattr(isolation.Worker, "send", crash_at_b)
+    monkeypatch.setattr(processes.Worker, "send", crash_at_b)
     extractor = Extractor(FakeBackbone(), MemoryCache(), fps=5.0, views=["rgb"])
     report = extractor.extract([clip_of(path) for path in paths])
     assert list(report.quarantined) == ["b.mp4"]
@@ -232,10 +252,10 @@ def test_the_config_and_the_reader_have_the_same_limits():
 def test_memory_is_shared_once_and_kept_for_the_next_file(square_video):
     with VideoFile(square_video) as video:
         list(video.run(pictures, **ARGUMENTS))
-        worker = isolation._idle[-1]
+        worker = processes._idle[-1]
         shared = worker.shared
         list(video.run(pictures, **ARGUMENTS))
-    assert isolation._idle[-1] is worker
+    assert processes._idle[-1] is worker
     assert worker.shared is shared
 
 

@@ -19,7 +19,7 @@ from action_gru.video import LiveSource, connection
 
 @pytest.fixture(params=["av", "opencv"])
 def reader(request, monkeypatch):
-    return read_streams_with(request.param, monkeypatch)
+    return read_streams_with(request, monkeypatch)
 
 
 def test_a_stream_gives_rgb_frames_at_the_time_of_their_arrival(reader):

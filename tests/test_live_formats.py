@@ -18,7 +18,7 @@ av = pytest.importorskip("av")
 
 @pytest.fixture(params=["av", "opencv"])
 def reader(request, monkeypatch):
-    return read_streams_with(request.param, monkeypatch)
+    return read_streams_with(request, monkeypatch)
 
 
 class Quiet(SimpleHTTPRequestHandler):

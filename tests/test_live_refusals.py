@@ -22,7 +22,7 @@ from action_gru.video.source import Source, parse_source
 
 @pytest.fixture(params=["av", "opencv"])
 def reader(request, monkeypatch):
-    return read_streams_with(request.param, monkeypatch)
+    return read_streams_with(request, monkeypatch)
 
 
 @pytest.mark.parametrize("scheme", ["http", "rtsp", "rtmp"])

@@ -26,7 +26,7 @@ Serve = Callable[..., subprocess.Popen[str]]
 
 @pytest.fixture(params=["av", "opencv"])
 def reader(request, monkeypatch):
-    return read_streams_with(request.param, monkeypatch)
+    return read_streams_with(request, monkeypatch)
 
 
 @pytest.fixture(scope="session")

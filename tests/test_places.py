@@ -55,7 +55,7 @@ def test_a_damaged_object_is_removed_and_named(memory):
     assert cache.get(KEY) is None
     assert KEY not in "".join(cache.names())
     place.write(name, [b"no entry"])
-    assert cache.prune() == {"damaged": 1, "old": 0, "leftovers": 0}
+    assert cache.prune() == {"damaged": 1, "old": 0, "leftovers": 0, "unreadable": 0}
     assert cache.stats()["entries"] == 1
 
 

@@ -58,7 +58,12 @@ def test_entries_on_s3_are_those_of_a_folder(bucket, tmp_path):
     assert store.has(cache_key({"rows": 50}))
     assert store.get(cache_key({"rows": 50})).values.tobytes() == clip(50).values.tobytes()
     assert store.get(cache_key({"rows": 2})) is None
-    assert store.prune(older_than_s=3600) == {"damaged": 0, "old": 0, "leftovers": 0}
+    assert store.prune(older_than_s=3600) == {
+        "damaged": 0,
+        "old": 0,
+        "leftovers": 0,
+        "unreadable": 0,
+    }
 
 
 class Tap:

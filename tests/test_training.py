@@ -1,6 +1,8 @@
 import csv
 import json
 import math
+import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -266,6 +268,68 @@ def test_a_resumed_run_ends_in_the_same_weights(config, monkeypatch, extra):
         assert ours.keys() == theirs.keys()
         assert all(torch.equal(ours[key], theirs[key]) for key in ours), name
     assert whole.log.read_text() == resumed.log.read_text()
+
+
+def test_each_epoch_stands_once_in_tensorboard_however_the_run_was_cut(config, monkeypatch):
+    """Cut after the third of eight epochs was logged, and before its checkpoint."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    import action_gru.training.run as module
+
+    real = module.save_checkpoint
+
+    def cut(checkpoint, path):
+        if path.name == "last.safetensors" and checkpoint.progress["epoch"] == 3:
+            raise KeyboardInterrupt
+        real(checkpoint, path)
+
+    monkeypatch.setattr(module, "save_checkpoint", cut)
+    with pytest.raises(KeyboardInterrupt):
+        train(config, QUIET)
+    monkeypatch.setattr(module, "save_checkpoint", real)
+    run = resume(config.run.folder / "toy", QUIET)
+    board = EventAccumulator(str(run.path / "tensorboard"))
+    board.Reload()
+    logged = board.Scalars("loss")
+    history = load_checkpoint(run.last).progress["history"]
+    assert [event.step for event in logged] == list(range(1, len(history) + 1))
+    assert [event.value for event in logged] == pytest.approx([row["loss"] for row in history])
+    assert len(list((run.path / "tensorboard").iterdir())) == 2
+
+
+def test_a_run_that_was_killed_before_it_trained_leaves_its_name_free(config):
+    first = RunFolder.create(config)
+    (first.path / "quarantine.csv").write_text("clip,reason\n")
+    (first.path / ".clips.csv.0badcafe-1-1.part").write_text("half")
+    assert RunFolder.create(config).path.name == "toy-2"  # the first one goes on
+    first.release()  # as the system does when a process ends
+    again = RunFolder.create(config)
+    assert again.path == first.path
+    assert [path.name for path in again.path.iterdir()] == ["config.yaml"]
+    again.release()
+    (again.path / "clips.csv").write_text("")
+    assert RunFolder.create(config).path.name == "toy-2"
+
+
+def test_a_run_that_is_trained_now_is_not_resumed(config):
+    run = train(config, QUIET)
+    other = RunFolder(run.path)
+    other.hold()
+    with pytest.raises(CheckpointError, match="another process trains this run now; wait for it"):
+        resume(run.path, QUIET)
+    other.release()
+    (run.path / ".last.safetensors.1.2.part").write_text("of a killed process")
+    os.utime(run.path / ".last.safetensors.1.2.part", (1, 1))
+    assert resume(run.path, QUIET).path == run.path
+    assert list(run.path.glob(".*")) == []
+
+
+def test_a_run_folder_that_vanishes_is_not_made_again(config):
+    run = RunFolder.create(config)
+    shutil.rmtree(run.path)
+    with pytest.raises(CheckpointError, match=r"log\.jsonl: cannot be written"):
+        run.write_log([{"epoch": 1.0}])
+    assert not run.path.exists()
 
 
 def test_a_run_whose_data_changed_refuses_to_resume(config):

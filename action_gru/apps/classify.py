@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import glob
 import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -67,7 +66,7 @@ def classify_files(
                 _print(path, reading.prediction, is_unsure, top, as_json)
             except ActionGruError as error:
                 failed = error.exit_code
-                _print_error(path, error, as_json)
+                _print_error(path, error, as_json, reporter)
             advance(note=path.name)
     return failed
 
@@ -83,8 +82,8 @@ def _print(path: Path, prediction: Prediction, is_unsure: bool, top: int, as_jso
         print(f"{path}: {'unsure, perhaps ' if is_unsure else ''}{scores}", flush=True)
 
 
-def _print_error(path: Path, error: ActionGruError, as_json: bool) -> None:
+def _print_error(path: Path, error: ActionGruError, as_json: bool, reporter: Reporter) -> None:
     if as_json:
         print(json.dumps({"video": str(path), "error": str(error)}), flush=True)
     else:
-        print(f"error: {error}", file=sys.stderr)
+        reporter.fail(str(error), video=str(path), error=type(error).__name__)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from action_gru.streaming import ActionStream, Sample
 from action_gru.streaming.people import PeopleStream
 from action_gru.streaming.scene import Scene
-from action_gru.video import Frame, LiveSource
+from action_gru.video import DecodeLimits, Frame, LiveSource
 
 WAIT_S = 0.1
 
@@ -42,10 +42,16 @@ class Feed:
         pace: bool = True,
         loop: bool = False,
         max_retries: int | None = None,
+        limits: DecodeLimits | None = None,
     ) -> None:
         self.stream = stream
         self.source = LiveSource(
-            source, on_frame=self._on_frame, pace=pace, loop=loop, max_retries=max_retries
+            source,
+            on_frame=self._on_frame,
+            pace=pace,
+            loop=loop,
+            max_retries=max_retries,
+            limits=limits,
         )
         self.dropped = 0
         self.frame: Frame | None = None

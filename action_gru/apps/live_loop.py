@@ -65,6 +65,7 @@ class LiveLoop:
                 pace=pace,
                 loop=loop,
                 max_retries=max_retries,
+                limits=recognizer.limits,
             )
             for source in sources
         ]
@@ -140,6 +141,7 @@ class LiveLoop:
             "latency_p95_ms": round(p95, 1),
             "dropped": sum(feed.dropped for feed in self.feeds),
             "reconnects": sum(feed.source.status.reconnects for feed in self.feeds),
+            "decoder_crashes": sum(feed.source.status.crashes for feed in self.feeds),
             "failed": sum(feed.source.status.state == "failed" for feed in self.feeds),
             "restarts": sum(feed.stream.restarts for feed in self.feeds),
             "beside_backbone_ms": round(1000 * beside_s / max(self.predictions, 1), 2),

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -33,15 +34,27 @@ _DAMAGE = (
     ValueError,
     TypeError,
     OverflowError,
-    MemoryError,
     RecursionError,
 )
+MOST_HEADER_BYTES = 1 << 20  # ours are under a thousand; JSON takes many times its size in memory
 
 Chunk = NDArray[np.float16] | NDArray[np.float64]
 
 
 class DamagedEntryError(CacheError):
-    """An entry that is there and not whole; its file may go."""
+    """An entry that was read and is not whole; its file may go."""
+
+
+class UnreadableEntryError(CacheError):
+    """An entry that is there and that the machine does not give: its file stays."""
+
+    def __init__(self, label: str, error: OSError | MemoryError) -> None:
+        reason = (error.strerror if isinstance(error, OSError) else "") or str(error)
+        super().__init__(
+            f"{label}: a feature entry is there and cannot be read ({reason or 'no memory left'}); "
+            "it was left as it is. Mend the permission, the disk or the limit that this names, "
+            "and run again"
+        )
 
 
 @dataclass(frozen=True)
@@ -95,19 +108,18 @@ def entry_pieces(
 
 
 def read_entry(path: Path) -> ClipFeatures:
-    """One file of the store, checked. Raises DamagedEntryError, or FileNotFoundError if absent."""
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        raise
-    except OSError as error:
-        raise DamagedEntryError(f"{path}: cannot be read ({error.strerror or error})") from error
-    return parse_entry(data, str(path))
+    """One file of the store, checked.
+
+    Raises DamagedEntryError, UnreadableEntryError, or FileNotFoundError if it is absent.
+    """
+    with telling_why(str(path)):
+        return parse_entry(path.read_bytes(), str(path))
 
 
 def parse_entry(data: bytes, label: str) -> ClipFeatures:
     """The bytes of an entry, checked. Raises DamagedEntryError that names the label if damaged."""
     try:
+        _check_header(int.from_bytes(data[:8], "little"), len(data))
         tensors = load_tensors(data)
         metadata = _metadata(data[8 : 8 + int.from_bytes(data[:8], "little")])
         values, times_s = tensors["values"], tensors["times_s"]
@@ -125,13 +137,21 @@ def parse_entry(data: bytes, label: str) -> ClipFeatures:
 
 def check_entry(path: Path) -> None:
     """Like `read_entry`, in memory that does not grow with the entry."""
+    with telling_why(str(path)), path.open("rb") as file:
+        check_open_entry(file, str(path))
+
+
+@contextmanager
+def telling_why(label: str) -> Iterator[None]:
+    """What the machine refuses becomes UnreadableEntryError; an absent file FileNotFoundError."""
     try:
-        with path.open("rb") as file:
-            check_open_entry(file, str(path))
+        yield
+    except NotADirectoryError as error:
+        raise FileNotFoundError(*error.args) from error
     except FileNotFoundError:
         raise
-    except OSError as error:
-        raise DamagedEntryError(f"{path}: cannot be read ({error.strerror or error})") from error
+    except (OSError, MemoryError) as error:
+        raise UnreadableEntryError(label, error) from error
 
 
 def check_open_entry(file: BinaryIO, label: str) -> None:
@@ -148,8 +168,7 @@ def _is_whole(file: BinaryIO) -> bool:
     size = file.seek(0, 2)
     file.seek(0)
     length = int.from_bytes(file.read(8), "little")
-    if not 2 <= length <= size - 8:
-        raise ValueError(f"a header of {length} bytes in a file of {size}")
+    _check_header(length, size)
     text = file.read(length)
     header, metadata = json.loads(text), _metadata(text)
     count, dim = header["values"]["shape"]
@@ -170,6 +189,12 @@ def _is_whole(file: BinaryIO) -> bool:
         (count, dim), metadata["frames_decoded"], metadata["provenance"], rows(), times
     )
     return bool(metadata["sha256"] == found)
+
+
+def _check_header(length: int, size: int) -> None:
+    """Raise ValueError for a header that no file of this size, or none of ours, has."""
+    if not 2 <= length <= min(size - 8, MOST_HEADER_BYTES):
+        raise ValueError(f"a header of {length} bytes in a file of {size}")
 
 
 def _metadata(header: bytes) -> dict[str, Any]:

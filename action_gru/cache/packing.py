@@ -13,9 +13,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from action_gru.cache.entry import DamagedEntryError, parse_entry
+from action_gru.cache.entry import DamagedEntryError, parse_entry, telling_why
 from action_gru.cache.packs import COLUMNS, FOLDER, INDEX, KEY_BYTES, Index
-from action_gru.cache.store import SUFFIX, FeatureCache
+from action_gru.cache.store import LOCK, SUFFIX, FeatureCache
 
 SHARD_BYTES = 1 << 30
 
@@ -42,7 +42,7 @@ def pack_entries(
     is left where it is. Two may not pack one store at once: in a folder the second is refused, in
     an object store nobody can tell.
     """
-    with cache.place.locked(f"{FOLDER}/.lock"):
+    with cache.place.locked(LOCK):
         table, names = _Table(), list[str]()
         counts = {"packed": 0, "damaged": 0, "shards": 0}
         first = len(cache.packs.latest().names)
@@ -68,11 +68,12 @@ def _whole_files(cache: FeatureCache, counts: dict[str, int]) -> Iterator[tuple[
     for name in cache.names():
         key = name.rpartition("/")[2].removesuffix(SUFFIX)
         try:
-            data = cache.place.read(name)
+            with telling_why(cache.place.label(name)):
+                data = cache.place.read(name)
             yield key, data, len(parse_entry(data, name).times_s)
         except FileNotFoundError:  # another process removed it meanwhile
             continue
-        except (DamagedEntryError, OSError):
+        except DamagedEntryError:
             counts["damaged"] += 1
 
 

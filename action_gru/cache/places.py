@@ -18,7 +18,7 @@ from typing import Any, BinaryIO, NamedTuple, Protocol, cast
 from urllib.parse import unquote
 
 from action_gru.errors import CacheError, MissingExtraError
-from action_gru.files import write_atomically
+from action_gru.files import is_abandoned, write_atomically
 
 URL = re.compile(r"^([a-z][a-z0-9+.-]*)://(.*)$", re.DOTALL)
 
@@ -40,7 +40,7 @@ class Place(Protocol):
         """The whole file. Raises OSError when a local file cannot be read."""
 
     def read_part(self, name: str, start: int, size: int) -> bytes:
-        """size bytes from start on; fewer where the file ends."""
+        """size bytes from start on; none where the file has fewer."""
 
     def open(self, name: str) -> BinaryIO:
         """The file, to be read a piece at a time: an object as a copy on disk."""
@@ -54,8 +54,10 @@ class Place(Protocol):
     def write(self, name: str, pieces: Iterable[bytes | memoryview]) -> None:
         """The file appears whole or not at all; of several writers the last one wins."""
 
-    def remove(self, name: str) -> None:
-        """Remove a file if it is there; what cannot be removed stays."""
+    def remove(self, name: str, version: tuple[object, ...] = ()) -> None:
+        """Remove a file if it is there; what cannot be removed stays, and what is of another
+        version than the one that was given.
+        """
 
     def names(self, ending: str) -> Iterator[str]:
         """The files one folder below the top that end so, in order."""
@@ -66,14 +68,25 @@ class Place(Protocol):
         """Only one process of a folder is inside. Raises CacheError when another one is."""
 
     def leftovers(self) -> Iterator[str]:
-        """Half-written files of processes that were killed."""
+        """Half-written files: of running processes, and of some that were killed."""
+
+    def is_abandoned(self, name: str) -> bool:
+        """Will nobody finish this half-written file?"""
+
+    def check_there(self) -> None:
+        """Raise CacheError when the place has vanished since it was opened."""
 
 
 class Folder:
-    """A folder of this machine or of a shared file system."""
+    """A folder of this machine or of a shared file system. It is made at the first write.
+
+    One that vanishes while in use, or that becomes another one, as the empty folder below a disk
+    that was unmounted, is never made or filled again: the disk may be full of entries.
+    """
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self._identity = self._found()
 
     def label(self, name: str) -> str:
         return str(self.root / name)
@@ -82,8 +95,12 @@ class Folder:
         return (self.root / name).read_bytes()
 
     def read_part(self, name: str, start: int, size: int) -> bytes:
-        with (self.root / name).open("rb", buffering=0) as file:
-            return os.pread(file.fileno(), size, start)
+        with (self.root / name).open("rb") as file:
+            there = os.fstat(file.fileno()).st_size
+            if not 0 <= start <= start + size <= there:  # what an index claims takes no memory
+                return b""
+            file.seek(start)
+            return file.read(size)
 
     def open(self, name: str) -> BinaryIO:
         return (self.root / name).open("rb")
@@ -101,14 +118,39 @@ class Folder:
 
     def write(self, name: str, pieces: Iterable[bytes | memoryview]) -> None:
         try:
-            write_atomically(self.root / name, pieces)
+            self._stand()
+            write_atomically(self.root / name, pieces, self.root)
         except OSError as error:
+            self.check_there()
             raise CacheError(
                 f"{self.root}: a feature entry cannot be written ({error.strerror or error}); "
                 "free space or set features.cache_dir to a folder you may write"
             ) from error
 
-    def remove(self, name: str) -> None:
+    def _stand(self) -> None:
+        """Make the folder, unless it was there before."""
+        if self._identity is None:
+            self.root.mkdir(parents=True, exist_ok=True)
+            self._identity = self._found()
+        self.check_there()
+
+    def _found(self) -> tuple[int, int] | None:
+        try:
+            found = self.root.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        return found.st_dev, found.st_ino
+
+    def check_there(self) -> None:
+        if self._identity is not None and self._found() != self._identity:
+            raise CacheError(
+                f"{self.root}: the cache folder has vanished while it was in use; bring it back "
+                "(is its disk still mounted?) and run again: what was finished is in it"
+            )
+
+    def remove(self, name: str, version: tuple[object, ...] = ()) -> None:
+        if version and self.version(name) != version:
+            return
         try:
             (self.root / name).unlink(missing_ok=True)
         except OSError:  # a read-only cache keeps it, which harms nothing
@@ -118,13 +160,15 @@ class Folder:
         # A folder at a time: a million paths at once would be half a gigabyte.
         if self.root.is_dir():
             for folder in sorted(self.root.iterdir()):
-                if folder.is_dir():
+                try:
                     names = sorted(entry.name for entry in os.scandir(folder))
-                    yield from (
-                        f"{folder.name}/{name}"
-                        for name in names
-                        if name.endswith(ending) and not name.startswith(".")
-                    )
+                except (FileNotFoundError, NotADirectoryError):  # gone meanwhile, or a file
+                    continue
+                yield from (
+                    f"{folder.name}/{name}"
+                    for name in names
+                    if name.endswith(ending) and not name.startswith(".")
+                )
 
     def status(self, name: str) -> Status:
         found = (self.root / name).stat()
@@ -134,7 +178,8 @@ class Folder:
     def locked(self, name: str) -> Iterator[None]:
         path = self.root / name
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            self._stand()
+            path.parent.mkdir(exist_ok=True)
             with path.open("w") as file:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 yield
@@ -147,6 +192,9 @@ class Folder:
         if self.root.is_dir():
             for path in sorted(self.root.glob("*/.*.part")):
                 yield f"{path.parent.name}/{path.name}"
+
+    def is_abandoned(self, name: str) -> bool:
+        return is_abandoned(self.root / name)
 
 
 class ObjectStore:
@@ -198,7 +246,9 @@ class ObjectStore:
         with self._answering(name):
             self._put(self._files, self._at(name), pieces)
 
-    def remove(self, name: str) -> None:
+    def remove(self, name: str, version: tuple[object, ...] = ()) -> None:
+        if version and self.version(name) != version:
+            return
         try:
             self._files.rm_file(self._at(name))
         except Exception:  # read-only, or gone already: it harms nothing
@@ -224,6 +274,12 @@ class ObjectStore:
 
     def leftovers(self) -> Iterator[str]:
         return iter(())  # a put that was cut is no object
+
+    def is_abandoned(self, name: str) -> bool:
+        return False
+
+    def check_there(self) -> None:
+        """A store that does not answer says so by itself."""
 
     def _at(self, name: str) -> str:
         return f"{self.root}/{name}"

@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,16 +15,22 @@ from numpy.typing import NDArray
 from action_gru.cache.entry import (
     ClipFeatures,
     DamagedEntryError,
+    UnreadableEntryError,
     check_open_entry,
     entry_pieces,
     parse_entry,
+    telling_why,
 )
-from action_gru.cache.packs import PackedEntry, Packs
-from action_gru.cache.places import Folder, open_place
+from action_gru.cache.packs import FOLDER, INDEX, PackedEntry, Packs
+from action_gru.cache.places import Folder, Status, open_place
 from action_gru.cache.rows import RowFile
+from action_gru.errors import CacheError
+from action_gru.files import YOUNG_S
 
 SUFFIX = ".safetensors"
-YOUNG_S = 3600.0  # what is younger may belong to a running process
+LOCK = f"{FOLDER}/.lock"  # held by whoever packs
+
+Looked = TypeVar("Looked")
 
 
 def cache_key(parts: dict[str, Any]) -> str:
@@ -39,8 +45,9 @@ def name_of(key: str) -> str:
 class FeatureCache:
     """Feature sequences by key, in files ROOT/ab/abcdef....safetensors, or packed into shards.
 
-    root: a folder, or a URL (see `open_place`). `damaged` counts the entries that `get` met, found
-    damaged and removed. Where an object store does not answer, every verb raises CacheError.
+    root: a folder, or a URL (see `open_place`). `damaged` names the entries that were read, found
+    damaged and removed. What is there and cannot be read is left alone, and UnreadableEntryError
+    says why. Where a store does not answer, or has vanished, every verb raises CacheError.
     """
 
     def __init__(self, root: str | Path) -> None:
@@ -56,23 +63,27 @@ class FeatureCache:
 
     def get(self, key: str) -> ClipFeatures | None:
         """The entry, or None if there is none. A damaged one is removed and noted, never given."""
-        packed = self.packs.find(key)
+        packed = self._find_packed(key)
         clip = self._get_packed(packed) if packed else None
         if clip is None:  # a packed entry that was damaged has a file once it is extracted again
             clip = self._get_file(name_of(key))
-        if clip is None and (later := self.packs.find_again(key)):
+        if clip is None and (later := self._find_packed(key, again=True)):
             clip = self._get_packed(later)  # another process has packed the file meanwhile
         return clip
 
     def has(self, key: str) -> bool:
         """Is there a whole entry? A damaged one is removed and noted."""
-        packed = self.packs.find(key)
+        packed = self._find_packed(key)
         if packed and self._get_packed(packed) is not None:
             return True
         if self._has_file(name_of(key)):
             return True
-        later = self.packs.find_again(key)
+        later = self._find_packed(key, again=True)
         return later is not None and self._get_packed(later) is not None
+
+    def _find_packed(self, key: str, again: bool = False) -> PackedEntry | None:
+        with telling_why(self.place.label(INDEX)):
+            return self.packs.find_again(key) if again else self.packs.find(key)
 
     def put(self, key: str, clip: ClipFeatures) -> None:
         """Keep an entry. Raises CacheError when the disk is full or the folder is not writable."""
@@ -96,21 +107,25 @@ class FeatureCache:
     def stats(self) -> dict[str, int]:
         """Counts of entries, bytes and leftovers; packed: how many of the entries are in shards."""
         index = self.packs.index
-        sizes = [self.place.status(name).size for name in self.names()]
+        found = [status for name in self.names() if (status := self._status(name))]
         return {
-            "entries": len(sizes) + len(index),
-            "bytes": sum(sizes) + int(index.columns["sizes"].sum()),
+            "entries": len(found) + len(index),
+            "bytes": sum(status.size for status in found) + int(index.columns["sizes"].sum()),
             "leftovers": sum(1 for _ in self.place.leftovers()),
             "packed": len(index),
         }
 
     def verify(self) -> list[str]:
-        """Read every entry whole; what is wrong with the damaged ones, in words."""
+        """Read every entry whole; what is wrong with those that are damaged or cannot be read, in
+        words.
+        """
         problems = self.packs.problems()
         for name in self.names():
             try:
                 self._check_file(name)
-            except (DamagedEntryError, OSError) as error:
+            except FileNotFoundError:  # another process removed it meanwhile
+                continue
+            except (DamagedEntryError, UnreadableEntryError) as error:
                 problems.append(str(error))
         for entry, data in self.packs.entries():
             try:
@@ -120,66 +135,108 @@ class FeatureCache:
         return problems
 
     def prune(self, older_than_s: float | None = None) -> dict[str, int]:
-        """Remove damaged entries, stale leftovers, and entries unused for older_than_s seconds.
+        """Remove damaged entries, leftovers, and entries unused for older_than_s seconds.
 
-        Shards that no index names are leftovers. Packed entries stay: a shard is never changed.
+        Counts of what was removed; unreadable: what the machine did not give, and which stays. A
+        leftover is a half-written file that no running process holds, and a shard that no index
+        names. Packed entries stay: a shard is never changed.
         """
-        now, removed = time.time(), {"damaged": 0, "old": 0, "leftovers": 0}
-        for name in [*self.place.leftovers(), *self.packs.unnamed()]:
-            if now - self.place.status(name).used_s > YOUNG_S:
+        removed = {"damaged": 0, "old": 0, "leftovers": 0, "unreadable": 0}
+        for name in self.place.leftovers():
+            if self.place.is_abandoned(name):
                 self.place.remove(name)
                 removed["leftovers"] += 1
+        removed["leftovers"] += self._prune_shards()
         for name in self.names():
-            if older_than_s is not None and now - self.place.status(name).used_s > older_than_s:
+            kind = "old" if self._is_older(name, older_than_s) else self._remove_damaged(name)
+            if kind == "old":
                 self.place.remove(name)
-                removed["old"] += 1
-            elif not self._is_whole_file(name):
-                self.place.remove(name)
-                removed["damaged"] += 1
+            if kind:
+                removed[kind] += 1
         return removed
 
-    def _get_packed(self, entry: PackedEntry) -> ClipFeatures | None:
+    def _prune_shards(self) -> int:
+        """Remove shards that no index names, unless a process packs now."""
+        removed = 0
+        if not any(self.packs.unnamed()):
+            return removed
         try:
-            return parse_entry(self.packs.read(entry), self.packs.label(entry))
+            with self.place.locked(LOCK):
+                self.packs.latest()
+                for name in self.packs.unnamed():
+                    if self._is_older(name, YOUNG_S):  # of another machine, whose lock is not seen
+                        self.place.remove(name)
+                        removed += 1
+        except (CacheError, OSError):  # somebody packs, or nothing may be written here
+            return removed
+        return removed
+
+    def _is_older(self, name: str, age_s: float | None) -> bool:
+        status = self._status(name)
+        return age_s is not None and status is not None and time.time() - status.used_s > age_s
+
+    def _status(self, name: str) -> Status | None:
+        """None where another process removed the file meanwhile."""
+        try:
+            return self.place.status(name)
+        except FileNotFoundError:
+            return None
+
+    def _get_packed(self, entry: PackedEntry) -> ClipFeatures | None:
+        label = self.packs.label(entry)
+        try:
+            with telling_why(label):
+                return parse_entry(self.packs.read(entry), label)
         except DamagedEntryError as error:
             self.damaged.append(str(error))
             return None
 
     def _get_file(self, name: str) -> ClipFeatures | None:
-        try:
-            return parse_entry(self.place.read(name), self.place.label(name))
-        except FileNotFoundError:
-            return None
-        except (DamagedEntryError, OSError) as error:
-            self._drop(name, error)
-            return None
+        return self._whole(name, self._read_file)
 
     def _has_file(self, name: str) -> bool:
+        return self._whole(name, self._check_file) is True
+
+    def _read_file(self, name: str) -> ClipFeatures:
+        label = self.place.label(name)
+        with telling_why(label):
+            return parse_entry(self.place.read(name), label)
+
+    def _check_file(self, name: str) -> bool:
+        label = self.place.label(name)
+        with telling_why(label), self.place.open(name) as file:
+            check_open_entry(file, label)
+        return True
+
+    def _whole(self, name: str, look: Callable[[str], Looked]) -> Looked | None:
+        """What look gives of a whole entry. A damaged one is removed, noted, and as if absent.
+
+        It is looked at twice: another process may just have replaced it by a whole one, and what is
+        removed must be what was found damaged. Raises UnreadableEntryError: that file stays.
+        """
         try:
-            self._check_file(name)
+            try:
+                return look(name)
+            except DamagedEntryError:
+                version = self.place.version(name)
+                return look(name)
         except FileNotFoundError:
-            return False
-        except (DamagedEntryError, OSError) as error:
-            self._drop(name, error)
-            return False
-        return True
+            self.place.check_there()
+        except DamagedEntryError as error:
+            self.damaged.append(str(error))
+            self.place.remove(name, version)
+        return None
 
-    def _check_file(self, name: str) -> None:
-        with self.place.open(name) as file:
-            check_open_entry(file, self.place.label(name))
-
-    def _is_whole_file(self, name: str) -> bool:
+    def _remove_damaged(self, name: str) -> str:
+        """`damaged`, `unreadable`, or '' for one that is whole or gone."""
+        before = len(self.damaged)
         try:
-            self._check_file(name)
-        except FileNotFoundError:  # another process removed it meanwhile
-            return True
-        except (DamagedEntryError, OSError):
-            return False
-        return True
-
-    def _drop(self, name: str, error: Exception) -> None:
-        self.damaged.append(str(error))
-        self.place.remove(name)
+            self._has_file(name)
+        except UnreadableEntryError:
+            return "unreadable"
+        found = len(self.damaged) > before
+        del self.damaged[before:]
+        return "damaged" if found else ""
 
 
 class MemoryCache:

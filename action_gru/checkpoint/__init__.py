@@ -5,10 +5,11 @@ document.py  what its metadata and tensors must be before anything is made of th
 """
 
 from action_gru.checkpoint.file import (
+    METADATA,
     Checkpoint,
     load_checkpoint,
     save_checkpoint,
     write_run_file,
 )
 
-__all__ = ["Checkpoint", "load_checkpoint", "save_checkpoint", "write_run_file"]
+__all__ = ["METADATA", "Checkpoint", "load_checkpoint", "save_checkpoint", "write_run_file"]

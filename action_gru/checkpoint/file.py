@@ -96,7 +96,10 @@ class Checkpoint:
 
 
 def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
-    """Write one file, whole or not at all. Raises CheckpointError when that is not possible."""
+    """Write one file, whole or not at all, into a folder that must be there.
+
+    Raises CheckpointError when that is not possible.
+    """
     document = {
         "format": FORMAT,
         "model": checkpoint.model,
@@ -111,7 +114,7 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
         "versions": _versions(),
     }
     tensors = _prefixed("weights", checkpoint.weights) | _prefixed("extra", checkpoint.extra)
-    write_run_file(path, save(tensors, {METADATA: json.dumps(document)}))
+    write_run_file(path, save(tensors, {METADATA: json.dumps(document)}), path.parent)
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
@@ -165,10 +168,13 @@ def _differences(trained: FeatureSpec | ChannelSpec, given: FeatureSpec | Channe
     return trained.differences(given)
 
 
-def write_run_file(path: Path, data: bytes) -> None:
-    """Write a file of a run, whole or not at all. Raises CheckpointError if that fails."""
+def write_run_file(path: Path, data: bytes, root: Path | None = None) -> None:
+    """Write a file of a run, whole or not at all. Raises CheckpointError if that fails.
+
+    root: the run's folder, which is not made again when it has vanished.
+    """
     try:
-        write_atomically(path, data)
+        write_atomically(path, data, root)
     except OSError as error:
         raise CheckpointError(
             f"{path}: cannot be written ({error.strerror or error}); free space or set "

@@ -10,6 +10,8 @@ from action_gru.cli.common import Json, Quiet, make_reporter, print_answer
 
 Where = Annotated[str, typer.Argument(metavar="DIR", help="The cache's folder or URL.")]
 
+REMOVABLE = ("damaged", "old", "leftovers")
+
 cache_app = typer.Typer(help="Look after the feature cache.", no_args_is_help=True)
 
 
@@ -26,9 +28,12 @@ def stats(
     text = f"{counts['entries']} entries, {counts['bytes'] / 1e6:.1f} MB in {folder}"
     if counts["packed"]:
         text += f"; {counts['packed']} of them in shards"
-    if counts["leftovers"]:
-        text += f"; {counts['leftovers']} half-written leftovers ('cache prune' removes them)"
-    print_answer(counts, text, json_)
+    print_answer(counts, text + _leftovers(counts), json_)
+
+
+def _leftovers(counts: dict[str, int]) -> str:
+    count = counts["leftovers"]
+    return f"; {count} half-written files, of runs that go on or were killed" if count else ""
 
 
 @cache_app.command()
@@ -45,9 +50,10 @@ def verify(
     problems = cache.verify()
     for problem in problems:
         make_reporter(quiet).warn(problem)
-    entries = cache.stats()["entries"]
-    text = f"{entries} entries, {len(problems)} damaged"
-    print_answer({"entries": entries, "damaged": problems}, text, json_)
+    counts = cache.stats()
+    text = f"{counts['entries']} entries, {len(problems)} damaged{_leftovers(counts)}"
+    answer = {"entries": counts["entries"], "damaged": problems, "leftovers": counts["leftovers"]}
+    print_answer(answer, text, json_)
     if problems:
         raise typer.Exit(CacheError.exit_code)
 
@@ -61,12 +67,16 @@ def prune(
     json_: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Remove damaged entries and stale leftovers, and old entries on request."""
+    """Remove damaged entries and what killed processes left, and old entries on request."""
     from action_gru.cache import FeatureCache
 
     age_s = None if older_than_days is None else older_than_days * 86_400
     removed = FeatureCache(folder).prune(age_s)
-    text = "removed " + ", ".join(f"{count} {kind}" for kind, count in removed.items())
+    text = "removed " + ", ".join(f"{removed[kind]} {kind}" for kind in REMOVABLE)
+    if removed["unreadable"]:
+        text += (
+            f"; {removed['unreadable']} cannot be read and were left ('cache verify' names them)"
+        )
     print_answer(removed, text, json_)
 
 

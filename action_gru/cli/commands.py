@@ -25,6 +25,7 @@ from action_gru.cli.common import (
     print_answer,
 )
 from action_gru.errors import ConfigError
+from action_gru.logs import is_json, log_as_json
 
 if TYPE_CHECKING:
     from action_gru.progress import Reporter
@@ -44,6 +45,17 @@ app.command()(export.export)
 app.command()(insight.explain)
 app.command("compare-cells")(insight.compare_cells)
 app.command()(series.watch)
+
+
+@app.callback()
+def options(
+    log_json: Annotated[
+        bool, typer.Option("--log-json", help="Log lines on stderr as JSON; may stand anywhere.")
+    ] = False,
+) -> None:
+    if log_json:
+        log_as_json()
+
 
 OVERRIDE = re.compile(r"^[a-z_]+(\.[a-z_]+)+=")
 
@@ -133,9 +145,11 @@ def _finish(run: Any, reporter: Reporter, as_json: bool) -> None:
     """Evaluate what training left on its test split, and name the run."""
     from action_gru.training import evaluate as evaluate_run
 
-    document: dict[str, Any] = {"run": str(run.path)}
+    document: dict[str, Any] = {"run": str(run.path), "summary": run.summary()}
     if run.has_split("test"):
         report, folder = evaluate_run(run, reporter)
+        if is_json():  # a person reads it on stdout
+            reporter.say(f"evaluated: {_score_line(report)}", evaluation=_summary(report))
         document |= {"evaluation": str(folder)} | _summary(report)
         if not as_json:
             print(_score_line(report))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import signal
 import sys
 from pathlib import Path
@@ -13,12 +14,15 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from action_gru.errors import ActionGruError
+from action_gru.logs import LOGGER, is_json, log, log_as_json
 
 if TYPE_CHECKING:
     from action_gru.progress import Reporter
 
 INTERRUPTED = 130
 SYSTEM_ERROR = 1
+USAGE_ERROR = 2
+LOG_JSON = "--log-json"
 
 ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="A YAML file.")]
 RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
@@ -31,31 +35,45 @@ Model = Annotated[Path, typer.Option("--model", "-m", metavar="RUN", help="A tra
 
 
 def run(app: typer.Typer, arguments: list[str]) -> None:
-    """Run a command line; an error of ours is one clear message and its exit code."""
+    """Run a command line; an error of ours is one clear message and its exit code.
+
+    --log-json may stand anywhere before a bare `--`.
+    """
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # Windows has no SIGHUP
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), _interrupt)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a file name may hold bytes that are no text
             stream.reconfigure(errors="backslashreplace")
+    before = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    if LOG_JSON in before:
+        log_as_json()
+        arguments = [text for text in before if text != LOG_JSON] + arguments[len(before) :]
     try:
         code = app(arguments, standalone_mode=False)
     except ActionGruError as error:
-        _fail(str(error), error.exit_code)
+        _fail(str(error), error.exit_code, type(error).__name__)
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED
     except BrokenPipeError:  # `action-gru ... | head` closed our stdout
         sys.stderr.close()
         raise SystemExit(0) from None
     except OSError as error:  # a path that cannot be used and that no closer handler has named
-        _fail(f"{error.filename or 'the system says'}: {error.strerror or error}", SYSTEM_ERROR)
+        where = error.filename or "the system says"
+        _fail(f"{where}: {error.strerror or error}", SYSTEM_ERROR, type(error).__name__)
     except Exception as error:
         if hasattr(error, "format_message"):  # a usage error of the command line
+            if is_json():
+                _fail(error.format_message(), USAGE_ERROR, "UsageError")
             error.show()  # type: ignore[attr-defined]
-            raise SystemExit(2) from None
+            raise SystemExit(USAGE_ERROR) from None
+        if is_json():
+            fields = {"error": type(error).__name__, "exit_code": SYSTEM_ERROR}
+            LOGGER.critical("unexpected: %s", error, exc_info=True, extra={"fields": fields})
+            raise SystemExit(SYSTEM_ERROR) from None
         raise
     if code == INTERRUPTED:  # typer turns an interrupt into this exit code itself
-        _fail("interrupted; what was finished is kept", INTERRUPTED)
+        _fail("interrupted; what was finished is kept", INTERRUPTED, "KeyboardInterrupt")
     raise SystemExit(code or 0)
 
 
@@ -66,8 +84,11 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def _fail(message: str, code: int) -> NoReturn:
-    print(f"error: {message}", file=sys.stderr)
+def _fail(message: str, code: int, kind: str) -> NoReturn:
+    if is_json():
+        log(logging.ERROR, message, error=kind, exit_code=code)
+    else:
+        print(f"error: {message}", file=sys.stderr)
     raise SystemExit(code)
 
 

@@ -15,6 +15,7 @@ from action_gru.cli.common import (
     print_answer,
 )
 from action_gru.errors import ConfigError
+from action_gru.logs import is_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,18 +62,11 @@ def extract(
 
         report = extract_features(tree, clips, reporter).report
     for clip, reason in report.quarantined.items():
-        reporter.warn(f"left out {clip}: {reason}")
-    document = {
-        "clips": report.clips,
-        "frames": report.frames,
-        "cached": report.cached,
-        "quarantined": len(report.quarantined),
-        "cache_dir": tree.features.cache_dir,
-    } | document
-    text = (
-        f"{report.clips} clips: {report.frames} frames decoded, {report.cached} clips already "
-        f"cached, {len(report.quarantined)} left out; features in {tree.features.cache_dir}"
-    )
+        reporter.warn(f"left out {clip}: {reason}", clip=clip, reason=reason)
+    document = report.counts() | {"cache_dir": tree.features.cache_dir} | document
+    text = f"{report.sentence()}; features in {tree.features.cache_dir}"
+    if is_json():  # a person reads it on stdout
+        reporter.say(f"summary: {text}", summary=document)
     print_answer(document, text, json_)
 
 
@@ -85,7 +79,7 @@ def _on_cluster(
     most_workers: int | None,
 ) -> tuple[ExtractionReport, dict[str, Any]]:
     from action_gru.cluster import extract_on_cluster
-    from action_gru.features import check_extraction
+    from action_gru.features import check_extraction, telling_how_far
 
     if config.data.kind != "video":
         raise ConfigError(
@@ -99,6 +93,7 @@ def _on_cluster(
         f"{found.again} clips handed out again, {found.redone} of them redone; "
         f"{found.seconds:.1f} s"
     )
-    check_extraction(config, clips, found.extraction, reporter)
+    with telling_how_far(found.extraction, reporter):
+        check_extraction(config, clips, found.extraction, reporter)
     names = ("workers", "nodes", "lost_workers", "again", "redone", "seconds")
     return found.extraction, {name: getattr(found, name) for name in names}

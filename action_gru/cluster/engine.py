@@ -264,6 +264,8 @@ class _Run:
         else:
             total.cached += came.cached
         total.frames += came.frames
+        total.read += came.read
+        total.retried += came.retried
         for name in ("quarantined", "keys", "content"):
             getattr(total, name).update(getattr(came, name))
         total.damaged += came.damaged

@@ -28,15 +28,53 @@ class Stream:
 
 @dataclass
 class ExtractionReport:
-    """What came of a run. keys: per clip name, the cache key of each stream."""
+    """What came of a run. keys: per clip name, the cache key of each stream.
+
+    read: clips that were decoded whole; cached: clips that needed not. retried: further attempts at
+    clips that the machine, and not the clip, had stopped.
+    """
 
     clips: int = 0
     frames: int = 0
+    read: int = 0
     cached: int = 0
+    retried: int = 0
     quarantined: dict[str, str] = field(default_factory=dict)
     damaged: list[str] = field(default_factory=list)
     keys: dict[str, dict[Stream, str]] = field(default_factory=dict)
     content: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def skipped(self) -> int:
+        """Clips that the run did not come to, as when it was ended by an error."""
+        return self.clips - self.read - self.cached - len(self.quarantined)
+
+    def counts(self) -> dict[str, int]:
+        """The run in figures."""
+        return {
+            "clips": self.clips,
+            "read": self.read,
+            "frames": self.frames,
+            "cached": self.cached,
+            "skipped": self.skipped,
+            "quarantined": len(self.quarantined),
+            "retried": self.retried,
+            "damaged": len(self.damaged),
+        }
+
+    def sentence(self) -> str:
+        """The same in words."""
+        text = (
+            f"{self.clips} clips: {self.read} read ({self.frames} frames decoded), {self.cached} "
+            f"already cached, {len(self.quarantined)} left out"
+        )
+        for count, what in (
+            (self.skipped, "not reached"),
+            (self.retried, "attempts repeated"),
+            (len(self.damaged), "damaged cache entries extracted again"),
+        ):
+            text += f", {count} {what}" if count else ""
+        return text
 
     def sort(self, clips: Sequence[Clip]) -> None:
         """Bring what is kept by clip name into the order of the clips."""

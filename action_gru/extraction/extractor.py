@@ -16,7 +16,7 @@ from action_gru.backbone.looking import look, pictures
 from action_gru.backbone.views import mirror
 from action_gru.cache import ClipFeatures, FeatureCache, MemoryCache, RowFile
 from action_gru.dataset import Clip
-from action_gru.errors import VideoError
+from action_gru.errors import CacheError, VideoError
 from action_gru.extraction.clip import (
     ExtractionReport,
     Image,
@@ -61,27 +61,44 @@ class Extractor:
         self.limits = limits
         self.specs = {view: backbone.spec(view) for view in views}
 
-    def extract(self, clips: Sequence[Clip], progress: Progress | None = None) -> ExtractionReport:
+    def extract(
+        self,
+        clips: Sequence[Clip],
+        progress: Progress | None = None,
+        report: ExtractionReport | None = None,
+    ) -> ExtractionReport:
         """Bring every clip's features into the cache; each clip is decoded at most once.
 
-        progress is called with each clip that is done, by one thread at a time. Raises CacheError
-        when the cache cannot be written. On an error or an interrupt the threads stop, and what was
-        finished stays.
+        progress is called with each clip that is done, by one thread at a time. report: one to
+        fill, for who wants to know how far an interrupted run came. Raises CacheError when the
+        cache cannot be used, MachineError when the machine has not enough left for the work. On an
+        error or an interrupt the threads stop, and what was finished stays.
         """
-        report = ExtractionReport(clips=len(clips))
-        Pass(self, clips, report, progress, ThreadBudget(self.workers)).go()
-        report.damaged = list(self.cache.damaged)
-        report.sort(clips)  # threads end their clips in any order
+        report = ExtractionReport() if report is None else report
+        report.clips = len(clips)
+        try:
+            Pass(self, clips, report, progress, ThreadBudget(self.workers)).go()
+        finally:
+            report.damaged = list(self.cache.damaged)
+            report.sort(clips)  # threads end their clips in any order
         return report
 
     def read(self, clip: Clip, report: ExtractionReport) -> dict[Stream, ClipFeatures] | None:
-        """A clip's features from the cache; None for one that was quarantined."""
+        """A clip's features from the cache; None only for one that was quarantined.
+
+        Raises CacheError when an entry has vanished since it was extracted.
+        """
         keys = report.keys.get(clip.name)
         if keys is None or clip.name in report.quarantined:
             return None
         found = {stream: self.cache.get(key) for stream, key in keys.items()}
         whole = {stream: entry for stream, entry in found.items() if entry is not None}
-        return whole if len(whole) == len(found) else None
+        if len(whole) < len(found):
+            raise CacheError(
+                f"the cache entries of {clip.name} vanished while in use; "
+                "is something else cleaning features.cache_dir? Run again"
+            )
+        return whole
 
     def embed(self, images: Sequence[Image]) -> NDArray[np.float16]:
         """(N, D) features of at most batch_size pictures.
@@ -94,6 +111,8 @@ class Extractor:
 
     def plan(self, clip: Clip) -> Job:
         """What is to be done for a clip. Raises VideoError when it is not there."""
+        if clip.path.is_dir():
+            raise VideoError(f"{clip.path}: is a folder, no video; name the files that are in it")
         if not clip.path.is_file():
             raise VideoError(f"{clip.path}: no such video file; check the path")
         content = file_sha256(clip.path)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from action_gru.cache import ClipFeatures
 from action_gru.dataset import Clip
-from action_gru.errors import DataError
 from action_gru.extraction.clip import ExtractionReport, Stream
 
 if TYPE_CHECKING:
@@ -29,7 +28,7 @@ class KeptFeatures(Mapping[str, Mapping[Stream, ClipFeatures]]):
     """Stream -> features, by the name of each clip that was extracted.
 
     Up to most_bytes stay in memory; what is beyond is read again whenever it is asked for. Raises
-    DataError when an entry has vanished meanwhile.
+    CacheError when an entry has vanished meanwhile.
     """
 
     def __init__(
@@ -47,11 +46,7 @@ class KeptFeatures(Mapping[str, Mapping[Stream, ClipFeatures]]):
         if name in self._kept:
             return self._kept[name]
         found = self._extractor.read(self._clips[name], self._report)
-        if found is None:
-            raise DataError(
-                f"the cache entries of {name} vanished while in use; "
-                "is something else cleaning features.cache_dir? Run again"
-            )
+        assert found is not None, f"{name} is not in quarantine"
         size = sum(entry.values.nbytes + entry.times_s.nbytes for entry in found.values())
         if size <= self._room:
             self._room -= size

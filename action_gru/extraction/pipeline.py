@@ -17,9 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from action_gru.dataset import Clip
-from action_gru.errors import ActionGruError, VideoError
+from action_gru.errors import ActionGruError, CacheError, MachineError, VideoError
 from action_gru.extraction.clip import ExtractionReport, Image, Job, Stream
 from action_gru.extraction.threads import ThreadBudget
+from action_gru.patience import PAUSES_S, is_exhausted, is_full, may_pass
 
 Pictures = list[tuple[Stream, Image]]
 THREAD_NAME = "action_gru extract"
@@ -131,23 +132,66 @@ class Pass:
             return self._ready.popleft() if len(self._ready) > self._idle else None
 
     def _extract(self, clip: Clip) -> None:
+        """Bring a clip to its end; again, where the machine stopped it and not the clip."""
+        for pause_s in PAUSES_S:
+            if not self._attempt(clip, is_last=False):
+                return
+            with self._lock:
+                self.report.retried += 1
+                self._lock.wait_for(lambda: self._stopped, pause_s)
+                if self._stopped:
+                    return
+        self._attempt(clip, is_last=True)
+
+    def _attempt(self, clip: Clip, is_last: bool) -> bool:
+        """Plan and decode a clip once; is another attempt worth it?"""
+        job, failure = self._plan(clip)
+        if job is not None:
+            failure = self._decode(job)
+            if self._stopped:
+                return False
+        if failure is not None and may_pass(failure):
+            if not is_last:
+                if job is not None:
+                    self._abandon(job)
+                return True
+            failure = _told(clip, failure)
+        if job is not None:
+            self._end(job, failure)
+        elif failure is not None:
+            self._leave_out(clip, failure)
+        return False
+
+    def _plan(self, clip: Clip) -> tuple[Job | None, Exception | None]:
+        """What is to be decoded, or what went wrong; neither for a clip that is in the cache."""
         try:
             job = self.stages.plan(clip)
-        except (VideoError, OSError) as unreadable:
-            with self._lock:
-                self.report.quarantined[clip.name] = one_line(unreadable)
-                self._advance(clip)
-            return
+        except CacheError as error:
+            if may_pass(error):
+                return None, error
+            raise
+        except (VideoError, OSError, MemoryError) as unreadable:
+            return None, unreadable
         with self._lock:
             self.report.keys[clip.name] = job.keys
             self.report.content[clip.name] = job.content
-            if not job.missing:
-                self.report.cached += 1
-                self._advance(clip)
-                return
-        failure = self._decode(job)
-        if not self._stopped:
-            self._end(job, failure)
+            if job.missing:
+                return job, None
+            self.report.cached += 1
+            self._advance(clip)
+            return None, None
+
+    def _leave_out(self, clip: Clip, reason: Exception) -> None:
+        with self._lock:
+            self.report.quarantined[clip.name] = one_line(reason)
+            self._advance(clip)
+
+    def _abandon(self, job: Job) -> None:
+        """Forget what came of an attempt; answers that are still to come find nobody."""
+        with self._lock:
+            job.failed = job.settled = True
+            self._waiting = deque(slot for slot in self._waiting if slot.job is not job)
+        job.release()
 
     def _decode(self, job: Job) -> Exception | None:
         """Show every sampled frame to the backbone; what went wrong with the clip, if anything.
@@ -162,8 +206,7 @@ class Pass:
                     return error
                 except (cv2.error, OSError, RuntimeError, ValueError, MemoryError) as error:
                     # A decoder's own failure costs this clip only, and is named.
-                    kind = type(error).__name__
-                    return VideoError(f"{job.clip.path}: {kind} while decoding: {error}")
+                    return _named(job.clip, error)
                 if sample is None:
                     break
                 self._add(job, *sample)
@@ -219,10 +262,25 @@ class Pass:
                 return
             job.settled = True
         if not job.failed:
-            self.stages.finish(job)
+            self._store(job)
         job.release()
         with self._lock:
+            self.report.read += not job.failed
             self._advance(job.clip)
+
+    def _store(self, job: Job) -> None:
+        """Keep a clip's features, in several attempts unless the disk is full."""
+        for pause_s in PAUSES_S:
+            try:
+                self.stages.finish(job)
+                return
+            except CacheError as error:
+                if is_full(error) or not may_pass(error):
+                    raise
+            with self._lock:
+                self.report.retried += 1
+                self._lock.wait_for(lambda: self._stopped, pause_s)
+        self.stages.finish(job)
 
     def _advance(self, clip: Clip) -> None:
         if self.progress:
@@ -233,6 +291,34 @@ class Pass:
             self._stopped = True
             self._error = self._error or error
             self._lock.notify_all()
+
+
+def _named(clip: Clip, error: Exception) -> VideoError:
+    """A failure that has no message for a user, with one."""
+    made = VideoError(f"{clip.path}: {type(error).__name__} while decoding: {error}")
+    made.__cause__ = error
+    return made
+
+
+def _told(clip: Clip, error: Exception) -> Exception:
+    """What the last attempt met, in words that do not blame the clip.
+
+    Raises MachineError where no other clip could be read either, and what the cache says.
+    """
+    reason = one_line(error) or type(error).__name__
+    attempts = len(PAUSES_S) + 1
+    if isinstance(error, CacheError):
+        raise error
+    if is_exhausted(error):
+        raise MachineError(
+            f"{clip.path}: not read in {attempts} attempts, and not for its own fault: {reason}; "
+            "free what is named, or lower features.workers, and run again: what was finished is "
+            "in the cache"
+        ) from error
+    return VideoError(
+        f"{clip.path}: not read in {attempts} attempts; the machine or the disk may be the reason, "
+        f"and not the clip: {reason}"
+    )
 
 
 def one_line(error: Exception) -> str:

@@ -17,7 +17,8 @@ def read_array(path: Path) -> NDArray[np.float32]:
     """
     try:
         # Mapped, not read: a header that claims more than the file holds takes no memory.
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
+        with np.errstate(over="ignore"):  # of a size that no file has
+            array = np.load(path, mmap_mode="r", allow_pickle=False)
     except Exception as error:  # NumPy parses the header as Python and lets its errors through
         raise DataError(f"{path}: not a NumPy array file ({error})") from error
     if not isinstance(array, np.ndarray):

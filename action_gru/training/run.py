@@ -74,11 +74,21 @@ def train(config: Config, reporter: Reporter) -> RunFolder:
     except BaseException:
         run.discard_if_empty()  # a run that never began must not take the name
         raise
+    finally:
+        run.release()
 
 
 def resume(folder: Path, reporter: Reporter, overrides: Sequence[str] = ()) -> RunFolder:
     """Go on with a run that was interrupted, from its last whole epoch, to the same result."""
     run = RunFolder.open(folder)
+    run.hold()
+    try:
+        return _resume(run, reporter, overrides)
+    finally:
+        run.release()
+
+
+def _resume(run: RunFolder, reporter: Reporter, overrides: Sequence[str]) -> RunFolder:
     config = run.config(overrides)
     if not run.clips.is_file():
         raise CheckpointError(
@@ -119,6 +129,14 @@ def _train_into(
     _calibrate(run, config, data, model, reporter)
     if config.training.mean_pooled_baseline and config.model.cell != "none":
         fit_model(mean_pooled(config), data, reporter, run, baseline=True)
+    progress = load_checkpoint(run.last).progress
+    epochs = {"epochs": int(progress["epoch"]), "best_epoch": int(progress["best_epoch"])}
+    run.write_summary(table.report.counts() | epochs)
+    reporter.say(
+        f"summary: {table.report.sentence()}; {epochs['epochs']} epochs, the best was "
+        f"{epochs['best_epoch']}",
+        summary=run.summary(),
+    )
     return run
 
 
@@ -165,7 +183,7 @@ def fit_model(
     with reporter.bar("baseline" if baseline else "train", left) as advance:
 
         def after_epoch(trainer: Trainer, row: dict[str, float]) -> None:
-            keeper.keep(trainer, row)
+            keeper.keep(trainer)
             advance(note=_note(row))
 
         trainer.fit(after_epoch)
@@ -209,7 +227,7 @@ class Keeper:
             ) from error
         self._best = load_checkpoint(self.run.best).weights
 
-    def keep(self, trainer: Trainer, row: dict[str, float]) -> None:
+    def keep(self, trainer: Trainer) -> None:
         """After an epoch: remember the best weights; on disk, best first, then last."""
         is_best = trainer.progress.best_epoch == trainer.progress.epoch
         if is_best:
@@ -220,7 +238,7 @@ class Keeper:
         if is_best:
             save_checkpoint(self._checkpoint(trainer), self.run.best)
         self.run.write_log(trainer.progress.history)
-        self._log(row)
+        self._log(trainer.progress.history)
         save_checkpoint(self._checkpoint(trainer, resumable=True), self.run.last)
 
     def finish(self, trainer: Trainer) -> None:
@@ -264,15 +282,21 @@ class Keeper:
             "allow_leakage": self.config.data.allow_leakage,
         }
 
-    def _log(self, row: dict[str, float]) -> None:
+    def _log(self, history: Sequence[dict[str, float]]) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
         assert self.run is not None
         if self._board is None:
-            self._board = SummaryWriter(str(self.run.path / "tensorboard"))
-        for name, value in row.items():
-            if name != "epoch":
-                self._board.add_scalar(name, value, int(row["epoch"]))
+            # A killed run may have logged epochs of which no checkpoint came, or not yet logged
+            # those of which one did: what it wrote is hidden, and all is written again.
+            self._board = SummaryWriter(str(self.run.path / "tensorboard"), purge_step=1)
+            rows = list(history)
+        else:
+            rows = [history[-1]]
+        for row in rows:
+            for name, value in row.items():
+                if name != "epoch":
+                    self._board.add_scalar(name, value, int(row["epoch"]))
 
 
 def model_arguments(config: Config, data: TrainingData) -> dict[str, Any]:

@@ -5,6 +5,9 @@ RUN/clips.csv         every clip with its split    RUN/last.safetensors      to 
 RUN/quarantine.csv    clips left out, and why      RUN/baseline.safetensors  the mean-pooled model
 RUN/log.jsonl         one line an epoch            RUN/tensorboard/          event files
 RUN/training.png      loss and accuracy            RUN/evaluation/NAME/      reports
+RUN/summary.json      what it met, in figures
+
+Whoever trains in it holds a lock on the folder, which ends with the process.
 """
 
 from __future__ import annotations
@@ -12,7 +15,9 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import shutil
+import weakref
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -20,8 +25,10 @@ from action_gru.checkpoint import write_run_file
 from action_gru.config import Config, load_config, to_yaml
 from action_gru.dataset import Clip, LongVideo
 from action_gru.errors import CheckpointError, ConfigError
+from action_gru.files import PART, hold_folder, remove_leftovers
 
 COLUMNS = ("path", "label", "group", "split", "start_s", "end_s", "timeline", "sha256")
+BEFORE_TRAINING = ("config.yaml", "quarantine.csv")  # all that a run has until it trains
 
 
 class RunFolder:
@@ -33,30 +40,78 @@ class RunFolder:
         self.last = self.path / "last.safetensors"
         self.baseline = self.path / "baseline.safetensors"
         self.log = self.path / "log.jsonl"
+        self._held: weakref.finalize[[int], RunFolder] | None = None
 
     @classmethod
     def create(cls, config: Config, suffix: str = "") -> RunFolder:
-        """Make the first free folder of runs/NAME, runs/NAME-2, ... and keep the config in it."""
+        """Make the first free folder of runs/NAME, runs/NAME-2, ... and keep the config in it.
+
+        A folder whose run was killed before it trained is free too. The new one is held.
+        """
         name = config.run.name + suffix
         for number in range(1, 10_000):
             path = config.run.folder / (name if number == 1 else f"{name}-{number}")
+            run = cls(path)
             try:
                 config.run.folder.mkdir(parents=True, exist_ok=True)
                 path.mkdir()
+                is_ours = run._hold()
             except FileExistsError:
-                if path.exists():
-                    continue
-                raise ConfigError(
-                    f"run.folder: {config.run.folder} is a file; choose another folder"
-                ) from None
+                if not path.exists():
+                    raise ConfigError(
+                        f"run.folder: {config.run.folder} is a file; choose another folder"
+                    ) from None
+                is_ours = run._take_over()
             except OSError as error:
                 raise ConfigError(
                     f"run.folder: {path} cannot be made ({error.strerror}); choose another folder"
                 ) from error
-            run = cls(path)
-            write_run_file(path / "config.yaml", to_yaml(config).encode())
-            return run
+            if is_ours:
+                write_run_file(path / "config.yaml", to_yaml(config).encode(), path)
+                return run
         raise ConfigError(f"run.folder: {config.run.folder} holds 9999 runs named {name}; tidy it")
+
+    def _hold(self) -> bool:
+        """Lock the folder for this process; False when another one holds it."""
+        try:
+            number = hold_folder(self.path)
+        except BlockingIOError:
+            return False
+        if number is not None:
+            self._held = weakref.finalize(self, os.close, number)
+        return True
+
+    def _take_over(self) -> bool:
+        """Hold and empty the folder, if it is of a run that was killed before it trained."""
+        if not self._is_unused() or not self._hold() or self._held is None:
+            return False  # without locks nobody knows whether that run goes on
+        if not self._is_unused():  # its process has begun to train and ended, meanwhile
+            self.release()
+            return False
+        for path in self.path.iterdir():
+            path.unlink()
+        return True
+
+    def _is_unused(self) -> bool:
+        names = [path.name for path in self.path.iterdir()] if self.path.is_dir() else ["a file"]
+        return all(name in BEFORE_TRAINING or name.endswith(PART) for name in names)
+
+    def hold(self) -> None:
+        """Take the run for this process alone, and remove what a killed one left half-written.
+
+        Raises CheckpointError when another process works on it.
+        """
+        if not self._hold():
+            raise CheckpointError(
+                f"{self.path}: another process trains this run now; wait for it, or end it first"
+            )
+        remove_leftovers(self.path)
+
+    def release(self) -> None:
+        """Let other processes have the run."""
+        if self._held is not None:
+            self._held()
+            self._held = None
 
     @classmethod
     def open(cls, path: str | Path) -> RunFolder:
@@ -92,7 +147,7 @@ class RunFolder:
         for video in long:
             row = [video.relative, "", video.group, video.split, "", "", video.timeline, ""]
             writer.writerow(row)
-        write_run_file(self.path / "clips.csv", text.getvalue().encode())
+        write_run_file(self.path / "clips.csv", text.getvalue().encode(), self.path)
 
     @property
     def clips(self) -> Path:
@@ -123,7 +178,18 @@ class RunFolder:
     def write_log(self, history: Sequence[Mapping[str, float]]) -> None:
         """Rewrite log.jsonl, one epoch a line, so that a resumed run has each epoch once."""
         lines = "".join(json.dumps(row) + "\n" for row in history)
-        write_run_file(self.log, lines.encode())
+        write_run_file(self.log, lines.encode(), self.path)
+
+    def write_summary(self, figures: Mapping[str, int]) -> None:
+        """Keep what the latest start of the run met, in figures."""
+        text = json.dumps(figures, indent=1) + "\n"
+        write_run_file(self.path / "summary.json", text.encode(), self.path)
+
+    def summary(self) -> dict[str, int]:
+        """What `write_summary` kept; nothing of a run of an older version."""
+        path = self.path / "summary.json"
+        found: dict[str, int] = json.loads(path.read_bytes()) if path.is_file() else {}
+        return found
 
     def new_evaluation(self, name: str) -> Path:
         """A free folder name for a report: evaluation/NAME, NAME-2, ..."""

@@ -35,6 +35,8 @@ class Connection(Protocol):
     """Frames as they arrive. `grab` moves to the next one, `retrieve` converts it."""
 
     fps: float
+    size_px: tuple[int, int]
+    """(width, height) as announced; (0, 0) where nothing opened."""
     length_s: float | None
     """How long the recording is; None where it is live and has no end."""
     waits: bool
@@ -59,6 +61,9 @@ class OpenCVConnection:
         frames = self._capture.get(cv2.CAP_PROP_FRAME_COUNT) if is_open else 0.0
         self.length_s = frames / self.fps if frames > 0 and api == cv2.CAP_FFMPEG else None
         self.waits = waits(str(address), self.length_s)
+        sides = (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT)
+        width_px, height_px = (int(self._capture.get(side)) if is_open else 0 for side in sides)
+        self.size_px = width_px, height_px
 
     def grab(self) -> float | None:
         return grab(self._capture)
@@ -73,7 +78,9 @@ class OpenCVConnection:
 class AVConnection:
     """A stream through PyAV."""
 
-    def __init__(self, address: str, open_timeout_s: float, read_timeout_s: float) -> None:
+    def __init__(
+        self, address: str, open_timeout_s: float, read_timeout_s: float, max_pixels: int
+    ) -> None:
         av = import_av("reading a stream with PyAV")
         self._errors = (av.FFmpegError, OSError, ValueError)
         self._read_timeout_s = read_timeout_s
@@ -82,6 +89,7 @@ class AVConnection:
         self._container: Any = None
         self._packets: Iterator[Any] = iter(())
         self.fps, self.length_s, self.waits = DEFAULT_FPS, None, False
+        self.size_px = 0, 0
         options = {"rtsp_flags": "prefer_tcp"} if address.lower().startswith("rtsp") else {}
         timeouts_s = (open_timeout_s, read_timeout_s)
         try:
@@ -91,6 +99,8 @@ class AVConnection:
         for stream in self._container.streams.video[:1]:
             # Slice threads give wrong pictures over RTSP, frame threads hold frames back.
             stream.thread_type = "NONE"
+            stream.codec_context.options = {"max_pixels": str(max_pixels)}
+            self.size_px = stream.codec_context.width, stream.codec_context.height
             self.fps = believable_fps(float(stream.average_rate or 0))
             self._packets = self._container.demux(stream)
         if (self._container.duration or 0) > 0:
@@ -124,14 +134,22 @@ class AVConnection:
 
 
 def connect(
-    source: Source, open_timeout_s: float, read_timeout_s: float
+    source: Source, open_timeout_s: float, read_timeout_s: float, max_pixels: int
 ) -> tuple[Connection, float]:
     """A connection that stands on its first frame, and that frame's own time in seconds.
 
-    Raises VideoError with the reason where none comes; it names the source, never a password.
+    max_pixels: of a frame. Raises VideoError with the reason where none comes; it names the source,
+    never a password.
     """
     began_s = time.monotonic()
-    connection = _open(source, open_timeout_s, read_timeout_s)
+    connection = _open(source, open_timeout_s, read_timeout_s, max_pixels)
+    width_px, height_px = connection.size_px
+    if width_px * height_px > max_pixels:
+        connection.close()
+        raise VideoError(
+            f"{source.noun} announces frames of {width_px} x {height_px}, more than "
+            f"{max_pixels:,} pixels; have it send smaller ones, or raise decoding.max_pixels"
+        )
     first_s = connection.grab()
     if first_s is not None:
         return connection, first_s
@@ -143,12 +161,14 @@ def connect(
     raise VideoError(f"{source.name}: {why_no_stream(source, waited_s, timeout_s)}")
 
 
-def _open(source: Source, open_timeout_s: float, read_timeout_s: float) -> Connection:
+def _open(
+    source: Source, open_timeout_s: float, read_timeout_s: float, max_pixels: int
+) -> Connection:
     if source.kind == "camera":
         index = int(source.address) if source.address.isdecimal() else source.address
         return OpenCVConnection(index, CAMERA_APIS.get(sys.platform, cv2.CAP_ANY), [])
     try:
-        return AVConnection(source.address, open_timeout_s, read_timeout_s)
+        return AVConnection(source.address, open_timeout_s, read_timeout_s, max_pixels)
     except MissingExtraError:
         params = {
             cv2.CAP_PROP_OPEN_TIMEOUT_MSEC: open_timeout_s * 1000,

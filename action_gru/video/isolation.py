@@ -1,140 +1,25 @@
 """A file's frames, decoded in another process that can be stopped. See `worker`.
 
-Idle processes are kept, at most one a core, and end with this one. Knows nothing of codecs.
+Knows nothing of codecs.
 """
 
 from __future__ import annotations
 
-import atexit
 import contextlib
+import errno
 import itertools
-import json
 import math
-import mmap
-import os
-import signal
-import subprocess
-import sys
-import tempfile
-import threading
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from action_gru.errors import VideoError
 from action_gru.video.frame import Image
 from action_gru.video.limits import DecodeLimits
+from action_gru.video.processes import give_back_worker, take_worker, whole_answer
 
-START = "import sys; sys.path[:] = sys.argv[1:]; from action_gru.video.worker import main; main()"
-SHARED_MEMORY = Path("/dev/shm")
 SAMPLES_AHEAD = 8  # about a second of video, 2 MB
-MOST_IDLE = min(16, os.cpu_count() or 1)
-
-
-class Worker:
-    """One decoding process."""
-
-    def __init__(self) -> None:
-        self.shared: mmap.mmap | None = None
-        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
-        self._said: list[str] = []  # its lines, once the process has ended
-        command = [sys.executable, "-I", "-c", START, *sys.path]
-        pipe = subprocess.PIPE
-        self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=self._errors)
-
-    def ask(self, do: str, **arguments: Any) -> dict[str, Any]:
-        """The answer to a command. Raises EOFError when the process has ended instead."""
-        self.send(do, **arguments)
-        return self.receive()
-
-    def send(self, do: str, **arguments: Any) -> None:
-        """Give a command without waiting for its answer."""
-        with self._ended_if_broken_off():
-            assert self._process.stdin is not None
-            self._process.stdin.write(json.dumps({"do": do, **arguments}).encode() + b"\n")
-            self._process.stdin.flush()
-
-    def receive(self) -> dict[str, Any]:
-        """The answer to the oldest command that has none yet."""
-        with self._ended_if_broken_off():
-            assert self._process.stdout is not None
-            line = self._process.stdout.readline()
-            if not line.endswith(b"\n"):
-                raise EOFError
-            return dict(json.loads(line))
-
-    @contextlib.contextmanager
-    def _ended_if_broken_off(self) -> Iterator[None]:
-        """An answer that nobody waited for, as after Ctrl-C, would be taken for the next one's."""
-        try:
-            yield
-        except (EOFError, OSError, ValueError):
-            self.end()
-            raise EOFError from None
-        except BaseException:
-            self.end()
-            raise
-
-    def make_room(self, size_bytes: int) -> None:
-        """Share at least so much memory: a file that both map, and that then has no name any more.
-
-        Raises VideoError when there is no room for it.
-        """
-        if self.shared is not None and len(self.shared) >= size_bytes:
-            return
-        refused: OSError | None = None
-        for folder in (SHARED_MEMORY, None):  # some containers have a tiny /dev/shm
-            try:
-                with tempfile.NamedTemporaryFile(
-                    prefix="action_gru-", dir=folder, delete=False
-                ) as file:
-                    try:
-                        _reserve(file.fileno(), size_bytes)
-                        self.shared = mmap.mmap(file.fileno(), size_bytes)
-                        _whole(self.ask("map", path=file.name))
-                        return
-                    finally:
-                        with contextlib.suppress(PermissionError):  # Windows, while it is mapped
-                            Path(file.name).unlink()
-            except OSError as error:
-                refused = error
-        raise VideoError(
-            f"no room of {size_bytes:,} bytes to pass a picture on ({refused}); free some in "
-            f"{tempfile.gettempdir()}"
-        )
-
-    @property
-    def is_alive(self) -> bool:
-        return self._process.poll() is None
-
-    def end(self) -> None:
-        """Stop the process, whatever it is doing."""
-        self._process.kill()
-        self._process.wait()
-        if not self._errors.closed:
-            self._errors.seek(0)
-            self._said = self._errors.read().decode(errors="replace").strip().splitlines()
-            self._errors.close()
-        for stream in (self._process.stdin, self._process.stdout):
-            with contextlib.suppress(OSError):
-                if stream is not None:
-                    stream.close()
-
-    def why_it_ended(self, silence_s: float) -> str:
-        """In words, with the mend."""
-        code, said = self._process.returncode, self._said
-        if code == -getattr(signal, "SIGALRM", 0) or "Timeout" in "".join(said[:1]):
-            return (
-                f"the decoder hung: no frame for {silence_s:g} s; re-encode it, or raise "
-                "decoding.max_silence_s"
-            )
-        if code == 1 and said:
-            return f"the decoding process ended: {said[-1]}; try decoding.isolate=false"
-        name = signal.Signals(-code).name if code < 0 else f"exit code {code}"
-        return f"the decoder crashed ({name}): the file is damaged or crafted; re-encode it"
 
 
 class Borrowed:
@@ -142,11 +27,11 @@ class Borrowed:
 
     def __init__(self, path: Path, limits: DecodeLimits) -> None:
         self._path, self._silence_s = path, limits.max_silence_s
-        self._worker = _take()
+        self._worker = take_worker()
 
     def ask(self, do: str, **arguments: Any) -> dict[str, Any]:
         with self._telling_why():
-            return _whole(self._worker.ask(do, **arguments))
+            return whole_answer(self._worker.ask(do, **arguments))
 
     def send(self, do: str, **arguments: Any) -> None:
         with self._telling_why():
@@ -154,7 +39,7 @@ class Borrowed:
 
     def receive(self) -> dict[str, Any]:
         with self._telling_why():
-            return _whole(self._worker.receive())
+            return whole_answer(self._worker.receive())
 
     def make_room(self, size_bytes: int) -> None:
         with self._telling_why():
@@ -163,15 +48,7 @@ class Borrowed:
     def pictures(
         self, offset: int, layout: Sequence[tuple[str, Sequence[int]]]
     ) -> dict[str, Image]:
-        """Copies of the pictures that lie one after the other in the shared memory, by name."""
-        made = {}
-        for name, shape in layout:
-            assert self._worker.shared is not None
-            size = math.prod(shape)
-            there = np.frombuffer(self._worker.shared, np.uint8, size, offset)
-            made[name] = np.array(there.reshape(shape), dtype=np.uint8)
-            offset += size
-        return made
+        return self._worker.pictures(offset, layout)
 
     def leave(self, answers: int = 0) -> None:
         """Let the worker go, for the next file. answers: how many commands have none yet."""
@@ -180,7 +57,7 @@ class Borrowed:
                 for _ in range(answers):
                     self._worker.receive()
                 self._worker.ask("close")
-        _give_back(self._worker)
+        give_back_worker(self._worker)
 
     def end(self) -> None:
         """Stop the worker."""
@@ -192,7 +69,9 @@ class Borrowed:
             yield
         except EOFError:
             why = self._worker.why_it_ended(self._silence_s)
-            raise VideoError(f"{self._path}: {why}") from None
+            # No file can send SIGKILL: who tries again may have more luck.
+            cause = InterruptedError(errno.EINTR, "killed") if self._worker.was_killed else None
+            raise VideoError(f"{self._path}: {why}") from cause
 
 
 class WorkerReader:
@@ -267,59 +146,7 @@ def run_in_worker(
     worker.leave(waiting)
 
 
-def prestart() -> None:
-    """Start a process for the first file, while the caller does something else."""
-    _give_back(Worker())
-
-
 def _bounds(path: Path, threads: int | None, limits: DecodeLimits) -> dict[str, Any]:
     """What a worker must know of a file; folder: where a relative path starts from now."""
     folder = str(Path.cwd())
     return {"path": str(path), "threads": threads, "limits": asdict(limits), "folder": folder}
-
-
-def _whole(answer: dict[str, Any]) -> dict[str, Any]:
-    if "error" in answer:
-        raise VideoError(answer["error"])
-    return answer
-
-
-def _reserve(number: int, size_bytes: int) -> None:
-    """Make the open file this long. Raises OSError when there is no room for it."""
-    if hasattr(os, "posix_fallocate"):
-        os.posix_fallocate(number, 0, size_bytes)
-    else:
-        os.ftruncate(number, size_bytes)
-
-
-_idle: list[Worker] = []
-_lock = threading.Lock()
-
-
-def _take() -> Worker:
-    with _lock:
-        while _idle:
-            worker = _idle.pop()
-            if worker.is_alive:
-                return worker
-            worker.end()
-    return Worker()
-
-
-def _give_back(worker: Worker) -> None:
-    with _lock:
-        if worker.is_alive and len(_idle) < MOST_IDLE and worker not in _idle:
-            _idle.append(worker)
-            return
-    worker.end()
-
-
-@atexit.register
-def _end_idle() -> None:
-    with _lock:
-        while _idle:
-            _idle.pop().end()
-
-
-if hasattr(os, "register_at_fork"):  # a child must not speak on its parent's pipes
-    os.register_at_fork(after_in_child=_idle.clear)

@@ -1,4 +1,4 @@
-"""What one file may ask of its decoder, and a reader that holds it to that.
+"""What one file or stream may ask of its decoder, and readers that hold it to that.
 
 Knows nothing of processes: the memory limit is for whoever owns the process to set.
 """
@@ -13,8 +13,12 @@ from pathlib import Path
 from typing import ClassVar
 
 from action_gru.errors import VideoError
+from action_gru.video.connection import connect
 from action_gru.video.decoders import Reader, open_reader
 from action_gru.video.frame import Image
+from action_gru.video.source import Source
+
+GRACE_S = 3.0  # a stream's decoder gives up by itself after its timeouts; later it hangs
 
 
 @dataclass(frozen=True)
@@ -84,3 +88,40 @@ class LimitedReader:
                 f"{self.path}: decoding took more than {self.limits.max_decode_s:g} s, up to frame "
                 f"{self.frames:,}; cut it, or raise decoding.max_decode_s"
             )
+
+
+class LimitedStream:
+    """A stream's frames; the alarm goes where it stays silent beyond its own timeouts.
+
+    Raises VideoError where a picture is too large; what else ends a stream, `grab` says with None.
+    """
+
+    alarm: ClassVar[Callable[[float], None]] = lambda _: None
+
+    def __init__(
+        self, source: Source, open_timeout_s: float, read_timeout_s: float, max_pixels: int
+    ) -> None:
+        self._silence_s = read_timeout_s + GRACE_S
+        with self._working(open_timeout_s + 2 * read_timeout_s + GRACE_S):
+            self._stream, self.first_s = connect(source, open_timeout_s, read_timeout_s, max_pixels)
+        self.fps, self.length_s = self._stream.fps, self._stream.length_s
+        self.size_px, self.waits = self._stream.size_px, self._stream.waits
+
+    def grab(self) -> float | None:
+        with self._working(self._silence_s):
+            return self._stream.grab()
+
+    def retrieve(self) -> Image:
+        with self._working(self._silence_s):
+            return self._stream.retrieve()
+
+    def close(self) -> None:
+        self._stream.close()
+
+    @contextmanager
+    def _working(self, most_s: float) -> Iterator[None]:
+        type(self).alarm(most_s)
+        try:
+            yield
+        finally:
+            type(self).alarm(0)

@@ -17,24 +17,31 @@ from typing import Any, Literal
 from action_gru.errors import VideoError
 from action_gru.video.connection import Connection, connect
 from action_gru.video.frame import Frame, Image
+from action_gru.video.limits import DecodeLimits
 from action_gru.video.pacing import Pacer
 from action_gru.video.reading import VideoFile
 from action_gru.video.source import parse_source
+from action_gru.video.stream_worker import StreamDecoder
 
 FPS_WINDOW_S = 2.0
 GRACE_S = 1.0  # what a source may take beyond its timeout to say why it does not open
 SMALLEST_STEP_S = 0.001
+PATIENCE_S = 0.5  # what a stream may take to end by itself, so that the server hears of it
 LONGEST_GAP_S = 5.0  # a stream whose own times jump further starts its clock anew
 
 
 @dataclass(frozen=True)
 class LiveStatus:
-    """How a source is doing. detail is for the picture; attempts counts since the last frame."""
+    """How a source is doing. detail is for the picture; attempts counts since the last frame.
+
+    crashes: how often the decoder of a stream ended by itself and was started anew.
+    """
 
     state: Literal["opening", "live", "lost", "ended", "failed"]
     detail: str
     attempts: int = 0
     reconnects: int = 0
+    crashes: int = 0
     frames: int = 0
     skipped: int = 0
     fps: float = 0.0
@@ -48,6 +55,7 @@ class LiveSource:
     an outage is a gap; of a file the file's own. A file keeps real time (pace) and leaves out
     (skipped) what is late by more than one frame; loop starts it over. A camera or stream that is
     lost is tried again after backoff_s (first, longest) seconds, max_retries times or for ever.
+    A stream is decoded in a process of its own (limits.isolate), a camera in this one.
     """
 
     def __init__(
@@ -61,6 +69,7 @@ class LiveSource:
         loop: bool = False,
         max_retries: int | None = None,
         backoff_s: tuple[float, float] = (0.5, 10.0),
+        limits: DecodeLimits | None = None,
     ) -> None:
         self._source = parse_source(source)
         self._on_frame = on_frame
@@ -70,6 +79,9 @@ class LiveSource:
         self._loop = loop
         self._max_retries = max_retries
         self._backoff_s = backoff_s
+        self._limits = limits or DecodeLimits()
+        is_apart = self._source.kind == "stream" and self._limits.isolate
+        self._decoder = StreamDecoder(self._limits) if is_apart else None
         self._status = LiveStatus("opening", f"opening {self._source.noun}")
         self._arrivals_s: deque[float] = deque(maxlen=1000)
         self._lock = threading.Lock()
@@ -93,6 +105,8 @@ class LiveSource:
         with self._lock:
             recent_s = [at_s for at_s in self._arrivals_s if now_s - at_s <= FPS_WINDOW_S]
             status = self._status
+        if self._decoder is not None:
+            status = replace(status, crashes=self._decoder.crashes)
         span_s = recent_s[-1] - recent_s[0] if recent_s else 0.0
         return replace(status, fps=(len(recent_s) - 1) / span_s if span_s > 0 else 0.0)
 
@@ -100,6 +114,8 @@ class LiveSource:
         """Returns with the first frame. Raises VideoError where none comes in open_timeout_s."""
         if self._thread is not None:
             raise RuntimeError("a LiveSource starts once; make a new one")
+        if self._decoder is not None:
+            self._decoder.start()
         self._thread = threading.Thread(target=self._run, name=f"live {self.name}", daemon=True)
         self._thread.start()
         settled = False
@@ -127,6 +143,10 @@ class LiveSource:
         """End the thread and release the device. Never raises; no frame comes afterwards."""
         self._stop.set()
         if self._thread is not None and self._thread is not threading.current_thread():
+            if self._decoder is not None:
+                self._thread.join(PATIENCE_S)
+                if self._thread.is_alive():
+                    self._decoder.stop()
             self._thread.join(max(self._open_timeout_s, self._read_timeout_s) + GRACE_S)
 
     def __enter__(self) -> LiveSource:
@@ -155,6 +175,8 @@ class LiveSource:
             self._error = error
             self._show(state="failed", detail=str(error) or type(error).__name__)
         finally:
+            if self._decoder is not None:
+                self._decoder.leave()
             self._settled.set()
 
     def _show(self, **changes: Any) -> None:
@@ -167,7 +189,7 @@ class LiveSource:
     def _play_file(self) -> None:
         """Deliver the file's frames, over and over if it loops."""
         pacer = Pacer(self._stop)
-        with VideoFile(self._source.address) as video:
+        with VideoFile(self._source.address, limits=self._limits) as video:
             go_on = True
             while go_on and not self._stop.is_set():
                 self._play_once(video, pacer)
@@ -209,7 +231,10 @@ class LiveSource:
             opened = None if self._stop.is_set() else self._reconnect()
 
     def _connect(self) -> tuple[Connection, float]:
-        return connect(self._source, self._open_timeout_s, self._read_timeout_s)
+        timeouts_s = self._open_timeout_s, self._read_timeout_s
+        if self._decoder is not None:
+            return self._decoder.connect(self._source, *timeouts_s)
+        return connect(self._source, *timeouts_s, self._limits.max_pixels)
 
     def _read(self, connection: Connection, first_s: float) -> float:
         """Deliver frames until none comes; returns how many seconds of the stream that was."""

@@ -1,7 +1,8 @@
-"""The process in which a file is decoded: commands on stdin, answers on stdout, JSON line by line.
+"""The process in which a file or stream is decoded. Commands come on stdin, answers go to stdout.
 
-Pictures go through a file that both processes map. The process ends when stdin does, and the
-system ends it when the next frame takes longer than the limit, so that it can't outlive its parent.
+Each is a line of JSON. Pictures go through a file that both processes map. The process ends when
+stdin does, and the system ends it when the next frame takes longer than the limit, so that it can't
+outlive its parent.
 Knows nothing of who asks.
 """
 
@@ -25,12 +26,16 @@ import cv2
 import numpy as np
 
 from action_gru.errors import ActionGruError
+from action_gru.patience import system_errno
 from action_gru.video.frame import Image
-from action_gru.video.limits import DecodeLimits, LimitedReader
+from action_gru.video.limits import DecodeLimits, LimitedReader, LimitedStream
 from action_gru.video.reading import VideoFile
+from action_gru.video.source import Source
 
 # A playlist in a file's clothes must not make us fetch what it names.
 ONLY_FILES = "protocol_whitelist;file"
+OPENCV_OPTIONS = "OPENCV_FFMPEG_CAPTURE_OPTIONS"
+OPTIONS_OF_USER = os.environ.get(OPENCV_OPTIONS)
 SPARE_BYTES = 32 << 20  # what must be left at the end of a file: else it may have ended by want
 
 
@@ -38,7 +43,7 @@ class Session:
     """What the process holds between two commands: an open file, and the mapped memory."""
 
     def __init__(self) -> None:
-        self._reader: LimitedReader | None = None
+        self._reader: LimitedReader | LimitedStream | None = None
         self._run: Run | None = None
         self._shared: mmap.mmap | None = None
         self._name = ""
@@ -51,6 +56,27 @@ class Session:
             Path(path), threads, self._begin(path, limits, folder)
         )
         return {"time_s": reader.first_s, "fps": reader.fps, "declared_s": reader.declared_s}
+
+    def connect(
+        self,
+        source: dict[str, Any],
+        open_timeout_s: float,
+        read_timeout_s: float,
+        limits: dict[str, Any],
+    ) -> dict[str, Any]:
+        """Stand on the first frame of a network stream."""
+        bound = self._begin(source["name"], limits, str(Path.cwd()))
+        let_open_streams()
+        stream = self._reader = LimitedStream(
+            Source(**source), open_timeout_s, read_timeout_s, bound.max_pixels
+        )
+        return {
+            "time_s": stream.first_s,
+            "fps": stream.fps,
+            "size_px": stream.size_px,
+            "length_s": stream.length_s,
+            "waits": stream.waits,
+        }
 
     def grab(self) -> dict[str, Any]:
         assert self._reader is not None
@@ -106,11 +132,12 @@ class Session:
         self.close()
         os.chdir(folder)
         self._name, bound = path, DecodeLimits(**limits)
+        os.environ[OPENCV_OPTIONS] = ONLY_FILES
         limit_memory(bound.max_memory_gb)
         return bound
 
     def answer(self, command: dict[str, Any]) -> dict[str, Any]:
-        """The answer to a command, or the `error` that it ended in."""
+        """The answer to a command, or the `error` that it ended in, with the system's `errno`."""
         try:
             return dict(getattr(self, command.pop("do"))(**command))
         except ActionGruError as error:
@@ -119,8 +146,8 @@ class Session:
             limit = "decoding.max_memory_gb"
             return {"error": f"{self._name}: decoding needs more memory than {limit} allows"}
         except Exception as error:  # a decoder's own failure costs this file only, and is named
-            kind = type(error).__name__
-            return {"error": f"{self._name}: {kind} while decoding: {error}"}
+            text = f"{self._name}: {type(error).__name__} while decoding: {error}"
+            return {"error": text, "errno": system_errno(error)}
 
 
 class Run:
@@ -160,6 +187,13 @@ def put(shared: mmap.mmap, offset: int, picture: Image) -> None:
 def check_memory() -> None:
     """Raise MemoryError where a file may have ended by want of memory: FFmpeg does not say."""
     np.empty(SPARE_BYTES, np.uint8)
+
+
+def let_open_streams() -> None:
+    """What is opened next is an address that the user gave, with the user's own options."""
+    os.environ.pop(OPENCV_OPTIONS, None)
+    if OPTIONS_OF_USER is not None:
+        os.environ[OPENCV_OPTIONS] = OPTIONS_OF_USER
 
 
 def limit_memory(memory_gb: float) -> None:
@@ -207,8 +241,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends us
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints is no answer
-    LimitedReader.alarm = set_alarm
+    LimitedReader.alarm = LimitedStream.alarm = set_alarm
     forbid_files()
     cv2.setNumThreads(1)  # whoever wants more cores starts more of us
-    os.environ["OPENCV_FFMPEG_CAPTURE_OPTIONS"] = ONLY_FILES
     serve(sys.stdin.buffer, answers)

@@ -7,7 +7,6 @@ import json
 import os
 import signal
 import socket
-import sys
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,6 +17,7 @@ from action_gru.apps.web.folders import Folders
 from action_gru.apps.web.guard import Guard, Rates
 from action_gru.apps.web.limits import Limits
 from action_gru.errors import ConfigError, MissingExtraError
+from action_gru.progress import Reporter
 from action_gru.recognizer import ActionRecognizer
 from action_gru.video import VIDEO_SUFFIXES
 
@@ -116,7 +116,7 @@ def wait(page: Page, stop: threading.Event) -> None:
         while not stop.wait(SWEEP_EVERY_S):
             page.sweep()
     except KeyboardInterrupt:
-        print("closing", file=sys.stderr)
+        Reporter(quiet=False).say("closing")
 
 
 def load_gradio() -> Any:

@@ -1,0 +1,37 @@
+"""The exit codes that the documents name are those that the program gives."""
+
+import re
+from pathlib import Path
+
+from action_gru import errors
+from action_gru.cli import common
+
+ROOT = Path(__file__).parents[1]
+OTHERS = {0, common.SYSTEM_ERROR, common.USAGE_ERROR, common.INTERRUPTED}
+
+
+def classes() -> dict[str, int]:
+    return {
+        name: kind.exit_code
+        for name, kind in vars(errors).items()
+        if isinstance(kind, type) and issubclass(kind, errors.ActionGruError)
+    }
+
+
+def test_the_tree_in_the_module_names_every_class_with_its_code():
+    drawn = dict(re.findall(r"^[├└]── (\w+) +(\d+) ", errors.__doc__, re.MULTILINE))
+    assert {name: int(code) for name, code in drawn.items()} == {
+        name: code for name, code in classes().items() if name != "ActionGruError"
+    }
+
+
+def test_other_codes_stand_beside_the_tree():
+    (listed,) = re.findall(r"Other exit codes: (.+?)\.\n", errors.__doc__, re.DOTALL)
+    assert set(map(int, re.findall(r"\b\d+\b", listed))) == OTHERS
+
+
+def test_the_page_of_commands_lists_every_code_once():
+    page = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
+    table = page.partition("## Exit codes")[2].partition("##")[0]
+    codes = [int(code) for code in re.findall(r"^\| (\d+) \|", table, re.MULTILINE)]
+    assert codes == sorted({*classes().values(), *OTHERS})

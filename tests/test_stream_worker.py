@@ -1,0 +1,132 @@
+"""A network stream is decoded where it can be stopped."""
+
+import os
+import signal
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+
+import psutil
+import pytest
+from live_servers import QUICK, MJPEGServer, Seen, eventually, live_threads, socket_server
+
+from action_gru.errors import VideoError
+from action_gru.video import DecodeLimits, LiveSource, limits, processes
+from action_gru.video.connection import connect
+from action_gru.video.source import parse_source
+from action_gru.video.stream_worker import StreamDecoder
+
+
+def suppressed(start: Callable[[], None]) -> None:
+    with suppress(VideoError):
+        start()
+
+
+def decoders() -> list[psutil.Process]:
+    """The decoding processes of this one."""
+    children = psutil.Process().children()
+    return [child for child in children if processes.START in child.cmdline()]
+
+
+@pytest.fixture(autouse=True)
+def none_idle():
+    processes.end_idle()
+    yield
+    processes.end_idle()
+
+
+def test_a_decoder_that_crashes_is_started_anew_and_counted():
+    seen = Seen()
+    with MJPEGServer() as server, LiveSource(server.url, on_frame=seen, **QUICK) as source:
+        assert eventually(lambda: len(seen.times_s) >= 5)
+        (decoder,) = decoders()
+        os.kill(decoder.pid, signal.SIGSEGV)
+        assert eventually(lambda: source.status.reconnects == 1)
+        before = len(seen.times_s)
+        assert eventually(lambda: len(seen.times_s) >= before + 5)
+        assert (source.status.state, source.status.crashes) == ("live", 1)
+        assert decoders() != [decoder]
+    assert len(decoders()) == 1  # the next source takes it over
+    assert not live_threads()
+
+
+def test_a_decoder_that_hangs_ends_itself(tmp_path, monkeypatch):
+    """A PyAV that never returns, whatever timeouts it is given."""
+    (tmp_path / "av.py").write_text(
+        "import time\n"
+        "class FFmpegError(Exception): ...\n"
+        "class logging:\n    set_level = staticmethod(lambda level: None)\n"
+        "def open(*arguments, **settings):\n    time.sleep(3600)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    decoder = StreamDecoder(DecodeLimits())
+    source = parse_source("rtsp://me:hush@127.0.0.1:9/1")
+    with pytest.raises(VideoError, match=r"its decoder ended after .* without a picture") as caught:
+        decoder.connect(source, 0.1, 0.1)
+    assert "hush" not in str(caught.value)
+    assert "silent" in str(caught.value)
+    assert decoder.crashes == 1
+    assert not decoders()
+
+
+def test_closing_does_not_wait_for_a_server_that_says_nothing():
+    with socket_server() as port:
+        source = LiveSource(
+            f"rtsp://127.0.0.1:{port}/1", on_frame=Seen(), open_timeout_s=600, read_timeout_s=600
+        )
+        starting = threading.Thread(target=lambda: suppressed(source.start))
+        starting.start()
+        assert eventually(lambda: bool(decoders()) and bool(live_threads()))
+        source.close()
+        assert not live_threads()
+        assert not decoders()
+        starting.join(5)
+        assert not starting.is_alive()
+
+
+@pytest.mark.parametrize("isolate", [True, False])
+def test_a_picture_larger_than_the_limit_is_refused(isolate):
+    bound = DecodeLimits(max_pixels=96 * 64 - 1, isolate=isolate)
+    with (
+        MJPEGServer() as server,
+        pytest.raises(VideoError, match="announces frames of 96 x 64, more than 6,143 pixels"),
+    ):
+        LiveSource(server.url, on_frame=Seen(), limits=bound, **QUICK).start()
+
+
+def test_a_stream_can_be_decoded_in_this_process():
+    seen = Seen()
+    bound = DecodeLimits(isolate=False)
+    with (
+        MJPEGServer() as server,
+        LiveSource(server.url, on_frame=seen, limits=bound, **QUICK) as source,
+    ):
+        assert eventually(lambda: len(seen.times_s) >= 5)
+        assert not decoders()
+        assert source.status.crashes == 0
+    assert seen.sizes_px[0] == (96, 64)
+
+
+def test_both_ways_give_the_same_picture():
+    pictures = []
+    decoder = StreamDecoder(DecodeLimits())
+    with MJPEGServer() as server:
+        source = parse_source(server.url)
+        for opened in (decoder.connect(source, 5, 5), connect(source, 5, 5, 1 << 26)):
+            connection, _ = opened
+            assert connection.size_px == (96, 64)
+            pictures.append(connection.retrieve())
+            connection.close()
+    decoder.leave()
+    assert (pictures[0] == pictures[1]).all()
+
+
+def test_the_alarm_is_set_around_every_piece_of_work(monkeypatch):
+    told = []
+    monkeypatch.setattr(limits.LimitedStream, "alarm", staticmethod(told.append))
+    with MJPEGServer() as server:
+        stream = limits.LimitedStream(parse_source(server.url), 2.0, 1.0, 1 << 26)
+        stream.grab()
+        stream.retrieve()
+        stream.close()
+    assert told == [7.0, 0, 4.0, 0, 4.0, 0]
