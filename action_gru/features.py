@@ -281,7 +281,7 @@ def _measured_table(
     found = measure(config, clips, manifest)
     content = {name: item.content for name, item in found.items.items()}
     report = ExtractionReport(len(clips), quarantined=found.quarantined, content=content)
-    report.read = len(found.items)
+    report.read = len(clips) - len(found.quarantined)
     report.frames = sum(len(item.rows.times) for item in found.items.values())
     if folder is not None:
         write_quarantine(report, folder / "quarantine.csv")
