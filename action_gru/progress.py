@@ -87,7 +87,8 @@ class Reporter:
             yield advance
 
     def _logged_bar(self, title: str, total: int) -> Iterator[Advance]:
-        done, told_s = 0.0, time.monotonic()
+        done: float = 0
+        told_s = time.monotonic()
 
         def tell(note: str = "") -> None:
             nonlocal told_s
