@@ -34,6 +34,24 @@ class Calibration:
         """
         return precision_threshold(self.scores, self.right, precision)
 
+    def shortfall(self, precision: float) -> str | None:
+        """Why the clips do not support a precision, in words; None where they do."""
+        threshold = self.threshold(precision)
+        if threshold is None:
+            return (
+                f"{len(self.scores)} clips are too few to state a precision of {precision:g}: no "
+                "answer will be called unsure; lower calibration.precision or add clips"
+            )
+        reach = reachable_precision(self.scores, self.right)
+        if precision <= reach:
+            return None
+        return (
+            f"no score proves a precision of {precision:g} on {self.source} "
+            f"({sum(self.right)} of {len(self.right)} right): every answer will be called unsure; "
+            f"they support {int(100 * reach) / 100:g} at most, set calibration.precision to that "
+            "or less, or add clips"
+        )
+
 
 def average_windows(clips: Tensor, logits: Tensor, count: int, temperature: float = 1.0) -> Tensor:
     """Probabilities of `count` clips, their windows' averaged: (M,), (M, C) -> (count, C) float32.
@@ -73,6 +91,11 @@ def fit_temperature(clips: Tensor, logits: Tensor, labels: Tensor) -> float:
     return float(TEMPERATURES[int(torch.stack(losses).argmin())])
 
 
+def reachable_precision(scores: Sequence[float], right: Sequence[bool]) -> float:
+    """The largest precision that `precision_threshold` finds a score for; 0 without any."""
+    return max((share for _, share in _precisions(scores, right)), default=0.0)
+
+
 def precision_threshold(
     scores: Sequence[float], right: Sequence[bool], precision: float
 ) -> float | None:
@@ -83,11 +106,17 @@ def precision_threshold(
     """
     if (len(scores) + 1) / (len(scores) + 2) < precision:
         return None
-    best, hits = 1.0, 0
+    good = [score for score, share in _precisions(scores, right) if share >= precision]
+    return good[-1] if good else 1.0
+
+
+def _precisions(scores: Sequence[float], right: Sequence[bool]) -> list[tuple[float, float]]:
+    """(score, the precision of the answers at and above it) of each distinct score, falling."""
+    found, hits = [], 0
     ranked = sorted(zip(scores, right, strict=True), key=lambda pair: -pair[0])
     for kept, (score, correct) in enumerate(ranked, 1):
         hits += correct
         is_last_of_its_score = kept == len(ranked) or ranked[kept][0] < score
-        if is_last_of_its_score and (hits + 1) / (kept + 2) >= precision:
-            best = score
-    return best
+        if is_last_of_its_score:
+            found.append((score, (hits + 1) / (kept + 2)))
+    return found

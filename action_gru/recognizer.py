@@ -109,6 +109,16 @@ class ActionRecognizer:
             return None
         return calibration.threshold(self._config.calibration.precision)
 
+    @property
+    def shortfall(self) -> str | None:
+        """Why calibration.precision cannot be promised, in words; None where it can, or where the
+        run is not calibrated.
+        """
+        calibration = self.checkpoint.calibration
+        if calibration is None:
+            return None
+        return calibration.shortfall(self._config.calibration.precision)
+
     def is_unsure(self, prediction: Prediction) -> bool:
         """Whether the answer to a whole clip is only a guess."""
         return self.threshold is not None and prediction.score < self.threshold

@@ -14,6 +14,7 @@ from action_gru.calibration import (
     calibrate,
     fit_temperature,
     precision_threshold,
+    reachable_precision,
 )
 from action_gru.checkpoint import METADATA, load_checkpoint, save_checkpoint
 
@@ -69,6 +70,23 @@ def test_answers_of_one_score_are_kept_or_left_together():
 def test_too_few_clips_state_no_precision():
     assert precision_threshold([0.9] * 7, [True] * 7, 0.9) is None
     assert precision_threshold([0.9] * 8, [True] * 8, 0.9) == 0.9
+
+
+def test_a_precision_that_no_score_proves_is_named_with_the_most_that_is():
+    # 4 right of the surest 5 count as 5 of 7; all 10 right of 20 as 11 of 22.
+    scores = [0.9] * 5 + [0.4] * 15
+    right = [True] * 4 + [False] + [True] * 6 + [False] * 9
+    assert reachable_precision(scores, right) == pytest.approx(5 / 7)
+    found = Calibration(1.0, "20 training clips", tuple(scores), tuple(right))
+    assert found.threshold(0.9) == 1.0
+    assert found.shortfall(0.9) == (
+        "no score proves a precision of 0.9 on 20 training clips (10 of 20 right): every answer "
+        "will be called unsure; they support 0.71 at most, set calibration.precision to that or "
+        "less, or add clips"
+    )
+    assert found.threshold(0.71) == 0.9
+    assert found.shortfall(0.71) is None
+    assert found.shortfall(0.96).startswith("20 clips are too few to state a precision of 0.96")
 
 
 def test_a_checkpoint_keeps_its_calibration_and_every_score_uses_it(tmp_path):

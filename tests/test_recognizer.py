@@ -119,6 +119,20 @@ def test_classify_says_unsure_below_the_stated_precision(tmp_path, small_run, ca
     assert recognizer.stream().engine.model.temperature == 50.0
 
 
+def test_classify_says_why_every_answer_is_unsure(tmp_path, small_run, capsys):
+    known = Calibration(50.0, "20 clips", (0.9,) * 10 + (0.5,) * 10, (True, False) * 10)
+    checkpoint = load_checkpoint(small_run.best)
+    save_checkpoint(replace(checkpoint, calibration=known), tmp_path / "best.safetensors")
+    video = small_run.config().data.manifest.parent / "0.mp4"
+    assert classify_files([video], tmp_path, (), 2, None, False, Reporter(quiet=False)) == 0
+    shown = capsys.readouterr()
+    assert shown.out.startswith(f"{video}: unsure, perhaps ")
+    assert "no score proves a precision of 0.9 on 20 clips" in " ".join(shown.err.split())
+    assert classify_files([video], tmp_path, ["calibration.precision=0.5"], 2, None, False,
+                          Reporter(quiet=False)) == 0  # fmt: skip
+    assert "no score proves" not in capsys.readouterr().err
+
+
 def test_a_run_without_calibration_is_never_unsure(tmp_path, small_run):
     checkpoint = load_checkpoint(small_run.best)
     save_checkpoint(replace(checkpoint, calibration=None), tmp_path / "best.safetensors")

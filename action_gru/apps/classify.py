@@ -50,6 +50,8 @@ def classify_files(
     if target is not None and len(paths) > 1:
         raise VideoError(f"--annotate writes one video, and {len(paths)} were given")
     recognizer = ActionRecognizer.load(model, overrides=overrides)
+    if recognizer.threshold is not None and recognizer.shortfall is not None:
+        reporter.say(recognizer.shortfall)  # else nothing tells why all answers are unsure
     failed = 0
     with reporter.bar("classify", len(paths)) as advance:
         for path in paths:

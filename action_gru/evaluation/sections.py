@@ -51,14 +51,14 @@ def confidence_markdown(report: ConfidenceReport) -> str:
         f"equal bins). Area under the risk-coverage curve {report.area:.3f}.",
     ]
     rejection = report.rejection
-    if rejection is not None:
+    if report.note and report.temperature is not None:
+        lines.append(f"Unsure rule: {escape(report.note)}.")
+    elif rejection is not None:
         lines.append(
             f"Unsure below a score of {rejection.threshold:.3f}, chosen for a precision of "
             f"{percent(rejection.stated_precision)}: here {rejection.kept} answers stay "
             f"({percent(rejection.coverage)}), of which {percent(rejection.precision)} are right."
         )
-    elif report.temperature is not None:
-        lines.append(f"No answer is called unsure: {escape(report.note)}.")
     return (
         "## Can the scores be trusted?\n\n"
         + "\n\n".join(lines)

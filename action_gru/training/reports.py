@@ -101,16 +101,13 @@ def ask_confidence(
         source=calibration.source if calibration else "",
         threshold=threshold,
         precision=precision,
-        note=_note(checkpoint, threshold, precision),
+        note=_note(checkpoint, precision),
         right_before=(raw_given == sequences.labels).numpy(),
         seed=config.training.seed,
     )
 
 
-def _note(checkpoint: Checkpoint, threshold: float | None, precision: float) -> str:
+def _note(checkpoint: Checkpoint, precision: float) -> str:
     if checkpoint.calibration is None:
         return "the run has no calibration (calibration.how, or an older version)"
-    if threshold is None:
-        clips = len(checkpoint.calibration.scores)
-        return f"{clips} calibration clips are too few to state a precision of {precision:g}"
-    return ""
+    return checkpoint.calibration.shortfall(precision) or ""

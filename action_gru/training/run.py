@@ -150,12 +150,9 @@ def _calibrate(
     if found is None:
         return
     save_checkpoint(replace(load_checkpoint(run.best), calibration=found), run.best)
-    precision = config.calibration.precision
-    if found.threshold(precision) is None:
-        reporter.say(
-            f"{len(found.scores)} clips are too few to state a precision of {precision:g}: no "
-            "answer will be called unsure; lower calibration.precision or add clips"
-        )
+    shortfall = found.shortfall(config.calibration.precision)
+    if shortfall is not None:
+        reporter.say(shortfall)
 
 
 def fit_model(
