@@ -21,10 +21,10 @@ Advance = Callable[..., None]
 
 
 class Reporter:
-    """Tells a person how the work goes. quiet says nothing but warnings."""
+    """Tells a person how the work goes. quiet says nothing but warnings, mute not even those."""
 
-    def __init__(self, quiet: bool = True) -> None:
-        self.quiet = quiet
+    def __init__(self, quiet: bool = True, mute: bool = False) -> None:
+        self.quiet, self.mute = quiet or mute, mute
         self._console = Console(file=sys.stderr, highlight=False)
 
     def say(self, text: str) -> None:
@@ -34,7 +34,8 @@ class Reporter:
 
     def warn(self, text: str) -> None:
         """Something the user must know, shown even when quiet."""
-        self._console.print(f"warning: {text}", markup=False, style="yellow", soft_wrap=True)
+        if not self.mute:
+            self._console.print(f"warning: {text}", markup=False, style="yellow", soft_wrap=True)
 
     @contextmanager
     def bar(self, title: str, total: int) -> Iterator[Advance]:

@@ -10,6 +10,7 @@ PACKAGE = Path(__file__).parents[1] / "action_gru"
 FLOORS = {
     "errors": 0,
     "files": 0,
+    "launched": 1,
     "safe_yaml": 0,
     "file_kind": 0,
     "config": 1,

@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from action_gru.errors import ActionGruError
+from action_gru.errors import ActionGruError, LostProcessError
+from action_gru.launched import process_count, process_rank, refuse_several
 
 if TYPE_CHECKING:
     from action_gru.progress import Reporter
 
 INTERRUPTED = 130
 SYSTEM_ERROR = 1
+IN_SEVERAL_PROCESSES = ("train", "resume", "--help", "-h")
 
 ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="A YAML file.")]
 RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
@@ -39,7 +41,13 @@ def run(app: typer.Typer, arguments: list[str]) -> None:
         if isinstance(stream, io.TextIOWrapper):  # a file name may hold bytes that are no text
             stream.reconfigure(errors="backslashreplace")
     try:
+        if arguments and arguments[0] not in IN_SEVERAL_PROCESSES:
+            refuse_several(arguments[0])
         code = app(arguments, standalone_mode=False)
+    except LostProcessError as error:
+        if process_rank():  # whose end it was has said why, and the first process says this
+            raise SystemExit(error.exit_code) from None
+        _fail(str(error), error.exit_code)
     except ActionGruError as error:
         _fail(str(error), error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
@@ -67,14 +75,16 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 
 def _fail(message: str, code: int) -> NoReturn:
-    print(f"error: {message}", file=sys.stderr)
+    whose = f" (process {process_rank()} of {process_count()})" if process_rank() else ""
+    print(f"error{whose}: {message}", file=sys.stderr)
     raise SystemExit(code)
 
 
 def make_reporter(quiet: bool) -> Reporter:
+    """Of several processes only the first speaks."""
     from action_gru.progress import Reporter
 
-    return Reporter(quiet=quiet)
+    return Reporter(quiet=quiet or process_rank() > 0, mute=process_rank() > 0)
 
 
 def print_answer(document: dict[str, Any], text: str, as_json: bool) -> None:

@@ -25,6 +25,7 @@ from action_gru.extraction.clip import (
     clip_key,
     streams_of,
 )
+from action_gru.extraction.kept import read_clip
 from action_gru.extraction.pipeline import Pass, Pictures
 from action_gru.extraction.rows import Rows
 from action_gru.extraction.threads import ThreadBudget
@@ -76,12 +77,7 @@ class Extractor:
 
     def read(self, clip: Clip, report: ExtractionReport) -> dict[Stream, ClipFeatures] | None:
         """A clip's features from the cache; None for one that was quarantined."""
-        keys = report.keys.get(clip.name)
-        if keys is None or clip.name in report.quarantined:
-            return None
-        found = {stream: self.cache.get(key) for stream, key in keys.items()}
-        whole = {stream: entry for stream, entry in found.items() if entry is not None}
-        return whole if len(whole) == len(found) else None
+        return read_clip(self.cache, clip, report)
 
     def embed(self, images: Sequence[Image]) -> NDArray[np.float16]:
         """(N, D) features of at most batch_size pictures.
