@@ -6,7 +6,6 @@ object store takes an object as a whole, and what is cut half-way never becomes 
 
 from __future__ import annotations
 
-import fcntl
 import mmap
 import os
 import re
@@ -16,6 +15,8 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, Protocol, cast
 from urllib.parse import unquote
+
+from filelock import FileLock, Timeout
 
 from action_gru.errors import CacheError, MissingExtraError
 from action_gru.files import write_atomically
@@ -83,7 +84,8 @@ class Folder:
 
     def read_part(self, name: str, start: int, size: int) -> bytes:
         with (self.root / name).open("rb", buffering=0) as file:
-            return os.pread(file.fileno(), size, start)
+            file.seek(start)
+            return file.read(size)
 
     def open(self, name: str) -> BinaryIO:
         return (self.root / name).open("rb")
@@ -133,12 +135,11 @@ class Folder:
     @contextmanager
     def locked(self, name: str) -> Iterator[None]:
         path = self.root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with path.open("w") as file:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            with FileLock(path, blocking=False):
                 yield
-        except BlockingIOError as error:
+        except Timeout as error:
             raise CacheError(
                 f"{self.root}: another process packs this cache now; wait for it"
             ) from error

@@ -106,13 +106,14 @@ class FeatureCache:
 
     def verify(self) -> list[str]:
         """Read every entry whole; what is wrong with the damaged ones, in words."""
-        problems = self.packs.problems()
+        index_problems = self.packs.problems()
+        problems = list(index_problems)
         for name in self.names():
             try:
                 self._check_file(name)
             except (DamagedEntryError, OSError) as error:
                 problems.append(str(error))
-        for entry, data in self.packs.entries():
+        for entry, data in [] if index_problems else self.packs.entries():
             try:
                 parse_entry(data, self.packs.label(entry))
             except DamagedEntryError as error:
