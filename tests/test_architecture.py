@@ -41,6 +41,7 @@ FLOORS = {
     "monitor": 6,
     "recognizer": 6,
     "comparison": 7,
+    "planning": 7,
     "apps": 8,
     "cli": 9,
 }

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from action_gru.cli import export, extraction, insight, live, series, web
+from action_gru.cli import export, extraction, insight, live, plan, series, web
 from action_gru.cli.cache import cache_app
 from action_gru.cli.common import (
     ConfigFile,
@@ -38,6 +38,7 @@ app = typer.Typer(
 )
 app.add_typer(cache_app, name="cache")
 app.command()(extraction.extract)
+app.command()(plan.plan)
 app.command()(live.timeline)
 app.command()(live.webcam)
 app.command()(web.web)
