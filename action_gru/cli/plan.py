@@ -56,12 +56,13 @@ def plan(
 def table(measured: Measurement, work: Workload, assumed: Assumptions, found: Estimate) -> str:
     """The plan as lines of name and figure."""
     kind = "drawn clips (the config's are not here)" if measured.drawn else "clips of the config"
+    nodes = "1 node" if work.nodes == 1 else f"{work.nodes:,} nodes"
     rows = [
         ("measured here", f"{measured.clips} {kind}"),
         ("  decode and embed", f"{measured.video_rate:.1f} s of video a second"),
         ("  training", f"{measured.step_rate:.1f} steps/s"),
         ("  source", f"{_size(measured.source_rate)} a second of video"),
-        ("work", f"{work.clips:,} clips of {work.seconds:g} s on {work.nodes} nodes"),
+        ("work", f"{work.clips:,} clips of {work.seconds:g} s on {nodes}"),
         ("  source read", _size(found.source_bytes)),
         ("  cache written", f"{_size(found.cache_bytes)} in {found.entries:,} entries"),
         ("  index, when packed", _size(found.index_bytes)),
