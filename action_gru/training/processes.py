@@ -113,7 +113,7 @@ def join_processes(device: torch.device) -> Processes:
     if process_count() == 1:
         return Processes()
     if _joined is None:
-        if device.index is not None or device.type == "mps":
+        if device.type == "mps" or str(device) != device.type:  # cuda:1
             raise ConfigError(
                 f"training.device: {device} is one device, and there are {process_count()} "
                 "processes; write cuda, and each takes one, or cpu"
