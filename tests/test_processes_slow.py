@@ -100,5 +100,6 @@ def test_an_error_in_the_first_process_ends_both_and_is_told_once(folder):
     process = launch(folder, 2, "c.yaml", "data.manifest=nowhere.csv", "run.name=bad")
     _, err = process.communicate(timeout=100)
     assert process.returncode != 0
-    assert err.count("nowhere.csv") == 1, err
+    assert err.count("error: data.manifest: no file at nowhere.csv") == 1, err
+    assert "error (process" not in err
     assert not (folder / "runs" / "bad").exists()

@@ -6,6 +6,8 @@ import io
 import json
 import signal
 import sys
+import time
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 130
 SYSTEM_ERROR = 1
+GRACE_S = 5.0
 IN_SEVERAL_PROCESSES = ("train", "resume", "--help", "-h")
 
 ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="A YAML file.")]
@@ -45,7 +48,8 @@ def run(app: typer.Typer, arguments: list[str]) -> None:
             refuse_several(arguments[0])
         code = app(arguments, standalone_mode=False)
     except LostProcessError as error:
-        if process_rank():  # whose end it was has said why, and the first process says this
+        if process_rank():
+            _outlast()
             raise SystemExit(error.exit_code) from None
         _fail(str(error), error.exit_code)
     except ActionGruError as error:
@@ -72,6 +76,12 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
     for one in (signal.SIGINT, number):
         signal.signal(one, signal.SIG_DFL)
     raise KeyboardInterrupt
+
+
+def _outlast() -> None:
+    """Let the process that failed speak first: a launcher ends all as soon as one has ended."""
+    with suppress(KeyboardInterrupt):
+        time.sleep(GRACE_S)
 
 
 def _fail(message: str, code: int) -> NoReturn:
