@@ -36,6 +36,7 @@ from action_gru.extraction.quarantine import (
     keep_quarantine,
     telling_how_far,
 )
+from action_gru.launched import processes_here
 from action_gru.measured import Measurements, measure
 from action_gru.progress import Reporter
 from action_gru.video import DecodeLimits
@@ -227,10 +228,20 @@ def extract_features(
         with reporter.bar("extract", len(clips)) as advance:
             extractor.extract(clips, lambda clip: advance(note=clip.name), report)
         check_extraction(config, clips, report, reporter, folder, max_bad_share)
+    specs = tuple(backbone.spec(view) for view in config.features.views)
+    return read_features(config, clips, report, specs)
+
+
+def read_features(
+    config: Config,
+    clips: Sequence[Clip],
+    report: ExtractionReport,
+    specs: tuple[FeatureSpec, ...],
+) -> FeatureTable:
+    """The table of an extraction of video that this or another process has made."""
     # Half for the clips themselves, half for the array that a model reads.
     room = _memory_bytes(config) // 2
-    by_clip = KeptFeatures(extractor, report, clips, room)
-    specs = tuple(backbone.spec(view) for view in config.features.views)
+    by_clip = KeptFeatures(FeatureCache(config.features.cache_dir), report, clips, room)
     return FeatureTable(by_clip, specs, report, config.features.flip, most_bytes=room)
 
 
@@ -253,8 +264,10 @@ def check_extraction(
 
 
 def _memory_bytes(config: Config) -> int:
+    """How much of the features each process of this machine may keep in memory."""
     wanted = config.features.memory_gb
-    return free_memory_bytes() // 2 if wanted == "auto" else int(wanted * 1e9)
+    room = free_memory_bytes() // 2 if wanted == "auto" else int(wanted * 1e9)
+    return room // processes_here()
 
 
 def _measured_table(
