@@ -276,7 +276,7 @@ def test_each_epoch_stands_once_in_tensorboard_however_the_run_was_cut(config, m
     """Cut after the third of eight epochs was logged, and before its checkpoint."""
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    import action_gru.training.run as module
+    import action_gru.training.keeper as module
 
     real = module.save_checkpoint
 
@@ -382,7 +382,7 @@ def test_the_report_holds_order_time_trust_and_one_page(config):
     assert len(written["anytime"]["by_share"]) == 20
     assert written["anytime"]["by_share"][-1]["accuracy"] == written["top1"]
     assert written["confidence"]["temperature"] is not None
-    assert written["confidence"]["note"].startswith("6 calibration clips are too few to state")
+    assert written["confidence"]["note"].startswith("6 clips are too few to state")
     text = (folder / "report.html").read_text("utf-8")
     assert text.count("data:image/png;base64,") == 6  # no mistake, so no contact sheet
     for name in ("order.png", "anytime.png", "risk_coverage.png"):
