@@ -1,4 +1,4 @@
-"""Trainings in two processes on the CPU, by torch's own launcher."""
+"""Trainings in two processes on the CPU, by the launchers of torch and accelerate."""
 
 import json
 import os
@@ -41,8 +41,14 @@ def folder(tmp_path_factory) -> Path:
     return root
 
 
-def launch(folder: Path, count: int, *arguments: str) -> subprocess.Popen:
-    together = ["-m", "torch.distributed.run", "--nproc-per-node", str(count)] if count > 1 else []
+TORCHRUN = ("-m", "torch.distributed.run", "--nproc-per-node")
+ACCELERATE = ("-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes")
+
+
+def launch(
+    folder: Path, count: int, *arguments: str, launcher: tuple[str, ...] = TORCHRUN
+) -> subprocess.Popen:
+    together = [*launcher, str(count)] if count > 1 else []
     start = [*together, str(ROOT / "scripts" / "train.py"), *arguments]
     if arguments[0] == "resume":
         start = [*together, "-m", "action_gru", *arguments]
@@ -65,7 +71,7 @@ def history(run: Path) -> list[dict[str, float]]:
 
 def test_two_processes_take_the_steps_of_one_and_one_writes(folder):
     done(launch(folder, 1, "c.yaml", "run.name=one", "--quiet"))
-    out, err = done(launch(folder, 2, "c.yaml", "run.name=two"))
+    out, err = done(launch(folder, 2, "c.yaml", "run.name=two", launcher=ACCELERATE))
     one, two = folder / "runs" / "one", folder / "runs" / "two"
     for alone, together in zip(history(one), history(two), strict=True):
         for name, value in alone.items():
