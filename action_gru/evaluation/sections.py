@@ -13,11 +13,11 @@ def order_markdown(report: OrderReport) -> str:
     """What losing the order of the frames, or some frames, costs."""
     changes = [change for change in CHANGES if change in report.overall.costs]
     rows = [_order_row(row, changes) for row in (report.overall, *report.classes)]
-    header = ["", "clips", "accuracy", *(CHANGES[change] for change in changes), "verdict"]
+    header = ["", "verdict", "clips", "accuracy", *(CHANGES[change] for change in changes)]
     return (
         f"## Does it use the order of the frames?\n\n**{escape(report.sentence)}**\n\n"
         f"{escape(report.overall_sentence)}\n\n"
-        + table(header, rows, align="lrr" + "r" * len(changes) + "l")
+        + table(header, rows, align="llrr" + "r" * len(changes))
         + "\n\nPoints of accuracy lost, with 95% intervals over groups; each clip is compared with "
         "itself. A class needs order if shuffling or reversing costs it at least 10 points and the "
         "interval of that loss lies above 0; appearance suffices if both intervals end below 10 "
@@ -68,7 +68,8 @@ def confidence_markdown(report: ConfidenceReport) -> str:
 
 def _order_row(row: ClassOrder, changes: list[str]) -> list[str]:
     costs = [_cost_text(row.costs[change]) for change in changes]
-    return [row.label, str(row.clips), percent(row.accuracy), *costs, row.verdict]
+    # The verdict first: a page that is too narrow for the table hides its last columns.
+    return [row.label, row.verdict, str(row.clips), percent(row.accuracy), *costs]
 
 
 def _cost_text(cost: Cost) -> str:
