@@ -33,7 +33,8 @@ fuzz: $(INSTALLED)
 # KILL_SEED=1 for other moments. As many kills over extraction, three in ten of them over training.
 KILLS ?= 100
 faults: $(INSTALLED)
-	KILLS=$(KILLS) $(RUN)/python -m pytest tests/test_kills.py tests/test_disk_faults.py tests/test_bad_clips.py -s --timeout=3600
+	KILLS=$(KILLS) OMP_NUM_THREADS=1 $(RUN)/python -m pytest -s --timeout=3600 \
+		tests/test_kills.py tests/test_disk_faults.py tests/test_bad_clips.py
 
 lint: $(INSTALLED)
 	$(RUN)/ruff check .

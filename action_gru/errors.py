@@ -10,6 +10,7 @@ ActionGruError               exit code
 ├── CheckpointError          7   a run that is missing, damaged or does not fit the data
 ├── MissingExtraError        8   an optional package that is not installed
 ├── TrainingError            9   a training whose loss is no number any more
+│   └── LostProcessError     9   a training in several processes, one of which ended
 └── ClusterError            10   a cluster that is not there, or whose workers cannot work
 
 Other exit codes: 0 done, 1 the system (a path that cannot be used, and what nobody foresaw), 2 a
@@ -83,6 +84,16 @@ class TrainingError(ActionGruError):
     """A training that diverged."""
 
     exit_code = 9
+
+
+class LostProcessError(TrainingError):
+    """Another process of the same training has ended; what it met is told by itself."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "another process of this training ended; its own message, or the launcher's, says why. "
+            "Whole epochs are kept: go on with 'action-gru resume RUN', under the same launcher"
+        )
 
 
 class ClusterError(ActionGruError):

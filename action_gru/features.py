@@ -6,10 +6,7 @@ measured values come from `measured/`; what is right of the sequence set cannot 
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,10 +20,8 @@ from action_gru.backbone.frame_views import FRAME_VIEWS, FrameView, MixedBackbon
 from action_gru.backbone.tracking import CONTINUES_SHARE
 from action_gru.cache import ClipFeatures, FeatureCache, MemoryCache
 from action_gru.channels import ChannelSpec, ChannelValues
-from action_gru.checkpoint import write_run_file
 from action_gru.config import Config
 from action_gru.dataset import Clip, SequenceSet
-from action_gru.errors import DataError
 from action_gru.extraction import (
     ExtractionReport,
     Extractor,
@@ -35,6 +30,13 @@ from action_gru.extraction import (
     duplicates_across,
     free_memory_bytes,
 )
+from action_gru.extraction.quarantine import (
+    check_copies,
+    check_quarantine,
+    keep_quarantine,
+    telling_how_far,
+)
+from action_gru.launched import processes_here
 from action_gru.measured import Measurements, measure
 from action_gru.progress import Reporter
 from action_gru.video import DecodeLimits
@@ -226,21 +228,21 @@ def extract_features(
         with reporter.bar("extract", len(clips)) as advance:
             extractor.extract(clips, lambda clip: advance(note=clip.name), report)
         check_extraction(config, clips, report, reporter, folder, max_bad_share)
+    specs = tuple(backbone.spec(view) for view in config.features.views)
+    return read_features(config, clips, report, specs)
+
+
+def read_features(
+    config: Config,
+    clips: Sequence[Clip],
+    report: ExtractionReport,
+    specs: tuple[FeatureSpec, ...],
+) -> FeatureTable:
+    """The table of an extraction of video that this or another process has made."""
     # Half for the clips themselves, half for the array that a model reads.
     room = _memory_bytes(config) // 2
-    by_clip = KeptFeatures(extractor, report, clips, room)
-    specs = tuple(backbone.spec(view) for view in config.features.views)
+    by_clip = KeptFeatures(FeatureCache(config.features.cache_dir), report, clips, room)
     return FeatureTable(by_clip, specs, report, config.features.flip, most_bytes=room)
-
-
-@contextmanager
-def telling_how_far(report: ExtractionReport, reporter: Reporter) -> Iterator[None]:
-    """When the run ends in an error, its summary is told first."""
-    try:
-        yield
-    except BaseException:
-        reporter.say(f"summary: {report.sentence()}", summary=report.counts())
-        raise
 
 
 def check_extraction(
@@ -254,17 +256,18 @@ def check_extraction(
     """Tell what an extraction met, and raise DataError as `extract_features` does."""
     for problem in report.damaged:
         reporter.warn(f"a damaged cache entry was extracted again: {problem}", damaged=problem)
-    if folder is not None:
-        write_quarantine(report, folder / "quarantine.csv")
+    keep_quarantine(report, reporter, folder)
     allowed = config.data.max_bad_share if max_bad_share is None else max_bad_share
-    _check_quarantine(report, allowed, folder)
+    check_quarantine(report, allowed, folder)
     if not config.data.allow_leakage:
-        _check_copies(clips, report)
+        check_copies(clips, report)
 
 
 def _memory_bytes(config: Config) -> int:
+    """How much of the features each process of this machine may keep in memory."""
     wanted = config.features.memory_gb
-    return free_memory_bytes() // 2 if wanted == "auto" else int(wanted * 1e9)
+    room = free_memory_bytes() // 2 if wanted == "auto" else int(wanted * 1e9)
+    return room // processes_here()
 
 
 def _measured_table(
@@ -281,11 +284,10 @@ def _measured_table(
     found = measure(config, clips, manifest)
     content = {name: item.content for name, item in found.items.items()}
     report = ExtractionReport(len(clips), quarantined=found.quarantined, content=content)
-    report.read = len(found.items)
+    report.read = len(clips) - len(found.quarantined)
     report.frames = sum(len(item.rows.times) for item in found.items.values())
-    if folder is not None:
-        write_quarantine(report, folder / "quarantine.csv")
-    _check_quarantine(
+    keep_quarantine(report, reporter, folder)
+    check_quarantine(
         report, config.data.max_bad_share if max_bad_share is None else max_bad_share, folder
     )
     _tell_what_is_missing(found, clips, reporter)
@@ -315,36 +317,4 @@ def _tell_what_is_missing(found: Measurements, clips: Sequence[Clip], reporter: 
         reporter.warn(
             f"no training sequence has a value of {', '.join(empty[:5])}: the model leaves "
             f"{'it' if len(empty) == 1 else 'them'} out"
-        )
-
-
-def write_quarantine(report: ExtractionReport, path: Path) -> None:
-    """The clips left out, with the reason of each, as CSV."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["clip", "reason"])
-    writer.writerows(sorted(report.quarantined.items()))
-    write_run_file(path, text.getvalue().encode())
-
-
-def _check_quarantine(report: ExtractionReport, allowed: float, folder: Path | None) -> None:
-    bad = report.quarantined
-    if len(bad) > allowed * report.clips:
-        name, reason = sorted(bad.items())[0]
-        listed = f"; all are listed in {folder / 'quarantine.csv'}" if folder else ""
-        raise DataError(
-            f"{len(bad)} of {report.clips} clips cannot be read, more than data.max_bad_share="
-            f"{allowed:g} allows; the first is {name}: {reason}{listed}. Mend or drop them, or set "
-            "a larger share"
-        )
-
-
-def _check_copies(clips: Sequence[Clip], report: ExtractionReport) -> None:
-    copies = duplicates_across(clips, report.content)
-    if copies:
-        first, second = copies[0]
-        raise DataError(
-            f"{first.name} ({first.split}) and {second.name} ({second.split}) are the same video "
-            f"on two sides of the split ({len(copies)} such pairs): the score would be too good. "
-            "Keep one of them, or write data.allow_leakage: true"
         )

@@ -58,11 +58,7 @@ class SequenceRecognizer:
     @property
     def warns_from(self) -> float | None:
         """The probability of `soon` from which to warn; None for a model without a horizon."""
-        return self.config.series.threshold if SOON in self.classes and self._has_end else None
-
-    @property
-    def _has_end(self) -> bool:
-        return self.config.series.horizon is not None
+        return warns_from(self.classes, self.config)
 
     def classify(
         self, values: NDArray[np.float32], times: NDArray[np.float64] | None = None
@@ -91,6 +87,12 @@ class SequenceRecognizer:
     def stream(self) -> RowStream:
         """A new sequence: push its rows, get the answer after each."""
         return RowStream(self)
+
+
+def warns_from(classes: Sequence[str], config: Config) -> float | None:
+    """The probability of `soon` from which to warn; None for a model without a horizon."""
+    has_end = SOON in classes and config.series.horizon is not None
+    return config.series.threshold if has_end else None
 
 
 class RowStream:
@@ -125,11 +127,11 @@ class RowStream:
             raise DataError(f"time {time:g} is not after {self.time:g}, that of the row before")
         self.time, self.rows = time, self.rows + 1
         answering = 0
-        if self._stagger is not None:
-            reset_rows(self._state, self._stagger.due(time), self._fresh)
-            answering = self._stagger.by_age()[0]
         feature = torch.from_numpy(self._preparer.push(values, time)).to(self._device)
         with torch.inference_mode():
+            if self._stagger is not None:
+                reset_rows(self._state, self._stagger.due(time), self._fresh)
+                answering = self._stagger.by_age()[0]
             logits, self._state = self._recognizer.model.step(
                 feature.expand(self._count, -1), self._state
             )

@@ -28,11 +28,12 @@ LOGGED_EVERY_S = 10.0  # a bar that is a log
 class Reporter:
     """Tells a person how the work goes; a program, where log lines are JSON (see `logs`).
 
-    quiet says nothing but warnings and errors. fields: what stands in the text, for programs.
+    quiet says nothing but warnings and errors, mute not even those. fields: what stands in the
+    text, for programs.
     """
 
-    def __init__(self, quiet: bool = True) -> None:
-        self.quiet = quiet
+    def __init__(self, quiet: bool = True, mute: bool = False) -> None:
+        self.quiet, self.mute = quiet or mute, mute
         self._console = Console(file=sys.stderr, highlight=False)
 
     def say(self, text: str, /, **fields: Any) -> None:
@@ -46,6 +47,8 @@ class Reporter:
 
     def warn(self, text: str, /, **fields: Any) -> None:
         """Something the user must know, shown even when quiet."""
+        if self.mute:
+            return
         if is_json():
             log(logging.WARNING, text, **fields)
         else:
@@ -53,6 +56,8 @@ class Reporter:
 
     def fail(self, text: str, /, **fields: Any) -> None:
         """What went wrong with one of several things, shown even when quiet."""
+        if self.mute:
+            return
         if is_json():
             log(logging.ERROR, text, **fields)
         else:
@@ -87,7 +92,8 @@ class Reporter:
             yield advance
 
     def _logged_bar(self, title: str, total: int) -> Iterator[Advance]:
-        done, told_s = 0.0, time.monotonic()
+        done: float = 0
+        told_s = time.monotonic()
 
         def tell(note: str = "") -> None:
             nonlocal told_s

@@ -80,4 +80,6 @@ def score_answers(
     """
     if sequences.step_labels is None:
         return score_clips(model, sequences, max_frames, flip=flip), sequences.labels
-    return torch.cat(score_steps(model, sequences)), sequences.step_labels
+    rows = zip(sequences.starts.tolist(), sequences.lengths.tolist(), strict=True)
+    labels = [sequences.step_labels[start : start + length] for start, length in rows]
+    return torch.cat(score_steps(model, sequences)), torch.cat(labels)

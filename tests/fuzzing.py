@@ -8,6 +8,7 @@ tried in a child process, which the parent stops when a case takes longer than L
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import queue
@@ -365,6 +366,59 @@ def check_entry(path: Path) -> None:
     cache.prune()
 
 
+@functools.cache
+def packed_store() -> tuple[dict[str, bytes], dict[str, list[int]]]:
+    """The files of a store of three entries in one shard; by key the first column of each."""
+    import numpy as np
+
+    from action_gru.cache import ClipFeatures, FeatureCache, cache_key, pack_entries
+
+    kept = {cache_key({"number": number}): [number] * 5 for number in range(3)}
+    with tempfile.TemporaryDirectory() as name:
+        cache = FeatureCache(name)
+        for key, column in kept.items():
+            values = np.repeat(np.array(column, np.float16)[:, None], 4, 1)
+            cache.put(key, ClipFeatures(values, np.arange(5.0), 5, {}))
+        pack_entries(cache)
+        files = {path.name: path.read_bytes() for path in Path(name, "shards").glob("[!.]*")}
+    assert len(files) == 2
+    return files, kept
+
+
+def index_sources(folder: Path) -> list[bytes]:
+    return [packed_store()[0]["index.safetensors"]]
+
+
+def shard_sources(folder: Path) -> list[bytes]:
+    return [data for name, data in sorted(packed_store()[0].items()) if name.endswith(".shard")]
+
+
+def check_index(path: Path) -> None:
+    check_packed({"index.safetensors": path.read_bytes()})
+
+
+def check_shard(path: Path) -> None:
+    (name,) = (name for name in packed_store()[0] if name.endswith(".shard"))
+    check_packed({name: path.read_bytes()})
+
+
+def check_packed(changed: dict[str, bytes]) -> None:
+    """A store with a damaged file gives each entry as it was, or none, or an error of ours."""
+    from action_gru.cache import FeatureCache
+
+    files, kept = packed_store()
+    with tempfile.TemporaryDirectory() as name:
+        for inner, data in {**files, **changed}.items():
+            (Path(name) / "shards").mkdir(exist_ok=True)
+            (Path(name) / "shards" / inner).write_bytes(data)
+        cache = FeatureCache(name)
+        cache.verify()
+        for key, column in kept.items():
+            entry = cache.get(key)
+            assert entry is None or entry.values[:, 0].tolist() == column
+            assert cache.has(key) == (entry is not None)
+
+
 def checkpoint_sources(folder: Path) -> list[bytes]:
     from test_checkpoint import checkpoint
 
@@ -568,6 +622,8 @@ KINDS: dict[str, Kind] = {
     "config": (config_sources, mutated_text, ".yaml", check_config),
     "manifest": (manifest_sources, mutated_text, ".csv", check_manifest),
     "entry": (entry_sources, mutated_tensors, ".safetensors", check_entry),
+    "index": (index_sources, mutated_tensors, ".safetensors", check_index),
+    "shard": (shard_sources, mutated_bytes, ".shard", check_shard),
     "checkpoint": (checkpoint_sources, mutated_tensors, ".safetensors", check_checkpoint),
     "weights": (weights_sources, mutated_weights, ".pt", check_weights),
     "archive": (archive_sources, mutated_bytes, ".zip", check_archive),

@@ -10,6 +10,7 @@ PACKAGE = Path(__file__).parents[1] / "action_gru"
 FLOORS = {
     "errors": 0,
     "files": 0,
+    "launched": 1,
     "safe_yaml": 0,
     "file_kind": 0,
     "patience": 0,
@@ -42,6 +43,7 @@ FLOORS = {
     "monitor": 6,
     "recognizer": 6,
     "comparison": 7,
+    "planning": 7,
     "apps": 8,
     "cli": 9,
 }

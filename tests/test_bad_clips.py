@@ -118,4 +118,5 @@ def test_each_bad_clip_costs_itself_and_has_a_reason(tmp_path, count):
     assert f"{bad} of {count} clips cannot be read, more than data.max_bad_share=0.099" in (
         again.stderr
     )
+    assert len(re.findall(r"^warning: left out ", again.stderr, re.MULTILINE)) == bad
     assert FeatureCache(tmp_path / "cache").stats()["entries"] == good

@@ -33,8 +33,8 @@ def kill_often(kind: str, kills: int, before: str = "") -> dict:
 
 LANES = [
     ("extraction", 3),
-    pytest.param("extraction", 20, marks=pytest.mark.slow),
-    pytest.param("training", 6, marks=pytest.mark.slow),
+    pytest.param("extraction", 10, marks=pytest.mark.slow),
+    pytest.param("training", 3, marks=pytest.mark.slow),
 ]
 
 
@@ -71,7 +71,7 @@ places.write_atomically = write
 
 @pytest.mark.slow
 def test_the_killing_sees_files_that_are_not_written_at_once():
-    assert kill_often("extraction", 6, NOT_ATOMIC)["damaged"] != []
+    assert kill_often("extraction", 5, NOT_ATOMIC)["damaged"] != []
 
 
 def test_the_killing_sees_processes_that_go_on(monkeypatch):

@@ -235,6 +235,17 @@ def test_watch_of_a_model_without_a_horizon_asks_what_to_warn_of(machine_run, tm
         watch("-", machine_run.path, [], WatchOptions(), QUIET)
 
 
+def test_a_stream_of_windows_answers_as_the_whole_sequence_since_its_oldest_state(tmp_path):
+    settings = config(tmp_path, "cut", machines(), series={"window": 4.0}, training={"epochs": 2})
+    recognizer = SequenceRecognizer.load(train(settings, QUIET).path)
+    rows = np.random.default_rng(0).normal(size=(30, 2)).astype(np.float32)
+    stream = recognizer.stream()
+    for now, row in enumerate(rows):
+        answer = stream.push(row, now / 2)
+        begun = max(0, now - 7)  # eight states a window of 4: one begins with each row
+        assert answer.score == pytest.approx(recognizer.classify(rows[begun : now + 1]).score, 1e-4)
+
+
 def test_windows_cover_a_sequence_and_its_end():
     assert window_bounds(np.arange(10.0), 4, 4) == [(0, 4), (4, 8), (6, 10)]
     assert window_bounds(np.arange(3.0), 4, 2) == [(0, 4)]

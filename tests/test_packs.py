@@ -150,6 +150,8 @@ def test_a_damaged_index_is_named(tmp_path):
     flipped[-1] ^= 1
     path.write_bytes(flipped)
     assert "its checksum does not match" in FeatureCache(tmp_path).verify()[0]
+    with pytest.raises(CacheError, match=r"does not match its content; bring it back"):
+        FeatureCache(tmp_path).get(KEYS[0])  # a wrong row would give another clip's features
 
 
 def test_a_second_packer_is_refused(tmp_path):

@@ -32,8 +32,8 @@ from action_gru.training import (
 )
 from action_gru.training.batches import Batches
 from action_gru.training.calibrate import calibrate_model, inner_folds
+from action_gru.training.data import TrainingData
 from action_gru.training.loop import Trainer
-from action_gru.training.run import TrainingData
 from action_gru.video import VideoWriter
 
 QUIET = Reporter(quiet=True)
@@ -159,23 +159,25 @@ def test_batches_repeat_with_seed_and_epoch_and_hold_every_clip_once():
     options = settings(temporal_crop=0.5, speed_jitter=0.3, frame_dropout=0.2, mixup=0.2)
     batches = Batches(toy_set(flipped=True), options, 6, seed=3)
     first, again = list(batches.epoch(2)), list(batches.epoch(2))
-    for (one, partner, share), (two, other, other_share) in zip(first, again, strict=True):
+    for part, repeated in zip(first, again, strict=True):
+        one, partner, share = part.batch, part.partner, part.blend
+        two, other, other_share = repeated.batch, repeated.partner, repeated.blend
         assert torch.equal(one.features, two.features)
         assert torch.equal(partner.features, other.features)
         assert share == other_share >= 0.5
         assert one.features.shape == partner.features.shape
         assert one.lengths.min() >= 1
         assert one.lengths.max() <= 6
-    labels = torch.cat([batch.labels for batch, _, _ in first])
+    labels = torch.cat([part.batch.labels for part in first])
     assert labels.bincount().tolist() == [12, 12]
-    assert not torch.equal(first[0][0].features, next(iter(batches.epoch(3)))[0].features)
+    assert not torch.equal(first[0].batch.features, next(iter(batches.epoch(3))).batch.features)
 
 
 def test_the_sampler_balances_rare_classes():
     values = [[ClipFeatures(np.ones((2, 1), np.float16), np.arange(2.0))] for _ in range(100)]
     rare = SequenceSet(values, [0] * 95 + [1] * 5)
     batches = Batches(rare, settings(class_balance="sampler", batch_size=100), 8, seed=0)
-    drawn = torch.cat([b.labels for e in range(10) for b, _, _ in batches.epoch(e)])
+    drawn = torch.cat([p.batch.labels for e in range(10) for p in batches.epoch(e)])
     assert 0.4 < drawn.float().mean() < 0.6
 
 
@@ -274,7 +276,7 @@ def test_each_epoch_stands_once_in_tensorboard_however_the_run_was_cut(config, m
     """Cut after the third of eight epochs was logged, and before its checkpoint."""
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    import action_gru.training.run as module
+    import action_gru.training.keeper as module
 
     real = module.save_checkpoint
 
@@ -380,7 +382,7 @@ def test_the_report_holds_order_time_trust_and_one_page(config):
     assert len(written["anytime"]["by_share"]) == 20
     assert written["anytime"]["by_share"][-1]["accuracy"] == written["top1"]
     assert written["confidence"]["temperature"] is not None
-    assert written["confidence"]["note"].startswith("6 calibration clips are too few to state")
+    assert written["confidence"]["note"].startswith("6 clips are too few to state")
     text = (folder / "report.html").read_text("utf-8")
     assert text.count("data:image/png;base64,") == 6  # no mistake, so no contact sheet
     for name in ("order.png", "anytime.png", "risk_coverage.png"):

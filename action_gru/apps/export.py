@@ -1,7 +1,8 @@
-"""A run as two files for other runtimes: the feature network, and one step of the classifier.
+"""A run as files for other runtimes: the feature network, and one step of the classifier.
 
 `features` reads pictures, `step` a frame's features and the state; `action_gru` in the metadata of
-both says in JSON all that lies between: views, sampling, classes, state.
+both says in JSON all that lies between: views, sampling, classes, state. A run of measured channels
+has `step` alone.
 """
 
 from __future__ import annotations
@@ -10,36 +11,24 @@ import json
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from action_gru.backbone import FeatureSpec
+from action_gru.apps.export_metadata import describe_pictures, describe_rows
 from action_gru.backbone.exported import to_onnx
 from action_gru.backbone.frame_views import FRAME_VIEWS
 from action_gru.backbone.runtimes import import_quietly
-from action_gru.backbone.views import (
-    MOTION_GAIN,
-    MOTION_HISTORY_S,
-    MOTION_LAGS_S,
-    MOTION_REST,
-)
-from action_gru.channels import named
 from action_gru.checkpoint import Checkpoint, load_checkpoint
 from action_gru.config import Config, build_config
 from action_gru.errors import CheckpointError, ConfigError
 from action_gru.features import build_backbone
 from action_gru.model.flat import FlatStep
 from action_gru.progress import Reporter
-from action_gru.sampling import TOLERANCE_S
-from action_gru.streams import window_of
 
 METADATA = "action_gru"
-FORMAT = "action_gru.export.1"
 PARITY_STEPS, PARITY_STREAMS = 12, 3
 LARGEST_DIFFERENCE = 1e-3  # of a logit, in fp32
 
@@ -50,27 +39,28 @@ Step = Callable[[dict[str, Values]], list[Values]]
 def export_run(
     run: Path, format_: str, out: Path | None, overrides: Sequence[str], reporter: Reporter
 ) -> tuple[Path, list[str]]:
-    """Write both files into `out`, by default RUN/export; the folder and the names written.
+    """Write the files into `out`, by default RUN/export; the folder and the names written.
 
     Raises CheckpointError where a file would not answer as the model does, MissingExtraError where
     the format's runtime is not installed, ConfigError for a bidirectional model.
     """
     checkpoint = load_checkpoint(run / "best.safetensors" if run.is_dir() else run)
-    _check_pictures(checkpoint, run)
+    _check_exportable(checkpoint, run)
     model = FlatStep(checkpoint.build())
     folder = out or (run if run.is_dir() else run.parent) / "export"
     if folder.is_file():
         raise ConfigError(f"--out {folder}: is a file; name a folder")
-    settings = [f"features.runtime={format_}", "features.precision=fp32", "features.device=cpu"]
-    config = build_config(checkpoint.config, [*overrides, *settings])
-    reporter.say("exporting the feature network and comparing it with torch")
-    backbone = build_backbone(config)
-    specs = tuple(backbone.spec(view) for view in config.features.views)
-    checkpoint.check_fits(specs, config.sampling.fps)
-    assert backbone.exported is not None
-    described = json.dumps(describe(checkpoint, config, model))
+    if checkpoint.channels:
+        graphs = {}
+        description = describe_rows(checkpoint, build_config(checkpoint.config, overrides), model)
+    else:
+        reporter.say("exporting the feature network and comparing it with torch")
+        network, config = _feature_network(checkpoint, format_, overrides)
+        graphs = {"features": network}
+        description = describe_pictures(checkpoint, config, model)
     reporter.say("exporting the classifier and comparing it with torch")
-    graphs = {"features": backbone.exported.path.read_bytes(), "step": step_bytes(model)}
+    graphs["step"] = step_bytes(model)
+    described = json.dumps(description)
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".export-", dir=folder) as place:
         write, open_step = FORMATS[format_]
@@ -83,48 +73,28 @@ def export_run(
     return folder, names
 
 
-def _check_pictures(checkpoint: Checkpoint, run: Path) -> None:
-    """Raise CheckpointError for a model that reads something else than pictures of a network."""
+def _check_exportable(checkpoint: Checkpoint, run: Path) -> None:
+    """Raise CheckpointError for a model that reads detections or poses."""
     beside = [spec.view for spec in checkpoint.features if spec.view in FRAME_VIEWS]
-    if checkpoint.channels or beside:
-        what = f"measured channels ({named(checkpoint.channels)})" if not beside else beside[0]
+    if beside:
         raise CheckpointError(
-            f"{run}: reads {what}, and export writes models of pictures; stay with this package "
-            "('action-gru watch', 'timeline', 'webcam'), or train on rgb, focus, motion or accel"
+            f"{run}: reads {beside[0]}, and export writes models of pictures and of measured "
+            "channels; stay with this package ('action-gru timeline', 'webcam'), or train on rgb, "
+            "focus, motion or accel"
         )
 
 
-def describe(checkpoint: Checkpoint, config: Config, model: FlatStep) -> dict[str, Any]:
-    """All that stands between a video and the two networks, as JSON values."""
-    spec = checkpoint.features[0]
-    assert isinstance(spec, FeatureSpec)
-    return {
-        "format": FORMAT,
-        "classes": checkpoint.classes,
-        "views": [spec.view for spec in checkpoint.features],
-        "sampling": {"fps": checkpoint.sampling["fps"], "tolerance_s": TOLERANCE_S},
-        "pictures": {
-            "size_px": spec.image_size,
-            "fit": spec.fit,
-            "channels": "RGB",
-            "motion_lags_s": MOTION_LAGS_S,
-            "motion_gain": MOTION_GAIN,
-            "motion_rest": MOTION_REST,
-            "motion_history_s": MOTION_HISTORY_S,
-            "preprocessing": spec.preprocessing,
-        },
-        "features_rounded_to": "float16",
-        "feature_size": sum(spec.dim for spec in checkpoint.features),
-        "state": [tensor.to_json() for tensor in model.state],
-        "stream": {
-            "window_s": window_of(checkpoint, config),
-            "states": config.stream.states,
-            "max_gap_s": config.stream.max_gap_s,
-        },
-        "max_frames": checkpoint.sampling["max_frames"],
-        "trained_on": [asdict(spec) for spec in checkpoint.features],
-        "licence": "AGPL-3.0-or-later",
-    }
+def _feature_network(
+    checkpoint: Checkpoint, format_: str, overrides: Sequence[str]
+) -> tuple[bytes, Config]:
+    """The exported backbone, compared with torch, and the config with which it was made."""
+    settings = [f"features.runtime={format_}", "features.precision=fp32", "features.device=cpu"]
+    config = build_config(checkpoint.config, [*overrides, *settings])
+    backbone = build_backbone(config)
+    specs = tuple(backbone.spec(view) for view in config.features.views)
+    checkpoint.check_fits(specs, config.sampling.fps)
+    assert backbone.exported is not None
+    return backbone.exported.path.read_bytes(), config
 
 
 def step_bytes(model: FlatStep) -> bytes:
@@ -144,6 +114,8 @@ def check_step(step: Step, model: FlatStep) -> None:
         PARITY_STEPS, PARITY_STREAMS, sum(model.model.view_dims),
         generator=torch.Generator().manual_seed(0),
     )  # fmt: skip
+    if model.model.normalisation == "channel":
+        frames[::3, 0, ::2] = float("nan")  # missing values
     state = model.initial(PARITY_STREAMS)
     theirs = [tensor.numpy() for tensor in state]
     names = [tensor.name for tensor in model.state]

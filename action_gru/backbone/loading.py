@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import os
 import urllib.error
 import warnings
@@ -228,3 +229,10 @@ def _task_of(module: Any) -> str:
 
 def _first_line(error: Exception) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def import_ultralytics() -> None:
+    """Import it now. Its first import inside a process group waits for all processes to do the
+    same, and only one of them extracts.
+    """
+    importlib.import_module("ultralytics.utils")

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
@@ -31,6 +32,7 @@ FOLDER = "shards"
 INDEX = f"{FOLDER}/index.safetensors"
 COLUMNS = ("shards", "offsets", "sizes", "frames")
 KEY_BYTES = 32
+SHARD_NAME = re.compile(r"[0-9a-f]{32}\.shard\Z")
 
 
 class PackedEntry(NamedTuple):
@@ -113,12 +115,23 @@ def read_index(data: memoryview, label: str) -> tuple[Index, str]:
 
         columns = {name: column(name, np.int64) for name in COLUMNS}
         index = Index(column("keys", np.uint8), columns, metadata["shards"])
-    except (KeyError, ValueError, TypeError) as error:
+        _check_shapes(index)
+    except (LookupError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise CacheError(
             f"{label}: not an index of packed entries ({error}); remove it and the shards beside "
             "it, and extract again"
         ) from error
-    return index, str(metadata["sha256"])
+    return index, str(metadata.get("sha256"))
+
+
+def _check_shapes(index: Index) -> None:
+    """Raise ValueError where a look-up would step out of the index."""
+    if index.keys.ndim != 2 or index.keys.shape[1] != KEY_BYTES:
+        raise ValueError(f"keys of shape {index.keys.shape}")
+    if any(column.shape != (len(index),) for column in index.columns.values()):
+        raise ValueError("its columns differ in length")
+    if not all(isinstance(name, str) and SHARD_NAME.match(name) for name in index.names):
+        raise ValueError("it names what is no shard")
 
 
 class Packs:
@@ -147,10 +160,20 @@ class Packs:
         version = self.place.version(INDEX)
         if self._index is not None and version == self._version:
             return False
-        label = self.place.label(INDEX)
-        self._index = read_index(self.place.view(INDEX), label)[0] if version else EMPTY
+        self._index = self._checked() if version else EMPTY
         self._version = version
         return True
+
+    def _checked(self) -> Index:
+        """The index as its file has it. A wrong row would give the features of another clip."""
+        label = self.place.label(INDEX)
+        index, claimed = read_index(self.place.view(INDEX), label)
+        if index.checksum() != claimed:
+            raise CacheError(
+                f"{label}: its checksum does not match its content; bring it back from a copy, or "
+                "remove it and the shards beside it, and extract again"
+            )
+        return index
 
     def find(self, key: str) -> PackedEntry | None:
         return self.index.find(key)
@@ -175,12 +198,11 @@ class Packs:
         """What is wrong with the index, in words."""
         if not self.place.version(INDEX):
             return []
-        label = self.place.label(INDEX)
         try:
-            index, claimed = read_index(self.place.view(INDEX), label)
+            self._checked()
         except CacheError as error:
             return [str(error)]
-        return [] if index.checksum() == claimed else [f"{label}: its checksum does not match"]
+        return []
 
     def entries(self) -> Iterator[tuple[PackedEntry, bytes]]:
         """Every packed entry with its bytes, each shard read once from begin to end."""

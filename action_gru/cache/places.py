@@ -6,7 +6,6 @@ object store takes an object as a whole, and what is cut half-way never becomes 
 
 from __future__ import annotations
 
-import fcntl
 import mmap
 import os
 import re
@@ -16,6 +15,8 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, Protocol, cast
 from urllib.parse import unquote
+
+from filelock import FileLock, Timeout
 
 from action_gru.errors import CacheError, MissingExtraError
 from action_gru.files import is_abandoned, write_atomically
@@ -177,13 +178,12 @@ class Folder:
     @contextmanager
     def locked(self, name: str) -> Iterator[None]:
         path = self.root / name
+        self._stand()
+        path.parent.mkdir(exist_ok=True)
         try:
-            self._stand()
-            path.parent.mkdir(exist_ok=True)
-            with path.open("w") as file:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            with FileLock(path, blocking=False):
                 yield
-        except BlockingIOError as error:
+        except Timeout as error:
             raise CacheError(
                 f"{self.root}: another process packs this cache now; wait for it"
             ) from error

@@ -119,7 +119,8 @@ class FeatureCache:
         """Read every entry whole; what is wrong with those that are damaged or cannot be read, in
         words.
         """
-        problems = self.packs.problems()
+        index_problems = self.packs.problems()
+        problems = list(index_problems)
         for name in self.names():
             try:
                 self._check_file(name)
@@ -127,7 +128,7 @@ class FeatureCache:
                 continue
             except (DamagedEntryError, UnreadableEntryError) as error:
                 problems.append(str(error))
-        for entry, data in self.packs.entries():
+        for entry, data in [] if index_problems else self.packs.entries():
             try:
                 parse_entry(data, self.packs.label(entry))
             except DamagedEntryError as error:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from action_gru.cli import export, extraction, insight, live, series, web
+from action_gru.cli import export, extraction, insight, live, plan, series, web
 from action_gru.cli.cache import cache_app
 from action_gru.cli.common import (
     ConfigFile,
@@ -25,6 +25,7 @@ from action_gru.cli.common import (
     print_answer,
 )
 from action_gru.errors import ConfigError
+from action_gru.launched import only_one_was_meant, process_rank
 from action_gru.logs import is_json, log_as_json
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ app = typer.Typer(
 )
 app.add_typer(cache_app, name="cache")
 app.command()(extraction.extract)
+app.command()(plan.plan)
 app.command()(live.timeline)
 app.command()(live.webcam)
 app.command()(web.web)
@@ -126,6 +128,11 @@ def train(
     from action_gru.training import train as train_run
 
     reporter = make_reporter(quiet)
+    if only_one_was_meant():
+        reporter.warn(
+            "accelerate launch --cpu starts one process; for several on the CPU: "
+            "torchrun --nproc-per-node N scripts/train.py CONFIG training.device=cpu"
+        )
     run = train_run(load_config(config, overrides or []), reporter)
     _finish(run, reporter, json_)
 
@@ -142,9 +149,13 @@ def resume(
 
 
 def _finish(run: Any, reporter: Reporter, as_json: bool) -> None:
-    """Evaluate what training left on its test split, and name the run."""
+    """Evaluate what training left on its test split, and name the run: once, by one process."""
     from action_gru.training import evaluate as evaluate_run
+    from action_gru.training import leave_processes
 
+    leave_processes()
+    if process_rank():
+        return
     document: dict[str, Any] = {"run": str(run.path), "summary": run.summary()}
     if run.has_split("test"):
         report, folder = evaluate_run(run, reporter)

@@ -7,13 +7,16 @@ import json
 import logging
 import signal
 import sys
+import time
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from action_gru.errors import ActionGruError
+from action_gru.errors import ActionGruError, LostProcessError
+from action_gru.launched import process_count, process_rank, refuse_several
 from action_gru.logs import LOGGER, is_json, log, log_as_json
 
 if TYPE_CHECKING:
@@ -23,6 +26,8 @@ INTERRUPTED = 130
 SYSTEM_ERROR = 1
 USAGE_ERROR = 2
 LOG_JSON = "--log-json"
+GRACE_S = 5.0
+IN_SEVERAL_PROCESSES = ("train", "resume", "--help", "-h")
 
 ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="A YAML file.")]
 RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
@@ -50,7 +55,14 @@ def run(app: typer.Typer, arguments: list[str]) -> None:
         log_as_json()
         arguments = [text for text in before if text != LOG_JSON] + arguments[len(before) :]
     try:
+        if arguments and arguments[0] not in IN_SEVERAL_PROCESSES:
+            refuse_several(arguments[0])
         code = app(arguments, standalone_mode=False)
+    except LostProcessError as error:
+        if process_rank():
+            _outlast()
+            raise SystemExit(error.exit_code) from None
+        _fail(str(error), error.exit_code, type(error).__name__)
     except ActionGruError as error:
         _fail(str(error), error.exit_code, type(error).__name__)
     except (KeyboardInterrupt, typer.Abort):
@@ -84,18 +96,26 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
+def _outlast() -> None:
+    """Let the process that failed speak first: a launcher ends all as soon as one has ended."""
+    with suppress(KeyboardInterrupt):
+        time.sleep(GRACE_S)
+
+
 def _fail(message: str, code: int, kind: str) -> NoReturn:
+    whose = f" (process {process_rank()} of {process_count()})" if process_rank() else ""
     if is_json():
-        log(logging.ERROR, message, error=kind, exit_code=code)
+        log(logging.ERROR, message + whose, error=kind, exit_code=code)
     else:
-        print(f"error: {message}", file=sys.stderr)
+        print(f"error{whose}: {message}", file=sys.stderr)
     raise SystemExit(code)
 
 
 def make_reporter(quiet: bool) -> Reporter:
+    """Of several processes only the first speaks."""
     from action_gru.progress import Reporter
 
-    return Reporter(quiet=quiet)
+    return Reporter(quiet=quiet or process_rank() > 0, mute=process_rank() > 0)
 
 
 def print_answer(document: dict[str, Any], text: str, as_json: bool) -> None:

@@ -61,8 +61,6 @@ def extract(
         from action_gru.features import extract_features
 
         report = extract_features(tree, clips, reporter).report
-    for clip, reason in report.quarantined.items():
-        reporter.warn(f"left out {clip}: {reason}", clip=clip, reason=reason)
     document = report.counts() | {"cache_dir": tree.features.cache_dir} | document
     text = f"{report.sentence()}; features in {tree.features.cache_dir}"
     if is_json():  # a person reads it on stdout
@@ -79,7 +77,8 @@ def _on_cluster(
     most_workers: int | None,
 ) -> tuple[ExtractionReport, dict[str, Any]]:
     from action_gru.cluster import extract_on_cluster
-    from action_gru.features import check_extraction, telling_how_far
+    from action_gru.extraction.quarantine import telling_how_far
+    from action_gru.features import check_extraction
 
     if config.data.kind != "video":
         raise ConfigError(

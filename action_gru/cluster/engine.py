@@ -261,6 +261,7 @@ class _Run:
         came, total = outcome.report, self.report.extraction
         if portion.again:
             self.report.redone += len(portion.clips) - came.cached
+            total.read += came.cached  # by the worker that was lost
         else:
             total.cached += came.cached
         total.frames += came.frames

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -51,7 +52,7 @@ class Worker:
             self._extractor = self._make(self._tree)
         except ActionGruError as error:
             raise self._abroad(error) from error
-        return os.uname().nodename
+        return platform.node()
 
     def extract(self, clips: Sequence[Clip]) -> Outcome:
         """Bring the clips into the cache."""
@@ -65,4 +66,4 @@ class Worker:
         return Outcome(report, time.perf_counter() - begun)
 
     def _abroad(self, error: ActionGruError) -> ClusterError:
-        return ClusterError(f"{error} (a worker on {os.uname().nodename}, in {os.getcwd()})")  # noqa: PTH109
+        return ClusterError(f"{error} (a worker on {platform.node()}, in {os.getcwd()})")  # noqa: PTH109

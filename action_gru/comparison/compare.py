@@ -28,8 +28,8 @@ from action_gru.progress import Reporter
 from action_gru.scoring import score_clips
 from action_gru.training.clips import read_clips
 from action_gru.training.cross_validation import split_of_fold
+from action_gru.training.data import TrainingData
 from action_gru.training.run import (
-    TrainingData,
     closed_form,
     fit_model,
     mean_pooled,

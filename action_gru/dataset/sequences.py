@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -95,6 +96,13 @@ class SequenceSet:
         if self.step_labels is None:
             return None
         return self.step_labels[rows.where(inside, 0)].masked_fill(~inside, NO_LABEL)
+
+    def only(self, clips: Tensor) -> SequenceSet:
+        """Some of the sequences, in the same array. clips (M,): their numbers."""
+        made = copy.copy(self)
+        made.labels = self.labels[clips]
+        made.lengths, made.starts = self.lengths[clips], self.starts[clips]
+        return made
 
     def with_rows(self, rows: Sequence[Tensor]) -> SequenceSet:
         """Other sequences of the same frames. rows: of each clip, which frames, in order."""

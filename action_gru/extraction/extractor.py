@@ -16,7 +16,7 @@ from action_gru.backbone.looking import look, pictures
 from action_gru.backbone.views import mirror
 from action_gru.cache import ClipFeatures, FeatureCache, MemoryCache, RowFile
 from action_gru.dataset import Clip
-from action_gru.errors import CacheError, VideoError
+from action_gru.errors import VideoError
 from action_gru.extraction.clip import (
     ExtractionReport,
     Image,
@@ -25,6 +25,7 @@ from action_gru.extraction.clip import (
     clip_key,
     streams_of,
 )
+from action_gru.extraction.kept import read_clip
 from action_gru.extraction.pipeline import Pass, Pictures
 from action_gru.extraction.rows import Rows
 from action_gru.extraction.threads import ThreadBudget
@@ -88,17 +89,7 @@ class Extractor:
 
         Raises CacheError when an entry has vanished since it was extracted.
         """
-        keys = report.keys.get(clip.name)
-        if keys is None or clip.name in report.quarantined:
-            return None
-        found = {stream: self.cache.get(key) for stream, key in keys.items()}
-        whole = {stream: entry for stream, entry in found.items() if entry is not None}
-        if len(whole) < len(found):
-            raise CacheError(
-                f"the cache entries of {clip.name} vanished while in use; "
-                "is something else cleaning features.cache_dir? Run again"
-            )
-        return whole
+        return read_clip(self.cache, clip, report)
 
     def embed(self, images: Sequence[Image]) -> NDArray[np.float16]:
         """(N, D) features of at most batch_size pictures.

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
 
-from action_gru.cache import ClipFeatures
+from action_gru.cache import ClipFeatures, FeatureCache, MemoryCache
 from action_gru.dataset import Clip
+from action_gru.errors import CacheError
 from action_gru.extraction.clip import ExtractionReport, Stream
-
-if TYPE_CHECKING:
-    from action_gru.extraction.extractor import Extractor
 
 FALLBACK_BYTES = 4 << 30  # where the system does not tell
 
@@ -24,6 +21,26 @@ def free_memory_bytes() -> int:
         return FALLBACK_BYTES
 
 
+def read_clip(
+    cache: FeatureCache | MemoryCache, clip: Clip, report: ExtractionReport
+) -> dict[Stream, ClipFeatures] | None:
+    """A clip's features from the cache; None only for one that was quarantined.
+
+    Raises CacheError when an entry has vanished since it was extracted.
+    """
+    keys = report.keys.get(clip.name)
+    if keys is None or clip.name in report.quarantined:
+        return None
+    found = {stream: cache.get(key) for stream, key in keys.items()}
+    whole = {stream: entry for stream, entry in found.items() if entry is not None}
+    if len(whole) < len(found):
+        raise CacheError(
+            f"the cache entries of {clip.name} vanished while in use; "
+            "is something else cleaning features.cache_dir? Run again"
+        )
+    return whole
+
+
 class KeptFeatures(Mapping[str, Mapping[Stream, ClipFeatures]]):
     """Stream -> features, by the name of each clip that was extracted.
 
@@ -32,9 +49,13 @@ class KeptFeatures(Mapping[str, Mapping[Stream, ClipFeatures]]):
     """
 
     def __init__(
-        self, extractor: Extractor, report: ExtractionReport, clips: Sequence[Clip], most_bytes: int
+        self,
+        cache: FeatureCache | MemoryCache,
+        report: ExtractionReport,
+        clips: Sequence[Clip],
+        most_bytes: int,
     ) -> None:
-        self._extractor, self._report, self._room = extractor, report, most_bytes
+        self._cache, self._report, self._room = cache, report, most_bytes
         self._clips = {
             clip.name: clip
             for clip in clips
@@ -45,7 +66,7 @@ class KeptFeatures(Mapping[str, Mapping[Stream, ClipFeatures]]):
     def __getitem__(self, name: str) -> Mapping[Stream, ClipFeatures]:
         if name in self._kept:
             return self._kept[name]
-        found = self._extractor.read(self._clips[name], self._report)
+        found = read_clip(self._cache, self._clips[name], self._report)
         assert found is not None, f"{name} is not in quarantine"
         size = sum(entry.values.nbytes + entry.times_s.nbytes for entry in found.values())
         if size <= self._room:

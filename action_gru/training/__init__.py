@@ -3,6 +3,7 @@
 from action_gru.training.clips import read_clips
 from action_gru.training.cross_validation import cross_validate
 from action_gru.training.evaluate import evaluate
+from action_gru.training.processes import leave_processes
 from action_gru.training.run import resume, train
 from action_gru.training.run_folder import RunFolder
 from action_gru.training.unknown import leave_classes_out
@@ -12,6 +13,7 @@ __all__ = [
     "cross_validate",
     "evaluate",
     "leave_classes_out",
+    "leave_processes",
     "read_clips",
     "resume",
     "train",

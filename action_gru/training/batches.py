@@ -1,46 +1,86 @@
-"""Augmented batches of one epoch, drawn from a seed. Knows nothing of the model."""
+"""Augmented batches of one epoch, drawn from a seed, or one process's part of each.
+
+Knows nothing of the model.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from action_gru.config.learning import TrainingSection
-from action_gru.dataset import Batch, SequenceSet
+from action_gru.dataset import NO_LABEL, Batch, SequenceSet
+from action_gru.training.processes import Processes
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one process reads of a batch.
+
+    partner: with mixup another batch of the same shape, to blend in with weight 1 - blend; else
+    None, and blend is 1. all_labels (N,): the classes of every answer of the whole batch. stand_in:
+    the batch has too few clips, and this process reads the first one, to count for nothing.
+    """
+
+    batch: Batch
+    partner: Batch | None
+    blend: float
+    all_labels: Tensor
+    stand_in: bool = False
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """The clips of a whole batch (B,) and which rows of each are read: (B, T), (B, T) bool."""
+
+    clips: Tensor
+    rows: Tensor
+    inside: Tensor
 
 
 class Batches:
-    """Training batches: the same seed and epoch always give the same ones, on every machine."""
+    """Training batches: the same seed and epoch always give the same ones, on every machine and
+    for any number of processes, each of which makes its own part of them.
+    """
 
     def __init__(
-        self, sequences: SequenceSet, settings: TrainingSection, max_frames: int, seed: int
+        self,
+        sequences: SequenceSet,
+        settings: TrainingSection,
+        max_frames: int,
+        seed: int,
+        processes: Processes | None = None,
     ) -> None:
         self.sequences = sequences
         self.settings = settings
         self.max_frames = max_frames
         self.seed = seed
+        self.processes = processes or Processes()
 
     def __len__(self) -> int:
         return -(-len(self.sequences) // self.settings.batch_size)
 
-    def epoch(self, number: int) -> Iterator[tuple[Batch, Batch | None, float]]:
-        """(batch, partner, share): with mixup the partner is another batch of the same shape,
-        to blend in with weight 1 - share; else None and 1.
-        """
+    def epoch(self, number: int) -> Iterator[Part]:
+        """This process's part of every batch. All draw the whole batch; one reads its features."""
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + number)
         for clips in self._order(generator).split(self.settings.batch_size):  # type: ignore[no-untyped-call]
-            batch = self._batch(clips, generator)
+            drawn = self._draw(clips, generator)
+            mine = self.processes.share(len(clips))
+            stand_in = len(mine) == 0
+            mine = torch.zeros(1, dtype=torch.int64) if stand_in else mine
+            batch, all_labels = self._read(drawn, mine), self._all_labels(drawn)
             if not self.settings.mixup:
-                yield batch, None, 1.0
+                yield Part(batch, None, 1.0, all_labels, stand_in)
                 continue
-            partner = self._partner(clips, batch, generator)
+            partner = self._partner(drawn, mine, generator)
             alpha = torch.tensor(self.settings.mixup)
             # Beta(a, a) from two Gamma(a): the generator is ours, so a resumed run repeats it.
             first, second = torch._standard_gamma(alpha.expand(2), generator=generator).tolist()
-            share = first / max(first + second, 1e-9)
-            yield batch, partner, max(share, 1 - share)
+            blend = first / max(first + second, 1e-9)
+            yield Part(batch, partner, max(blend, 1 - blend), all_labels, stand_in)
 
     def _order(self, generator: torch.Generator) -> Tensor:
         count = len(self.sequences)
@@ -50,7 +90,7 @@ class Batches:
         rarity = 1.0 / labels.bincount().float()
         return torch.multinomial(rarity[labels], count, replacement=True, generator=generator)
 
-    def _batch(self, clips: Tensor, generator: torch.Generator) -> Batch:
+    def _draw(self, clips: Tensor, generator: torch.Generator) -> Drawn:
         """A random stretch of each clip, played faster or slower, mirrored or not, with gaps."""
         whole = self.sequences.lengths[clips]
         draw = torch.rand(4, len(clips), generator=generator)
@@ -65,10 +105,23 @@ class Batches:
         offsets = (steps * speed[:, None]).long().minimum(span[:, None] - 1)
         first = self.sequences.starts[clips] + (draw[3] < 0.5) * self.sequences.flip_offset
         rows = (first + starts)[:, None] + offsets
-        rows, inside = self._drop(rows, inside, generator)
-        features = self.sequences.take(rows, inside)
-        row_labels = self.sequences.take_labels(rows, inside)
-        return Batch(features, inside.sum(1), self.sequences.labels[clips], row_labels)
+        return Drawn(clips, *self._drop(rows, inside, generator))
+
+    def _read(self, drawn: Drawn, mine: Tensor) -> Batch:
+        """The batch of some of the drawn clips. mine (b,): their places in the whole batch."""
+        rows, inside = drawn.rows[mine], drawn.inside[mine]
+        return Batch(
+            self.sequences.take(rows, inside),
+            inside.sum(1),
+            self.sequences.labels[drawn.clips[mine]],
+            self.sequences.take_labels(rows, inside),
+        )
+
+    def _all_labels(self, drawn: Drawn) -> Tensor:
+        labels = self.sequences.take_labels(drawn.rows, drawn.inside)
+        if labels is None:
+            return self.sequences.labels[drawn.clips]
+        return labels[labels != NO_LABEL]
 
     def _drop(
         self, rows: Tensor, inside: Tensor, generator: torch.Generator
@@ -85,11 +138,14 @@ class Batches:
         longest = int(kept.max())
         return rows.gather(1, order)[:, :longest], (torch.arange(longest) < kept)
 
-    def _partner(self, clips: Tensor, batch: Batch, generator: torch.Generator) -> Batch:
+    def _partner(self, drawn: Drawn, mine: Tensor, generator: torch.Generator) -> Batch:
         """The batch shuffled, each sequence stretched to the length of the one it joins."""
-        order = torch.randperm(len(clips), generator=generator)
-        ratio = batch.lengths[order].float() / batch.lengths.float()
-        steps = (torch.arange(batch.features.shape[1]) * ratio[:, None]).long()
-        rows = steps.clamp(max=batch.features.shape[1] - 1)[..., None]
-        features = batch.features[order].gather(1, rows.expand_as(batch.features))
-        return Batch(features, batch.lengths, batch.labels[order])
+        order = torch.randperm(len(drawn.clips), generator=generator)[mine]
+        lengths = drawn.inside.sum(1)
+        ratio = lengths[order].float() / lengths[mine].float()
+        last = drawn.rows.shape[1] - 1
+        steps = (torch.arange(last + 1) * ratio[:, None]).long().clamp(max=last)
+        features = self.sequences.take(
+            drawn.rows[order].gather(1, steps), drawn.inside[order].gather(1, steps)
+        )
+        return Batch(features, lengths[mine], self.sequences.labels[drawn.clips[order]])

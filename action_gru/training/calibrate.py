@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -15,9 +14,7 @@ from action_gru.dataset import Clip, SequenceSet, Split, grouped_folds
 from action_gru.model import ActionClassifier
 from action_gru.progress import Reporter
 from action_gru.scoring import window_logits
-
-if TYPE_CHECKING:
-    from action_gru.training.run import TrainingData
+from action_gru.training.data import TrainingData
 
 PARTS = 3
 

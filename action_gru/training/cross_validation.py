@@ -30,8 +30,9 @@ from action_gru.progress import Reporter
 from action_gru.scoring import score_answers
 from action_gru.training.calibrate import calibrate_model
 from action_gru.training.clips import read_clips
+from action_gru.training.data import TrainingData
 from action_gru.training.evaluate import warned_sequences
-from action_gru.training.run import TrainingData, fit_model, mean_pooled
+from action_gru.training.run import fit_model, mean_pooled
 from action_gru.training.run_folder import RunFolder
 
 

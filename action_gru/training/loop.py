@@ -20,8 +20,9 @@ from action_gru.errors import TrainingError
 from action_gru.model import ActionClassifier, fuse
 from action_gru.prefetch import Prefetch
 from action_gru.scoring import score_answers
-from action_gru.training.batches import Batches
+from action_gru.training.batches import Batches, Part
 from action_gru.training.linear import solve_linear
+from action_gru.training.processes import join_processes
 
 
 @dataclass
@@ -40,6 +41,10 @@ class Trainer:
     train, val: val may be None; then the last weights are the best. Shapes are those of
     SequenceSet. seed draws the batches and the dropout. folds (N,): the part of each training clip
     by which a closed-form stream is checked; by default every fifth clip makes one.
+
+    Where a launcher started several processes, each steps over its part of every batch and the
+    gradients are added up, so that all take the step that one process would (but for the dropout,
+    which each draws for its own clips).
     """
 
     def __init__(
@@ -54,20 +59,24 @@ class Trainer:
     ) -> None:
         self.settings, self.val, self.max_frames, self.seed = settings, val, max_frames, seed
         device = pick_device(settings.device)
+        self.processes = join_processes(device)
         if device.type == "cuda" and device.index:
             torch.cuda.set_device(device)
         self.accelerator = Accelerator(
             cpu=device.type == "cpu", mixed_precision=settings.mixed_precision
         )
-        model.fit_statistics(train.values)
-        if model.linear is not None:
-            parts = [index % 5 for index in range(len(train))] if folds is None else folds
-            solve_linear(model, train, parts, settings.ridge, max_frames)
+        if self.processes.is_first:
+            self._solve(model, train, folds)
+        self.processes.wait()  # some read their features faster than others
+        self.processes.copy_first(model)
         self.optimizer = torch.optim.AdamW(
             parameter_groups(model, settings.weight_decay), lr=settings.learning_rate
         )
-        self.model, self.optimizer = self.accelerator.prepare(model, self.optimizer)
-        self.batches = Batches(train, settings, max_frames, seed)
+        # Only placed: DistributedDataParallel averages what equal parts give, and a last batch has
+        # none. `Processes.add_gradients` adds what each part weighs.
+        self.model = self.accelerator.prepare_model(model, evaluation_mode=True)
+        self.optimizer = self.accelerator.prepare_optimizer(self.optimizer)
+        self.batches = Batches(train, settings, max_frames, seed, self.processes)
         self.epochs = max(settings.epochs, -(-settings.min_steps // len(self.batches)))
         targets = train.labels if train.step_labels is None else train.step_labels
         self.class_weights = self._class_weights(targets, model.num_classes)
@@ -79,6 +88,15 @@ class Trainer:
         """The model under training, without Accelerate's wrapping."""
         model: ActionClassifier = self.accelerator.unwrap_model(self.model)
         return model
+
+    def _solve(
+        self, model: ActionClassifier, train: SequenceSet, folds: Sequence[int] | None
+    ) -> None:
+        """What is not learned step by step: the statistics and the closed-form stream."""
+        model.fit_statistics(train.values)
+        if model.linear is not None:
+            parts = [index % 5 for index in range(len(train))] if folds is None else folds
+            solve_linear(model, train, parts, self.settings.ridge, self.max_frames)
 
     def fit(self, after_epoch: Callable[[Trainer, dict[str, float]], None]) -> None:
         """Run the epochs that are left; after_epoch may save, log, and look at the progress."""
@@ -100,41 +118,57 @@ class Trainer:
 
     def run_steps(self, number: int, count: int | None = None) -> dict[str, float]:
         """Epoch `number`, or its first steps. A thread makes the batches ahead of the step."""
-        torch.manual_seed(self.seed * 1_000_003 + number)  # dropout repeats when an epoch does
+        # Dropout repeats when an epoch does, and no two processes draw the same.
+        torch.manual_seed(self.seed * 1_000_003 + number + (self.processes.rank << 52))
         self.model.train()
         losses, hits, seen = [], [], 0
-        with Prefetch(itertools.islice(self.batches.epoch(number), count), 2) as batches:
-            for index, (batch, partner, share) in enumerate(batches):
+        with Prefetch(itertools.islice(self.batches.epoch(number), count), 2) as parts:
+            for index, part in enumerate(parts):
                 self._set_rate(number * len(self.batches) + index)
-                loss, hit, answers = self._step(batch.to(self.accelerator.device), partner, share)
+                loss, hit = self._step(part)
                 # Kept on the device: asking for a figure here would make a GPU wait each step.
-                losses.append(loss * answers)
+                losses.append(loss * len(part.all_labels))
                 hits.append(hit)
-                seen += answers
-        loss_sum, hit_sum = (float(torch.stack(v).cpu().double().sum()) for v in (losses, hits))
+                seen += len(part.all_labels)
+        sums = torch.stack([torch.stack(v).cpu().double().sum() for v in (losses, hits)])
+        loss_sum, hit_sum = self.processes.sum(sums).tolist()
         return {"loss": loss_sum / seen, "accuracy": hit_sum / seen, "learning_rate": self._rate}
 
-    def _step(
-        self, batch: Batch, partner: Batch | None, share: float
-    ) -> tuple[Tensor, Tensor, int]:
-        """One update; the mean loss of a stream (), how many answers were right (), of how many."""
+    def _step(self, part: Part) -> tuple[Tensor, Tensor]:
+        """One update; this part's share of the mean loss of a stream () and of the right answers
+        () of the whole batch.
+        """
+        batch, partner = part.batch.to(self.accelerator.device), part.partner
         features = batch.features
         if partner is not None:
-            features = share * features + (1 - share) * partner.features.to(features.device)
+            features = part.blend * features + (1 - part.blend) * partner.features.to(
+                features.device
+            )
         with self.accelerator.autocast():
             logits, labels = self._answers(features, batch)
-        loss = self._loss(logits, labels)
+        loss = self._loss(logits, labels) * self._weight(labels, part)
         if partner is not None:
-            other = self._loss(logits, partner.labels.to(features.device))
-            loss = share * loss + (1 - share) * other
+            others = partner.labels.to(features.device)
+            other = self._loss(logits, others) * self._weight(others, part)
+            loss = part.blend * loss + (1 - part.blend) * other
         self.optimizer.zero_grad()
         self.accelerator.backward(loss)
+        self.processes.add_gradients(self.model.parameters())
         if self.settings.grad_clip:
             self.accelerator.clip_grad_norm_(self.model.parameters(), self.settings.grad_clip)
         self.optimizer.step()
         self.average.update(self.bare_model)
-        hits = (fuse(logits.detach()).argmax(-1) == labels).sum()
-        return loss.detach() / logits.shape[1], hits, len(labels)
+        hits = (fuse(logits.detach()).argmax(-1) == labels).sum() * (not part.stand_in)
+        return loss.detach() / logits.shape[1], hits
+
+    def _weight(self, labels: Tensor, part: Part) -> Tensor | float:
+        """What the mean loss of these answers weighs in that of the whole batch."""
+        if self.processes.count == 1 or part.stand_in:
+            return float(not part.stand_in)
+        if self.class_weights is None:
+            return len(labels) / len(part.all_labels)
+        whole = self.class_weights[part.all_labels.to(labels.device)].sum()
+        return self.class_weights[labels].sum() / whole
 
     def _answers(self, features: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
         """Logits (N, S, C) of the trained streams and the class (N,) of each: one a clip, or one
@@ -159,13 +193,17 @@ class Trainer:
         return torch.stack(losses).sum()
 
     def _validate(self, val: SequenceSet) -> dict[str, float]:
-        scores, labels = score_answers(self.kept_model(), val, self.max_frames)
-        picked = scores.gather(1, labels[:, None]).clamp_min(1e-9)
-        hits = scores.argmax(1) == labels
-        return {
-            "val_loss": float(-picked.log().mean()),
-            "val_accuracy": float(hits.float().mean()),
-        }
+        """Each process scores its part of the clips; every answer counts once."""
+        sums = torch.zeros(3, dtype=torch.float64)  # loss, right answers, answers
+        mine = self.processes.share(len(val))
+        if len(mine):
+            scores, labels = score_answers(self.kept_model(), val.only(mine), self.max_frames)
+            picked = scores.gather(1, labels[:, None]).clamp_min(1e-9)
+            hits = (scores.argmax(1) == labels).sum()
+            loss = -picked.double().log().sum()
+            sums = torch.stack([loss, hits.double(), torch.tensor(float(len(labels))).double()])
+        total, right, answers = self.processes.sum(sums).tolist()
+        return {"val_loss": total / answers, "val_accuracy": right / answers}
 
     def kept_model(self) -> ActionClassifier:
         """The model that is evaluated and kept: the running average if there is one."""

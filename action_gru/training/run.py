@@ -3,61 +3,75 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from action_gru.backbone.embedding import pick_device
-from action_gru.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from action_gru.checkpoint import load_checkpoint, save_checkpoint
 from action_gru.config import Config
 from action_gru.dataset import (
-    Clip,
     LongVideo,
-    SequenceSet,
     Split,
     check_long_videos,
-    data_hash,
     read_long_videos,
     split_clips,
 )
-from action_gru.errors import CheckpointError, DataError
-from action_gru.evaluation import save_picture, training_picture
-from action_gru.features import FeatureTable, extract_features
+from action_gru.errors import CheckpointError, ConfigError, DataError
+from action_gru.extraction import ExtractionReport
+from action_gru.features import FeatureTable, extract_features, read_features
 from action_gru.measured import classes_of
 from action_gru.model import ActionClassifier
 from action_gru.progress import Reporter
 from action_gru.streams import check_background
 from action_gru.training.calibrate import calibrate_model, inner_folds
 from action_gru.training.clips import own_root, read_clips, read_run_clips
+from action_gru.training.data import TrainingData
+from action_gru.training.keeper import Keeper
 from action_gru.training.loop import Trainer
+from action_gru.training.processes import Processes, join_processes
 from action_gru.training.run_folder import RunFolder
 
 FEW_CLIPS = 5_000  # up to here model.closed_form: auto is on
 
 
 @dataclass(frozen=True)
-class TrainingData:
-    """The clips that training may use, their features, and the classes."""
+class Begun:
+    """What is settled before the features are read. before: SHA-256 by path, as a run that is
+    resumed began with.
+    """
 
+    run: RunFolder
     split: Split
     classes: tuple[str, ...]
-    table: FeatureTable
-
-    def part(self, name: str) -> list[Clip]:
-        """The usable clips of train, val or test."""
-        return self.table.usable(getattr(self.split, name))
-
-    def sequences(self, name: str) -> SequenceSet | None:
-        clips = self.part(name)
-        return self.table.sequences(clips, self.classes) if clips else None
+    long: Sequence[LongVideo]
+    before: Mapping[str, str] | None = None
 
 
 def train(config: Config, reporter: Reporter) -> RunFolder:
     """Extract and train; the run's folder. The test split, if there is one, is not touched."""
+    # A device that is not there is refused before any work.
+    processes = join_processes(pick_device(config.training.device))
+    if processes.count > 1 and config.features.cache_dir.startswith("memory://"):
+        raise ConfigError(
+            f"features.cache_dir: {config.features.cache_dir} is the memory of one process, and "
+            f"{processes.count} train; take a folder that all of them see, or s3://"
+        )
+    begun = processes.first(lambda: _begin(config))
+    try:
+        return _train_into(begun, config, reporter, processes)
+    except BaseException:
+        if processes.is_first:
+            begun.run.discard_if_empty()  # a run that never began must not take the name
+        raise
+    finally:
+        begun.run.release()
+
+
+def _begin(config: Config) -> Begun:
     data = config.data
-    pick_device(config.training.device)  # a device that is not there is refused before any work
     clips = read_clips(config)
     classes = classes_of(config, clips)
     split = split_clips(
@@ -68,28 +82,30 @@ def train(config: Config, reporter: Reporter) -> RunFolder:
     check_background(config, classes)
     if not data.allow_leakage:
         check_long_videos(long, split.train)
-    run = RunFolder.create(config)
-    try:
-        return _train_into(run, config, split, classes, reporter, long)
-    except BaseException:
-        run.discard_if_empty()  # a run that never began must not take the name
-        raise
-    finally:
-        run.release()
+    return Begun(RunFolder.create(config), split, classes, long)
 
 
 def resume(folder: Path, reporter: Reporter, overrides: Sequence[str] = ()) -> RunFolder:
     """Go on with a run that was interrupted, from its last whole epoch, to the same result."""
-    run = RunFolder.open(folder)
+    config = RunFolder.open(folder).config(overrides)
+    processes = join_processes(pick_device(config.training.device))
+    begun = processes.first(lambda: _begin_again(RunFolder.open(folder), config))
+    try:
+        return _train_into(begun, config, reporter, processes)
+    finally:
+        begun.run.release()
+
+
+def _begin_again(run: RunFolder, config: Config) -> Begun:
     run.hold()
     try:
-        return _resume(run, reporter, overrides)
-    finally:
+        return _found_again(run, config)
+    except BaseException:
         run.release()
+        raise
 
 
-def _resume(run: RunFolder, reporter: Reporter, overrides: Sequence[str]) -> RunFolder:
-    config = run.config(overrides)
+def _found_again(run: RunFolder, config: Config) -> Begun:
     if not run.clips.is_file():
         raise CheckpointError(
             f"{run.path} was stopped before training began; there is nothing to resume, "
@@ -101,53 +117,79 @@ def _resume(run: RunFolder, reporter: Reporter, overrides: Sequence[str]) -> Run
     long = read_long_videos(run.clips, own_root(config)) if is_video else []
     split = split_clips(clips, "column", allow_leakage=config.data.allow_leakage)
     classes = classes_of(config, clips)
-    return _train_into(run, config, split, classes, reporter, long, before)
+    return Begun(run, split, classes, long, before)
 
 
 def _train_into(
-    run: RunFolder,
-    config: Config,
-    split: Split,
-    classes: tuple[str, ...],
-    reporter: Reporter,
-    long: Sequence[LongVideo],
-    before: Mapping[str, str] | None = None,
+    begun: Begun, config: Config, reporter: Reporter, processes: Processes
 ) -> RunFolder:
-    """before: SHA-256 by path, as the run began with."""
-    table = extract_features(config, split.clips, reporter, run.path)
-    for clip in split.clips if before else ():
-        assert before is not None
-        if before[clip.relative] != table.report.content.get(clip.name, ""):
-            raise CheckpointError(
-                f"{clip.path} is another video than when run {run.path} began; "
-                "train a new run instead of resuming"
-            )
-    data = TrainingData(split, classes, table)
-    _check_usable(data)
-    run.write_clips(split.clips, table.report.content, long)
+    """One process alone extracts and writes into the run's folder."""
+    data = _read_data(begun, config, reporter, processes)
+    run = begun.run if processes.is_first else None
     model = fit_model(config, data, reporter, run)
     _calibrate(run, config, data, model, reporter)
     if config.training.mean_pooled_baseline and config.model.cell != "none":
         fit_model(mean_pooled(config), data, reporter, run, baseline=True)
+    if processes.is_first:
+        _summarise(begun.run, data.table.report, reporter)
+    return begun.run
+
+
+def _summarise(run: RunFolder, report: ExtractionReport, reporter: Reporter) -> None:
     progress = load_checkpoint(run.last).progress
     epochs = {"epochs": int(progress["epoch"]), "best_epoch": int(progress["best_epoch"])}
-    run.write_summary(table.report.counts() | epochs)
+    run.write_summary(report.counts() | epochs)
     reporter.say(
-        f"summary: {table.report.sentence()}; {epochs['epochs']} epochs, the best was "
+        f"summary: {report.sentence()}; {epochs['epochs']} epochs, the best was "
         f"{epochs['best_epoch']}",
         summary=run.summary(),
     )
-    return run
+
+
+def _read_data(
+    begun: Begun, config: Config, reporter: Reporter, processes: Processes
+) -> TrainingData:
+    """The clips with their features, extracted by the first process and read by all."""
+    split, made = begun.split, list[FeatureTable]()
+
+    def extract() -> tuple[Any, ExtractionReport]:
+        table = extract_features(config, split.clips, reporter, begun.run.path)
+        _check_same(begun, table)
+        _check_usable(TrainingData(split, begun.classes, table))
+        begun.run.write_clips(split.clips, table.report.content, begun.long)
+        made.append(table)
+        return table.specs, table.report
+
+    specs, report = processes.first(extract)
+    if not made and config.data.kind == "video":
+        made.append(read_features(config, split.clips, report, specs))
+    elif not made:  # measured values are read again sooner than sent
+        made.append(extract_features(config, split.clips, reporter))
+    return TrainingData(split, begun.classes, made[0])
+
+
+def _check_same(begun: Begun, table: FeatureTable) -> None:
+    for clip in begun.split.clips if begun.before else ():
+        assert begun.before is not None
+        if begun.before[clip.relative] != table.report.content.get(clip.name, ""):
+            raise CheckpointError(
+                f"{clip.path} is another video than when run {begun.run.path} began; "
+                "train a new run instead of resuming"
+            )
 
 
 def _calibrate(
-    run: RunFolder, config: Config, data: TrainingData, model: ActionClassifier, reporter: Reporter
+    run: RunFolder | None,
+    config: Config,
+    data: TrainingData,
+    model: ActionClassifier,
+    reporter: Reporter,
 ) -> None:
     """Write what left-out clips say of the scores into the run's best checkpoint."""
     found = calibrate_model(
         config, data, model, lambda inner: fit_model(config, inner, reporter), reporter
     )
-    if found is None:
+    if found is None or run is None:
         return
     save_checkpoint(replace(load_checkpoint(run.best), calibration=found), run.best)
     shortfall = found.shortfall(config.calibration.precision)
@@ -162,7 +204,10 @@ def fit_model(
     run: RunFolder | None = None,
     baseline: bool = False,
 ) -> ActionClassifier:
-    """Train one model; with a run folder its checkpoints, log and curves are kept there."""
+    """Train one model; with a run folder its checkpoints, log and curves are kept there.
+
+    Of several processes all fit the same model, and the first alone has a run folder.
+    """
     torch.manual_seed(config.training.seed)
     arguments = model_arguments(config, data)
     train_set = data.sequences("train")
@@ -189,114 +234,6 @@ def fit_model(
         trainer.fit(after_epoch)
     keeper.finish(trainer)
     return keeper.best_model(trainer)
-
-
-class Keeper:
-    """Writes what a training leaves: best and last checkpoint, log, TensorBoard, curves."""
-
-    def __init__(
-        self,
-        config: Config,
-        data: TrainingData,
-        arguments: dict[str, Any],
-        run: RunFolder | None,
-        baseline: bool,
-        usual_frames: int,
-    ) -> None:
-        self.config, self.data, self.arguments = config, data, arguments
-        self.run, self.baseline, self.usual_frames = run, baseline, usual_frames
-        self._best: dict[str, torch.Tensor] = {}
-        self._board: Any = None
-
-    def take_up(self, trainer: Trainer) -> None:
-        """Restore the last checkpoint of an interrupted run, if there is one."""
-        if self.run is None or self.baseline or not self.run.last.is_file():
-            return
-        last = load_checkpoint(self.run.last)
-        if last.data != self._data() or last.model != self.arguments:
-            raise CheckpointError(
-                f"{self.run.last}: the data or the model has changed since the run began; "
-                "train a new run instead of resuming"
-            )
-        try:
-            trainer.restore(last.extra, last.progress)
-        except (KeyError, ValueError, TypeError, RuntimeError) as error:
-            raise CheckpointError(
-                f"{self.run.last}: holds no state of this training ({str(error).splitlines()[0]}); "
-                "train a new run instead of resuming"
-            ) from error
-        self._best = load_checkpoint(self.run.best).weights
-
-    def keep(self, trainer: Trainer) -> None:
-        """After an epoch: remember the best weights; on disk, best first, then last."""
-        is_best = trainer.progress.best_epoch == trainer.progress.epoch
-        if is_best:
-            weights = trainer.kept_model().state_dict()
-            self._best = {name: tensor.detach().cpu().clone() for name, tensor in weights.items()}
-        if self.run is None or self.baseline:
-            return
-        if is_best:
-            save_checkpoint(self._checkpoint(trainer), self.run.best)
-        self.run.write_log(trainer.progress.history)
-        self._log(trainer.progress.history)
-        save_checkpoint(self._checkpoint(trainer, resumable=True), self.run.last)
-
-    def finish(self, trainer: Trainer) -> None:
-        if self.run is None:
-            return
-        if self.baseline:
-            save_checkpoint(self._checkpoint(trainer), self.run.baseline)
-            return
-        if self._board is not None:
-            self._board.close()
-        save_picture(training_picture(trainer.progress.history), self.run.path / "training.png")
-
-    def best_model(self, trainer: Trainer) -> ActionClassifier:
-        model = ActionClassifier(**self.arguments)
-        model.load_state_dict(self._best)
-        return model.eval()
-
-    def _checkpoint(self, trainer: Trainer, resumable: bool = False) -> Checkpoint:
-        sampling = self.config.sampling
-        return Checkpoint(
-            weights=self._best,
-            model=self.arguments,
-            classes=self.data.classes,
-            features=self.data.table.specs,
-            sampling={
-                "fps": sampling.fps,
-                "max_frames": sampling.max_frames,
-                "usual_frames": self.usual_frames,
-            },
-            flip=self.config.features.flip,
-            data=self._data(),
-            config=self.config.to_tree(),
-            progress=asdict(trainer.progress) if resumable else {},
-            extra=trainer.state_tensors() if resumable else {},
-        )
-
-    def _data(self) -> dict[str, Any]:
-        return {
-            "hash": data_hash(self.data.split.clips),
-            "clips": {name: len(self.data.part(name)) for name in ("train", "val", "test")},
-            "allow_leakage": self.config.data.allow_leakage,
-        }
-
-    def _log(self, history: Sequence[dict[str, float]]) -> None:
-        from torch.utils.tensorboard import SummaryWriter
-
-        assert self.run is not None
-        if self._board is None:
-            # A killed run may have logged epochs of which no checkpoint came, or not yet logged
-            # those of which one did: what it wrote is hidden, and all is written again.
-            self._board = SummaryWriter(str(self.run.path / "tensorboard"), purge_step=1)
-            rows = list(history)
-        else:
-            rows = [history[-1]]
-        for row in rows:
-            for name, value in row.items():
-                if name != "epoch":
-                    self._board.add_scalar(name, value, int(row["epoch"]))
 
 
 def model_arguments(config: Config, data: TrainingData) -> dict[str, Any]:

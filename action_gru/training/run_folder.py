@@ -42,6 +42,10 @@ class RunFolder:
         self.log = self.path / "log.jsonl"
         self._held: weakref.finalize[[int], RunFolder] | None = None
 
+    def __reduce__(self) -> tuple[type[RunFolder], tuple[Path]]:
+        """A copy in another process holds no lock."""
+        return RunFolder, (self.path,)
+
     @classmethod
     def create(cls, config: Config, suffix: str = "") -> RunFolder:
         """Make the first free folder of runs/NAME, runs/NAME-2, ... and keep the config in it.

@@ -15,7 +15,8 @@ from action_gru.measured import classes_of
 from action_gru.progress import Reporter
 from action_gru.scoring import score_clips
 from action_gru.training.clips import read_clips
-from action_gru.training.run import TrainingData, fit_model
+from action_gru.training.data import TrainingData
+from action_gru.training.run import fit_model
 from action_gru.training.run_folder import RunFolder
 
 

@@ -49,7 +49,9 @@ def training_step(trainer: Trainer, rounds: int) -> Row:
     bare = ActionClassifier([DIM], CLASSES, projection_size=256, hidden_size=HIDDEN).to(device)
     optimizer = torch.optim.AdamW(parameter_groups(bare, settings.weight_decay))
     # The trainer's own mean length: crop and speed shorten and stretch clips.
-    lengths = torch.cat([b.lengths for b, _, _ in first(trainer.batches.epoch(0), 20)]).float()
+    lengths = torch.cat(
+        [part.batch.lengths for part in first(trainer.batches.epoch(0), 20)]
+    ).float()
     frames = int(torch.cat([lengths.max()[None], lengths]).max())
     features = torch.randn(settings.batch_size, frames, DIM, device=device)
     full = torch.full((settings.batch_size,), frames, device=device)

@@ -1,0 +1,47 @@
+"""Which process of several this one is, as a launcher says in the environment. Knows no torch.
+
+`torchrun` and `accelerate launch` set RANK, WORLD_SIZE and LOCAL_WORLD_SIZE.
+"""
+
+from __future__ import annotations
+
+import os
+
+from action_gru.errors import ConfigError
+
+
+def process_count() -> int:
+    """How many processes were launched together, on all machines; 1 without a launcher."""
+    return _number("WORLD_SIZE", 1)
+
+
+def process_rank() -> int:
+    """The number of this process among them, from 0."""
+    return _number("RANK", 0) if process_count() > 1 else 0
+
+
+def processes_here() -> int:
+    """How many of them run on this machine."""
+    return max(1, min(_number("LOCAL_WORLD_SIZE", process_count()), process_count()))
+
+
+def refuse_several(command: str) -> None:
+    """Raise ConfigError where a launcher started several processes of what is made for one."""
+    if process_count() > 1:
+        raise ConfigError(
+            f"{command} runs in one process, and a launcher started {process_count()}; start it "
+            "without torchrun or accelerate launch (train and resume run in several)"
+        )
+
+
+def only_one_was_meant() -> bool:
+    """Did the user ask `accelerate launch --cpu` for several, of which it starts one?
+
+    It names a meeting point then, and no process count.
+    """
+    return "WORLD_SIZE" not in os.environ and {"MASTER_PORT", "ACCELERATE_USE_CPU"} <= {*os.environ}
+
+
+def _number(name: str, default: int) -> int:
+    text = os.environ.get(name, "")
+    return int(text) if text.isdigit() else default

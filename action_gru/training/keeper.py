@@ -1,0 +1,138 @@
+"""What a training leaves on disk: best and last checkpoint, log, TensorBoard, curves.
+
+Of several processes the first alone is given a folder; the others keep the best weights only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+import torch
+
+from action_gru.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from action_gru.config import Config
+from action_gru.dataset import data_hash
+from action_gru.errors import CheckpointError
+from action_gru.evaluation import save_picture, training_picture
+from action_gru.model import ActionClassifier
+from action_gru.training.data import TrainingData
+from action_gru.training.loop import Trainer
+from action_gru.training.run_folder import RunFolder
+
+
+class Keeper:
+    """Writes what a training leaves: best and last checkpoint, log, TensorBoard, curves."""
+
+    def __init__(
+        self,
+        config: Config,
+        data: TrainingData,
+        arguments: dict[str, Any],
+        run: RunFolder | None,
+        baseline: bool,
+        usual_frames: int,
+    ) -> None:
+        self.config, self.data, self.arguments = config, data, arguments
+        self.run, self.baseline, self.usual_frames = run, baseline, usual_frames
+        self._best: dict[str, torch.Tensor] = {}
+        self._board: Any = None
+
+    def take_up(self, trainer: Trainer) -> None:
+        """Restore the last checkpoint of an interrupted run, if there is one."""
+        found = trainer.processes.first(lambda: self._last(trainer))
+        if found is not None and not trainer.processes.is_first:
+            trainer.restore(*found[:2])
+        if found is not None:
+            self._best = found[2]
+
+    def _last(self, trainer: Trainer) -> tuple[Any, Any, dict[str, torch.Tensor]] | None:
+        """State, progress and best weights of the interrupted run, taken up by the trainer."""
+        if self.run is None or self.baseline or not self.run.last.is_file():
+            return None
+        last = load_checkpoint(self.run.last)
+        if last.data != self._data() or last.model != self.arguments:
+            raise CheckpointError(
+                f"{self.run.last}: the data or the model has changed since the run began; "
+                "train a new run instead of resuming"
+            )
+        try:
+            trainer.restore(last.extra, last.progress)
+        except (KeyError, ValueError, TypeError, RuntimeError) as error:
+            raise CheckpointError(
+                f"{self.run.last}: holds no state of this training ({str(error).splitlines()[0]}); "
+                "train a new run instead of resuming"
+            ) from error
+        return last.extra, last.progress, load_checkpoint(self.run.best).weights
+
+    def keep(self, trainer: Trainer) -> None:
+        """After an epoch: remember the best weights; on disk, best first, then last."""
+        is_best = trainer.progress.best_epoch == trainer.progress.epoch
+        if is_best:
+            weights = trainer.kept_model().state_dict()
+            self._best = {name: tensor.detach().cpu().clone() for name, tensor in weights.items()}
+        if self.run is None or self.baseline:
+            return
+        if is_best:
+            save_checkpoint(self._checkpoint(trainer), self.run.best)
+        self.run.write_log(trainer.progress.history)
+        self._log(trainer.progress.history)
+        save_checkpoint(self._checkpoint(trainer, resumable=True), self.run.last)
+
+    def finish(self, trainer: Trainer) -> None:
+        if self.run is None:
+            return
+        if self.baseline:
+            save_checkpoint(self._checkpoint(trainer), self.run.baseline)
+            return
+        if self._board is not None:
+            self._board.close()
+        save_picture(training_picture(trainer.progress.history), self.run.path / "training.png")
+
+    def best_model(self, trainer: Trainer) -> ActionClassifier:
+        model = ActionClassifier(**self.arguments)
+        model.load_state_dict(self._best)
+        return model.eval()
+
+    def _checkpoint(self, trainer: Trainer, resumable: bool = False) -> Checkpoint:
+        sampling = self.config.sampling
+        return Checkpoint(
+            weights=self._best,
+            model=self.arguments,
+            classes=self.data.classes,
+            features=self.data.table.specs,
+            sampling={
+                "fps": sampling.fps,
+                "max_frames": sampling.max_frames,
+                "usual_frames": self.usual_frames,
+            },
+            flip=self.config.features.flip,
+            data=self._data(),
+            config=self.config.to_tree(),
+            progress=asdict(trainer.progress) if resumable else {},
+            extra=trainer.state_tensors() if resumable else {},
+        )
+
+    def _data(self) -> dict[str, Any]:
+        return {
+            "hash": data_hash(self.data.split.clips),
+            "clips": {name: len(self.data.part(name)) for name in ("train", "val", "test")},
+            "allow_leakage": self.config.data.allow_leakage,
+        }
+
+    def _log(self, history: Sequence[dict[str, float]]) -> None:
+        from torch.utils.tensorboard import SummaryWriter
+
+        assert self.run is not None
+        if self._board is None:
+            # A killed run may have logged epochs of which no checkpoint came, or not yet logged
+            # those of which one did: what it wrote is hidden, and all is written again.
+            self._board = SummaryWriter(str(self.run.path / "tensorboard"), purge_step=1)
+            rows = list(history)
+        else:
+            rows = [history[-1]]
+        for row in rows:
+            for name, value in row.items():
+                if name != "epoch":
+                    self._board.add_scalar(name, value, int(row["epoch"]))

@@ -1,0 +1,126 @@
+"""Several processes of one training: what each reads, and what is told where one is not enough."""
+
+import numpy as np
+import pytest
+import torch
+from test_training import settings, toy_set
+
+from action_gru.cache import ClipFeatures
+from action_gru.cli.common import make_reporter
+from action_gru.dataset import SequenceSet
+from action_gru.errors import ConfigError, LostProcessError
+from action_gru.launched import only_one_was_meant, processes_here, refuse_several
+from action_gru.training.batches import Batches
+from action_gru.training.processes import Processes, join_processes
+
+
+def numbered(count: int) -> SequenceSet:
+    """Clips of one to three rows that hold the clip's number."""
+    clips = [
+        [ClipFeatures(np.full((1 + n % 3, 1), n, np.float16), np.arange(1.0 + n % 3))]
+        for n in range(count)
+    ]
+    return SequenceSet(clips, [n % 2 for n in range(count)])
+
+
+def parts(data, count: int, **options) -> list[list]:
+    """By process the parts of the batches of one epoch."""
+    plain = {"temporal_crop": 0.0, "speed_jitter": 0.0, "batch_size": 4} | options
+    return [
+        list(Batches(data, settings(**plain), 8, 5, Processes(rank, count)).epoch(1))
+        for rank in range(count)
+    ]
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 5])
+def test_all_processes_together_read_every_clip_once(count):
+    data = numbered(13)  # batches of 4, 4, 4 and 1: a last one with less clips than processes
+    read = [
+        int(number)
+        for process in parts(data, count)
+        for part in process
+        if not part.stand_in
+        for number in part.batch.features[:, 0, 0]
+    ]
+    assert sorted(read) == list(range(13))
+    assert all(len(process) == 4 for process in parts(data, count))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"mixup": 0.4, "frame_dropout": 0.3, "temporal_crop": 0.5, "speed_jitter": 0.5}],
+)
+def test_the_parts_side_by_side_are_the_batch_of_one_process(options):
+    data = toy_set(flipped=True, count=22)
+    (whole,), divided = parts(data, 1, **options), parts(data, 3, **options)
+    for one, *of_three in zip(whole, *divided, strict=True):
+        of_three = [part for part in of_three if not part.stand_in]
+        for name in ("features", "lengths", "labels"):
+            together = torch.cat([getattr(part.batch, name) for part in of_three])
+            assert torch.equal(together, getattr(one.batch, name))
+        if one.partner is not None:
+            together = torch.cat([part.partner.features for part in of_three])
+            assert torch.equal(together, one.partner.features)
+            assert {part.blend for part in of_three} == {one.blend}
+        assert all(torch.equal(part.all_labels, one.batch.labels) for part in of_three)
+
+
+def test_what_the_parts_weigh_adds_up_to_the_whole(monkeypatch):
+    from test_training import trainer
+
+    work = trainer(class_balance="weights")
+    work.class_weights = torch.tensor([1.0, 3.0])
+    divided = parts(numbered(13), 5)
+    work.processes = Processes(0, 5)
+    for index in range(4):
+        weights = [work._weight(p[index].batch.labels, p[index]) for p in divided]
+        assert float(sum(weights)) == pytest.approx(1.0)
+    # The last batch has one clip: four processes read it and count for nothing.
+    assert sorted(float(w) for w in weights) == [0.0, 0.0, 0.0, 0.0, 1.0]
+
+
+def test_validation_clips_are_divided_once_each():
+    shares = [Processes(rank, 3).share(7).tolist() for rank in range(3)]
+    assert shares == [[0, 1, 2], [3, 4], [5, 6]]
+    some = numbered(7).only(torch.tensor([3, 4]))
+    clip, start, length = some.read_windows(8)
+    assert some.values[start].flatten().tolist() == [3.0, 4.0]
+    assert (len(some), clip.tolist(), length.tolist()) == (2, [0, 1], [1, 2])
+
+
+def several(monkeypatch, rank: int = 1) -> None:
+    for name, value in {"WORLD_SIZE": 4, "RANK": rank, "LOCAL_WORLD_SIZE": 2}.items():
+        monkeypatch.setenv(name, str(value))
+
+
+def test_one_numbered_device_for_several_processes_is_refused(monkeypatch):
+    several(monkeypatch)
+    with pytest.raises(ConfigError, match=r"cuda:1 is one device, and there are 4 processes"):
+        join_processes(torch.device("cuda", 1))
+
+
+def test_commands_for_one_process_are_refused_in_several(monkeypatch):
+    refuse_several("cv")
+    several(monkeypatch)
+    assert processes_here() == 2
+    with pytest.raises(ConfigError, match=r"cv runs in one process, and a launcher started 4"):
+        refuse_several("cv")
+
+
+def test_only_the_first_process_speaks(monkeypatch, capfd):
+    for rank, said in ((1, ""), (0, "warning: a")):
+        several(monkeypatch, rank)
+        make_reporter(quiet=False).warn("a")
+        assert capfd.readouterr().err.strip() == said
+
+
+def test_a_launch_that_starts_one_process_in_place_of_several_is_noticed(monkeypatch):
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    assert not only_one_was_meant()
+    monkeypatch.setenv("MASTER_PORT", "29500")
+    monkeypatch.setenv("ACCELERATE_USE_CPU", "True")
+    assert only_one_was_meant()
+
+
+def test_a_lost_process_tells_how_to_go_on():
+    assert "go on with 'action-gru resume RUN'" in str(LostProcessError())
