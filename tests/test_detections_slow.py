@@ -10,13 +10,13 @@ from action_gru.config import build_config
 from action_gru.progress import Reporter
 from action_gru.training import evaluate, train
 
-TRAIN, TEST = 30, 20  # clips a class
+TRAIN, TEST = 60, 20  # clips a class
 
 pytestmark = pytest.mark.slow
 
 
 def test_events_of_two_kinds_of_things_are_told_from_their_boxes(tmp_path):
-    weights = train_detector(tmp_path / "things.pt", draw_things, NAMES, steps=200)
+    weights = train_detector(tmp_path / "things.pt", draw_things, NAMES, steps=400)
     rows = ["path,label,split"]
     for number, event in enumerate(EVENTS):
         for index in range(TRAIN + TEST):
@@ -36,5 +36,4 @@ def test_events_of_two_kinds_of_things_are_told_from_their_boxes(tmp_path):
     report, _ = evaluate(train(build_config(tree), Reporter(quiet=True)), Reporter(quiet=True))
     assert report.metrics.clips == TEST * len(EVENTS)
     print(f"top-1 {report.metrics.top1:.3f}, mean-pooled {report.baselines['mean_pooled']:.3f}")
-    # 0.94 to 0.96 in three runs: the detector that is trained above is never twice the same.
-    assert report.metrics.top1 >= 0.9
+    assert report.metrics.top1 >= 0.95
