@@ -130,7 +130,7 @@ def test_an_index_that_claims_too_much_takes_no_memory(tmp_path, monkeypatch):
         wrong = found._replace(**claimed)
         monkeypatch.setattr(cache.packs, "find", lambda _, wrong=wrong: wrong)
         assert cache.get(KEY) is None
-    assert "not a feature entry" in cache.damaged[-1]
+    assert "not what was packed there" in cache.damaged[-1]
 
 
 def test_a_packed_entry_that_the_machine_does_not_give_is_named(tmp_path, monkeypatch):

@@ -48,7 +48,7 @@ def test_a_packed_entry_is_the_entry_and_its_file_is_gone(root):
         assert fresh.get(key).values.tobytes() == clip(number, 3 + number % 4).values.tobytes()
         found = fresh.packs.find(key)
         assert fresh.packs.read(found) == before[number]
-        assert found.frames == 3 + number % 4
+        assert found.size == len(before[number])
     assert fresh.get(cache_key({"clip": "none"})) is None
     assert not fresh.has("0" * 64)
     assert not fresh.has("f" * 64)
@@ -80,6 +80,30 @@ def test_packing_again_adds_and_leaves_the_first_shards_as_they_are(root):
     fresh = FeatureCache(root)
     assert all(fresh.get(key) is not None for key in KEYS)
     assert list(fresh.packs.index.keys[:, 0]) == sorted(int(key[:2], 16) for key in KEYS)
+
+
+def test_a_shard_in_the_place_of_another_is_found_out(tmp_path):
+    """Two stores of equal layout: the entries of the other one are whole, and not what it says."""
+    stores = [FeatureCache(tmp_path / name) for name in ("one", "two")]
+    for store, first in zip(stores, (0, 10), strict=True):
+        for number in range(2):
+            store.put(KEYS[number], clip(first + number, steps=4))
+        pack_entries(store)
+    (mine,), (its,) = shards(stores[0]), shards(stores[1])
+    stores[0].place.write(mine, [stores[1].place.read(its)])
+    fresh = FeatureCache(tmp_path / "one")
+    assert fresh.get(KEYS[0]) is None
+    assert not fresh.has(KEYS[1])
+    assert all("not what was packed there" in said for said in fresh.damaged)
+    assert len(fresh.verify()) == 2
+
+
+def test_an_empty_index_is_named(tmp_path):
+    cache = filled(tmp_path, range(3))
+    pack_entries(cache)
+    cache.place.write(INDEX, [b""])
+    with pytest.raises(CacheError, match="not an index of packed entries"):
+        FeatureCache(tmp_path).get(KEYS[0])
 
 
 @pytest.mark.parametrize("where", ["begin", "end", "gone"])

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from action_gru.cache.entry import DamagedEntryError, parse_entry, telling_why
-from action_gru.cache.packs import COLUMNS, FOLDER, INDEX, KEY_BYTES, Index
+from action_gru.cache.packs import COLUMNS, FOLDER, INDEX, KEY_BYTES, Index, check_of
 from action_gru.cache.store import LOCK, SUFFIX, FeatureCache
 
 SHARD_BYTES = 1 << 30
@@ -63,14 +63,15 @@ def pack_entries(
     return counts
 
 
-def _whole_files(cache: FeatureCache, counts: dict[str, int]) -> Iterator[tuple[str, bytes, int]]:
-    """(key, bytes, T) of every whole entry in a file of its own."""
+def _whole_files(cache: FeatureCache, counts: dict[str, int]) -> Iterator[tuple[str, bytes]]:
+    """(key, bytes) of every whole entry in a file of its own."""
     for name in cache.names():
         key = name.rpartition("/")[2].removesuffix(SUFFIX)
         try:
             with telling_why(cache.place.label(name)):
                 data = cache.place.read(name)
-            yield key, data, len(parse_entry(data, name).times_s)
+            parse_entry(data, name)
+            yield key, data
         except FileNotFoundError:  # another process removed it meanwhile
             continue
         except DamagedEntryError:
@@ -78,11 +79,11 @@ def _whole_files(cache: FeatureCache, counts: dict[str, int]) -> Iterator[tuple[
 
 
 def _until_full(
-    files: Iterator[tuple[str, bytes, int]], shard_bytes: int, table: _Table, number: int
+    files: Iterator[tuple[str, bytes]], shard_bytes: int, table: _Table, number: int
 ) -> Iterator[bytes]:
     offset = 0
-    for key, data, frames in files:
-        table.add(key, number, offset, len(data), frames)
+    for key, data in files:
+        table.add(key, number, offset, len(data), check_of(data))
         offset += len(data)
         yield data
         if offset >= shard_bytes:

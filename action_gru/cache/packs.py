@@ -2,7 +2,7 @@
 
 ROOT/shards/ID.shard           entries as they are, back to back
 ROOT/shards/index.safetensors  one row an entry, sorted by key: keys (N, 32) uint8,
-                               shards, offsets, sizes, frames (N,) int64; the metadata
+                               shards, offsets, sizes, checks (N,) int64; the metadata
                                `action_gru` is JSON with `format`, `shards` (their names, by
                                number) and the `sha256` of the columns
 
@@ -24,31 +24,36 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import save
 
+from action_gru.cache.entry import DamagedEntryError
 from action_gru.cache.places import Place
 from action_gru.errors import CacheError
 
-FORMAT = "action_gru.packs.1"
+FORMAT = "action_gru.packs.2"
 FOLDER = "shards"
 INDEX = f"{FOLDER}/index.safetensors"
-COLUMNS = ("shards", "offsets", "sizes", "frames")
+COLUMNS = ("shards", "offsets", "sizes", "checks")
 KEY_BYTES = 32
 SHARD_NAME = re.compile(r"[0-9a-f]{32}\.shard\Z")
 
 
 class PackedEntry(NamedTuple):
-    """Where an entry lies: shard is a file's name, offset and size are bytes; frames is its T."""
+    """Where an entry lies: shard is a file's name, offset and size are bytes.
+
+    check: the first 8 bytes of the SHA-256 of its bytes. An entry does not hold its own key: only
+    this tells it from another whole one in its place.
+    """
 
     key: str
     shard: str
     offset: int
     size: int
-    frames: int
+    check: int
 
 
 class Index:
     """The rows of an index, mapped or in memory.
 
-    keys (N, 32) uint8 sorted; columns: shards, offsets, sizes, frames, each (N,) int64.
+    keys (N, 32) uint8 sorted; columns: shards, offsets, sizes, checks, each (N,) int64.
     """
 
     def __init__(
@@ -67,8 +72,8 @@ class Index:
         return self.row(row) if row < len(self) and self._key_at(row) == wanted else None
 
     def row(self, row: int) -> PackedEntry:
-        shard, offset, size, frames = (int(self.columns[name][row]) for name in COLUMNS)
-        return PackedEntry(self._key_at(row).hex(), self.names[shard], offset, size, frames)
+        shard, offset, size, check = (int(self.columns[name][row]) for name in COLUMNS)
+        return PackedEntry(self._key_at(row).hex(), self.names[shard], offset, size, check)
 
     def in_reading_order(self) -> NDArray[np.int64]:
         """Row numbers, shard by shard, from the begin of each to its end."""
@@ -89,6 +94,10 @@ class Index:
             {"keys": self.keys, **self.columns}, {"action_gru": json.dumps(metadata)}
         )
         return found
+
+
+def check_of(data: bytes) -> int:
+    return int.from_bytes(hashlib.sha256(data).digest()[:8], "little", signed=True)
 
 
 EMPTY = Index(
@@ -183,11 +192,18 @@ class Packs:
         return self.index.find(key) if self._load() else None
 
     def read(self, entry: PackedEntry) -> bytes:
-        """The bytes of an entry; fewer when its shard is cut or gone."""
+        """The bytes of an entry. Raises DamagedEntryError where they are not what was packed."""
         try:
-            return self.place.read_part(f"{FOLDER}/{entry.shard}", entry.offset, entry.size)
+            data = self.place.read_part(f"{FOLDER}/{entry.shard}", entry.offset, entry.size)
         except FileNotFoundError:
-            return b""
+            data = b""
+        return self.checked(entry, data)
+
+    def checked(self, entry: PackedEntry, data: bytes) -> bytes:
+        """The data. Raises DamagedEntryError where it is not what was packed as this entry."""
+        if check_of(data) != entry.check:
+            raise DamagedEntryError(f"{self.label(entry)}: not what was packed there")
+        return data
 
     def label(self, entry: PackedEntry) -> str:
         """The place of an entry in words."""
@@ -205,7 +221,7 @@ class Packs:
         return []
 
     def entries(self) -> Iterator[tuple[PackedEntry, bytes]]:
-        """Every packed entry with its bytes, each shard read once from begin to end."""
+        """Every packed entry with the bytes that lie there, each shard read once."""
         index = self.index
         order = index.in_reading_order()
         numbers = index.columns["shards"][order]

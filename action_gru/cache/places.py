@@ -108,6 +108,8 @@ class Folder:
 
     def view(self, name: str) -> memoryview:
         with (self.root / name).open("rb") as file:
+            if os.fstat(file.fileno()).st_size == 0:  # which cannot be mapped
+                return memoryview(b"")
             return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
 
     def version(self, name: str) -> tuple[object, ...]:

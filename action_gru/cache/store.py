@@ -130,7 +130,7 @@ class FeatureCache:
                 problems.append(str(error))
         for entry, data in [] if index_problems else self.packs.entries():
             try:
-                parse_entry(data, self.packs.label(entry))
+                parse_entry(self.packs.checked(entry, data), self.packs.label(entry))
             except DamagedEntryError as error:
                 problems.append(str(error))
         return problems
