@@ -1,0 +1,72 @@
+"""A model of poses through the whole path: extracted, trained, asked of a file, live."""
+
+import numpy as np
+import pytest
+from conftest import write_square
+from test_detecting import save
+from ultralytics.nn.tasks import PoseModel
+
+from action_gru import ActionRecognizer
+from action_gru.config import build_config
+from action_gru.errors import CheckpointError
+from action_gru.progress import Reporter
+from action_gru.training import evaluate, train
+
+QUIET = Reporter(quiet=True)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """Eight clips, and a pose network that has learnt nothing but always finds somebody."""
+    root = tmp_path_factory.mktemp("pose")
+    weights = save(root / "pose.pt", PoseModel, "11/yolo11-pose.yaml", nc=1, kpt_shape=[5, 3])
+    rows = ["path,label,split"]
+    for index in range(8):
+        write_square(root / f"{index}.mp4", 24, seed=index + 100 * (index % 2))
+        rows.append(f"{index}.mp4,{'ab'[index % 2]},{'test' if index > 5 else 'train'}")
+    (root / "manifest.csv").write_text("\n".join(rows) + "\n")
+    tree = {
+        "run": {"folder": str(root / "runs")},
+        "data": {"manifest": str(root / "manifest.csv")},
+        "sampling": {"fps": 5.0},
+        "features": {"views": ["pose"], "cache_dir": str(root / "cache"), "flip": True},
+        "pose": {"weights": weights, "min_score": 1e-6, "top": 2},
+        "model": {"projection_size": 8, "hidden_size": 8, "normalisation": "channel"},
+        "training": {"epochs": 2, "device": "cpu", "mean_pooled_baseline": False},
+    }
+    return train(build_config(tree), QUIET), root
+
+
+def test_a_pose_run_is_evaluated_and_answers_for_a_file(run):
+    trained, root = run
+    report, _ = evaluate(trained, QUIET)
+    assert report.metrics.clips == 2
+    recognizer = ActionRecognizer.load(trained.path)
+    answer = recognizer.classify(root / "7.mp4")
+    assert answer.label in ("a", "b")
+    assert sum(answer.scores) == pytest.approx(1.0, abs=1e-5)
+
+
+def test_a_pose_stream_sees_what_the_file_reader_sees(run):
+    trained, root = run
+    recognizer = ActionRecognizer.load(trained.path)
+    reading = recognizer.read(root / "7.mp4")
+    assert np.abs(reading.features.astype(np.float32)).sum(1).min() > 0  # somebody in each frame
+    reader, seen = recognizer.read_timeline(root / "7.mp4"), []
+    embed = reader.stream.engine.embed
+
+    def keep(samples):
+        seen.append(embed(samples))
+        return seen[-1]
+
+    reader.stream.engine.embed = keep
+    assert len(list(reader)) == len(reading.times_s) == 12
+    streamed = np.concatenate([part.numpy() for part in seen])
+    assert streamed == pytest.approx(reading.features.astype(np.float32), abs=2e-3)
+
+
+def test_other_pose_weights_are_refused(run, tmp_path):
+    trained, _ = run
+    other = save(tmp_path / "other.pt", PoseModel, "11/yolo11-pose.yaml", nc=1, kpt_shape=[4, 3])
+    with pytest.raises(CheckpointError, match="pose"):
+        ActionRecognizer.load(trained.path, overrides=[f"pose.weights={other}"])
