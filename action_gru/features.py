@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from action_gru.backbone import Backbone, FeatureSpec
@@ -61,7 +62,12 @@ class FeatureTable:
         return [clip for clip in clips if clip.name in self.by_clip]
 
     def sequences(self, clips: Sequence[Clip], classes: Sequence[str]) -> SequenceSet:
-        """The clips' features with class numbers; every clip must be usable."""
+        """The clips' features with class numbers; every clip must be usable.
+
+        They are read as they lie in the cache, and answer in the order of the clips.
+        """
+        asked, order = clips, self._reading_order(clips)
+        clips = [asked[number] for number in order]
         views = [spec.view for spec in self.specs]
         number = {name: index for index, name in enumerate(classes)}
 
@@ -72,13 +78,19 @@ class FeatureTable:
 
         labels = [number[clip.label] for clip in clips]
         steps = [[number[label] for label in self.step_labels.get(c.name, ())] for c in clips]
-        return SequenceSet(
+        made = SequenceSet(
             side(False),
             labels,
             side(True) if self.flip else None,
             steps if self.step_labels else None,
             self.most_bytes,
         )
+        return made.only(torch.argsort(torch.tensor(order)))
+
+    def _reading_order(self, clips: Sequence[Clip]) -> list[int]:
+        if isinstance(self.by_clip, KeptFeatures):
+            return self.by_clip.reading_order([clip.name for clip in clips])
+        return list(range(len(clips)))
 
     def times_s(self, clips: Sequence[Clip]) -> dict[str, NDArray[np.float64]]:
         """The sampled instants (T,) of each clip, by clip name; of measured rows the time since the

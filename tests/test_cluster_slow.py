@@ -22,10 +22,12 @@ pytestmark = pytest.mark.slow
 CLIPS = 500
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def cluster() -> Iterator[Any]:
-    """A head without cores, where this program stands, and two nodes of one core each; the first
-    test leaves one of them.
+    """A head without cores, where this program stands, and two nodes of one core each.
+
+    Each test has its own: Ray counts a killed node as alive for some seconds, and workers that are
+    started there in that time are lost too.
     """
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     os.environ["RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"] = "0"

@@ -1,4 +1,6 @@
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import psutil
@@ -163,6 +165,25 @@ def test_a_source_can_be_closed_from_its_own_thread(square_video):
     source.check()
     with pytest.raises(RuntimeError, match="starts once"):
         source.start()
+
+
+def test_a_source_can_be_closed_while_it_starts(square_video, monkeypatch):
+    start, closings = threading.Thread.start, []
+    source = LiveSource(str(square_video), on_frame=Seen())
+
+    def closing_first(thread: threading.Thread) -> None:
+        if thread.name.startswith("live "):
+            closings.append(pool.submit(source.close))
+            time.sleep(0.1)
+        start(thread)
+
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(int).result()  # its own thread stands before starting is changed
+        monkeypatch.setattr(threading.Thread, "start", closing_first)
+        source.start()
+        (closing,) = closings
+        assert closing.result(5) is None
+    assert not live_threads()
 
 
 def test_nothing_leaks_over_fifty_connections(reader):

@@ -1,11 +1,13 @@
 """Entries in shards: found, healed, verified, and never lost on the way."""
 
+import itertools
 import os
 
 import pytest
 from test_cache import clip
 
 from action_gru.cache import FeatureCache, cache_key, pack_entries
+from action_gru.cache.entry import parse_entry
 from action_gru.cache.packs import INDEX
 from action_gru.errors import CacheError
 
@@ -194,3 +196,40 @@ def test_iteration_reads_each_shard_once_from_its_begin(root):
         offsets = [offset for shard, offset in places if shard == name]
         assert offsets == sorted(offsets)
         assert offsets[0] == 0
+
+
+def test_entries_of_a_clip_lie_side_by_side_and_are_read_from_begin_to_end(root):
+    cache = FeatureCache(root)
+    for number in range(20):
+        for view in ("rgb", "motion", "rgb flipped"):
+            entry = clip(number, steps=4)
+            entry.provenance.update(clip=f"{number}.mp4", view=view)
+            cache.put(cache_key({"clip": number, "view": view}), entry)
+    pack_entries(cache, shard_bytes=5000)
+    found = [
+        parse_entry(data, entry.key).provenance["clip"] for entry, data in cache.packs.entries()
+    ]
+    assert len(cache.packs.index.names) > 3
+    assert [name for name, _ in itertools.groupby(found)] == list(dict.fromkeys(found))
+    cache.put(KEYS[0], clip(0))
+    keys = [cache_key({"clip": number, "view": "motion"}) for number in range(20)]
+    keys = [*keys[:7], KEYS[0], cache_key({"clip": "none"}), *keys[7:]]
+    order = cache.reading_order(keys)
+    assert sorted(order) == list(range(22))
+    assert order[-2:] == [7, 8]
+    places = [cache.packs.find(keys[number]) for number in order[:-2]]
+    numbers = [cache.packs.index.names.index(place.shard) for place in places]
+    assert numbers == sorted(numbers)
+    for number in set(numbers):
+        offsets = [
+            place.offset for place, shard in zip(places, numbers, strict=True) if shard == number
+        ]
+        assert offsets == sorted(offsets)
+
+
+def test_a_name_that_is_no_key_is_counted_and_left(tmp_path):
+    cache = filled(tmp_path, range(2))
+    stray = tmp_path / KEYS[0][:2] / "copy of an entry.safetensors"
+    stray.write_bytes(cache.path_of(KEYS[0]).read_bytes())
+    assert pack_entries(cache) == {"packed": 2, "damaged": 1, "shards": 1}
+    assert stray.exists()

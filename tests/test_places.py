@@ -7,7 +7,7 @@ import pytest
 from test_cache import KEY, clip
 
 from action_gru.cache import FeatureCache, cache_key
-from action_gru.cache.places import open_place
+from action_gru.cache.objects import open_place
 from action_gru.config import build_config
 from action_gru.errors import CacheError, ConfigError, MissingExtraError
 

@@ -26,6 +26,7 @@ from action_gru.errors import CacheError
 FORMAT = "action_gru.features.1"
 METADATA = "action_gru"
 READ_BYTES = 1 << 22
+BEGIN_BYTES = 1 << 13  # the header of an entry whose paths are no longer than systems allow
 # What a file of anyone's making can lead to while it is read.
 _DAMAGE = (
     SafetensorError,
@@ -133,6 +134,18 @@ def parse_entry(data: bytes, label: str) -> ClipFeatures:
     if not is_whole:
         raise DamagedEntryError(f"{label}: its checksum does not match its content")
     return clip
+
+
+def clip_of_begin(begin: bytes) -> str:
+    """Which clip an entry is of, by the first BEGIN_BYTES of its file; '' where they do not tell.
+
+    Nothing is checked: for where to put an entry, never for what is in it.
+    """
+    try:
+        clip = _metadata(begin[8 : 8 + int.from_bytes(begin[:8], "little")])["provenance"]["clip"]
+    except (CacheError, *_DAMAGE):
+        return ""
+    return str(clip)
 
 
 def check_entry(path: Path) -> None:

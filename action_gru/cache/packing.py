@@ -1,23 +1,37 @@
 """Moves entries from files of their own into shards. Knows nothing of how they are looked up.
 
+Entries of one clip lie side by side, so that who reads clip by clip reads each shard once, from its
+begin to its end. Clips follow each other by a hash of their names: any stretch of a shard is a
+sample of them.
+
 First the shards are written, then the index that names them, then the files go: whatever cuts it
 short, every entry can still be read, and `prune` takes shards that no index names.
 """
 
 from __future__ import annotations
 
+import hashlib
 import itertools
+import re
 import uuid
 from array import array
 from collections.abc import Iterator
 
 import numpy as np
 
-from action_gru.cache.entry import DamagedEntryError, parse_entry, telling_why
+from action_gru.cache.entry import (
+    BEGIN_BYTES,
+    DamagedEntryError,
+    clip_of_begin,
+    parse_entry,
+    telling_why,
+)
 from action_gru.cache.packs import COLUMNS, FOLDER, INDEX, KEY_BYTES, Index, check_of
-from action_gru.cache.store import LOCK, SUFFIX, FeatureCache
+from action_gru.cache.store import LOCK, SUFFIX, FeatureCache, name_of
 
 SHARD_BYTES = 1 << 30
+CLIP_BYTES = 8  # of the hash of a clip's name
+KEY = re.compile(r"[0-9a-f]{64}\Z")
 
 
 class _Table:
@@ -65,8 +79,8 @@ def pack_entries(
 
 def _whole_files(cache: FeatureCache, counts: dict[str, int]) -> Iterator[tuple[str, bytes]]:
     """(key, bytes) of every whole entry in a file of its own."""
-    for name in cache.names():
-        key = name.rpartition("/")[2].removesuffix(SUFFIX)
+    for key in _by_clip(cache, counts):
+        name = name_of(key)
         try:
             with telling_why(cache.place.label(name)):
                 data = cache.place.read(name)
@@ -76,6 +90,27 @@ def _whole_files(cache: FeatureCache, counts: dict[str, int]) -> Iterator[tuple[
             continue
         except DamagedEntryError:
             counts["damaged"] += 1
+
+
+def _by_clip(cache: FeatureCache, counts: dict[str, int]) -> Iterator[str]:
+    """The keys of all entries in files of their own, those of a clip side by side. 40 bytes each
+    are held.
+    """
+    rows = bytearray()
+    for name in cache.names():
+        key = name.rpartition("/")[2].removesuffix(SUFFIX)
+        if not KEY.match(key):  # no name that this program gives
+            counts["damaged"] += 1
+            continue
+        try:
+            clip = clip_of_begin(cache.place.read_begin(name, BEGIN_BYTES))
+        except OSError:  # gone, or refused: reading it whole will tell
+            clip = ""
+        rows += hashlib.sha256(clip.encode()).digest()[:CLIP_BYTES] + bytes.fromhex(key)
+    width = CLIP_BYTES + KEY_BYTES
+    words = np.frombuffer(bytes(rows), ">u8").reshape(-1, width // 8)
+    for row in np.lexsort(words.T[::-1]):  # the last key of lexsort counts first
+        yield rows[row * width + CLIP_BYTES : (row + 1) * width].hex()
 
 
 def _until_full(

@@ -67,9 +67,20 @@ class Index:
 
     def find(self, key: str) -> PackedEntry | None:
         """Where the entry of a key lies, or None."""
+        row = self._row_of(key)
+        return None if row is None else self.row(row)
+
+    def place_of(self, key: str) -> tuple[int, int] | None:
+        """(number of the shard, offset) of a key's entry, or None: it sorts as it is read."""
+        row = self._row_of(key)
+        if row is None:
+            return None
+        return int(self.columns["shards"][row]), int(self.columns["offsets"][row])
+
+    def _row_of(self, key: str) -> int | None:
         wanted = bytes.fromhex(key)
         row = bisect_left(range(len(self)), wanted, key=self._key_at)
-        return self.row(row) if row < len(self) and self._key_at(row) == wanted else None
+        return row if row < len(self) and self._key_at(row) == wanted else None
 
     def row(self, row: int) -> PackedEntry:
         shard, offset, size, check = (int(self.columns[name][row]) for name in COLUMNS)

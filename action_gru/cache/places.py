@@ -1,7 +1,6 @@
-"""Where the files of a store lie: a folder, or an object store by URL. Knows nothing of entries.
+"""Where the files of a store lie, and the folder as such a place. Knows nothing of entries.
 
-Both show a file whole or not at all. A folder does it by writing beside the place and renaming; an
-object store takes an object as a whole, and what is cut half-way never becomes one.
+A place shows a file whole or not at all. A folder does it by writing beside the place and renaming.
 """
 
 from __future__ import annotations
@@ -9,16 +8,14 @@ from __future__ import annotations
 import mmap
 import os
 import re
-import tempfile
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple, Protocol, cast
-from urllib.parse import unquote
+from typing import BinaryIO, NamedTuple, Protocol
 
 from filelock import FileLock, Timeout
 
-from action_gru.errors import CacheError, MissingExtraError
+from action_gru.errors import CacheError
 from action_gru.files import is_abandoned, write_atomically
 
 URL = re.compile(r"^([a-z][a-z0-9+.-]*)://(.*)$", re.DOTALL)
@@ -42,6 +39,9 @@ class Place(Protocol):
 
     def read_part(self, name: str, start: int, size: int) -> bytes:
         """size bytes from start on; none where the file has fewer."""
+
+    def read_begin(self, name: str, size: int) -> bytes:
+        """The first size bytes, or what the file has of them."""
 
     def open(self, name: str) -> BinaryIO:
         """The file, to be read a piece at a time: an object as a copy on disk."""
@@ -101,6 +101,10 @@ class Folder:
             if not 0 <= start <= start + size <= there:  # what an index claims takes no memory
                 return b""
             file.seek(start)
+            return file.read(size)
+
+    def read_begin(self, name: str, size: int) -> bytes:
+        with (self.root / name).open("rb") as file:
             return file.read(size)
 
     def open(self, name: str) -> BinaryIO:
@@ -197,153 +201,3 @@ class Folder:
 
     def is_abandoned(self, name: str) -> bool:
         return is_abandoned(self.root / name)
-
-
-class ObjectStore:
-    """Objects below a URL, by fsspec. Raises CacheError when the store refuses or does not answer.
-
-    How an object appears whole is different from store to store, so only those of PUTS are taken.
-    """
-
-    def __init__(self, scheme: str, path: str) -> None:
-        self.scheme, self.root = scheme, path.rstrip("/")
-        self._put = PUTS[scheme]
-        self._files = _file_system(scheme)
-
-    def label(self, name: str) -> str:
-        return f"{self.scheme}://{self.root}/{name}"
-
-    def read(self, name: str) -> bytes:
-        with self._answering(name):
-            return bytes(self._files.cat_file(self._at(name)))
-
-    def read_part(self, name: str, start: int, size: int) -> bytes:
-        with self._answering(name):
-            return bytes(self._files.cat_file(self._at(name), start=start, end=start + size))
-
-    def open(self, name: str) -> BinaryIO:
-        file = tempfile.NamedTemporaryFile()  # noqa: SIM115 the caller closes it
-        try:
-            with self._answering(name):
-                self._files.get_file(self._at(name), file.name)
-        except BaseException:
-            file.close()
-            raise
-        file.seek(0)
-        return cast(BinaryIO, file)
-
-    def view(self, name: str) -> memoryview:
-        return memoryview(self.read(name))
-
-    def version(self, name: str) -> tuple[object, ...]:
-        try:
-            with self._answering(name):
-                found = self._files.info(self._at(name))
-        except FileNotFoundError:
-            return ()
-        written = found.get("LastModified", found.get("created"))
-        return found.get("ETag"), found["size"], str(written)
-
-    def write(self, name: str, pieces: Iterable[bytes | memoryview]) -> None:
-        with self._answering(name):
-            self._put(self._files, self._at(name), pieces)
-
-    def remove(self, name: str, version: tuple[object, ...] = ()) -> None:
-        if version and self.version(name) != version:
-            return
-        try:
-            self._files.rm_file(self._at(name))
-        except Exception:  # read-only, or gone already: it harms nothing
-            return
-
-    def names(self, ending: str) -> Iterator[str]:
-        with self._answering(""):
-            found = self._files.find(self.root)
-        start = len(self._files._strip_protocol(self.root).rstrip("/")) + 1
-        for path in sorted(found):
-            name = path[start:]
-            if name.endswith(ending) and name.count("/") == 1:
-                yield name
-
-    def status(self, name: str) -> Status:
-        with self._answering(name):
-            found = self._files.info(self._at(name))
-        written = found.get("LastModified") or found.get("created")
-        return Status(int(found["size"]), written.timestamp())
-
-    def locked(self, name: str) -> AbstractContextManager[None]:
-        return nullcontext()
-
-    def leftovers(self) -> Iterator[str]:
-        return iter(())  # a put that was cut is no object
-
-    def is_abandoned(self, name: str) -> bool:
-        return False
-
-    def check_there(self) -> None:
-        """A store that does not answer says so by itself."""
-
-    def _at(self, name: str) -> str:
-        return f"{self.root}/{name}"
-
-    @contextmanager
-    def _answering(self, name: str) -> Iterator[None]:
-        """Every store's driver raises kinds of its own: told apart here is only 'not there'."""
-        try:
-            yield
-        except (FileNotFoundError, CacheError):
-            raise
-        except Exception as error:
-            kind = type(error).__name__
-            raise CacheError(
-                f"{self.label(name)}: the object store refused or did not answer ({kind}: {error});"
-                " check features.cache_dir, the network and the credentials"
-            ) from error
-
-
-def _file_system(scheme: str) -> Any:
-    import fsspec
-
-    try:
-        # Listings are not remembered: other machines write at the same time.
-        return fsspec.filesystem(scheme, use_listings_cache=False)
-    except ImportError as error:
-        raise MissingExtraError("s3fs", "s3", f"a cache at {scheme}://") from error
-
-
-def _put_at_once(files: Any, path: str, pieces: Iterable[bytes | memoryview]) -> None:
-    files.pipe_file(path, b"".join(pieces))
-
-
-def _put_from_disk(files: Any, path: str, pieces: Iterable[bytes | memoryview]) -> None:
-    """All pieces are made before the first byte is sent, in memory that does not grow with them.
-
-    S3 shows an object after its put, or after the last step of a put in parts, and not before.
-    """
-    with tempfile.NamedTemporaryFile() as file:
-        for piece in pieces:
-            file.write(piece)
-        file.flush()
-        files.put_file(file.name, path)
-
-
-PUTS: dict[str, Callable[[Any, str, Iterable[bytes | memoryview]], None]] = {
-    "memory": _put_at_once,
-    "s3": _put_from_disk,
-}
-
-
-def open_place(where: str | Path) -> Place:
-    """A folder by its path or file:// URL, or an object store by its URL."""
-    match = URL.match(str(where))
-    if match is None:
-        return Folder(Path(where))
-    scheme, rest = match.groups()
-    if scheme == "file":
-        return Folder(Path(unquote(rest)))
-    if scheme not in PUTS:
-        raise CacheError(
-            f"{where}: no cache can be kept at {scheme}://; take a folder, file://, "
-            + " or ".join(f"{name}://" for name in sorted(PUTS))
-        )
-    return ObjectStore(scheme, rest)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,8 +21,9 @@ from action_gru.cache.entry import (
     parse_entry,
     telling_why,
 )
+from action_gru.cache.objects import open_place
 from action_gru.cache.packs import FOLDER, INDEX, PackedEntry, Packs
-from action_gru.cache.places import Folder, Status, open_place
+from action_gru.cache.places import Folder, Status
 from action_gru.cache.rows import RowFile
 from action_gru.errors import CacheError
 from action_gru.files import YOUNG_S
@@ -99,6 +100,14 @@ class FeatureCache:
 
     def _write(self, key: str, pieces: Iterable[bytes | memoryview]) -> None:
         self.place.write(name_of(key), pieces)
+
+    def reading_order(self, keys: Sequence[str]) -> list[int]:
+        """Which of the keys to read first: those in shards, each shard from its begin to its end;
+        then those in files of their own, as given.
+        """
+        index = self.packs.index
+        places = [index.place_of(key) for key in keys]
+        return sorted(range(len(keys)), key=lambda number: places[number] or (len(index.names), 0))
 
     def names(self) -> Iterator[str]:
         """The names of all entries in files of their own, whole or not."""

@@ -74,6 +74,13 @@ class KeptFeatures(Mapping[str, Mapping[Stream, ClipFeatures]]):
             self._kept[name] = found
         return found
 
+    def reading_order(self, names: Sequence[str]) -> list[int]:
+        """Which of the clips to read first: as their entries lie in the cache."""
+        if isinstance(self._cache, MemoryCache):
+            return list(range(len(names)))
+        keys = [next(iter(self._report.keys[name].values())) for name in names]
+        return self._cache.reading_order(keys)
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._clips)
 

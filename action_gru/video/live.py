@@ -116,8 +116,10 @@ class LiveSource:
             raise RuntimeError("a LiveSource starts once; make a new one")
         if self._decoder is not None:
             self._decoder.start()
-        self._thread = threading.Thread(target=self._run, name=f"live {self.name}", daemon=True)
-        self._thread.start()
+        thread = threading.Thread(target=self._run, name=f"live {self.name}", daemon=True)
+        with self._lock:  # whoever closes meanwhile finds it running, or not at all
+            thread.start()
+            self._thread = thread
         settled = False
         try:
             settled = self._settled.wait(self._open_timeout_s + GRACE_S)
@@ -142,12 +144,14 @@ class LiveSource:
     def close(self) -> None:
         """End the thread and release the device. Never raises; no frame comes afterwards."""
         self._stop.set()
-        if self._thread is not None and self._thread is not threading.current_thread():
+        with self._lock:
+            thread = self._thread
+        if thread is not None and thread is not threading.current_thread():
             if self._decoder is not None:
-                self._thread.join(PATIENCE_S)
-                if self._thread.is_alive():
+                thread.join(PATIENCE_S)
+                if thread.is_alive():
                     self._decoder.stop()
-            self._thread.join(max(self._open_timeout_s, self._read_timeout_s) + GRACE_S)
+            thread.join(max(self._open_timeout_s, self._read_timeout_s) + GRACE_S)
 
     def __enter__(self) -> LiveSource:
         self.start()
