@@ -1,9 +1,10 @@
 """What the Ray engine costs on one node: the same clips by the local engine and by it, in turns.
 
-    python benchmarks/cluster.py [--clips 300] [--rounds 3]
+    OMP_NUM_THREADS=1 python benchmarks/cluster.py [--clips 400] [--rounds 6]
 
-Both have one core. The Ray engine's clock starts when its worker is ready; starting Ray and loading
-the backbone is told apart. Prints one JSON line a round and the median ratio.
+Both have one thread for the network and a process that decodes. The Ray engine's clock starts when
+its worker is ready; starting Ray and loading the backbone is told apart. Prints one JSON line a
+round and the median ratio.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
+from action_gru.allocator import use_one_arena
 from action_gru.cache import FeatureCache
 from action_gru.cluster import extract_on_cluster
 from action_gru.config import Config, build_config
@@ -28,9 +30,10 @@ from action_gru.video import VideoWriter
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--clips", type=int, default=300)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--clips", type=int, default=400)
+    parser.add_argument("--rounds", type=int, default=6)
     options = parser.parse_args()
+    use_one_arena()  # as the command does
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         clips = [draw(folder / f"{index}.mp4", index) for index in range(options.clips)]

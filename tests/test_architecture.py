@@ -9,6 +9,7 @@ PACKAGE = Path(__file__).parents[1] / "action_gru"
 
 FLOORS = {
     "errors": 0,
+    "allocator": 0,
     "files": 0,
     "launched": 1,
     "safe_yaml": 0,

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from action_gru.allocator import use_one_arena
 from action_gru.cache import FeatureCache
 from action_gru.config import build_config
 from action_gru.dataset import Clip
@@ -46,6 +47,7 @@ class Worker:
 
     def start(self) -> str:
         """Load the backbone; the node's name."""
+        use_one_arena()
         if os.path.isdir(self._folder):  # noqa: PTH112
             os.chdir(self._folder)
         try:

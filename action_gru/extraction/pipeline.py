@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from action_gru.allocator import keeping_freed_memory
 from action_gru.dataset import Clip
 from action_gru.errors import ActionGruError, CacheError, MachineError, VideoError
 from action_gru.extraction.clip import ExtractionReport, Image, Job, Stream
@@ -80,7 +81,7 @@ class Pass:
             threading.Thread(target=self._work, name=THREAD_NAME, daemon=True)
             for _ in range(self.budget.workers)
         ]
-        with self.budget:
+        with self.budget, keeping_freed_memory():
             try:
                 for thread in threads:
                     thread.start()
