@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -19,6 +20,9 @@ OF_USER = ("GLIBC_TUNABLES", "LD_PRELOAD")  # and whatever begins with MALLOC_
 KEPT = {M_MMAP_MAX: 0, M_TRIM_THRESHOLD: 1 << 30}
 # glibc's own start, and the thresholds to which it comes by itself where blocks are large.
 USUAL = {M_MMAP_MAX: 65536, M_MMAP_THRESHOLD: 32 << 20, M_TRIM_THRESHOLD: 64 << 20}
+
+_lock = threading.Lock()
+_within: list[Any] = []  # one for each that is within `keeping_freed_memory`
 
 
 def use_one_arena(environment: Mapping[str, str] = os.environ) -> bool:
@@ -35,19 +39,29 @@ def use_one_arena(environment: Mapping[str, str] = os.environ) -> bool:
 def keeping_freed_memory(environment: Mapping[str, str] = os.environ) -> Iterator[bool]:
     """Freed memory stays with this process until the end, and is given back there; is it so?
 
-    It is not without glibc, nor where the user has chosen an allocator or its settings. The most
-    memory that is used at once is no more than else.
+    Several threads may be within: the last one to leave gives back. It is not so without glibc, nor
+    where the user has chosen an allocator or its settings. The most memory that is used at once is
+    no more than else.
     """
     library = _glibc(environment)
     if library is None:
         yield False
         return
+    with _lock:
+        _within.append(library)
+        kept = _set(library, KEPT)
     try:
-        yield all(library.mallopt(name, value) == 1 for name, value in KEPT.items())
+        yield kept
     finally:
-        for name, value in USUAL.items():
-            library.mallopt(name, value)
-        library.malloc_trim(0)
+        with _lock:
+            _within.pop()
+            if not _within:
+                _set(library, USUAL)
+                library.malloc_trim(0)
+
+
+def _set(library: Any, settings: Mapping[int, int]) -> bool:
+    return all(library.mallopt(name, value) == 1 for name, value in settings.items())
 
 
 def _glibc(environment: Mapping[str, str]) -> Any:

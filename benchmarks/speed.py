@@ -26,11 +26,14 @@ import torch
 from rows import classify, extraction, live, scaling, sequence
 from rows.turns import Row
 
+from action_gru.allocator import use_one_arena
+
 RESULTS = Path(__file__).parent / "results"
 
 
 def main() -> None:
     options = read_options()
+    use_one_arena()  # as the command line does
     with tempfile.TemporaryDirectory() as folder:
         clips = find_clips(options.data, Path(folder), options.clips)
         areas = plan(options, clips)

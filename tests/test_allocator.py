@@ -77,3 +77,24 @@ def test_another_c_library_is_left_alone(monkeypatch):
     assert not use_one_arena({})
     with keeping_freed_memory({}) as kept:
         assert not kept
+
+
+def test_the_last_of_several_gives_back(monkeypatch):
+    calls = []
+
+    class Library:
+        gnu_get_libc_version = malloc_trim = None
+
+        def mallopt(self, name: int, value: int) -> int:
+            calls.append((name, value))
+            return 1
+
+    library = Library()
+    library.malloc_trim = lambda pad: calls.append("trim")
+    monkeypatch.setattr(allocator.ctypes, "CDLL", lambda name: library)
+    with keeping_freed_memory({}):
+        with keeping_freed_memory({}) as kept:
+            assert kept
+        assert "trim" not in calls
+        assert calls == 2 * list(allocator.KEPT.items())
+    assert calls[4:] == [*allocator.USUAL.items(), "trim"]

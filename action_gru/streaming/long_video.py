@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from action_gru.allocator import keeping_freed_memory
 from action_gru.prefetch import Prefetch
 from action_gru.streaming.looking import Image, Sample
 from action_gru.streaming.stream import ActionStream
@@ -48,7 +49,8 @@ class TimelineReader:
         if self._begun:
             raise RuntimeError("a TimelineReader reads once; make a new one")
         self._begun = True
-        with self.video, Prefetch(self._samples(), 2 * self.samples) as samples:
+        ahead = Prefetch(self._samples(), 2 * self.samples)
+        with self.video, keeping_freed_memory(), ahead as samples:
             remaining = iter(samples)
             while batch := list(itertools.islice(remaining, self.samples)):
                 for sample, row in zip(batch, engine.embed(batch), strict=True):

@@ -25,6 +25,7 @@ from typing import Any, BinaryIO
 import cv2
 import numpy as np
 
+from action_gru.allocator import keeping_freed_memory, use_one_arena
 from action_gru.errors import ActionGruError
 from action_gru.patience import system_errno
 from action_gru.video.frame import Image
@@ -46,6 +47,7 @@ class Session:
         self._reader: LimitedReader | LimitedStream | None = None
         self._run: Run | None = None
         self._shared: mmap.mmap | None = None
+        self._memory = contextlib.ExitStack()
         self._name = ""
 
     def open(
@@ -126,6 +128,7 @@ class Session:
             if held is not None:
                 held.close()
         self._reader = self._run = None
+        self._memory.close()
         return {}
 
     def _begin(self, path: str, limits: dict[str, Any], folder: str) -> DecodeLimits:
@@ -134,6 +137,7 @@ class Session:
         self._name, bound = path, DecodeLimits(**limits)
         os.environ[OPENCV_OPTIONS] = ONLY_FILES
         limit_memory(bound.max_memory_gb)
+        self._memory.enter_context(keeping_freed_memory())  # each frame takes the last one's
         return bound
 
     def answer(self, command: dict[str, Any]) -> dict[str, Any]:
@@ -243,5 +247,6 @@ def main() -> None:
     os.dup2(2, 1)  # what a library prints is no answer
     LimitedReader.alarm = LimitedStream.alarm = set_alarm
     forbid_files()
+    use_one_arena()
     cv2.setNumThreads(1)  # whoever wants more cores starts more of us
     serve(sys.stdin.buffer, answers)

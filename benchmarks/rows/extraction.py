@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import torch
 
+from action_gru.allocator import keeping_freed_memory
 from action_gru.backbone import Backbone, ViewMaker
 from action_gru.backbone.looking import look
 from action_gru.cache import FeatureCache
@@ -93,7 +94,8 @@ class ExtractionBench:
             torch.set_num_threads(1)
             self.backbone(batch)
 
-        with_threads(embed, range(batches))
+        with keeping_freed_memory():
+            with_threads(embed, range(batches))
         torch.set_num_threads(cores)
 
 
