@@ -22,6 +22,7 @@ th { white-space: normal; vertical-align: bottom; }
 img { max-width: 100%; height: auto; }
 p, li { max-width: 52rem; }
 p.picture { max-width: none; }
+@media (max-width: 84rem) { table { font-size: 0.76rem; } th, td { padding: 0.2rem 0.35rem; } }
 """
 # Nothing is loaded and nothing runs, whatever the file names hold.
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
