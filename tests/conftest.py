@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import settings
 
 from action_gru.backbone import FeatureSpec
 from action_gru.config import build_config
@@ -13,6 +14,9 @@ from action_gru.dataset import Clip
 from action_gru.progress import Reporter
 from action_gru.training import RunFolder, train
 from action_gru.video import VideoWriter
+
+settings.register_profile("here", deadline=None)  # how long a case takes is not what is tested
+settings.load_profile("here")
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"
