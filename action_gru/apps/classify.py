@@ -7,6 +7,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from action_gru.allocator import keeping_freed_memory
 from action_gru.errors import ActionGruError, VideoError
 from action_gru.progress import Reporter
 from action_gru.recognizer import ActionRecognizer
@@ -53,7 +54,7 @@ def classify_files(
     if recognizer.threshold is not None and recognizer.shortfall is not None:
         reporter.say(recognizer.shortfall)  # else nothing tells why all answers are unsure
     failed = 0
-    with reporter.bar("classify", len(paths)) as advance:
+    with reporter.bar("classify", len(paths)) as advance, keeping_freed_memory():
         for path in paths:
             try:
                 reading = recognizer.read(path)
