@@ -76,6 +76,9 @@ def test_extract_counts_and_a_second_run_decodes_nothing(place):
     assert str(entry.name) in run("cache", "verify", "other", cwd=place, code=6).stderr
     assert json.loads(run("cache", "prune", "other", "--json", cwd=place).stdout)["damaged"] == 1
     assert "11 entries" in run("cache", "stats", "other", cwd=place).stdout
+    for verb in ("stats", "verify", "prune", "pack"):
+        assert "no such folder" in run("cache", verb, "othr", cwd=place, code=6).stderr
+    assert not (place / "othr").exists()
 
 
 def test_evaluate_names_its_folder(place):
@@ -88,11 +91,21 @@ def test_evaluate_names_its_folder(place):
     }
     report = json.loads((folder / "report.json").read_text())
     assert len(report["predictions"]) == report["clips"] == 4
-    answer = json.loads(
-        run("evaluate", "runs/tiny", "--manifest", "clips/manifest.csv", "--json", "-q",
-            "data.allow_leakage=true", cwd=place).stdout
-    )  # fmt: skip
-    assert answer["clips"] == 12
+
+
+def test_evaluate_takes_all_of_another_manifest_or_the_split_that_is_named(place):
+    other = ["evaluate", "runs/tiny", "--manifest", "clips/manifest.csv", "data.allow_leakage=true"]
+    done = run(*other, "--json", cwd=place)
+    assert json.loads(done.stdout)["clips"] == 12
+    assert "8 of these clips were in the training data: the score is too good" in done.stderr
+    whole = "runs/tiny/clips.csv"
+    split = ["evaluate", "runs/tiny", "--manifest", whole, "--root", "clips", "--split", "test"]
+    done = run(*split, "--json", cwd=place)
+    assert json.loads(done.stdout)["clips"] == 4
+    assert "training data" not in done.stderr
+    assert "no clip of it has the split 'val'" in run(*split[:-1], "val", cwd=place, code=3).stderr
+    wrong = run(*split[:5], "nowhere", cwd=place, code=3)
+    assert "--root" in wrong.stderr
 
 
 def test_cv_names_its_folder(place):
@@ -100,6 +113,7 @@ def test_cv_names_its_folder(place):
     answer = json.loads(done.stdout)
     assert 0 <= answer["top1_mean"] <= 1
     assert (place / answer["folder"] / "report.json").is_file()
+    assert "baseline is off" not in (place / answer["folder"] / "report.md").read_text()
 
 
 def test_classify_goes_on_after_a_bad_file_and_sets_the_exit_code(place):
@@ -113,6 +127,9 @@ def test_classify_goes_on_after_a_bad_file_and_sets_the_exit_code(place):
     assert sum(label["score"] for label in answers[7]["top"]) == pytest.approx(1, abs=1e-3)
     plain = run("classify", "clips/bright/1.mp4", "-m", "runs/tiny", cwd=place)
     assert plain.stdout.startswith("clips/bright/1.mp4: ")
+    assert "8 clips are too few to state a precision of 0.95" in run(
+        "classify", "clips/bright/1.mp4", "-m", "runs/tiny", "calibration.precision=0.95", cwd=place
+    ).stderr  # fmt: skip
 
 
 def test_classify_annotates_and_never_over_its_source(place):
@@ -182,6 +199,11 @@ def test_ctrl_c_leaves_nothing_half_written_and_a_run_to_resume(place):
     done = run("resume", "runs/stopped", f"training.epochs={epochs + 3}", cwd=place)
     assert done.stdout.splitlines()[-1] == "runs/stopped"
     assert len(log.read_text().splitlines()) == epochs + 3
+    kept = (place / "runs" / "stopped" / "config.yaml").read_text()
+    assert f"epochs: {epochs + 3}\n" in kept
+    fewer = run("resume", "runs/stopped", f"training.epochs={epochs}", cwd=place, code=7)
+    assert f"has {epochs + 3} epochs already" in fewer.stderr
+    assert (place / "runs" / "stopped" / "config.yaml").read_text() == kept
 
 
 def test_a_second_ctrl_c_ends_at_once():

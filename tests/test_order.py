@@ -114,7 +114,8 @@ def test_a_class_that_one_frame_tells_is_named_so():
 )
 def test_what_cannot_be_told_is_said_to_be_open(changes, why):
     got = report(ZEROS, ZEROS, **changes)
-    assert got.classes[0].verdict == UNDECIDED, why
+    assert got.classes[0].verdict == got.overall.verdict == UNDECIDED, why
+    assert not got.overall_sentence.startswith(("Order costs", "Order counts"))
     assert got.sentence.endswith("It cannot be said for a.")
 
 
@@ -129,6 +130,9 @@ def test_a_loss_in_one_group_alone_proves_nothing():
 def test_four_clips_are_too_few():
     got = report(np.zeros(4), np.zeros(4), groups=["a", "b", "c", "d"])
     assert got.classes[0].verdict == UNDECIDED
+    assert got.overall_sentence == (
+        "How much order counts here cannot be said: 4 clips of 4 groups are too few."
+    )
 
 
 def test_clips_are_compared_with_themselves():

@@ -51,8 +51,8 @@ def classify_files(
     if target is not None and len(paths) > 1:
         raise VideoError(f"--annotate writes one video, and {len(paths)} were given")
     recognizer = ActionRecognizer.load(model, overrides=overrides)
-    if recognizer.threshold is not None and recognizer.shortfall is not None:
-        reporter.say(recognizer.shortfall)  # else nothing tells why all answers are unsure
+    if recognizer.shortfall is not None:  # else nothing tells why all answers are unsure, or none
+        reporter.say(recognizer.shortfall)
     failed = 0
     with reporter.bar("classify", len(paths)) as advance, keeping_freed_memory():
         for path in paths:

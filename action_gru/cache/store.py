@@ -101,6 +101,10 @@ class FeatureCache:
     def _write(self, key: str, pieces: Iterable[bytes | memoryview]) -> None:
         self.place.write(name_of(key), pieces)
 
+    def exists(self) -> bool:
+        """Is its folder there? An object store has none."""
+        return not isinstance(self.place, Folder) or self.place.root.is_dir()
+
     def reading_order(self, keys: Sequence[str]) -> list[int]:
         """Which of the keys to read first: those in shards, each shard from its begin to its end;
         then those in files of their own, as given.

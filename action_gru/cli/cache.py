@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from action_gru.cli.common import Json, Quiet, make_reporter, print_answer
+
+if TYPE_CHECKING:
+    from action_gru.cache import FeatureCache
 
 Where = Annotated[str, typer.Argument(metavar="DIR", help="The cache's folder or URL.")]
 
@@ -22,13 +25,24 @@ def stats(
     quiet: Quiet = False,
 ) -> None:
     """Count entries and bytes."""
-    from action_gru.cache import FeatureCache
-
-    counts = FeatureCache(folder).stats()
+    counts = _existing(folder).stats()
     text = f"{counts['entries']} entries, {counts['bytes'] / 1e6:.1f} MB in {folder}"
     if counts["packed"]:
         text += f"; {counts['packed']} of them in shards"
     print_answer(counts, text + _leftovers(counts), json_)
+
+
+def _existing(folder: str) -> FeatureCache:
+    """The cache. A mistyped folder must not look like an empty, healthy one."""
+    from action_gru.cache import FeatureCache
+    from action_gru.errors import CacheError
+
+    cache = FeatureCache(folder)
+    if not cache.exists():
+        raise CacheError(
+            f"{folder}: no such folder; give features.cache_dir of the config, or extract first"
+        )
+    return cache
 
 
 def _leftovers(counts: dict[str, int]) -> str:
@@ -43,10 +57,9 @@ def verify(
     quiet: Quiet = False,
 ) -> None:
     """Read every entry whole; exit code 6 when one is damaged."""
-    from action_gru.cache import FeatureCache
     from action_gru.errors import CacheError
 
-    cache = FeatureCache(folder)
+    cache = _existing(folder)
     problems = cache.verify()
     for problem in problems:
         make_reporter(quiet).warn(problem)
@@ -68,10 +81,8 @@ def prune(
     quiet: Quiet = False,
 ) -> None:
     """Remove damaged entries and what killed processes left, and old entries on request."""
-    from action_gru.cache import FeatureCache
-
     age_s = None if older_than_days is None else older_than_days * 86_400
-    removed = FeatureCache(folder).prune(age_s)
+    removed = _existing(folder).prune(age_s)
     text = "removed " + ", ".join(f"{removed[kind]} {kind}" for kind in REMOVABLE)
     if removed["unreadable"]:
         text += (
@@ -89,9 +100,9 @@ def pack(
     quiet: Quiet = False,
 ) -> None:
     """Pack the entries into shards with an index: for many thousands of clips."""
-    from action_gru.cache import FeatureCache, pack_entries
+    from action_gru.cache import pack_entries
 
-    counts = pack_entries(FeatureCache(folder), int(shard_mb * 1e6), keep)
+    counts = pack_entries(_existing(folder), int(shard_mb * 1e6), keep)
     text = f"{counts['packed']} entries packed into {counts['shards']} shards of {folder}"
     if counts["damaged"]:
         text += f"; {counts['damaged']} damaged ones left out ('cache prune' removes them)"

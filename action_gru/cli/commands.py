@@ -89,7 +89,8 @@ def prepare(
     dataset: Annotated[str, typer.Argument(help="folder, ucf101, hmdb51, kth, fights, cmapss.")],
     source: Annotated[Path, typer.Argument(help="The data set's folder or archive.")],
     out: Annotated[
-        Path | None, typer.Option(metavar="CSV", help="Manifest; by default ROOT/manifest.csv.")
+        Path | None,
+        typer.Option(metavar="CSV", help="Default: ROOT/manifest.csv; of cmapss ROOT/SUBSET.csv."),
     ] = None,
     split: Annotated[int, typer.Option(min=1, max=3, help="Which official split.")] = 1,
     subset: Annotated[str, typer.Option(help="Which part of cmapss, such as FD001.")] = "FD001",
@@ -179,7 +180,10 @@ def evaluate(
     root: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Where the manifest's paths start.")
     ] = None,
-    split: Annotated[str, typer.Option(help="train, val or test of the run.")] = "test",
+    split: Annotated[
+        str | None,
+        typer.Option(help="train, val or test: by default test, or all clips of --manifest."),
+    ] = None,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Where to write.")] = None,
     json_: Json = False,
     quiet: Quiet = False,

@@ -83,7 +83,8 @@ def read_manifest(
     if not any(clip.path.is_file() for clip in clips):
         raise DataError(
             f"{manifest}: none of its {len(clips)} files exists, the first looked up as "
-            f"{clips[0].path}; set data.root to the folder that its paths start from"
+            f"{clips[0].path}; set data.root (for evaluate --root) to "
+            "the folder that its paths start from"
         )
     return clips
 

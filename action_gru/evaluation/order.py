@@ -69,7 +69,7 @@ class ClassOrder:
         lies above 0. It does not if both intervals end below LEAST_COST. Else, or with too few
         clips, it is undecided.
         """
-        if self.clips < LEAST_CLIPS or self.groups < LEAST_GROUPS or self._is_rarely_right():
+        if self.clips < LEAST_CLIPS or self.groups < LEAST_GROUPS or self.is_rarely_right:
             return UNDECIDED
         costs = [self.costs[change] for change in ORDER_CHANGES]
         bounds = [cost.interval or (cost.loss, cost.loss) for cost in costs]
@@ -86,7 +86,9 @@ class ClassOrder:
         high = frozen.interval[1] if frozen.interval else frozen.loss
         return self.verdict == NO_ORDER and high < LEAST_COST
 
-    def _is_rarely_right(self) -> bool:
+    @property
+    def is_rarely_right(self) -> bool:
+        """Whether there is little to lose."""
         return self.accuracy < LEAST_ACCURACY
 
     def to_json(self) -> dict[str, object]:
@@ -136,13 +138,18 @@ class OrderReport:
     def overall_sentence(self) -> str:
         """What order costs over all clips."""
         costs = [self.overall.costs[change] for change in ORDER_CHANGES]
+        if self.overall.groups < LEAST_GROUPS or self.overall.clips < LEAST_CLIPS:
+            return (
+                f"How much order counts here cannot be said: {self.overall.clips} clips of "
+                f"{self.overall.groups} groups are too few."
+            )
         said = " and ".join(
             f"{verb} the frames costs {_points(cost)}"
             for verb, cost in zip(("shuffling", "reversing"), costs, strict=True)
         )
         highs = [cost.interval[1] if cost.interval else 1.0 for cost in costs]
         lows = [cost.interval[0] if cost.interval else 0.0 for cost in costs]
-        if max(highs) < LEAST_COST:
+        if max(highs) < LEAST_COST and not self.overall.is_rarely_right:
             return f"Order costs little here: {said}."
         if max(lows) > 0 and max(cost.loss for cost in costs) >= LEAST_COST:
             return f"Order counts here: {said}."

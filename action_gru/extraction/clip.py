@@ -62,10 +62,10 @@ class ExtractionReport:
             "damaged": len(self.damaged),
         }
 
-    def sentence(self) -> str:
-        """The same in words."""
+    def sentence(self, frames: str = "frames decoded") -> str:
+        """The same in words. frames: what was counted as such."""
         text = (
-            f"{self.clips} clips: {self.read} read ({self.frames} frames decoded), {self.cached} "
+            f"{self.clips} clips: {self.read} read ({self.frames} {frames}), {self.cached} "
             f"already cached, {len(self.quarantined)} left out"
         )
         for count, what in (

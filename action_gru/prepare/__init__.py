@@ -61,7 +61,8 @@ def prepare(
     differs, unless overwrite.
     """
     if builder not in BUILDERS:
-        raise DataError(f"{builder!r} is no known dataset; choose one of {', '.join(BUILDERS)}")
+        known = ", ".join([*BUILDERS, "cmapss"])
+        raise DataError(f"{builder!r} is no known dataset; choose one of {known}")
     root = _root(source)
     rows = _rows(builder, root, split)
     if not rows:

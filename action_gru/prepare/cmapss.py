@@ -18,7 +18,7 @@ from action_gru.prepare.tree import read_lines
 CHANNELS = [f"setting_{n}" for n in (1, 2, 3)] + [f"sensor_{n}" for n in range(1, 22)]
 HEADER = ["id", "time", "split", "remaining", *CHANNELS]
 SUBSETS = ("FD001", "FD002", "FD003", "FD004")
-_GET = "pass the folder with train_FD001.txt, test_FD001.txt and RUL_FD001.txt"
+_GET = "pass the folder with the three files of the subset, such as train_, test_ and RUL_FD001.txt"
 
 
 def build_cmapss(root: Path, subset: str) -> tuple[str, dict[str, int]]:

@@ -74,7 +74,9 @@ def cross_validate(
         run_name=run.path.name,
         data=f"{config.data.manifest}: {len(usable)} clips, {folds} folds, {seeds} seeds",
         results=tuple(results),
-        baseline_notes={"mean_pooled": "training.mean_pooled_baseline is off"},
+        baseline_notes={}
+        if config.training.mean_pooled_baseline
+        else {"mean_pooled": "training.mean_pooled_baseline is off"},
         quarantined=table.report.quarantined,
         leakage_allowed=config.data.allow_leakage,
         precision=config.calibration.precision,

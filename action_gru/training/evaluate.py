@@ -39,7 +39,7 @@ from action_gru.video import DecodeLimits
 def evaluate(
     run: RunFolder,
     reporter: Reporter,
-    split: str = "test",
+    split: str | None = None,
     manifest: Path | None = None,
     root: Path | None = None,
     overrides: Sequence[str] = (),
@@ -47,13 +47,15 @@ def evaluate(
 ) -> tuple[EvaluationReport, Path]:
     """Score a run and write its report; the report and its folder.
 
-    With a manifest all of its clips are scored, whatever its split column says. Raises
-    CheckpointError when the features would differ from those the run was trained on.
+    split: of the run, by default test; of a manifest, by default all of its clips, whatever its
+    split column says. Raises CheckpointError when the features would differ from those the run was
+    trained on.
     """
     checkpoint = load_checkpoint(run.best)
     config = run.config(overrides)
+    split = split or ("test" if manifest is None else None)
     clips, data = _clips(run, config, checkpoint, split, manifest, root)
-    target = folder or run.new_evaluation(manifest.stem if manifest else split)
+    target = folder or run.new_evaluation(manifest.stem if manifest else str(split))
     # Of a run's own clips training has judged the bad ones already: they are listed, no more.
     allowed = 1.0 if manifest is None else None
     table = extract_features(config, clips, reporter, target, allowed, manifest)
@@ -61,7 +63,9 @@ def evaluate(
     usable = table.usable(clips)
     if not usable:
         raise DataError(f"{data}: no clip is left to score; see {target / 'quarantine.csv'}")
-    report = score_report(run, config, checkpoint, table, usable, data, manifest is None and split)
+    if manifest is not None and (known := _seen_in_training(run, table, usable)):
+        reporter.warn(known)
+    report = score_report(run, config, checkpoint, table, usable, data, split or False)
     long = _long_videos(run, config, checkpoint, split, manifest, root)
     scored, failed = score_timelines(checkpoint, config, long, reporter)
     report = replace(report, timelines=tuple(scored), quarantined={**report.quarantined, **failed})
@@ -89,13 +93,11 @@ def score_report(
         "majority": chance,
         "mean_pooled": None if mean_right is None else float(mean_right.mean()),
     }
-    seen = run.trained_content()
     if table.measurements is not None:
         missing, count = table.measurements.missing([clip.name for clip in clips])
         data += f". {missing} of {count} values are missing" if missing else ""
-    known = sum(table.report.content.get(clip.name) in seen for clip in clips)
-    if known:
-        data += f". {known} of these clips were in the training data: the score is too good"
+    if known := _seen_in_training(run, table, clips):
+        data += f". {known}"
     report = EvaluationReport(
         run_name=run.path.name,
         data=data,
@@ -169,11 +171,20 @@ def clip_scores(checkpoint: Checkpoint, sequences: SequenceSet, config: Config) 
     return Asked(checkpoint, config).scores(sequences)
 
 
+def _seen_in_training(run: RunFolder, table: FeatureTable, clips: Sequence[Clip]) -> str:
+    """What makes the score too good, in words; '' where nothing does."""
+    seen = run.trained_content()
+    known = sum(table.report.content.get(clip.name) in seen for clip in clips)
+    return (
+        f"{known} of these clips were in the training data: the score is too good" if known else ""
+    )
+
+
 def _clips(
     run: RunFolder,
     config: Config,
     checkpoint: Checkpoint,
-    split: str,
+    split: str | None,
     manifest: Path | None,
     root: Path | None,
 ) -> tuple[list[Clip], str]:
@@ -183,7 +194,12 @@ def _clips(
             if config.data.kind == "video"
             else read_measured_clips(config, manifest, root, checkpoint.classes)
         )
-        return [replace(clip, split="test") for clip in clips], f"All clips of {manifest.name}"
+        if split is None:
+            return [replace(clip, split="test") for clip in clips], f"All clips of {manifest.name}"
+        of_split = [replace(clip, split="test") for clip in clips if clip.split == split]
+        if not of_split:
+            raise DataError(f"{manifest}: no clip of it has the split '{split}'")
+        return of_split, f"The {split} split of {manifest.name}"
     clips = [
         clip
         for clip in read_run_clips(run, config, root, checkpoint.classes)
@@ -201,14 +217,15 @@ def _long_videos(
     run: RunFolder,
     config: Config,
     checkpoint: Checkpoint,
-    split: str,
+    split: str | None,
     manifest: Path | None,
     root: Path | None,
 ) -> list[LongVideo]:
     if config.data.kind != "video":
         return []
     if manifest is not None:
-        return read_long_videos(manifest, root, checkpoint.classes)
+        videos = read_long_videos(manifest, root, checkpoint.classes)
+        return [video for video in videos if split in (None, video.split)]
     videos = read_long_videos(run.clips, root or own_root(config), checkpoint.classes)
     return [video for video in videos if video.split == split]
 

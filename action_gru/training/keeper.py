@@ -64,7 +64,15 @@ class Keeper:
                 f"{self.run.last}: holds no state of this training ({str(error).splitlines()[0]}); "
                 "train a new run instead of resuming"
             ) from error
-        return last.extra, last.progress, load_checkpoint(self.run.best).weights
+        if trainer.progress.epoch > trainer.epochs:
+            raise CheckpointError(
+                f"{self.run.path} has {trainer.progress.epoch} epochs already, and "
+                f"training.epochs={self.config.training.epochs} asks for {trainer.epochs}; take no "
+                "fewer, or train a new run"
+            )
+        best = load_checkpoint(self.run.best).weights
+        self.run.write_config(self.config)  # with what was laid over it, from here on
+        return last.extra, last.progress, best
 
     def keep(self, trainer: Trainer) -> None:
         """After an epoch: remember the best weights; on disk, best first, then last."""

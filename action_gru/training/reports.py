@@ -101,13 +101,15 @@ def ask_confidence(
         source=calibration.source if calibration else "",
         threshold=threshold,
         precision=precision,
-        note=_note(checkpoint, precision),
+        note=_note(checkpoint, precision, sequences.step_labels is not None),
         right_before=(raw_given == sequences.labels).numpy(),
         seed=config.training.seed,
     )
 
 
-def _note(checkpoint: Checkpoint, precision: float) -> str:
+def _note(checkpoint: Checkpoint, precision: float, is_stepwise: bool) -> str:
+    if is_stepwise:
+        return "with a class for each row scores stay as they are: series.threshold rests on them"
     if checkpoint.calibration is None:
         return "the run has no calibration (calibration.how, or an older version)"
     return checkpoint.calibration.shortfall(precision) or ""

@@ -86,7 +86,11 @@ def _begin(config: Config) -> Begun:
 
 
 def resume(folder: Path, reporter: Reporter, overrides: Sequence[str] = ()) -> RunFolder:
-    """Go on with a run that was interrupted, from its last whole epoch, to the same result."""
+    """Go on with a run that was interrupted, from its last whole epoch, to the same result.
+
+    overrides: other settings from here on, which the run's config.yaml then has; of the data and
+    the model they must be the same.
+    """
     config = RunFolder.open(folder).config(overrides)
     processes = join_processes(pick_device(config.training.device))
     begun = processes.first(lambda: _begin_again(RunFolder.open(folder), config))
@@ -131,19 +135,20 @@ def _train_into(
     if config.training.mean_pooled_baseline and config.model.cell != "none":
         fit_model(mean_pooled(config), data, reporter, run, baseline=True)
     if processes.is_first:
-        _summarise(begun.run, data.table.report, reporter)
+        _summarise(begun.run, data, reporter)
     return begun.run
 
 
-def _summarise(run: RunFolder, report: ExtractionReport, reporter: Reporter) -> None:
+def _summarise(run: RunFolder, data: TrainingData, reporter: Reporter) -> None:
+    report, is_video = data.table.report, data.table.measurements is None
     progress = load_checkpoint(run.last).progress
     epochs = {"epochs": int(progress["epoch"]), "best_epoch": int(progress["best_epoch"])}
     run.write_summary(report.counts() | epochs)
-    reporter.say(
-        f"summary: {report.sentence()}; {epochs['epochs']} epochs, the best was "
-        f"{epochs['best_epoch']}",
-        summary=run.summary(),
-    )
+    text = f"summary: {report.sentence('frames decoded' if is_video else 'rows')}; "
+    text += f"{epochs['epochs']} epochs"
+    if data.split.val:  # else the last one counts, and none was chosen
+        text += f", the best was {epochs['best_epoch']}"
+    reporter.say(text, summary=run.summary())
 
 
 def _read_data(

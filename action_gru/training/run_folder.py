@@ -71,7 +71,7 @@ class RunFolder:
                     f"run.folder: {path} cannot be made ({error.strerror}); choose another folder"
                 ) from error
             if is_ours:
-                write_run_file(path / "config.yaml", to_yaml(config).encode(), path)
+                run.write_config(config)
                 return run
         raise ConfigError(f"run.folder: {config.run.folder} holds 9999 runs named {name}; tidy it")
 
@@ -136,6 +136,10 @@ class RunFolder:
     def config(self, overrides: Sequence[str] = ()) -> Config:
         """The config that the run was trained with, with overrides laid over it."""
         return load_config(self.path / "config.yaml", overrides)
+
+    def write_config(self, config: Config) -> None:
+        """Keep the config that the run is trained with from now on."""
+        write_run_file(self.path / "config.yaml", to_yaml(config).encode(), self.path)
 
     def write_clips(
         self, clips: Sequence[Clip], content: Mapping[str, str], long: Sequence[LongVideo] = ()
