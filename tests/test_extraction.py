@@ -1,4 +1,5 @@
 import os
+import signal
 import threading
 import time
 from pathlib import Path
@@ -130,6 +131,30 @@ def test_an_interrupt_stops_the_threads_and_keeps_what_is_whole(tmp_path, clips)
     assert cache.stats()["leftovers"] == 0
     report = extractor(tmp_path).extract(clips)
     assert report.quarantined == {}
+
+
+def test_ctrl_c_waits_for_what_a_thread_is_at(tmp_path, clips):
+    begun, entered, ended = threading.Event(), [], []
+
+    class Slow(FakeBackbone):
+        def __call__(self, images):
+            entered.append(1)
+            begun.set()
+            time.sleep(0.5)
+            ended.append(1)
+            return super().__call__(images)
+
+    def interrupt():
+        begun.wait(10)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    other = threading.Thread(target=interrupt)
+    other.start()
+    with pytest.raises(KeyboardInterrupt):
+        extractor(tmp_path, Slow(), workers=1).extract(clips)
+    assert len(entered) == len(ended) > 0
+    other.join()
+    assert THREAD_NAME not in [thread.name for thread in threading.enumerate()]
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -290,6 +315,13 @@ def test_threads_share_the_cores_and_give_them_back(monkeypatch):
         thread.start()
         thread.join()
         assert shares == [2]
+    assert (torch.get_num_threads(), cv2.getNumThreads()) == before
+    first, second = ThreadBudget(2), ThreadBudget(2)
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert cv2.getNumThreads() == 1
+    second.__exit__(None, None, None)
     assert (torch.get_num_threads(), cv2.getNumThreads()) == before
 
 

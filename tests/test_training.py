@@ -3,6 +3,7 @@ import json
 import math
 import os
 import shutil
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -289,6 +290,7 @@ def test_each_epoch_stands_once_in_tensorboard_however_the_run_was_cut(config, m
     with pytest.raises(KeyboardInterrupt):
         train(config, QUIET)
     monkeypatch.setattr(module, "save_checkpoint", real)
+    time.sleep(1)  # TensorBoard reads the files of one second in the order of their names
     run = resume(config.run.folder / "toy", QUIET)
     board = EventAccumulator(str(run.path / "tensorboard"))
     board.Reload()
@@ -307,10 +309,38 @@ def test_a_run_that_was_killed_before_it_trained_leaves_its_name_free(config):
     first.release()  # as the system does when a process ends
     again = RunFolder.create(config)
     assert again.path == first.path
-    assert [path.name for path in again.path.iterdir()] == ["config.yaml"]
+    assert sorted(path.name for path in again.path.iterdir()) == [".begun", "config.yaml"]
     again.release()
     (again.path / "clips.csv").write_text("")
     assert RunFolder.create(config).path.name == "toy-2"
+
+
+def test_a_folder_of_the_user_is_never_taken_over_or_removed(config):
+    own = config.run.folder / "toy"
+    own.mkdir(parents=True)
+    (own / "config.yaml").write_text("# mine\n")
+    assert RunFolder.create(config).path.name == "toy-2"
+    RunFolder(own).discard_if_empty()
+    assert (own / "config.yaml").read_text() == "# mine\n"
+    assert (own.parent / "toy-2").is_dir()
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "sampling.fps=5",
+        "model.cell=lstm",
+        "run.name=other",
+        "data.split=group",
+        "data.split_seed=9",
+    ],
+)
+def test_resume_refuses_what_would_be_another_run(config, override):
+    run = train(config, QUIET)
+    before = {path: path.read_bytes() for path in run.path.glob("*.*") if path.is_file()}
+    with pytest.raises(CheckpointError, match=rf"{override.partition('=')[0]} .*train a new run"):
+        resume(run.path, QUIET, [override])
+    assert {path: path.read_bytes() for path in before} == before
 
 
 def test_a_run_that_is_trained_now_is_not_resumed(config):

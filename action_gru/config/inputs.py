@@ -11,7 +11,7 @@ from action_gru.config.section import Device, Positive, Section, Sha256
 
 
 class RunSection(Section):
-    name: Annotated[str, Field(pattern=r"^[\w.-]+$")] = "run"
+    name: Annotated[str, Field(pattern=r"^[\w.-]*[\w-][\w.-]*$")] = "run"
     """Names the run folder: runs/NAME, or NAME-2, NAME-3 when that is taken."""
     folder: Path = Path("runs")
     """Where run folders are made."""

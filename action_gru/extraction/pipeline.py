@@ -71,6 +71,7 @@ class Pass:
         self._waiting: deque[Slot] = deque()
         self._ready: deque[list[Slot]] = deque()
         self._decoding = budget.workers
+        self._running = 0
         self._idle = 0
         self._stopped = False
         self._error: BaseException | None = None
@@ -84,16 +85,25 @@ class Pass:
         with self.budget, keeping_freed_memory():
             try:
                 for thread in threads:
-                    thread.start()
-                for thread in threads:
-                    thread.join()
+                    with self._lock:
+                        thread.start()
+                        self._running += 1
+                self._wait()
             finally:
                 self._stop(None)
+                self._wait()
                 for thread in threads:
                     if thread.ident is not None:
                         thread.join()
         if self._error is not None:
             raise self._error
+
+    def _wait(self) -> None:
+        """Until every thread has ended. Not by `join`: one that Ctrl-C interrupts takes the thread
+        for ended, and the next returns at once.
+        """
+        with self._lock:
+            self._lock.wait_for(lambda: not self._running)
 
     def _work(self) -> None:
         try:
@@ -104,6 +114,10 @@ class Pass:
                 self._embed(batch)
         except BaseException as error:  # handed to the calling thread, which raises it
             self._stop(error)
+        finally:
+            with self._lock:
+                self._running -= 1
+                self._lock.notify_all()
 
     def _next_clip(self) -> Clip | None:
         with self._lock:

@@ -6,12 +6,17 @@ Knows nothing of what the threads do.
 from __future__ import annotations
 
 import os
+import threading
 from types import TracebackType
 
 import cv2
 import torch
 
 MOST_WORKERS = 16  # each holds a batch's activations; beyond, a batch is shared by several cores
+
+
+_lock = threading.Lock()
+_before: list[tuple[int, int]] = []  # OpenCV's and torch's threads, of each budget that is in use
 
 
 def usable_cores() -> int:
@@ -36,14 +41,14 @@ class ThreadBudget:
         self.cores = usable_cores()
         self.workers = workers or min(self.cores, MOST_WORKERS)
         self.threads_each = max(1, self.cores // self.workers)
-        self._before = (0, 0)
 
     def claim(self) -> None:
         torch.set_num_threads(self.threads_each)
 
     def __enter__(self) -> ThreadBudget:
-        self._before = (cv2.getNumThreads(), torch.get_num_threads())
-        cv2.setNumThreads(1)
+        with _lock:
+            _before.append((cv2.getNumThreads(), torch.get_num_threads()))
+            cv2.setNumThreads(1)
         return self
 
     def __exit__(
@@ -52,5 +57,9 @@ class ThreadBudget:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        cv2.setNumThreads(self._before[0])
-        torch.set_num_threads(self._before[1])
+        with _lock:
+            opencv, torch_threads = _before[0]
+            _before.pop()
+            if not _before:
+                cv2.setNumThreads(opencv)
+            torch.set_num_threads(torch_threads)

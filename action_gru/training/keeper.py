@@ -57,6 +57,7 @@ class Keeper:
                 f"{self.run.last}: the data or the model has changed since the run began; "
                 "train a new run instead of resuming"
             )
+        last.check_fits(self.data.table.specs, self.config.sampling.fps)
         try:
             trainer.restore(last.extra, last.progress)
         except (KeyError, ValueError, TypeError, RuntimeError) as error:

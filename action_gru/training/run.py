@@ -34,6 +34,10 @@ from action_gru.training.loop import Trainer
 from action_gru.training.processes import Processes, join_processes
 from action_gru.training.run_folder import RunFolder
 
+# What makes a run this one; of features its checkpoint tells. A data set may have moved: which
+# clips it holds is compared.
+FIXED = ("run", "data", "sampling", "model", "series")
+MAY_DIFFER = ("data.root", "data.manifest", "data.max_bad_share")
 FEW_CLIPS = 5_000  # up to here model.closed_form: auto is on
 
 
@@ -91,13 +95,27 @@ def resume(folder: Path, reporter: Reporter, overrides: Sequence[str] = ()) -> R
     overrides: other settings from here on, which the run's config.yaml then has; of the data and
     the model they must be the same.
     """
-    config = RunFolder.open(folder).config(overrides)
+    config = _resumed_config(RunFolder.open(folder), overrides)
     processes = join_processes(pick_device(config.training.device))
     begun = processes.first(lambda: _begin_again(RunFolder.open(folder), config))
     try:
         return _train_into(begun, config, reporter, processes)
     finally:
         begun.run.release()
+
+
+def _resumed_config(run: RunFolder, overrides: Sequence[str]) -> Config:
+    """The run's config with overrides. Raises CheckpointError for one that makes it another run."""
+    own, config = run.config(), run.config(overrides)
+    before, after = own.to_tree(), config.to_tree()
+    for section in FIXED:
+        for key, value in before[section].items():
+            if after[section][key] != value and f"{section}.{key}" not in MAY_DIFFER:
+                raise CheckpointError(
+                    f"{section}.{key} is {value!r} in {run.path}, and can't become "
+                    f"{after[section][key]!r} half-way; train a new run instead of resuming"
+                )
+    return config
 
 
 def _begin_again(run: RunFolder, config: Config) -> Begun:

@@ -28,7 +28,10 @@ from action_gru.errors import CheckpointError, ConfigError
 from action_gru.files import PART, hold_folder, remove_leftovers
 
 COLUMNS = ("path", "label", "group", "split", "start_s", "end_s", "timeline", "sha256")
-BEFORE_TRAINING = ("config.yaml", "quarantine.csv")  # all that a run has until it trains
+# Stands in a run until it trains. A folder without it is a user's, or a run with a result: nothing
+# in it is ever removed.
+BEGUN = ".begun"
+BEFORE_TRAINING = (BEGUN, "config.yaml", "quarantine.csv")  # all that a run has until then
 
 
 class RunFolder:
@@ -71,6 +74,7 @@ class RunFolder:
                     f"run.folder: {path} cannot be made ({error.strerror}); choose another folder"
                 ) from error
             if is_ours:
+                write_run_file(path / BEGUN, b"", path)
                 run.write_config(config)
                 return run
         raise ConfigError(f"run.folder: {config.run.folder} holds 9999 runs named {name}; tidy it")
@@ -98,7 +102,9 @@ class RunFolder:
 
     def _is_unused(self) -> bool:
         names = [path.name for path in self.path.iterdir()] if self.path.is_dir() else ["a file"]
-        return all(name in BEFORE_TRAINING or name.endswith(PART) for name in names)
+        return BEGUN in names and all(
+            name in BEFORE_TRAINING or name.endswith(PART) for name in names
+        )
 
     def hold(self) -> None:
         """Take the run for this process alone, and remove what a killed one left half-written.
@@ -129,8 +135,8 @@ class RunFolder:
         return run
 
     def discard_if_empty(self) -> None:
-        """Remove the folder if it holds nothing but the config."""
-        if [path.name for path in self.path.iterdir()] == ["config.yaml"]:
+        """Remove the folder if it holds nothing but the config that this program wrote."""
+        if {path.name for path in self.path.iterdir()} == {BEGUN, "config.yaml"}:
             shutil.rmtree(self.path)
 
     def config(self, overrides: Sequence[str] = ()) -> Config:
@@ -156,6 +162,7 @@ class RunFolder:
             row = [video.relative, "", video.group, video.split, "", "", video.timeline, ""]
             writer.writerow(row)
         write_run_file(self.path / "clips.csv", text.getvalue().encode(), self.path)
+        (self.path / BEGUN).unlink(missing_ok=True)
 
     @property
     def clips(self) -> Path:
