@@ -7,7 +7,7 @@ INSTALLED := $(VENV)/.installed
 .PHONY: demo test test-slow fuzz faults lint bench accuracy backbone clean help
 
 help:
-	@echo "make demo       draw clips, train, evaluate, classify: offline, about 4 minutes"
+	@echo "make demo       draw clips, train, evaluate, classify: offline, about 3 minutes"
 	@echo "make test       the tests, under 6 minutes on 2 cores"
 	@echo "make test-slow  the slow lane: real clips end to end, kills, long inputs"
 	@echo "make fuzz       thousands of damaged files of each kind, about 5 minutes on 2 cores"

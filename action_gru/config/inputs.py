@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from action_gru.config.section import Device, Positive, Section, Sha256
+from action_gru.config.section import Device, Positive, Section, Sha256, View
 
 
 class RunSection(Section):
@@ -137,7 +137,7 @@ class FeaturesSection(Section):
     weights_sha256: Sha256 | None = None
     """Pins the file of the weights: one of another hash is refused, fetched or found."""
     views: Annotated[
-        tuple[Literal["rgb", "focus", "motion", "accel", "detections", "pose"], ...],
+        tuple[View, ...],
         Field(min_length=1),
     ] = (
         "focus",
