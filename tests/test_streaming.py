@@ -10,9 +10,9 @@ from conftest import FakeBackbone, moving_square, write_square
 
 from action_gru.errors import VideoError
 from action_gru.model import ActionClassifier
-from action_gru.streaming import Looker, ScoreNotes, StreamEngine, TimelineReader
+from action_gru.streaming import Looker, StreamEngine, TimelineReader
 from action_gru.streaming.states import StaggeredStates, join, reset_rows, split
-from action_gru.timeline import EventTracker, ScoreTrack
+from action_gru.timeline import EventTracker
 from action_gru.video import VideoFile
 
 CLASSES = ("clap", "nod", "wave")
@@ -300,36 +300,6 @@ def test_a_timeline_is_what_a_stream_says_frame_by_frame(tmp_path):
     # The youngest state that has seen half of the window began at 2.8 s.
     assert timeline.scores.times_s[-1] == pytest.approx((2.8 + 3.9) / 2, abs=0.05)
     assert not timeline.scores.begins.any()
-
-
-def test_scores_go_on_to_a_gap_and_begin_anew_after_it():
-    stream = open_stream(make_engine(), window_s=1.6, states=4)
-    notes = ScoreNotes(stream)
-    for start_s in (0.0, 10.0):
-        for index, image in enumerate(pictures(40)):
-            notes.note(stream.push(image, start_s + index / 10))
-    times_s, begins = notes.track.times_s, notes.track.begins
-    assert stream.restarts == 1
-    assert times_s[begins] == pytest.approx([10.0], abs=0.05)
-    assert times_s[times_s < 10][-1] == pytest.approx((2.8 + 3.9) / 2, abs=0.05)
-
-
-def test_a_jump_to_a_younger_state_is_no_gap_in_the_scores():
-    stream = open_stream(make_engine(), window_s=6.0, states=2)
-    notes = ScoreNotes(stream)
-    for index in range(200):
-        notes.note(stream.push(pictures(1)[0], index / 10))
-    steps_s = np.diff(notes.track.times_s)
-    assert steps_s.max() > 10 * np.median(steps_s)
-    assert not notes.track.begins.any()
-
-
-def test_a_gap_is_kept_when_bins_of_scores_are_merged():
-    track = ScoreTrack(capacity=64)
-    for time_s in (*np.arange(0, 10, 0.1), *np.arange(30, 40, 0.1)):
-        track.add(time_s, np.array([0.5, 0.5]), begins=time_s == 30)
-    assert track.bin_s == 0.8
-    assert track.times_s[track.begins] == pytest.approx([30.0], abs=0.8)
 
 
 def test_a_timeline_broken_off_keeps_what_was_read(tmp_path):
