@@ -1,4 +1,4 @@
-"""What a column of a measured sequence is: its names, its values, what tells two sets apart.
+"""What a column of a measured sequence is: names, values, unit of time, what tells two sets apart.
 
 Knows nothing of files or models.
 """
@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from action_gru.errors import DataError
 
 NAMES_SHOWN = 8
+# What a sequence's times are counted in; else the name of the column that gives them.
+SECONDS, ROWS, STAMPS = "s", "rows", "time"
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from action_gru.backbone.detecting import Detector
 from action_gru.backbone.frame_views import FRAME_VIEWS, FrameView, MixedBackbone
 from action_gru.backbone.tracking import CONTINUES_SHARE
 from action_gru.cache import ClipFeatures, FeatureCache, MemoryCache
-from action_gru.channels import ChannelSpec, ChannelValues
+from action_gru.channels import SECONDS, ChannelSpec, ChannelValues
 from action_gru.config import Config
 from action_gru.dataset import Clip, SequenceSet
 from action_gru.extraction import (
@@ -92,9 +92,14 @@ class FeatureTable:
             return self.by_clip.reading_order([clip.name for clip in clips])
         return list(range(len(clips)))
 
+    @property
+    def unit(self) -> str:
+        """What times are counted in: seconds of video, else see channels."""
+        return self.measurements.unit if self.measurements else SECONDS
+
     def times_s(self, clips: Sequence[Clip]) -> dict[str, NDArray[np.float64]]:
         """The sampled instants (T,) of each clip, by clip name; of measured rows the time since the
-        first, in the table's own unit.
+        first, in `unit`.
         """
         return {clip.name: _times(next(iter(self.by_clip[clip.name].values()))) for clip in clips}
 

@@ -5,18 +5,19 @@ from test_pictures import check_texts
 from action_gru.errors import DataError
 from action_gru.evaluation.anytime import SHARES, anytime_report
 from action_gru.evaluation.anytime_picture import anytime_picture
+from action_gru.evaluation.sections import anytime_markdown
 
 STEPS = len(SHARES)  # 20
 
 
 def right_from(*steps: int) -> np.ndarray:
-    """Clips that are right from a step on; 99: never."""
-    return np.array([[step >= first for step in range(STEPS)] for first in steps])
+    """Clips that are right from a step on; 99: never. After the first frame as after step 0."""
+    return np.array([[max(step, 0) >= first for step in range(-1, STEPS)] for first in steps])
 
 
 def two_seconds(count: int) -> np.ndarray:
-    """Prefixes of clips of 2 s: 0.1 s, 0.2 s, ..."""
-    return np.tile(np.arange(1, STEPS + 1) / 10, (count, 1))
+    """Prefixes of clips of 2 s: 0 s, 0.1 s, 0.2 s, ..."""
+    return np.tile(np.arange(STEPS + 1) / 10, (count, 1))
 
 
 def report(hits, chance=0.0, labels=None):
@@ -28,7 +29,7 @@ def report(hits, chance=0.0, labels=None):
 def test_the_curves_end_in_the_final_accuracy():
     got = report(right_from(0, 9, 9, 99))
     assert [got.by_share[index].accuracy for index in (0, 8, 9, 19)] == [0.25, 0.25, 0.75, 0.75]
-    assert got.by_second[0].accuracy == 0.0  # at 0 s nothing was read
+    assert (got.by_second[0].at, got.by_second[0].accuracy) == (0.0, 0.25)  # the first frame
     assert got.by_second[-1].accuracy == got.final == 0.75
     assert got.by_share[9].at == 0.5
 
@@ -37,14 +38,14 @@ def test_the_sentence_names_when_the_gain_was_there():
     got = report(right_from(0, 9, 9, 9), chance=0.25)
     # Half of the way from 0.25 to 1 is 0.625: there from step 9 on, half of the clip, at 1 s.
     assert got.sentence == (
-        "Half of the gain over guessing is there after 50% of the clip (1.00 s), "
-        "90% of it after 50% of the clip (1.00 s)."
+        "Half of the gain over guessing is there after 50% of the clip, 90% of it after 50%. "
+        "By time from each clip's start: half after 1.00 s, 90% after 1.00 s."
     )
 
 
 def test_accuracy_that_falls_again_has_not_arrived():
     hits = right_from(0, 0)
-    hits[:, 10] = False
+    hits[:, 11] = False
     assert report(hits).reached(0.5, report(hits).by_share) == 0.6
 
 
@@ -54,6 +55,57 @@ def test_a_model_that_only_guesses_names_no_instant():
     assert got.sentence.startswith("The whole clip is no better than guessing")
 
 
+def test_shares_and_times_are_told_each_from_its_own_curve():
+    """A long clip needs little of itself and much time, short ones much of themselves."""
+    seen = np.vstack([two_seconds(3), 10 * two_seconds(1)])
+    got = anytime_report(right_from(9, 9, 9, 1), seen, ["a"] * 4, list("abcd"), 0.0)
+    assert got.sentence == (
+        "Half of the gain over guessing is there after 50% of the clip, 90% of it after 50%. "
+        "By time from each clip's start: half after 1.73 s, 90% after 2.59 s."
+    )
+
+
+def test_what_the_first_frame_says_is_there_at_once():
+    got = report(right_from(0, 0))
+    assert got.sentence.endswith("By time from each clip's start: half at once, 90% at once.")
+
+
+@pytest.mark.parametrize(
+    ("unit", "sentence", "settled", "label"),
+    [
+        ("s", "By time from each clip's start: half after 10.00 s", "10.00 s", "seconds seen"),
+        ("rows", "By rows from each clip's start: half after 10 rows", "10 rows", "rows seen"),
+        ("$cyc_le$", r"By \$cyc\_le\$ from each clip's start: half after 10,", "10",
+         "$cyc_le$ since the first row"),
+    ],
+)  # fmt: skip
+def test_times_are_told_in_the_unit_of_the_data(unit, sentence, settled, label):
+    seen = np.tile(np.arange(STEPS + 1.0), (4, 1))
+    got = anytime_report(right_from(9, 9, 9, 9), seen, ["a"] * 4, list("abcd"), 0.0, unit=unit)
+    text = anytime_markdown(got)
+    assert sentence in text
+    assert f"| a | {settled} |" in text
+    assert got.to_json()["unit"] == unit
+    figure = anytime_picture(got)
+    check_texts(figure)
+    assert figure.axes[1].get_xlabel() == label
+
+
+def test_a_share_of_a_row_is_no_instant():
+    seen = np.tile(np.clip(np.round(np.arange(STEPS + 1) * 0.4), 1, 8), (2, 1))  # 8 rows
+    got = anytime_report(right_from(0, 9), seen, ["a"] * 2, ["g", "h"], 0.0, unit="rows")
+    assert [point.at for point in got.by_second] == [1, 2, 3, 4, 5, 6, 7, 8]
+
+
+def test_the_curve_over_time_starts_with_an_answer_of_every_clip():
+    """A clip's first part may be long: until then the first frame answers, not nobody."""
+    seen = two_seconds(2)
+    seen[1] *= 30
+    curve = anytime_picture(anytime_report(right_from(0, 0), seen, ["a"] * 2, ["g", "h"], 0.5))
+    line = next(line for line in curve.axes[1].lines if line.get_label() == "accuracy")
+    assert (line.get_xdata()[0], line.get_ydata().min()) == (0.0, 1.0)
+
+
 def test_a_class_settles_at_the_median_of_its_right_clips():
     hits = right_from(0, 4, 9, 99, 99)
     got = report(hits, labels=["a", "a", "a", "a", "b"])
@@ -61,7 +113,7 @@ def test_a_class_settles_at_the_median_of_its_right_clips():
 
 
 def test_answers_of_another_shape_are_refused():
-    with pytest.raises(DataError, match=r"needs 20 answers and times a clip; got \(2, 3\)"):
+    with pytest.raises(DataError, match=r"needs 21 answers and times a clip; got \(2, 3\)"):
         anytime_report(np.ones((2, 3)), np.ones((2, 3)), ["a", "a"], ["g", "h"], 0.5)
 
 

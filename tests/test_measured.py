@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import sys
 import threading
 import time
@@ -330,6 +331,20 @@ def test_arrays_train_by_manifest_and_a_bad_one_is_quarantined(tmp_path):
     run = train(settings, QUIET)
     assert "has 3 values a row, the first array 4" in (run.path / "quarantine.csv").read_text()
     assert evaluate(run, QUIET)[0].metrics.clips == 2
+
+
+def test_a_report_counts_what_its_data_is_timed_in(tmp_path, machine_run):
+    """Arrays have no time but their rows; the table of the machines has a column."""
+    run = train(arrays_config(tmp_path, test_share=0.25), QUIET)
+    found, folder = evaluate(run, QUIET)
+    assert found.anytime.unit == "rows"
+    longest = max(int(clip.path[0]) + 6 for clip in found.predictions)
+    counts = [point.at for point in found.anytime.by_second]
+    assert counts == list(range(1, longest))  # nearly all clips are over
+    text = (folder / "report.md").read_text()
+    text = text[text.index("## When could") : text.index("![anytime]")]
+    assert not re.search(r"\d s\b|second", text)
+    assert evaluate(machine_run, QUIET)[0].anytime.unit == "time"
 
 
 def test_array_windows_are_rows(tmp_path):

@@ -61,8 +61,15 @@ def test_channels_are_taken_in_the_order_asked_for(tmp_path):
 
 def test_dates_are_seconds(tmp_path):
     path = table(tmp_path, "id,time,a\nx,2024-05-01T12:00:00,1\nx,2024-05-01T12:00:30Z,1\n")
-    times = read_long_table(path, LongColumns()).items[0].times
+    found = read_long_table(path, LongColumns())
+    times = found.items[0].times
     assert times[1] - times[0] == 30.0
+    assert found.unit == "s"
+
+
+def test_numbers_in_a_time_column_are_in_its_own_unit(tmp_path):
+    path = table(tmp_path, "id,cycle,a\nx,0,1\nx,1,1\n")
+    assert read_long_table(path, LongColumns(time="cycle")).unit == "cycle"
 
 
 def test_parquet_reads_as_csv_does(tmp_path):
@@ -109,12 +116,15 @@ def test_ts_gives_cases_of_any_length_with_missing_values(tmp_path):
     assert second.values.tolist() == [[7, 9], [8, 10]]
     assert [item.labels for item in found.items] == [("walk",), ("run",)]
     assert [item.id for item in found.items] == ["Small_TRAIN#1", "Small_TRAIN#2"]
+    assert found.unit == "rows"
 
 
 def test_ts_reads_time_stamps(tmp_path):
     text = TS.replace("@timeStamps false", "@timeStamps true")
     text = text[: text.index("1,2,?")] + "(0,1),(2,3):(0,5),(2,?):walk\n"
-    case = read_ts(write(tmp_path / "a.ts", text)).items[0]
+    found = read_ts(write(tmp_path / "a.ts", text))
+    case = found.items[0]
+    assert found.unit == "time"
     assert case.times.tolist() == [0.0, 2.0]
     np.testing.assert_array_equal(case.values, [[1, 5], [3, np.nan]])
 

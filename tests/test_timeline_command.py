@@ -10,6 +10,7 @@ import time
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
+import numpy as np
 import pytest
 from conftest import moving_square, write_square
 
@@ -45,6 +46,23 @@ def test_the_answer_says_what_happens_when(long_video, small_run, capsys):
     assert [event["label"] for event in answer["events"]] == ["dark", "bright", "dark"]
     edges = [event["start_s"] for event in answer["events"]]
     assert edges == pytest.approx([0, 6, 12], abs=1.2)
+
+
+def test_every_event_scores_best_somewhere_within_it(small_run, tmp_path, capsys):
+    """Also the last one, which only the younger states speak of: the window is longer."""
+    video, target = tmp_path / "ends_bright.mp4", tmp_path / "t.json"
+    with VideoWriter(video, (96, 64), 10.0) as writer:
+        for image in (*moving_square(100, 4), *moving_square(16, 105)):
+            writer.write(image)
+    overrides = ["stream.window_s=3", "events.smoothing_s=0.1", "events.min_event_s=0.1"]
+    make(video, small_run, [target], overrides=overrides)
+    written = json.loads(target.read_text())
+    times_s, values = (np.array(written["scores"][key]) for key in ("times_s", "values"))
+    best = np.array(written["classes"])[values.argmax(1)]
+    assert [event["label"] for event in written["events"]] == ["dark", "bright"]
+    for event in written["events"]:
+        within = (event["start_s"] <= times_s) & (times_s <= event["end_s"])
+        assert event["label"] in best[within]
 
 
 def test_background_is_no_event_and_the_table_is_readable(long_video, small_run, capsys):

@@ -168,10 +168,20 @@ def test_the_time_axis_is_a_clock(duration_s, ticks):
 def test_no_line_crosses_a_gap():
     track = ScoreTrack()
     for time_s in (*np.arange(0, 10, 0.1), *np.arange(30, 40, 0.1)):
-        track.add(time_s, np.array([0.5, 0.5]))
+        track.add(time_s, np.array([0.5, 0.5]), begins=time_s == 30)
     figure = timeline_picture(timeline(40.0, 0, scores=track))
     for line in figure.axes[0].lines:
-        assert np.isnan(line.get_ydata()).sum() == 1
+        assert np.isnan(line.get_ydata()).nonzero()[0].tolist() == [100]
+
+
+def test_a_line_crosses_the_jump_where_a_younger_state_answers():
+    track = ScoreTrack()
+    for stage in range(10):  # 0.1, 0.2, ... 1.0, and half a second to the next
+        for time_s in np.arange(1, 11) / 10 + 1.5 * stage:
+            track.add(time_s, np.array([0.5, 0.5]))
+    figure = timeline_picture(timeline(15.0, 0, scores=track))
+    for line in figure.axes[0].lines:
+        assert not np.isnan(line.get_ydata()).any()
 
 
 def test_a_reference_past_the_end_is_shown_whole():

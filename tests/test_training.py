@@ -410,6 +410,7 @@ def test_the_report_holds_order_time_trust_and_one_page(config):
     assert costs["mean_pooled"] == {"accuracy": 1.0, "loss": 0.0, "interval": [0.0, 0.0]}
     assert [row["verdict"] for row in written["order"]["classes"]] == ["undecided"] * 2  # 3 clips
     assert len(written["anytime"]["by_share"]) == 20
+    assert written["anytime"]["unit"] == "s"
     assert written["anytime"]["by_share"][-1]["accuracy"] == written["top1"]
     assert written["confidence"]["temperature"] is not None
     assert written["confidence"]["note"].startswith("6 clips are too few to state")

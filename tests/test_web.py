@@ -61,6 +61,9 @@ def test_an_upload_has_the_events_of_the_timeline(tmp_path, recognizer):
         assert ours.label == theirs.label
         assert ours.score == pytest.approx(theirs.score, abs=1e-4)
         assert (ours.start_s, ours.end_s) == pytest.approx((theirs.start_s, theirs.end_s))
+    ours, theirs = result.timeline.scores, timeline.scores
+    assert ours.times_s == pytest.approx(theirs.times_s)
+    assert ours.values == pytest.approx(theirs.values, abs=1e-4)
     assert result.timeline.source == "clip.mp4"
     assert result.timeline.complete
     assert list(result.scores) == sorted(result.scores, key=result.scores.get, reverse=True)

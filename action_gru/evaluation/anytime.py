@@ -8,12 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from action_gru.channels import ROWS, SECONDS
 from action_gru.errors import DataError
 from action_gru.evaluation.uncertainty import group_bootstrap_interval
 
 # The first 5% of a clip, 10%, ... all of it.
 SHARES = tuple(round(0.05 * step, 2) for step in range(1, 21))
-SECONDS = 20
+ASKED = (0.0, *SHARES)  # 0: the first frame alone, so that there is an answer from the start on
+STEPS = 20
 NEARLY = 0.9  # of the gain over guessing
 
 FloatArray = npt.NDArray[np.float64]
@@ -21,7 +23,7 @@ FloatArray = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Point:
-    """Accuracy after so much of a clip; at: a share or seconds. interval: 95%, over groups."""
+    """Accuracy after so much of a clip; at: a share or a time. interval: 95%, over groups."""
 
     at: float
     accuracy: float
@@ -30,16 +32,18 @@ class Point:
 
 @dataclass(frozen=True)
 class AnytimeReport:
-    """Accuracy along the clip, from guessing to the whole of it.
+    """Accuracy along the clip, from the first frame to the whole of it.
 
     settled_s: per class, the median instant from which the answer stayed right, over the clips
-    that are right at the end; None where none is.
+    that are right at the end; None where none is. unit: what it and by_second are counted in (see
+    channels).
     """
 
     chance: float  # of always answering the most frequent training class
     by_share: tuple[Point, ...]
     by_second: tuple[Point, ...]
     settled_s: dict[str, float | None]
+    unit: str = SECONDS
 
     @property
     def final(self) -> float:
@@ -60,16 +64,29 @@ class AnytimeReport:
     @property
     def sentence(self) -> str:
         """When the answer could have been given, in plain words."""
-        half, nearly = (
-            [self.reached(part, points) for points in (self.by_share, self.by_second)]
-            for part in (0.5, NEARLY)
-        )
-        if half[0] is None or nearly[0] is None:
+        half, nearly = (self.reached(part, self.by_share) for part in (0.5, NEARLY))
+        if half is None or nearly is None:
             return "The whole clip is no better than guessing: there is no instant to name."
+        often = f"{100 * NEARLY:.0f}%"
+        by = "time" if self.unit == SECONDS else self.unit
         return (
-            f"Half of the gain over guessing is there after {_when(half)}, "
-            f"{100 * NEARLY:.0f}% of it after {_when(nearly)}."
+            f"Half of the gain over guessing is there after {100 * half:.0f}% of the clip, {often} "
+            f"of it after {100 * nearly:.0f}%. By {by} from each clip's start: half "
+            f"{self._when(0.5)}, {often} {self._when(NEARLY)}."
         )
+
+    def amount(self, value: float) -> str:
+        """A time as it is read: '0.57 s', '19 rows', or the bare value of a column."""
+        texts = {SECONDS: f"{value:.2f} s", ROWS: f"{value:g} row{'s' * (value != 1)}"}
+        return texts.get(self.unit, f"{value:.4g}")
+
+    def _when(self, part: float) -> str:
+        reached = self.reached(part, self.by_second)
+        if reached is None:
+            return f"later than {self.amount(self.by_second[-1].at)}"
+        if reached == self.by_second[0].at:
+            return "at once"
+        return f"after {self.amount(reached)}"
 
     def to_json(self) -> dict[str, object]:
         """Plain values for json.dumps."""
@@ -85,56 +102,61 @@ class AnytimeReport:
             "by_share": [_point_json(point, "share") for point in self.by_share],
             "by_second": [_point_json(point, "seconds") for point in self.by_second],
             "settled_s": dict(self.settled_s),
+            "unit": self.unit,
         }
 
 
 def anytime_report(
     right: npt.ArrayLike,
-    seen_s: npt.ArrayLike,
+    seen: npt.ArrayLike,
     labels: Sequence[str],
     groups: Sequence[str],
     chance: float,
     seed: int = 0,
+    unit: str = SECONDS,
 ) -> AnytimeReport:
-    """right (N, S) bool: was the answer right after each of SHARES; seen_s (N, S): how many
-    seconds of the clip that was; labels and groups (N,).
+    """right (N, S) bool: was the answer right after each of ASKED; seen (N, S): how much of the
+    clip that was, in `unit`; labels and groups (N,).
 
-    After a given time the answer is the newest one; a clip that has ended keeps its last, and
-    one of which nothing was read yet is wrong.
+    After a given time the answer is the newest one; a clip that has ended keeps its last.
     """
-    hits, seconds = np.asarray(right, dtype=np.float64), np.asarray(seen_s, dtype=np.float64)
-    if hits.shape != (len(labels), len(SHARES)) or seconds.shape != hits.shape:
+    hits, times = np.asarray(right, dtype=np.float64), np.asarray(seen, dtype=np.float64)
+    if hits.shape != (len(labels), len(ASKED)) or times.shape != hits.shape:
         raise DataError(
-            f"an anytime report needs {len(SHARES)} answers and times a clip; got {hits.shape} "
-            f"and {seconds.shape} for {len(labels)} clips"
+            f"an anytime report needs {len(ASKED)} answers and times a clip; got {hits.shape} "
+            f"and {times.shape} for {len(labels)} clips"
         )
 
     def point(at: float, values: FloatArray) -> Point:
         return Point(at, float(values.mean()), group_bootstrap_interval(values, groups, seed))
 
-    by_share = [point(share, hits[:, index]) for index, share in enumerate(SHARES)]
-    ends = np.linspace(0, np.quantile(seconds[:, -1], 0.95), SECONDS + 1)
-    by_second = [point(float(at), _answered(hits, seconds, at)) for at in ends]
-    settled = _settled_s(hits, seconds)
+    by_share = [point(share, hits[:, index]) for index, share in enumerate(ASKED) if share]
+    by_time = [point(float(at), _answered(hits, times, at)) for at in _instants(times, unit)]
+    settled = _settled_s(hits, times)
     names = np.asarray(labels, dtype=np.str_)
     by_class = {
         label: _median(settled[names == label]) for label in dict.fromkeys(sorted(set(labels)))
     }
-    return AnytimeReport(chance, tuple(by_share), tuple(by_second), by_class)
+    return AnytimeReport(chance, tuple(by_share), tuple(by_time), by_class, unit)
 
 
-def _answered(hits: FloatArray, seconds: FloatArray, at: float) -> FloatArray:
-    """(N,): is the newest answer at this instant right?"""
-    count = (seconds <= at + 1e-9).sum(1)  # seconds grow along a row
-    newest = hits[np.arange(len(hits)), np.maximum(count - 1, 0)]
-    return np.where(count > 0, newest, 0.0)
+def _instants(times: FloatArray, unit: str) -> FloatArray:
+    """From where every clip has an answer to where nearly all are over; whole rows."""
+    instants = np.linspace(times[:, 0].max(), np.quantile(times[:, -1], 0.95), STEPS + 1)
+    return np.unique(np.floor(instants + 1e-9) if unit == ROWS else instants)
 
 
-def _settled_s(hits: FloatArray, seconds: FloatArray) -> FloatArray:
+def _answered(hits: FloatArray, times: FloatArray, at: float) -> FloatArray:
+    """(N,): is the newest answer at this instant right? Every clip has one."""
+    count = (times <= at + 1e-9).sum(1)  # times grow along a row
+    return np.asarray(hits[np.arange(len(hits)), count - 1], dtype=np.float64)
+
+
+def _settled_s(hits: FloatArray, times: FloatArray) -> FloatArray:
     """(N,): the instant from which the answer stays right; NaN where the last one is wrong."""
     stays = np.flip(np.cumprod(np.flip(hits, 1), axis=1), 1)  # 1 from where all later are right
     first = stays.argmax(1)
-    return np.where(stays[:, -1] > 0, seconds[np.arange(len(hits)), first], np.nan)
+    return np.where(stays[:, -1] > 0, times[np.arange(len(hits)), first], np.nan)
 
 
 def _median(values: FloatArray) -> float | None:
@@ -145,9 +167,3 @@ def _median(values: FloatArray) -> float | None:
 def _point_json(point: Point, name: str) -> dict[str, object]:
     interval = list(point.interval) if point.interval else None
     return {name: point.at, "accuracy": point.accuracy, "interval": interval}
-
-
-def _when(reached: Sequence[float | None]) -> str:
-    share, second = reached
-    text = f"{100 * (share or 0):.0f}% of the clip"
-    return text if second is None else f"{text} ({second:.2f} s)"

@@ -7,18 +7,22 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from action_gru.channels import ROWS, SECONDS
 from action_gru.evaluation.anytime import NEARLY, AnytimeReport, Point
-from action_gru.evaluation.pictures import BLUE, GREY, ORANGE, new_figure, strip_frame
+from action_gru.evaluation.pictures import BLUE, GREY, ORANGE, new_figure, short_names, strip_frame
 
 
 def anytime_picture(report: AnytimeReport) -> Figure:
-    """Accuracy after a share of the clip, and after seconds, with its interval over groups."""
+    """Accuracy after a share of the clip, and after a time, with its interval over groups."""
     figure = new_figure(9.0, 4.0)
     left, right = figure.subplots(1, 2, sharey=True, gridspec_kw={"wspace": 0.08})
     _draw_curve(left, report, report.by_share, scale=100.0)
     _draw_curve(right, report, report.by_second, scale=1.0)
     left.set(xlabel="share of the clip seen, %", ylabel="accuracy", xlim=(0, 101), ylim=(0, 1.02))
-    right.set(xlabel="seconds seen", xlim=(0, 1.02 * max(report.by_second[-1].at, 1e-3)))
+    right.set(xlim=(0, 1.02 * max(report.by_second[-1].at, 1e-3)))
+    seen = {SECONDS: "seconds seen", ROWS: "rows seen"}
+    name = seen.get(report.unit) or f"{short_names([report.unit])[0]} since the first row"
+    right.set_xlabel(name, parse_math=False)
     handles, labels = left.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False, fontsize=9)
     return figure

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from action_gru.channels import ROWS, SECONDS
 from action_gru.evaluation.anytime import AnytimeReport
 from action_gru.evaluation.confidence import ConfidenceReport
 from action_gru.evaluation.markdown import NONE, escape, percent, table
@@ -29,12 +30,15 @@ def order_markdown(report: OrderReport) -> str:
 def anytime_markdown(report: AnytimeReport) -> str:
     """When the answer could have been given."""
     rows = [
-        [label, NONE if settled is None else f"{settled:.2f} s"]
+        [label, NONE if settled is None else report.amount(settled)]
         for label, settled in report.settled_s.items()
     ]
+    by = "" if report.unit in (SECONDS, ROWS) else f", by {escape(report.unit)}"
     return (
-        f"## When could the answer have been given?\n\n**{report.sentence}**\n\n"
-        + table(["class", "right to the end from (median)"], rows, align="lr")
+        f"## When could the answer have been given?\n\n**{escape(report.sentence)}**\n\n"
+        "Shares and times are read each from its own curve: where clips differ in length, the one "
+        "is no translation of the other.\n\n"
+        + table(["class", f"right to the end from (median{by})"], rows, align="lr")
         + "\n\n![anytime](anytime.png)"
     )
 

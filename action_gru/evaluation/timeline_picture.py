@@ -15,7 +15,7 @@ from matplotlib.ticker import FuncFormatter, MultipleLocator
 
 from action_gru.evaluation.metrics import FloatArray
 from action_gru.evaluation.pictures import BLUE, GREEN, GREY, ORANGE, short_names
-from action_gru.timeline import Event, Timeline
+from action_gru.timeline import Event, ScoreTrack, Timeline
 
 # Okabe and Ito 2008, without yellow, which a thin line on white hides.
 COLOURS = (BLUE, ORANGE, GREEN, "#CC79A7", "#D55E00", "#56B4E9", "#000000")
@@ -112,7 +112,7 @@ def _title(timeline: Timeline) -> str:
 
 def _draw_scores(axes: Any, timeline: Timeline, colours: dict[str, str]) -> None:
     track = timeline.scores
-    times_s, values = _with_breaks(track.times_s, track.values)
+    times_s, values = _with_breaks(track)
     # The most important one last: on top.
     for label in reversed([label for label in colours if label in timeline.classes]):
         if len(values):
@@ -128,13 +128,13 @@ def _draw_scores(axes: Any, timeline: Timeline, colours: dict[str, str]) -> None
     axes.tick_params(length=2, labelbottom=False)
 
 
-def _with_breaks(times_s: FloatArray, values: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Put a NaN where time is missing, so that no line is drawn across. (N,), (N, C)."""
-    steps_s = np.diff(times_s)
-    if not len(steps_s):
-        return times_s, values
-    breaks = np.flatnonzero(steps_s > 5 * np.median(steps_s)) + 1
-    return np.insert(times_s, breaks, np.nan), np.insert(values, breaks, np.nan, axis=0)
+def _with_breaks(track: ScoreTrack) -> tuple[FloatArray, FloatArray]:
+    """(N,) times and (N, C) scores with a NaN before each gap, so that no line is drawn across.
+
+    How far apart the instants lie says nothing: they jump whenever a younger state answers.
+    """
+    breaks = np.flatnonzero(track.begins)
+    return np.insert(track.times_s, breaks, np.nan), np.insert(track.values, breaks, np.nan, axis=0)
 
 
 def _draw_bars(

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from action_gru.channels import ChannelSpec, ChannelValues
+from action_gru.channels import ROWS, ChannelSpec, ChannelValues
 from action_gru.config import Config
 from action_gru.config.inputs import SeriesSection
 from action_gru.dataset import Clip, class_list, read_manifest
@@ -24,12 +24,16 @@ VIEWS = ("values", "velocity")
 
 @dataclass(frozen=True)
 class Measurements:
-    """All that is asked for, by clip name, and why some could not be read."""
+    """All that is asked for, by clip name, and why some could not be read.
+
+    unit: what their times are counted in (see channels).
+    """
 
     specs: tuple[ChannelSpec, ...]
     items: dict[str, MeasuredClip]
     views: dict[str, list[ChannelValues]]
     quarantined: dict[str, str] = field(default_factory=dict)
+    unit: str = ROWS
 
     def missing(self, names: Sequence[str]) -> tuple[int, int]:
         """(missing values, all values) of some clips."""
@@ -81,8 +85,9 @@ def classes_of(config: Config, clips: Sequence[Clip]) -> tuple[str, ...]:
 
 def measure(config: Config, clips: Sequence[Clip], manifest: Path | None = None) -> Measurements:
     """The values of clips that `read_measured_clips` gave."""
+    names: tuple[str, ...] = ()
+    unit = ROWS
     if config.data.kind == "arrays":
-        names: tuple[str, ...] = ()
         items, quarantined = read_arrays(clips)
         if items:
             width = next(iter(items.values())).rows.values.shape[1]
@@ -92,13 +97,14 @@ def measure(config: Config, clips: Sequence[Clip], manifest: Path | None = None)
             item.clip.name: item for item in table_clips(config, manifest or config.data.manifest)
         }
         items = {clip.name: replace(found[clip.name], clip=clip) for clip in clips}
-        names, quarantined = read_table(config, manifest or config.data.manifest).channels, {}
+        table = read_table(config, manifest or config.data.manifest)
+        names, unit, quarantined = table.channels, table.unit, {}
     series = config.series
     views = {
         name: [ChannelValues(values, item.rows.times) for values in prepare_clip(series, item.rows)]
         for name, item in items.items()
     }
-    return Measurements(specs_of(config, names), items, views, quarantined)
+    return Measurements(specs_of(config, names), items, views, quarantined, unit)
 
 
 def prepare_clip(series: SeriesSection, rows: ChannelValues) -> list[NDArray[np.float32]]:

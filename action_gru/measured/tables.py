@@ -87,7 +87,7 @@ def _read_files(files: tuple[tuple[Path, int], ...], columns: LongColumns) -> Re
         found = reader(file, columns)
         named = split_of_name(file.stem) if file.suffix.lower() == ".ts" else ""
         items = tuple(replace(item, split=item.split or named) for item in found.items)
-        parts.append((file.name, Recordings(found.channels, items)))
+        parts.append((file.name, replace(found, items=items)))
     return merge(parts)
 
 

@@ -44,6 +44,15 @@ def instant(text: object) -> float:
     return value
 
 
+def is_date(text: object) -> bool:
+    """Whether `instant` reads it as a date, in seconds."""
+    try:
+        number(text)
+    except (TypeError, ValueError):
+        return True
+    return False
+
+
 def number_column(cells: Sequence[object], places: Sequence[str], name: str) -> NDArray[np.float32]:
     """A channel's cells, NaN where missing. Raises DataError that names the row."""
     try:  # the whole column at once, where no cell is odd

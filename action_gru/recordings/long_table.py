@@ -16,8 +16,9 @@ from pathlib import Path
 
 import numpy as np
 
+from action_gru.channels import SECONDS
 from action_gru.errors import DataError, MissingExtraError
-from action_gru.recordings.cells import number_column, time_column
+from action_gru.recordings.cells import is_date, number_column, time_column
 from action_gru.recordings.recording import Recording, Recordings, check_times, only
 
 MOST_CELLS, MOST_TABLE_BYTES = 50_000_000, 2 << 30
@@ -82,7 +83,8 @@ def read_long_table(path: Path, columns: LongColumns) -> Recordings:
                 None if remaining is None else remaining[rows],
             )
         )
-    return Recordings(channels, tuple(items))
+    unit = SECONDS if is_date(table.cells[columns.time][0]) else columns.time
+    return Recordings(channels, tuple(items), unit)
 
 
 def channel_names(names: Sequence[str], columns: LongColumns, where: str) -> tuple[str, ...]:

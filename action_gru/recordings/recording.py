@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from action_gru.channels import ROWS, STAMPS
 from action_gru.errors import DataError
 
 LARGEST = float(np.finfo(np.float32).max)  # a measured value beyond it would be infinite
@@ -32,10 +33,14 @@ class Recording:
 
 @dataclass(frozen=True)
 class Recordings:
-    """All recordings of one data set; they have the same channels, in the same order."""
+    """All recordings of one data set; they have the same channels, in the same order.
+
+    unit: what their times are counted in (see channels).
+    """
 
     channels: tuple[str, ...]
     items: tuple[Recording, ...]
+    unit: str = ROWS
 
     @property
     def missing(self) -> int:
@@ -61,7 +66,9 @@ def merge(parts: Sequence[tuple[str, Recordings]]) -> Recordings:
                 raise DataError(
                     f"id '{item.id}' stands in {home[item.id]} and in {name}; give each its own id"
                 )
-    return Recordings(found.channels, tuple(item for _, part in parts for item in part.items))
+    units = {part.unit for _, part in parts}
+    items = tuple(item for _, part in parts for item in part.items)
+    return Recordings(found.channels, items, found.unit if len(units) == 1 else STAMPS)
 
 
 def check_times(times: NDArray[np.float64], places: Sequence[str], what: str) -> None:

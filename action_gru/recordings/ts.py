@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from action_gru.channels import ROWS, STAMPS
 from action_gru.errors import DataError
 from action_gru.recordings.recording import LARGEST, Recording, Recordings
 
@@ -57,7 +58,8 @@ def read_ts(path: Path) -> Recordings:
     if not items:
         raise DataError(f"{path}: holds no case after @data; copy the file again")
     width = items[0].values.shape[1]
-    return Recordings(tuple(f"dim_{index}" for index in range(width)), tuple(items))
+    channels = tuple(f"dim_{index}" for index in range(width))
+    return Recordings(channels, tuple(items), STAMPS if header.stamped else ROWS)
 
 
 def _header(path: Path, lines: list[str]) -> tuple[Header, int]:

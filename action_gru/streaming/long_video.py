@@ -9,8 +9,9 @@ from pathlib import Path
 from action_gru.allocator import keeping_freed_memory
 from action_gru.prefetch import Prefetch
 from action_gru.streaming.looking import Image, Sample
+from action_gru.streaming.noting import ScoreNotes
 from action_gru.streaming.stream import ActionStream
-from action_gru.timeline import Event, Prediction, ScoreTrack, Timeline
+from action_gru.timeline import Event, Prediction, Timeline
 from action_gru.video import DecodeLimits, VideoFile
 
 
@@ -37,7 +38,7 @@ class TimelineReader:
         self.stream, self.path = stream, path
         self.samples = max(1, batch_size // len(stream.engine.views))
         self.events: list[Event] = []
-        self.scores = ScoreTrack()
+        self.notes = ScoreNotes(stream)
         self.read_s = 0.0
         self.complete = False
         self.declared_s: float | None = None  # what the file's header says, once reading began
@@ -64,6 +65,7 @@ class TimelineReader:
     def timeline(self) -> Timeline:
         """The events and scores up to where reading stands. Ends the reading."""
         self.events += self.stream.finish()
+        self.notes.note_closing()
         self._ended = True
         return Timeline(
             source=str(self.path),
@@ -72,7 +74,7 @@ class TimelineReader:
             duration_s=self.read_s,
             complete=self.complete,
             restarts=self.stream.restarts,
-            scores=self.scores,
+            scores=self.notes.track,
         )
 
     def _samples(self) -> Iterator[Sample]:
@@ -88,4 +90,4 @@ class TimelineReader:
     def _note(self, prediction: Prediction) -> None:
         self.read_s = prediction.time_s
         self.events += self.stream.ended
-        self.scores.add(prediction.centre_s, prediction.probabilities(self.stream.engine.classes))
+        self.notes.note(prediction)

@@ -30,7 +30,9 @@ class ActionStream:
     Every sampled frame goes through the backbone once; cost and memory of a frame do not grow.
     The answer rests on the last (states - 1) / states to 1 times window_s seconds. When frames are
     missing for longer than max_gap_s, or time jumps back, everything starts afresh: `restarts`
-    counts it and `restart_reason` says why.
+    counts it and `restart_reason` says why. Where a stretch of frames ended with the last sample or
+    `finish`, `closing` are the answers of its younger states: they speak of the stretch's last half
+    window, and events rest on them as on any other answer.
     """
 
     def __init__(
@@ -46,6 +48,7 @@ class ActionStream:
         self.prediction: Prediction | None = None
         self.events: deque[Event] = deque(maxlen=EVENTS_KEPT)  # those that are over
         self.ended: list[Event] = []  # those that ended for certain with the last sample
+        self.closing: list[Prediction] = []
         self.restarts = 0
         self.restart_reason = ""
         self._begin()
@@ -76,7 +79,7 @@ class ActionStream:
         if sample is not None:
             self.engine.advance([self], [sample])
         else:
-            self.ended = []
+            self.ended, self.closing = [], []
         assert self.prediction is not None  # the first frame of a stream is always due
         return self.prediction
 
@@ -85,9 +88,10 @@ class ActionStream:
 
         A later push starts afresh.
         """
-        ended: list[Event] = []
-        for state in self.stagger.by_age()[1:]:  # younger states speak of the time nearer the end
-            ended += self._track(self._answer_of(state))
+        # Younger states speak of the time nearer the end.
+        younger = [self._answer_of(state) for state in self.stagger.by_age()[1:]]
+        self.closing = [answer for answer in younger if self._is_evidence(answer)]
+        ended = [event for answer in self.closing for event in self.tracker.push(answer)]
         ended += self.tracker.finish(self._last_s)
         self.events.extend(ended)
         self.ended = ended
@@ -96,7 +100,7 @@ class ActionStream:
 
     def enter(self, sample: Sample) -> list[int]:
         """Before a step: the rows of the state that start afresh with this sample."""
-        self.ended = []
+        self.ended, self.closing = [], []
         if sample.run > self.restarts:
             self.restarts, self.restart_reason = sample.run, sample.reason
             self.finish()
@@ -107,7 +111,8 @@ class ActionStream:
         """After a step: take in the probabilities of each state, (K, C)."""
         self._scores = scores
         self.prediction = self._answer_of(self.stagger.by_age()[0])
-        ended = self._track(self.prediction)
+        is_evidence = self._is_evidence(self.prediction)
+        ended = self.tracker.push(self.prediction) if is_evidence else []
         self.events.extend(ended)
         self.ended = [*self.ended, *ended]
         return self.prediction
@@ -117,8 +122,6 @@ class ActionStream:
             self.engine.classes, self._scores[state], self._last_s, self.stagger.since_s[state]
         )
 
-    def _track(self, prediction: Prediction) -> list[Event]:
-        assert prediction.since_s is not None
-        if prediction.time_s - prediction.since_s < MIN_EVIDENCE * self.window_s:
-            return []
-        return self.tracker.push(prediction)
+    def _is_evidence(self, answer: Prediction) -> bool:
+        assert answer.since_s is not None
+        return answer.time_s - answer.since_s >= MIN_EVIDENCE * self.window_s

@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from action_gru.channels import ROWS
 from action_gru.checkpoint import Checkpoint
 from action_gru.config import Config
 from action_gru.dataset import Clip, SequenceSet, prefixes, rearrangements
-from action_gru.evaluation.anytime import SHARES, AnytimeReport, anytime_report
+from action_gru.evaluation.anytime import ASKED, AnytimeReport, anytime_report
 from action_gru.evaluation.confidence import ConfidenceReport, confidence_report
 from action_gru.evaluation.order import OrderReport, order_report
 from action_gru.features import FeatureTable
@@ -68,19 +69,22 @@ def ask_anytime(
     chance: float,
     seed: int,
 ) -> AnytimeReport:
-    """How right the answer is after each share of the clips."""
-    rights, seen_s = [], []
-    times_s = table.times_s(clips)
-    for part in prefixes(sequences, SHARES):
+    """How right the answer is after the first frame and after each share of the clips."""
+    rights, seen = [], []
+    times = table.times_s(clips)
+    first = 1 if table.unit == ROWS else 0  # one row was seen after the first row, and no second
+    for part in prefixes(sequences, ASKED):
         rights.append(asked.right(part))
-        seen_s.append(
+        seen.append(
             [
-                times_s[clip.name][count - 1] - times_s[clip.name][0]
+                times[clip.name][count - 1] - times[clip.name][0] + first
                 for clip, count in zip(clips, part.lengths.tolist(), strict=True)
             ]
         )
     labels, groups = [clip.label for clip in clips], [clip.group for clip in clips]
-    return anytime_report(np.stack(rights, 1), np.array(seen_s).T, labels, groups, chance, seed)
+    return anytime_report(
+        np.stack(rights, 1), np.array(seen).T, labels, groups, chance, seed, table.unit
+    )
 
 
 def ask_confidence(

@@ -19,8 +19,8 @@ from action_gru.apps.overlay import Overlay, clock_text
 from action_gru.errors import VideoError
 from action_gru.evaluation import save_picture, timeline_picture
 from action_gru.recognizer import ActionRecognizer
-from action_gru.streaming import ActionStream
-from action_gru.timeline import FORMATS, Event, Prediction, ScoreTrack, Timeline, write_timeline
+from action_gru.streaming import ActionStream, ScoreNotes
+from action_gru.timeline import FORMATS, Event, Prediction, Timeline, write_timeline
 from action_gru.video import Frame, Image, VideoFile, VideoWriter
 
 SHOWN_PX = 1280  # the annotated copy's longer side at most
@@ -61,7 +61,7 @@ class UploadReading:
         self._turn = turn or nullcontext()
         self._stem = file_stem(name)
         self._events: list[Event] = []
-        self._track = ScoreTrack()
+        self._notes = ScoreNotes(self.stream)
         self._whole = WholeAnswer(self.stream.window_s)
         self._read_s = 0.0
 
@@ -102,12 +102,13 @@ class UploadReading:
         if prediction.time_s == frame.time_s:  # this frame was sampled
             scores = prediction.probabilities(self.recognizer.classes)
             self._events += self.stream.ended
-            self._track.add(prediction.centre_s, scores)
+            self._notes.note(prediction)
             self._whole.add(prediction, scores)
 
     def result(self) -> UploadResult:
         """Write the files and give all; call it once, after reading."""
         self._events += self.stream.finish()
+        self._notes.note_closing()
         classes = tuple(self.recognizer.classes)
         timeline = Timeline(
             source=self.name,
@@ -115,7 +116,7 @@ class UploadReading:
             events=tuple(self._events),
             duration_s=self._read_s,
             restarts=self.stream.restarts,
-            scores=self._track,
+            scores=self._notes.track,
         )
         picture = self.folder / f"{self._stem}.timeline.png"
         save_picture(timeline_picture(timeline), picture)
