@@ -3,12 +3,13 @@
 import itertools
 import os
 
+import fsspec
 import pytest
 from test_cache import clip
 
 from action_gru.cache import FeatureCache, cache_key, pack_entries
 from action_gru.cache.entry import parse_entry
-from action_gru.cache.packs import INDEX
+from action_gru.cache.packs import EMPTY, INDEX
 from action_gru.errors import CacheError
 
 KEYS = [cache_key({"clip": number}) for number in range(30)]
@@ -25,8 +26,6 @@ def filled(root, numbers=range(30)) -> FeatureCache:
 def root(request, tmp_path):
     if request.param == "folder":
         return tmp_path / "cache"
-    import fsspec
-
     fsspec.filesystem("memory").store.clear()
     return "memory://bucket/packs"
 
@@ -233,3 +232,60 @@ def test_a_name_that_is_no_key_is_counted_and_left(tmp_path):
     stray.write_bytes(cache.path_of(KEYS[0]).read_bytes())
     assert pack_entries(cache) == {"packed": 2, "damaged": 1, "shards": 1}
     assert stray.exists()
+
+
+def test_a_prune_beside_a_packing_without_locks_takes_no_entry(monkeypatch):
+    fsspec.filesystem("memory").store.clear()
+    root = "memory://bucket/packs"
+    cache = filled(root, range(5))
+    write = type(cache.place).write
+
+    def pruned_before_the_index(place, name, pieces):
+        if name == INDEX:
+            FeatureCache(root).prune()
+        write(place, name, pieces)
+
+    monkeypatch.setattr(type(cache.place), "write", pruned_before_the_index)
+    monkeypatch.setattr("action_gru.cache.store.YOUNG_S", -1)
+    pack_entries(cache)
+    assert all(FeatureCache(root).get(key) is not None for key in KEYS[:5])
+    assert list(cache.names()) == []
+
+
+def test_the_files_stay_when_a_shard_vanished_before_the_index_named_it(root, monkeypatch):
+    cache = filled(root, range(5))
+    files = list(cache.names())
+    write = type(cache.place).write
+
+    def shards_vanish(place, name, pieces):
+        if name == INDEX:
+            for shard in shards(cache):
+                place.remove(shard)
+        write(place, name, pieces)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(type(cache.place), "write", shards_vanish)
+        with pytest.raises(
+            CacheError, match=r"1 of 1 shards .* gone .*files were left.*pack again"
+        ):
+            pack_entries(cache)
+    assert list(cache.names()) == files
+    assert all(FeatureCache(root).get(key) is not None for key in KEYS[:5])
+    assert pack_entries(FeatureCache(root))["packed"] == 5
+    assert FeatureCache(root).verify() == []
+
+
+def test_an_index_that_another_packer_replaced_takes_no_file(monkeypatch):
+    fsspec.filesystem("memory").store.clear()
+    root = "memory://bucket/packs"
+    cache = filled(root, range(5))
+    write = type(cache.place).write
+
+    def replaced(place, name, pieces):
+        write(place, name, pieces if name != INDEX else [EMPTY.to_bytes()])
+
+    with monkeypatch.context() as patched:
+        patched.setattr(type(cache.place), "write", replaced)
+        with pytest.raises(CacheError, match="another process pruned or packed"):
+            pack_entries(cache)
+    assert len(list(cache.names())) == 5

@@ -25,6 +25,8 @@ class ObjectStore:
     How an object appears whole is different from store to store, so only those of PUTS are taken.
     """
 
+    has_locks: bool = False
+
     def __init__(self, scheme: str, path: str) -> None:
         self.scheme, self.root = scheme, path.rstrip("/")
         self._put = PUTS[scheme]

@@ -28,6 +28,7 @@ from action_gru.cache.entry import (
 )
 from action_gru.cache.packs import COLUMNS, FOLDER, INDEX, KEY_BYTES, Index, check_of
 from action_gru.cache.store import LOCK, SUFFIX, FeatureCache, name_of
+from action_gru.errors import CacheError
 
 SHARD_BYTES = 1 << 30
 CLIP_BYTES = 8  # of the hash of a clip's name
@@ -54,7 +55,8 @@ def pack_entries(
 
     shard_bytes: a shard ends after the entry that passes it. keep: leave the files. A damaged entry
     is left where it is. Two may not pack one store at once: in a folder the second is refused, in
-    an object store nobody can tell.
+    an object store nobody can tell. Raises CacheError, and leaves the files, when a new shard has
+    vanished meanwhile.
     """
     with cache.place.locked(LOCK):
         table, names = _Table(), list[str]()
@@ -70,7 +72,8 @@ def pack_entries(
         if names:
             index = _merged(cache.packs.latest(), table, names)
             cache.place.write(INDEX, [index.to_bytes()])
-            cache.packs.latest()  # before the files go
+            cache.packs.latest()
+            _check_there(cache, names)
             counts |= {"packed": len(table.columns["sizes"]), "shards": len(names)}
             if not keep:
                 _remove_files(cache, table)
@@ -142,6 +145,22 @@ def _merged(old: Index, table: _Table, names: list[str]) -> Index:
         for name in COLUMNS
     }
     return Index(np.ascontiguousarray(keys[fresh]), columns, [*old.names, *names])
+
+
+def _check_there(cache: FeatureCache, names: list[str]) -> None:
+    """Raise CacheError unless the index names these shards and all of them are there.
+
+    Without locks, or with one that another machine does not see, somebody may have pruned or packed
+    meanwhile.
+    """
+    named = set(cache.packs.index.names)
+    gone = [n for n in names if n not in named or not cache.place.version(f"{FOLDER}/{n}")]
+    if gone:
+        raise CacheError(
+            f"{cache.root}: {len(gone)} of {len(names)} shards that were just packed are gone or not "
+            "in the index: another process pruned or packed this cache meanwhile. The single files "
+            "were left and hold every entry; stop the other process and pack again"
+        )
 
 
 def _remove_files(cache: FeatureCache, table: _Table) -> None:

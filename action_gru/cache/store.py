@@ -30,6 +30,7 @@ from action_gru.files import YOUNG_S
 
 SUFFIX = ".safetensors"
 LOCK = f"{FOLDER}/.lock"  # held by whoever packs
+UNLOCKED_YOUNG_S = 86_400.0  # without locks: a packing that goes on is hoped to be younger
 
 Looked = TypeVar("Looked")
 
@@ -172,13 +173,14 @@ class FeatureCache:
     def _prune_shards(self) -> int:
         """Remove shards that no index names, unless a process packs now."""
         removed = 0
+        young_s = YOUNG_S if self.place.has_locks else UNLOCKED_YOUNG_S
         if not any(self.packs.unnamed()):
             return removed
         try:
             with self.place.locked(LOCK):
                 self.packs.latest()
                 for name in self.packs.unnamed():
-                    if self._is_older(name, YOUNG_S):  # of another machine, whose lock is not seen
+                    if self._is_older(name, young_s):  # of another machine, whose lock is not seen
                         self.place.remove(name)
                         removed += 1
         except (CacheError, OSError):  # somebody packs, or nothing may be written here
