@@ -289,3 +289,34 @@ def test_an_index_that_another_packer_replaced_takes_no_file(monkeypatch):
         with pytest.raises(CacheError, match="another process pruned or packed"):
             pack_entries(cache)
     assert len(list(cache.names())) == 5
+
+
+@pytest.mark.parametrize("path", ["a", "\N{CJK UNIFIED IDEOGRAPH-4E2D}" * 2990, "\N{OX}" * 1490])
+def test_entries_of_a_clip_lie_side_by_side_however_long_its_path(root, path):
+    cache = FeatureCache(root)
+    for number in range(10):
+        for view in ("rgb", "motion", "rgb flipped"):
+            entry = clip(number, steps=4)
+            entry.provenance.update(clip=f"{path}{number}.mp4", view=view)
+            cache.put(cache_key({"clip": number, "view": view}), entry)
+    pack_entries(cache)
+    found = [
+        parse_entry(data, entry.key).provenance["clip"] for entry, data in cache.packs.entries()
+    ]
+    assert len(list(itertools.groupby(found))) == 10
+
+
+def test_a_clip_whose_name_is_no_text_is_packed(root):
+    cache = filled(root, range(2))
+    entry = clip(2)
+    entry.provenance.update(clip=os.fsdecode(b"\xff.mp4"))
+    cache.put(KEYS[2], entry)
+    assert pack_entries(cache)["packed"] == 3
+    assert FeatureCache(root).get(KEYS[2]).provenance["clip"] == os.fsdecode(b"\xff.mp4")
+
+
+def test_an_entry_shorter_than_its_header_claims_is_counted(root):
+    cache = filled(root, range(2))
+    cache.place.write(f"00/{'0' * 64}.safetensors", [(1 << 62).to_bytes(8, "little")])
+    cache.place.write(f"11/{'1' * 64}.safetensors", [(1 << 19).to_bytes(8, "little") + b"{}"])
+    assert pack_entries(cache)["damaged"] == 2

@@ -22,6 +22,7 @@ import numpy as np
 from action_gru.cache.entry import (
     BEGIN_BYTES,
     DamagedEntryError,
+    begin_bytes,
     clip_of_begin,
     parse_entry,
     telling_why,
@@ -105,15 +106,22 @@ def _by_clip(cache: FeatureCache, counts: dict[str, int]) -> Iterator[str]:
         if not KEY.match(key):  # no name that this program gives
             counts["damaged"] += 1
             continue
-        try:
-            clip = clip_of_begin(cache.place.read_begin(name, BEGIN_BYTES))
-        except OSError:  # gone, or refused: reading it whole will tell
-            clip = ""
-        rows += hashlib.sha256(clip.encode()).digest()[:CLIP_BYTES] + bytes.fromhex(key)
+        clip = _clip_of(cache, name).encode(errors="surrogatepass")  # of a path that is no text
+        rows += hashlib.sha256(clip).digest()[:CLIP_BYTES] + bytes.fromhex(key)
     width = CLIP_BYTES + KEY_BYTES
     words = np.frombuffer(bytes(rows), ">u8").reshape(-1, width // 8)
     for row in np.lexsort(words.T[::-1]):  # the last key of lexsort counts first
         yield rows[row * width + CLIP_BYTES : (row + 1) * width].hex()
+
+
+def _clip_of(cache: FeatureCache, name: str) -> str:
+    try:
+        begin = cache.place.read_begin(name, BEGIN_BYTES)
+        if (needed := begin_bytes(begin)) > len(begin):
+            begin = cache.place.read_begin(name, needed)
+    except OSError:  # gone, or refused: reading it whole will tell
+        return ""
+    return clip_of_begin(begin)
 
 
 def _until_full(
@@ -157,8 +165,8 @@ def _check_there(cache: FeatureCache, names: list[str]) -> None:
     gone = [n for n in names if n not in named or not cache.place.version(f"{FOLDER}/{n}")]
     if gone:
         raise CacheError(
-            f"{cache.root}: {len(gone)} of {len(names)} shards that were just packed are gone or not "
-            "in the index: another process pruned or packed this cache meanwhile. The single files "
+            f"{cache.root}: {len(gone)} of {len(names)} shards that were just packed are gone or "
+            "not in the index: another process pruned or packed this cache meanwhile. The files "
             "were left and hold every entry; stop the other process and pack again"
         )
 
