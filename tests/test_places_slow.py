@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from action_gru.cache import ClipFeatures, FeatureCache, cache_key
+from action_gru.cache import ClipFeatures, FeatureCache, cache_key, pack_entries
 
 pytestmark = pytest.mark.slow
 KEY = cache_key({"clip": "cut"})
@@ -64,6 +64,21 @@ def test_entries_on_s3_are_those_of_a_folder(bucket, tmp_path):
         "leftovers": 0,
         "unreadable": 0,
     }
+
+
+def test_an_empty_object_is_damage_and_packing_goes_on(bucket):
+    cache = FeatureCache(bucket)
+    cache.put(KEY, clip(3))
+    empty = f"ab/{'ab' * 32}.safetensors"
+    cache.place.write(empty, [b""])
+    assert pack_entries(cache)["packed"] == 1
+    assert list(cache.names()) == [empty]
+    assert FeatureCache(bucket).get(KEY) is not None
+    (shard,) = cache.place.names(".shard")
+    cache.place.write(shard, [b""])
+    fresh = FeatureCache(bucket)
+    assert fresh.get(KEY) is None
+    assert "not what was packed there" in fresh.damaged[0]
 
 
 class Tap:
