@@ -408,7 +408,7 @@ def test_segments_of_a_file_are_packed_each_side_by_side(tmp_path):
     pack_entries(work.cache)
     clips = [
         parse_entry(data, entry.key).provenance["clip"]
-        for entry, data in work.cache.packs.entries()
+        for entry, data in work.cache.packs.entries([])
     ]
     assert [(name, len(list(run))) for name, run in itertools.groupby(clips)] == [
         (name, 4) for name in dict.fromkeys(clips)

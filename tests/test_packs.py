@@ -37,7 +37,12 @@ def shards(cache: FeatureCache) -> list[str]:
 def test_a_packed_entry_is_the_entry_and_its_file_is_gone(root):
     cache = filled(root)
     before = [cache.place.read(f"{key[:2]}/{key}.safetensors") for key in KEYS]
-    assert pack_entries(cache, shard_bytes=5000) == {"packed": 30, "damaged": 0, "shards": 3}
+    assert pack_entries(cache, shard_bytes=5000) == {
+        "packed": 30,
+        "damaged": 0,
+        "unreadable": 0,
+        "shards": 3,
+    }
     assert list(cache.names()) == []
     sizes = [cache.place.status(name).size for name in shards(cache)]
     assert len(sizes) == 3
@@ -58,7 +63,7 @@ def test_a_packed_entry_is_the_entry_and_its_file_is_gone(root):
         "entries": 30,
         "packed": 30,
     }
-    assert sorted(entry.key for entry, _ in fresh.packs.entries()) == sorted(KEYS)
+    assert sorted(entry.key for entry, _ in fresh.packs.entries([])) == sorted(KEYS)
 
 
 def test_a_reader_that_was_there_before_finds_what_was_packed_meanwhile(root):
@@ -74,7 +79,7 @@ def test_packing_again_adds_and_leaves_the_first_shards_as_they_are(root):
     pack_entries(cache)
     first = cache.place.read(shards(cache)[0])
     name = shards(cache)[0]
-    assert pack_entries(cache) == {"packed": 0, "damaged": 0, "shards": 0}
+    assert pack_entries(cache) == {"packed": 0, "damaged": 0, "unreadable": 0, "shards": 0}
     filled(root, range(10, 30))
     assert pack_entries(cache)["packed"] == 20
     assert cache.place.read(name) == first
@@ -137,7 +142,7 @@ def test_a_damaged_file_is_not_packed(root):
     cache = filled(root, range(3))
     name = next(iter(cache.names()))
     cache.place.write(name, [b"no entry"])
-    assert pack_entries(cache) == {"packed": 2, "damaged": 1, "shards": 1}
+    assert pack_entries(cache) == {"packed": 2, "damaged": 1, "unreadable": 0, "shards": 1}
     assert list(cache.names()) == [name]
 
 
@@ -188,7 +193,7 @@ def test_a_second_packer_is_refused(tmp_path):
 def test_iteration_reads_each_shard_once_from_its_begin(root):
     cache = filled(root, range(20))
     pack_entries(cache, shard_bytes=4000)
-    places = [(entry.shard, entry.offset) for entry, _ in cache.packs.entries()]
+    places = [(entry.shard, entry.offset) for entry, _ in cache.packs.entries([])]
     names = [shard for shard, _ in places]
     assert list(dict.fromkeys(names)) == cache.packs.index.names
     for name in set(names):
@@ -206,7 +211,7 @@ def test_entries_of_a_clip_lie_side_by_side_and_are_read_from_begin_to_end(root)
             cache.put(cache_key({"clip": number, "view": view}), entry)
     pack_entries(cache, shard_bytes=5000)
     found = [
-        parse_entry(data, entry.key).provenance["clip"] for entry, data in cache.packs.entries()
+        parse_entry(data, entry.key).provenance["clip"] for entry, data in cache.packs.entries([])
     ]
     assert len(cache.packs.index.names) > 3
     assert [name for name, _ in itertools.groupby(found)] == list(dict.fromkeys(found))
@@ -230,7 +235,7 @@ def test_a_name_that_is_no_key_is_counted_and_left(tmp_path):
     cache = filled(tmp_path, range(2))
     stray = tmp_path / KEYS[0][:2] / "copy of an entry.safetensors"
     stray.write_bytes(cache.path_of(KEYS[0]).read_bytes())
-    assert pack_entries(cache) == {"packed": 2, "damaged": 1, "shards": 1}
+    assert pack_entries(cache) == {"packed": 2, "damaged": 1, "unreadable": 0, "shards": 1}
     assert stray.exists()
 
 
@@ -301,7 +306,7 @@ def test_entries_of_a_clip_lie_side_by_side_however_long_its_path(root, path):
             cache.put(cache_key({"clip": number, "view": view}), entry)
     pack_entries(cache)
     found = [
-        parse_entry(data, entry.key).provenance["clip"] for entry, data in cache.packs.entries()
+        parse_entry(data, entry.key).provenance["clip"] for entry, data in cache.packs.entries([])
     ]
     assert len(list(itertools.groupby(found))) == 10
 

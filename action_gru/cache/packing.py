@@ -15,13 +15,14 @@ import itertools
 import re
 import uuid
 from array import array
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
 from action_gru.cache.entry import (
     BEGIN_BYTES,
     DamagedEntryError,
+    UnreadableEntryError,
     begin_bytes,
     clip_of_begin,
     parse_entry,
@@ -50,20 +51,23 @@ class _Table:
 
 
 def pack_entries(
-    cache: FeatureCache, shard_bytes: int = SHARD_BYTES, keep: bool = False
+    cache: FeatureCache,
+    shard_bytes: int = SHARD_BYTES,
+    keep: bool = False,
+    tell: Callable[[str], None] = lambda problem: None,
 ) -> dict[str, int]:
-    """Pack every entry that has a file of its own; counts of packed, damaged, shards.
+    """Pack every entry that has a file of its own; counts of packed, damaged, unreadable, shards.
 
-    shard_bytes: a shard ends after the entry that passes it. keep: leave the files. A damaged entry
-    is left where it is. Two may not pack one store at once: in a folder the second is refused, in
-    an object store nobody can tell. Raises CacheError, and leaves the files, when a new shard has
-    vanished meanwhile.
+    shard_bytes: a shard ends after the entry that passes it. keep: leave the files. What is damaged
+    or cannot be read is left where it is, and tell is called with what is wrong with it. Two may
+    not pack one store at once: in a folder the second is refused, in an object store nobody can
+    tell. Raises CacheError, and leaves the files, when a new shard has vanished meanwhile.
     """
     with cache.place.locked(LOCK):
         table, names = _Table(), list[str]()
-        counts = {"packed": 0, "damaged": 0, "shards": 0}
+        counts = {"packed": 0, "damaged": 0, "unreadable": 0, "shards": 0}
         first = len(cache.packs.latest().names)
-        files = _whole_files(cache, counts)
+        files = _whole_files(cache, counts, tell)
         for head in files:  # one shard a turn
             name = f"{uuid.uuid4().hex}.shard"
             number = first + len(names)
@@ -81,22 +85,29 @@ def pack_entries(
     return counts
 
 
-def _whole_files(cache: FeatureCache, counts: dict[str, int]) -> Iterator[tuple[str, bytes]]:
+def _whole_files(
+    cache: FeatureCache, counts: dict[str, int], tell: Callable[[str], None]
+) -> Iterator[tuple[str, bytes]]:
     """(key, bytes) of every whole entry in a file of its own."""
-    for key in _by_clip(cache, counts):
+    for key in _by_clip(cache, counts, tell):
         name = name_of(key)
+        label = cache.place.label(name)
         try:
-            with telling_why(cache.place.label(name)):
+            with telling_why(label):
                 data = cache.place.read(name)
-            parse_entry(data, name)
-            yield key, data
+                parse_entry(data, label)
         except FileNotFoundError:  # another process removed it meanwhile
             continue
-        except DamagedEntryError:
-            counts["damaged"] += 1
+        except (DamagedEntryError, UnreadableEntryError) as error:
+            counts["damaged" if isinstance(error, DamagedEntryError) else "unreadable"] += 1
+            tell(str(error))
+            continue
+        yield key, data
 
 
-def _by_clip(cache: FeatureCache, counts: dict[str, int]) -> Iterator[str]:
+def _by_clip(
+    cache: FeatureCache, counts: dict[str, int], tell: Callable[[str], None]
+) -> Iterator[str]:
     """The keys of all entries in files of their own, those of a clip side by side. 40 bytes each
     are held.
     """
@@ -105,6 +116,7 @@ def _by_clip(cache: FeatureCache, counts: dict[str, int]) -> Iterator[str]:
         key = name.rpartition("/")[2].removesuffix(SUFFIX)
         if not KEY.match(key):  # no name that this program gives
             counts["damaged"] += 1
+            tell(f"{cache.place.label(name)}: not the name of an entry")
             continue
         clip = _clip_of(cache, name).encode(errors="surrogatepass")  # of a path that is no text
         rows += hashlib.sha256(clip).digest()[:CLIP_BYTES] + bytes.fromhex(key)

@@ -142,7 +142,7 @@ class FeatureCache:
                 continue
             except (DamagedEntryError, UnreadableEntryError) as error:
                 problems.append(str(error))
-        for entry, data in [] if index_problems else self.packs.entries():
+        for entry, data in [] if index_problems else self.packs.entries(problems):
             try:
                 parse_entry(self.packs.checked(entry, data), self.packs.label(entry))
             except DamagedEntryError as error:
