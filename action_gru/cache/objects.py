@@ -29,6 +29,7 @@ class ObjectStore:
 
     def __init__(self, scheme: str, path: str) -> None:
         self.scheme, self.root = scheme, path.rstrip("/")
+        self._bucket_was_there = scheme not in WITH_BUCKETS
         self._put = PUTS[scheme]
         self._files = _file_system(scheme)
 
@@ -75,8 +76,12 @@ class ObjectStore:
         return found.get("ETag"), found["size"], str(written)
 
     def write(self, name: str, pieces: Iterable[bytes | memoryview]) -> None:
-        with self._answering(name):
-            self._put(self._files, self._at(name), pieces)
+        try:
+            with self._answering(name):
+                self._put(self._files, self._at(name), pieces)
+        except FileNotFoundError:
+            self._check_bucket()  # which was there before
+            raise
 
     def remove(self, name: str, version: tuple[object, ...] = ()) -> None:
         if version and self.version(name) != version:
@@ -89,6 +94,8 @@ class ObjectStore:
     def names(self, ending: str) -> Iterator[str]:
         with self._answering(""):
             found = self._files.find(self.root)
+            if not found:
+                self.check_there()
         start = len(self._files._strip_protocol(self.root).rstrip("/")) + 1
         for path in sorted(found):
             name = path[start:]
@@ -111,7 +118,26 @@ class ObjectStore:
         return False
 
     def check_there(self) -> None:
-        """A store that does not answer says so by itself."""
+        """Raise CacheError when there is no such bucket. It is asked for once."""
+        if not self._bucket_was_there:
+            self._check_bucket()
+            self._bucket_was_there = True
+
+    def _check_bucket(self) -> None:
+        """Raise CacheError when there is no such bucket: S3 tells it from an object that is absent
+        only if it is asked for the bucket.
+        """
+        bucket = self.root.partition("/")[0]
+        try:
+            self._files.info(bucket)
+        except FileNotFoundError as error:
+            raise CacheError(
+                f"{self.scheme}://{self.root}: there is no bucket '{bucket}'; check the name in "
+                "features.cache_dir and the address of the store (AWS_ENDPOINT_URL), or make the "
+                f"bucket: aws s3 mb {self.scheme}://{bucket}"
+            ) from error
+        except Exception:  # one that may not be looked at is there, or its use will tell
+            return
 
     def _at(self, name: str) -> str:
         return f"{self.root}/{name}"
@@ -121,7 +147,10 @@ class ObjectStore:
         """Every store's driver raises kinds of its own: told apart here is only 'not there'."""
         try:
             yield
-        except (FileNotFoundError, CacheError):
+        except FileNotFoundError:
+            self.check_there()
+            raise
+        except CacheError:
             raise
         except Exception as error:
             kind = type(error).__name__
@@ -161,6 +190,7 @@ PUTS: dict[str, Callable[[Any, str, Iterable[bytes | memoryview]], None]] = {
     "memory": _put_at_once,
     "s3": _put_from_disk,
 }
+WITH_BUCKETS = ("s3",)  # that must be made before the first object
 
 
 def open_place(where: str | Path) -> Place:
