@@ -16,7 +16,9 @@ from urllib.parse import unquote
 from action_gru.cache.places import Folder, Place, Status
 from action_gru.errors import CacheError, MissingExtraError
 
-URL = re.compile(r"^([a-z][a-z0-9+.-]*)://(.*)$", re.DOTALL)
+URL = re.compile(r"([a-z][a-z0-9+.-]*)://(.*)\Z", re.DOTALL | re.IGNORECASE)
+# A URL that is cut or mistyped: 's3:bucket', 'http:/host'. A folder 'a:b' is none.
+NEARLY_URL = re.compile(r"(file|memory|s3):|[a-z][a-z0-9+.-]+:/", re.IGNORECASE)
 
 
 class ObjectStore:
@@ -191,19 +193,46 @@ PUTS: dict[str, Callable[[Any, str, Iterable[bytes | memoryview]], None]] = {
     "s3": _put_from_disk,
 }
 WITH_BUCKETS = ("s3",)  # that must be made before the first object
+KINDS = "take a folder, file://, " + " or ".join(f"{name}://" for name in sorted(PUTS))
 
 
 def open_place(where: str | Path) -> Place:
-    """A folder by its path or file:// URL, or an object store by its URL."""
-    match = URL.match(str(where))
+    """A folder by its path or file:// URL, or an object store by its URL.
+
+    Raises CacheError for what looks like a URL and is none of these: no folder of such a name.
+    """
+    text = str(where)
+    if not text.strip():
+        raise CacheError(f"a cache at '{text}': that is no place; {KINDS}")
+    match = URL.match(text)
     if match is None:
-        return Folder(Path(where))
-    scheme, rest = match.groups()
+        return Folder(_path(text))
+    scheme, rest = match[1].lower(), match[2]
     if scheme == "file":
-        return Folder(Path(unquote(rest)))
+        return Folder(_path_of_url(text, rest))
     if scheme not in PUTS:
-        raise CacheError(
-            f"{where}: no cache can be kept at {scheme}://; take a folder, file://, "
-            + " or ".join(f"{name}://" for name in sorted(PUTS))
-        )
+        raise CacheError(f"{where}: no cache can be kept at {scheme}://; {KINDS}")
+    if not rest.partition("/")[0]:
+        raise CacheError(f"{where}: it names no bucket; write {scheme}://BUCKET/PREFIX")
     return ObjectStore(scheme, rest)
+
+
+def _path(text: str) -> Path:
+    if NEARLY_URL.match(text):
+        raise CacheError(
+            f"{text}: neither a URL nor clearly a path; {KINDS}. A folder of that name: ./{text}"
+        )
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:
+        raise CacheError(f"{text}: {error}; write the path in full") from error
+
+
+def _path_of_url(url: str, rest: str) -> Path:
+    host, slash, path = rest.partition("/")
+    if host.lower() not in ("", "localhost") or not slash:
+        raise CacheError(
+            f"{url}: a file:// URL names a folder of this machine from its root on, such as "
+            "file:///mnt/share/features; mount that of another machine"
+        )
+    return Path("/" + unquote(path))

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import mmap
 import os
-import re
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -17,8 +16,6 @@ from filelock import FileLock, Timeout
 
 from action_gru.errors import CacheError
 from action_gru.files import is_abandoned, write_atomically
-
-URL = re.compile(r"^([a-z][a-z0-9+.-]*)://(.*)$", re.DOTALL)
 
 
 class Status(NamedTuple):
