@@ -28,7 +28,7 @@ from action_gru.cache.entry import (
     parse_entry,
     telling_why,
 )
-from action_gru.cache.packs import COLUMNS, FOLDER, INDEX, KEY_BYTES, Index, check_of
+from action_gru.cache.packs import COLUMNS, FOLDER, INDEX, KEY_BYTES, Index, PackedEntry, check_of
 from action_gru.cache.store import LOCK, SUFFIX, FeatureCache, name_of
 from action_gru.errors import CacheError
 
@@ -38,9 +38,13 @@ KEY = re.compile(r"[0-9a-f]{64}\Z")
 
 
 class _Table:
-    """The rows of an index as they come: 64 bytes each."""
+    """The rows of an index as they come, 64 bytes each; their shards are counted from 0.
+
+    already: keys whose entries are packed as they are; held: the shards that hold those.
+    """
 
     def __init__(self) -> None:
+        self.already, self.held = bytearray(), set[str]()
         self.keys = bytearray()
         self.columns = {name: array("q") for name in COLUMNS}
 
@@ -56,7 +60,8 @@ def pack_entries(
     keep: bool = False,
     tell: Callable[[str], None] = lambda problem: None,
 ) -> dict[str, int]:
-    """Pack every entry that has a file of its own; counts of packed, damaged, unreadable, shards.
+    """Pack every entry that has a file of its own; counts of packed, already (packed as they
+    are), damaged, unreadable, shards.
 
     shard_bytes: a shard ends after the entry that passes it. keep: leave the files. What is damaged
     or cannot be read is left where it is, and tell is called with what is wrong with it. Two may
@@ -65,23 +70,23 @@ def pack_entries(
     """
     with cache.place.locked(LOCK):
         table, names = _Table(), list[str]()
-        counts = {"packed": 0, "damaged": 0, "unreadable": 0, "shards": 0}
-        first = len(cache.packs.latest().names)
-        files = _whole_files(cache, counts, tell)
+        counts = {"packed": 0, "already": 0, "damaged": 0, "unreadable": 0, "shards": 0}
+        cache.packs.latest()
+        files = _to_pack(cache, _whole_files(cache, counts, tell), table)
         for head in files:  # one shard a turn
             name = f"{uuid.uuid4().hex}.shard"
-            number = first + len(names)
-            pieces = _until_full(itertools.chain([head], files), shard_bytes, table, number)
+            pieces = _until_full(itertools.chain([head], files), shard_bytes, table, len(names))
             cache.place.write(f"{FOLDER}/{name}", pieces)
             names.append(name)
         if names:
             index = _merged(cache.packs.latest(), table, names)
             cache.place.write(INDEX, [index.to_bytes()])
-            cache.packs.latest()
-            _check_there(cache, names)
-            counts |= {"packed": len(table.columns["sizes"]), "shards": len(names)}
-            if not keep:
-                _remove_files(cache, table)
+        counts |= {"packed": len(table.columns["sizes"]), "shards": len(names)}
+        counts["already"] = len(table.already) // KEY_BYTES
+        cache.packs.latest()
+        _check_there(cache, [*names, *sorted(table.held)])
+        if not keep:
+            _remove_files(cache, table.keys + table.already)
     return counts
 
 
@@ -103,6 +108,28 @@ def _whole_files(
             tell(str(error))
             continue
         yield key, data
+
+
+def _to_pack(
+    cache: FeatureCache, files: Iterator[tuple[str, bytes]], table: _Table
+) -> Iterator[tuple[str, bytes]]:
+    """Those that are not packed already, byte for byte; the table takes note of the others."""
+    for key, data in files:
+        entry = cache.packs.find(key)
+        if entry and _lies_there(cache, entry, data):
+            table.already += bytes.fromhex(key)
+            table.held.add(entry.shard)
+        else:
+            yield key, data
+
+
+def _lies_there(cache: FeatureCache, entry: PackedEntry, data: bytes) -> bool:
+    if (entry.size, entry.check) != (len(data), check_of(data)):
+        return False
+    try:
+        return cache.place.read_part(f"{FOLDER}/{entry.shard}", entry.offset, entry.size) == data
+    except OSError:  # gone, or not to be read: it is packed anew
+        return False
 
 
 def _by_clip(
@@ -149,7 +176,9 @@ def _until_full(
 
 
 def _merged(old: Index, table: _Table, names: list[str]) -> Index:
-    """Old and new rows by key; of two of one key the new one stays, which was read just now."""
+    """Old and new rows by key; of two of one key the new one stays, which was read just now. A
+    shard without a row is named no longer, so that `prune` finds it.
+    """
     keys = np.frombuffer(bytes(table.keys), np.uint8).reshape(-1, KEY_BYTES)
     keys = np.concatenate([keys, old.keys])
     words = keys.view(">u8")
@@ -158,13 +187,15 @@ def _merged(old: Index, table: _Table, names: list[str]) -> Index:
     keys = keys[order]
     fresh = np.ones(len(keys), bool)
     fresh[1:] = (keys[1:] != keys[:-1]).any(1)
+    added = {name: np.asarray(table.columns[name], np.int64) for name in COLUMNS}
+    added["shards"] = added["shards"] + len(old.names)
     columns = {
-        name: np.concatenate([np.asarray(table.columns[name], np.int64), old.columns[name]])[order][
-            fresh
-        ]
-        for name in COLUMNS
+        name: np.concatenate([added[name], old.columns[name]])[order][fresh] for name in COLUMNS
     }
-    return Index(np.ascontiguousarray(keys[fresh]), columns, [*old.names, *names])
+    used, columns["shards"] = np.unique(columns["shards"], return_inverse=True)
+    columns["shards"] = columns["shards"].astype(np.int64, copy=False)
+    every = [*old.names, *names]
+    return Index(np.ascontiguousarray(keys[fresh]), columns, [every[number] for number in used])
 
 
 def _check_there(cache: FeatureCache, names: list[str]) -> None:
@@ -177,13 +208,13 @@ def _check_there(cache: FeatureCache, names: list[str]) -> None:
     gone = [n for n in names if n not in named or not cache.place.version(f"{FOLDER}/{n}")]
     if gone:
         raise CacheError(
-            f"{cache.root}: {len(gone)} of {len(names)} shards that were just packed are gone or "
+            f"{cache.root}: {len(gone)} of {len(names)} shards of what was packed are gone or "
             "not in the index: another process pruned or packed this cache meanwhile. The files "
             "were left and hold every entry; stop the other process and pack again"
         )
 
 
-def _remove_files(cache: FeatureCache, table: _Table) -> None:
-    for first in range(0, len(table.keys), KEY_BYTES):
-        key = table.keys[first : first + KEY_BYTES].hex()
+def _remove_files(cache: FeatureCache, keys: bytearray) -> None:
+    for first in range(0, len(keys), KEY_BYTES):
+        key = keys[first : first + KEY_BYTES].hex()
         cache.place.remove(f"{key[:2]}/{key}{SUFFIX}")

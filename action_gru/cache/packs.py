@@ -207,6 +207,8 @@ class Packs:
         try:
             data = self.place.read_part(f"{FOLDER}/{entry.shard}", entry.offset, entry.size)
         except FileNotFoundError:
+            if later := self.find_again(entry.key):  # packed anew, and the old shard was pruned
+                return self.read(later)
             data = b""
         return self.checked(entry, data)
 

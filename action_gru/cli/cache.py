@@ -110,6 +110,8 @@ def pack(
     tell = make_reporter(quiet).warn
     counts = pack_entries(_existing(folder), int(shard_mb * 1e6), keep, tell)
     text = f"{counts['packed']} entries packed into {counts['shards']} shards of {folder}"
+    if counts["already"]:
+        text += f"; {counts['already']} were there already"
     if counts["damaged"]:
         text += f"; {counts['damaged']} damaged ones left out ('cache prune' removes them)"
     if counts["unreadable"]:
