@@ -1,5 +1,6 @@
 """What packing bears: files that are no entries, shards that are none, sizes that are none."""
 
+import json
 import os
 
 import fsspec
@@ -125,3 +126,27 @@ def test_an_index_that_another_packer_extended_meanwhile_keeps_its_rows(tmp_path
     assert all(fresh.get(key) is not None for key in KEYS[:8])
     assert fresh.damaged == []
     assert fresh.verify() == []
+
+
+def test_an_entry_that_is_packed_and_has_a_file_is_counted_once(tmp_path):
+    cache = filled(tmp_path, range(3))
+    size = cache.stats()["bytes"]
+    pack_entries(cache, keep=True)
+    filled(tmp_path, range(3, 5))
+    (tmp_path / "zz").mkdir()
+    (tmp_path / "zz" / "no key.safetensors").write_bytes(b"")
+    counts = FeatureCache(tmp_path).stats()
+    assert (counts["entries"], counts["packed"]) == (6, 3)
+    assert counts["bytes"] > 2 * size
+    assert json.loads(run("cache", "verify", tmp_path, "--json", code=6).stdout)["entries"] == 6
+
+
+def test_an_entry_in_the_folder_of_another_is_named_and_left(tmp_path):
+    cache = filled(tmp_path, range(2))
+    path = cache.path_of(KEYS[0])
+    (tmp_path / "zz").mkdir()
+    moved = path.rename(tmp_path / "zz" / path.name)
+    told: list[str] = []
+    assert pack_entries(cache, tell=told.append)["packed"] == 1
+    assert told == [f"{moved}: not the name of an entry"]
+    assert moved.exists()

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-import re
 import uuid
 from array import array
 from collections.abc import Callable, Iterator
@@ -29,12 +28,11 @@ from action_gru.cache.entry import (
     telling_why,
 )
 from action_gru.cache.packs import COLUMNS, FOLDER, INDEX, KEY_BYTES, Index, PackedEntry, check_of
-from action_gru.cache.store import LOCK, SUFFIX, FeatureCache, name_of
+from action_gru.cache.store import LOCK, FeatureCache, key_of, name_of
 from action_gru.errors import CacheError
 
 SHARD_BYTES = 1 << 30
 CLIP_BYTES = 8  # of the hash of a clip's name
-KEY = re.compile(r"[0-9a-f]{64}\Z")
 
 
 class _Table:
@@ -140,8 +138,8 @@ def _by_clip(
     """
     rows = bytearray()
     for name in cache.names():
-        key = name.rpartition("/")[2].removesuffix(SUFFIX)
-        if not KEY.match(key):  # no name that this program gives
+        key = key_of(name)
+        if key is None:
             counts["damaged"] += 1
             tell(f"{cache.place.label(name)}: not the name of an entry")
             continue
@@ -217,4 +215,4 @@ def _check_there(cache: FeatureCache, names: list[str]) -> None:
 def _remove_files(cache: FeatureCache, keys: bytearray) -> None:
     for first in range(0, len(keys), KEY_BYTES):
         key = keys[first : first + KEY_BYTES].hex()
-        cache.place.remove(f"{key[:2]}/{key}{SUFFIX}")
+        cache.place.remove(name_of(key))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -32,6 +33,8 @@ SUFFIX = ".safetensors"
 LOCK = f"{FOLDER}/.lock"  # held by whoever packs
 UNLOCKED_YOUNG_S = 86_400.0  # without locks: a packing that goes on is hoped to be younger
 
+KEY = re.compile(r"[0-9a-f]{64}\Z")
+
 Looked = TypeVar("Looked")
 
 
@@ -42,6 +45,12 @@ def cache_key(parts: dict[str, Any]) -> str:
 
 def name_of(key: str) -> str:
     return f"{key[:2]}/{key}{SUFFIX}"
+
+
+def key_of(name: str) -> str | None:
+    """None for a name that this program gives to no entry."""
+    key = name.rpartition("/")[2].removesuffix(SUFFIX)
+    return key if KEY.match(key) and name == name_of(key) else None
 
 
 class FeatureCache:
@@ -119,12 +128,20 @@ class FeatureCache:
         return (name for name in self.place.names(SUFFIX) if name.index("/") == 2)
 
     def stats(self) -> dict[str, int]:
-        """Counts of entries, bytes and leftovers; packed: how many of the entries are in shards."""
+        """Counts of entries, bytes and leftovers; packed: how many of the entries are in shards.
+
+        One that is in a shard and has a file is one entry; the bytes are those of both.
+        """
         index = self.packs.index
-        found = [status for name in self.names() if (status := self._status(name))]
+        entries, size = len(index), int(index.columns["sizes"].sum())
+        for name in self.names():
+            if status := self._status(name):
+                size += status.size
+                key = key_of(name)
+                entries += key is None or index.find(key) is None
         return {
-            "entries": len(found) + len(index),
-            "bytes": sum(status.size for status in found) + int(index.columns["sizes"].sum()),
+            "entries": entries,
+            "bytes": size,
             "leftovers": sum(1 for _ in self.place.leftovers()),
             "packed": len(index),
         }
