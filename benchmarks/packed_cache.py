@@ -120,7 +120,7 @@ def iterate(folder: Path, entries: int) -> dict[str, float]:
     """All entries in the order of the shards, read and checked."""
     found = sum(
         len(parse_entry(data, "entry").times_s) == 4
-        for _, data in FeatureCache(folder).packs.entries()
+        for _, data in FeatureCache(folder).packs.entries([])
     )
     assert found == entries
     return {}

@@ -72,8 +72,9 @@ def test_an_address_where_nobody_is_is_named():
         extract_on_cluster(build_config({}), [], Reporter(), "127.0.0.1:1")
 
 
-def test_a_cache_in_the_memory_of_one_process_is_refused():
-    config = build_config({"features": {"cache_dir": "memory://a"}})
+@pytest.mark.parametrize("where", ["memory://a", "MEMORY://a"])
+def test_a_cache_in_the_memory_of_one_process_is_refused(where):
+    config = build_config({"features": {"cache_dir": where}})
     with pytest.raises(ClusterError, match=r"memory of one process.*a folder that all of them see"):
         extract_on_cluster(config, [], Reporter())
 

@@ -1,3 +1,4 @@
+import itertools
 import os
 import signal
 import threading
@@ -12,7 +13,8 @@ from conftest import FakeBackbone, clip_of, write_square
 
 from action_gru.backbone import ViewMaker
 from action_gru.backbone.looking import look
-from action_gru.cache import FeatureCache
+from action_gru.cache import FeatureCache, pack_entries
+from action_gru.cache.entry import parse_entry
 from action_gru.dataset import Clip
 from action_gru.errors import CacheError
 from action_gru.extraction import Extractor, KeptFeatures, Stream, duplicates_across
@@ -429,3 +431,19 @@ def test_embedding_is_not_called_with_more_than_a_batch(tmp_path, clips):
     extractor(tmp_path, backbone).extract(clips)
     assert backbone.sizes == {4}
     assert torch.is_tensor(backbone([np.zeros((32, 32, 3), np.uint8)]))
+
+
+def test_segments_of_a_file_are_packed_each_side_by_side(tmp_path):
+    video = write_square(tmp_path / "a.mp4", 30)
+    work = extractor(tmp_path, flip=True)
+    work.extract([clip_of(video, 0.2 * number, 0.2 * number + 1.0) for number in range(6)])
+    pack_entries(work.cache)
+    clips = [
+        parse_entry(data, entry.key).provenance["clip"]
+        for entry, data in work.cache.packs.entries([])
+    ]
+    assert [(name, len(list(run))) for name, run in itertools.groupby(clips)] == [
+        (name, 4) for name in dict.fromkeys(clips)
+    ]
+    assert "a.mp4[0.2:1.2]" in clips
+    assert len(set(clips)) == 6

@@ -77,7 +77,7 @@ def test_packing_changes_the_order_of_reading_and_nothing_else(tmp_path, clips, 
     data = after.sequences(clips, CLASSES)
     assert everything(data) == expected
     assert data.labels.tolist() == [CLASSES.index(clip.label) for clip in clips]
-    packed = [entry.key for entry, _ in cache.packs.entries()]
+    packed = [entry.key for entry, _ in cache.packs.entries([])]
     names = {key_of(clip.name, stream): clip.name for clip in clips for stream in STREAMS}
     in_shards = list(dict.fromkeys(names[key] for key in packed))
     assert in_shards != [clip.name for clip in clips]

@@ -3,12 +3,13 @@
 import itertools
 import os
 
+import fsspec
 import pytest
 from test_cache import clip
 
 from action_gru.cache import FeatureCache, cache_key, pack_entries
 from action_gru.cache.entry import parse_entry
-from action_gru.cache.packs import INDEX
+from action_gru.cache.packs import EMPTY, INDEX
 from action_gru.errors import CacheError
 
 KEYS = [cache_key({"clip": number}) for number in range(30)]
@@ -25,8 +26,6 @@ def filled(root, numbers=range(30)) -> FeatureCache:
 def root(request, tmp_path):
     if request.param == "folder":
         return tmp_path / "cache"
-    import fsspec
-
     fsspec.filesystem("memory").store.clear()
     return "memory://bucket/packs"
 
@@ -38,7 +37,13 @@ def shards(cache: FeatureCache) -> list[str]:
 def test_a_packed_entry_is_the_entry_and_its_file_is_gone(root):
     cache = filled(root)
     before = [cache.place.read(f"{key[:2]}/{key}.safetensors") for key in KEYS]
-    assert pack_entries(cache, shard_bytes=5000) == {"packed": 30, "damaged": 0, "shards": 3}
+    assert pack_entries(cache, shard_bytes=5000) == {
+        "packed": 30,
+        "already": 0,
+        "damaged": 0,
+        "unreadable": 0,
+        "shards": 3,
+    }
     assert list(cache.names()) == []
     sizes = [cache.place.status(name).size for name in shards(cache)]
     assert len(sizes) == 3
@@ -59,7 +64,7 @@ def test_a_packed_entry_is_the_entry_and_its_file_is_gone(root):
         "entries": 30,
         "packed": 30,
     }
-    assert sorted(entry.key for entry, _ in fresh.packs.entries()) == sorted(KEYS)
+    assert sorted(entry.key for entry, _ in fresh.packs.entries([])) == sorted(KEYS)
 
 
 def test_a_reader_that_was_there_before_finds_what_was_packed_meanwhile(root):
@@ -75,7 +80,13 @@ def test_packing_again_adds_and_leaves_the_first_shards_as_they_are(root):
     pack_entries(cache)
     first = cache.place.read(shards(cache)[0])
     name = shards(cache)[0]
-    assert pack_entries(cache) == {"packed": 0, "damaged": 0, "shards": 0}
+    assert pack_entries(cache) == {
+        "packed": 0,
+        "already": 0,
+        "damaged": 0,
+        "unreadable": 0,
+        "shards": 0,
+    }
     filled(root, range(10, 30))
     assert pack_entries(cache)["packed"] == 20
     assert cache.place.read(name) == first
@@ -138,7 +149,13 @@ def test_a_damaged_file_is_not_packed(root):
     cache = filled(root, range(3))
     name = next(iter(cache.names()))
     cache.place.write(name, [b"no entry"])
-    assert pack_entries(cache) == {"packed": 2, "damaged": 1, "shards": 1}
+    assert pack_entries(cache) == {
+        "packed": 2,
+        "already": 0,
+        "damaged": 1,
+        "unreadable": 0,
+        "shards": 1,
+    }
     assert list(cache.names()) == [name]
 
 
@@ -189,7 +206,7 @@ def test_a_second_packer_is_refused(tmp_path):
 def test_iteration_reads_each_shard_once_from_its_begin(root):
     cache = filled(root, range(20))
     pack_entries(cache, shard_bytes=4000)
-    places = [(entry.shard, entry.offset) for entry, _ in cache.packs.entries()]
+    places = [(entry.shard, entry.offset) for entry, _ in cache.packs.entries([])]
     names = [shard for shard, _ in places]
     assert list(dict.fromkeys(names)) == cache.packs.index.names
     for name in set(names):
@@ -207,7 +224,7 @@ def test_entries_of_a_clip_lie_side_by_side_and_are_read_from_begin_to_end(root)
             cache.put(cache_key({"clip": number, "view": view}), entry)
     pack_entries(cache, shard_bytes=5000)
     found = [
-        parse_entry(data, entry.key).provenance["clip"] for entry, data in cache.packs.entries()
+        parse_entry(data, entry.key).provenance["clip"] for entry, data in cache.packs.entries([])
     ]
     assert len(cache.packs.index.names) > 3
     assert [name for name, _ in itertools.groupby(found)] == list(dict.fromkeys(found))
@@ -231,5 +248,99 @@ def test_a_name_that_is_no_key_is_counted_and_left(tmp_path):
     cache = filled(tmp_path, range(2))
     stray = tmp_path / KEYS[0][:2] / "copy of an entry.safetensors"
     stray.write_bytes(cache.path_of(KEYS[0]).read_bytes())
-    assert pack_entries(cache) == {"packed": 2, "damaged": 1, "shards": 1}
+    assert pack_entries(cache) == {
+        "packed": 2,
+        "already": 0,
+        "damaged": 1,
+        "unreadable": 0,
+        "shards": 1,
+    }
     assert stray.exists()
+
+
+def test_a_prune_beside_a_packing_without_locks_takes_no_entry(monkeypatch):
+    fsspec.filesystem("memory").store.clear()
+    root = "memory://bucket/packs"
+    cache = filled(root, range(5))
+    write = type(cache.place).write
+
+    def pruned_before_the_index(place, name, pieces):
+        if name == INDEX:
+            FeatureCache(root).prune()
+        write(place, name, pieces)
+
+    monkeypatch.setattr(type(cache.place), "write", pruned_before_the_index)
+    monkeypatch.setattr("action_gru.cache.store.YOUNG_S", -1)
+    pack_entries(cache)
+    assert all(FeatureCache(root).get(key) is not None for key in KEYS[:5])
+    assert list(cache.names()) == []
+
+
+def test_the_files_stay_when_a_shard_vanished_before_the_index_named_it(root, monkeypatch):
+    cache = filled(root, range(5))
+    files = list(cache.names())
+    write = type(cache.place).write
+
+    def shards_vanish(place, name, pieces):
+        if name == INDEX:
+            for shard in shards(cache):
+                place.remove(shard)
+        write(place, name, pieces)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(type(cache.place), "write", shards_vanish)
+        with pytest.raises(
+            CacheError, match=r"1 of 1 shards .* gone .*files were left.*pack again"
+        ):
+            pack_entries(cache)
+    assert list(cache.names()) == files
+    assert all(FeatureCache(root).get(key) is not None for key in KEYS[:5])
+    assert pack_entries(FeatureCache(root))["packed"] == 5
+    assert FeatureCache(root).verify() == []
+
+
+def test_an_index_that_another_packer_replaced_takes_no_file(monkeypatch):
+    fsspec.filesystem("memory").store.clear()
+    root = "memory://bucket/packs"
+    cache = filled(root, range(5))
+    write = type(cache.place).write
+
+    def replaced(place, name, pieces):
+        write(place, name, pieces if name != INDEX else [EMPTY.to_bytes()])
+
+    with monkeypatch.context() as patched:
+        patched.setattr(type(cache.place), "write", replaced)
+        with pytest.raises(CacheError, match="another process pruned or packed"):
+            pack_entries(cache)
+    assert len(list(cache.names())) == 5
+
+
+@pytest.mark.parametrize("path", ["a", "\N{CJK UNIFIED IDEOGRAPH-4E2D}" * 2990, "\N{OX}" * 1490])
+def test_entries_of_a_clip_lie_side_by_side_however_long_its_path(root, path):
+    cache = FeatureCache(root)
+    for number in range(10):
+        for view in ("rgb", "motion", "rgb flipped"):
+            entry = clip(number, steps=4)
+            entry.provenance.update(clip=f"{path}{number}.mp4", view=view)
+            cache.put(cache_key({"clip": number, "view": view}), entry)
+    pack_entries(cache)
+    found = [
+        parse_entry(data, entry.key).provenance["clip"] for entry, data in cache.packs.entries([])
+    ]
+    assert len(list(itertools.groupby(found))) == 10
+
+
+def test_a_clip_whose_name_is_no_text_is_packed(root):
+    cache = filled(root, range(2))
+    entry = clip(2)
+    entry.provenance.update(clip=os.fsdecode(b"\xff.mp4"))
+    cache.put(KEYS[2], entry)
+    assert pack_entries(cache)["packed"] == 3
+    assert FeatureCache(root).get(KEYS[2]).provenance["clip"] == os.fsdecode(b"\xff.mp4")
+
+
+def test_an_entry_shorter_than_its_header_claims_is_counted(root):
+    cache = filled(root, range(2))
+    cache.place.write(f"00/{'0' * 64}.safetensors", [(1 << 62).to_bytes(8, "little")])
+    cache.place.write(f"11/{'1' * 64}.safetensors", [(1 << 19).to_bytes(8, "little") + b"{}"])
+    assert pack_entries(cache)["damaged"] == 2

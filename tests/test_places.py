@@ -1,6 +1,7 @@
 """A store in a folder by URL and in an object store by URL."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import fsspec
 import pytest
@@ -92,6 +93,65 @@ def test_a_store_that_does_not_answer_is_not_taken_for_an_empty_one(memory, monk
 def test_another_kind_of_url_is_refused_by_name():
     with pytest.raises(CacheError, match=r"ftp://.*folder, file://, memory:// or s3://"):
         open_place("ftp://host/features")
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        "",
+        "  ",
+        "file:rel",
+        "file:/q",
+        "File:x",
+        "s3:bucket/x",
+        "s3:/bucket/x",
+        "http:/host/x",
+        "memory:x",
+        "file://",
+        "file://host",
+        "file://host/x",
+        "file://rel",
+        "s3://",
+        "S3:///x",
+        "memory://",
+        "FTP://host/x",
+        "~nobody-of-that-name/x",
+    ],
+)
+def test_what_is_nearly_a_url_or_no_place_is_refused_and_no_folder_is_made(
+    where, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(CacheError):
+        FeatureCache(where).put(KEY, clip())
+    with pytest.raises(CacheError):
+        FeatureCache(where)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_case_of_a_scheme_does_not_matter_and_home_is_found(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    for where, root in {
+        f"FILE://{tmp_path}/q": tmp_path / "q",
+        f"file://localhost{tmp_path}/q": tmp_path / "q",
+        "~/x": tmp_path / "home" / "x",
+        "a:b": Path("a:b"),
+        "./s3:b": Path("s3:b"),
+        "a/s3://b": Path("a/s3:/b"),
+    }.items():
+        assert open_place(where).root == root
+    store = open_place("MEMORY://Bucket/X")
+    assert (store.scheme, store.root) == ("memory", "Bucket/X")
+
+
+def test_a_refusal_says_what_to_write_instead(tmp_path):
+    with pytest.raises(CacheError, match=r"s3:b/x: neither a URL .*take a folder.*: \./s3:b/x"):
+        open_place("s3:b/x")
+    with pytest.raises(CacheError, match=r"file://host/x.*file:///mnt/share/features; mount"):
+        open_place("file://host/x")
+    with pytest.raises(CacheError, match=r"names no bucket; write s3://BUCKET/PREFIX"):
+        open_place("s3://")
 
 
 def test_the_missing_extra_is_named(monkeypatch):

@@ -12,7 +12,11 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from action_gru.cache import ClipFeatures, FeatureCache, cache_key
+from action_gru.cache import ClipFeatures, FeatureCache, cache_key, pack_entries
+from action_gru.cluster import extract_on_cluster
+from action_gru.config import build_config
+from action_gru.errors import CacheError
+from action_gru.progress import Reporter
 
 pytestmark = pytest.mark.slow
 KEY = cache_key({"clip": "cut"})
@@ -64,6 +68,65 @@ def test_entries_on_s3_are_those_of_a_folder(bucket, tmp_path):
         "leftovers": 0,
         "unreadable": 0,
     }
+
+
+def test_an_empty_object_is_damage_and_packing_goes_on(bucket):
+    cache = FeatureCache(bucket)
+    cache.put(KEY, clip(3))
+    empty = f"ab/{'ab' * 32}.safetensors"
+    cache.place.write(empty, [b""])
+    assert pack_entries(cache)["packed"] == 1
+    assert list(cache.names()) == [empty]
+    assert FeatureCache(bucket).get(KEY) is not None
+    (shard,) = cache.place.names(".shard")
+    cache.place.write(shard, [b""])
+    fresh = FeatureCache(bucket)
+    assert fresh.get(KEY) is None
+    assert "not what was packed there" in fresh.damaged[0]
+
+
+def no_such(bucket: str) -> str:
+    return f"s3://typo-{bucket[5:].partition('/')[0]}/x"
+
+
+@pytest.mark.parametrize(
+    "verb", ["get", "has", "put", "stats", "verify", "prune", "names", "pack_entries"]
+)
+def test_a_bucket_that_is_not_there_is_named_and_not_taken_for_an_empty_one(bucket, verb):
+    cache = FeatureCache(no_such(bucket))
+    verbs = {
+        "get": lambda: cache.get(KEY),
+        "has": lambda: cache.has(KEY),
+        "put": lambda: cache.put(KEY, clip(3)),
+        "names": lambda: list(cache.names()),
+        "pack_entries": lambda: pack_entries(cache),
+    }
+    with pytest.raises(CacheError, match=r"there is no bucket 'typo-.*aws s3 mb s3://typo-"):
+        verbs.get(verb, lambda: getattr(cache, verb)())()
+
+
+def test_a_bucket_that_vanishes_is_named_by_the_next_write(bucket):
+    import fsspec
+
+    cache = FeatureCache(bucket)
+    assert cache.get(KEY) is None
+    fsspec.filesystem("s3").rmdir(bucket.split("/")[2])
+    with pytest.raises(CacheError, match="there is no bucket"):
+        cache.put(KEY, clip(3))
+
+
+def test_a_bucket_that_is_not_there_ends_the_commands_with_the_exit_code_of_the_cache(bucket):
+    done = subprocess.run(
+        [sys.executable, "-m", "action_gru", "cache", "stats", no_such(bucket)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == CacheError.exit_code
+    assert "there is no bucket" in done.stderr
+    config = build_config({"features": {"cache_dir": no_such(bucket)}})
+    with pytest.raises(CacheError, match="there is no bucket"):
+        extract_on_cluster(config, [], Reporter(quiet=True))
 
 
 class Tap:

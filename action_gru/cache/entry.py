@@ -26,7 +26,9 @@ from action_gru.errors import CacheError
 FORMAT = "action_gru.features.1"
 METADATA = "action_gru"
 READ_BYTES = 1 << 22
-BEGIN_BYTES = 1 << 13  # the header of an entry whose paths are no longer than systems allow
+# The header of nearly every entry. A path of 3000 characters that are not ASCII takes more: JSON in
+# JSON writes each as 7 or 14 bytes.
+BEGIN_BYTES = 1 << 13
 # What a file of anyone's making can lead to while it is read.
 _DAMAGE = (
     SafetensorError,
@@ -136,8 +138,14 @@ def parse_entry(data: bytes, label: str) -> ClipFeatures:
     return clip
 
 
+def begin_bytes(begin: bytes) -> int:
+    """How many bytes `clip_of_begin` needs, by the first 8 of a file; 0 where no header fits."""
+    length = int.from_bytes(begin[:8], "little")
+    return 8 + length if length <= MOST_HEADER_BYTES else 0
+
+
 def clip_of_begin(begin: bytes) -> str:
-    """Which clip an entry is of, by the first BEGIN_BYTES of its file; '' where they do not tell.
+    """Which clip an entry is of, by the begin of its file; '' where that does not tell.
 
     Nothing is checked: for where to put an entry, never for what is in it.
     """

@@ -16,7 +16,9 @@ from urllib.parse import unquote
 from action_gru.cache.places import Folder, Place, Status
 from action_gru.errors import CacheError, MissingExtraError
 
-URL = re.compile(r"^([a-z][a-z0-9+.-]*)://(.*)$", re.DOTALL)
+URL = re.compile(r"([a-z][a-z0-9+.-]*)://(.*)\Z", re.DOTALL | re.IGNORECASE)
+# A URL that is cut or mistyped: 's3:bucket', 'http:/host'. A folder 'a:b' is none.
+NEARLY_URL = re.compile(r"(file|memory|s3):|[a-z][a-z0-9+.-]+:/", re.IGNORECASE)
 
 
 class ObjectStore:
@@ -25,8 +27,11 @@ class ObjectStore:
     How an object appears whole is different from store to store, so only those of PUTS are taken.
     """
 
+    has_locks: bool = False
+
     def __init__(self, scheme: str, path: str) -> None:
         self.scheme, self.root = scheme, path.rstrip("/")
+        self._bucket_was_there = scheme not in WITH_BUCKETS
         self._put = PUTS[scheme]
         self._files = _file_system(scheme)
 
@@ -38,8 +43,13 @@ class ObjectStore:
             return bytes(self._files.cat_file(self._at(name)))
 
     def read_part(self, name: str, start: int, size: int) -> bytes:
-        with self._answering(name):
-            return bytes(self._files.cat_file(self._at(name), start=start, end=start + size))
+        try:
+            with self._answering(name):
+                return bytes(self._files.cat_file(self._at(name), start=start, end=start + size))
+        except CacheError:
+            if self.status(name).size <= start:  # S3 refuses a range that begins behind the end
+                return b""
+            raise
 
     def read_begin(self, name: str, size: int) -> bytes:
         return self.read_part(name, 0, size)
@@ -68,8 +78,12 @@ class ObjectStore:
         return found.get("ETag"), found["size"], str(written)
 
     def write(self, name: str, pieces: Iterable[bytes | memoryview]) -> None:
-        with self._answering(name):
-            self._put(self._files, self._at(name), pieces)
+        try:
+            with self._answering(name):
+                self._put(self._files, self._at(name), pieces)
+        except FileNotFoundError:
+            self._check_bucket()  # which was there before
+            raise
 
     def remove(self, name: str, version: tuple[object, ...] = ()) -> None:
         if version and self.version(name) != version:
@@ -82,6 +96,8 @@ class ObjectStore:
     def names(self, ending: str) -> Iterator[str]:
         with self._answering(""):
             found = self._files.find(self.root)
+            if not found:
+                self.check_there()
         start = len(self._files._strip_protocol(self.root).rstrip("/")) + 1
         for path in sorted(found):
             name = path[start:]
@@ -104,7 +120,26 @@ class ObjectStore:
         return False
 
     def check_there(self) -> None:
-        """A store that does not answer says so by itself."""
+        """Raise CacheError when there is no such bucket. It is asked for once."""
+        if not self._bucket_was_there:
+            self._check_bucket()
+            self._bucket_was_there = True
+
+    def _check_bucket(self) -> None:
+        """Raise CacheError when there is no such bucket: S3 tells it from an object that is absent
+        only if it is asked for the bucket.
+        """
+        bucket = self.root.partition("/")[0]
+        try:
+            self._files.info(bucket)
+        except FileNotFoundError as error:
+            raise CacheError(
+                f"{self.scheme}://{self.root}: there is no bucket '{bucket}'; check the name in "
+                "features.cache_dir and the address of the store (AWS_ENDPOINT_URL), or make the "
+                f"bucket: aws s3 mb {self.scheme}://{bucket}"
+            ) from error
+        except Exception:  # one that may not be looked at is there, or its use will tell
+            return
 
     def _at(self, name: str) -> str:
         return f"{self.root}/{name}"
@@ -114,7 +149,10 @@ class ObjectStore:
         """Every store's driver raises kinds of its own: told apart here is only 'not there'."""
         try:
             yield
-        except (FileNotFoundError, CacheError):
+        except FileNotFoundError:
+            self.check_there()
+            raise
+        except CacheError:
             raise
         except Exception as error:
             kind = type(error).__name__
@@ -154,19 +192,47 @@ PUTS: dict[str, Callable[[Any, str, Iterable[bytes | memoryview]], None]] = {
     "memory": _put_at_once,
     "s3": _put_from_disk,
 }
+WITH_BUCKETS = ("s3",)  # that must be made before the first object
+KINDS = "take a folder, file://, " + " or ".join(f"{name}://" for name in sorted(PUTS))
 
 
 def open_place(where: str | Path) -> Place:
-    """A folder by its path or file:// URL, or an object store by its URL."""
-    match = URL.match(str(where))
+    """A folder by its path or file:// URL, or an object store by its URL.
+
+    Raises CacheError for what looks like a URL and is none of these: no folder of such a name.
+    """
+    text = str(where)
+    if not text.strip():
+        raise CacheError(f"a cache at '{text}': that is no place; {KINDS}")
+    match = URL.match(text)
     if match is None:
-        return Folder(Path(where))
-    scheme, rest = match.groups()
+        return Folder(_path(text))
+    scheme, rest = match[1].lower(), match[2]
     if scheme == "file":
-        return Folder(Path(unquote(rest)))
+        return Folder(_path_of_url(text, rest))
     if scheme not in PUTS:
-        raise CacheError(
-            f"{where}: no cache can be kept at {scheme}://; take a folder, file://, "
-            + " or ".join(f"{name}://" for name in sorted(PUTS))
-        )
+        raise CacheError(f"{where}: no cache can be kept at {scheme}://; {KINDS}")
+    if not rest.partition("/")[0]:
+        raise CacheError(f"{where}: it names no bucket; write {scheme}://BUCKET/PREFIX")
     return ObjectStore(scheme, rest)
+
+
+def _path(text: str) -> Path:
+    if NEARLY_URL.match(text):
+        raise CacheError(
+            f"{text}: neither a URL nor clearly a path; {KINDS}. A folder of that name: ./{text}"
+        )
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:
+        raise CacheError(f"{text}: {error}; write the path in full") from error
+
+
+def _path_of_url(url: str, rest: str) -> Path:
+    host, slash, path = rest.partition("/")
+    if host.lower() not in ("", "localhost") or not slash:
+        raise CacheError(
+            f"{url}: a file:// URL names a folder of this machine from its root on, such as "
+            "file:///mnt/share/features; mount that of another machine"
+        )
+    return Path("/" + unquote(path))

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import save
 
-from action_gru.cache.entry import DamagedEntryError
+from action_gru.cache.entry import DamagedEntryError, UnreadableEntryError, telling_why
 from action_gru.cache.places import Place
 from action_gru.errors import CacheError
 
@@ -207,6 +207,8 @@ class Packs:
         try:
             data = self.place.read_part(f"{FOLDER}/{entry.shard}", entry.offset, entry.size)
         except FileNotFoundError:
+            if later := self.find_again(entry.key):  # packed anew, and the old shard was pruned
+                return self.read(later)
             data = b""
         return self.checked(entry, data)
 
@@ -231,15 +233,24 @@ class Packs:
             return [str(error)]
         return []
 
-    def entries(self) -> Iterator[tuple[PackedEntry, bytes]]:
-        """Every packed entry with the bytes that lie there, each shard read once."""
+    def entries(self, problems: list[str]) -> Iterator[tuple[PackedEntry, bytes]]:
+        """Every packed entry with the bytes that lie there, each shard read once.
+
+        problems: takes, in words, which shards are there and cannot be read.
+        """
         index = self.index
         order = index.in_reading_order()
         numbers = index.columns["shards"][order]
         for number, name in enumerate(index.names):
             low, high = np.searchsorted(numbers, [number, number + 1])
             rows = [int(row) for row in order[low:high]]
-            yield from self._entries_of(f"{FOLDER}/{name}", [index.row(row) for row in rows])
+            try:
+                with telling_why(self.place.label(f"{FOLDER}/{name}")):
+                    yield from self._entries_of(
+                        f"{FOLDER}/{name}", [index.row(row) for row in rows]
+                    )
+            except UnreadableEntryError as error:
+                problems.append(str(error))
 
     def _entries_of(
         self, name: str, entries: Sequence[PackedEntry]

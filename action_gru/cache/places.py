@@ -26,7 +26,12 @@ class Status(NamedTuple):
 
 
 class Place(Protocol):
-    """Files by name, such as 'ab/abcd.safetensors'. Any of them may raise FileNotFoundError."""
+    """Files by name, such as 'ab/abcd.safetensors'. Any of them may raise FileNotFoundError.
+
+    has_locks: does `locked` keep others out?
+    """
+
+    has_locks: bool
 
     def label(self, name: str) -> str:
         """The name as a user would write it."""
@@ -81,6 +86,8 @@ class Folder:
     One that vanishes while in use, or that becomes another one, as the empty folder below a disk
     that was unmounted, is never made or filled again: the disk may be full of entries.
     """
+
+    has_locks: bool = True
 
     def __init__(self, root: Path) -> None:
         self.root = root

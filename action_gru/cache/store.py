@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -30,6 +31,9 @@ from action_gru.files import YOUNG_S
 
 SUFFIX = ".safetensors"
 LOCK = f"{FOLDER}/.lock"  # held by whoever packs
+UNLOCKED_YOUNG_S = 86_400.0  # without locks: a packing that goes on is hoped to be younger
+
+KEY = re.compile(r"[0-9a-f]{64}\Z")
 
 Looked = TypeVar("Looked")
 
@@ -41,6 +45,12 @@ def cache_key(parts: dict[str, Any]) -> str:
 
 def name_of(key: str) -> str:
     return f"{key[:2]}/{key}{SUFFIX}"
+
+
+def key_of(name: str) -> str | None:
+    """None for a name that this program gives to no entry."""
+    key = name.rpartition("/")[2].removesuffix(SUFFIX)
+    return key if KEY.match(key) and name == name_of(key) else None
 
 
 class FeatureCache:
@@ -118,12 +128,20 @@ class FeatureCache:
         return (name for name in self.place.names(SUFFIX) if name.index("/") == 2)
 
     def stats(self) -> dict[str, int]:
-        """Counts of entries, bytes and leftovers; packed: how many of the entries are in shards."""
+        """Counts of entries, bytes and leftovers; packed: how many of the entries are in shards.
+
+        One that is in a shard and has a file is one entry; the bytes are those of both.
+        """
         index = self.packs.index
-        found = [status for name in self.names() if (status := self._status(name))]
+        entries, size = len(index), int(index.columns["sizes"].sum())
+        for name in self.names():
+            if status := self._status(name):
+                size += status.size
+                key = key_of(name)
+                entries += key is None or index.find(key) is None
         return {
-            "entries": len(found) + len(index),
-            "bytes": sum(status.size for status in found) + int(index.columns["sizes"].sum()),
+            "entries": entries,
+            "bytes": size,
             "leftovers": sum(1 for _ in self.place.leftovers()),
             "packed": len(index),
         }
@@ -141,7 +159,7 @@ class FeatureCache:
                 continue
             except (DamagedEntryError, UnreadableEntryError) as error:
                 problems.append(str(error))
-        for entry, data in [] if index_problems else self.packs.entries():
+        for entry, data in [] if index_problems else self.packs.entries(problems):
             try:
                 parse_entry(self.packs.checked(entry, data), self.packs.label(entry))
             except DamagedEntryError as error:
@@ -172,13 +190,14 @@ class FeatureCache:
     def _prune_shards(self) -> int:
         """Remove shards that no index names, unless a process packs now."""
         removed = 0
+        young_s = YOUNG_S if self.place.has_locks else UNLOCKED_YOUNG_S
         if not any(self.packs.unnamed()):
             return removed
         try:
             with self.place.locked(LOCK):
                 self.packs.latest()
                 for name in self.packs.unnamed():
-                    if self._is_older(name, YOUNG_S):  # of another machine, whose lock is not seen
+                    if self._is_older(name, young_s):  # of another machine, whose lock is not seen
                         self.place.remove(name)
                         removed += 1
         except (CacheError, OSError):  # somebody packs, or nothing may be written here

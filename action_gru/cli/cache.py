@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -102,8 +103,17 @@ def pack(
     """Pack the entries into shards with an index: for many thousands of clips."""
     from action_gru.cache import pack_entries
 
-    counts = pack_entries(_existing(folder), int(shard_mb * 1e6), keep)
+    if not math.isfinite(shard_mb):
+        raise typer.BadParameter(
+            f"'{shard_mb}' is no size; give megabytes", param_hint="--shard-mb"
+        )
+    tell = make_reporter(quiet).warn
+    counts = pack_entries(_existing(folder), int(shard_mb * 1e6), keep, tell)
     text = f"{counts['packed']} entries packed into {counts['shards']} shards of {folder}"
+    if counts["already"]:
+        text += f"; {counts['already']} were there already"
     if counts["damaged"]:
         text += f"; {counts['damaged']} damaged ones left out ('cache prune' removes them)"
+    if counts["unreadable"]:
+        text += f"; {counts['unreadable']} cannot be read and were left"
     print_answer(counts, text, json_)

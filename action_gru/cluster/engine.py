@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from action_gru.cache.objects import ObjectStore, open_place
+from action_gru.cache.places import Folder
 from action_gru.cluster.portions import Portion, Portions, portions_of
 from action_gru.cluster.worker import MakeExtractor, Outcome, Worker, make_extractor
 from action_gru.config import Config
@@ -75,16 +77,19 @@ def extract_on_cluster(
     address: of a running cluster, or `auto`; None starts one on this machine, for this run.
     cores_each: processor cores of a worker where there is no GPU; by default four, or the whole of
     a smaller node. A clip over which most_attempts workers were lost is quarantined. Raises
-    ClusterError when there is no cluster, no worker comes up, or a worker cannot do its work.
+    ClusterError when there is no cluster, no worker comes up, or a worker cannot do its work, and
+    CacheError when the cache is none.
     """
-    if config.features.cache_dir.startswith("memory://"):
+    place = open_place(config.features.cache_dir)
+    place.check_there()
+    if isinstance(place, ObjectStore) and place.scheme == "memory":
         raise ClusterError(
             f"features.cache_dir: {config.features.cache_dir} is the memory of one process, and "
             "workers are others; take a folder that all of them see, or s3://"
         )
     tree = config.to_tree()
-    if "://" not in config.features.cache_dir:  # a worker may stand in another folder
-        tree["features"]["cache_dir"] = str(Path(config.features.cache_dir).absolute())
+    if isinstance(place, Folder):  # a worker may stand in another folder
+        tree["features"]["cache_dir"] = str(place.root.absolute())
     with _connected(address) as ray:
         run = _Run(ray, tree, portions_of(clips, most_attempts), make, cores_each, most_workers)
         try:

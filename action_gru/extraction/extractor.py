@@ -140,7 +140,7 @@ class Extractor:
         """Put a clip's features into the cache."""
         times_s = np.array(job.times_s, dtype=np.float64)
         for stream in job.missing:
-            provenance = {"clip": job.clip.relative, "view": stream.view, "flipped": stream.flipped}
+            provenance = {"clip": job.clip.name, "view": stream.view, "flipped": stream.flipped}
             provenance |= {"fps": self.fps, "weights": self.backbone.weights}
             values, key = job.rows[stream].whole(), job.keys[stream]
             if isinstance(values, RowFile):

@@ -58,7 +58,7 @@ def train(config: Config, reporter: Reporter) -> RunFolder:
     """Extract and train; the run's folder. The test split, if there is one, is not touched."""
     # A device that is not there is refused before any work.
     processes = join_processes(pick_device(config.training.device))
-    if processes.count > 1 and config.features.cache_dir.startswith("memory://"):
+    if processes.count > 1 and config.features.cache_dir.lower().startswith("memory://"):
         raise ConfigError(
             f"features.cache_dir: {config.features.cache_dir} is the memory of one process, and "
             f"{processes.count} train; take a folder that all of them see, or s3://"
