@@ -4,6 +4,7 @@ import json
 import re
 
 import pytest
+from conftest import write_square
 from typer.testing import CliRunner
 
 from action_gru import planning
@@ -109,3 +110,34 @@ def test_a_machine_is_measured_with_drawn_clips_where_the_configs_are_not_there(
     assert found.video_rate > 0
     assert found.step_rate > 0
     assert 1_000 < found.source_rate < 10_000_000
+
+
+def measured(tmp_path, rows, fps):
+    from action_gru.config import build_config
+
+    (tmp_path / "m.csv").write_text("path,label,start_s,end_s\n" + rows)
+    config = build_config(
+        {
+            "data": {"manifest": str(tmp_path / "m.csv")},
+            "features": {"weights": "builtin", "image_size": 64, "views": ["rgb"]},
+            "sampling": {"fps": fps, "max_frames": 8},
+            "training": {"device": "cpu", "batch_size": 4},
+            "model": {"projection_size": 8, "hidden_size": 8},
+        }
+    )
+    return measure_machine(config, 2, 1.0, Reporter(quiet=True))
+
+
+@pytest.mark.parametrize(("asked", "had"), [(40.0, 10.0), (5.0, 5.0)])
+def test_clips_slower_than_the_sampling_are_as_long_as_they_are(tmp_path, asked, had):
+    videos = [write_square(tmp_path / f"{n}.mp4", frames=20, fps=10.0) for n in range(3)]
+    found = measured(tmp_path, "".join(f"{n}.mp4,{n % 2},,\n" for n in range(3)), asked)
+    sizes = [path.stat().st_size for path in videos[1:]]
+    assert found.fps == pytest.approx(had)
+    assert found.source_rate == pytest.approx(sum(sizes) / 4.0)  # two clips of 2 s
+
+
+def test_a_segment_counts_its_part_of_the_file(tmp_path):
+    video = write_square(tmp_path / "long.mp4", frames=60, fps=10.0)  # 6 s
+    found = measured(tmp_path, "".join(f"long.mp4,{n},{n},{n + 1}\n" for n in range(3)), 10.0)
+    assert found.source_rate == pytest.approx(video.stat().st_size / 6.0, rel=0.02)

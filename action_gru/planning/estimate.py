@@ -21,7 +21,8 @@ class Measurement:
     """What one node does. video_rate: seconds of video a second, decoded and embedded.
 
     source_rate: bytes of the files a second of video. entries: of one clip, each with dims[i]
-    values a sample and header_bytes besides. step_rate: training steps a second.
+    values a sample and header_bytes besides. fps: samples a second of video, fewer than
+    sampling.fps where the clips have fewer frames. step_rate: training steps a second.
     """
 
     video_rate: float
