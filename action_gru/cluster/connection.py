@@ -81,5 +81,5 @@ def _same_signals() -> Iterator[None]:
 def _knock(address: str | None) -> None:
     """Raise OSError where nobody listens: Ray itself would wait for minutes."""
     host, colon, port = (address or "").rpartition(":")
-    if colon and port.isdigit() and "/" not in host:
+    if colon and port.isdecimal() and "/" not in host:
         socket.create_connection((host, int(port)), KNOCK_S).close()
