@@ -19,6 +19,7 @@ from action_gru.dataset import (
     read_manifest,
     split_clips,
 )
+from action_gru.dataset.splits import hold_out
 from action_gru.dataset.stacking import stack_rows
 from action_gru.errors import DataError
 
@@ -311,3 +312,8 @@ def test_a_full_disk_is_named_when_a_set_does_not_fit(monkeypatch):
     monkeypatch.setattr("tempfile.TemporaryFile", Full)
     with pytest.raises(DataError, match=r"No space left on device.*features\.memory_gb"):
         SequenceSet(sequence_parts(), [0, 1, 0, 1, 1], most_bytes=100)
+
+
+def test_the_smallest_share_holds_out_no_more_than_a_part():
+    kept, held = hold_out(clips_of(*"abcdef"), 5e-324, 0)
+    assert (len(kept), len(held)) == (5, 1)
