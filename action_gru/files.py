@@ -62,7 +62,7 @@ def is_abandoned(part: Path) -> bool:
         return False
     machine, _, rest = part.name.removesuffix(PART).rpartition(".")[2].partition("-")
     writer = rest.partition("-")[0]
-    if machine == _machine() and writer.isdigit() and not _is_running(int(writer)):
+    if machine == _machine() and writer.isdecimal() and not _is_running(int(writer)):
         return True
     return time.time() - max(found.st_atime, found.st_mtime) > YOUNG_S
 

@@ -11,8 +11,11 @@ from action_gru.errors import ConfigError
 
 
 def process_count() -> int:
-    """How many processes were launched together, on all machines; 1 without a launcher."""
-    return _number("WORLD_SIZE", 1)
+    """How many processes were launched together, on all machines; 1 without a launcher.
+
+    These three raise ConfigError for a variable that is no such number.
+    """
+    return _number("WORLD_SIZE", 1, least=1)
 
 
 def process_rank() -> int:
@@ -42,6 +45,23 @@ def only_one_was_meant() -> bool:
     return "WORLD_SIZE" not in os.environ and {"MASTER_PORT", "ACCELERATE_USE_CPU"} <= {*os.environ}
 
 
-def _number(name: str, default: int) -> int:
+def check_meeting_point() -> None:
+    """Raise ConfigError where several processes were not told where to meet."""
+    lacking = [name for name in ("RANK", "MASTER_ADDR", "MASTER_PORT") if not os.environ.get(name)]
+    if process_count() > 1 and lacking:
+        raise ConfigError(
+            f"{', '.join(lacking)}: not set, and WORLD_SIZE={process_count()} asks for several "
+            "processes; start them with torchrun or accelerate launch, or unset WORLD_SIZE"
+        )
+
+
+def _number(name: str, default: int, least: int = 0) -> int:
     text = os.environ.get(name, "")
-    return int(text) if text.isdigit() else default
+    if not text:
+        return default
+    if not text.isdecimal() or int(text) < least:
+        raise ConfigError(
+            f"{name}: the environment says {text!r}, and a launcher sets a whole number from "
+            f"{least} on; unset it, or start with torchrun or accelerate launch"
+        )
+    return int(text)

@@ -15,6 +15,10 @@ paths = [f"{sys.argv[1]}/{name}.onnx" for name in ("features", "step")]
 features, step = (onnxruntime.InferenceSession(path) for path in paths)
 spec = json.loads(step.get_modelmeta().custom_metadata_map["action_gru"])
 look, fps, count = spec["pictures"], spec["sampling"]["fps"], spec["stream"]["states"]
+if look["fit"] != "squash":
+    sys.exit(f"fit {look['fit']}: this example squashes; see action_gru/backbone/views.py")
+if others := [view for view in spec["views"] if view not in ("rgb", "motion", "focus")]:
+    sys.exit(f"view {', '.join(others)}: not made here; see action_gru/backbone/views.py")
 side, gain, rest = look["size_px"], look["motion_gain"], look["motion_rest"]
 
 

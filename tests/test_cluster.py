@@ -1,12 +1,17 @@
 """What a cluster run hands out, and what it makes of lost workers; Ray is in the slow lane."""
 
+import signal
+import sys
+import types
 from collections import Counter
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 from conftest import clip_of
 
-from action_gru.cluster import extract_on_cluster
+from action_gru.cluster import engine, extract_on_cluster
+from action_gru.cluster.connection import connected
 from action_gru.cluster.portions import MOST_CLIPS, Portion, portions_of
 from action_gru.config import build_config
 from action_gru.errors import ClusterError
@@ -94,3 +99,55 @@ def test_one_worker_a_gpu_or_a_few_cores(nodes, device, expected):
 
     run = _Run(None, {"features": {"device": device}}, portions_of([], 1), None, None, None)
     assert run._room(nodes) == expected
+
+
+@pytest.fixture
+def pretended_ray(monkeypatch):
+    """Ray's module, of which `init` takes over a signal, as the real one does."""
+
+    def init(*given, **named):
+        made.joined += 1
+        signal.signal(signal.SIGTERM, lambda number, frame: None)
+
+    made = types.SimpleNamespace(
+        joined=0, is_initialized=lambda: False, init=init, shutdown=lambda: None
+    )
+    monkeypatch.setitem(sys.modules, "ray", made)
+    before = signal.getsignal(signal.SIGTERM)
+    yield made
+    signal.signal(signal.SIGTERM, before)
+
+
+def test_joining_leaves_the_signals_to_their_handlers(pretended_ray):
+    def ours(number, frame):
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, ours)
+    with connected(None):
+        assert signal.getsignal(signal.SIGTERM) is ours
+    assert pretended_ray.joined == 1
+
+
+def test_workers_for_whom_this_machine_has_no_room_are_refused_at_once(pretended_ray, monkeypatch):
+    monkeypatch.setattr("action_gru.cluster.connection.usable_cores", lambda: 2)
+    said = r"--cores-per-worker 3: this machine has 2 for workers.* give 2 or fewer"
+    with pytest.raises(ClusterError, match=said):
+        extract_on_cluster(build_config({}), CLIPS, Reporter(), cores_each=3)
+    assert pretended_ray.joined == 0
+    with connected("cluster", 3):  # other nodes may have it
+        assert pretended_ray.joined == 1
+
+
+@pytest.mark.parametrize("error", [ClusterError("lost"), KeyboardInterrupt()])
+def test_a_run_that_ends_in_an_error_tells_how_far_it_came(monkeypatch, capsys, error):
+    def go(run):
+        run.report.extraction.read = 7
+        raise error
+
+    monkeypatch.setattr(engine, "connected", lambda *given: nullcontext())
+    monkeypatch.setattr(engine._Run, "go", go)
+    with pytest.raises(type(error)):
+        extract_on_cluster(build_config({}), CLIPS, Reporter(quiet=False))
+    said = capsys.readouterr().err
+    assert said.count("summary: 40 clips: 7 read") == 1
+    assert "33 not reached" in said

@@ -1,8 +1,13 @@
 """Extraction on a real Ray cluster of two nodes on this machine."""
 
+import json
 import os
 import shutil
+import signal
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -159,3 +164,22 @@ def test_what_a_worker_cannot_do_ends_the_run_in_words(cluster, tmp_path):
     tree["features"]["weights"] = "absent/weights.pt"
     with pytest.raises(ClusterError, match=r"absent/weights\.pt.*\(a worker on "):
         extract_on_cluster(build_config(tree), clips, Reporter())
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_the_command_in_words(tmp_path, number):
+    clips = clips_in(tmp_path, 300)
+    rows = "".join(f"{clip.name},{index % 2}\n" for index, clip in enumerate(clips))
+    (tmp_path / "m.csv").write_text(f"path,label\n{rows}")
+    tree = config_of(tmp_path).to_tree() | {"data": {"manifest": str(tmp_path / "m.csv")}}
+    (tmp_path / "c.yaml").write_text(json.dumps(tree))
+    command = [sys.executable, "-m", "action_gru", "extract", str(tmp_path / "c.yaml")]
+    process = subprocess.Popen([*command, "--engine", "ray"], stderr=subprocess.PIPE, text=True)
+    until_s = time.monotonic() + 120
+    while not entries(tmp_path / "cache") and time.monotonic() < until_s:
+        time.sleep(0.05)
+    process.send_signal(number)
+    said = process.communicate(timeout=60)[1]
+    assert process.returncode == 130, said
+    assert "summary: 300 clips: " in said
+    assert said.rstrip().endswith("error: interrupted; what was finished is kept")

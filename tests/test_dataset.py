@@ -1,5 +1,6 @@
 import sys
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from action_gru.dataset import (
     read_manifest,
     split_clips,
 )
+from action_gru.dataset.splits import hold_out
 from action_gru.dataset.stacking import stack_rows
 from action_gru.errors import DataError
 
@@ -81,6 +83,19 @@ def test_a_manifest_gives_its_clips(tmp_path):
 def test_a_row_that_cannot_be_used_is_named(tmp_path, text, said):
     with pytest.raises(DataError, match=said):
         read_manifest(manifest(tmp_path, text))
+
+
+def test_segments_late_in_a_long_file_have_names_of_their_own(tmp_path):
+    text = "path,label,start_s,end_s\na.mp4,x,10000.01,10000.02\na.mp4,y,10000.02,10000.03\n"
+    first, second = read_manifest(manifest(tmp_path, text))
+    assert (first.name, second.name) == ("a.mp4[10000.01:10000.02]", "a.mp4[10000.02:10000.03]")
+
+
+def test_a_segments_name_stays_as_short_as_its_seconds():
+    clip = Clip(Path("a.mp4"), "a.mp4", "x", "", "", 1.0, 2.5)
+    assert clip.name == "a.mp4[1:2.5]"
+    assert replace(clip, start_s=None, end_s=12345.0).name == "a.mp4[0:12345]"
+    assert replace(clip, end_s=None).name == "a.mp4[1:]"
 
 
 def test_a_link_out_of_the_root_is_refused(tmp_path):
@@ -297,3 +312,8 @@ def test_a_full_disk_is_named_when_a_set_does_not_fit(monkeypatch):
     monkeypatch.setattr("tempfile.TemporaryFile", Full)
     with pytest.raises(DataError, match=r"No space left on device.*features\.memory_gb"):
         SequenceSet(sequence_parts(), [0, 1, 0, 1, 1], most_bytes=100)
+
+
+def test_the_smallest_share_holds_out_no_more_than_a_part():
+    kept, held = hold_out(clips_of(*"abcdef"), 5e-324, 0)
+    assert (len(kept), len(held)) == (5, 1)

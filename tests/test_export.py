@@ -142,6 +142,30 @@ def test_the_example_names_a_video_that_does_not_open(exported, tmp_path):
     assert "none.mp4: no video that OpenCV can open" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"views": ["focus", "accel"]}, "view accel: not made here"),
+        ({"pictures": {"fit": "letterbox"}}, "fit letterbox: this example squashes"),
+        ({"pictures": {"fit": "crop"}}, "fit crop: this example squashes"),
+    ],
+)
+def test_the_example_names_what_it_does_not_make(exported, tmp_path, changed, said):
+    onnx = import_quietly("onnx")
+    (tmp_path / "features.onnx").symlink_to(exported / "features.onnx")
+    model = onnx.load(exported / "step.onnx")
+    spec = json.loads(model.metadata_props[0].value)
+    for name, value in changed.items():
+        spec[name] = spec[name] | value if isinstance(value, dict) else value
+    onnx.helper.set_model_props(model, {"action_gru": json.dumps(spec)})
+    onnx.save(model, tmp_path / "step.onnx")
+    example = [sys.executable, str(ROOT / "examples" / "onnx_live.py"), str(tmp_path), "a.mp4"]
+    done = subprocess.run(example, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_a_step_that_answers_otherwise_is_refused():
     model = FlatStep(build())
 

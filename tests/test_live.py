@@ -167,6 +167,16 @@ def test_a_source_can_be_closed_from_its_own_thread(square_video):
         source.start()
 
 
+def test_a_source_that_was_closed_does_not_start(square_video):
+    seen = Seen()
+    source = LiveSource(str(square_video), on_frame=seen)
+    source.close()
+    with pytest.raises(RuntimeError, match=r"not after close; make a new one"):
+        source.start()
+    assert not seen.times_s
+    assert not live_threads()
+
+
 def test_a_source_can_be_closed_while_it_starts(square_video, monkeypatch):
     start, closings = threading.Thread.start, []
     source = LiveSource(str(square_video), on_frame=Seen())

@@ -8,7 +8,7 @@ import pytest
 from dataset_trees import make_tree
 
 from action_gru.errors import DataError
-from action_gru.prepare import Row
+from action_gru.prepare import Row, prepare
 from action_gru.prepare.folder import build_folder
 
 
@@ -56,3 +56,13 @@ def test_nothing_is_read_through_a_link(tmp_path: Path, link: str) -> None:
     (root / link).symlink_to(tmp_path / "elsewhere" / ("c.avi" if "." in link else ""))
     with pytest.raises(DataError, match="is a link, and nothing is read through links"):
         build_folder(root)
+
+
+@pytest.mark.parametrize("top", ["", "train/"])
+def test_a_class_whose_name_ends_in_spaces_is_refused(tmp_path: Path, top: str) -> None:
+    make_tree(tmp_path, f"{top}A/a.avi", f"{top} C /b.avi")
+    with pytest.raises(
+        DataError, match=r" C /b\.avi' of class ' C ': a space at either end .* rename"
+    ):
+        prepare("folder", tmp_path)
+    assert not (tmp_path / "manifest.csv").exists()

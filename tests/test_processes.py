@@ -6,9 +6,11 @@ import torch
 from test_training import settings, toy_set
 
 from action_gru.cache import ClipFeatures
-from action_gru.cli.common import make_reporter
+from action_gru.cli.commands import app
+from action_gru.cli.common import make_reporter, run
 from action_gru.dataset import SequenceSet
 from action_gru.errors import ConfigError, LostProcessError
+from action_gru.extraction.threads import usable_cores
 from action_gru.launched import only_one_was_meant, processes_here, refuse_several
 from action_gru.training.batches import Batches
 from action_gru.training.processes import Processes, join_processes
@@ -88,7 +90,7 @@ def test_validation_clips_are_divided_once_each():
     assert (len(some), clip.tolist(), length.tolist()) == (2, [0, 1], [1, 2])
 
 
-def several(monkeypatch, rank: int = 1) -> None:
+def several(monkeypatch, rank: int | str = 1) -> None:
     for name, value in {"WORLD_SIZE": 4, "RANK": rank, "LOCAL_WORLD_SIZE": 2}.items():
         monkeypatch.setenv(name, str(value))
 
@@ -105,6 +107,38 @@ def test_commands_for_one_process_are_refused_in_several(monkeypatch):
     assert processes_here() == 2
     with pytest.raises(ConfigError, match=r"cv runs in one process, and a launcher started 4"):
         refuse_several("cv")
+
+
+@pytest.mark.parametrize("command", ["train", "evaluate"])
+@pytest.mark.parametrize("said", ["0", "²", "two", "-1"])
+def test_a_launcher_that_says_no_number_is_a_usage_error(monkeypatch, capfd, said, command):
+    monkeypatch.setattr("signal.signal", lambda *given: None)
+    monkeypatch.setenv("WORLD_SIZE", said)
+    with pytest.raises(SystemExit) as ended:
+        run(app, [command, "c.yaml"])
+    assert ended.value.code == 2
+    assert capfd.readouterr().err.startswith(f"error: WORLD_SIZE: the environment says '{said}'")
+
+
+def test_a_rank_that_is_no_number_is_named(monkeypatch):
+    several(monkeypatch, "²")
+    with pytest.raises(ConfigError, match=r"^RANK: the environment says '²'"):
+        make_reporter(quiet=False)
+
+
+def test_processes_that_do_not_know_where_to_meet_are_refused(monkeypatch):
+    several(monkeypatch)
+    monkeypatch.setenv("MASTER_PORT", "29500")
+    monkeypatch.delenv("MASTER_ADDR", raising=False)
+    with pytest.raises(ConfigError, match=r"^MASTER_ADDR: not set, and WORLD_SIZE=4"):
+        join_processes(torch.device("cpu"))
+
+
+def test_a_limit_of_threads_that_is_no_number_is_no_limit(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "")
+    cores = usable_cores()
+    monkeypatch.setenv("OMP_NUM_THREADS", "²")
+    assert usable_cores() == cores
 
 
 def test_only_the_first_process_speaks(monkeypatch, capfd):

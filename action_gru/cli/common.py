@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from action_gru.errors import ActionGruError, LostProcessError
+from action_gru.errors import ActionGruError, ConfigError, LostProcessError
 from action_gru.launched import process_count, process_rank, refuse_several
 from action_gru.logs import LOGGER, is_json, log, log_as_json
 
@@ -103,7 +103,9 @@ def _outlast() -> None:
 
 
 def _fail(message: str, code: int, kind: str) -> NoReturn:
-    whose = f" (process {process_rank()} of {process_count()})" if process_rank() else ""
+    whose = ""
+    with suppress(ConfigError):  # the message itself may be that the launcher's variables are none
+        whose = f" (process {process_rank()} of {process_count()})" if process_rank() else ""
     if is_json():
         log(logging.ERROR, message + whose, error=kind, exit_code=code)
     else:

@@ -39,11 +39,12 @@ def plan(
     from action_gru.config import load_config
     from action_gru.planning import Assumptions, Workload, estimate, measure_machine
 
-    # What is assumed is refused before anything is measured.
+    # What cannot be is refused before anything is measured.
     assumed = Assumptions(efficiency, bandwidth_gbit, store_gbit, writes_per_s, node_hour)
     tree = load_config(config, overrides or [])
+    training = tree.training
+    work = Workload(clips, seconds, nodes, training.epochs, training.batch_size, training.min_steps)
     measured = measure_machine(tree, sample, min(seconds, 60.0), make_reporter(quiet))
-    work = Workload(clips, seconds, nodes, tree.training.epochs, tree.training.batch_size)
     found = estimate(measured, work, assumed)
     document = {
         "measured": asdict(measured),
@@ -73,7 +74,7 @@ def table(measured: Measurement, work: Workload, assumed: Assumptions, found: Es
         ],
         ("node-hours", f"{found.node_hours:,.1f}"),
         ("cost", f"{found.cost:,.2f} at {assumed.node_hour:g} a node-hour"),
-        (f"training, {work.epochs} epochs, one node", f"{found.training_hours:,.2f} hours"),
+        (f"training, {work.epochs_run} epochs, one node", f"{found.training_hours:,.2f} hours"),
     ]
     width = max(len(name) for name, _ in rows)
     return "\n".join(f"{name:<{width}}  {figure}" for name, figure in rows)

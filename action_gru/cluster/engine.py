@@ -1,35 +1,34 @@
-"""The clips of a config through the workers of a Ray cluster: the only place that sees Ray."""
+"""The clips of a config through the workers of a Ray cluster.
+
+With connection.py the only place that sees Ray.
+"""
 
 from __future__ import annotations
 
-import os
-import socket
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from action_gru.cache.objects import ObjectStore, open_place
 from action_gru.cache.places import Folder
+from action_gru.cluster.connection import connected
 from action_gru.cluster.portions import Portion, Portions, portions_of
 from action_gru.cluster.worker import MakeExtractor, Outcome, Worker, make_extractor
 from action_gru.config import Config
 from action_gru.dataset import Clip
-from action_gru.errors import ClusterError, MissingExtraError
+from action_gru.errors import ClusterError
 from action_gru.extraction import ExtractionReport
-from action_gru.extraction.threads import usable_cores
+from action_gru.extraction.quarantine import telling_how_far
 from action_gru.progress import Reporter
 
 AHEAD = 2  # portions with a worker at once: it never waits for the next one
 MOST_ATTEMPTS = 3
 CORES_EACH = 4
-KNOCK_S = 10.0
 LOOK_S = 2.0  # how often the nodes are counted
 PATIENCE_S = 300.0  # without any worker
-STORE_BYTES = 100_000_000  # nothing large passes through Ray
 
 
 @dataclass
@@ -78,7 +77,7 @@ def extract_on_cluster(
     cores_each: processor cores of a worker where there is no GPU; by default four, or the whole of
     a smaller node. A clip over which most_attempts workers were lost is quarantined. Raises
     ClusterError when there is no cluster, no worker comes up, or a worker cannot do its work, and
-    CacheError when the cache is none.
+    CacheError when the cache is none; how far it came is told first.
     """
     place = open_place(config.features.cache_dir)
     place.check_there()
@@ -90,59 +89,17 @@ def extract_on_cluster(
     tree = config.to_tree()
     if isinstance(place, Folder):  # a worker may stand in another folder
         tree["features"]["cache_dir"] = str(place.root.absolute())
-    with _connected(address) as ray:
+    with connected(address, cores_each) as ray:
         run = _Run(ray, tree, portions_of(clips, most_attempts), make, cores_each, most_workers)
-        try:
-            with reporter.bar("extract", len(clips)) as run.advance:
-                run.go()
-        finally:
-            run.dismiss()
-    run.report.extraction.clips = len(clips)
+        run.report.extraction.clips = len(clips)
+        with telling_how_far(run.report.extraction, reporter):
+            try:
+                with reporter.bar("extract", len(clips)) as run.advance:
+                    run.go()
+            finally:
+                run.dismiss()
     run.report.extraction.sort(clips)
     return run.report
-
-
-@contextmanager
-def _connected(address: str | None) -> Iterator[Any]:
-    """Ray, joined to a cluster. One that was joined before is left as it is."""
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    try:
-        import ray
-    except ImportError as error:
-        raise MissingExtraError("ray", "ray", "--engine ray") from error
-    if ray.is_initialized():
-        yield ray
-        return
-    own: dict[str, Any] = {
-        "num_cpus": usable_cores(),
-        "include_dashboard": False,
-        "object_store_memory": STORE_BYTES,
-    }
-    try:
-        _knock(address)
-        ray.init(
-            address or "local",
-            log_to_driver=False,
-            logging_level="ERROR",
-            **({} if address else own),
-        )
-    except (OSError, ValueError, RuntimeError) as error:
-        raise ClusterError(
-            f"no Ray cluster at {address or 'this machine'} ({' '.join(str(error).split())}); "
-            "start one with 'ray start --head', or leave --address out"
-        ) from error
-    try:
-        yield ray
-    finally:
-        ray.shutdown()
-
-
-def _knock(address: str | None) -> None:
-    """Raise OSError where nobody listens: Ray itself would wait for minutes."""
-    host, colon, port = (address or "").rpartition(":")
-    if colon and port.isdigit() and "/" not in host:
-        socket.create_connection((host, int(port)), KNOCK_S).close()
 
 
 class _Run:

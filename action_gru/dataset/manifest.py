@@ -52,8 +52,14 @@ class Clip:
         """The path as the manifest has it, with the bounds if there are any."""
         if self.start_s is None and self.end_s is None:
             return self.relative
-        end = "" if self.end_s is None else f"{self.end_s:g}"
-        return f"{self.relative}[{self.start_s or 0:g}:{end}]"
+        end = "" if self.end_s is None else _shortest(self.end_s)
+        return f"{self.relative}[{_shortest(self.start_s or 0.0)}:{end}]"
+
+
+def _shortest(seconds: float) -> str:
+    """Text that no other number has: 3.0 -> 3, 2.5 -> 2.5, 10000.01 -> 10000.01."""
+    text = f"{seconds:g}"  # at most six digits
+    return text if float(text) == seconds else repr(seconds)
 
 
 def read_manifest(

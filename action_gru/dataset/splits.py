@@ -74,7 +74,7 @@ def hold_out(
             f"all {len(clips)} clips are of one group, so no whole group can be held out; give the "
             "manifest a finer group column, or set data.split=none"
         )
-    folds, taken = min(round(1 / share), groups), 1
+    folds, taken = round(min(1 / share, groups)), 1  # 1 / share may be infinite
     if abs(1 / share - folds) > 0.05:  # no whole number of folds: several small ones
         folds = min(20, groups)
         taken = max(1, round(share * folds))

@@ -27,7 +27,7 @@ def usable_cores() -> int:
     affinity = getattr(os, "sched_getaffinity", None)  # not on every system
     cores = len(affinity(0)) if affinity else os.cpu_count() or 1
     limit = os.environ.get("OMP_NUM_THREADS", "")
-    return max(1, min(cores, int(limit))) if limit.isdigit() else cores
+    return max(1, min(cores, int(limit))) if limit.isdecimal() else cores
 
 
 class ThreadBudget:

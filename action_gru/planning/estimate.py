@@ -5,7 +5,6 @@ docs/scale.md writes out each formula.
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -14,6 +13,7 @@ from action_gru.errors import ConfigError
 INDEX_BYTES = 64  # of one packed entry
 TIME_BYTES = 8  # of one sample in an entry, beside its values
 VALUE_BYTES = 2
+LEAST, MOST = 1e-6, 1e12  # of any amount: beyond, a figure is a typing error, or overflows
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,8 @@ class Measurement:
     """What one node does. video_rate: seconds of video a second, decoded and embedded.
 
     source_rate: bytes of the files a second of video. entries: of one clip, each with dims[i]
-    values a sample and header_bytes besides. step_rate: training steps a second.
+    values a sample and header_bytes besides. fps: samples a second of video, fewer than
+    sampling.fps where the clips have fewer frames. step_rate: training steps a second.
     """
 
     video_rate: float
@@ -36,13 +37,28 @@ class Measurement:
 
 @dataclass(frozen=True)
 class Workload:
-    """clips of so many seconds each, on so many nodes."""
+    """clips of so many seconds each, on so many nodes; min_steps may ask for more epochs."""
 
     clips: int
     seconds: float
     nodes: int = 1
     epochs: int = 1
     batch_size: int = 32
+    min_steps: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("clips", "seconds", "nodes"):
+            _check_amount(name, getattr(self, name))
+
+    @property
+    def epochs_run(self) -> int:
+        """As the training loop counts them."""
+        return max(self.epochs, -(-self.min_steps // self.batches))
+
+    @property
+    def batches(self) -> int:
+        """Of one epoch."""
+        return -(-self.clips // self.batch_size)
 
 
 @dataclass(frozen=True)
@@ -59,13 +75,21 @@ class Assumptions:
 
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():
-            if not math.isfinite(value) or value < 0 or (value == 0 and name != "node_hour"):
-                option = "--" + name.replace("_", "-")
-                raise ConfigError(f"{option}: {value:g} is no amount; give a number above 0")
+            if value or name != "node_hour":
+                _check_amount(name, value)
         if self.efficiency > 1:
             raise ConfigError(
                 f"--efficiency: {self.efficiency:g} is more than all; give a share such as 0.9"
             )
+
+
+def _check_amount(name: str, value: float) -> None:
+    if not LEAST <= value <= MOST:  # nan is neither
+        option = "--" + name.replace("_", "-")
+        shown = f"{value:g}" if isinstance(value, float) else str(value)[:40]
+        raise ConfigError(
+            f"{option}: {shown} is no amount; give a number above 0, from {LEAST:g} to {MOST:g}"
+        )
 
 
 @dataclass(frozen=True)
@@ -108,7 +132,7 @@ def estimate(measured: Measurement, work: Workload, assumed: Assumptions) -> Est
     }
     limit = max(seconds, key=lambda name: seconds[name])
     hours = seconds[limit] / 3600
-    steps = work.epochs * math.ceil(work.clips / work.batch_size)
+    steps = work.epochs_run * work.batches
     return Estimate(
         hours={name: value / 3600 for name, value in seconds.items()},
         limit=limit,

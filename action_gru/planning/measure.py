@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from action_gru.cache import ClipFeatures, FeatureCache
 from action_gru.config import Config
@@ -25,7 +26,9 @@ from action_gru.planning.estimate import Measurement
 from action_gru.progress import Reporter
 from action_gru.training import read_clips
 from action_gru.training.loop import Trainer
-from action_gru.video import VideoWriter
+from action_gru.video import DecodeLimits, VideoFile, VideoWriter
+
+Times = NDArray[np.float64]
 
 DRAWN_SIZE_PX, DRAWN_FPS = (320, 240), 25.0
 STEPS = 20
@@ -90,9 +93,9 @@ def _measurement(
     entries = {clip.name: work.read(clip, report) or {} for clip in whole}
     first = entries[whole[0].name]
     dims = tuple(int(entry.values.shape[1]) for entry in first.values())
-    video_s = (
-        sum(len(next(iter(e.values())).times_s) for e in entries.values()) / config.sampling.fps
-    )
+    times_s = {name: next(iter(entry.values())).times_s for name, entry in entries.items()}
+    lengths_s = {name: _length_s(one, config.sampling.fps) for name, one in times_s.items()}
+    video_s = sum(lengths_s.values())
     assert isinstance(work.cache, FeatureCache)
     sizes, held = 0, 0
     for clip in whole:
@@ -101,19 +104,36 @@ def _measurement(
             held += entry.values.nbytes + entry.times_s.nbytes
     return Measurement(
         video_rate=video_s / lasted,
-        source_rate=_bytes(whole) / video_s,
+        source_rate=sum(_bytes(clip, lengths_s[clip.name], work.limits) for clip in whole)
+        / video_s,
         dims=dims,
         header_bytes=(sizes - held) / (len(whole) * len(dims)),
-        fps=config.sampling.fps,
+        fps=sum(len(one) for one in times_s.values()) / video_s,
         step_rate=_step_rate(config, [spec.dim for spec in work.specs.values()]),
         clips=len(whole),
         drawn=drawn,
     )
 
 
-def _bytes(clips: Sequence[Clip]) -> int:
-    """Of the files; one that several clips share counts once."""
-    return sum(path.stat().st_size for path in {clip.path for clip in clips})
+def _length_s(times_s: Times, fps: float) -> float:
+    """Seconds of a clip that was sampled at these instants; a clip may be slower than fps.
+
+    Sampled at 40 fps, of a video of 10: [0, 0.1, 0.2] -> 0.3.
+    """
+    count = len(times_s)
+    own_s = float(times_s[-1] - times_s[0]) * count / max(1, count - 1)
+    return max(own_s, count / fps)
+
+
+def _bytes(clip: Clip, length_s: float, limits: DecodeLimits | None) -> float:
+    """Of the file; of one that the clip is a part of, that part."""
+    size = float(clip.path.stat().st_size)
+    if clip.start_s is None and clip.end_s is None:
+        return size
+    with VideoFile(clip.path, limits=limits) as video:
+        next(iter(video))
+        declared_s = video.declared_s or 0.0
+    return size * length_s / max(declared_s, (clip.start_s or 0.0) + length_s)
 
 
 def _step_rate(config: Config, dims: Sequence[int]) -> float:

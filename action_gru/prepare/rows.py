@@ -51,6 +51,7 @@ def manifest_text(rows: Sequence[Row]) -> str:
 
 def write_manifest(manifest: Path, rows: Sequence[Row], *, overwrite: bool) -> None:
     """Write the CSV whole or not at all; an equal file stays, a different one is refused."""
+    _refuse_outer_spaces(rows)
     try:
         data = manifest_text(rows).encode()
     except UnicodeEncodeError as error:
@@ -68,6 +69,17 @@ def write_manifest(manifest: Path, rows: Sequence[Row], *, overwrite: bool) -> N
         write_atomically(manifest, data)
     except OSError as error:
         raise DataError(f"{manifest}: cannot be written ({error}); choose another --out") from error
+
+
+def _refuse_outer_spaces(rows: Sequence[Row]) -> None:
+    """Raise DataError for a name that the manifest's reader, which strips, would not find again."""
+    for row in rows:
+        for text in (row.path, row.label, row.group or ""):
+            if text != text.strip():
+                raise DataError(
+                    f"{row.path!r} of class {row.label!r}: a space at either end of a name is lost "
+                    "in a manifest; rename the folder or file without it"
+                )
 
 
 def divided_groups(rows: Sequence[Row]) -> list[str]:

@@ -15,7 +15,7 @@ from torch import Tensor, distributed, nn
 
 from action_gru.backbone.loading import import_ultralytics
 from action_gru.errors import ConfigError, LostProcessError
-from action_gru.launched import process_count
+from action_gru.launched import check_meeting_point, process_count
 
 Value = TypeVar("Value")
 
@@ -107,7 +107,7 @@ _joined: Processes | None = None
 def join_processes(device: torch.device) -> Processes:
     """All processes that the launcher started; the second call gives the same.
 
-    Raises ConfigError where they would share one device by its number.
+    Raises ConfigError where they would share one device by its number or know no meeting point.
     """
     global _joined
     if process_count() == 1:
@@ -118,6 +118,7 @@ def join_processes(device: torch.device) -> Processes:
                 f"training.device: {device} is one device, and there are {process_count()} "
                 "processes; write cuda, and each takes one, or cpu"
             )
+        check_meeting_point()
         from accelerate import PartialState
 
         import_ultralytics()

@@ -111,9 +111,12 @@ class LiveSource:
         return replace(status, fps=(len(recent_s) - 1) / span_s if span_s > 0 else 0.0)
 
     def start(self) -> None:
-        """Returns with the first frame. Raises VideoError where none comes in open_timeout_s."""
-        if self._thread is not None:
-            raise RuntimeError("a LiveSource starts once; make a new one")
+        """Returns with the first frame, or without one where another thread closes it meanwhile.
+
+        Raises VideoError where none comes in open_timeout_s.
+        """
+        if self._thread is not None or self._stop.is_set():
+            raise RuntimeError("a LiveSource starts once, and not after close; make a new one")
         if self._decoder is not None:
             self._decoder.start()
         thread = threading.Thread(target=self._run, name=f"live {self.name}", daemon=True)
