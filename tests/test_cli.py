@@ -113,6 +113,7 @@ def test_cv_names_its_folder(place):
     answer = json.loads(done.stdout)
     assert 0 <= answer["top1_mean"] <= 1
     assert (place / answer["folder"] / "report.json").is_file()
+    assert not (place / answer["folder"] / ".begun").exists()
     assert "baseline is off" not in (place / answer["folder"] / "report.md").read_text()
 
 

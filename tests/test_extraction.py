@@ -151,9 +151,11 @@ def test_ctrl_c_waits_for_what_a_thread_is_at(tmp_path, clips):
         os.kill(os.getpid(), signal.SIGINT)
 
     other = threading.Thread(target=interrupt)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a worker of xdist has none
     other.start()
     with pytest.raises(KeyboardInterrupt):
         extractor(tmp_path, Slow(), workers=1).extract(clips)
+    signal.signal(signal.SIGINT, before)
     assert len(entered) == len(ended) > 0
     other.join()
     assert THREAD_NAME not in [thread.name for thread in threading.enumerate()]

@@ -311,7 +311,8 @@ def test_a_run_that_was_killed_before_it_trained_leaves_its_name_free(config):
     assert again.path == first.path
     assert sorted(path.name for path in again.path.iterdir()) == [".begun", "config.yaml"]
     again.release()
-    (again.path / "clips.csv").write_text("")
+    again.write_clips([], {})
+    assert not (again.path / ".begun").exists()
     assert RunFolder.create(config).path.name == "toy-2"
 
 

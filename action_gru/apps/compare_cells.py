@@ -55,3 +55,4 @@ def _place(config: Config, out: Path | None) -> Iterator[Path]:
     except BaseException:
         run.discard_if_empty()
         raise
+    run.take_name()

@@ -81,6 +81,7 @@ def cross_validate(
         leakage_allowed=config.data.allow_leakage,
         precision=config.calibration.precision,
     )
+    run.take_name()
     write_cv_report(report, run.path)
     if warned and config.series.horizon is not None:
         write_warnings(warned, config.series.horizon, config.series.threshold, run.path)

@@ -162,6 +162,10 @@ class RunFolder:
             row = [video.relative, "", video.group, video.split, "", "", video.timeline, ""]
             writer.writerow(row)
         write_run_file(self.path / "clips.csv", text.getvalue().encode(), self.path)
+        self.take_name()
+
+    def take_name(self) -> None:
+        """There is a result to keep from here on: nobody takes the folder over."""
         (self.path / BEGUN).unlink(missing_ok=True)
 
     @property

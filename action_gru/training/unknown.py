@@ -57,6 +57,7 @@ def leave_classes_out(config: Config, folds: int, reporter: Reporter) -> tuple[U
         rows.append(ClassLeftOut(label, tuple(known), tuple(unknown)))
     data = f"{config.data.manifest}: {len(usable)} clips, {folds} folds"
     report = UnknownReport(run.path.name, data, tuple(rows))
+    run.take_name()
     write_unknown_report(report, run.path)
     return report, run.path
 
