@@ -17,6 +17,7 @@ from action_gru.explanation.occlusion import (
     stretch_frames,
     time_importance,
 )
+from action_gru.explanation.picture import apart
 from action_gru.explanation.places import GRID, heat_map, hidden_pictures, spread_over
 from action_gru.model import ActionClassifier
 
@@ -138,6 +139,19 @@ def test_a_long_clip_is_looked_at_in_a_bounded_number_of_places():
 def test_best_frames_lie_apart_and_only_where_hiding_costs():
     falls = torch.tensor([0.1, 0.9, 0.8, 0.0, 0.3, -0.5])
     assert best_frames([0, 1, 2, 3, 4, 5], falls, 2, 4) == [1, 4]
+
+
+@pytest.mark.parametrize(
+    ("places", "moved"),
+    [
+        ([70.0, 69.0, 39.0], [70.5, 68.5, 39.0]),
+        ([1.0, 5.0, 9.0], [1.0, 5.0, 9.0]),
+        ([4.0, 4.0, 3.0, 0.5], [3.875, 5.875, 1.875, -0.125]),
+        ([], []),
+    ],
+)
+def test_marks_are_moved_apart_by_as_little_as_it_takes(places, moved):
+    assert apart(places, 2.0) == pytest.approx(moved)
 
 
 def test_each_patch_hides_its_place_and_nothing_else():

@@ -5,7 +5,7 @@ Below them the frames that mattered most, with the places that mattered. Compute
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import PurePath
 from typing import Any
 
@@ -24,6 +24,7 @@ WIDTH_IN, LEFT_IN, RIGHT_IN = 11.0, 0.75, 2.75
 ROW_IN, GAP_IN, TITLE_IN, FOOT_IN = 1.15, 0.16, 0.62, 0.35
 MOST_THUMB_IN = 1.1
 SHOWN_CLASSES = 4
+MARK = 0.03  # of the width of a panel: the mark of a moment
 
 Draw = Callable[[Any], None]
 
@@ -200,15 +201,38 @@ def _draw_falls(axes: Any, explanation: Explanation) -> None:
     low, high = min(0.0, float(change.min())), max(0.0, float(change.max()))
     room = max(high - low, 0.01)  # less is nothing, and not blown up
     axes.set(ylim=(low - 0.28 * room, high + 0.08 * room), ylabel="log-odds")
-    for rank, frame in enumerate(explanation.best, 1):
-        time_s = float(explanation.times_s[frame])
+    first, last, thumb_s = _span(explanation)
+    best_s = [float(explanation.times_s[frame]) for frame in explanation.best]
+    for rank, place_s in enumerate(apart(best_s, MARK * (last - first + thumb_s)), 1):
         axes.text(
-            time_s, low - 0.14 * room, str(rank), ha="center", va="center", fontsize=9,
+            place_s, low - 0.14 * room, str(rank), ha="center", va="center", fontsize=9,
             weight="bold", bbox={"boxstyle": "circle,pad=0.2", "fc": "white", "lw": 0.8},
         )  # fmt: skip
     hidden_s = explanation.hidden_frames / explanation.fps
     note = f"when {hidden_s:.2f} s around are hidden"
     _legend(axes, f"change for {short_names([explanation.label])[0]}", note)
+
+
+def apart(places: Sequence[float], room: float) -> list[float]:
+    """The places, those that are nearer to each other than room moved apart by as little as that
+    takes.
+    """
+    order = sorted(range(len(places)), key=lambda number: places[number])
+    groups: list[list[int]] = []
+    middles: list[float] = []
+    for number in order:
+        group, middle = [number], places[number]
+        while groups and middle - middles[-1] < room * (len(group) + len(groups[-1])) / 2:
+            group = groups.pop() + group
+            middles.pop()
+            middle = sum(places[one] for one in group) / len(group)
+        groups.append(group)
+        middles.append(middle)
+    moved = list(places)
+    for group, middle in zip(groups, middles, strict=True):
+        for rank, number in enumerate(group):
+            moved[number] = middle + room * (rank - (len(group) - 1) / 2)
+    return moved
 
 
 def _line(
