@@ -48,7 +48,7 @@ def run(tmp_path_factory):
 @pytest.fixture(scope="module")
 def detector_weights(tmp_path_factory):
     path = tmp_path_factory.mktemp("detector") / "people.pt"
-    return train_detector(path, draw_people, ["person"], steps=200)
+    return train_detector(path, draw_people, ["person"], steps=400)  # 200 leave it to chance
 
 
 def right_shares(recognizer, scene, actions):
