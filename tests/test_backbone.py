@@ -305,3 +305,17 @@ def test_fine_stripes_blur_and_do_not_alias():
     stripes = np.zeros((720, 1280, 3), np.uint8)
     stripes[:, ::2] = 200
     assert fit(stripes, 224, "squash")[8:-8, 8:-8].std() < 2
+
+
+@pytest.mark.parametrize(("wish", "kept"), [("", "None"), ("3", "3")])
+def test_loading_a_network_leaves_the_number_of_cores_alone(wish, kept):
+    program = (
+        "import os\nfrom action_gru.backbone import Backbone\nBackbone('builtin')\n"
+        "print(os.environ.get('OMP_NUM_THREADS'))\n"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
+    environment |= {"OMP_NUM_THREADS": wish} if wish else {}
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, env=environment
+    )
+    assert done.stdout.split() == [kept]

@@ -50,6 +50,7 @@ def load_network(
     sha256: what the file must have. Raises BackboneError when it is missing, is no YOLO
     checkpoint, or would run code.
     """
+    _import_ultralytics()
     if weights == BUILTIN:
         return _load_builtin()
     path = find_weights(weights, download, key, sha256)
@@ -68,6 +69,16 @@ def load_network(
     except Exception as error:  # a module of anyone's making: its parts may be of any kind
         raise _refusal(path, _first_line(error)) from error
     return LoadedNetwork(module, task, file_sha256(path), 224 if task == "classify" else 640)
+
+
+def _import_ultralytics() -> None:
+    """Its import sets OMP_NUM_THREADS to 1 where it is not set. That would be taken for the user's
+    wish, by us and by every process that is started later: an extraction would use one core.
+    """
+    wish = os.environ.get("OMP_NUM_THREADS")
+    importlib.import_module("ultralytics")
+    if not wish:
+        os.environ.pop("OMP_NUM_THREADS", None)
 
 
 def _safely_loaded(path: Path) -> dict[str, Any]:
