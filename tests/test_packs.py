@@ -34,6 +34,18 @@ def shards(cache: FeatureCache) -> list[str]:
     return list(cache.place.names(".shard"))
 
 
+def before_the_index(monkeypatch, cache: FeatureCache, act) -> None:
+    """Act when the shards of a packing are written, and its index is not."""
+    write = type(cache.place).write
+
+    def acting(place, name, pieces):
+        if name == INDEX:
+            act()
+        write(place, name, pieces)
+
+    monkeypatch.setattr(type(cache.place), "write", acting)
+
+
 def test_a_packed_entry_is_the_entry_and_its_file_is_gone(root):
     cache = filled(root)
     before = [cache.place.read(f"{key[:2]}/{key}.safetensors") for key in KEYS]
@@ -262,14 +274,7 @@ def test_a_prune_beside_a_packing_without_locks_takes_no_entry(monkeypatch):
     fsspec.filesystem("memory").store.clear()
     root = "memory://bucket/packs"
     cache = filled(root, range(5))
-    write = type(cache.place).write
-
-    def pruned_before_the_index(place, name, pieces):
-        if name == INDEX:
-            FeatureCache(root).prune()
-        write(place, name, pieces)
-
-    monkeypatch.setattr(type(cache.place), "write", pruned_before_the_index)
+    before_the_index(monkeypatch, cache, lambda: FeatureCache(root).prune())
     monkeypatch.setattr("action_gru.cache.store.YOUNG_S", -1)
     pack_entries(cache)
     assert all(FeatureCache(root).get(key) is not None for key in KEYS[:5])
@@ -279,16 +284,10 @@ def test_a_prune_beside_a_packing_without_locks_takes_no_entry(monkeypatch):
 def test_the_files_stay_when_a_shard_vanished_before_the_index_named_it(root, monkeypatch):
     cache = filled(root, range(5))
     files = list(cache.names())
-    write = type(cache.place).write
-
-    def shards_vanish(place, name, pieces):
-        if name == INDEX:
-            for shard in shards(cache):
-                place.remove(shard)
-        write(place, name, pieces)
-
     with monkeypatch.context() as patched:
-        patched.setattr(type(cache.place), "write", shards_vanish)
+        before_the_index(
+            patched, cache, lambda: [cache.place.remove(shard) for shard in shards(cache)]
+        )
         with pytest.raises(
             CacheError, match=r"1 of 1 shards .* gone .*files were left.*pack again"
         ):
