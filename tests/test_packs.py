@@ -30,6 +30,12 @@ def root(request, tmp_path):
     return "memory://bucket/packs"
 
 
+def counts(**given: int) -> dict[str, int]:
+    """What a packing counts: nothing of what is not given."""
+    kinds = ("packed", "already", "damaged", "unreadable", "shards")
+    return dict.fromkeys(kinds, 0) | given
+
+
 def shards(cache: FeatureCache) -> list[str]:
     return list(cache.place.names(".shard"))
 
@@ -49,13 +55,7 @@ def before_the_index(monkeypatch, cache: FeatureCache, act) -> None:
 def test_a_packed_entry_is_the_entry_and_its_file_is_gone(root):
     cache = filled(root)
     before = [cache.place.read(f"{key[:2]}/{key}.safetensors") for key in KEYS]
-    assert pack_entries(cache, shard_bytes=5000) == {
-        "packed": 30,
-        "already": 0,
-        "damaged": 0,
-        "unreadable": 0,
-        "shards": 3,
-    }
+    assert pack_entries(cache, shard_bytes=5000) == counts(packed=30, shards=3)
     assert list(cache.names()) == []
     sizes = [cache.place.status(name).size for name in shards(cache)]
     assert len(sizes) == 3
@@ -92,13 +92,7 @@ def test_packing_again_adds_and_leaves_the_first_shards_as_they_are(root):
     pack_entries(cache)
     first = cache.place.read(shards(cache)[0])
     name = shards(cache)[0]
-    assert pack_entries(cache) == {
-        "packed": 0,
-        "already": 0,
-        "damaged": 0,
-        "unreadable": 0,
-        "shards": 0,
-    }
+    assert pack_entries(cache) == counts()
     filled(root, range(10, 30))
     assert pack_entries(cache)["packed"] == 20
     assert cache.place.read(name) == first
@@ -161,13 +155,7 @@ def test_a_damaged_file_is_not_packed(root):
     cache = filled(root, range(3))
     name = next(iter(cache.names()))
     cache.place.write(name, [b"no entry"])
-    assert pack_entries(cache) == {
-        "packed": 2,
-        "already": 0,
-        "damaged": 1,
-        "unreadable": 0,
-        "shards": 1,
-    }
+    assert pack_entries(cache) == counts(packed=2, damaged=1, shards=1)
     assert list(cache.names()) == [name]
 
 
@@ -260,13 +248,7 @@ def test_a_name_that_is_no_key_is_counted_and_left(tmp_path):
     cache = filled(tmp_path, range(2))
     stray = tmp_path / KEYS[0][:2] / "copy of an entry.safetensors"
     stray.write_bytes(cache.path_of(KEYS[0]).read_bytes())
-    assert pack_entries(cache) == {
-        "packed": 2,
-        "already": 0,
-        "damaged": 1,
-        "unreadable": 0,
-        "shards": 1,
-    }
+    assert pack_entries(cache) == counts(packed=2, damaged=1, shards=1)
     assert stray.exists()
 
 
