@@ -1,8 +1,8 @@
 """Decides which instants of a video to look at, for a file and live alike.
 
-Knows no codec and no model. The rule: of each instant start_s + k / fps the first frame at or after
-it is taken. A source that is slower than fps gives each of its frames once; a gap is never filled
-with copies.
+Knows no codec and no model. The rule: the first frame is taken, and of each instant k / fps after
+it the first frame at or after that instant. A source that is slower than fps gives each of its
+frames once; a gap is never filled with copies.
 """
 
 from __future__ import annotations
@@ -20,23 +20,27 @@ class Sampler:
     Frames at 0, 0.25, 0.5, 0.75, 1.0 s sampled at 2 fps: frames 0, 2, 4 are taken.
     """
 
-    def __init__(self, fps: float, start_s: float = 0.0) -> None:
+    def __init__(self, fps: float) -> None:
         if fps <= 0:
             raise ValueError(f"fps must be above 0, got {fps}")
         self.fps = fps
-        self.start_s = start_s
+        self.start_s: float | None = None  # of the first frame
         self._next = 0
 
     def due(self, time_s: float) -> bool:
         """Take this frame? time_s in seconds, growing from call to call."""
         if not self.would_take(time_s):
             return False
+        if self.start_s is None:
+            self.start_s = time_s
         elapsed_s = time_s - self.start_s + TOLERANCE_S
         self._next = int(elapsed_s * self.fps + 1e-9) + 1
         return True
 
     def would_take(self, time_s: float) -> bool:
         """What `due` would say, without taking the frame."""
+        if self.start_s is None:
+            return True
         return time_s - self.start_s + TOLERANCE_S >= self._next / self.fps
 
 
@@ -44,7 +48,7 @@ def sample(
     times_s: Iterable[float], fps: float, start_s: float = 0.0, end_s: float | None = None
 ) -> list[int]:
     """Indices of the frames taken from a clip [start_s, end_s). times_s (T,) seconds, growing."""
-    sampler = Sampler(fps, start_s)
+    sampler = Sampler(fps)
     return [
         index
         for index, time_s in enumerate(times_s)

@@ -13,9 +13,8 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import pytest
 
-from action_gru.video import Frame, processes
+from action_gru.video import Frame
 
 QUICK = {"open_timeout_s": 1.5, "read_timeout_s": 1.5, "backoff_s": (0.05, 0.2)}
 
@@ -167,15 +166,3 @@ def refusing_port() -> int:
 def live_threads() -> list[str]:
     """Names of the reading threads that still run."""
     return [thread.name for thread in threading.enumerate() if thread.name.startswith("live ")]
-
-
-def read_streams_with(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Decode streams with PyAV ('av'), or as without the extra ('opencv')."""
-    if request.param == "opencv":
-        absent = request.getfixturevalue("tmp_path") / "without_av"
-        absent.mkdir()
-        (absent / "av.py").write_text("raise ImportError('left out')\n")
-        monkeypatch.syspath_prepend(absent)
-        processes.end_idle()  # what decodes next is started without PyAV, and not kept
-        request.addfinalizer(processes.end_idle)
-    return str(request.param)

@@ -11,6 +11,7 @@ import threading
 import time
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -22,7 +23,7 @@ from action_gru.config.inputs import DecodingSection
 from action_gru.errors import VideoError
 from action_gru.extraction import Extractor
 from action_gru.video import DecodeLimits, VideoFile, processes
-from action_gru.video.decoders import PyAVReader
+from action_gru.video.decoders import FileReader
 from action_gru.video.worker import limit_memory
 
 ARGUMENTS = {
@@ -104,9 +105,9 @@ def test_a_decoder_that_fails_costs_its_file_only(square_video, bad_program, bod
 
 def test_a_decoder_that_hangs_is_stopped_by_the_system_itself(square_video, bad_program):
     program = bad_program(
-        "from action_gru.video.decoders import OpenCVReader\n"
+        "from action_gru.video.decoders import FileReader\n"
         "def program(video):\n"
-        "    OpenCVReader.grab = lambda self: time.sleep(60)\n"
+        "    FileReader.grab = lambda self: time.sleep(60)\n"
         "    yield from ((f.time_s, {}) for f in video)\n"
     )
     with pytest.raises(VideoError, match=r"hung: no frame for 0.3 s.*decoding.max_silence_s"):
@@ -140,7 +141,7 @@ def test_a_header_of_60000_by_60000_takes_no_memory(tmp_path):
     assert huge != small
     path.write_bytes(huge)
     with (
-        pytest.raises(VideoError, match="neither OpenCV nor PyAV decoded a frame"),
+        pytest.raises(VideoError, match="no frame decoded"),
         VideoFile(path, limits=DecodeLimits(max_memory_gb=0.25)) as video,
     ):
         list(video)
@@ -214,11 +215,8 @@ def test_a_worker_can_write_no_file(square_video, bad_program, tmp_path):
     assert not (tmp_path / "out").exists() or not (tmp_path / "out").stat().st_size
 
 
-@pytest.mark.parametrize(("isolate", "connections"), [(True, 0), (False, 1)])
-def test_a_playlist_fetches_nothing_whatever_the_environment_allows(
-    tmp_path, monkeypatch, isolate, connections
-):
-    monkeypatch.setenv("OPENCV_FFMPEG_CAPTURE_OPTIONS", "protocol_whitelist;file,http,tcp,crypto")
+@pytest.mark.parametrize("isolate", [True, False])
+def test_a_playlist_in_a_videos_clothes_fetches_nothing(tmp_path, isolate):
     server = socket.create_server(("127.0.0.1", 0))
     server.settimeout(2.0)
     address = f"http://127.0.0.1:{server.getsockname()[1]}/a.ts"
@@ -242,7 +240,7 @@ def test_a_playlist_fetches_nothing_whatever_the_environment_allows(
     thread.join()
     closer.join()
     server.close()
-    assert len(met) == connections
+    assert not met
 
 
 def test_the_config_and_the_reader_have_the_same_limits():
@@ -260,7 +258,6 @@ def test_memory_is_shared_once_and_kept_for_the_next_file(square_video):
 
 
 def test_metadata_that_is_no_text_does_not_hide_the_frames(tmp_path):
-    av = pytest.importorskip("av")
     path = tmp_path / "a.mkv"
     with av.open(str(path), "w") as container:
         container.metadata["title"] = "METADATA"
@@ -272,8 +269,8 @@ def test_metadata_that_is_no_text_does_not_hide_the_frames(tmp_path):
     content = path.read_bytes()
     assert b"METADATA" in content
     path.write_bytes(content.replace(b"METADATA", b"\xff\xfe\xff\xfe\xff\xfe\xff\xfe"))
-    reader = PyAVReader(path)
-    assert reader.grab() == 0.0
+    reader = FileReader(path)
+    assert reader.first_s == 0.0
     reader.close()
 
 

@@ -12,19 +12,13 @@ from live_servers import (
     eventually,
     live_threads,
     open_handles,
-    read_streams_with,
 )
 
 from action_gru.errors import VideoError
 from action_gru.video import LiveSource, connection
 
 
-@pytest.fixture(params=["av", "opencv"])
-def reader(request, monkeypatch):
-    return read_streams_with(request, monkeypatch)
-
-
-def test_a_stream_gives_rgb_frames_at_the_time_of_their_arrival(reader):
+def test_a_stream_gives_rgb_frames_at_the_time_of_their_arrival():
     seen = Seen()
     with MJPEGServer() as server, LiveSource(server.url, on_frame=seen, **QUICK) as source:
         assert eventually(lambda: len(seen.times_s) >= 60)
@@ -44,7 +38,7 @@ def test_a_stream_gives_rgb_frames_at_the_time_of_their_arrival(reader):
     assert seen.indices == list(range(len(seen.times_s)))
 
 
-def test_a_cut_stream_comes_back_and_the_outage_is_a_gap_in_time(reader):
+def test_a_cut_stream_comes_back_and_the_outage_is_a_gap_in_time():
     seen = Seen()
     server = MJPEGServer()
     with LiveSource(server.url, on_frame=seen, **QUICK) as source:
@@ -67,7 +61,7 @@ def test_a_cut_stream_comes_back_and_the_outage_is_a_gap_in_time(reader):
     assert seen.times_s[before] - seen.times_s[before - 1] > 0.15  # two waits: 0.05 s and 0.1 s
 
 
-def test_a_stream_that_falls_silent_is_noticed(reader):
+def test_a_stream_that_falls_silent_is_noticed():
     with (
         MJPEGServer(silent_after=10) as server,
         LiveSource(server.url, on_frame=Seen(), **QUICK) as source,
@@ -76,7 +70,7 @@ def test_a_stream_that_falls_silent_is_noticed(reader):
         assert source.status.frames >= 10
 
 
-def test_retries_end_with_an_error_that_names_the_last_reason(reader):
+def test_retries_end_with_an_error_that_names_the_last_reason():
     with MJPEGServer(frames=5) as server:
         source = LiveSource(server.url, on_frame=Seen(), max_retries=2, **QUICK)
         source.start()
@@ -87,7 +81,7 @@ def test_retries_end_with_an_error_that_names_the_last_reason(reader):
     source.close()
 
 
-def test_a_stream_that_changes_its_size_goes_on(reader):
+def test_a_stream_that_changes_its_size_goes_on():
     seen = Seen()
     with MJPEGServer() as server, LiveSource(server.url, on_frame=seen, **QUICK) as source:
         assert eventually(lambda: len(seen.times_s) >= 5)
@@ -96,7 +90,7 @@ def test_a_stream_that_changes_its_size_goes_on(reader):
         assert eventually(lambda: len(seen.times_s) >= seen_before + 20)
         assert source.status.reconnects == 0
     # OpenCV alone scales to the first size.
-    assert seen.sizes_px[-1] == ((160, 128) if reader == "av" else (96, 64))
+    assert seen.sizes_px[-1] == (160, 128)
 
 
 class FakeCamera:
@@ -108,7 +102,7 @@ class FakeCamera:
         FakeCamera.opened += 1
         self.left = 5
 
-    def open(self, address, api, params) -> bool:
+    def open(self, address, api) -> bool:
         assert (address, params) == (0, [])
         return True
 
@@ -196,7 +190,7 @@ def test_a_source_can_be_closed_while_it_starts(square_video, monkeypatch):
     assert not live_threads()
 
 
-def test_nothing_leaks_over_fifty_connections(reader):
+def test_nothing_leaks_over_fifty_connections():
     with MJPEGServer(frames=10, interval_s=0.002) as server:
         for cycle in range(51):
             source = LiveSource(server.url, on_frame=Seen(), **QUICK)

@@ -5,20 +5,14 @@ import time
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
+import av
 import numpy as np
 import pytest
 from conftest import moving_square, write_square
-from live_servers import QUICK, Seen, eventually, read_streams_with, refusing_port
+from live_servers import QUICK, Seen, eventually, refusing_port
 
 from action_gru.video import LiveSource
 from action_gru.video.connection import waits
-
-av = pytest.importorskip("av")
-
-
-@pytest.fixture(params=["av", "opencv"])
-def reader(request, monkeypatch):
-    return read_streams_with(request, monkeypatch)
 
 
 class Quiet(SimpleHTTPRequestHandler):
@@ -49,7 +43,7 @@ def encode(target: str, frames: int, form: str, pause_s: float = 0.0, **options:
         container.mux(stream.encode())
 
 
-def test_a_recording_over_http_plays_at_its_own_rate_and_ends(reader, address, tmp_path):
+def test_a_recording_over_http_plays_at_its_own_rate_and_ends(address, tmp_path):
     write_square(tmp_path / "clip.mkv")
     seen = Seen()
     with LiveSource(f"{address}/clip.mkv", on_frame=seen, **QUICK) as source:
@@ -59,7 +53,7 @@ def test_a_recording_over_http_plays_at_its_own_rate_and_ends(reader, address, t
     assert 1.7 < seen.times_s[-1] < 6  # 20 frames at 10 a second
 
 
-def test_hls_plays_at_its_own_rate_and_ends(reader, address, tmp_path):
+def test_hls_plays_at_its_own_rate_and_ends(address, tmp_path):
     encode(str(tmp_path / "live.m3u8"), 20, "hls", hls_time="1", hls_list_size="0")
     assert len(list(tmp_path.glob("*.ts"))) > 1
     seen = Seen()
@@ -69,7 +63,7 @@ def test_hls_plays_at_its_own_rate_and_ends(reader, address, tmp_path):
     assert 1.7 < seen.times_s[-1] < 6
 
 
-def test_mpeg_ts_over_udp_arrives(reader):
+def test_mpeg_ts_over_udp_arrives():
     target = f"udp://127.0.0.1:{refusing_port()}"
     sending = threading.Thread(
         target=encode, args=(f"{target}?pkt_size=1316", 100, "mpegts", 0.03), daemon=True
@@ -98,7 +92,7 @@ def test_only_servers_that_send_ahead_are_held_back(address, length_s, expected)
     assert waits(address, length_s) is expected
 
 
-def test_a_slow_owner_of_a_recording_skips_and_keeps_up(reader, address, tmp_path):
+def test_a_slow_owner_of_a_recording_skips_and_keeps_up(address, tmp_path):
     write_square(tmp_path / "clip.mkv")
     seen = Seen(work_s=0.35)
     with LiveSource(f"{address}/clip.mkv", on_frame=seen, **QUICK) as source:

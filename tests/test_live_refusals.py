@@ -9,7 +9,6 @@ from live_servers import (
     Seen,
     eventually,
     live_threads,
-    read_streams_with,
     refusing_port,
     socket_server,
 )
@@ -20,13 +19,8 @@ from action_gru.video.refusal import why_no_camera
 from action_gru.video.source import Source, parse_source
 
 
-@pytest.fixture(params=["av", "opencv"])
-def reader(request, monkeypatch):
-    return read_streams_with(request, monkeypatch)
-
-
 @pytest.mark.parametrize("scheme", ["http", "rtsp", "rtmp"])
-def test_a_server_that_never_answers_is_given_up_in_time(reader, scheme):
+def test_a_server_that_never_answers_is_given_up_in_time(scheme):
     began_s = time.monotonic()
     with socket_server() as port, pytest.raises(VideoError, match="timed out"):
         LiveSource(f"{scheme}://127.0.0.1:{port}/1", on_frame=Seen(), **QUICK).start()
@@ -35,7 +29,7 @@ def test_a_server_that_never_answers_is_given_up_in_time(reader, scheme):
 
 
 @pytest.mark.parametrize("scheme", ["http", "rtsp"])
-def test_noise_from_a_server_is_no_video(reader, scheme):
+def test_noise_from_a_server_is_no_video(scheme):
     with (
         socket_server(noise=True) as port,
         pytest.raises(VideoError, match=r"sends no video|no picture within"),
@@ -44,7 +38,7 @@ def test_noise_from_a_server_is_no_video(reader, scheme):
 
 
 @pytest.mark.parametrize("scheme", ["http", "https", "rtsp", "rtmp"])
-def test_a_refused_connection_is_an_error_at_once(reader, scheme):
+def test_a_refused_connection_is_an_error_at_once(scheme):
     address = f"{scheme}://127.0.0.1:{refusing_port()}/1"
     with pytest.raises(VideoError, match=r"refused: no server listens.*; start it"):
         LiveSource(address, on_frame=Seen(), **QUICK).start()
@@ -69,7 +63,7 @@ def test_an_address_that_leads_nowhere_is_named_with_the_mend(address, said):
         LiveSource(address, on_frame=Seen(), open_timeout_s=10).start()
 
 
-def test_what_a_server_answers_is_passed_on(reader):
+def test_what_a_server_answers_is_passed_on():
     with MJPEGServer() as server:
         base = server.url.removesuffix("/cam")
         with pytest.raises(VideoError, match=r"'404 Not Found'; check the address's path"):
@@ -91,7 +85,7 @@ def test_what_a_server_answers_is_passed_on(reader):
         ("udp://@239.0.0.1:1234", "udp://239.0.0.1:1234"),
     ],
 )
-def test_a_password_never_shows(reader, address, name, capfd):
+def test_a_password_never_shows(address, name, capfd):
     with pytest.raises(VideoError) as caught:  # noqa: PT012
         source = parse_source(address)
         assert (source.name, "hu" in repr(source)) == (name, False)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from live_servers import Seen, eventually, read_streams_with, refusing_port
+from live_servers import Seen, eventually, refusing_port
 
 from action_gru.errors import VideoError
 from action_gru.video import Frame, LiveSource, VideoWriter
@@ -22,11 +22,6 @@ LISTS = "import gi; gi.require_version('GstRtspServer', '1.0'); import gi.reposi
 SETTINGS = {"open_timeout_s": 6.0, "read_timeout_s": 2.0, "backoff_s": (0.2, 1.0)}
 STRIPES = 10
 Serve = Callable[..., subprocess.Popen[str]]
-
-
-@pytest.fixture(params=["av", "opencv"])
-def reader(request, monkeypatch):
-    return read_streams_with(request, monkeypatch)
 
 
 @pytest.fixture(scope="session")
@@ -78,7 +73,7 @@ def serve(port, numbered_video) -> Iterator[Serve]:
         server.communicate()
 
 
-def test_an_rtsp_stream_survives_the_end_and_return_of_its_server(reader, serve, port):
+def test_an_rtsp_stream_survives_the_end_and_return_of_its_server(serve, port):
     seen = Numbers()
     server = serve()
     with LiveSource(f"rtsp://127.0.0.1:{port}/cam", on_frame=seen, **SETTINGS) as source:
@@ -102,7 +97,7 @@ def test_an_rtsp_stream_survives_the_end_and_return_of_its_server(reader, serve,
         assert list(dict.fromkeys(run)) == list(range(run[-1] + 1))
 
 
-def test_an_rtsp_server_that_hangs_is_noticed_and_comes_back(reader, serve, port):
+def test_an_rtsp_server_that_hangs_is_noticed_and_comes_back(serve, port):
     seen = Seen()
     server = serve()
     with LiveSource(f"rtsp://127.0.0.1:{port}/cam", on_frame=seen, **SETTINGS) as source:
@@ -118,7 +113,7 @@ def test_an_rtsp_server_that_hangs_is_noticed_and_comes_back(reader, serve, port
     assert silence_s > 1.5  # what read_timeout_s allows
 
 
-def test_an_rtsp_stream_arrives_at_its_own_rate(reader, serve, port):
+def test_an_rtsp_stream_arrives_at_its_own_rate(serve, port):
     """What FFmpeg read to know the stream comes at once; after it nothing waits in a queue."""
     serve()
     seen = Numbers()
@@ -129,7 +124,7 @@ def test_an_rtsp_stream_arrives_at_its_own_rate(reader, serve, port):
     assert 18 < rate < 32
 
 
-def test_an_rtsp_password_is_used_and_never_shown(reader, serve, port):
+def test_an_rtsp_password_is_used_and_never_shown(serve, port):
     serve("me:hush")
     seen = Seen()
     with LiveSource(f"rtsp://me:hush@127.0.0.1:{port}/cam", on_frame=seen, **SETTINGS) as source:
@@ -144,7 +139,7 @@ def test_an_rtsp_password_is_used_and_never_shown(reader, serve, port):
         LiveSource(f"rtsp://me:hush@127.0.0.1:{port}/typo", on_frame=seen, **SETTINGS).start()
 
 
-def test_closing_an_rtsp_stream_takes_no_time(reader, serve, port):
+def test_closing_an_rtsp_stream_takes_no_time(serve, port):
     serve()
     source = LiveSource(f"rtsp://127.0.0.1:{port}/cam", on_frame=Seen(), **SETTINGS)
     source.start()

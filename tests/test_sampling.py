@@ -30,6 +30,13 @@ def test_a_gap_is_never_filled():
     assert sample([0.0, 0.5, 3.0, 3.5], fps=2.0) == [0, 1, 2, 3]
 
 
+def test_the_first_frame_starts_the_clock_wherever_it_stands():
+    times_s = [i / 25 for i in range(13)]
+    shifted_s = [time_s + 0.04 for time_s in times_s]
+    assert sample(shifted_s, fps=10.0) == sample(times_s, fps=10.0) == [0, 3, 5, 8, 10]
+    assert sample(times_s, fps=10.0, start_s=0.05) == [2, 5, 7, 10, 12]  # from 0.08 s on
+
+
 def test_window_bounds_are_half_open_and_restart_the_clock():
     times_s = [i / 4 for i in range(13)]
     assert sample(times_s, fps=2.0, start_s=0.75, end_s=2.25) == [3, 5, 7]

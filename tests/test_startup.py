@@ -14,7 +14,7 @@ HEAVY = {
     "onnxruntime", "openvino", "PIL",
 }  # fmt: skip
 UNUSED_BY_CLASSIFY = {
-    "matplotlib", "tensorboard", "gradio", "torchmetrics", "accelerate", "av", "onnx",
+    "matplotlib", "tensorboard", "gradio", "torchmetrics", "accelerate", "onnx",
     "onnxscript", "onnxruntime", "openvino", "torchvision",
 }  # fmt: skip
 

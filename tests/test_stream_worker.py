@@ -53,10 +53,11 @@ def test_a_decoder_that_crashes_is_started_anew_and_counted():
 def test_a_decoder_that_hangs_ends_itself(tmp_path, monkeypatch):
     """A PyAV that never returns, whatever timeouts it is given."""
     (tmp_path / "av.py").write_text(
-        "import time\n"
-        "class FFmpegError(Exception): ...\n"
-        "class logging:\n    set_level = staticmethod(lambda level: None)\n"
-        "def open(*arguments, **settings):\n    time.sleep(3600)\n"
+        "import sys, time\n"
+        f"sys.path.remove({str(tmp_path)!r})\n"
+        "del sys.modules['av']\n"
+        "import av\n"
+        "av.open = lambda *arguments, **settings: time.sleep(3600)\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
     decoder = StreamDecoder(DecodeLimits())

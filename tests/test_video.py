@@ -5,16 +5,23 @@ import subprocess
 import sys
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 from conftest import write_square
 
-from action_gru.errors import MissingExtraError, VideoError
+from action_gru.errors import VideoError
 from action_gru.video import DecodeLimits, VideoFile, VideoWriter, decoders
 from action_gru.video.diagnosis import diagnose
 
 HERE = DecodeLimits(isolate=False)
+# What OpenCV, whose counts the list has, cannot decode, gives up at a damaged packet, or decodes to
+# a picture that is half green since the file is cut off in it.
+BEYOND_OPENCV = {
+    "torchcodec_av1_video.mkv": 125,
+    "decord_corrupted.mp4": 49,
+    "BraydenBoyson_truncated_0.avi": 35,
+    "derived_truncated_exercise.avi": 152,
+}
 
 
 def open_handles() -> int:
@@ -34,9 +41,9 @@ def test_frames_come_in_order_as_rgb_with_real_times(square_video):
 
 def test_only_wanted_frames_are_converted_and_all_are_counted(square_video, monkeypatch):
     converted = []
-    real = decoders.OpenCVReader.retrieve
+    real = decoders.FileReader.retrieve
     monkeypatch.setattr(
-        decoders.OpenCVReader, "retrieve", lambda self: converted.append(1) or real(self)
+        decoders.FileReader, "retrieve", lambda self: converted.append(1) or real(self)
     )
     with VideoFile(square_video, limits=HERE) as video:
         times_s = [f.time_s for f in video.frames(lambda time_s: time_s >= 1.0)]
@@ -109,7 +116,7 @@ def test_every_odd_file_yields_its_frames_or_a_typed_error(shared_data):
             with pytest.raises(VideoError, match=";"), VideoFile(path) as video:
                 list(video)
             continue
-        expected = int(row["frames_decoded"]) or 125  # AV1: PyAV decodes what OpenCV does not
+        expected = BEYOND_OPENCV.get(row["file"], int(row["frames_decoded"]))
         with VideoFile(path) as video:
             frames = list(video.frames(lambda time_s: time_s < 0.2))
             assert video.frames_decoded == expected, row["file"]
@@ -128,31 +135,6 @@ def test_rotation_is_honoured(shared_data):
     upright = first("decord_rot0.mov")
     assert np.abs(upright - first("decord_rot180.mov")[::-1, ::-1]).mean() > 20  # shown upright
     assert first("decord_rot90.mov").shape == (568, 320, 3)
-
-
-def test_both_decoders_agree_on_rotation_and_times(shared_data):
-    for name in ("decord_rot90.mov", "decord_rot180.mov", "torchcodec_var_fps_video.mp4"):
-        path = shared_data / "edge" / name
-        ours, theirs = decoders.OpenCVReader(path), decoders.PyAVReader(path)
-        for _ in range(3):
-            assert ours.grab() == pytest.approx(theirs.grab(), abs=1e-3)
-            difference = np.abs(ours.retrieve().astype(int) - theirs.retrieve())
-            assert difference.mean() < 3, name
-        ours.close()
-        theirs.close()
-
-
-def test_without_the_extra_the_error_names_it(shared_data, monkeypatch):
-    def missing(purpose: str) -> None:
-        raise MissingExtraError("av", "av", purpose)
-
-    monkeypatch.setattr(decoders, "import_av", missing)
-    path = shared_data / "edge" / "torchcodec_av1_video.mkv"
-    with (
-        pytest.raises(VideoError, match=r"codec.*install the 'av' extra"),
-        VideoFile(path, limits=HERE) as video,
-    ):
-        next(iter(video))
 
 
 def test_memory_stays_flat_over_a_long_video(tmp_path):
@@ -207,22 +189,6 @@ def test_odd_sizes_and_rates_are_written(tmp_path):
         frames = list(video)
     assert len(frames) == 4
     assert frames[3].time_s == pytest.approx(3 * 1001 / 30000, abs=1e-3)
-
-
-def test_without_the_extra_opencv_writes(tmp_path, monkeypatch):
-    from action_gru.video import writing
-
-    def missing(purpose: str) -> None:
-        raise MissingExtraError("av", "av", purpose)
-
-    monkeypatch.setattr(writing, "import_av", missing)
-    path = tmp_path / "out.mp4"
-    with VideoWriter(path, (96, 64), 10.0) as writer:
-        assert writer.codec == "mpeg4"
-        writer.write(np.zeros((64, 96, 3), np.uint8))
-    capture = cv2.VideoCapture(str(path))
-    assert capture.grab()
-    capture.release()
 
 
 def test_diagnosis_needs_no_decoder(tmp_path):

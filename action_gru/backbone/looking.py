@@ -35,7 +35,7 @@ def look(
     Motion is measured at the video's own rate, also over the moment before start_s.
     """
     first_s = start_s or 0.0
-    sampler = Sampler(fps, first_s)
+    sampler = Sampler(fps)
 
     def due(time_s: float) -> bool:
         return in_window(time_s, first_s, end_s) and sampler.due(time_s)

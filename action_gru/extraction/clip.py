@@ -14,6 +14,7 @@ from action_gru.backbone import FeatureSpec
 from action_gru.cache import cache_key
 from action_gru.dataset import Clip
 from action_gru.extraction.rows import Rows
+from action_gru.video.frame import DECODING_VERSION
 
 Image = NDArray[np.uint8]
 
@@ -122,6 +123,7 @@ def clip_key(video_sha256: str, clip: Clip, fps: float, stream: Stream, spec: Fe
             "bounds_s": [clip.start_s, clip.end_s],
             "fps": fps,
             "flipped": stream.flipped,
+            "decoding": DECODING_VERSION,
             "features": spec.fingerprint,
         }
     )

@@ -86,7 +86,7 @@ class Looker:
             )
         self.run += 1
         self._last_s = time_s
-        self._sampler = Sampler(self.fps, time_s)
+        self._sampler = Sampler(self.fps)
         self._maker = self._make()
 
 

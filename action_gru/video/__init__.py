@@ -1,7 +1,7 @@
 """Reads and writes video, from files and live. Knows nothing of sampling or models.
 
-Images are RGB everywhere outside this package. OpenCV reads by default; PyAV (extra `av`) takes
-over where OpenCV opens a file and decodes nothing, as with AV1, and reads network streams.
+Images are RGB everywhere outside this package. PyAV reads files and network streams, OpenCV reads
+cameras.
 """
 
 from action_gru.video.frame import VIDEO_SUFFIXES, Frame, Image

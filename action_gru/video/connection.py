@@ -1,7 +1,7 @@
 """One open camera or network stream. Knows nothing of threads or of trying again.
 
-A stream is read by PyAV where it is installed, else by OpenCV, which scales the pictures of a
-stream that changes its size to the first size. Both prefer RTSP over TCP and give up by themselves.
+A camera is read by OpenCV, a stream by PyAV, which prefers RTSP over TCP. Both give up by
+themselves.
 """
 
 from __future__ import annotations
@@ -13,12 +13,14 @@ from collections.abc import Iterator
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
+import av
 import cv2
 import numpy as np
 
-from action_gru.errors import MissingExtraError, VideoError
-from action_gru.video.decoders import DEFAULT_FPS, grab, retrieve
-from action_gru.video.frame import Image, import_av
+from action_gru.errors import VideoError
+from action_gru.video.decoders import DEFAULT_FPS, believable_fps, rate_of
+from action_gru.video.frame import Image
+from action_gru.video.picture import PictureMaker
 from action_gru.video.refusal import why_no_camera, why_no_stream
 from action_gru.video.source import Source
 
@@ -27,8 +29,7 @@ CAMERA_APIS = {
     "darwin": cv2.CAP_AVFOUNDATION,
     "win32": cv2.CAP_DSHOW,
 }
-# Decoding frame by frame on N threads holds N - 1 frames back: 0.5 s at 30 fps on 16 cores.
-DECODING_THREADS = 1
+ERRORS = (av.FFmpegError, OSError, ValueError)
 
 
 class Connection(Protocol):
@@ -50,42 +51,46 @@ class Connection(Protocol):
     def close(self) -> None: ...
 
 
-class OpenCVConnection:
-    """A camera or stream through OpenCV."""
+class CameraConnection:
+    """A camera through OpenCV."""
 
-    def __init__(self, address: str | int, api: int, params: list[int]) -> None:
+    length_s: float | None = None
+    waits = False
+
+    def __init__(self, address: str | int, api: int) -> None:
         cv2.utils.logging.setLogLevel(2)  # errors only: what does not open gets a typed error
         self._capture = cv2.VideoCapture()
-        is_open = bool(self._capture.open(address, api, params))
+        is_open = bool(self._capture.open(address, api))
         self.fps = believable_fps(self._capture.get(cv2.CAP_PROP_FPS) if is_open else 0.0)
-        frames = self._capture.get(cv2.CAP_PROP_FRAME_COUNT) if is_open else 0.0
-        self.length_s = frames / self.fps if frames > 0 and api == cv2.CAP_FFMPEG else None
-        self.waits = waits(str(address), self.length_s)
         sides = (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT)
         width_px, height_px = (int(self._capture.get(side)) if is_open else 0 for side in sides)
         self.size_px = width_px, height_px
 
     def grab(self) -> float | None:
-        return grab(self._capture)
+        if not self._capture.grab():  # False also where nothing opened
+            return None
+        return float(self._capture.get(cv2.CAP_PROP_POS_MSEC)) / 1000.0
 
     def retrieve(self) -> Image:
-        return retrieve(self._capture)
+        ok, bgr = self._capture.retrieve()
+        if not ok:
+            raise VideoError("a frame was announced by the camera but could not be converted")
+        return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), dtype=np.uint8)
 
     def close(self) -> None:
         self._capture.release()
 
 
-class AVConnection:
+class StreamConnection:
     """A stream through PyAV."""
 
     def __init__(
         self, address: str, open_timeout_s: float, read_timeout_s: float, max_pixels: int
     ) -> None:
-        av = import_av("reading a stream with PyAV")
-        self._errors = (av.FFmpegError, OSError, ValueError)
         self._read_timeout_s = read_timeout_s
         self._frames: deque[Any] = deque()  # one packet can hold several
         self._frame: Any = None
+        self._pictures = PictureMaker()
         self._container: Any = None
         self._packets: Iterator[Any] = iter(())
         self.fps, self.length_s, self.waits = DEFAULT_FPS, None, False
@@ -94,14 +99,14 @@ class AVConnection:
         timeouts_s = (open_timeout_s, read_timeout_s)
         try:
             self._container = av.open(address, options=options, timeout=timeouts_s)
-        except self._errors:  # the error quotes the address, password included; `connect` says why
+        except ERRORS:  # the error quotes the address, password included; `connect` says why
             return
         for stream in self._container.streams.video[:1]:
             # Slice threads give wrong pictures over RTSP, frame threads hold frames back.
             stream.thread_type = "NONE"
             stream.codec_context.options = {"max_pixels": str(max_pixels)}
             self.size_px = stream.codec_context.width, stream.codec_context.height
-            self.fps = believable_fps(float(stream.average_rate or 0))
+            self.fps = rate_of(stream)
             self._packets = self._container.demux(stream)
         if (self._container.duration or 0) > 0:
             self.length_s = self._container.duration / av.time_base
@@ -112,21 +117,22 @@ class AVConnection:
         while not self._frames:
             try:
                 packet = next(self._packets, None)
-            except self._errors:
+            except ERRORS:
                 return None
             if packet is None or time.monotonic() > give_up_s:
                 return None
             try:
                 self._frames.extend(packet.decode())
-            except self._errors:  # a damaged packet; the next may be whole
+            except ERRORS:  # a damaged packet; the next may be whole
                 continue
         self._frame = self._frames.popleft()
         return float(self._frame.time or 0.0)
 
     def retrieve(self) -> Image:
-        image = self._frame.to_ndarray(format="rgb24")
-        quarter_turns = round(self._frame.rotation / 90) % 4
-        return np.ascontiguousarray(np.rot90(image, quarter_turns), dtype=np.uint8)
+        try:
+            return self._pictures.picture(self._frame)
+        except ERRORS as error:
+            raise VideoError(f"a frame of the stream cannot be converted ({error})") from error
 
     def close(self) -> None:
         if self._container is not None:
@@ -166,22 +172,8 @@ def _open(
 ) -> Connection:
     if source.kind == "camera":
         index = int(source.address) if source.address.isdecimal() else source.address
-        return OpenCVConnection(index, CAMERA_APIS.get(sys.platform, cv2.CAP_ANY), [])
-    try:
-        return AVConnection(source.address, open_timeout_s, read_timeout_s, max_pixels)
-    except MissingExtraError:
-        params = {
-            cv2.CAP_PROP_OPEN_TIMEOUT_MSEC: open_timeout_s * 1000,
-            cv2.CAP_PROP_READ_TIMEOUT_MSEC: read_timeout_s * 1000,
-            cv2.CAP_PROP_N_THREADS: DECODING_THREADS,
-        }
-        flat = [round(value) for pair in params.items() for value in pair]
-        return OpenCVConnection(source.address, cv2.CAP_FFMPEG, flat)
-
-
-def believable_fps(fps: float) -> float:
-    """The declared rate, or the default for one that is absent or a clock's (90000)."""
-    return fps if 0 < fps <= 1000 else DEFAULT_FPS
+        return CameraConnection(index, CAMERA_APIS.get(sys.platform, cv2.CAP_ANY))
+    return StreamConnection(source.address, open_timeout_s, read_timeout_s, max_pixels)
 
 
 def waits(address: str, length_s: float | None) -> bool:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import Any
 
-# A damaged file makes FFmpeg chatter on stderr; the typed errors say the same once.
-os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
-
+import av.logging
 import numpy as np
 from numpy.typing import NDArray
 
-from action_gru.errors import MissingExtraError
+# A damaged file makes FFmpeg chatter on stderr; the typed errors say the same once.
+av.logging.set_level(None)
+os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
+
+# Raised when the same file gives other pictures or times: its features are then extracted again.
+# 2: interlaced and mirrored video, times since the container's start.
+DECODING_VERSION = 2
 
 Image = NDArray[np.uint8]
 
@@ -30,13 +32,3 @@ class Frame:
     index: int
     time_s: float
     image: Image
-
-
-def import_av(purpose: str) -> Any:
-    """PyAV, or MissingExtraError that names the extra."""
-    try:
-        import av
-    except ImportError as error:
-        raise MissingExtraError("av", "av", purpose) from error
-    av.logging.set_level(None)
-    return av

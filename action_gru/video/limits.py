@@ -14,7 +14,7 @@ from typing import ClassVar
 
 from action_gru.errors import VideoError
 from action_gru.video.connection import connect
-from action_gru.video.decoders import Reader, open_reader
+from action_gru.video.decoders import FileReader
 from action_gru.video.frame import Image
 from action_gru.video.source import Source
 
@@ -49,9 +49,9 @@ class LimitedReader:
     def __init__(self, path: Path, threads: int | None, limits: DecodeLimits) -> None:
         self.path, self.limits = path, limits
         self.frames, self._work_s = 0, 0.0
-        self._reader: Reader
         with self._working():
-            self._reader, self.first_s = open_reader(path, threads, limits.max_pixels)
+            self._reader = FileReader(path, threads, limits.max_pixels)
+        self.first_s = self._reader.first_s
         self.frames = 1
         self.fps, self.declared_s = self._reader.fps, self._reader.declared_s
 

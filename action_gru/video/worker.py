@@ -33,10 +33,6 @@ from action_gru.video.limits import DecodeLimits, LimitedReader, LimitedStream
 from action_gru.video.reading import VideoFile
 from action_gru.video.source import Source
 
-# A playlist in a file's clothes must not make us fetch what it names.
-ONLY_FILES = "protocol_whitelist;file"
-OPENCV_OPTIONS = "OPENCV_FFMPEG_CAPTURE_OPTIONS"
-OPTIONS_OF_USER = os.environ.get(OPENCV_OPTIONS)
 SPARE_BYTES = 32 << 20  # what must be left at the end of a file: else it may have ended by want
 
 
@@ -68,7 +64,6 @@ class Session:
     ) -> dict[str, Any]:
         """Stand on the first frame of a network stream."""
         bound = self._begin(source["name"], limits, str(Path.cwd()))
-        let_open_streams()
         stream = self._reader = LimitedStream(
             Source(**source), open_timeout_s, read_timeout_s, bound.max_pixels
         )
@@ -135,7 +130,6 @@ class Session:
         self.close()
         os.chdir(folder)
         self._name, bound = path, DecodeLimits(**limits)
-        os.environ[OPENCV_OPTIONS] = ONLY_FILES
         limit_memory(bound.max_memory_gb)
         self._memory.enter_context(keeping_freed_memory())  # each frame takes the last one's
         return bound
@@ -191,13 +185,6 @@ def put(shared: mmap.mmap, offset: int, picture: Image) -> None:
 def check_memory() -> None:
     """Raise MemoryError where a file may have ended by want of memory: FFmpeg does not say."""
     np.empty(SPARE_BYTES, np.uint8)
-
-
-def let_open_streams() -> None:
-    """What is opened next is an address that the user gave, with the user's own options."""
-    os.environ.pop(OPENCV_OPTIONS, None)
-    if OPTIONS_OF_USER is not None:
-        os.environ[OPENCV_OPTIONS] = OPTIONS_OF_USER
 
 
 def limit_memory(memory_gb: float) -> None:

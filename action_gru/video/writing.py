@@ -8,15 +8,15 @@ from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
 
-import cv2
+import av
 import numpy as np
 
-from action_gru.errors import MissingExtraError, VideoError
-from action_gru.video.frame import Image, import_av
+from action_gru.errors import VideoError
+from action_gru.video.frame import Image
 
 
 class VideoWriter:
-    """Writes RGB frames to a file: H.264 through PyAV when installed, else MPEG-4 by OpenCV.
+    """Writes RGB frames to a file, as H.264.
 
     The file appears under its name only when the writer closes without an error.
     """
@@ -26,7 +26,7 @@ class VideoWriter:
         self.size_px = size_px
         self.fps = fps
         self._part = self.path.with_name(f".{self.path.stem}.part-{os.getpid()}{self.path.suffix}")
-        self._sink: _AVSink | _OpenCVSink | None = None
+        self._sink: _Sink | None = None
 
     def __enter__(self) -> VideoWriter:
         if self.path.is_dir():
@@ -34,10 +34,7 @@ class VideoWriter:
         if min(self.size_px) < 2:
             raise VideoError(f"{self.path}: a video is at least 2x2 px, got {self.size_px}")
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            self._sink = _AVSink(self._part, self.size_px, self.fps)
-        except MissingExtraError:
-            self._sink = _OpenCVSink(self._part, self.size_px, self.fps)
+        self._sink = _Sink(self._part, self.size_px, self.fps)
         return self
 
     @property
@@ -81,12 +78,10 @@ class VideoWriter:
             self._part.unlink(missing_ok=True)
 
 
-class _AVSink:
+class _Sink:
     codec = "h264"
 
     def __init__(self, path: Path, size_px: tuple[int, int], fps: float) -> None:
-        av = import_av(f"writing {path} as H.264")
-        self._av = av
         try:
             # faststart: a browser can play it before all of it has arrived.
             options = {"movflags": "+faststart"} if path.suffix in (".mp4", ".mov") else {}
@@ -109,27 +104,9 @@ class _AVSink:
 
     def write(self, image: Image) -> None:
         even = np.ascontiguousarray(image[: self._stream.height, : self._stream.width])
-        frame = self._av.VideoFrame.from_ndarray(even, format="rgb24")
+        frame = av.VideoFrame.from_ndarray(even, format="rgb24")
         self._container.mux(self._stream.encode(frame))
 
     def close(self) -> None:
         self._container.mux(self._stream.encode())
         self._container.close()
-
-
-class _OpenCVSink:
-    codec = "mpeg4"
-
-    def __init__(self, path: Path, size_px: tuple[int, int], fps: float) -> None:
-        fourcc = cv2.VideoWriter.fourcc(*"mp4v")
-        self._writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, fourcc, fps, size_px)
-        if not self._writer.isOpened():
-            raise VideoError(
-                f"{path}: cannot be written as MPEG-4; use a .mp4 name and check space"
-            )
-
-    def write(self, image: Image) -> None:
-        self._writer.write(cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
-
-    def close(self) -> None:
-        self._writer.release()
