@@ -23,8 +23,9 @@ UPRIGHT = (1, 0, 0, 1)
 class PictureMaker:
     """Makes (H, W, 3) uint8 RGB of the frames of one stream.
 
-    one_size: scale what is larger or smaller than the first frame to its size. Interlaced frames are woven: both fields stand in one picture, line by line, as they were
-    recorded. The display matrix is applied, mirrored ones included.
+    one_size: scale what is larger or smaller than the first frame to its size. Interlaced frames
+    are woven: both fields stand in one picture, line by line, as they were recorded. The display
+    matrix is applied, mirrored ones included.
     """
 
     def __init__(self, one_size: bool = False) -> None:
