@@ -1,12 +1,13 @@
 """python onnx_live.py EXPORT_DIR VIDEO: an exported run without this package and without PyTorch.
 
-Needs onnxruntime, numpy and opencv. Reads runs with fit squash and the views rgb, motion and focus.
+Needs onnxruntime, numpy, opencv and av. Reads runs with fit squash and the views rgb, motion and focus.
 See docs/export.md.
 """
 
 import json
 import sys
 
+import av
 import cv2
 import numpy as np
 import onnxruntime
@@ -47,13 +48,16 @@ state = {}
 for tensor in spec["state"]:  # one row for each of the staggered states of the stream
     shape = np.insert(tensor["shape"], tensor["batch_axis"], count)
     state[tensor["name"]] = np.full(shape, float(tensor["start"]), np.float32)
-past, taken, stage, origin_s, capture = [], 0, -1, None, cv2.VideoCapture(sys.argv[2])
-if not capture.isOpened():
-    sys.exit(f"{sys.argv[2]}: no video that OpenCV can open")
-while capture.grab():
-    now_s = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
+past, taken, stage, origin_s = [], 0, -1, None
+try:
+    video = av.open(sys.argv[2])
+except OSError as error:
+    sys.exit(f"{sys.argv[2]}: no video that PyAV can open ({error})")
+for frame in video.decode(video=0):
+    now_s = float(frame.time)
     origin_s = now_s if origin_s is None else origin_s
-    picture = shrink(cv2.cvtColor(capture.retrieve()[1], cv2.COLOR_BGR2RGB))
+    image = np.rot90(frame.to_ndarray(format="rgb24"), round(frame.rotation / 90))
+    picture = shrink(np.ascontiguousarray(image))
     grey = cv2.GaussianBlur(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), (5, 5), 0)
     past = [old for old in past if old[0] >= now_s - look["motion_history_s"]]
     since_s = now_s - origin_s + spec["sampling"]["tolerance_s"]
