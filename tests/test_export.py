@@ -139,7 +139,7 @@ def test_the_example_names_a_video_that_does_not_open(exported, tmp_path):
         [*example, str(tmp_path / "none.mp4")], capture_output=True, text=True, check=False
     )
     assert done.returncode == 1
-    assert "none.mp4: no video that OpenCV can open" in done.stderr
+    assert "none.mp4: no video that PyAV can open" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -8,12 +8,14 @@ import pytest
 import torch
 from conftest import FakeBackbone, moving_square, write_square
 
+from action_gru.backbone import ViewMaker
+from action_gru.backbone.looking import look
 from action_gru.errors import VideoError
 from action_gru.model import ActionClassifier
 from action_gru.streaming import Looker, StreamEngine, TimelineReader
 from action_gru.streaming.states import StaggeredStates, join, reset_rows, split
 from action_gru.timeline import EventTracker
-from action_gru.video import VideoFile
+from action_gru.video import DecodeLimits, VideoFile, decoders
 
 CLASSES = ("clap", "nod", "wave")
 VIEWS = ("rgb", "motion")
@@ -334,3 +336,18 @@ def test_a_file_that_is_no_video_is_said_to_be_none(tmp_path):
 def test_one_state_alone_is_refused():
     with pytest.raises(ValueError, match="forget all at once"):
         StaggeredStates(1, 2.0)
+
+
+@pytest.mark.parametrize("first_s", [0.0, 0.04, 7.31])
+def test_a_file_and_a_camera_are_looked_at_in_the_same_frames(tmp_path, monkeypatch, first_s):
+    """Wherever the first frame stands: of a recording that begins with sound, not at 0."""
+    source = write_square(tmp_path / "a.mp4", 60, fps=25.0)
+    grab = decoders.FileReader.grab
+    shift = lambda self: None if (time_s := grab(self)) is None else time_s + first_s  # noqa: E731
+    monkeypatch.setattr(decoders.FileReader, "grab", shift)
+    looker = Looker(VIEWS, 32, "squash", 10.0, 1.0)
+    with VideoFile(source, limits=DecodeLimits(isolate=False)) as video:
+        of_file = [time_s for time_s, _ in look(video, ViewMaker(VIEWS, 32, "squash"), 10.0)]
+        live = [sample for frame in video if (sample := looker.look(frame.image, frame.time_s))]
+    assert of_file == [sample.time_s for sample in live]
+    assert of_file[:3] == pytest.approx([first_s, first_s + 0.12, first_s + 0.2])
