@@ -1,6 +1,6 @@
 """python onnx_live.py EXPORT_DIR VIDEO: an exported run without this package and without PyTorch.
 
-Needs onnxruntime, numpy, opencv and av. Reads runs with fit squash and the views rgb, motion and focus.
+Needs onnxruntime, numpy, opencv and av. Reads runs with fit squash and views rgb, motion, focus.
 See docs/export.md.
 """
 
