@@ -28,7 +28,7 @@ def zeros(path: Path, good: bytes) -> None:
 
 
 def cut_before_its_index(path: Path, good: bytes) -> None:
-    path.write_bytes(good[: len(good) // 2])
+    path.write_bytes(good[: good.index(b"moov") + 100])
 
 
 def pointer_of_git(path: Path, good: bytes) -> None:
