@@ -13,6 +13,8 @@ FLOORS = {
     "files": 0,
     "launched": 1,
     "safe_yaml": 0,
+    "names": 0,
+    "to_paste": 1,
     "file_kind": 0,
     "patience": 0,
     "logs": 0,

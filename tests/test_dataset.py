@@ -72,7 +72,7 @@ def test_a_manifest_gives_its_clips(tmp_path):
         ("path,label\na.mp4,x\x1b[2J\n", r"line 2: label holds a control character, got 'x\\x1b"),
         ("path,label\na\0.mp4,x\n", "line 2: path holds a control character|not a CSV"),
         ("path,label\n../a.mp4,x\n", "line 2: path must be relative to the root"),
-        ("path,label,split\na.mp4,x,dev\n", "split is train, val, test or empty, got 'dev'"),
+        ("path,label,split\na.mp4,x,rest\n", "split is train, val, test or empty, got 'rest'"),
         ("path,label,start_s\na.mp4,x,-1\n", "start_s is seconds .* got '-1'"),
         ("path,label,start_s\na.mp4,x,nan\n", "start_s is seconds .* got 'nan'"),
         ("path,label,start_s,end_s\na.mp4,x,2,1\n", "end_s must lie after start_s, got 2.0 to 1.0"),

@@ -94,6 +94,13 @@ def prepare(
     ] = None,
     split: Annotated[int, typer.Option(min=1, max=3, help="Which official split.")] = 1,
     subset: Annotated[str, typer.Option(help="Which part of cmapss, such as FD001.")] = "FD001",
+    splits: Annotated[
+        bool | None,
+        typer.Option(
+            "--splits/--no-splits",
+            help="Of folder: folders called train, val or test are splits, or are classes.",
+        ),
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a manifest.")] = False,
     json_: Json = False,
     quiet: Quiet = False,
@@ -103,11 +110,20 @@ def prepare(
         series.prepare_cmapss(source, subset, out, overwrite, json_, quiet)
         return
     from action_gru.prepare import prepare as write_manifest
+    from action_gru.prepare.tree import counts_text
+    from action_gru.to_paste import command_line
 
-    made = write_manifest(dataset, source, out, split=split, overwrite=overwrite)
-    make_reporter(quiet).say(
-        f"{made.clips} clips, {made.classes} classes, {made.groups or 'no'} groups; "
-        f"next: action-gru train CONFIG data.manifest={made.manifest} data.root={made.root}"
+    made = write_manifest(dataset, source, out, split=split, splits=splits, overwrite=overwrite)
+    reporter = make_reporter(quiet)
+    if made.left_aside:
+        left = sum(made.left_aside.values())
+        files = f"{left} of {left + made.clips} files"
+        reporter.say(f"left aside {files}, as no clips: {counts_text(made.left_aside)}")
+    divided = "".join(f", {count} in {name}" for name, count in made.splits.items())
+    given = f"data.manifest={made.manifest}", f"data.root={made.root}"
+    reporter.say(
+        f"{made.clips} clips{divided}, {made.classes} classes, {made.groups or 'no'} groups; "
+        f"next: {command_line('action-gru', 'train', 'CONFIG', *given)}"
     )
     document = {
         "manifest": str(made.manifest),
@@ -116,6 +132,7 @@ def prepare(
         "classes": made.classes,
         "groups": made.groups,
         "splits": made.splits,
+        "left_aside": made.left_aside,
     }
     print_answer(document, str(made.manifest), json_)
 
@@ -260,8 +277,8 @@ def classify(
     """Name the action in each video. A file that cannot be read sets the exit code to 4."""
     from action_gru.apps.classify import classify_files, find_videos
 
-    overrides = [text for text in videos if OVERRIDE.match(text)]
-    paths = find_videos([text for text in videos if not OVERRIDE.match(text)])
+    overrides = [text for text in videos if OVERRIDE.match(text) and not Path(text).exists()]
+    paths = find_videos([text for text in videos if text not in overrides])
     failed = classify_files(paths, model, overrides, top, annotate, json_, make_reporter(quiet))
     if failed:
         raise typer.Exit(failed)

@@ -17,11 +17,12 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from action_gru.errors import DataError
+from action_gru.names import composed, on_disk, split_of, with_slashes
+from action_gru.to_paste import about_pictures
 
 SPLITS = ("train", "val", "test")
 COLUMNS = ("path", "label", "group", "split", "start_s", "end_s", "timeline")
 MOST_PATH_CHARACTERS, MOST_NAME_CHARACTERS = 3000, 255
-_SPLIT_NAMES = {"": "", "valid": "val", "validation": "val", **{name: name for name in SPLITS}}
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,7 @@ def read_manifest(
         raise DataError(f"{manifest}: holds no clip, only a header")
     _check_labels(clips, classes, manifest)
     _check_duplicates(clips, manifest)
+    _refuse_folders(clips, manifest)
     if not any(clip.path.is_file() for clip in clips):
         raise DataError(
             f"{manifest}: none of its {len(clips)} files exists, the first looked up as "
@@ -105,10 +107,12 @@ def class_list(clips: Sequence[Clip], classes: Sequence[str] | None = None) -> t
         )
     if classes is None:
         return tuple(found)
+    spelled = {composed(name): name for name in found}
+    classes = tuple(spelled.get(composed(name), name) for name in classes)
     empty = [name for name in classes if name not in found]
     if empty:
         raise DataError(f"data.classes: no clip shows {', '.join(empty)}; add some or drop it")
-    return tuple(classes)
+    return classes
 
 
 def data_hash(clips: Sequence[Clip]) -> str:
@@ -121,11 +125,17 @@ def data_hash(clips: Sequence[Clip]) -> str:
 
 
 def manifest_rows(manifest: Path) -> list[tuple[int, dict[str, str]]]:
-    """(line number, column -> text) of each row. Raises DataError if the file is no manifest."""
+    """(line number, column -> text) of each row. Raises DataError if the file is no manifest.
+
+    Excel writes semicolons, and commas within numbers, where people do.
+    """
     try:
         with manifest.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, strict=True)
-            names = [name.strip().lower() for name in reader.fieldnames or []]
+            header = file.readline()
+            file.seek(0)
+            delimiter = max(",;\t", key=header.count)
+            reader = csv.DictReader(file, strict=True, delimiter=delimiter)
+            names = [name.replace("\ufeff", "").strip().lower() for name in reader.fieldnames or []]
             lacking = [name for name in ("path", "label") if name not in names]
             if lacking:
                 raise DataError(
@@ -134,9 +144,13 @@ def manifest_rows(manifest: Path) -> list[tuple[int, dict[str, str]]]:
                 )
             _check_columns(names, manifest)
             reader.fieldnames = names
-            return [(reader.line_num, _stripped(row, manifest, reader.line_num)) for row in reader]
+            rows = [(reader.line_num, _stripped(row, manifest, reader.line_num)) for row in reader]
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{manifest}: not a CSV in UTF-8 ({error})") from error
+    if delimiter != ",":
+        for _, row in rows:
+            row |= {key: row[key].replace(",", ".") for key in ("start_s", "end_s") if key in row}
+    return rows
 
 
 def _stripped(row: dict[str, str], manifest: Path, line: int) -> dict[str, str]:
@@ -145,11 +159,14 @@ def _stripped(row: dict[str, str], manifest: Path, line: int) -> dict[str, str]:
             f"{manifest}, line {line}: has another number of fields than the header; "
             "quote names with commas"
         )
-    return {key: value.strip() for key, value in row.items()}
+    return {key: composed(value.strip()) for key, value in row.items()}
 
 
 def _check_columns(names: Sequence[str], manifest: Path) -> None:
     """A column of the user's own is fine; one that is nearly one of ours is a typing error."""
+    twice = [name for name, count in Counter(names).items() if name and count > 1]
+    if twice:
+        raise DataError(f"{manifest}: the column '{twice[0]}' stands twice; keep one of the two")
     for name in names:
         close = get_close_matches(name, COLUMNS, n=1, cutoff=0.75)
         if name not in COLUMNS and close:
@@ -158,7 +175,7 @@ def _check_columns(names: Sequence[str], manifest: Path) -> None:
 
 def _clip(row: dict[str, str], root: Path) -> Clip:
     _check_text(row)
-    relative, label = row["path"], row["label"]
+    relative, label = with_slashes(root, row["path"]), row["label"]
     if not relative or not label:
         raise ValueError(f"path and label must not be empty, got '{relative}' and '{label}'")
     split = split_name(row)
@@ -171,9 +188,10 @@ def _clip(row: dict[str, str], root: Path) -> Clip:
 
 def split_name(row: Mapping[str, str]) -> str:
     """train, val, test or empty. Raises ValueError for anything else."""
-    split = _SPLIT_NAMES.get(row.get("split", "").lower())
-    if split is None:
-        raise ValueError(f"split is train, val, test or empty, got '{row['split']}'")
+    text = row.get("split", "")
+    split = split_of(text)
+    if text and not split:
+        raise ValueError(f"split is train, val, test or empty, got '{text}'")
     return split
 
 
@@ -184,6 +202,7 @@ def inside(root: Path, relative: str) -> Path:
         raise ValueError(f"path must be relative to the root and stay in it, got '{relative}'")
     if len(relative) > MOST_PATH_CHARACTERS or max(map(len, path.parts)) > MOST_NAME_CHARACTERS:
         raise ValueError(f"path is longer than a file's can be, got '{relative[:40]}...'")
+    path = on_disk(root, relative)
     try:
         real = path.resolve()
     except (OSError, RuntimeError) as error:  # Python below 3.13 calls a loop a RuntimeError
@@ -214,7 +233,8 @@ def _seconds(row: dict[str, str], column: str) -> float | None:
 
 
 def _check_labels(clips: Sequence[Clip], classes: Sequence[str] | None, manifest: Path) -> None:
-    unknown = Counter(clip.label for clip in clips if classes and clip.label not in classes)
+    known = set(map(composed, classes or ()))
+    unknown = Counter(clip.label for clip in clips if known and clip.label not in known)
     if unknown:
         named = ", ".join(f"'{label}' ({count} clips)" for label, count in unknown.most_common(5))
         raise DataError(
@@ -222,10 +242,20 @@ def _check_labels(clips: Sequence[Clip], classes: Sequence[str] | None, manifest
         )
 
 
+def _refuse_folders(clips: Sequence[Clip], manifest: Path) -> None:
+    folders = [clip for clip in clips if clip.path.is_dir()]
+    if folders:
+        raise DataError(
+            f"{manifest}: {folders[0].relative} is a folder, as are {len(folders)} of its "
+            f"{len(clips)} paths; {about_pictures(folders[0].path) or 'name the files in it'}"
+        )
+
+
 def _check_duplicates(clips: Sequence[Clip], manifest: Path) -> None:
-    seen: dict[tuple[str, str], Clip] = {}
+    seen: dict[tuple[object, ...], Clip] = {}
     for clip in clips:
-        other = seen.setdefault((clip.name, clip.split), clip)
+        place = str(clip.path), clip.start_s or 0.0, clip.end_s, clip.split
+        other = seen.setdefault(place, clip)
         if other is not clip:
             labels = f" as '{other.label}' and '{clip.label}'" if other.label != clip.label else ""
             raise DataError(f"{manifest}: the clip {clip.name} stands twice{labels}; keep one row")

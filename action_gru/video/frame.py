@@ -14,13 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from action_gru.errors import MissingExtraError
+from action_gru.names import VIDEO_SUFFIXES as VIDEO_SUFFIXES
 
 Image = NDArray[np.uint8]
-
-VIDEO_SUFFIXES = frozenset(
-    {".3gp", ".asf", ".avi", ".flv", ".gif", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg"}
-    | {".mts", ".ogv", ".ts", ".webm", ".wmv"}
-)
 
 
 @dataclass(frozen=True)
