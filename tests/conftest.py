@@ -34,6 +34,12 @@ def shared_weights() -> Path:
     return _there(SHARED / "weights" / "yolo26n-cls-features.pt")
 
 
+@pytest.fixture(scope="session")
+def shared_cases() -> Path:
+    """Files and folders that users reported; absent on a user's machine."""
+    return _there(SHARED / "cases")
+
+
 def _there(path: Path) -> Path:
     """The path. Where the whole folder is absent the test is skipped; half of it is a failure."""
     if not SHARED.is_dir():

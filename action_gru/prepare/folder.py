@@ -67,9 +67,9 @@ def _split_depth(root: Path, videos: Sequence[PurePosixPath], splits: bool | Non
         others = {path.parts[0] for path in videos if not split_of(_folder(path, depth))}
         if named and others and splits is None:
             raise DataError(
-                f"{root}: the folders {_listed(named)} are called like splits, and videos lie "
-                f"elsewhere, too ({_listed(others)}). Pass --splits to read only the splits, or "
-                "--no-splits if each folder is a class, whatever it is called"
+                f"{root}: {_listed(named)} would be splits by name, but videos lie elsewhere, too "
+                f"({_listed(others)}). Pass --splits to read the splits and leave the others "
+                "aside, or --no-splits if each folder is a class, whatever it is called"
             )
         if named:
             return depth
