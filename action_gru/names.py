@@ -38,8 +38,9 @@ _LOOK_INSIDE: dict[str, Callable[[Path], bool]] = {
 }  # fmt: skip
 
 _SPLIT_FOLDER = re.compile(
-    r"(?:(?P<train>train(?:ing)?)|(?P<val>val(?:id(?:ation)?)?|dev(?:el(?:opment)?)?)"
-    r"|(?P<test>test(?:ing)?|eval(?:uation)?))(?:[ _.-]*(?:set|data|split|videos?|clips?))?"
+    r"[\d _.-]*(?:(?P<train>train(?:ing)?)|(?P<val>val(?:id(?:ation)?)?|dev(?:el(?:opment)?)?)"
+    r"|(?P<test>test(?:ing)?|eval(?:uation)?))"
+    r"(?:[ _.-]*(?:set|data|split|videos?|clips?|files?))?[\d _.-]*"
 )
 
 
@@ -61,7 +62,7 @@ def is_video(path: Path) -> bool:
 
 
 def split_of(name: str) -> str:
-    """train, val or test, as people write them: `Training`, `dev`, `TEST_set`; '' for no split."""
+    """train, val or test, as people write them: `Training`, `2_dev`, `TEST_set`; '' for none."""
     match = _SPLIT_FOLDER.fullmatch(name.strip().casefold())
     return str(match.lastgroup) if match else ""
 

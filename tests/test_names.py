@@ -17,10 +17,10 @@ NFC, NFD = (unicodedata.normalize(form, "café") for form in ("NFC", "NFD"))
 @pytest.mark.parametrize(
     ("split", "names"),
     [
-        ("train", "train Train TRAIN training Training_set train-data trainset"),
-        ("val", "val valid VALIDATION dev Development val_videos"),
+        ("train", "train Train TRAIN training Training_set train-data trainset 1_train"),
+        ("val", "val valid VALIDATION dev Development val_videos val2017"),
         ("test", "test TEST testing Testing eval Evaluation test.split"),
-        ("", "trainer trains devil testament evaluate unlabeled contest value 1 train1x"),
+        ("", "trainer trains devil testament evaluate unlabeled contest value 1 train1x my_train"),
     ],
 )
 def test_a_split_is_known_by_each_of_its_usual_names(split: str, names: str) -> None:

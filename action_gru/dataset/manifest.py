@@ -6,7 +6,6 @@ A row with a timeline is no clip: it is a long video to test on, see `references
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import math
 import unicodedata
@@ -16,6 +15,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
+from action_gru.csv_rows import read_rows
 from action_gru.errors import DataError
 from action_gru.names import composed, on_disk, split_of, with_slashes
 from action_gru.to_paste import about_pictures
@@ -125,32 +125,19 @@ def data_hash(clips: Sequence[Clip]) -> str:
 
 
 def manifest_rows(manifest: Path) -> list[tuple[int, dict[str, str]]]:
-    """(line number, column -> text) of each row. Raises DataError if the file is no manifest.
-
-    Excel writes semicolons, and commas within numbers, where people do.
-    """
+    """(line number, column -> text) of each row. Raises DataError if the file is no manifest."""
     try:
-        with manifest.open(encoding="utf-8-sig", newline="") as file:
-            header = file.readline()
-            file.seek(0)
-            delimiter = max(",;\t", key=header.count)
-            reader = csv.DictReader(file, strict=True, delimiter=delimiter)
-            names = [name.replace("\ufeff", "").strip().lower() for name in reader.fieldnames or []]
-            lacking = [name for name in ("path", "label") if name not in names]
-            if lacking:
-                raise DataError(
-                    f"{manifest}: the column {' and '.join(lacking)} is missing; the first line "
-                    f"must be path,label[,group][,split][,start_s,end_s], got {','.join(names)}"
-                )
-            _check_columns(names, manifest)
-            reader.fieldnames = names
-            rows = [(reader.line_num, _stripped(row, manifest, reader.line_num)) for row in reader]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{manifest}: not a CSV in UTF-8 ({error})") from error
-    if delimiter != ",":
-        for _, row in rows:
-            row |= {key: row[key].replace(",", ".") for key in ("start_s", "end_s") if key in row}
-    return rows
+        names, rows = read_rows(manifest, ("start_s", "end_s"))
+    except ValueError as error:
+        raise DataError(f"{manifest}: {error}") from error
+    lacking = [name for name in ("path", "label") if name not in names]
+    if lacking:
+        raise DataError(
+            f"{manifest}: the column {' and '.join(lacking)} is missing; the first line "
+            f"must be path,label[,group][,split][,start_s,end_s], got {','.join(names)}"
+        )
+    _check_columns(names, manifest)
+    return [(line, _stripped(row, manifest, line)) for line, row in rows]
 
 
 def _stripped(row: dict[str, str], manifest: Path, line: int) -> dict[str, str]:
@@ -164,9 +151,6 @@ def _stripped(row: dict[str, str], manifest: Path, line: int) -> dict[str, str]:
 
 def _check_columns(names: Sequence[str], manifest: Path) -> None:
     """A column of the user's own is fine; one that is nearly one of ours is a typing error."""
-    twice = [name for name, count in Counter(names).items() if name and count > 1]
-    if twice:
-        raise DataError(f"{manifest}: the column '{twice[0]}' stands twice; keep one of the two")
     for name in names:
         close = get_close_matches(name, COLUMNS, n=1, cutoff=0.75)
         if name not in COLUMNS and close:
