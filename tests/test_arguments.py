@@ -6,7 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from action_gru.cli.arguments import files_are_no_options, refuse_unquoted
+from action_gru.cli.arguments import (
+    files_are_no_options,
+    names_and_overrides,
+    refuse_unquoted,
+)
 from action_gru.errors import ConfigError
 
 
@@ -26,6 +30,15 @@ def test_a_file_with_a_dash_in_front_is_no_option() -> None:
     assert files_are_no_options(given) == [
         "classify", "./-3abc.mp4", "./--model.mp4", "-q", "-4.mp4", "--", "-3abc.mp4",
     ]  # fmt: skip
+
+
+def test_a_file_that_is_called_like_an_override_is_a_file(here: Path) -> None:
+    (here / "a.b=c.mp4").touch()
+    words = ["a.b=c.mp4", "a.b=c", "x.mp4", "training.seed=1", "one=1.mp4"]
+    assert names_and_overrides(words) == (
+        ["a.b=c.mp4", "x.mp4", "one=1.mp4"],
+        ["a.b=c", "training.seed=1"],
+    )
 
 
 @pytest.mark.usefixtures("here")

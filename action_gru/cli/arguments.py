@@ -1,15 +1,17 @@
-"""File names among the arguments as a shell hands them over: with a dash in front, or divided.
+"""File names among the arguments: with a dash in front, called like overrides, divided by spaces.
 
 Knows no command.
 """
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from action_gru.errors import ConfigError
 
 _MOST_WORDS = 8
+_OVERRIDE = re.compile(r"^[a-z_]+(\.[a-z_]+)+=")
 
 
 def files_are_no_options(arguments: list[str]) -> list[str]:
@@ -22,6 +24,12 @@ def files_are_no_options(arguments: list[str]) -> list[str]:
 
 def _is_file_with_dash(text: str) -> bool:
     return text.startswith("-") and bool(Path(text).suffix) and _exists(text)
+
+
+def names_and_overrides(words: list[str]) -> tuple[list[str], list[str]]:
+    """The words apart; a file that is called like an override, `a.b=c.mp4`, is a name."""
+    overrides = [text for text in words if _OVERRIDE.match(text) and not _exists(text)]
+    return [text for text in words if text not in overrides], overrides
 
 
 def refuse_unquoted(arguments: list[str]) -> None:

@@ -6,13 +6,13 @@ Heavy packages are imported inside the commands, so that --help answers at once.
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from action_gru.cli import export, extraction, insight, live, plan, series, web
+from action_gru.cli.arguments import names_and_overrides
 from action_gru.cli.cache import cache_app
 from action_gru.cli.common import (
     ConfigFile,
@@ -57,9 +57,6 @@ def options(
 ) -> None:
     if log_json:
         log_as_json()
-
-
-OVERRIDE = re.compile(r"^[a-z_]+(\.[a-z_]+)+=")
 
 
 @app.command()
@@ -277,8 +274,8 @@ def classify(
     """Name the action in each video. A file that cannot be read sets the exit code to 4."""
     from action_gru.apps.classify import classify_files, find_videos
 
-    overrides = [text for text in videos if OVERRIDE.match(text) and not Path(text).exists()]
-    paths = find_videos([text for text in videos if text not in overrides])
+    names, overrides = names_and_overrides(videos)
+    paths = find_videos(names)
     failed = classify_files(paths, model, overrides, top, annotate, json_, make_reporter(quiet))
     if failed:
         raise typer.Exit(failed)
