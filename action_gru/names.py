@@ -17,6 +17,8 @@ _CAMERAS = (".dv", ".mod", ".tod", ".mts", ".m2ts", ".m2t", ".ts", ".tp", ".trp"
 _BARE = (".mjpeg", ".mjpg", ".h264", ".264", ".h265", ".265", ".hevc", ".ivf", ".y4m", ".amv")
 VIDEO_SUFFIXES = frozenset((*_FILMS, *_PHONES, *_DISCS, *_CAMERAS, *_BARE))
 
+# Of macOS's zip files, of Synology's, Windows' and Linux' disks.
+_OF_SYSTEMS = {"__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information", "lost+found"}
 _HEAD_BYTES, _MOST_GIF_BYTES = 512, 1 << 22
 _GIF_PICTURE = re.compile(rb"\x21\xf9\x04.{4}\x00[\x21\x2c]", re.DOTALL)
 
@@ -45,8 +47,8 @@ _SPLIT_FOLDER = re.compile(
 
 
 def is_hidden(name: str) -> bool:
-    """Dot files, `._` files among them, and the resource folder of macOS's zip files."""
-    return name.startswith(".") or name == "__MACOSX"
+    """Dot files, `._` files among them, and the folders that systems put beside the user's own."""
+    return name.startswith(".") or name in _OF_SYSTEMS
 
 
 def is_video(path: Path) -> bool:
@@ -55,8 +57,10 @@ def is_video(path: Path) -> bool:
     A file that cannot be opened counts as one, so that its reader tells why.
     """
     suffix = path.suffix.lower()
+    if suffix not in VIDEO_SUFFIXES:
+        return False
     try:
-        return suffix in VIDEO_SUFFIXES and _LOOK_INSIDE.get(suffix, Path.is_file)(path)
+        return not path.is_dir() and (suffix not in _LOOK_INSIDE or _LOOK_INSIDE[suffix](path))
     except OSError:
         return True
 

@@ -28,7 +28,7 @@ def test_a_split_is_known_by_each_of_its_usual_names(split: str, names: str) -> 
 
 
 def test_dot_files_and_those_of_a_mac_are_hidden() -> None:
-    hidden, seen = ["._1.mp4", ".DS_Store", ".git", "__MACOSX"], ["1.mp4", "_1.mp4"]
+    hidden, seen = ["._1.mp4", ".DS_Store", "__MACOSX", "@eaDir"], ["1.mp4", "_1.mp4"]
     assert [name for name in hidden + seen if is_hidden(name)] == hidden
 
 
@@ -44,10 +44,12 @@ def test_the_endings_of_ffmpeg_are_those_of_videos(tmp_path: Path, ending: str) 
 
 
 def test_a_folder_or_a_text_is_no_video(tmp_path: Path) -> None:
-    (tmp_path / "folder.mp4").mkdir()
+    for name in ("folder.mp4", "folder.ts"):
+        (tmp_path / name).mkdir()
+        assert not is_video(tmp_path / name)
     (tmp_path / "a.txt").write_text("x")
-    assert not is_video(tmp_path / "folder.mp4")
     assert not is_video(tmp_path / "a.txt")
+    assert is_video(tmp_path / "away.ts")  # its reader says that it is not there
 
 
 @pytest.mark.parametrize("ending", [".ts", ".TS", ".mts"])
