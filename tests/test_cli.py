@@ -321,9 +321,9 @@ def test_file_names_that_look_like_options_or_overrides_are_files(place):
 
 
 def test_what_prepare_prints_as_next_can_be_pasted(tmp_path):
-    root = make_tree(tmp_path / "my clips & co's", "a/0.mp4", "b/1.mp4", "b/x.txt", "b/y.txt")
+    root = make_tree(tmp_path / "my clips & co's", "a/0.mp4", "b/1.mp4", "b/x.JPG", "b/y.jpg")
     done = run("prepare", "folder", root)
-    assert "left aside 2 of 4 files, as no clips: .txt 2\n" in done.stderr
+    assert "left aside 2 of 4 files, as no clips: .jpg 2; pictures are not read\n" in done.stderr
     words = shlex.split(done.stderr[done.stderr.index("next: ") :])
     assert words == [
         "next:", "action-gru", "train", "CONFIG",

@@ -108,14 +108,15 @@ def prepare(
         return
     from action_gru.prepare import prepare as write_manifest
     from action_gru.prepare.tree import counts_text
-    from action_gru.to_paste import command_line
+    from action_gru.to_paste import PICTURE_SUFFIXES, command_line
 
     made = write_manifest(dataset, source, out, split=split, splits=splits, overwrite=overwrite)
     reporter = make_reporter(quiet)
     if made.left_aside:
         left = sum(made.left_aside.values())
         files = f"{left} of {left + made.clips} files"
-        reporter.say(f"left aside {files}, as no clips: {counts_text(made.left_aside)}")
+        note = "; pictures are not read" if PICTURE_SUFFIXES & made.left_aside.keys() else ""
+        reporter.say(f"left aside {files}, as no clips: {counts_text(made.left_aside)}{note}")
     divided = "".join(f", {count} in {name}" for name, count in made.splits.items())
     given = f"data.manifest={made.manifest}", f"data.root={made.root}"
     reporter.say(
