@@ -7,12 +7,12 @@ path: the video. label: empty. timeline: a CSV start_s,end_s,label below the sam
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from action_gru.dataset.manifest import Clip, inside, manifest_rows, split_name
 from action_gru.errors import DataError
-from action_gru.names import with_slashes
+from action_gru.names import composed, with_slashes
 from action_gru.timeline import Event
 from action_gru.timeline.reference import read_segments
 
@@ -88,4 +88,5 @@ def _long_video(row: dict[str, str], root: Path) -> LongVideo:
         raise ValueError("a long video is for test or val; train on clips cut from another one")
     path, reference = inside(root, relative), inside(root, timeline)
     group = row.get("group") or relative
-    return LongVideo(path, relative, group, split, timeline, read_segments(reference))
+    segments = tuple(replace(one, label=composed(one.label)) for one in read_segments(reference))
+    return LongVideo(path, relative, group, split, timeline, segments)

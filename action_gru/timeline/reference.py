@@ -9,7 +9,6 @@ from pathlib import Path
 
 from action_gru.csv_rows import read_rows
 from action_gru.errors import DataError
-from action_gru.names import composed
 from action_gru.timeline.events import Event
 
 COLUMNS = ("start_s", "end_s", "label")
@@ -63,7 +62,7 @@ def _check_columns(names: list[str], path: Path) -> None:
 def _segment(row: dict[str, str]) -> Event:
     if None in row or None in row.values():
         raise ValueError("has another number of fields than the header; quote labels with commas")
-    label = composed(row["label"].strip())
+    label = row["label"].strip()
     if not label:
         raise ValueError("label must not be empty")
     start_s, end_s = _seconds(row, "start_s"), _seconds(row, "end_s")
