@@ -392,6 +392,9 @@ def test_names_with_accents_are_one_whichever_way_they_are_written(tmp_path):
     assert class_list(clips, [nfd, "x"]) == (nfc, "x")
     with pytest.raises(DataError, match="stands twice"):
         read_manifest(manifest(tmp_path, f"path,label\n{nfc}/1.mp4,x\n{nfd}/1.mp4,y\n"))
+    (tmp_path / "\u2126.mp4").touch()  # the Ohm sign, which neither form keeps
+    (ohm,) = read_manifest(manifest(tmp_path, "path,label\n\u2126.mp4,x\n"))
+    assert ohm.path.is_file()
 
 
 def test_names_with_colons_are_paths(tmp_path, monkeypatch):

@@ -146,7 +146,7 @@ def _stripped(row: dict[str, str], manifest: Path, line: int) -> dict[str, str]:
             f"{manifest}, line {line}: has another number of fields than the header; "
             "quote names with commas"
         )
-    return {key: composed(value.strip()) for key, value in row.items()}
+    return {key: value.strip() for key, value in row.items()}
 
 
 def _check_columns(names: Sequence[str], manifest: Path) -> None:
@@ -159,7 +159,7 @@ def _check_columns(names: Sequence[str], manifest: Path) -> None:
 
 def _clip(row: dict[str, str], root: Path) -> Clip:
     _check_text(row)
-    relative, label = with_slashes(root, row["path"]), row["label"]
+    relative, label = with_slashes(root, row["path"]), composed(row["label"])
     if not relative or not label:
         raise ValueError(f"path and label must not be empty, got '{relative}' and '{label}'")
     split = split_name(row)
@@ -167,7 +167,8 @@ def _clip(row: dict[str, str], root: Path) -> Clip:
     if end_s is not None and end_s <= (start_s or 0.0):
         raise ValueError(f"end_s must lie after start_s, got {start_s} to {end_s}")
     path = inside(root, relative)
-    return Clip(path, relative, label, row.get("group") or relative, split, start_s, end_s)
+    group = composed(row.get("group") or relative)
+    return Clip(path, relative, label, group, split, start_s, end_s)
 
 
 def split_name(row: Mapping[str, str]) -> str:

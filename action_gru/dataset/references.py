@@ -87,6 +87,6 @@ def _long_video(row: dict[str, str], root: Path) -> LongVideo:
     if split == "train":
         raise ValueError("a long video is for test or val; train on clips cut from another one")
     path, reference = inside(root, relative), inside(root, timeline)
-    group = row.get("group") or relative
+    group = composed(row.get("group") or relative)
     segments = tuple(replace(one, label=composed(one.label)) for one in read_segments(reference))
     return LongVideo(path, relative, group, split, timeline, segments)
