@@ -2,14 +2,17 @@
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
 import time
+import unicodedata
 from pathlib import Path
 
 import pytest
 from conftest import write_square
+from dataset_trees import make_tree
 
 from action_gru.apps.classify import find_videos
 from action_gru.errors import VideoError
@@ -265,3 +268,72 @@ def test_folders_and_patterns_name_videos(place, monkeypatch):
     ]
     with pytest.raises(VideoError, match=r"runs/\*: no video|no video in it"):
         find_videos(["nothing/*"])
+
+
+def test_hidden_files_texts_and_folders_are_no_videos_of_a_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = ["a/1.mp4", "a/._1.mp4", "a/.b/2.mp4", "a/__MACOSX/a/3.mp4", "a/b/4.VOB"]
+    make_tree(tmp_path, *names, "a/x.mp4/5.divx", "a/notes.txt")
+    (tmp_path / "a" / "table.ts").write_text("@data\n1,2:walk\n")
+    (tmp_path / "a" / "cam.ts").write_bytes(b"\x47\x40\x00\x10\x00")
+    expected = ["a/1.mp4", "a/b/4.VOB", "a/cam.ts", "a/x.mp4/5.divx"]
+    assert [path.as_posix() for path in find_videos(["a"])] == expected
+    assert [path.as_posix() for path in find_videos(["./?", "a/1.mp4"])] == expected
+    assert find_videos(["a/*.mp4"])[0] == Path("a/1.mp4")
+    assert len(find_videos([str(tmp_path / ".." / tmp_path.name / "a/.b")])) == 1  # it was named
+
+
+def test_names_with_brackets_and_of_either_form_are_found(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    nfc, nfd = (unicodedata.normalize(form, "gähnen.mp4") for form in ("NFC", "NFD"))
+    make_tree(tmp_path, "run[1]/clip[2].mp4", "run[1]/3.mp4", nfd)
+    assert find_videos(["run[1]/clip[2].mp4"]) == [Path("run[1]/clip[2].mp4")]
+    assert find_videos(["run[1]/*.mp4"]) == [Path("run[1]/3.mp4"), Path("run[1]/clip[2].mp4")]
+    assert find_videos([nfc]) == [Path(nfd)]
+
+
+def test_the_hidden_file_of_the_case_is_left_aside(shared_cases):
+    assert find_videos([str(shared_cases / "F18" / "clips")]) == [
+        shared_cases / "F18" / "clips" / "1.mp4"
+    ]
+
+
+def test_folders_of_pictures_are_told_with_the_mend(shared_cases):
+    for folder in ("F08", "F08/wave/v_0", "F08/*/v_*"):
+        with pytest.raises(VideoError, match="no video in it") as caught:
+            find_videos([str(shared_cases / folder)])
+        assert ("ffmpeg -framerate 25" in str(caught.value)) == ("*" not in folder)
+
+
+def test_file_names_that_look_like_options_or_overrides_are_files(place):
+    clip = (place / "clips" / "bright" / "1.mp4").read_bytes()
+    names = ["-3abcDEF_1x.mp4", "--model.mp4", "training.seed=1.mp4", "my clip.mp4"]
+    for name in names:
+        (place / name).write_bytes(clip)
+    done = run("classify", *names, "-m", "runs/tiny", "--json", "-q", cwd=place)
+    assert [json.loads(line)["video"] for line in done.stdout.splitlines()] == names
+    for command in ("timeline", "explain"):
+        run(command, names[0], "-m", "runs/tiny", "-q", cwd=place)
+    refused = run("classify", "-4xyz.mp4", "-m", "runs/tiny", cwd=place, code=2)
+    assert "a file of such a name is written ./-NAME" in " ".join(refused.stderr.split())
+    divided = run("classify", "my", "clip.mp4", "-m", "runs/tiny", cwd=place, code=2)
+    assert "'my clip.mp4' is one path, and its spaces divided it" in divided.stderr
+
+
+def test_what_prepare_prints_as_next_can_be_pasted(tmp_path):
+    root = make_tree(tmp_path / "my clips & co's", "a/0.mp4", "b/1.mp4", "b/x.JPG", "b/y.jpg")
+    done = run("prepare", "folder", root)
+    assert "left aside 2 of 4 files, as no clips: .jpg 2; pictures are not read\n" in done.stderr
+    words = shlex.split(done.stderr[done.stderr.index("next: ") :])
+    assert words == [
+        "next:", "action-gru", "train", "CONFIG",
+        f"data.manifest={root / 'manifest.csv'}", f"data.root={root}",
+    ]  # fmt: skip
+
+
+def test_prepare_tells_the_splits_that_it_read(tmp_path):
+    root = make_tree(tmp_path, "Train/a/0.mp4", "Train/b/1.mp4", "TEST/a/2.mp4", "more/a/3.mp4")
+    assert "Pass --splits to read" in run("prepare", "folder", root, code=3).stderr
+    done = run("prepare", "folder", root, "--splits", "--json")
+    assert json.loads(done.stdout)["left_aside"] == {"more/*.mp4": 1}
+    assert "3 clips, 1 in test, 2 in train, 2 classes" in done.stderr

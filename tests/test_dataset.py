@@ -1,4 +1,5 @@
 import sys
+import unicodedata
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,8 @@ from action_gru.cache import ClipFeatures
 from action_gru.dataset import (
     Clip,
     SequenceSet,
+    Split,
+    check_classes,
     class_list,
     grouped_folds,
     merge_groups,
@@ -72,7 +75,7 @@ def test_a_manifest_gives_its_clips(tmp_path):
         ("path,label\na.mp4,x\x1b[2J\n", r"line 2: label holds a control character, got 'x\\x1b"),
         ("path,label\na\0.mp4,x\n", "line 2: path holds a control character|not a CSV"),
         ("path,label\n../a.mp4,x\n", "line 2: path must be relative to the root"),
-        ("path,label,split\na.mp4,x,dev\n", "split is train, val, test or empty, got 'dev'"),
+        ("path,label,split\na.mp4,x,rest\n", "split is train, val, test or empty, got 'rest'"),
         ("path,label,start_s\na.mp4,x,-1\n", "start_s is seconds .* got '-1'"),
         ("path,label,start_s\na.mp4,x,nan\n", "start_s is seconds .* got 'nan'"),
         ("path,label,start_s,end_s\na.mp4,x,2,1\n", "end_s must lie after start_s, got 2.0 to 1.0"),
@@ -317,3 +320,140 @@ def test_a_full_disk_is_named_when_a_set_does_not_fit(monkeypatch):
 def test_the_smallest_share_holds_out_no_more_than_a_part():
     kept, held = hold_out(clips_of(*"abcdef"), 5e-324, 0)
     assert (len(kept), len(held)) == (5, 1)
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["path,label,label", "path,label,Label", "path, label ,LABEL", "path,label,\ufefflabel",
+     "\ufeffpath,label,group,PATH", "path;label;label"],
+)  # fmt: skip
+def test_a_column_that_stands_twice_is_refused(tmp_path, header):
+    twice = "path" if "PATH" in header else "label"
+    row = header.count(",") * ",x" if "," in header else ";x;y"
+    with pytest.raises(DataError, match=f"the column '{twice}' stands twice"):
+        read_manifest(manifest(tmp_path, f"{header}\na.mp4{row}\n"))
+
+
+def test_columns_without_a_name_may_be_several(tmp_path):
+    (clip,) = read_manifest(manifest(tmp_path, "path,label,,\na.mp4,x,,\n"))
+    assert clip.label == "x"
+
+
+def test_the_duplicate_column_of_the_case_is_refused(shared_cases):
+    with pytest.raises(DataError, match="the column 'label' stands twice"):
+        read_manifest(shared_cases / "F11" / "manifest.csv")
+
+
+@pytest.mark.parametrize("mark", [";", "\t"])
+def test_the_separators_and_decimal_commas_of_excel_are_read(tmp_path, mark):
+    text = "\ufeffpath,label,start_s,end_s\r\na.mp4,x,1§5,2§25\r\n"
+    text = text.replace(",", mark).replace("§", ",")
+    (clip,) = read_manifest(manifest(tmp_path, text))
+    assert (clip.label, clip.start_s, clip.end_s) == ("x", 1.5, 2.25)
+
+
+def test_a_comma_in_a_number_between_commas_is_a_question(tmp_path):
+    with pytest.raises(DataError, match=r"start_s is seconds .* got '1,500'"):
+        read_manifest(manifest(tmp_path, 'path,label,start_s\na.mp4,x,"1,500"\n'))
+
+
+def test_splits_may_be_called_as_people_call_them(tmp_path):
+    text = "path,label,split\na.mp4,x,Training\nb.mp4,x,dev\nc.mp4,x,TEST\nd.mp4,x,eval\n"
+    clips = read_manifest(manifest(tmp_path, text, 4))
+    assert [clip.split for clip in clips] == ["train", "val", "test", "test"]
+
+
+def test_paths_written_on_windows_are_found_and_are_the_same_clips(tmp_path):
+    (tmp_path / "walk").mkdir()
+    (tmp_path / "walk" / "1.mp4").touch()
+    (tmp_path / r"b\c.mp4").touch()
+    path = manifest(tmp_path, "path,label\nwalk\\1.mp4,x\nb\\c.mp4,y\n")
+    first, second = read_manifest(path)
+    assert (first.path, first.relative) == (tmp_path / "walk" / "1.mp4", "walk/1.mp4")
+    assert (second.path, second.relative) == (tmp_path / r"b\c.mp4", r"b\c.mp4")
+    for wrong, said in (
+        (r"..\a.mp4", "must be relative to the root and stay in it"),
+        (r"C:\clips\a.mp4", "must be relative to the root, got .* of a Windows drive"),
+        ("./a.mp4", "stands twice as 'y' and 'x'"),
+    ):
+        with pytest.raises(DataError, match=said):
+            read_manifest(manifest(tmp_path, f"path,label\na.mp4,y\n{wrong},x\n"))
+
+
+def test_names_with_accents_are_one_whichever_way_they_are_written(tmp_path):
+    nfc, nfd = (unicodedata.normalize(form, "gähnen") for form in ("NFC", "NFD"))
+    (tmp_path / nfd).mkdir()
+    (tmp_path / nfd / "1.mp4").touch()
+    path = manifest(tmp_path, f"path,label,group\n{nfc}/1.mp4,{nfc},{nfd}\na.mp4,{nfd},{nfc}\n")
+    first, second = read_manifest(path, classes=[nfd, "x"])
+    assert first.path == tmp_path / nfd / "1.mp4"
+    assert (first.label, first.group) == (second.label, second.group) == (nfc, nfc)
+    clips = [first, replace(second, label="x")]
+    assert class_list(clips, [nfd, "x"]) == (nfc, "x")
+    with pytest.raises(DataError, match="stands twice"):
+        read_manifest(manifest(tmp_path, f"path,label\n{nfc}/1.mp4,x\n{nfd}/1.mp4,y\n"))
+    (tmp_path / "\u2126.mp4").touch()  # the Ohm sign, which neither form keeps
+    (ohm,) = read_manifest(manifest(tmp_path, "path,label\n\u2126.mp4,x\n"))
+    assert ohm.path.is_file()
+
+
+def test_names_with_colons_are_paths(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "cam1:12:30.mp4").touch()
+    Path("clips.csv").write_text("path,label\ncam1:12:30.mp4,x\n")
+    for root in (None, Path(), tmp_path):
+        (clip,) = read_manifest(Path("clips.csv"), root)
+        assert clip.path.is_file()
+
+
+def test_folders_of_pictures_in_a_manifest_are_told_with_the_mend(tmp_path, shared_cases):
+    with pytest.raises(
+        DataError,
+        match=r"wave/v_0 is a folder, as are 2 of its 2 paths; .*pictures are not read.*ffmpeg",
+    ):
+        read_manifest(shared_cases / "F08" / "manifest.csv")
+    (tmp_path / "b").mkdir()
+    with pytest.raises(
+        DataError, match=r"b is a folder, as are 1 of its 2 .* name the files in it"
+    ):
+        read_manifest(manifest(tmp_path, "path,label\na.mp4,x\nb,y\n"))
+
+
+def refused(clips: list[Clip], *how: object, **shares: float) -> str:
+    with pytest.raises(DataError) as caught:
+        split_clips(clips, *how, **shares)
+    return str(caught.value)
+
+
+def test_classes_of_one_clip_are_named_with_what_helps():
+    clips = clips_of("1", "2", "3", labels="abc")
+    for seed in range(5):
+        said = refused(clips, seed=seed)
+        assert "a, b, c have one clip each, so that none is left to train on" in said
+        assert said.endswith("add clips of other groups, or set data.test_share=0")
+    assert len(split_clips(clips, test_share=0).train) == 3
+    both = refused(clips, test_share=0.3, val_share=0.3)
+    assert both.endswith("or set data.test_share=0 data.val_share=0")
+
+
+def test_the_clips_of_the_case_have_one_each(shared_cases):
+    said = refused(read_manifest(shared_cases / "F27" / "manifest.csv"))
+    assert "a, b, c have one clip each" in said
+    assert "set data.test_share=0" in said
+
+
+def test_a_class_of_one_group_is_told_from_one_that_a_seed_left_out():
+    clips = clips_of("p", "p", "q", labels="aab")
+    said = refused(clips, test_share=0.5)
+    assert "b has one clip and all clips of a are of one group, so that none is left" in said
+    assert "seed" not in said
+    train, test = clips_of("m", labels="a"), clips_of("n", "o", labels="bb")
+    with pytest.raises(DataError, match=r"has no clip of b, .* by chance: try another seed; add"):
+        check_classes(Split(tuple(train), (), tuple(test)))
+
+
+def test_a_column_that_trains_no_clip_of_a_class_is_told_without_a_seed():
+    train, test = clips_of("a", labels="a", split="train"), clips_of("b", labels="b", split="test")
+    assert refused(train + test).endswith(
+        "the other parts have; add clips of other groups, or mark some as train in the column split"
+    )

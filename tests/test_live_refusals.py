@@ -104,6 +104,13 @@ def test_a_password_never_shows(address, name, capfd):
     assert "hu" not in "".join(capfd.readouterr())
 
 
+@pytest.mark.parametrize(
+    "name", ["cam1:12:30.mp4", "./cam1:12:30.mp4", "-3abc.mp4", "C:\\cam\\1.mp4", "rtsp:1.mp4"]
+)
+def test_a_name_with_colons_dashes_or_backslashes_is_a_file(name):
+    assert (parse_source(name).kind, parse_source(name).address) == ("file", name)
+
+
 def test_a_missing_camera_says_which_are_there(capfd):
     with pytest.raises(VideoError) as caught:
         LiveSource("63", on_frame=Seen()).start()

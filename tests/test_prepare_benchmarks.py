@@ -141,3 +141,49 @@ def test_kth_frames_that_run_backwards_are_named(tmp_path: Path) -> None:
     write(tmp_path / "00sequences.txt", "person01_boxing_d1 frames 95-1")
     with pytest.raises(DataError, match="got the frames 95-1"):
         build_kth(tmp_path)
+
+
+@pytest.mark.parametrize("ending", [".mp4", ".avi.mp4", ".AVI", ".webm", ".mkv"])
+@pytest.mark.parametrize(
+    ("tree", "build"),
+    [(ucf101_tree, build_ucf101), (hmdb51_tree, build_hmdb51), (kth_tree, build_kth)],
+)
+def test_clips_that_were_encoded_anew_are_found_by_their_stem(
+    tmp_path: Path, tree, build, ending: str
+) -> None:
+    before = build(tree(tmp_path), 1)
+    for path in list(tmp_path.rglob("*.avi")):
+        path.rename(path.with_suffix(ending))
+    after = build(tmp_path, 1)
+    assert [row.path for row in after] == [row.path.removesuffix(".avi") + ending for row in before]
+    assert [(row.label, row.group, row.split) for row in after] == [
+        (row.label, row.group, row.split) for row in before
+    ]
+
+
+def test_the_file_of_the_list_comes_before_one_that_was_encoded_anew(tmp_path: Path) -> None:
+    root = ucf101_tree(tmp_path)
+    make_tree(root / "UCF-101", "Archery/v_Archery_g01_c01.amv")
+    rows = build_ucf101(root, 1)
+    assert "UCF-101/Archery/v_Archery_g01_c01.avi" in {row.path for row in rows}
+
+
+def test_clips_of_the_case_that_were_encoded_anew_are_found(shared_cases: Path) -> None:
+    rows = build_ucf101(shared_cases / "F21", 1)
+    assert [(row.path, row.split) for row in rows] == [
+        ("UCF-101/Archery/v_Archery_g08_c01.mp4", "train"),
+        ("UCF-101/YoYo/v_YoYo_g08_c01.mp4", "train"),
+        ("UCF-101/Archery/v_Archery_g01_c01.mp4", "test"),
+        ("UCF-101/YoYo/v_YoYo_g01_c01.mp4", "test"),
+    ]
+
+
+def test_missing_clips_come_with_what_was_found(tmp_path: Path) -> None:
+    root = ucf101_tree(tmp_path)
+    for path in list(root.rglob("*.avi")):
+        make_tree(path.with_suffix(""), "image_1.jpg", "image_2.jpg")
+        path.unlink()
+    with pytest.raises(
+        DataError, match=r"4 of the 4 clips .* the files here are \.jpg 8, \.txt 5; .*ffmpeg"
+    ):
+        build_ucf101(root, 1)

@@ -1,9 +1,11 @@
 """The C-MAPSS builder on a small folder of the same layout."""
 
 import csv
+import shlex
 
 import pytest
 
+from action_gru.cli.series import prepare_cmapss
 from action_gru.errors import DataError
 from action_gru.prepare.cmapss import write_cmapss
 
@@ -56,6 +58,14 @@ def test_a_missing_file_or_subset_is_named(folder):
         write_cmapss(folder, "FD002", folder / "table.csv", overwrite=False)
     with pytest.raises(DataError, match="FD001, FD002, FD003, FD004; got 'FD5'"):
         write_cmapss(folder, "FD5", folder / "table.csv", overwrite=False)
+
+
+def test_the_command_that_is_printed_can_be_pasted(folder, tmp_path, capsys):
+    out = tmp_path / "my tables" / "it's.csv"
+    out.parent.mkdir()
+    prepare_cmapss(folder, "FD001", out, False, False, False)
+    words = shlex.split(capsys.readouterr().err.partition("next: ")[2])
+    assert words == ["action-gru", "train", "configs/turbofan.yaml", f"data.manifest={out}"]
 
 
 def test_another_table_is_not_overwritten_unasked(folder):

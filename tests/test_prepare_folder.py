@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -66,3 +67,121 @@ def test_a_class_whose_name_ends_in_spaces_is_refused(tmp_path: Path, top: str) 
     ):
         prepare("folder", tmp_path)
     assert not (tmp_path / "manifest.csv").exists()
+
+
+def splits_of(root: Path, splits: bool | None = None) -> list[tuple[str, str, str | None]]:
+    return [(row.path, row.label, row.split) for row in build_folder(root, splits=splits)]
+
+
+@pytest.mark.parametrize(
+    ("folder", "split"),
+    [("Train", "train"), ("TEST", "test"), ("training", "train"), ("validation", "val"),
+     ("Val", "val"), ("dev", "val"), ("testing", "test"), ("eval", "test"), ("test_set", "test")],
+)  # fmt: skip
+def test_split_folders_are_known_in_any_spelling(tmp_path: Path, folder: str, split: str) -> None:
+    make_tree(tmp_path, f"{folder}/hug/a.avi", f"{folder}/kick/b.avi")
+    assert {(row.label, row.split) for row in build_folder(tmp_path)} == {
+        ("hug", split),
+        ("kick", split),
+    }
+
+
+def test_capital_split_folders_of_the_case_are_splits(shared_cases: Path) -> None:
+    assert splits_of(shared_cases / "F05" / "capital") == [
+        ("Test/a/1.mp4", "a", "test"),
+        ("Test/b/1.mp4", "b", "test"),
+        ("Train/a/1.mp4", "a", "train"),
+        ("Train/b/1.mp4", "b", "train"),
+    ]
+
+
+def test_folders_of_which_some_are_called_like_splits_are_a_question(tmp_path: Path) -> None:
+    make_tree(tmp_path, "train/a/1.mp4", "train/b/1.mp4", "test/a/1.mp4", "unlabeled/c/1.mp4")
+    with pytest.raises(
+        DataError,
+        match=r"test, train would be splits by name, .* \(unlabeled\)\. Pass --splits .* --no-spl",
+    ):
+        build_folder(tmp_path)
+    assert [label for _, label, _ in splits_of(tmp_path, True)] == ["a", "a", "b"]
+    assert splits_of(tmp_path, False)[-1] == ("unlabeled/c/1.mp4", "unlabeled", None)
+
+
+def test_the_mixed_folders_of_the_case_are_a_question(shared_cases: Path) -> None:
+    with pytest.raises(DataError, match=r"test, train would be splits by name"):
+        build_folder(shared_cases / "F05" / "mixed")
+
+
+def test_a_folder_without_videos_beside_the_splits_is_no_question(tmp_path: Path) -> None:
+    make_tree(tmp_path, "train/a/1.mp4", "test/b/1.mp4", "annotations/a.txt")
+    assert [split for *_, split in splits_of(tmp_path)] == ["test", "train"]
+
+
+def test_splits_below_the_classes_are_splits_too(tmp_path: Path) -> None:
+    make_tree(tmp_path, "hug/train/1.mp4", "hug/test/2.mp4", "kick/Train/x/3.mp4")
+    assert splits_of(tmp_path) == [
+        ("hug/test/2.mp4", "hug", "test"),
+        ("hug/train/1.mp4", "hug", "train"),
+        ("kick/Train/x/3.mp4", "kick", "train"),
+    ]
+    make_tree(tmp_path, "kick/4.mp4")
+    with pytest.raises(DataError, match=r"Train, test, train would be splits .* \(kick\)"):
+        build_folder(tmp_path)
+    assert {split for *_, split in splits_of(tmp_path, False)} == {None}
+
+
+def test_classes_that_are_called_train_and_test_need_the_word(tmp_path: Path) -> None:
+    make_tree(tmp_path, "train/1.mp4", "test/2.mp4")
+    with pytest.raises(
+        DataError, match=r"2 videos lie outside .* --no-splits if 'test' is a class"
+    ):
+        build_folder(tmp_path)
+    assert [label for _, label, _ in splits_of(tmp_path, False)] == ["test", "train"]
+
+
+def test_splits_that_are_asked_for_must_be_there(tmp_path: Path) -> None:
+    make_tree(tmp_path, "hug/1.mp4", "kick/2.mp4")
+    with pytest.raises(DataError, match="no folder with a video is called like a split"):
+        build_folder(tmp_path, splits=True)
+
+
+def test_a_class_is_one_whichever_way_its_accents_are_written(tmp_path: Path) -> None:
+    nfc, nfd = (unicodedata.normalize(form, "gähnen") for form in ("NFC", "NFD"))
+    make_tree(tmp_path, f"train/{nfc}/1.mp4", f"test/{nfd}/2.mp4", "train/b/3.mp4")
+    assert {row.label for row in build_folder(tmp_path)} == {nfc, "b"}
+
+
+def test_what_is_left_aside_is_counted_by_ending(tmp_path: Path) -> None:
+    make_tree(tmp_path, "a/1.mp4", "b/1.divx", "b/1.TXT", "b/2.txt", "b/3", "a/._1.mp4", ".x.mp4")
+    made = prepare("folder", tmp_path)
+    assert (made.clips, made.left_aside) == (2, {".txt": 2, "no ending": 1})
+    assert prepare("folder", tmp_path).left_aside == made.left_aside  # not the manifest itself
+
+
+def test_videos_that_splits_leave_aside_are_named_with_their_folder(tmp_path: Path) -> None:
+    make_tree(tmp_path, "train/a/1.mp4", "test/b/1.mp4", "extra/a/1.mp4", "extra/2.mp4", "x.ini")
+    made = prepare("folder", tmp_path, splits=True)
+    assert made.left_aside == {"extra/*.mp4": 2, ".ini": 1}
+
+
+def test_every_ending_of_the_case_is_taken(shared_cases: Path, tmp_path: Path) -> None:
+    made = prepare("folder", shared_cases / "F06", tmp_path / "a.csv")
+    assert (made.clips, made.left_aside) == (7, {"no ending": 1})
+
+
+def test_folders_of_pictures_are_told_with_the_mend(tmp_path: Path, shared_cases: Path) -> None:
+    with pytest.raises(DataError, match=r"clap: the class has no video; it holds pictures.*ffmpeg"):
+        build_folder(shared_cases / "F08")
+    make_tree(tmp_path, "train/a/v_0/001.png", "train/a/v_0/002.png", "train/b/v_0/001.png")
+    with pytest.raises(DataError, match=r"pictures are not read; .*%03d\.png .*v_0\.mkv"):
+        build_folder(tmp_path)
+
+
+def test_a_folder_around_the_classes_is_told(tmp_path: Path) -> None:
+    make_tree(tmp_path, "dataset/hug/1.mp4", "dataset/kick/2.mp4")
+    with pytest.raises(DataError, match=r"or pass .*/dataset if its folders are the classes"):
+        build_folder(tmp_path)
+
+
+def test_only_a_folder_of_own_data_asks_about_splits(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="kth brings its own splits"):
+        prepare("kth", tmp_path, splits=True)

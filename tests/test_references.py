@@ -1,6 +1,7 @@
 """Long videos of a manifest: reading them, keeping them out of training, scoring them."""
 
 import json
+import unicodedata
 
 import pytest
 from conftest import moving_square, write_square
@@ -49,6 +50,14 @@ def test_a_row_that_cannot_be_used_is_named(tmp_path, row, said):
     path = manifest(tmp_path, row)
     with pytest.raises(DataError, match=said):
         read_long_videos(path)
+
+
+def test_a_reference_written_in_another_form_names_the_same_classes(tmp_path):
+    nfc, nfd = (unicodedata.normalize(form, "gähnen") for form in ("NFC", "NFD"))
+    (tmp_path / "one.csv").write_text(f"start_s;end_s;label\n0;1,5;{nfd}\n", encoding="utf-8")
+    (tmp_path / "clips.csv").write_text("path,label,timeline\nlong\\a.mp4,,one.csv\n")
+    (video,) = read_long_videos(tmp_path / "clips.csv", classes=[nfc])
+    assert (video.relative, video.segments[0].end_s) == ("long/a.mp4", 1.5)
 
 
 def test_a_label_that_the_model_does_not_know_is_named(tmp_path):

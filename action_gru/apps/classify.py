@@ -9,10 +9,11 @@ from pathlib import Path
 
 from action_gru.allocator import keeping_freed_memory
 from action_gru.errors import ActionGruError, VideoError
+from action_gru.names import is_hidden, is_video, on_disk
 from action_gru.progress import Reporter
 from action_gru.recognizer import ActionRecognizer
 from action_gru.timeline import Prediction
-from action_gru.video import VIDEO_SUFFIXES
+from action_gru.to_paste import about_pictures
 
 
 def find_videos(names: Sequence[str]) -> list[Path]:
@@ -23,17 +24,33 @@ def find_videos(names: Sequence[str]) -> list[Path]:
     """
     found: list[Path] = []
     for name in names:
-        path = Path(name)
-        if path.is_dir():
-            inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in VIDEO_SUFFIXES)
-        elif glob.has_magic(name) and not path.exists():
-            inside = [Path(match) for match in sorted(glob.iglob(name, recursive=True))]  # noqa: PTH207
+        path = on_disk(Path(), name)
+        if glob.has_magic(name) and not path.exists():
+            matches = sorted(glob.iglob(_with_folders_as_they_are(name), recursive=True))  # noqa: PTH207
+            inside = [video for match in matches for video in _videos_at(Path(match))]
         else:
-            inside = [path]
+            inside = _videos_at(path)
         if not inside:
-            raise VideoError(f"{name}: no video in it; give files, folders or quoted patterns")
+            why = about_pictures(path) or "give files, folders or quoted patterns"
+            raise VideoError(f"{name}: no video in it; {why}")
         found += inside
     return list(dict.fromkeys(found))
+
+
+def _videos_at(path: Path) -> list[Path]:
+    """The file itself, or the videos below a folder but hidden ones."""
+    if not path.is_dir():
+        return [path]
+    below = (p for p in path.rglob("*") if not any(map(is_hidden, p.relative_to(path).parts)))
+    return sorted(filter(is_video, below))
+
+
+def _with_folders_as_they_are(pattern: str) -> str:
+    """`run[1]/*.mp4` -> `run[[]1]/*.mp4` where a folder is truly called so."""
+    start, parts = Path(), list(Path(pattern).parts)
+    while parts and (start / parts[0]).exists():
+        start /= parts.pop(0)
+    return str(Path(glob.escape(str(start)), *parts))
 
 
 def classify_files(

@@ -22,6 +22,7 @@ from action_gru.evaluation import EvaluationReport, pool_segment_scores
 from action_gru.features import extract_features
 from action_gru.progress import Reporter
 from action_gru.recognizer import ActionRecognizer
+from action_gru.to_paste import command_line
 from action_gru.training import RunFolder, evaluate, train
 from action_gru.training.evaluate import clip_scores
 from action_gru.video import VideoFile
@@ -134,6 +135,7 @@ def _screen(both: DemoResult, rgb: DemoResult, fresh: Path, top: str) -> str:
     assert config.data.manifest is not None
     video = config.data.manifest.parent / "long" / "long_000.mp4"
     long = pool_segment_scores([one.scores for one in both.report.timelines])
+    tool = ".venv/bin/action-gru"
     table = "\n".join(f"  {name:<28}{top1:.3f}   {on:.3f}" for name, top1, on in scores)
     return f"""
 What was made
@@ -153,11 +155,11 @@ When things happen in {long.videos} long videos of {long.duration_s / long.video
 The fresh clip, {FRESH_ACTION}: {top}
 
 What to type next
-  .venv/bin/action-gru classify {fresh} --model {run}
-  .venv/bin/action-gru timeline {video} --model {run} --out timeline.vtt
-  .venv/bin/action-gru webcam --model {run} --source {video}   # or --source 0, your camera
-  .venv/bin/action-gru prepare folder DIR      # your clips, a folder per class
-  .venv/bin/action-gru train configs/template.yaml data.manifest=DIR/manifest.csv
+  {tool} classify {command_line(fresh, "--model", run)}
+  {tool} timeline {command_line(video, "--model", run)} --out timeline.vtt
+  {tool} webcam {command_line("--model", run, "--source", video)}   # or --source 0, your camera
+  {tool} prepare folder DIR      # your clips, a folder per class
+  {tool} train configs/template.yaml data.manifest=DIR/manifest.csv
 """
 
 

@@ -6,13 +6,13 @@ Heavy packages are imported inside the commands, so that --help answers at once.
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from action_gru.cli import export, extraction, insight, live, plan, series, web
+from action_gru.cli.arguments import names_and_overrides
 from action_gru.cli.cache import cache_app
 from action_gru.cli.common import (
     ConfigFile,
@@ -59,9 +59,6 @@ def options(
         log_as_json()
 
 
-OVERRIDE = re.compile(r"^[a-z_]+(\.[a-z_]+)+=")
-
-
 @app.command()
 def config(
     config: Annotated[Path | None, typer.Argument(metavar="CONFIG", help="A YAML file.")] = None,
@@ -94,6 +91,13 @@ def prepare(
     ] = None,
     split: Annotated[int, typer.Option(min=1, max=3, help="Which official split.")] = 1,
     subset: Annotated[str, typer.Option(help="Which part of cmapss, such as FD001.")] = "FD001",
+    splits: Annotated[
+        bool | None,
+        typer.Option(
+            "--splits/--no-splits",
+            help="Of folder: folders called train, val or test are splits, or are classes.",
+        ),
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a manifest.")] = False,
     json_: Json = False,
     quiet: Quiet = False,
@@ -103,11 +107,21 @@ def prepare(
         series.prepare_cmapss(source, subset, out, overwrite, json_, quiet)
         return
     from action_gru.prepare import prepare as write_manifest
+    from action_gru.prepare.tree import counts_text
+    from action_gru.to_paste import PICTURE_SUFFIXES, command_line
 
-    made = write_manifest(dataset, source, out, split=split, overwrite=overwrite)
-    make_reporter(quiet).say(
-        f"{made.clips} clips, {made.classes} classes, {made.groups or 'no'} groups; "
-        f"next: action-gru train CONFIG data.manifest={made.manifest} data.root={made.root}"
+    made = write_manifest(dataset, source, out, split=split, splits=splits, overwrite=overwrite)
+    reporter = make_reporter(quiet)
+    if made.left_aside:
+        left = sum(made.left_aside.values())
+        files = f"{left} of {left + made.clips} files"
+        note = "; pictures are not read" if PICTURE_SUFFIXES & made.left_aside.keys() else ""
+        reporter.say(f"left aside {files}, as no clips: {counts_text(made.left_aside)}{note}")
+    divided = "".join(f", {count} in {name}" for name, count in made.splits.items())
+    given = f"data.manifest={made.manifest}", f"data.root={made.root}"
+    reporter.say(
+        f"{made.clips} clips{divided}, {made.classes} classes, {made.groups or 'no'} groups; "
+        f"next: {command_line('action-gru', 'train', 'CONFIG', *given)}"
     )
     document = {
         "manifest": str(made.manifest),
@@ -116,6 +130,7 @@ def prepare(
         "classes": made.classes,
         "groups": made.groups,
         "splits": made.splits,
+        "left_aside": made.left_aside,
     }
     print_answer(document, str(made.manifest), json_)
 
@@ -260,8 +275,8 @@ def classify(
     """Name the action in each video. A file that cannot be read sets the exit code to 4."""
     from action_gru.apps.classify import classify_files, find_videos
 
-    overrides = [text for text in videos if OVERRIDE.match(text)]
-    paths = find_videos([text for text in videos if not OVERRIDE.match(text)])
+    names, overrides = names_and_overrides(videos)
+    paths = find_videos(names)
     failed = classify_files(paths, model, overrides, top, annotate, json_, make_reporter(quiet))
     if failed:
         raise typer.Exit(failed)

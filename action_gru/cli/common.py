@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from action_gru.cli.arguments import files_are_no_options, refuse_unquoted
 from action_gru.errors import ActionGruError, ConfigError, LostProcessError
 from action_gru.launched import process_count, process_rank, refuse_several
 from action_gru.logs import LOGGER, is_json, log, log_as_json
@@ -55,6 +56,8 @@ def run(app: typer.Typer, arguments: list[str]) -> None:
         log_as_json()
         arguments = [text for text in before if text != LOG_JSON] + arguments[len(before) :]
     try:
+        arguments = files_are_no_options(arguments)
+        refuse_unquoted(arguments)
         if arguments and arguments[0] not in IN_SEVERAL_PROCESSES:
             refuse_several(arguments[0])
         code = app(arguments, standalone_mode=False)
@@ -75,6 +78,8 @@ def run(app: typer.Typer, arguments: list[str]) -> None:
         _fail(f"{where}: {error.strerror or error}", SYSTEM_ERROR, type(error).__name__)
     except Exception as error:
         if hasattr(error, "format_message"):  # a usage error of the command line
+            if type(error).__name__ == "NoSuchOption":
+                error.message += "; a file of such a name is written ./-NAME"  # type: ignore[attr-defined]
             if is_json():
                 _fail(error.format_message(), USAGE_ERROR, "UsageError")
             error.show()  # type: ignore[attr-defined]

@@ -44,12 +44,14 @@ def prepare_cmapss(
 ) -> None:
     """Write the table of a C-MAPSS subset and say what is in it."""
     from action_gru.prepare.cmapss import write_cmapss
+    from action_gru.to_paste import command_line
 
+    config = "configs/turbofan.yaml"
     table = out or source / f"{subset}.csv"
     counts = write_cmapss(source, subset, table, overwrite)
     make_reporter(quiet).say(
         f"{counts['train']} training and {counts['test']} test engines; "
-        f"next: action-gru train configs/turbofan.yaml data.manifest={table}"
+        f"next: {command_line('action-gru', 'train', config, f'data.manifest={table}')}"
     )
     document = {"manifest": str(table), "root": str(source), "splits": counts}
     print_answer(document, str(table), json_)

@@ -6,7 +6,6 @@ A row with a timeline is no clip: it is a long video to test on, see `references
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import math
 import unicodedata
@@ -16,12 +15,14 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
+from action_gru.csv_rows import read_rows
 from action_gru.errors import DataError
+from action_gru.names import composed, on_disk, split_of, with_slashes
+from action_gru.to_paste import about_pictures
 
 SPLITS = ("train", "val", "test")
 COLUMNS = ("path", "label", "group", "split", "start_s", "end_s", "timeline")
 MOST_PATH_CHARACTERS, MOST_NAME_CHARACTERS = 3000, 255
-_SPLIT_NAMES = {"": "", "valid": "val", "validation": "val", **{name: name for name in SPLITS}}
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,7 @@ def read_manifest(
         raise DataError(f"{manifest}: holds no clip, only a header")
     _check_labels(clips, classes, manifest)
     _check_duplicates(clips, manifest)
+    _refuse_folders(clips, manifest)
     if not any(clip.path.is_file() for clip in clips):
         raise DataError(
             f"{manifest}: none of its {len(clips)} files exists, the first looked up as "
@@ -105,10 +107,12 @@ def class_list(clips: Sequence[Clip], classes: Sequence[str] | None = None) -> t
         )
     if classes is None:
         return tuple(found)
+    spelled = {composed(name): name for name in found}
+    classes = tuple(spelled.get(composed(name), name) for name in classes)
     empty = [name for name in classes if name not in found]
     if empty:
         raise DataError(f"data.classes: no clip shows {', '.join(empty)}; add some or drop it")
-    return tuple(classes)
+    return classes
 
 
 def data_hash(clips: Sequence[Clip]) -> str:
@@ -123,20 +127,17 @@ def data_hash(clips: Sequence[Clip]) -> str:
 def manifest_rows(manifest: Path) -> list[tuple[int, dict[str, str]]]:
     """(line number, column -> text) of each row. Raises DataError if the file is no manifest."""
     try:
-        with manifest.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, strict=True)
-            names = [name.strip().lower() for name in reader.fieldnames or []]
-            lacking = [name for name in ("path", "label") if name not in names]
-            if lacking:
-                raise DataError(
-                    f"{manifest}: the column {' and '.join(lacking)} is missing; the first line "
-                    f"must be path,label[,group][,split][,start_s,end_s], got {','.join(names)}"
-                )
-            _check_columns(names, manifest)
-            reader.fieldnames = names
-            return [(reader.line_num, _stripped(row, manifest, reader.line_num)) for row in reader]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{manifest}: not a CSV in UTF-8 ({error})") from error
+        names, rows = read_rows(manifest, ("start_s", "end_s"))
+    except ValueError as error:
+        raise DataError(f"{manifest}: {error}") from error
+    lacking = [name for name in ("path", "label") if name not in names]
+    if lacking:
+        raise DataError(
+            f"{manifest}: the column {' and '.join(lacking)} is missing; the first line "
+            f"must be path,label[,group][,split][,start_s,end_s], got {','.join(names)}"
+        )
+    _check_columns(names, manifest)
+    return [(line, _stripped(row, manifest, line)) for line, row in rows]
 
 
 def _stripped(row: dict[str, str], manifest: Path, line: int) -> dict[str, str]:
@@ -158,7 +159,7 @@ def _check_columns(names: Sequence[str], manifest: Path) -> None:
 
 def _clip(row: dict[str, str], root: Path) -> Clip:
     _check_text(row)
-    relative, label = row["path"], row["label"]
+    relative, label = with_slashes(root, row["path"]), composed(row["label"])
     if not relative or not label:
         raise ValueError(f"path and label must not be empty, got '{relative}' and '{label}'")
     split = split_name(row)
@@ -166,14 +167,16 @@ def _clip(row: dict[str, str], root: Path) -> Clip:
     if end_s is not None and end_s <= (start_s or 0.0):
         raise ValueError(f"end_s must lie after start_s, got {start_s} to {end_s}")
     path = inside(root, relative)
-    return Clip(path, relative, label, row.get("group") or relative, split, start_s, end_s)
+    group = composed(row.get("group") or relative)
+    return Clip(path, relative, label, group, split, start_s, end_s)
 
 
 def split_name(row: Mapping[str, str]) -> str:
     """train, val, test or empty. Raises ValueError for anything else."""
-    split = _SPLIT_NAMES.get(row.get("split", "").lower())
-    if split is None:
-        raise ValueError(f"split is train, val, test or empty, got '{row['split']}'")
+    text = row.get("split", "")
+    split = split_of(text)
+    if text and not split:
+        raise ValueError(f"split is train, val, test or empty, got '{text}'")
     return split
 
 
@@ -184,6 +187,7 @@ def inside(root: Path, relative: str) -> Path:
         raise ValueError(f"path must be relative to the root and stay in it, got '{relative}'")
     if len(relative) > MOST_PATH_CHARACTERS or max(map(len, path.parts)) > MOST_NAME_CHARACTERS:
         raise ValueError(f"path is longer than a file's can be, got '{relative[:40]}...'")
+    path = on_disk(root, relative)
     try:
         real = path.resolve()
     except (OSError, RuntimeError) as error:  # Python below 3.13 calls a loop a RuntimeError
@@ -214,7 +218,8 @@ def _seconds(row: dict[str, str], column: str) -> float | None:
 
 
 def _check_labels(clips: Sequence[Clip], classes: Sequence[str] | None, manifest: Path) -> None:
-    unknown = Counter(clip.label for clip in clips if classes and clip.label not in classes)
+    known = set(map(composed, classes or ()))
+    unknown = Counter(clip.label for clip in clips if known and clip.label not in known)
     if unknown:
         named = ", ".join(f"'{label}' ({count} clips)" for label, count in unknown.most_common(5))
         raise DataError(
@@ -222,10 +227,20 @@ def _check_labels(clips: Sequence[Clip], classes: Sequence[str] | None, manifest
         )
 
 
+def _refuse_folders(clips: Sequence[Clip], manifest: Path) -> None:
+    folders = [clip for clip in clips if clip.path.is_dir()]
+    if folders:
+        raise DataError(
+            f"{manifest}: {folders[0].relative} is a folder, as are {len(folders)} of its "
+            f"{len(clips)} paths; {about_pictures(folders[0].path) or 'name the files in it'}"
+        )
+
+
 def _check_duplicates(clips: Sequence[Clip], manifest: Path) -> None:
-    seen: dict[tuple[str, str], Clip] = {}
+    seen: dict[tuple[object, ...], Clip] = {}
     for clip in clips:
-        other = seen.setdefault((clip.name, clip.split), clip)
+        place = str(clip.path), clip.start_s or 0.0, clip.end_s, clip.split
+        other = seen.setdefault(place, clip)
         if other is not clip:
             labels = f" as '{other.label}' and '{clip.label}'" if other.label != clip.label else ""
             raise DataError(f"{manifest}: the clip {clip.name} stands twice{labels}; keep one row")

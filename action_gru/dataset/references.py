@@ -7,11 +7,12 @@ path: the video. label: empty. timeline: a CSV start_s,end_s,label below the sam
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from action_gru.dataset.manifest import Clip, inside, manifest_rows, split_name
 from action_gru.errors import DataError
+from action_gru.names import composed, with_slashes
 from action_gru.timeline import Event
 from action_gru.timeline.reference import read_segments
 
@@ -74,7 +75,7 @@ def check_long_videos(videos: Sequence[LongVideo], trained: Sequence[Clip]) -> N
 
 
 def _long_video(row: dict[str, str], root: Path) -> LongVideo:
-    relative, timeline = row["path"], row["timeline"]
+    relative, timeline = (with_slashes(root, row[column]) for column in ("path", "timeline"))
     if not relative or row["label"]:
         raise ValueError(
             f"a row with a timeline is a long video: path and no label, got '{relative}' "
@@ -86,5 +87,6 @@ def _long_video(row: dict[str, str], root: Path) -> LongVideo:
     if split == "train":
         raise ValueError("a long video is for test or val; train on clips cut from another one")
     path, reference = inside(root, relative), inside(root, timeline)
-    group = row.get("group") or relative
-    return LongVideo(path, relative, group, split, timeline, read_segments(reference))
+    group = composed(row.get("group") or relative)
+    segments = tuple(replace(one, label=composed(one.label)) for one in read_segments(reference))
+    return LongVideo(path, relative, group, split, timeline, segments)

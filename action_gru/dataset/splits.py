@@ -52,7 +52,11 @@ def split_clips(
     split = Split(*(_named(part, n) for part, n in zip((train, val, test), SPLITS, strict=True)))
     if not allow_leakage:
         check_leakage(split)
-    check_classes(split)
+    shares = {"data.test_share=0": how == "group", "data.val_share=0": val_share}
+    mends = [f"set {' '.join(share for share, is_drawn in shares.items() if is_drawn)}"]
+    if how == "column":
+        mends = ["mark some as train in the column split", *(mends if val_share else [])]
+    check_classes(split, ", or ".join(mends), by_chance=how != "column")
     return split
 
 
@@ -168,17 +172,40 @@ def _check_column(clips: Sequence[Clip]) -> None:
         )
 
 
-def check_classes(split: Split) -> None:
-    """Raise DataError when the training part is empty or lacks a class that another part has."""
+def check_classes(split: Split, mend: str = "leave the class out", by_chance: bool = True) -> None:
+    """Raise DataError when the training part is empty or lacks a class that another part has.
+
+    mend: what to do, besides adding clips. by_chance: a seed has divided the clips.
+    """
     if not split.train:
         raise DataError("no clip is left to train on; lower data.test_share or fill the split")
     known = {label for clip in split.train for label in clip.labels}
     unseen = sorted({label for c in split.val + split.test for label in c.labels} - known)
     if unseen:
+        why = _undivided(split.clips, unseen) if by_chance else ""
         raise DataError(
-            f"the training part has no clip of {', '.join(unseen)}, the other parts have; "
-            "add groups of that class, or try another data.split_seed"
+            f"the training part has no clip of {', '.join(unseen)}, the other parts have{why}; "
+            f"add clips of other groups, or {mend}"
         )
+
+
+def _undivided(clips: Sequence[Clip], unseen: Sequence[str]) -> str:
+    """Why a division left classes out of training: which ones lie in a single group."""
+    clips_of: dict[str, list[Clip]] = defaultdict(list)
+    for clip in clips:
+        for label in clip.labels:
+            clips_of[label].append(clip)
+    whole = {label for label, own in clips_of.items() if len({clip.group for clip in own}) == 1}
+    if not whole & set(unseen):
+        return ", by chance: try another seed"
+    one = sorted(label for label in whole if len(clips_of[label]) == 1)
+    several = sorted(whole - set(one))
+    whys = []
+    if one:
+        whys.append(f"{', '.join(one)} {'has one clip' if len(one) == 1 else 'have one clip each'}")
+    if several:
+        whys.append(f"all clips of {', '.join(several)} are of one group")
+    return f": {' and '.join(whys)}, so that none is left to train on when it is held out"
 
 
 def _named(part: Sequence[Clip], name: str) -> tuple[Clip, ...]:

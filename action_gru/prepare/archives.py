@@ -23,9 +23,9 @@ from pathlib import Path
 from typing import IO, cast
 
 from action_gru.errors import DataError
+from action_gru.names import is_hidden
 from action_gru.prepare.budget import Budget, Limits
 from action_gru.prepare.rar import unpack_rar
-from action_gru.prepare.tree import is_hidden
 
 SUFFIXES = (".tar.gz", ".tar.bz2", ".tar.xz", ".tgz", ".tbz2", ".txz", ".tar", ".zip", ".rar")
 RECEIPT = ".unpacked-from"

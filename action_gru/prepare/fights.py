@@ -19,7 +19,7 @@ from pathlib import Path
 
 from action_gru.errors import DataError
 from action_gru.prepare.rows import Row
-from action_gru.prepare.tree import clips_by_folder, find_file, read_lines, require_split
+from action_gru.prepare.tree import find_file, read_lines, require_split, videos_in
 
 _LABELS = ("fight", "noFight")
 _SOURCE = re.compile(r"https?://\S*?(?:[?&]v=(?P<id>[\w-]+)\S*)?")
@@ -42,7 +42,8 @@ def build_fights(root: Path, split: int = 1) -> list[Row]:
     require_split("fights", split, 1)
     listing = find_file(root, "videos.txt", _GET)
     sources = _sources(listing)
-    clips = [path for (folder, _), path in clips_by_folder(root).items() if folder in _LABELS]
+    named = {(path.parent.name, path.name): path for path in videos_in(root)}
+    clips = [path for (folder, _), path in named.items() if folder in _LABELS]
     unnamed = [str(path) for path in clips if path.stem not in sources]
     if unnamed:
         raise DataError(

@@ -2,79 +2,115 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from action_gru.errors import DataError
+from action_gru.names import VIDEO_SUFFIXES, composed, is_hidden, is_video, split_of
 from action_gru.prepare.rows import Row
-from action_gru.prepare.tree import (
-    VIDEO_SUFFIXES,
-    is_hidden,
-    is_video,
-    require_split,
-    walk_files,
-)
-
-# Where every top folder bears one of these names, classes lie one level deeper.
-_SPLIT_FOLDERS = {
-    "train": "train",
-    "val": "val",
-    "valid": "val",
-    "validation": "val",
-    "test": "test",
-}
+from action_gru.prepare.tree import count, ending, require_split, videos_in, walk_files
+from action_gru.to_paste import about_pictures
 
 
-def build_folder(root: Path, split: int = 1) -> list[Row]:
-    """Rows of `<class>/**/<video>` or `{train,val,test}/<class>/**/<video>`; no groups.
+def build_folder(root: Path, split: int = 1, splits: bool | None = None) -> list[Row]:
+    """Rows of `<class>/**/<video>`, `<split>/<class>/**/<video>` or `<class>/<split>/**/<video>`.
 
-    Raises DataError for an empty class, a video outside of any class, or fewer than two classes.
+    splits: whether folders called like a split are one; by default where all of them are. No
+    groups. Raises DataError for an empty class, a video outside of any class, fewer than two
+    classes, and where only some folders are called like splits.
     """
     require_split("folder", split, 1)
-    files = list(walk_files(root))
-    tops = _folders(root)
-    if tops and all(name in _SPLIT_FOLDERS for name in tops):
-        rows = [row for name in tops for row in _classes(root, files, (name,))]
-    else:
-        rows = _classes(root, files, ())
-    labels = sorted({row.label for row in rows})
+    videos = videos_in(root)
+    depth = _split_depth(root, videos, splits)
+    if depth is not None:
+        videos = [path for path in videos if split_of(_folder(path, depth))]
+    above = 1 if depth == 0 else 0
+    _refuse_strays(root, [path for path in videos if len(path.parts) < above + 2], above)
+    _refuse_empty(root, videos, above)
+    labels = sorted({composed(path.parts[above]) for path in videos})
     if len(labels) < 2:
         raise DataError(
             f"{root}: holds {len(labels)} class folders ({', '.join(labels) or 'none'}) and at "
             "least 2 are needed; put the videos of each class into a folder of its own"
+            + (f", or pass {root / labels[0]} if its folders are the classes" if labels else "")
         )
-    return rows
+    return [_row(path, above, depth) for path in videos]
 
 
-def _folders(folder: Path) -> list[str]:
-    return sorted(
-        path.name for path in folder.iterdir() if path.is_dir() and not is_hidden(path.name)
+def left_aside(root: Path, taken: set[str], manifest: Path) -> dict[str, int]:
+    """Ending -> how many files of root are no clip; hidden ones and the manifest don't count.
+
+    Of videos, which --splits leaves aside, the folder is named too: `unlabeled/*.mp4`.
+    """
+    manifest = manifest.resolve()
+    rest = [path for path in walk_files(root) if str(path) not in taken and root / path != manifest]
+    return count(
+        f"{path.parts[0]}/*{ending(path)}" if is_video(root / path) else ending(path)
+        for path in rest
     )
 
 
-def _classes(root: Path, files: list[PurePosixPath], above: tuple[str, ...]) -> list[Row]:
-    """Rows of the class folders in root/above."""
-    depth = len(above)
-    videos: dict[str, list[PurePosixPath]] = defaultdict(list)
-    for path in files:
-        if path.parts[:depth] == above and is_video(path):
-            videos[path.parts[depth]].append(path)
-    labels = _folders(root.joinpath(*above))
-    _refuse_strays(root, videos, labels)
-    for label in labels:
-        if not videos[label]:
+def _row(path: PurePosixPath, above: int, depth: int | None) -> Row:
+    split = None if depth is None else split_of(path.parts[depth])
+    return Row(str(path), composed(path.parts[above]), split=split)
+
+
+def _split_depth(root: Path, videos: Sequence[PurePosixPath], splits: bool | None) -> int | None:
+    """Where the splits stand: 0 above the classes, 1 below them, None nowhere.
+
+    Raises DataError where that is a question.
+    """
+    if splits is False:
+        return None
+    for depth in (0, 1):
+        named = {name for path in videos if split_of(name := _folder(path, depth))}
+        others = {path.parts[0] for path in videos if not split_of(_folder(path, depth))}
+        if named and others and splits is None:
             raise DataError(
-                f"{root.joinpath(*above, label)}: the class has no video (known endings: "
-                f"{' '.join(sorted(VIDEO_SUFFIXES))}); add clips or remove the folder"
+                f"{root}: {_listed(named)} would be splits by name, but videos lie elsewhere, too "
+                f"({_listed(others)}). Pass --splits to read the splits and leave the others "
+                "aside, or --no-splits if each folder is a class, whatever it is called"
             )
-    split = _SPLIT_FOLDERS[above[0]] if above else None
-    return [Row(str(path), label, split=split) for label in labels for path in videos[label]]
+        if named:
+            return depth
+    if splits:
+        raise DataError(
+            f"{root}: no folder with a video is called like a split (train, val, test); rename "
+            "the folders, or leave --splits out"
+        )
+    return None
 
 
-def _refuse_strays(root: Path, videos: dict[str, list[PurePosixPath]], labels: list[str]) -> None:
-    strays = sorted(name for name in videos if name not in labels)
+def _folder(path: PurePosixPath, depth: int) -> str:
+    """The folder at a depth above a file; '' where the file lies higher."""
+    return path.parts[depth] if len(path.parts) > depth + 1 else ""
+
+
+def _listed(names: set[str]) -> str:
+    return ", ".join(sorted(names)[:5]) + (", ..." if len(names) > 5 else "")
+
+
+def _refuse_strays(root: Path, strays: Sequence[PurePosixPath], above: int) -> None:
     if strays:
         raise DataError(
             f"{root}: {len(strays)} videos lie outside of any class folder (first: {strays[0]}); "
             "move each into the folder of its class"
+            + (f", or pass --no-splits if '{strays[0].parts[0]}' is a class" if above else "")
         )
+
+
+def _refuse_empty(root: Path, videos: Sequence[PurePosixPath], above: int) -> None:
+    """Raise DataError for a class folder without a video, and tell of the pictures in it."""
+    full = {root.joinpath(*path.parts[: above + 1]) for path in videos}
+    parents = sorted({root.joinpath(*path.parts[:above]) for path in videos}) or [root]
+    for folder in (folder for parent in parents for folder in _folders(parent)):
+        if folder not in full:
+            endings = " ".join(sorted(VIDEO_SUFFIXES))
+            raise DataError(
+                f"{folder}: the class has no video; "
+                + (about_pictures(folder) or f"add clips ({endings}) or remove the folder")
+            )
+
+
+def _folders(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.is_dir() and not is_hidden(path.name))

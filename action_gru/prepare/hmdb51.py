@@ -11,10 +11,11 @@ from pathlib import Path
 from action_gru.errors import DataError
 from action_gru.prepare.rows import Row, divided_groups
 from action_gru.prepare.tree import (
-    clips_by_folder,
+    finder,
     read_lines,
     require_no_missing,
     require_split,
+    videos_in,
     walk_files,
 )
 
@@ -37,11 +38,11 @@ def build_hmdb51(root: Path, split: int = 1) -> list[Row]:
     says how many.
     """
     require_split("hmdb51", split, 3)
-    clips = clips_by_folder(root)
+    find = finder(videos_in(root))
     rows: list[Row] = []
     missing: list[str] = []
     for label, name, part in _entries(root, split):
-        found = clips.get((label, name))
+        found = find(label, name)
         if found is None:
             missing.append(f"{label}/{name}")
         else:

@@ -10,11 +10,10 @@ from action_gru.errors import DataError
 from action_gru.prepare.rows import Row
 from action_gru.prepare.tree import (
     find_file,
-    is_video,
     read_lines,
     require_no_missing,
     require_split,
-    walk_files,
+    videos_in,
 )
 
 FPS = 25.0
@@ -46,20 +45,20 @@ class _Video:
 def build_kth(root: Path, split: int = 1) -> list[Row]:
     """Rows of `personNN_<action>_dN_uncomp.avi`, cut as 00sequences.txt says; group is the person.
 
-    Frames 1-95 at 25 fps become [0, 3.8) s. Known oddities of the official files, all kept as
-    published: person13_handclapping_d3 is marked *missing* (599 videos, 2391 subsequences); some
-    ranges overlap or run out of order within their video (person16_handwaving_d4,
-    person21_handclapping_d1, person07_jogging_d4); person01_boxing_d4 is said to break off near
-    frame 305, so its fourth range (246-370) is short.
+    Any other video ending will do. Frames 1-95 at 25 fps become [0, 3.8) s. Known oddities of the
+    official files, all kept as published: person13_handclapping_d3 is marked *missing* (599 videos,
+    2391 subsequences); some ranges overlap or run out of order within their video
+    (person16_handwaving_d4, person21_handclapping_d1, person07_jogging_d4); person01_boxing_d4 is
+    said to break off near frame 305, so its fourth range (246-370) is short.
     """
     require_split("kth", split, 1)
-    found = {path.name: path for path in walk_files(root) if is_video(path)}
+    found = {path.name.partition(".")[0]: path for path in reversed(videos_in(root))}
     videos = _parse(find_file(root, "00sequences.txt", _GET))
-    names = [f"{video.name}_uncomp.avi" for video in videos]
-    missing = [name for name in names if name not in found]
-    require_no_missing(root, missing, len(names), _GET)
+    stems = [f"{video.name}_uncomp" for video in videos]
+    missing = [f"{stem}.avi" for stem in stems if stem not in found]
+    require_no_missing(root, missing, len(stems), _GET)
     return [
-        row for name, video in zip(names, videos, strict=True) for row in _rows(found[name], video)
+        row for stem, video in zip(stems, videos, strict=True) for row in _rows(found[stem], video)
     ]
 
 

@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from action_gru.errors import DataError
+from action_gru.names import is_hidden, is_video
+from action_gru.to_paste import about_pictures
 
-_AVI_LIKE = (".avi", ".flv", ".gif", ".mkv", ".ogv", ".webm", ".wmv")
-_MPEG_LIKE = (".3gp", ".m2ts", ".m4v", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ts")
-VIDEO_SUFFIXES = frozenset((*_AVI_LIKE, *_MPEG_LIKE))
-_NAMES_SHOWN = 5
-
-
-def is_hidden(name: str) -> bool:
-    """Dot files, and the resource folder that macOS puts into its zip files."""
-    return name.startswith(".") or name == "__MACOSX"
+_NAMES_SHOWN, _ENDINGS_SHOWN = 5, 12
 
 
 def walk_files(root: Path) -> Iterator[PurePosixPath]:
@@ -41,17 +36,42 @@ def _unreadable(error: OSError) -> None:
     raise DataError(f"{error.filename}: cannot be read ({error}); check its permissions") from error
 
 
-def is_video(path: PurePosixPath) -> bool:
-    """Whether the name ends like a video's."""
-    return path.suffix.lower() in VIDEO_SUFFIXES
+def videos_in(root: Path) -> list[PurePosixPath]:
+    """The videos below root, relative to it."""
+    return [path for path in walk_files(root) if is_video(root / path)]
 
 
-def clips_by_folder(root: Path) -> dict[tuple[str, str], PurePosixPath]:
-    """(folder name, file name) -> path of each video; of two equal ones the first by path."""
-    clips: dict[tuple[str, str], PurePosixPath] = {}
-    for path in filter(is_video, walk_files(root)):
-        clips.setdefault((path.parent.name, path.name), path)
-    return clips
+def finder(videos: Sequence[PurePosixPath]) -> Callable[[str, str], PurePosixPath | None]:
+    """Finds a video by (folder name, file name), whatever ending it was encoded to anew.
+
+    `v_1.avi` is also found as `v_1.mp4` and `v_1.avi.mp4`. Of several the first by path.
+    """
+    known: dict[tuple[str, str], PurePosixPath] = {}
+    for path in videos:
+        known.setdefault((path.parent.name, path.name), path)
+    for path in videos:
+        known.setdefault((path.parent.name, path.stem), path)
+
+    def find(folder: str, name: str) -> PurePosixPath | None:
+        return known.get((folder, name)) or known.get((folder, PurePosixPath(name).stem))
+
+    return find
+
+
+def ending(path: PurePosixPath) -> str:
+    """A file's ending in small letters."""
+    return path.suffix.lower() or "no ending"
+
+
+def count(names: Iterable[str]) -> dict[str, int]:
+    """How often each name comes, the most frequent first."""
+    return dict(Counter(names).most_common())
+
+
+def counts_text(counts: Mapping[str, int]) -> str:
+    """{'.divx': 2, '.vob': 1} -> '.divx 2, .vob 1'."""
+    shown = [f"{name} {number}" for name, number in counts.items()][:_ENDINGS_SHOWN]
+    return ", ".join(shown) + (", ..." if len(counts) > _ENDINGS_SHOWN else "")
 
 
 def find_file(root: Path, name: str, mend: str) -> Path:
@@ -83,9 +103,14 @@ def require_split(dataset: str, split: int, count: int) -> None:
 
 
 def require_no_missing(root: Path, missing: Sequence[str], named: int, mend: str) -> None:
-    """Raise DataError that counts the clips which are named but absent, and shows the first."""
+    """Raise DataError that counts the clips which are named but absent, and what is there."""
     if missing:
         shown = ", ".join(missing[:_NAMES_SHOWN]) + (", ..." if len(missing) > _NAMES_SHOWN else "")
+        files = list(walk_files(root))
+        here = counts_text(count(map(ending, files)))
+        if not any(is_video(root / path) for path in files):
+            mend = about_pictures(root) or mend
         raise DataError(
-            f"{root}: {len(missing)} of the {named} clips named are missing ({shown}); {mend}"
+            f"{root}: {len(missing)} of the {named} clips named are missing ({shown}); the files "
+            f"here are {here or 'none'}; {mend}"
         )

@@ -8,11 +8,12 @@ from pathlib import Path
 from action_gru.errors import DataError
 from action_gru.prepare.rows import Row
 from action_gru.prepare.tree import (
-    clips_by_folder,
     find_file,
+    finder,
     read_lines,
     require_no_missing,
     require_split,
+    videos_in,
 )
 
 _CLIP = re.compile(r"v_\w+_(?P<group>g\d{2})_c\d{2}\.avi")
@@ -33,14 +34,13 @@ def build_ucf101(root: Path, split: int = 1) -> list[Row]:
     """
     require_split("ucf101", split, 3)
     numbers = _class_numbers(root)
-    clips = clips_by_folder(root)
+    find = finder(videos_in(root))
     rows: list[Row] = []
     missing: list[str] = []
     for part in ("train", "test"):
         path = find_file(root, f"{part}list{split:02d}.txt", _GET_SPLITS)
-        for entry in _entries(path, numbers):
-            label, name = entry
-            found = clips.get(entry)
+        for label, name in _entries(path, numbers):
+            found = find(label, name)
             if found is None:
                 missing.append(f"{label}/{name}")
             else:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from difflib import get_close_matches
 from itertools import pairwise
 from pathlib import Path
 
+from action_gru.csv_rows import read_rows
 from action_gru.errors import DataError
 from action_gru.timeline.events import Event
 
@@ -22,8 +22,13 @@ def read_segments(path: Path) -> tuple[Event, ...]:
     """
     if not path.is_file():
         raise DataError(f"no timeline at {path} (looked up as {path.absolute()})")
+    try:
+        names, rows = read_rows(path, ("start_s", "end_s"))
+    except ValueError as error:
+        raise DataError(f"{path}: {error}") from error
+    _check_columns(names, path)
     segments: list[tuple[Event, int]] = []
-    for line, row in _rows(path):
+    for line, row in rows:
         try:
             segments.append((_segment(row), line))
         except ValueError as error:
@@ -36,18 +41,6 @@ def read_segments(path: Path) -> tuple[Event, ...]:
                 f"'{other.label}' begins at {other.start_s:g}; one action at a time"
             )
     return tuple(segment for segment, _ in segments)
-
-
-def _rows(path: Path) -> list[tuple[int, dict[str, str]]]:
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, strict=True)
-            names = [name.strip().lower() for name in reader.fieldnames or []]
-            _check_columns(names, path)
-            reader.fieldnames = names
-            return [(reader.line_num, row) for row in reader]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path}: not a CSV in UTF-8 ({error})") from error
 
 
 def _check_columns(names: list[str], path: Path) -> None:

@@ -28,6 +28,7 @@ from action_gru.model import ActionClassifier
 from action_gru.progress import Reporter
 from action_gru.scoring import score_steps
 from action_gru.timeline import Prediction
+from action_gru.to_paste import command_line
 from action_gru.training.clips import own_root, read_run_clips
 from action_gru.training.gallery import read_mistakes
 from action_gru.training.reports import Asked, ask_anytime, ask_confidence, ask_order
@@ -140,7 +141,7 @@ def _mean_pooled(
         return Asked(load_checkpoint(run.baseline), config).right(sequences), {}
     wanted = config.training.mean_pooled_baseline and config.model.cell != "none"
     note = (
-        f"missing; 'action-gru resume {run.path}' trains it"
+        f"missing; {command_line('action-gru', 'resume', run.path)} trains it"
         if wanted
         else "not trained (training.mean_pooled_baseline or model.cell says so)"
     )

@@ -9,6 +9,8 @@ import av.logging
 import numpy as np
 from numpy.typing import NDArray
 
+from action_gru.names import VIDEO_SUFFIXES as VIDEO_SUFFIXES
+
 # A damaged file makes FFmpeg chatter on stderr; the typed errors say the same once.
 av.logging.set_level(None)
 os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
@@ -18,11 +20,6 @@ os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
 DECODING_VERSION = 2
 
 Image = NDArray[np.uint8]
-
-VIDEO_SUFFIXES = frozenset(
-    {".3gp", ".asf", ".avi", ".flv", ".gif", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg"}
-    | {".mts", ".ogv", ".ts", ".webm", ".wmv"}
-)
 
 
 @dataclass(frozen=True)
