@@ -14,6 +14,7 @@ FLOORS = {
     "launched": 1,
     "safe_yaml": 0,
     "file_kind": 0,
+    "csv_dialect": 0,
     "patience": 0,
     "logs": 0,
     "config": 1,

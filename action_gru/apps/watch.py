@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from action_gru.csv_dialect import open_csv
 from action_gru.errors import ConfigError, DataError
 from action_gru.measured import SOON, long_columns
 from action_gru.monitor import RowStream, SequenceRecognizer
@@ -148,7 +149,7 @@ def _lines(source: str) -> Iterator[Iterable[str]]:
         yield iter(sys.stdin.readline, "")
         return
     try:
-        with Path(source).open(encoding="utf-8", errors="replace", newline="") as file:
+        with open_csv(Path(source), errors="replace") as file:
             yield file
     except OSError as error:
         raise DataError(
