@@ -36,8 +36,12 @@ def open_csv(path: Path, errors: str = "strict") -> TextIO:
     """The text of a file in UTF-8, or in the encoding that its first bytes name. Raises OSError."""
     with path.open("rb") as file:
         head = file.read(4)
-    encoding = next((name for mark, name in _ENCODINGS if head.startswith(mark)), "utf-8")
-    return path.open(encoding=encoding, errors=errors, newline="")
+    return path.open(encoding=encoding_of(head), errors=errors, newline="")
+
+
+def encoding_of(head: bytes) -> str:
+    """What the first four bytes of a text say: UTF-8, or what their byte order mark names."""
+    return next((name for mark, name in _ENCODINGS if head.startswith(mark)), "utf-8")
 
 
 @contextmanager

@@ -5,6 +5,7 @@ One carried state an id, the least recently seen forgotten first when there are 
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 from collections import OrderedDict
@@ -13,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from action_gru.csv_dialect import open_csv
+from action_gru.csv_dialect import encoding_of, open_csv
 from action_gru.errors import ConfigError, DataError
 from action_gru.measured import SOON, long_columns
 from action_gru.monitor import RowStream, SequenceRecognizer
@@ -146,6 +147,9 @@ def _sentence(event: dict[str, object]) -> str:
 def _lines(source: str) -> Iterator[Iterable[str]]:
     """The lines of a file, or those that come in on a pipe, each as soon as it is whole."""
     if source == "-":
+        if isinstance(sys.stdin, io.TextIOWrapper):  # a letter that is none costs its row only
+            head = sys.stdin.buffer.peek(4)[:4]
+            sys.stdin.reconfigure(encoding=encoding_of(head), errors="replace")
         yield iter(sys.stdin.readline, "")
         return
     try:
