@@ -28,7 +28,7 @@ _ENCODINGS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 _ANNOUNCED = re.compile(r'\ufeff?"?sep=([^"\w])"?', re.IGNORECASE)
-_NUMBER = re.compile(r"[+-]?(\d+(?P<mark>[.,])?\d*|(?P<first>[.,])\d+)([eE][+-]?\d+)?")
+_NUMBER = re.compile(r"[+-]?(\d+((?P<mark>[.,])\d*)?|(?P<first>[.,])\d+)([eE][+-]?\d+)?")
 _GROUPED = re.compile(r"[+-]?\d{1,3}([.,'\u2019\u00a0\u202f ]\d{3})+([.,]\d+)?")
 
 

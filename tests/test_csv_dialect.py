@@ -83,3 +83,8 @@ def test_the_first_number_with_decimals_decides_for_the_file():
 def test_marks_between_thousands_are_refused_and_not_guessed(text):
     with pytest.raises(ValueError, match="marks between thousands"):
         DecimalMark(";").plain(text)
+
+
+def test_a_long_row_of_digits_that_is_no_number_is_looked_at_once():
+    digits = "1" * 100_000 + "x"  # tried at each of its digits again, it would take minutes
+    assert DecimalMark(";").plain(digits) == digits
