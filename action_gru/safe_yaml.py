@@ -5,6 +5,7 @@ Makes plain values alone, never objects. Knows nothing of what they mean.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -36,12 +37,12 @@ class BoundedLoader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-def parse_yaml(text: str, loader: type[BoundedLoader] = BoundedLoader) -> Any:
+def parse_yaml(text: str, loader: Callable[[str], BoundedLoader] = BoundedLoader) -> Any:
     """Plain values of one document. Raises yaml.YAMLError for whatever is wrong with it."""
     if len(text) > MOST_CHARACTERS:
         raise yaml.YAMLError(f"longer than {MOST_CHARACTERS} characters")
     try:
-        return yaml.load(text, Loader=loader)
+        return loader(text).get_single_data()
     except RecursionError as error:
         raise yaml.YAMLError(f"nested deeper than {MOST_LEVELS} levels") from error
     except yaml.YAMLError:
@@ -51,7 +52,7 @@ def parse_yaml(text: str, loader: type[BoundedLoader] = BoundedLoader) -> Any:
         raise yaml.YAMLError(f"holds a value that cannot be read ({error})") from error
 
 
-def read_yaml(path: Path, loader: type[BoundedLoader] = BoundedLoader) -> Any:
+def read_yaml(path: Path, loader: Callable[[str], BoundedLoader] = BoundedLoader) -> Any:
     """The same for a file, of which no more is read than may be. UnicodeDecodeError, OSError."""
     with path.open(encoding="utf-8") as file:
         return parse_yaml(file.read(MOST_CHARACTERS + 1), loader)

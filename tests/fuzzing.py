@@ -598,7 +598,8 @@ def table_sources(folder: Path) -> list[bytes]:
     cases = "1,2,?:4,5,6:walk\n7,8:9,10:run\n"
     stamped = text.replace("timeStamps false", "timeStamps true")
     texts = ["id,time,a,b,label\n" + rows, text + cases, stamped + "(0,1),(2,3):(0,5),(2,?):run\n"]
-    return [text.encode() for text in texts]
+    european = ("sep=;\n" + texts[0].replace(",", ";").replace(".", ",")).encode()
+    return [*(text.encode() for text in texts), european]
 
 
 def check_table(path: Path) -> None:

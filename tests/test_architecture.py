@@ -17,6 +17,7 @@ FLOORS = {
     "csv_rows": 0,
     "to_paste": 1,
     "file_kind": 0,
+    "csv_dialect": 0,
     "patience": 0,
     "logs": 0,
     "config": 1,

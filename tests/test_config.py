@@ -40,6 +40,8 @@ WRONG = [
     ('data.classes=["a\\n", b]', "classes are printable names"),
     ("data.classes=[a]", "classes needs at least two names"),
     ("run.name=../x", r"run.name: .*pattern"),
+    ("events.background=01", r"background: should be a valid array \(write \[01\]\), got '01'"),
+    ("events.background=[a: b]", r"background.0: should be a valid string \(in quotes"),
 ]
 
 
@@ -110,6 +112,73 @@ def test_overrides_lie_over_the_file(tmp_path):
 def test_a_path_in_an_override_is_taken_as_it_stands():
     config = build_config({}, ["data.manifest=c #1/a: b.csv", "data.root=null"])
     assert (config.data.manifest, config.data.root) == (Path("c #1/a: b.csv"), None)
+
+
+# Words that YAML makes numbers, booleans, dates and nothing of; 12:30 would be 750.
+NAMES = ["01", "1", "true", "no", "1.0", "2024-01-01", "null", "~", "12:30", "0x1F", "1e5", ".inf"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "key", ["events.background", "data.classes", "series.channels", "people.classes"]
+)
+def test_a_name_without_quotes_is_the_text_that_was_typed(tmp_path, key, name):
+    section, _, leaf = key.partition(".")
+    said = build_config({}, [f"{key}=[{name}, other]"])
+    read = load_config(write(tmp_path, f"{section}:\n  {leaf}:\n  - {name}\n  - other\n"))
+    assert getattr(getattr(said, section), leaf) == (name, "other")
+    assert read == said
+
+
+def test_names_are_text_in_mappings_single_values_and_whole_sections():
+    templates = build_config({}, ["describe.templates={01: 5, true: no}"]).describe.templates
+    assert templates == {"01": "5", "true": "no"}
+    assert build_config({}, ["describe.templates.01=7"]).describe.templates == {"01": "7"}
+    assert build_config({}, ["run={name: 007}"]).run.name == "007"
+    assert build_config({}, ["features.weights_sha256=" + "1" * 64]).features.weights_sha256
+    assert build_config({}, ["data.classes=null"]).data.classes is None
+
+
+def test_one_anchor_is_a_number_where_a_number_is_wanted_and_text_where_text_is(tmp_path):
+    text = "training: {seed: &x 07}\nrun: {name: *x}\ndata: {classes: [*x, b]}\n"
+    config = load_config(write(tmp_path, text))
+    assert (config.training.seed, config.run.name, config.data.classes) == (7, "07", ("07", "b"))
+
+
+MEANT = [
+    ("epochs=5", "'epochs'; did you mean 'training.epochs'?"),
+    ("fps=5", "'fps'; did you mean 'sampling.fps'?"),
+    ("features.fps=5", "'features.fps'; did you mean 'sampling.fps'?"),
+    ("Epochs=5", "'Epochs'; did you mean 'training.epochs'?"),
+    ("learningrate=1", "did you mean 'training.learning_rate'?"),
+    ("model.learning-rate=1", "did you mean 'training.learning_rate'?"),
+    ("lr=1", "did you mean 'training.learning_rate'?"),
+    ("batch=8", "did you mean 'features.batch_size' or 'training.batch_size'?"),
+    ("weights=x", "'features.weights', 'detection.weights' or 'pose.weights'?"),
+    ("train.epochs=5", "unknown key 'train'; did you mean 'training'?"),
+    ("optimizer.weight_decay=0", "'optimizer'; did you mean 'training.weight_decay'?"),
+]
+
+
+@pytest.mark.parametrize(("override", "said"), MEANT)
+def test_an_unknown_key_is_looked_for_in_every_section(override, said):
+    with pytest.raises(ConfigError) as caught:
+        build_config({}, [override])
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("training: {learningrate: 1}\n", "did you mean 'training.learning_rate'?"),
+        ("features: {fps: 5}\n", "did you mean 'sampling.fps'?"),
+        ("training.epochs: 5\n", "it stands in its section, as training: {epochs: ...}"),
+    ],
+)
+def test_an_unknown_key_of_a_file_is_looked_for_as_well(tmp_path, text, said):
+    with pytest.raises(ConfigError) as caught:
+        load_config(write(tmp_path, text))
+    assert said in str(caught.value)
 
 
 @pytest.mark.parametrize("override", ["training.seed", "=3", ".a=3", "training..seed=3"])

@@ -231,6 +231,32 @@ def test_watch_forgets_the_least_recent_ids_and_counts_them(engine_run, tmp_path
     assert (found.rows, found.forgotten_ids) == (8, 5)
 
 
+def european(lines: str, encoding: str = "utf-8") -> bytes:
+    return ("sep=;\n" + lines.replace(",", ";").replace(".", ",")).encode(encoding)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_watch_reads_what_european_spreadsheets_write(engine_run, tmp_path, monkeypatch, encoding):
+    lines = "time,id,noise,wear\n" + "".join(f"{t},bad,0.5,{max(0, t - 9)}.5\n" for t in range(20))
+    (tmp_path / "plain.csv").write_text(lines)
+    (tmp_path / "rows.csv").write_bytes(european(lines, encoding))
+    plain = watch(str(tmp_path / "plain.csv"), engine_run.path, [], WatchOptions(), QUIET)
+    assert (plain.rows, plain.bad_rows, plain.raised) == (20, 0, 1)
+    assert watch(str(tmp_path / "rows.csv"), engine_run.path, [], WatchOptions(), QUIET) == plain
+    with (tmp_path / "rows.csv").open() as stdin:
+        monkeypatch.setattr(sys, "stdin", stdin)
+        assert watch("-", engine_run.path, [], WatchOptions(), QUIET) == plain
+
+
+def test_a_letter_that_is_none_costs_watch_its_row_only(engine_run, tmp_path, monkeypatch):
+    rows = b"time,id,noise,wear\n0,a,0,0\n1,a,\xe9,0\n2,a,0,0\n"
+    (tmp_path / "rows.csv").write_bytes(rows)
+    with (tmp_path / "rows.csv").open(encoding="utf-8") as stdin:
+        monkeypatch.setattr(sys, "stdin", stdin)
+        found = watch("-", engine_run.path, [], WatchOptions(), QUIET)
+    assert (found.rows, found.bad_rows) == (2, 1)
+
+
 def test_watch_of_a_model_without_a_horizon_asks_what_to_warn_of(machine_run, tmp_path):
     with pytest.raises(ConfigError, match="--alarm names the class to warn of, one of steady"):
         watch("-", machine_run.path, [], WatchOptions(), QUIET)
@@ -381,6 +407,95 @@ def test_a_folder_of_the_archive_is_read_by_its_official_split(tmp_path):
         ("X_TRAIN#1", "train"), ("X_TRAIN#2", "train"), ("X_TEST#1", "test"),
     ]  # fmt: skip
     assert isinstance(clips[0], Clip)
+
+
+TS_HEAD = "@univariate true\n@timeStamps false\n"
+
+
+@pytest.mark.parametrize(
+    ("header", "cases", "message"),
+    [
+        ("@targetlabel true\n", "1,2,3:0.1\n", "numbers to predict (regression) are not supported"),
+        ("@TargetLabel True\n", "1,2,3:0.1\n", "numbers to predict (regression) are not supported"),
+        ("@targetlabel false\n", "1,2,3\n", "has no label; the header needs '@classLabel true'"),
+        ("@classLabel false\n", "1,2,3\n", "has no label; the header needs '@classLabel true'"),
+        ("", "1,2,3\n", "has no label; the header needs '@classLabel true'"),
+        ("", "1,2,3:up\n", "where the class stands last, the header needs '@classLabel true'"),
+    ],
+)
+@pytest.mark.parametrize("names", [["X_TRAIN.ts", "X_TEST.ts"], ["x_train.TS"]])
+def test_a_ts_file_without_classes_is_told_so(tmp_path, names, header, cases, message):
+    for name in names:
+        (tmp_path / name).write_text(f"{TS_HEAD}{header}@data\n{cases}")
+    for manifest in (tmp_path, tmp_path / names[0]):
+        settings = build_config({"data": {"kind": "table", "manifest": str(manifest)}})
+        with pytest.raises(DataError) as caught:
+            read_measured_clips(settings)
+        assert message in str(caught.value)
+
+
+@pytest.fixture(scope="session")
+def cases(shared_data) -> Path:
+    return shared_data.parent / "cases"
+
+
+def case_clips(path: Path):
+    settings = build_config({"data": {"kind": "table", "manifest": str(path)}})
+    clips = read_measured_clips(settings)
+    return measure(settings, clips), clips
+
+
+def test_a_ts_file_with_dates_is_read(cases):
+    found, clips = case_clips(cases / "F09" / "S_TRAIN.ts")
+    assert [(clip.label, clip.split) for clip in clips] == [("up", "train"), ("down", "train")] * 2
+    assert found.unit == "s"
+    rows = found.items["S_TRAIN#1"].rows
+    assert (rows.times - rows.times[0]).tolist() == [0, 60, 120]
+    assert rows.values.tolist() == [[1], [2], [3]]
+
+
+def test_a_ts_file_of_numbers_to_predict_is_refused(cases):
+    with pytest.raises(DataError, match=r"line 4: @targetlabel: numbers to predict \(regression\)"):
+        case_clips(cases / "F10" / "R_TRAIN.ts")
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".CSV", ".tsv", ".txt"])
+def test_a_table_of_a_european_spreadsheet_is_read(cases, tmp_path, suffix):
+    table = tmp_path / f"excel{suffix}"
+    table.write_bytes((cases / "F12" / "excel.csv").read_bytes())
+    found, _ = case_clips(table)
+    np.testing.assert_array_equal(found.items["p1"].rows.values, np.float32([[61.2], [61.9]]))
+    np.testing.assert_array_equal(found.items["p2"].rows.values, np.float32([[58.0], [58.1]]))
+
+
+@pytest.mark.parametrize(
+    ("manifest", "message"),
+    [
+        ("csv.csv", "seq0.csv: text, not .npy; save one .npy a sequence"),
+        ("frames.csv", "frame0.npy: got (6,) float64: one frame; stack the frames of a sequence"),
+    ],
+)
+def test_files_that_are_no_arrays_of_sequences_are_told_so(cases, manifest, message):
+    path = cases / "F19" / manifest
+    settings = build_config({"data": {"kind": "arrays", "manifest": str(path)}})
+    found = measure(settings, read_measured_clips(settings))
+    assert not found.items
+    assert message in next(iter(found.quarantined.values()))
+
+
+def test_arrays_whose_second_axis_is_time_are_told_to_be_turned(tmp_path):
+    for number, length in enumerate((9, 7)):
+        np.save(tmp_path / f"{number}.npy", np.ones((4, length)))
+    (tmp_path / "clips.csv").write_text("path,label\n0.npy,a\n1.npy,b\n")
+    settings = build_config({"data": {"kind": "arrays", "manifest": str(tmp_path / "clips.csv")}})
+    found = measure(settings, read_measured_clips(settings))
+    assert "has 7 values a row, the first array 9; save array.T" in found.quarantined["1.npy"]
+
+
+def test_a_table_of_another_format_is_told_to_be_saved_as_csv(tmp_path):
+    (tmp_path / "a.xlsx").touch()
+    with pytest.raises(DataError, match=r"got '\.xlsx': save it as CSV"):
+        case_clips(tmp_path / "a.xlsx")
 
 
 def test_a_small_set_gets_epochs_until_it_has_its_steps(tmp_path):

@@ -1,10 +1,12 @@
 """Files of measured sequences: what is read, and what each kind of bad input is told."""
 
+import pickle
 import struct
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from action_gru.errors import DataError
 from action_gru.recordings import (
@@ -72,6 +74,94 @@ def test_numbers_in_a_time_column_are_in_its_own_unit(tmp_path):
     assert read_long_table(path, LongColumns(time="cycle")).unit == "cycle"
 
 
+SPREADSHEET = "id;time;temp;label\np1;0;61,2;ok\np1;1;1,234;ok\np2;0,5;58;leak, big\n"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        SPREADSHEET.encode(),
+        SPREADSHEET.encode("utf-8-sig"),
+        SPREADSHEET.encode("utf-16"),
+        SPREADSHEET.encode("utf-32"),
+        SPREADSHEET.replace(";", "\t").encode("utf-16"),
+        SPREADSHEET.replace(";", "\t").encode(),
+        SPREADSHEET.replace(";", "|").encode(),
+        ("sep=;\r\n" + SPREADSHEET.replace("\n", "\r\n")).encode(),
+        ("SEP=:\n" + SPREADSHEET.replace(";", ":")).encode(),
+        (SPREADSHEET + ";;;\n;;;\n").encode(),
+        ("\n" + SPREADSHEET.replace("61,2", '"61,2"')).encode(),
+        SPREADSHEET.replace("61,2", "61.2").replace("1,2", "1.2").replace("0,5", ".5").encode(),
+    ],
+)
+def test_what_spreadsheets_write_is_read(tmp_path, data):
+    (tmp_path / "table.csv").write_bytes(data)
+    first, second = read_long_table(tmp_path / "table.csv", LongColumns()).items
+    np.testing.assert_array_equal(first.values, np.float32([[61.2], [1.234]]))
+    assert second.times.tolist() == [0.5]
+    assert second.labels == ("leak, big",)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("58", "58.5", "line 4: column 'temp' holds '58.5', which has '.' before its decimals"),
+        ("58", "1.234,5", "line 4: column 'temp' holds '1.234,5', which has marks between thous"),
+        ("58", "1.234.567", "line 4: column 'temp' holds '1.234.567', which has marks between"),
+        ("58", "1 234", "line 4: column 'temp' holds '1 234', which has marks between thousands"),
+        ("58", "-Inf", "line 4: column 'temp' holds '-Inf', which is infinite"),
+        ("0,5", "0.5", "line 4: column 'time' holds '0.5', which has '.' before its decimals"),
+        ("0,5", "2024-05-01", "'2024-05-01', a date where the rows above have numbers"),
+        ("p1;1;1,234", "p1;1;1;234", "line 3: has 5 fields, the header has 4"),
+        ("p1;1", "p1;-1", "(-1 after 0); sort the rows of each id by time"),
+        ("temp", "time", "the column 'time' stands twice"),
+        ("temp", "", "column 3 has no name"),
+        ("58", '"58', "after line 3: not a CSV"),
+        (SPREADSHEET, "", "is empty; the first line is the header"),
+        (";", " ", "separate the columns by one of ',' ';' '\\t' '|'"),
+    ],
+)
+def test_a_spreadsheet_s_table_that_is_wrong_is_told_where_and_what(tmp_path, old, new, message):
+    assert old in SPREADSHEET
+    with pytest.raises(DataError) as caught:
+        read_long_table(table(tmp_path, SPREADSHEET.replace(old, new)), LongColumns())
+    assert message in str(caught.value)
+
+
+def test_a_comma_between_fields_is_never_a_decimal_mark(tmp_path):
+    with pytest.raises(DataError, match="line 2: has 4 fields, the header has 3"):
+        read_long_table(table(tmp_path, "id,time,a\nx,0,1,234\n"), LongColumns())
+    with pytest.raises(DataError, match=r"a comma-separated file has '.': write all alike"):
+        read_long_table(table(tmp_path, 'id,time,a\nx,0,"1,234"\n'), LongColumns())
+    found = read_long_table(table(tmp_path, "id,time,a;b\nx,0,1\n"), LongColumns())
+    assert found.channels == ("a;b",)
+
+
+def test_text_of_another_encoding_is_refused_with_the_way_to_save_it(tmp_path):
+    (tmp_path / "t.csv").write_bytes("id;time;témp\n".encode("latin-1"))
+    with pytest.raises(DataError, match=r"no text in UTF-8 or UTF-16 .*save it as 'CSV UTF-8'"):
+        read_long_table(tmp_path / "t.csv", LongColumns())
+
+
+@pytest.mark.parametrize("cell", ["", "?", "NA", "n/a", "#N/A", "<NA>", "nan", "NaN", "-nan"])
+def test_every_usual_spelling_of_a_missing_value_is_one(tmp_path, cell):
+    found = read_long_table(table(tmp_path, f"id,time,a\nx,0,{cell}\nx,1,2\n"), LongColumns())
+    np.testing.assert_array_equal(found.items[0].values, [[np.nan], [2]])
+
+
+def test_ids_are_text_however_many_digits_they_have(tmp_path):
+    ids = "99999999999999999999999", "99999999999999999999998"
+    text = "id,time,a\n" + "".join(f"{name},0,1\n" for name in ids)
+    found = read_long_table(table(tmp_path, text), LongColumns())
+    assert tuple(item.id for item in found.items) == ids
+
+
+def test_a_date_with_dots_has_its_day_first(tmp_path):
+    text = "id;time;a\nx;01.05.2024 12:30;1\nx;2024-05-01T12:31Z;1\n"
+    found = read_long_table(table(tmp_path, text), LongColumns())
+    assert (found.items[0].times.tolist(), found.unit) == ([1714566600.0, 1714566660.0], "s")
+
+
 def test_parquet_reads_as_csv_does(tmp_path):
     polars = pytest.importorskip("polars")
     frame = polars.DataFrame(
@@ -129,6 +219,65 @@ def test_ts_reads_time_stamps(tmp_path):
     np.testing.assert_array_equal(case.values, [[1, 5], [3, np.nan]])
 
 
+DATED = """@problemName S
+@timeStamps true
+@univariate true
+@classLabel true up down
+@data
+(2024-05-01 00:00:00,1.0),(2024-05-01 00:01:00,2.0):up
+( 2024-05-02T00:00:00Z , 3.5 ),(2024-05-02 00:01,?):down
+"""
+
+
+def test_ts_reads_dates_as_csv_does(tmp_path):
+    found = read_ts(write(tmp_path / "a.ts", DATED))
+    assert found.unit == "s"
+    first, second = found.items
+    assert first.times.tolist() == [1714521600.0, 1714521660.0]
+    assert second.times.tolist() == [1714608000.0, 1714608060.0]
+    np.testing.assert_array_equal(second.values, [[3.5], [np.nan]])
+    assert [item.labels for item in found.items] == [("up",), ("down",)]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("@timeStamps true\n", "", "dimension 1: '(2024-05-01 00' is no number; write ? for a"),
+        ("@timeStamps true\n", "", "'@timeStamps true' for (time,value)"),
+        ("00:01:00,2.0)", "00:01:00,2.0),junk", "line 6, dimension 1: 'junk' is no pair"),
+        ("00:01:00,2.0)", "00:01:00,2.0,7)", "00:01:002.07)' is no pair (time,value)"),
+        (
+            "2024-05-01 00:01:00",
+            "01/05/24",
+            "column 'time' holds '01/05/24', which is no number",
+        ),
+        ("2024-05-01 00:01:00", "7", "column 'time' holds '7', a number where the rows above have"),
+        ("00:01:00,2.0", "00:00:00,2.0", "line 6, dimension 1, value 2: a dimension has the same"),
+        ("@classLabel true up down\n", "", "the header needs '@classLabel true'"),
+        ("@classLabel true", "@classLabel yes", "line 4: '@classLabel yes up down' needs a value"),
+    ],
+)
+def test_a_ts_file_with_times_that_is_not_what_it_says_is_refused(tmp_path, old, new, message):
+    assert old in DATED
+    with pytest.raises(DataError) as caught:
+        read_ts(write(tmp_path / "a.ts", DATED.replace(old, new)))
+    assert message in str(caught.value)
+
+
+def test_ts_with_dates_in_one_case_and_numbers_in_another_is_refused(tmp_path):
+    text = DATED[: DATED.index("( 2024")] + "(1,3.5),(2,4):down\n"
+    with pytest.raises(DataError, match="line 7, dimension 1: some of the file's times are dates"):
+        read_ts(write(tmp_path / "a.ts", text))
+
+
+@pytest.mark.parametrize("key", ["@targetlabel true", "@targetLabel true", "@TARGETLABEL TRUE"])
+@pytest.mark.parametrize("name", ["R_TRAIN.ts", "R_TEST.ts"])
+def test_numbers_to_predict_are_refused_and_not_made_classes(tmp_path, key, name):
+    text = f"@timeStamps false\n@univariate true\n{key}\n@data\n1,2,3:0.1\n2,2,3:0.2\n"
+    with pytest.raises(DataError, match=r"line 3: @targetlabel: numbers to predict \(regression\)"):
+        read_ts(write(tmp_path / name, text))
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
@@ -152,18 +301,21 @@ def test_a_ts_file_that_is_not_what_it_says_is_refused(tmp_path, old, new, messa
 
 
 def test_arrays_keep_float32_and_lay_further_axes_side_by_side(tmp_path):
-    values = np.array([[[1.0001, 2], [3, 4]]], dtype=np.float64)
+    values = np.array([[[1.0001, 2], [3, 4]], [[5, 6], [7, 8]]], dtype=np.float64)
     np.save(tmp_path / "a.npy", values)
     found = read_array(tmp_path / "a.npy")
     assert found.dtype == np.float32
-    assert found.shape == (1, 4)
+    assert found.shape == (2, 4)
     assert found[0, 0] == np.float32(1.0001)  # float16 would make it 1.0
 
 
 @pytest.mark.parametrize(
     ("array", "message"),
     [
-        (np.zeros(3), "a sequence is an array (T, D)"),
+        (np.zeros(6), "got (6,) float64: one frame; stack the frames of a sequence to (T, 6)"),
+        (np.zeros(()), "a sequence is an array (T, D)"),
+        (np.zeros((1, 40, 6)), "one row of 40 x 6 values; save array[0]"),
+        (np.zeros((3, 40, 25, 2)), "4 axes; bring time to the front and reshape to (T, -1)"),
         (np.zeros((0, 3)), "a sequence is an array (T, D)"),
         (np.array([["a"]]), "a sequence is an array (T, D)"),
         (np.zeros((3, 0)), "a sequence is an array (T, D)"),
@@ -216,14 +368,48 @@ def test_a_parquet_bomb_is_refused_by_what_it_would_unpack_to(tmp_path, monkeypa
 
 def test_a_line_of_colons_is_read_in_one_pass(tmp_path):
     text = "@timeStamps true\n@data\n" + "(1:" * 100_000
-    with pytest.raises(DataError, match="dimension 1: holds no value"):
+    with pytest.raises(DataError, match=r"dimension 1: .* is no pair"):
         read_ts(write(tmp_path / "a.ts", text))
 
 
 def test_pickles_are_never_read(tmp_path):
     np.save(tmp_path / "a.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
-    with pytest.raises(DataError, match="not a NumPy array file"):
+    with pytest.raises(DataError, match=r"an array of Python objects, .*save one \.npy a sequence"):
         read_array(tmp_path / "a.npy")
+
+
+def write_text(path: Path) -> None:
+    path.write_text("0,1,2\n3,4,5\n")
+
+
+def write_pickle(path: Path) -> None:
+    path.write_bytes(pickle.dumps([1, 2]))
+
+
+def write_npz(path: Path) -> None:
+    with path.open("wb") as file:
+        np.savez(file, pose=np.ones((3, 2)))
+
+
+def write_torch(path: Path) -> None:
+    torch.save(torch.ones(3, 2), path)
+
+
+@pytest.mark.parametrize(
+    ("save", "kind"),
+    [
+        (write_text, "text"),
+        (write_pickle, "a pickle, which can run code when it is read"),
+        (write_npz, "a .npz of one or more arrays"),
+        (write_torch, "a zip, as torch.save writes, with a pickle inside"),
+        (Path.touch, "an empty file"),
+    ],
+)
+def test_a_file_of_another_kind_is_called_by_its_kind(tmp_path, save, kind):
+    save(tmp_path / "a.npy")
+    with pytest.raises(DataError) as caught:
+        read_array(tmp_path / "a.npy")
+    assert f"{kind}, not .npy; save one .npy a sequence" in str(caught.value)
 
 
 @pytest.mark.parametrize("points", [0, 3])
@@ -273,11 +459,29 @@ def test_rows_that_arrive_are_read_named_and_counted():
     lines = ["time,extra,id,b,a\n", "0,x,p,1,2\n", "1,x,p,oops,2\n", "\n", "2,x,p\n", "3,x,p,,4\n"]
     reader = RowReader(lines, LongColumns(), ("a", "b"), "pipe")
     found = list(reader)
-    assert found[1] == "pipe, line 3: column 'b' holds 'oops', no number"
+    assert found[1] == "pipe, line 3: column 'b' holds 'oops', which is no number"
     assert found[2] == "pipe, line 5: has 3 fields, the header has 5"
     np.testing.assert_array_equal(found[3].values, [4, np.nan])
     assert found[0].values.tolist() == [2, 1]
     assert (reader.rows, reader.bad, reader.missing) == (2, 2, 1)
+
+
+def test_rows_of_a_spreadsheet_that_arrive_are_read_as_its_file_is():
+    text = "sep=;\nid;time;a\np;0;61,2\n;;\np;1;1,234\np;2;5.5\np;3;1.234,5\n"
+    reader = RowReader(text.splitlines(keepends=True), LongColumns(), ("a",), "pipe")
+    found = list(reader)
+    assert [row.values.tolist() for row in found[:2]] == [
+        [np.float32(61.2)],
+        [np.float32(1.234)],
+    ]
+    assert "pipe, line 6: column 'a' holds '5.5', which has '.' before its decimals" in found[2]
+    assert "pipe, line 7: column 'a' holds '1.234,5', which has marks between" in found[3]
+    assert (reader.rows, reader.bad) == (2, 2)
+
+
+def test_a_header_that_names_a_column_twice_ends_the_reading():
+    with pytest.raises(DataError, match="pipe: the column 'a' stands twice"):
+        list(RowReader(["id\ttime\ta\ta\n"], LongColumns(), ("a",), "pipe"))
 
 
 def test_a_header_without_a_trained_channel_ends_the_reading():

@@ -5,6 +5,7 @@ One carried state an id, the least recently seen forgotten first when there are 
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 from collections import OrderedDict
@@ -13,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from action_gru.csv_dialect import encoding_of, open_csv
 from action_gru.errors import ConfigError, DataError
 from action_gru.measured import SOON, long_columns
 from action_gru.monitor import RowStream, SequenceRecognizer
@@ -145,10 +147,13 @@ def _sentence(event: dict[str, object]) -> str:
 def _lines(source: str) -> Iterator[Iterable[str]]:
     """The lines of a file, or those that come in on a pipe, each as soon as it is whole."""
     if source == "-":
+        if isinstance(sys.stdin, io.TextIOWrapper):  # a letter that is none costs its row only
+            head = sys.stdin.buffer.peek(4)[:4]
+            sys.stdin.reconfigure(encoding=encoding_of(head), errors="replace")
         yield iter(sys.stdin.readline, "")
         return
     try:
-        with Path(source).open(encoding="utf-8", errors="replace", newline="") as file:
+        with open_csv(Path(source), errors="replace") as file:
             yield file
     except OSError as error:
         raise DataError(

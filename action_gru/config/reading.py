@@ -4,21 +4,34 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
-from difflib import get_close_matches
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any, get_args
+from typing import IO, Any
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
+from action_gru.config.hints import did_you_mean
+from action_gru.config.kinds import NULLS, allows_none, is_text, kind_at, typed_as_text
 from action_gru.config.tree import Config
 from action_gru.errors import ConfigError
 from action_gru.safe_yaml import MOST_CHARACTERS, BoundedLoader, parse_yaml
 
 
 class _Loader(BoundedLoader):
-    """YAML with the numbers and booleans people mean (YAML 1.2): 1e-3 is a number, `no` a word."""
+    """YAML with the numbers and booleans people mean (YAML 1.2): 1e-3 is a number, `no` a word.
+
+    kind: the annotation of what is read; where it wants text, 01 and true are words as well.
+    """
+
+    def __init__(self, stream: str | IO[str], kind: Any = Config) -> None:
+        super().__init__(stream)
+        self._kind = kind
+
+    def get_single_node(self) -> yaml.Node | None:
+        node = super().get_single_node()
+        return None if node is None else typed_as_text(node, self._kind)
 
     yaml_implicit_resolvers = {  # noqa: RUF012 - the base class declares it so
         first: [rule for rule in rules if rule[0] not in _REPLACED]
@@ -102,9 +115,9 @@ def json_schema() -> str:
     return json.dumps(Config.model_json_schema(), indent=2) + "\n"
 
 
-def _parse_yaml(text: str, source: str) -> Any:
+def _parse_yaml(text: str, source: str, kind: Any = Config) -> Any:
     try:
-        return parse_yaml(text, _Loader)
+        return parse_yaml(text, partial(_Loader, kind=kind))
     except yaml.YAMLError as error:
         hint = "; YAML is indented with spaces, not tabs" if "'\\t'" in str(error) else ""
         mark = getattr(error, "problem_mark", None)
@@ -134,18 +147,14 @@ def _apply_override(tree: dict[str, Any], override: str) -> None:
         if not isinstance(child, dict):
             raise ConfigError(f"override '{override}': '{part}' holds a value, not a section")
         tree = child
-    text_key = key.strip() in _text_keys() and text not in ("null", "~", "")
-    tree[parts[-1]] = text if text_key else _parse_yaml(text, f"override '{override}'")
+    tree[parts[-1]] = _override_value(text, f"override '{override}'", kind_at(Config, parts))
 
 
-def _text_keys() -> set[str]:
-    """Keys whose value is a path or a name: an override gives it as it stands, `#` and all."""
-    return {
-        f"{section}.{name}"
-        for section, part in Config.model_fields.items()
-        for name, field in part.default.__class__.model_fields.items()
-        if field.annotation in (str, Path, Path | None)
-    }
+def _override_value(text: str, source: str, kind: Any) -> Any:
+    """A path or a name is taken as it stands, `#` and all; anything else is YAML."""
+    if is_text(kind):
+        return None if text in NULLS and (allows_none(kind) or not text) else text
+    return _parse_yaml(text, source, kind)
 
 
 def _explain(error: ValidationError) -> list[str]:
@@ -160,11 +169,13 @@ def _explain(error: ValidationError) -> list[str]:
         location = [*(part for part in tried if not _is_union_branch(part)), *given_key]
         path = ".".join(str(part) for part in location)
         if is_unknown:
-            problems[f"unknown key '{path}'{_did_you_mean(location)}"] = []
+            hint = did_you_mean([str(part) for part in location], detail["input"])
+            problems[f"unknown key '{path}'{hint}"] = []
             continue
         message = (
             detail["msg"].removeprefix("Value error, ").replace("Input should be", "should be")
         )
+        message += _how_to_write(detail["type"], detail["input"])
         problems.setdefault(path, []).append(message[0].lower() + message[1:])
         if not isinstance(detail["input"], dict):
             given[path] = f", got {detail['input']!r}"
@@ -174,30 +185,12 @@ def _explain(error: ValidationError) -> list[str]:
     ]
 
 
+def _how_to_write(problem: str, value: Any) -> str:
+    if problem == "string_type":
+        return " (in quotes, where YAML reads something else)"
+    return f" (write [{value}])" if problem == "tuple_type" and isinstance(value, str) else ""
+
+
 def _is_union_branch(part: Any) -> bool:
     """pydantic puts the tried type of a union, such as 'literal['auto']', into the path."""
     return isinstance(part, str) and bool(re.search(r"[\[\]()]|^constrained-|^(int|float)$", part))
-
-
-def _did_you_mean(location: list[Any]) -> str:
-    known = dict(_keys(Config))
-    name = str(location[-1])
-    siblings = known.get(".".join(str(part) for part in location[:-1]), [])
-    close = get_close_matches(name, siblings, n=1)
-    if close:
-        return f"; did you mean '{'.'.join([*map(str, location[:-1]), close[0]])}'?"
-    elsewhere = [
-        f"{section}.{key}" for section, keys in known.items() for key in keys if key == name
-    ]
-    if elsewhere:
-        return f"; did you mean '{elsewhere[0].lstrip('.')}'?"
-    return f"; known here: {', '.join(siblings)}" if siblings else ""
-
-
-def _keys(section: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, list[str]]]:
-    yield prefix, list(section.model_fields)
-    for name, field in section.model_fields.items():
-        kinds = [field.annotation, *get_args(field.annotation)]
-        for kind in kinds:
-            if isinstance(kind, type) and issubclass(kind, BaseModel):
-                yield from _keys(kind, f"{prefix}.{name}".lstrip("."))

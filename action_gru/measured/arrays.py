@@ -29,18 +29,23 @@ def read_arrays(clips: Sequence[Clip]) -> tuple[dict[str, MeasuredClip], dict[st
     """By clip name: what could be read, and why the rest could not."""
     items: dict[str, MeasuredClip] = {}
     quarantined: dict[str, str] = {}
-    width = 0
+    first: tuple[int, ...] = ()
     for clip in clips:
         try:
             item = _array_clip(clip)
-            columns = item.rows.values.shape[1]
-            width = width or columns
-            if columns != width:
-                raise DataError(f"{clip.path}: has {columns} values a row, the first array {width}")
+            first = first or item.rows.values.shape
+            _check_width(clip, item.rows.values.shape, first)
             items[clip.name] = item
         except (DataError, OSError) as error:
             quarantined[clip.name] = str(error)
     return items, quarantined
+
+
+def _check_width(clip: Clip, shape: tuple[int, ...], first: tuple[int, ...]) -> None:
+    if shape[1] == first[1]:
+        return
+    turned = "; save array.T if time is the second axis" if shape[0] == first[0] else ""
+    raise DataError(f"{clip.path}: has {shape[1]} values a row, the first array {first[1]}{turned}")
 
 
 def _array_clip(clip: Clip) -> MeasuredClip:

@@ -28,6 +28,9 @@ from action_gru.recordings.recording import only
 LATER, SOON = "later", "soon"
 READERS: dict[str, Callable[[Path, LongColumns], Recordings]] = {
     ".csv": read_long_table,
+    ".tsv": read_long_table,
+    ".tab": read_long_table,
+    ".txt": read_long_table,
     ".parquet": read_long_table,
     ".pq": read_long_table,
     ".ts": lambda path, columns: read_ts(path),
@@ -64,7 +67,11 @@ def table_files(path: Path) -> list[Path]:
     """
     if not path.is_dir():
         return [path]
-    files = sorted(p for p in path.glob("*.ts") if split_of_name(p.stem) and "_eq_" not in p.name)
+    files = sorted(
+        file
+        for file in path.iterdir()
+        if file.suffix.lower() == ".ts" and split_of_name(file.stem) and "_eq_" not in file.name
+    )
     files.sort(key=lambda file: SPLITS.index(split_of_name(file.stem)))
     splits = [split_of_name(file.stem) for file in files]
     if "train" not in splits or len(set(splits)) < len(splits):
@@ -83,7 +90,10 @@ def _read_files(files: tuple[tuple[Path, int], ...], columns: LongColumns) -> Re
     for file, _ in files:
         reader = READERS.get(file.suffix.lower())
         if reader is None:
-            raise DataError(f"{file}: a table is one of {', '.join(READERS)}; got '{file.suffix}'")
+            raise DataError(
+                f"{file}: a table is one of {', '.join(READERS)}; got '{file.suffix}': save it as "
+                "CSV"
+            )
         found = reader(file, columns)
         named = split_of_name(file.stem) if file.suffix.lower() == ".ts" else ""
         items = tuple(replace(item, split=item.split or named) for item in found.items)
@@ -102,10 +112,7 @@ def _whole_clip(config: Config, item: Recording, path: Path) -> MeasuredClip:
             "has its own)",
         )
     if not label:
-        raise DataError(
-            f"{path}: id '{item.id}' has no label; name the column in series.label, or say "
-            "series.horizon where a column tells how long it lasts"
-        )
+        raise DataError(f"{path}: id '{item.id}' has no label; {_how_to_label(path)}")
     split = _known_split(item, path)
     clip = Clip(path / item.id, item.id, label, item.group or item.id, split)
     content = hashlib.sha256(item.values.tobytes()).hexdigest()
@@ -116,6 +123,18 @@ def _whole_clip(config: Config, item: Recording, path: Path) -> MeasuredClip:
         content,
         step_labels,
         item.remaining,
+    )
+
+
+def _how_to_label(path: Path) -> str:
+    if path.is_dir() or path.suffix.lower() == ".ts":
+        return (
+            "the header needs '@classLabel true' with the names of the classes, and each case its "
+            "class after the last ':'"
+        )
+    return (
+        "name the column in series.label, or say series.horizon where a column tells how long it "
+        "lasts"
     )
 
 

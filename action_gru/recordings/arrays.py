@@ -1,33 +1,33 @@
-"""Reads a `.npy` file of numbers, (T, D) or (T, ...), as one sequence. Never unpickles."""
+"""Reads a `.npy` file of numbers, (T, D) or (T, points, D), as one sequence. Never unpickles."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from action_gru.errors import DataError
+from action_gru.file_kind import HEAD_BYTES, file_kind
+
+MAGIC = b"\x93NUMPY"
+NPZ = re.compile(rb"PK\x03\x04.{26}[^\0]*\.npy", re.DOTALL)  # a zip and its first name
+ONE_EACH = "save one .npy a sequence, numbers (T, D), with numpy.save"
 
 
 def read_array(path: Path) -> NDArray[np.float32]:
-    """(T, D) float32; further axes, such as (T, joints, 3), are laid side by side.
+    """(T, D) float32; of (T, points, D) the points are laid side by side.
 
-    Raises DataError for a file that is no array of numbers, is empty, or holds infinity.
+    Raises DataError for a file that is no array of numbers, has other axes, or holds infinity.
     """
-    try:
-        # Mapped, not read: a header that claims more than the file holds takes no memory.
-        with np.errstate(over="ignore"):  # of a size that no file has
-            array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except Exception as error:  # NumPy parses the header as Python and lets its errors through
-        raise DataError(f"{path}: not a NumPy array file ({error})") from error
-    if not isinstance(array, np.ndarray):
-        raise DataError(f"{path}: holds several arrays; save one .npy a sequence")
-    if array.ndim < 2 or array.size == 0 or array.dtype.kind not in "iuf":
-        raise DataError(
-            f"{path}: a sequence is an array (T, D) of numbers with T >= 1, got {array.shape} "
-            f"{array.dtype}; save one value a row as (T, 1)"
-        )
+    with path.open("rb") as file:
+        head = file.read(HEAD_BYTES)
+    if not head.startswith(MAGIC):
+        raise DataError(f"{path}: {_other_kind(path, head)}, not .npy; {ONE_EACH}")
+    array = _load(path)
+    if problem := _misfit(array):
+        raise DataError(f"{path}: got {array.shape} {array.dtype}: {problem}")
     with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused below
         values = array.reshape(len(array), -1).astype(np.float32)
     if np.isinf(values).any():
@@ -36,3 +36,54 @@ def read_array(path: Path) -> NDArray[np.float32]:
             "is missing"
         )
     return values
+
+
+def _load(path: Path) -> NDArray[np.generic]:
+    try:
+        # Mapped, not read: a header that claims more than the file holds takes no memory.
+        with np.errstate(over="ignore"):  # of a size that no file has
+            array: NDArray[np.generic] = np.load(path, mmap_mode="r", allow_pickle=False)
+        return array
+    except Exception as error:  # NumPy parses the header as Python and lets its errors through
+        if "Python objects" in str(error):
+            raise DataError(
+                f"{path}: an array of Python objects, such as rows of unequal length, which can "
+                f"run code when it is read; {ONE_EACH}"
+            ) from error
+        raise DataError(f"{path}: not a NumPy array file ({error})") from error
+
+
+def _misfit(array: NDArray[np.generic]) -> str | None:
+    """Why an array is no sequence and what to do, or None if it is one."""
+    if array.dtype.kind not in "iuf" or array.size == 0 or array.ndim == 0:
+        return "a sequence is an array (T, D) of numbers with T >= 1"
+    count = len(array)
+    if array.ndim == 1:
+        return (
+            f"one frame; stack the frames of a sequence to (T, {count}), or, if these "
+            f"are {count} rows of one value, reshape to ({count}, 1)"
+        )
+    if array.ndim == 3 and count == 1:
+        return (
+            f"one row of {array.shape[1]} x {array.shape[2]} values; save array[0] if the first "
+            "axis is no time, or reshape to (1, -1) if the sequence has one row"
+        )
+    if array.ndim > 3:
+        return (
+            f"{array.ndim} axes; bring time to the front and reshape to (T, -1), as in "
+            "numpy.moveaxis(array, TIME_AXIS, 0).reshape(T, -1)"
+        )
+    return None
+
+
+def _other_kind(path: Path, head: bytes) -> str:
+    """What a file without NumPy's first bytes is, in words."""
+    if not head:
+        return "an empty file"
+    if NPZ.match(head):
+        return "a .npz of one or more arrays"
+    kind = file_kind(path)
+    if kind is None:
+        is_text = b"\0" not in head and all(byte >= 32 or byte in b"\t\r\n" for byte in head)
+        return "text" if is_text else "a file of another kind"
+    return kind

@@ -3,6 +3,7 @@
     id,time,temperature,pressure,label
     pump-1,0,61.2,4.1,ok
 
+A CSV may have `;`, tabs or `|` for its commas, and then commas in its numbers.
 Knows nothing of targets that are derived, or of windows.
 """
 
@@ -17,8 +18,9 @@ from pathlib import Path
 import numpy as np
 
 from action_gru.channels import SECONDS
+from action_gru.csv_dialect import SEPARATORS, DecimalMark, csv_rows
 from action_gru.errors import DataError, MissingExtraError
-from action_gru.recordings.cells import is_date, number_column, time_column
+from action_gru.recordings.cells import number_column, time_column
 from action_gru.recordings.recording import Recording, Recordings, check_times, only
 
 MOST_CELLS, MOST_TABLE_BYTES = 50_000_000, 2 << 30
@@ -45,33 +47,42 @@ class LongColumns:
 
 @dataclass(frozen=True)
 class _Table:
-    """cells: column name -> one cell a row. places: how each row is called in an error."""
+    """cells: column name -> one cell a row. places: how each row is called in an error.
+
+    separator: what stood between the cells.
+    """
 
     path: Path
     cells: dict[str, Sequence[object]]
     places: Sequence[str]
+    separator: str = ","
 
 
 def read_long_table(path: Path, columns: LongColumns) -> Recordings:
-    """The recordings of a .csv or .parquet file, in the order in which their ids first appear.
+    """The recordings of a CSV or a .parquet file, in the order in which their ids first appear.
 
     Rows of several ids may be interleaved; the rows of each must grow in time. Raises DataError.
     """
-    table = _read_parquet(path) if path.suffix.lower() in (".parquet", ".pq") else _read_csv(path)
+    table = (
+        _read_parquet(path)
+        if path.suffix.lower() in (".parquet", ".pq")
+        else _read_csv(path, columns)
+    )
+    require_columns(tuple(table.cells), columns, str(path))
     if not table.places:
         raise DataError(f"{path}: holds a header and no row")
-    for key in ("id", "time"):
-        _require(table, columns.roles[key], f"series.{key}")
     channels = channel_names(tuple(table.cells), columns, str(path))
+    mark = DecimalMark(table.separator)
     values = np.stack(
-        [number_column(table.cells[name], table.places, name) for name in channels], axis=1
+        [number_column(table.cells[name], table.places, name, mark) for name in channels], axis=1
     )
-    times = time_column(table.cells[columns.time], table.places, columns.time)
-    remaining = _remaining(table, columns)
+    shown = table.cells[columns.time]
+    times, are_dates = time_column(shown, table.places, columns.time, mark)
+    remaining = _remaining(table, columns, mark)
     items = []
     for name, rows in _rows_by_id(table, columns.id).items():
         places = [table.places[row] for row in rows]
-        check_times(times[rows], places, f"id '{name}'")
+        check_times(times[rows], [shown[row] for row in rows], places, f"id '{name}'")
         items.append(
             Recording(
                 name,
@@ -83,8 +94,7 @@ def read_long_table(path: Path, columns: LongColumns) -> Recordings:
                 None if remaining is None else remaining[rows],
             )
         )
-    unit = SECONDS if is_date(table.cells[columns.time][0]) else columns.time
-    return Recordings(channels, tuple(items), unit)
+    return Recordings(channels, tuple(items), SECONDS if are_dates else columns.time)
 
 
 def channel_names(names: Sequence[str], columns: LongColumns, where: str) -> tuple[str, ...]:
@@ -106,42 +116,55 @@ def channel_names(names: Sequence[str], columns: LongColumns, where: str) -> tup
 def _unknown(name: str, names: Sequence[str], key: str, where: str) -> str:
     close = get_close_matches(name, names, n=1)
     hint = f"; did you mean '{close[0]}'?" if close else ""
+    if len(names) == 1:
+        hint = f"; separate the columns by one of {' '.join(map(repr, SEPARATORS))}"
     return f"{where}: no column '{name}' ({key}); it has {', '.join(names)}{hint}"
 
 
-def _require(table: _Table, name: str, key: str) -> None:
-    if name not in table.cells:
-        raise DataError(_unknown(name, list(table.cells), key, str(table.path)))
+def require_columns(names: Sequence[str], columns: LongColumns, where: str) -> None:
+    """Raise DataError unless there is a column of ids and one of times."""
+    for key in ("id", "time"):
+        if columns.roles[key] not in names:
+            raise DataError(_unknown(columns.roles[key], names, f"series.{key}", where))
 
 
-def _read_csv(path: Path) -> _Table:
+def _read_csv(path: Path, columns: LongColumns) -> _Table:
+    rows, lines, line = [], [], 0
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file, strict=True)
-            names = [name.strip() for name in next(reader, [])]
-            _check_header(path, names)
-            rows, lines = [], []
+        with csv_rows(path, (columns.id.lower(), columns.time.lower())) as (reader, separator):
+            names = header_names(next(reader, []), str(path))
+            require_columns(names, columns, str(path))  # before a row is counted against it
             for row in reader:
-                if not row:
+                line = reader.line_num
+                if not any(row):  # spreadsheets write rows of separators alone
                     continue
+                where = f"{path}, line {line}"
                 if len(row) != len(names):
-                    raise DataError(
-                        f"{path}, line {reader.line_num}: has {len(row)} fields, the header has "
-                        f"{len(names)}"
-                    )
+                    raise DataError(f"{where}: has {len(row)} fields, the header has {len(names)}")
                 rows.append(row)
-                lines.append(f"{path}, line {reader.line_num}")
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path}: not a CSV in UTF-8 ({error})") from error
+                lines.append(where)
+    except UnicodeError as error:
+        raise DataError(
+            f"{path}: no text in UTF-8 or UTF-16 ({error}); save it as 'CSV UTF-8'"
+        ) from error
+    except csv.Error as error:
+        raise DataError(f"{path}, after line {line}: not a CSV ({error})") from error
     by_column = list(zip(*rows, strict=True)) if rows else [()] * len(names)
-    return _Table(path, dict(zip(names, by_column, strict=True)), lines)
+    return _Table(path, dict(zip(names, by_column, strict=True)), lines, separator)
 
 
-def _check_header(path: Path, names: Sequence[str]) -> None:
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice or not all(names):
-        problem = f"the column '{twice[0]}' stands twice" if twice else "a column has no name"
-        raise DataError(f"{path}: {problem}; the first line is the header, such as id,time,speed")
+def header_names(header: Sequence[str], where: str) -> list[str]:
+    """The columns' names. Raises DataError where one stands twice or has none."""
+    names = [name.strip() for name in header]
+    problems = [f"column {index} has no name" for index, name in enumerate(names, 1) if not name]
+    problems += [f"the column '{name}' stands twice" for name in names if names.count(name) > 1]
+    if not names:
+        problems = ["is empty"]
+    if problems:
+        raise DataError(
+            f"{where}: {problems[0]}; the first line is the header, such as id,time,speed"
+        )
+    return names
 
 
 def _read_parquet(path: Path) -> _Table:
@@ -184,12 +207,12 @@ def _texts(table: _Table, column: str, rows: Sequence[int]) -> list[str]:
 
 
 def _remaining(
-    table: _Table, columns: LongColumns
+    table: _Table, columns: LongColumns, mark: DecimalMark
 ) -> np.ndarray[tuple[int], np.dtype[np.float64]] | None:
     if columns.remaining not in table.cells:
         return None
     cells = table.cells[columns.remaining]
-    found = number_column(cells, table.places, columns.remaining).astype(np.float64)
+    found = number_column(cells, table.places, columns.remaining, mark).astype(np.float64)
     if np.isnan(found).any():
         row = int(np.argmax(np.isnan(found)))
         raise DataError(f"{table.places[row]}: the column '{columns.remaining}' is empty")

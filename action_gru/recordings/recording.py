@@ -71,16 +71,18 @@ def merge(parts: Sequence[tuple[str, Recordings]]) -> Recordings:
     return Recordings(found.channels, items, found.unit if len(units) == 1 else STAMPS)
 
 
-def check_times(times: NDArray[np.float64], places: Sequence[str], what: str) -> None:
-    """Raise DataError unless times grow. places: how each row is called in an error."""
+def check_times(
+    times: NDArray[np.float64], shown: Sequence[object], places: Sequence[str], what: str
+) -> None:
+    """Raise DataError unless times grow. shown: as they were written; places: where."""
     steps = np.diff(times)
     if (steps > 0).all():
         return
-    row = int(np.argmax(steps <= 0)) + 1
+    row = int(np.argmax(~(steps > 0))) + 1
     problem = "the same time as" if steps[row - 1] == 0 else "a time before"
     raise DataError(
-        f"{places[row]}: {what} has {problem} the row above it ({times[row]:g} after "
-        f"{times[row - 1]:g}); sort the rows of each id by time and keep one row a time"
+        f"{places[row]}: {what} has {problem} the row above it ({shown[row]} after "
+        f"{shown[row - 1]}); sort the rows of each id by time and keep one row a time"
     )
 
 

@@ -6,18 +6,24 @@ Keeps no row. Knows no model.
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from action_gru.errors import DataError
-from action_gru.recordings.cells import instant, number
-from action_gru.recordings.long_table import LongColumns, channel_names
+from action_gru.csv_dialect import DecimalMark, announced_separator, separator_of
+from action_gru.recordings.cells import instant, measured
+from action_gru.recordings.long_table import (
+    LongColumns,
+    channel_names,
+    header_names,
+    require_columns,
+)
 
 LONGEST_LINE = 1_000_000
+Value = TypeVar("Value")
 
 
 class Row(NamedTuple):
@@ -32,6 +38,7 @@ class Row(NamedTuple):
 class RowReader:
     """Iterates over the good rows of CSV lines; the first line is the header.
 
+    The header tells what separates the fields, the first number with decimals their mark.
     channels: those a model was trained on; the header must have them, in any order, and may have
     more columns. rows, missing and bad count the rows read, their missing values, and the rows
     left out.
@@ -44,64 +51,67 @@ class RowReader:
     rows: int = 0
     missing: int = 0
     bad: int = 0
+    _separator: str | None = field(default=None, init=False)
+    _mark: DecimalMark | None = field(default=None, init=False)
 
     def __iter__(self) -> Iterator[Row | str]:
         """Each good row, or the reason why a row is left out."""
         names: list[str] = []
         for line, text in enumerate(self.lines, start=1):
             where = f"{self.source}, line {line}"
-            if not text.strip():
+            if not text.strip() or self._announces(text):
                 continue
             if not names:
                 names = self._header(text)
                 continue
             try:
-                yield self._row(self._fields(text, len(names)), names)
-            except (ValueError, TypeError, OverflowError, csv.Error) as error:
+                fields = self._fields(text, len(names))
+                if any(fields):
+                    yield self._row(dict(zip(names, fields, strict=True)))
+            except (ValueError, csv.Error) as error:
                 self.bad += 1
                 yield f"{where}: {error}"
 
+    def _announces(self, text: str) -> bool:
+        """Whether it is the line `sep=;`, which may stand before the header."""
+        said = None if self._mark else announced_separator(text)
+        self._separator = said or self._separator
+        return said is not None
+
     def _header(self, text: str) -> list[str]:
-        names = [name.strip() for name in next(csv.reader([text.lstrip("\ufeff")]))]
-        wanted = replace(self.columns, channels=self.channels)
-        channel_names(names, wanted, self.source)
-        for key in ("id", "time"):
-            if self.columns.roles[key] not in names:
-                raise DataError(
-                    f"{self.source}: no column '{self.columns.roles[key]}' (series.{key}) in the "
-                    f"header {','.join(names)[:200]}"
-                )
+        wanted = self.columns.id.lower(), self.columns.time.lower()
+        self._separator = self._separator or separator_of(text, wanted)
+        self._mark = DecimalMark(self._separator)
+        fields = next(csv.reader([text.lstrip("\ufeff")], delimiter=self._separator))
+        names = header_names(fields, self.source)
+        channel_names(names, replace(self.columns, channels=self.channels), self.source)
+        require_columns(names, self.columns, self.source)
         return names
 
     def _fields(self, text: str, count: int) -> list[str]:
         if len(text) > LONGEST_LINE:
             raise ValueError(f"a line of {len(text)} characters")
-        fields = next(csv.reader([text], strict=True))
+        assert self._separator is not None
+        fields = next(csv.reader([text], delimiter=self._separator, strict=True))
         if len(fields) != count:
             raise ValueError(f"has {len(fields)} fields, the header has {count}")
         return fields
 
-    def _row(self, fields: list[str], names: list[str]) -> Row:
-        cells = dict(zip(names, fields, strict=True))
+    def _row(self, cells: dict[str, str]) -> Row:
         name = cells[self.columns.id].strip()
         if not name:
             raise ValueError(f"the column '{self.columns.id}' is empty")
-        values = np.array([self._number(cells[channel], channel) for channel in self.channels])
-        try:
-            time = instant(cells[self.columns.time])
-        except ValueError:
-            raise ValueError(
-                f"column '{self.columns.time}' holds '{cells[self.columns.time][:40]}', no time"
-            ) from None
+        values = np.array([self._value(cells, channel, measured) for channel in self.channels])
+        time, _ = self._value(cells, self.columns.time, instant)
         self.rows += 1
         self.missing += int(np.isnan(values).sum())
         return Row(name, time, values.astype(np.float32))
 
-    def _number(self, cell: str, channel: str) -> float:
+    def _value(
+        self, cells: dict[str, str], column: str, read: Callable[[object, DecimalMark], Value]
+    ) -> Value:
+        assert self._mark is not None
         try:
-            value = number(cell)
-        except ValueError:
-            raise ValueError(f"column '{channel}' holds '{cell[:40]}', no number") from None
-        if abs(value) > np.finfo(np.float32).max:
-            raise ValueError(f"column '{channel}' holds {cell[:40]}, too large a number")
-        return value
+            return read(cells[column], self._mark)
+        except ValueError as error:
+            raise ValueError(f"column '{column}' holds '{cells[column][:40]}', {error}") from None

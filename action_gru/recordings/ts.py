@@ -6,7 +6,8 @@
     0.1,0.2,?:1.5,1.4,1.3:walk
 
 One line a case: its dimensions between colons, the values of each between commas, the class last;
-`?` is a missing value. Knows nothing of splits.
+`?` is a missing value. With `@timeStamps true` a value stands beside its time or date:
+(2024-05-01 12:30:00,0.1),(2024-05-01 12:31:00,0.2). Knows nothing of splits.
 """
 
 from __future__ import annotations
@@ -19,13 +20,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from action_gru.channels import ROWS, STAMPS
+from action_gru.channels import ROWS, SECONDS, STAMPS
+from action_gru.csv_dialect import DecimalMark
 from action_gru.errors import DataError
-from action_gru.recordings.recording import LARGEST, Recording, Recordings
+from action_gru.recordings.cells import time_column
+from action_gru.recordings.recording import LARGEST, Recording, Recordings, check_times
 
-MISSING = {"?", "nan", "NaN", "NAN"}
+MISSING = frozenset({"?", "nan", "NaN", "NAN"})
 _TOKEN = re.compile(r"\([^()]*\)|:|[^:()]+|[()]")  # each letter is looked at a few times at most
-_STAMPED = re.compile(r"\(\s*(?P<time>[^,()]+)\s*,\s*(?P<value>[^,()]+)\s*\)")
+_STAMPED = re.compile(r"\(([^,()]+),([^,()]+)\)")
 
 
 @dataclass
@@ -36,6 +39,7 @@ class Header:
     length: int | None = None
     equal_length: bool = False
     stamped: bool = False
+    dates: bool | None = None  # whether the stamps are dates, as the first case has them
     classes: list[str] = field(default_factory=list)
     labelled: bool = False
     missing: bool | None = None
@@ -59,7 +63,8 @@ def read_ts(path: Path) -> Recordings:
         raise DataError(f"{path}: holds no case after @data; copy the file again")
     width = items[0].values.shape[1]
     channels = tuple(f"dim_{index}" for index in range(width))
-    return Recordings(channels, tuple(items), STAMPS if header.stamped else ROWS)
+    stamps = SECONDS if header.dates else STAMPS
+    return Recordings(channels, tuple(items), stamps if header.stamped else ROWS)
 
 
 def _header(path: Path, lines: list[str]) -> tuple[Header, int]:
@@ -88,18 +93,26 @@ def _take(header: Header, words: list[str], where: str) -> None:
         elif key == "serieslength":
             header.length = int(values[0])
         elif key == "equallength":
-            header.equal_length = values[0].lower() == "true"
+            header.equal_length = _is_true(values[0])
         elif key == "timestamps":
-            header.stamped = values[0].lower() == "true"
+            header.stamped = _is_true(values[0])
         elif key == "missing":
-            header.missing = values[0].lower() == "true"
-        elif key == "univariate" and values[0].lower() == "true":
+            header.missing = _is_true(values[0])
+        elif key == "univariate" and _is_true(values[0]):
             header.dimensions = 1
-        elif key in ("classlabel", "targetlabel"):
-            header.labelled = values[0].lower() == "true"
-            header.classes = values[1:] if key == "classlabel" else []
-    except (IndexError, ValueError) as error:
+        elif key == "classlabel":
+            header.labelled, header.classes = _is_true(values[0]), values[1:]
+        elif key == "targetlabel" and _is_true(values[0]):
+            raise DataError(
+                f"{where}: @targetlabel: numbers to predict (regression) are not supported; give "
+                "each case a class, and write '@classLabel true' with their names"
+            )
+    except (IndexError, ValueError, KeyError) as error:
         raise DataError(f"{where}: '@{' '.join(words)}' needs a value that fits it") from error
+
+
+def _is_true(word: str) -> bool:
+    return {"true": True, "false": False}[word.lower()]
 
 
 def _case(where: str, text: str, header: Header, name: str) -> Recording:
@@ -112,12 +125,13 @@ def _case(where: str, text: str, header: Header, name: str) -> Recording:
                 f"{where}: the class after the last ':' is '{label[:40]}', @classLabel names "
                 f"{', '.join(header.classes)}"
             )
-    parts = list(_dimensions(where, body, header.stamped))
+    parts = list(_dimensions(where, body, header))
     lengths = {len(values) for _, values in parts}
     if len(lengths) > 1:
         raise DataError(
             f"{where}: its dimensions have {' and '.join(map(str, sorted(lengths)))} values; "
-            "all dimensions of a case need as many (write ? for one that is missing)"
+            f"all dimensions of a case need as many (write ? for one that is missing)"
+            f"{_label_hint(header)}"
         )
     times = parts[0][0]
     if any(not np.array_equal(times, other) for other, _ in parts[1:]):
@@ -126,23 +140,54 @@ def _case(where: str, text: str, header: Header, name: str) -> Recording:
     return Recording(name, values, times, (label,) if header.labelled else ())
 
 
+def _label_hint(header: Header) -> str:
+    if header.labelled:
+        return ""
+    return "; where the class stands last, the header needs '@classLabel true' with the classes"
+
+
 def _dimensions(
-    where: str, body: str, stamped: bool
+    where: str, body: str, header: Header
 ) -> Iterator[tuple[NDArray[np.float64], NDArray[np.float32]]]:
     """(times, values) of each dimension of a case; without stamps time counts 0, 1, 2, ..."""
-    parts = _split_stamped(body) if stamped else body.split(":")
+    parts = _split_stamped(body) if header.stamped else body.split(":")
     for number, part in enumerate(parts, start=1):
+        place = f"{where}, dimension {number}"
         texts = part.split(",")
-        if stamped:
-            pairs = _STAMPED.findall(part)
+        times = np.arange(len(texts), dtype=np.float64)
+        if header.stamped:
+            pairs = _pairs(place, part, header)
             texts = [value for _, value in pairs]
-            times = [_number(f"{where}, dimension {number}", time) for time, _ in pairs]
-        else:
-            times = [float(index) for index in range(len(texts))]
-        values = [_number(f"{where}, dimension {number}", text) for text in texts]
-        if not values:
-            raise DataError(f"{where}, dimension {number}: holds no value")
-        yield np.array(times, dtype=np.float64), np.array(values, dtype=np.float32)
+            times = _times(place, [time for time, _ in pairs], header)
+        values = [_number(place, text, header) for text in texts]
+        yield times, np.array(values, dtype=np.float32)
+
+
+def _pairs(where: str, part: str, header: Header) -> list[tuple[str, str]]:
+    """The (time, value) pairs of a dimension, in their text."""
+    pairs: list[tuple[str, str]] = _STAMPED.findall(part)
+    rest = _STAMPED.sub("", part).replace(",", "").strip()
+    if rest:
+        raise DataError(
+            f"{where}: '{rest[:40]}' is no pair (time,value), as '@timeStamps true' promises"
+            f"{_label_hint(header)}"
+        )
+    if not pairs:
+        raise DataError(f"{where}: holds no value")
+    return pairs
+
+
+def _times(where: str, texts: list[str], header: Header) -> NDArray[np.float64]:
+    """Instants that grow, all numbers or all dates in the whole file."""
+    places = [f"{where}, value {index}" for index in range(1, len(texts) + 1)]
+    times, are_dates = time_column(texts, places, "time", DecimalMark())
+    header.dates = are_dates if header.dates is None else header.dates
+    if header.dates != are_dates:
+        raise DataError(
+            f"{where}: some of the file's times are dates, others numbers; write all alike"
+        )
+    check_times(times, texts, places, "a dimension")
+    return times
 
 
 def _split_stamped(body: str) -> list[str]:
@@ -156,7 +201,7 @@ def _split_stamped(body: str) -> list[str]:
     return parts
 
 
-def _number(where: str, text: str) -> float:
+def _number(where: str, text: str, header: Header) -> float:
     text = text.strip()
     if text in MISSING:
         return float("nan")
@@ -165,7 +210,11 @@ def _number(where: str, text: str) -> float:
     except ValueError:
         value = float("inf")
     if not abs(value) <= LARGEST:
-        raise DataError(f"{where}: '{text[:40]}' is no number; write ? for a missing value")
+        hint = "" if header.stamped or "(" not in text else ", '@timeStamps true' for (time,value)"
+        raise DataError(
+            f"{where}: '{text[:40]}' is no number; write ? for a missing value{hint}"
+            f"{_label_hint(header)}"
+        )
     return value
 
 
@@ -185,5 +234,3 @@ def _check_case(where: str, case: Recording, header: Header, first: Recording) -
         raise DataError(
             f"{where}: a value is missing, the header says '@missing false'; mend one of them"
         )
-    if np.isnan(case.times).any() or (np.diff(case.times) <= 0).any():
-        raise DataError(f"{where}: its time stamps do not grow")

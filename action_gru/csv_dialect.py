@@ -1,0 +1,121 @@
+"""How a CSV is written: its encoding, what separates its fields, which mark its decimals have.
+
+Programs write `,` between fields; where `,` stands before decimals, spreadsheets write `;`. Knows
+nothing of columns. Raises ValueError, which the caller gives a file's name and line.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import re
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from _csv import Reader
+
+SEPARATORS = (",", ";", "\t", "|")
+LONGEST_HEADER = 1_000_000
+_ENCODINGS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),  # before UTF-16, whose mark it begins with
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+_ANNOUNCED = re.compile(r'\ufeff?"?sep=([^"\w])"?', re.IGNORECASE)
+_NUMBER = re.compile(r"[+-]?(\d+((?P<mark>[.,])\d*)?|(?P<first>[.,])\d+)([eE][+-]?\d+)?")
+_GROUPED = re.compile(r"[+-]?\d{1,3}([.,'\u2019\u00a0\u202f ]\d{3})+([.,]\d+)?")
+
+
+def open_csv(path: Path, errors: str = "strict") -> TextIO:
+    """The text of a file in UTF-8, or in the encoding that its first bytes name. Raises OSError."""
+    with path.open("rb") as file:
+        head = file.read(4)
+    return path.open(encoding=encoding_of(head), errors=errors, newline="")
+
+
+def encoding_of(head: bytes) -> str:
+    """What the first four bytes of a text say: UTF-8, or what their byte order mark names."""
+    return next((name for mark, name in _ENCODINGS if head.startswith(mark)), "utf-8")
+
+
+@contextmanager
+def csv_rows(path: Path, wanted: Collection[str] = ()) -> Iterator[tuple[Reader, str]]:
+    """A csv.reader whose next row is the header, and its separator. wanted: see `separator_of`.
+
+    Raises csv.Error and UnicodeDecodeError, then or while rows are read.
+    """
+    with open_csv(path) as file:
+        before, separator = _lead(file, wanted)
+        file.seek(0)
+        reader = csv.reader(file, delimiter=separator, strict=True)
+        for _ in range(before):
+            next(reader)
+        yield reader, separator
+
+
+def _lead(file: TextIO, wanted: Collection[str]) -> tuple[int, str]:
+    """How many lines stand before the header, blank or `sep=;`; the separator."""
+    separator = None
+    for before in count():
+        line = file.readline(LONGEST_HEADER)
+        said = announced_separator(line)
+        separator = said or separator
+        if not line or (line.strip() and not said):
+            return before, separator or separator_of(line, wanted)
+    raise AssertionError("a file ends")
+
+
+def announced_separator(line: str) -> str | None:
+    """What Excel's own first line says, `sep=;`; None for any other line."""
+    found = _ANNOUNCED.fullmatch(line.rstrip("\r\n"))
+    return found[1] if found else None
+
+
+def separator_of(header: str, wanted: Collection[str] = ()) -> str:
+    """What separates the fields of a header.
+
+    wanted: names in lower case that it must have. Whatever gives these decides; else whatever gives
+    most fields.
+    """
+    fields = {mark: next(csv.reader([header], delimiter=mark), []) for mark in SEPARATORS}
+    fitting = [
+        mark
+        for mark, names in fields.items()
+        if wanted and set(wanted) <= {name.strip("\ufeff \r\n").lower() for name in names}
+    ]
+    return max(fitting or SEPARATORS, key=lambda mark: len(fields[mark]))
+
+
+class DecimalMark:
+    """`.` or `,`: the first number of a file that has one decides, and the others must agree.
+
+    Where `,` separates fields it is `.` from the start.
+    """
+
+    def __init__(self, separator: str = ",") -> None:
+        self.mark = "." if separator == "," else None
+        self._others = "a comma-separated file has" if self.mark else "this file's numbers have"
+
+    def plain(self, text: str) -> str:
+        """The text of a number with `.`; any other text as it is. Raises ValueError."""
+        found = _NUMBER.fullmatch(text.strip())
+        if found is None:
+            if _GROUPED.fullmatch(text.strip()):
+                raise ValueError("which has marks between thousands: write it without")
+            return text
+        mark = found["mark"] or found["first"]
+        if mark is None:
+            return text
+        self.mark = self.mark or mark
+        if mark != self.mark:
+            raise ValueError(
+                f"which has '{mark}' before its decimals, where {self._others} '{self.mark}': "
+                "write all alike"
+            )
+        return text.replace(",", ".")

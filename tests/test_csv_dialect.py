@@ -1,0 +1,90 @@
+"""How a CSV is written: encoding, separator, decimal mark."""
+
+from pathlib import Path
+
+import pytest
+
+from action_gru.csv_dialect import DecimalMark, announced_separator, csv_rows, separator_of
+
+
+@pytest.mark.parametrize(
+    ("header", "wanted", "separator"),
+    [
+        ("path,label,group", (), ","),
+        ("path;label;group", (), ";"),
+        ("path\tlabel", (), "\t"),
+        ("path|label", (), "|"),
+        ('"a;b;c",label', (), ","),
+        ("path", (), ","),
+        ("path,label;one;two;three", ("path",), ","),  # most fields would say ;
+        ("\ufeffPATH;label, big, round\n", ("path",), ";"),
+    ],
+)
+def test_the_header_says_what_separates_fields(header, wanted, separator):
+    assert separator_of(header, wanted) == separator
+
+
+@pytest.mark.parametrize(
+    ("line", "separator"),
+    [
+        ("sep=;\r\n", ";"),
+        ("SEP=\t\n", "\t"),
+        ('"sep=|"\n', "|"),
+        ("sep=\n", None),
+        ("sep=ab\n", None),
+        ("sep=;,label\n", None),
+    ],
+)
+def test_the_line_that_excel_puts_first_is_known(line, separator):
+    assert announced_separator(line) == separator
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
+def test_rows_are_read_in_any_encoding_that_a_byte_order_mark_names(tmp_path: Path, encoding):
+    path = tmp_path / "a.csv"
+    path.write_bytes("\nsep=;\nnaïve;label\n1,5;x\n".encode(encoding))
+    with csv_rows(path) as (reader, separator):
+        assert next(reader) == ["naïve", "label"]
+        assert next(reader) == ["1,5", "x"]
+        assert (reader.line_num, separator) == (4, ";")
+
+
+def test_an_empty_file_has_no_rows(tmp_path: Path):
+    (tmp_path / "a.csv").touch()
+    with csv_rows(tmp_path / "a.csv") as (reader, separator):
+        assert (list(reader), separator) == ([], ",")
+
+
+@pytest.mark.parametrize(
+    ("text", "plain"),
+    [
+        ("61,2", "61.2"),
+        ("-,5", "-.5"),
+        ("1,234", "1.234"),
+        ("1,5e-3", "1.5e-3"),
+        ("7", "7"),
+        ("01.05.2024", "01.05.2024"),
+        ("a,b", "a,b"),
+    ],
+)
+def test_a_number_gets_a_point_and_other_text_stays(text, plain):
+    assert DecimalMark(";").plain(text) == plain
+
+
+def test_the_first_number_with_decimals_decides_for_the_file():
+    mark = DecimalMark(";")
+    assert mark.plain("7") == "7"
+    assert mark.plain("1,5") == "1.5"
+    with pytest.raises(ValueError, match=r"'\.' before its decimals, where this file's numbers"):
+        mark.plain("1.5")
+
+
+@pytest.mark.parametrize("text", ["1.234,5", "1,234.5", "1.234.567", "1 234", "1'234.5"])
+def test_marks_between_thousands_are_refused_and_not_guessed(text):
+    with pytest.raises(ValueError, match="marks between thousands"):
+        DecimalMark(";").plain(text)
+
+
+def test_a_long_row_of_digits_that_is_no_number_is_looked_at_once():
+    digits = "1" * 100_000 + "x"  # tried at each of its digits again, it would take minutes
+    assert DecimalMark(";").plain(digits) == digits
