@@ -9,6 +9,7 @@ from __future__ import annotations
 import codecs
 import csv
 import re
+from collections import Counter
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from itertools import count
@@ -42,6 +43,40 @@ def open_csv(path: Path, errors: str = "strict") -> TextIO:
 def encoding_of(head: bytes) -> str:
     """What the first four bytes of a text say: UTF-8, or what their byte order mark names."""
     return next((name for mark, name in _ENCODINGS if head.startswith(mark)), "utf-8")
+
+
+def read_rows(
+    path: Path, seconds: Collection[str]
+) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
+    """The columns in small letters, and (line number, column -> text) of each row.
+
+    seconds: columns of numbers, which may have decimal commas where commas do not separate.
+    Raises ValueError for a file that is no CSV, and for a column that stands twice.
+    """
+    try:
+        with csv_rows(path) as (reader, separator):
+            table = csv.DictReader(())
+            names = [name.replace("\ufeff", "").strip().lower() for name in next(reader, [])]
+            table.reader, table.fieldnames = reader, names
+            rows = [(table.line_num, row) for row in table]
+    except (UnicodeError, csv.Error) as error:
+        raise ValueError(f"not a CSV in UTF-8 ({error})") from error
+    twice = [name for name, times in Counter(names).items() if name and times > 1]
+    if twice:
+        raise ValueError(f"the column '{twice[0]}' stands twice; keep one of the two")
+    decimal = DecimalMark(separator)
+    for line, row in rows:
+        for name in seconds:
+            if row.get(name):
+                row[name] = _plain(decimal, row[name], f"line {line}: {name}")
+    return names, rows
+
+
+def _plain(decimal: DecimalMark, text: str, where: str) -> str:
+    try:
+        return decimal.plain(text)
+    except ValueError as error:
+        raise ValueError(f"{where} is '{text}', {error}") from error
 
 
 @contextmanager

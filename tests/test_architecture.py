@@ -14,7 +14,6 @@ FLOORS = {
     "launched": 1,
     "safe_yaml": 0,
     "names": 0,
-    "csv_rows": 0,
     "to_paste": 1,
     "file_kind": 0,
     "csv_dialect": 0,

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
-from action_gru.csv_rows import read_rows
+from action_gru.csv_dialect import read_rows
 from action_gru.errors import DataError
 from action_gru.names import composed, on_disk, split_of, with_slashes
 from action_gru.to_paste import about_pictures

@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from itertools import pairwise
 from pathlib import Path
 
-from action_gru.csv_rows import read_rows
+from action_gru.csv_dialect import read_rows
 from action_gru.errors import DataError
 from action_gru.timeline.events import Event
 
