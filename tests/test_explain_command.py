@@ -15,6 +15,7 @@ from action_gru.explanation import Subject, describe, explain_clip, explanation_
 from action_gru.model import ActionClassifier
 from action_gru.progress import Reporter
 from action_gru.recognizer import ActionRecognizer
+from action_gru.scoring import ClipScores
 
 QUIET = Reporter(quiet=True)
 
@@ -22,6 +23,10 @@ QUIET = Reporter(quiet=True)
 @pytest.fixture(scope="module")
 def recognizer(small_run) -> ActionRecognizer:
     return ActionRecognizer.load(small_run.path, device="cpu")
+
+
+def subject_of(model, video, times_s, *copies) -> Subject:
+    return Subject(video, times_s, ClipScores(model, [torch.from_numpy(c) for c in copies], 64))
 
 
 def fake_checkpoint(**options) -> tuple[ActionClassifier, Checkpoint]:
@@ -52,8 +57,8 @@ def fake_checkpoint(**options) -> tuple[ActionClassifier, Checkpoint]:
 def test_every_cell_pooling_and_fusion_is_explained_and_drawn(options, square_video):
     model, checkpoint = fake_checkpoint(**options)
     features = np.random.default_rng(0).normal(100, 20, (10, 12)).astype(np.float16)
-    subject = Subject(square_video, np.arange(10) * 0.2, features)
-    made = explain_clip(model, FakeBackbone(), checkpoint, subject, frames=1)
+    subject = subject_of(model, square_video, np.arange(10) * 0.2, features)
+    made = explain_clip(FakeBackbone(), checkpoint, subject, frames=1)
     explanation_picture(made).savefig("/dev/null", format="png")
     document = json.loads(json.dumps(made.to_json()))
     assert sum(document["probabilities"].values()) == pytest.approx(1, abs=1e-4)
@@ -100,7 +105,9 @@ def test_a_clip_of_equal_frames_has_no_moment_that_matters(square_video):
     model, checkpoint = fake_checkpoint()
     times_s = np.arange(10) * 0.2
     features = np.full((10, 12), 40.0, np.float16)
-    made = explain_clip(model, FakeBackbone(), checkpoint, Subject(square_video, times_s, features))
+    made = explain_clip(
+        FakeBackbone(), checkpoint, subject_of(model, square_video, times_s, features)
+    )
     assert made.best == ()
     assert "no moment mattered by itself" in describe(made)
     assert made.heats == ()
@@ -111,7 +118,7 @@ def test_a_clip_of_one_frame_is_explained(tmp_path):
     video = write_square(tmp_path / "one.mp4", 1)
     model, checkpoint = fake_checkpoint()
     features = np.full((1, 12), 40.0, np.float16)
-    made = explain_clip(model, FakeBackbone(), checkpoint, Subject(video, np.zeros(1), features))
+    made = explain_clip(FakeBackbone(), checkpoint, subject_of(model, video, np.zeros(1), features))
     assert "too short to tell its memory" in describe(made)
     assert made.falls.tolist() == [[0.0, 0.0, 0.0]]
     explanation_picture(made).savefig("/dev/null", format="png")

@@ -186,7 +186,7 @@ class Webcam:
         feed = answer.feed
         document = {
             "source": feed.source.name,
-            **(_said(answer.prediction) if answer.prediction else _people_said(answer)),
+            **(_said(answer.prediction) if answer.prediction else self._people_said(answer)),
             "event": answer.current.to_json() if answer.current else None,
             "latency_ms": round(1000 * answer.latency_s, 1),
             "dropped": feed.dropped,
@@ -203,27 +203,27 @@ class Webcam:
             line = f"{name}{start:>9}  {end:>9}  {who}{event.label}  {event.score:.2f}"
         print(line, flush=True)
 
+    def _people_said(self, answer: Answer) -> dict[str, object]:
+        """Everyone who was looked at: box (left, top, right, bottom in px), label and event."""
+        stream = answer.feed.stream
+        assert isinstance(stream, PeopleStream)
+        people = []
+        for person in answer.people:
+            assert person.prediction is not None
+            current = person.stream.current
+            event = None if current is None else replace(current, person=person.number).to_json()
+            box = [round(float(side), 1) for side in person.box]
+            said = _said(self.loop.recognizer.judged(person.prediction)) | {"event": event}
+            del said["time_s"]
+            people.append({"person": person.number, "box": box} | said)
+        return {"time_s": round(stream.last_s, 3), "people": people}
+
 
 def _said(prediction: Prediction) -> dict[str, object]:
     return {
         "time_s": round(prediction.time_s, 3),
         "label": prediction.label,
         "score": round(prediction.score, 4),
+        "unsure": prediction.unsure,
         "top": {label: round(score, 4) for label, score in prediction.top(TOP)},
     }
-
-
-def _people_said(answer: Answer) -> dict[str, object]:
-    """Everyone who was looked at, with box (left, top, right, bottom in px), label and event."""
-    stream = answer.feed.stream
-    assert isinstance(stream, PeopleStream)
-    people = []
-    for person in answer.people:
-        assert person.prediction is not None
-        current = person.stream.current
-        event = None if current is None else replace(current, person=person.number).to_json()
-        box = [round(float(side), 1) for side in person.box]
-        said = _said(person.prediction) | {"event": event}
-        del said["time_s"]
-        people.append({"person": person.number, "box": box} | said)
-    return {"time_s": round(stream.last_s, 3), "people": people}

@@ -88,7 +88,7 @@ def _title(figure: Figure, explanation: Explanation, whole: float) -> None:
             f"; beside it a closed-form classifier, share {share:.2f}, "
             f"alone {explanation.label} {answer[number]:.2f}"
         )
-    first = f"{name}: {explanation.label} {explanation.score:.2f}"
+    first = f"{name}: {explanation.told}"
     figure.text(0.01, 1 - 0.22 / whole, first, fontsize=12, weight="bold", parse_math=False)
     figure.text(0.01, 1 - 0.44 / whole, below, fontsize=9, color=GREY, parse_math=False)
 
@@ -184,7 +184,7 @@ def _draw_scores(axes: Any, explanation: Explanation) -> None:
     for index, colour in reversed(list(zip(shown, COLOURS, strict=False))):
         style = "-" if index == number else "--"
         _line(axes, explanation, explanation.scores[:, index], colour, style, names[index])
-    _legend(axes, "answer after each frame", reverse=True)
+    _legend(axes, "answer as it stood", reverse=True)
 
 
 def _draw_falls(axes: Any, explanation: Explanation) -> None:
