@@ -6,12 +6,12 @@ same at 24, 12, 8 and 5 frames a second, and 0 at 2.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 ENOUGH_SHARE = 0.4  # of the model's rate; 5 of 12 frames are enough, 2 are not
-FIRST_INSTANTS = 1000  # of a source that never ends, these tell its rate
+INSTANTS_KEPT = 1000  # of a source that never ends, so many tell its rate
 
 
 def rate_warning(times_s: Iterable[float], fps: float) -> str | None:
@@ -37,20 +37,15 @@ def rate_warning(times_s: Iterable[float], fps: float) -> str | None:
     )
 
 
-def slow_clips_warning(slow: Collection[str], read: int, fps: float) -> str | None:
-    """The same of the clips of a data set, by name; None where there are none."""
+def slow_clips_warning(slow: Sequence[str], read: int, fps: float) -> str | None:
+    """The same of the clips of a data set. slow: their names, of `read` clips; None: no such."""
     if not slow:
         return None
     return (
         f"{len(slow)} of {read} clips are one picture or have fewer than {least_fps(fps):.2g} "
-        f"frames a second, where sampling.fps is {fps:g}; the first is {min(slow)}. What moves in "
+        f"frames a second, where sampling.fps is {fps:g}; the first is {slow[0]}. What moves in "
         "them is not seen: leave them out, or lower sampling.fps for all"
     )
-
-
-def is_slow(times_s: Iterable[float], fps: float) -> bool:
-    """Whether there is something to warn of."""
-    return rate_warning(times_s, fps) is not None
 
 
 def least_fps(fps: float) -> float:

@@ -221,6 +221,7 @@ class _Run:
 
     def _keep(self, outcome: Outcome, portion: Portion) -> None:
         came, total = outcome.report, self.report.extraction
+        total.slow += came.slow
         if portion.again:
             self.report.redone += len(portion.clips) - came.cached
             total.read += came.cached  # by the worker that was lost
