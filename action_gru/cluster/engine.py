@@ -221,7 +221,6 @@ class _Run:
 
     def _keep(self, outcome: Outcome, portion: Portion) -> None:
         came, total = outcome.report, self.report.extraction
-        total.slow += came.slow
         if portion.again:
             self.report.redone += len(portion.clips) - came.cached
             total.read += came.cached  # by the worker that was lost
@@ -233,6 +232,7 @@ class _Run:
         for name in ("quarantined", "keys", "content"):
             getattr(total, name).update(getattr(came, name))
         total.damaged += came.damaged
+        total.slow += came.slow
         self.portions.learn(len(portion.clips), outcome.seconds)
         self._tell(len(portion.clips))
 

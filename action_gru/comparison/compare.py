@@ -40,7 +40,7 @@ Right = dict[str, NDArray[np.bool_]]
 
 
 def variants(config: Config) -> dict[str, Config]:
-    """The config once for each of CELLS, both ways, and without a cell; all else as the user set."""
+    """The config once for each of CELLS, a GRU both ways, and no cell; all else as it was."""
 
     def with_cell(cell: str, bidirectional: bool) -> Config:
         update = {"cell": cell, "bidirectional": bidirectional}
