@@ -21,7 +21,7 @@ from action_gru.apps.web.upload import AnnotatedCopy, UploadReading, file_stem
 from action_gru.apps.web.words import class_list, events_table, note
 from action_gru.errors import CheckpointError, ConfigError, MissingExtraError, VideoError
 from action_gru.streaming import TimelineReader
-from action_gru.timeline import Event, Prediction
+from action_gru.timeline import Event
 from action_gru.video import Frame, VideoFile
 
 

@@ -70,6 +70,7 @@ class UploadReading:
     def __iter__(self) -> Iterator[float]:
         try:
             yield from self._read()
+            # Outside of turns: extraction's threads share the backbone anyway.
             self._whole = self.recognizer.read(self.source)
         except VideoError as error:
             words = str(error).replace(str(self.source), self.name)
