@@ -40,6 +40,7 @@ from action_gru.extraction.quarantine import (
 from action_gru.launched import processes_here
 from action_gru.measured import Measurements, measure
 from action_gru.progress import Reporter
+from action_gru.source_rate import slow_clips_warning
 from action_gru.video import DecodeLimits
 
 
@@ -273,6 +274,9 @@ def check_extraction(
     """Tell what an extraction met, and raise DataError as `extract_features` does."""
     for problem in report.damaged:
         reporter.warn(f"a damaged cache entry was extracted again: {problem}", damaged=problem)
+    slow = slow_clips_warning(report.slow, report.read, config.sampling.fps)
+    if slow is not None:
+        reporter.warn(slow, slow=report.slow)
     keep_quarantine(report, reporter, folder)
     allowed = config.data.max_bad_share if max_bad_share is None else max_bad_share
     check_quarantine(report, allowed, folder)

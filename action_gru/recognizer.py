@@ -14,7 +14,7 @@ Knows no command line and writes no file.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,11 +29,13 @@ from action_gru.backbone.embedding import pick_device
 from action_gru.cache import ClipFeatures, MemoryCache
 from action_gru.checkpoint import Checkpoint, load_checkpoint
 from action_gru.config import Config, build_config
-from action_gru.dataset import Clip, SequenceSet
+from action_gru.dataset import Clip
+from action_gru.dataset.sequences import join_views
 from action_gru.errors import CheckpointError, VideoError
 from action_gru.extraction import Stream
 from action_gru.features import build_backbone, build_detector, build_extractor
-from action_gru.scoring import score_clips
+from action_gru.scoring import ClipScores
+from action_gru.source_rate import rate_warning
 from action_gru.streaming import ActionStream, StreamEngine, TimelineReader
 from action_gru.streaming.people import PeopleEngine, PeopleStream
 from action_gru.streaming.people_video import PeopleReader
@@ -53,11 +55,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Reading:
-    """What was seen of one video: its answer, its sampled instants (T,), its features (T, D)."""
+    """What was seen of one video: its answer, its sampled instants (T,), its features (T, D).
+
+    scores: how the answer came about. warnings: what to know before believing it.
+    """
 
     prediction: Prediction
     times_s: NDArray[np.float64]
-    features: NDArray[np.float16]
+    features: NDArray[np.float16 | np.float32]
+    scores: ClipScores
+    warnings: tuple[str, ...] = ()
 
 
 class ActionRecognizer:
@@ -123,6 +130,10 @@ class ActionRecognizer:
         """Whether the answer to a whole clip is only a guess."""
         return self.threshold is not None and prediction.score < self.threshold
 
+    def judged(self, prediction: Prediction) -> Prediction:
+        """The same answer, marked where it is only a guess (see `is_unsure`)."""
+        return replace(prediction, unsure=self.is_unsure(prediction))
+
     def classify(
         self, video: str | Path, start_s: float | None = None, end_s: float | None = None
     ) -> Prediction:
@@ -144,28 +155,34 @@ class ActionRecognizer:
             raise VideoError(report.quarantined[clip.name])
         entries = extractor.read(clip, report)
         assert entries is not None
-        sequences = self._sequences(entries)
-        scores = score_clips(self.model, sequences, self.max_frames, flip=self.checkpoint.flip)
+        copies = self._copies(entries)
+        scores = ClipScores(self.model, [torch.from_numpy(one) for one in copies], self.max_frames)
         times_s = next(iter(entries.values())).times_s
-        prediction = Prediction.from_probabilities(
-            self.classes, scores[0].numpy(), float(times_s[-1])
-        )
-        return Reading(prediction, times_s, sequences.values[: len(times_s)].numpy())
+        prediction = self._answer(scores.probabilities, times_s[-1])
+        warning = rate_warning(times_s, self._config.sampling.fps)
+        return Reading(prediction, times_s, copies[0], scores, (warning,) if warning else ())
 
     def explain(self, video: str | Path, label: str | None = None, frames: int = 3) -> Explanation:
         """Why it answers as it does: gates over time, and which moments and places matter.
 
         label: the class to explain, by default the answer. frames: in how many of the moments that
-        matter most to look for places. Mirrored copies are not looked at. Raises VideoError, and
-        DataError for a class that the model does not know.
+        matter most to look for places. Raises VideoError, and DataError for a class that the model
+        does not know.
         """
         # Draws pictures: nobody else need wait for that to be imported.
         from action_gru.explanation import Subject, check_label, explain_clip
 
         check_label(label, self.classes)
         reading = self.read(video)
-        subject = Subject(Path(video), reading.times_s, reading.features, self.limits)
-        return explain_clip(self.model, self._backbone, self.checkpoint, subject, label, frames)
+        subject = Subject(
+            Path(video),
+            reading.times_s,
+            reading.scores,
+            reading.prediction.unsure,
+            reading.warnings,
+            self.limits,
+        )
+        return explain_clip(self._backbone, self.checkpoint, subject, label, frames)
 
     def stream(self) -> ActionStream:
         """A new endless stream: push frames, get the running answer and events.
@@ -228,29 +245,28 @@ class ActionRecognizer:
         )
 
     def running(self, reading: Reading) -> Iterator[Prediction]:
-        """The answer after each sampled frame, from the start or the last max_frames' boundary.
+        """The answer as it stood after each sampled frame; the last is the whole clip's.
 
-        A model that reads backwards has no answer before the end: it repeats the whole clip's.
+        See `ClipScores.running`. A model that reads backwards has no answer before the end: it
+        repeats the whole clip's.
         """
-        state = None
-        device = next(self.model.parameters()).device
-        for index, (time_s, row) in enumerate(zip(reading.times_s, reading.features, strict=True)):
-            if not self.model.can_stream:
+        running = reading.scores.running
+        for index, time_s in enumerate(reading.times_s):
+            if running is None:
                 yield reading.prediction
-                continue
-            if index % self.max_frames == 0:
-                state = None
-            with torch.inference_mode():
-                feature = torch.from_numpy(row).float()[None].to(device)
-                logits, state = self.model.step(feature, state)
-            scores = logits.softmax(-1)[0].cpu().numpy()
-            yield Prediction.from_probabilities(self.classes, scores, float(time_s))
+            else:
+                yield self._answer(running[index], time_s)
 
-    def _sequences(self, entries: dict[Stream, ClipFeatures]) -> SequenceSet:
+    def _answer(self, probabilities: torch.Tensor, time_s: float) -> Prediction:
+        """(C,) -> what is told of them."""
+        return self.judged(
+            Prediction.from_probabilities(self.classes, probabilities.numpy(), float(time_s))
+        )
+
+    def _copies(
+        self, entries: dict[Stream, ClipFeatures]
+    ) -> list[NDArray[np.float16 | np.float32]]:
+        """The features (T, D) of the plain copy, then of the mirrored one where it counts."""
         views = self._config.features.views
-
-        def side(flipped: bool) -> list[list[ClipFeatures]]:
-            return [[entries[Stream(view, flipped)] for view in views]]
-
-        flipped = side(True) if self._config.features.flip else None
-        return SequenceSet(side(False), [0], flipped)
+        sides = (False, True) if self.checkpoint.flip and self._config.features.flip else (False,)
+        return [join_views([entries[Stream(view, side)] for view in views]) for side in sides]

@@ -22,6 +22,7 @@ FLOORS = {
     "config": 1,
     "video": 1,
     "sampling": 1,
+    "source_rate": 1,
     "timeline": 1,
     "progress": 1,
     "prefetch": 0,

@@ -20,10 +20,12 @@ from action_gru.comparison import (
 from action_gru.comparison.compare import variants
 from action_gru.comparison.findings import FAILS, HOLDS, OPEN
 from action_gru.comparison.measures import byte_count, parameter_count, step_milliseconds
+from action_gru.comparison.picture import looks
+from action_gru.comparison.probe import run_probe
 from action_gru.comparison.report import comparison_json, comparison_markdown
 from action_gru.config import build_config
 from action_gru.errors import ConfigError, DataError
-from action_gru.model import ActionClassifier
+from action_gru.model import CELLS, ActionClassifier
 from action_gru.progress import Reporter
 
 QUIET = Reporter(quiet=True)
@@ -190,6 +192,46 @@ def test_the_variants_differ_in_the_cell_alone():
     assert {one.model.hidden_size for one in made.values()} == {7}
     assert made["none"].model.pooling == "mean"
     assert {one.training for one in made.values()} == {config.training}
+
+
+class Sums(torch.nn.Module):
+    """A cell that someone added: the running sum of what it reads, in H numbers."""
+
+    num_layers, bidirectional = 1, False
+
+    def __init__(self, width, hidden_size, *args, **options) -> None:
+        super().__init__()
+        self.hidden_size = hidden_size
+        self.read = torch.nn.Linear(width, hidden_size)
+
+    def forward(self, inputs, state=None):
+        start = 0 if state is None else state[-1][:, None]
+        hidden = start + 0.1 * self.read(inputs).cumsum(1)
+        return hidden, hidden[:, -1][None]
+
+
+def test_a_cell_that_someone_added_is_compared_and_probed(monkeypatch):
+    monkeypatch.setitem(CELLS, "sums", Sums)
+    made = variants(build_config({}))
+    assert [*made] == ["rnn", "lstm", "gru", "sums", "bigru", "none"]
+    assert made["sums"].model.cell == "sums"
+    model = ActionClassifier((4,), 2, cell="sums", projection_size=3, hidden_size=3)
+    assert step_milliseconds({"sums": model}, torch.zeros(1, 4))["sums"] > 0
+    settings = ProbeSettings(lags=(4,), hidden_size=4, steps=1, seeds=1)
+    (result,) = [one for one in run_probe(settings) if one.cell == "sums"]
+    assert 0 <= result.mean_accuracy(4) <= 1
+
+    usual = comparison()
+    more = comparison(
+        cells=(*usual.cells, figures("sums", 0.6), figures("more", 0.4)),
+        probe=(*usual.probe, probed("sums", 8, 1e-3, 0.5)),
+    )
+    assert "| SUMS | 60.0% ± 0.0 |" in comparison_markdown(more)
+    assert summary(more).splitlines()[5].startswith("SUMS               top-1 60.0%")
+    assert len(comparison_picture(more).axes) == 7
+    given = looks(cell.key for cell in more.cells)
+    assert len({colour for colour, _ in given.values()}) == 7
+    assert [one["cell"] for one in comparison_json(more)["probe"]] == ["rnn", "lstm", "gru", "sums"]
 
 
 @pytest.fixture(scope="module")

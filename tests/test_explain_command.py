@@ -2,19 +2,24 @@
 
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from conftest import ROOT, FakeBackbone, write_square
+from test_frame_views import view
 
 from action_gru.apps.explain import explain_video
+from action_gru.backbone.frame_views import MixedBackbone
 from action_gru.checkpoint import Checkpoint
 from action_gru.errors import CheckpointError, ConfigError, DataError, VideoError
 from action_gru.explanation import Subject, describe, explain_clip, explanation_picture
-from action_gru.model import ActionClassifier
+from action_gru.explanation.curves import linear_answer, stream_curves
+from action_gru.model import CELLS, ActionClassifier
 from action_gru.progress import Reporter
 from action_gru.recognizer import ActionRecognizer
+from action_gru.scoring import ClipScores
 
 QUIET = Reporter(quiet=True)
 
@@ -24,15 +29,21 @@ def recognizer(small_run) -> ActionRecognizer:
     return ActionRecognizer.load(small_run.path, device="cpu")
 
 
-def fake_checkpoint(**options) -> tuple[ActionClassifier, Checkpoint]:
-    """An untrained model on the fake backbone's colour statistics, focus beside motion."""
-    backbone = FakeBackbone()
-    sizes = {"view_dims": [6, 6], "num_classes": 2, "projection_size": 6, "hidden_size": 5}
+def subject_of(model, video, times_s, *copies) -> Subject:
+    return Subject(video, times_s, ClipScores(model, [torch.from_numpy(c) for c in copies], 64))
+
+
+def fake_checkpoint(specs=None, **options) -> tuple[ActionClassifier, Checkpoint]:
+    """An untrained model, by default on the fake backbone's colour statistics, focus beside
+    motion.
+    """
+    specs = specs or tuple(FakeBackbone().spec(name) for name in ("focus", "motion"))
+    dims = [spec.dim for spec in specs]
+    sizes = {"view_dims": dims, "num_classes": 2, "projection_size": 6, "hidden_size": 5}
     arguments = sizes | {"cell": "gru", "num_layers": 1, "pooling": "attention"} | options
     torch.manual_seed(1)
     model = ActionClassifier(**arguments).eval()
-    model.fit_statistics(torch.randn(50, 12) * 20 + 100)
-    specs = tuple(backbone.spec(view) for view in ("focus", "motion"))
+    model.fit_statistics(torch.randn(50, sum(dims)) * 20 + 100)
     sampling = {"fps": 5.0, "max_frames": 64}
     weights = model.state_dict()
     return model, Checkpoint(weights, arguments, ("dark", "bright"), specs, sampling, False, {}, {})
@@ -42,9 +53,13 @@ def fake_checkpoint(**options) -> tuple[ActionClassifier, Checkpoint]:
     "options",
     [
         {"cell": "lstm", "num_layers": 2},
+        {"cell": "lstm", "pooling": "last", "bidirectional": True},
         {"cell": "rnn", "pooling": "last"},
+        {"cell": "rnn", "pooling": "mean", "bidirectional": True},
         {"cell": "none", "pooling": "mean"},
+        {"cell": "none", "pooling": "attention", "fusion": "early"},
         {"bidirectional": True, "fusion": "early"},
+        {"pooling": "mean"},
         {"closed_form": True},
     ],
     ids=lambda options: "-".join(map(str, options.values())),
@@ -52,8 +67,8 @@ def fake_checkpoint(**options) -> tuple[ActionClassifier, Checkpoint]:
 def test_every_cell_pooling_and_fusion_is_explained_and_drawn(options, square_video):
     model, checkpoint = fake_checkpoint(**options)
     features = np.random.default_rng(0).normal(100, 20, (10, 12)).astype(np.float16)
-    subject = Subject(square_video, np.arange(10) * 0.2, features)
-    made = explain_clip(model, FakeBackbone(), checkpoint, subject, frames=1)
+    subject = subject_of(model, square_video, np.arange(10) * 0.2, features)
+    made = explain_clip(FakeBackbone(), checkpoint, subject, frames=1)
     explanation_picture(made).savefig("/dev/null", format="png")
     document = json.loads(json.dumps(made.to_json()))
     assert sum(document["probabilities"].values()) == pytest.approx(1, abs=1e-4)
@@ -62,29 +77,109 @@ def test_every_cell_pooling_and_fusion_is_explained_and_drawn(options, square_vi
     assert ("reads backwards too: no running scores" in describe(made)) == bidirectional
     assert ("closed form: share 0.00" in describe(made)) == ("closed_form" in options)
     gates = [layer["mean_gates"].keys() for layer in document["streams"][0]["layers"]]
-    expected = {
-        "lstm": [{"input", "forget", "candidate", "output", "cell", "hidden"}] * 2,
-        "rnn": [{"hidden"}],
-        "none": [],
+    of_a_layer = {
+        "gru": {"reset", "update", "candidate", "hidden"},
+        "lstm": {"input", "forget", "candidate", "output", "cell", "hidden"},
+        "rnn": {"hidden"},
     }
-    both_ways = [{"reset", "update", "candidate", "hidden"}] * (1 + bidirectional)
-    assert gates == expected.get(options.get("cell"), both_ways)
+    cell, layers = options.get("cell", "gru"), options.get("num_layers", 1)
+    count = 0 if cell == "none" else layers * (1 + bidirectional)
+    assert gates == [of_a_layer.get(cell)] * count
+
+
+@pytest.mark.parametrize(
+    "views",
+    [["pose"], ["detections"], ["rgb", "focus", "motion", "accel", "detections", "pose"]],
+    ids=len,
+)
+def test_every_view_is_explained_and_places_are_of_pictures(views, square_video):
+    vectors = {"detections": view(), "pose": view(view="pose", kinds=(0,), keypoints=5)}
+    backbone = MixedBackbone(FakeBackbone(), vectors)
+    specs = tuple(backbone.spec(name) for name in views)
+    model, checkpoint = fake_checkpoint(specs, cell="gru")
+    rng = np.random.default_rng(0)
+    copies = [
+        rng.normal(100, 20, (10, sum(spec.dim for spec in specs))).astype(np.float16)
+        for _ in range(2)
+    ]
+    subject = subject_of(model, square_video, np.arange(10) * 0.2, *copies)
+    made = explain_clip(backbone, checkpoint, subject, frames=1)
+    explanation_picture(made).savefig("/dev/null", format="png")
+    assert made.views == tuple(views)
+    pictures = [name for name in views if name not in vectors]
+    assert [heat.view for heat in made.heats] == pictures
+    assert made.falls.shape == (10, 1 + len(views))
+    hidden = " and ".join(name for name in views if name in vectors)
+    assert f"places are shown for views that are pictures; {hidden}: numbers of" in describe(made)
+
+
+def test_the_one_stream_of_a_model_answers_as_the_model_does(square_video):
+    """Also with a mirrored copy, a temperature and several windows."""
+    model, _ = fake_checkpoint(fusion="early")
+    model.temperature = 3.0
+    rng = np.random.default_rng(0)
+    copies = [rng.normal(100, 20, (80, 12)).astype(np.float16) for _ in range(2)]
+    scores = subject_of(model, square_video, np.arange(80) / 5, *copies).scores
+    (stream,) = stream_curves(scores, ["focus", "motion"])
+    assert len(scores.windows) == 2
+    assert stream.probabilities == pytest.approx(scores.probabilities.numpy(), abs=1e-6)
+    assert linear_answer(scores) is None
+
+
+class OtherCell(torch.nn.Module):
+    """A cell that someone added: the running sum of what it reads, in H numbers."""
+
+    num_layers, bidirectional = 1, False
+
+    def __init__(self, width, hidden_size, *args, **options) -> None:
+        super().__init__()
+        self.hidden_size = hidden_size
+        self.read = torch.nn.Linear(width, hidden_size)
+
+    def forward(self, inputs, state=None):
+        start = 0 if state is None else state[-1][:, None]
+        hidden = start + self.read(inputs).cumsum(1)
+        return hidden, hidden[:, -1][None]
+
+
+def test_a_cell_that_someone_added_is_explained_without_gates(square_video, monkeypatch):
+    monkeypatch.setitem(CELLS, "sums", OtherCell)
+    model, checkpoint = fake_checkpoint(cell="sums")
+    features = np.random.default_rng(0).normal(100, 20, (10, 12)).astype(np.float16)
+    subject = subject_of(model, square_video, np.arange(10) * 0.2, features)
+    made = explain_clip(FakeBackbone(), checkpoint, subject, frames=0)
+    explanation_picture(made).savefig("/dev/null", format="png")
+    assert "the gates of the cell 'sums' are not known, so none are shown" in describe(made)
+    assert made.scores.shape == (10, 2)
 
 
 def test_the_answer_and_its_frames_are_those_of_the_video(recognizer, small_run):
     video = small_run.config().data.manifest.parent / "11.mp4"  # 23 frames at 10 fps: 12 sampled
     made = recognizer.explain(video, frames=2)
-    features = torch.from_numpy(recognizer.read(video).features).float()
-    halves = [recognizer.model(part[None], torch.tensor([6])) for part in features.split(6)]
-    plain = torch.cat(halves).softmax(-1).mean(0)
-    assert made.label == recognizer.classes[int(plain.argmax())]
-    np.testing.assert_allclose(made.probabilities, plain.detach().numpy(), atol=1e-5)
+    answer = recognizer.classify(video)
+    assert made.answer.labels == answer.labels
+    assert made.probabilities == pytest.approx(answer.probabilities(recognizer.classes))
+    assert made.label == answer.label
     assert made.windows == ((0, 6), (6, 12))
     assert made.times_s == pytest.approx(np.arange(12) * 0.2)
     assert len(made.falls) == 12
     assert [heat.view for heat in made.heats] == ["focus", "motion"] * len(made.best)
     assert all(heat.image.shape == (64, 96, 3) for heat in made.heats)
     assert [time_s for time_s, _ in made.thumbnails] == pytest.approx([0, 0.4, 0.8, 1.2, 1.6, 2])
+
+
+def test_an_unsure_answer_is_explained_as_one(square_video):
+    model, checkpoint = fake_checkpoint()
+    features = np.random.default_rng(0).normal(100, 20, (10, 12)).astype(np.float16)
+    subject = replace(subject_of(model, square_video, np.arange(10) * 0.2, features), unsure=True)
+    made = explain_clip(FakeBackbone(), checkpoint, subject, frames=0)
+    assert describe(made).startswith(f"unsure, perhaps {made.label} {made.score:.2f}: 10 frames")
+    assert made.to_json()["unsure"] is True
+    (other,) = {"dark", "bright"} - {made.label}
+    told = describe(explain_clip(FakeBackbone(), checkpoint, subject, other, frames=0))
+    assert told.startswith(
+        f"{other} {1 - made.score:.2f} (the answer is unsure, perhaps {made.label} {made.score:.2f}"
+    )
 
 
 def test_another_class_can_be_explained_and_an_unknown_one_is_named(recognizer, square_video):
@@ -100,7 +195,9 @@ def test_a_clip_of_equal_frames_has_no_moment_that_matters(square_video):
     model, checkpoint = fake_checkpoint()
     times_s = np.arange(10) * 0.2
     features = np.full((10, 12), 40.0, np.float16)
-    made = explain_clip(model, FakeBackbone(), checkpoint, Subject(square_video, times_s, features))
+    made = explain_clip(
+        FakeBackbone(), checkpoint, subject_of(model, square_video, times_s, features)
+    )
     assert made.best == ()
     assert "no moment mattered by itself" in describe(made)
     assert made.heats == ()
@@ -111,7 +208,7 @@ def test_a_clip_of_one_frame_is_explained(tmp_path):
     video = write_square(tmp_path / "one.mp4", 1)
     model, checkpoint = fake_checkpoint()
     features = np.full((1, 12), 40.0, np.float16)
-    made = explain_clip(model, FakeBackbone(), checkpoint, Subject(video, np.zeros(1), features))
+    made = explain_clip(FakeBackbone(), checkpoint, subject_of(model, video, np.zeros(1), features))
     assert "too short to tell its memory" in describe(made)
     assert made.falls.tolist() == [[0.0, 0.0, 0.0]]
     explanation_picture(made).savefig("/dev/null", format="png")

@@ -7,11 +7,10 @@ import pytest
 import torch
 from conftest import FakeBackbone
 
-from action_gru.explanation.curves import linear_answer, running_scores, stream_curves
+from action_gru.explanation.curves import linear_answer, stream_curves
 from action_gru.explanation.explain import place_falls
 from action_gru.explanation.memory import carried_shares, memory_of
 from action_gru.explanation.occlusion import (
-    ClipScorer,
     best_frames,
     log_odds,
     stretch_frames,
@@ -20,6 +19,7 @@ from action_gru.explanation.occlusion import (
 from action_gru.explanation.picture import apart
 from action_gru.explanation.places import GRID, heat_map, hidden_pictures, spread_over
 from action_gru.model import ActionClassifier
+from action_gru.scoring import ClipScores
 
 
 def build(**options) -> ActionClassifier:
@@ -103,7 +103,7 @@ class OneFrame(torch.nn.Module):
 def test_hiding_the_one_frame_that_counts_costs_the_answer_and_no_other_does():
     features = torch.zeros(40, 3)
     features[17, 0] = 4.0
-    scorer = ClipScorer(OneFrame(), features, 64)
+    scorer = ClipScores(OneFrame(), [features], 64)
     middles, falls = time_importance(scorer, 1, [slice(0, 1), slice(1, 3)])
     width = stretch_frames(scorer)
     assert width == 4
@@ -118,19 +118,19 @@ def test_hiding_the_one_frame_that_counts_costs_the_answer_and_no_other_does():
 def test_a_clip_longer_than_the_windows_is_hidden_from_one_of_them_at_a_time():
     model = build(pooling="attention")
     features = torch.randn(25, 7)
-    scorer = ClipScorer(model, features, 10)
+    scorer = ClipScores(model, [features], 10)
     assert scorer.windows == [(0, 9), (9, 17), (17, 25)]
     middles, falls = time_importance(scorer, 0, [slice(0, 4), slice(4, 7)])
     assert middles == list(range(25))
     altered = features.clone()
     altered[12:13] = features.mean(0)  # a tenth of nine frames: one
-    again = ClipScorer(model, altered, 10)
+    again = ClipScores(model, [altered], 10)
     fall = log_odds(scorer.probabilities, 0) - log_odds(again.probabilities, 0)
     assert falls[12, 0] == pytest.approx(float(fall), abs=1e-6)
 
 
 def test_a_long_clip_is_looked_at_in_a_bounded_number_of_places():
-    scorer = ClipScorer(OneFrame(), torch.zeros(1000, 3), 64)
+    scorer = ClipScores(OneFrame(), [torch.zeros(1000, 3)], 64)
     middles, falls = time_importance(scorer, 1, [slice(0, 3)])
     assert len(middles) == len(falls) <= 160
     assert max(np.diff(middles)) <= 16
@@ -178,7 +178,7 @@ def test_hiding_the_one_bright_place_costs_the_answer():
     picture[8:16, 20:28] = 240  # places (2, 5) to (3, 6) of 8 by 8
     features = torch.full((5, 6), 40.0)
     features[2] = 52.5  # the mean with the bright square
-    scorer = ClipScorer(OneFrame(0.1), features, 64)
+    scorer = ClipScores(OneFrame(0.1), [features], 64)
     falls = place_falls(FakeBackbone(), scorer, 1, 2, picture, "rgb", slice(0, 6))
     heat = heat_map(falls)
     assert np.unravel_index(heat.argmax(), heat.shape) in [(2, 5), (2, 6), (3, 5), (3, 6)]
@@ -216,20 +216,10 @@ def test_heat_is_laid_where_the_fit_took_it_from(how, row, column):
     assert abs(found[1] - column) <= 8
 
 
-def test_running_scores_end_in_the_answer_of_each_window():
-    model = build(closed_form=True)
-    features = torch.randn(20, 7)
-    scorer = ClipScorer(model, features, 10)
-    scores = running_scores(model, features, scorer.windows)
-    ends = scores[[9, 19]].mean(0)
-    np.testing.assert_allclose(ends, scorer.probabilities.numpy(), atol=1e-6)
-    assert running_scores(build(bidirectional=True), features, scorer.windows) is None
-
-
 def test_streams_tell_their_views_gates_attention_and_answers():
     features = torch.randn(12, 7)
     model = build(num_layers=2, bidirectional=True)
-    first, second = stream_curves(model, features, [(0, 12)], ["rgb", "motion"])
+    first, second = stream_curves(ClipScores(model, [features], 64), ["rgb", "motion"])
     assert (first.name, second.name) == ("rgb", "motion")
     assert [(one.layer, one.backwards) for one in first.layers] == [
         (0, False), (0, True), (1, False), (1, True),
@@ -245,22 +235,26 @@ def test_streams_tell_their_views_gates_attention_and_answers():
 
 def test_early_fusion_is_one_stream_and_no_cell_has_no_gates():
     features = torch.randn(5, 7)
-    (early,) = stream_curves(build(fusion="early", cell="lstm"), features, [(0, 5)], ["a", "b"])
+    (early,) = stream_curves(
+        ClipScores(build(fusion="early", cell="lstm"), [features], 64), ["a", "b"]
+    )
     assert early.name == "a + b"
     assert early.layers[0].memory.frames is not None
-    plain = stream_curves(build(cell="none", pooling="mean"), features, [(0, 5)], ["a", "b"])
+    plain = stream_curves(
+        ClipScores(build(cell="none", pooling="mean"), [features], 64), ["a", "b"]
+    )
     assert [stream.layers for stream in plain] == [(), ()]
     assert plain[0].attention is None
-    (rnn, _) = stream_curves(build(cell="rnn"), features, [(0, 5)], ["a", "b"])
+    (rnn, _) = stream_curves(ClipScores(build(cell="rnn"), [features], 64), ["a", "b"])
     assert rnn.layers[0].memory is None
 
 
 def test_the_closed_form_classifier_tells_its_share_and_its_own_answer():
     features = torch.randn(6, 7)
-    assert linear_answer(build(), features, [(0, 6)]) is None
+    assert linear_answer(ClipScores(build(), [features], 64)) is None
     model = build(closed_form=True)
     model.linear.bias.copy_(torch.tensor([0.0, 2.0, 0.0]))
     model.linear_share.fill_(0.4)
-    share, answer = linear_answer(model, features, [(0, 6)])
+    share, answer = linear_answer(ClipScores(model, [features], 64))
     assert share == pytest.approx(0.4)
     assert answer.tolist() == pytest.approx([0.1065, 0.7870, 0.1065], abs=1e-4)

@@ -148,6 +148,7 @@ def test_an_undecided_closed_form_stream_leaves_the_choice_to_the_cell():
 def test_running_gives_what_step_gives_after_each_row(cell, pooling, fusion, closed_form):
     model = build(cell=cell, pooling=pooling, fusion=fusion, closed_form=closed_form)
     features = torch.randn(2, 9, 7) * 3
+    model.temperature = 2.0
     running, state = model.running(features), None
     for index in range(9):
         logits, state = model.step(features[:, index], state)

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -114,3 +116,12 @@ def test_a_frame_of_another_size_or_type_is_refused():
 @pytest.mark.parametrize("size_px", [(1, 1), (8, 8), (16, 200), (200, 9)])
 def test_a_frame_too_small_for_letters_is_given_back(size_px):
     assert Overlay(size_px).draw(white(*size_px), FOUR, lines=["x"]).shape == white(*size_px).shape
+
+
+def test_an_unsure_answer_is_titled_as_one():
+    image = np.zeros((360, 640, 3), np.uint8)
+    overlay = Overlay((640, 360))
+    sure = Prediction(("kick", "punch"), (0.6, 0.4))
+    unsure = overlay.draw(image, replace(sure, unsure=True))
+    assert (unsure == overlay.draw(image, sure, title=("unsure, perhaps kick", "60%"))).all()
+    assert (unsure != overlay.draw(image, sure)).any()

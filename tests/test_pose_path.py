@@ -9,6 +9,7 @@ from ultralytics.nn.tasks import PoseModel
 from action_gru import ActionRecognizer
 from action_gru.config import build_config
 from action_gru.errors import CheckpointError
+from action_gru.explanation import describe
 from action_gru.progress import Reporter
 from action_gru.training import evaluate, train
 
@@ -63,6 +64,17 @@ def test_a_pose_stream_sees_what_the_file_reader_sees(run):
     assert len(list(reader)) == len(reading.times_s) == 12
     streamed = np.concatenate([part.numpy() for part in seen])
     assert streamed == pytest.approx(reading.features.astype(np.float32), abs=2e-3)
+
+
+def test_a_pose_run_is_explained_without_places(run):
+    trained, root = run
+    recognizer = ActionRecognizer.load(trained.path)
+    made = recognizer.explain(root / "7.mp4")
+    assert made.probabilities == pytest.approx(
+        recognizer.classify(root / "7.mp4").probabilities(recognizer.classes)
+    )
+    assert made.heats == ()
+    assert "pictures; pose: numbers of whole frames" in describe(made)
 
 
 def test_other_pose_weights_are_refused(run, tmp_path):

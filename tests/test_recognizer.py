@@ -4,18 +4,23 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from conftest import write_square
+from conftest import SHARED, write_square
 
 from action_gru.apps.annotate import annotate
 from action_gru.apps.classify import classify_files
+from action_gru.apps.explain import explain_video
+from action_gru.apps.timeline import make_timeline
+from action_gru.apps.web.upload import UploadReading
+from action_gru.apps.webcam import WebcamOptions, run_webcam
 from action_gru.calibration import Calibration
 from action_gru.checkpoint import load_checkpoint, save_checkpoint
 from action_gru.config import build_config
 from action_gru.errors import CheckpointError, VideoError
+from action_gru.features import extract_features
 from action_gru.progress import Reporter
 from action_gru.recognizer import ActionRecognizer
 from action_gru.timeline import Prediction
-from action_gru.training import RunFolder, evaluate, train
+from action_gru.training import RunFolder, evaluate, read_clips, train
 from action_gru.video import VideoFile
 
 
@@ -38,15 +43,124 @@ def test_classify_gives_the_scores_of_the_evaluation(run, recognizer):
         assert prediction.scores == pytest.approx(clip.prediction.scores, abs=1e-5)
 
 
-def test_the_running_answer_ends_in_the_answer_of_the_plain_copy(run, recognizer):
-    video = run.config().data.manifest.parent / "0.mp4"  # 12 frames at 10 fps: 6 sampled
+def test_the_running_answer_ends_in_the_answer(run, recognizer):
+    video = run.config().data.manifest.parent / "11.mp4"  # 23 frames at 10 fps: 12 sampled
     reading = recognizer.read(video)
     answers = list(recognizer.running(reading))
+    assert reading.scores.windows == [(0, 6), (6, 12)]
     assert [answer.time_s for answer in answers] == pytest.approx(reading.times_s.tolist())
-    features = torch.from_numpy(reading.features).float()[None]
+    assert answers[-1] == reading.prediction
+    first = [copy[None, :1] for copy in reading.scores.copies]  # plain and mirrored
     with torch.inference_mode():
-        whole = recognizer.model(features, torch.tensor([6])).softmax(-1)[0].max()
-    assert answers[-1].score == pytest.approx(float(whole), abs=1e-5)
+        alone = [recognizer.model(copy, torch.tensor([1])).softmax(-1)[0] for copy in first]
+    mean = sum(alone) / 2
+    assert len(alone) == 2
+    assert answers[0].probabilities(recognizer.classes) == pytest.approx(mean.tolist(), abs=1e-5)
+
+
+@pytest.fixture
+def doubtful(tmp_path, small_run):
+    """The same run, calibrated: of 20 answers the ten surest were right, so 0.9 asks for 0.999."""
+    known = Calibration(
+        50.0, "20 clips", (0.999,) * 10 + (0.5,) * 10, (True,) * 10 + (True, False) * 5
+    )
+    folder = tmp_path / "doubtful"
+    folder.mkdir()
+    checkpoint = replace(load_checkpoint(small_run.best), calibration=known)
+    save_checkpoint(checkpoint, folder / "best.safetensors")
+    return folder
+
+
+def test_every_command_and_the_page_give_a_file_the_same_answer(
+    doubtful, small_run, tmp_path, capsys
+):
+    """Twelve frames in two windows, plain and mirrored: one label, one score, one unsure."""
+    video = small_run.config().data.manifest.parent / "11.mp4"
+    quiet = Reporter(quiet=True)
+    classify_files([video], doubtful, (), 2, tmp_path / "drawn.mp4", True, quiet)
+    told = json.loads(capsys.readouterr().out)
+    explain_video(video, doubtful, (), None, None, 0, True, quiet)
+    explained = json.loads(capsys.readouterr().out)
+    explain_video(video, doubtful, (), None, None, 0, False, quiet)
+    words = capsys.readouterr().out
+    recognizer = ActionRecognizer.load(doubtful, device="cpu")
+    upload = UploadReading(recognizer, video, "mine.mp4", tmp_path, 60.0)
+    assert list(upload)
+    answer = upload.result().answer
+    last = list(recognizer.running(recognizer.read(video)))[-1]
+
+    assert told["unsure"] is explained["unsure"] is answer.unsure is last.unsure is True
+    assert told["label"] == explained["label"] == answer.label == last.label
+    scores = [explained["score"], answer.score, last.score]
+    assert scores == pytest.approx([told["score"]] * 3, abs=2e-5)
+    running = explained["running_scores"][told["label"]]
+    assert running[-1] == pytest.approx(told["score"], abs=2e-5)
+    assert words.startswith(f"{video}: unsure, perhaps {told['label']} {told['score']:.2f}: ")
+
+
+def test_a_live_answer_below_the_same_score_is_unsure_too(doubtful, small_run, tmp_path, capsys):
+    video = small_run.config().data.manifest.parent / "11.mp4"
+    options = WebcamOptions(window=False, as_json=True, pace=False)
+    for overrides, unsure in ((), True), (["calibration.precision=0.5"], False):
+        run_webcam([str(video)], doubtful, overrides, options, Reporter(quiet=True))
+        lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+        assert {line["unsure"] for line in lines if "label" in line} == {unsure}
+
+
+def test_a_video_far_slower_than_the_model_is_warned_of_once(small_run, tmp_path, capsys):
+    """One frame a second for a model that reads five."""
+    video = write_square(tmp_path / "slow.mp4", 5, fps=1.0)
+    said = f"warning: {video}: has 1 frame a second, the model reads 5: what happens between them"
+    model = small_run.path
+    live = WebcamOptions(window=False, as_json=True, pace=False)
+    asks = {
+        "classify": lambda q: classify_files([video], model, (), 2, None, True, q),
+        "annotate": lambda q: classify_files([video], model, (), 2, tmp_path / "a.mp4", True, q),
+        "explain": lambda q: explain_video(video, model, (), None, None, 0, True, q),
+        "timeline": lambda q: make_timeline(video, model, (), (), None, True, q),
+        "webcam": lambda q: run_webcam([str(video)], model, (), live, q),
+    }
+    for name, ask in asks.items():
+        ask(Reporter(quiet=True))
+        shown = capsys.readouterr()
+        told = [json.loads(line) for line in shown.out.splitlines()]
+        warnings = [text for line in told for text in line.get("warnings", ())]
+        slow = [text for text in warnings if text.startswith("has 1 frame a second, ")]
+        assert len(slow) == 1, name
+        assert " ".join(shown.err.split()).count(said) == 1, name
+    upload = UploadReading(ActionRecognizer.load(model), video, "mine.mp4", tmp_path, 60.0)
+    assert list(upload)
+    assert upload.result().warnings == tuple(slow)
+
+
+def test_a_file_of_one_picture_is_said_to_be_one(recognizer, tmp_path):
+    reading = recognizer.read(write_square(tmp_path / "one.mp4", 1))
+    (warning,) = reading.warnings
+    assert warning.startswith("is one picture: ")
+    usual = recognizer.read(write_square(tmp_path / "usual.mp4", 10))
+    assert usual.warnings == ()
+
+
+def test_slow_training_clips_are_counted_and_told_once(small_run, tmp_path, capsys):
+    rows = ["path,label"]
+    for index, fps in enumerate((1.0, 1.0, 10.0)):
+        write_square(tmp_path / f"{index}.mp4", 5, seed=index, fps=fps)
+        rows.append(f"{index}.mp4,{'ab'[index % 2]}")
+    (tmp_path / "manifest.csv").write_text("\n".join(rows) + "\n")
+    overrides = [f"data.manifest={tmp_path}/manifest.csv", f"features.cache_dir={tmp_path}/cache"]
+    config = build_config(small_run.config().to_tree(), overrides)
+    extract_features(config, read_clips(config), Reporter(quiet=True))
+    told = " ".join(capsys.readouterr().err.split())
+    assert told.count("2 of 3 clips are one picture or have fewer than 2 frames a second") == 1
+    assert "the first is 0.mp4" in told
+
+
+def test_the_shared_video_of_one_frame_a_second_is_warned_of(recognizer):
+    video = SHARED / "cases" / "F16" / "one_fps.mp4"
+    if not video.exists():
+        pytest.skip(f"{video.name} is not on this machine (looked for {video})")
+    (warning,) = recognizer.read(video).warnings
+    assert warning.startswith("has 1 frame a second, the model reads 5: ")
 
 
 def test_a_stretch_of_a_video_is_classified_alone(run, recognizer):
@@ -92,17 +206,11 @@ def test_a_bidirectional_model_repeats_its_answer(run, tmp_path):
     assert set(recognizer.running(reading)) == {reading.prediction}
 
 
-def test_classify_says_unsure_below_the_stated_precision(tmp_path, small_run, capsys):
-    """Of the 20 left-out answers the ten surest were right: 0.9 asks for a score of 0.999."""
-    known = Calibration(
-        50.0, "20 clips", (0.999,) * 10 + (0.5,) * 10, (True,) * 10 + (True, False) * 5
-    )
-    checkpoint = load_checkpoint(small_run.best)
-    save_checkpoint(replace(checkpoint, calibration=known), tmp_path / "best.safetensors")
+def test_classify_says_unsure_below_the_stated_precision(doubtful, small_run, capsys):
     video = small_run.config().data.manifest.parent / "0.mp4"
 
     def classify(as_json: bool, *overrides: str) -> str:
-        code = classify_files([video], tmp_path, overrides, 2, None, as_json, Reporter(quiet=True))
+        code = classify_files([video], doubtful, overrides, 2, None, as_json, Reporter(quiet=True))
         assert code == 0
         return capsys.readouterr().out
 
@@ -114,7 +222,7 @@ def test_classify_says_unsure_below_the_stated_precision(tmp_path, small_run, ca
     assert answer["label"] == answer["top"][0]["label"]
     sure = json.loads(classify(True, "calibration.precision=0.5"))
     assert (sure["unsure"], sure["label"]) == (False, answer["label"])
-    recognizer = ActionRecognizer.load(tmp_path, device="cpu")
+    recognizer = ActionRecognizer.load(doubtful, device="cpu")
     assert recognizer.threshold == 0.999
     assert recognizer.stream().engine.model.temperature == 50.0
 

@@ -29,8 +29,14 @@ def test_top_gives_at_most_all_classes():
 def test_json_keeps_the_order_and_plain_numbers():
     got = Prediction.from_probabilities(["a", "ж"], np.float32([0.25, 0.75]), 1.5).to_json()
     assert json.dumps(got, ensure_ascii=False) == (
-        '{"label": "ж", "score": 0.75, "time_s": 1.5, "scores": {"ж": 0.75, "a": 0.25}}'
+        '{"label": "ж", "score": 0.75, "unsure": false, "time_s": 1.5, '
+        '"scores": {"ж": 0.75, "a": 0.25}}'
     )
+
+
+def test_an_unsure_answer_is_told_in_the_same_words_everywhere():
+    assert Prediction(("kick", "punch"), (0.6, 0.4)).told == "kick"
+    assert Prediction(("kick", "punch"), (0.6, 0.4), unsure=True).told == "unsure, perhaps kick"
 
 
 def test_half_precision_softmax_of_many_classes_is_accepted():

@@ -17,11 +17,11 @@ from action_gru.apps.web.camera import CameraSession, CameraSessions
 from action_gru.apps.web.folders import Folders
 from action_gru.apps.web.guard import Guard, Rates
 from action_gru.apps.web.server import free_port, load_gradio
-from action_gru.apps.web.upload import AnnotatedCopy, UploadReading, WholeAnswer, file_stem
+from action_gru.apps.web.upload import AnnotatedCopy, UploadReading, file_stem
 from action_gru.apps.web.words import class_list, events_table, note
 from action_gru.errors import CheckpointError, ConfigError, MissingExtraError, VideoError
 from action_gru.streaming import TimelineReader
-from action_gru.timeline import Event, Prediction
+from action_gru.timeline import Event
 from action_gru.video import Frame, VideoFile
 
 
@@ -66,8 +66,7 @@ def test_an_upload_has_the_events_of_the_timeline(tmp_path, recognizer):
     assert ours.values == pytest.approx(theirs.values, abs=1e-4)
     assert result.timeline.source == "clip.mp4"
     assert result.timeline.complete
-    assert list(result.scores) == sorted(result.scores, key=result.scores.get, reverse=True)
-    assert sum(result.scores.values()) == pytest.approx(1)
+    assert result.answer == recognizer.read(source).prediction
 
 
 def test_an_upload_gives_a_playable_copy_a_picture_and_every_format(tmp_path, recognizer):
@@ -92,7 +91,7 @@ def test_an_upload_gives_a_playable_copy_a_picture_and_every_format(tmp_path, re
 @pytest.mark.parametrize("frames", [1, 3])
 def test_a_video_of_few_frames_has_an_answer(tmp_path, recognizer, frames):
     result = read(recognizer, write_square(tmp_path / "in.mp4", frames), tmp_path)
-    assert set(result.scores) == set(CLASSES)
+    assert set(result.answer.labels) == set(CLASSES)
     assert result.timeline.events == ()
 
 
@@ -153,7 +152,7 @@ def test_a_copy_keeps_time_whatever_the_source_s_rate(tmp_path, recognizer):
     def length(name, fps, times_s):
         with AnnotatedCopy(tmp_path / name, (96, 64), fps) as copy:
             for index, time_s in enumerate(times_s):
-                copy.show(Frame(index, time_s, image), stream)
+                copy.show(Frame(index, time_s, image), stream, recognizer.judged)
         with VideoFile(tmp_path / name) as video:
             return len(list(video)), video_fps(tmp_path / name)
 
@@ -167,14 +166,6 @@ def video_fps(path):
     with VideoFile(path) as video:
         next(iter(video))
         return video.fps
-
-
-def test_a_whole_answer_weighs_windows_by_their_length():
-    whole = WholeAnswer(window_s=2.0)
-    for time_s, scores in [(0.0, [1, 0]), (1.0, [1, 0]), (2.0, [0.5, 0.5]), (3.0, [0, 1])]:
-        whole.add(Prediction(("a", "b"), (1.0, 0.0), time_s), np.array(scores, float))
-    # [0, 2]: half and half, for 2 s; [2, 3]: b, for 1 s
-    assert whole.scores() == pytest.approx([1 / 3, 2 / 3])
 
 
 def test_a_file_stem_has_safe_letters_alone():

@@ -1,12 +1,18 @@
 """What the tests of the web page share: a recognizer without weights."""
 
+from dataclasses import replace
+
+import numpy as np
 import torch
 from conftest import FakeBackbone
 
+from action_gru.backbone.views import fit
 from action_gru.model import ActionClassifier
+from action_gru.recognizer import Reading
+from action_gru.scoring import ClipScores
 from action_gru.streaming import StreamEngine
-from action_gru.timeline import EventTracker
-from action_gru.video import DecodeLimits
+from action_gru.timeline import EventTracker, Prediction
+from action_gru.video import DecodeLimits, VideoFile
 
 HOSTILE = "<img src=x onerror=alert(1)>"
 CLASSES = (HOSTILE, "${alert(2)}", "{{wave}}")
@@ -18,11 +24,31 @@ class FakeRecognizer:
     classes = CLASSES
 
     limits = DecodeLimits()
+    threshold = 0.0
 
     def __init__(self) -> None:
         torch.manual_seed(0)
         model = ActionClassifier([6], 3, projection_size=8, hidden_size=8).eval()
         self.engine = StreamEngine(model, FakeBackbone(), CLASSES, ["rgb"], 5.0)
+
+    def judged(self, prediction):
+        return replace(prediction, unsure=prediction.score < self.threshold)
+
+    def read(self, video):
+        """Plain and mirrored copy of every other frame, as the stream samples ten a second."""
+        with VideoFile(video) as source:
+            sampled = [frame for frame in source if frame.index % 2 == 0]
+        copies = [
+            torch.cat([self.engine.backbone([fit(image, 32, "squash")]) for image in images])
+            for images in (
+                [frame.image for frame in sampled],
+                [frame.image[:, ::-1] for frame in sampled],
+            )
+        ]
+        scores = ClipScores(self.engine.model, copies, 8)
+        answer = Prediction.from_probabilities(CLASSES, scores.probabilities.numpy())
+        times_s = np.array([frame.time_s for frame in sampled])
+        return Reading(self.judged(answer), times_s, copies[0].numpy(), scores)
 
     def stream(self):
         tracker = EventTracker(enter=0.34, exit=0.2, min_event_s=0.2, smoothing_s=0.2)

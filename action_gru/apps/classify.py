@@ -11,8 +11,7 @@ from action_gru.allocator import keeping_freed_memory
 from action_gru.errors import ActionGruError, VideoError
 from action_gru.names import is_hidden, is_video, on_disk
 from action_gru.progress import Reporter
-from action_gru.recognizer import ActionRecognizer
-from action_gru.timeline import Prediction
+from action_gru.recognizer import ActionRecognizer, Reading
 from action_gru.to_paste import about_pictures
 
 
@@ -80,8 +79,9 @@ def classify_files(
 
                     frames, codec = annotate(recognizer, reading, path, target)
                     reporter.say(f"wrote {target} ({frames} frames, {codec})")
-                is_unsure = recognizer.is_unsure(reading.prediction)
-                _print(path, reading.prediction, is_unsure, top, as_json)
+                for warning in reading.warnings:
+                    reporter.warn(f"{path}: {warning}", video=str(path))
+                _print(path, reading, top, as_json)
             except ActionGruError as error:
                 failed = error.exit_code
                 _print_error(path, error, as_json, reporter)
@@ -89,15 +89,24 @@ def classify_files(
     return failed
 
 
-def _print(path: Path, prediction: Prediction, is_unsure: bool, top: int, as_json: bool) -> None:
-    best = prediction.top(top)
+def _print(path: Path, reading: Reading, top: int, as_json: bool) -> None:
+    answer = reading.prediction
+    best = answer.top(top)
     if as_json:
         labels = [{"label": label, "score": round(score, 6)} for label, score in best]
-        answer = {"video": str(path), "label": best[0][0], "score": labels[0]["score"]}
-        print(json.dumps(answer | {"unsure": is_unsure, "top": labels}), flush=True)
+        document = {
+            "video": str(path),
+            "label": answer.label,
+            "score": labels[0]["score"],
+            "unsure": answer.unsure,
+            "warnings": list(reading.warnings),
+            "top": labels,
+        }
+        print(json.dumps(document), flush=True)
     else:
-        scores = "  ".join(f"{label} {score:.3f}" for label, score in best)
-        print(f"{path}: {'unsure, perhaps ' if is_unsure else ''}{scores}", flush=True)
+        told = [(answer.told, answer.score), *best[1:]]
+        scores = "  ".join(f"{label} {score:.3f}" for label, score in told)
+        print(f"{path}: {scores}", flush=True)
 
 
 def _print_error(path: Path, error: ActionGruError, as_json: bool, reporter: Reporter) -> None:

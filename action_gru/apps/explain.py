@@ -35,8 +35,8 @@ def explain_video(
     with _place(target, video) as picture:
         recognizer = ActionRecognizer.load(model, overrides=overrides)
         explanation = recognizer.explain(video, label, frames)
-        if recognizer.checkpoint.flip:
-            reporter.say("the figures are of the plain copy; classify averages a mirrored one too")
+        for warning in explanation.warnings:
+            reporter.warn(f"{video}: {warning}")
         if picture is not None:
             save_picture(explanation_picture(explanation), picture)
             reporter.say(f"wrote {picture}")

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from dataclasses import dataclass
 
+from action_gru.source_rate import INSTANTS_KEPT
 from action_gru.streaming import ActionStream, Sample
 from action_gru.streaming.people import PeopleStream
 from action_gru.streaming.scene import Scene
@@ -54,6 +56,7 @@ class Feed:
             limits=limits,
         )
         self.dropped = 0
+        self.instants_s: deque[float] = deque(maxlen=INSTANTS_KEPT)  # sampled, dropped ones too
         self.frame: Frame | None = None
         self.paused = self.finished = False
         self._wake, self._waits = wake, not pace
@@ -92,6 +95,7 @@ class Feed:
         with self._lock:
             self.frame = frame
             if sample is not None:
+                self.instants_s.append(frame.time_s)
                 self.dropped += self._due is not None
                 self._due = Due(sample, frame, arrived_s, self._looking_s)
                 self._looking_s = 0.0

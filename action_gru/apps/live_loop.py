@@ -54,6 +54,7 @@ class LiveLoop:
         max_retries: int | None = None,
         per_person: bool = False,
     ) -> None:
+        self.recognizer = recognizer
         self.engine = recognizer.engine
         self.people_engine = recognizer.people_engine if per_person else None
         self._wake = threading.Event()
@@ -178,7 +179,9 @@ class LiveLoop:
         samples = [cast(Sample, due.sample) for _, due in taken]
         predictions = self.engine.advance(streams, samples)
         return [
-            Answer(feed, prediction, stream.current, tuple(stream.ended), None)
+            Answer(
+                feed, self.recognizer.judged(prediction), stream.current, tuple(stream.ended), None
+            )
             for (feed, _), stream, prediction in zip(taken, streams, predictions, strict=True)
         ]
 

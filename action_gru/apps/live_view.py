@@ -66,10 +66,21 @@ class LiveView:
         return overlay.draw(
             image,
             stream.smoothed if live else None,
-            title=_title(stream) if live else None,
+            title=self._title(stream) if live else None,
             lines=lines,
             banner=banner,
         )
+
+    def _title(self, stream: ActionStream) -> tuple[str, str]:
+        """The event that goes on, or is about to be one: it is certain only after min_event_s."""
+        smoothed, tracker = stream.smoothed, stream.tracker
+        if smoothed is None:
+            return NOTHING, ""
+        label = stream.current.label if stream.current else smoothed.label
+        if not stream.current and (smoothed.score < tracker.enter or label in tracker.background):
+            return NOTHING, ""
+        told = self.loop.recognizer.judged(smoothed).told if label == smoothed.label else label
+        return told, f"{round(100 * smoothed.probabilities([label])[0])}%"
 
     def _events(self, feed: Feed) -> list[str]:
         recent = list(feed.stream.events)[-EVENTS_SHOWN:]
@@ -113,14 +124,3 @@ def _moved(marks: Sequence[PersonMark], image: Image, shown: Image) -> list[Pers
         return replace(mark, box=(x0 + left, y0 + top, x1 + left, y1 + top))
 
     return [place(mark) for mark in marks]
-
-
-def _title(stream: ActionStream) -> tuple[str, str]:
-    """The event that goes on, or is about to be one: it is certain only after min_event_s."""
-    smoothed, tracker = stream.smoothed, stream.tracker
-    if smoothed is None:
-        return NOTHING, ""
-    label = stream.current.label if stream.current else smoothed.label
-    if not stream.current and (smoothed.score < tracker.enter or label in tracker.background):
-        return NOTHING, ""
-    return label, f"{round(100 * dict(smoothed.top(len(smoothed.labels)))[label])}%"

@@ -107,7 +107,7 @@ class Overlay:
         named: tuple[str, str] | None,
     ) -> list[_Row]:
         if named is None and prediction is not None:
-            named = (prediction.label, _percent(prediction.score))
+            named = (prediction.told, _percent(prediction.score))
         title = [] if named is None else [self._title(*named)]
         bars = [] if prediction is None else _bars(prediction)
         clock = [] if prediction is None else [_Row(clock_text(prediction.time_s))]

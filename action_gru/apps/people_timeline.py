@@ -13,6 +13,7 @@ from action_gru.apps.telling import Teller
 from action_gru.apps.timeline import endings, print_timeline, write_all
 from action_gru.progress import Reporter
 from action_gru.recognizer import ActionRecognizer
+from action_gru.source_rate import rate_warning
 from action_gru.streaming.people_video import PeopleReader
 from action_gru.streaming.scene import Scene
 from action_gru.streaming.spotting import Spotter
@@ -47,9 +48,10 @@ def make_people_timeline(
     timeline = reader.timeline()
     if teller is not None:
         timeline = teller.tell(timeline)
-    for problem in _doubts(timeline, reader):
+    doubts = _doubts(timeline, reader)
+    for problem in doubts:
         reporter.warn(f"{video}: {problem}")
-    print_timeline(timeline, None, as_json, teller)
+    print_timeline(timeline, None, as_json, teller, doubts)
     write_all(timeline, targets, None, reporter)
     if annotated is not None and annotated.exists():
         reporter.say(f"wrote {annotated}")
@@ -98,8 +100,9 @@ class _Painter:
 
 def _doubts(timeline: Timeline, reader: PeopleReader) -> list[str]:
     """What the user should know before believing the answer."""
-    doubts = []
     stream = reader.stream
+    slow = rate_warning(reader.instants_s, stream.looker.fps)
+    doubts = [slow] if slow else []
     if not timeline.people:
         doubts.append(
             "nobody was found; a smaller detection.min_score or a larger detection.image_size "

@@ -16,6 +16,7 @@ from action_gru.evaluation.segments import SegmentScores, segment_scores
 from action_gru.evaluation.timeline_picture import people_picture, timeline_picture
 from action_gru.progress import Reporter
 from action_gru.recognizer import ActionRecognizer
+from action_gru.source_rate import rate_warning
 from action_gru.streaming import MIN_EVIDENCE, TimelineReader
 from action_gru.timeline import Event, Timeline
 from action_gru.timeline.describing import story
@@ -53,12 +54,13 @@ def make_timeline(
     timeline = reader.timeline()
     if teller is not None:
         timeline = teller.tell(timeline)
-    for problem in _doubts(timeline, reader, segments):
+    doubts = _doubts(timeline, reader, segments)
+    for problem in doubts:
         reporter.warn(f"{video}: {problem}")
     scores = None
     if segments is not None:
         scores = segment_scores(timeline.events, segments, timeline.duration_s, background)
-    print_timeline(timeline, scores, as_json, teller)
+    print_timeline(timeline, scores, as_json, teller, doubts)
     write_all(timeline, targets, segments, reporter)
     return timeline.complete
 
@@ -67,7 +69,8 @@ def _doubts(
     timeline: Timeline, reader: TimelineReader, reference: Sequence[Event] | None
 ) -> list[str]:
     """What the user should know before believing the answer."""
-    doubts = []
+    slow = rate_warning(reader.instants_s, reader.stream.looker.fps)
+    doubts = [slow] if slow else []
     end_s, declared_s = timeline.duration_s, reader.declared_s
     events, stream = timeline.events, reader.stream
     if len(events) == 1 and events[0].duration_s > 0.9 * end_s and not stream.tracker.background:
@@ -154,13 +157,16 @@ def print_timeline(
     scores: SegmentScores | None,
     as_json: bool,
     teller: Teller | None = None,
+    warnings: Sequence[str] = (),
 ) -> None:
+    """warnings: what to know before believing it; a person has been told them on stderr."""
     if as_json:
         document = {
             "video": timeline.source,
             "complete": timeline.complete,
             "duration_s": round(timeline.duration_s, 3),
             "restarts": timeline.restarts,
+            "warnings": list(warnings),
             **({} if timeline.people is None else {"people": timeline.people}),
             "events": [event.to_json() for event in timeline.events],
         }

@@ -23,12 +23,14 @@ from action_gru.apps.window import QUIT, Window
 from action_gru.errors import ActionGruError
 from action_gru.progress import Reporter
 from action_gru.recognizer import ActionRecognizer
+from action_gru.source_rate import rate_warning
 from action_gru.streaming.people import PeopleStream
 from action_gru.timeline import Event, Prediction
 
 TITLE = "action_gru: q quits, space pauses, r records"
 DRAW_EVERY_S = 1 / 25
 TOP = 3
+RATE_KNOWN_AFTER = 12  # sampled instants
 ALARMING = ("lost", "failed")
 RECORDINGS = (".mp4", ".mov", ".mkv")
 
@@ -90,6 +92,7 @@ class Webcam:
         self._drawn_s = 0.0
         self._states = {id(feed): "" for feed in loop.feeds}
         self._restarts = {id(feed): 0 for feed in loop.feeds}
+        self._rate_unknown = {id(feed) for feed in loop.feeds}
 
     def run(self) -> None:
         for answers in self.loop.turns():
@@ -97,6 +100,7 @@ class Webcam:
             for answer in answers:
                 self._print(answer)
             self._say_states()
+            self._say_rates()
             self._draw()
             self.loop.count_work(time.perf_counter() - began_s)
             if self.window is not None and self._obey(self.window.key()):
@@ -178,6 +182,22 @@ class Webcam:
                     line = {"source": feed.source.name, "state": status.state, "detail": news}
                     print(json.dumps(line), flush=True)
 
+    def _say_rates(self) -> None:
+        """Tell once of a source whose frames come too seldom for the model."""
+        for feed in self.loop.feeds:
+            instants_s = tuple(feed.instants_s)
+            known = len(instants_s) >= RATE_KNOWN_AFTER or feed.over
+            if id(feed) not in self._rate_unknown or not known:
+                continue
+            self._rate_unknown.remove(id(feed))
+            warning = rate_warning(instants_s, feed.stream.looker.fps)
+            if warning is None:
+                continue
+            self.reporter.warn(f"{feed.source.name}: {warning}")
+            if self.options.as_json:
+                line = {"source": feed.source.name, "warnings": [warning]}
+                print(json.dumps(line), flush=True)
+
     def _print(self, answer: Answer) -> None:
         for event in answer.ended:
             self._print_event(answer.feed, event)
@@ -186,7 +206,7 @@ class Webcam:
         feed = answer.feed
         document = {
             "source": feed.source.name,
-            **(_said(answer.prediction) if answer.prediction else _people_said(answer)),
+            **(_said(answer.prediction) if answer.prediction else self._people_said(answer)),
             "event": answer.current.to_json() if answer.current else None,
             "latency_ms": round(1000 * answer.latency_s, 1),
             "dropped": feed.dropped,
@@ -203,27 +223,27 @@ class Webcam:
             line = f"{name}{start:>9}  {end:>9}  {who}{event.label}  {event.score:.2f}"
         print(line, flush=True)
 
+    def _people_said(self, answer: Answer) -> dict[str, object]:
+        """Everyone who was looked at: box (left, top, right, bottom in px), label and event."""
+        stream = answer.feed.stream
+        assert isinstance(stream, PeopleStream)
+        people = []
+        for person in answer.people:
+            assert person.prediction is not None
+            current = person.stream.current
+            event = None if current is None else replace(current, person=person.number).to_json()
+            box = [round(float(side), 1) for side in person.box]
+            said = _said(self.loop.recognizer.judged(person.prediction)) | {"event": event}
+            del said["time_s"]
+            people.append({"person": person.number, "box": box} | said)
+        return {"time_s": round(stream.last_s, 3), "people": people}
+
 
 def _said(prediction: Prediction) -> dict[str, object]:
     return {
         "time_s": round(prediction.time_s, 3),
         "label": prediction.label,
         "score": round(prediction.score, 4),
+        "unsure": prediction.unsure,
         "top": {label: round(score, 4) for label, score in prediction.top(TOP)},
     }
-
-
-def _people_said(answer: Answer) -> dict[str, object]:
-    """Everyone who was looked at, with box (left, top, right, bottom in px), label and event."""
-    stream = answer.feed.stream
-    assert isinstance(stream, PeopleStream)
-    people = []
-    for person in answer.people:
-        assert person.prediction is not None
-        current = person.stream.current
-        event = None if current is None else replace(current, person=person.number).to_json()
-        box = [round(float(side), 1) for side in person.box]
-        said = _said(person.prediction) | {"event": event}
-        del said["time_s"]
-        people.append({"person": person.number, "box": box} | said)
-    return {"time_s": round(stream.last_s, 3), "people": people}

@@ -232,6 +232,7 @@ class _Run:
         for name in ("quarantined", "keys", "content"):
             getattr(total, name).update(getattr(came, name))
         total.damaged += came.damaged
+        total.slow += came.slow
         self.portions.learn(len(portion.clips), outcome.seconds)
         self._tell(len(portion.clips))
 

@@ -23,7 +23,7 @@ from action_gru.dataset import Clip, Split, check_classes, grouped_folds, merge_
 from action_gru.errors import DataError
 from action_gru.features import FeatureTable, extract_features
 from action_gru.measured import classes_of
-from action_gru.model import ActionClassifier
+from action_gru.model import CELLS, ActionClassifier
 from action_gru.progress import Reporter
 from action_gru.scoring import score_clips
 from action_gru.training.clips import read_clips
@@ -40,19 +40,14 @@ Right = dict[str, NDArray[np.bool_]]
 
 
 def variants(config: Config) -> dict[str, Config]:
-    """The config once for each cell to compare; all else is as the user set it."""
+    """The config once for each of CELLS, a GRU both ways, and no cell; all else as it was."""
 
     def with_cell(cell: str, bidirectional: bool) -> Config:
         update = {"cell": cell, "bidirectional": bidirectional}
         return config.model_copy(update={"model": config.model.model_copy(update=update)})
 
-    return {
-        "rnn": with_cell("rnn", False),
-        "lstm": with_cell("lstm", False),
-        "gru": with_cell("gru", False),
-        "bigru": with_cell("gru", True),
-        "none": mean_pooled(config),
-    }
+    one_way = {cell: with_cell(cell, False) for cell in CELLS}
+    return one_way | {"bigru": with_cell("gru", True), "none": mean_pooled(config)}
 
 
 def compare_cells(

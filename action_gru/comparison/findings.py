@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from action_gru.comparison.result import NAMES, CellComparison
+from action_gru.comparison.result import CellComparison, cell_name
 
 HOLDS, FAILS, OPEN = "holds here", "does not hold here", "not told apart"
 CLEAR_RATIO = 0.95  # times that differ by less are noise
@@ -77,7 +77,7 @@ def _accuracies(comparison: CellComparison) -> list[Finding]:
 
 def _better(comparison: CellComparison, claim: str, key: str, other: str) -> Finding:
     gain, interval = comparison.difference(key, other)
-    figures = f"{NAMES[key]} against {NAMES[other]}: {_points(gain)} points"
+    figures = f"{cell_name(key)} against {cell_name(other)}: {_points(gain)} points"
     if interval is None:
         return Finding(claim, OPEN, f"{figures}; one group of clips gives no interval")
     low, high = interval
@@ -94,7 +94,7 @@ def _points(share: float) -> str:
 def _lags(comparison: CellComparison) -> Finding:
     lag = {key: comparison.probed(key).largest_solved or 0 for key in ("rnn", "lstm", "gru")}
     verdict = HOLDS if min(lag["lstm"], lag["gru"]) > lag["rnn"] else FAILS
-    steps = ", ".join(f"{NAMES[key]} {_lag_words(comparison, key)}" for key in lag)
+    steps = ", ".join(f"{cell_name(key)} {_lag_words(comparison, key)}" for key in lag)
     return Finding("Gated cells remember longer than a plain RNN", verdict, f"probe: {steps}")
 
 
@@ -118,6 +118,6 @@ def _gradients(comparison: CellComparison) -> list[Finding]:
         norm = {key: getattr(comparison.probed(key), moment)[lag] for key in ("rnn", "lstm", "gru")}
         least = min(norm["lstm"], norm["gru"]) / norm["rnn"]
         verdict = HOLDS if least > CLEAR_GRADIENT else FAILS if least < 1 else OPEN
-        figures = ", ".join(f"{NAMES[key]} {value:.1e}" for key, value in norm.items())
+        figures = ", ".join(f"{cell_name(key)} {value:.1e}" for key, value in norm.items())
         found.append(Finding(claim, verdict, f"norm over {lag} steps: {figures}"))
     return found

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -9,13 +11,24 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from action_gru.comparison.probe import SOLVED
-from action_gru.comparison.result import NAMES, CellComparison
+from action_gru.comparison.result import CellComparison, cell_name
 from action_gru.evaluation.pictures import BLUE, GREEN, GREY, ORANGE
 
 # Okabe and Ito 2008; markers tell them apart without colour too.
 COLOURS = {"rnn": ORANGE, "lstm": GREEN, "gru": BLUE, "bigru": "#56B4E9", "none": GREY}
 MARKERS = {"rnn": "s", "lstm": "^", "gru": "o"}
+OTHER_COLOURS = ("#CC79A7", "#D55E00", "#F0E442", "#000000")  # of further cells, in turn
+OTHER_MARKERS = ("D", "v", "P", "X")
 SMALLEST = 1e-12  # of the gradients shown: below that nothing can be learned from them
+
+
+def looks(keys: Iterable[str]) -> dict[str, tuple[str, str]]:
+    """Colour and marker of each cell; those that are not named above get further ones in turn."""
+    further = itertools.cycle(zip(OTHER_COLOURS, OTHER_MARKERS, strict=True))
+    return {
+        key: (COLOURS[key], MARKERS.get(key, "o")) if key in COLOURS else next(further)
+        for key in keys
+    }
 
 
 def comparison_picture(comparison: CellComparison) -> Figure:
@@ -33,9 +46,10 @@ def comparison_picture(comparison: CellComparison) -> Figure:
 def _draw_data(figure: Any, comparison: CellComparison) -> None:
     accuracy, *others = figure.subplots(1, 4, sharey=True, width_ratios=[1.6, 1, 1, 1])
     cells = list(reversed(comparison.cells))
-    for row, cell in enumerate(cells):
+    look = looks(cell.key for cell in comparison.cells)
+    colours = [look[cell.key][0] for cell in cells]
+    for row, (cell, colour) in enumerate(zip(cells, colours, strict=True)):
         scores = cell.right.mean(1)
-        colour = COLOURS[cell.key]
         accuracy.plot(scores, np.full(len(scores), row), "o", color=colour, alpha=0.5, markersize=5)
         accuracy.plot([scores.mean()] * 2, [row - 0.3, row + 0.3], color=colour, linewidth=2.5)
     accuracy.axvline(comparison.majority, color=GREY, linestyle=":", linewidth=1)
@@ -48,9 +62,7 @@ def _draw_data(figure: Any, comparison: CellComparison) -> None:
         ("live step, one stream", [cell.step_ms or 0.0 for cell in cells], "ms"),
     )
     for axes, (title, values, unit) in zip(others, columns, strict=True):
-        bars = axes.barh(
-            range(len(cells)), values, color=[COLOURS[cell.key] for cell in cells], height=0.65
-        )
+        bars = axes.barh(range(len(cells)), values, color=colours, height=0.65)
         texts = [_figure(value) for value in values]
         axes.bar_label(bars, texts, padding=3, fontsize=8)
         axes.set_title(title, fontsize=9.5)
@@ -69,18 +81,15 @@ def _figure(value: float) -> str:
 
 def _draw_probe(figure: Any, comparison: CellComparison) -> None:
     solved, before, after = figure.subplots(1, 3)
+    known = looks(cell.key for cell in comparison.cells)
     for result in comparison.probe:
-        look = {
-            "color": COLOURS[result.cell],
-            "marker": MARKERS[result.cell],
-            "markersize": 5,
-            "linewidth": 1.5,
-        }
+        colour, marker = known[result.cell]
+        look = {"color": colour, "marker": marker, "markersize": 5, "linewidth": 1.5}
         lags = list(result.accuracy)
         means = [result.mean_accuracy(lag) for lag in lags]
-        solved.plot(lags, means, label=NAMES[result.cell], **look)
+        solved.plot(lags, means, label=cell_name(result.cell), **look)
         for axes, norms in ((before, result.gradient_before), (after, result.gradient_after)):
-            axes.plot(list(norms), list(norms.values()), label=NAMES[result.cell], **look)
+            axes.plot(list(norms), list(norms.values()), label=cell_name(result.cell), **look)
     solved.axhline(SOLVED, color=GREY, linestyle=":", linewidth=1)
     solved.set(ylim=(0, 1.05), ylabel="accuracy")
     solved.set_title("long-memory probe: right after k steps of noise", fontsize=9.5)

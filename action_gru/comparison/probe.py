@@ -36,7 +36,7 @@ class ProbeSettings:
     steps: int = 400
     learning_rate: float = 5e-3
     seeds: int = 3
-    cells: tuple[str, ...] = tuple(CELLS)
+    cells: tuple[str, ...] = field(default_factory=lambda: tuple(CELLS))
 
 
 @dataclass

@@ -9,7 +9,7 @@ from pathlib import Path
 from action_gru.comparison.findings import findings
 from action_gru.comparison.picture import comparison_picture
 from action_gru.comparison.probe import ProbeResult
-from action_gru.comparison.result import NAMES, CellComparison, CellFigures
+from action_gru.comparison.result import CellComparison, CellFigures, cell_name
 from action_gru.evaluation import save_picture
 from action_gru.evaluation.files import json_text, replace_file
 from action_gru.evaluation.markdown import bullets, escape, percent, table
@@ -97,7 +97,7 @@ def _probe_section(comparison: CellComparison) -> list[str]:
         scores = [
             percent(result.mean_accuracy(lag)) if lag in result.accuracy else "" for lag in lags
         ]
-        rows.append([NAMES[result.cell], *scores])
+        rows.append([cell_name(result.cell), *scores])
     return [
         "## How far each cell remembers",
         table(["steps of noise", *map(str, lags)], rows, align="l" + "r" * len(lags)),

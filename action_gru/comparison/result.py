@@ -20,6 +20,11 @@ NAMES = {
 }
 
 
+def cell_name(key: str) -> str:
+    """What a cell is called: a well-known one by its name, another by its key in capitals."""
+    return NAMES.get(key, key.upper())
+
+
 @dataclass(frozen=True)
 class CellFigures:
     """One cell, or none. right (S, N): by seed, whether each clip was named right when held out.
@@ -40,7 +45,7 @@ class CellFigures:
 
     @property
     def name(self) -> str:
-        return NAMES[self.key]
+        return cell_name(self.key)
 
     def top1(self) -> FoldSummary:
         """Top-1 over all held-out clips of a seed; mean and spread over the seeds."""

@@ -1,4 +1,4 @@
-"""What each stream of a model does along a clip: gates, memory, attention, running scores.
+"""What each stream of a model does along a clip: gates, memory, attention, its own answer.
 
 Reads a model and features (T, D). Knows no videos.
 """
@@ -14,52 +14,76 @@ from torch import Tensor
 
 from action_gru.explanation.memory import memory_of
 from action_gru.explanation.result import FloatArray, LayerCurves, StreamCurves
-from action_gru.model import ActionClassifier, SequenceStream
+from action_gru.model import LinearStream, SequenceStream
 from action_gru.model.gates import LayerGates, cell_gates
+from action_gru.scoring import ClipScores
 
 Windows = Sequence[tuple[int, int]]
 STATES = ("candidate", "cell", "hidden")  # of either sign: their size is shown
 
 
-def stream_curves(
-    model: ActionClassifier, features: Tensor, windows: Windows, views: Sequence[str]
-) -> tuple[StreamCurves, ...]:
-    """features (T, D) on the model's device, read in windows; views: their names, in order."""
+def stream_curves(scores: ClipScores, views: Sequence[str]) -> tuple[StreamCurves, ...]:
+    """Every trained stream of a model along a clip; views: their names, in order.
+
+    Gates and attention are those of the plain copy; answers are of all copies, as the clip's is.
+    """
+    model = scores.model
     streams = cast(list[SequenceStream], list(model.streams))
     count = len(streams)
     names = [(view,) for view in views] if count > 1 else [tuple(views)]
     shares = model.shares.tolist() if model.linear is not None else [1 / count] * count
     with torch.inference_mode():
-        standard = model.standardise(features)
-        parts = torch.split(standard, model.group_dims, dim=-1)
+        parts = torch.split(_standard(scores), model.group_dims, dim=-1)
         return tuple(
-            _curves_of(stream, part, windows, name, share)
+            _curves_of(stream, part, scores.windows, name, share, model.temperature)
             for stream, part, name, share in zip(streams, parts, names, shares, strict=True)
         )
 
 
+def _standard(scores: ClipScores) -> Tensor:
+    """All copies as the streams read them, (P, T, D), where the model stands."""
+    device = next(scores.model.parameters()).device
+    return scores.model.standardise(scores.copies.to(device))
+
+
 def _curves_of(
-    stream: SequenceStream, features: Tensor, windows: Windows, views: tuple[str, ...], share: float
+    stream: SequenceStream,
+    copies: Tensor,
+    windows: Windows,
+    views: tuple[str, ...],
+    share: float,
+    temperature: float,
 ) -> StreamCurves:
     layers: list[list[LayerGates]] = []
-    attention, probabilities = [], []
+    attention = []
     for low, high in windows:
-        batch = features[None, low:high]
-        lengths = torch.tensor([high - low], device=features.device)
-        projected = stream.project(batch)
+        plain = copies[:1, low:high]
+        projected = stream.project(plain)
         if stream.cell is not None:
             layers.append(cell_gates(stream.cell, projected))
         if stream.pool_hidden.kind == "attention":
+            lengths = torch.tensor([high - low], device=copies.device)
             hidden = stream.hidden_states(projected, lengths)
             attention.append(stream.pool_hidden.weights(hidden, lengths)[0])
-        probabilities.append(stream(batch, lengths).softmax(-1)[0])
     return StreamCurves(
         views,
         share,
-        _array(torch.stack(probabilities).mean(0)),
+        _mean_answer(stream, copies, windows, temperature),
         tuple(_layer(parts) for parts in zip(*layers, strict=True)),
         _array(torch.cat(attention)) if attention else None,
     )
+
+
+def _mean_answer(
+    stream: SequenceStream | LinearStream, copies: Tensor, windows: Windows, temperature: float
+) -> FloatArray:
+    """One stream's own probabilities (C,), averaged over windows and copies as the clip's are."""
+    rows = []
+    for low, high in windows:
+        lengths = torch.full((len(copies),), high - low, device=copies.device)
+        logits = stream(copies[:, low:high], lengths)
+        rows.append((logits / temperature).softmax(-1).mean(0))
+    return _array(torch.stack(rows).mean(0))
 
 
 def _layer(parts: Sequence[LayerGates]) -> LayerCurves:
@@ -76,37 +100,14 @@ def _layer(parts: Sequence[LayerGates]) -> LayerCurves:
     return LayerCurves(first.layer, first.backwards, curves, spread, memory)
 
 
-def running_scores(
-    model: ActionClassifier, features: Tensor, windows: Windows
-) -> FloatArray | None:
-    """The probabilities after each frame, (T, C), each window from its start; None for a model
-    that reads backwards too and so has no answer before the end.
-    """
-    if not model.can_stream:
-        return None
-    rows = []
-    with torch.inference_mode():
-        for low, high in windows:
-            state = None
-            for feature in features[low:high]:
-                logits, state = model.step(feature[None], state)
-                rows.append(logits.softmax(-1)[0])
-    return _array(torch.stack(rows))
-
-
-def linear_answer(
-    model: ActionClassifier, features: Tensor, windows: Windows
-) -> tuple[float, FloatArray] | None:
+def linear_answer(scores: ClipScores) -> tuple[float, FloatArray] | None:
     """Share and probabilities (C,) of the closed-form classifier; None where there is none."""
+    model = scores.model
     if model.linear is None:
         return None
-    rows = []
     with torch.inference_mode():
-        standard = model.standardise(features)
-        for low, high in windows:
-            lengths = torch.tensor([high - low], device=features.device)
-            rows.append(model.linear(standard[None, low:high], lengths).softmax(-1)[0])
-    return float(model.linear_share), _array(torch.stack(rows).mean(0))
+        answer = _mean_answer(model.linear, _standard(scores), scores.windows, model.temperature)
+    return float(model.linear_share), answer
 
 
 def _array(values: Tensor) -> FloatArray:

@@ -12,16 +12,15 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from action_gru.backbone import Backbone, ViewMaker
+from action_gru.backbone.frame_views import FRAME_VIEWS
 from action_gru.backbone.looking import look
+from action_gru.backbone.views import mirror
 from action_gru.checkpoint import Checkpoint
 from action_gru.errors import DataError
-from action_gru.explanation.curves import linear_answer, running_scores, stream_curves
+from action_gru.explanation.curves import linear_answer, stream_curves
 from action_gru.explanation.occlusion import (
-    BATCH,
-    ClipScorer,
     best_frames,
     log_odds,
     stretch_frames,
@@ -30,6 +29,7 @@ from action_gru.explanation.occlusion import (
 from action_gru.explanation.places import heat_map, hidden_pictures, spread_over
 from action_gru.explanation.result import Explanation, FloatArray, FrameHeat, Image
 from action_gru.model import ActionClassifier
+from action_gru.scoring import BATCH, ClipScores
 from action_gru.video import DecodeLimits, VideoFile
 
 THUMBNAILS = 10
@@ -44,19 +44,21 @@ def check_label(label: str | None, classes: Sequence[str]) -> None:
 
 @dataclass(frozen=True)
 class Subject:
-    """What was read of one video: its sampled instants (T,), its features (T, D), plain copy.
+    """What was read of one video: its sampled instants (T,), and what the model answers to it.
 
-    limits: for reading its frames again.
+    unsure: whether the answer is only a guess. warnings: what to know before believing it. limits:
+    for reading its frames again.
     """
 
     video: Path
     times_s: FloatArray
-    features: NDArray[np.float16]
+    scores: ClipScores
+    unsure: bool = False
+    warnings: tuple[str, ...] = ()
     limits: DecodeLimits | None = None
 
 
 def explain_clip(
-    model: ActionClassifier,
     backbone: Backbone,
     checkpoint: Checkpoint,
     subject: Subject,
@@ -66,23 +68,19 @@ def explain_clip(
     """Why the model answers as it does.
 
     label: the class to explain; by default the answer. frames: in how many of the frames that
-    matter most to look for the places that matter. Raises DataError for an unknown label.
+    matter most to look for the places that matter, in the views that are pictures. Raises
+    DataError for an unknown label.
     """
     check_label(label, checkpoint.classes)
-    scorer = ClipScorer(
-        model,
-        torch.from_numpy(subject.features).float(),
-        int(checkpoint.sampling["max_frames"]),
-    )
-    views = [spec.view for spec in checkpoint.features]
-    number = int(scorer.probabilities.argmax()) if label is None else _number(label, checkpoint)
-    middles, falls = time_importance(scorer, number, _columns(model))
-    hidden_frames = stretch_frames(scorer)
+    scores, times_s = subject.scores, subject.times_s
+    probabilities = scores.probabilities
+    number = int(probabilities.argmax()) if label is None else _number(label, checkpoint)
+    middles, falls = time_importance(scores, number, _columns(scores.model))
+    hidden_frames = stretch_frames(scores)
     best = best_frames(middles, falls[:, 0], hidden_frames, frames)
-    times_s = subject.times_s
     shown = range(0, len(times_s), -(-len(times_s) // THUMBNAILS))
     images = true_frames(subject.video, times_s[[*shown, *best]].tolist(), subject.limits)
-    features = scorer.features.to(next(model.parameters()).device)
+    running = scores.running
     return Explanation(
         video=str(subject.video),
         classes=checkpoint.classes,
@@ -91,17 +89,19 @@ def explain_clip(
         num_layers=int(checkpoint.model["num_layers"]),
         pooling=str(checkpoint.model["pooling"]),
         fps=float(checkpoint.sampling["fps"]),
-        probabilities=np.asarray(scorer.probabilities.numpy()),
+        probabilities=np.asarray(probabilities.numpy()),
+        unsure=subject.unsure,
+        warnings=subject.warnings,
         times_s=times_s,
-        windows=tuple(scorer.windows),
-        streams=stream_curves(model, features, scorer.windows, views),
-        linear=linear_answer(model, features, scorer.windows),
-        scores=running_scores(model, features, scorer.windows),
+        windows=tuple(scores.windows),
+        streams=stream_curves(scores, [spec.view for spec in checkpoint.features]),
+        linear=linear_answer(scores),
+        scores=None if running is None else np.asarray(running.numpy()),
         hidden_frames=hidden_frames,
         middles=tuple(middles),
         falls=np.asarray(falls.numpy()),
         best=tuple(best),
-        heats=_heats(backbone, checkpoint, scorer, number, subject, best, images),
+        heats=_heats(backbone, checkpoint, number, subject, best, images),
         thumbnails=tuple((times_s[i], images[times_s[i]]) for i in shown),
     )
 
@@ -138,17 +138,19 @@ def _reduced(image: Image) -> Image:
 def _heats(
     backbone: Backbone,
     checkpoint: Checkpoint,
-    scorer: ClipScorer,
     number: int,
     subject: Subject,
     best: Sequence[int],
     images: dict[float, Image],
 ) -> tuple[FrameHeat, ...]:
-    """Frame by frame in the order of time, and view by view."""
-    views = [spec.view for spec in checkpoint.features]
+    """Frame by frame in the order of time, and view by view; none of a view that is a vector."""
+    names = [spec.view for spec in checkpoint.features]
+    columns = dict(zip(names, _columns(subject.scores.model), strict=True))
+    views = [view for view in columns if view not in FRAME_VIEWS]
+    if not views or not best:
+        return ()
     frame_at = {float(subject.times_s[frame]): frame for frame in best}
     maker = ViewMaker(views, backbone.image_size, backbone.fit)
-    parts = dict(zip(views, _columns(scorer.model), strict=True))
     found = []
     with VideoFile(subject.video, limits=subject.limits) as video:
         for time_s, pictures in look(video, maker, float(checkpoint.sampling["fps"])):
@@ -157,7 +159,7 @@ def _heats(
             frame, image = frame_at[time_s], images[time_s]
             for view in views:
                 falls = place_falls(
-                    backbone, scorer, number, frame, pictures[view], view, parts[view]
+                    backbone, subject.scores, number, frame, pictures[view], view, columns[view]
                 )
                 heat = heat_map(falls)
                 laid = spread_over(heat, image.shape[0], image.shape[1], backbone.fit)
@@ -167,19 +169,28 @@ def _heats(
 
 def place_falls(
     backbone: Backbone,
-    scorer: ClipScorer,
+    scores: ClipScores,
     number: int,
     frame: int,
     picture: Image,
     view: str,
     columns: slice,
 ) -> FloatArray:
-    """The fall of the class's log-odds for each hidden patch of one view of one frame, (N,)."""
+    """The fall of the class's log-odds for each hidden patch of one view of one frame, (N,).
+
+    A patch is hidden in the mirrored copy too, where there is one.
+    """
     pictures = [picture, *hidden_pictures(picture, view)]
-    batches = [backbone(pictures[i : i + BATCH]) for i in range(0, len(pictures), BATCH)]
-    window = scorer.window_at(frame)
-    low, high = scorer.windows[window]
-    altered = scorer.features[low:high].repeat(len(pictures), 1, 1)
-    altered[:, frame - low, columns] = torch.cat(batches)
-    odds = log_odds(scorer.with_window(window, altered), number)
+    window = scores.window_at(frame)
+    low, high = scores.windows[window]
+    altered = scores.copies[:, low:high].repeat(len(pictures), 1, 1, 1)
+    for copy in range(len(scores.copies)):
+        shown = [mirror(one) for one in pictures] if copy else pictures
+        altered[:, copy, frame - low, columns] = _embedded(backbone, shown)
+    odds = log_odds(scores.with_window(window, altered), number)
     return np.asarray((odds[0] - odds[1:]).numpy())
+
+
+def _embedded(backbone: Backbone, pictures: Sequence[Image]) -> torch.Tensor:
+    """(N, D)."""
+    return torch.cat([backbone(pictures[i : i + BATCH]) for i in range(0, len(pictures), BATCH)])

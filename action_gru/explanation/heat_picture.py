@@ -21,7 +21,8 @@ def heats_in(explanation: Explanation, width_in: float) -> float:
     """The height that the heat pictures need, inches; 0 when there are none."""
     if not explanation.heats:
         return 0.0
-    return HEAD_IN + len(explanation.views) * (_size(explanation, width_in)[1] + NAME_IN + GAP_IN)
+    row_in = _size(explanation, width_in)[1] + NAME_IN + GAP_IN
+    return HEAD_IN + len(explanation.picture_views) * row_in
 
 
 def draw_heats(figure: Figure, explanation: Explanation, height_in: float, whole_in: float) -> None:
@@ -37,7 +38,7 @@ def draw_heats(figure: Figure, explanation: Explanation, height_in: float, whole
     figure.text(0.01, (height_in - 0.24) / whole_in, text, fontsize=9, color=GREY)
     frames = sorted(explanation.best)
     for heat in explanation.heats:
-        row, column = explanation.views.index(heat.view), frames.index(heat.frame)
+        row, column = explanation.picture_views.index(heat.view), frames.index(heat.frame)
         left = SIDE_IN + column * (wide + GAP_IN)
         bottom = height_in - HEAD_IN - (row + 1) * (high + NAME_IN + GAP_IN) + GAP_IN
         axes = figure.add_axes(

@@ -88,7 +88,7 @@ def _title(figure: Figure, explanation: Explanation, whole: float) -> None:
             f"; beside it a closed-form classifier, share {share:.2f}, "
             f"alone {explanation.label} {answer[number]:.2f}"
         )
-    first = f"{name}: {explanation.label} {explanation.score:.2f}"
+    first = f"{name}: {explanation.told}"
     figure.text(0.01, 1 - 0.22 / whole, first, fontsize=12, weight="bold", parse_math=False)
     figure.text(0.01, 1 - 0.44 / whole, below, fontsize=9, color=GREY, parse_math=False)
 
@@ -143,11 +143,11 @@ def _draw_reach(axes: Any, explanation: Explanation) -> None:
             reach = np.array(layer.memory.reach_frames) / explanation.fps
             style = (0, (4, 1, 1, 1)) if layer.backwards else STYLES[index % 3]
             label = f"{direction(layer)}{stream.name}"
-            _line(axes, explanation, reach, COLOURS[index], style, label)
+            _line(axes, explanation, reach, _colour(index), style, label)
             cut = ~np.array(layer.memory.faded)
             axes.plot(
                 explanation.times_s[cut], reach[cut], "o", color="white", markersize=4,
-                markeredgecolor=COLOURS[index],
+                markeredgecolor=_colour(index),
             )  # fmt: skip
     axes.set(ylabel="reach (s)")
     axes.set_ylim(bottom=0)
@@ -160,7 +160,7 @@ def _draw_attention(axes: Any, explanation: Explanation) -> None:
     for index, stream in enumerate(explanation.streams):
         assert stream.attention is not None
         style = STYLES[index % 3]
-        _line(axes, explanation, stream.attention, COLOURS[index], style, stream.name)
+        _line(axes, explanation, stream.attention, _colour(index), style, stream.name)
     even = np.concatenate(
         [np.full(high - low, 1 / (high - low)) for low, high in explanation.windows]
     )
@@ -184,7 +184,7 @@ def _draw_scores(axes: Any, explanation: Explanation) -> None:
     for index, colour in reversed(list(zip(shown, COLOURS, strict=False))):
         style = "-" if index == number else "--"
         _line(axes, explanation, explanation.scores[:, index], colour, style, names[index])
-    _legend(axes, "answer after each frame", reverse=True)
+    _legend(axes, "answer as it stood", reverse=True)
 
 
 def _draw_falls(axes: Any, explanation: Explanation) -> None:
@@ -195,7 +195,7 @@ def _draw_falls(axes: Any, explanation: Explanation) -> None:
     if len(explanation.views) > 1:
         for index, view in enumerate(explanation.views):
             style = STYLES[index % 3]
-            axes.plot(times_s, change[:, 1 + index], style, color=COLOURS[index], lw=1.3,
+            axes.plot(times_s, change[:, 1 + index], style, color=_colour(index), lw=1.3,
                       label=f"{view} hidden")  # fmt: skip
     axes.axhline(0, color=GREY, linewidth=0.8)
     low, high = min(0.0, float(change.min())), max(0.0, float(change.max()))
@@ -233,6 +233,11 @@ def apart(places: Sequence[float], room: float) -> list[float]:
         for rank, number in enumerate(group):
             moved[number] = middle + room * (rank - (len(group) - 1) / 2)
     return moved
+
+
+def _colour(index: int) -> str:
+    """Of the n-th view or stream; with STYLES fifteen of them are told apart."""
+    return COLOURS[index % len(COLOURS)]
 
 
 def _line(

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from action_gru.backbone.frame_views import FRAME_VIEWS
 from action_gru.explanation.memory import Memory
+from action_gru.timeline import Prediction
 
 FloatArray = NDArray[np.float64]
 Image = NDArray[np.uint8]
@@ -70,11 +72,12 @@ class FrameHeat:
 class Explanation:
     """Why a model answered as it did, for the class `label` of one video.
 
-    probabilities (C,): of the plain copy, which all figures here rest on. scores (T, C): the answer
-    after each frame; None for a model that reads backwards too. middles (M,) frames and falls
-    (M, 1 + V): how much the log-odds of the label fall when the stretch of `hidden_frames` around
-    a frame is hidden, in all views and in each alone. linear: share and probabilities (C,) of the
-    closed-form classifier, if there is one. windows: (first, last + 1) of the stretches read alone.
+    probabilities (C,): the answer; unsure: whether it is only a guess; warnings: what to know
+    before believing it. scores (T, C): the answer as it stood after each frame; None for a model
+    that reads backwards too. middles (M,) frames and falls (M, 1 + V): how much the log-odds of the
+    label fall when the stretch of `hidden_frames` around a frame is hidden, in all views and in
+    each alone. linear: share and probabilities (C,) of the closed-form classifier, if there is
+    one. windows: (first, last + 1) of the stretches read alone. heats: of views that are pictures.
     """
 
     video: str
@@ -85,6 +88,8 @@ class Explanation:
     pooling: str
     fps: float
     probabilities: FloatArray
+    unsure: bool
+    warnings: tuple[str, ...]
     times_s: FloatArray
     windows: tuple[tuple[int, int], ...]
     streams: tuple[StreamCurves, ...]
@@ -103,8 +108,27 @@ class Explanation:
         return float(self.probabilities[self.classes.index(self.label)])
 
     @property
+    def answer(self) -> Prediction:
+        """What the model answers to the whole clip, which need not be the label."""
+        found = Prediction.from_probabilities(self.classes, self.probabilities)
+        return replace(found, unsure=self.unsure)
+
+    @property
+    def told(self) -> str:
+        """The label with its score, and the answer where that is another or unsure."""
+        answer = self.answer
+        if self.label == answer.label:
+            return f"{answer.told} {self.score:.2f}"
+        return f"{self.label} {self.score:.2f} (the answer is {answer.told} {answer.score:.2f})"
+
+    @property
     def views(self) -> tuple[str, ...]:
         return tuple(view for stream in self.streams for view in stream.views)
+
+    @property
+    def picture_views(self) -> tuple[str, ...]:
+        """Those that are pictures, so that places in them can be hidden."""
+        return tuple(view for view in self.views if view not in FRAME_VIEWS)
 
     def fall_at(self, frame: int) -> float:
         """The fall of the label's log-odds with all views hidden around one of the middles."""
@@ -116,6 +140,9 @@ class Explanation:
             "video": self.video,
             "label": self.label,
             "score": _number(self.score),
+            "answer": self.answer.label,
+            "unsure": self.unsure,
+            "warnings": list(self.warnings),
             "probabilities": _by_name(self.classes, self.probabilities),
             "times_s": _numbers(self.times_s),
             "windows": [list(window) for window in self.windows],

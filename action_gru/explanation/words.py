@@ -16,9 +16,7 @@ SHOWN = {
 def describe(explanation: Explanation) -> str:
     """The answer, each stream with its gates and memory, the moments that mattered."""
     seconds = len(explanation.times_s) / explanation.fps
-    lines = [
-        f"{explanation.label} {explanation.score:.2f}: {_frames(explanation)}, {seconds:.1f} s"
-    ]
+    lines = [f"{explanation.told}: {_frames(explanation)}, {seconds:.1f} s"]
     lines += [_stream_line(explanation, stream) for stream in explanation.streams]
     if explanation.linear is not None:
         share, probabilities = explanation.linear
@@ -30,6 +28,12 @@ def describe(explanation: Explanation) -> str:
     if explanation.scores is None:
         lines.append("reads backwards too: no running scores before the end of the clip")
     lines.append(_moments(explanation))
+    vectors = [view for view in explanation.views if view not in explanation.picture_views]
+    if vectors:
+        lines.append(
+            f"places are shown for views that are pictures; {' and '.join(vectors)}: numbers of "
+            "whole frames"
+        )
     return "\n".join(lines)
 
 
@@ -42,10 +46,17 @@ def _stream_line(explanation: Explanation, stream: StreamCurves) -> str:
     best = int(stream.probabilities.argmax())
     answer = f"alone {explanation.classes[best]} {stream.probabilities[best]:.2f}"
     if not stream.layers:
-        return f"{stream.name}: {answer}; no cell, so no gates"
+        return f"{stream.name}: {answer}; {no_gates(explanation.cell)}"
     last = [layer for layer in stream.layers if layer.layer == explanation.num_layers - 1]
     layers = "; ".join(layer_words(explanation, layer) for layer in last)
     return f"{stream.name}: {answer}; {layers}"
+
+
+def no_gates(cell: str) -> str:
+    """Why a model shows none."""
+    if cell == "none":
+        return "no cell, so no gates"
+    return f"the gates of the cell '{cell}' are not known, so none are shown"
 
 
 def layer_words(explanation: Explanation, layer: LayerCurves) -> str:

@@ -32,7 +32,8 @@ class ExtractionReport:
     """What came of a run. keys: per clip name, the cache key of each stream.
 
     read: clips that were decoded whole; cached: clips that needed not. retried: further attempts at
-    clips that the machine, and not the clip, had stopped.
+    clips that the machine, and not the clip, had stopped. slow: of those read, the names of those
+    whose frames come too seldom for the sampling rate.
     """
 
     clips: int = 0
@@ -44,6 +45,7 @@ class ExtractionReport:
     damaged: list[str] = field(default_factory=list)
     keys: dict[str, dict[Stream, str]] = field(default_factory=dict)
     content: dict[str, str] = field(default_factory=dict)
+    slow: list[str] = field(default_factory=list)
 
     @property
     def skipped(self) -> int:
@@ -83,6 +85,8 @@ class ExtractionReport:
         self.quarantined = {n: self.quarantined[n] for n in names if n in self.quarantined}
         self.keys = {n: self.keys[n] for n in names if n in self.keys}
         self.content = {n: self.content[n] for n in names if n in self.content}
+        slow = set(self.slow)
+        self.slow = [name for name in names if name in slow]
 
 
 @dataclass
@@ -97,6 +101,7 @@ class Job:
     rows: dict[Stream, Rows] = field(default_factory=dict)
     pending: int = 0  # pictures that are not embedded yet
     frames: int = 0
+    slow: bool = False  # its frames come too seldom for the sampling rate
     ended: bool = False  # nothing more will be decoded
     failed: bool = False
     settled: bool = False

@@ -29,6 +29,7 @@ from action_gru.extraction.kept import read_clip
 from action_gru.extraction.pipeline import Pass, Pictures
 from action_gru.extraction.rows import Rows
 from action_gru.extraction.threads import ThreadBudget
+from action_gru.source_rate import rate_warning
 from action_gru.video import DecodeLimits, VideoFile
 
 Progress = Callable[[Clip], None]
@@ -139,6 +140,7 @@ class Extractor:
     def finish(self, job: Job) -> None:
         """Put a clip's features into the cache."""
         times_s = np.array(job.times_s, dtype=np.float64)
+        job.slow = rate_warning(times_s, self.fps) is not None
         for stream in job.missing:
             provenance = {"clip": job.clip.name, "view": stream.view, "flipped": stream.flipped}
             provenance |= {"fps": self.fps, "weights": self.backbone.weights}

@@ -281,6 +281,8 @@ class Pass:
         job.release()
         with self._lock:
             self.report.read += not job.failed
+            if job.slow and not job.failed:
+                self.report.slow.append(job.clip.name)
             self._advance(job.clip)
 
     def _store(self, job: Job) -> None:

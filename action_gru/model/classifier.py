@@ -48,7 +48,8 @@ class ActionClassifier(nn.Module):
     closed_form: a LinearStream over all views stands beside the trained streams, with a share in
     the answer of linear_share; until it is solved, that is 0. shares (S,) weighs the trained ones.
 
-    temperature: what `forward` and `step` divide the logits by; 1 until a calibration says better.
+    temperature: what `forward`, `running` and `step` divide the logits by; 1 until a calibration
+    says better.
     """
 
     feature_mean: Tensor
@@ -160,7 +161,7 @@ class ActionClassifier(nn.Module):
             if self.linear is None
             else self._with_linear(rows, self.linear.running(standard).flatten(0, 1))
         )
-        return logits.reshape(*features.shape[:2], self.num_classes)
+        return logits.reshape(*features.shape[:2], self.num_classes) / self.temperature
 
     def stream_running(self, features: Tensor) -> Tensor:
         """The same of each trained stream by itself: (B, T, D) -> (B, T, S, C)."""

@@ -51,7 +51,10 @@ def cell_gates(cell: Cell, inputs: Tensor) -> list[LayerGates]:
     """Every layer's gates for whole sequences without padding: (B, T, P).
 
     From the first layer to the last, forwards before backwards. Between layers nothing is dropped.
+    None of a cell whose equations are not written here.
     """
+    if type(cell) not in _STEPS:
+        return []
     found = []
     for layer in range(cell.num_layers):
         outputs = []

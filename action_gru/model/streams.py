@@ -15,6 +15,8 @@ from torch.nn.functional import linear
 
 from action_gru.model.pooling import Pooled, Pooling
 
+# A further cell is called as torch's are, cell(x (B, T, P), state (L, B, H)) -> (hidden (B, T, H),
+# state), and has their num_layers, hidden_size and bidirectional. Its gates are not shown.
 CELLS: dict[str, type[nn.RNN] | type[nn.LSTM] | type[nn.GRU]] = {
     "rnn": nn.RNN,
     "lstm": nn.LSTM,

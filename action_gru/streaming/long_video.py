@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import itertools
+from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from action_gru.allocator import keeping_freed_memory
 from action_gru.prefetch import Prefetch
+from action_gru.source_rate import INSTANTS_KEPT
 from action_gru.streaming.looking import Image, Sample
 from action_gru.streaming.noting import ScoreNotes
 from action_gru.streaming.stream import ActionStream
@@ -39,6 +41,7 @@ class TimelineReader:
         self.samples = max(1, batch_size // len(stream.engine.views))
         self.events: list[Event] = []
         self.notes = ScoreNotes(stream)
+        self.instants_s: deque[float] = deque(maxlen=INSTANTS_KEPT)  # the last ones
         self.read_s = 0.0
         self.complete = False
         self.declared_s: float | None = None  # what the file's header says, once reading began
@@ -89,5 +92,6 @@ class TimelineReader:
 
     def _note(self, prediction: Prediction) -> None:
         self.read_s = prediction.time_s
+        self.instants_s.append(prediction.time_s)
         self.events += self.stream.ended
         self.notes.note(prediction)

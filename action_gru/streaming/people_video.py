@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 
 from action_gru.prefetch import Prefetch
+from action_gru.source_rate import INSTANTS_KEPT
 from action_gru.streaming.people import PeopleEngine, PeopleStream, Person
 from action_gru.streaming.scene import Scene
 from action_gru.timeline import Event, Timeline
@@ -31,6 +33,7 @@ class PeopleReader:
         """limits: see VideoFile."""
         self.engine, self.stream, self.path = engine, stream, path
         self.events: list[Event] = []
+        self.instants_s: deque[float] = deque(maxlen=INSTANTS_KEPT)  # the last ones
         self.read_s = 0.0
         self.complete = False
         self.declared_s: float | None = None  # what the file's header says, once reading began
@@ -41,6 +44,7 @@ class PeopleReader:
             for scene in scenes:
                 (people,) = self.engine.advance([self.stream], [scene])
                 self.read_s = scene.time_s
+                self.instants_s.append(scene.time_s)
                 self.events += self.stream.ended
                 yield scene, people
         self.complete = True

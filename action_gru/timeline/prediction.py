@@ -23,6 +23,7 @@ class Prediction:
     scores: tuple[float, ...]
     time_s: float = 0.0  # instant of the last frame it rests on
     since_s: float | None = None  # instant of the first one; None: not told
+    unsure: bool = False  # below the score from which such answers are right often enough
 
     def __post_init__(self) -> None:
         if not self.labels or len(self.labels) != len(self.scores):
@@ -69,6 +70,11 @@ class Prediction:
         return self.scores[0]
 
     @property
+    def told(self) -> str:
+        """The label as every page, window and command shows it: 'unsure, perhaps kick'."""
+        return f"unsure, perhaps {self.label}" if self.unsure else self.label
+
+    @property
     def centre_s(self) -> float:
         """The middle of the stretch it rests on: the instant that it speaks of."""
         return self.time_s if self.since_s is None else (self.since_s + self.time_s) / 2
@@ -87,6 +93,7 @@ class Prediction:
         return {
             "label": self.label,
             "score": self.score,
+            "unsure": self.unsure,
             "time_s": self.time_s,
             "scores": dict(self.top(len(self.labels))),
         }

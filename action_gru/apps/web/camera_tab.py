@@ -37,7 +37,7 @@ class CameraTab:
         turn: AbstractContextManager[object],
     ) -> None:
         """Call it inside `blocks`. turn: held around each step of the model."""
-        self.blocks, self.places = blocks, limits.cameras
+        self.blocks, self.places, self.judge = blocks, limits.cameras, recognizer.judged
 
         def open_session() -> CameraSession:
             return CameraSession(recognizer.stream(), turn)
@@ -80,8 +80,9 @@ class CameraTab:
         view = session.push(image, now_s)
         if view is None:
             return {self.status: gr.skip()}
+        answer = self.judge(view.prediction)
         return {
-            self.status: note(view.status),
+            self.status: note(" · ".join([view.status, *([answer.told] if answer.unsure else [])])),
             self.labels: dict(view.prediction.top(len(view.prediction.labels))),
             self.events: events_table(view.events, view.current, "No event yet."),
         }

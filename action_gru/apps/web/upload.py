@@ -1,19 +1,19 @@
-"""One uploaded video, decoded once: the annotated copy, the timeline, the files to download.
+"""One uploaded video: the annotated copy, the timeline, the files to download.
 
-Knows nothing of pages or browsers.
+Knows nothing of pages or browsers. The answer to the whole video takes a second reading, the same
+as `classify`'s: a stream sees no mirrored copy and forgets what is older than its window.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from action_gru.apps.overlay import Overlay, clock_text
 from action_gru.errors import VideoError
@@ -29,10 +29,13 @@ SHOWN_FPS = 30.0
 
 @dataclass(frozen=True)
 class UploadResult:
-    """What was found. scores: best first; downloads: one file a format, in the order of FORMATS."""
+    """What was found. answer: to the whole video, as `classify` gives it; warnings: what to know
+    before believing it; downloads: one file a format, in the order of FORMATS.
+    """
 
     timeline: Timeline
-    scores: dict[str, float]
+    answer: Prediction
+    warnings: tuple[str, ...]
     video: Path
     picture: Path
     downloads: tuple[Path, ...]
@@ -62,12 +65,13 @@ class UploadReading:
         self._stem = file_stem(name)
         self._events: list[Event] = []
         self._notes = ScoreNotes(self.stream)
-        self._whole = WholeAnswer(self.stream.window_s)
         self._read_s = 0.0
 
     def __iter__(self) -> Iterator[float]:
         try:
             yield from self._read()
+            # Outside of turns: extraction's threads share the backbone anyway.
+            self._whole = self.recognizer.read(self.source)
         except VideoError as error:
             words = str(error).replace(str(self.source), self.name)
             raise VideoError(words.replace(str(self.folder), "")) from error
@@ -84,7 +88,7 @@ class UploadReading:
                 for frame in _with_first(first, frames):
                     self._check_length(frame.time_s)
                     self._look(frame)
-                    copy.show(frame, self.stream)
+                    copy.show(frame, self.stream, self.recognizer.judged)
                     self._read_s = frame.time_s
                     yield frame.time_s
         self._video = copy.path
@@ -100,10 +104,8 @@ class UploadReading:
         with self._turn:
             prediction = self.stream.push(frame.image, frame.time_s)
         if prediction.time_s == frame.time_s:  # this frame was sampled
-            scores = prediction.probabilities(self.recognizer.classes)
             self._events += self.stream.ended
             self._notes.note(prediction)
-            self._whole.add(prediction, scores)
 
     def result(self) -> UploadResult:
         """Write the files and give all; call it once, after reading."""
@@ -123,45 +125,10 @@ class UploadReading:
         downloads = tuple(self.folder / f"{self._stem}{suffix}" for suffix in FORMATS)
         for path in downloads:
             write_timeline(timeline, path)
-        best = Prediction.from_probabilities(classes, self._whole.scores())
-        return UploadResult(timeline, dict(best.top(len(classes))), self._video, picture, downloads)
-
-
-class WholeAnswer:
-    """One answer for a whole video: its windows' answers, weighed by the time they rest on.
-
-    A video no longer than one window gets the answer after its last frame, as `classify` gives it.
-    """
-
-    def __init__(self, window_s: float) -> None:
-        self.window_s = window_s
-        self._taken_s: float | None = None  # up to here the video is accounted for
-        self._sum: NDArray[np.float64] | None = None
-        self._last: tuple[float, NDArray[np.float64]] | None = None
-
-    def add(self, prediction: Prediction, scores: NDArray[np.float64]) -> None:
-        """Take in the answer at one instant, scores (C,)."""
-        if self._taken_s is None:
-            self._taken_s = prediction.time_s
-        self._last = (prediction.time_s, scores)
-        if prediction.time_s - self._taken_s >= self.window_s:
-            self._take()
-
-    def scores(self) -> NDArray[np.float64]:
-        """The mean so far, (C,)."""
-        if self._last is None:
-            raise ValueError("no answer was added")
-        self._take()
-        assert self._sum is not None
-        return np.asarray(self._sum / self._sum.sum(), dtype=np.float64)
-
-    def _take(self) -> None:
-        assert self._last is not None
-        assert self._taken_s is not None
-        time_s, scores = self._last
-        weight = max(time_s - self._taken_s, 1e-6)  # a video of one frame has an answer too
-        self._sum = weight * scores if self._sum is None else self._sum + weight * scores
-        self._taken_s = time_s
+        whole = self._whole
+        return UploadResult(
+            timeline, whole.prediction, whole.warnings, self._video, picture, downloads
+        )
 
 
 class AnnotatedCopy:
@@ -184,8 +151,13 @@ class AnnotatedCopy:
     def __exit__(self, *error: object) -> None:
         self._writer.__exit__(*error)  # type: ignore[arg-type]
 
-    def show(self, frame: Frame, stream: ActionStream) -> None:
-        """Write a frame, or none or several where the source is faster or has a gap."""
+    def show(
+        self, frame: Frame, stream: ActionStream, judge: Callable[[Prediction], Prediction]
+    ) -> None:
+        """Write a frame, or none or several where the source is faster or has a gap.
+
+        judge: marks an answer that is only a guess.
+        """
         due = int(frame.time_s * self.fps + 0.5) + 1 - self._written
         if due <= 0:
             return
@@ -194,7 +166,8 @@ class AnnotatedCopy:
             image = np.asarray(cv2.resize(image, self.size_px, interpolation=cv2.INTER_AREA))
         current = stream.current
         lines = [f"{current.label} since {clock_text(current.start_s)}"] if current else []
-        drawn = self._overlay.draw(image, stream.smoothed or stream.prediction, lines=lines)
+        answer = stream.smoothed or stream.prediction
+        drawn = self._overlay.draw(image, answer and judge(answer), lines=lines)
         for _ in range(due):
             self._writer.write(drawn)
         self._written += due

@@ -139,12 +139,17 @@ class VideoTab:
         timeline = result.timeline
         count = len(timeline.events)
         words = "1 event" if count == 1 else f"{count or 'no'} events"
-        one_answer = max(result.scores.values()) >= ONE_ANSWER
+        answer = result.answer
+        one_answer = answer.score >= ONE_ANSWER and not answer.unsure
+        told = f"{clock_text(timeline.duration_s)}, {words}; over the whole video: {answer.told}"
         found: Changes = {
-            self.status: note(f"{timeline.source}: {clock_text(timeline.duration_s)}, {words}"),
+            self.status: note(f"{timeline.source}: {told} {answer.score:.2f}")
+            + "".join(note(f"{timeline.source} {warning}") for warning in result.warnings),
             self.results: gr.update(visible=True),
             self.video: str(result.video),
-            self.labels: gr.update(value=result.scores, show_heading=one_answer),
+            self.labels: gr.update(
+                value=dict(answer.top(len(answer.labels))), show_heading=one_answer
+            ),
             self.picture: str(result.picture),
             self.events: events_table(timeline.events, empty=NO_EVENT),
         }
