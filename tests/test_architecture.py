@@ -16,6 +16,7 @@ FLOORS = {
     "file_kind": 0,
     "patience": 0,
     "logs": 0,
+    "phrases": 0,
     "config": 1,
     "video": 1,
     "sampling": 1,

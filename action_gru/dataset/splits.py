@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from action_gru.dataset.manifest import SPLITS, Clip
 from action_gru.errors import DataError
+from action_gru.phrases import name_some
 
 
 @dataclass(frozen=True)
@@ -176,7 +177,7 @@ def check_classes(split: Split) -> None:
     unseen = sorted({label for c in split.val + split.test for label in c.labels} - known)
     if unseen:
         raise DataError(
-            f"the training part has no clip of {', '.join(unseen)}, the other parts have; "
+            f"the training part has no clip of {name_some(unseen)}, the other parts have; "
             "add groups of that class, or try another data.split_seed"
         )
 

@@ -24,6 +24,7 @@ from action_gru.extraction import ExtractionReport
 from action_gru.features import FeatureTable, extract_features, read_features
 from action_gru.measured import classes_of
 from action_gru.model import ActionClassifier
+from action_gru.phrases import name_some
 from action_gru.progress import Reporter
 from action_gru.streams import check_background
 from action_gru.training.calibrate import calibrate_model, inner_folds
@@ -295,7 +296,7 @@ def _check_usable(data: TrainingData) -> None:
     lost = sorted({clip.label for clip in data.split.train} - left)
     if lost:
         raise DataError(
-            f"every training clip of {', '.join(lost)} is in quarantine; mend those files "
+            f"every training clip of {name_some(lost)} is in quarantine; mend those files "
             "(quarantine.csv names the reasons) or drop the class"
         )
 
