@@ -167,7 +167,10 @@ def _finish(run: Any, reporter: Reporter, as_json: bool) -> None:
         if not as_json:
             print(_score_line(report))
     else:
-        reporter.say("no test split: evaluate the run with --manifest CSV --root DIR")
+        reporter.say(
+            "no clips were kept for a test, so nothing is known of how right the model is on new "
+            f"ones: action-gru evaluate {run.path} --manifest CSV --root DIR tells"
+        )
     print_answer(document, str(run.path), as_json)
 
 

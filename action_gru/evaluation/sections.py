@@ -58,10 +58,10 @@ def confidence_markdown(report: ConfidenceReport) -> str:
     rejection = report.rejection
     if report.note and report.temperature is not None:
         lines.append(f"Unsure rule: {escape(report.note)}.")
-    elif rejection is not None:
+    if rejection is not None:
         lines.append(
             f"Unsure below a score of {rejection.threshold:.3f}, chosen for a precision of "
-            f"{percent(rejection.stated_precision)}: here {rejection.kept} answers stay "
+            f"{percent(rejection.applied_precision)}: here {rejection.kept} answers stay "
             f"({percent(rejection.coverage)}), of which {percent(rejection.precision)} are right."
         )
     return (

@@ -29,9 +29,8 @@ def closing_sentence(
     absent = metrics.classes_without_clips
     if absent:
         whom = name_or_count(absent, len(metrics.classes))
-        text += (
-            f" No clip shows {whom}: nothing is known of {'it' if len(absent) == 1 else 'them'}."
-        )
+        text += f" There is no clip of {whom} among them: the score says nothing of "
+        text += "it." if len(absent) == 1 else "these."
     return text
 
 

@@ -106,6 +106,7 @@ def ask_confidence(
         source=calibration.source if calibration else "",
         threshold=threshold,
         precision=precision,
+        applied=calibration.applied_precision(precision) if calibration else None,
         note=_note(checkpoint, precision, sequences.step_labels is not None),
         right_before=(raw_given == sequences.labels).numpy(),
         seed=config.training.seed,
