@@ -76,9 +76,7 @@ class CellComparison:
         interval draws whole groups again. None where there is one group only.
         """
         gain = self.cell(key).right.mean(0) - self.cell(other).right.mean(0)
-        against = float(self.cell(other).right.mean())  # what is right already is no gain
-        span = (-against, 1 - against)
-        return float(gain.mean()), group_bootstrap_interval(gain, self.groups, 0, span)
+        return float(gain.mean()), group_bootstrap_interval(gain, self.groups, 0, (-0.5, 0.5))
 
     def beats_guessing(self, key: str) -> bool:
         """Whether more than luck tells a cell from always naming the most frequent class."""

@@ -230,9 +230,12 @@ def order_report(
 
 
 def _cost(before: FloatArray, after: FloatArray, groups: Sequence[str], seed: int) -> Cost:
-    """The paired loss: each clip is compared with itself. Only what was right can be lost."""
-    loss, right = before - after, float(before.mean())
-    interval = group_bootstrap_interval(loss, groups, seed, (right - 1, right))
+    """The paired loss: each clip is compared with itself.
+
+    Groups not yet met may lose half of what is right, or gain as much: one loss alone is no need.
+    """
+    loss, half = before - after, float(before.mean()) / 2
+    interval = group_bootstrap_interval(loss, groups, seed, (-half, half))
     return Cost(float(after.mean()), float(loss.mean()), interval)
 
 

@@ -41,8 +41,8 @@ def group_bootstrap_interval(
     """The 95% interval of a mean over groups like these; None for one group.
 
     Clips of one group (a source video, an actor) share their luck, so that counting single clips
-    would make the interval too narrow. span: between what a clip's figure can lie; half a group of
-    the mean size stands at either end of it, for those not yet met. So the interval has a width
+    would make the interval too narrow. Half a group of the mean size stands at either end of span,
+    for those not yet met: an accuracy may be 0 or 1 there. So the interval has a width
     also where all groups agree. correct (N,) bool, or any figure; groups (N,).
     """
     right = np.asarray(correct, dtype=np.float64)
