@@ -107,7 +107,9 @@ def test_a_class_that_falls_when_reversed_needs_order():
     assert got.classes[0].costs["reversed"].loss == 1.0
     low, high = got.classes[0].costs["reversed"].interval
     assert 0.9 < low < high == 1.0
-    assert got.overall_sentence.startswith("Order counts here: shuffling the frames costs 0.0")
+    assert got.overall_sentence.startswith(
+        "Over all classes order counts: shuffling the frames costs 0.0"
+    )
 
 
 def test_losing_frames_but_not_order_is_no_need_for_order():
@@ -116,7 +118,7 @@ def test_losing_frames_but_not_order_is_no_need_for_order():
     assert got.sentence == (
         "This model needs order for no class; appearance alone suffices for a and b."
     )
-    assert got.overall_sentence.startswith("Order costs little here")
+    assert got.overall_sentence.startswith("Over all classes order costs little")
 
 
 def test_a_class_that_one_frame_tells_is_named_so():
@@ -190,7 +192,9 @@ def test_few_groups_that_lose_nothing_do_not_prove_that_none_would():
     low, high = got.classes[0].costs["shuffled"].interval
     assert low < -0.1 < 0.1 < high
     assert got.sentence == "Whether order counts cannot be said for any class."
-    assert got.overall_sentence.startswith("How much order counts here stays open: shuffling")
+    assert got.overall_sentence.startswith(
+        "How much order counts over all classes stays open: shuffling"
+    )
 
 
 @pytest.mark.parametrize(("lost", "verdict"), [(1, UNDECIDED), (2, UNDECIDED), (4, NEEDS_ORDER)])
@@ -206,7 +210,7 @@ def test_four_clips_are_too_few():
     got = order_report(labels, changes, labels, ["a", "b", "c", "d"], labels)
     assert got.classes[0].verdict == UNDECIDED
     assert got.overall_sentence == (
-        "How much order counts here cannot be said: 4 clips of 4 groups are too few."
+        "How much order counts over all classes cannot be said: 4 clips of 4 groups are too few."
     )
 
 

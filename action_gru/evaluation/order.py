@@ -36,9 +36,9 @@ LEAST_ACCURACY = 0.5  # of a class that is rarely right nothing can be lost
 NEEDS_ORDER, NO_ORDER, UNDECIDED = "needs order", "order does not matter", "undecided"
 
 OVERALL = {
-    NEEDS_ORDER: "Order counts here",
-    NO_ORDER: "Order costs little here",
-    UNDECIDED: "How much order counts here stays open",
+    NEEDS_ORDER: "Over all classes order counts",
+    NO_ORDER: "Over all classes order costs little",
+    UNDECIDED: "How much order counts over all classes stays open",
 }
 
 FloatArray = npt.NDArray[np.float64]
@@ -165,8 +165,8 @@ class OrderReport:
             return ""
         if self.overall.groups < LEAST_GROUPS or self.overall.clips < LEAST_CLIPS:
             return (
-                f"How much order counts here cannot be said: {self.overall.clips} clips of "
-                f"{self.overall.groups} groups are too few."
+                f"How much order counts over all classes cannot be said: {self.overall.clips} "
+                f"clips of {self.overall.groups} groups are too few."
             )
         said = " and ".join(
             f"{verb} the frames costs {_points(self.overall.costs[change])}"
