@@ -5,6 +5,7 @@ Both the temperature and the threshold are found on clips that the model has not
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -27,29 +28,27 @@ class Calibration:
     scores: tuple[float, ...]
     right: tuple[bool, ...]
 
-    def threshold(self, precision: float) -> float | None:
-        """The lowest score from which at least `precision` of the answers are right.
-
-        1 when no score reaches it; None when there are too few clips to tell.
+    def applied_precision(self, precision: float) -> float:
+        """The precision that answers are held to: the stated one, or the most that the clips
+        support, rounded down to a hundredth.
         """
-        return precision_threshold(self.scores, self.right, precision)
+        reach = reachable_precision(self.scores, self.right)
+        return precision if precision <= reach else math.floor(100 * reach) / 100
+
+    def threshold(self, precision: float) -> float:
+        """The lowest score from which at least the applied precision of the answers is right."""
+        return precision_threshold(self.scores, self.right, self.applied_precision(precision))
 
     def shortfall(self, precision: float) -> str | None:
-        """Why the clips do not support a precision, in words; None where they do."""
-        threshold = self.threshold(precision)
-        if threshold is None:
-            return (
-                f"{len(self.scores)} clips are too few to state a precision of {precision:g}: no "
-                "answer will be called unsure; lower calibration.precision or add clips"
-            )
-        reach = reachable_precision(self.scores, self.right)
-        if precision <= reach:
+        """Why another precision than the stated one is applied, in words; None where it is not."""
+        applied = self.applied_precision(precision)
+        if applied == precision:
             return None
         return (
-            f"no score proves a precision of {precision:g} on {self.source} "
-            f"({sum(self.right)} of {len(self.right)} right): every answer will be called unsure; "
-            f"they support {int(100 * reach) / 100:g} at most, set calibration.precision to that "
-            "or less, or add clips"
+            f"{self.source} ({sum(self.right)} of {len(self.right)} right) do not prove that "
+            f"{100 * precision:g} % of the answers given are right: {100 * applied:g} %, the most "
+            "that they support, is applied instead, and less sure answers are called unsure "
+            "(calibration.precision; more clips may prove more)"
         )
 
 
@@ -92,20 +91,16 @@ def fit_temperature(clips: Tensor, logits: Tensor, labels: Tensor) -> float:
 
 
 def reachable_precision(scores: Sequence[float], right: Sequence[bool]) -> float:
-    """The largest precision that `precision_threshold` finds a score for; 0 without any."""
+    """The largest precision that some score proves; 0 without any."""
     return max((share for _, share in _precisions(scores, right)), default=0.0)
 
 
-def precision_threshold(
-    scores: Sequence[float], right: Sequence[bool], precision: float
-) -> float | None:
-    """The lowest score at and above which `precision` of the answers are right; see `Calibration`.
+def precision_threshold(scores: Sequence[float], right: Sequence[bool], precision: float) -> float:
+    """The lowest score at and above which `precision` of the answers are right; 1 if none is.
 
     k right of n count as (k + 1) / (n + 2), Laplace's rule of succession: a handful of right
     answers proves no precision. 0.9 takes at least 8.
     """
-    if (len(scores) + 1) / (len(scores) + 2) < precision:
-        return None
     good = [score for score, share in _precisions(scores, right) if share >= precision]
     return good[-1] if good else 1.0
 

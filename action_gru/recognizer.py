@@ -107,9 +107,8 @@ class ActionRecognizer:
 
     @property
     def threshold(self) -> float | None:
-        """The score below which an answer is unsure, for the config's calibration.precision.
-
-        None when the run is not calibrated, or on too few clips to tell.
+        """The score below which an answer is unsure, for the config's calibration.precision or the
+        most that the run's clips support; None when the run is not calibrated.
         """
         calibration = self.checkpoint.calibration
         if calibration is None:
@@ -118,8 +117,8 @@ class ActionRecognizer:
 
     @property
     def shortfall(self) -> str | None:
-        """Why calibration.precision cannot be promised, in words; None where it can, or where the
-        run is not calibrated.
+        """Why less than calibration.precision is applied, in words; None where it is not, or where
+        the run is not calibrated.
         """
         calibration = self.checkpoint.calibration
         if calibration is None:

@@ -61,6 +61,15 @@ def test_warnings_are_scored_at_the_end_row_by_row_and_by_lead():
     assert low < 0.5 < high
 
 
+def test_a_faultless_run_is_no_certainty():
+    soon = [sequence(f"s{n}", [0.1, 0.9], end=0) for n in range(25)]
+    late = [sequence(f"l{n}", [0.1, 0.1], end=90) for n in range(75)]
+    low, high = warning_scores(soon + late, horizon=2, threshold=0.5).f1_interval
+    assert 0.93 < low < 0.97
+    assert high == 1.0
+    assert warning_scores(late, horizon=2, threshold=0.5).f1_interval is None
+
+
 def test_the_picture_is_drawn_without_a_positive_too():
     figure = warnings_picture([sequence("a", [0.1, 0.2], end=90)], 30, 0.5)
     assert figure.axes[0].get_xlabel() == "recall"

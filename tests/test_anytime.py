@@ -50,9 +50,10 @@ def test_accuracy_that_falls_again_has_not_arrived():
 
 
 def test_a_model_that_only_guesses_names_no_instant():
-    got = report(right_from(0, 99), chance=0.5)
-    assert got.reached(0.5, got.by_share) is None
-    assert got.sentence.startswith("The whole clip is no better than guessing")
+    for hits in (right_from(0, 99), right_from(0, 0)):  # two of two may be luck
+        got = report(hits, chance=0.5)
+        assert got.reached(0.5, got.by_share) is None
+        assert got.sentence.startswith("Even the whole clip is not shown to be better than guess")
 
 
 def test_shares_and_times_are_told_each_from_its_own_curve():

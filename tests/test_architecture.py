@@ -19,6 +19,7 @@ FLOORS = {
     "csv_dialect": 0,
     "patience": 0,
     "logs": 0,
+    "phrases": 0,
     "config": 1,
     "video": 1,
     "sampling": 1,

@@ -67,26 +67,41 @@ def test_answers_of_one_score_are_kept_or_left_together():
     assert precision_threshold(scores, right, 0.9) == 0.8
 
 
-def test_too_few_clips_state_no_precision():
-    assert precision_threshold([0.9] * 7, [True] * 7, 0.9) is None
-    assert precision_threshold([0.9] * 8, [True] * 8, 0.9) == 0.9
+@pytest.mark.parametrize("count", [1, 4, 7])
+def test_few_clips_are_held_to_what_they_can_prove(count):
+    found = Calibration(1.0, f"{count} clips", (0.9,) * count, (True,) * count)
+    applied = found.applied_precision(0.9)  # (count + 1) / (count + 2), rounded down
+    assert applied == {1: 0.66, 4: 0.83, 7: 0.88}[count]
+    assert found.threshold(0.9) == 0.9
+    assert f"{count} clips ({count} of {count} right) do not prove" in found.shortfall(0.9)
 
 
-def test_a_precision_that_no_score_proves_is_named_with_the_most_that_is():
+def test_eight_right_of_eight_prove_nine_in_ten():
+    found = Calibration(1.0, "8 clips", (0.9,) * 8, (True,) * 8)
+    assert (found.threshold(0.9), found.shortfall(0.9)) == (0.9, None)
+
+
+def test_where_no_score_proves_the_precision_the_most_that_one_does_is_applied():
     # 4 right of the surest 5 count as 5 of 7; all 10 right of 20 as 11 of 22.
     scores = [0.9] * 5 + [0.4] * 15
     right = [True] * 4 + [False] + [True] * 6 + [False] * 9
     assert reachable_precision(scores, right) == pytest.approx(5 / 7)
     found = Calibration(1.0, "20 training clips", tuple(scores), tuple(right))
-    assert found.threshold(0.9) == 1.0
+    assert found.threshold(0.9) == 0.9  # and not 1, above which no score is
     assert found.shortfall(0.9) == (
-        "no score proves a precision of 0.9 on 20 training clips (10 of 20 right): every answer "
-        "will be called unsure; they support 0.71 at most, set calibration.precision to that or "
-        "less, or add clips"
+        "20 training clips (10 of 20 right) do not prove that 90 % of the answers given are right: "
+        "71 %, the most that they support, is applied instead, and less sure answers are called "
+        "unsure (calibration.precision; more clips may prove more)"
     )
     assert found.threshold(0.71) == 0.9
     assert found.shortfall(0.71) is None
-    assert found.shortfall(0.96).startswith("20 clips are too few to state a precision of 0.96")
+    assert found.threshold(0.5) == 0.4
+
+
+def test_clips_that_are_never_right_support_next_to_nothing():
+    found = Calibration(1.0, "3 clips", (0.9, 0.8, 0.7), (False,) * 3)
+    assert found.applied_precision(0.9) == 0.33
+    assert found.threshold(0.9) == 0.9
 
 
 def test_a_checkpoint_keeps_its_calibration_and_every_score_uses_it(tmp_path):

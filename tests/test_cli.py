@@ -49,6 +49,7 @@ def place(tmp_path_factory) -> Path:
     done = run("train", "tiny.yaml", cwd=root)
     assert done.stdout.splitlines()[-1] == "runs/tiny"
     assert done.stdout.startswith("4 clips: top-1 ")
+    assert done.stdout.splitlines()[-2].startswith("Right on ")
     return root
 
 
@@ -59,6 +60,7 @@ def test_train_answers_with_one_json_line_and_is_quiet_when_told(place):
     assert answer["run"] == "runs/json"
     assert (place / answer["evaluation"] / "report.json").is_file()
     assert 0 <= answer["top1"] <= 1
+    assert " of 4 new clips (" in answer["sentence"]
     assert sorted(answer["order"]["undecided"]) == ["bright", "dark"]  # two clips each
 
 
@@ -131,7 +133,7 @@ def test_classify_goes_on_after_a_bad_file_and_sets_the_exit_code(place):
     assert sum(label["score"] for label in answers[7]["top"]) == pytest.approx(1, abs=1e-3)
     plain = run("classify", "clips/bright/1.mp4", "-m", "runs/tiny", cwd=place)
     assert plain.stdout.startswith("clips/bright/1.mp4: ")
-    assert "3 clips are too few to state a precision of 0.95" in run(
+    assert "do not prove that 95 % of the answers given are right" in run(
         "classify", "clips/bright/1.mp4", "-m", "runs/tiny", "calibration.precision=0.95", cwd=place
     ).stderr  # fmt: skip
 

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from test_pictures import check_texts
@@ -16,6 +18,7 @@ from action_gru.evaluation.fold_confidence import (
     pool_confidence,
 )
 from action_gru.evaluation.pictures import reliability_picture
+from action_gru.evaluation.sections import confidence_markdown
 from action_gru.evaluation.unknown import ClassLeftOut, UnknownReport, write_unknown_report
 
 
@@ -85,10 +88,25 @@ def test_the_section_roots_the_debiased_error_after_averaging():
     assert "the folds', bins by sweep | 0.200 | 0.600 |" in text
 
 
-def test_a_fold_without_a_threshold_has_no_part_in_the_rule():
-    fold = FoldConfidence(1.0, None, (0.5,), (0.9,), (True,), (True,))
-    got = pool_confidence([fold, fold])
-    assert (got.precision, got.coverage) == (None, None)
+def test_folds_that_do_not_prove_the_stated_precision_are_counted():
+    fold = FoldConfidence(1.0, 0.95, (0.5,), (0.9,), (True,), (True,))
+    got = pool_confidence([fold, replace(fold, threshold=0.8, is_proven=False)])
+    assert (got.precision, got.coverage, got.unproven) == (1.0, 0.5, 1)
+    text = confidence_section([got], 0.9)
+    assert "stated precision 90.0%: of the 50.0% of the held-out clips that were answered" in text
+    assert "In 1 of 2 folds the training clips do not prove that precision" in text
+
+
+def test_a_precision_that_is_not_proven_is_said_once_and_the_supported_one_applied():
+    got = confidence_report(
+        [0.9, 0.6], [0.9, 0.6], [True, True], 1.0, "x", 0.7, 0.9, applied=0.71, note="not proven"
+    )
+    assert (got.rejection.stated_precision, got.rejection.applied_precision) == (0.9, 0.71)
+    text = confidence_markdown(got)
+    assert "Unsure rule: not proven." in text
+    assert "Unsure below a score of 0.700, chosen for a precision of 71.0%: here 1 answers" in text
+    names = [one.get_text() for one in risk_coverage_picture(got).legends[0].get_texts()]
+    assert names[0] == "supported: 29% wrong"
 
 
 def test_classes_left_out_are_averaged_and_written(tmp_path):

@@ -11,6 +11,7 @@ from action_gru.evaluation import (
     group_bootstrap_interval,
     majority_baseline,
 )
+from action_gru.evaluation.uncertainty import best_guess, lies_above
 
 ABC = ["a", "b", "c"]
 
@@ -126,19 +127,50 @@ def test_fold_summary_uses_the_sample_deviation():
         fold_summary([])
 
 
-def test_bootstrap_draws_whole_groups():
+def test_an_interval_counts_groups_not_clips():
     correct = [True] * 20 + [False] * 20
-    by_video = ["x"] * 20 + ["y"] * 20
-    assert group_bootstrap_interval(correct, by_video, seed=0) == (0.0, 1.0)
+    low, high = group_bootstrap_interval(correct, ["x"] * 20 + ["y"] * 20, seed=0)
+    assert low < 0.1
+    assert high > 0.9
     low, high = group_bootstrap_interval(correct, [str(i) for i in range(40)], seed=0)
-    assert 0.30 <= low <= 0.40
-    assert 0.60 <= high <= 0.70
+    assert low == pytest.approx(0.350, abs=0.01)  # of Jeffreys
+    assert high == pytest.approx(0.650, abs=0.01)
 
 
-def test_bootstrap_repeats_itself_and_needs_two_groups():
+# The interval of Jeffreys for k right of n, to the observed share at an end.
+@pytest.mark.parametrize(
+    ("right", "count", "low", "high"),
+    [(5, 5, 0.621, 1.0), (0, 4, 0.0, 0.444), (5, 7, 0.352, 0.936), (100, 100, 0.975, 1.0)],
+)
+def test_an_interval_of_single_clips_is_that_of_jeffreys(right, count, low, high):
+    correct = [True] * right + [False] * (count - right)
+    got = group_bootstrap_interval(correct, [str(i) for i in range(count)], seed=1)
+    assert got == (pytest.approx(low, abs=0.015), pytest.approx(high, abs=0.015))
+
+
+@pytest.mark.parametrize("span", [(0.0, 1.0), (-1.0, 0.0), (-0.5, 0.5)])
+@pytest.mark.parametrize("groups", [2, 5, 40])
+@pytest.mark.parametrize("end", [0, 1])
+def test_an_interval_has_a_width_where_all_groups_agree(span, groups, end):
+    values = [span[end]] * (3 * groups)
+    low, high = group_bootstrap_interval(
+        values, [f"g{i // 3}" for i in range(len(values))], 0, span
+    )
+    assert (low, high)[end] == span[end]
+    assert high - low > 0.5 / groups
+
+
+def test_an_interval_repeats_itself_and_needs_two_groups():
     correct, groups = [True, False, True, True], ["a", "a", "b", "c"]
     first = group_bootstrap_interval(correct, groups, seed=3)
     assert first == group_bootstrap_interval(correct, groups, seed=3)
     assert group_bootstrap_interval(correct, ["a"] * 4, seed=3) is None
     with pytest.raises(DataError, match="one group per clip"):
         group_bootstrap_interval(correct, ["a"], seed=3)
+
+
+def test_the_best_guess_is_the_most_frequent_class_of_these_clips():
+    assert best_guess(["a", "b", "b", "c"]) == 0.5
+    assert not lies_above(None, 0.5)
+    assert not lies_above((0.5, 1.0), 0.5)
+    assert lies_above((0.51, 1.0), 0.5)

@@ -8,6 +8,8 @@ from action_gru.dataset import SequenceSet, prefixes, rearrangements
 from action_gru.errors import DataError
 from action_gru.evaluation.order import NEEDS_ORDER, NO_ORDER, UNDECIDED, order_report
 from action_gru.evaluation.order_picture import order_picture
+from action_gru.evaluation.pictures import DPI
+from action_gru.evaluation.sections import order_markdown
 
 
 def counted(*lengths: int, flip: bool = True) -> SequenceSet:
@@ -69,84 +71,178 @@ def test_prefixes_hold_at_least_one_frame_and_end_whole():
     assert torch.equal(parts[2].values, counted(10, 3).values)
 
 
-def report(shuffled, reversed_, *, right=None, frozen=0.0, labels=None, groups=None, **more):
-    """A class 'a' of ten clips in five groups unless told otherwise."""
+def report(shuffled, reversed_, *, right=None, frozen=0.0, groups=None, twin=1.0, **more):
+    """A class 'a' of as many clips, each its own group unless told otherwise; and as many of a
+    class 'b', right `twin` of the time, that no reordering changes.
+    """
     count = len(shuffled)
+    right = np.ones(count) if right is None else np.asarray(right)
+    steady = np.arange(count) < twin * count
+
+    def both(values):
+        return np.concatenate([values, steady])
+
+    changes = {"shuffled": shuffled, "reversed": reversed_, **more}
     return order_report(
-        np.ones(count) if right is None else right,
-        {"shuffled": shuffled, "reversed": reversed_, "frozen": np.full(count, frozen), **more},
-        labels or ["a"] * count,
-        groups or [f"g{n // 2}" for n in range(count)],
-        sorted(set(labels or ["a"])),
+        ["a" if hit else "c" for hit in right] + ["b" if hit else "c" for hit in steady],
+        {name: both(values) for name, values in changes.items()}
+        | {"frozen": np.full(2 * count, frozen)},
+        ["a"] * count + ["b"] * count,
+        (groups or [f"g{n}" for n in range(count)]) + [f"h{n}" for n in range(count)],
+        ["a", "b"],
     )
 
 
-ONES, ZEROS = np.ones(10), np.zeros(10)
+ONES, ZEROS = np.ones(40), np.zeros(40)
+NOTHING = (
+    "Nothing can be said about the order of the frames: this model is not shown to be better than "
+    "guessing."
+)
 
 
 def test_a_class_that_falls_when_reversed_needs_order():
     got = report(ONES, ZEROS)
-    assert got.sentence == "This model needs order for a."
+    assert got.sentence == "This model needs order for a; appearance alone suffices for b."
     assert got.classes[0].verdict == NEEDS_ORDER
     assert got.classes[0].costs["reversed"].loss == 1.0
-    assert got.classes[0].costs["reversed"].interval == (1.0, 1.0)
-    assert got.overall_sentence.startswith("Order counts here: shuffling the frames costs 0.0")
+    low, high = got.classes[0].costs["reversed"].interval
+    assert 0.9 < low < high == 1.0
+    assert got.overall_sentence.startswith(
+        "Over all classes order counts: shuffling the frames costs 0.0"
+    )
 
 
 def test_losing_frames_but_not_order_is_no_need_for_order():
     got = report(ONES, ONES, frozen=0.0, first_half=ZEROS)
     assert got.classes[0].verdict == NO_ORDER
-    assert got.sentence == ("This model needs order for no class; appearance alone suffices for a.")
-    assert got.overall_sentence.startswith("Order costs little here")
+    assert got.sentence == (
+        "This model needs order for no class; appearance alone suffices for a and b."
+    )
+    assert got.overall_sentence.startswith("Over all classes order costs little")
 
 
 def test_a_class_that_one_frame_tells_is_named_so():
     got = report(ONES, ONES, frozen=1.0)
-    assert got.sentence.endswith("One frame is enough for a.")
+    assert got.sentence.endswith("One frame is enough for a and b.")
+
+
+def test_two_groups_leave_a_class_open():
+    got = report(ZEROS, ZEROS, groups=["g0"] * 20 + ["g1"] * 20)
+    assert got.classes[0].verdict == UNDECIDED
+    assert got.sentence.endswith("Whether order counts cannot be said for a.")
 
 
 @pytest.mark.parametrize(
-    ("changes", "why"),
-    [
-        ({"groups": ["g0"] * 5 + ["g1"] * 5}, "two groups"),
-        ({"right": ZEROS}, "never right"),
-    ],
+    ("right", "twin"),
+    [(ZEROS, 1.0), (ZEROS, 0.0), (np.arange(40) < 24, 0.6)],
+    ids=["always the same answer", "never right", "right by luck"],
 )
-def test_what_cannot_be_told_is_said_to_be_open(changes, why):
-    got = report(ZEROS, ZEROS, **changes)
-    assert got.classes[0].verdict == got.overall.verdict == UNDECIDED, why
-    assert not got.overall_sentence.startswith(("Order costs", "Order counts"))
-    assert got.sentence.endswith("It cannot be said for a.")
+def test_a_model_that_may_be_guessing_gets_no_verdict(right, twin):
+    got = report(ONES, ONES, right=right, twin=twin, frozen=1.0)
+    assert (got.sentence, got.overall_sentence) == (NOTHING, "")
+    assert [row.verdict for row in got.classes] == [UNDECIDED] * 2
+    assert not any(row.one_frame_is_enough for row in got.classes)
+    written = got.to_json()
+    assert written["overall"]["better_than_guessing"] is False
+    assert [row["verdict"] for row in written["classes"]] == ["undecided"] * 2
+    text = order_markdown(got)
+    assert f"**{NOTHING}**" in text
+    assert "Order costs" not in text
+
+
+def test_a_class_that_is_answered_whatever_is_seen_gets_no_verdict():
+    """More than half of all answers are b: that 4 of 5 clips of b are right shows nothing of b."""
+    labels = [name for name in "acde" for _ in range(10)] + ["b"] * 5
+    given = [name if n < 5 else "b" for name in "acde" for n in range(10)] + ["b"] * 4 + ["a"]
+    changes = dict.fromkeys(("shuffled", "reversed", "frozen"), np.zeros(45))
+    got = order_report(given, changes, labels, [f"g{n}" for n in range(45)], "abcde")
+    assert got.overall.beats_guessing
+    shown = {row.label: row.beats_guessing for row in got.classes}
+    assert shown == {"a": True, "b": False, "c": True, "d": True, "e": True}
+    assert got.classes[1].guessed == pytest.approx(24 / 45)
+    assert got.sentence == (
+        "This model needs order for a, c, d and e. Whether order counts cannot be said for b."
+    )
+
+
+def test_one_group_proves_no_order_whatever_the_accuracy():
+    got = order_report(
+        ["a", "b"] * 10,
+        dict.fromkeys(("shuffled", "reversed", "frozen"), np.zeros(20)),
+        ["a", "b"] * 10,
+        ["one"] * 20,
+        ["a", "b"],
+    )
+    assert got.sentence == NOTHING
 
 
 def test_a_loss_in_one_group_alone_proves_nothing():
-    one_group = np.array([0.0, 0.0] + [1.0] * 8)
-    got = report(one_group, ONES)
-    assert got.classes[0].costs["shuffled"].loss == pytest.approx(0.2)
-    assert got.classes[0].costs["shuffled"].interval[0] == 0.0
-    assert got.classes[0].verdict == UNDECIDED
+    one_group = np.array([0.0] * 8 + [1.0] * 32)
+    got = report(one_group, ONES, groups=[f"g{n // 8}" for n in range(40)])
+    cost = got.classes[0].costs["shuffled"]
+    assert cost.loss == pytest.approx(0.2)
+    assert cost.interval[0] < 0.05
+    assert cost.interval[1] > 0.4
+    assert got.classes[0].costs["reversed"].interval[1] > 0.1  # five groups that lose nothing
+    assert got.classes[0].verdict != NO_ORDER
+
+
+def test_few_groups_that_lose_nothing_do_not_prove_that_none_would():
+    got = report(np.ones(4), np.ones(4))
+    low, high = got.classes[0].costs["shuffled"].interval
+    assert low < -0.1 < 0.1 < high
+    assert got.sentence == "Whether order counts cannot be said for any class."
+    assert got.overall_sentence.startswith(
+        "How much order counts over all classes stays open: shuffling"
+    )
+
+
+@pytest.mark.parametrize(("lost", "verdict"), [(1, UNDECIDED), (2, UNDECIDED), (4, NEEDS_ORDER)])
+def test_a_slip_or_two_in_six_is_no_need_for_order(lost, verdict):
+    got = report(np.ones(6), np.arange(6) >= lost)
+    assert got.classes[0].costs["reversed"].loss == pytest.approx(lost / 6)
+    assert got.classes[0].verdict == verdict
 
 
 def test_four_clips_are_too_few():
-    got = report(np.zeros(4), np.zeros(4), groups=["a", "b", "c", "d"])
+    labels = ["a", "b", "c", "d"]
+    changes = dict.fromkeys(("shuffled", "reversed", "frozen"), np.zeros(4))
+    got = order_report(labels, changes, labels, ["a", "b", "c", "d"], labels)
     assert got.classes[0].verdict == UNDECIDED
     assert got.overall_sentence == (
-        "How much order counts here cannot be said: 4 clips of 4 groups are too few."
+        "How much order counts over all classes cannot be said: 4 clips of 4 groups are too few."
     )
 
 
 def test_clips_are_compared_with_themselves():
-    right = np.array([1.0, 0.0] * 5)
+    right = np.array([1.0, 0.0] * 20)
     got = report(right, right, right=right)
-    assert got.overall.costs["shuffled"].interval == (0.0, 0.0)
-    assert got.overall.accuracy == 0.5
+    low, high = got.classes[0].costs["shuffled"].interval
+    assert -0.1 < low < 0 < high < 0.1
+    assert got.classes[0].accuracy == 0.5
+
+
+def test_sentences_name_a_handful_of_classes_and_count_the_rest():
+    names = [f"class_{n:03d}" for n in range(400)]
+    labels = [name for name in names for _ in range(6)]
+    lost = np.zeros(len(labels))
+    lost[: 6 * 100] = 1.0  # the first hundred lose nothing, and are too few to prove it
+    changes = {"shuffled": lost, "reversed": lost, "frozen": lost}
+    got = order_report(labels, changes, labels, [f"g{n % 6}" for n in range(2400)], names)
+    assert got.sentence == (
+        "This model needs order for class_100, class_101, class_102, class_103, class_104 and 295 "
+        "more. Whether order counts cannot be said for 100 of 400 classes."
+    )
+    figure = order_picture(got)
+    assert max(figure.get_size_inches()) * DPI < 4000
+    assert figure.get_suptitle() == "the 150 costliest of 400 classes"
 
 
 def test_an_order_report_without_its_answers_is_refused():
     with pytest.raises(DataError, match="needs shuffled, reversed, frozen and one value a clip"):
-        order_report(ONES, {"shuffled": ONES}, ["a"] * 10, ["g"] * 10, ["a"])
-    with pytest.raises(DataError, match="got 10 labels, 10 groups"):
-        report(ONES, np.ones(9))
+        order_report(["a"] * 40, {"shuffled": ONES}, ["a"] * 40, ["g"] * 40, ["a"])
+    with pytest.raises(DataError, match="got 80 labels, 80 groups, 80 answers"):
+        report(ONES, np.ones(39))
 
 
 @pytest.mark.parametrize("count", [2, 45])
@@ -157,7 +253,7 @@ def test_texts_of_the_order_picture_have_room(count):
     draws = [rng.integers(2, size=len(labels)).astype(float) for _ in range(4)]
     extra = {"every_second": draws[2], "mean_pooled": draws[3], "first_half": draws[0]}
     got = order_report(
-        np.ones(len(labels)),
+        labels,
         {"shuffled": draws[0], "reversed": draws[1], "frozen": draws[2], **extra},
         labels,
         [f"g{n % 6}" for n in range(len(labels))],
@@ -170,6 +266,6 @@ def test_texts_of_the_order_picture_have_room(count):
 
 
 def test_a_class_of_one_group_has_no_interval_and_a_picture_all_the_same():
-    got = report(ONES, ZEROS, groups=["one"] * 10)
+    got = report(ONES, ZEROS, groups=["one"] * 40)
     assert got.classes[0].costs["reversed"].interval is None
     assert [round(side) for side in order_picture(got).axes[0].get_xlim()] == [-55, 105]

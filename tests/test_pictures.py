@@ -11,9 +11,10 @@ from action_gru.evaluation import (
     save_picture,
     training_picture,
 )
-from action_gru.evaluation.pictures import short_names
+from action_gru.evaluation.pictures import DPI, short_names
 
-SIZES = (2, 8, 26, 101)
+SIZES = (2, 8, 26, 101, 400)
+READABLE_PX = 4000
 
 
 def long_names(count):
@@ -51,11 +52,39 @@ def test_texts_of_the_confusion_matrix_have_room(count):
     written = [text.get_text() for text in figure.axes[0].texts]
     shown = got.confusion_matrix[got.confusion_matrix > 0] if count <= 30 else []
     assert written == [str(value) for value in shown]
+    assert max(figure.get_size_inches()) * DPI < READABLE_PX
+    title = "the 150 most confused of 400 classes" if count == 400 else ""
+    assert figure.axes[0].get_title() == title
+
+
+def test_the_matrix_of_many_classes_shows_those_that_are_mistaken():
+    counts = 4 * np.eye(400, dtype=np.int64)
+    counts[399, 7] = 2
+    figure = confusion_picture(counts, [f"c{n}" for n in range(400)])
+    names = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert len(names) == 150
+    assert {"c399", "c7"} <= set(names)
+    shares = figure.axes[0].images[0].get_array()
+    assert shares[names.index("c399"), names.index("c7")] == pytest.approx(2 / 6)
 
 
 @pytest.mark.parametrize("count", SIZES)
 def test_texts_of_the_class_bars_have_room(count):
-    check_texts(per_class_picture(metrics(count).per_class))
+    figure = per_class_picture(metrics(count).per_class)
+    check_texts(figure)
+    assert max(figure.get_size_inches()) * DPI < READABLE_PX
+
+
+def test_bars_of_many_classes_are_of_those_least_often_right_and_say_so():
+    labels = np.arange(300)  # of a hundred classes there is no clip
+    predicted = np.where(labels == 250, 0, labels)
+    names = [f"c{n}" for n in range(400)]
+    rows = compute_metrics(labels, np.eye(400)[predicted], names).per_class
+    axes = per_class_picture(rows).axes[0]
+    names = [label.get_text() for label in axes.get_yticklabels()]
+    assert (names[0], len(names)) == ("c250", 150)
+    assert axes.get_title().endswith("the 150 least often right of 400 classes")
+    assert axes.get_title().startswith("mean over classes: 99.7%")
 
 
 def test_class_bars_stand_best_on_top_and_tell_none_from_zero():

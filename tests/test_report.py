@@ -67,7 +67,11 @@ def test_report_json_holds_the_figures(tmp_path):
     assert got["baselines"] == {"majority": 0.5, "mean_pooled": None}
     assert got["quarantined"] == [{"path": "bad.mp4", "reason": "no frame"}]
     assert got["leakage_allowed"] is False
-    assert got["top1_interval"] == [0.0, 1.0]
+    assert got["top1_interval"] == [pytest.approx(0.12, abs=0.03), pytest.approx(0.88, abs=0.03)]
+    assert got["better_than_guessing"] is False
+    assert got["classes_without_clips"] == ["c"]
+    assert got["sentence"].startswith("Right on 2 of 4 new clips (")
+    assert got["sentence"].endswith("no clip of c among them: the score says nothing of it.")
     last = got["predictions"][3]
     assert (last["true_label"], last["predicted_label"], last["score"]) == ("b", "c", 0.9)
     assert (last["path"], last["group"], last["start_s"]) == ("v3.mp4", "g3", None)
@@ -79,7 +83,8 @@ def test_report_reads_from_the_score_to_the_notes(tmp_path):
     text = (tmp_path / "report.md").read_text("utf-8")
     order = [
         "# first\\_run: test",
-        "| this model | 50.0% | 0.0% to 100.0% |  |",
+        "**Right on 2 of 4 new clips (",
+        "| this model | 50.0% | 1",
         "| always the most frequent training class | 50.0% |  |  |",
         "| mean-pooled features, no recurrence | n/a |  | not trained |",
         "**No better than the baseline** “always the most frequent training class”.",
@@ -96,6 +101,48 @@ def test_report_reads_from_the_score_to_the_notes(tmp_path):
     assert places == sorted(places)
     for name in ("confusion_matrix.png", "per_class_accuracy.png", "reliability.png"):
         assert (tmp_path / name).read_bytes()[:4] == b"\x89PNG"
+
+
+@pytest.mark.parametrize(
+    ("changes", "clips"),
+    [
+        ({}, "4 new clips"),
+        ({"split": "train"}, "4 training clips"),
+        ({"split": "val"}, "4 validation clips"),
+        ({"leakage_allowed": True}, "4 clips"),
+        ({"seen_in_training": True}, "4 clips"),
+    ],
+)
+def test_only_what_is_new_is_called_new(changes, clips):
+    assert small_report(**changes).sentence.startswith(f"Right on 2 of {clips} (")
+
+
+def faultless(groups):
+    """A clip a group, right all, a and b in turn."""
+    labels = [index % 2 for index in range(len(groups))]
+    clips = tuple(
+        ClipPrediction(f"{i}.mp4", group, "ab"[label],
+                       Prediction.from_probabilities(["a", "b"], np.eye(2)[label]))
+        for i, (group, label) in enumerate(zip(groups, labels, strict=True))
+    )  # fmt: skip
+    metrics = compute_metrics(labels, np.eye(2)[labels], ["a", "b"])
+    return small_report(predictions=clips, metrics=metrics)
+
+
+def test_five_right_of_five_is_no_certainty(tmp_path):
+    report = faultless(["g0", "g1", "g2", "g3", "g4"])
+    write_report(report, tmp_path)
+    text = (tmp_path / "report.md").read_text("utf-8")
+    page = (tmp_path / "report.html").read_text("utf-8")
+    assert "| this model | 100.0% | 6" in text
+    assert "100.0% to 100.0%" not in text
+    for shown in (text, page, read(tmp_path)["sentence"]):
+        assert report.sentence in shown
+    assert report.sentence.startswith("Right on 5 of 5 new clips (6")
+    assert " to 100 %)" in report.sentence
+    # Always a: right on 3 of 5, so that 5 of 5 clips are not enough for certainty.
+    assert report.beats_guessing == (report.top1_interval[0] > 0.6)
+    assert faultless([f"g{n}" for n in range(20)]).beats_guessing
 
 
 def test_leakage_and_quarantine_are_said_in_the_report(tmp_path):

@@ -27,6 +27,7 @@ from action_gru.cli.common import (
 from action_gru.errors import ConfigError
 from action_gru.launched import only_one_was_meant, process_rank
 from action_gru.logs import is_json, log_as_json
+from action_gru.phrases import name_or_count
 
 if TYPE_CHECKING:
     from action_gru.progress import Reporter
@@ -181,7 +182,10 @@ def _finish(run: Any, reporter: Reporter, as_json: bool) -> None:
         if not as_json:
             print(_score_line(report))
     else:
-        reporter.say("no test split: evaluate the run with --manifest CSV --root DIR")
+        reporter.say(
+            "no clips were kept for a test, so nothing is known of how right the model is on new "
+            f"ones: action-gru evaluate {run.path} --manifest CSV --root DIR tells"
+        )
     print_answer(document, str(run.path), as_json)
 
 
@@ -298,7 +302,11 @@ def _summary(report: Any) -> dict[str, Any]:
     metrics = report.metrics
     return {
         "clips": metrics.clips,
+        "sentence": report.sentence,
+        "classes_without_clips": list(metrics.classes_without_clips),
+        "better_than_guessing": report.beats_guessing,
         "top1": metrics.top1,
+        "top1_interval": report.top1_interval,
         "mean_class_accuracy": metrics.mean_class_accuracy,
         "baselines": dict(report.baselines),
         "quarantined": len(report.quarantined),
@@ -323,11 +331,17 @@ def _score_line(report: Any) -> str:
         if timelines
         else ""
     )
+    names = metrics.classes_without_clips
+    absent = f"; no clip of {name_or_count(names, len(metrics.classes))}" if names else ""
+    order = (
+        f"\n{report.order.sentence} {report.order.overall_sentence}".rstrip()
+        if report.order
+        else ""
+    )
     return (
         f"{metrics.clips} clips: top-1 {metrics.top1:.3f}, mean class accuracy "
         f"{metrics.mean_class_accuracy:.3f} (mean-pooled {_figure(baselines['mean_pooled'])}, "
-        f"majority {_figure(baselines['majority'])}){long}"
-        + (f"\n{report.order.sentence} {report.order.overall_sentence}" if report.order else "")
+        f"majority {_figure(baselines['majority'])}){absent}{long}{order}\n{report.sentence}"
     )
 
 

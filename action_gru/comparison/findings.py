@@ -82,7 +82,10 @@ def _better(comparison: CellComparison, claim: str, key: str, other: str) -> Fin
         return Finding(claim, OPEN, f"{figures}; one group of clips gives no interval")
     low, high = interval
     verdict = HOLDS if low > 0 else FAILS if high < 0 else OPEN
-    return Finding(claim, verdict, f"{figures} (95%: {_points(low)} to {_points(high)})")
+    figures += f" (95%: {_points(low)} to {_points(high)})"
+    if not any(comparison.beats_guessing(one) for one in (key, other)):
+        return Finding(claim, OPEN, f"{figures}; neither is shown to be better than guessing")
+    return Finding(claim, verdict, figures)
 
 
 def _points(share: float) -> str:

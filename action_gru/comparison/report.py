@@ -77,7 +77,7 @@ def _cell_table(comparison: CellComparison) -> str:
 
 def _score(cell: CellFigures) -> str:
     top1 = cell.top1()
-    return percent(top1.mean) + ("" if top1.spread is None else f" ± {100 * top1.spread:.1f}")
+    return percent(top1.mean) + (f" ± {100 * top1.spread:.1f}" if top1.spread else "")
 
 
 def _time(seconds: float) -> str:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from action_gru.comparison.probe import ProbeResult, ProbeSettings
 from action_gru.evaluation import FoldSummary, fold_summary, group_bootstrap_interval
+from action_gru.evaluation.uncertainty import lies_above
 
 NAMES = {
     "rnn": "RNN",
@@ -80,4 +81,9 @@ class CellComparison:
         interval draws whole groups again. None where there is one group only.
         """
         gain = self.cell(key).right.mean(0) - self.cell(other).right.mean(0)
-        return float(gain.mean()), group_bootstrap_interval(gain, self.groups, seed=0)
+        return float(gain.mean()), group_bootstrap_interval(gain, self.groups, 0, (-0.5, 0.5))
+
+    def beats_guessing(self, key: str) -> bool:
+        """Whether more than luck tells a cell from always naming the most frequent class."""
+        right = self.cell(key).right.mean(0)
+        return lies_above(group_bootstrap_interval(right, self.groups, 0), self.majority)

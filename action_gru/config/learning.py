@@ -81,7 +81,8 @@ class CalibrationSection(Section):
     one a further model, trained without a third of the groups. folds: three such models, so that
     each training clip tells; for small sets. none: scores stay as they are, none is unsure."""
     precision: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.9
-    """Answers are called unsure below the score from which this share of them is right."""
+    """Answers are called unsure below the score from which this share of them is right; where no
+    score proves it, the largest share that one does is applied, and said."""
 
 
 class EvaluationSection(Section):

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from action_gru.dataset.manifest import SPLITS, Clip
 from action_gru.errors import DataError
+from action_gru.phrases import name_some
 
 
 @dataclass(frozen=True)
@@ -184,7 +185,7 @@ def check_classes(split: Split, mend: str = "leave the class out", by_chance: bo
     if unseen:
         why = _undivided(split.clips, unseen) if by_chance else ""
         raise DataError(
-            f"the training part has no clip of {', '.join(unseen)}, the other parts have{why}; "
+            f"the training part has no clip of {name_some(unseen)}, the other parts have{why}; "
             f"add clips of other groups, or {mend}"
         )
 

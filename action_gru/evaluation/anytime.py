@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from action_gru.channels import ROWS, SECONDS
 from action_gru.errors import DataError
-from action_gru.evaluation.uncertainty import group_bootstrap_interval
+from action_gru.evaluation.uncertainty import group_bootstrap_interval, lies_above
 
 # The first 5% of a clip, 10%, ... all of it.
 SHARES = tuple(round(0.05 * step, 2) for step in range(1, 21))
@@ -39,7 +39,7 @@ class AnytimeReport:
     channels).
     """
 
-    chance: float  # of always answering the most frequent training class
+    chance: float  # of the best that one can always answer
     by_share: tuple[Point, ...]
     by_second: tuple[Point, ...]
     settled_s: dict[str, float | None]
@@ -52,9 +52,9 @@ class AnytimeReport:
     def reached(self, part: float, points: Sequence[Point]) -> float | None:
         """From where on accuracy stays at or above `part` of the gain over guessing.
 
-        None where the whole clip is no better than guessing.
+        None where the whole clip is not shown to be better than guessing.
         """
-        if self.final <= self.chance:
+        if not lies_above(self.by_share[-1].interval, self.chance):
             return None
         goal = self.chance + part * (self.final - self.chance)
         below = [index for index, point in enumerate(points) if point.accuracy < goal]
@@ -66,7 +66,10 @@ class AnytimeReport:
         """When the answer could have been given, in plain words."""
         half, nearly = (self.reached(part, self.by_share) for part in (0.5, NEARLY))
         if half is None or nearly is None:
-            return "The whole clip is no better than guessing: there is no instant to name."
+            return (
+                "Even the whole clip is not shown to be better than guessing: there is no instant "
+                "to name."
+            )
         often = f"{100 * NEARLY:.0f}%"
         by = "time" if self.unit == SECONDS else self.unit
         return (

@@ -30,6 +30,7 @@ class Rejection:
     """What calling answers unsure below a threshold gives on these clips."""
 
     stated_precision: float
+    applied_precision: float  # the stated one, or the most that the calibration's clips support
     threshold: float
     kept: int  # answers at or above it
     precision: float | None  # share of these that is right; None: none is kept
@@ -53,7 +54,7 @@ class ConfidenceReport:
     risk_coverage: tuple[tuple[float, float], ...]
     area: float
     rejection: Rejection | None  # None: no threshold
-    note: str = ""  # why there is no threshold
+    note: str = ""  # why there is none, or why it is not for the stated precision
 
     def to_json(self) -> dict[str, object]:
         """Plain values for json.dumps."""
@@ -79,13 +80,15 @@ def confidence_report(
     source: str = "",
     threshold: float | None = None,
     precision: float = 0.9,
+    applied: float | None = None,
     note: str = "",
     right_before: npt.ArrayLike | None = None,
     seed: int = 0,
 ) -> ConfidenceReport:
     """From the top scores (N,) before and after calibration and whether they were right (N,).
 
-    right_before: where averaging over windows let calibration change an answer.
+    precision: as stated; applied: that of the threshold, if it is another. right_before: where
+    averaging over windows let calibration change an answer.
     """
     ranked, hits = np.asarray(scores, dtype=np.float64), np.asarray(right, dtype=bool)
     uncalibrated = np.asarray(scores_before, dtype=np.float64)
@@ -103,16 +106,20 @@ def confidence_report(
         floor=perfect_calibration_error(ranked, seed),
         risk_coverage=tuple(curve),
         area=float(np.mean([risk for _, risk in curve])),
-        rejection=None if threshold is None else reject(ranked, hits, threshold, precision),
+        rejection=None
+        if threshold is None
+        else reject(ranked, hits, threshold, precision, precision if applied is None else applied),
         note=note,
     )
 
 
-def reject(scores: FloatArray, right: npt.ArrayLike, threshold: float, stated: float) -> Rejection:
+def reject(
+    scores: FloatArray, right: npt.ArrayLike, threshold: float, stated: float, applied: float
+) -> Rejection:
     """What a threshold gives. scores, right (N,)."""
     kept = np.asarray(right, dtype=bool)[scores >= threshold]
     precision = float(kept.mean()) if len(kept) else None
-    return Rejection(stated, threshold, len(kept), precision, len(kept) / len(scores))
+    return Rejection(stated, applied, threshold, len(kept), precision, len(kept) / len(scores))
 
 
 def risk_coverage(scores: npt.ArrayLike, right: npt.ArrayLike) -> list[tuple[float, float]]:

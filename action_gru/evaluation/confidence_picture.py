@@ -16,8 +16,10 @@ def risk_coverage_picture(report: ConfidenceReport) -> Figure:
     axes.plot([100 * share for share in coverage], [100 * share for share in risk], color=BLUE)
     rejection = report.rejection
     if rejection is not None:
-        stated = 100 * (1 - rejection.stated_precision)
-        axes.axhline(stated, color=GREY, linestyle=":", label=f"stated: {stated:.0f}% wrong")
+        is_stated = rejection.applied_precision == rejection.stated_precision
+        allowed = 100 * (1 - rejection.applied_precision)
+        label = f"{'stated' if is_stated else 'supported'}: {allowed:.0f}% wrong"
+        axes.axhline(allowed, color=GREY, linestyle=":", label=label)
     if rejection is not None and rejection.precision is not None:
         axes.plot(
             [100 * rejection.coverage], [100 * (1 - rejection.precision)], color=ORANGE,

@@ -235,7 +235,9 @@ def _score_table(report: CrossValidationReport) -> str:
 
 def _summary_row(name: str, summary: FoldSummary | None, note: str) -> list[str]:
     mean, spread = (summary.mean, summary.spread) if summary else (None, None)
-    return [name, percent(mean), NONE if spread is None else f"±{percent(spread)}", note]
+    # Seeds that agree to the clip are no certainty, and no deviation of nothing either.
+    width = "all alike" if spread == 0 else NONE if spread is None else f"±{percent(spread)}"
+    return [name, percent(mean), width, note]
 
 
 def _fold_table(report: CrossValidationReport, figure: Callable[[Metrics], float]) -> str:

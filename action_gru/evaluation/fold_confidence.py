@@ -23,15 +23,17 @@ from action_gru.evaluation.markdown import percent, table
 class FoldConfidence:
     """The held-out clips of one fold: top scores before and after calibration, (N,) each.
 
-    threshold: where the fold's own training clips put it; None: no answer is called unsure.
+    threshold: where the fold's own training clips put it. is_proven: whether it is that of the
+    stated precision, and not of the most that these clips support.
     """
 
     temperature: float
-    threshold: float | None
+    threshold: float
     scores_before: tuple[float, ...]
     scores: tuple[float, ...]
     right_before: tuple[bool, ...]
     right: tuple[bool, ...]
+    is_proven: bool = True
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,8 @@ class PooledConfidence:
     clips push up; floor and floor_by_fold: what perfectly calibrated scores would show there.
     sweep_by_fold, squared_by_fold: two other estimates in the mean over folds, which chance pushes
     up less and, in the second, not at all (`calibration_error`).
-    precision: of the answers at or above their fold's threshold; None: none is kept.
+    precision: of the answers at or above their fold's threshold; None: none is kept. unproven: in
+    how many folds the stated precision was not the one applied.
     """
 
     temperatures: tuple[float, ...]
@@ -58,7 +61,8 @@ class PooledConfidence:
     squared_by_fold_before: float
     squared_by_fold: float
     precision: float | None
-    coverage: float | None
+    coverage: float
+    unproven: int
     area_under_risk_coverage: float
 
 
@@ -71,11 +75,9 @@ def pool_confidence(folds: Sequence[FoldConfidence], seed: int = 0) -> PooledCon
     kept = [
         correct
         for fold in folds
-        if fold.threshold is not None
         for score, correct in zip(fold.scores, fold.right, strict=True)
         if score >= fold.threshold
     ]
-    ruled = sum(len(fold.scores) for fold in folds if fold.threshold is not None)
     return PooledConfidence(
         temperatures=tuple(fold.temperature for fold in folds),
         error_before=equal_bins_error(before, right_before),
@@ -99,7 +101,8 @@ def pool_confidence(folds: Sequence[FoldConfidence], seed: int = 0) -> PooledCon
         ),
         squared_by_fold=fmean(squared_calibration_error(f.scores, f.right) for f in folds),
         precision=fmean(kept) if kept else None,
-        coverage=len(kept) / ruled if ruled else None,
+        coverage=len(kept) / len(scores),
+        unproven=sum(not fold.is_proven for fold in folds),
         area_under_risk_coverage=fmean(risk for _, risk in risk_coverage(scores, right)),
     )
 
@@ -129,13 +132,19 @@ def confidence_section(pooled: Sequence[PooledConfidence], precision: float) -> 
     )
     rows.append(["the folds', root of squared and debiased", *(f"{r:.3f}" for r in roots), "0"])
     kept = [one.precision for one in pooled if one.precision is not None]
-    shares = [one.coverage for one in pooled if one.coverage is not None]
+    shares = [one.coverage for one in pooled]
     rule = (
         f"Unsure rule, stated precision {percent(precision)}: of the {percent(fmean(shares))} of "
         f"the held-out clips that were answered, {percent(fmean(kept))} are right."
-        if kept and shares
-        else "Unsure rule: no held-out clip was answered, or too few clips to set a threshold."
+        if kept
+        else "Unsure rule: no held-out clip was answered."
     )
+    if unproven := sum(one.unproven for one in pooled):
+        folds = sum(len(one.temperatures) for one in pooled)
+        rule += (
+            f" In {unproven} of {folds} folds the training clips do not prove that precision, and "
+            "the most that they support was applied."
+        )
     return (
         "## Can the scores be trusted?\n\n"
         + table(["", "before", "after", "if perfectly calibrated"], rows, align="lrrr")

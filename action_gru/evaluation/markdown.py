@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from action_gru.evaluation.metrics import ClassMetrics, IntArray
+from action_gru.phrases import name_some
 
 CONFUSIONS_SHOWN = 10
 QUARANTINE_SHOWN = 10
@@ -119,9 +120,10 @@ def _support_notes(per_class: Sequence[ClassMetrics]) -> list[str]:
     scarce = [row.label for row in per_class if 0 < row.support < SMALL_SUPPORT]
     notes = []
     if empty:
-        notes.append(f"No clip, so left out of the class averages: {_names(empty)}.")
+        notes.append(f"No clip, so left out of the class averages: {escape(name_some(empty))}.")
     if scarce:
-        notes.append(f"Fewer than {SMALL_SUPPORT} clips, so a rough figure: {_names(scarce)}.")
+        names = escape(name_some(scarce))
+        notes.append(f"Fewer than {SMALL_SUPPORT} clips, so a rough figure: {names}.")
     return notes
 
 
@@ -143,11 +145,6 @@ def _cells(confusion: IntArray) -> list[tuple[tuple[int, int], int]]:
         for row, counts in enumerate(confusion)
         for column, count in enumerate(counts)
     ]
-
-
-def _names(labels: Sequence[str]) -> str:
-    more = f" and {len(labels) - 10} more" if len(labels) > 10 else ""
-    return ", ".join(escape(label) for label in labels[:10]) + more
 
 
 def _times(count: int) -> str:

@@ -58,6 +58,11 @@ class Metrics:
     confusion_matrix: IntArray
     calibration: tuple[CalibrationBin, ...]
 
+    @property
+    def classes_without_clips(self) -> tuple[str, ...]:
+        """Of these the figures say nothing."""
+        return tuple(row.label for row in self.per_class if row.support == 0)
+
 
 def compute_metrics(
     labels: npt.ArrayLike, probabilities: npt.ArrayLike, classes: Sequence[str]

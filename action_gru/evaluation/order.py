@@ -1,6 +1,6 @@
 """What it costs a model to lose the order of the frames, or some of them, class by class.
 
-Reads per clip whether an answer was right. Knows nothing of models or of how frames were moved.
+Reads per clip what was answered. Knows nothing of models or of how frames were moved.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from action_gru.errors import DataError
-from action_gru.evaluation.uncertainty import group_bootstrap_interval
+from action_gru.evaluation.uncertainty import best_guess, group_bootstrap_interval, lies_above
+from action_gru.phrases import name_or_count, name_some
 
 # What is done to the frames, and how it is called; mean_pooled is another model.
 CHANGES = {
@@ -33,6 +34,12 @@ LEAST_GROUPS = 3
 LEAST_ACCURACY = 0.5  # of a class that is rarely right nothing can be lost
 
 NEEDS_ORDER, NO_ORDER, UNDECIDED = "needs order", "order does not matter", "undecided"
+
+OVERALL = {
+    NEEDS_ORDER: "Over all classes order counts",
+    NO_ORDER: "Over all classes order costs little",
+    UNDECIDED: "How much order counts over all classes stays open",
+}
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -59,6 +66,11 @@ class ClassOrder:
     clips: int
     groups: int
     accuracy: float  # on the clips as they are
+    interval: tuple[float, float] | None  # of the accuracy: 95%, over groups
+    # What guessing would make of the accuracy: of a class how often it is answered at all, of all
+    # clips together the best that always one answer gives.
+    guessed: float
+    beats_guessing: bool  # the interval lies above; of a class: and so it does of all together
     costs: Mapping[str, Cost]  # by the keys of CHANGES
 
     @property
@@ -66,10 +78,11 @@ class ClassOrder:
         """Whether it needs the order of the frames.
 
         It does if shuffling or reversing costs at least LEAST_COST and the interval of that loss
-        lies above 0. It does not if both intervals end below LEAST_COST. Else, or with too few
-        clips, it is undecided.
+        lies above 0. It does not if both intervals end below LEAST_COST. Else, with too few clips,
+        or where guessing might be as good, it is undecided.
         """
-        if self.clips < LEAST_CLIPS or self.groups < LEAST_GROUPS or self.is_rarely_right:
+        is_scarce = self.clips < LEAST_CLIPS or self.groups < LEAST_GROUPS
+        if is_scarce or self.is_rarely_right or not self.beats_guessing:
             return UNDECIDED
         costs = [self.costs[change] for change in ORDER_CHANGES]
         bounds = [cost.interval or (cost.loss, cost.loss) for cost in costs]
@@ -98,6 +111,9 @@ class ClassOrder:
             "clips": self.clips,
             "groups": self.groups,
             "accuracy": self.accuracy,
+            "interval": list(self.interval) if self.interval else None,
+            "guessed": self.guessed,
+            "better_than_guessing": self.beats_guessing,
             "verdict": self.verdict,
             "one_frame_is_enough": self.one_frame_is_enough,
             "costs": {change: cost.to_json() for change, cost in self.costs.items()},
@@ -122,38 +138,41 @@ class OrderReport:
     @property
     def sentence(self) -> str:
         """What the figures say, in plain words."""
-        one_frame = [row.label for row in self.classes if row.one_frame_is_enough]
+        if not self.overall.beats_guessing:
+            return (
+                "Nothing can be said about the order of the frames: this model is not shown to be "
+                "better than guessing."
+            )
         needs, free, open_ = self.by_verdict.values()
-        parts = [f"needs order for {_names(needs)}" if needs else "needs order for no class"]
+        parts = [f"This model needs order for {name_some(needs)}"] if needs else []
+        if free and not needs and not open_:
+            parts = ["This model needs order for no class"]
         if free:
-            parts.append(f"appearance alone suffices for {_names(free)}")
-        text = f"This model {'; '.join(parts)}."
-        if one_frame:
-            text += f" One frame is enough for {_names(one_frame)}."
+            parts.append(f"appearance alone suffices for {name_some(free)}")
+        said = ["; ".join(parts)] if parts else []
+        if one_frame := [row.label for row in self.classes if row.one_frame_is_enough]:
+            said.append(f"one frame is enough for {name_some(one_frame)}")
         if open_:
-            text += f" It cannot be said for {_names(open_)}."
-        return text
+            count = len(self.classes)
+            whom = "any class" if len(open_) == count else name_or_count(open_, count)
+            said.append(f"whether order counts cannot be said for {whom}")
+        return " ".join(f"{text[0].upper()}{text[1:]}." for text in said)
 
     @property
     def overall_sentence(self) -> str:
-        """What order costs over all clips."""
-        costs = [self.overall.costs[change] for change in ORDER_CHANGES]
+        """What order costs over all clips; '' where nothing can be said."""
+        if not self.overall.beats_guessing:
+            return ""
         if self.overall.groups < LEAST_GROUPS or self.overall.clips < LEAST_CLIPS:
             return (
-                f"How much order counts here cannot be said: {self.overall.clips} clips of "
-                f"{self.overall.groups} groups are too few."
+                f"How much order counts over all classes cannot be said: {self.overall.clips} "
+                f"clips of {self.overall.groups} groups are too few."
             )
         said = " and ".join(
-            f"{verb} the frames costs {_points(cost)}"
-            for verb, cost in zip(("shuffling", "reversing"), costs, strict=True)
+            f"{verb} the frames costs {_points(self.overall.costs[change])}"
+            for verb, change in zip(("shuffling", "reversing"), ORDER_CHANGES, strict=True)
         )
-        highs = [cost.interval[1] if cost.interval else 1.0 for cost in costs]
-        lows = [cost.interval[0] if cost.interval else 0.0 for cost in costs]
-        if max(highs) < LEAST_COST and not self.overall.is_rarely_right:
-            return f"Order costs little here: {said}."
-        if max(lows) > 0 and max(cost.loss for cost in costs) >= LEAST_COST:
-            return f"Order counts here: {said}."
-        return f"How much order counts here stays open: {said}."
+        return f"{OVERALL[self.overall.verdict]}: {said}."
 
     def to_json(self) -> dict[str, object]:
         """Plain values for json.dumps."""
@@ -166,46 +185,58 @@ class OrderReport:
 
 
 def order_report(
-    right: npt.ArrayLike,
+    given: Sequence[str],
     changed: Mapping[str, npt.ArrayLike],
     labels: Sequence[str],
     groups: Sequence[str],
     classes: Sequence[str],
     seed: int = 0,
 ) -> OrderReport:
-    """What each change costs. right (N,) bool; changed: (N,) each, the share of tries that were
-    right; labels and groups (N,).
+    """What each change costs. given, labels and groups (N,): answer, truth and group of each clip;
+    changed: (N,) each, the share of tries that were right.
     """
-    before = np.asarray(right, dtype=np.float64)
     after = {name: np.asarray(values, dtype=np.float64) for name, values in changed.items()}
     missing = [change for change in (*ORDER_CHANGES, "frozen") if change not in after]
-    wrong = {name: values.shape for name, values in after.items() if values.shape != before.shape}
-    if missing or wrong or before.shape != (len(labels),) or len(groups) != len(labels):
+    shapes = {name: values.shape for name, values in after.items()}
+    if missing or {(len(labels),)} != {(len(given),), (len(groups),), *shapes.values()}:
         raise DataError(
             f"an order report needs {', '.join((*ORDER_CHANGES, 'frozen'))} and one value a clip; "
-            f"got {len(labels)} labels, {len(groups)} groups, {before.shape} answers, "
-            f"{ {name: values.shape for name, values in after.items()} }"
+            f"got {len(labels)} labels, {len(groups)} groups, {len(given)} answers, {shapes}"
         )
-    names, owners = np.asarray(labels, dtype=np.str_), np.asarray(groups, dtype=np.str_)
+    names, owners, answers = (np.asarray(v, dtype=np.str_) for v in (labels, groups, given))
+    right = (answers == names).astype(np.float64)
 
-    def row(label: str, chosen: npt.NDArray[np.bool_]) -> ClassOrder:
-        base, own = before[chosen], owners[chosen]
-        costs = {name: _cost(base, after[name][chosen], own, seed) for name in after}
-        return ClassOrder(label, len(base), len(set(own.tolist())), float(base.mean()), costs)
+    def row(label: str, inside: npt.NDArray[np.bool_], guessed: float, may: bool) -> ClassOrder:
+        base, own = right[inside], owners[inside].tolist()
+        interval = group_bootstrap_interval(base, own, seed)
+        return ClassOrder(
+            label=label,
+            clips=len(base),
+            groups=len(set(own)),
+            accuracy=float(base.mean()),
+            interval=interval,
+            guessed=guessed,
+            beats_guessing=may and lies_above(interval, guessed),
+            costs={name: _cost(base, after[name][inside], own, seed) for name in after},
+        )
 
-    rows = [row(label, names == label) for label in classes if (names == label).any()]
-    return OrderReport(row("all classes", np.ones(len(names), dtype=bool)), tuple(rows))
+    overall = row("all classes", np.ones(len(names), dtype=bool), best_guess(labels), True)
+    rows = [
+        row(label, names == label, float((answers == label).mean()), overall.beats_guessing)
+        for label in classes
+        if (names == label).any()
+    ]
+    return OrderReport(overall, tuple(rows))
 
 
-def _cost(before: FloatArray, after: FloatArray, groups: npt.NDArray[np.str_], seed: int) -> Cost:
-    """The paired loss: each clip is compared with itself."""
-    loss = before - after
-    interval = group_bootstrap_interval(loss, groups.tolist(), seed)
+def _cost(before: FloatArray, after: FloatArray, groups: Sequence[str], seed: int) -> Cost:
+    """The paired loss: each clip is compared with itself.
+
+    Groups not yet met may lose half of what is right, or gain as much: one loss alone is no need.
+    """
+    loss, half = before - after, float(before.mean()) / 2
+    interval = group_bootstrap_interval(loss, groups, seed, (-half, half))
     return Cost(float(after.mean()), float(loss.mean()), interval)
-
-
-def _names(labels: Sequence[str]) -> str:
-    return ", ".join(labels)
 
 
 def _points(cost: Cost) -> str:

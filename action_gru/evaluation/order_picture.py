@@ -18,7 +18,16 @@ from action_gru.evaluation.order import (
     ClassOrder,
     OrderReport,
 )
-from action_gru.evaluation.pictures import BLUE, GREY, ORANGE, new_figure, short_names, strip_frame
+from action_gru.evaluation.pictures import (
+    BLUE,
+    GREY,
+    MOST_CLASSES,
+    ORANGE,
+    new_figure,
+    part_title,
+    short_names,
+    strip_frame,
+)
 
 # A colour and a shape each: either alone tells them apart.
 LOOKS = {NEEDS_ORDER: (ORANGE, "D"), NO_ORDER: (BLUE, "o"), UNDECIDED: (GREY, "s")}
@@ -29,8 +38,11 @@ MANY = 30  # more classes than this: smaller rows
 
 
 def order_picture(report: OrderReport) -> Figure:
-    """A panel for each change; in it a dot a class with its interval, costliest on top."""
-    rows = sorted(report.classes, key=_order_cost)
+    """A panel for each change; in it a dot a class with its interval, costliest on top.
+
+    Of very many classes those that order costs most.
+    """
+    rows = sorted(report.classes, key=_order_cost)[-MOST_CLASSES:]
     changes = [change for change in CHANGES if change in report.overall.costs]
     many = len(rows) > MANY
     row_in, font_size = (0.14, 6.5) if many else (0.26, 9.0)
@@ -51,6 +63,9 @@ def order_picture(report: OrderReport) -> Figure:
     panels[0].set_ylim(-0.7, len(names) - 0.3)
     figure.supxlabel("accuracy lost, points (95% interval over groups)", fontsize=9)
     _add_legend(figure, [row.verdict for row in rows])
+    title = part_title(len(rows), len(report.classes), "costliest")
+    if title:
+        figure.suptitle(title, x=0.01, ha="left", fontsize=9)
     return figure
 
 

@@ -32,6 +32,7 @@ from action_gru.evaluation.metrics import (
 DPI = 130
 NAME_LENGTH = 28
 CELL_TEXT_CLASSES = 30  # more classes than this: colours only
+MOST_CLASSES = 150  # more than this: those that matter most, so that names can be read
 
 # Okabe and Ito 2008: told apart with every common colour blindness.
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#E69F00", "#009E73", "#666666"
@@ -63,14 +64,23 @@ def save_picture(figure: Figure, path: Path) -> None:
 
 
 def confusion_picture(confusion: IntArray, classes: Sequence[str]) -> Figure:
-    """Counts as text, share of the true class as colour. confusion (C, C), rows are true."""
+    """Counts as text, share of the true class as colour. confusion (C, C), rows are true.
+
+    Of very many classes those that are most often taken for others, or others for them.
+    """
+    shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
+    wrong = confusion.sum(axis=0) + confusion.sum(axis=1) - 2 * confusion.diagonal()
+    shown = np.sort(np.argsort(-wrong, kind="stable")[:MOST_CLASSES])
+    confusion, shares = confusion[np.ix_(shown, shown)], shares[np.ix_(shown, shown)]
+    title = part_title(len(shown), len(classes), "most confused")
+    classes = [classes[index] for index in shown]
     count = len(classes)
     detailed = count <= CELL_TEXT_CLASSES
     cell_in, font_size = (max(0.42, 2.4 / count), 9.0) if detailed else (0.12, 5.5)
     names = short_names(classes)
     names_in = _text_width_in(names, font_size)
-    axes, bar_axes = _square_axes(count * cell_in, names_in + 0.6)
-    shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
+    axes, bar_axes = _square_axes(count * cell_in, names_in + 0.6, 0.4 if title else 0.2)
+    axes.set_title(title, fontsize=10)
     # The square root lifts rare confusions: 4% takes a fifth of the colour range.
     image = axes.imshow(shares, cmap="cividis", norm=PowerNorm(0.5, vmin=0, vmax=1))
     rotation = 0 if names_in < 0.9 * cell_in else 90
@@ -85,10 +95,15 @@ def confusion_picture(confusion: IntArray, classes: Sequence[str]) -> Figure:
 
 
 def per_class_picture(per_class: Sequence[ClassMetrics]) -> Figure:
-    """One bar a class, best on top, with the clips it rests on beside it."""
+    """One bar a class, best on top, with the clips it rests on beside it.
+
+    Of very many classes those that are least often right.
+    """
     labels = [row.label for row in per_class]
     short = dict(zip(labels, short_names(labels), strict=True))
     rows = sorted(per_class, key=lambda row: (row.recall is not None, row.recall or 0))
+    if len(rows) > MOST_CLASSES:  # of a class without a clip there is nothing to see
+        rows = [row for row in rows if row.support][:MOST_CLASSES]
     names = [short[row.label] for row in rows]
     many = len(rows) > CELL_TEXT_CLASSES
     row_in, font_size = (0.14, 6.5) if many else (0.28, 9)
@@ -102,9 +117,11 @@ def per_class_picture(per_class: Sequence[ClassMetrics]) -> Figure:
         right = f"{round((row.recall or 0) * row.support)} of {row.support}"
         text = right if row.support else "no clip"
         axes.text(1.02, position, text, fontsize=font_size, va="center", color=GREY)
-    mean = float(np.mean([row.recall for row in rows if row.recall is not None]))
+    mean = float(np.mean([row.recall for row in per_class if row.recall is not None]))
     axes.axvline(mean, color=ORANGE, linestyle="--")
-    axes.set_title(f"mean over classes: {100 * mean:.1f}% (dashed)", fontsize=10)
+    title = f"mean over classes: {100 * mean:.1f}% (dashed)"
+    part = part_title(len(rows), len(per_class), "least often right")
+    axes.set_title(f"{title}\n{part}".rstrip(), fontsize=10)
     axes.set(xlim=(0, 1), ylim=(-0.7, len(rows) - 0.3), xlabel="share of the class's clips right")
     strip_frame(axes)
     return figure
@@ -172,6 +189,11 @@ def training_picture(history: Sequence[Mapping[str, float]]) -> Figure:
     return figure
 
 
+def part_title(shown: int, of: int, which: str) -> str:
+    """'the 150 most confused of 400 classes'; '' where all are shown."""
+    return f"the {shown} {which} of {of} classes" if shown < of else ""
+
+
 def short_names(labels: Sequence[str]) -> list[str]:
     """One line each, long ones cut in the middle; those that then look alike get a number."""
     names = [_cut(" ".join(label.split())) for label in labels]
@@ -194,9 +216,9 @@ def _text_width_in(texts: Sequence[str], font_size: float) -> float:
     return float(max(widths)) / DPI
 
 
-def _square_axes(side_in: float, margin_in: float) -> tuple[Any, Any]:
+def _square_axes(side_in: float, margin_in: float, top_in: float) -> tuple[Any, Any]:
     """Axes of an exact size with room at the left and below, and a colour bar at the right."""
-    width_in, height_in = margin_in + side_in + 1.2, margin_in + side_in + 0.2
+    width_in, height_in = margin_in + side_in + 1.2, margin_in + side_in + top_in
     figure = Figure(figsize=(width_in, height_in))
     FigureCanvasAgg(figure)
     left, bottom = margin_in / width_in, margin_in / height_in

@@ -40,13 +40,14 @@ from action_gru.evaluation.page import html_page
 from action_gru.evaluation.pictures import metric_pictures, save_picture
 from action_gru.evaluation.predictions import TOP_K, ClipPrediction
 from action_gru.evaluation.sections import anytime_markdown, confidence_markdown, order_markdown
+from action_gru.evaluation.sentence import closing_sentence
 from action_gru.evaluation.timelines import (
     ScoredTimeline,
     timelines_json,
     timelines_markdown,
     write_timelines,
 )
-from action_gru.evaluation.uncertainty import group_bootstrap_interval
+from action_gru.evaluation.uncertainty import best_guess, group_bootstrap_interval, lies_above
 from action_gru.evaluation.warnings import WarnedSequence, WarningScores, warning_scores
 from action_gru.evaluation.warnings_report import warnings_markdown, warnings_picture
 
@@ -67,6 +68,7 @@ class EvaluationReport:
     baseline_notes: Mapping[str, str] = field(default_factory=dict)
     quarantined: Mapping[str, str] = field(default_factory=dict)  # path -> reason
     leakage_allowed: bool = False
+    seen_in_training: bool = False  # some of the clips
     timelines: tuple[ScoredTimeline, ...] = ()  # of long videos
     warned: tuple[WarnedSequence, ...] = ()  # of sequences that have an end
     warn_of: tuple[float, float] = (0.0, 0.5)  # horizon, threshold
@@ -84,12 +86,26 @@ class EvaluationReport:
             )
         check_baselines(self.baselines, self.baseline_notes)
 
+    @cached_property
     def top1_interval(self) -> tuple[float, float] | None:
         """The 95% interval over groups; None when there is one group only."""
         correct = [clip.correct for clip in self.predictions]
         return group_bootstrap_interval(
             correct, [clip.group for clip in self.predictions], self.seed
         )
+
+    @property
+    def beats_guessing(self) -> bool:
+        """Whether the interval lies above what always naming the most frequent class would give."""
+        return lies_above(self.top1_interval, best_guess([clip.label for clip in self.predictions]))
+
+    @property
+    def sentence(self) -> str:
+        """What the score is, for people."""
+        is_new = not (self.leakage_allowed or self.seen_in_training)
+        known = {"train": "training clips", "val": "validation clips"}
+        clips = known.get(self.split, "new clips" if is_new else "clips")
+        return closing_sentence(self.metrics, self.top1_interval, self.beats_guessing, clips)
 
     @cached_property
     def warnings(self) -> WarningScores | None:
@@ -98,11 +114,13 @@ class EvaluationReport:
 
     def to_json(self) -> dict[str, object]:
         """Plain values for json.dumps."""
-        interval = self.top1_interval()
+        interval = self.top1_interval
         return {
             "run": self.run_name,
             "data": self.data,
             "split": self.split,
+            "sentence": self.sentence,
+            "better_than_guessing": self.beats_guessing,
             **metrics_json(self.metrics),
             "top1_interval": list(interval) if interval else None,
             "groups": len({clip.group for clip in self.predictions}),
@@ -160,6 +178,7 @@ def metrics_json(metrics: Metrics) -> dict[str, object]:
     return {
         "clips": metrics.clips,
         "classes": list(metrics.classes),
+        "classes_without_clips": list(metrics.classes_without_clips),
         "top1": metrics.top1,
         "top5": metrics.top5,
         "mean_class_accuracy": metrics.mean_class_accuracy,
@@ -190,10 +209,11 @@ def _markdown(report: EvaluationReport) -> str:
     groups = len({clip.group for clip in report.predictions})
     parts = [
         f"# {escape(report.run_name)}: {escape(report.split)}",
+        f"**{escape(report.sentence)}**",
         *(["**Leakage was allowed: see the notes.**"] if report.leakage_allowed else []),
         f"{escape(report.data)}\n\n{metrics.clips} clips, {len(metrics.classes)} classes, "
         f"{groups} groups.",
-        score_table(metrics.top1, report.top1_interval(), report.baselines, report.baseline_notes),
+        score_table(metrics.top1, report.top1_interval, report.baselines, report.baseline_notes),
         _other_scores(metrics),
         "## Classes\n\n" + class_table(metrics.per_class),
         "## Most frequent confusions\n\n" + confusions(metrics.confusion_matrix, metrics.classes),
@@ -219,7 +239,7 @@ def _other_scores(metrics: Metrics) -> str:
 
 
 def _notes(report: EvaluationReport, groups: int) -> list[str]:
-    interval = report.top1_interval()
+    interval = report.top1_interval
     notes = data_notes(
         report.metrics.per_class, report.metrics.clips, report.quarantined, report.leakage_allowed
     )
@@ -227,8 +247,6 @@ def _notes(report: EvaluationReport, groups: int) -> list[str]:
         notes.append("No interval: all clips belong to one group.")
     elif groups < 10:
         notes.append(f"The interval rests on {groups} groups only: take it as a hint.")
-    if interval and interval[0] == interval[1]:
-        notes.append("No group differs from another, so the interval has no width: not certainty.")
     if len(report.metrics.classes) <= TOP_K:
         notes.append("Top-5 is left out above: with five classes or fewer it is always 100%.")
     return notes

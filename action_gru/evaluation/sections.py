@@ -17,13 +17,14 @@ def order_markdown(report: OrderReport) -> str:
     header = ["", "verdict", "clips", "accuracy", *(CHANGES[change] for change in changes)]
     return (
         f"## Does it use the order of the frames?\n\n**{escape(report.sentence)}**\n\n"
-        f"{escape(report.overall_sentence)}\n\n"
+        + (f"{escape(report.overall_sentence)}\n\n" if report.overall_sentence else "")
         + table(header, rows, align="llrr" + "r" * len(changes))
         + "\n\nPoints of accuracy lost, with 95% intervals over groups; each clip is compared with "
         "itself. A class needs order if shuffling or reversing costs it at least 10 points and the "
         "interval of that loss lies above 0; appearance suffices if both intervals end below 10 "
-        "points. The features of a frame are kept whole: motion inside one frame, as the motion, "
-        "accel and focus views see it, survives any order.\n\n![order](order.png)"
+        "points; nothing is said where guessing might be as good. The features of a frame are kept "
+        "whole: motion inside one frame, as the motion, accel and focus views see it, survives any "
+        "order.\n\n![order](order.png)"
     )
 
 
@@ -57,10 +58,10 @@ def confidence_markdown(report: ConfidenceReport) -> str:
     rejection = report.rejection
     if report.note and report.temperature is not None:
         lines.append(f"Unsure rule: {escape(report.note)}.")
-    elif rejection is not None:
+    if rejection is not None:
         lines.append(
             f"Unsure below a score of {rejection.threshold:.3f}, chosen for a precision of "
-            f"{percent(rejection.stated_precision)}: here {rejection.kept} answers stay "
+            f"{percent(rejection.applied_precision)}: here {rejection.kept} answers stay "
             f"({percent(rejection.coverage)}), of which {percent(rejection.precision)} are right."
         )
     return (

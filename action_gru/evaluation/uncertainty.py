@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -11,6 +12,7 @@ import numpy.typing as npt
 from action_gru.errors import DataError
 
 BLOCK = 1_000_000  # drawn groups at once
+RESAMPLES = 10_000
 
 
 class FoldSummary(NamedTuple):
@@ -34,13 +36,14 @@ def group_bootstrap_interval(
     correct: npt.ArrayLike,
     groups: Sequence[str],
     seed: int,
-    level: float = 0.95,
-    resamples: int = 2000,
+    span: tuple[float, float] = (0.0, 1.0),
 ) -> tuple[float, float] | None:
-    """Percentile interval of a mean when whole groups are drawn again; None for one group.
+    """The 95% interval of a mean over groups like these; None for one group.
 
-    Clips of one group (a source video, an actor) share their luck, so that drawing single
-    clips would make the interval too narrow. correct (N,) bool, or any figure; groups (N,).
+    Clips of one group (a source video, an actor) share their luck, so that counting single clips
+    would make the interval too narrow. Half a group of the mean size stands at either end of span,
+    for those not yet met: an accuracy may be 0 or 1 there. So the interval has a width
+    also where all groups agree. correct (N,) bool, or any figure; groups (N,).
     """
     right = np.asarray(correct, dtype=np.float64)
     if right.ndim != 1 or len(right) != len(groups) or not len(right):
@@ -52,11 +55,45 @@ def group_bootstrap_interval(
     if len(names) < 2:
         return None
     sums, sizes = np.bincount(index, weights=right), np.bincount(index)
+    size = len(right) / len(names)
+    return ratio_interval(sums, sizes, [(end * size, size) for end in span], seed)
+
+
+def ratio_interval(
+    parts: npt.ArrayLike,
+    wholes: npt.ArrayLike,
+    unseen: Sequence[tuple[float, float]],
+    seed: int,
+) -> tuple[float, float]:
+    """The 95% interval of sum(parts) / sum(wholes) over groups like these; holds that ratio.
+
+    A Bayesian bootstrap (Rubin 1981): each group (G,) weighs as an exponential draw. Each of
+    `unseen`, (part, whole), weighs as half a group. With one clip a group and unseen at 0 and 1
+    this is the interval of Jeffreys (Brown, Cai and DasGupta 2001, section 3.1.3).
+    """
+    values = np.asarray([parts, wholes], dtype=np.float64)
+    ends = np.asarray(unseen, dtype=np.float64).T
+    observed = float(values[0].sum() / values[1].sum())
     rng = np.random.default_rng(seed)
     rates: list[float] = []
-    while len(rates) < resamples:  # in blocks: thousands of groups would fill the memory at once
-        rows = min(resamples - len(rates), max(1, BLOCK // len(names)))
-        draw = rng.integers(len(names), size=(rows, len(names)))
-        rates += (sums[draw].sum(1) / sizes[draw].sum(1)).tolist()
-    low, high = np.quantile(rates, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
+    while len(rates) < RESAMPLES:  # in blocks: thousands of groups would fill the memory at once
+        rows = min(RESAMPLES - len(rates), max(1, BLOCK // values.shape[1]))
+        weighed = values @ rng.standard_exponential((values.shape[1], rows))
+        weighed += ends @ rng.standard_gamma(0.5, (len(unseen), rows))
+        rates += (weighed[0] / weighed[1]).tolist()
+    low, high = np.quantile(rates, [0.025, 0.975])
+    return min(float(low), observed), max(float(high), observed)
+
+
+def best_guess(labels: Sequence[object]) -> float:
+    """How often the best that one can always answer is right: the most frequent class's share.
+
+    Of these clips, not of the training: whoever always answers one class must not look clever
+    because the clips happen to have more of it.
+    """
+    return max(Counter(labels).values()) / len(labels)
+
+
+def lies_above(interval: tuple[float, float] | None, rate: float) -> bool:
+    """Whether more than luck tells a figure from a rate; False where there is no interval."""
+    return interval is not None and interval[0] > rate

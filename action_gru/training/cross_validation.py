@@ -151,6 +151,7 @@ def _confidence(
         tuple(np.minimum(answers.max(1), 1).tolist()),
         tuple((raw.argmax(1) == labels).tolist()),
         tuple((answers.argmax(1) == labels).tolist()),
+        calibration.shortfall(config.calibration.precision) is None,
     )
 
 

@@ -88,10 +88,9 @@ def score_report(
     asked = Asked(checkpoint, config)
     scores = asked.scores(sequences)
     labels = sequences.labels.numpy()
-    chance = _majority(run, checkpoint, labels.tolist())
     mean_right, notes = _mean_pooled(run, config, sequences)
     baselines: dict[str, float | None] = {
-        "majority": chance,
+        "majority": _majority(run, checkpoint, labels.tolist()),
         "mean_pooled": None if mean_right is None else float(mean_right.mean()),
     }
     if table.measurements is not None:
@@ -109,6 +108,7 @@ def score_report(
         baseline_notes=notes,
         quarantined=table.report.quarantined,
         leakage_allowed=bool(checkpoint.data["allow_leakage"]),
+        seen_in_training=bool(known),
         warned=warned_sequences(checkpoint.build(), config, table, clips, checkpoint.classes),
         warn_of=(config.series.horizon or 0.0, config.series.threshold),
         seed=config.training.seed,
@@ -120,7 +120,7 @@ def score_report(
     return replace(
         report,
         order=ask_order(asked, sequences, clips, classes, mean_right, seed),
-        anytime=ask_anytime(asked, sequences, clips, table, chance, seed),
+        anytime=ask_anytime(asked, sequences, clips, table, seed),
         mistakes=read_mistakes(
             report.predictions,
             clips,

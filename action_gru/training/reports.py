@@ -17,6 +17,7 @@ from action_gru.dataset import Clip, SequenceSet, prefixes, rearrangements
 from action_gru.evaluation.anytime import ASKED, AnytimeReport, anytime_report
 from action_gru.evaluation.confidence import ConfidenceReport, confidence_report
 from action_gru.evaluation.order import OrderReport, order_report
+from action_gru.evaluation.uncertainty import best_guess
 from action_gru.features import FeatureTable
 from action_gru.model import ActionClassifier
 from action_gru.scoring import score_clips
@@ -58,7 +59,8 @@ def ask_order(
     if mean_pooled is not None:
         after["mean_pooled"] = mean_pooled
     labels, groups = [clip.label for clip in clips], [clip.group for clip in clips]
-    return order_report(asked.right(sequences), after, labels, groups, classes, seed)
+    given = [classes[number] for number in asked.scores(sequences).argmax(1).tolist()]
+    return order_report(given, after, labels, groups, classes, seed)
 
 
 def ask_anytime(
@@ -66,7 +68,6 @@ def ask_anytime(
     sequences: SequenceSet,
     clips: Sequence[Clip],
     table: FeatureTable,
-    chance: float,
     seed: int,
 ) -> AnytimeReport:
     """How right the answer is after the first frame and after each share of the clips."""
@@ -83,7 +84,7 @@ def ask_anytime(
         )
     labels, groups = [clip.label for clip in clips], [clip.group for clip in clips]
     return anytime_report(
-        np.stack(rights, 1), np.array(seen).T, labels, groups, chance, seed, table.unit
+        np.stack(rights, 1), np.array(seen).T, labels, groups, best_guess(labels), seed, table.unit
     )
 
 
@@ -105,6 +106,7 @@ def ask_confidence(
         source=calibration.source if calibration else "",
         threshold=threshold,
         precision=precision,
+        applied=calibration.applied_precision(precision) if calibration else None,
         note=_note(checkpoint, precision, sequences.step_labels is not None),
         right_before=(raw_given == sequences.labels).numpy(),
         seed=config.training.seed,

@@ -13,7 +13,9 @@ from action_gru.backbone.embedding import pick_device
 from action_gru.checkpoint import load_checkpoint, save_checkpoint
 from action_gru.config import Config
 from action_gru.dataset import (
+    NO_LABEL,
     LongVideo,
+    SequenceSet,
     Split,
     check_long_videos,
     read_long_videos,
@@ -24,6 +26,7 @@ from action_gru.extraction import ExtractionReport
 from action_gru.features import FeatureTable, extract_features, read_features
 from action_gru.measured import classes_of
 from action_gru.model import ActionClassifier
+from action_gru.phrases import name_some
 from action_gru.progress import Reporter
 from action_gru.streams import check_background
 from action_gru.training.calibrate import calibrate_model, inner_folds
@@ -210,7 +213,11 @@ def _calibrate(
 ) -> None:
     """Write what left-out clips say of the scores into the run's best checkpoint."""
     found = calibrate_model(
-        config, data, model, lambda inner: fit_model(config, inner, reporter), reporter
+        config,
+        data,
+        model,
+        lambda inner: fit_model(config, inner, reporter, title="calibrate"),
+        reporter,
     )
     if found is None or run is None:
         return
@@ -226,6 +233,7 @@ def fit_model(
     reporter: Reporter,
     run: RunFolder | None = None,
     baseline: bool = False,
+    title: str = "train",
 ) -> ActionClassifier:
     """Train one model; with a run folder its checkpoints, log and curves are kept there.
 
@@ -235,10 +243,11 @@ def fit_model(
     arguments = model_arguments(config, data)
     train_set = data.sequences("train")
     assert train_set is not None
+    val_set = data.sequences("val")
     trainer = Trainer(
         ActionClassifier(**arguments),
         train_set,
-        data.sequences("val"),
+        val_set,
         config.training,
         config.sampling.max_frames,
         config.training.seed,
@@ -248,11 +257,11 @@ def fit_model(
     keeper = Keeper(config, data, arguments, run, baseline, usual_frames)
     keeper.take_up(trainer)
     left = trainer.epochs - trainer.progress.epoch
-    with reporter.bar("baseline" if baseline else "train", left) as advance:
+    with reporter.bar("baseline" if baseline else title, left) as advance:
 
         def after_epoch(trainer: Trainer, row: dict[str, float]) -> None:
             keeper.keep(trainer)
-            advance(note=_note(row))
+            advance(note=_note(row, train_set, val_set))
 
         trainer.fit(after_epoch)
     keeper.finish(trainer)
@@ -295,13 +304,20 @@ def _check_usable(data: TrainingData) -> None:
     lost = sorted({clip.label for clip in data.split.train} - left)
     if lost:
         raise DataError(
-            f"every training clip of {', '.join(lost)} is in quarantine; mend those files "
+            f"every training clip of {name_some(lost)} is in quarantine; mend those files "
             "(quarantine.csv names the reasons) or drop the class"
         )
 
 
-def _note(row: dict[str, float]) -> str:
-    text = f"loss {row['loss']:.2f} acc {row['accuracy']:.2f}"
-    if "val_loss" in row:
-        text += f", val {row['val_loss']:.2f} {row['val_accuracy']:.2f}"
-    return text
+def _note(row: dict[str, float], train: SequenceSet, val: SequenceSet | None) -> str:
+    """How often the newest answers are right, and of which clips they are."""
+    if val is None:
+        return f"acc {row['accuracy']:.2f} ({_count(train, 'training ')})"
+    return f"val acc {row['val_accuracy']:.2f} ({_count(val)})"
+
+
+def _count(sequences: SequenceSet, kind: str = "") -> str:
+    """How many answers an accuracy is of."""
+    if sequences.step_labels is None:
+        return f"{len(sequences)} {kind}clips"
+    return f"{int((sequences.step_labels != NO_LABEL).sum())} {kind}rows"

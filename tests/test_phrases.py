@@ -1,0 +1,23 @@
+import pytest
+
+from action_gru.phrases import name_or_count, name_some
+
+
+@pytest.mark.parametrize(
+    ("names", "text"),
+    [
+        ("", ""),
+        ("a", "a"),
+        ("ab", "a and b"),
+        ("abc", "a, b and c"),
+        ("abcdef", "a, b, c, d, e and f"),
+        ("abcdefg", "a, b, c, d, e and 2 more"),
+    ],
+)
+def test_a_handful_is_named_and_the_rest_counted(names, text):
+    assert name_some(list(names)) == text
+
+
+def test_many_classes_are_only_counted():
+    assert name_or_count(["kick", "rare"], 400) == "kick and rare"
+    assert name_or_count([f"c{n}" for n in range(300)], 400) == "300 of 400 classes"
