@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,7 +37,7 @@ def instant(text: object) -> float:
     except (TypeError, ValueError):
         moment = text if isinstance(text, datetime) else datetime.fromisoformat(str(text).strip())
         if moment.tzinfo is None:
-            moment = moment.replace(tzinfo=timezone.utc)
+            moment = moment.replace(tzinfo=UTC)
         value = moment.timestamp()
     if not math.isfinite(value):
         raise ValueError("missing")
