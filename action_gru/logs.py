@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any
 
 LOGGER = logging.getLogger("action_gru")
@@ -19,7 +19,7 @@ class JsonLines(logging.Formatter):
     """A record as one line of JSON. extra={"fields": ...} becomes keys of its own."""
 
     def format(self, record: logging.LogRecord) -> str:
-        moment = datetime.fromtimestamp(record.created, timezone.utc)
+        moment = datetime.fromtimestamp(record.created, UTC)
         fields: dict[str, Any] = getattr(record, "fields", {})
         document = fields | {
             "time": moment.isoformat(timespec="milliseconds"),

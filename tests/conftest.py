@@ -90,7 +90,8 @@ def small_run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
         "data": {"manifest": str(root / "manifest.csv")},
         "sampling": {"fps": 5.0, "max_frames": 8},
         "features": {
-            "weights": "builtin", "image_size": 64, "cache_dir": str(root / "cache"), "flip": True
+            "weights": "builtin", "image_size": 64, "cache_dir": str(root / "cache"), "flip": True,
+            "precision": "fp32",  # the same model on every processor
         },
         "model": {"projection_size": 16, "hidden_size": 16, "closed_form": False},
         "training": {"epochs": 10, "device": "cpu", "mean_pooled_baseline": False},

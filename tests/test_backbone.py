@@ -275,8 +275,12 @@ def test_a_device_that_is_not_there_is_named():
 def test_precision_follows_the_units_of_the_device(monkeypatch):
     cpu = torch.device("cpu")
     assert pick_precision("fp32", cpu) == "fp32"
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True}, raising=False)
     assert pick_precision("auto", cpu) == "bf16"
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX2")
+    assert pick_precision("auto", cpu) == "fp32"  # units that torch is held from
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
     monkeypatch.setattr(torch.cpu, "get_capabilities", dict, raising=False)
     assert pick_precision("auto", cpu) == "fp32"
 

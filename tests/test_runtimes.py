@@ -1,3 +1,4 @@
+import ctypes
 import hashlib
 import importlib.util
 import json
@@ -17,6 +18,7 @@ from action_gru.apps.demo import DEMO_CONFIG
 from action_gru.apps.demo_data import write_demo_dataset
 from action_gru.backbone import Backbone, FeatureSpec, exported
 from action_gru.backbone.choosing import choice_key, choose, quickest
+from action_gru.backbone.embedding import pick_precision
 from action_gru.backbone.exported import (
     check_cosine,
     export_network,
@@ -27,7 +29,7 @@ from action_gru.backbone.exported import (
     to_onnx,
 )
 from action_gru.backbone.network import NetworkSource
-from action_gru.backbone.runtimes import RUNTIMES, TorchRunner
+from action_gru.backbone.runtimes import RUNTIMES, TorchRunner, import_quietly
 from action_gru.config import build_config
 from action_gru.errors import BackboneError, CacheError, MissingExtraError
 from action_gru.progress import Reporter
@@ -75,9 +77,25 @@ def test_a_runtime_gives_what_torch_gives(runtime, count):
     assert cosine_similarity(ours(weighed(1)), ours(pictures(1, SIDE))).item() < 0.9999
 
 
-def test_openvino_rounds_to_bf16_where_asked():
-    made, exact = build("openvino", "bf16")(pictures(2, SIDE)), build("torch")(pictures(2, SIDE))
-    assert 0.99 < cosine_similarity(made, exact).min() < 1 - 1e-6
+@pytest.mark.parametrize(("precision", "asked"), [("fp32", "f32"), ("bf16", "bf16")])
+def test_openvino_is_asked_for_the_precision(monkeypatch, precision, asked):
+    """It rounds where it says so: without units for bf16 it computes in fp32, and says that."""
+    core = import_quietly("openvino").Core
+    compile_model, asks, says = core.compile_model, [], []
+
+    def spy(self, model, device, properties):
+        compiled = compile_model(self, model, device, properties)
+        asks.append(properties["INFERENCE_PRECISION_HINT"])
+        says.append(compiled.get_property("INFERENCE_PRECISION_HINT").to_string())
+        return compiled
+
+    monkeypatch.setattr(core, "compile_model", spy)
+    made = build("openvino", precision)(pictures(2, SIDE))
+    cosine = cosine_similarity(made, build("torch")(pictures(2, SIDE))).min()
+    assert set(asks) == {asked}
+    assert says[-1] in {"f32", asked}
+    assert cosine > 0.99
+    assert (cosine < 1 - 1e-6) == (says[-1] == "bf16")
 
 
 @pytest.mark.slow
@@ -220,6 +238,20 @@ def test_threads_reach_the_runtime(monkeypatch):
     build("torch", threads=before + 1)
     assert torch.get_num_threads() == before + 1
     torch.set_num_threads(before)
+
+
+@pytest.mark.skipif(os.getenv("ATEN_CPU_CAPABILITY") != "avx2", reason="of `make test-avx2` alone")
+def test_what_is_held_to_avx2_is_held(capfd):
+    assert torch.backends.cpu.get_cpu_capability() == "AVX2"
+    assert pick_precision("auto", CPU) == "fp32"
+    core = import_quietly("openvino").Core()
+    assert "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    with torch.backends.mkldnn.verbose(torch.backends.mkldnn.VERBOSE_ON):
+        torch.nn.Conv2d(64, 64, 3)(torch.ones(2, 64, 32, 32))
+    ctypes.CDLL(None).fflush(None)  # oneDNN writes by C's own buffer
+    told = capfd.readouterr().out
+    assert "exec,cpu,convolution" in told
+    assert "avx512" not in told
 
 
 def test_torch_is_left_for_a_clear_gain_only():

@@ -52,7 +52,7 @@ def test_every_event_scores_best_somewhere_within_it(small_run, tmp_path, capsys
     """Also the last one, which only the younger states speak of: the window is longer."""
     video, target = tmp_path / "ends_bright.mp4", tmp_path / "t.json"
     with VideoWriter(video, (96, 64), 10.0) as writer:
-        for image in (*moving_square(100, 4), *moving_square(16, 105)):
+        for image in (*moving_square(100, 4), *moving_square(24, 105)):
             writer.write(image)
     overrides = ["stream.window_s=3", "events.smoothing_s=0.1", "events.min_event_s=0.1"]
     make(video, small_run, [target], overrides=overrides)

@@ -186,12 +186,14 @@ def pick_device(name: str) -> torch.device:
 
 
 def pick_precision(name: str, device: torch.device) -> str:
-    """auto -> bf16 where the device multiplies bf16 natively, else fp32."""
+    """auto -> bf16 where the device multiplies bf16 natively and torch lets it, else fp32."""
     if name != "auto":
         return name
     if device.type == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
     if device.type == "cpu":
+        if torch.backends.cpu.get_cpu_capability() == "AVX2":  # or held so: ATEN_CPU_CAPABILITY
+            return "fp32"
         units = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
         return "bf16" if units.get("avx512_bf16") or units.get("amx_bf16") else "fp32"
     return "fp32"

@@ -11,7 +11,7 @@ each has both tiers: `person 3` and `score 3`.
 from __future__ import annotations
 
 import re
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -36,7 +36,7 @@ def elan_document(timeline: Timeline) -> bytes:
         "ANNOTATION_DOCUMENT",
         {
             "AUTHOR": "action-gru",
-            "DATE": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            "DATE": datetime.now(UTC).isoformat(timespec="seconds"),
             "FORMAT": "3.0",
             "VERSION": "3.0",
             "xmlns:xsi": XSI,
