@@ -63,8 +63,8 @@ def _moment(cell: object) -> datetime | None:
         moment = cell
     else:
         text = _DAY_FIRST.sub(lambda d: f"{d[3]}-{d[2]:0>2}-{d[1]:0>2}", str(cell).strip(), count=1)
-        try:  # Python 3.10 reads no Z
-            moment = datetime.fromisoformat(re.sub("[zZ]$", "+00:00", text))
+        try:
+            moment = datetime.fromisoformat(text.upper())
         except ValueError:
             return None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
