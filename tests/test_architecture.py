@@ -11,6 +11,8 @@ FLOORS = {
     "errors": 0,
     "allocator": 0,
     "files": 0,
+    "given": 0,
+    "lazy": 0,
     "launched": 1,
     "safe_yaml": 0,
     "file_kind": 0,

@@ -11,6 +11,7 @@ import torch
 
 from action_gru.backbone.embedding import pick_device
 from action_gru.checkpoint import load_checkpoint, save_checkpoint
+from action_gru.checkpoint.asked import check_background
 from action_gru.config import Config
 from action_gru.dataset import (
     LongVideo,
@@ -25,7 +26,6 @@ from action_gru.features import FeatureTable, extract_features, read_features
 from action_gru.measured import classes_of
 from action_gru.model import ActionClassifier
 from action_gru.progress import Reporter
-from action_gru.streams import check_background
 from action_gru.training.calibrate import calibrate_model, inner_folds
 from action_gru.training.clips import own_root, read_clips, read_run_clips
 from action_gru.training.data import TrainingData

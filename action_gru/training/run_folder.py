@@ -26,6 +26,7 @@ from action_gru.config import Config, load_config, to_yaml
 from action_gru.dataset import Clip, LongVideo
 from action_gru.errors import CheckpointError, ConfigError
 from action_gru.files import PART, hold_folder, remove_leftovers
+from action_gru.given import instead_of
 
 COLUMNS = ("path", "label", "group", "split", "start_s", "end_s", "timeline", "sha256")
 # Stands in a run until it trains. A folder without it is a user's, or a run with a result: nothing
@@ -129,7 +130,9 @@ class RunFolder:
         run = cls(path)
         if not (run.path / "config.yaml").is_file():
             raise CheckpointError(
-                f"{run.path} is not a run folder (looked for {run.path.absolute()}/config.yaml); "
+                instead_of("a run", run.path)
+                or f"{run.path} is not a run folder (looked for "
+                f"{run.path.absolute()}/config.yaml); "
                 "give the folder that 'action-gru train' printed as its last line"
             )
         return run

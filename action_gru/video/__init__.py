@@ -4,7 +4,8 @@ Images are RGB everywhere outside this package. OpenCV reads by default; PyAV (e
 over where OpenCV opens a file and decodes nothing, as with AV1, and reads network streams.
 """
 
-from action_gru.video.frame import VIDEO_SUFFIXES, Frame, Image
+from action_gru.given import VIDEO_SUFFIXES
+from action_gru.video.frame import Frame, Image
 from action_gru.video.limits import DecodeLimits
 from action_gru.video.live import LiveSource, LiveStatus
 from action_gru.video.reading import VideoFile

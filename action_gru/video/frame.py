@@ -17,11 +17,6 @@ from action_gru.errors import MissingExtraError
 
 Image = NDArray[np.uint8]
 
-VIDEO_SUFFIXES = frozenset(
-    {".3gp", ".asf", ".avi", ".flv", ".gif", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg"}
-    | {".mts", ".ogv", ".ts", ".webm", ".wmv"}
-)
-
 
 @dataclass(frozen=True)
 class Frame:
