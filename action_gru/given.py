@@ -21,6 +21,7 @@ _ENDINGS = {
 }
 # A path object has one slash left of the two: http:/host. One letter is a drive of Windows.
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
+_HOST = re.compile(r"([^:]+):/+(?:.*@)?([^/?#]*).*", re.DOTALL)
 _OVERRIDE = re.compile(r"[a-z_]+(\.[a-z_]+)+=")
 _SWAPPED = "were two arguments swapped?"
 _RUN = "give the folder that 'action-gru train' printed as its last line"
@@ -89,7 +90,9 @@ def instead_of(wanted: str, path: Path) -> str | None:
     """
     found = kind_of(path)
     mend = _MENDS[wanted].get(found or "")
-    return f"{path} is {found}, and {wanted} is needed: {mend}" if mend else None
+    # Of an address no more than the host is shown: the rest may hold a password.
+    shown = _HOST.sub(r"\1://\2", str(path)) if found == "an address" else path
+    return f"{shown} is {found}, and {wanted} is needed: {mend}" if mend else None
 
 
 def missing(what: str, path: Path) -> str:

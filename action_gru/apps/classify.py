@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from action_gru.allocator import keeping_freed_memory
+from action_gru.apps.checks import check_video
 from action_gru.errors import ActionGruError, VideoError
+from action_gru.given import VIDEO_SUFFIXES, instead_of, kind_of
 from action_gru.progress import Reporter
-from action_gru.recognizer import ActionRecognizer
 from action_gru.timeline import Prediction
-from action_gru.video import VIDEO_SUFFIXES
 
 
 def find_videos(names: Sequence[str]) -> list[Path]:
@@ -21,12 +21,16 @@ def find_videos(names: Sequence[str]) -> list[Path]:
     Raises VideoError when a folder or pattern holds none. A plain name is taken as it is, so that
     a missing file is reported beside the answers of the others.
     """
+    if not names:
+        raise VideoError("name at least one video")
     found: list[Path] = []
     for name in names:
         path = Path(name)
+        if kind_of(path) in ("a run folder", "a folder of runs"):
+            raise VideoError(str(instead_of("a video", path)))
         if path.is_dir():
             inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in VIDEO_SUFFIXES)
-        elif glob.has_magic(name) and not path.exists():
+        elif glob.has_magic(name) and not path.exists() and kind_of(path) is None:
             inside = [Path(match) for match in sorted(glob.iglob(name, recursive=True))]  # noqa: PTH207
         else:
             inside = [path]
@@ -34,6 +38,21 @@ def find_videos(names: Sequence[str]) -> list[Path]:
             raise VideoError(f"{name}: no video in it; give files, folders or quoted patterns")
         found += inside
     return list(dict.fromkeys(found))
+
+
+def tell_if_none_is_there(paths: Sequence[Path], as_json: bool, reporter: Reporter) -> int:
+    """Why, of each, where not one path can be a video; the exit code, else 0."""
+    problems = {}
+    for path in paths:
+        try:
+            check_video(path)
+        except VideoError as error:
+            problems[path] = error
+    if len(problems) < len(paths):
+        return 0
+    for path, problem in problems.items():
+        _print_error(path, problem, as_json, reporter)
+    return VideoError.exit_code
 
 
 def classify_files(
@@ -46,11 +65,10 @@ def classify_files(
     reporter: Reporter,
 ) -> int:
     """Print an answer per video; the exit code of the last one that failed, 0 if none did."""
-    if not paths:
-        raise VideoError("name at least one video")
-    if target is not None and len(paths) > 1:
-        raise VideoError(f"--annotate writes one video, and {len(paths)} were given")
-    recognizer = ActionRecognizer.load(model, overrides=overrides)
+    with reporter.doing("loading the model"):
+        from action_gru.recognizer import ActionRecognizer  # brings torch along
+
+        recognizer = ActionRecognizer.load(model, overrides=overrides)
     if recognizer.shortfall is not None:  # else nothing tells why all answers are unsure, or none
         reporter.say(recognizer.shortfall)
     failed = 0

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from action_gru.apps.annotate import annotate
+from action_gru.apps.demo_config import DEMO_CONFIG
 from action_gru.apps.demo_data import write_demo_dataset, write_video
 from action_gru.apps.drawing import draw_clip
 from action_gru.apps.poses import REVERSED_PAIRS
@@ -27,15 +28,6 @@ from action_gru.training.evaluate import clip_scores
 from action_gru.video import VideoFile
 
 FRESH_ACTION, FRESH_SEED, FPS = "stand_up", 987_650, 24.0
-# The same as configs/demo.yaml, for where the package is installed without it.
-DEMO_CONFIG = {
-    "run": {"name": "demo"},
-    "data": {"manifest": "data/demo/manifest.csv"},
-    "sampling": {"fps": 12},
-    "features": {"weights": "builtin", "views": ["rgb", "motion"]},
-    "training": {"epochs": 30},
-    "events": {"background": ["idle"]},
-}
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING
 from action_gru.lazy import exported_from
 
 if TYPE_CHECKING:
-    from action_gru.checkpoint.document import METADATA, Document, find_checkpoint, read_document
+    from action_gru.checkpoint.document import (
+        METADATA,
+        Document,
+        find_checkpoint,
+        find_run,
+        read_document,
+    )
     from action_gru.checkpoint.file import (
         Checkpoint,
         load_checkpoint,
@@ -24,6 +30,7 @@ __all__ = [
     "Checkpoint",
     "Document",
     "find_checkpoint",
+    "find_run",
     "load_checkpoint",
     "read_document",
     "save_checkpoint",
@@ -32,6 +39,6 @@ __all__ = [
 
 __getattr__ = exported_from(
     __name__,
-    document="METADATA Document find_checkpoint read_document",
+    document="METADATA Document find_checkpoint find_run read_document",
     file="Checkpoint load_checkpoint save_checkpoint write_run_file",
 )

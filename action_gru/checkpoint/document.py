@@ -100,6 +100,17 @@ def find_checkpoint(run: Path) -> Path:
     )
 
 
+def find_run(path: Path) -> Path:
+    """The folder of a run that was trained before. Raises CheckpointError for any other path."""
+    if (path / "config.yaml").is_file():
+        return path
+    raise CheckpointError(
+        instead_of("a run", path)
+        or f"{path} is not a run folder (looked for {path.absolute()}/config.yaml); "
+        "give the folder that 'action-gru train' printed as its last line"
+    )
+
+
 def read_document(run: Path) -> Document:
     """The metadata of a run folder's checkpoint, or of a file. Raises CheckpointError."""
     path = find_checkpoint(run)

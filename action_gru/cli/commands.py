@@ -24,6 +24,7 @@ from action_gru.cli.common import (
     make_reporter,
     print_answer,
 )
+from action_gru.cli.stopping import Commands
 from action_gru.errors import ConfigError
 from action_gru.launched import only_one_was_meant, process_rank
 from action_gru.logs import is_json, log_as_json
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from action_gru.progress import Reporter
 
 app = typer.Typer(
+    cls=Commands,
     help="Action recognition from video: frozen YOLO features, cached once, read by a GRU.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -73,8 +75,11 @@ def config(
     quiet: Quiet = False,
 ) -> None:
     """Print the whole config as it will be used: defaults, file and overrides."""
+    from action_gru.apps.targets import check_target
     from action_gru.config import json_schema, load_config, to_yaml
 
+    if schema is not None:
+        check_target("--schema", schema, (".json",), [config] if config else [])
     if schema is not None:
         schema.write_text(json_schema(), encoding="utf-8")
     if config is not None:
@@ -102,7 +107,11 @@ def prepare(
     if dataset == "cmapss":
         series.prepare_cmapss(source, subset, out, overwrite, json_, quiet)
         return
+    from action_gru.apps.targets import check_target
     from action_gru.prepare import prepare as write_manifest
+
+    if out is not None:
+        check_target("--out", out, (".csv",), [source])
 
     made = write_manifest(dataset, source, out, split=split, overwrite=overwrite)
     make_reporter(quiet).say(
@@ -125,16 +134,19 @@ def train(
     config: ConfigFile, overrides: Overrides = None, json_: Json = False, quiet: Quiet = False
 ) -> None:
     """Train a model and evaluate it on the test split; the last line is the run folder."""
-    from action_gru.config import load_config
-    from action_gru.training import train as train_run
+    from action_gru.apps.checks import check_work
 
+    tree = check_work(config, overrides or [])
     reporter = make_reporter(quiet)
     if only_one_was_meant():
         reporter.warn(
             "accelerate launch --cpu starts one process; for several on the CPU: "
             "torchrun --nproc-per-node N scripts/train.py CONFIG training.device=cpu"
         )
-    run = train_run(load_config(config, overrides or []), reporter)
+    with reporter.doing("training"):
+        from action_gru.training import train as train_run
+
+        run = train_run(tree, reporter)
     _finish(run, reporter, json_)
 
 
@@ -143,10 +155,15 @@ def resume(
     run: RunPath, overrides: Overrides = None, json_: Json = False, quiet: Quiet = False
 ) -> None:
     """Go on with an interrupted run from its last whole epoch, to the same result."""
-    from action_gru.training import resume as resume_run
+    from action_gru.apps.checks import check_begun
 
+    check_begun(run, overrides or [])
     reporter = make_reporter(quiet)
-    _finish(resume_run(run, reporter, overrides or []), reporter, json_)
+    with reporter.doing("training"):
+        from action_gru.training import resume as resume_run
+
+        resumed = resume_run(run, reporter, overrides or [])
+    _finish(resumed, reporter, json_)
 
 
 def _finish(run: Any, reporter: Reporter, as_json: bool) -> None:
@@ -159,7 +176,8 @@ def _finish(run: Any, reporter: Reporter, as_json: bool) -> None:
         return
     document: dict[str, Any] = {"run": str(run.path), "summary": run.summary()}
     if run.has_split("test"):
-        report, folder = evaluate_run(run, reporter)
+        with reporter.doing("evaluating"), run.naming_interrupts():
+            report, folder = evaluate_run(run, reporter)
         if is_json():  # a person reads it on stdout
             reporter.say(f"evaluated: {_score_line(report)}", evaluation=_summary(report))
         document |= {"evaluation": str(folder)} | _summary(report)
@@ -189,13 +207,19 @@ def evaluate(
     quiet: Quiet = False,
 ) -> None:
     """Evaluate a finished run; the last line is the folder of report.json and report.md."""
-    from action_gru.training import RunFolder
-    from action_gru.training import evaluate as evaluate_run
+    from action_gru.apps.checks import check_run
+    from action_gru.apps.targets import check_folder
 
-    opened = RunFolder.open(run)
-    report, folder = evaluate_run(
-        opened, make_reporter(quiet), split, manifest, root, overrides or [], out
-    )
+    check_run(run, overrides or [], manifest, root, split)
+    if out is not None:
+        check_folder(f"--out {out}", out)
+    reporter = make_reporter(quiet)
+    with reporter.doing("evaluating"):
+        from action_gru.training import RunFolder
+        from action_gru.training import evaluate as evaluate_run
+
+        opened = RunFolder.open(run)
+        report, folder = evaluate_run(opened, reporter, split, manifest, root, overrides or [], out)
     if not json_:
         print(_score_line(report))
     print_answer({"folder": str(folder), "run": str(run)} | _summary(report), str(folder), json_)
@@ -221,17 +245,21 @@ def cv(
     quiet: Quiet = False,
 ) -> None:
     """Grouped cross-validation; the last line is the folder of report.json and report.md."""
-    from action_gru.config import load_config
-    from action_gru.training import cross_validate, leave_classes_out
+    from action_gru.apps.checks import check_work
 
-    tree = load_config(config, overrides or [])
+    tree, reporter = check_work(config, overrides or []), make_reporter(quiet)
+    with reporter.doing("cross-validating"):
+        from action_gru.training import cross_validate, leave_classes_out
+
+        if leave_class_out:
+            unknown, folder = leave_classes_out(tree, folds, reporter)
+        else:
+            _, folder = cross_validate(tree, folds, seeds, reporter, confidence)
     if leave_class_out:
-        unknown, folder = leave_classes_out(tree, folds, make_reporter(quiet))
         if not json_:
             print(f"known against unknown: AUROC {_figure(unknown.mean_auroc)}")
         print_answer({"folder": str(folder), "auroc": unknown.mean_auroc}, str(folder), json_)
         return
-    _, folder = cross_validate(tree, folds, seeds, make_reporter(quiet), confidence)
     document = json.loads((folder / "report.json").read_text(encoding="utf-8"))
     keys = ("top1_mean", "top1_spread", "mean_pooled_top1_mean", "majority_top1_mean")
     figures = {key: document.get(key) for key in keys}
@@ -258,11 +286,19 @@ def classify(
     quiet: Quiet = False,
 ) -> None:
     """Name the action in each video. A file that cannot be read sets the exit code to 4."""
-    from action_gru.apps.classify import classify_files, find_videos
+    from action_gru.apps.checks import check_model
+    from action_gru.apps.classify import classify_files, find_videos, tell_if_none_is_there
+    from action_gru.apps.targets import VIDEOS, check_target
 
-    overrides = [text for text in videos if OVERRIDE.match(text)]
+    overrides, reporter = [text for text in videos if OVERRIDE.match(text)], make_reporter(quiet)
     paths = find_videos([text for text in videos if not OVERRIDE.match(text)])
-    failed = classify_files(paths, model, overrides, top, annotate, json_, make_reporter(quiet))
+    if annotate is not None and len(paths) > 1:
+        raise ConfigError(f"--annotate writes one video, and {len(paths)} were given")
+    if annotate is not None:
+        check_target("--annotate", annotate, VIDEOS, paths)
+    check_model(model, overrides)
+    failed = tell_if_none_is_there(paths, json_, reporter)
+    failed = failed or classify_files(paths, model, overrides, top, annotate, json_, reporter)
     if failed:
         raise typer.Exit(failed)
 
@@ -274,9 +310,18 @@ def demo(
     quiet: Quiet = False,
 ) -> None:
     """Draw a small data set, train on it and classify a fresh clip; needs no network."""
-    from action_gru.apps.demo import run_demo
+    from action_gru.apps.demo_config import DEMO_CONFIG
+    from action_gru.apps.targets import check_folder
+    from action_gru.config import build_config
 
-    print(run_demo(folder, make_reporter(quiet), overrides or []))
+    build_config(DEMO_CONFIG, overrides or [])
+    check_folder(f"--folder {folder}", folder)
+    reporter = make_reporter(quiet)
+    with reporter.doing("making the demo"):
+        from action_gru.apps.demo import run_demo
+
+        screen = run_demo(folder, reporter, overrides or [])
+    print(screen)
 
 
 def _summary(report: Any) -> dict[str, Any]:

@@ -69,7 +69,8 @@ def evaluate(
     long = _long_videos(run, config, checkpoint, split, manifest, root)
     scored, failed = score_timelines(checkpoint, config, long, reporter)
     report = replace(report, timelines=tuple(scored), quarantined={**report.quarantined, **failed})
-    write_report(report, target)
+    with reporter.doing("writing the report and its pictures"):
+        write_report(report, target)
     return report, target
 
 

@@ -146,14 +146,15 @@ def _train_into(
     begun: Begun, config: Config, reporter: Reporter, processes: Processes
 ) -> RunFolder:
     """One process alone extracts and writes into the run's folder."""
-    data = _read_data(begun, config, reporter, processes)
-    run = begun.run if processes.is_first else None
-    model = fit_model(config, data, reporter, run)
-    _calibrate(run, config, data, model, reporter)
-    if config.training.mean_pooled_baseline and config.model.cell != "none":
-        fit_model(mean_pooled(config), data, reporter, run, baseline=True)
-    if processes.is_first:
-        _summarise(begun.run, data, reporter)
+    with begun.run.naming_interrupts():
+        data = _read_data(begun, config, reporter, processes)
+        run = begun.run if processes.is_first else None
+        model = fit_model(config, data, reporter, run)
+        _calibrate(run, config, data, model, reporter)
+        if config.training.mean_pooled_baseline and config.model.cell != "none":
+            fit_model(mean_pooled(config), data, reporter, run, baseline=True)
+        if processes.is_first:
+            _summarise(begun.run, data, reporter)
     return begun.run
 
 
