@@ -6,18 +6,16 @@ Heavy packages are imported inside the commands, so that --help answers at once.
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from action_gru.cli import export, extraction, insight, live, plan, series, web
+from action_gru.cli import classify, export, extraction, insight, live, plan, series, web
 from action_gru.cli.cache import cache_app
 from action_gru.cli.common import (
     ConfigFile,
     Json,
-    Model,
     Overrides,
     Quiet,
     RunPath,
@@ -42,6 +40,8 @@ app = typer.Typer(
 app.add_typer(cache_app, name="cache")
 app.command()(extraction.extract)
 app.command()(plan.plan)
+app.command()(classify.classify)
+app.command()(classify.demo)
 app.command()(live.timeline)
 app.command()(live.webcam)
 app.command()(web.web)
@@ -59,9 +59,6 @@ def options(
 ) -> None:
     if log_json:
         log_as_json()
-
-
-OVERRIDE = re.compile(r"^[a-z_]+(\.[a-z_]+)+=")
 
 
 @app.command()
@@ -143,9 +140,9 @@ def train(
             "accelerate launch --cpu starts one process; for several on the CPU: "
             "torchrun --nproc-per-node N scripts/train.py CONFIG training.device=cpu"
         )
-    with reporter.doing("training"):
+    with reporter.doing("loading"):
         from action_gru.training import train as train_run
-
+    with reporter.doing("training"):
         run = train_run(tree, reporter)
     _finish(run, reporter, json_)
 
@@ -159,9 +156,9 @@ def resume(
 
     check_begun(run, overrides or [])
     reporter = make_reporter(quiet)
-    with reporter.doing("training"):
+    with reporter.doing("loading"):
         from action_gru.training import resume as resume_run
-
+    with reporter.doing("training"):
         resumed = resume_run(run, reporter, overrides or [])
     _finish(resumed, reporter, json_)
 
@@ -214,10 +211,10 @@ def evaluate(
     if out is not None:
         check_folder(f"--out {out}", out)
     reporter = make_reporter(quiet)
-    with reporter.doing("evaluating"):
+    with reporter.doing("loading"):
         from action_gru.training import RunFolder
         from action_gru.training import evaluate as evaluate_run
-
+    with reporter.doing("evaluating"):
         opened = RunFolder.open(run)
         report, folder = evaluate_run(opened, reporter, split, manifest, root, overrides or [], out)
     if not json_:
@@ -248,9 +245,9 @@ def cv(
     from action_gru.apps.checks import check_work
 
     tree, reporter = check_work(config, overrides or []), make_reporter(quiet)
-    with reporter.doing("cross-validating"):
+    with reporter.doing("loading"):
         from action_gru.training import cross_validate, leave_classes_out
-
+    with reporter.doing("cross-validating"):
         if leave_class_out:
             unknown, folder = leave_classes_out(tree, folds, reporter)
         else:
@@ -270,58 +267,6 @@ def cv(
             f"majority {_figure(figures['majority_top1_mean'])}"
         )
     print_answer({"folder": str(folder)} | figures, str(folder), json_)
-
-
-@app.command()
-def classify(
-    videos: Annotated[
-        list[str], typer.Argument(metavar="VIDEO... [a.b=value ...]", help="Files, folders, globs.")
-    ],
-    model: Model,
-    top: Annotated[int, typer.Option(min=1, help="How many labels to print.")] = 3,
-    annotate: Annotated[
-        Path | None, typer.Option(metavar="OUT.mp4", help="Write the video with an overlay.")
-    ] = None,
-    json_: Json = False,
-    quiet: Quiet = False,
-) -> None:
-    """Name the action in each video. A file that cannot be read sets the exit code to 4."""
-    from action_gru.apps.checks import check_model
-    from action_gru.apps.classify import classify_files, find_videos, tell_if_none_is_there
-    from action_gru.apps.targets import VIDEOS, check_target
-
-    overrides, reporter = [text for text in videos if OVERRIDE.match(text)], make_reporter(quiet)
-    paths = find_videos([text for text in videos if not OVERRIDE.match(text)])
-    if annotate is not None and len(paths) > 1:
-        raise ConfigError(f"--annotate writes one video, and {len(paths)} were given")
-    if annotate is not None:
-        check_target("--annotate", annotate, VIDEOS, paths)
-    check_model(model, overrides)
-    failed = tell_if_none_is_there(paths, json_, reporter)
-    failed = failed or classify_files(paths, model, overrides, top, annotate, json_, reporter)
-    if failed:
-        raise typer.Exit(failed)
-
-
-@app.command()
-def demo(
-    overrides: Overrides = None,
-    folder: Annotated[Path, typer.Option(metavar="DIR", help="Where to work.")] = Path(),
-    quiet: Quiet = False,
-) -> None:
-    """Draw a small data set, train on it and classify a fresh clip; needs no network."""
-    from action_gru.apps.demo_config import DEMO_CONFIG
-    from action_gru.apps.targets import check_folder
-    from action_gru.config import build_config
-
-    build_config(DEMO_CONFIG, overrides or [])
-    check_folder(f"--folder {folder}", folder)
-    reporter = make_reporter(quiet)
-    with reporter.doing("making the demo"):
-        from action_gru.apps.demo import run_demo
-
-        screen = run_demo(folder, reporter, overrides or [])
-    print(screen)
 
 
 def _summary(report: Any) -> dict[str, Any]:

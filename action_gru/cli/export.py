@@ -34,9 +34,9 @@ def export(
     if out is not None:
         check_folder(f"--out {out}", out)
     reporter = make_reporter(quiet)
-    with reporter.doing("exporting"):
+    with reporter.doing("loading"):
         from action_gru.apps.export import export_run
-
+    with reporter.doing("exporting"):
         folder, names = export_run(model, format_.value, out, overrides or [], reporter)
     reporter.say("wrote " + ", ".join(names))
     print_answer({"folder": str(folder), "files": names}, str(folder), json_)

@@ -56,9 +56,9 @@ def extract(
         need("ray", "ray", "--engine ray")
     tree, reporter = check_work(config, overrides or []), make_reporter(quiet)
     document: dict[str, Any] = {}
-    with reporter.doing("extracting"):
+    with reporter.doing("loading"):
         from action_gru.training import read_clips
-
+    with reporter.doing("extracting"):
         clips = read_clips(tree)
         if engine == "ray":
             report, document = _on_cluster(

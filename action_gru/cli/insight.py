@@ -38,9 +38,9 @@ def explain(
         check_picture_or_folder("--out", out, [video])
     check_label(label, check_model(model, overrides or [])[0].classes)
     reporter = make_reporter(quiet)
-    with reporter.doing("explaining"):
+    with reporter.doing("loading"):
         from action_gru.apps.explain import explain_video
-
+    with reporter.doing("explaining"):
         explain_video(video, model, overrides or [], out, label, frames, json_, reporter)
 
 
@@ -67,7 +67,7 @@ def compare_cells(
     check_work(config, changes)
     if out is not None:
         check_folder(f"--out {out}", out)
-    with reporter.doing("comparing"):
+    with reporter.doing("loading"):
         from action_gru.apps.compare_cells import run_comparison
-
+    with reporter.doing("comparing"):
         run_comparison(config, changes, folds, seeds, out, probe, largest_lag, json_, reporter)

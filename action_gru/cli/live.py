@@ -62,16 +62,15 @@ def timeline(
         check_people(tree)
     if describe:
         check_words(tree)
+    with reporter.doing("loading"):
+        from action_gru.apps.people_timeline import make_people_timeline
+        from action_gru.apps.timeline import make_timeline
     with reporter.doing("reading the video"):
         if per_person:
-            from action_gru.apps.people_timeline import make_people_timeline
-
             is_whole = make_people_timeline(
                 video, model, changes, targets, annotate, json_, reporter, describe
             )
         else:
-            from action_gru.apps.timeline import make_timeline
-
             is_whole = make_timeline(
                 video, model, changes, targets, reference, json_, reporter, describe
             )

@@ -46,9 +46,9 @@ def plan(
     check_network(tree)
     training, reporter = tree.training, make_reporter(quiet)
     work = Workload(clips, seconds, nodes, training.epochs, training.batch_size, training.min_steps)
-    with reporter.doing("measuring"):
+    with reporter.doing("loading"):
         from action_gru.planning import measure_machine
-
+    with reporter.doing("measuring"):
         measured = measure_machine(tree, sample, min(seconds, 60.0), reporter)
     found = estimate(measured, work, assumed)
     document = {
