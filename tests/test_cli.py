@@ -213,20 +213,22 @@ def test_ctrl_c_leaves_nothing_half_written_and_a_run_to_resume(place):
 
 def test_ctrl_c_before_an_epoch_is_finished_gives_the_same_command_again(place):
     """With a name that a shell would take apart; in a log it is a field."""
-    name = "run.name=it's new"
+    cache = "features.cache_dir=it's new"
     process = subprocess.Popen(
-        [*PROGRAM, "--log-json", "train", "tiny.yaml", name, "features.cache_dir=fresh"],
+        [*PROGRAM, "--log-json", "train", "tiny.yaml", "run.name=early", cache],
         cwd=place, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     assert process.stderr is not None
+    lines = []
     for line in process.stderr:
-        if json.loads(line).get("stage") == "extract":
-            break
-    process.send_signal(signal.SIGINT)
-    last = json.loads(process.communicate(timeout=60)[1].splitlines()[-1])
+        lines.append(json.loads(line))
+        if lines[-1].get("stage") == "extract" and lines[-1]["done"] == 0:
+            process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=60) == 130
+    last = lines[-1]
     assert (last["error"], last["exit_code"]) == ("KeyboardInterrupt", 130)
     assert shlex.split(last["again"])[-5:] == [
-        "--log-json", "train", "tiny.yaml", name, "features.cache_dir=fresh",
+        "--log-json", "train", "tiny.yaml", "run.name=early", cache,
     ]  # fmt: skip
     assert "run the same command again" in last["message"]
 
