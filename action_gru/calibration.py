@@ -8,11 +8,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
+if TYPE_CHECKING:
+    from torch import Tensor
 
-TEMPERATURES = torch.logspace(-1, 1, 401)
+TEMPERATURES = tuple(10 ** (step / 200 - 1) for step in range(401))
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,8 @@ def average_windows(clips: Tensor, logits: Tensor, count: int, temperature: floa
 
     clips (M,): which clip a window is of; each has at least one.
     """
+    import torch  # here, for a checkpoint's calibration is read without it
+
     probabilities = (logits / temperature).softmax(-1)
     total = torch.zeros(count, logits.shape[1]).index_add_(0, clips, probabilities)
     windows = torch.zeros(count, 1).index_add_(0, clips, torch.ones(len(clips), 1))
@@ -79,15 +82,17 @@ def fit_temperature(clips: Tensor, logits: Tensor, labels: Tensor) -> float:
     as (N + 1) / (N + 2) and the rest is shared out among the other classes (Platt 1999, section
     2.2): else a model that is always right on few clips would end up with scores of 1.
     """
+    import torch
+
     classes = logits.shape[1]
     doubt = 1 / (len(labels) + 2)
     targets = torch.full((len(labels), classes), doubt / max(1, classes - 1))
     targets[torch.arange(len(labels)), labels] = 1 - doubt
     losses = [
         -(targets * average_windows(clips, logits, len(labels), t).clamp_min(1e-12).log()).sum()
-        for t in TEMPERATURES.tolist()
+        for t in TEMPERATURES
     ]
-    return float(TEMPERATURES[int(torch.stack(losses).argmin())])
+    return TEMPERATURES[int(torch.stack(losses).argmin())]
 
 
 def reachable_precision(scores: Sequence[float], right: Sequence[bool]) -> float:

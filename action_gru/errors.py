@@ -21,6 +21,8 @@ Each message says what went wrong, what was found, and how to mend it.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 
 class ActionGruError(Exception):
     """Base of all errors with a message meant for the user."""
@@ -94,6 +96,14 @@ class LostProcessError(TrainingError):
             "another process of this training ended; its own message, or the launcher's, says why. "
             "Whole epochs are kept: go on with 'action-gru resume RUN', under the same launcher"
         )
+
+
+class RunInterrupted(KeyboardInterrupt):
+    """ctrl-C in a training of which an epoch is finished: `action-gru resume RUN` goes on."""
+
+    def __init__(self, run: Path) -> None:
+        super().__init__()
+        self.run = run
 
 
 class ClusterError(ActionGruError):

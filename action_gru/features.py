@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from action_gru.backbone import Backbone, FeatureSpec
 from action_gru.backbone.boxes import kinds_of
 from action_gru.backbone.detecting import Detector
-from action_gru.backbone.frame_views import FRAME_VIEWS, FrameView, MixedBackbone
+from action_gru.backbone.frame_views import FrameView, MixedBackbone
+from action_gru.backbone.spec import FRAME_VIEWS
 from action_gru.backbone.tracking import CONTINUES_SHARE
 from action_gru.cache import ClipFeatures, FeatureCache, MemoryCache
 from action_gru.channels import SECONDS, ChannelSpec, ChannelValues

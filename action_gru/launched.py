@@ -1,4 +1,4 @@
-"""Which process of several this one is, as a launcher says in the environment. Knows no torch.
+"""How this process was started, and which of several it is, as a launcher says in the environment.
 
 `torchrun` and `accelerate launch` set RANK, WORLD_SIZE and LOCAL_WORLD_SIZE.
 """
@@ -6,8 +6,22 @@
 from __future__ import annotations
 
 import os
+import shutil
+import sys
+from pathlib import Path
 
 from action_gru.errors import ConfigError
+
+
+def program() -> list[str]:
+    """The words that start this program again, from the same folder."""
+    started = Path(sys.argv[0])
+    if started.stem == "action-gru":
+        found = shutil.which(started.name)
+        return [started.name if found and Path(found) == started.absolute() else sys.argv[0]]
+    found = shutil.which("python")
+    is_first = found is not None and Path(found) == Path(sys.executable)
+    return ["python" if is_first else sys.executable, "-m", "action_gru"]
 
 
 def process_count() -> int:

@@ -22,9 +22,10 @@ from numpy.typing import NDArray
 from action_gru.backbone.embedding import pick_device
 from action_gru.channels import ChannelValues
 from action_gru.checkpoint import Checkpoint, load_checkpoint
+from action_gru.checkpoint.asked import check_reads_rows
 from action_gru.config import Config, build_config
 from action_gru.dataset import SequenceSet
-from action_gru.errors import CheckpointError, DataError
+from action_gru.errors import DataError
 from action_gru.measured import SOON, prepare_clip, row_preparer
 from action_gru.scoring import score_clips
 from action_gru.streaming.states import StaggeredStates, reset_rows
@@ -37,11 +38,7 @@ class SequenceRecognizer:
     """A trained model of measured channels."""
 
     def __init__(self, checkpoint: Checkpoint, config: Config, device: str = "auto") -> None:
-        if not checkpoint.channels:
-            raise CheckpointError(
-                "the model was trained on video, not on measured channels; "
-                "use ActionRecognizer, 'action-gru classify' or 'action-gru webcam'"
-            )
+        check_reads_rows(checkpoint.features)
         self.checkpoint, self.config = checkpoint, config
         self.classes, self.channels = checkpoint.classes, checkpoint.channels
         self.model = checkpoint.build().to(pick_device(device))
@@ -51,8 +48,7 @@ class SequenceRecognizer:
         cls, run: str | Path, device: str = "auto", overrides: Sequence[str] = ()
     ) -> SequenceRecognizer:
         """A run folder or a checkpoint file. Raises CheckpointError where there is none."""
-        path = Path(run)
-        checkpoint = load_checkpoint(path / "best.safetensors" if path.is_dir() else path)
+        checkpoint = load_checkpoint(Path(run))
         return cls(checkpoint, build_config(checkpoint.config, overrides), device)
 
     @property

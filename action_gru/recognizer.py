@@ -28,10 +28,11 @@ from action_gru.backbone.boxes import BoxDetector, Image
 from action_gru.backbone.embedding import pick_device
 from action_gru.cache import ClipFeatures, MemoryCache
 from action_gru.checkpoint import Checkpoint, load_checkpoint
+from action_gru.checkpoint.asked import check_label, check_reads_video
 from action_gru.config import Config, build_config
 from action_gru.dataset import Clip
 from action_gru.dataset.sequences import join_views
-from action_gru.errors import CheckpointError, VideoError
+from action_gru.errors import VideoError
 from action_gru.extraction import Stream
 from action_gru.features import build_backbone, build_detector, build_extractor
 from action_gru.scoring import ClipScores
@@ -72,11 +73,7 @@ class ActionRecognizer:
 
     def __init__(self, checkpoint: Checkpoint, config: Config, device: str = "auto") -> None:
         """config: how to extract; its features must be those that the checkpoint names."""
-        if checkpoint.channels:
-            raise CheckpointError(
-                "the model reads measured channels, no video: use SequenceRecognizer, or "
-                "'action-gru watch'"
-            )
+        check_reads_video(checkpoint.features)
         self.checkpoint = checkpoint
         self.classes = checkpoint.classes
         self.model = checkpoint.build().to(pick_device(device))
@@ -95,8 +92,7 @@ class ActionRecognizer:
         Raises CheckpointError if there is none, BackboneError if the backbone's weights are
         missing.
         """
-        path = Path(run)
-        checkpoint = load_checkpoint(path / "best.safetensors" if path.is_dir() else path)
+        checkpoint = load_checkpoint(Path(run))
         config = build_config(checkpoint.config, [f"features.device={device}", *overrides])
         return cls(checkpoint, config, device)
 
@@ -169,7 +165,7 @@ class ActionRecognizer:
         does not know.
         """
         # Draws pictures: nobody else need wait for that to be imported.
-        from action_gru.explanation import Subject, check_label, explain_clip
+        from action_gru.explanation import Subject, explain_clip
 
         check_label(label, self.classes)
         reading = self.read(video)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 from action_gru.backbone import Backbone
 from action_gru.backbone.boxes import BoxDetector, Image, kinds_of
-from action_gru.backbone.frame_views import FRAME_VIEWS
+from action_gru.backbone.spec import FRAME_VIEWS
 from action_gru.checkpoint import Checkpoint
+from action_gru.checkpoint.asked import check_background, check_runs_live
 from action_gru.config import Config
-from action_gru.errors import CheckpointError, ConfigError, DataError
+from action_gru.errors import ConfigError
 from action_gru.model import ActionClassifier
 from action_gru.streaming import ActionStream, StreamEngine, TimelineReader
 from action_gru.streaming.people import Following, PeopleEngine, PeopleStream
@@ -32,24 +33,10 @@ def build_engine(
     Raises CheckpointError for a model that reads backwards too, DataError where events.background
     names no class of it.
     """
-    if not model.can_stream:
-        raise CheckpointError(
-            "the model is bidirectional: it needs the end of a clip and cannot run live; "
-            "train one with model.bidirectional=false"
-        )
+    check_runs_live(not model.can_stream)
     check_background(config, checkpoint.classes)
     views, fps = config.features.views, config.sampling.fps
     return StreamEngine(model, backbone, checkpoint.classes, views, fps)
-
-
-def check_background(config: Config, classes: Sequence[str]) -> None:
-    """Raise DataError where events.background names no class."""
-    unknown = [name for name in config.events.background if name not in classes]
-    if unknown:
-        raise DataError(
-            f"events.background: the model has no class {', '.join(unknown)}; "
-            f"its classes are {', '.join(classes)}"
-        )
 
 
 def open_stream(engine: StreamEngine, checkpoint: Checkpoint, config: Config) -> ActionStream:

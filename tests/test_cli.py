@@ -15,7 +15,8 @@ from conftest import write_square
 from dataset_trees import make_tree
 
 from action_gru.apps.classify import find_videos
-from action_gru.errors import VideoError
+from action_gru.cli.stopping import command_again
+from action_gru.errors import RunInterrupted, VideoError
 from action_gru.video import VideoFile
 
 PROGRAM = [sys.executable, "-m", "action_gru"]
@@ -143,8 +144,8 @@ def test_classify_annotates_and_never_over_its_source(place):
     with VideoFile(place / "out.mp4") as video:
         assert len(list(video)) == 10
     done = run("classify", "clips/dark/0.mp4", "-m", "runs/tiny", "--annotate", "clips/dark/0.mp4",
-               cwd=place, code=4)  # fmt: skip
-    assert "would replace the video it is made from" in done.stderr
+               cwd=place, code=2)  # fmt: skip
+    assert "would replace a file that is read or written" in done.stderr
 
 
 def test_overrides_reach_every_command(place):
@@ -176,7 +177,7 @@ def test_config_prints_the_resolved_tree_and_the_schema(place):
         (["prepare", "imagenet", "clips"], 3, "no known dataset"),
         (["train"], 2, "Missing argument 'CONFIG'"),
         (["train", "tiny.yaml", "run.folder=tiny.yaml"], 2, "run.folder: tiny.yaml is a file"),
-        (["config", "tiny.yaml", "--schema", "no/x.json"], 1, "error: no/x.json: No such file"),
+        (["config", "tiny.yaml", "--schema", "no/x.json"], 2, "make it first"),
     ],
 )
 def test_a_mistake_is_one_message_and_its_exit_code(place, arguments, code, said):
@@ -198,7 +199,9 @@ def test_ctrl_c_leaves_nothing_half_written_and_a_run_to_resume(place):
     process.send_signal(signal.SIGINT)
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert stderr.strip() == "error: interrupted; what was finished is kept"
+    said, again = stderr.strip().splitlines()
+    assert said == "error: interrupted; what was finished is kept; go on with:"
+    assert again.endswith("-m action_gru resume runs/stopped")
     assert not list((place / "runs").rglob("*.part"))
     log = place / "runs" / "stopped" / "log.jsonl"
     epochs = len(log.read_text().splitlines())
@@ -210,6 +213,51 @@ def test_ctrl_c_leaves_nothing_half_written_and_a_run_to_resume(place):
     fewer = run("resume", "runs/stopped", f"training.epochs={epochs}", cwd=place, code=7)
     assert f"has {epochs + 3} epochs already" in fewer.stderr
     assert (place / "runs" / "stopped" / "config.yaml").read_text() == kept
+
+
+def test_ctrl_c_before_an_epoch_is_finished_gives_the_same_command_again(place):
+    """With a name that a shell would take apart; in a log it is a field."""
+    cache = "features.cache_dir=it's new"
+    process = subprocess.Popen(
+        [*PROGRAM, "--log-json", "train", "tiny.yaml", "run.name=early", cache],
+        cwd=place, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert process.stderr is not None
+    lines = []
+    for line in process.stderr:
+        lines.append(json.loads(line))
+        if lines[-1].get("stage") == "extract" and lines[-1]["done"] == 0:
+            process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=60) == 130
+    last = lines[-1]
+    assert (last["error"], last["exit_code"]) == ("KeyboardInterrupt", 130)
+    assert shlex.split(last["again"])[-5:] == [
+        "--log-json", "train", "tiny.yaml", "run.name=early", cache,
+    ]  # fmt: skip
+    assert "run the same command again" in last["message"]
+
+
+@pytest.mark.parametrize(
+    ("given", "again"),
+    [
+        (["extract", "a b.yaml"], "extract 'a b.yaml'"),
+        (["--log-json", "cv", "a.yaml", "x=[a, b]"], "--log-json cv a.yaml 'x=[a, b]'"),
+        (["watch", "-", "-m", "run"], None),
+        (["webcam", "-m", "run"], None),
+    ],
+)
+def test_the_command_to_go_on_with_is_whole_and_quoted(given, again, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["./bin/action-gru", *given])
+    found = command_again(given, KeyboardInterrupt())
+    assert found == (again and f"./bin/action-gru {again}")
+
+
+def test_a_run_that_has_an_epoch_is_resumed_and_a_resumed_one_too(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["./bin/action-gru"])
+    stop = RunInterrupted(Path("my runs/one"))
+    assert command_again(["train", "a.yaml"], stop) == "./bin/action-gru resume 'my runs/one'"
+    given = ["resume", "my runs/one", "training.epochs=9"]
+    assert command_again(given, stop) == ("./bin/action-gru resume 'my runs/one' training.epochs=9")
 
 
 def test_a_second_ctrl_c_ends_at_once():

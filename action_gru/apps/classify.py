@@ -6,13 +6,18 @@ import glob
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from action_gru.allocator import keeping_freed_memory
+from action_gru.apps.checks import check_video
 from action_gru.errors import ActionGruError, VideoError
-from action_gru.names import is_hidden, is_video, on_disk
+from action_gru.paths.given import instead_of, kind_of
+from action_gru.paths.names import is_hidden, is_video, on_disk
+from action_gru.paths.to_paste import about_pictures
 from action_gru.progress import Reporter
-from action_gru.recognizer import ActionRecognizer, Reading
-from action_gru.to_paste import about_pictures
+
+if TYPE_CHECKING:
+    from action_gru.recognizer import Reading
 
 
 def find_videos(names: Sequence[str]) -> list[Path]:
@@ -21,10 +26,14 @@ def find_videos(names: Sequence[str]) -> list[Path]:
     Raises VideoError when a folder or pattern holds none. A plain name is taken as it is, so that
     a missing file is reported beside the answers of the others.
     """
+    if not names:
+        raise VideoError("name at least one video")
     found: list[Path] = []
     for name in names:
         path = on_disk(Path(), name)
-        if glob.has_magic(name) and not path.exists():
+        if kind_of(path) in ("a run folder", "a folder of runs"):
+            raise VideoError(str(instead_of("a video", path)))
+        if glob.has_magic(name) and not path.exists() and kind_of(path) is None:
             matches = sorted(glob.iglob(_with_folders_as_they_are(name), recursive=True))  # noqa: PTH207
             inside = [video for match in matches for video in _videos_at(Path(match))]
         else:
@@ -52,6 +61,21 @@ def _with_folders_as_they_are(pattern: str) -> str:
     return str(Path(glob.escape(str(start)), *parts))
 
 
+def tell_if_none_is_there(paths: Sequence[Path], as_json: bool, reporter: Reporter) -> int:
+    """Why, of each, where not one path can be a video; the exit code, else 0."""
+    problems = {}
+    for path in paths:
+        try:
+            check_video(path)
+        except VideoError as error:
+            problems[path] = error
+    if len(problems) < len(paths):
+        return 0
+    for path, problem in problems.items():
+        _print_error(path, problem, as_json, reporter)
+    return VideoError.exit_code
+
+
 def classify_files(
     paths: Sequence[Path],
     model: Path,
@@ -62,11 +86,10 @@ def classify_files(
     reporter: Reporter,
 ) -> int:
     """Print an answer per video; the exit code of the last one that failed, 0 if none did."""
-    if not paths:
-        raise VideoError("name at least one video")
-    if target is not None and len(paths) > 1:
-        raise VideoError(f"--annotate writes one video, and {len(paths)} were given")
-    recognizer = ActionRecognizer.load(model, overrides=overrides)
+    with reporter.doing("loading the model"):
+        from action_gru.recognizer import ActionRecognizer  # brings torch along
+
+        recognizer = ActionRecognizer.load(model, overrides=overrides)
     if recognizer.shortfall is not None:  # else nothing tells why all answers are unsure, or none
         reporter.say(recognizer.shortfall)
     failed = 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ import cv2
 import numpy as np
 
 from action_gru.apps.annotate import annotate
+from action_gru.apps.demo_config import DEMO_CONFIG
 from action_gru.apps.demo_data import write_demo_dataset, write_video
 from action_gru.apps.drawing import draw_clip
 from action_gru.apps.poses import REVERSED_PAIRS
@@ -20,23 +22,14 @@ from action_gru.dataset import read_manifest
 from action_gru.errors import DataError
 from action_gru.evaluation import EvaluationReport, pool_segment_scores
 from action_gru.features import extract_features
+from action_gru.launched import program
 from action_gru.progress import Reporter
 from action_gru.recognizer import ActionRecognizer
-from action_gru.to_paste import command_line
 from action_gru.training import RunFolder, evaluate, train
 from action_gru.training.evaluate import clip_scores
 from action_gru.video import VideoFile
 
 FRESH_ACTION, FRESH_SEED, FPS = "stand_up", 987_650, 24.0
-# The same as configs/demo.yaml, for where the package is installed without it.
-DEMO_CONFIG = {
-    "run": {"name": "demo"},
-    "data": {"manifest": "data/demo/manifest.csv"},
-    "sampling": {"fps": 12},
-    "features": {"weights": "builtin", "views": ["rgb", "motion"]},
-    "training": {"epochs": 30},
-    "events": {"background": ["idle"]},
-}
 
 
 @dataclass(frozen=True)
@@ -56,7 +49,8 @@ def run_demo(folder: Path, reporter: Reporter, overrides: Sequence[str] = ()) ->
     """
     config = build_config(DEMO_CONFIG, overrides)
     reporter.say("drawing people who sit down, stand up, wave, clap ...")
-    write_demo_dataset(folder / "data" / "demo")
+    with reporter.doing("drawing"):
+        write_demo_dataset(folder / "data" / "demo")
     both = _train(_placed(config, folder), reporter)
     reporter.say("the same again without the motion view: now only order can tell the pairs apart")
     rgb = _train(_placed(config, folder, "run.name=demo-rgb", "features.views=[rgb]"), reporter)
@@ -135,11 +129,10 @@ def _screen(both: DemoResult, rgb: DemoResult, fresh: Path, top: str) -> str:
     assert config.data.manifest is not None
     video = config.data.manifest.parent / "long" / "long_000.mp4"
     long = pool_segment_scores([one.scores for one in both.report.timelines])
-    tool = ".venv/bin/action-gru"
     table = "\n".join(f"  {name:<28}{top1:.3f}   {on:.3f}" for name, top1, on in scores)
     return f"""
 What was made
-  data/demo          {drawn} drawn clips of {len(metrics.classes)} actions
+  {config.data.manifest.parent}          {drawn} drawn clips of {len(metrics.classes)} actions
   {run}          the trained run: best.safetensors, evaluation/test/report.md, training.png
   {run}/annotated.mp4   a clip it had never seen, with its running answer
 
@@ -155,12 +148,18 @@ When things happen in {long.videos} long videos of {long.duration_s / long.video
 The fresh clip, {FRESH_ACTION}: {top}
 
 What to type next
-  {tool} classify {command_line(fresh, "--model", run)}
-  {tool} timeline {command_line(video, "--model", run)} --out timeline.vtt
-  {tool} webcam {command_line("--model", run, "--source", video)}   # or --source 0, your camera
-  {tool} prepare folder DIR      # your clips, a folder per class
-  {tool} train configs/template.yaml data.manifest=DIR/manifest.csv
+{_next_commands(run, fresh, video)}
 """
+
+
+def _next_commands(run: Path, fresh: Path, video: Path) -> str:
+    """To be pasted where this program was started, as it was started."""
+    start = shlex.join(program())
+    named, clip, long = (shlex.quote(str(path)) for path in (run, fresh, video))
+    return f"""  {start} classify {clip} --model {named}
+  {start} timeline {long} --model {named} --out timeline.vtt
+  {start} webcam --model {named} --source {long}   # or --source 0, your camera
+  {start} prepare folder DIR      # your clips, a folder per class; says how to train"""
 
 
 def _mean_pooled(result: DemoResult) -> float:

@@ -7,8 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from action_gru.apps.targets import check_target, folder_for
-from action_gru.errors import ConfigError
+from action_gru.apps.targets import check_picture_or_folder, check_target, folder_for
 from action_gru.evaluation import save_picture
 from action_gru.evaluation.files import json_text, replace_file
 from action_gru.explanation import describe, explanation_picture
@@ -52,11 +51,10 @@ def _place(target: Path | None, video: Path) -> Iterator[Path | None]:
     """The picture's path, checked before the work: the target, or in the folder that it names."""
     if target is None:
         yield None
-    elif target.suffix.lower() == ".png" and not target.is_dir():
-        check_target("--out", target, (".png",), [video])
+        return
+    check_picture_or_folder("--out", target, [video])
+    if target.suffix and not target.is_dir():
         yield target
-    elif target.suffix and not target.is_dir():
-        raise ConfigError(f"--out {target}: is neither a folder nor a .png; name one of these")
     else:
         with folder_for("--out", target) as folder:
             for name in (PICTURE, VALUES):

@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 
 from action_gru.apps.export_metadata import describe_pictures, describe_rows
 from action_gru.backbone.exported import to_onnx
-from action_gru.backbone.frame_views import FRAME_VIEWS
 from action_gru.backbone.runtimes import import_quietly
 from action_gru.checkpoint import Checkpoint, load_checkpoint
+from action_gru.checkpoint.asked import check_exportable
 from action_gru.config import Config, build_config
 from action_gru.errors import CheckpointError, ConfigError
 from action_gru.features import build_backbone
@@ -44,8 +44,8 @@ def export_run(
     Raises CheckpointError where a file would not answer as the model does, MissingExtraError where
     the format's runtime is not installed, ConfigError for a bidirectional model.
     """
-    checkpoint = load_checkpoint(run / "best.safetensors" if run.is_dir() else run)
-    _check_exportable(checkpoint, run)
+    checkpoint = load_checkpoint(run)
+    check_exportable(checkpoint.features, run)
     model = FlatStep(checkpoint.build())
     folder = out or (run if run.is_dir() else run.parent) / "export"
     if folder.is_file():
@@ -71,17 +71,6 @@ def export_run(
         for name in names:
             shutil.move(Path(place) / name, folder / name)
     return folder, names
-
-
-def _check_exportable(checkpoint: Checkpoint, run: Path) -> None:
-    """Raise CheckpointError for a model that reads detections or poses."""
-    beside = [spec.view for spec in checkpoint.features if spec.view in FRAME_VIEWS]
-    if beside:
-        raise CheckpointError(
-            f"{run}: reads {beside[0]}, and export writes models of pictures and of measured "
-            "channels; stay with this package ('action-gru timeline', 'webcam'), or train on rgb, "
-            "focus, motion or accel"
-        )
 
 
 def _feature_network(

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from action_gru.apps.overlay import clock_text
 from action_gru.apps.people_overlay import PeopleOverlay, marks_of
-from action_gru.apps.targets import check_target
+from action_gru.apps.targets import VIDEOS, check_target, check_targets, timeline_endings
 from action_gru.apps.telling import Teller
-from action_gru.apps.timeline import endings, print_timeline, write_all
+from action_gru.apps.timeline import print_timeline, write_all
 from action_gru.progress import Reporter
 from action_gru.recognizer import ActionRecognizer
 from action_gru.source_rate import rate_warning
@@ -19,8 +19,6 @@ from action_gru.streaming.scene import Scene
 from action_gru.streaming.spotting import Spotter
 from action_gru.timeline import Timeline
 from action_gru.video import VideoWriter
-
-VIDEOS = (".mp4", ".mov", ".mkv")
 
 
 def make_people_timeline(
@@ -37,8 +35,7 @@ def make_people_timeline(
 
     annotated: a video of the sampled frames with everyone marked.
     """
-    for index, target in enumerate(targets):
-        check_target("--out", target, endings(in_words), [video, *targets[:index]])
+    check_targets("--out", targets, timeline_endings(in_words), [video])
     if annotated is not None:
         check_target("--annotate", annotated, VIDEOS, [video, *targets])
     recognizer = ActionRecognizer.load(model, overrides=overrides)

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from action_gru.errors import ConfigError
+from action_gru.timeline import FORMATS
+
+VIDEOS = (".mp4", ".mov", ".mkv")
+PICTURE, SENTENCES = ".png", ".txt"
 
 
-def check_target(option: str, target: Path, suffixes: tuple[str, ...], kept: list[Path]) -> None:
+def check_target(
+    option: str, target: Path, suffixes: tuple[str, ...], kept: Sequence[Path]
+) -> None:
     """Raise ConfigError where a file could not be written, or would replace one of `kept`."""
     named = f"{option} {target}"
     if target.suffix.lower() not in suffixes:
@@ -30,6 +36,42 @@ def check_target(option: str, target: Path, suffixes: tuple[str, ...], kept: lis
         raise ConfigError(f"{named}: cannot be written ({error.strerror or error})") from error
     finally:
         probe.unlink(missing_ok=True)
+
+
+def check_targets(
+    option: str, targets: Sequence[Path], suffixes: tuple[str, ...], kept: Sequence[Path]
+) -> None:
+    """Each of several targets, which must not be each other either."""
+    for index, target in enumerate(targets):
+        check_target(option, target, suffixes, [*kept, *targets[:index]])
+
+
+def check_folder(named: str, folder: Path) -> None:
+    """Raise ConfigError where nothing could be written into a folder, made if need be.
+
+    named: what errors begin with.
+    """
+    nearest = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    if not nearest.is_dir():
+        raise ConfigError(f"{named}{'' if nearest == folder else f': {nearest}'} is a file; "
+                          "choose another folder")  # fmt: skip
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise ConfigError(f"{named}: cannot be written ({nearest} allows it not); name another")
+
+
+def check_picture_or_folder(option: str, target: Path, kept: Sequence[Path]) -> None:
+    """The same for a .png, or for a folder that gets one."""
+    if target.suffix.lower() == ".png" and not target.is_dir():
+        check_target(option, target, (".png",), kept)
+    elif target.suffix and not target.is_dir():
+        raise ConfigError(f"{option} {target}: is neither a folder nor a .png; name one of these")
+    else:
+        check_folder(f"{option} {target}", target)
+
+
+def timeline_endings(in_words: bool) -> tuple[str, ...]:
+    """What a timeline can be written as; sentences only where there are any."""
+    return (*FORMATS, PICTURE, *([SENTENCES] if in_words else []))
 
 
 @contextmanager

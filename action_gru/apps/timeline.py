@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from action_gru.apps.overlay import clock_text
-from action_gru.apps.targets import check_target
+from action_gru.apps.targets import PICTURE, SENTENCES, check_targets, timeline_endings
 from action_gru.apps.telling import Teller
 from action_gru.dataset import check_labels
 from action_gru.errors import ActionGruError
@@ -20,10 +20,8 @@ from action_gru.source_rate import rate_warning
 from action_gru.streaming import MIN_EVIDENCE, TimelineReader
 from action_gru.timeline import Event, Timeline
 from action_gru.timeline.describing import story
-from action_gru.timeline.export import FORMATS, write_sentences, write_timeline
+from action_gru.timeline.export import write_sentences, write_timeline
 from action_gru.timeline.reference import read_segments
-
-PICTURE, SENTENCES = ".png", ".txt"
 
 
 def make_timeline(
@@ -41,8 +39,7 @@ def make_timeline(
     What was read before ctrl-C is written and printed all the same. in_words: sentences, too.
     """
     read = [video, *([reference] if reference else [])]
-    for index, target in enumerate(targets):
-        check_target("--out", target, endings(in_words), [*read, *targets[:index]])
+    check_targets("--out", targets, timeline_endings(in_words), read)
     segments = read_segments(reference) if reference else None
     recognizer = ActionRecognizer.load(model, overrides=overrides)
     check_labels(segments or (), str(reference), recognizer.classes)
@@ -145,11 +142,6 @@ def _write(timeline: Timeline, target: Path, reference: Sequence[Event] | None) 
         write_sentences(timeline, target)
     else:
         write_timeline(timeline, target)
-
-
-def endings(in_words: bool) -> tuple[str, ...]:
-    """What a timeline can be written as; sentences only where there are any."""
-    return (*FORMATS, PICTURE, *([SENTENCES] if in_words else []))
 
 
 def print_timeline(

@@ -14,8 +14,9 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from action_gru.apps.checks import alarm_class
 from action_gru.csv_dialect import encoding_of, open_csv
-from action_gru.errors import ConfigError, DataError
+from action_gru.errors import DataError
 from action_gru.measured import SOON, long_columns
 from action_gru.monitor import RowStream, SequenceRecognizer
 from action_gru.progress import Reporter
@@ -95,7 +96,8 @@ def watch(
     reporter: Reporter,
 ) -> WatchSummary:
     """Print one line an event until the rows end; the counts."""
-    recognizer = SequenceRecognizer.load(run, overrides=overrides)
+    with reporter.doing("loading the model"):
+        recognizer = SequenceRecognizer.load(run, overrides=overrides)
     watcher = Watcher(recognizer, options)
     name = "stdin" if source == "-" else source
     with _lines(source) as lines:
@@ -121,12 +123,7 @@ def watch(
 
 
 def _what_to_warn_of(recognizer: SequenceRecognizer, options: WatchOptions) -> tuple[str, float]:
-    name = options.alarm or (SOON if recognizer.warns_from is not None else None)
-    if name is None or name not in recognizer.classes:
-        raise ConfigError(
-            f"--alarm names the class to warn of, one of {', '.join(recognizer.classes)}; "
-            f"got {name or 'nothing'}"
-        )
+    name = alarm_class(options.alarm, recognizer.classes, recognizer.warns_from is not None)
     trained = recognizer.warns_from if name == SOON else None
     return name, options.threshold or trained or 0.5
 

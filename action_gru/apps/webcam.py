@@ -18,7 +18,7 @@ from action_gru.apps.live_loop import Answer, LiveLoop
 from action_gru.apps.live_view import LiveView
 from action_gru.apps.overlay import clock_text
 from action_gru.apps.recorder import Recorder
-from action_gru.apps.targets import check_target
+from action_gru.apps.targets import VIDEOS, check_target
 from action_gru.apps.window import QUIT, Window
 from action_gru.errors import ActionGruError
 from action_gru.progress import Reporter
@@ -32,7 +32,6 @@ DRAW_EVERY_S = 1 / 25
 TOP = 3
 RATE_KNOWN_AFTER = 12  # sampled instants
 ALARMING = ("lost", "failed")
-RECORDINGS = (".mp4", ".mov", ".mkv")
 
 
 @dataclass(frozen=True)
@@ -57,10 +56,11 @@ def run_webcam(
 ) -> dict[str, float | int]:
     """Run until the sources end, q is pressed or ctrl-C; how it went (see LiveLoop.summary)."""
     if options.record is not None:
-        check_target("--record", options.record, RECORDINGS, [Path(source) for source in sources])
+        check_target("--record", options.record, VIDEOS, [Path(source) for source in sources])
     with ExitStack() as stack:
         window = stack.enter_context(Window(TITLE)) if options.window else None
-        recognizer = ActionRecognizer.load(model, overrides=overrides)
+        with reporter.doing("loading the model"):
+            recognizer = ActionRecognizer.load(model, overrides=overrides)
         loop = LiveLoop(
             recognizer,
             sources,

@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 
 import cv2
-import matplotlib
 import numpy as np
 from numpy.typing import NDArray
 
@@ -27,6 +26,8 @@ class Window:
 
     def __enter__(self) -> Window:
         check_display()
+        import matplotlib  # takes a while, and who has no display need not wait for it
+
         # OpenCV's Qt brings no fonts and says so at every window; ours are matplotlib's.
         os.environ["QT_QPA_FONTDIR"] = str(Path(matplotlib.get_data_path()) / "fonts" / "ttf")
         flags = cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL

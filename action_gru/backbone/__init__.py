@@ -5,19 +5,20 @@ The only place that sees an ultralytics object. Knows nothing of files, caches o
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from action_gru.backbone.views import MOTION_HISTORY_S, ViewMaker
+from action_gru.lazy import exported_from
 
 if TYPE_CHECKING:
-    from action_gru.backbone.embedding import Backbone, FeatureSpec
+    from action_gru.backbone.embedding import Backbone
+    from action_gru.backbone.spec import FeatureSpec
+    from action_gru.backbone.views import MOTION_HISTORY_S, ViewMaker
 
 __all__ = ["MOTION_HISTORY_S", "Backbone", "FeatureSpec", "ViewMaker"]
 
-
-def __getattr__(name: str) -> Any:
-    """Import the network's side when it is first asked for: pictures are made without torch."""
-    if name in ("Backbone", "FeatureSpec"):
-        return getattr(import_module("action_gru.backbone.embedding"), name)
-    raise AttributeError(f"module 'action_gru.backbone' has no attribute {name!r}")
+__getattr__ = exported_from(
+    __name__,
+    embedding="Backbone",
+    spec="FeatureSpec",
+    views="MOTION_HISTORY_S ViewMaker",
+)

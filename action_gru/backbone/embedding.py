@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 
 import numpy as np
 import torch
@@ -22,47 +19,8 @@ from action_gru.backbone.exported import (
 )
 from action_gru.backbone.network import NetworkSource, feature_dim
 from action_gru.backbone.runtimes import RUNTIMES, Runner, TorchRunner
-from action_gru.backbone.views import PREPROCESSING_VERSION
+from action_gru.backbone.spec import FeatureSpec
 from action_gru.errors import BackboneError
-
-# Parts that change a feature by rounding only: a model trained on one runs on the other.
-ROUNDING_PARTS = frozenset({"precision", "runtime", "weights"})
-
-
-@dataclass(frozen=True)
-class FeatureSpec:
-    """What a feature vector is a function of, besides the frame."""
-
-    view: str
-    weights: str
-    weights_sha256: str
-    layer: str
-    image_size: int
-    fit: str
-    precision: str
-    dim: int
-    preprocessing: int = PREPROCESSING_VERSION
-    runtime: str = "torch"
-
-    @property
-    def fingerprint(self) -> str:
-        """Hash over all parts but the name of the weights, in hex.
-
-        torch is not in it: features kept before there were other runtimes stay valid.
-        """
-        parts = {key: value for key, value in asdict(self).items() if key != "weights"}
-        if self.runtime == "torch":
-            del parts["runtime"]
-        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
-
-    def differences(self, other: FeatureSpec) -> list[str]:
-        """The parts in which features are not interchangeable, in words; empty if they are."""
-        ours, theirs = asdict(self), asdict(other)
-        return [
-            f"{self.view} {key}: {ours[key]} against {theirs[key]}"
-            for key in ours
-            if key not in ROUNDING_PARTS and ours[key] != theirs[key]
-        ]
 
 
 class Backbone:

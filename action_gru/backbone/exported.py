@@ -25,7 +25,8 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter
 from torch import Tensor, nn
 
-from action_gru.backbone.loading import file_sha256, home_folder
+from action_gru.backbone.finding import home_folder
+from action_gru.backbone.loading import file_sha256
 from action_gru.backbone.network import FeatureNetwork, NetworkSource, feature_dim
 from action_gru.backbone.runtimes import Pixels, Runner, Runtime
 from action_gru.errors import ActionGruError, BackboneError, CacheError

@@ -20,12 +20,11 @@ os.environ.setdefault("YOLO_VERBOSE", "false")
 
 from torch import nn
 
+from action_gru.backbone.finding import BUILTIN, local_weights, no_such_weights
 from action_gru.backbone.foreign import check_container, check_tensors, told, unsafe_names
 from action_gru.errors import BackboneError
 
-BUILTIN = "builtin"
 BUILTIN_PATH = Path(__file__).parents[1] / "weights" / "builtin.safetensors"
-EXAMPLES = {"detection.weights": "yolo26n.pt", "pose.weights": "yolo26n-pose.pt"}
 OFFICIAL_URL = "https://github.com/ultralytics/assets/releases/download/v8.4.0"
 
 
@@ -131,28 +130,14 @@ def find_weights(
 
 
 def _kept_weights(weights: str, download: bool, key: str, sha256: str | None) -> Path:
-    path = Path(weights)
+    path = local_weights(weights, download, key)
     if path.is_file():
         return path
-    if len(path.parts) > 1:
-        raise BackboneError(f"{key}: no file at {path} (looked up as {path.absolute()})")
-    kept = weights_folder() / path.name
-    if kept.is_file():
-        return kept
     from ultralytics.utils.downloads import GITHUB_ASSETS_NAMES
 
     if path.name not in GITHUB_ASSETS_NAMES:
-        raise BackboneError(
-            f"{key}: '{weights}' is neither a file (looked up as {path.absolute()}) "
-            f"nor an official Ultralytics name such as {EXAMPLES.get(key, 'yolo26n-cls.pt')}"
-        )
-    if not download:
-        raise BackboneError(
-            f"{key}: '{weights}' is not on this machine (looked up as "
-            f"{path.absolute()} and {kept}) and features.download is false; put the file there, "
-            "or set features.download=true"
-        )
-    return _download(path.name, kept, key, sha256)
+        raise no_such_weights(weights, key)
+    return _download(path.name, path, key, sha256)
 
 
 def _check_hash(path: Path, named: Path, key: str, sha256: str | None) -> None:
@@ -162,17 +147,6 @@ def _check_hash(path: Path, named: Path, key: str, sha256: str | None) -> None:
             f"{named}: has the SHA-256 {found}, and {key}_sha256 asks for {sha256}; it is another "
             "file than was pinned: fetch it from its publisher, or pin the new one"
         )
-
-
-def home_folder() -> Path:
-    """What is made or fetched once and kept: ACTION_GRU_HOME, or a part of the user's cache."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return Path(os.environ.get("ACTION_GRU_HOME") or cache / "action_gru")
-
-
-def weights_folder() -> Path:
-    """Where downloaded weights are kept."""
-    return home_folder() / "weights"
 
 
 def _download(name: str, target: Path, key: str, sha256: str | None) -> Path:

@@ -11,13 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d
 
-from action_gru.backbone.loading import (
-    BUILTIN,
-    BUILTIN_PATH,
-    file_sha256,
-    find_weights,
-    load_network,
-)
+from action_gru.backbone.finding import BUILTIN
+from action_gru.backbone.loading import BUILTIN_PATH, file_sha256, find_weights, load_network
 from action_gru.errors import BackboneError
 
 

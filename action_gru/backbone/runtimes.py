@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from action_gru.backbone.finding import EXPORTERS, RUNTIME_PACKAGES
 from action_gru.backbone.network import FeatureNetwork
 from action_gru.errors import BackboneError, MissingExtraError
 
@@ -30,7 +31,6 @@ Runner = Callable[[Pixels, Pixels], Vectors]
 
 # Compiled for one batch size each, 20% faster than for any; a stream and a batch need two.
 COMPILED_SIZES_KEPT = 8
-EXPORTERS = ("onnx", "onnxscript")
 
 
 @dataclass(frozen=True)
@@ -38,10 +38,13 @@ class Runtime:
     """One way to run an exported network. open: (file, precision, device, threads) -> Runner."""
 
     name: str
-    package: str
     devices: tuple[str, ...]
     precisions: tuple[str, ...]
     open: Callable[[Path, str, torch.device, int], Runner]
+
+    @property
+    def package(self) -> str:
+        return RUNTIME_PACKAGES[self.name]
 
     def missing(self) -> str | None:
         """The first of its packages that is not installed, or None."""
@@ -216,8 +219,8 @@ def _check_provider(provider: str, runtime: str) -> None:
 RUNTIMES = {
     runtime.name: runtime
     for runtime in (
-        Runtime("onnx", "onnxruntime", ("cpu", "cuda"), ("fp32",), _open_onnx),
-        Runtime("openvino", "openvino", ("cpu",), ("fp32", "bf16"), _open_openvino),
-        Runtime("tensorrt", "tensorrt", ("cuda",), ("fp32", "bf16"), _open_tensorrt),
+        Runtime("onnx", ("cpu", "cuda"), ("fp32",), _open_onnx),
+        Runtime("openvino", ("cpu",), ("fp32", "bf16"), _open_openvino),
+        Runtime("tensorrt", ("cuda",), ("fp32", "bf16"), _open_tensorrt),
     )
 }

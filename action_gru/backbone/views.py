@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 Image = NDArray[np.uint8]
 
-# Raise this when a line below changes what a network sees: old cache entries then no longer match.
-PREPROCESSING_VERSION = 2
+# Raise spec.PREPROCESSING_VERSION when a line below changes what a network sees: old cache entries
+# then no longer match.
 
 MOTION_LAGS_S = (0.04, 0.08, 0.16)
 MOTION_GAIN = 1.5

@@ -1,25 +1,30 @@
-"""What a checkpoint's metadata and tensors must be before anything is made of them.
+"""What a checkpoint's metadata must be before anything is made of it. Read without torch.
 
 A file may come from anyone: sizes are compared with what it really holds before memory is taken.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 from unicodedata import category
 
-import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-from torch import Tensor
+from pydantic_core import from_json
+from safetensors import SafetensorError, safe_open
 
-from action_gru.backbone import FeatureSpec
+from action_gru.backbone.spec import FeatureSpec
 from action_gru.calibration import Calibration
 from action_gru.channels import ChannelSpec
 from action_gru.config.learning import ModelSection
+from action_gru.errors import CheckpointError
 from action_gru.file_kind import file_kind
-from action_gru.model import ActionClassifier
+from action_gru.paths.given import BEST, instead_of, missing
+
+FORMAT = "action_gru.checkpoint.1"
+METADATA = "action_gru"
 
 # A header's length stands before it; a classifier's has a few thousand characters.
 MOST_HEADER_BYTES = 64 << 20
@@ -75,6 +80,67 @@ class Document(_Part):
         return self
 
 
+def find_checkpoint(run: Path) -> Path:
+    """The checkpoint of a run folder, or the file itself. Raises CheckpointError."""
+    path = run / BEST if run.is_dir() else run
+    if path.is_file() and path.suffix == Path(BEST).suffix:
+        return path
+    if mend := instead_of("a run", run):
+        raise CheckpointError(mend)
+    if path.is_file():
+        return path
+    begun = run.is_dir() and (run / "config.yaml").is_file()
+    raise CheckpointError(
+        f"{missing('checkpoint', path)}; "
+        + (
+            f"its training has not come to a result yet: 'action-gru resume {run}' goes on with it"
+            if begun
+            else "give the folder that 'action-gru train' printed as its last line"
+        )
+    )
+
+
+def find_run(path: Path) -> Path:
+    """The folder of a run that was trained before. Raises CheckpointError for any other path."""
+    if (path / "config.yaml").is_file():
+        return path
+    raise CheckpointError(
+        instead_of("a run", path)
+        or f"{path} is not a run folder (looked for {path.absolute()}/config.yaml); "
+        "give the folder that 'action-gru train' printed as its last line"
+    )
+
+
+def read_document(run: Path) -> Document:
+    """The metadata of a run folder's checkpoint, or of a file. Raises CheckpointError."""
+    path = find_checkpoint(run)
+    with refusing(path):
+        check_head(path)
+        with safe_open(path, framework="np") as file:
+            text = (file.metadata() or {})[METADATA]
+        _check_format(path, text)
+        return Document.model_validate_json(text)
+
+
+@contextmanager
+def refusing(path: Path) -> Iterator[None]:
+    """Whatever is wrong inside the file becomes a CheckpointError."""
+    try:
+        yield
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise CheckpointError(
+            f"{path}: not a checkpoint of this program ({reason(error)}); "
+            "copy the file again or train again"
+        ) from error
+
+
+def _check_format(path: Path, text: str) -> None:
+    """Raise CheckpointError for a format of the future, which need not have today's parts."""
+    found = from_json(text)["format"]
+    if found != FORMAT:
+        raise CheckpointError(f"{path}: has format {found!r}, expected {FORMAT!r}")
+
+
 def check_head(path: Path) -> None:
     """Raise ValueError for a pickle under any name, and for a header that is no header."""
     with path.open("rb") as file:
@@ -88,23 +154,6 @@ def check_head(path: Path) -> None:
         raise ValueError(f"it is {kind}; only safetensors are read here")
     if not fits:
         raise ValueError(f"a header of {length} bytes in a file of {size}")
-
-
-def check_tensors(tensors: Mapping[str, Tensor], document: Document) -> None:
-    """Raise ValueError where the weights are not those of the model that the metadata names.
-
-    The model is laid out without memory, so that a size of a billion costs nothing.
-    """
-    with torch.device("meta"):
-        wanted = ActionClassifier(**document.model).state_dict()
-    if differing := sorted(wanted.keys() ^ tensors.keys()):
-        raise ValueError(f"the model and the weights differ in {differing[0]}")
-    for name, tensor in tensors.items():
-        given, expected = (f"{tuple(t.shape)} {t.dtype}" for t in (tensor, wanted[name]))
-        if given != expected:
-            raise ValueError(f"{name} is {given}, the model needs {expected}")
-        if not tensor.isfinite().all():
-            raise ValueError(f"{name} holds NaN or infinity")
 
 
 def reason(error: Exception) -> str:

@@ -14,21 +14,25 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic_core import from_json
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
 
 from action_gru.backbone import FeatureSpec
 from action_gru.calibration import Calibration
 from action_gru.channels import ChannelSpec
-from action_gru.checkpoint.document import Document, check_head, check_tensors, reason
+from action_gru.checkpoint.asked import fps_difference, refuse_others
+from action_gru.checkpoint.document import (
+    FORMAT,
+    METADATA,
+    Document,
+    find_checkpoint,
+    read_document,
+    refusing,
+)
 from action_gru.errors import CheckpointError
 from action_gru.files import write_atomically
 from action_gru.model import ActionClassifier
-
-FORMAT = "action_gru.checkpoint.1"
-METADATA = "action_gru"
 
 
 @dataclass(frozen=True)
@@ -85,14 +89,7 @@ class Checkpoint:
         for trained in self.features:
             if trained.view in offered:
                 differences += _differences(trained, offered[trained.view])
-        if self.sampling["fps"] != fps:
-            differences.append(f"sampling.fps: {self.sampling['fps']} against {fps}")
-        if differences:
-            raise CheckpointError(
-                "the model was trained on other features: "
-                + "; ".join(dict.fromkeys(differences))
-                + " (trained against given); use the same settings, or train again"
-            )
+        refuse_others([*differences, *fps_difference(self.sampling["fps"], fps)])
 
 
 def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
@@ -118,26 +115,16 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
-    """Read one file. Raises CheckpointError when it is missing, damaged or something else."""
-    if not path.is_file():
-        raise CheckpointError(
-            f"no checkpoint at {path} (looked up as {path.absolute()}); give the folder that "
-            "'action-gru train' printed as its last line"
-        )
-    try:
-        check_head(path)
-        with safe_open(path, framework="pt") as file:
-            text = (file.metadata() or {})[METADATA]
-            _check_format(path, text)
-            document = Document.model_validate_json(text)
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    """Read one file, or the best of a run folder.
+
+    Raises CheckpointError when it is missing, damaged or something else.
+    """
+    path = find_checkpoint(path)
+    document = read_document(path)
+    with refusing(path), safe_open(path, framework="pt") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         weights = _unprefixed("weights", tensors)
         check_tensors(weights, document)
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise CheckpointError(
-            f"{path}: not a checkpoint of this program ({reason(error)}); "
-            "copy the file again or train again"
-        ) from error
     return Checkpoint(
         weights=weights,
         model=document.model,
@@ -153,11 +140,21 @@ def load_checkpoint(path: Path) -> Checkpoint:
     )
 
 
-def _check_format(path: Path, text: str) -> None:
-    """Raise CheckpointError for a format of the future, which need not have today's parts."""
-    found = from_json(text)["format"]
-    if found != FORMAT:
-        raise CheckpointError(f"{path}: has format {found!r}, expected {FORMAT!r}")
+def check_tensors(tensors: Mapping[str, Tensor], document: Document) -> None:
+    """Raise ValueError where the weights are not those of the model that the metadata names.
+
+    The model is laid out without memory, so that a size of a billion costs nothing.
+    """
+    with torch.device("meta"):
+        wanted = ActionClassifier(**document.model).state_dict()
+    if differing := sorted(wanted.keys() ^ tensors.keys()):
+        raise ValueError(f"the model and the weights differ in {differing[0]}")
+    for name, tensor in tensors.items():
+        given, expected = (f"{tuple(t.shape)} {t.dtype}" for t in (tensor, wanted[name]))
+        if given != expected:
+            raise ValueError(f"{name} is {given}, the model needs {expected}")
+        if not tensor.isfinite().all():
+            raise ValueError(f"{name} holds NaN or infinity")
 
 
 def _differences(trained: FeatureSpec | ChannelSpec, given: FeatureSpec | ChannelSpec) -> list[str]:

@@ -5,13 +5,12 @@ Knows no command.
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 from action_gru.errors import ConfigError
+from action_gru.paths.given import is_override
 
 _MOST_WORDS = 8
-_OVERRIDE = re.compile(r"^[a-z_]+(\.[a-z_]+)+=")
 
 
 def files_are_no_options(arguments: list[str]) -> list[str]:
@@ -28,7 +27,7 @@ def _is_file_with_dash(text: str) -> bool:
 
 def names_and_overrides(words: list[str]) -> tuple[list[str], list[str]]:
     """The words apart; a file that is called like an override, `a.b=c.mp4`, is a name."""
-    overrides = [text for text in words if _OVERRIDE.match(text) and not _exists(text)]
+    overrides = [text for text in words if is_override(text)]
     return [text for text in words if text not in overrides], overrides
 
 

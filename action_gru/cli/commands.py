@@ -11,19 +11,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from action_gru.cli import export, extraction, insight, live, plan, series, web
-from action_gru.cli.arguments import names_and_overrides
+from action_gru.cli import classify, export, extraction, insight, live, plan, series, web
 from action_gru.cli.cache import cache_app
 from action_gru.cli.common import (
     ConfigFile,
     Json,
-    Model,
     Overrides,
     Quiet,
     RunPath,
     make_reporter,
     print_answer,
 )
+from action_gru.cli.stopping import Commands
 from action_gru.errors import ConfigError
 from action_gru.launched import only_one_was_meant, process_rank
 from action_gru.logs import is_json, log_as_json
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
     from action_gru.progress import Reporter
 
 app = typer.Typer(
+    cls=Commands,
     help="Action recognition from video: frozen YOLO features, cached once, read by a GRU.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -41,6 +41,8 @@ app = typer.Typer(
 app.add_typer(cache_app, name="cache")
 app.command()(extraction.extract)
 app.command()(plan.plan)
+app.command()(classify.classify)
+app.command()(classify.demo)
 app.command()(live.timeline)
 app.command()(live.webcam)
 app.command()(web.web)
@@ -71,8 +73,11 @@ def config(
     quiet: Quiet = False,
 ) -> None:
     """Print the whole config as it will be used: defaults, file and overrides."""
+    from action_gru.apps.targets import check_target
     from action_gru.config import json_schema, load_config, to_yaml
 
+    if schema is not None:
+        check_target("--schema", schema, (".json",), [config] if config else [])
     if schema is not None:
         schema.write_text(json_schema(), encoding="utf-8")
     if config is not None:
@@ -107,10 +112,13 @@ def prepare(
     if dataset == "cmapss":
         series.prepare_cmapss(source, subset, out, overwrite, json_, quiet)
         return
+    from action_gru.apps.targets import check_target
+    from action_gru.paths.to_paste import PICTURE_SUFFIXES, command_line
     from action_gru.prepare import prepare as write_manifest
     from action_gru.prepare.tree import counts_text
-    from action_gru.to_paste import PICTURE_SUFFIXES, command_line
 
+    if out is not None:
+        check_target("--out", out, (".csv",), [source])
     made = write_manifest(dataset, source, out, split=split, splits=splits, overwrite=overwrite)
     reporter = make_reporter(quiet)
     if made.left_aside:
@@ -141,16 +149,19 @@ def train(
     config: ConfigFile, overrides: Overrides = None, json_: Json = False, quiet: Quiet = False
 ) -> None:
     """Train a model and evaluate it on the test split; the last line is the run folder."""
-    from action_gru.config import load_config
-    from action_gru.training import train as train_run
+    from action_gru.apps.checks import check_work
 
+    tree = check_work(config, overrides or [])
     reporter = make_reporter(quiet)
     if only_one_was_meant():
         reporter.warn(
             "accelerate launch --cpu starts one process; for several on the CPU: "
             "torchrun --nproc-per-node N scripts/train.py CONFIG training.device=cpu"
         )
-    run = train_run(load_config(config, overrides or []), reporter)
+    with reporter.doing("loading"):
+        from action_gru.training import train as train_run
+    with reporter.doing("training"):
+        run = train_run(tree, reporter)
     _finish(run, reporter, json_)
 
 
@@ -159,10 +170,15 @@ def resume(
     run: RunPath, overrides: Overrides = None, json_: Json = False, quiet: Quiet = False
 ) -> None:
     """Go on with an interrupted run from its last whole epoch, to the same result."""
-    from action_gru.training import resume as resume_run
+    from action_gru.apps.checks import check_begun
 
+    check_begun(run, overrides or [])
     reporter = make_reporter(quiet)
-    _finish(resume_run(run, reporter, overrides or []), reporter, json_)
+    with reporter.doing("loading"):
+        from action_gru.training import resume as resume_run
+    with reporter.doing("training"):
+        resumed = resume_run(run, reporter, overrides or [])
+    _finish(resumed, reporter, json_)
 
 
 def _finish(run: Any, reporter: Reporter, as_json: bool) -> None:
@@ -175,7 +191,8 @@ def _finish(run: Any, reporter: Reporter, as_json: bool) -> None:
         return
     document: dict[str, Any] = {"run": str(run.path), "summary": run.summary()}
     if run.has_split("test"):
-        report, folder = evaluate_run(run, reporter)
+        with reporter.doing("evaluating"), run.naming_interrupts():
+            report, folder = evaluate_run(run, reporter)
         if is_json():  # a person reads it on stdout
             reporter.say(f"evaluated: {_score_line(report)}", evaluation=_summary(report))
         document |= {"evaluation": str(folder)} | _summary(report)
@@ -208,13 +225,19 @@ def evaluate(
     quiet: Quiet = False,
 ) -> None:
     """Evaluate a finished run; the last line is the folder of report.json and report.md."""
-    from action_gru.training import RunFolder
-    from action_gru.training import evaluate as evaluate_run
+    from action_gru.apps.checks import check_run
+    from action_gru.apps.targets import check_folder
 
-    opened = RunFolder.open(run)
-    report, folder = evaluate_run(
-        opened, make_reporter(quiet), split, manifest, root, overrides or [], out
-    )
+    check_run(run, overrides or [], manifest, root, split)
+    if out is not None:
+        check_folder(f"--out {out}", out)
+    reporter = make_reporter(quiet)
+    with reporter.doing("loading"):
+        from action_gru.training import RunFolder
+        from action_gru.training import evaluate as evaluate_run
+    with reporter.doing("evaluating"):
+        opened = RunFolder.open(run)
+        report, folder = evaluate_run(opened, reporter, split, manifest, root, overrides or [], out)
     if not json_:
         print(_score_line(report))
     print_answer({"folder": str(folder), "run": str(run)} | _summary(report), str(folder), json_)
@@ -240,17 +263,21 @@ def cv(
     quiet: Quiet = False,
 ) -> None:
     """Grouped cross-validation; the last line is the folder of report.json and report.md."""
-    from action_gru.config import load_config
-    from action_gru.training import cross_validate, leave_classes_out
+    from action_gru.apps.checks import check_work
 
-    tree = load_config(config, overrides or [])
+    tree, reporter = check_work(config, overrides or []), make_reporter(quiet)
+    with reporter.doing("loading"):
+        from action_gru.training import cross_validate, leave_classes_out
+    with reporter.doing("cross-validating"):
+        if leave_class_out:
+            unknown, folder = leave_classes_out(tree, folds, reporter)
+        else:
+            _, folder = cross_validate(tree, folds, seeds, reporter, confidence)
     if leave_class_out:
-        unknown, folder = leave_classes_out(tree, folds, make_reporter(quiet))
         if not json_:
             print(f"known against unknown: AUROC {_figure(unknown.mean_auroc)}")
         print_answer({"folder": str(folder), "auroc": unknown.mean_auroc}, str(folder), json_)
         return
-    _, folder = cross_validate(tree, folds, seeds, make_reporter(quiet), confidence)
     document = json.loads((folder / "report.json").read_text(encoding="utf-8"))
     keys = ("top1_mean", "top1_spread", "mean_pooled_top1_mean", "majority_top1_mean")
     figures = {key: document.get(key) for key in keys}
@@ -261,41 +288,6 @@ def cv(
             f"majority {_figure(figures['majority_top1_mean'])}"
         )
     print_answer({"folder": str(folder)} | figures, str(folder), json_)
-
-
-@app.command()
-def classify(
-    videos: Annotated[
-        list[str], typer.Argument(metavar="VIDEO... [a.b=value ...]", help="Files, folders, globs.")
-    ],
-    model: Model,
-    top: Annotated[int, typer.Option(min=1, help="How many labels to print.")] = 3,
-    annotate: Annotated[
-        Path | None, typer.Option(metavar="OUT.mp4", help="Write the video with an overlay.")
-    ] = None,
-    json_: Json = False,
-    quiet: Quiet = False,
-) -> None:
-    """Name the action in each video. A file that cannot be read sets the exit code to 4."""
-    from action_gru.apps.classify import classify_files, find_videos
-
-    names, overrides = names_and_overrides(videos)
-    paths = find_videos(names)
-    failed = classify_files(paths, model, overrides, top, annotate, json_, make_reporter(quiet))
-    if failed:
-        raise typer.Exit(failed)
-
-
-@app.command()
-def demo(
-    overrides: Overrides = None,
-    folder: Annotated[Path, typer.Option(metavar="DIR", help="Where to work.")] = Path(),
-    quiet: Quiet = False,
-) -> None:
-    """Draw a small data set, train on it and classify a fresh clip; needs no network."""
-    from action_gru.apps.demo import run_demo
-
-    print(run_demo(folder, make_reporter(quiet), overrides or []))
 
 
 def _summary(report: Any) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from action_gru.cli.arguments import files_are_no_options, refuse_unquoted
+from action_gru.cli.stopping import Stopped, command_again, sentence
 from action_gru.errors import ActionGruError, ConfigError, LostProcessError
 from action_gru.launched import process_count, process_rank, refuse_several
 from action_gru.logs import LOGGER, is_json, log, log_as_json
@@ -51,6 +52,7 @@ def run(app: typer.Typer, arguments: list[str]) -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a file name may hold bytes that are no text
             stream.reconfigure(errors="backslashreplace")
+    given = arguments
     before = arguments[: arguments.index("--")] if "--" in arguments else arguments
     if LOG_JSON in before:
         log_as_json()
@@ -68,6 +70,8 @@ def run(app: typer.Typer, arguments: list[str]) -> None:
         _fail(str(error), error.exit_code, type(error).__name__)
     except ActionGruError as error:
         _fail(str(error), error.exit_code, type(error).__name__)
+    except Stopped as stopped:
+        _end_interrupted(given, stopped.__cause__)
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED
     except BrokenPipeError:  # `action-gru ... | head` closed our stdout
@@ -89,9 +93,15 @@ def run(app: typer.Typer, arguments: list[str]) -> None:
             LOGGER.critical("unexpected: %s", error, exc_info=True, extra={"fields": fields})
             raise SystemExit(SYSTEM_ERROR) from None
         raise
-    if code == INTERRUPTED:  # typer turns an interrupt into this exit code itself
-        _fail("interrupted; what was finished is kept", INTERRUPTED, "KeyboardInterrupt")
+    if code == INTERRUPTED:  # a command's own, or typer's, which makes it of an interrupt
+        _end_interrupted([], None)
     raise SystemExit(code or 0)
+
+
+def _end_interrupted(arguments: list[str], stop: BaseException | None) -> NoReturn:
+    again = command_again(arguments, stop)
+    fields = {} if again is None else {"again": again}
+    _fail(sentence(again, stop), INTERRUPTED, "KeyboardInterrupt", **fields)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
@@ -107,12 +117,12 @@ def _outlast() -> None:
         time.sleep(GRACE_S)
 
 
-def _fail(message: str, code: int, kind: str) -> NoReturn:
+def _fail(message: str, code: int, kind: str, **fields: Any) -> NoReturn:
     whose = ""
     with suppress(ConfigError):  # the message itself may be that the launcher's variables are none
         whose = f" (process {process_rank()} of {process_count()})" if process_rank() else ""
     if is_json():
-        log(logging.ERROR, message + whose, error=kind, exit_code=code)
+        log(logging.ERROR, message + whose, error=kind, exit_code=code, **fields)
     else:
         print(f"error{whose}: {message}", file=sys.stderr)
     raise SystemExit(code)

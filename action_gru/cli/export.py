@@ -27,9 +27,16 @@ def export(
     quiet: Quiet = False,
 ) -> None:
     """Write the feature network and the one-step classifier as files for other runtimes."""
-    from action_gru.apps.export import export_run
+    from action_gru.apps.checks import check_export
+    from action_gru.apps.targets import check_folder
 
+    check_export(model, overrides or [], format_.value)
+    if out is not None:
+        check_folder(f"--out {out}", out)
     reporter = make_reporter(quiet)
-    folder, names = export_run(model, format_.value, out, overrides or [], reporter)
+    with reporter.doing("loading"):
+        from action_gru.apps.export import export_run
+    with reporter.doing("exporting"):
+        folder, names = export_run(model, format_.value, out, overrides or [], reporter)
     reporter.say("wrote " + ", ".join(names))
     print_answer({"folder": str(folder), "files": names}, str(folder), json_)

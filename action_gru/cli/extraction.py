@@ -46,21 +46,28 @@ def extract(
     quiet: Quiet = False,
 ) -> None:
     """Bring the features of all clips into the cache."""
-    from action_gru.config import load_config
-    from action_gru.training import read_clips
+    from action_gru.apps.checks import check_work, need
 
-    tree = load_config(config, overrides or [])
     given = {"address": address, "workers": workers, "cores-per-worker": cores_per_worker}
     if engine == "local" and any(value is not None for value in given.values()):
         names = ", ".join(f"--{name}" for name, value in given.items() if value is not None)
         raise ConfigError(f"{names} is for --engine ray; the engine here is local")
-    clips, reporter, document = read_clips(tree), make_reporter(quiet), dict[str, Any]()
     if engine == "ray":
-        report, document = _on_cluster(tree, clips, reporter, address, cores_per_worker, workers)
-    else:
-        from action_gru.features import extract_features
+        need("ray", "ray", "--engine ray")
+    tree, reporter = check_work(config, overrides or []), make_reporter(quiet)
+    document: dict[str, Any] = {}
+    with reporter.doing("loading"):
+        from action_gru.training import read_clips
+    with reporter.doing("extracting"):
+        clips = read_clips(tree)
+        if engine == "ray":
+            report, document = _on_cluster(
+                tree, clips, reporter, address, cores_per_worker, workers
+            )
+        else:
+            from action_gru.features import extract_features
 
-        report = extract_features(tree, clips, reporter).report
+            report = extract_features(tree, clips, reporter).report
     document = report.counts() | {"cache_dir": tree.features.cache_dir} | document
     text = f"{report.sentence()}; features in {tree.features.cache_dir}"
     if is_json():  # a person reads it on stdout

@@ -29,10 +29,19 @@ def explain(
     quiet: Quiet = False,
 ) -> None:  # fmt: skip
     """Show why a model answers as it does: gates, memory, attention, moments and places."""
-    from action_gru.apps.explain import explain_video
+    from action_gru.apps.checks import check_model, check_video
+    from action_gru.apps.targets import check_picture_or_folder
+    from action_gru.checkpoint.asked import check_label
 
+    check_video(video)
+    if out is not None:
+        check_picture_or_folder("--out", out, [video])
+    check_label(label, check_model(model, overrides or [])[0].classes)
     reporter = make_reporter(quiet)
-    explain_video(video, model, overrides or [], out, label, frames, json_, reporter)
+    with reporter.doing("loading"):
+        from action_gru.apps.explain import explain_video
+    with reporter.doing("explaining"):
+        explain_video(video, model, overrides or [], out, label, frames, json_, reporter)
 
 
 def compare_cells(
@@ -51,7 +60,14 @@ def compare_cells(
     quiet: Quiet = False,
 ) -> None:
     """RNN, LSTM, GRU, both ways, and no cell on your data; the last line is the folder."""
-    from action_gru.apps.compare_cells import run_comparison
+    from action_gru.apps.checks import check_work
+    from action_gru.apps.targets import check_folder
 
-    reporter = make_reporter(quiet)
-    run_comparison(config, overrides or [], folds, seeds, out, probe, largest_lag, json_, reporter)
+    changes, reporter = overrides or [], make_reporter(quiet)
+    check_work(config, changes)
+    if out is not None:
+        check_folder(f"--out {out}", out)
+    with reporter.doing("loading"):
+        from action_gru.apps.compare_cells import run_comparison
+    with reporter.doing("comparing"):
+        run_comparison(config, changes, folds, seeds, out, probe, largest_lag, json_, reporter)

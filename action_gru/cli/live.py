@@ -42,28 +42,58 @@ def timeline(
     quiet: Quiet = False,
 ) -> None:  # fmt: skip
     """Say what happens when in a long video. ctrl-C keeps what was read."""
-    from action_gru.apps.timeline import make_timeline
+    from action_gru.apps.checks import check_model, check_people, check_words
+    from action_gru.dataset import check_labels
+    from action_gru.timeline import read_segments
 
-    reporter = make_reporter(quiet)
-    if per_person:
-        if reference is not None:
-            raise ConfigError(
-                "--reference tells of one action at a time; with --per-person there are several: "
-                "leave one of the two out"
-            )
-        from action_gru.apps.people_timeline import make_people_timeline
-
-        targets, changes = out or [], overrides or []
-        if not make_people_timeline(
-            video, model, changes, targets, annotate, json_, reporter, describe
-        ):
-            raise typer.Exit(INTERRUPTED)
-        return
-    if annotate is not None:
+    if per_person and reference is not None:
+        raise ConfigError(
+            "--reference tells of one action at a time; with --per-person there are several: "
+            "leave one of the two out"
+        )
+    if annotate is not None and not per_person:
         raise ConfigError("--annotate needs --per-person; for one clip use classify --annotate")
-    targets, changes = out or [], overrides or []
-    if not make_timeline(video, model, changes, targets, reference, json_, reporter, describe):
+    targets, changes, reporter = out or [], overrides or [], make_reporter(quiet)
+    _check_files(video, targets, reference, annotate, describe)
+    document, tree = check_model(model, changes, live=True)
+    if reference is not None:
+        check_labels(read_segments(reference), str(reference), document.classes)
+    if per_person:
+        check_people(tree)
+    if describe:
+        check_words(tree)
+    with reporter.doing("loading"):
+        from action_gru.apps.people_timeline import make_people_timeline
+        from action_gru.apps.timeline import make_timeline
+    with reporter.doing("reading the video"):
+        if per_person:
+            is_whole = make_people_timeline(
+                video, model, changes, targets, annotate, json_, reporter, describe
+            )
+        else:
+            is_whole = make_timeline(
+                video, model, changes, targets, reference, json_, reporter, describe
+            )
+    if not is_whole:
         raise typer.Exit(INTERRUPTED)
+
+
+def _check_files(
+    video: Path,
+    targets: list[Path],
+    reference: Path | None,
+    annotated: Path | None,
+    in_words: bool,
+) -> None:
+    """Raise where the video cannot be read or a target not be written."""
+    from action_gru.apps.checks import check_video
+    from action_gru.apps.targets import VIDEOS, check_target, check_targets, timeline_endings
+
+    check_video(video)
+    read = [video, *([reference] if reference else [])]
+    check_targets("--out", targets, timeline_endings(in_words), read)
+    if annotated is not None:
+        check_target("--annotate", annotated, VIDEOS, [*read, *targets])
 
 
 def webcam(
@@ -97,11 +127,24 @@ def webcam(
     """Watch cameras or streams live. Keys: q quits, space pauses, r records."""
     import json
 
-    from action_gru.apps.webcam import WebcamOptions, run_webcam
+    from action_gru.apps.checks import check_model, check_people, check_sources
+    from action_gru.apps.targets import VIDEOS, check_target
+    from action_gru.apps.window import check_display
 
-    reporter = make_reporter(quiet)
+    sources, changes, reporter = source or ["0"], overrides or [], make_reporter(quiet)
+    check_sources(sources)
+    if record is not None:
+        check_target("--record", record, VIDEOS, [Path(name) for name in sources])
+    _, tree = check_model(model, changes, live=True)
+    if per_person:
+        check_people(tree)
+    if window:
+        check_display()
+    with reporter.doing("loading"):
+        from action_gru.apps.webcam import WebcamOptions, run_webcam
+
     options = WebcamOptions(window, json_, record, pace, loop, max_retries, per_person)
-    summary = run_webcam(source or ["0"], model, overrides or [], options, reporter)
+    summary = run_webcam(sources, model, changes, options, reporter)
     if json_:
         print(json.dumps({"summary": summary}))
     reporter.say(

@@ -36,15 +36,20 @@ def plan(
     quiet: Quiet = False,
 ) -> None:
     """Measure a few clips here, and say what many take: hours, bytes, cost and the limit."""
+    from action_gru.apps.checks import check_network
     from action_gru.config import load_config
-    from action_gru.planning import Assumptions, Workload, estimate, measure_machine
+    from action_gru.planning import Assumptions, Workload, estimate
 
     # What cannot be is refused before anything is measured.
     assumed = Assumptions(efficiency, bandwidth_gbit, store_gbit, writes_per_s, node_hour)
     tree = load_config(config, overrides or [])
-    training = tree.training
+    check_network(tree)
+    training, reporter = tree.training, make_reporter(quiet)
     work = Workload(clips, seconds, nodes, training.epochs, training.batch_size, training.min_steps)
-    measured = measure_machine(tree, sample, min(seconds, 60.0), make_reporter(quiet))
+    with reporter.doing("loading"):
+        from action_gru.planning import measure_machine
+    with reporter.doing("measuring"):
+        measured = measure_machine(tree, sample, min(seconds, 60.0), reporter)
     found = estimate(measured, work, assumed)
     document = {
         "measured": asdict(measured),

@@ -28,10 +28,14 @@ def watch(
     quiet: Quiet = False,
 ) -> None:  # fmt: skip
     """Read rows as they arrive and print a line when a warning is raised or cleared."""
-    from action_gru.apps.watch import WatchOptions, watch
+    from action_gru.apps.checks import check_rows_model
+
+    check_rows_model(model, overrides or [], source, alarm)
+    reporter = make_reporter(quiet)
+    with reporter.doing("loading the model"):
+        from action_gru.apps.watch import WatchOptions, watch
 
     options = WatchOptions(alarm, threshold, max_ids, json_)
-    reporter = make_reporter(quiet)
     done = watch(source, model, overrides or [], options, reporter)
     reporter.say(
         f"{done.rows} rows of {done.ids} ids, {done.bad_rows} left out, {done.missing_values} "
@@ -43,8 +47,8 @@ def prepare_cmapss(
     source: Path, subset: str, out: Path | None, overwrite: bool, json_: bool, quiet: bool
 ) -> None:
     """Write the table of a C-MAPSS subset and say what is in it."""
+    from action_gru.paths.to_paste import command_line
     from action_gru.prepare.cmapss import write_cmapss
-    from action_gru.to_paste import command_line
 
     config = "configs/turbofan.yaml"
     table = out or source / f"{subset}.csv"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import Annotated
 
 import typer
@@ -21,13 +22,21 @@ def web(
     quiet: Quiet = False,
 ) -> None:
     """Serve a page: upload a video or stream a camera. Prints its address; ctrl-C ends it."""
-    from action_gru.apps.web import Limits, serve
+    from action_gru.apps.checks import check_model, need
+    from action_gru.apps.web import Limits, free_port
 
     limits = Limits(max_upload_mb, max_duration_s, videos, cameras)
-    reporter = make_reporter(quiet)
+    need("gradio", "web", "the web page")
+    check_model(model, overrides or [], live=True)
+    port, reporter = free_port(host, port), make_reporter(quiet)
+    with ExitStack() as starting:
+        starting.enter_context(reporter.doing("starting the page"))
 
-    def ready(address: str) -> None:
-        print(address, flush=True)
-        reporter.say("press ctrl-C to end")
+        def ready(address: str) -> None:
+            starting.close()
+            print(address, flush=True)
+            reporter.say("press ctrl-C to end")
 
-    serve(model, overrides or [], host, port, limits, ready)
+        from action_gru.apps.web import serve
+
+        serve(model, overrides or [], host, port, limits, ready)

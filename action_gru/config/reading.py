@@ -16,6 +16,7 @@ from action_gru.config.hints import did_you_mean
 from action_gru.config.kinds import NULLS, allows_none, is_text, kind_at, typed_as_text
 from action_gru.config.tree import Config
 from action_gru.errors import ConfigError
+from action_gru.paths.given import instead_of
 from action_gru.safe_yaml import MOST_CHARACTERS, BoundedLoader, parse_yaml
 
 
@@ -59,6 +60,8 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
     Raises ConfigError that names the key's path, what was given and what is allowed.
     """
     path = Path(path)
+    if sentence := instead_of("a config", path):
+        raise ConfigError(sentence)
     if not path.is_file():
         raise ConfigError(f"no config file at {path} (looked up as {path.absolute()})")
     try:
@@ -95,6 +98,9 @@ def check_files(config: Config) -> None:
             "data.manifest is not set; write one with 'action-gru prepare folder DIR' "
             "and set data.manifest=DIR/manifest.csv"
         )
+    sentence = instead_of("a manifest", manifest) if config.data.kind == "video" else None
+    if sentence is not None:
+        raise ConfigError(f"data.manifest: {sentence}")
     kind = "folder" if config.data.kind == "table" and manifest.is_dir() else "file"
     named = [("data.manifest", manifest, kind), ("data.root", config.data.root, "folder")]
     weights = Path(config.features.weights)

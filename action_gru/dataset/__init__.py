@@ -1,22 +1,29 @@
 """Clips, splits and feature sequences. Knows nothing of video or of models."""
 
-from action_gru.dataset.manifest import Clip, class_list, data_hash, read_manifest
-from action_gru.dataset.rearranged import prefixes, rearrangements
-from action_gru.dataset.references import (
-    LongVideo,
-    check_labels,
-    check_long_videos,
-    read_long_videos,
-)
-from action_gru.dataset.sequences import NO_LABEL, Batch, SequenceSet
-from action_gru.dataset.splits import (
-    Split,
-    check_classes,
-    check_leakage,
-    grouped_folds,
-    merge_groups,
-    split_clips,
-)
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from action_gru.lazy import exported_from
+
+if TYPE_CHECKING:
+    from action_gru.dataset.manifest import Clip, class_list, data_hash, read_manifest
+    from action_gru.dataset.rearranged import prefixes, rearrangements
+    from action_gru.dataset.references import (
+        LongVideo,
+        check_labels,
+        check_long_videos,
+        read_long_videos,
+    )
+    from action_gru.dataset.sequences import NO_LABEL, Batch, SequenceSet
+    from action_gru.dataset.splits import (
+        Split,
+        check_classes,
+        check_leakage,
+        grouped_folds,
+        merge_groups,
+        split_clips,
+    )
 
 __all__ = [
     "NO_LABEL",
@@ -39,3 +46,12 @@ __all__ = [
     "rearrangements",
     "split_clips",
 ]
+
+__getattr__ = exported_from(
+    __name__,
+    manifest="Clip class_list data_hash read_manifest",
+    rearranged="prefixes rearrangements",
+    references="LongVideo check_labels check_long_videos read_long_videos",
+    sequences="NO_LABEL Batch SequenceSet",
+    splits="Split check_classes check_leakage grouped_folds merge_groups split_clips",
+)

@@ -17,8 +17,8 @@ from pathlib import Path
 
 from action_gru.csv_dialect import read_rows
 from action_gru.errors import DataError
-from action_gru.names import composed, on_disk, split_of, with_slashes
-from action_gru.to_paste import about_pictures
+from action_gru.paths.names import composed, on_disk, split_of, with_slashes
+from action_gru.paths.to_paste import about_pictures
 
 SPLITS = ("train", "val", "test")
 COLUMNS = ("path", "label", "group", "split", "start_s", "end_s", "timeline")

@@ -3,7 +3,7 @@
 Knows no command line, no labels of a data set and no training.
 """
 
-from action_gru.explanation.explain import Subject, check_label, explain_clip
+from action_gru.explanation.explain import Subject, explain_clip
 from action_gru.explanation.picture import explanation_picture
 from action_gru.explanation.result import Explanation, FrameHeat, LayerCurves, StreamCurves
 from action_gru.explanation.words import describe
@@ -14,7 +14,6 @@ __all__ = [
     "LayerCurves",
     "StreamCurves",
     "Subject",
-    "check_label",
     "describe",
     "explain_clip",
     "explanation_picture",

@@ -14,11 +14,11 @@ import numpy as np
 import torch
 
 from action_gru.backbone import Backbone, ViewMaker
-from action_gru.backbone.frame_views import FRAME_VIEWS
 from action_gru.backbone.looking import look
+from action_gru.backbone.spec import FRAME_VIEWS
 from action_gru.backbone.views import mirror
 from action_gru.checkpoint import Checkpoint
-from action_gru.errors import DataError
+from action_gru.checkpoint.asked import check_label
 from action_gru.explanation.curves import linear_answer, stream_curves
 from action_gru.explanation.occlusion import (
     best_frames,
@@ -34,12 +34,6 @@ from action_gru.video import DecodeLimits, VideoFile
 
 THUMBNAILS = 10
 MOST_PX = 480  # the longer side of a kept frame
-
-
-def check_label(label: str | None, classes: Sequence[str]) -> None:
-    """Raise DataError for a class that the model does not know."""
-    if label is not None and label not in classes:
-        raise DataError(f"label '{label}': the model knows {', '.join(classes)}; name one of them")
 
 
 @dataclass(frozen=True)

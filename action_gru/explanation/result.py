@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from action_gru.backbone.frame_views import FRAME_VIEWS
+from action_gru.backbone.spec import FRAME_VIEWS
 from action_gru.explanation.memory import Memory
 from action_gru.timeline import Prediction
 

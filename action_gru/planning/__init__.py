@@ -1,7 +1,14 @@
 """How long, how much and at what cost for so many clips: a short measurement, then arithmetic."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from action_gru.lazy import exported_from
 from action_gru.planning.estimate import Assumptions, Estimate, Measurement, Workload, estimate
-from action_gru.planning.measure import measure_machine
+
+if TYPE_CHECKING:
+    from action_gru.planning.measure import measure_machine
 
 __all__ = [
     "Assumptions",
@@ -11,3 +18,5 @@ __all__ = [
     "estimate",
     "measure_machine",
 ]
+
+__getattr__ = exported_from(__name__, measure="measure_machine")

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from action_gru.errors import DataError
-from action_gru.names import is_hidden
+from action_gru.paths.names import is_hidden
 from action_gru.prepare.archives import unpack_beside, unpack_inside
 from action_gru.prepare.fights import build_fights
 from action_gru.prepare.folder import build_folder, left_aside

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import IO, cast
 
 from action_gru.errors import DataError
-from action_gru.names import is_hidden
+from action_gru.paths.names import is_hidden
 from action_gru.prepare.budget import Budget, Limits
 from action_gru.prepare.rar import unpack_rar
 

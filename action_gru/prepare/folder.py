@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from action_gru.errors import DataError
-from action_gru.names import VIDEO_SUFFIXES, composed, is_hidden, is_video, split_of
+from action_gru.paths.names import VIDEO_SUFFIXES, composed, is_hidden, is_video, split_of
+from action_gru.paths.to_paste import about_pictures
 from action_gru.prepare.rows import Row
 from action_gru.prepare.tree import count, ending, require_split, videos_in, walk_files
-from action_gru.to_paste import about_pictures
 
 
 def build_folder(root: Path, split: int = 1, splits: bool | None = None) -> list[Row]:

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from action_gru.errors import DataError
-from action_gru.names import is_hidden, is_video
-from action_gru.to_paste import about_pictures
+from action_gru.paths.names import is_hidden, is_video
+from action_gru.paths.to_paste import about_pictures
 
 _NAMES_SHOWN, _ENDINGS_SHOWN = 5, 12
 

@@ -25,10 +25,10 @@ from action_gru.evaluation.warnings import WarnedSequence
 from action_gru.features import FeatureTable, extract_features
 from action_gru.measured import SOON, read_measured_clips
 from action_gru.model import ActionClassifier
+from action_gru.paths.to_paste import command_line
 from action_gru.progress import Reporter
 from action_gru.scoring import score_steps
 from action_gru.timeline import Prediction
-from action_gru.to_paste import command_line
 from action_gru.training.clips import own_root, read_run_clips
 from action_gru.training.gallery import read_mistakes
 from action_gru.training.reports import Asked, ask_anytime, ask_confidence, ask_order
@@ -70,7 +70,8 @@ def evaluate(
     long = _long_videos(run, config, checkpoint, split, manifest, root)
     scored, failed = score_timelines(checkpoint, config, long, reporter)
     report = replace(report, timelines=tuple(scored), quarantined={**report.quarantined, **failed})
-    write_report(report, target)
+    with reporter.doing("writing the report and its pictures"):
+        write_report(report, target)
     return report, target
 
 

@@ -11,6 +11,7 @@ import torch
 
 from action_gru.backbone.embedding import pick_device
 from action_gru.checkpoint import load_checkpoint, save_checkpoint
+from action_gru.checkpoint.asked import check_background
 from action_gru.config import Config
 from action_gru.dataset import (
     NO_LABEL,
@@ -28,7 +29,6 @@ from action_gru.measured import classes_of
 from action_gru.model import ActionClassifier
 from action_gru.phrases import name_some
 from action_gru.progress import Reporter
-from action_gru.streams import check_background
 from action_gru.training.calibrate import calibrate_model, inner_folds
 from action_gru.training.clips import own_root, read_clips, read_run_clips
 from action_gru.training.data import TrainingData
@@ -149,14 +149,15 @@ def _train_into(
     begun: Begun, config: Config, reporter: Reporter, processes: Processes
 ) -> RunFolder:
     """One process alone extracts and writes into the run's folder."""
-    data = _read_data(begun, config, reporter, processes)
-    run = begun.run if processes.is_first else None
-    model = fit_model(config, data, reporter, run)
-    _calibrate(run, config, data, model, reporter)
-    if config.training.mean_pooled_baseline and config.model.cell != "none":
-        fit_model(mean_pooled(config), data, reporter, run, baseline=True)
-    if processes.is_first:
-        _summarise(begun.run, data, reporter)
+    with begun.run.naming_interrupts():
+        data = _read_data(begun, config, reporter, processes)
+        run = begun.run if processes.is_first else None
+        model = fit_model(config, data, reporter, run)
+        _calibrate(run, config, data, model, reporter)
+        if config.training.mean_pooled_baseline and config.model.cell != "none":
+            fit_model(mean_pooled(config), data, reporter, run, baseline=True)
+        if processes.is_first:
+            _summarise(begun.run, data, reporter)
     return begun.run
 
 

@@ -18,13 +18,14 @@ import json
 import os
 import shutil
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
-from action_gru.checkpoint import write_run_file
+from action_gru.checkpoint import find_run, write_run_file
 from action_gru.config import Config, load_config, to_yaml
 from action_gru.dataset import Clip, LongVideo
-from action_gru.errors import CheckpointError, ConfigError
+from action_gru.errors import CheckpointError, ConfigError, RunInterrupted
 from action_gru.files import PART, hold_folder, remove_leftovers
 
 COLUMNS = ("path", "label", "group", "split", "start_s", "end_s", "timeline", "sha256")
@@ -126,13 +127,17 @@ class RunFolder:
     @classmethod
     def open(cls, path: str | Path) -> RunFolder:
         """A run that was trained before. Raises CheckpointError for any other folder."""
-        run = cls(path)
-        if not (run.path / "config.yaml").is_file():
-            raise CheckpointError(
-                f"{run.path} is not a run folder (looked for {run.path.absolute()}/config.yaml); "
-                "give the folder that 'action-gru train' printed as its last line"
-            )
-        return run
+        return cls(find_run(Path(path)))
+
+    @contextmanager
+    def naming_interrupts(self) -> Iterator[None]:
+        """ctrl-C tells of this run, once there is something to resume."""
+        try:
+            yield
+        except KeyboardInterrupt as stop:
+            if self.last.is_file():
+                raise RunInterrupted(self.path) from stop
+            raise
 
     def discard_if_empty(self) -> None:
         """Remove the folder if it holds nothing but the config that this program wrote."""

@@ -4,14 +4,13 @@ Images are RGB everywhere outside this package. PyAV reads files and network str
 cameras.
 """
 
-from action_gru.video.frame import VIDEO_SUFFIXES, Frame, Image
+from action_gru.video.frame import Frame, Image
 from action_gru.video.limits import DecodeLimits
 from action_gru.video.live import LiveSource, LiveStatus
 from action_gru.video.reading import VideoFile
 from action_gru.video.writing import VideoWriter
 
 __all__ = [
-    "VIDEO_SUFFIXES",
     "DecodeLimits",
     "Frame",
     "Image",

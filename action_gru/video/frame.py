@@ -9,8 +9,6 @@ import av.logging
 import numpy as np
 from numpy.typing import NDArray
 
-from action_gru.names import VIDEO_SUFFIXES as VIDEO_SUFFIXES
-
 # A damaged file makes FFmpeg chatter on stderr; the typed errors say the same once.
 av.logging.set_level(None)
 os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")

@@ -12,6 +12,6 @@ server.py    from a run to an address; imports those only when a page is built
 """
 
 from action_gru.apps.web.limits import Limits
-from action_gru.apps.web.server import build_page, serve
+from action_gru.apps.web.server import build_page, free_port, serve
 
-__all__ = ["Limits", "build_page", "serve"]
+__all__ = ["Limits", "build_page", "free_port", "serve"]

@@ -17,12 +17,12 @@ from action_gru.apps.web.folders import Folders
 from action_gru.apps.web.guard import Guard, Rates
 from action_gru.apps.web.limits import Limits
 from action_gru.errors import ConfigError, MissingExtraError
+from action_gru.paths.names import VIDEO_SUFFIXES
 from action_gru.progress import Reporter
-from action_gru.recognizer import ActionRecognizer
-from action_gru.video import VIDEO_SUFFIXES
 
 if TYPE_CHECKING:
     from action_gru.apps.web.page import Page
+    from action_gru.recognizer import ActionRecognizer
 
 HOST, PORT = "127.0.0.1", 7860
 SWEEP_EVERY_S = 10.0
@@ -56,6 +56,8 @@ def serve(
     stop: threading.Event | None = None,
 ) -> None:
     """Serve the page until ctrl-C, SIGTERM or `stop`; `ready` is called with its address."""
+    from action_gru.recognizer import ActionRecognizer
+
     load_gradio()
     limits = limits or Limits()
     port = free_port(host, port)

@@ -17,9 +17,9 @@ from action_gru.apps.web.requests import browser_of, path_of, refuse_addresses
 from action_gru.apps.web.upload import UploadReading, UploadResult
 from action_gru.apps.web.words import events_table, note
 from action_gru.errors import ActionGruError
+from action_gru.paths.names import VIDEO_SUFFIXES
 from action_gru.recognizer import ActionRecognizer
 from action_gru.timeline import FORMATS
-from action_gru.video import VIDEO_SUFFIXES
 
 NEWS_EVERY_S = 0.25  # how often the page hears how far a video is read
 ONE_ANSWER = 0.5  # a score from which on a whole video has one answer, in large letters

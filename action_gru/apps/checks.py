@@ -1,0 +1,183 @@
+"""Refuses what cannot work within a second: before torch and its like are imported, which it isn't.
+
+Each check raises the error that the work itself would raise later, and reads no more than names,
+YAML, a CSV and a checkpoint's metadata. Where a command writes is checked in `targets`.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Sequence
+from pathlib import Path
+
+from action_gru.apps.targets import check_folder
+from action_gru.backbone.finding import BUILTIN, EXPORTERS, RUNTIME_PACKAGES, local_weights
+from action_gru.backbone.spec import FRAME_VIEWS
+from action_gru.checkpoint import Document, read_document
+from action_gru.checkpoint.asked import (
+    check_background,
+    check_exportable,
+    check_reads_rows,
+    check_reads_video,
+    check_runs_live,
+    check_settings,
+)
+from action_gru.checkpoint.document import find_run
+from action_gru.config import Config, build_config, check_files, load_config
+from action_gru.dataset import read_manifest
+from action_gru.dataset.manifest import SPLITS
+from action_gru.errors import ConfigError, DataError, MissingExtraError, VideoError
+from action_gru.measured import SOON
+from action_gru.paths.given import instead_of, missing
+from action_gru.timeline.words import load_words
+from action_gru.video.source import parse_source
+
+
+def check_video(path: Path) -> None:
+    """Raise VideoError where there is no file, or plainly something else than a video."""
+    if sentence := instead_of("a video", path):
+        raise VideoError(sentence)
+    if not path.is_file():
+        raise VideoError(f"{missing('video', path)}; check the path")
+
+
+def check_model(run: Path, overrides: Sequence[str], live: bool = False) -> tuple[Document, Config]:
+    """The metadata of a model of video, and the config that it is used with.
+
+    live: it is to answer frame by frame.
+    """
+    document = read_document(run)
+    check_reads_video(document.features)
+    config = build_config(document.config, overrides)
+    if live:
+        check_runs_live(bool(document.model.get("bidirectional")))
+        check_background(config, document.classes)
+    check_settings(document.features, document.sampling.fps, config)
+    check_network(config)
+    return document, config
+
+
+def check_sources(sources: Sequence[str]) -> None:
+    """Raise VideoError for a live source that is none, and for a file that is not there."""
+    for text in sources:
+        source = parse_source(text)
+        if source.kind == "file":
+            check_video(Path(text))
+
+
+def check_people(config: Config) -> None:
+    """Raise where the people in a picture cannot be found and followed."""
+    need("lap", "people", "following boxes from frame to frame")
+    check_detector(config)
+
+
+def check_words(config: Config) -> None:
+    """Raise where a timeline cannot be told in sentences."""
+    load_words(config.describe.language, config.describe.templates)
+    if config.describe.detect:
+        check_detector(config)
+
+
+def check_detector(config: Config) -> None:
+    """Raise BackboneError where there are no weights that find things."""
+    local_weights(config.detection.weights, config.features.download, "detection.weights")
+
+
+def check_rows_model(run: Path, overrides: Sequence[str], source: str, alarm: str | None) -> None:
+    """Raise where a model cannot watch the rows of a file, or of stdin ('-'), for a class."""
+    document = read_document(run)
+    check_reads_rows(document.features)
+    config = build_config(document.config, overrides)
+    alarm_class(alarm, document.classes, config.series.horizon is not None)
+    if source != "-" and not Path(source).is_file():
+        raise DataError(f"{missing('file', Path(source))}; name a CSV, or - for stdin")
+
+
+def alarm_class(asked: str | None, classes: Sequence[str], has_horizon: bool) -> str:
+    """The class to warn of: the one asked for, or `soon`. Raises ConfigError without one."""
+    name = asked or (SOON if SOON in classes and has_horizon else None)
+    if name is None or name not in classes:
+        raise ConfigError(
+            f"--alarm names the class to warn of, one of {', '.join(classes)}; "
+            f"got {name or 'nothing'}"
+        )
+    return name
+
+
+def check_export(run: Path, overrides: Sequence[str], runtime: str) -> None:
+    """Raise where a run cannot be written for a runtime."""
+    document = read_document(run)
+    check_exportable(document.features, run)
+    check_network(build_config(document.config, overrides))
+    need_runtime(runtime, f"export --format {runtime}")
+
+
+def check_work(path: Path, overrides: Sequence[str]) -> Config:
+    """The config of a training or extraction whose files are there."""
+    config = load_config(path, overrides)
+    check_data(config)
+    return config
+
+
+def check_data(config: Config) -> None:
+    """Raise where the data, the weights or the place of the runs cannot be used."""
+    check_files(config)
+    if config.data.kind == "video":
+        assert config.data.manifest is not None
+        read_manifest(config.data.manifest, config.data.root, config.data.classes)
+    check_folder(f"run.folder: {config.run.folder}", config.run.folder)
+    check_network(config)
+
+
+def check_begun(path: Path, overrides: Sequence[str]) -> None:
+    """Raise where a run cannot be resumed: no run, no such keys, or its data is gone."""
+    config = load_config(find_run(path) / "config.yaml", overrides)
+    last = path / "last.safetensors"
+    if last.is_file():
+        read_document(last)
+    check_network(config)
+
+
+def check_run(
+    path: Path,
+    overrides: Sequence[str],
+    manifest: Path | None = None,
+    root: Path | None = None,
+    split: str | None = None,
+) -> Config:
+    """The config of a finished run that may be scored on a split, or on other clips."""
+    config = load_config(find_run(path) / "config.yaml", overrides)
+    document = read_document(path)
+    if split is not None and split not in SPLITS:
+        raise ConfigError(f"--split {split}: is none of {', '.join(SPLITS)}")
+    if manifest is not None and config.data.kind == "video":
+        if sentence := instead_of("a manifest", manifest):
+            raise DataError(f"--manifest: {sentence}")
+        read_manifest(manifest, root, document.classes)
+    if document.sampling.fps and config.data.kind == "video":
+        check_settings(document.features, document.sampling.fps, config)
+        check_network(config)
+    return config
+
+
+def check_network(config: Config) -> None:
+    """Raise where the network that gives pictures their features is not to be had."""
+    features = config.features
+    if config.data.kind != "video" or set(features.views) <= set(FRAME_VIEWS):
+        return
+    if features.weights != BUILTIN:
+        local_weights(features.weights, features.download)
+    if features.runtime in RUNTIME_PACKAGES:
+        need_runtime(features.runtime, f"features.runtime={features.runtime}")
+
+
+def need_runtime(runtime: str, purpose: str) -> None:
+    """Raise MissingExtraError where a runtime or what exports for it is not installed."""
+    for package in (RUNTIME_PACKAGES[runtime], *EXPORTERS):
+        need(package, runtime, purpose)
+
+
+def need(package: str, extra: str, purpose: str) -> None:
+    """Raise MissingExtraError where a package is not installed; it is not imported."""
+    if importlib.util.find_spec(package) is None:
+        raise MissingExtraError(package, extra, purpose)

@@ -1,0 +1,49 @@
+"""What a feature is a function of, besides the frame. Knows no network."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+
+FRAME_VIEWS = ("detections", "pose")  # vectors of whole frames, not pictures
+PREPROCESSING_VERSION = 2  # of the pictures that `views` makes
+
+# Parts that change a feature by rounding only: a model trained on one runs on the other.
+ROUNDING_PARTS = frozenset({"precision", "runtime", "weights"})
+
+
+@dataclass(frozen=True)
+class FeatureSpec:
+    """What a feature vector is a function of, besides the frame."""
+
+    view: str
+    weights: str
+    weights_sha256: str
+    layer: str
+    image_size: int
+    fit: str
+    precision: str
+    dim: int
+    preprocessing: int = PREPROCESSING_VERSION
+    runtime: str = "torch"
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash over all parts but the name of the weights, in hex.
+
+        torch is not in it: features kept before there were other runtimes stay valid.
+        """
+        parts = {key: value for key, value in asdict(self).items() if key != "weights"}
+        if self.runtime == "torch":
+            del parts["runtime"]
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
+
+    def differences(self, other: FeatureSpec) -> list[str]:
+        """The parts in which features are not interchangeable, in words; empty if they are."""
+        ours, theirs = asdict(self), asdict(other)
+        return [
+            f"{self.view} {key}: {ours[key]} against {theirs[key]}"
+            for key in ours
+            if key not in ROUNDING_PARTS and ours[key] != theirs[key]
+        ]
