@@ -16,6 +16,8 @@ FLOORS = {
     "file_kind": 0,
     "patience": 0,
     "logs": 0,
+    "palette": 0,
+    "lettering": 2,
     "config": 1,
     "video": 1,
     "sampling": 1,

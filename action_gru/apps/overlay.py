@@ -13,12 +13,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
-import matplotlib
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
 from action_gru.errors import VideoError
+from action_gru.lettering import runs
 from action_gru.timeline import Prediction
 
 MAX_BARS = 3
@@ -171,11 +171,10 @@ def clock_text(time_s: float) -> str:
 def shortened(text: str, size_px: int, bold: bool, width_px: int) -> str:
     """The text on one line, cut with an ellipsis where it is wider than width_px."""
     line = " ".join(text.split())
-    font = _font(size_px, bold)
-    if font.getlength(line) <= width_px:
+    if _length(line, size_px, bold) <= width_px:
         return line
     length = len(line)
-    while length and font.getlength(line[:length].rstrip() + "…") > width_px:
+    while length and _length(line[:length].rstrip() + "…", size_px, bold) > width_px:
         length -= 1
     return line[:length].rstrip() + "…" if length else ""
 
@@ -201,19 +200,25 @@ def _row_height(size_px: int) -> int:
     return math.ceil(1.2 * size_px)  # DejaVu rises 0.93 and falls 0.24 of its size
 
 
-@lru_cache(maxsize=16)
-def _font(size_px: int, bold: bool) -> ImageFont.FreeTypeFont:
-    name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
-    folder = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
-    return ImageFont.truetype(str(folder / name), size_px)
+@lru_cache(maxsize=64)
+def _font(path: Path, size_px: int) -> ImageFont.FreeTypeFont:
+    return ImageFont.truetype(str(path), size_px)
+
+
+def _length(text: str, size_px: int, bold: bool) -> float:
+    """How wide a text is, px."""
+    return sum(_font(path, size_px).getlength(part) for path, part in runs(text, bold))
 
 
 @lru_cache(maxsize=512)
 def _letters(text: str, size_px: int, bold: bool) -> Panel:
     """Coverage of each pixel of a row by the text, 0 to 256: (row height, text width, 1)."""
-    font = _font(size_px, bold)
-    mask = Image.new("L", (math.ceil(font.getlength(text)), _row_height(size_px)))
-    ImageDraw.Draw(mask).text((0, round(0.93 * size_px)), text, fill=255, font=font, anchor="ls")
+    mask = Image.new("L", (math.ceil(_length(text, size_px, bold)), _row_height(size_px)))
+    drawing, left_px = ImageDraw.Draw(mask), 0.0
+    for path, part in runs(text, bold):
+        font, place = _font(path, size_px), (left_px, round(0.93 * size_px))
+        drawing.text(place, part, fill=255, font=font, anchor="ls")
+        left_px += font.getlength(part)
     coverage = np.asarray(mask, dtype=np.uint16)[..., None]
     return coverage + (coverage > 127)
 

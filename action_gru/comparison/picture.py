@@ -11,9 +11,10 @@ from matplotlib.figure import Figure
 from action_gru.comparison.probe import SOLVED
 from action_gru.comparison.result import NAMES, CellComparison
 from action_gru.evaluation.pictures import BLUE, GREEN, GREY, ORANGE
+from action_gru.palette import OKABE_ITO
 
 # Okabe and Ito 2008; markers tell them apart without colour too.
-COLOURS = {"rnn": ORANGE, "lstm": GREEN, "gru": BLUE, "bigru": "#56B4E9", "none": GREY}
+COLOURS = {"rnn": ORANGE, "lstm": GREEN, "gru": BLUE, "bigru": OKABE_ITO[5], "none": GREY}
 MARKERS = {"rnn": "s", "lstm": "^", "gru": "o"}
 SMALLEST = 1e-12  # of the gradients shown: below that nothing can be learned from them
 
