@@ -6,7 +6,7 @@ Knows nothing of pages or browsers.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,7 +79,8 @@ class UploadReading:
             self.declared_s = video.declared_s
             self._check_length(self.declared_s or 0.0)
             size_px = shown_size(first.image)
-            copy = AnnotatedCopy(self.folder / f"{self._stem}.annotated.mp4", size_px, video.fps)
+            path = self.folder / f"{self._stem}.annotated.mp4"
+            copy = AnnotatedCopy(path, size_px, video.fps, self.recognizer.classes)
             with copy:
                 for frame in _with_first(first, frames):
                     self._check_length(frame.time_s)
@@ -170,10 +171,12 @@ class AnnotatedCopy:
     Use as a context manager. size_px is (width, height).
     """
 
-    def __init__(self, path: Path, size_px: tuple[int, int], fps: float) -> None:
+    def __init__(
+        self, path: Path, size_px: tuple[int, int], fps: float, classes: Sequence[str] = ()
+    ) -> None:
         self.path, self.size_px = path, size_px
         self.fps = min(max(fps, 1.0), SHOWN_FPS)
-        self._overlay = Overlay(size_px)
+        self._overlay = Overlay(size_px, classes)
         self._writer = VideoWriter(path, size_px, self.fps)
         self._written = 0
 
