@@ -29,13 +29,16 @@ SHOWN_FPS = 30.0
 
 @dataclass(frozen=True)
 class UploadResult:
-    """What was found. scores: best first; downloads: one file a format, in the order of FORMATS."""
+    """What was found. scores: best first; pictures: the timeline for a light page and a dark one;
+    downloads: one file a format, in the order of FORMATS; frames: how many the video has.
+    """
 
     timeline: Timeline
     scores: dict[str, float]
     video: Path
-    picture: Path
+    pictures: tuple[Path, Path]
     downloads: tuple[Path, ...]
+    frames: int
 
 
 class UploadReading:
@@ -64,6 +67,7 @@ class UploadReading:
         self._notes = ScoreNotes(self.stream)
         self._whole = WholeAnswer(self.stream.window_s)
         self._read_s = 0.0
+        self._frames = 0
 
     def __iter__(self) -> Iterator[float]:
         try:
@@ -87,6 +91,7 @@ class UploadReading:
                     self._look(frame)
                     copy.show(frame, self.stream)
                     self._read_s = frame.time_s
+                    self._frames += 1
                     yield frame.time_s
         self._video = copy.path
 
@@ -119,13 +124,21 @@ class UploadReading:
             restarts=self.stream.restarts,
             scores=self._notes.track,
         )
-        picture = self.folder / f"{self._stem}.timeline.png"
-        save_picture(timeline_picture(timeline), picture)
+        pictures = self._draw(timeline)
         downloads = tuple(self.folder / f"{self._stem}{suffix}" for suffix in FORMATS)
         for path in downloads:
             write_timeline(timeline, path)
         best = Prediction.from_probabilities(classes, self._whole.scores())
-        return UploadResult(timeline, dict(best.top(len(classes))), self._video, picture, downloads)
+        scores = dict(best.top(len(classes)))
+        return UploadResult(timeline, scores, self._video, pictures, downloads, self._frames)
+
+    def _draw(self, timeline: Timeline) -> tuple[Path, Path]:
+        """Without names of the classes: the page has them beside, in letters of its own size."""
+        light = self.folder / f"{self._stem}.timeline.png"
+        dark = self.folder / f"{self._stem}.timeline.dark.png"
+        save_picture(timeline_picture(timeline, legend=False), light)
+        save_picture(timeline_picture(timeline, dark=True, legend=False), dark)
+        return light, dark
 
 
 class WholeAnswer:
