@@ -242,7 +242,7 @@ def edge_of(colour: str, paper: Paper = DAY) -> list[Any]:
     """matplotlib's path effects of a thin line: an edge where its colour would be lost."""
     if contrast(colour, paper.ground) >= SEEN:
         return []
-    return [withStroke(linewidth=2.4, foreground=paper.faint)]
+    return [withStroke(linewidth=2.1, foreground=paper.faint)]
 
 
 def on_paper(figure: Figure, paper: Paper) -> None:
