@@ -84,9 +84,15 @@ class PeopleOverlay:
         drawn = self._panel.draw(image, None, lines=lines, banner=banner, people=boxes)
         for mark in marks:
             self._draw_box(drawn, mark)
-        for mark, area in zip(marks, self.label_areas(marks, bool(banner)), strict=True):
-            if area is not None:
-                self._draw_label(drawn, mark, area)
+        labelled = [
+            (mark, area)
+            for mark, area in zip(marks, self.label_areas(marks, bool(banner)), strict=True)
+            if area is not None
+        ]
+        for mark, area in labelled:
+            self._draw_joint(drawn, mark, area)
+        for mark, area in labelled:
+            self._draw_label(drawn, mark, area)
         return drawn
 
     def label_areas(self, marks: Sequence[PersonMark], banner: bool = False) -> list[Area | None]:
@@ -137,13 +143,18 @@ class PeopleOverlay:
         for colour, width in ((DARK, 3 * self.line_px), (self._colour(mark), self.line_px)):
             cv2.rectangle(image, (left, top), (right, bottom), colour, width)
 
+    def _draw_joint(self, image: Frame, mark: PersonMark, area: Area) -> None:
+        """The line from a label down to its box."""
+        left, top, width, height = area
+        box_top = round(mark.box[1])
+        if top + height < box_top:
+            column = min(max(left, round(mark.box[0])), left + width - 1) + self.line_px // 2
+            ends = (column, top + height), (column, box_top)
+            cv2.line(image, *ends, self._colour(mark), self.line_px)
+
     def _draw_label(self, image: Frame, mark: PersonMark, area: Area) -> None:
         left, top, width, height = area
         pad, colour = self.text_px // 3, self._colour(mark)
-        box_top = round(mark.box[1])
-        if top + height < box_top:  # what joins label and box
-            column = min(max(left, round(mark.box[0])), left + width - 1) + self.line_px // 2
-            cv2.line(image, (column, top + height), (column, box_top), colour, self.line_px)
         chip = image[top : top + height, left : left + width]
         chip[:] = DARK
         chip[-self.line_px :] = colour
