@@ -31,7 +31,7 @@ from action_gru.evaluation.metrics import (
     expected_calibration_error,
 )
 from action_gru.lettering import families, no_raw_warnings, set_fonts
-from action_gru.palette import NIGHT, OKABE_ITO, SEEN, WHITE, class_colours, contrast
+from action_gru.palette import NIGHT, OKABE_ITO, WHITE, class_colours, contrast
 
 DPI = 130
 NAME_LENGTH = 28
@@ -40,6 +40,7 @@ CELL_TEXT_CLASSES = 30  # more classes than this: colours only
 BLUE, ORANGE, GREEN, *_ = OKABE_ITO  # where what is drawn is no class
 GREY = "#666666"
 LINES = OKABE_ITO[:4]
+FAINT = 2.0  # a line with less contrast to its paper, yellow on white, needs an edge
 
 
 class Paper(NamedTuple):
@@ -240,7 +241,7 @@ def new_figure(width_in: float, height_in: float) -> Figure:
 
 def edge_of(colour: str, paper: Paper = DAY) -> list[Any]:
     """matplotlib's path effects of a thin line: an edge where its colour would be lost."""
-    if contrast(colour, paper.ground) >= SEEN:
+    if contrast(colour, paper.ground) >= FAINT:
         return []
     return [withStroke(linewidth=2.1, foreground=paper.faint)]
 

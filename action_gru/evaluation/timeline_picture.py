@@ -15,6 +15,7 @@ from action_gru.evaluation.metrics import FloatArray
 from action_gru.evaluation.pictures import (
     DAY,
     DUSK,
+    FAINT,
     Paper,
     edge_of,
     new_figure,
@@ -23,7 +24,7 @@ from action_gru.evaluation.pictures import (
     text_width_in,
 )
 from action_gru.lettering import families, no_raw_warnings, set_fonts
-from action_gru.palette import SEEN, UNKNOWN, class_colours, contrast, ink_on
+from action_gru.palette import UNKNOWN, class_colours, contrast, ink_on
 from action_gru.timeline import Event, ScoreTrack, Timeline
 
 SHOWN_SCORE = 0.25  # a class that never scores this, never wins and is no event, is left out
@@ -237,7 +238,7 @@ def _clock(time_s: float, tenths: bool = False) -> str:
 
 
 def _edge(colour: str, paper: Paper) -> str:
-    return paper.ground if contrast(colour, paper.ground) >= SEEN else paper.faint
+    return paper.ground if contrast(colour, paper.ground) >= FAINT else paper.faint
 
 
 def _add_legend(figure: Figure, colours: dict[str, str]) -> None:
