@@ -20,6 +20,8 @@ FLOORS = {
     "patience": 0,
     "logs": 0,
     "phrases": 0,
+    "palette": 0,
+    "lettering": 2,
     "config": 1,
     "video": 1,
     "sampling": 1,

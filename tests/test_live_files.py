@@ -91,3 +91,31 @@ def test_closing_a_waiting_file_takes_no_time(tmp_path):
     source.close()
     assert time.monotonic() - began_s < 2
     assert source.status.frames == 1
+
+
+@pytest.mark.parametrize("pace", [True, False])
+def test_a_paused_file_waits_where_it_stands(tmp_path, pace):
+    path = write_square(tmp_path / "long.mp4", 400, fps=100.0)
+    with LiveSource(str(path), on_frame=(seen := Seen(work_s=0.002)), pace=pace) as source:
+        assert eventually(lambda: len(seen.times_s) >= 5)
+        source.pause(True)
+        time.sleep(0.2)  # the frame that was on its way
+        stands = len(seen.times_s)
+        skipped = source.status.skipped
+        time.sleep(1.0)
+        assert len(seen.times_s) == stands
+        source.pause(False)
+        assert eventually(lambda: len(seen.times_s) > stands + 5)
+        # It goes on with the next frame: a second would be 100 frames.
+        assert seen.times_s[stands] - seen.times_s[stands - 1] < 0.5
+        assert source.status.skipped - skipped < 50
+
+
+def test_a_paused_file_is_closed_at_once(square_video):
+    source = LiveSource(str(square_video), on_frame=Seen())
+    source.start()
+    source.pause(True)
+    time.sleep(0.3)
+    began_s = time.monotonic()
+    source.close()
+    assert time.monotonic() - began_s < 2

@@ -3,11 +3,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from action_gru.apps.overlay import BEST, OTHER, TRACK, Overlay, clock_text, shortened
+from action_gru.apps.overlay import TRACK, Overlay, clock_text, shortened
 from action_gru.errors import VideoError
+from action_gru.palette import class_colour, rgb
 from action_gru.timeline import Prediction
 
 SIZES = [(40, 30), (64, 48), (320, 240), (640, 480), (320, 568), (1920, 1080), (3840, 2160)]
+OTHER, BEST = rgb(class_colour(0)), rgb(class_colour(1))  # of the classes ("b", "a")
 FOUR = Prediction(("walking", "jump", "a very long name indeed", "d"), (0.7, 0.2, 0.1, 0.0), 3.2)
 
 
@@ -58,14 +60,15 @@ def test_without_prediction_only_the_lines_are_drawn():
 
 
 def test_bars_are_as_long_as_the_scores():
-    drawn = Overlay((640, 480)).draw(white(640, 480), Prediction(("a", "b"), (0.75, 0.25)))
+    prediction = Prediction(("a", "b"), (0.75, 0.25))
+    drawn = Overlay((640, 480), ("b", "a")).draw(white(640, 480), prediction)
     best = (drawn == BEST).all(axis=2).sum(axis=1).max()
     other = (drawn == OTHER).all(axis=2).sum(axis=1).max()
     assert best == pytest.approx(3 * other, abs=2)
 
 
 def test_nothing_shifts_when_only_the_scores_change():
-    frame, overlay = white(640, 480), Overlay((640, 480))
+    frame, overlay = white(640, 480), Overlay((640, 480), ("b", "a"))
     places = set()
     for scores in ((1.0, 0.0), (0.91, 0.09), (0.5, 0.5)):
         drawn = overlay.draw(frame, Prediction(("a", "b"), scores))
@@ -89,6 +92,40 @@ def test_a_long_label_ends_in_an_ellipsis_within_its_room():
     cut = shortened("standing still for a very long time", 20, False, 150)
     assert cut == "standing still…"
     assert shortened("jump", 20, False, 3) == ""
+
+
+def test_a_class_keeps_its_colour_when_another_is_best():
+    overlay = Overlay((640, 480), ("b", "a"))
+    for scores in ((0.7, 0.3), (0.6, 0.4)):
+        for labels in (("a", "b"), ("b", "a")):
+            drawn = overlay.draw(white(640, 480), Prediction(labels, scores))
+            long = {"a": BEST, "b": OTHER}[labels[0]]
+            short = {"a": BEST, "b": OTHER}[labels[1]]
+            lengths = [(drawn == colour).all(axis=2).sum() for colour in (long, short)]
+            assert lengths[0] > lengths[1]
+
+
+def test_the_panel_keeps_clear_of_what_moves():
+    overlay, frame = Overlay((640, 480)), white(640, 480)
+    rng = np.random.default_rng(0)
+    for _ in range(40):
+        moving = frame.copy()
+        moving[:, :300] = rng.integers(0, 255, (6, 5, 1)).repeat(80, 0).repeat(60, 1)
+        overlay.draw(moving, FOUR)
+    assert overlay.panel_area[0] > 300
+    still = Overlay((640, 480))
+    for _ in range(40):
+        still.draw(frame, FOUR)
+    assert still.panel_area[:2] == (8, 8)
+
+
+def test_the_panel_and_the_banner_share_no_row():
+    overlay = Overlay((640, 480))
+    box = (0, 0, 640, 200)  # heads all along the upper edge
+    overlay.draw(white(640, 480), FOUR, banner="lost", people=[box])
+    _, top, _, height = overlay.panel_area
+    assert top > 240
+    assert top + height <= 480 - overlay.banner_px
 
 
 def test_time_reads_like_a_clock():

@@ -3,8 +3,10 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from matplotlib.colors import to_hex
+from matplotlib.text import Text
 
 from action_gru.evaluation import save_picture, timeline_picture
+from action_gru.palette import class_colour, contrast
 from action_gru.timeline import Event, ScoreTrack, Timeline
 
 NAMES = ("идти очень медленно и долго вдоль длинной стены", "$cost$", "W" * 40, "run")
@@ -62,7 +64,8 @@ def check_room(figure):
     assert box.x1 <= width_in
     assert box.y1 <= height_in
     (legend,) = figure.legends
-    assert legend.get_window_extent().x0 >= scores.get_window_extent().x1
+    assert not legend.get_window_extent().overlaps(scores.get_window_extent())
+    assert not legend.get_window_extent().overlaps(lanes.get_tightbbox())
     for axes in figure.axes:
         ticks = [one.get_window_extent() for one in axes.get_xticklabels() if one.get_text()]
         assert not any(one.overlaps(other) for one, other in pairwise(ticks))
@@ -92,21 +95,43 @@ def test_a_class_has_one_colour_in_all_panels():
     blue, orange = "#0072B2", "#E69F00"
     first, second = legend_colours(figure).items()
     # The second class lasts longer, counting the reference.
-    assert first == ("$cost$ 1", blue)
-    assert second[1] == orange
-    expected = [(0.0, orange), (2.5, blue), (5.0, orange), (7.5, blue), (1.0, blue)]
+    assert first == ("$cost$ 1", orange)
+    assert second[1] == blue  # the first of the model's classes
+    expected = [(0.0, blue), (2.5, orange), (5.0, blue), (7.5, orange), (1.0, orange)]
     assert [(left, colour) for left, _, colour in bars(lanes)] == expected
     drawn = {to_hex(line.get_color()).upper(): line.get_ydata() for line in scores.lines}
-    assert drawn[orange] == pytest.approx(one.scores.values[:, 0])
-    assert drawn[blue] == pytest.approx(one.scores.values[:, 1])
+    assert drawn[blue] == pytest.approx(one.scores.values[:, 0])
+    assert drawn[orange] == pytest.approx(one.scores.values[:, 1])
 
 
-def test_few_of_many_classes_have_a_colour():
+def test_every_class_that_wins_somewhere_has_a_colour_and_a_name():
     figure = timeline_picture(timeline(600.0, 30, 101))
     scores, lanes = figure.axes
-    assert len(scores.lines) == 7
-    assert list(legend_colours(figure))[-1] == "other classes"
-    assert len({colour for _, _, colour in bars(lanes)}) == 8
+    assert len(scores.lines) == 30
+    assert len(legend_colours(figure)) == 30
+    assert len({colour for _, _, colour in bars(lanes)}) == 30
+
+
+def test_a_class_that_wins_for_one_instant_with_a_low_score_is_named():
+    track = ScoreTrack()
+    for time_s in range(10):
+        scores = np.full(12, 0.08)
+        scores[11 if time_s == 4 else 0] = 0.12  # below SHOWN_SCORE
+        track.add(float(time_s), scores)
+    figure = timeline_picture(timeline(10.0, 0, 12, scores=track))
+    assert set(legend_colours(figure).values()) == {class_colour(0), class_colour(11)}
+    assert legend_colours(figure)["run 11"] == class_colour(11)
+
+
+def test_on_a_dark_page_all_text_is_light():
+    figure = timeline_picture(timeline(40.0, 0), dark=True, legend=False)
+    figure.canvas.draw()
+    ground = to_hex(figure.get_facecolor())
+    texts = [text for text in figure.findobj(Text) if text.get_text() and text.get_visible()]
+    assert len(texts) > 5
+    for text in texts:
+        assert contrast(to_hex(text.get_color()).upper(), ground.upper()) >= 4.5, text
+    assert figure.legends == []
 
 
 def test_classes_that_never_score_are_left_out():

@@ -18,8 +18,9 @@ from action_gru.apps.web.folders import Folders
 from action_gru.apps.web.guard import Guard, Rates
 from action_gru.apps.web.server import free_port, load_gradio
 from action_gru.apps.web.upload import AnnotatedCopy, UploadReading, file_stem
-from action_gru.apps.web.words import class_list, events_table, note
+from action_gru.apps.web.words import bar_rules, class_list, events_table, note
 from action_gru.errors import CheckpointError, ConfigError, MissingExtraError, VideoError
+from action_gru.palette import class_colours
 from action_gru.streaming import TimelineReader
 from action_gru.timeline import Event
 from action_gru.video import Frame, VideoFile
@@ -77,7 +78,11 @@ def test_an_upload_gives_a_playable_copy_a_picture_and_every_format(tmp_path, re
     assert len(pairs) == 30
     assert np.mean([np.abs(a - b)[:20, :40].mean() for a, b in pairs]) > 10
     assert b"avc1" in result.video.read_bytes()  # H.264, which browsers play
-    assert result.picture.read_bytes().startswith(b"\x89PNG")
+    light, dark = (path.read_bytes() for path in result.pictures)
+    assert light.startswith(b"\x89PNG")
+    assert dark.startswith(b"\x89PNG")
+    assert light != dark
+    assert result.frames == 30
     names = [path.name for path in (result.video, *result.downloads)]
     assert names == [
         "img_src_x_onerror_alert_1.annotated.mp4",
@@ -359,9 +364,27 @@ def test_addresses_beyond_what_is_kept_cost_no_memory():
     assert len(rates._held) == 1000
 
 
+def test_a_style_sheet_holds_no_text_from_outside():
+    rules = bar_rules({'"]}</style><img>': "#0072B2", "walk": "#E69F00"})
+    assert 'meter.bar[aria-label="walk"] { background: #E69F00 !important; }' in rules
+    assert "<" not in rules
+    assert "\\3c \\2f style" in rules
+
+
+def test_a_label_has_its_colour_in_lists_and_tables():
+    colours = class_colours(CLASSES)
+    table = events_table([Event(CLASSES[1], 0.0, 1.5, 0.5)], colours=colours)
+    assert table.count("swatch") == 1
+    assert "background:#E69F00" in table
+    assert [part[:7] for part in class_list(colours).split("background:")[1:3]] == [
+        "#0072B2",
+        "#E69F00",
+    ]
+
+
 def test_words_from_outside_are_text_and_no_html():
     table = events_table([Event(HOSTILE, 0.0, 1.5, 0.5)], Event("b&c", 2.0, 3.0, 1.0))
-    page = table + class_list(CLASSES) + note(HOSTILE) + note(HOSTILE, "error")
+    page = table + class_list(class_colours(CLASSES)) + note(HOSTILE) + note(HOSTILE, "error")
     assert "<img" not in page
     assert "&lt;img src=x onerror=alert(1)&gt;" in page
     assert table.index("b&amp;c") < table.index("onerror")

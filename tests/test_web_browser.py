@@ -118,7 +118,7 @@ class Visit:
     def open_camera(self) -> None:
         self.tab.get_by_role("tab", name="Camera").click()
         self.tab.locator("#camera").get_by_text("Click to Access Webcam").click()
-        self.tab.locator("#camera").get_by_text("Record").click()
+        self.tab.locator("#camera").get_by_text("Start").click()
 
     def text(self, part: str) -> str:
         return self.tab.inner_text(part)

@@ -74,7 +74,7 @@ def test_an_uploaded_video_comes_back_as_files(page, tmp_path):
     assert answer["success"]
     files = [part["path"] for part in answer["output"]["data"] if is_file(part)]
     assert [path.rsplit(".", 1)[1] for path in files] == [
-        *("mp4", "png"),
+        *("mp4", "png", "png"),
         *("json", "csv", "vtt", "srt", "eaf"),
     ]
     for path in files:

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,13 +18,13 @@ from live_servers import MJPEGServer, eventually
 
 from action_gru import ActionRecognizer
 from action_gru.apps.live_loop import LiveLoop
-from action_gru.apps.live_view import LiveView, fitted
+from action_gru.apps.live_view import LiveView, fitted, still_holds
 from action_gru.apps.recorder import FPS, Recorder
-from action_gru.apps.webcam import WebcamOptions, run_webcam
+from action_gru.apps.webcam import Webcam, WebcamOptions, run_webcam
 from action_gru.apps.window import check_display
 from action_gru.errors import ConfigError, VideoError
 from action_gru.progress import Reporter
-from action_gru.video import VideoFile
+from action_gru.video import Frame, VideoFile
 
 QUIET = Reporter(quiet=True)
 
@@ -123,6 +124,101 @@ def test_a_recording_keeps_real_time_and_one_size(tmp_path):
     assert frames == pytest.approx((0.5 + 0.2) * FPS + 1, abs=1)  # 4.5 s without pictures left out
     with VideoFile(tmp_path / "r.mp4") as video:
         assert [frame.image.shape for frame in video] == [(48, 64, 3)] * frames
+
+
+def test_a_pause_is_left_out_of_a_recording(tmp_path):
+    clock = [0.0]
+    recorder = Recorder(tmp_path / "r.mp4", now_s=lambda: clock[0])
+    picture = np.full((48, 64, 3), 90, np.uint8)
+    for now_s in (0.0, 0.5, 1.0):
+        clock[0] = now_s
+        recorder.add(picture)
+    clock[0] = 1.2
+    recorder.pause()
+    for now_s in (2.5, 3.0):  # less than what is filled where pictures are late
+        clock[0] = now_s
+        recorder.add(picture)
+    assert recorder.close() == pytest.approx((1.2 + 0.5) * FPS + 1, abs=2)
+
+
+class Still:
+    """A loop of one file that stands still."""
+
+    def __init__(self) -> None:
+        self.told: list[bool] = []
+        source = SimpleNamespace(name="a.mp4")
+        stream = SimpleNamespace(restarts=0)
+        feed = SimpleNamespace(source=source, stream=stream, pause=self.told.append)
+        self.feeds = [feed]
+
+
+def test_space_pauses_the_source_and_the_recording_and_goes_on(tmp_path):
+    loop = Still()
+    webcam = Webcam(loop, None, WebcamOptions(record=tmp_path / "r.mp4"), QUIET)
+    picture = np.full((48, 64, 3), 90, np.uint8)
+    webcam.view = SimpleNamespace(draw=lambda notes: shown.append(notes) or picture)
+    shown: list[list[str]] = []
+
+    def draw(times: int) -> None:
+        for _ in range(times):
+            webcam._drawn_s = 0.0
+            webcam._draw()
+
+    draw(1)
+    webcam._obey(" ")
+    draw(3)
+    assert webcam.recorder._next_s is None  # nothing was added meanwhile
+    webcam._obey(" ")
+    draw(1)
+    assert loop.told == [True, False]
+    assert shown == [["● recording"], *[["paused, the recording too"]] * 3, ["● recording"]]
+    assert webcam.recorder._next_s is not None
+
+
+def test_a_recording_of_a_pause_alone_is_no_file(tmp_path):
+    webcam = Webcam(Still(), None, WebcamOptions(record=tmp_path / "r.mp4"), QUIET)
+    webcam._obey(" ")
+    webcam.view = SimpleNamespace(draw=lambda notes: np.zeros((48, 64, 3), np.uint8))
+    webcam._draw()
+    webcam._stop_recording()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_paused_camera_s_frames_are_left_out(recognizer):
+    with MJPEGServer() as server, LiveLoop(recognizer, [server.url]) as loop:
+        (feed,) = loop.feeds
+        assert eventually(lambda: feed.frame is not None)
+        feed.pause(True)
+        time.sleep(0.2)
+        last_s = feed.frame.time_s
+        time.sleep(0.5)
+        assert feed.frame.time_s == last_s
+        feed.pause(False)
+        assert eventually(lambda: feed.frame.time_s > last_s)
+        assert feed.frame.time_s > last_s + 0.4  # its own clock went on
+
+
+def scene(seed, shift=0):
+    """A coarse picture of its own colours, (180, 320, 3); shift: something in it moves."""
+    tiles = np.random.default_rng(seed).integers(0, 255, (9, 16, 3), dtype=np.uint8)
+    image = tiles.repeat(20, 0).repeat(20, 1)
+    image[60:150, 40 + shift : 100 + shift] = (200, 30, 30)
+    return image
+
+
+def test_no_box_outlives_a_cut_or_a_gap():
+    def feed(answered, frame):
+        looker = SimpleNamespace(max_gap_s=1.0)
+        stream = SimpleNamespace(looker=looker)
+        return SimpleNamespace(answered=answered, frame=frame, stream=stream)
+
+    before = Frame(0, 1.0, scene(1))
+    assert still_holds(feed(before, before))
+    assert still_holds(feed(before, Frame(1, 1.2, scene(1, shift=80))))  # someone walks
+    assert not still_holds(feed(before, Frame(1, 1.04, scene(2))))  # a cut
+    assert not still_holds(feed(before, Frame(1, 2.5, scene(1))))  # a gap
+    assert not still_holds(feed(before, Frame(1, 0.0, scene(1))))  # it began anew
+    assert not still_holds(feed(None, before))
 
 
 def test_a_picture_is_fitted_without_distortion():

@@ -26,7 +26,7 @@ def annotate(
         frames = source.frames()
         first = next(frames)
         size_px = (first.image.shape[1], first.image.shape[0])
-        overlay = Overlay(size_px)
+        overlay = Overlay(size_px, recognizer.classes)
         with VideoWriter(target, size_px, source.fps) as writer:
 
             def draw(frame: Frame) -> None:

@@ -58,7 +58,8 @@ class Feed:
         self.dropped = 0
         self.instants_s: deque[float] = deque(maxlen=INSTANTS_KEPT)  # sampled, dropped ones too
         self.frame: Frame | None = None
-        self.paused = self.finished = False
+        self.answered: Frame | None = None  # whose sample was taken last
+        self.finished = False
         self._wake, self._waits = wake, not pace
         self._due: Due | None = None
         self._looking_s = 0.0
@@ -70,8 +71,14 @@ class Feed:
         """The newest sample that nobody has taken yet."""
         with self._lock:
             due, self._due = self._due, None
+            if due is not None:
+                self.answered = due.frame
         self._taken.set()
         return due
+
+    def pause(self, paused: bool) -> None:
+        """Let no frame come, until it is told to go on. See `LiveSource.pause`."""
+        self.source.pause(paused)
 
     def close(self) -> None:
         self._closed = True
@@ -85,8 +92,6 @@ class Feed:
 
     def _on_frame(self, frame: Frame) -> None:
         arrived_s = time.perf_counter()
-        if self.paused:
-            return
         sample = self.stream.looker.look(frame.image, frame.time_s)
         self._looking_s += time.perf_counter() - arrived_s
         while sample and self._waits and self._due is not None and not self._closed:

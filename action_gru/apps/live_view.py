@@ -23,6 +23,8 @@ Image = NDArray[np.uint8]
 EVENTS_SHOWN = 3
 TILE_PX = (640, 360)  # of each source, where there are several
 NOTHING = "nothing in particular"
+# A cut: over half of the tiles differ by so much, of 255. People who move change few.
+CUT_PX, CUT_LEVELS, CUT_SHARE = (8, 8), 24, 0.5
 
 
 class LiveView:
@@ -30,8 +32,8 @@ class LiveView:
 
     def __init__(self, loop: LiveLoop) -> None:
         self.loop = loop
-        self._overlays: dict[tuple[int, int], Overlay] = {}
-        self._people_overlays: dict[tuple[int, int], PeopleOverlay] = {}
+        self._overlays: dict[tuple[int, tuple[int, int]], Overlay] = {}
+        self._people_overlays: dict[tuple[int, tuple[int, int]], PeopleOverlay] = {}
         self._names = len(loop.feeds) > 1
 
     def draw(self, notes: Sequence[str] = ()) -> Image | None:
@@ -59,11 +61,11 @@ class LiveView:
         banner = "" if live else status.detail
         stream = feed.stream
         if isinstance(stream, PeopleStream):
-            marks = _moved(marks_of(stream.people), feed.frame.image, image) if live else []
-            painter = self._people_overlays.setdefault(size_px, PeopleOverlay(size_px))
+            known = live and still_holds(feed)
+            marks = _moved(marks_of(stream.people), feed.frame.image, image) if known else []
+            painter = self._people_overlay(feed, size_px)
             return painter.draw(image, marks, lines=lines, banner=banner)
-        overlay = self._overlays.setdefault(size_px, Overlay(size_px))
-        return overlay.draw(
+        return self._overlay(feed, size_px).draw(
             image,
             stream.smoothed if live else None,
             title=self._title(stream) if live else None,
@@ -82,6 +84,19 @@ class LiveView:
         told = self.loop.recognizer.judged(smoothed).told if label == smoothed.label else label
         return told, f"{round(100 * smoothed.probabilities([label])[0])}%"
 
+    def _overlay(self, feed: Feed, size_px: tuple[int, int]) -> Overlay:
+        """One for each source and size: it remembers what it has drawn on."""
+        key = (id(feed), size_px)
+        if key not in self._overlays:
+            self._overlays[key] = Overlay(size_px, self.loop.engine.classes)
+        return self._overlays[key]
+
+    def _people_overlay(self, feed: Feed, size_px: tuple[int, int]) -> PeopleOverlay:
+        key = (id(feed), size_px)
+        if key not in self._people_overlays:
+            self._people_overlays[key] = PeopleOverlay(size_px, self.loop.engine.classes)
+        return self._people_overlays[key]
+
     def _events(self, feed: Feed) -> list[str]:
         recent = list(feed.stream.events)[-EVENTS_SHOWN:]
         return [
@@ -94,6 +109,32 @@ class LiveView:
         status = feed.source.status
         figures = f"{status.fps:.0f} fps, {p50:.0f} ms, {feed.dropped} dropped"
         return [feed.source.name, figures] if self._names else [figures]
+
+
+def still_holds(feed: Feed) -> bool:
+    """Does what was found in the last sample still hold for the newest frame? Not after a cut, nor
+    after a gap: nobody may be marked where another picture showed somebody.
+    """
+    if feed.frame is None or feed.answered is None:
+        return False
+    if feed.frame is feed.answered:
+        return True
+    passed_s = feed.frame.time_s - feed.answered.time_s
+    if not 0 <= passed_s <= feed.stream.looker.max_gap_s:
+        return False
+    return not is_cut(feed.answered.image, feed.frame.image)
+
+
+def is_cut(before: Image, after: Image) -> bool:
+    """Do two frames (H, W, 3) show different scenes? Their colours, coarsely, differ all over."""
+    if before.shape != after.shape:
+        return True
+    small = [
+        cv2.resize(image, CUT_PX, interpolation=cv2.INTER_AREA).astype(np.float32)
+        for image in (before, after)
+    ]
+    differs = np.abs(small[0] - small[1]).max(-1) > CUT_LEVELS
+    return bool(differs.mean() > CUT_SHARE)
 
 
 def fitted(image: Image, size_px: tuple[int, int]) -> Image:

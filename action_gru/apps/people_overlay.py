@@ -1,29 +1,23 @@
-"""Draws people onto frames: a box each, with number and label. Knows nothing of models or files."""
+"""Draws people onto frames: a box each, with number and label. Knows nothing of models or files.
+
+A box has the colour of its label; who it is, the number says.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
-from action_gru.apps.overlay import Frame, Overlay, shortened, write_text
+from action_gru.apps.corners import HEADROOM, Area, overlaps
+from action_gru.apps.overlay import PLAIN, Frame, Overlay, shortened, write_text
+from action_gru.palette import class_colours, rgb
 from action_gru.streaming.people import Person
 
-# Okabe and Ito 2008, those that stand out from pictures; the number says the same in words.
-COLOURS = (
-    (230, 159, 0),
-    (86, 180, 233),
-    (0, 158, 115),
-    (240, 228, 66),
-    (213, 94, 0),
-    (204, 121, 167),
-)
-HIDDEN = (170, 170, 170)
 DARK = (20, 20, 20)
-UNSURE = "…"
-HEADROOM = 0.12  # of the box's height: so far above it is the label
+UNSURE = "…"  # nothing is known of the person yet; the box is white then
 
 
 @dataclass(frozen=True)
@@ -34,7 +28,6 @@ class PersonMark:
     box: tuple[float, float, float, float]
     label: str
     score: float | None = None  # from 0 to 1; None: nothing is known yet
-    visible: bool = True
 
     @property
     def text(self) -> str:
@@ -43,14 +36,17 @@ class PersonMark:
 
 
 def marks_of(people: Sequence[Person]) -> list[PersonMark]:
-    """What stands at each person now: the event that goes on or is about to be one, else dots."""
-    return [_mark(person) for person in people]
+    """What stands at each person now: the event that goes on or is about to be one, else dots.
+
+    Only of those who were seen in the newest scene: nobody may be where somebody was.
+    """
+    return [_mark(person) for person in people if person.visible]
 
 
 def _mark(person: Person) -> PersonMark:
     left, top, right, bottom = (float(side) for side in person.box)
     label, score = current_label(person)
-    return PersonMark(person.number, (left, top, right, bottom), label, score, person.visible)
+    return PersonMark(person.number, (left, top, right, bottom), label, score)
 
 
 def current_label(person: Person) -> tuple[str, float | None]:
@@ -63,10 +59,14 @@ def current_label(person: Person) -> tuple[str, float | None]:
 
 
 class PeopleOverlay:
-    """Draws onto RGB frames of one size. size_px is (width, height)."""
+    """Draws onto RGB frames of one size, in order. size_px is (width, height).
 
-    def __init__(self, size_px: tuple[int, int]) -> None:
+    classes: in the model's order, which gives each its colour; a box has that of its label.
+    """
+
+    def __init__(self, size_px: tuple[int, int], classes: Sequence[str] = ()) -> None:
         self._panel = Overlay(size_px)
+        self._colours = {label: rgb(colour) for label, colour in class_colours(classes).items()}
         self.size_px = size_px
         self.text_px = self._panel.text_px
         self.line_px = max(1, round(min(size_px) / 240))
@@ -80,56 +80,88 @@ class PeopleOverlay:
         banner: str = "",
     ) -> Frame:
         """Give a copy of the frame with everyone marked. image (H, W, 3) uint8 RGB."""
-        drawn = self._panel.draw(image, None, lines=lines, banner=banner)
-        taken: list[tuple[int, int, int, int]] = []
+        boxes = [mark.box for mark in marks]
+        drawn = self._panel.draw(image, None, lines=lines, banner=banner, people=boxes)
         for mark in marks:
             self._draw_box(drawn, mark)
-        for mark in marks:
-            taken.append(self._draw_label(drawn, mark, taken))
+        labelled = [
+            (mark, area)
+            for mark, area in zip(marks, self.label_areas(marks, bool(banner)), strict=True)
+            if area is not None
+        ]
+        for mark, area in labelled:
+            self._draw_joint(drawn, mark, area)
+        for mark, area in labelled:
+            self._draw_label(drawn, mark, area)
         return drawn
+
+    def label_areas(self, marks: Sequence[PersonMark], banner: bool = False) -> list[Area | None]:
+        """Where each label stands: on the frame, off the panel, the banner and each other.
+
+        None where no room is left. Above the box if possible, with a gap: a box often cuts a head
+        off, and the label would hide it.
+        """
+        taken = [] if self._panel.panel_area is None else [self._panel.panel_area]
+        if banner:
+            foot_px = self._panel.banner_px
+            taken.append((0, self.size_px[1] - foot_px, self.size_px[0], foot_px))
+        areas: list[Area | None] = []
+        for mark in marks:
+            width, height = self._label_size(mark)
+            free = (
+                area
+                for area in self._places(mark, width, height)
+                if not any(overlaps(area, other) for other in taken)
+            )
+            areas.append(next(free, None))
+            taken += [area for area in areas[-1:] if area is not None]
+        return areas
+
+    def _label_size(self, mark: PersonMark) -> tuple[int, int]:
+        pad = self.text_px // 3
+        return self._letters(mark).shape[1] + 2 * pad, round(1.2 * self.text_px) + pad
+
+    def _letters(self, mark: PersonMark) -> Frame:
+        room_px = self.size_px[0] - 3 * (self.text_px // 3)
+        return write_text(shortened(mark.text, self.text_px, False, room_px), self.text_px)
+
+    def _places(self, mark: PersonMark, width: int, height: int) -> Iterator[Area]:
+        """Places on the frame, the nearest to the one above the box first."""
+        wide, high = self.size_px[0] - width, self.size_px[1] - height
+        left, top = round(mark.box[0]), round(mark.box[1])
+        wanted = top - height - round(HEADROOM * (mark.box[3] - mark.box[1]))
+        wanted = min(max(0, wanted), max(0, high))
+        rows = sorted(
+            {wanted, *range(0, high + 1, max(1, height // 2))}, key=lambda row: abs(row - wanted)
+        )
+        for column in (left, round(mark.box[2]) - width, left - width, round(mark.box[2])):
+            for row in rows:
+                yield min(max(0, column), max(0, wide)), row, width, height
 
     def _draw_box(self, image: Frame, mark: PersonMark) -> None:
         left, top, right, bottom = (round(side) for side in mark.box)
-        for colour, width in ((DARK, 3 * self.line_px), (_colour(mark), self.line_px)):
+        for colour, width in ((DARK, 3 * self.line_px), (self._colour(mark), self.line_px)):
             cv2.rectangle(image, (left, top), (right, bottom), colour, width)
 
-    def _draw_label(
-        self, image: Frame, mark: PersonMark, taken: Sequence[tuple[int, int, int, int]]
-    ) -> tuple[int, int, int, int]:
-        """Above the box where there is room, below what is written there already.
+    def _draw_joint(self, image: Frame, mark: PersonMark, area: Area) -> None:
+        """The line from a label down to its box."""
+        left, top, width, height = area
+        box_top = round(mark.box[1])
+        if top + height < box_top:
+            column = min(max(left, round(mark.box[0])), left + width - 1) + self.line_px // 2
+            ends = (column, top + height), (column, box_top)
+            cv2.line(image, *ends, self._colour(mark), self.line_px)
 
-        Away from it, with a line between: a box often cuts a head off, and the label would hide it.
-        """
-        pad = self.text_px // 3
-        height = round(1.2 * self.text_px) + pad
-        text = shortened(mark.text, self.text_px, False, self.size_px[0] - 3 * pad)
-        picture = write_text(text, self.text_px)
-        width = picture.shape[1] + 2 * pad
-        left = min(max(0, round(mark.box[0])), self.size_px[0] - width)
-        gap = round(HEADROOM * (mark.box[3] - mark.box[1]))
-        top = max(0, round(mark.box[1]) - height - gap)
-        while any(_overlap((left, top, width, height), other) for other in taken):
-            top += height // 2
-        top = min(top, self.size_px[1] - height)
-        if (foot := top + height) < (box_top := round(mark.box[1])):
-            column = left + self.line_px // 2
-            cv2.line(image, (column, foot), (column, box_top), _colour(mark), self.line_px)
+    def _draw_label(self, image: Frame, mark: PersonMark, area: Area) -> None:
+        left, top, width, height = area
+        pad, colour = self.text_px // 3, self._colour(mark)
         chip = image[top : top + height, left : left + width]
         chip[:] = DARK
-        chip[-self.line_px :] = _colour(mark)
-        rows, columns = picture.shape[:2]
+        chip[-self.line_px :] = colour
+        letters = self._letters(mark)
+        rows, columns = letters.shape[:2]
         room = chip[pad // 2 : pad // 2 + rows, pad : pad + columns]
-        room[:] = np.maximum(room, picture[: len(room), : room.shape[1]])
-        return left, top, width, height
+        room[:] = np.maximum(room, letters[: len(room), : room.shape[1]])
 
-
-def _colour(mark: PersonMark) -> tuple[int, int, int]:
-    return COLOURS[(mark.number - 1) % len(COLOURS)] if mark.visible else HIDDEN
-
-
-def _overlap(one: tuple[int, int, int, int], other: tuple[int, int, int, int]) -> bool:
-    """Of areas left, top, width, height."""
-    return all(
-        one[axis] < other[axis] + other[axis + 2] and other[axis] < one[axis] + one[axis + 2]
-        for axis in (0, 1)
-    )
+    def _colour(self, mark: PersonMark) -> tuple[int, int, int]:
+        return PLAIN if mark.score is None else self._colours.get(mark.label, PLAIN)

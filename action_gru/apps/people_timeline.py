@@ -90,7 +90,7 @@ class _Painter:
         if self._writer is None:
             fps = self._reader.stream.looker.fps
             self._writer = self._stack.enter_context(VideoWriter(self._path, size_px, fps))
-            self._overlay = PeopleOverlay(size_px)
+            self._overlay = PeopleOverlay(size_px, self._reader.engine.engine.classes)
         marks = marks_of(self._reader.stream.people)
         self._writer.write(self._overlay.draw(scene.image, marks))
 

@@ -19,7 +19,7 @@ LONGEST_FILL_S = 2.0  # a longer stretch without pictures is left out of the rec
 class Recorder:
     """A recording at a fixed rate: a picture is repeated until the next one comes.
 
-    The file appears when `close` is called. All pictures have the first one's size.
+    The file appears when `close` is called, if there was a picture. All have the first one's size.
     """
 
     def __init__(self, path: Path, now_s: Callable[[], float] = time.monotonic) -> None:
@@ -28,7 +28,7 @@ class Recorder:
         self._now_s = now_s
         self._writer: VideoWriter | None = None
         self._last: NDArray[np.uint8] | None = None
-        self._next_s = 0.0
+        self._next_s: float | None = None  # when the next one is due; None: with the next picture
 
     def add(self, image: NDArray[np.uint8]) -> None:
         """Show a picture (H, W, 3) uint8 RGB from now on."""
@@ -36,14 +36,17 @@ class Recorder:
         if self._writer is None:
             writer = VideoWriter(self.path, (image.shape[1], image.shape[0]), FPS)
             self._writer = writer.__enter__()
+        self._fill(now_s)
+        if self._next_s is None or now_s - self._next_s > LONGEST_FILL_S:
             self._next_s = now_s
-        if now_s - self._next_s > LONGEST_FILL_S:
-            self._next_s = now_s
-        while self._last is not None and self._next_s + 1 / FPS <= now_s:
-            self._write(self._last)
         width_px, height_px = self._writer.size_px
         fits = image.shape[:2] == (height_px, width_px)
         self._last = image if fits else fitted(image, (width_px, height_px))
+
+    def pause(self) -> None:
+        """The last picture was shown until now; the recording goes on with the next one."""
+        self._fill(self._now_s())
+        self._next_s = None
 
     def close(self) -> int:
         """Finish the file; the number of frames in it."""
@@ -60,8 +63,15 @@ class Recorder:
         if writer is not None:
             writer.discard()
 
+    def _fill(self, now_s: float) -> None:
+        """Repeat the last picture up to now, unless that is too long."""
+        if self._last is None or self._next_s is None or now_s - self._next_s > LONGEST_FILL_S:
+            return
+        while self._next_s + 1 / FPS <= now_s:
+            self._write(self._last)
+            self._next_s += 1 / FPS
+
     def _write(self, image: NDArray[np.uint8]) -> None:
         assert self._writer is not None
         self._writer.write(image)
         self.frames += 1
-        self._next_s += 1 / FPS

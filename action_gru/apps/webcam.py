@@ -120,14 +120,18 @@ class Webcam:
         if now_s - self._drawn_s < DRAW_EVERY_S:
             return
         self._drawn_s = now_s
-        notes = ["paused"] if self.paused else []
-        image = self.view.draw([*notes, *(["● recording"] if self.recorder else [])])
+        image = self.view.draw(self._notes())
         if image is None:
             return
-        if self.recorder is not None:
+        if self.recorder is not None and not self.paused:
             self._record(image)
         if self.window is not None:
             self.window.show(image)
+
+    def _notes(self) -> list[str]:
+        if not self.paused:
+            return ["● recording"] if self.recorder else []
+        return ["paused, the recording too"] if self.recorder else ["paused"]
 
     def _record(self, image: NDArray[np.uint8]) -> None:
         """A full disk ends the recording, not the watching."""
@@ -142,15 +146,21 @@ class Webcam:
     def _obey(self, key: str) -> bool:
         """Do what a key asks for; True to end."""
         if key == " ":
-            self.paused = not self.paused
-            for feed in self.loop.feeds:
-                feed.paused = self.paused
+            self._pause(not self.paused)
         elif key == "r" and self.recorder is not None:
             self._stop_recording()
         elif key == "r":
             name = datetime.now().strftime("recording-%Y%m%d-%H%M%S.mp4")
             self.recorder = Recorder(Path(name))
         return key in QUIT
+
+    def _pause(self, paused: bool) -> None:
+        """Files wait, cameras are not looked at, the recording leaves the time out."""
+        self.paused = paused
+        for feed in self.loop.feeds:
+            feed.pause(paused)
+        if paused and self.recorder is not None:
+            self.recorder.pause()
 
     def _stop_recording(self) -> None:
         recorder, self.recorder = self.recorder, None
@@ -162,7 +172,8 @@ class Webcam:
             self.reporter.warn(f"{recorder.path}: the recording is lost: {error}")
             recorder.discard()
         else:
-            self.reporter.say(f"wrote {recorder.path} ({frames} frames)")
+            told = f"wrote {recorder.path} ({frames} frames)" if frames else "nothing was recorded"
+            self.reporter.say(told)
 
     def _say_states(self) -> None:
         """Tell once when a source is lost, back or over, and when its stream began afresh."""

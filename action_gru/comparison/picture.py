@@ -13,9 +13,10 @@ from matplotlib.figure import Figure
 from action_gru.comparison.probe import SOLVED
 from action_gru.comparison.result import CellComparison, cell_name
 from action_gru.evaluation.pictures import BLUE, GREEN, GREY, ORANGE
+from action_gru.palette import OKABE_ITO
 
 # Okabe and Ito 2008; markers tell them apart without colour too.
-COLOURS = {"rnn": ORANGE, "lstm": GREEN, "gru": BLUE, "bigru": "#56B4E9", "none": GREY}
+COLOURS = {"rnn": ORANGE, "lstm": GREEN, "gru": BLUE, "bigru": OKABE_ITO[5], "none": GREY}
 MARKERS = {"rnn": "s", "lstm": "^", "gru": "o"}
 OTHER_COLOURS = ("#CC79A7", "#D55E00", "#F0E442", "#000000")  # of further cells, in turn
 OTHER_MARKERS = ("D", "v", "P", "X")

@@ -11,13 +11,15 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import cycle
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
+from matplotlib.patheffects import withStroke
+from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator
 
 from action_gru.evaluation.files import replace_file
@@ -28,15 +30,32 @@ from action_gru.evaluation.metrics import (
     Metrics,
     expected_calibration_error,
 )
+from action_gru.lettering import families, no_raw_warnings, set_fonts
+from action_gru.palette import NIGHT, OKABE_ITO, WHITE, class_colours, contrast
 
 DPI = 130
 NAME_LENGTH = 28
 CELL_TEXT_CLASSES = 30  # more classes than this: colours only
 MOST_CLASSES = 150  # more than this: those that matter most, so that names can be read
 
-# Okabe and Ito 2008: told apart with every common colour blindness.
-BLUE, ORANGE, GREEN, GREY = "#0072B2", "#E69F00", "#009E73", "#666666"
-LINES = (BLUE, ORANGE, GREEN, "#CC79A7")
+BLUE, ORANGE, GREEN, *_ = OKABE_ITO  # where what is drawn is no class
+GREY = "#666666"
+LINES = OKABE_ITO[:4]
+FAINT = 2.0  # a line with less contrast to its paper, yellow on white, needs an edge
+
+
+class Paper(NamedTuple):
+    """What a chart stands on: ground, ink of text, faint ink, grid, lanes under bars."""
+
+    ground: str
+    ink: str
+    faint: str
+    grid: str
+    lane: str
+
+
+DAY = Paper(WHITE, "black", GREY, "#E5E5E5", "#F5F5F5")
+DUSK = Paper(NIGHT, "#E5E7EB", "#9CA3AF", "#374151", "#1F2937")
 
 # Panel -> how the keys of its curves end.
 PANELS = {"loss": ("loss",), "accuracy": ("accuracy",), "learning rate": ("lr", "learning_rate")}
@@ -59,7 +78,9 @@ def metric_pictures(
 def save_picture(figure: Figure, path: Path) -> None:
     """Write a PNG, atomically."""
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=DPI)
+    set_fonts(figure)
+    with no_raw_warnings():
+        figure.savefig(buffer, format="png", dpi=DPI, facecolor=figure.get_facecolor())
     replace_file(path, buffer.getvalue())
 
 
@@ -78,7 +99,7 @@ def confusion_picture(confusion: IntArray, classes: Sequence[str]) -> Figure:
     detailed = count <= CELL_TEXT_CLASSES
     cell_in, font_size = (max(0.42, 2.4 / count), 9.0) if detailed else (0.12, 5.5)
     names = short_names(classes)
-    names_in = _text_width_in(names, font_size)
+    names_in = text_width_in(names, font_size)
     axes, bar_axes = _square_axes(count * cell_in, names_in + 0.6, 0.4 if title else 0.2)
     axes.set_title(title, fontsize=10)
     # The square root lifts rare confusions: 4% takes a fifth of the colour range.
@@ -101,24 +122,25 @@ def per_class_picture(per_class: Sequence[ClassMetrics]) -> Figure:
     """
     labels = [row.label for row in per_class]
     short = dict(zip(labels, short_names(labels), strict=True))
+    colours = class_colours(labels)
     rows = sorted(per_class, key=lambda row: (row.recall is not None, row.recall or 0))
     if len(rows) > MOST_CLASSES:  # of a class without a clip there is nothing to see
         rows = [row for row in rows if row.support][:MOST_CLASSES]
     names = [short[row.label] for row in rows]
     many = len(rows) > CELL_TEXT_CLASSES
     row_in, font_size = (0.14, 6.5) if many else (0.28, 9)
-    width_in = 5.0 + _text_width_in(names, font_size)
+    width_in = 5.0 + text_width_in(names, font_size)
     figure = new_figure(width_in, 1.2 + row_in * max(4, len(rows)))
     axes = figure.subplots()
     recalls = [row.recall or 0.0 for row in rows]
-    axes.barh(range(len(rows)), recalls, color=BLUE, height=0.7)
+    axes.barh(range(len(rows)), recalls, color=[colours[row.label] for row in rows], height=0.7)
     axes.set_yticks(range(len(rows)), names, fontsize=font_size, parse_math=False)
     for position, row in enumerate(rows):
         right = f"{round((row.recall or 0) * row.support)} of {row.support}"
         text = right if row.support else "no clip"
         axes.text(1.02, position, text, fontsize=font_size, va="center", color=GREY)
     mean = float(np.mean([row.recall for row in per_class if row.recall is not None]))
-    axes.axvline(mean, color=ORANGE, linestyle="--")
+    axes.axvline(mean, color="black", linestyle="--")
     title = f"mean over classes: {100 * mean:.1f}% (dashed)"
     part = part_title(len(rows), len(per_class), "least often right")
     axes.set_title(f"{title}\n{part}".rstrip(), fontsize=10)
@@ -208,12 +230,16 @@ def _cut(name: str) -> str:
     return f"{name[: NAME_LENGTH - 1 - half].rstrip()}…{name[-half:].lstrip()}"
 
 
-def _text_width_in(texts: Sequence[str], font_size: float) -> float:
+def text_width_in(texts: Sequence[str], font_size: float) -> float:
     """The widest text, in inches."""
     renderer = FigureCanvasAgg(Figure(dpi=DPI)).get_renderer()
-    font = FontProperties(size=font_size)
-    widths = [renderer.get_text_width_height_descent(text, font, False)[0] for text in texts]
-    return float(max(widths)) / DPI
+
+    def width(text: str) -> float:
+        font = FontProperties(family=families(text), size=font_size)
+        return float(renderer.get_text_width_height_descent(text, font, False)[0])
+
+    with no_raw_warnings():
+        return max(map(width, texts)) / DPI
 
 
 def _square_axes(side_in: float, margin_in: float, top_in: float) -> tuple[Any, Any]:
@@ -233,6 +259,25 @@ def new_figure(width_in: float, height_in: float) -> Figure:
     figure = Figure(figsize=(width_in, height_in), layout="constrained")
     FigureCanvasAgg(figure)
     return figure
+
+
+def edge_of(colour: str, paper: Paper = DAY) -> list[Any]:
+    """matplotlib's path effects of a thin line: an edge where its colour would be lost."""
+    if contrast(colour, paper.ground) >= FAINT:
+        return []
+    return [withStroke(linewidth=2.1, foreground=paper.faint)]
+
+
+def on_paper(figure: Figure, paper: Paper) -> None:
+    """Ground, axes and text as the paper has them; what is coloured stays. Call it last."""
+    figure.set_facecolor(paper.ground)
+    for axes in figure.axes:
+        axes.set_facecolor(paper.ground)
+        axes.spines[:].set_color(paper.ink)
+        axes.tick_params(colors=paper.ink)
+    for text in figure.findobj(Text):
+        if text.get_color() == "black":
+            text.set_color(paper.ink)
 
 
 def strip_frame(axes: Any) -> None:

@@ -7,50 +7,66 @@ from pathlib import PurePath
 from typing import Any
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, MultipleLocator
 
 from action_gru.evaluation.metrics import FloatArray
-from action_gru.evaluation.pictures import BLUE, GREEN, GREY, ORANGE, short_names
+from action_gru.evaluation.pictures import (
+    DAY,
+    DUSK,
+    FAINT,
+    Paper,
+    edge_of,
+    new_figure,
+    on_paper,
+    short_names,
+    text_width_in,
+)
+from action_gru.lettering import families, no_raw_warnings, set_fonts
+from action_gru.palette import UNKNOWN, class_colours, contrast, ink_on
 from action_gru.timeline import Event, ScoreTrack, Timeline
 
-# Okabe and Ito 2008, without yellow, which a thin line on white hides.
-COLOURS = (BLUE, ORANGE, GREEN, "#CC79A7", "#D55E00", "#56B4E9", "#000000")
-OTHER = "#BBBBBB"  # classes past the last colour
-SHOWN_SCORE = 0.25  # a class that never scores this, nor becomes an event, is left out
+SHOWN_SCORE = 0.25  # a class that never scores this, never wins and is no event, is left out
+BESIDE = 16  # so many names fit beside the picture; more stand below it, in columns
+NAME_HIGH_IN, NAME_MARGIN_IN, NAME_POINTS = 0.19, 0.6, 9
 WIDTH_IN, SCORES_IN, ROW_IN = 11.0, 2.6, 0.42
 MOST_TICKS = 10
 MOST_PEOPLE = 24
 TICKS_S = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400)
 
 
-def timeline_picture(timeline: Timeline, reference: Sequence[Event] | None = None) -> Figure:
+def timeline_picture(
+    timeline: Timeline,
+    reference: Sequence[Event] | None = None,
+    *,
+    dark: bool = False,
+    legend: bool = True,
+) -> Figure:
     """Scores over time above the events as bars, and above the reference if there is one.
 
-    The classes that last longest or score highest have a colour, the same in all panels; a bar has
-    its label where it fits.
+    Each class has its colour, the same in all panels; those that win somewhere, become an event or
+    score SHOWN_SCORE are named. A bar has its label where it fits. dark: for a dark page.
     """
     rows = {"events": timeline.events}
     if reference is not None:
         rows = {"found": timeline.events, "reference": tuple(reference)}
-    shown = _shown_classes(timeline, [event for row in rows.values() for event in row])
-    colours = dict(zip(shown, COLOURS, strict=False))
+    paper = DUSK if dark else DAY
+    colours = shown_colours(timeline, _events(rows))
+    figure = _new_figure(SCORES_IN + ROW_IN * len(rows) + 0.9, list(colours) if legend else [])
     heights_in = [SCORES_IN, ROW_IN * len(rows)]
-    figure = Figure(figsize=(WIDTH_IN, sum(heights_in) + 0.9), layout="constrained")
-    FigureCanvasAgg(figure)
     scores, bars = figure.subplots(2, 1, sharex=True, height_ratios=heights_in)
     figure.suptitle(_title(timeline), x=0.01, ha="left", fontsize=10, parse_math=False)
-    _draw_scores(scores, timeline, colours)
+    _draw_scores(scores, timeline, colours, paper)
     last_s = max(timeline.duration_s, 1e-3, *(event.end_s for event in _events(rows)))
-    _draw_bars(bars, rows, colours, last_s)
+    _draw_bars(bars, rows, colours, last_s, paper)
     _mark_time(bars, last_s)
     if not timeline.complete:
         for axes in (scores, bars):
-            axes.axvline(timeline.duration_s, color=GREY, linestyle=":", linewidth=1.2)
-    _add_legend(figure, colours, any(event.label not in colours for event in _events(rows)))
+            axes.axvline(timeline.duration_s, color=paper.faint, linestyle=":", linewidth=1.2)
+    if legend:
+        _add_legend(figure, colours)
+    on_paper(figure, paper)
     _write_labels(figure, bars, rows, colours)
     return figure
 
@@ -65,36 +81,58 @@ def people_picture(timeline: Timeline) -> Figure:
         f"person {number}": tuple(e for e in timeline.events if (e.person or 0) == number)
         for number in chosen
     } or {"people": ()}
-    colours = dict(zip(_shown_classes(timeline, _events(rows)), COLOURS, strict=False))
-    figure = Figure(figsize=(WIDTH_IN, ROW_IN * len(rows) + 1.3), layout="constrained")
-    FigureCanvasAgg(figure)
+    colours = shown_colours(timeline, _events(rows))
+    figure = _new_figure(ROW_IN * len(rows) + 1.3, list(colours))
     bars = figure.subplots()
     left_out = len(did_s) - len(chosen)
     more = f", {left_out} people not shown" if left_out else ""
     figure.suptitle(_title(timeline) + more, x=0.01, ha="left", fontsize=10, parse_math=False)
     last_s = max(timeline.duration_s, 1e-3, *(event.end_s for event in timeline.events))
-    _draw_bars(bars, rows, colours, last_s)
+    _draw_bars(bars, rows, colours, last_s, DAY)
     _mark_time(bars, last_s)
-    _add_legend(figure, colours, any(event.label not in colours for event in _events(rows)))
+    _add_legend(figure, colours)
     _write_labels(figure, bars, rows, colours)
     return figure
 
 
-def _events(rows: dict[str, tuple[Event, ...]]) -> list[Event]:
-    return [event for row in rows.values() for event in row]
+def shown_colours(timeline: Timeline, events: Iterable[Event]) -> dict[str, str]:
+    """The classes that a timeline's picture names with their colours, the weightiest first.
 
-
-def _shown_classes(timeline: Timeline, events: Iterable[Event]) -> list[str]:
-    """The classes worth a colour: by how long they last, then by their highest score."""
+    By how long they last, then by their highest score.
+    """
     values = timeline.scores.values
     peaks = values.max(axis=0) if len(values) else np.zeros(len(timeline.classes))
+    winners = {timeline.classes[index] for index in values.argmax(axis=1)} if len(values) else set()
     ranks = {label: (0.0, float(peak)) for label, peak in zip(timeline.classes, peaks, strict=True)}
     for event in events:
         lasts_s, peak = ranks.get(event.label, (0.0, 0.0))
         ranks[event.label] = (lasts_s + max(event.duration_s, 1e-3), peak)
     best = sorted(ranks, key=lambda label: ranks[label], reverse=True)
-    worth = [label for label in best if ranks[label][0] > 0 or ranks[label][1] >= SHOWN_SCORE]
-    return (worth or best[:2])[: len(COLOURS)]
+    worth = [
+        label
+        for label in best
+        if label in winners or ranks[label][0] > 0 or ranks[label][1] >= SHOWN_SCORE
+    ]
+    colours = class_colours(timeline.classes)
+    return {label: colours.get(label, UNKNOWN) for label in worth or best[:2]}
+
+
+def _new_figure(height_in: float, names: Sequence[str]) -> Figure:
+    """An empty one with room for the names below, where they do not stand beside."""
+    lines = -(-len(names) // _columns(names)) if len(names) > BESIDE else 0
+    return new_figure(WIDTH_IN, height_in + NAME_HIGH_IN * lines)
+
+
+def _columns(names: Sequence[str]) -> int:
+    """How many of the names fit into a line below the picture; 1 beside it."""
+    if len(names) <= BESIDE:
+        return 1
+    name_in = text_width_in(short_names(names), NAME_POINTS) + NAME_MARGIN_IN
+    return max(1, int(WIDTH_IN / name_in))
+
+
+def _events(rows: dict[str, tuple[Event, ...]]) -> list[Event]:
+    return [event for row in rows.values() for event in row]
 
 
 def _title(timeline: Timeline) -> str:
@@ -110,7 +148,7 @@ def _title(timeline: Timeline) -> str:
     return title
 
 
-def _draw_scores(axes: Any, timeline: Timeline, colours: dict[str, str]) -> None:
+def _draw_scores(axes: Any, timeline: Timeline, colours: dict[str, str], paper: Paper) -> None:
     track = timeline.scores
     times_s, values = _with_breaks(track)
     # The most important one last: on top.
@@ -118,11 +156,14 @@ def _draw_scores(axes: Any, timeline: Timeline, colours: dict[str, str]) -> None
         if len(values):
             curve = values[:, timeline.classes.index(label)]
             marker = "o" if len(times_s) == 1 else None
-            axes.plot(times_s, curve, color=colours[label], linewidth=1.3, marker=marker)
+            axes.plot(
+                times_s, curve, color=colours[label], linewidth=1.3, marker=marker,
+                path_effects=edge_of(colours[label], paper),
+            )  # fmt: skip
     if not len(values):
-        axes.text(0.5, 0.5, "no score", transform=axes.transAxes, ha="center", color=GREY)
+        axes.text(0.5, 0.5, "no score", transform=axes.transAxes, ha="center", color=paper.faint)
     axes.set(ylim=(0, 1.03), ylabel="score")
-    axes.grid(axis="y", color="#E5E5E5", linewidth=0.8)
+    axes.grid(axis="y", color=paper.grid, linewidth=0.8)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(length=2, labelbottom=False)
@@ -138,15 +179,20 @@ def _with_breaks(track: ScoreTrack) -> tuple[FloatArray, FloatArray]:
 
 
 def _draw_bars(
-    axes: Any, rows: dict[str, tuple[Event, ...]], colours: dict[str, str], last_s: float
+    axes: Any,
+    rows: dict[str, tuple[Event, ...]],
+    colours: dict[str, str],
+    last_s: float,
+    paper: Paper,
 ) -> None:
     for position, events in enumerate(rows.values()):
-        axes.axhspan(position - 0.4, position + 0.4, color="#F5F5F5", linewidth=0)
-        drawn = [colours.get(event.label, OTHER) for event in events]
-        # A white edge parts neighbours; its own colour keeps the shortest visible in hours.
+        axes.axhspan(position - 0.4, position + 0.4, color=paper.lane, linewidth=0)
+        drawn = [colours[event.label] for event in events]
+        # An edge parts neighbours; its own colour keeps the shortest visible in hours.
         wide = [event.duration_s > last_s / 250 for event in events]
         edges = [
-            "white" if is_wide else colour for is_wide, colour in zip(wide, drawn, strict=True)
+            _edge(colour, paper) if is_wide else colour
+            for is_wide, colour in zip(wide, drawn, strict=True)
         ]
         axes.barh(
             [position] * len(events),
@@ -165,7 +211,7 @@ def _draw_bars(
                 transform=axes.get_yaxis_transform(),
                 ha="center",
                 va="center",
-                color=GREY,
+                color=paper.faint,
                 fontsize=9,
             )
     axes.set_yticks(range(len(rows)), list(rows))
@@ -191,16 +237,20 @@ def _clock(time_s: float, tenths: bool = False) -> str:
     return f"{head}:{seconds:02d}" + (f".{tenth}" if tenths else "")
 
 
-def _add_legend(figure: Figure, colours: dict[str, str], others: bool) -> None:
+def _edge(colour: str, paper: Paper) -> str:
+    return paper.ground if contrast(colour, paper.ground) >= FAINT else paper.faint
+
+
+def _add_legend(figure: Figure, colours: dict[str, str]) -> None:
     handles = [
         Patch(color=colour, label=name)
         for name, colour in zip(short_names(list(colours)), colours.values(), strict=True)
     ]
-    if others:
-        handles.append(Patch(color=OTHER, label="other classes"))
     legend = figure.legend(
-        handles=handles, loc="outside right upper", frameon=False, fontsize=9, handlelength=1.0
-    )
+        handles=handles,
+        loc="outside right upper" if len(colours) <= BESIDE else "outside lower left",
+        ncols=_columns(list(colours)), frameon=False, fontsize=NAME_POINTS, handlelength=1.0,
+    )  # fmt: skip
     for text in legend.get_texts():
         text.set_parse_math(False)
 
@@ -209,7 +259,9 @@ def _write_labels(
     figure: Figure, axes: Any, rows: dict[str, tuple[Event, ...]], colours: dict[str, str]
 ) -> None:
     """Write each event's label into its bar, where there is room."""
-    figure.draw_without_rendering()  # the layout decides how wide a second is
+    set_fonts(figure)
+    with no_raw_warnings():
+        figure.draw_without_rendering()  # the layout decides how wide a second is
     px_per_s = axes.bbox.width / axes.get_xlim()[1]
     for position, events in enumerate(rows.values()):
         for event in events:
@@ -223,14 +275,11 @@ def _write_labels(
                 ha="center",
                 va="center_baseline",
                 fontsize=8,
-                color=_ink(colours.get(event.label, OTHER)),
+                color=ink_on(colours[event.label]),
+                family=families(event.label),
                 parse_math=False,
             )
-            if text.get_window_extent().width > room_px:
+            with no_raw_warnings():
+                width_px = text.get_window_extent().width
+            if width_px > room_px:
                 text.remove()
-
-
-def _ink(colour: str) -> str:
-    """Black or white, whichever is read better on the colour."""
-    red, green, blue = to_rgb(colour)
-    return "white" if 0.299 * red + 0.587 * green + 0.114 * blue < 0.55 else "black"

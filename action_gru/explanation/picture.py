@@ -13,12 +13,13 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from action_gru.evaluation.pictures import BLUE, GREEN, GREY, ORANGE, short_names
+from action_gru.evaluation.pictures import GREY, LINES, edge_of, short_names
 from action_gru.explanation.heat_picture import draw_heats, heats_in
 from action_gru.explanation.result import Explanation, LayerCurves, StreamCurves
 from action_gru.explanation.words import SHOWN, direction, gate_name, memory_words
+from action_gru.palette import class_colour
 
-COLOURS = (BLUE, ORANGE, GREEN, "#CC79A7", "#000000")  # Okabe and Ito 2008
+COLOURS = (*LINES, "#000000")  # of gates, views and layers
 STYLES = ("-", "--", ":")
 WIDTH_IN, LEFT_IN, RIGHT_IN = 11.0, 0.75, 2.75
 ROW_IN, GAP_IN, TITLE_IN, FOOT_IN = 1.15, 0.16, 0.62, 0.35
@@ -181,9 +182,10 @@ def _draw_scores(axes: Any, explanation: Explanation) -> None:
     peaks[number] = np.inf  # the explained class always has its line
     shown = np.argsort(-peaks, kind="stable")[:SHOWN_CLASSES]
     names = short_names(explanation.classes)
-    for index, colour in reversed(list(zip(shown, COLOURS, strict=False))):
+    for index in map(int, reversed(shown)):
         style = "-" if index == number else "--"
-        _line(axes, explanation, explanation.scores[:, index], colour, style, names[index])
+        scores = explanation.scores[:, index]
+        _line(axes, explanation, scores, class_colour(index), style, names[index])
     _legend(axes, "answer as it stood", reverse=True)
 
 
@@ -249,6 +251,7 @@ def _line(
         axes.plot(
             explanation.times_s[low:high], values[low:high], linestyle=style, color=colour,
             linewidth=1.5, marker=marker, markersize=4, label=None if low else label,
+            path_effects=edge_of(colour),
         )  # fmt: skip
 
 

@@ -86,6 +86,8 @@ class LiveSource:
         self._arrivals_s: deque[float] = deque(maxlen=1000)
         self._lock = threading.Lock()
         self._stop = threading.Event()
+        self._going = threading.Event()  # clear while it is paused
+        self._going.set()
         self._settled = threading.Event()  # the first frame came, or the source failed
         self._thread: threading.Thread | None = None
         self._error: BaseException | None = None
@@ -138,6 +140,15 @@ class LiveSource:
             self.close()
             self.check()
 
+    def pause(self, paused: bool) -> None:
+        """Deliver nothing until it is told to go on. A file waits where it stands; of a camera or
+        stream the frames that come meanwhile are left out, and are a gap.
+        """
+        if paused:
+            self._going.clear()
+        else:
+            self._going.set()
+
     def check(self) -> None:
         """Raise what ended the source: an error of on_frame, or VideoError once retries ran out."""
         if self._error is not None:
@@ -147,6 +158,7 @@ class LiveSource:
     def close(self) -> None:
         """End the thread and release the device. Never raises; no frame comes afterwards."""
         self._stop.set()
+        self._going.set()
         with self._lock:
             thread = self._thread
         if thread is not None and thread is not threading.current_thread():
@@ -213,6 +225,9 @@ class LiveSource:
             self._began_s = self._began_s or time.monotonic()
             self._last_time_s = offset_s + time_s
             if not self._pace or pacer.admit(self._last_time_s, self._interval_s):
+                began_s = time.monotonic()
+                self._going.wait()
+                pacer.rest(time.monotonic() - began_s)
                 return True
             self._skip()
             return self._stop.is_set()
@@ -250,14 +265,15 @@ class LiveSource:
         last_s = first_s
         while position_s is not None and not self._stop.is_set():
             last_s = position_s
-            if not connection.waits or pacer.admit(position_s, 1 / connection.fps):
+            due = not connection.waits or pacer.admit(position_s, 1 / connection.fps)
+            if due and self._going.is_set():
                 now_s = time.monotonic()
                 try:
                     image = connection.retrieve()
                 except VideoError:
                     break
                 self._deliver(self._time_of(now_s), image)
-            else:
+            elif not due:
                 self._skip()
             position_s = connection.grab()
         return last_s - first_s

@@ -35,3 +35,8 @@ class Pacer:
         self._refused_late_s = math.inf
         self._stop.wait(max(0.0, -late_s))
         return True
+
+    def rest(self, seconds: float) -> None:
+        """Nothing was wanted for a while: what is to come is due so much later."""
+        if self._start_s is not None:
+            self._start_s += seconds

@@ -12,17 +12,19 @@ from action_gru.apps.web.camera import CameraSession, CameraSessions
 from action_gru.apps.web.limits import Limits
 from action_gru.apps.web.requests import browser_of, refuse_addresses, refuse_large_pictures
 from action_gru.apps.web.words import events_table, note
+from action_gru.palette import class_colours
 from action_gru.recognizer import ActionRecognizer
 
 FRAME_EVERY_S = 1 / 15  # how often a browser sends a frame
 HELP = (
-    "Allow the camera, then press Record. Each frame goes to this server, is looked at once and "
+    "Allow the camera, then press Start. Each frame goes to this server, is looked at once and "
     "is not kept."
 )
 INSECURE = (
     "A browser gives its camera only to https, or to a page from its own machine: open this page "
     "as 127.0.0.1 there, or put an https proxy before it."
 )
+PROBLEM = '<p id="camera_problem" class="error" role="alert" hidden></p>'  # page.js fills it
 FULL = "All {places} camera places are taken. Yours begins as soon as one is free."
 
 
@@ -38,6 +40,7 @@ class CameraTab:
     ) -> None:
         """Call it inside `blocks`. turn: held around each step of the model."""
         self.blocks, self.places, self.judge = blocks, limits.cameras, recognizer.judged
+        self.colours = class_colours(recognizer.classes)
 
         def open_session() -> CameraSession:
             return CameraSession(recognizer.stream(), turn)
@@ -45,6 +48,7 @@ class CameraTab:
         self.sessions = CameraSessions(open_session, limits.cameras, limits.idle_s)
         gr.HTML(note(HELP))
         gr.HTML(note(INSECURE, "error"), elem_id="insecure")  # page.js decides whether it is seen
+        gr.HTML(PROBLEM)
         with gr.Row():
             with gr.Column(scale=3):
                 self.camera = gr.Image(
@@ -84,7 +88,7 @@ class CameraTab:
         return {
             self.status: note(" · ".join([view.status, *([answer.told] if answer.unsure else [])])),
             self.labels: dict(view.prediction.top(len(view.prediction.labels))),
-            self.events: events_table(view.events, view.current, "No event yet."),
+            self.events: events_table(view.events, view.current, "No event yet.", self.colours),
         }
 
     def _forget_frame(self, key: str) -> None:

@@ -13,6 +13,7 @@ from action_gru.apps.web.limits import Limits
 from action_gru.apps.web.requests import browser_of
 from action_gru.apps.web.video_tab import VideoTab
 from action_gru.apps.web.words import class_list
+from action_gru.palette import class_colours
 from action_gru.recognizer import ActionRecognizer
 
 
@@ -22,6 +23,7 @@ class Page:
     def __init__(self, recognizer: ActionRecognizer, limits: Limits, folders: Folders) -> None:
         recognizer.stream()  # a model that cannot run live says so here
         self.limits, self.folders = limits, folders
+        self.colours = class_colours(recognizer.classes)
         # Streams share nothing that they write. Taking turns keeps a short step short: the cores
         # are not split between a video and a camera.
         turn = threading.Lock()
@@ -34,7 +36,7 @@ class Page:
             with gr.Tab("Camera", elem_id="camera_tab"):
                 self.camera = CameraTab(blocks, recognizer, limits, turn)
             known = f"<h2>The {len(recognizer.classes)} actions it knows</h2>"
-            gr.HTML(known + class_list(recognizer.classes), elem_classes="known")
+            gr.HTML(known + class_list(self.colours), elem_classes="known")
             blocks.unload(self.leave)
         self.blocks: gr.Blocks = blocks.queue(max_size=16 + 4 * limits.videos, api_open=False)
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from action_gru.apps.web.folders import Folders
 from action_gru.apps.web.guard import Guard, Rates
 from action_gru.apps.web.limits import Limits
+from action_gru.apps.web.words import bar_rules
 from action_gru.errors import ConfigError, MissingExtraError
 from action_gru.paths.names import VIDEO_SUFFIXES
 from action_gru.progress import Reporter
@@ -104,7 +105,7 @@ def launch(page: Page, host: str, port: int) -> str:
         mcp_server=False,
         app_kwargs={"middleware": [guard], "openapi_url": None},
         theme=_theme(),
-        css=CSS.read_text(encoding="utf-8"),
+        css=CSS.read_text(encoding="utf-8") + bar_rules(page.colours),
         js=_script(limits),
     )
     return str(page.blocks.local_url)
@@ -159,8 +160,12 @@ def _theme() -> Any:
     gr = load_gradio()
     system = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"]
     mono = ["ui-monospace", "Consolas", "monospace"]
-    return gr.themes.Base(
+    theme = gr.themes.Base(
         primary_hue="blue", neutral_hue="gray", font=system, font_mono=mono, radius_size="sm"
+    )
+    # Gradio's own grey has a contrast of 2.5 to 1 on white; text needs 4.5.
+    return theme.set(
+        body_text_color_subdued="*neutral_600", body_text_color_subdued_dark="*neutral_400"
     )
 
 

@@ -7,7 +7,7 @@ as `classify`'s: a stream sees no mirrored copy and forgets what is older than i
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,15 +30,17 @@ SHOWN_FPS = 30.0
 @dataclass(frozen=True)
 class UploadResult:
     """What was found. answer: to the whole video, as `classify` gives it; warnings: what to know
-    before believing it; downloads: one file a format, in the order of FORMATS.
+    before believing it; pictures: the timeline for a light page and a dark one; downloads: one file
+    a format, in the order of FORMATS; frames: how many the video has.
     """
 
     timeline: Timeline
     answer: Prediction
     warnings: tuple[str, ...]
     video: Path
-    picture: Path
+    pictures: tuple[Path, Path]
     downloads: tuple[Path, ...]
+    frames: int
 
 
 class UploadReading:
@@ -66,6 +68,7 @@ class UploadReading:
         self._events: list[Event] = []
         self._notes = ScoreNotes(self.stream)
         self._read_s = 0.0
+        self._frames = 0
 
     def __iter__(self) -> Iterator[float]:
         try:
@@ -83,13 +86,15 @@ class UploadReading:
             self.declared_s = video.declared_s
             self._check_length(self.declared_s or 0.0)
             size_px = shown_size(first.image)
-            copy = AnnotatedCopy(self.folder / f"{self._stem}.annotated.mp4", size_px, video.fps)
+            path = self.folder / f"{self._stem}.annotated.mp4"
+            copy = AnnotatedCopy(path, size_px, video.fps, self.recognizer.classes)
             with copy:
                 for frame in _with_first(first, frames):
                     self._check_length(frame.time_s)
                     self._look(frame)
                     copy.show(frame, self.stream, self.recognizer.judged)
                     self._read_s = frame.time_s
+                    self._frames += 1
                     yield frame.time_s
         self._video = copy.path
 
@@ -120,15 +125,23 @@ class UploadReading:
             restarts=self.stream.restarts,
             scores=self._notes.track,
         )
-        picture = self.folder / f"{self._stem}.timeline.png"
-        save_picture(timeline_picture(timeline), picture)
+        pictures = self._draw(timeline)
         downloads = tuple(self.folder / f"{self._stem}{suffix}" for suffix in FORMATS)
         for path in downloads:
             write_timeline(timeline, path)
         whole = self._whole
+        answer, warnings = whole.prediction, whole.warnings
         return UploadResult(
-            timeline, whole.prediction, whole.warnings, self._video, picture, downloads
+            timeline, answer, warnings, self._video, pictures, downloads, self._frames
         )
+
+    def _draw(self, timeline: Timeline) -> tuple[Path, Path]:
+        """Without names of the classes: the page has them beside, in letters of its own size."""
+        light = self.folder / f"{self._stem}.timeline.png"
+        dark = self.folder / f"{self._stem}.timeline.dark.png"
+        save_picture(timeline_picture(timeline, legend=False), light)
+        save_picture(timeline_picture(timeline, dark=True, legend=False), dark)
+        return light, dark
 
 
 class AnnotatedCopy:
@@ -137,10 +150,12 @@ class AnnotatedCopy:
     Use as a context manager. size_px is (width, height).
     """
 
-    def __init__(self, path: Path, size_px: tuple[int, int], fps: float) -> None:
+    def __init__(
+        self, path: Path, size_px: tuple[int, int], fps: float, classes: Sequence[str] = ()
+    ) -> None:
         self.path, self.size_px = path, size_px
         self.fps = min(max(fps, 1.0), SHOWN_FPS)
-        self._overlay = Overlay(size_px)
+        self._overlay = Overlay(size_px, classes)
         self._writer = VideoWriter(path, size_px, self.fps)
         self._written = 0
 

@@ -15,8 +15,9 @@ from action_gru.apps.web.folders import Folders, Job
 from action_gru.apps.web.limits import Limits
 from action_gru.apps.web.requests import browser_of, path_of, refuse_addresses
 from action_gru.apps.web.upload import UploadReading, UploadResult
-from action_gru.apps.web.words import events_table, note
+from action_gru.apps.web.words import class_list, events_table, note
 from action_gru.errors import ActionGruError
+from action_gru.evaluation.timeline_picture import shown_colours
 from action_gru.paths.names import VIDEO_SUFFIXES
 from action_gru.recognizer import ActionRecognizer
 from action_gru.timeline import FORMATS
@@ -24,11 +25,15 @@ from action_gru.timeline import FORMATS
 NEWS_EVERY_S = 0.25  # how often the page hears how far a video is read
 ONE_ANSWER = 0.5  # a score from which on a whole video has one answer, in large letters
 FORMAT_NAMES = {".json": "JSON", ".csv": "CSV", ".vtt": "WebVTT", ".srt": "SRT", ".eaf": "ELAN"}
+ONE_PICTURE = "one picture, no video; the answer rests on it alone"
 NO_EVENT = "No event: nothing lasted long enough, or nothing was sure enough."
 HELP = (
     "Upload a video, up to {minutes} and {megabytes} MB. It comes back without sound, with the "
     "answer as it stood at each instant, and with the events as files."
 )
+# page.js fills them.
+REFUSED = '<p id="refused" class="error" role="alert" hidden></p>'
+UPLOADING = '<p id="uploading" class="note" role="status" hidden></p>'
 Changes = dict[Any, Any]  # component -> its new value
 
 
@@ -51,7 +56,8 @@ class VideoTab:
             label="Video", file_types=sorted(VIDEO_SUFFIXES), height=110, elem_id="upload"
         )
         refuse_addresses(self.upload)
-        gr.HTML('<p id="refused" class="error" role="alert" hidden></p>')  # page.js fills it
+        for note_of_the_page in (REFUSED, UPLOADING):
+            gr.HTML(note_of_the_page)
         self.status = gr.HTML(elem_id="video_status")
         with gr.Column(visible=False, elem_id="results") as self.results:
             self._build_results()
@@ -68,10 +74,15 @@ class VideoTab:
                 self.labels = gr.Label(
                     label="Over the whole video", num_top_classes=5, elem_id="labels"
                 )
-        self.picture = gr.Image(
-            label="Timeline", show_label=False, interactive=False, buttons=["fullscreen"],
-            elem_id="timeline", alt_text="Scores and events over time",
-        )  # fmt: skip
+        self.legend = gr.HTML(elem_id="legend")
+        # For a light page and for a dark one: page.css shows one of them.
+        self.pictures = [
+            gr.Image(
+                label="Timeline", show_label=False, interactive=False, buttons=["fullscreen"],
+                elem_id=elem_id, elem_classes="timeline", alt_text="Scores and events over time",
+            )
+            for elem_id in ("timeline", "timeline_dark")
+        ]  # fmt: skip
         self.events = gr.HTML(elem_id="events")
         gr.HTML(note("The events as files:"))
         with gr.Row(elem_classes="downloads"):
@@ -81,8 +92,8 @@ class VideoTab:
             ]
 
     def _connect(self) -> None:
-        outputs = [self.status, self.results, self.video, self.labels, self.picture, self.events]
-        outputs += self.downloads
+        outputs = [self.status, self.results, self.video, self.labels, self.legend, self.events]
+        outputs += [*self.pictures, *self.downloads]
         reading = self.upload.upload(
             self.read, self.upload, outputs, preprocess=False, show_progress="minimal",
             show_progress_on=self.status, concurrency_limit=self.limits.videos,
@@ -141,7 +152,9 @@ class VideoTab:
         words = "1 event" if count == 1 else f"{count or 'no'} events"
         answer = result.answer
         one_answer = answer.score >= ONE_ANSWER and not answer.unsure
-        told = f"{clock_text(timeline.duration_s)}, {words}; over the whole video: {answer.told}"
+        lasts = clock_text(timeline.duration_s) if result.frames > 1 else ONE_PICTURE
+        told = f"{lasts}, {words}; over the whole video: {answer.told}"
+        colours = shown_colours(timeline, timeline.events)
         found: Changes = {
             self.status: note(f"{timeline.source}: {told} {answer.score:.2f}")
             + "".join(note(f"{timeline.source} {warning}") for warning in result.warnings),
@@ -150,10 +163,13 @@ class VideoTab:
             self.labels: gr.update(
                 value=dict(answer.top(len(answer.labels))), show_heading=one_answer
             ),
-            self.picture: str(result.picture),
-            self.events: events_table(timeline.events, empty=NO_EVENT),
+            self.legend: class_list(colours),
+            self.events: events_table(timeline.events, empty=NO_EVENT, colours=colours),
         }
-        return found | dict(zip(self.downloads, map(str, result.downloads), strict=True))
+        files = zip(
+            [*self.pictures, *self.downloads], [*result.pictures, *result.downloads], strict=True
+        )
+        return found | {component: str(path) for component, path in files}
 
     def _refusal(self, words: str) -> Changes:
         gr.Warning(escape(words), title="This video was not read")
@@ -163,5 +179,5 @@ class VideoTab:
         """The upload was taken away: so are its results."""
         # What the job still tells of its progress comes before the empty page.
         self.folders.end(browser_of(request), wait_s=5.0)
-        emptied = dict.fromkeys((self.video, self.labels, self.picture, *self.downloads))
+        emptied = dict.fromkeys((self.video, self.labels, *self.pictures, *self.downloads))
         return {self.status: "", self.results: gr.update(visible=False), **emptied}
