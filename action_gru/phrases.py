@@ -1,4 +1,4 @@
-"""Lists in sentences, short however long they are. Knows nothing of what they hold."""
+"""Lists and times in sentences. Knows nothing of what they tell of."""
 
 from __future__ import annotations
 
@@ -23,3 +23,12 @@ def name_or_count(labels: Sequence[str], of: int) -> str:
     if len(labels) <= MOST_NAMED:
         return name_some(labels)
     return f"{len(labels)} of {of} classes"
+
+
+def clock_text(time_s: float) -> str:
+    """3.21 -> 0:03.2, 3723.0 -> 1:02:03.0."""
+    minutes, tenths = divmod(round(abs(time_s) * 10), 600)
+    hours, minutes = divmod(minutes, 60)
+    head = f"{hours}:{minutes:02d}" if hours else f"{minutes}"
+    sign = "-" if time_s < 0 and (hours or minutes or tenths) else ""
+    return f"{sign}{head}:{tenths // 10:02d}.{tenths % 10}"

@@ -236,7 +236,7 @@ def test_the_command_writes_what_it_names_and_prints_the_answer(
     ("video", "out", "error", "said"),
     [
         ("square.mp4", "x.jpg", ConfigError, "is neither a folder nor a .png; name one of these"),
-        ("square.mp4", "square.mp4/x", ConfigError, "no folder can be made there"),
+        ("square.mp4", "square.mp4/x", ConfigError, "is a file; "),
         ("square.mp4", "none/x.png", ConfigError, "no folder .*none; make it first"),
         ("missing.mp4", "new", VideoError, "missing.mp4: no such video file"),
     ],

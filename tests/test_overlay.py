@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from action_gru.apps.overlay import TRACK, Overlay, clock_text, shortened
+from action_gru.apps.overlay import TRACK, Overlay, shortened
 from action_gru.errors import VideoError
 from action_gru.palette import class_colour, rgb
 from action_gru.timeline import Prediction
@@ -126,18 +126,6 @@ def test_the_panel_and_the_banner_share_no_row():
     _, top, _, height = overlay.panel_area
     assert top > 240
     assert top + height <= 480 - overlay.banner_px
-
-
-def test_time_reads_like_a_clock():
-    assert [clock_text(time_s) for time_s in (0.0, 3.21, 59.96, 63.9, 3723.04, -0.01, -2.5)] == [
-        "0:00.0",
-        "0:03.2",
-        "1:00.0",
-        "1:03.9",
-        "1:02:03.0",
-        "0:00.0",
-        "-0:02.5",
-    ]
 
 
 def test_a_frame_of_another_size_or_type_is_refused():

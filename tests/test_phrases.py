@@ -1,6 +1,6 @@
 import pytest
 
-from action_gru.phrases import name_or_count, name_some
+from action_gru.phrases import clock_text, name_or_count, name_some
 
 
 @pytest.mark.parametrize(
@@ -21,3 +21,15 @@ def test_a_handful_is_named_and_the_rest_counted(names, text):
 def test_many_classes_are_only_counted():
     assert name_or_count(["kick", "rare"], 400) == "kick and rare"
     assert name_or_count([f"c{n}" for n in range(300)], 400) == "300 of 400 classes"
+
+
+def test_time_reads_like_a_clock():
+    assert [clock_text(time_s) for time_s in (0.0, 3.21, 59.96, 63.9, 3723.04, -0.01, -2.5)] == [
+        "0:00.0",
+        "0:03.2",
+        "1:00.0",
+        "1:03.9",
+        "1:02:03.0",
+        "0:00.0",
+        "-0:02.5",
+    ]

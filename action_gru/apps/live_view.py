@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from action_gru.apps.feed import Feed
 from action_gru.apps.live_loop import LiveLoop
-from action_gru.apps.overlay import Overlay, clock_text
+from action_gru.apps.overlay import Overlay
 from action_gru.apps.people_overlay import PeopleOverlay, PersonMark, marks_of
+from action_gru.phrases import clock_text
 from action_gru.streaming import ActionStream
 from action_gru.streaming.people import PeopleStream
 from action_gru.timeline import Event

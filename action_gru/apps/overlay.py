@@ -22,6 +22,7 @@ from action_gru.apps.corners import Area, Box, QuietCorner
 from action_gru.errors import VideoError
 from action_gru.lettering import runs
 from action_gru.palette import class_colours, rgb
+from action_gru.phrases import clock_text
 from action_gru.timeline import Prediction
 
 MAX_BARS = 3
@@ -179,15 +180,6 @@ class Overlay:
             end_px = start_px - self.pad_px
         text = shortened(row.text, size_px, row.title, end_px - self.pad_px)
         _write(panel, _letters(text, size_px, row.title), self.pad_px)
-
-
-def clock_text(time_s: float) -> str:
-    """3.21 -> 0:03.2, 3723.0 -> 1:02:03.0."""
-    minutes, tenths = divmod(round(abs(time_s) * 10), 600)
-    hours, minutes = divmod(minutes, 60)
-    head = f"{hours}:{minutes:02d}" if hours else f"{minutes}"
-    sign = "-" if time_s < 0 and (hours or minutes or tenths) else ""
-    return f"{sign}{head}:{tenths // 10:02d}.{tenths % 10}"
 
 
 @lru_cache(maxsize=1024)

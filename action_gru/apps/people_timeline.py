@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from action_gru.apps.overlay import clock_text
 from action_gru.apps.people_overlay import PeopleOverlay, marks_of
 from action_gru.apps.targets import VIDEOS, check_target, check_targets, timeline_endings
 from action_gru.apps.telling import Teller
 from action_gru.apps.timeline import print_timeline, write_all
+from action_gru.phrases import clock_text
 from action_gru.progress import Reporter
 from action_gru.recognizer import ActionRecognizer
 from action_gru.source_rate import rate_warning

@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from action_gru.apps.feed import Feed
 from action_gru.apps.live_loop import Answer, LiveLoop
 from action_gru.apps.live_view import LiveView
-from action_gru.apps.overlay import clock_text
 from action_gru.apps.recorder import Recorder
 from action_gru.apps.targets import VIDEOS, check_target
 from action_gru.apps.window import QUIT, Window
 from action_gru.errors import ActionGruError
+from action_gru.phrases import clock_text
 from action_gru.progress import Reporter
 from action_gru.recognizer import ActionRecognizer
 from action_gru.source_rate import rate_warning

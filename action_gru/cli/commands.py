@@ -151,8 +151,8 @@ def train(
     """Train a model and evaluate it on the test split; the last line is the run folder."""
     from action_gru.apps.checks import check_work
 
+    reporter = make_reporter(quiet)  # first, for a launcher's variables may be wrong
     tree = check_work(config, overrides or [])
-    reporter = make_reporter(quiet)
     if only_one_was_meant():
         reporter.warn(
             "accelerate launch --cpu starts one process; for several on the CPU: "

@@ -229,7 +229,7 @@ def _check_labels(clips: Sequence[Clip], classes: Sequence[str] | None, manifest
 
 def _refuse_folders(clips: Sequence[Clip], manifest: Path) -> None:
     folders = [clip for clip in clips if clip.path.is_dir()]
-    if folders:
+    if folders and not any(clip.path.is_file() for clip in clips):
         raise DataError(
             f"{manifest}: {folders[0].relative} is a folder, as are {len(folders)} of its "
             f"{len(clips)} paths; {about_pictures(folders[0].path) or 'name the files in it'}"

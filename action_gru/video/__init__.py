@@ -4,6 +4,10 @@ Images are RGB everywhere outside this package. PyAV reads files and network str
 cameras.
 """
 
+# Before av, wherever that is imported: both bring a libxcb of their own, and a window of OpenCV
+# hangs when it meets av's first.
+import cv2  # noqa: F401
+
 from action_gru.video.frame import Frame, Image
 from action_gru.video.limits import DecodeLimits
 from action_gru.video.live import LiveSource, LiveStatus

@@ -12,6 +12,7 @@ import av.container
 import av.stream
 
 from action_gru.errors import VideoError
+from action_gru.paths.to_paste import about_pictures
 from action_gru.video.clock import FrameClock
 from action_gru.video.diagnosis import diagnose
 from action_gru.video.frame import Image
@@ -110,6 +111,9 @@ def _open(path: Path) -> av.container.InputContainer:
         str(path).encode()
     except UnicodeEncodeError as error:
         raise VideoError(f"{str(path)!r}: the name is no valid text; rename the file") from error
+    if path.is_dir():
+        mend = about_pictures(path) or "name one of its files"
+        raise VideoError(f"{path}: this is a folder, no video; {mend}")
     if not path.is_file():
         raise VideoError(f"{path}: no such video file; check the path")
     try:

@@ -15,9 +15,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from action_gru.apps.overlay import Overlay, clock_text
+from action_gru.apps.overlay import Overlay
 from action_gru.errors import VideoError
 from action_gru.evaluation import save_picture, timeline_picture
+from action_gru.phrases import clock_text
 from action_gru.recognizer import ActionRecognizer
 from action_gru.streaming import ActionStream, ScoreNotes
 from action_gru.timeline import FORMATS, Event, Prediction, Timeline, write_timeline

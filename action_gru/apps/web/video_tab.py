@@ -10,7 +10,6 @@ from typing import Any
 
 import gradio as gr
 
-from action_gru.apps.overlay import clock_text
 from action_gru.apps.web.folders import Folders, Job
 from action_gru.apps.web.limits import Limits
 from action_gru.apps.web.requests import browser_of, path_of, refuse_addresses
@@ -19,6 +18,7 @@ from action_gru.apps.web.words import class_list, events_table, note
 from action_gru.errors import ActionGruError
 from action_gru.evaluation.timeline_picture import shown_colours
 from action_gru.paths.names import VIDEO_SUFFIXES
+from action_gru.phrases import clock_text
 from action_gru.recognizer import ActionRecognizer
 from action_gru.timeline import FORMATS
 
