@@ -311,6 +311,7 @@ def test_fine_stripes_blur_and_do_not_alias():
     assert fit(stripes, 224, "squash")[8:-8, 8:-8].std() < 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("wish", "kept"), [("", "None"), ("3", "3")])
 def test_loading_a_network_leaves_the_number_of_cores_alone(wish, kept):
     program = (

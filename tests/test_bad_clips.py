@@ -93,9 +93,10 @@ def extract(root: Path, share: float) -> subprocess.CompletedProcess:
     )  # fmt: skip
 
 
-LANES = [100, pytest.param(1000, marks=pytest.mark.slow)]
+LANES = [100, 1000]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", LANES)
 def test_each_bad_clip_costs_itself_and_has_a_reason(tmp_path, count):
     make_clips(tmp_path, count)

@@ -99,6 +99,7 @@ def test_evaluate_names_its_folder(place):
     assert len(report["predictions"]) == report["clips"] == 4
 
 
+@pytest.mark.slow
 def test_evaluate_takes_all_of_another_manifest_or_the_split_that_is_named(place):
     other = ["evaluate", "runs/tiny", "--manifest", "clips/manifest.csv", "data.allow_leakage=true"]
     done = run(*other, "--json", cwd=place)

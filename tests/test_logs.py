@@ -82,6 +82,7 @@ def test_a_quiet_log_has_warnings_and_errors_only(json_log):
     assert [line["message"] for line in json_log()] == ["look out", "broken"]
 
 
+@pytest.mark.slow
 def test_a_run_tells_its_warnings_its_summary_and_its_error_as_json(tmp_path):
     for number in range(4):
         write_square(tmp_path / f"{number}.mp4", 8, seed=number)

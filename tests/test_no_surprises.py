@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from conftest import write_square
 
 # Audit events, https://docs.python.org/3/library/audit_events.html. What is tried is refused, and
@@ -80,6 +81,7 @@ def tried_by(program: str, folder: Path, *arguments: str) -> tuple[list[str], st
     return [attempt for attempt in tried if not harmless.match(attempt)], done.stdout
 
 
+@pytest.mark.slow
 def test_the_main_paths_open_no_connection_and_start_no_program(tmp_path):
     rows = ["path,label,split"]
     for index in range(8):

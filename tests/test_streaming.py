@@ -264,6 +264,7 @@ def test_what_is_no_frame_is_refused_and_the_stream_goes_on(image, time_s, said)
     assert stream.restarts == 0
 
 
+@pytest.mark.slow
 def test_memory_of_a_stream_does_not_grow():
     engine = make_engine()
     stream = open_stream(engine, enter=0.35, exit=0.3, min_event_s=0.1)
