@@ -258,7 +258,7 @@ def test_a_file_that_is_refused_unread_is_said_on_the_page(visit, clip, tmp_path
     window.shoot("said_large")
     (tmp_path / "notes.txt").write_text("hello")
     window.upload(tmp_path / "notes.txt")
-    window.wait("#refused", r"notes\.txt: not one of \.3gp ")
+    window.wait("#refused", r"notes\.txt: not a video that is read here, such as \.mp4")
     window.upload(clip)
     window.wait("#video_status", "1 event")
     assert window.text("#refused") == ""

@@ -3,7 +3,7 @@
   const { megabytes, suffixes } = LIMITS;
   const refusal = (file) => {
     const suffix = file.name.slice(file.name.lastIndexOf(".")).toLowerCase();
-    if (!suffixes.includes(suffix)) return `${file.name}: not one of ${suffixes.join(" ")}`;
+    if (!suffixes.includes(suffix)) return `${file.name}: not a video that is read here, such as .mp4, .mov, .avi, .mkv or .webm`;
     const size = file.size / 1e6;
     if (size <= megabytes) return "";
     return `${file.name}: ${size.toFixed(1)} MB, and ${megabytes} MB is the limit here`;
