@@ -4,7 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from conftest import SHARED, write_square
+from conftest import write_square
 
 from action_gru.apps.annotate import annotate
 from action_gru.apps.classify import classify_files
@@ -155,11 +155,8 @@ def test_slow_training_clips_are_counted_and_told_once(small_run, tmp_path, caps
     assert "the first is 0.mp4" in told
 
 
-def test_the_shared_video_of_one_frame_a_second_is_warned_of(recognizer):
-    video = SHARED / "cases" / "F16" / "one_fps.mp4"
-    if not video.exists():
-        pytest.skip(f"{video.name} is not on this machine (looked for {video})")
-    (warning,) = recognizer.read(video).warnings
+def test_the_shared_video_of_one_frame_a_second_is_warned_of(recognizer, shared_cases):
+    (warning,) = recognizer.read(shared_cases / "F16" / "one_fps.mp4").warnings
     assert warning.startswith("has 1 frame a second, the model reads 5: ")
 
 
