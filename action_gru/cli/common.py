@@ -64,7 +64,7 @@ def run(app: typer.Typer, arguments: list[str]) -> None:
             refuse_several(arguments[0])
         code = app(arguments, standalone_mode=False)
     except LostProcessError as error:
-        if process_rank():
+        if _is_follower():
             _outlast()
             raise SystemExit(error.exit_code) from None
         _fail(str(error), error.exit_code, type(error).__name__)
@@ -99,6 +99,8 @@ def run(app: typer.Typer, arguments: list[str]) -> None:
 
 
 def _end_interrupted(arguments: list[str], stop: BaseException | None) -> NoReturn:
+    if _is_follower():  # the launcher ends it because of another, who says why
+        raise SystemExit(INTERRUPTED)
     again = command_again(arguments, stop)
     fields = {} if again is None else {"again": again}
     _fail(sentence(again, stop), INTERRUPTED, "KeyboardInterrupt", **fields)
@@ -111,16 +113,26 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
+def _is_follower() -> bool:
+    """Whether it is one of several processes, and not the first, which speaks for all."""
+    with suppress(ConfigError):  # the launcher's variables may be none
+        return process_rank() > 0
+    return False
+
+
 def _outlast() -> None:
     """Let the process that failed speak first: a launcher ends all as soon as one has ended."""
-    with suppress(KeyboardInterrupt):
+    try:
         time.sleep(GRACE_S)
+    except KeyboardInterrupt:
+        raise SystemExit(INTERRUPTED) from None
 
 
 def _fail(message: str, code: int, kind: str, **fields: Any) -> NoReturn:
     whose = ""
-    with suppress(ConfigError):  # the message itself may be that the launcher's variables are none
-        whose = f" (process {process_rank()} of {process_count()})" if process_rank() else ""
+    if _is_follower():  # the first may have failed the same way
+        _outlast()
+        whose = f" (process {process_rank()} of {process_count()})"
     if is_json():
         log(logging.ERROR, message + whose, error=kind, exit_code=code, **fields)
     else:
