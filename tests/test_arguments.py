@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import shlex
+import shutil
 from pathlib import Path
 
 import pytest
@@ -11,7 +14,10 @@ from action_gru.cli.arguments import (
     names_and_overrides,
     refuse_unquoted,
 )
+from action_gru.cli.commands import app
+from action_gru.cli.common import run
 from action_gru.errors import ConfigError
+from action_gru.training.run_folder import RunFolder
 
 
 @pytest.fixture
@@ -66,3 +72,36 @@ def test_a_path_that_its_spaces_divided_is_told(arguments: str, path: str, words
 )
 def test_what_is_quoted_or_absent_is_left_alone(arguments: list[str]) -> None:
     refuse_unquoted(arguments)
+
+
+@pytest.mark.parametrize(
+    ("case", "name"),
+    [("F07", "cam1:12:30.mp4"), ("F07", "./cam1:12:30.mp4"), ("F14", "-3abcDEF_1x.mp4")],
+)
+def test_the_odd_names_of_the_cases_are_classified_from_their_folder(
+    shared_cases: Path,
+    small_run: RunFolder,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    case: str,
+    name: str,
+) -> None:
+    monkeypatch.chdir(shared_cases / case)
+    with pytest.raises(SystemExit) as ended:
+        run(app, ["classify", name, "--model", str(small_run.path), "--json"])
+    assert ended.value.code == 0
+    assert json.loads(capsys.readouterr().out)["label"] in ("bright", "dark")
+
+
+def test_the_next_command_of_the_case_can_be_pasted(
+    shared_cases: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "my clips"
+    shutil.copytree(shared_cases / "F24" / "my clips", folder)
+    with pytest.raises(SystemExit) as ended:
+        run(app, ["prepare", "folder", str(folder)])
+    assert ended.value.code == 0
+    printed = capsys.readouterr()
+    words = shlex.split((printed.out + printed.err).split("next: ")[1])
+    assert f"data.manifest={folder / 'manifest.csv'}" in words
+    assert f"data.root={folder}" in words

@@ -182,4 +182,9 @@ def test_a_signal_ends_the_command_in_words(tmp_path, number):
     said = process.communicate(timeout=60)[1]
     assert process.returncode == 130, said
     assert "summary: 300 clips: " in said
-    assert "error: interrupted; what was finished is kept; run the same command again" in said
+    assert "error: interrupted; what was finished is kept; run the same command again:\n" in said
+    assert (
+        said.rstrip()
+        .splitlines()[-1]
+        .endswith(f"-m action_gru extract {tmp_path / 'c.yaml'} --engine ray")
+    )

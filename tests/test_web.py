@@ -197,6 +197,15 @@ def test_a_camera_counts_time_from_its_first_frame(recognizer):
     assert quiet[-1].note == ""
 
 
+def test_a_camera_that_is_too_slow_for_the_model_is_told(recognizer):
+    image = next(moving_square(1))
+    for fps, is_slow in ((1.5, True), (3.0, False)):  # the model reads 5 a second
+        session = CameraSession(recognizer.stream())
+        told = [session.push(image, index / fps) for index in range(round(4 * fps))]
+        assert told[-1].note.startswith("too few for this model, which needs 2 a") is is_slow
+        assert told[1].note == ""  # two frames tell no rate
+
+
 def test_a_camera_tells_its_page_a_few_times_a_second(recognizer):
     session = CameraSession(recognizer.stream())
     image = next(moving_square(1))

@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 from action_gru.phrases import clock_text
+from action_gru.source_rate import least_fps
 from action_gru.streaming import ActionStream
 from action_gru.timeline import Event, Prediction
 from action_gru.video import Image
@@ -102,15 +103,22 @@ class CameraSession:
         assert prediction is not None
         recent = [at_s for at_s in self._arrivals if at_s > now_s - RATE_WINDOW_S]
         spanned_s = now_s - recent[0]
+        fps = (len(recent) - 1) / spanned_s if spanned_s > 0 else 0.0
         return CameraView(
             prediction=prediction,
             current=self.stream.current,
             events=tuple(list(self.stream.events)[: -EVENTS_SHOWN - 1 : -1]),
             time_s=now_s - self._first_s,
-            fps=(len(recent) - 1) / spanned_s if spanned_s > 0 else 0.0,
+            fps=fps,
             latency_ms=1000 * sum(self._busy_s) / len(self._busy_s),
-            note=self._restart_note(now_s),
+            note=self._restart_note(now_s) or self._slow_note(now_s - self._first_s, fps),
         )
+
+    def _slow_note(self, lasted_s: float, fps: float) -> str:
+        least = least_fps(self.stream.engine.fps)
+        if fps >= least or lasted_s < RATE_WINDOW_S:
+            return ""
+        return f"too few for this model, which needs {least:.2g} a second: the answer means little"
 
     def _restart_note(self, now_s: float) -> str:
         count, at_s = self._restarts
