@@ -25,7 +25,7 @@ from action_gru.timeline import FORMATS
 NEWS_EVERY_S = 0.25  # how often the page hears how far a video is read
 ONE_ANSWER = 0.5  # a score from which on a whole video has one answer, in large letters
 FORMAT_NAMES = {".json": "JSON", ".csv": "CSV", ".vtt": "WebVTT", ".srt": "SRT", ".eaf": "ELAN"}
-ONE_PICTURE = "one picture, no video; the answer rests on it alone"
+ONE_PICTURE = "one picture, no video"  # the warning below it says what that means
 NO_EVENT = "No event: nothing lasted long enough, or nothing was sure enough."
 HELP = (
     "Upload a video, up to {minutes} and {megabytes} MB. It comes back without sound, with the "
