@@ -33,7 +33,7 @@ from action_gru.config import Config, build_config
 from action_gru.dataset import Clip
 from action_gru.dataset.sequences import join_views
 from action_gru.errors import VideoError
-from action_gru.extraction import Stream
+from action_gru.extraction import ViewKey
 from action_gru.features import build_backbone, build_detector, build_extractor
 from action_gru.scoring import ClipScores
 from action_gru.source_rate import rate_warning
@@ -259,9 +259,9 @@ class ActionRecognizer:
         )
 
     def _copies(
-        self, entries: dict[Stream, ClipFeatures]
+        self, entries: dict[ViewKey, ClipFeatures]
     ) -> list[NDArray[np.float16 | np.float32]]:
         """The features (T, D) of the plain copy, then of the mirrored one where it counts."""
         views = self._config.features.views
         sides = (False, True) if self.checkpoint.flip and self._config.features.flip else (False,)
-        return [join_views([entries[Stream(view, side)] for view in views]) for side in sides]
+        return [join_views([entries[ViewKey(view, side)] for view in views]) for side in sides]

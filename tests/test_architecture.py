@@ -17,7 +17,7 @@ FLOORS = {
     "paths": 0,
     "file_kind": 0,
     "csv_dialect": 0,
-    "patience": 0,
+    "retry": 0,
     "logs": 0,
     "phrases": 0,
     "palette": 0,

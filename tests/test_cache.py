@@ -68,7 +68,7 @@ def test_the_bytes_are_those_of_the_safetensors_library(tmp_path):
 
 
 def test_rows_from_a_file_make_the_same_entry_as_rows_in_memory(tmp_path, monkeypatch):
-    monkeypatch.setattr("action_gru.cache.rows.CHUNK_ROWS", 3)
+    monkeypatch.setattr("action_gru.cache.entry.CHUNK_ROWS", 3)
     kept, cache = clip(steps=10), FeatureCache(tmp_path)
     rows = RowFile()
     rows.append(kept.values[:4])

@@ -1,6 +1,6 @@
 import pytest
 
-from action_gru.video.clock import FrameClock
+from action_gru.video.file_reader import FrameClock
 
 
 def times(stamps, *, start_s=0.0, may_restart=False, step_s=0.04):

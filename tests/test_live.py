@@ -15,7 +15,7 @@ from live_servers import (
 )
 
 from action_gru.errors import VideoError
-from action_gru.video import LiveSource, connection
+from action_gru.video import LiveSource, live_reader
 
 
 def test_a_stream_gives_rgb_frames_at_the_time_of_their_arrival():
@@ -121,7 +121,7 @@ class FakeCamera:
 
 
 def test_a_camera_that_was_unplugged_is_tried_again(monkeypatch):
-    monkeypatch.setattr(connection.cv2, "VideoCapture", FakeCamera)
+    monkeypatch.setattr(live_reader.cv2, "VideoCapture", FakeCamera)
     seen = Seen()
     with LiveSource("0", on_frame=seen, backoff_s=(0.05, 0.1)) as source:
         assert source.name == "0"

@@ -1,7 +1,7 @@
 import threading
 import time
 
-from action_gru.video.pacing import Pacer
+from action_gru.video.pacer import Pacer
 
 
 def test_the_pacer_gives_each_frame_its_instant_and_refuses_late_ones(monkeypatch):

@@ -15,7 +15,7 @@ from action_gru.model import ActionClassifier
 from action_gru.streaming import Looker, StreamEngine, TimelineReader
 from action_gru.streaming.states import StaggeredStates, join, reset_rows, split
 from action_gru.timeline import EventTracker
-from action_gru.video import DecodeLimits, VideoFile, decoders
+from action_gru.video import DecodeLimits, VideoFile, file_reader
 
 CLASSES = ("clap", "nod", "wave")
 VIEWS = ("rgb", "motion")
@@ -343,9 +343,9 @@ def test_one_state_alone_is_refused():
 def test_a_file_and_a_camera_are_looked_at_in_the_same_frames(tmp_path, monkeypatch, first_s):
     """Wherever the first frame stands: of a recording that begins with sound, not at 0."""
     source = write_square(tmp_path / "a.mp4", 60, fps=25.0)
-    grab = decoders.FileReader.grab
+    grab = file_reader.FileReader.grab
     shift = lambda self: None if (time_s := grab(self)) is None else time_s + first_s  # noqa: E731
-    monkeypatch.setattr(decoders.FileReader, "grab", shift)
+    monkeypatch.setattr(file_reader.FileReader, "grab", shift)
     looker = Looker(VIEWS, 32, "squash", 10.0, 1.0)
     with VideoFile(source, limits=DecodeLimits(isolate=False)) as video:
         of_file = [time_s for time_s, _ in look(video, ViewMaker(VIEWS, 32, "squash"), 10.0)]

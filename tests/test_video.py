@@ -10,8 +10,8 @@ import pytest
 from conftest import write_square
 
 from action_gru.errors import VideoError
-from action_gru.video import DecodeLimits, VideoFile, VideoWriter, decoders
-from action_gru.video.diagnosis import diagnose
+from action_gru.video import DecodeLimits, VideoFile, VideoWriter, file_reader
+from action_gru.video.errors import diagnose
 
 HERE = DecodeLimits(isolate=False)
 # What OpenCV, whose counts the list has, cannot decode, gives up at a damaged packet, or decodes to
@@ -41,9 +41,9 @@ def test_frames_come_in_order_as_rgb_with_real_times(square_video):
 
 def test_only_wanted_frames_are_converted_and_all_are_counted(square_video, monkeypatch):
     converted = []
-    real = decoders.FileReader.retrieve
+    real = file_reader.FileReader.retrieve
     monkeypatch.setattr(
-        decoders.FileReader, "retrieve", lambda self: converted.append(1) or real(self)
+        file_reader.FileReader, "retrieve", lambda self: converted.append(1) or real(self)
     )
     with VideoFile(square_video, limits=HERE) as video:
         times_s = [f.time_s for f in video.frames(lambda time_s: time_s >= 1.0)]

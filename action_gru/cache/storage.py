@@ -1,6 +1,7 @@
-"""Where the files of a store lie, and the folder as such a place. Knows nothing of entries.
+"""Where the files of a store lie: the protocol, and a folder as such a storage.
 
-A place shows a file whole or not at all. A folder does it by writing beside the place and renaming.
+A storage shows a file whole or not at all. A folder does it by writing beside the place and
+renaming. Knows nothing of entries.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ class Status(NamedTuple):
     used_s: float
 
 
-class Place(Protocol):
+class Storage(Protocol):
     """Files by name, such as 'ab/abcd.safetensors'. Any of them may raise FileNotFoundError.
 
     has_locks: does `locked` keep others out?
@@ -49,7 +50,7 @@ class Place(Protocol):
         """The file, to be read a piece at a time: an object as a copy on disk."""
 
     def view(self, name: str) -> memoryview:
-        """The whole file without reading it now, where the place can."""
+        """The whole file without reading it now, where the storage can."""
 
     def version(self, name: str) -> tuple[object, ...]:
         """Another value whenever the file was replaced; () where there is none."""
@@ -77,7 +78,7 @@ class Place(Protocol):
         """Will nobody finish this half-written file?"""
 
     def check_there(self) -> None:
-        """Raise CacheError when the place has vanished since it was opened."""
+        """Raise CacheError when the storage has vanished since it was opened."""
 
 
 class Folder:
