@@ -17,13 +17,13 @@ import numpy as np
 import numpy.typing as npt
 
 from action_gru.calibration import precision_threshold
-from action_gru.evaluation.calibration_error import (
+from action_gru.report.calibration_error import (
     root_of_mean,
     squared_calibration_error,
     sweep_calibration_error,
 )
-from action_gru.evaluation.confidence import equal_bins_error
-from action_gru.evaluation.markdown import table
+from action_gru.report.confidence import equal_bins_error
+from action_gru.report.markdown import table
 
 RESULT = Path(__file__).parent / "results" / "calibration.md"
 PRECISION = 0.9

@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from action_gru.evaluation.warnings import (
+from action_gru.report.warnings import (
     WarnedSequence,
     area_under_roc,
     average_precision,
     best_threshold,
     warning_scores,
 )
-from action_gru.evaluation.warnings_report import warnings_picture
+from action_gru.report.warnings_report import warnings_picture
 from action_gru.timeline.alarm import Alarm
 
 

@@ -3,9 +3,9 @@ import pytest
 from test_pictures import check_texts
 
 from action_gru.errors import DataError
-from action_gru.evaluation.anytime import SHARES, anytime_report
-from action_gru.evaluation.anytime_picture import anytime_picture
-from action_gru.evaluation.sections import anytime_markdown
+from action_gru.report.anytime import SHARES, anytime_report
+from action_gru.report.anytime_picture import anytime_picture
+from action_gru.report.sections import anytime_markdown
 
 STEPS = len(SHARES)  # 20
 

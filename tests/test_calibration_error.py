@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
 
-from action_gru.evaluation.calibration_error import (
+from action_gru.report.calibration_error import (
     root_of_mean,
     squared_calibration_error,
     sweep_calibration_error,
 )
-from action_gru.evaluation.confidence import equal_bins_error
+from action_gru.report.confidence import equal_bins_error
 
 
 def test_the_sweep_stops_before_accuracy_falls():

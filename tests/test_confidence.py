@@ -5,21 +5,21 @@ import pytest
 from test_pictures import check_texts
 
 from action_gru.errors import DataError
-from action_gru.evaluation.confidence import (
+from action_gru.report.confidence import (
     confidence_report,
     known_unknown_auroc,
     perfect_calibration_error,
     risk_coverage,
 )
-from action_gru.evaluation.confidence_picture import risk_coverage_picture
-from action_gru.evaluation.fold_confidence import (
+from action_gru.report.confidence_picture import risk_coverage_picture
+from action_gru.report.fold_confidence import (
     FoldConfidence,
     confidence_section,
     pool_confidence,
 )
-from action_gru.evaluation.pictures import reliability_picture
-from action_gru.evaluation.sections import confidence_markdown
-from action_gru.evaluation.unknown import ClassLeftOut, UnknownReport, write_unknown_report
+from action_gru.report.pictures import reliability_picture
+from action_gru.report.sections import confidence_markdown
+from action_gru.report.unknown import ClassLeftOut, UnknownReport, write_unknown_report
 
 
 def test_risk_grows_with_the_wrong_answers_let_in():

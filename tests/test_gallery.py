@@ -8,11 +8,11 @@ from conftest import write_square
 from test_pictures import check_texts
 from test_report import small_report
 
-from action_gru.evaluation import ClipPrediction, compute_metrics, write_report
-from action_gru.evaluation.gallery import Mistake, mistakes_picture, worst_mistakes
-from action_gru.evaluation.page import html_page
+from action_gru.evaluation.gallery import read_frames, read_mistakes
+from action_gru.report import ClipPrediction, compute_metrics, write_report
+from action_gru.report.gallery import Mistake, mistakes_picture, worst_mistakes
+from action_gru.report.page import html_page
 from action_gru.timeline import Prediction
-from action_gru.training.gallery import read_frames, read_mistakes
 
 HOSTILE = "<script>alert(1)</script>|x*.mp4"
 CLASSES = ["a", '"><img src=x onerror=alert(1)>']

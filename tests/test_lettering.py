@@ -9,7 +9,7 @@ import pytest
 from action_gru import lettering
 from action_gru.apps import overlay
 from action_gru.apps.overlay import write_text
-from action_gru.evaluation.pictures import confusion_picture, save_picture
+from action_gru.report.pictures import confusion_picture, save_picture
 
 STIX = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "STIXGeneral.ttf"
 RARE = "\u20e4\u1d8d"  # in STIX, not in DejaVu Sans

@@ -6,10 +6,10 @@ from test_pictures import check_texts, long_names
 from action_gru.cache import ClipFeatures
 from action_gru.dataset import SequenceSet, prefixes, rearrangements
 from action_gru.errors import DataError
-from action_gru.evaluation.order import NEEDS_ORDER, NO_ORDER, UNDECIDED, order_report
-from action_gru.evaluation.order_picture import order_picture
-from action_gru.evaluation.pictures import DPI
-from action_gru.evaluation.sections import order_markdown
+from action_gru.report.order import NEEDS_ORDER, NO_ORDER, UNDECIDED, order_report
+from action_gru.report.order_picture import order_picture
+from action_gru.report.pictures import DPI
+from action_gru.report.sections import order_markdown
 
 
 def counted(*lengths: int, flip: bool = True) -> SequenceSet:

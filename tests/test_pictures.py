@@ -3,7 +3,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from action_gru.evaluation import (
+from action_gru.report import (
     compute_metrics,
     confusion_picture,
     per_class_picture,
@@ -11,7 +11,7 @@ from action_gru.evaluation import (
     save_picture,
     training_picture,
 )
-from action_gru.evaluation.pictures import DPI, short_names
+from action_gru.report.pictures import DPI, short_names
 
 SIZES = (2, 8, 26, 101, 400)
 READABLE_PX = 4000

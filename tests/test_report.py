@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from action_gru.errors import ConfigError, DataError
-from action_gru.evaluation import (
+from action_gru.report import (
     ClipPrediction,
     CrossValidationReport,
     EvaluationReport,

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from action_gru.evaluation import compute_metrics
-from action_gru.evaluation.sentence import closing_sentence
+from action_gru.report import compute_metrics
+from action_gru.report.sentence import closing_sentence
 
 CLASSES = ["kick", "punch", "rare"]
 

@@ -5,8 +5,8 @@ import pytest
 from matplotlib.colors import to_hex
 from matplotlib.text import Text
 
-from action_gru.evaluation import save_picture, timeline_picture
 from action_gru.palette import class_colour, contrast
+from action_gru.report import save_picture, timeline_picture
 from action_gru.timeline import Event, ScoreTrack, Timeline
 
 NAMES = ("идти очень медленно и долго вдоль длинной стены", "$cost$", "W" * 40, "run")

@@ -20,13 +20,13 @@ from action_gru.checkpoint import load_checkpoint
 from action_gru.config import Config, build_config
 from action_gru.dataset import read_manifest
 from action_gru.errors import DataError
-from action_gru.evaluation import EvaluationReport, pool_segment_scores
+from action_gru.evaluation.evaluate import clip_scores, evaluate
 from action_gru.features import extract_features
 from action_gru.launched import program
 from action_gru.progress import Reporter
 from action_gru.recognizer import ActionRecognizer
-from action_gru.training import RunFolder, evaluate, train
-from action_gru.training.evaluate import clip_scores
+from action_gru.report import EvaluationReport, pool_segment_scores
+from action_gru.training import RunFolder, train
 from action_gru.video import VideoFile
 
 FRESH_ACTION, FRESH_SEED, FPS = "stand_up", 987_650, 24.0

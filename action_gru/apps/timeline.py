@@ -10,12 +10,12 @@ from action_gru.apps.targets import PICTURE, SENTENCES, check_targets, timeline_
 from action_gru.apps.telling import Teller
 from action_gru.dataset import check_labels
 from action_gru.errors import ActionGruError
-from action_gru.evaluation import save_picture
-from action_gru.evaluation.segments import SegmentScores, segment_scores
-from action_gru.evaluation.timeline_picture import people_picture, timeline_picture
 from action_gru.phrases import clock_text
 from action_gru.progress import Reporter
 from action_gru.recognizer import ActionRecognizer
+from action_gru.report import save_picture
+from action_gru.report.segments import SegmentScores, segment_scores
+from action_gru.report.timeline_picture import people_picture, timeline_picture
 from action_gru.source_rate import rate_warning
 from action_gru.streaming import MIN_EVIDENCE, TimelineReader
 from action_gru.timeline import Event, Timeline

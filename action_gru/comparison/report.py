@@ -10,9 +10,9 @@ from action_gru.comparison.findings import findings
 from action_gru.comparison.picture import comparison_picture
 from action_gru.comparison.probe import ProbeResult
 from action_gru.comparison.result import CellComparison, CellFigures, cell_name
-from action_gru.evaluation import save_picture
-from action_gru.evaluation.files import json_text, replace_file
-from action_gru.evaluation.markdown import bullets, escape, percent, table
+from action_gru.report import save_picture
+from action_gru.report.files import json_text, replace_file
+from action_gru.report.markdown import bullets, escape, percent, table
 
 PICTURE, TEXT, VALUES = "cells.png", "cells.md", "cells.json"
 

@@ -1,93 +1,69 @@
-"""The worst mistakes as a contact sheet. Draws frames that others have read."""
+"""Reads frames of the worst mistakes from their videos. Knows nothing of models."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
+import cv2
 import numpy as np
-import numpy.typing as npt
-from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
-from action_gru.evaluation.markdown import escape, percent, table
-from action_gru.evaluation.pictures import GREY, new_figure
-from action_gru.evaluation.predictions import ClipPrediction
+from action_gru.dataset import Clip
+from action_gru.errors import VideoError
+from action_gru.report.gallery import FRAMES_SHOWN, Mistake, worst_mistakes
+from action_gru.report.predictions import ClipPrediction
+from action_gru.video import DecodeLimits, VideoFile
 
-FRAMES_SHOWN = 6
-TITLE_LENGTH = 96
-ROW_IN, WIDTH_IN = 1.45, 10.0
-
-Image = npt.NDArray[np.uint8]
+HEIGHT_PX = 180
+TOLERANCE_S = 1e-3  # another decoder may round the same instant otherwise
 
 
-@dataclass(frozen=True)
-class Mistake:
-    """A wrong answer with frames along its clip: (time_s, (H, W, 3) uint8 RGB) each.
+def read_mistakes(
+    predictions: Sequence[ClipPrediction],
+    clips: Sequence[Clip],
+    times_s: Mapping[str, NDArray[np.float64]],
+    count: int,
+    limits: DecodeLimits | None = None,
+) -> tuple[Mistake, ...]:
+    """The surest wrong answers with frames of their clips. times_s: the sampled instants by name.
 
-    problem: why there are no frames.
+    predictions and clips stand in the same order. A video that cannot be read any more is named.
     """
-
-    clip: ClipPrediction
-    frames: tuple[tuple[float, Image], ...] = ()
-    problem: str = ""
-
-
-def worst_mistakes(predictions: Sequence[ClipPrediction], count: int) -> list[ClipPrediction]:
-    """The wrong answers with the highest scores, surest first."""
-    wrong = [clip for clip in predictions if not clip.correct]
-    return sorted(wrong, key=lambda clip: -clip.prediction.score)[:count]
-
-
-def mistakes_picture(mistakes: Sequence[Mistake]) -> Figure:
-    """A row a mistake: what it is, what it was taken for, and frames along time."""
-    figure = new_figure(WIDTH_IN, ROW_IN * len(mistakes))
-    rows = figure.subfigures(len(mistakes), 1, squeeze=False)[:, 0]
-    for row, mistake in zip(rows, mistakes, strict=True):
-        row.suptitle(_title(mistake.clip), x=0.01, ha="left", fontsize=9, parse_math=False)
-        for place, axes in enumerate(row.subplots(1, FRAMES_SHOWN)):
-            axes.set_axis_off()
-            if place < len(mistake.frames):
-                time_s, image = mistake.frames[place]
-                axes.imshow(image)
-                axes.set_title(f"{time_s:.2f} s", fontsize=7, color=GREY, pad=2)
-        if not mistake.frames:
-            text = _cut(f"no frames: {mistake.problem}", 120)
-            row.text(0.01, 0.4, text, fontsize=8, color=GREY, parse_math=False)
-    return figure
+    # By identity: two clips may share a path and a label.
+    clip_of = {id(one): clip for one, clip in zip(predictions, clips, strict=True)}
+    mistakes = []
+    for wrong in worst_mistakes(predictions, count):
+        clip = clip_of[id(wrong)]
+        try:
+            frames = read_frames(clip.path, times_s[clip.name], limits)
+            problem = "" if frames else "no frame at the instants that were sampled"
+        except VideoError as error:
+            frames, problem = (), str(error)
+        mistakes.append(Mistake(wrong, frames, problem))
+    return tuple(mistakes)
 
 
-def mistakes_markdown(mistakes: Sequence[Mistake], wrong: int) -> str:
-    """The table of the mistakes, and their contact sheet."""
-    if not mistakes:
-        return "None: every clip is right."
-    rows = [
-        [one.clip.name, one.clip.label, one.clip.prediction.label,
-         percent(one.clip.prediction.score)]
-        for one in mistakes
-    ]  # fmt: skip
-    parts = [
-        f"The {len(rows)} surest of {wrong} wrong answers.",
-        table(["clip", "true", "predicted", "score"], rows, align="lllr"),
-    ]
-    parts += [
-        f"No frames of {escape(one.clip.name)}: {escape(one.problem)}."
-        for one in mistakes
-        if one.problem
-    ]
-    if any(one.frames for one in mistakes):
-        parts.append("![mistakes](mistakes.png)")
-    return "\n\n".join(parts)
+def read_frames(
+    path: Path, times_s: NDArray[np.float64], limits: DecodeLimits | None = None
+) -> tuple[tuple[float, NDArray[np.uint8]], ...]:
+    """Frames spread evenly over the instants (T,), shrunk: (time_s, (H, W, 3)) each."""
+    places = np.unique(np.linspace(0, len(times_s) - 1, FRAMES_SHOWN).round().astype(int))
+    wanted = times_s[places]
+
+    def is_wanted(time_s: float) -> bool:
+        return bool(np.abs(wanted - time_s).min() < TOLERANCE_S)
+
+    with VideoFile(path, limits=limits) as video:
+        return tuple(
+            (frame.time_s, _shrunk(frame.image))
+            for frame in video.frames(is_wanted, float(wanted[-1]) + TOLERANCE_S)
+        )
 
 
-def _title(clip: ClipPrediction) -> str:
-    told = f"{clip.label}, taken for {clip.prediction.label} ({percent(clip.prediction.score)}): "
-    return _cut(told + clip.name, TITLE_LENGTH)
-
-
-def _cut(text: str, length: int) -> str:
-    """On one line, printable, cut in its middle."""
-    line = "".join(letter if letter.isprintable() else "�" for letter in " ".join(text.split()))
-    if len(line) <= length:
-        return line
-    half = (length - 1) // 2
-    return f"{line[:half]}…{line[-half:]}"
+def _shrunk(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    height, width = image.shape[:2]
+    if height <= HEIGHT_PX:
+        return image
+    size = (max(1, round(width * HEIGHT_PX / height)), HEIGHT_PX)
+    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)

@@ -1,81 +1,81 @@
-"""How well scores tell known classes from an unknown one. Knows nothing of models."""
+"""Leaves each class out of training and asks whether its clips look unknown afterwards."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from statistics import fmean
 
-from action_gru.evaluation.confidence import known_unknown_auroc
-from action_gru.evaluation.files import json_text, replace_file
-from action_gru.evaluation.markdown import NONE, escape, table
-
-
-@dataclass(frozen=True)
-class ClassLeftOut:
-    """Top scores of held-out clips, by models that never saw the class."""
-
-    label: str
-    known: tuple[float, ...]  # clips of the classes that the models know
-    unknown: tuple[float, ...]  # clips of the class
-
-    @cached_property
-    def auroc(self) -> float | None:
-        """How often a known clip scores above an unknown one; 0.5 is chance."""
-        return known_unknown_auroc(self.known, self.unknown)
+from action_gru.config import Config
+from action_gru.dataset import Clip, Split, grouped_folds, merge_groups
+from action_gru.errors import DataError
+from action_gru.features import FeatureTable, extract_features
+from action_gru.measured import classes_of
+from action_gru.progress import Reporter
+from action_gru.report.unknown import ClassLeftOut, UnknownReport, write_unknown_report
+from action_gru.scoring import score_clips
+from action_gru.training.clips import read_clips
+from action_gru.training.data import TrainingData
+from action_gru.training.run import fit_model
+from action_gru.training.run_folder import RunFolder
 
 
-@dataclass(frozen=True)
-class UnknownReport:
-    """Each class left out once."""
+def leave_classes_out(config: Config, folds: int, reporter: Reporter) -> tuple[UnknownReport, Path]:
+    """Train classes x folds models; the report and its folder.
 
-    run_name: str
-    data: str
-    classes: tuple[ClassLeftOut, ...]
-
-    @property
-    def mean_auroc(self) -> float | None:
-        """Over the classes that have clips."""
-        known = [row.auroc for row in self.classes if row.auroc is not None]
-        return fmean(known) if known else None
-
-    def to_json(self) -> dict[str, object]:
-        """Plain values for json.dumps."""
-        return {
-            "run": self.run_name,
-            "data": self.data,
-            "mean_auroc": self.mean_auroc,
-            "classes": [
-                {
-                    "label": row.label,
-                    "auroc": row.auroc,
-                    "known_clips": len(row.known),
-                    "unknown_clips": len(row.unknown),
-                }
-                for row in self.classes
-            ],
-        }
-
-
-def write_unknown_report(report: UnknownReport, folder: Path) -> Path:
-    """Write report.json and report.md, each atomically; gives report.json's path."""
-    rows = [
-        [row.label, str(len(row.unknown)), str(len(row.known)), _figure(row.auroc)]
-        for row in report.classes
-    ]
-    text = (
-        f"# {escape(report.run_name)}: classes left out\n\n{escape(report.data)}\n\n"
-        f"Mean AUROC of known against unknown: **{_figure(report.mean_auroc)}** (0.5: chance).\n\n"
-        + table(["class left out", "its clips", "known clips", "AUROC"], rows, align="lrrr")
-        + "\n\nFor each class and fold a model that never saw the class reads held-out clips. "
-        "AUROC: how often its top score is higher for a clip of a class that it knows. Scores are "
-        "not calibrated here.\n"
-    )
-    replace_file(folder / "report.md", text.encode())
-    replace_file(folder / "report.json", json_text(report.to_json()).encode())
-    return folder / "report.json"
+    A model that has never seen a class reads the clips of a fold that is held out whole: those of
+    the class are unknown to it, the others known. Clips whose split says test are left out.
+    """
+    clips = [replace(clip, split="") for clip in read_clips(config) if clip.split != "test"]
+    classes = classes_of(config, clips) if clips else ()
+    if len(classes) < 3:
+        raise DataError(
+            f"leaving a class out needs at least three of them; the clips that are not for the "
+            f"test have {len(classes)}"
+        )
+    run = RunFolder.create(config, "-unknown")
+    table = extract_features(config, clips, reporter, run.path)
+    usable = table.usable(clips)
+    if not config.data.allow_leakage:
+        usable = merge_groups(usable, table.report.content)
+    part_of = grouped_folds(usable, folds, config.training.seed)
+    rows = []
+    for label in classes:
+        known: list[float] = []
+        unknown: list[float] = []
+        for fold in range(folds):
+            reporter.say(f"without {label}, fold {fold + 1} of {folds}")
+            held = [c for c, part in zip(usable, part_of, strict=True) if part == fold]
+            train = [
+                c
+                for c, part in zip(usable, part_of, strict=True)
+                if part != fold and c.label != label
+            ]
+            scores = _top_scores(config, train, held, table, reporter)
+            for clip, score in zip(held, scores, strict=True):
+                (unknown if clip.label == label else known).append(score)
+        rows.append(ClassLeftOut(label, tuple(known), tuple(unknown)))
+    data = f"{config.data.manifest}: {len(usable)} clips, {folds} folds"
+    report = UnknownReport(run.path.name, data, tuple(rows))
+    run.take_name()
+    write_unknown_report(report, run.path)
+    return report, run.path
 
 
-def _figure(value: float | None) -> str:
-    return NONE if value is None else f"{value:.3f}"
+def _top_scores(
+    config: Config,
+    train: Sequence[Clip],
+    held: Sequence[Clip],
+    table: FeatureTable,
+    reporter: Reporter,
+) -> list[float]:
+    """The top score of each held-out clip by a model of the classes in train."""
+    classes = tuple(sorted({clip.label for clip in train}))
+    if len(classes) < 2:
+        raise DataError("a fold leaves fewer than two classes to train on; ask for fewer folds")
+    model = fit_model(config, TrainingData(Split(train=tuple(train)), classes, table), reporter)
+    # The labels are not looked at: an unknown class has no number here.
+    asked = [replace(clip, label=classes[0]) for clip in held]
+    frames, flip = config.sampling.max_frames, config.features.flip
+    scores = score_clips(model, table.sequences(asked, classes), frames, flip=flip)
+    return [float(score) for score in scores.amax(1).clamp_max(1)]

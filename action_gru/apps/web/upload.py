@@ -17,9 +17,9 @@ import numpy as np
 
 from action_gru.apps.overlay import Overlay
 from action_gru.errors import VideoError
-from action_gru.evaluation import save_picture, timeline_picture
 from action_gru.phrases import clock_text
 from action_gru.recognizer import ActionRecognizer
+from action_gru.report import save_picture, timeline_picture
 from action_gru.streaming import ActionStream, ScoreNotes
 from action_gru.timeline import FORMATS, Event, Prediction, Timeline, write_timeline
 from action_gru.video import Frame, Image, VideoFile, VideoWriter

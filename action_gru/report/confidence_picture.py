@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from matplotlib.figure import Figure
 
-from action_gru.evaluation.confidence import ConfidenceReport
-from action_gru.evaluation.pictures import BLUE, GREY, ORANGE, new_figure, strip_frame
+from action_gru.report.confidence import ConfidenceReport
+from action_gru.report.pictures import BLUE, GREY, ORANGE, new_figure, strip_frame
 
 
 def risk_coverage_picture(report: ConfidenceReport) -> Figure:

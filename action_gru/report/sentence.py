@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 
-from action_gru.evaluation.metrics import Metrics
 from action_gru.phrases import name_or_count
+from action_gru.report.metrics import Metrics
 
 # A confusion is named if it is no slip: so many clips, and so large a share of the true class's.
 NAMED_CLIPS, NAMED_SHARE = 2, 0.25

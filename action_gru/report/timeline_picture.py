@@ -11,8 +11,10 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, MultipleLocator
 
-from action_gru.evaluation.metrics import FloatArray
-from action_gru.evaluation.pictures import (
+from action_gru.lettering import families, no_raw_warnings, set_fonts
+from action_gru.palette import UNKNOWN, class_colours, contrast, ink_on
+from action_gru.report.metrics import FloatArray
+from action_gru.report.pictures import (
     DAY,
     DUSK,
     FAINT,
@@ -23,8 +25,6 @@ from action_gru.evaluation.pictures import (
     short_names,
     text_width_in,
 )
-from action_gru.lettering import families, no_raw_warnings, set_fonts
-from action_gru.palette import UNKNOWN, class_colours, contrast, ink_on
 from action_gru.timeline import Event, ScoreTrack, Timeline
 
 SHOWN_SCORE = 0.25  # a class that never scores this, never wins and is no event, is left out

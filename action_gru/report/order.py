@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from action_gru.errors import DataError
-from action_gru.evaluation.uncertainty import best_guess, group_bootstrap_interval, lies_above
 from action_gru.phrases import name_or_count, name_some
+from action_gru.report.uncertainty import best_guess, group_bootstrap_interval, lies_above
 
 # What is done to the frames, and how it is called; mean_pooled is another model.
 CHANGES = {

@@ -13,18 +13,18 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from action_gru.errors import DataError
-from action_gru.evaluation.anytime import AnytimeReport
-from action_gru.evaluation.anytime_picture import anytime_picture
-from action_gru.evaluation.confidence import ConfidenceReport
-from action_gru.evaluation.confidence_picture import risk_coverage_picture
-from action_gru.evaluation.files import json_text, replace_file
-from action_gru.evaluation.gallery import (
+from action_gru.report.anytime import AnytimeReport
+from action_gru.report.anytime_picture import anytime_picture
+from action_gru.report.confidence import ConfidenceReport
+from action_gru.report.confidence_picture import risk_coverage_picture
+from action_gru.report.files import json_text, replace_file
+from action_gru.report.gallery import (
     Mistake,
     mistakes_markdown,
     mistakes_picture,
     worst_mistakes,
 )
-from action_gru.evaluation.markdown import (
+from action_gru.report.markdown import (
     bullets,
     class_table,
     confusions,
@@ -33,23 +33,23 @@ from action_gru.evaluation.markdown import (
     percent,
     score_table,
 )
-from action_gru.evaluation.metrics import Metrics
-from action_gru.evaluation.order import OrderReport
-from action_gru.evaluation.order_picture import order_picture
-from action_gru.evaluation.page import html_page
-from action_gru.evaluation.pictures import metric_pictures, save_picture
-from action_gru.evaluation.predictions import TOP_K, ClipPrediction
-from action_gru.evaluation.sections import anytime_markdown, confidence_markdown, order_markdown
-from action_gru.evaluation.sentence import closing_sentence
-from action_gru.evaluation.timelines import (
+from action_gru.report.metrics import Metrics
+from action_gru.report.order import OrderReport
+from action_gru.report.order_picture import order_picture
+from action_gru.report.page import html_page
+from action_gru.report.pictures import metric_pictures, save_picture
+from action_gru.report.predictions import TOP_K, ClipPrediction
+from action_gru.report.sections import anytime_markdown, confidence_markdown, order_markdown
+from action_gru.report.sentence import closing_sentence
+from action_gru.report.timelines import (
     ScoredTimeline,
     timelines_json,
     timelines_markdown,
     write_timelines,
 )
-from action_gru.evaluation.uncertainty import best_guess, group_bootstrap_interval, lies_above
-from action_gru.evaluation.warnings import WarnedSequence, WarningScores, warning_scores
-from action_gru.evaluation.warnings_report import warnings_markdown, warnings_picture
+from action_gru.report.uncertainty import best_guess, group_bootstrap_interval, lies_above
+from action_gru.report.warnings import WarnedSequence, WarningScores, warning_scores
+from action_gru.report.warnings_report import warnings_markdown, warnings_picture
 
 WORST_SHOWN = 12
 METRIC_PICTURES = ("confusion_matrix", "per_class_accuracy", "reliability")

@@ -6,17 +6,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from action_gru.evaluation.calibration_error import (
+from action_gru.report.calibration_error import (
     root_of_mean,
     squared_calibration_error,
     sweep_calibration_error,
 )
-from action_gru.evaluation.confidence import (
+from action_gru.report.confidence import (
     equal_bins_error,
     perfect_calibration_error,
     risk_coverage,
 )
-from action_gru.evaluation.markdown import percent, table
+from action_gru.report.markdown import percent, table
 
 
 @dataclass(frozen=True)

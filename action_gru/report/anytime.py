@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from action_gru.channels import ROWS, SECONDS
 from action_gru.errors import DataError
-from action_gru.evaluation.uncertainty import group_bootstrap_interval, lies_above
+from action_gru.report.uncertainty import group_bootstrap_interval, lies_above
 
 # The first 5% of a clip, 10%, ... all of it.
 SHARES = tuple(round(0.05 * step, 2) for step in range(1, 21))

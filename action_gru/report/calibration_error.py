@@ -11,7 +11,7 @@ from statistics import fmean
 import numpy as np
 import numpy.typing as npt
 
-from action_gru.evaluation.metrics import CALIBRATION_BINS
+from action_gru.report.metrics import CALIBRATION_BINS
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]

@@ -8,8 +8,8 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from action_gru.channels import ROWS, SECONDS
-from action_gru.evaluation.anytime import NEARLY, AnytimeReport, Point
-from action_gru.evaluation.pictures import BLUE, GREY, ORANGE, new_figure, short_names, strip_frame
+from action_gru.report.anytime import NEARLY, AnytimeReport, Point
+from action_gru.report.pictures import BLUE, GREY, ORANGE, new_figure, short_names, strip_frame
 
 
 def anytime_picture(report: AnytimeReport) -> Figure:

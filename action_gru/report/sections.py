@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from action_gru.channels import ROWS, SECONDS
-from action_gru.evaluation.anytime import AnytimeReport
-from action_gru.evaluation.confidence import ConfidenceReport
-from action_gru.evaluation.markdown import NONE, escape, percent, table
-from action_gru.evaluation.metrics import expected_calibration_error
-from action_gru.evaluation.order import CHANGES, ClassOrder, Cost, OrderReport
+from action_gru.report.anytime import AnytimeReport
+from action_gru.report.confidence import ConfidenceReport
+from action_gru.report.markdown import NONE, escape, percent, table
+from action_gru.report.metrics import expected_calibration_error
+from action_gru.report.order import CHANGES, ClassOrder, Cost, OrderReport
 
 
 def order_markdown(report: OrderReport) -> str:

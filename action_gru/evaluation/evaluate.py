@@ -14,26 +14,26 @@ from action_gru.checkpoint import Checkpoint, load_checkpoint
 from action_gru.config import Config
 from action_gru.dataset import Clip, LongVideo, SequenceSet, read_long_videos, read_manifest
 from action_gru.errors import DataError
-from action_gru.evaluation import (
+from action_gru.evaluation.gallery import read_mistakes
+from action_gru.evaluation.reports import Asked, ask_anytime, ask_confidence, ask_order
+from action_gru.evaluation.timelines import score_timelines
+from action_gru.features import FeatureTable, extract_features
+from action_gru.measured import SOON, read_measured_clips
+from action_gru.model import ActionClassifier
+from action_gru.paths.to_paste import command_line
+from action_gru.progress import Reporter
+from action_gru.report import (
     ClipPrediction,
     EvaluationReport,
     compute_metrics,
     majority_baseline,
     write_report,
 )
-from action_gru.evaluation.warnings import WarnedSequence
-from action_gru.features import FeatureTable, extract_features
-from action_gru.measured import SOON, read_measured_clips
-from action_gru.model import ActionClassifier
-from action_gru.paths.to_paste import command_line
-from action_gru.progress import Reporter
+from action_gru.report.warnings import WarnedSequence
 from action_gru.scoring import score_steps
 from action_gru.timeline import Prediction
 from action_gru.training.clips import own_root, read_run_clips
-from action_gru.training.gallery import read_mistakes
-from action_gru.training.reports import Asked, ask_anytime, ask_confidence, ask_order
 from action_gru.training.run_folder import RunFolder
-from action_gru.training.timelines import score_timelines
 from action_gru.video import DecodeLimits
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from action_gru.evaluation.metrics import ClassMetrics, IntArray
 from action_gru.phrases import name_some
+from action_gru.report.metrics import ClassMetrics, IntArray
 
 CONFUSIONS_SHOWN = 10
 QUARANTINE_SHOWN = 10

@@ -9,10 +9,10 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from action_gru.evaluation.files import json_text, replace_file
-from action_gru.evaluation.markdown import percent, table
-from action_gru.evaluation.pictures import BLUE, GREY, ORANGE, save_picture
-from action_gru.evaluation.warnings import (
+from action_gru.report.files import json_text, replace_file
+from action_gru.report.markdown import percent, table
+from action_gru.report.pictures import BLUE, GREY, ORANGE, save_picture
+from action_gru.report.warnings import (
     WarnedSequence,
     WarningScores,
     precision_recall_curve,

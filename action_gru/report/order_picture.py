@@ -9,7 +9,7 @@ from typing import Any
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from action_gru.evaluation.order import (
+from action_gru.report.order import (
     CHANGES,
     NEEDS_ORDER,
     NO_ORDER,
@@ -18,7 +18,7 @@ from action_gru.evaluation.order import (
     ClassOrder,
     OrderReport,
 )
-from action_gru.evaluation.pictures import (
+from action_gru.report.pictures import (
     BLUE,
     GREY,
     MOST_CLASSES,

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from action_gru.errors import DataError
-from action_gru.evaluation.uncertainty import ratio_interval
+from action_gru.report.uncertainty import ratio_interval
 from action_gru.timeline.alarm import Alarm
 
 FloatArray = NDArray[np.float64]

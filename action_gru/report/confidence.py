@@ -14,7 +14,7 @@ import torch
 from torchmetrics.functional.classification import binary_auroc
 
 from action_gru.errors import DataError
-from action_gru.evaluation.metrics import (
+from action_gru.report.metrics import (
     CalibrationBin,
     calibration_bins,
     expected_calibration_error,

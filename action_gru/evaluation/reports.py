@@ -14,12 +14,12 @@ from action_gru.channels import ROWS
 from action_gru.checkpoint import Checkpoint
 from action_gru.config import Config
 from action_gru.dataset import Clip, SequenceSet, prefixes, rearrangements
-from action_gru.evaluation.anytime import ASKED, AnytimeReport, anytime_report
-from action_gru.evaluation.confidence import ConfidenceReport, confidence_report
-from action_gru.evaluation.order import OrderReport, order_report
-from action_gru.evaluation.uncertainty import best_guess
 from action_gru.features import FeatureTable
 from action_gru.model import ActionClassifier
+from action_gru.report.anytime import ASKED, AnytimeReport, anytime_report
+from action_gru.report.confidence import ConfidenceReport, confidence_report
+from action_gru.report.order import OrderReport, order_report
+from action_gru.report.uncertainty import best_guess
 from action_gru.scoring import score_clips
 
 FloatArray = NDArray[np.float64]
