@@ -21,9 +21,8 @@ from action_gru.config import Config, build_config
 from action_gru.config.learning import TrainingSection
 from action_gru.dataset import Clip, SequenceSet, Split, read_manifest
 from action_gru.errors import BackboneError, CheckpointError, DataError, TrainingError
-from action_gru.evaluation.cross_validation import cross_validate
+from action_gru.evaluation.cross_validation import cross_validate, leave_classes_out
 from action_gru.evaluation.evaluate import evaluate
-from action_gru.evaluation.unknown import leave_classes_out
 from action_gru.model import ActionClassifier
 from action_gru.progress import Reporter
 from action_gru.training import RunFolder, resume, train

@@ -12,8 +12,8 @@ from action_gru.evaluation.picture import explanation_picture
 from action_gru.evaluation.words import describe
 from action_gru.progress import Reporter
 from action_gru.recognizer import ActionRecognizer
-from action_gru.report import save_picture
 from action_gru.report.files import json_text, replace_file
+from action_gru.report.plots import save_figure
 
 PICTURE, VALUES = "explanation.png", "explanation.json"
 
@@ -38,7 +38,7 @@ def explain_video(
         for warning in explanation.warnings:
             reporter.warn(f"{video}: {warning}")
         if picture is not None:
-            save_picture(explanation_picture(explanation), picture)
+            save_figure(explanation_picture(explanation), picture)
             reporter.say(f"wrote {picture}")
             if picture != target:
                 values = picture.with_name(VALUES)

@@ -267,8 +267,7 @@ def cv(
 
     tree, reporter = check_work(config, overrides or []), make_reporter(quiet)
     with reporter.doing("loading"):
-        from action_gru.evaluation.cross_validation import cross_validate
-        from action_gru.evaluation.unknown import leave_classes_out
+        from action_gru.evaluation.cross_validation import cross_validate, leave_classes_out
     with reporter.doing("cross-validating"):
         if leave_class_out:
             unknown, folder = leave_classes_out(tree, folds, reporter)

@@ -1,15 +1,19 @@
-"""Grouped cross-validation: each clip is tested once a seed, by a model blind to its group."""
+"""Grouped cross-validation: each clip is tested once a seed, by a model blind to its group.
+
+Also the test of unknown classes: each class left out of training once.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
+from statistics import fmean
 
 import numpy as np
 from numpy.typing import NDArray
 
-from action_gru.calibration import Calibration
 from action_gru.config import Config
 from action_gru.dataset import Clip, Split, check_classes, grouped_folds, merge_groups
 from action_gru.errors import DataError
@@ -18,17 +22,14 @@ from action_gru.features import FeatureTable, extract_features
 from action_gru.measured import classes_of
 from action_gru.model import ActionClassifier
 from action_gru.progress import Reporter
-from action_gru.report import (
-    CrossValidationReport,
-    FoldResult,
-    compute_metrics,
-    majority_baseline,
-    write_cv_report,
-)
-from action_gru.report.fold_confidence import FoldConfidence
-from action_gru.report.warnings import WarnedSequence
-from action_gru.report.warnings_report import write_warnings
-from action_gru.scoring import score_answers
+from action_gru.report.confidence import Answers, FoldConfidence
+from action_gru.report.cross_validation import CrossValidationReport, FoldResult, write_cv_report
+from action_gru.report.early_warning import WarnedSequence, write_warnings
+from action_gru.report.files import json_text, replace_file
+from action_gru.report.markdown import escape, figure_text, table
+from action_gru.report.metrics import compute_metrics, majority_baseline
+from action_gru.report.statistics import area_under_roc
+from action_gru.scoring import score_answers, score_clips
 from action_gru.training.calibrate import calibrate_model
 from action_gru.training.clips import read_clips
 from action_gru.training.data import TrainingData
@@ -46,30 +47,25 @@ def cross_validate(
     With as many folds as groups this is leave-one-group-out. confidence: calibrate each model too
     and ask how far its scores can be trusted; trains further models.
     """
-    clips = [clip for clip in read_clips(config) if clip.split != "test"]
+    clips = _choosing_clips(config)
     if not clips:
         raise DataError("every clip is a test clip; cross-validation needs others")
-    clips = [replace(clip, split="") for clip in clips]
     classes = classes_of(config, clips)
-    run = RunFolder.create(config, "-cv")
-    table = extract_features(config, clips, reporter, run.path)
-    usable = table.usable(clips)
-    if not config.data.allow_leakage:
-        usable = merge_groups(usable, table.report.content)
-    first = config.training.seed
+    run, table, usable = _begin(config, clips, "-cv", reporter)
     results = []
     warned: list[WarnedSequence] = []
-    for seed in range(first, first + seeds):
+    for seed in range(config.training.seed, config.training.seed + seeds):
+        settings = config.training.model_copy(update={"seed": seed})
+        seeded = config.model_copy(update={"training": settings})
         part_of = grouped_folds(usable, folds, seed)
         for fold in range(folds):
             reporter.say(f"seed {seed}, fold {fold + 1} of {folds}")
             split = split_of_fold(usable, part_of, fold)
             check_classes(split)
-            settings = config.training.model_copy(update={"seed": seed})
-            seeded = config.model_copy(update={"training": settings})
-            results.append(
-                _fold(seeded, split, classes, table, seed, fold, reporter, confidence, warned)
-            )
+            data = TrainingData(split, classes, table)
+            result, alarms = _fold(seeded, data, fold, reporter, confidence)
+            results.append(result)
+            warned.extend(alarms)
     report = CrossValidationReport(
         run_name=run.path.name,
         data=f"{config.data.manifest}: {len(usable)} clips, {folds} folds, {seeds} seeds",
@@ -88,21 +84,28 @@ def cross_validate(
     return report, run.path
 
 
+def _choosing_clips(config: Config) -> list[Clip]:
+    """The clips that models may be chosen by: all that are not for the test."""
+    return [replace(clip, split="") for clip in read_clips(config) if clip.split != "test"]
+
+
+def _begin(
+    config: Config, clips: list[Clip], suffix: str, reporter: Reporter
+) -> tuple[RunFolder, FeatureTable, list[Clip]]:
+    """A folder, the features, and the clips that have them; duplicated videos share a group."""
+    run = RunFolder.create(config, suffix)
+    table = extract_features(config, clips, reporter, run.path)
+    usable = table.usable(clips)
+    if not config.data.allow_leakage:
+        usable = merge_groups(usable, table.report.content)
+    return run, table, usable
+
+
 def _fold(
-    config: Config,
-    split: Split,
-    classes: tuple[str, ...],
-    table: FeatureTable,
-    seed: int,
-    fold: int,
-    reporter: Reporter,
-    confidence: bool,
-    warned: list[WarnedSequence],
-) -> FoldResult:
-    """One fold's result; what it would have warned of is added to `warned`."""
-    data = TrainingData(split, classes, table)
-    test = data.sequences("test")
-    train = data.sequences("train")
+    config: Config, data: TrainingData, fold: int, reporter: Reporter, confidence: bool
+) -> tuple[FoldResult, tuple[WarnedSequence, ...]]:
+    """One fold's result, and what its model would have warned of."""
+    test, train = data.sequences("test"), data.sequences("train")
     assert test is not None
     assert train is not None
 
@@ -115,44 +118,31 @@ def _fold(
         for part in (test, train)
     )
     model = fit_model(config, data, reporter)
-    warned.extend(warned_sequences(model, config, table, data.part("test"), classes))
+    warned = warned_sequences(model, config, data.table, data.part("test"), data.classes)
     answers, trust = scores(model), None
+    found = None
     if confidence:
         found = calibrate_model(
             config, data, model, lambda inner: fit_model(config, inner, reporter), reporter
         )
-        if found is not None:
-            raw, model.temperature = answers, found.temperature
-            answers = scores(model)
-            trust = _confidence(found, config, raw, answers, truth)
-    metrics = compute_metrics(truth, answers, classes)
+    if found is not None:
+        before, precision = Answers.of(answers, truth), config.calibration.precision
+        model.temperature = found.temperature
+        answers = scores(model)
+        is_proven = found.shortfall(precision) is None
+        trust = FoldConfidence(
+            found.temperature, found.threshold(precision), before, Answers.of(answers, truth),
+            is_proven,
+        )  # fmt: skip
     baselines: dict[str, float | None] = {
         "majority": majority_baseline(known, truth),
         "mean_pooled": None,
     }
     if config.training.mean_pooled_baseline:
         mean_model = fit_model(mean_pooled(config), data, reporter)
-        baselines["mean_pooled"] = compute_metrics(truth, scores(mean_model), classes).top1
-    return FoldResult(seed, fold, metrics, baselines, trust)
-
-
-def _confidence(
-    calibration: Calibration,
-    config: Config,
-    raw: NDArray[np.float32],
-    answers: NDArray[np.float32],
-    labels: NDArray[np.int64],
-) -> FoldConfidence:
-    """raw, answers (N, C): before and after calibration; labels (N,)."""
-    return FoldConfidence(
-        calibration.temperature,
-        calibration.threshold(config.calibration.precision),
-        tuple(np.minimum(raw.max(1), 1).tolist()),
-        tuple(np.minimum(answers.max(1), 1).tolist()),
-        tuple((raw.argmax(1) == labels).tolist()),
-        tuple((answers.argmax(1) == labels).tolist()),
-        calibration.shortfall(config.calibration.precision) is None,
-    )
+        baselines["mean_pooled"] = compute_metrics(truth, scores(mean_model), data.classes).top1
+    metrics = compute_metrics(truth, answers, data.classes)
+    return FoldResult(config.training.seed, fold, metrics, baselines, trust), warned
 
 
 def split_of_fold(clips: Sequence[Clip], part_of: Sequence[int], fold: int) -> Split:
@@ -166,3 +156,123 @@ def split_of_fold(clips: Sequence[Clip], part_of: Sequence[int], fold: int) -> S
         )
 
     return Split(part("train", False), (), part("test", True))
+
+
+@dataclass(frozen=True)
+class ClassLeftOut:
+    """Top scores of held-out clips, by models that never saw the class."""
+
+    label: str
+    known: tuple[float, ...]  # clips of the classes that the models know
+    unknown: tuple[float, ...]  # clips of the class
+
+    @cached_property
+    def auroc(self) -> float | None:
+        """How often a known clip scores above an unknown one; 0.5 is chance.
+
+        Hendrycks and Gimpel 2017, by the top score; None without clips of either.
+        """
+        truth = np.arange(len(self.known) + len(self.unknown)) < len(self.known)
+        return area_under_roc(np.array([*self.known, *self.unknown]), truth)
+
+
+@dataclass(frozen=True)
+class UnknownReport:
+    """Each class left out once."""
+
+    run_name: str
+    data: str
+    classes: tuple[ClassLeftOut, ...]
+
+    @property
+    def mean_auroc(self) -> float | None:
+        """Over the classes that have clips."""
+        known = [row.auroc for row in self.classes if row.auroc is not None]
+        return fmean(known) if known else None
+
+    def to_json(self) -> dict[str, object]:
+        """Plain values for json.dumps."""
+        rows = [
+            {
+                "label": row.label,
+                "auroc": row.auroc,
+                "known_clips": len(row.known),
+                "unknown_clips": len(row.unknown),
+            }
+            for row in self.classes
+        ]
+        return {
+            "run": self.run_name, "data": self.data, "mean_auroc": self.mean_auroc, "classes": rows,
+        }  # fmt: skip
+
+
+def leave_classes_out(config: Config, folds: int, reporter: Reporter) -> tuple[UnknownReport, Path]:
+    """Train classes x folds models; the report and its folder.
+
+    A model that has never seen a class reads the clips of a fold that is held out whole: those of
+    the class are unknown to it, the others known. Clips whose split says test are left out.
+    """
+    clips = _choosing_clips(config)
+    classes = classes_of(config, clips) if clips else ()
+    if len(classes) < 3:
+        raise DataError(
+            f"leaving a class out needs at least three of them; the clips that are not for the "
+            f"test have {len(classes)}"
+        )
+    run, table, usable = _begin(config, clips, "-unknown", reporter)
+    part_of = grouped_folds(usable, folds, config.training.seed)
+    rows = []
+    for label in classes:
+        scored: list[tuple[Clip, float]] = []
+        for fold in range(folds):
+            reporter.say(f"without {label}, fold {fold + 1} of {folds}")
+            split = split_of_fold(usable, part_of, fold)
+            train = [clip for clip in split.train if clip.label != label]
+            scores = _top_scores(config, train, split.test, table, reporter)
+            scored += zip(split.test, scores, strict=True)
+        known = tuple(score for clip, score in scored if clip.label != label)
+        unknown = tuple(score for clip, score in scored if clip.label == label)
+        rows.append(ClassLeftOut(label, known, unknown))
+    data = f"{config.data.manifest}: {len(usable)} clips, {folds} folds"
+    report = UnknownReport(run.path.name, data, tuple(rows))
+    run.take_name()
+    write_unknown_report(report, run.path)
+    return report, run.path
+
+
+def _top_scores(
+    config: Config,
+    train: Sequence[Clip],
+    held: Sequence[Clip],
+    table: FeatureTable,
+    reporter: Reporter,
+) -> list[float]:
+    """The top score of each held-out clip by a model of the classes in train."""
+    classes = tuple(sorted({clip.label for clip in train}))
+    if len(classes) < 2:
+        raise DataError("a fold leaves fewer than two classes to train on; ask for fewer folds")
+    model = fit_model(config, TrainingData(Split(train=tuple(train)), classes, table), reporter)
+    # The labels are not looked at: an unknown class has no number here.
+    asked = [replace(clip, label=classes[0]) for clip in held]
+    frames, flip = config.sampling.max_frames, config.features.flip
+    scores = score_clips(model, table.sequences(asked, classes), frames, flip=flip)
+    return [float(score) for score in scores.amax(1).clamp_max(1)]
+
+
+def write_unknown_report(report: UnknownReport, folder: Path) -> None:
+    """Write report.json and report.md, each atomically."""
+    rows = [
+        [row.label, str(len(row.unknown)), str(len(row.known)), figure_text(row.auroc)]
+        for row in report.classes
+    ]
+    mean = figure_text(report.mean_auroc)
+    text = (
+        f"# {escape(report.run_name)}: classes left out\n\n{escape(report.data)}\n\n"
+        f"Mean AUROC of known against unknown: **{mean}** (0.5: chance).\n\n"
+        + table(["class left out", "its clips", "known clips", "AUROC"], rows, align="lrrr")
+        + "\n\nFor each class and fold a model that never saw the class reads held-out clips. "
+        "AUROC: how often its top score is higher for a clip of a class that it knows. Scores are "
+        "not calibrated here.\n"
+    )
+    replace_file(folder / "report.md", text.encode())
+    replace_file(folder / "report.json", json_text(report.to_json()).encode())

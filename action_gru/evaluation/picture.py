@@ -17,7 +17,7 @@ from action_gru.evaluation.heat_picture import draw_heats, heats_in
 from action_gru.evaluation.result import Explanation, LayerCurves, StreamCurves
 from action_gru.evaluation.words import SHOWN, direction, gate_name, memory_words
 from action_gru.palette import class_colour
-from action_gru.report.pictures import GREY, LINES, edge_of, short_names
+from action_gru.report.plots import GREY, LINES, edge_of, short_names
 
 COLOURS = (*LINES, "#000000")  # of gates, views and layers
 STYLES = ("-", "--", ":")

@@ -19,7 +19,7 @@ from action_gru.errors import ActionGruError
 from action_gru.paths.names import VIDEO_SUFFIXES
 from action_gru.phrases import clock_text
 from action_gru.recognizer import ActionRecognizer
-from action_gru.report.timeline_picture import shown_colours
+from action_gru.report.timeline_plot import shown_colours
 from action_gru.timeline import FORMATS
 
 NEWS_EVERY_S = 0.25  # how often the page hears how far a video is read

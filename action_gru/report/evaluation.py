@@ -1,58 +1,73 @@
-"""The record of one evaluation: report.json for programs, report.md and pictures for people.
+"""The record of one evaluation: report.json for programs, report.md, HTML and plots for people.
 
 Knows nothing of how the predictions came about.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
 from action_gru.errors import DataError
-from action_gru.report.anytime import AnytimeReport
-from action_gru.report.anytime_picture import anytime_picture
-from action_gru.report.confidence import ConfidenceReport
-from action_gru.report.confidence_picture import risk_coverage_picture
-from action_gru.report.files import json_text, replace_file
-from action_gru.report.gallery import (
-    Mistake,
-    mistakes_markdown,
-    mistakes_picture,
-    worst_mistakes,
+from action_gru.phrases import name_or_count
+from action_gru.report.anytime import AnytimeReport, anytime_markdown, plot_anytime
+from action_gru.report.confidence import (
+    ConfidenceReport,
+    confidence_markdown,
+    plot_risk_coverage,
 )
+from action_gru.report.early_warning import (
+    WarnedSequence,
+    WarningScores,
+    plot_warnings,
+    warning_scores,
+    warnings_markdown,
+)
+from action_gru.report.files import json_text, replace_file
 from action_gru.report.markdown import (
     bullets,
     class_table,
     confusions,
     data_notes,
     escape,
+    html_page,
     percent,
     score_table,
 )
-from action_gru.report.metrics import Metrics
-from action_gru.report.order import OrderReport
-from action_gru.report.order_picture import order_picture
-from action_gru.report.page import html_page
-from action_gru.report.pictures import metric_pictures, save_picture
-from action_gru.report.predictions import TOP_K, ClipPrediction
-from action_gru.report.sections import anytime_markdown, confidence_markdown, order_markdown
-from action_gru.report.sentence import closing_sentence
-from action_gru.report.timelines import (
+from action_gru.report.metrics import Metrics, largest_confusions
+from action_gru.report.mistakes import (
+    TOP_K,
+    ClipPrediction,
+    Mistake,
+    mistakes_markdown,
+    plot_mistakes,
+    worst_mistakes,
+)
+from action_gru.report.order import OrderReport, order_markdown, plot_order
+from action_gru.report.plots import plot_metrics, save_figure
+from action_gru.report.segments import (
     ScoredTimeline,
     timelines_json,
     timelines_markdown,
     write_timelines,
 )
-from action_gru.report.uncertainty import best_guess, group_bootstrap_interval, lies_above
-from action_gru.report.warnings import WarnedSequence, WarningScores, warning_scores
-from action_gru.report.warnings_report import warnings_markdown, warnings_picture
+from action_gru.report.statistics import (
+    Interval,
+    best_guess,
+    group_bootstrap_interval,
+    lies_above,
+)
 
 WORST_SHOWN = 12
-METRIC_PICTURES = ("confusion_matrix", "per_class_accuracy", "reliability")
+METRIC_PLOTS = ("confusion_matrix", "per_class_accuracy", "reliability")
+# A confusion is named if it is no slip: so many clips, and so large a share of the true class's.
+NAMED_CLIPS, NAMED_SHARE = 2, 0.25
+MOST_CONFUSIONS = 2
 
 
 @dataclass(frozen=True)
@@ -84,15 +99,20 @@ class EvaluationReport:
                 f"a report lists each scored clip once; got {len(self.predictions)} "
                 f"predictions and metrics over {self.metrics.clips} clips"
             )
-        check_baselines(self.baselines, self.baseline_notes)
+        for name, score in self.baselines.items():
+            if score is None and name not in self.baseline_notes:
+                raise DataError(f"baseline without a score: {name}; say why in baseline_notes")
 
     @cached_property
-    def top1_interval(self) -> tuple[float, float] | None:
+    def top1_interval(self) -> Interval | None:
         """The 95% interval over groups; None when there is one group only."""
         correct = [clip.correct for clip in self.predictions]
-        return group_bootstrap_interval(
-            correct, [clip.group for clip in self.predictions], self.seed
-        )
+        groups = [clip.group for clip in self.predictions]
+        return group_bootstrap_interval(correct, groups, self.seed)
+
+    @property
+    def groups(self) -> int:
+        return len({clip.group for clip in self.predictions})
 
     @property
     def beats_guessing(self) -> bool:
@@ -114,16 +134,15 @@ class EvaluationReport:
 
     def to_json(self) -> dict[str, object]:
         """Plain values for json.dumps."""
-        interval = self.top1_interval
         return {
             "run": self.run_name,
             "data": self.data,
             "split": self.split,
             "sentence": self.sentence,
             "better_than_guessing": self.beats_guessing,
-            **metrics_json(self.metrics),
-            "top1_interval": list(interval) if interval else None,
-            "groups": len({clip.group for clip in self.predictions}),
+            **self.metrics.to_json(),
+            "top1_interval": self.top1_interval,
+            "groups": self.groups,
             "baselines": dict(self.baselines),
             "baseline_notes": dict(self.baseline_notes),
             "leakage_allowed": self.leakage_allowed,
@@ -137,18 +156,47 @@ class EvaluationReport:
         }
 
 
-def write_report(report: EvaluationReport, folder: Path | str) -> Path:
-    """Write report.json, pictures, report.md and report.html, each atomically; report.json's path.
+def quarantine_json(quarantined: Mapping[str, str]) -> list[dict[str, str]]:
+    """One record a clip that could not be used."""
+    return [{"path": path, "reason": reason} for path, reason in quarantined.items()]
 
-    report.html holds all pictures and needs nothing else.
+
+def closing_sentence(
+    metrics: Metrics, interval: Interval | None, beats_guessing: bool, clips: str
+) -> str:
+    """'Right on 5 of 7 new clips (37 to 94 %); punch looks like kick (2 of 3).'
+
+    clips: what they are called, such as 'new clips'. Classes of which no clip was scored follow.
+    """
+    right = int(metrics.confusion_matrix.trace())
+    bounds = "no interval: all are of one group"
+    if interval is not None:  # rounded outwards: the words promise no more than the figures
+        bounds = f"{math.floor(100 * interval[0])} to {math.ceil(100 * interval[1])} %"
+    text = f"Right on {right} of {metrics.clips} {clips} ({bounds})"
+    if not beats_guessing:
+        text += ", which is not shown to be better than guessing"
+    for count, row, column in largest_confusions(metrics.confusion_matrix)[:MOST_CONFUSIONS]:
+        true, support = metrics.classes[row], metrics.per_class[row].support
+        if count >= NAMED_CLIPS and count >= NAMED_SHARE * support:
+            text += f"; {true} looks like {metrics.classes[column]} ({count} of {support})"
+    text += "."
+    absent = metrics.classes_without_clips
+    if absent:
+        whom = name_or_count(absent, len(metrics.classes))
+        text += f" There is no clip of {whom} among them: the score says nothing of "
+        text += "it." if len(absent) == 1 else "these."
+    return text
+
+
+def write_report(report: EvaluationReport, folder: Path | str) -> Path:
+    """Write report.json, plots, report.md and report.html, each atomically; report.json's path.
+
+    report.html holds all plots and needs nothing else.
     """
     target = Path(folder)
-    pictures = _pictures(report)
-    for name, figure in pictures.items():
-        save_picture(figure, target / name)
+    for name, figure in _plots(report).items():
+        save_figure(figure, target / name)
     write_timelines(report.timelines, target)
-    if report.warned:
-        save_picture(warnings_picture(report.warned, *report.warn_of), target / "warnings.png")
     text = _markdown(report)
     replace_file(target / "report.md", text.encode())
     page = html_page(text, f"{report.run_name}: {report.split}", target)
@@ -157,96 +205,61 @@ def write_report(report: EvaluationReport, folder: Path | str) -> Path:
     return target / "report.json"
 
 
-def _pictures(report: EvaluationReport) -> dict[str, Figure]:
+def _plots(report: EvaluationReport) -> dict[str, Figure]:
     """By file name."""
     trust = report.confidence
     calibrated = trust is not None and trust.temperature is not None
-    pictures = metric_pictures(report.metrics, trust.before if trust and calibrated else None)
+    plots = plot_metrics(report.metrics, trust.before if trust and calibrated else None)
+    if report.warned:
+        plots["warnings.png"] = plot_warnings(report.warned, *report.warn_of)
     if report.order is not None:
-        pictures["order.png"] = order_picture(report.order)
+        plots["order.png"] = plot_order(report.order)
     if report.anytime is not None:
-        pictures["anytime.png"] = anytime_picture(report.anytime)
-    if report.confidence is not None:
-        pictures["risk_coverage.png"] = risk_coverage_picture(report.confidence)
+        plots["anytime.png"] = plot_anytime(report.anytime)
+    if trust is not None:
+        plots["risk_coverage.png"] = plot_risk_coverage(trust)
     if any(mistake.frames for mistake in report.mistakes):
-        pictures["mistakes.png"] = mistakes_picture(report.mistakes)
-    return pictures
-
-
-def metrics_json(metrics: Metrics) -> dict[str, object]:
-    """The keys that every report.json has at its top level."""
-    return {
-        "clips": metrics.clips,
-        "classes": list(metrics.classes),
-        "classes_without_clips": list(metrics.classes_without_clips),
-        "top1": metrics.top1,
-        "top5": metrics.top5,
-        "mean_class_accuracy": metrics.mean_class_accuracy,
-        "macro_f1": metrics.macro_f1,
-        "expected_calibration_error": metrics.expected_calibration_error,
-        "per_class": [asdict(row) for row in metrics.per_class],
-        "confusion_matrix": metrics.confusion_matrix.tolist(),
-        "calibration": [one._asdict() for one in metrics.calibration],
-    }
-
-
-def quarantine_json(quarantined: Mapping[str, str]) -> list[dict[str, str]]:
-    """One record a clip that could not be used."""
-    return [{"path": path, "reason": reason} for path, reason in quarantined.items()]
-
-
-def check_baselines(baselines: Mapping[str, float | None], notes: Mapping[str, str]) -> None:
-    """Raise DataError unless each baseline has a score or the reason why it has none."""
-    silent = [name for name, score in baselines.items() if score is None and name not in notes]
-    if silent:
-        raise DataError(f"baseline without a score: {', '.join(silent)}; say why in baseline_notes")
+        plots["mistakes.png"] = plot_mistakes(report.mistakes)
+    return plots
 
 
 def _markdown(report: EvaluationReport) -> str:
     metrics = report.metrics
     wrong = sum(not clip.correct for clip in report.predictions)
     worst = [Mistake(clip) for clip in worst_mistakes(report.predictions, WORST_SHOWN)]
-    groups = len({clip.group for clip in report.predictions})
+    top5 = f"top-5 {percent(metrics.top5)}, " if len(metrics.classes) > TOP_K else ""
     parts = [
         f"# {escape(report.run_name)}: {escape(report.split)}",
         f"**{escape(report.sentence)}**",
-        *(["**Leakage was allowed: see the notes.**"] if report.leakage_allowed else []),
-        f"{escape(report.data)}\n\n{metrics.clips} clips, {len(metrics.classes)} classes, "
-        f"{groups} groups.",
+        "**Leakage was allowed: see the notes.**" if report.leakage_allowed else "",
+        escape(report.data),
+        f"{metrics.clips} clips, {len(metrics.classes)} classes, {report.groups} groups.",
         score_table(metrics.top1, report.top1_interval, report.baselines, report.baseline_notes),
-        _other_scores(metrics),
-        "## Classes\n\n" + class_table(metrics.per_class),
-        "## Most frequent confusions\n\n" + confusions(metrics.confusion_matrix, metrics.classes),
-        *([timelines_markdown(report.timelines)] if report.timelines else []),
-        *([warnings_markdown(report.warnings, "warnings.png")] if report.warnings else []),
-        *([order_markdown(report.order)] if report.order else []),
-        *([anytime_markdown(report.anytime)] if report.anytime else []),
-        *([confidence_markdown(report.confidence)] if report.confidence else []),
-        "## Worst mistakes\n\n" + mistakes_markdown(report.mistakes or worst, wrong),
-        "## Pictures\n\n" + "\n\n".join(f"![{name}]({name}.png)" for name in METRIC_PICTURES),
-        "## Notes\n\n" + bullets(_notes(report, groups)),
-    ]
-    return "\n\n".join(parts) + "\n"
-
-
-def _other_scores(metrics: Metrics) -> str:
-    top5 = f"top-5 {percent(metrics.top5)}, " if len(metrics.classes) > TOP_K else ""
-    return (
         f"Also: {top5}mean class accuracy {percent(metrics.mean_class_accuracy)}, "
         f"macro F1 {percent(metrics.macro_f1)}, "
-        f"expected calibration error {metrics.expected_calibration_error:.3f}."
-    )
+        f"expected calibration error {metrics.expected_calibration_error:.3f}.",
+        "## Classes\n\n" + class_table(metrics.per_class),
+        "## Most frequent confusions\n\n" + confusions(metrics.confusion_matrix, metrics.classes),
+        timelines_markdown(report.timelines) if report.timelines else "",
+        warnings_markdown(report.warnings) if report.warnings else "",
+        order_markdown(report.order) if report.order else "",
+        anytime_markdown(report.anytime) if report.anytime else "",
+        confidence_markdown(report.confidence) if report.confidence else "",
+        "## Worst mistakes\n\n" + mistakes_markdown(report.mistakes or worst, wrong),
+        "## Pictures\n\n" + "\n\n".join(f"![{name}]({name}.png)" for name in METRIC_PLOTS),
+        "## Notes\n\n" + bullets(_notes(report)),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _notes(report: EvaluationReport, groups: int) -> list[str]:
-    interval = report.top1_interval
+def _notes(report: EvaluationReport) -> list[str]:
     notes = data_notes(
         report.metrics.per_class, report.metrics.clips, report.quarantined, report.leakage_allowed
     )
-    if interval is None:
+    if report.top1_interval is None:
         notes.append("No interval: all clips belong to one group.")
-    elif groups < 10:
-        notes.append(f"The interval rests on {groups} groups only: take it as a hint.")
+    elif report.groups < 10:
+        notes.append(f"The interval rests on {report.groups} groups only: take it as a hint.")
     if len(report.metrics.classes) <= TOP_K:
         notes.append("Top-5 is left out above: with five classes or fewer it is always 100%.")
     return notes
