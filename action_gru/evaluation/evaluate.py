@@ -14,6 +14,7 @@ from action_gru.config import Config
 from action_gru.dataset import Clip, LongVideo, SequenceSet, read_long_videos, read_manifest
 from action_gru.errors import DataError, VideoError
 from action_gru.evaluation.evaluator import Evaluator, FloatArray
+from action_gru.evaluation.frames import read_mistakes
 from action_gru.features import FeatureTable, build_backbone, extract_features
 from action_gru.measured import SOON, read_measured_clips
 from action_gru.model import ActionClassifier
@@ -22,7 +23,7 @@ from action_gru.progress import Reporter
 from action_gru.report.early_warning import WarnedSequence
 from action_gru.report.evaluation import EvaluationReport, write_report
 from action_gru.report.metrics import compute_metrics, majority_baseline
-from action_gru.report.mistakes import ClipPrediction, read_mistakes
+from action_gru.report.mistakes import ClipPrediction
 from action_gru.report.segments import ScoredTimeline, segment_scores
 from action_gru.scoring import score_steps
 from action_gru.streams import build_engine, open_timeline

@@ -6,7 +6,7 @@ Reads per clip what was answered. Knows nothing of models or of how frames were 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from textwrap import wrap
 from typing import Any
@@ -127,12 +127,8 @@ class ClassOrder:
 
     def to_json(self) -> dict[str, object]:
         """Plain values for json.dumps."""
-        costs = {change: dict(vars(cost)) for change, cost in self.costs.items()}
-        return vars(self) | {
-            "verdict": self.verdict,
-            "one_frame_is_enough": self.one_frame_is_enough,
-            "costs": costs,
-        }
+        verdicts = {"verdict": self.verdict, "one_frame_is_enough": self.one_frame_is_enough}
+        return asdict(self) | verdicts
 
 
 @dataclass(frozen=True)
