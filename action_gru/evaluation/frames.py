@@ -11,13 +11,7 @@ import numpy.typing as npt
 
 from action_gru.dataset import Clip
 from action_gru.errors import VideoError
-from action_gru.report.mistakes import (
-    FRAMES_SHOWN,
-    ClipPrediction,
-    Image,
-    Mistake,
-    worst_mistakes,
-)
+from action_gru.report.mistakes import FRAMES_SHOWN, ClipPrediction, Image, Mistake, worst_mistakes
 from action_gru.report.statistics import FloatArray
 from action_gru.video import DecodeLimits, VideoFile
 
@@ -81,4 +75,4 @@ def read_mistakes(
 def spread_evenly(times_s: FloatArray) -> FloatArray:
     """At most FRAMES_SHOWN of the instants (T,), the first and the last among them."""
     places = np.unique(np.linspace(0, len(times_s) - 1, FRAMES_SHOWN).round().astype(int))
-    return times_s[places]
+    return np.asarray(times_s[places])

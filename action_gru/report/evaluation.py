@@ -14,6 +14,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from action_gru.phrases import name_or_count
+from action_gru.report import markdown as md
 from action_gru.report.anytime import AnytimeReport
 from action_gru.report.confidence import ConfidenceReport
 from action_gru.report.early_warning import (
@@ -23,16 +24,6 @@ from action_gru.report.early_warning import (
     warning_scores,
 )
 from action_gru.report.files import json_text, replace_file
-from action_gru.report.markdown import (
-    bullets,
-    class_table,
-    confusions,
-    data_notes,
-    escape,
-    html_page,
-    percent,
-    score_table,
-)
 from action_gru.report.metrics import Metrics, largest_confusions
 from action_gru.report.mistakes import (
     TOP_K,
@@ -50,12 +41,7 @@ from action_gru.report.segments import (
     timelines_markdown,
     write_timelines,
 )
-from action_gru.report.statistics import (
-    Interval,
-    best_guess,
-    group_bootstrap_interval,
-    lies_above,
-)
+from action_gru.report.statistics import Interval, best_guess, group_bootstrap_interval, lies_above
 
 WORST_SHOWN = 12
 METRIC_PLOTS = ("confusion_matrix", "per_class_accuracy", "reliability")
@@ -192,7 +178,7 @@ def write_report(report: EvaluationReport, folder: Path | str) -> Path:
     write_timelines(report.timelines, target)
     text = _markdown(report)
     replace_file(target / "report.md", text.encode())
-    page = html_page(text, f"{report.run_name}: {report.split}", target)
+    page = md.html_page(text, f"{report.run_name}: {report.split}", target)
     replace_file(target / "report.html", page.encode())
     replace_file(target / "report.json", json_text(report.to_json()).encode())
     return target / "report.json"
@@ -220,30 +206,31 @@ def _markdown(report: EvaluationReport) -> str:
     metrics = report.metrics
     wrong = sum(not clip.correct for clip in report.predictions)
     worst = [Mistake(clip) for clip in worst_mistakes(report.predictions, WORST_SHOWN)]
-    top5 = f"top-5 {percent(metrics.top5)}, " if len(metrics.classes) > TOP_K else ""
+    top5 = f"top-5 {md.percent(metrics.top5)}, " if len(metrics.classes) > TOP_K else ""
     parts = [
-        f"# {escape(report.run_name)}: {escape(report.split)}",
-        f"**{escape(report.sentence)}**",
+        f"# {md.escape(report.run_name)}: {md.escape(report.split)}",
+        f"**{md.escape(report.sentence)}**",
         "**Leakage was allowed: see the notes.**" if report.leakage_allowed else "",
-        escape(report.data),
+        md.escape(report.data),
         f"{metrics.clips} clips, {len(metrics.classes)} classes, {report.groups} groups.",
-        score_table(metrics.top1, report.top1_interval, report.baselines, report.baseline_notes),
-        f"Also: {top5}mean class accuracy {percent(metrics.mean_class_accuracy)}, "
-        f"macro F1 {percent(metrics.macro_f1)}, "
+        md.score_table(metrics.top1, report.top1_interval, report.baselines, report.baseline_notes),
+        f"Also: {top5}mean class accuracy {md.percent(metrics.mean_class_accuracy)}, "
+        f"macro F1 {md.percent(metrics.macro_f1)}, "
         f"expected calibration error {metrics.expected_calibration_error:.3f}.",
-        "## Classes\n\n" + class_table(metrics.per_class),
-        "## Most frequent confusions\n\n" + confusions(metrics.confusion_matrix, metrics.classes),
+        "## Classes\n\n" + md.class_table(metrics.per_class),
+        "## Most frequent confusions\n\n"
+        + md.confusions(metrics.confusion_matrix, metrics.classes),
         timelines_markdown(report.timelines) if report.timelines else "",
         *(section.markdown() for section in report.sections.values() if section),
         "## Worst mistakes\n\n" + mistakes_markdown(report.mistakes or worst, wrong),
         "## Pictures\n\n" + "\n\n".join(f"![{name}]({name}.png)" for name in METRIC_PLOTS),
-        "## Notes\n\n" + bullets(_notes(report)),
+        "## Notes\n\n" + md.bullets(_notes(report)),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def _notes(report: EvaluationReport) -> list[str]:
-    notes = data_notes(
+    notes = md.data_notes(
         report.metrics.per_class, report.metrics.clips, report.quarantined, report.leakage_allowed
     )
     if report.top1_interval is None:

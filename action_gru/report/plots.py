@@ -63,8 +63,7 @@ PANELS = {"loss": ("loss",), "accuracy": ("accuracy",), "learning rate": ("lr", 
 
 def new_figure(width_in: float, height_in: float, is_laid_out: bool = True) -> Figure:
     """An empty figure, by default one that lays itself out."""
-    layout = "constrained" if is_laid_out else None
-    figure = Figure(figsize=(width_in, height_in), layout=layout)
+    figure = Figure(figsize=(width_in, height_in), layout="constrained" if is_laid_out else None)
     FigureCanvasAgg(figure)
     return figure
 
