@@ -1,19 +1,12 @@
-"""What a set of predictions scored. Knows nothing of models, files or pictures.
-
-Counts come from torchmetrics; ratios are taken here, in double precision, because
-torchmetrics' macro average counts a class that was predicted but has no clip as a zero.
-"""
+"""Metrics of classification: accuracy, F1, confusions, calibration. Knows no models, no files."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torchmetrics.functional.classification import multiclass_confusion_matrix
 
 from action_gru.errors import DataError
 from action_gru.timeline import SUM_TOLERANCE
@@ -35,7 +28,8 @@ class ClassMetrics:
     f1: float | None  # None: no clip
 
 
-class CalibrationBin(NamedTuple):
+@dataclass(frozen=True)
+class CalibrationBin:
     """Clips whose top-1 score fell into one of the equal bins of (0, 1]."""
 
     clips: int
@@ -60,8 +54,15 @@ class Metrics:
 
     @property
     def classes_without_clips(self) -> tuple[str, ...]:
-        """Of these the figures say nothing."""
+        """The classes of which no clip was scored."""
         return tuple(row.label for row in self.per_class if row.support == 0)
+
+    def to_json(self) -> dict[str, object]:
+        """Plain values for json.dumps: keys at the top level of report.json."""
+        return asdict(self) | {
+            "classes_without_clips": self.classes_without_clips,
+            "confusion_matrix": self.confusion_matrix.tolist(),
+        }
 
 
 def compute_metrics(
@@ -69,12 +70,17 @@ def compute_metrics(
 ) -> Metrics:
     """Score softmax output against the truth. Of equal scores, the class listed first wins.
 
-    labels (N,) int in [0, C), probabilities (N, C), C >= 2. Raises DataError.
+    labels (N,) int in [0, C), probabilities (N, C), C >= 2. Raises DataError for rows that are no
+    distribution.
     """
-    truth, scores = _checked(labels, probabilities, classes)
+    truth = np.asarray(labels, dtype=np.int64)
+    scores = np.asarray(probabilities, dtype=np.float64)
+    _check_probabilities(scores)
     ranked = np.argsort(-scores, axis=1, kind="stable")
     hits = ranked == truth[:, None]  # (N, C), one True a row
-    confusion = _confusion_matrix(truth, ranked[:, 0], len(classes))
+    count = len(classes)
+    cells = np.bincount(truth * count + ranked[:, 0], minlength=count * count)
+    confusion = cells.reshape(count, count)
     per_class = per_class_metrics(confusion, classes)
     bins = calibration_bins(scores.max(axis=1), hits[:, 0])
     return Metrics(
@@ -113,13 +119,19 @@ def mean_class_accuracy(per_class: Sequence[ClassMetrics]) -> float:
     return float(np.mean([row.recall for row in per_class if row.recall is not None]))
 
 
+def largest_confusions(confusion: IntArray) -> list[tuple[int, int, int]]:
+    """(clips, true class, predicted class) of each kind of mistake, the most frequent first."""
+    wrong = confusion * ~np.eye(len(confusion), dtype=bool)
+    cells = [(int(wrong[row, column]), row, column) for row, column in np.argwhere(wrong).tolist()]
+    return sorted(cells, key=lambda cell: -cell[0])
+
+
 def calibration_bins(
     confidences: npt.ArrayLike, correct: npt.ArrayLike, bins: int = CALIBRATION_BINS
 ) -> tuple[CalibrationBin, ...]:
     """Sort clips by top-1 score into the equal bins ((m-1)/M, m/M]. confidences, correct (N,).
 
-    Guo et al. 2017, section 2. torchmetrics closes its bins on the left instead, which puts
-    a score of exactly 1 into a bin of its own.
+    Guo et al. 2017, section 2.
     """
     scores = np.asarray(confidences, dtype=np.float64)
     right = np.asarray(correct, dtype=np.float64)
@@ -146,52 +158,12 @@ def expected_calibration_error(bins: Sequence[CalibrationBin]) -> float:
 
 def majority_baseline(train_labels: npt.ArrayLike, test_labels: npt.ArrayLike) -> float:
     """Accuracy of always answering the most frequent training class. (N,), (M,) int."""
-    train = _checked_labels(train_labels, "training")
-    test = _checked_labels(test_labels, "test")
-    return float(np.mean(test == np.bincount(train).argmax()))
-
-
-def _confusion_matrix(truth: IntArray, predicted: IntArray, num_classes: int) -> IntArray:
-    counts = multiclass_confusion_matrix(
-        torch.from_numpy(predicted.copy()), torch.from_numpy(truth), num_classes=num_classes
-    )
-    return np.asarray(counts.numpy(), dtype=np.int64)
-
-
-def _checked(
-    labels: npt.ArrayLike, probabilities: npt.ArrayLike, classes: Sequence[str]
-) -> tuple[IntArray, FloatArray]:
-    truth = _checked_labels(labels, "true")
-    scores = np.asarray(probabilities, dtype=np.float64)
-    expected = (len(truth), len(classes))
-    if len(classes) < 2 or len(set(classes)) != len(classes):
-        raise DataError(f"metrics need at least two different class names; got {list(classes)}")
-    if scores.shape != expected:
-        raise DataError(
-            f"{expected[0]} labels over {expected[1]} classes need probabilities of shape "
-            f"{expected}; got {scores.shape}"
-        )
-    if truth.max() >= len(classes):
-        raise DataError(f"true labels must be below {len(classes)}; got {truth.max()}")
-    _check_probabilities(scores)
-    return truth, scores
-
-
-def _checked_labels(labels: npt.ArrayLike, which: str) -> IntArray:
-    values = np.asarray(labels)
-    if values.ndim != 1 or not len(values) or values.dtype.kind not in "iu":
-        raise DataError(
-            f"{which} labels must be a non-empty (N,) array of integers; "
-            f"got shape {values.shape}, {values.dtype}"
-        )
-    if values.min() < 0:
-        raise DataError(f"{which} labels must not be negative; got {values.min()}")
-    return values.astype(np.int64)
+    return float(np.mean(np.asarray(test_labels) == np.bincount(train_labels).argmax()))
 
 
 def _check_probabilities(scores: FloatArray) -> None:
-    """(N, C). The comparison is also false for NaN."""
-    fits = (scores >= 0) & (scores <= 1)
+    """(N, C). Raises DataError where a row is no distribution, as with NaN in the features."""
+    fits = (scores >= 0) & (scores <= 1)  # also false for NaN
     rows = fits.all(axis=1) & (np.abs(scores.sum(axis=1) - 1) <= SUM_TOLERANCE)
     if not rows.all():
         bad = int(np.argmin(rows))
