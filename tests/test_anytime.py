@@ -3,9 +3,7 @@ import pytest
 from test_pictures import check_texts
 
 from action_gru.errors import DataError
-from action_gru.evaluation.anytime import SHARES, anytime_report
-from action_gru.evaluation.anytime_picture import anytime_picture
-from action_gru.evaluation.sections import anytime_markdown
+from action_gru.report.anytime import SHARES, anytime_markdown, anytime_report, plot_anytime
 
 STEPS = len(SHARES)  # 20
 
@@ -87,7 +85,7 @@ def test_times_are_told_in_the_unit_of_the_data(unit, sentence, settled, label):
     assert sentence in text
     assert f"| a | {settled} |" in text
     assert got.to_json()["unit"] == unit
-    figure = anytime_picture(got)
+    figure = plot_anytime(got)
     check_texts(figure)
     assert figure.axes[1].get_xlabel() == label
 
@@ -102,7 +100,7 @@ def test_the_curve_over_time_starts_with_an_answer_of_every_clip():
     """A clip's first part may be long: until then the first frame answers, not nobody."""
     seen = two_seconds(2)
     seen[1] *= 30
-    curve = anytime_picture(anytime_report(right_from(0, 0), seen, ["a"] * 2, ["g", "h"], 0.5))
+    curve = plot_anytime(anytime_report(right_from(0, 0), seen, ["a"] * 2, ["g", "h"], 0.5))
     line = next(line for line in curve.axes[1].lines if line.get_label() == "accuracy")
     assert (line.get_xdata()[0], line.get_ydata().min()) == (0.0, 1.0)
 
@@ -119,7 +117,7 @@ def test_answers_of_another_shape_are_refused():
 
 
 def test_the_anytime_picture_has_both_clocks():
-    figure = anytime_picture(report(right_from(0, 9, 9, 99)))
+    figure = plot_anytime(report(right_from(0, 9, 9, 99)))
     check_texts(figure)
     assert [axes.get_xlabel() for axes in figure.axes] == [
         "share of the clip seen, %",

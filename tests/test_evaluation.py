@@ -4,14 +4,14 @@ import torch
 from torchmetrics.functional import classification as reference
 
 from action_gru.errors import DataError
-from action_gru.evaluation import (
+from action_gru.report.metrics import compute_metrics, majority_baseline
+from action_gru.report.statistics import (
     FoldSummary,
-    compute_metrics,
+    best_guess,
     fold_summary,
     group_bootstrap_interval,
-    majority_baseline,
+    lies_above,
 )
-from action_gru.evaluation.uncertainty import best_guess, lies_above
 
 ABC = ["a", "b", "c"]
 

@@ -14,8 +14,10 @@ from action_gru.apps.explain import explain_video
 from action_gru.backbone.frame_views import MixedBackbone
 from action_gru.checkpoint import Checkpoint
 from action_gru.errors import CheckpointError, ConfigError, DataError, VideoError
-from action_gru.explanation import Subject, describe, explain_clip, explanation_picture
-from action_gru.explanation.curves import linear_answer, stream_curves
+from action_gru.evaluation.curves import linear_answer, stream_curves
+from action_gru.evaluation.explain import Subject, explain_clip
+from action_gru.evaluation.picture import explanation_picture
+from action_gru.evaluation.words import describe
 from action_gru.model import CELLS, ActionClassifier
 from action_gru.progress import Reporter
 from action_gru.recognizer import ActionRecognizer

@@ -5,15 +5,10 @@ import numpy as np
 import pytest
 
 from action_gru.errors import ConfigError, DataError
-from action_gru.evaluation import (
-    ClipPrediction,
-    CrossValidationReport,
-    EvaluationReport,
-    FoldResult,
-    compute_metrics,
-    write_cv_report,
-    write_report,
-)
+from action_gru.report.cross_validation import CrossValidationReport, FoldResult, write_cv_report
+from action_gru.report.evaluation import EvaluationReport, write_report
+from action_gru.report.metrics import compute_metrics
+from action_gru.report.mistakes import ClipPrediction
 from action_gru.timeline import Prediction
 
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from action_gru.errors import DataError
-from action_gru.evaluation import SegmentCounts, pool_segment_scores, segment_scores
+from action_gru.report.segments import SegmentCounts, pool_segment_scores, segment_scores
 from action_gru.timeline import Event
 
 

@@ -21,16 +21,11 @@ from action_gru.config import Config, build_config
 from action_gru.config.learning import TrainingSection
 from action_gru.dataset import Clip, SequenceSet, Split, read_manifest
 from action_gru.errors import BackboneError, CheckpointError, DataError, TrainingError
+from action_gru.evaluation.cross_validation import cross_validate, leave_classes_out
+from action_gru.evaluation.evaluate import evaluate
 from action_gru.model import ActionClassifier
 from action_gru.progress import Reporter
-from action_gru.training import (
-    RunFolder,
-    cross_validate,
-    evaluate,
-    leave_classes_out,
-    resume,
-    train,
-)
+from action_gru.training import RunFolder, resume, train
 from action_gru.training.batches import Batches
 from action_gru.training.calibrate import calibrate_model, inner_folds
 from action_gru.training.data import TrainingData

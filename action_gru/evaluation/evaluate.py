@@ -6,34 +6,29 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
+from torch import Tensor
 
+from action_gru.backbone.embedding import pick_device
 from action_gru.checkpoint import Checkpoint, load_checkpoint
 from action_gru.config import Config
 from action_gru.dataset import Clip, LongVideo, SequenceSet, read_long_videos, read_manifest
-from action_gru.errors import DataError
-from action_gru.evaluation import (
-    ClipPrediction,
-    EvaluationReport,
-    compute_metrics,
-    majority_baseline,
-    write_report,
-)
-from action_gru.evaluation.warnings import WarnedSequence
-from action_gru.features import FeatureTable, extract_features
+from action_gru.errors import DataError, VideoError
+from action_gru.evaluation.evaluator import Evaluator, FloatArray
+from action_gru.features import FeatureTable, build_backbone, extract_features
 from action_gru.measured import SOON, read_measured_clips
 from action_gru.model import ActionClassifier
 from action_gru.paths.to_paste import command_line
 from action_gru.progress import Reporter
+from action_gru.report.early_warning import WarnedSequence
+from action_gru.report.evaluation import EvaluationReport, write_report
+from action_gru.report.metrics import compute_metrics, majority_baseline
+from action_gru.report.mistakes import ClipPrediction, read_mistakes
+from action_gru.report.segments import ScoredTimeline, segment_scores
 from action_gru.scoring import score_steps
+from action_gru.streams import build_engine, open_timeline
 from action_gru.timeline import Prediction
 from action_gru.training.clips import own_root, read_run_clips
-from action_gru.training.gallery import read_mistakes
-from action_gru.training.reports import Asked, ask_anytime, ask_confidence, ask_order
 from action_gru.training.run_folder import RunFolder
-from action_gru.training.timelines import score_timelines
 from action_gru.video import DecodeLimits
 
 
@@ -55,7 +50,7 @@ def evaluate(
     checkpoint = load_checkpoint(run.best)
     config = run.config(overrides)
     split = split or ("test" if manifest is None else None)
-    clips, data = _clips(run, config, checkpoint, split, manifest, root)
+    clips, data = _clips(run, config, checkpoint.classes, split, manifest, root)
     target = folder or run.new_evaluation(manifest.stem if manifest else str(split))
     # Of a run's own clips training has judged the bad ones already: they are listed, no more.
     allowed = 1.0 if manifest is None else None
@@ -66,8 +61,8 @@ def evaluate(
         raise DataError(f"{data}: no clip is left to score; see {target / 'quarantine.csv'}")
     if manifest is not None and (known := _seen_in_training(run, table, usable)):
         reporter.warn(known)
-    report = score_report(run, config, checkpoint, table, usable, data, split or False)
-    long = _long_videos(run, config, checkpoint, split, manifest, root)
+    report = score_report(run, config, checkpoint, table, usable, data, split or "all")
+    long = _long_videos(run, config, checkpoint.classes, split, manifest, root)
     scored, failed = score_timelines(checkpoint, config, long, reporter)
     report = replace(report, timelines=tuple(scored), quarantined={**report.quarantined, **failed})
     with reporter.doing("writing the report and its pictures"):
@@ -82,18 +77,15 @@ def score_report(
     table: FeatureTable,
     clips: list[Clip],
     data: str,
-    split: str | bool,
+    split: str,
 ) -> EvaluationReport:
     """The report of a checkpoint on clips whose features are at hand."""
     sequences = table.sequences(clips, checkpoint.classes)
-    asked = Asked(checkpoint, config)
-    scores = asked.scores(sequences)
+    evaluator = Evaluator(checkpoint, config)
+    scores = evaluator.predict(sequences)
     labels = sequences.labels.numpy()
     mean_right, notes = _mean_pooled(run, config, sequences)
-    baselines: dict[str, float | None] = {
-        "majority": _majority(run, checkpoint, labels.tolist()),
-        "mean_pooled": None if mean_right is None else float(mean_right.mean()),
-    }
+    trained = [checkpoint.classes.index(label) for label in run.trained_labels()]
     if table.measurements is not None:
         missing, count = table.measurements.missing([clip.name for clip in clips])
         data += f". {missing} of {count} values are missing" if missing else ""
@@ -102,44 +94,42 @@ def score_report(
     report = EvaluationReport(
         run_name=run.path.name,
         data=data,
-        split=split if isinstance(split, str) else "all",
+        split=split,
         metrics=compute_metrics(labels, scores.numpy(), checkpoint.classes),
         predictions=_predictions(clips, checkpoint.classes, scores),
-        baselines=baselines,
+        baselines={
+            "majority": majority_baseline(trained, labels),
+            "mean_pooled": None if mean_right is None else float(mean_right.mean()),
+        },
         baseline_notes=notes,
         quarantined=table.report.quarantined,
         leakage_allowed=bool(checkpoint.data["allow_leakage"]),
         seen_in_training=bool(known),
-        warned=warned_sequences(checkpoint.build(), config, table, clips, checkpoint.classes),
+        warned=warned_sequences(evaluator.model, config, table, clips, checkpoint.classes),
         warn_of=(config.series.horizon or 0.0, config.series.threshold),
         seed=config.training.seed,
-        confidence=ask_confidence(checkpoint, config, sequences, scores),
+        confidence=evaluator.measure_confidence(sequences, scores),
     )
     if not config.evaluation.details or sequences.step_labels is not None:
         return report  # an answer for each row: there is no whole clip to take apart
-    seed, classes = config.training.seed, checkpoint.classes
-    return replace(
+    report = replace(
         report,
-        order=ask_order(asked, sequences, clips, classes, mean_right, seed),
-        anytime=ask_anytime(asked, sequences, clips, table, seed),
-        mistakes=read_mistakes(
-            report.predictions,
-            clips,
-            table.times_s(clips),
-            config.evaluation.mistakes,
-            DecodeLimits(**config.decoding.model_dump()),
-        )
-        if config.data.kind == "video"
-        else (),
+        order=evaluator.measure_order(sequences, clips, mean_right),
+        anytime=evaluator.measure_anytime(sequences, clips, table),
     )
+    if config.data.kind != "video":
+        return report
+    limits, count = DecodeLimits(**config.decoding.model_dump()), config.evaluation.mistakes
+    mistakes = read_mistakes(report.predictions, clips, table.times_s(clips), count, limits)
+    return replace(report, mistakes=mistakes)
 
 
 def _mean_pooled(
     run: RunFolder, config: Config, sequences: SequenceSet
-) -> tuple[NDArray[np.float64] | None, dict[str, str]]:
+) -> tuple[FloatArray | None, dict[str, str]]:
     """Was the mean-pooled model right (N,), or why there is none."""
     if run.baseline.is_file():
-        return Asked(load_checkpoint(run.baseline), config).right(sequences), {}
+        return Evaluator(load_checkpoint(run.baseline), config).is_right(sequences), {}
     wanted = config.training.mean_pooled_baseline and config.model.cell != "none"
     note = (
         f"missing; {command_line('action-gru', 'resume', run.path)} trains it"
@@ -168,9 +158,36 @@ def warned_sequences(
     )
 
 
-def clip_scores(checkpoint: Checkpoint, sequences: SequenceSet, config: Config) -> torch.Tensor:
-    """Probabilities (N, C) of a checkpoint's model, mirrored copies averaged where there are."""
-    return Asked(checkpoint, config).scores(sequences)
+def score_timelines(
+    checkpoint: Checkpoint, config: Config, videos: Sequence[LongVideo], reporter: Reporter
+) -> tuple[list[ScoredTimeline], dict[str, str]]:
+    """The long videos that could be read, scored, and why the others could not, by path.
+
+    A model that reads backwards too has no stream, hence no timeline.
+    """
+    scored: list[ScoredTimeline] = []
+    failed: dict[str, str] = {}
+    model = checkpoint.build().to(pick_device(config.training.device))
+    if not videos or not model.can_stream:
+        return scored, {v.relative: "the model is bidirectional: no timeline" for v in videos}
+    engine = build_engine(checkpoint, config, model, build_backbone(config))
+    with reporter.bar("timeline", len(videos)) as advance:
+        for video in videos:
+            reader = open_timeline(engine, checkpoint, config, video.path)
+            try:
+                for _ in reader:
+                    pass
+            except VideoError as error:
+                failed[video.relative] = str(error)
+                continue
+            finally:
+                advance(note=video.relative)
+            timeline = reader.timeline()
+            scores = segment_scores(
+                timeline.events, video.segments, timeline.duration_s, config.events.background
+            )
+            scored.append(ScoredTimeline(video.relative, timeline, video.segments, scores))
+    return scored, failed
 
 
 def _seen_in_training(run: RunFolder, table: FeatureTable, clips: Sequence[Clip]) -> str:
@@ -185,60 +202,50 @@ def _seen_in_training(run: RunFolder, table: FeatureTable, clips: Sequence[Clip]
 def _clips(
     run: RunFolder,
     config: Config,
-    checkpoint: Checkpoint,
+    classes: tuple[str, ...],
     split: str | None,
     manifest: Path | None,
     root: Path | None,
 ) -> tuple[list[Clip], str]:
-    if manifest is not None:
-        clips = (
-            read_manifest(manifest, root, checkpoint.classes)
-            if config.data.kind == "video"
-            else read_measured_clips(config, manifest, root, checkpoint.classes)
-        )
-        if split is None:
-            return [replace(clip, split="test") for clip in clips], f"All clips of {manifest.name}"
-        of_split = [replace(clip, split="test") for clip in clips if clip.split == split]
-        if not of_split:
-            raise DataError(f"{manifest}: no clip of it has the split '{split}'")
-        return of_split, f"The {split} split of {manifest.name}"
-    clips = [
-        clip
-        for clip in read_run_clips(run, config, root, checkpoint.classes)
-        if clip.split == split
-    ]
+    """The clips to score, and what they are in words. split: None for all of the manifest."""
+    if manifest is None:
+        clips = [c for c in read_run_clips(run, config, root, classes) if c.split == split]
+        if not clips:
+            raise DataError(
+                f"run {run.path} has no {split} split; evaluate it on other clips with "
+                "--manifest CSV --root DIR"
+            )
+        return clips, f"The {split} split of {config.data.manifest}"
+    read = (
+        read_manifest(manifest, root, classes)
+        if config.data.kind == "video"
+        else read_measured_clips(config, manifest, root, classes)
+    )
+    clips = [replace(clip, split="test") for clip in read if split in (None, clip.split)]
+    if split is None:
+        return clips, f"All clips of {manifest.name}"
     if not clips:
-        raise DataError(
-            f"run {run.path} has no {split} split; evaluate it on other clips with "
-            "--manifest CSV --root DIR"
-        )
-    return clips, f"The {split} split of {config.data.manifest}"
+        raise DataError(f"{manifest}: no clip of it has the split '{split}'")
+    return clips, f"The {split} split of {manifest.name}"
 
 
 def _long_videos(
     run: RunFolder,
     config: Config,
-    checkpoint: Checkpoint,
+    classes: tuple[str, ...],
     split: str | None,
     manifest: Path | None,
     root: Path | None,
 ) -> list[LongVideo]:
     if config.data.kind != "video":
         return []
-    if manifest is not None:
-        videos = read_long_videos(manifest, root, checkpoint.classes)
-        return [video for video in videos if split in (None, video.split)]
-    videos = read_long_videos(run.clips, root or own_root(config), checkpoint.classes)
-    return [video for video in videos if video.split == split]
-
-
-def _majority(run: RunFolder, checkpoint: Checkpoint, labels: list[int]) -> float:
-    number = {name: index for index, name in enumerate(checkpoint.classes)}
-    return majority_baseline([number[label] for label in run.trained_labels()], labels)
+    start = root if manifest is not None else root or own_root(config)
+    videos = read_long_videos(manifest or run.clips, start, classes)
+    return [video for video in videos if split in (None, video.split)]
 
 
 def _predictions(
-    clips: Sequence[Clip], classes: Sequence[str], scores: torch.Tensor
+    clips: Sequence[Clip], classes: Sequence[str], scores: Tensor
 ) -> tuple[ClipPrediction, ...]:
     return tuple(
         ClipPrediction(

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from action_gru.explanation.memory import memory_of
-from action_gru.explanation.result import FloatArray, LayerCurves, StreamCurves
+from action_gru.evaluation.memory import memory_of
+from action_gru.evaluation.result import FloatArray, LayerCurves, StreamCurves
 from action_gru.model import LinearStream, SequenceStream
 from action_gru.model.gates import LayerGates, cell_gates
 from action_gru.scoring import ClipScores

@@ -1,15 +1,25 @@
-"""Scores events against a reference timeline. Knows nothing of scores, models or files."""
+"""Scores the events of long videos against reference timelines; their section of the report.
+
+Knows nothing of models.
+"""
 
 from __future__ import annotations
 
 import math
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, astuple, dataclass
 from itertools import pairwise
+from pathlib import Path
+from typing import Any
 
 from action_gru.errors import DataError
-from action_gru.timeline import Event
+from action_gru.report.files import replace_file
+from action_gru.report.markdown import escape, percent, table
+from action_gru.report.plots import save_figure
+from action_gru.report.timeline_plot import plot_timeline
+from action_gru.timeline import Event, Timeline
+from action_gru.timeline.export import csv_document
 
 OVERLAPS = (0.1, 0.25, 0.5)  # intersection over union, as in the literature
 
@@ -63,12 +73,7 @@ class SegmentScores:
             "time_accuracy": round(self.time_accuracy, 4),
             "duration_s": round(self.duration_s, 3),
             "counts": {
-                _percent(overlap): {
-                    "true_positives": counts.true_positives,
-                    "false_positives": counts.false_positives,
-                    "false_negatives": counts.false_negatives,
-                }
-                for overlap, counts in self.counts.items()
+                _percent(overlap): asdict(counts) for overlap, counts in self.counts.items()
             },
         }
 
@@ -113,9 +118,7 @@ def pool_segment_scores(scores: Sequence[SegmentScores]) -> SegmentScores:
     return SegmentScores(
         counts={
             overlap: SegmentCounts(
-                sum(one.counts[overlap].true_positives for one in scores),
-                sum(one.counts[overlap].false_positives for one in scores),
-                sum(one.counts[overlap].false_negatives for one in scores),
+                *map(sum, zip(*(astuple(one.counts[overlap]) for one in scores), strict=True))
             )
             for overlap in scores[0].counts
         },
@@ -207,3 +210,65 @@ def _label_at(segments: Sequence[Event], time_s: float) -> str | None:
 
 def _percent(overlap: float) -> str:
     return f"{100 * overlap:g}"
+
+
+@dataclass(frozen=True)
+class ScoredTimeline:
+    """What was found in one long video, what is truly there, and how well they agree."""
+
+    path: str  # as the manifest has it
+    timeline: Timeline
+    reference: tuple[Event, ...]
+    scores: SegmentScores
+
+
+def timelines_json(scored: Sequence[ScoredTimeline]) -> dict[str, Any] | None:
+    """The pooled scores, and those of each video."""
+    if not scored:
+        return None
+    return {
+        **pool_segment_scores([one.scores for one in scored]).to_json(),
+        "per_video": [
+            {
+                "path": one.path,
+                **one.scores.to_json(),
+                "events": [event.to_json() for event in one.timeline.events],
+            }
+            for one in scored
+        ],
+    }
+
+
+def timelines_markdown(scored: Sequence[ScoredTimeline]) -> str:
+    """The section on long videos."""
+    rows = [_score_row(one.path, one.scores) for one in scored]
+    if len(scored) > 1:
+        rows.append(_score_row("all", pool_segment_scores([one.scores for one in scored])))
+    header = ["video", "reference segments", "F1@10", "F1@25", "F1@50", "edit", "time accuracy"]
+    pictures = "\n\n".join(
+        f"![{escape(one.path)}]({_file_stem(index)}.png)" for index, one in enumerate(scored)
+    )
+    return (
+        "## Long videos\n\n"
+        + table(header, rows, align="lrrrrrr")
+        + "\n\nF1@k: a found event is right if it and a reference segment of its label share k% of "
+        "their joint time. Edit: how alike the two sequences of labels are. Time accuracy: the "
+        f"share of time for which both say the same.\n\n{pictures}"
+    )
+
+
+def write_timelines(scored: Sequence[ScoredTimeline], folder: Path) -> None:
+    """A picture and the events of each video: timeline_000.png, timeline_000.csv, ..."""
+    for index, one in enumerate(scored):
+        save_figure(plot_timeline(one.timeline, one.reference), folder / f"{_file_stem(index)}.png")
+        replace_file(folder / f"{_file_stem(index)}.csv", csv_document(one.timeline))
+
+
+def _score_row(name: str, scores: SegmentScores) -> list[str]:
+    first = next(iter(scores.counts.values()))
+    figures = [*scores.f1.values(), scores.edit, scores.time_accuracy]
+    return [name, str(first.true_positives + first.false_negatives), *map(percent, figures)]
+
+
+def _file_stem(index: int) -> str:
+    return f"timeline_{index:03d}"

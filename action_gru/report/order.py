@@ -8,13 +8,35 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from textwrap import wrap
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from action_gru.errors import DataError
-from action_gru.evaluation.uncertainty import best_guess, group_bootstrap_interval, lies_above
 from action_gru.phrases import name_or_count, name_some
+from action_gru.report.markdown import escape, percent, table
+from action_gru.report.plots import (
+    BLUE,
+    GREY,
+    MOST_CLASSES,
+    ORANGE,
+    new_figure,
+    part_title,
+    short_names,
+    strip_frame,
+)
+from action_gru.report.statistics import (
+    BoolArray,
+    FloatArray,
+    Interval,
+    best_guess,
+    group_bootstrap_interval,
+    lies_above,
+)
 
 # What is done to the frames, and how it is called; mean_pooled is another model.
 CHANGES = {
@@ -27,6 +49,7 @@ CHANGES = {
 }
 # These keep every frame and change nothing but the order.
 ORDER_CHANGES = ("shuffled", "reversed")
+REQUIRED = (*ORDER_CHANGES, "frozen")
 
 LEAST_COST = 0.1  # what is called a cost: ten points of accuracy
 LEAST_CLIPS = 5
@@ -41,8 +64,6 @@ OVERALL = {
     UNDECIDED: "How much order counts over all classes stays open",
 }
 
-FloatArray = npt.NDArray[np.float64]
-
 
 @dataclass(frozen=True)
 class Cost:
@@ -50,12 +71,15 @@ class Cost:
 
     accuracy: float
     loss: float
-    interval: tuple[float, float] | None  # None: all clips are of one group
+    interval: Interval | None  # None: all clips are of one group
 
-    def to_json(self) -> dict[str, object]:
-        """Plain values for json.dumps."""
-        interval = list(self.interval) if self.interval else None
-        return {"accuracy": self.accuracy, "loss": self.loss, "interval": interval}
+    @property
+    def text(self) -> str:
+        """In points, with the interval: '12.3 (5.0 to 20.1)'."""
+        if self.interval is None:
+            return f"{100 * self.loss:.1f}"
+        low, high = self.interval
+        return f"{100 * self.loss:.1f} ({100 * low:.1f} to {100 * high:.1f})"
 
 
 @dataclass(frozen=True)
@@ -66,11 +90,11 @@ class ClassOrder:
     clips: int
     groups: int
     accuracy: float  # on the clips as they are
-    interval: tuple[float, float] | None  # of the accuracy: 95%, over groups
+    interval: Interval | None  # of the accuracy: 95%, over groups
     # What guessing would make of the accuracy: of a class how often it is answered at all, of all
     # clips together the best that always one answer gives.
     guessed: float
-    beats_guessing: bool  # the interval lies above; of a class: and so it does of all together
+    better_than_guessing: bool  # the interval lies above; of a class: and of all together too
     costs: Mapping[str, Cost]  # by the keys of CHANGES
 
     @property
@@ -82,15 +106,13 @@ class ClassOrder:
         or where guessing might be as good, it is undecided.
         """
         is_scarce = self.clips < LEAST_CLIPS or self.groups < LEAST_GROUPS
-        if is_scarce or self.is_rarely_right or not self.beats_guessing:
+        if is_scarce or self.accuracy < LEAST_ACCURACY or not self.better_than_guessing:
             return UNDECIDED
         costs = [self.costs[change] for change in ORDER_CHANGES]
         bounds = [cost.interval or (cost.loss, cost.loss) for cost in costs]
         if any(c.loss >= LEAST_COST and low > 0 for c, (low, _) in zip(costs, bounds, strict=True)):
             return NEEDS_ORDER
-        if all(high < LEAST_COST for _, high in bounds):
-            return NO_ORDER
-        return UNDECIDED
+        return NO_ORDER if all(high < LEAST_COST for _, high in bounds) else UNDECIDED
 
     @property
     def one_frame_is_enough(self) -> bool:
@@ -99,24 +121,13 @@ class ClassOrder:
         high = frozen.interval[1] if frozen.interval else frozen.loss
         return self.verdict == NO_ORDER and high < LEAST_COST
 
-    @property
-    def is_rarely_right(self) -> bool:
-        """Whether there is little to lose."""
-        return self.accuracy < LEAST_ACCURACY
-
     def to_json(self) -> dict[str, object]:
         """Plain values for json.dumps."""
-        return {
-            "label": self.label,
-            "clips": self.clips,
-            "groups": self.groups,
-            "accuracy": self.accuracy,
-            "interval": list(self.interval) if self.interval else None,
-            "guessed": self.guessed,
-            "better_than_guessing": self.beats_guessing,
+        costs = {change: dict(vars(cost)) for change, cost in self.costs.items()}
+        return vars(self) | {
             "verdict": self.verdict,
             "one_frame_is_enough": self.one_frame_is_enough,
-            "costs": {change: cost.to_json() for change, cost in self.costs.items()},
+            "costs": costs,
         }
 
 
@@ -138,7 +149,7 @@ class OrderReport:
     @property
     def sentence(self) -> str:
         """What the figures say, in plain words."""
-        if not self.overall.beats_guessing:
+        if not self.overall.better_than_guessing:
             return (
                 "Nothing can be said about the order of the frames: this model is not shown to be "
                 "better than guessing."
@@ -161,18 +172,19 @@ class OrderReport:
     @property
     def overall_sentence(self) -> str:
         """What order costs over all clips; '' where nothing can be said."""
-        if not self.overall.beats_guessing:
+        overall = self.overall
+        if not overall.better_than_guessing:
             return ""
-        if self.overall.groups < LEAST_GROUPS or self.overall.clips < LEAST_CLIPS:
+        if overall.groups < LEAST_GROUPS or overall.clips < LEAST_CLIPS:
             return (
-                f"How much order counts over all classes cannot be said: {self.overall.clips} "
-                f"clips of {self.overall.groups} groups are too few."
+                f"How much order counts over all classes cannot be said: {overall.clips} "
+                f"clips of {overall.groups} groups are too few."
             )
-        said = " and ".join(
-            f"{verb} the frames costs {_points(self.overall.costs[change])}"
-            for verb, change in zip(("shuffling", "reversing"), ORDER_CHANGES, strict=True)
+        shuffled, reversed_ = (_points(overall.costs[change]) for change in ORDER_CHANGES)
+        return (
+            f"{OVERALL[overall.verdict]}: shuffling the frames costs {shuffled} and reversing the "
+            f"frames costs {reversed_}."
         )
-        return f"{OVERALL[self.overall.verdict]}: {said}."
 
     def to_json(self) -> dict[str, object]:
         """Plain values for json.dumps."""
@@ -182,6 +194,12 @@ class OrderReport:
             "overall": self.overall.to_json(),
             "classes": [row.to_json() for row in self.classes],
         }
+
+
+def _points(cost: Cost) -> str:
+    """'12.3 points (5.0 to 20.1)'."""
+    loss, _, interval = cost.text.partition(" ")
+    return f"{loss} points {interval}".rstrip()
 
 
 def order_report(
@@ -196,17 +214,17 @@ def order_report(
     changed: (N,) each, the share of tries that were right.
     """
     after = {name: np.asarray(values, dtype=np.float64) for name, values in changed.items()}
-    missing = [change for change in (*ORDER_CHANGES, "frozen") if change not in after]
     shapes = {name: values.shape for name, values in after.items()}
-    if missing or {(len(labels),)} != {(len(given),), (len(groups),), *shapes.values()}:
+    expected = {(len(labels),)}
+    if set(REQUIRED) - set(after) or expected != {(len(given),), (len(groups),), *shapes.values()}:
         raise DataError(
-            f"an order report needs {', '.join((*ORDER_CHANGES, 'frozen'))} and one value a clip; "
+            f"an order report needs {', '.join(REQUIRED)} and one value a clip; "
             f"got {len(labels)} labels, {len(groups)} groups, {len(given)} answers, {shapes}"
         )
     names, owners, answers = (np.asarray(v, dtype=np.str_) for v in (labels, groups, given))
     right = (answers == names).astype(np.float64)
 
-    def row(label: str, inside: npt.NDArray[np.bool_], guessed: float, may: bool) -> ClassOrder:
+    def row(label: str, inside: BoolArray, guessed: float, may: bool) -> ClassOrder:
         base, own = right[inside], owners[inside].tolist()
         interval = group_bootstrap_interval(base, own, seed)
         return ClassOrder(
@@ -216,13 +234,13 @@ def order_report(
             accuracy=float(base.mean()),
             interval=interval,
             guessed=guessed,
-            beats_guessing=may and lies_above(interval, guessed),
+            better_than_guessing=may and lies_above(interval, guessed),
             costs={name: _cost(base, after[name][inside], own, seed) for name in after},
         )
 
     overall = row("all classes", np.ones(len(names), dtype=bool), best_guess(labels), True)
     rows = [
-        row(label, names == label, float((answers == label).mean()), overall.beats_guessing)
+        row(label, names == label, float((answers == label).mean()), overall.better_than_guessing)
         for label in classes
         if (names == label).any()
     ]
@@ -239,9 +257,93 @@ def _cost(before: FloatArray, after: FloatArray, groups: Sequence[str], seed: in
     return Cost(float(after.mean()), float(loss.mean()), interval)
 
 
-def _points(cost: Cost) -> str:
-    """0.123 with its interval -> '12.3 points (5.0 to 20.1)'."""
-    text = f"{100 * cost.loss:.1f} points"
-    if cost.interval is None:
-        return text
-    return f"{text} ({100 * cost.interval[0]:.1f} to {100 * cost.interval[1]:.1f})"
+def order_markdown(report: OrderReport) -> str:
+    """What losing the order of the frames, or some frames, costs: a section of the report."""
+    changes = [change for change in CHANGES if change in report.overall.costs]
+    # The verdict first: a page that is too narrow for the table hides its last columns.
+    rows = [
+        [row.label, row.verdict, str(row.clips), percent(row.accuracy)]
+        + [row.costs[change].text for change in changes]
+        for row in (report.overall, *report.classes)
+    ]
+    header = ["", "verdict", "clips", "accuracy", *(CHANGES[change] for change in changes)]
+    return (
+        f"## Does it use the order of the frames?\n\n**{escape(report.sentence)}**\n\n"
+        + (f"{escape(report.overall_sentence)}\n\n" if report.overall_sentence else "")
+        + table(header, rows, align="llrr" + "r" * len(changes))
+        + "\n\nPoints of accuracy lost, with 95% intervals over groups; each clip is compared with "
+        "itself. A class needs order if shuffling or reversing costs it at least 10 points and the "
+        "interval of that loss lies above 0; appearance suffices if both intervals end below 10 "
+        "points; nothing is said where guessing might be as good. The features of a frame are kept "
+        "whole: motion inside one frame, as the motion, accel and focus views see it, survives any "
+        "order.\n\n![order](order.png)"
+    )
+
+
+# A colour and a shape each: either alone tells them apart.
+LOOKS = {NEEDS_ORDER: (ORANGE, "D"), NO_ORDER: (BLUE, "o"), UNDECIDED: (GREY, "s")}
+WHOLE = ("black", "P")
+PANEL_IN, NAMES_IN = 1.75, 2.4
+MANY = 30  # more classes than this: smaller rows
+
+
+def plot_order(report: OrderReport) -> Figure:
+    """A panel for each change; in it a dot a class with its interval, costliest on top.
+
+    Of very many classes those that order costs most.
+    """
+    costliest = sorted(report.classes, key=_order_cost)[-MOST_CLASSES:]
+    rows = [report.overall, *costliest]
+    changes = [change for change in CHANGES if change in report.overall.costs]
+    row_in, font_size = (0.14, 6.5) if len(rows) > MANY + 1 else (0.26, 9.0)
+    figure = new_figure(NAMES_IN + PANEL_IN * len(changes), 1.5 + row_in * max(4, len(rows) + 1))
+    panels = figure.subplots(1, len(changes), sharey=True, sharex=True, squeeze=False)[0]
+    for axes, change in zip(panels, changes, strict=True):
+        for height, row in enumerate(rows):
+            look = LOOKS[row.verdict] if height else WHOLE
+            _draw_cost(axes, height, row.costs[change], *look)
+        axes.set_title("\n".join(wrap(CHANGES[change], 14)), fontsize=9)
+        axes.axvline(0, color=GREY, linewidth=0.8, zorder=0)
+        axes.axhline(0.5, color=GREY, linewidth=0.6, linestyle=":")
+        axes.set_xlim(_lowest(report) - 5, 105)
+        axes.set_xticks([-50, 0, 50, 100])
+        axes.tick_params(labelsize=8)
+        strip_frame(axes)
+    names = ["all classes", *short_names([row.label for row in rows[1:]])]
+    panels[0].set_yticks(range(len(names)), names, fontsize=font_size, parse_math=False)
+    panels[0].set_ylim(-0.7, len(names) - 0.3)
+    figure.supxlabel("accuracy lost, points (95% interval over groups)", fontsize=9)
+    _add_verdicts(figure, {row.verdict for row in rows[1:]})
+    title = part_title(len(rows) - 1, len(report.classes), "costliest")
+    if title:
+        figure.suptitle(title, x=0.01, ha="left", fontsize=9)
+    return figure
+
+
+def _lowest(report: OrderReport) -> float:
+    """How far to the left the panels must go, points: -50, or -100 where an interval does."""
+    costs = [cost for row in (report.overall, *report.classes) for cost in row.costs.values()]
+    lows = [min([cost.loss, *(cost.interval or ())]) for cost in costs]
+    return -100.0 if min(lows) < -0.5 else -50.0
+
+
+def _order_cost(row: ClassOrder) -> float:
+    return max(row.costs[change].loss for change in ORDER_CHANGES)
+
+
+def _draw_cost(axes: Any, height: int, cost: Cost, colour: str, marker: str) -> None:
+    if cost.interval is not None:
+        low, high = cost.interval
+        axes.plot([100 * low, 100 * high], [height] * 2, color=colour, linewidth=1.6)
+    axes.plot([100 * cost.loss], [height], color=colour, marker=marker, markersize=5)
+
+
+def _add_verdicts(figure: Figure, verdicts: set[str]) -> None:
+    handles = [
+        Line2D([], [], color=colour, marker=marker, linewidth=1.6, label=verdict)
+        for verdict, (colour, marker) in LOOKS.items()
+        if verdict in verdicts
+    ]
+    figure.legend(
+        handles=handles, loc="outside upper right", ncols=len(LOOKS), frameon=False, fontsize=9
+    )

@@ -11,8 +11,10 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, MultipleLocator
 
-from action_gru.evaluation.metrics import FloatArray
-from action_gru.evaluation.pictures import (
+from action_gru.lettering import families, no_raw_warnings, set_fonts
+from action_gru.palette import UNKNOWN, class_colours, contrast, ink_on
+from action_gru.phrases import clock_text
+from action_gru.report.plots import (
     DAY,
     DUSK,
     FAINT,
@@ -21,10 +23,10 @@ from action_gru.evaluation.pictures import (
     new_figure,
     on_paper,
     short_names,
+    strip_frame,
     text_width_in,
 )
-from action_gru.lettering import families, no_raw_warnings, set_fonts
-from action_gru.palette import UNKNOWN, class_colours, contrast, ink_on
+from action_gru.report.statistics import FloatArray
 from action_gru.timeline import Event, ScoreTrack, Timeline
 
 SHOWN_SCORE = 0.25  # a class that never scores this, never wins and is no event, is left out
@@ -35,8 +37,10 @@ MOST_TICKS = 10
 MOST_PEOPLE = 24
 TICKS_S = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400)
 
+Rows = dict[str, tuple[Event, ...]]
 
-def timeline_picture(
+
+def plot_timeline(
     timeline: Timeline,
     reference: Sequence[Event] | None = None,
     *,
@@ -51,27 +55,10 @@ def timeline_picture(
     rows = {"events": timeline.events}
     if reference is not None:
         rows = {"found": timeline.events, "reference": tuple(reference)}
-    paper = DUSK if dark else DAY
-    colours = shown_colours(timeline, _events(rows))
-    figure = _new_figure(SCORES_IN + ROW_IN * len(rows) + 0.9, list(colours) if legend else [])
-    heights_in = [SCORES_IN, ROW_IN * len(rows)]
-    scores, bars = figure.subplots(2, 1, sharex=True, height_ratios=heights_in)
-    figure.suptitle(_title(timeline), x=0.01, ha="left", fontsize=10, parse_math=False)
-    _draw_scores(scores, timeline, colours, paper)
-    last_s = max(timeline.duration_s, 1e-3, *(event.end_s for event in _events(rows)))
-    _draw_bars(bars, rows, colours, last_s, paper)
-    _mark_time(bars, last_s)
-    if not timeline.complete:
-        for axes in (scores, bars):
-            axes.axvline(timeline.duration_s, color=paper.faint, linestyle=":", linewidth=1.2)
-    if legend:
-        _add_legend(figure, colours)
-    on_paper(figure, paper)
-    _write_labels(figure, bars, rows, colours)
-    return figure
+    return _plot(timeline, rows, _title(timeline), DUSK if dark else DAY, legend, SCORES_IN)
 
 
-def people_picture(timeline: Timeline) -> Figure:
+def plot_people(timeline: Timeline) -> Figure:
     """What each person did, a row each; beyond MOST_PEOPLE those who did something longest."""
     did_s: dict[int, float] = {}
     for event in timeline.events:
@@ -81,16 +68,39 @@ def people_picture(timeline: Timeline) -> Figure:
         f"person {number}": tuple(e for e in timeline.events if (e.person or 0) == number)
         for number in chosen
     } or {"people": ()}
-    colours = shown_colours(timeline, _events(rows))
-    figure = _new_figure(ROW_IN * len(rows) + 1.3, list(colours))
-    bars = figure.subplots()
     left_out = len(did_s) - len(chosen)
     more = f", {left_out} people not shown" if left_out else ""
-    figure.suptitle(_title(timeline) + more, x=0.01, ha="left", fontsize=10, parse_math=False)
-    last_s = max(timeline.duration_s, 1e-3, *(event.end_s for event in timeline.events))
-    _draw_bars(bars, rows, colours, last_s, DAY)
+    return _plot(timeline, rows, _title(timeline) + more, DAY)
+
+
+def _plot(
+    timeline: Timeline,
+    rows: Rows,
+    title: str,
+    paper: Paper,
+    legend: bool = True,
+    scores_in: float = 0.0,
+) -> Figure:
+    """Rows of bars; above them the scores, scores_in inches high, or none for 0."""
+    events = [event for row in rows.values() for event in row]
+    colours = shown_colours(timeline, events)
+    rows_in = ROW_IN * len(rows)
+    margin_in = 0.9 if scores_in else 1.3
+    figure = _new_figure(scores_in + rows_in + margin_in, list(colours) if legend else [])
+    figure.suptitle(title, x=0.01, ha="left", fontsize=10, parse_math=False)
+    if scores_in:
+        scores, bars = figure.subplots(2, 1, sharex=True, height_ratios=[scores_in, rows_in])
+        _draw_scores(scores, timeline, colours, paper)
+    else:
+        bars = figure.subplots()
+    last_s = max(timeline.duration_s, 1e-3, *(e.end_s for e in (*timeline.events, *events)))
+    _draw_bars(bars, rows, colours, last_s, paper)
     _mark_time(bars, last_s)
-    _add_legend(figure, colours)
+    for axes in figure.axes if not timeline.complete else ():
+        axes.axvline(timeline.duration_s, color=paper.faint, linestyle=":", linewidth=1.2)
+    if legend:
+        _add_legend(figure, colours)
+    on_paper(figure, paper)
     _write_labels(figure, bars, rows, colours)
     return figure
 
@@ -131,16 +141,12 @@ def _columns(names: Sequence[str]) -> int:
     return max(1, int(WIDTH_IN / name_in))
 
 
-def _events(rows: dict[str, tuple[Event, ...]]) -> list[Event]:
-    return [event for row in rows.values() for event in row]
-
-
 def _title(timeline: Timeline) -> str:
     count = len(timeline.events)
     found = "no event" if not count else "1 event" if count == 1 else f"{count} events"
     ended = " in" if timeline.complete else ", stopped at"
     name = short_names([PurePath(timeline.source).name])[0]
-    title = f"{name}: {found}{ended} {_clock(timeline.duration_s)}"
+    title = f"{name}: {found}{ended} {clock_text(timeline.duration_s, 0)}"
     if timeline.restarts:
         title += (
             f", {timeline.restarts} restart{'s' * (timeline.restarts > 1)} after missing frames"
@@ -165,8 +171,8 @@ def _draw_scores(axes: Any, timeline: Timeline, colours: dict[str, str], paper: 
     axes.set(ylim=(0, 1.03), ylabel="score")
     axes.grid(axis="y", color=paper.grid, linewidth=0.8)
     axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.tick_params(length=2, labelbottom=False)
+    strip_frame(axes)
+    axes.tick_params(labelbottom=False)
 
 
 def _with_breaks(track: ScoreTrack) -> tuple[FloatArray, FloatArray]:
@@ -180,7 +186,7 @@ def _with_breaks(track: ScoreTrack) -> tuple[FloatArray, FloatArray]:
 
 def _draw_bars(
     axes: Any,
-    rows: dict[str, tuple[Event, ...]],
+    rows: Rows,
     colours: dict[str, str],
     last_s: float,
     paper: Paper,
@@ -189,10 +195,9 @@ def _draw_bars(
         axes.axhspan(position - 0.4, position + 0.4, color=paper.lane, linewidth=0)
         drawn = [colours[event.label] for event in events]
         # An edge parts neighbours; its own colour keeps the shortest visible in hours.
-        wide = [event.duration_s > last_s / 250 for event in events]
         edges = [
-            _edge(colour, paper) if is_wide else colour
-            for is_wide, colour in zip(wide, drawn, strict=True)
+            colour if event.duration_s <= last_s / 250 else _edge_colour(colour, paper)
+            for event, colour in zip(events, drawn, strict=True)
         ]
         axes.barh(
             [position] * len(events),
@@ -205,39 +210,25 @@ def _draw_bars(
         )
         if not events:
             axes.text(
-                0.5,
-                position,
-                "no event",
-                transform=axes.get_yaxis_transform(),
-                ha="center",
-                va="center",
-                color=paper.faint,
-                fontsize=9,
-            )
+                0.5, position, "no event", transform=axes.get_yaxis_transform(), ha="center",
+                va="center", color=paper.faint, fontsize=9,
+            )  # fmt: skip
     axes.set_yticks(range(len(rows)), list(rows))
     axes.set(ylim=(len(rows) - 0.5, -0.5), xlabel="time")
-    axes.spines[["top", "right", "left"]].set_visible(False)
-    axes.tick_params(length=2)
+    strip_frame(axes)
+    axes.spines["left"].set_visible(False)
     axes.tick_params(axis="y", length=0)
 
 
 def _mark_time(axes: Any, last_s: float) -> None:
     step_s = next((step for step in TICKS_S if last_s <= step * MOST_TICKS), last_s / MOST_TICKS)
+    decimals = 1 if step_s < 1 else 0
     axes.xaxis.set_major_locator(MultipleLocator(step_s))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda time_s, _: _clock(time_s, step_s < 1)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda time_s, _: clock_text(time_s, decimals)))
     axes.set_xlim(0, last_s)
 
 
-def _clock(time_s: float, tenths: bool = False) -> str:
-    """62.5 -> 1:02, or 1:02.5 with tenths; 3723 -> 1:02:03."""
-    whole, tenth = divmod(round(time_s * 10), 10) if tenths else (round(time_s), 0)
-    minutes, seconds = divmod(whole, 60)
-    hours, minutes = divmod(minutes, 60)
-    head = f"{hours}:{minutes:02d}" if hours else f"{minutes}"
-    return f"{head}:{seconds:02d}" + (f".{tenth}" if tenths else "")
-
-
-def _edge(colour: str, paper: Paper) -> str:
+def _edge_colour(colour: str, paper: Paper) -> str:
     return paper.ground if contrast(colour, paper.ground) >= FAINT else paper.faint
 
 
@@ -255,9 +246,7 @@ def _add_legend(figure: Figure, colours: dict[str, str]) -> None:
         text.set_parse_math(False)
 
 
-def _write_labels(
-    figure: Figure, axes: Any, rows: dict[str, tuple[Event, ...]], colours: dict[str, str]
-) -> None:
+def _write_labels(figure: Figure, axes: Any, rows: Rows, colours: dict[str, str]) -> None:
     """Write each event's label into its bar, where there is room."""
     set_fonts(figure)
     with no_raw_warnings():
@@ -269,16 +258,10 @@ def _write_labels(
             if room_px < 8:
                 continue
             text = axes.text(
-                (event.start_s + event.end_s) / 2,
-                position,
-                short_names([event.label])[0],
-                ha="center",
-                va="center_baseline",
-                fontsize=8,
-                color=ink_on(colours[event.label]),
-                family=families(event.label),
-                parse_math=False,
-            )
+                (event.start_s + event.end_s) / 2, position, short_names([event.label])[0],
+                ha="center", va="center_baseline", fontsize=8, color=ink_on(colours[event.label]),
+                family=families(event.label), parse_math=False,
+            )  # fmt: skip
             with no_raw_warnings():
                 width_px = text.get_window_extent().width
             if width_px > room_px:

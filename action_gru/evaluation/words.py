@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from action_gru.explanation.result import Explanation, LayerCurves, StreamCurves
+from action_gru.evaluation.result import Explanation, LayerCurves, StreamCurves
 
 # What the picture and the text show of a cell; the JSON has every gate.
 SHOWN = {

@@ -19,15 +19,15 @@ from action_gru.backbone.spec import FRAME_VIEWS
 from action_gru.backbone.views import mirror
 from action_gru.checkpoint import Checkpoint
 from action_gru.checkpoint.asked import check_label
-from action_gru.explanation.curves import linear_answer, stream_curves
-from action_gru.explanation.occlusion import (
+from action_gru.evaluation.curves import linear_answer, stream_curves
+from action_gru.evaluation.occlusion import (
     best_frames,
     log_odds,
     stretch_frames,
     time_importance,
 )
-from action_gru.explanation.places import heat_map, hidden_pictures, spread_over
-from action_gru.explanation.result import Explanation, FloatArray, FrameHeat, Image
+from action_gru.evaluation.places import heat_map, hidden_pictures, spread_over
+from action_gru.evaluation.result import Explanation, FloatArray, FrameHeat, Image
 from action_gru.model import ActionClassifier
 from action_gru.scoring import BATCH, ClipScores
 from action_gru.video import DecodeLimits, VideoFile

@@ -13,11 +13,11 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from action_gru.evaluation.pictures import GREY, LINES, edge_of, short_names
-from action_gru.explanation.heat_picture import draw_heats, heats_in
-from action_gru.explanation.result import Explanation, LayerCurves, StreamCurves
-from action_gru.explanation.words import SHOWN, direction, gate_name, memory_words
+from action_gru.evaluation.heat_picture import draw_heats, heats_in
+from action_gru.evaluation.result import Explanation, LayerCurves, StreamCurves
+from action_gru.evaluation.words import SHOWN, direction, gate_name, memory_words
 from action_gru.palette import class_colour
+from action_gru.report.plots import GREY, LINES, edge_of, short_names
 
 COLOURS = (*LINES, "#000000")  # of gates, views and layers
 STYLES = ("-", "--", ":")

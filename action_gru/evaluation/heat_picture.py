@@ -8,8 +8,8 @@ import numpy as np
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from action_gru.evaluation.pictures import GREY
-from action_gru.explanation.result import Explanation, FrameHeat, Image
+from action_gru.evaluation.result import Explanation, FrameHeat, Image
+from action_gru.report.plots import GREY
 
 FOR, AGAINST = "#D55E00", "#0072B2"  # vermilion and blue: Okabe and Ito 2008
 STRONGEST = 0.75  # of the colour where the heat is largest

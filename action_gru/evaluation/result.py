@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from action_gru.backbone.spec import FRAME_VIEWS
-from action_gru.explanation.memory import Memory
+from action_gru.evaluation.memory import Memory
 from action_gru.timeline import Prediction
 
 FloatArray = NDArray[np.float64]

@@ -1,19 +1,13 @@
-"""What a set of predictions scored. Knows nothing of models, files or pictures.
-
-Counts come from torchmetrics; ratios are taken here, in double precision, because
-torchmetrics' macro average counts a class that was predicted but has no clip as a zero.
-"""
+"""Metrics of classification: accuracy, F1, confusions, calibration. Knows no models, no files."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torchmetrics.functional.classification import multiclass_confusion_matrix
 
 from action_gru.errors import DataError
 from action_gru.timeline import SUM_TOLERANCE
@@ -60,8 +54,24 @@ class Metrics:
 
     @property
     def classes_without_clips(self) -> tuple[str, ...]:
-        """Of these the figures say nothing."""
+        """The classes of which no clip was scored."""
         return tuple(row.label for row in self.per_class if row.support == 0)
+
+    def to_json(self) -> dict[str, object]:
+        """Plain values for json.dumps: keys at the top level of report.json."""
+        return {
+            "clips": self.clips,
+            "classes": list(self.classes),
+            "classes_without_clips": list(self.classes_without_clips),
+            "top1": self.top1,
+            "top5": self.top5,
+            "mean_class_accuracy": self.mean_class_accuracy,
+            "macro_f1": self.macro_f1,
+            "expected_calibration_error": self.expected_calibration_error,
+            "per_class": [asdict(row) for row in self.per_class],
+            "confusion_matrix": self.confusion_matrix.tolist(),
+            "calibration": [one._asdict() for one in self.calibration],
+        }
 
 
 def compute_metrics(
@@ -74,7 +84,9 @@ def compute_metrics(
     truth, scores = _checked(labels, probabilities, classes)
     ranked = np.argsort(-scores, axis=1, kind="stable")
     hits = ranked == truth[:, None]  # (N, C), one True a row
-    confusion = _confusion_matrix(truth, ranked[:, 0], len(classes))
+    count = len(classes)
+    cells = np.bincount(truth * count + ranked[:, 0], minlength=count * count)
+    confusion = cells.reshape(count, count)
     per_class = per_class_metrics(confusion, classes)
     bins = calibration_bins(scores.max(axis=1), hits[:, 0])
     return Metrics(
@@ -113,13 +125,19 @@ def mean_class_accuracy(per_class: Sequence[ClassMetrics]) -> float:
     return float(np.mean([row.recall for row in per_class if row.recall is not None]))
 
 
+def largest_confusions(confusion: IntArray) -> list[tuple[int, int, int]]:
+    """(clips, true class, predicted class) of each kind of mistake, the most frequent first."""
+    wrong = confusion * ~np.eye(len(confusion), dtype=bool)
+    cells = [(int(wrong[row, column]), row, column) for row, column in np.argwhere(wrong).tolist()]
+    return sorted(cells, key=lambda cell: -cell[0])
+
+
 def calibration_bins(
     confidences: npt.ArrayLike, correct: npt.ArrayLike, bins: int = CALIBRATION_BINS
 ) -> tuple[CalibrationBin, ...]:
     """Sort clips by top-1 score into the equal bins ((m-1)/M, m/M]. confidences, correct (N,).
 
-    Guo et al. 2017, section 2. torchmetrics closes its bins on the left instead, which puts
-    a score of exactly 1 into a bin of its own.
+    Guo et al. 2017, section 2.
     """
     scores = np.asarray(confidences, dtype=np.float64)
     right = np.asarray(correct, dtype=np.float64)
@@ -151,13 +169,6 @@ def majority_baseline(train_labels: npt.ArrayLike, test_labels: npt.ArrayLike) -
     return float(np.mean(test == np.bincount(train).argmax()))
 
 
-def _confusion_matrix(truth: IntArray, predicted: IntArray, num_classes: int) -> IntArray:
-    counts = multiclass_confusion_matrix(
-        torch.from_numpy(predicted.copy()), torch.from_numpy(truth), num_classes=num_classes
-    )
-    return np.asarray(counts.numpy(), dtype=np.int64)
-
-
 def _checked(
     labels: npt.ArrayLike, probabilities: npt.ArrayLike, classes: Sequence[str]
 ) -> tuple[IntArray, FloatArray]:
@@ -173,7 +184,15 @@ def _checked(
         )
     if truth.max() >= len(classes):
         raise DataError(f"true labels must be below {len(classes)}; got {truth.max()}")
-    _check_probabilities(scores)
+    fits = (scores >= 0) & (scores <= 1)  # also false for NaN
+    rows = fits.all(axis=1) & (np.abs(scores.sum(axis=1) - 1) <= SUM_TOLERANCE)
+    if not rows.all():
+        bad = int(np.argmin(rows))
+        raise DataError(
+            f"probabilities must lie in 0 to 1 and sum to 1 per clip; clip {bad} has "
+            f"[{', '.join(f'{score:.3g}' for score in scores[bad][:8])}]: apply softmax first, "
+            "and look for NaN in the features"
+        )
     return truth, scores
 
 
@@ -187,19 +206,6 @@ def _checked_labels(labels: npt.ArrayLike, which: str) -> IntArray:
     if values.min() < 0:
         raise DataError(f"{which} labels must not be negative; got {values.min()}")
     return values.astype(np.int64)
-
-
-def _check_probabilities(scores: FloatArray) -> None:
-    """(N, C). The comparison is also false for NaN."""
-    fits = (scores >= 0) & (scores <= 1)
-    rows = fits.all(axis=1) & (np.abs(scores.sum(axis=1) - 1) <= SUM_TOLERANCE)
-    if not rows.all():
-        bad = int(np.argmin(rows))
-        raise DataError(
-            f"probabilities must lie in 0 to 1 and sum to 1 per clip; clip {bad} has "
-            f"[{', '.join(f'{score:.3g}' for score in scores[bad][:8])}]: apply softmax first, "
-            "and look for NaN in the features"
-        )
 
 
 def _ratio(part: float, whole: float) -> float | None:

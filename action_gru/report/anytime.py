@@ -1,24 +1,37 @@
-"""How early the answer could have been given. Reads per clip and prefix whether it was right."""
+"""How early the answer could have been given: accuracy along the clip.
+
+Reads per clip and prefix whether the answer was right. Knows nothing of models.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from matplotlib.figure import Figure
 
 from action_gru.channels import ROWS, SECONDS
 from action_gru.errors import DataError
-from action_gru.evaluation.uncertainty import group_bootstrap_interval, lies_above
+from action_gru.report.markdown import NONE, escape, table
+from action_gru.report.plots import (
+    BLUE,
+    GREY,
+    ORANGE,
+    add_legend,
+    new_figure,
+    short_names,
+    strip_frame,
+)
+from action_gru.report.statistics import FloatArray, Interval, group_bootstrap_interval, lies_above
 
 # The first 5% of a clip, 10%, ... all of it.
 SHARES = tuple(round(0.05 * step, 2) for step in range(1, 21))
-ASKED = (0.0, *SHARES)  # 0: the first frame alone, so that there is an answer from the start on
+PREFIXES = (0.0, *SHARES)  # 0: the first frame alone, so that there is an answer from the start on
 STEPS = 20
 NEARLY = 0.9  # of the gain over guessing
-
-FloatArray = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -27,7 +40,10 @@ class Point:
 
     at: float
     accuracy: float
-    interval: tuple[float, float] | None
+    interval: Interval | None
+
+    def to_json(self, unit: str) -> dict[str, object]:
+        return {unit: self.at, "accuracy": self.accuracy, "interval": self.interval}
 
 
 @dataclass(frozen=True)
@@ -102,8 +118,8 @@ class AnytimeReport:
             "sentence": self.sentence,
             "chance": self.chance,
             **halves,
-            "by_share": [_point_json(point, "share") for point in self.by_share],
-            "by_second": [_point_json(point, "seconds") for point in self.by_second],
+            "by_share": [point.to_json("share") for point in self.by_share],
+            "by_second": [point.to_json("seconds") for point in self.by_second],
             "settled_s": dict(self.settled_s),
             "unit": self.unit,
         }
@@ -118,28 +134,26 @@ def anytime_report(
     seed: int = 0,
     unit: str = SECONDS,
 ) -> AnytimeReport:
-    """right (N, S) bool: was the answer right after each of ASKED; seen (N, S): how much of the
+    """right (N, S) bool: was the answer right after each of PREFIXES; seen (N, S): how much of the
     clip that was, in `unit`; labels and groups (N,).
 
     After a given time the answer is the newest one; a clip that has ended keeps its last.
     """
     hits, times = np.asarray(right, dtype=np.float64), np.asarray(seen, dtype=np.float64)
-    if hits.shape != (len(labels), len(ASKED)) or times.shape != hits.shape:
+    if hits.shape != (len(labels), len(PREFIXES)) or times.shape != hits.shape:
         raise DataError(
-            f"an anytime report needs {len(ASKED)} answers and times a clip; got {hits.shape} "
+            f"an anytime report needs {len(PREFIXES)} answers and times a clip; got {hits.shape} "
             f"and {times.shape} for {len(labels)} clips"
         )
 
     def point(at: float, values: FloatArray) -> Point:
         return Point(at, float(values.mean()), group_bootstrap_interval(values, groups, seed))
 
-    by_share = [point(share, hits[:, index]) for index, share in enumerate(ASKED) if share]
+    by_share = [point(share, hits[:, index]) for index, share in enumerate(PREFIXES) if share]
     by_time = [point(float(at), _answered(hits, times, at)) for at in _instants(times, unit)]
-    settled = _settled_s(hits, times)
+    settled = _settled(hits, times)
     names = np.asarray(labels, dtype=np.str_)
-    by_class = {
-        label: _median(settled[names == label]) for label in dict.fromkeys(sorted(set(labels)))
-    }
+    by_class = {label: _median(settled[names == label]) for label in sorted(set(labels))}
     return AnytimeReport(chance, tuple(by_share), tuple(by_time), by_class, unit)
 
 
@@ -155,7 +169,7 @@ def _answered(hits: FloatArray, times: FloatArray, at: float) -> FloatArray:
     return np.asarray(hits[np.arange(len(hits)), count - 1], dtype=np.float64)
 
 
-def _settled_s(hits: FloatArray, times: FloatArray) -> FloatArray:
+def _settled(hits: FloatArray, times: FloatArray) -> FloatArray:
     """(N,): the instant from which the answer stays right; NaN where the last one is wrong."""
     stays = np.flip(np.cumprod(np.flip(hits, 1), axis=1), 1)  # 1 from where all later are right
     first = stays.argmax(1)
@@ -167,6 +181,50 @@ def _median(values: FloatArray) -> float | None:
     return float(np.median(known)) if len(known) else None
 
 
-def _point_json(point: Point, name: str) -> dict[str, object]:
-    interval = list(point.interval) if point.interval else None
-    return {name: point.at, "accuracy": point.accuracy, "interval": interval}
+def plot_anytime(report: AnytimeReport) -> Figure:
+    """Accuracy after a share of the clip, and after a time, with its interval over groups."""
+    figure = new_figure(9.0, 4.0)
+    left, right = figure.subplots(1, 2, sharey=True, gridspec_kw={"wspace": 0.08})
+    _draw_curve(left, report, report.by_share, scale=100.0)
+    _draw_curve(right, report, report.by_second, scale=1.0)
+    left.set(xlabel="share of the clip seen, %", ylabel="accuracy", xlim=(0, 101), ylim=(0, 1.02))
+    right.set(xlim=(0, 1.02 * max(report.by_second[-1].at, 1e-3)))
+    seen = {SECONDS: "seconds seen", ROWS: "rows seen"}
+    name = seen.get(report.unit) or f"{short_names([report.unit])[0]} since the first row"
+    right.set_xlabel(name, parse_math=False)
+    add_legend(figure, left, 4)
+    return figure
+
+
+def _draw_curve(axes: Any, report: AnytimeReport, points: Sequence[Point], scale: float) -> None:
+    at = [scale * point.at for point in points]
+    bounds = [point.interval for point in points if point.interval]
+    if len(bounds) == len(points):
+        lows, highs = zip(*bounds, strict=True)
+        axes.fill_between(
+            at, lows, highs, color=BLUE, alpha=0.18, linewidth=0, label="95% interval"
+        )
+    axes.plot(at, [point.accuracy for point in points], color=BLUE, marker="o", markersize=3,
+              label="accuracy")  # fmt: skip
+    axes.axhline(report.chance, color=GREY, linestyle=":", label="most frequent class")
+    nearly = report.reached(NEARLY, points)
+    if nearly is not None:
+        axes.axvline(scale * nearly, color=ORANGE, linestyle="--",
+                     label=f"{100 * NEARLY:.0f}% of the gain")  # fmt: skip
+    strip_frame(axes)
+
+
+def anytime_markdown(report: AnytimeReport) -> str:
+    """When the answer could have been given: a section of the report."""
+    rows = [
+        [label, NONE if settled is None else report.amount(settled)]
+        for label, settled in report.settled_s.items()
+    ]
+    by = "" if report.unit in (SECONDS, ROWS) else f", by {escape(report.unit)}"
+    return (
+        f"## When could the answer have been given?\n\n**{escape(report.sentence)}**\n\n"
+        "Shares and times are read each from its own curve: where clips differ in length, the one "
+        "is no translation of the other.\n\n"
+        + table(["class", f"right to the end from (median{by})"], rows, align="lr")
+        + "\n\n![anytime](anytime.png)"
+    )
