@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 from action_gru.evaluation.heat_picture import draw_heats, heats_in
 from action_gru.evaluation.result import Explanation, LayerCurves, StreamCurves
-from action_gru.evaluation.words import SHOWN, direction, gate_name, memory_words
+from action_gru.evaluation.words import direction, gate_name, memory_words, shown_gates
 from action_gru.palette import class_colour
 from action_gru.report.plots import GREY, LINES, edge_of, short_names
 
@@ -122,7 +122,7 @@ def _draw_thumbnails(axes: Any, explanation: Explanation) -> None:
 
 def _gates_of(explanation: Explanation, stream: StreamCurves, layer: LayerCurves) -> Draw:
     def draw(axes: Any) -> None:
-        names = SHOWN[explanation.cell]
+        names = shown_gates(explanation.cell)
         for name, colour, style in zip(names, COLOURS, STYLES, strict=False):
             curve = layer.curves[name]
             label = f"{gate_name(name)}, mean {curve.mean():.2f}"
@@ -130,7 +130,7 @@ def _gates_of(explanation: Explanation, stream: StreamCurves, layer: LayerCurves
         # The first gate is the one that keeps; three bands would hide each other.
         band = layer.spread[names[0]]
         axes.fill_between(explanation.times_s, *band, color=COLOURS[0], alpha=0.13, linewidth=0)
-        axes.set(ylim=(0, 1), ylabel="mean |h|" if explanation.cell == "rnn" else "mean gate")
+        axes.set(ylim=(0, 1), ylabel="mean |h|" if names == ("hidden",) else "mean gate")
         note = f"{memory_words(explanation, layer)}\nband: four fifths of its units"
         _legend(axes, f"{stream.name} {direction(layer)}".strip(), note)
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from action_gru.evaluation.result import Explanation, LayerCurves, StreamCurves
+from action_gru.model.cells import CELLS
 
-# What the picture and the text show of a cell; the JSON has every gate.
-SHOWN = {
-    "gru": ("update", "reset"),
-    "lstm": ("forget", "input", "output"),
-    "rnn": ("hidden",),
-    "none": (),
-}
+
+def shown_gates(cell: str) -> tuple[str, ...]:
+    """What the picture and the text show of a cell; the JSON has every gate."""
+    return CELLS[cell].shown if cell in CELLS else ()
 
 
 def describe(explanation: Explanation) -> str:
@@ -46,23 +44,17 @@ def _stream_line(explanation: Explanation, stream: StreamCurves) -> str:
     best = int(stream.probabilities.argmax())
     answer = f"alone {explanation.classes[best]} {stream.probabilities[best]:.2f}"
     if not stream.layers:
-        return f"{stream.name}: {answer}; {no_gates(explanation.cell)}"
+        return f"{stream.name}: {answer}; no cell, so no gates"
     last = [layer for layer in stream.layers if layer.layer == explanation.num_layers - 1]
     layers = "; ".join(layer_words(explanation, layer) for layer in last)
     return f"{stream.name}: {answer}; {layers}"
 
 
-def no_gates(cell: str) -> str:
-    """Why a model shows none."""
-    if cell == "none":
-        return "no cell, so no gates"
-    return f"the gates of the cell '{cell}' are not known, so none are shown"
-
-
 def layer_words(explanation: Explanation, layer: LayerCurves) -> str:
     """Mean gates and the effective memory of one layer in one direction."""
     gates = ", ".join(
-        f"{gate_name(name)} {layer.curves[name].mean():.2f}" for name in SHOWN[explanation.cell]
+        f"{gate_name(name)} {layer.curves[name].mean():.2f}"
+        for name in shown_gates(explanation.cell)
     )
     return f"{direction(layer)}{gates}, {memory_words(explanation, layer)}"
 
