@@ -51,7 +51,7 @@ from action_gru.timeline import Prediction, Timeline
 from action_gru.video import DecodeLimits
 
 if TYPE_CHECKING:
-    from action_gru.evaluation.result import Explanation
+    from action_gru.evaluation.explanation import Explanation
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,5 @@
 import json
+import runpy
 from itertools import pairwise
 from pathlib import Path
 
@@ -248,3 +249,12 @@ def test_the_committed_schema_is_the_current_one():
     assert committed == json_schema(), "run: action-gru config --schema configs/schema.json"
     described = json.loads(committed)["$defs"]["TrainingSection"]["properties"]["learning_rate"]
     assert "warm-up" in described["description"]
+
+
+def test_the_committed_reference_is_the_current_one_and_explains_each_key():
+    script = runpy.run_path(str(ROOT / "scripts" / "write_config_reference.py"))
+    committed = (ROOT / "docs" / "config.md").read_text(encoding="utf-8")
+    assert committed == script["page"](), "run: python scripts/write_config_reference.py"
+    rows = [line for line in committed.splitlines() if line.startswith("| `")]
+    assert len(rows) == sum(len(section) for section in Config().to_tree().values())
+    assert [row for row in rows if row.endswith("|  |")] == []

@@ -16,8 +16,8 @@ from action_gru.checkpoint import Checkpoint
 from action_gru.errors import CheckpointError, ConfigError, DataError, VideoError
 from action_gru.evaluation.curves import linear_answer, stream_curves
 from action_gru.evaluation.explain import Subject, explain_clip
-from action_gru.evaluation.picture import explanation_picture
-from action_gru.evaluation.words import describe
+from action_gru.evaluation.explanation import describe
+from action_gru.evaluation.explanation_plot import plot_explanation
 from action_gru.model import ActionClassifier
 from action_gru.progress import Reporter
 from action_gru.recognizer import ActionRecognizer
@@ -72,7 +72,7 @@ def test_every_cell_pooling_and_fusion_is_explained_and_drawn(options, square_vi
     features = np.random.default_rng(0).normal(100, 20, (10, 12)).astype(np.float16)
     subject = subject_of(model, square_video, np.arange(10) * 0.2, features)
     made = explain_clip(FakeBackbone(), checkpoint, subject, frames=1)
-    explanation_picture(made).savefig("/dev/null", format="png")
+    plot_explanation(made).savefig("/dev/null", format="png")
     document = json.loads(json.dumps(made.to_json()))
     assert sum(document["probabilities"].values()) == pytest.approx(1, abs=1e-4)
     bidirectional = options.get("bidirectional", False)
@@ -108,7 +108,7 @@ def test_every_view_is_explained_and_places_are_of_pictures(views, square_video)
     ]
     subject = subject_of(model, square_video, np.arange(10) * 0.2, *copies)
     made = explain_clip(backbone, checkpoint, subject, frames=1)
-    explanation_picture(made).savefig("/dev/null", format="png")
+    plot_explanation(made).savefig("/dev/null", format="png")
     assert made.views == tuple(views)
     pictures = [name for name in views if name not in vectors]
     assert [heat.view for heat in made.heats] == pictures
@@ -178,7 +178,7 @@ def test_a_clip_of_equal_frames_has_no_moment_that_matters(square_video):
     assert made.best == ()
     assert "no moment mattered by itself" in describe(made)
     assert made.heats == ()
-    explanation_picture(made).savefig("/dev/null", format="png")
+    plot_explanation(made).savefig("/dev/null", format="png")
 
 
 def test_a_clip_of_one_frame_is_explained(tmp_path):
@@ -188,7 +188,7 @@ def test_a_clip_of_one_frame_is_explained(tmp_path):
     made = explain_clip(FakeBackbone(), checkpoint, subject_of(model, video, np.zeros(1), features))
     assert "too short to tell its memory" in describe(made)
     assert made.falls.tolist() == [[0.0, 0.0, 0.0]]
-    explanation_picture(made).savefig("/dev/null", format="png")
+    plot_explanation(made).savefig("/dev/null", format="png")
 
 
 def test_the_command_writes_what_it_names_and_prints_the_answer(

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from action_gru.apps.targets import check_picture_or_folder, check_target, folder_for
-from action_gru.evaluation.picture import explanation_picture
-from action_gru.evaluation.words import describe
+from action_gru.evaluation.explanation import describe
+from action_gru.evaluation.explanation_plot import plot_explanation
 from action_gru.progress import Reporter
 from action_gru.recognizer import ActionRecognizer
 from action_gru.report.files import json_text, replace_file
@@ -38,7 +38,7 @@ def explain_video(
         for warning in explanation.warnings:
             reporter.warn(f"{video}: {warning}")
         if picture is not None:
-            save_figure(explanation_picture(explanation), picture)
+            save_figure(plot_explanation(explanation), picture)
             reporter.say(f"wrote {picture}")
             if picture != target:
                 values = picture.with_name(VALUES)

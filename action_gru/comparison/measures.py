@@ -16,8 +16,7 @@ from torch import nn
 
 from action_gru.config.learning import TrainingSection
 from action_gru.dataset import SequenceSet
-from action_gru.model import ActionClassifier
-from action_gru.model import RecurrentBranch
+from action_gru.model import ActionClassifier, RecurrentBranch
 from action_gru.training.loop import Trainer
 
 REPEATS = 3

@@ -1,6 +1,6 @@
 """Explains one answer: from a model, its backbone and a video to an Explanation.
 
-Knows no command line and no picture.
+Knows no command line and no plots.
 """
 
 from __future__ import annotations
@@ -20,15 +20,16 @@ from action_gru.backbone.views import mirror
 from action_gru.checkpoint import Checkpoint
 from action_gru.checkpoint.asked import check_label
 from action_gru.evaluation.curves import linear_answer, stream_curves
+from action_gru.evaluation.explanation import Explanation, FloatArray, FrameHeat, Image
 from action_gru.evaluation.occlusion import (
     best_frames,
+    heat_map,
+    hidden_pictures,
     log_odds,
+    spread_over,
     stretch_frames,
     time_importance,
 )
-from action_gru.evaluation.places import heat_map, hidden_pictures, spread_over
-from action_gru.evaluation.result import Explanation, FloatArray, FrameHeat, Image
-from action_gru.model import ActionClassifier
 from action_gru.scoring import BATCH, ClipScores
 from action_gru.video import DecodeLimits, VideoFile
 
@@ -67,14 +68,14 @@ def explain_clip(
     """
     check_label(label, checkpoint.classes)
     scores, times_s = subject.scores, subject.times_s
-    probabilities = scores.probabilities
-    number = int(probabilities.argmax()) if label is None else _number(label, checkpoint)
-    middles, falls = time_importance(scores, number, _columns(scores.model))
+    probabilities, running = scores.probabilities, scores.running
+    number = checkpoint.classes.index(label) if label else int(probabilities.argmax())
+    columns = _columns(checkpoint, scores)
+    middles, falls = time_importance(scores, number, list(columns.values()))
     hidden_frames = stretch_frames(scores)
     best = best_frames(middles, falls[:, 0], hidden_frames, frames)
     shown = range(0, len(times_s), -(-len(times_s) // THUMBNAILS))
-    images = true_frames(subject.video, times_s[[*shown, *best]].tolist(), subject.limits)
-    running = scores.running
+    images = _true_frames(subject, times_s[[*shown, *best]].tolist())
     return Explanation(
         video=str(subject.video),
         classes=checkpoint.classes,
@@ -88,7 +89,7 @@ def explain_clip(
         warnings=subject.warnings,
         times_s=times_s,
         windows=tuple(scores.windows),
-        streams=stream_curves(scores, [spec.view for spec in checkpoint.features]),
+        streams=stream_curves(scores, list(columns)),
         linear=linear_answer(scores),
         scores=None if running is None else np.asarray(running.numpy()),
         hidden_frames=hidden_frames,
@@ -100,24 +101,19 @@ def explain_clip(
     )
 
 
-def _number(label: str, checkpoint: Checkpoint) -> int:
-    return checkpoint.classes.index(label)
+def _columns(checkpoint: Checkpoint, scores: ClipScores) -> dict[str, slice]:
+    """The columns of each view, in order."""
+    dims = scores.model.view_dims
+    ends = np.cumsum(dims).tolist()
+    slices = [slice(end - dim, end) for end, dim in zip(ends, dims, strict=True)]
+    return dict(zip([spec.view for spec in checkpoint.features], slices, strict=True))
 
 
-def _columns(model: ActionClassifier) -> list[slice]:
-    """The columns of each view."""
-    ends = np.cumsum(model.view_dims).tolist()
-    return [slice(end - dim, end) for end, dim in zip(ends, model.view_dims, strict=True)]
-
-
-def true_frames(
-    video: Path, times_s: Sequence[float], limits: DecodeLimits | None = None
-) -> dict[float, Image]:
+def _true_frames(subject: Subject, times_s: Sequence[float]) -> dict[float, Image]:
     """The frames at the given instants, by time, none larger than MOST_PX: (H, W, 3) uint8 RGB."""
     wanted = set(times_s)
-    with VideoFile(video, limits=limits) as source:
-        found = {f.time_s: _reduced(f.image) for f in source.frames(wanted.__contains__)}
-    return {time_s: found[time_s] for time_s in wanted}
+    with VideoFile(subject.video, limits=subject.limits) as source:
+        return {f.time_s: _reduced(f.image) for f in source.frames(wanted.__contains__)}
 
 
 def _reduced(image: Image) -> Image:
@@ -138,8 +134,7 @@ def _heats(
     images: dict[float, Image],
 ) -> tuple[FrameHeat, ...]:
     """Frame by frame in the order of time, and view by view; none of a view that is a vector."""
-    names = [spec.view for spec in checkpoint.features]
-    columns = dict(zip(names, _columns(subject.scores.model), strict=True))
+    columns = _columns(checkpoint, subject.scores)
     views = [view for view in columns if view not in FRAME_VIEWS]
     if not views or not best:
         return ()
@@ -156,7 +151,7 @@ def _heats(
                     backbone, subject.scores, number, frame, pictures[view], view, columns[view]
                 )
                 heat = heat_map(falls)
-                laid = spread_over(heat, image.shape[0], image.shape[1], backbone.fit)
+                laid = spread_over(heat, *image.shape[:2], backbone.fit)
                 found.append(FrameHeat(frame, view, heat, laid, image))
     return tuple(found)
 
@@ -180,11 +175,7 @@ def place_falls(
     altered = scores.copies[:, low:high].repeat(len(pictures), 1, 1, 1)
     for copy in range(len(scores.copies)):
         shown = [mirror(one) for one in pictures] if copy else pictures
-        altered[:, copy, frame - low, columns] = _embedded(backbone, shown)
+        batches = [shown[start : start + BATCH] for start in range(0, len(shown), BATCH)]
+        altered[:, copy, frame - low, columns] = torch.cat([backbone(one) for one in batches])
     odds = log_odds(scores.with_window(window, altered), number)
     return np.asarray((odds[0] - odds[1:]).numpy())
-
-
-def _embedded(backbone: Backbone, pictures: Sequence[Image]) -> torch.Tensor:
-    """(N, D)."""
-    return torch.cat([backbone(pictures[i : i + BATCH]) for i in range(0, len(pictures), BATCH)])

@@ -1,8 +1,8 @@
 """The kinds of recurrent cells, each a function of one step and an entry in `CELLS`.
 
 All that depends on the cell is read from here: the model and its streaming form, the gates that
-`explain` shows, the values of `model.cell`, and the names and colours of `compare-cells`. Imports no
-torch, so that a config is checked without it.
+`explain` shows, the values of `model.cell`, and the names and colours of `compare-cells`. Imports
+no torch, so that a config is checked without it.
 
 A step gets x, the parts of W_i x_t + b_i, one of shape (B, H) for each block of weights; the state
 before, tensors (B, H); and `recur(block, h)`, that block's part of W_h h + b_h. It returns every

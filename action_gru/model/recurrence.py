@@ -31,7 +31,7 @@ def build_cell(
     bidirectional: bool = False,
     dropout: float = 0.0,
 ) -> Recurrent:
-    """A cell of `CELLS` as torch.nn has them: cell(x (B, T, P), state) -> (hidden (B, T, H), state).
+    """A cell of `CELLS`, called as in torch.nn: (x (B, T, P), state) -> (hidden (B, T, H), state).
 
     dropout: between layers.
     """

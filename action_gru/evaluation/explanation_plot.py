@@ -6,76 +6,78 @@ Below them the frames that mattered most, with the places that mattered. Compute
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import PurePath
 from typing import Any
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from action_gru.evaluation.heat_picture import draw_heats, heats_in
-from action_gru.evaluation.result import Explanation, LayerCurves, StreamCurves
-from action_gru.evaluation.words import direction, gate_name, memory_words, shown_gates
+from action_gru.evaluation.explanation import (
+    Explanation,
+    FrameHeat,
+    Image,
+    LayerCurves,
+    StreamCurves,
+    gate_name,
+    memory_words,
+    shown_gates,
+)
 from action_gru.palette import class_colour
-from action_gru.report.plots import GREY, LINES, edge_of, short_names
+from action_gru.report.plots import GREY, LINES, edge_of, new_figure, short_names, strip_frame
 
 COLOURS = (*LINES, "#000000")  # of gates, views and layers
 STYLES = ("-", "--", ":")
-WIDTH_IN, LEFT_IN, RIGHT_IN = 11.0, 0.75, 2.75
+WIDTH_IN, LEFT_IN, PANEL_IN = 11.0, 0.75, 7.5  # beside the panels stand their legends
 ROW_IN, GAP_IN, TITLE_IN, FOOT_IN = 1.15, 0.16, 0.62, 0.35
 MOST_THUMB_IN = 1.1
 SHOWN_CLASSES = 4
 MARK = 0.03  # of the width of a panel: the mark of a moment
+FOR, AGAINST = "#D55E00", "#0072B2"  # vermilion and blue: Okabe and Ito 2008
+STRONGEST = 0.75  # of the colour where the heat is largest
+HEAT_HEAD_IN, HEAT_NAME_IN, HEAT_GAP_IN = 0.5, 0.24, 0.1
+MOST_WIDE_IN, MOST_HIGH_IN = 3.2, 2.2
 
-Draw = Callable[[Any], None]
+Draw = Callable[[Any, Explanation], None]
 
 
-def explanation_picture(explanation: Explanation) -> Figure:
-    """One picture, about 11 inches wide; its height depends on streams, views and frames."""
+def plot_explanation(explanation: Explanation) -> Figure:
+    """One figure, about 11 inches wide; its height depends on streams, views and frames."""
     rows = _rows(explanation)
-    heats = heats_in(explanation, WIDTH_IN)
-    upper = TITLE_IN + sum(height + GAP_IN for height, _ in rows) + FOOT_IN
-    figure = Figure(figsize=(WIDTH_IN, upper + heats))
-    FigureCanvasAgg(figure)
-    top = upper + heats - TITLE_IN
+    heats_in = _heats_in(explanation)
+    top = heats_in + FOOT_IN + sum(height + GAP_IN for height, _ in rows)
+    figure = new_figure(WIDTH_IN, top + TITLE_IN, layout=None)
     for index, (height, draw) in enumerate(rows):
-        axes = _axes(figure, top - height, height, upper + heats)
-        draw(axes)
+        axes = _add_axes(figure, LEFT_IN, top - height, PANEL_IN, height)
+        draw(axes, explanation)
         _finish(axes, explanation, last=index == len(rows) - 1, pictures=index == 0)
         top -= height + GAP_IN
-    _title(figure, explanation, upper + heats)
-    draw_heats(figure, explanation, heats, upper + heats)
+    _title(figure, explanation)
+    if explanation.heats:
+        _draw_heats(figure, explanation, heats_in)
     return figure
 
 
 def _rows(explanation: Explanation) -> list[tuple[float, Draw]]:
     """(height in inches, what draws it), from the top."""
-    rows: list[tuple[float, Draw]] = [
-        (_thumb_size(explanation)[1], lambda axes: _draw_thumbnails(axes, explanation))
-    ]
-    for stream in explanation.streams:
-        for layer in _last_layers(explanation, stream):
-            rows.append((ROW_IN, _gates_of(explanation, stream, layer)))
-    if any(layer.memory for stream in explanation.streams for layer in stream.layers):
-        rows.append((ROW_IN, lambda axes: _draw_reach(axes, explanation)))
+    layers = [(s, layer) for s in explanation.streams for layer in explanation.last_layers(s)]
+    rows: list[tuple[float, Draw]] = [(_thumb_size(explanation)[1], _draw_thumbnails)]
+    rows += [(ROW_IN, partial(_draw_gates, stream=s, layer=layer)) for s, layer in layers]
+    if any(layer.memory for _, layer in layers):
+        rows.append((ROW_IN, _draw_reach))
     if explanation.pooling == "attention":
-        rows.append((ROW_IN, lambda axes: _draw_attention(axes, explanation)))
-    rows.append((1.3 * ROW_IN, lambda axes: _draw_scores(axes, explanation)))
-    rows.append((1.2 * ROW_IN, lambda axes: _draw_falls(axes, explanation)))
-    return rows
+        rows.append((ROW_IN, _draw_attention))
+    return [*rows, (1.3 * ROW_IN, _draw_scores), (1.2 * ROW_IN, _draw_falls)]
 
 
-def _last_layers(explanation: Explanation, stream: StreamCurves) -> list[LayerCurves]:
-    """Both directions of the layer that is pooled."""
-    return [layer for layer in stream.layers if layer.layer == explanation.num_layers - 1]
+def _add_axes(figure: Figure, left: float, bottom: float, width: float, height: float) -> Any:
+    """Axes at a place in inches."""
+    wide, high = figure.get_size_inches()
+    return figure.add_axes((left / wide, bottom / high, width / wide, height / high))
 
 
-def _axes(figure: Figure, bottom: float, height: float, whole: float) -> Any:
-    width = WIDTH_IN - LEFT_IN - RIGHT_IN
-    return figure.add_axes((LEFT_IN / WIDTH_IN, bottom / whole, width / WIDTH_IN, height / whole))
-
-
-def _title(figure: Figure, explanation: Explanation, whole: float) -> None:
+def _title(figure: Figure, explanation: Explanation) -> None:
     name = short_names([PurePath(explanation.video).name])[0]
     cell = "no cell" if explanation.cell == "none" else explanation.cell.upper()
     both_ways = any(layer.backwards for stream in explanation.streams for layer in stream.layers)
@@ -89,9 +91,9 @@ def _title(figure: Figure, explanation: Explanation, whole: float) -> None:
             f"; beside it a closed-form classifier, share {share:.2f}, "
             f"alone {explanation.label} {answer[number]:.2f}"
         )
-    first = f"{name}: {explanation.told}"
-    figure.text(0.01, 1 - 0.22 / whole, first, fontsize=12, weight="bold", parse_math=False)
-    figure.text(0.01, 1 - 0.44 / whole, below, fontsize=9, color=GREY, parse_math=False)
+    first, high = f"{name}: {explanation.told}", figure.get_size_inches()[1]
+    figure.text(0.01, 1 - 0.22 / high, first, fontsize=12, weight="bold", parse_math=False)
+    figure.text(0.01, 1 - 0.44 / high, below, fontsize=9, color=GREY, parse_math=False)
 
 
 def _span(explanation: Explanation) -> tuple[float, float, float]:
@@ -105,7 +107,7 @@ def _thumb_size(explanation: Explanation) -> tuple[float, float]:
     """Width and height of a thumbnail, inches."""
     first, last, room = _span(explanation)
     share = room / (last - first + room)
-    width = (WIDTH_IN - LEFT_IN - RIGHT_IN) * min(0.96 * share, 0.25)
+    width = PANEL_IN * min(0.96 * share, 0.25)
     ratio = explanation.thumbnails[0][1].shape[0] / explanation.thumbnails[0][1].shape[1]
     shrink = min(1.0, MOST_THUMB_IN / (width * ratio))
     return width * shrink, width * ratio * shrink
@@ -113,37 +115,36 @@ def _thumb_size(explanation: Explanation) -> tuple[float, float]:
 
 def _draw_thumbnails(axes: Any, explanation: Explanation) -> None:
     first, last, room = _span(explanation)
-    per_inch = (last - first + room) / (WIDTH_IN - LEFT_IN - RIGHT_IN)
+    per_inch = (last - first + room) / PANEL_IN
     half = 0.5 * per_inch * _thumb_size(explanation)[0]
     for time_s, image in explanation.thumbnails:
         axes.imshow(image, extent=(time_s - half, time_s + half, 0, 1), aspect="auto")
     axes.set(ylim=(0, 1), yticks=[])
 
 
-def _gates_of(explanation: Explanation, stream: StreamCurves, layer: LayerCurves) -> Draw:
-    def draw(axes: Any) -> None:
-        names = shown_gates(explanation.cell)
-        for name, colour, style in zip(names, COLOURS, STYLES, strict=False):
-            curve = layer.curves[name]
-            label = f"{gate_name(name)}, mean {curve.mean():.2f}"
-            _line(axes, explanation, curve, colour, style, label)
-        # The first gate is the one that keeps; three bands would hide each other.
-        band = layer.spread[names[0]]
-        axes.fill_between(explanation.times_s, *band, color=COLOURS[0], alpha=0.13, linewidth=0)
-        axes.set(ylim=(0, 1), ylabel="mean |h|" if names == ("hidden",) else "mean gate")
-        note = f"{memory_words(explanation, layer)}\nband: four fifths of its units"
-        _legend(axes, f"{stream.name} {direction(layer)}".strip(), note)
-
-    return draw
+def _draw_gates(
+    axes: Any, explanation: Explanation, stream: StreamCurves, layer: LayerCurves
+) -> None:
+    names = shown_gates(explanation.cell)
+    for name, colour, style in zip(names, COLOURS, STYLES, strict=False):
+        curve = layer.curves[name]
+        label = f"{gate_name(name)}, mean {curve.mean():.2f}"
+        _line(axes, explanation, curve, colour, style, label)
+    # The first gate is the one that keeps; three bands would hide each other.
+    band = layer.spread[names[0]]
+    axes.fill_between(explanation.times_s, *band, color=COLOURS[0], alpha=0.13, linewidth=0)
+    axes.set(ylim=(0, 1), ylabel="mean |h|" if names == ("hidden",) else "mean gate")
+    note = f"{memory_words(explanation, layer)}\nband: four fifths of its units"
+    _legend(axes, f"{stream.name} {layer.direction}".strip(), note)
 
 
 def _draw_reach(axes: Any, explanation: Explanation) -> None:
     for index, stream in enumerate(explanation.streams):
-        for layer in _last_layers(explanation, stream):
+        for layer in explanation.last_layers(stream):
             assert layer.memory is not None
             reach = np.array(layer.memory.reach_frames) / explanation.fps
             style = (0, (4, 1, 1, 1)) if layer.backwards else STYLES[index % 3]
-            label = f"{direction(layer)}{stream.name}"
+            label = f"{layer.direction}{stream.name}"
             _line(axes, explanation, reach, _colour(index), style, label)
             cut = ~np.array(layer.memory.faded)
             axes.plot(
@@ -210,8 +211,7 @@ def _draw_falls(axes: Any, explanation: Explanation) -> None:
             place_s, low - 0.14 * room, str(rank), ha="center", va="center", fontsize=9,
             weight="bold", bbox={"boxstyle": "circle,pad=0.2", "fc": "white", "lw": 0.8},
         )  # fmt: skip
-    hidden_s = explanation.hidden_frames / explanation.fps
-    note = f"when {hidden_s:.2f} s around are hidden"
+    note = f"when {explanation.hidden_s:.2f} s around are hidden"
     _legend(axes, f"change for {short_names([explanation.label])[0]}", note)
 
 
@@ -271,8 +271,8 @@ def _legend(axes: Any, title: str, note: str = "", reverse: bool = False) -> Non
 def _finish(axes: Any, explanation: Explanation, last: bool, pictures: bool) -> None:
     first_s, last_s, room = _span(explanation)
     axes.set_xlim(first_s - room / 2, last_s + room / 2)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.tick_params(length=2, labelbottom=last, labelsize=8.5)
+    strip_frame(axes)
+    axes.tick_params(labelbottom=last, labelsize=8.5)
     axes.yaxis.label.set_fontsize(8.5)
     if pictures:
         axes.spines[:].set_visible(False)
@@ -284,9 +284,61 @@ def _finish(axes: Any, explanation: Explanation, last: bool, pictures: bool) -> 
         border = (explanation.times_s[low - 1] + explanation.times_s[low]) / 2
         axes.axvline(border, color=GREY, linewidth=0.8, linestyle=(0, (1, 2)))
     if last:
-        axes.set_xlabel("time (s)" + _window_note(explanation), fontsize=9)
+        afresh = "; dotted: here the model starts afresh (a new window)"
+        note = afresh if len(explanation.windows) > 1 else ""
+        axes.set_xlabel(f"time (s){note}", fontsize=9)
 
 
-def _window_note(explanation: Explanation) -> str:
-    many = len(explanation.windows) > 1
-    return "; dotted: here the model starts afresh (a new window)" if many else ""
+def _heats_in(explanation: Explanation) -> float:
+    """The height that the heat pictures need, inches; 0 when there are none."""
+    if not explanation.heats:
+        return 0.0
+    row_in = _heat_size(explanation)[1] + HEAT_NAME_IN + HEAT_GAP_IN
+    return HEAT_HEAD_IN + len(explanation.picture_views) * row_in
+
+
+def _draw_heats(figure: Figure, explanation: Explanation, height_in: float) -> None:
+    """A row a view, a column a frame in the order of time, in the lowest height_in of a figure."""
+    wide, high = _heat_size(explanation)
+    text = (
+        "where in these frames: hiding an orange place makes the class less likely, a blue one "
+        "more. Each has its own scale; in brackets the largest change of the log-odds"
+    )
+    whole_in = figure.get_size_inches()[1]
+    figure.text(0.01, (height_in - 0.24) / whole_in, text, fontsize=9, color=GREY)
+    frames = sorted(explanation.best)
+    row_in, column_in = high + HEAT_NAME_IN + HEAT_GAP_IN, wide + HEAT_GAP_IN
+    for heat in explanation.heats:
+        row, column = explanation.picture_views.index(heat.view), frames.index(heat.frame)
+        bottom = height_in - HEAT_HEAD_IN - (row + 1) * row_in + HEAT_GAP_IN
+        axes = _add_axes(figure, LEFT_IN + column * column_in, bottom, wide, high)
+        axes.imshow(_blended(heat), aspect="auto")
+        axes.set(xticks=[], yticks=[])
+        name = _heat_name(explanation, heat)
+        axes.set_title(name, fontsize=8.5, loc="left", pad=3, parse_math=False)
+
+
+def _heat_size(explanation: Explanation) -> tuple[float, float]:
+    """Width and height of one picture, inches."""
+    height, width = explanation.heats[0].image.shape[:2]
+    columns = max(3, len(explanation.best))
+    wide = min(MOST_WIDE_IN, (WIDTH_IN - LEFT_IN - 0.2) / columns - HEAT_GAP_IN)
+    shrink = min(1.0, MOST_HIGH_IN / (wide * height / width))
+    return wide * shrink, wide * shrink * height / width
+
+
+def _heat_name(explanation: Explanation, heat: FrameHeat) -> str:
+    rank = explanation.best.index(heat.frame) + 1
+    largest = float(heat.heat.flat[np.abs(heat.heat).argmax()])
+    change = f"{-largest:+.3f}" if abs(largest) >= 0.0005 else "no change"
+    return f"{rank}: {explanation.times_s[heat.frame]:.2f} s, {heat.view} ({change})"
+
+
+def _blended(heat: FrameHeat) -> Image:
+    """The frame in grey with the heat over it, (H, W, 3) uint8 RGB."""
+    grey = heat.image.mean(-1, keepdims=True)
+    strength = heat.laid[..., None] / max(float(np.abs(heat.laid).max()), 1e-12)
+    speaks_for, against = 255 * np.array(to_rgb(FOR)), 255 * np.array(to_rgb(AGAINST))
+    colour = np.where(strength > 0, speaks_for, against)
+    opaque = STRONGEST * np.abs(strength)
+    return np.asarray(((1 - opaque) * grey + opaque * colour).round(), dtype=np.uint8)
