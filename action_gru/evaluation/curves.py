@@ -20,8 +20,8 @@ import torch
 from torch import Tensor
 
 from action_gru.evaluation.explanation import FloatArray, LayerCurves, Memory, StreamCurves
-from action_gru.model import LinearStream, SequenceStream
-from action_gru.model.gates import LayerGates, cell_gates
+from action_gru.model import LayerGates, LinearBranch, RecurrentBranch, cell_gates
+from action_gru.model.pooling import AttentionPooling
 from action_gru.scoring import ClipScores
 
 Windows = Sequence[tuple[int, int]]
@@ -35,7 +35,7 @@ def stream_curves(scores: ClipScores, views: Sequence[str]) -> tuple[StreamCurve
     Gates and attention are those of the plain copy; answers are of all copies, as the clip's is.
     """
     model = scores.model
-    streams = cast(list[SequenceStream], list(model.streams))
+    streams = cast(list[RecurrentBranch], list(model.streams))
     count = len(streams)
     names = [(view,) for view in views] if count > 1 else [tuple(views)]
     shares = model.shares.tolist() if model.linear is not None else [1 / count] * count
@@ -54,7 +54,7 @@ def _standard(scores: ClipScores) -> Tensor:
 
 
 def _curves_of(
-    stream: SequenceStream,
+    stream: RecurrentBranch,
     copies: Tensor,
     windows: Windows,
     views: tuple[str, ...],
@@ -67,8 +67,8 @@ def _curves_of(
         plain = copies[:1, low:high]
         projected = stream.project(plain)
         if stream.cell is not None:
-            layers.append(cell_gates(stream.cell, projected))
-        if stream.pool_hidden.kind == "attention":
+            layers.append(cell_gates(stream.cell_name, stream.cell, projected))
+        if isinstance(stream.pool_hidden, AttentionPooling):
             lengths = torch.tensor([high - low], device=copies.device)
             hidden = stream.hidden_states(projected, lengths)
             attention.append(stream.pool_hidden.weights(hidden, lengths)[0])
@@ -82,7 +82,7 @@ def _curves_of(
 
 
 def _mean_answer(
-    stream: SequenceStream | LinearStream, copies: Tensor, windows: Windows, temperature: float
+    stream: RecurrentBranch | LinearBranch, copies: Tensor, windows: Windows, temperature: float
 ) -> FloatArray:
     """One stream's own probabilities (C,), averaged over windows and copies as the clip's are."""
     rows = []

@@ -9,18 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from action_gru.backbone.spec import FRAME_VIEWS
+from action_gru.model.cells import CELLS
 from action_gru.timeline import Prediction
 
 FloatArray = NDArray[np.float64]
 Image = NDArray[np.uint8]
-
-# What the plot and the text show of a cell; the JSON has every gate.
-SHOWN = {
-    "gru": ("update", "reset"),
-    "lstm": ("forget", "input", "output"),
-    "rnn": ("hidden",),
-    "none": (),
-}
 
 
 @dataclass(frozen=True)
@@ -246,6 +239,11 @@ def _plain(value: Any) -> Any:
     return round(float(value), 5) if isinstance(value, float) else value
 
 
+def shown_gates(cell: str) -> tuple[str, ...]:
+    """What the plot and the text show of a cell; the JSON has every gate."""
+    return CELLS[cell].shown if cell in CELLS else ()
+
+
 def describe(explanation: Explanation) -> str:
     """The answer, each stream with its gates and memory, the moments that mattered."""
     count = len(explanation.times_s)
@@ -274,7 +272,7 @@ def describe(explanation: Explanation) -> str:
 def _stream_line(explanation: Explanation, stream: StreamCurves) -> str:
     answer = _alone(explanation, stream.probabilities)
     if not stream.layers:
-        return f"{stream.name}: {answer}; {_no_gates(explanation.cell)}"
+        return f"{stream.name}: {answer}; no cell, so no gates"
     layers = "; ".join(_layer_words(explanation, one) for one in explanation.last_layers(stream))
     return f"{stream.name}: {answer}; {layers}"
 
@@ -285,16 +283,11 @@ def _alone(explanation: Explanation, probabilities: FloatArray) -> str:
     return f"alone {explanation.classes[best]} {probabilities[best]:.2f}"
 
 
-def _no_gates(cell: str) -> str:
-    if cell == "none":
-        return "no cell, so no gates"
-    return f"the gates of the cell '{cell}' are not known, so none are shown"
-
-
 def _layer_words(explanation: Explanation, layer: LayerCurves) -> str:
     """Mean gates and the effective memory of one layer in one direction."""
     gates = ", ".join(
-        f"{gate_name(name)} {layer.curves[name].mean():.2f}" for name in SHOWN[explanation.cell]
+        f"{gate_name(name)} {layer.curves[name].mean():.2f}"
+        for name in shown_gates(explanation.cell)
     )
     return f"{layer.direction}{gates}, {memory_words(explanation, layer)}"
 

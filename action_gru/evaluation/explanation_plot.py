@@ -15,7 +15,6 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from action_gru.evaluation.explanation import (
-    SHOWN,
     Explanation,
     FrameHeat,
     Image,
@@ -23,6 +22,7 @@ from action_gru.evaluation.explanation import (
     StreamCurves,
     gate_name,
     memory_words,
+    shown_gates,
 )
 from action_gru.palette import class_colour
 from action_gru.report.plots import GREY, LINES, edge_of, new_figure, short_names, strip_frame
@@ -125,7 +125,7 @@ def _draw_thumbnails(axes: Any, explanation: Explanation) -> None:
 def _draw_gates(
     axes: Any, explanation: Explanation, stream: StreamCurves, layer: LayerCurves
 ) -> None:
-    names = SHOWN[explanation.cell]
+    names = shown_gates(explanation.cell)
     for name, colour, style in zip(names, COLOURS, STYLES, strict=False):
         curve = layer.curves[name]
         label = f"{gate_name(name)}, mean {curve.mean():.2f}"
@@ -133,7 +133,7 @@ def _draw_gates(
     # The first gate is the one that keeps; three bands would hide each other.
     band = layer.spread[names[0]]
     axes.fill_between(explanation.times_s, *band, color=COLOURS[0], alpha=0.13, linewidth=0)
-    axes.set(ylim=(0, 1), ylabel="mean |h|" if explanation.cell == "rnn" else "mean gate")
+    axes.set(ylim=(0, 1), ylabel="mean |h|" if names == ("hidden",) else "mean gate")
     note = f"{memory_words(explanation, layer)}\nband: four fifths of its units"
     _legend(axes, f"{stream.name} {layer.direction}".strip(), note)
 

@@ -1,4 +1,4 @@
-"""What reads a sequence: a recurrent cell with its projections and head, or a linear classifier.
+"""A branch of the classifier: a recurrent cell with its projections and head, or a linear one.
 
 Each has two forms, `forward` over whole sequences and `step` over one frame with carried state,
 which give the same logits. Knows nothing of how several are averaged.
@@ -7,35 +7,78 @@ which give the same logits. Knows nothing of how several are averaged.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
-from action_gru.model.pooling import Pooled, Pooling
+from action_gru.model.cells import CELLS
+from action_gru.model.pooling import POOLINGS, LastPooling
+from action_gru.model.recurrence import build_cell
 
-# A further cell is called as torch's are, cell(x (B, T, P), state (L, B, H)) -> (hidden (B, T, H),
-# state), and has their num_layers, hidden_size and bidirectional. Its gates are not shown.
-CELLS: dict[str, type[nn.RNN] | type[nn.LSTM] | type[nn.GRU]] = {
-    "rnn": nn.RNN,
-    "lstm": nn.LSTM,
-    "gru": nn.GRU,
-}
+State = tuple[Tensor, ...]
 
 
-class StreamState(NamedTuple):
-    """What one stream carries from frame to frame.
+@dataclass(frozen=True)
+class StateTensor:
+    """One tensor of the state. shape: without the batch, which is the last axis but one.
 
-    cell: (), (h,) or (h, c), each (L, B, H). around: running mean and maximum of the projections.
+    start: what every element is before the first frame; minus infinity for a running maximum.
     """
 
-    cell: tuple[Tensor, ...]
-    hidden: Pooled
-    around: tuple[Pooled, ...]
+    name: str
+    shape: tuple[int, ...]
+    start: float
+
+    @property
+    def batch_axis(self) -> int:
+        return len(self.shape) - 1
+
+    def initial(self, batch_size: int, device: torch.device) -> Tensor:
+        """Before the first frame of B streams."""
+        shape = (*self.shape[:-1], batch_size, self.shape[-1])
+        return torch.full(shape, self.start, device=device)
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON has no infinity: start is the text '-inf' then, which float() reads."""
+        start = self.start if self.start > float("-inf") else "-inf"
+        return {
+            "name": self.name,
+            "shape": list(self.shape),
+            "batch_axis": self.batch_axis,
+            "start": start,
+        }
 
 
-class SequenceStream(nn.Module):
+class _Branch(nn.Module):
+    """Pools of one or more sequences, and the state of each."""
+
+    def pools(self) -> Sequence[LastPooling]:
+        raise NotImplementedError
+
+    def state(self) -> list[StateTensor]:
+        """The tensors that `step` carries, in order."""
+        return [
+            StateTensor(f"pool{place}_{name}", (width,), start)
+            for place, pool in enumerate(self.pools())
+            for name, (width, start) in pool.start.items()
+        ]
+
+    def _step_pools(self, rows: Sequence[Tensor], state: State) -> tuple[Tensor, State]:
+        """One step (B, H) for each pool -> what they hold side by side, the state to carry."""
+        vectors: list[Tensor] = []
+        after: State = ()
+        for pool, row in zip(self.pools(), rows, strict=True):
+            own, state = state[: len(pool.start)], state[len(pool.start) :]
+            vector, carried = pool.step(row, own)
+            vectors.append(vector)
+            after += carried
+        return torch.cat(vectors, -1), after
+
+
+class RecurrentBranch(_Branch):
     """Some views, read by one cell: features (B, T, sum of view_dims) -> logits (B, C).
 
     Each view is projected, normalised and dropped out on its own, so that a wide or loud one does
@@ -68,25 +111,27 @@ class SequenceStream(nn.Module):
             )
             for dim in view_dims
         )
-        self.width = width = projection_size * len(view_dims)
-        self.cell = (
-            CELLS[cell](
-                width,
-                hidden_size,
-                num_layers,
-                batch_first=True,
-                bidirectional=bidirectional,
-                dropout=dropout if num_layers > 1 else 0.0,
-            )
-            if cell != "none"
-            else None
-        )
+        width = projection_size * len(view_dims)
+        self.cell_name, self.cell = cell, None
+        if cell != "none":
+            self.cell = build_cell(cell, width, hidden_size, num_layers, bidirectional, dropout)
         hidden = width if self.cell is None else hidden_size * (1 + bidirectional)
-        self.pool_hidden = Pooling(pooling, hidden)
+        self.pool_hidden = POOLINGS[pooling](hidden)
         around = [] if self.cell is None else ["mean", "max"]
-        self.pool_around = nn.ModuleList(Pooling(kind, width) for kind in around)
+        self.pool_around = nn.ModuleList(POOLINGS[kind](width) for kind in around)
         pooled = hidden + width * len(around)
         self.head = nn.Sequential(nn.Dropout(head_dropout), nn.Linear(pooled, num_classes))
+
+    def pools(self) -> Sequence[LastPooling]:
+        return cast(Sequence[LastPooling], [self.pool_hidden, *self.pool_around])
+
+    def state(self) -> list[StateTensor]:
+        """The cell's own tensors, then those of the pools."""
+        if self.cell is None:
+            return super().state()
+        shape, names = (self.cell.num_layers, self.cell.hidden_size), CELLS[self.cell_name].state
+        cells = [StateTensor(f"cell{number}", shape, 0.0) for number in range(len(names))]
+        return cells + super().state()
 
     def forward(self, features: Tensor, lengths: Tensor) -> Tensor:
         """features (B, T, D), lengths (B,) -> logits (B, C)."""
@@ -100,8 +145,9 @@ class SequenceStream(nn.Module):
         """The logits after each step, (B, T, D) -> (B, T, C), as `step` gives them."""
         projected = self.project(features)
         lengths = torch.full((len(features),), features.shape[1])
-        pooled = [self.pool_hidden.running(self.hidden_states(projected, lengths))]
-        pooled += [pool.running(projected) for pool in self.pool_around]  # type: ignore[operator]
+        first, *others = self.pools()
+        pooled = [first.running(self.hidden_states(projected, lengths))]
+        pooled += [pool.running(projected) for pool in others]
         logits: Tensor = self.head(torch.cat(pooled, -1))
         return logits
 
@@ -115,9 +161,8 @@ class SequenceStream(nn.Module):
         """(B, T, P) -> (B, T, H). Steps after a length hold nothing of use."""
         if self.cell is None:
             return projected
-        if (
-            not self.cell.bidirectional
-        ):  # padding comes after every valid step: it cannot reach them
+        if not self.cell.bidirectional:
+            # Padding comes after every valid step: it cannot reach them.
             hidden: Tensor = self.cell(projected)[0]
             return hidden
         packed = nn.utils.rnn.pack_padded_sequence(
@@ -128,37 +173,22 @@ class SequenceStream(nn.Module):
         )
         return padded
 
-    def initial(self, batch_size: int) -> StreamState:
-        """The state of B streams before their first frame."""
-        device = next(self.parameters()).device
-        hidden = projected = torch.zeros(batch_size, self.width, device=device)
-        cell: tuple[Tensor, ...] = ()
-        if self.cell is not None:
-            layers, size = self.cell.num_layers, self.cell.hidden_size
-            count = 2 if isinstance(self.cell, nn.LSTM) else 1
-            cell = tuple(torch.zeros(layers, batch_size, size, device=device) for _ in range(count))
-            hidden = cell[0][-1]
-        around = tuple(pool.initial(projected) for pool in self.pool_around)  # type: ignore[operator]
-        return StreamState(cell, self.pool_hidden.initial(hidden), around)
-
-    def step(self, feature: Tensor, state: StreamState) -> tuple[Tensor, StreamState]:
+    def step(self, feature: Tensor, state: State) -> tuple[Tensor, State]:
         """feature (B, D), state of the frames before -> logits (B, C) so far, state to carry."""
         projected = self.project(feature)
-        hidden, carried = projected, state.cell
+        hidden, carried = projected, State()
         if self.cell is not None:
-            before = state.cell if len(state.cell) > 1 else state.cell[0]
-            output, after = self.cell(projected[:, None], before)
-            hidden, carried = output[:, 0], after if isinstance(after, tuple) else (after,)
-        pooled, hidden_state = self.pool_hidden.step(hidden, state.hidden)
-        around = [
-            pool.step(projected, before)  # type: ignore[operator]
-            for pool, before in zip(self.pool_around, state.around, strict=True)
-        ]
-        logits = self.head(torch.cat([pooled, *(vector for vector, _ in around)], -1))
-        return logits, StreamState(carried, hidden_state, tuple(after for _, after in around))
+            count = len(CELLS[self.cell_name].state)
+            before, state = state[:count], state[count:]
+            output, after = self.cell(projected[:, None], before if count > 1 else before[0])
+            hidden, carried = output[:, 0], after if count > 1 else (after,)
+        rows = [hidden] + [projected] * len(self.pool_around)
+        pooled, after = self._step_pools(rows, state)
+        logits: Tensor = self.head(pooled)
+        return logits, carried + after
 
 
-class LinearStream(nn.Module):
+class LinearBranch(_Branch):
     """Linear in the mean and the maximum over time: (B, T, D), (B,) -> logits (B, C).
 
     Solved in closed form (`action_gru.training.linear`), never by gradient descent: of a few
@@ -170,10 +200,12 @@ class LinearStream(nn.Module):
 
     def __init__(self, dim: int, num_classes: int) -> None:
         super().__init__()
-        self.dim = dim
-        self.pools = nn.ModuleList(Pooling(kind, dim) for kind in ("mean", "max"))
+        self._pools = (POOLINGS["mean"](dim), POOLINGS["max"](dim))
         self.register_buffer("weight", torch.zeros(num_classes, 2 * dim))
         self.register_buffer("bias", torch.zeros(num_classes))
+
+    def pools(self) -> Sequence[LastPooling]:
+        return self._pools
 
     def forward(self, features: Tensor, lengths: Tensor) -> Tensor:
         """features (B, T, D), lengths (B,) -> logits (B, C)."""
@@ -181,25 +213,14 @@ class LinearStream(nn.Module):
 
     def running(self, features: Tensor) -> Tensor:
         """The logits after each step, (B, T, D) -> (B, T, C), as `step` gives them."""
-        pooled = [pool.running(features) for pool in self.pools]  # type: ignore[operator]
+        pooled = [pool.running(features) for pool in self._pools]
         return linear(torch.cat(pooled, -1), self.weight, self.bias)
 
     def pool(self, features: Tensor, lengths: Tensor) -> Tensor:
         """(B, T, D), (B,) -> (B, 2 D): the mean over time beside the maximum."""
-        return torch.cat([pool(features, lengths) for pool in self.pools], -1)
+        return torch.cat([pool(features, lengths) for pool in self._pools], -1)
 
-    def initial(self, batch_size: int) -> StreamState:
-        """The state of B streams before their first frame."""
-        start = torch.zeros(batch_size, self.dim, device=self.weight.device)
-        mean, largest = (pool.initial(start) for pool in self.pools)  # type: ignore[operator]
-        return StreamState((), mean, (largest,))
-
-    def step(self, feature: Tensor, state: StreamState) -> tuple[Tensor, StreamState]:
+    def step(self, feature: Tensor, state: State) -> tuple[Tensor, State]:
         """feature (B, D), state of the frames before -> logits (B, C) so far, state to carry."""
-        before = (state.hidden, *state.around)
-        (mean, hidden), (largest, around) = (
-            pool.step(feature, past)  # type: ignore[operator]
-            for pool, past in zip(self.pools, before, strict=True)
-        )
-        logits = linear(torch.cat([mean, largest], -1), self.weight, self.bias)
-        return logits, StreamState((), hidden, (around,))
+        pooled, after = self._step_pools([feature, feature], state)
+        return linear(pooled, self.weight, self.bias), after
