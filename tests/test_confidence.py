@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import clip_of
-from test_pictures import check_texts
+from test_plots import check_texts
 
 from action_gru.calibration import Calibration
 from action_gru.evaluation.cross_validation import left_out_row, unknown_markdown

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from test_pictures import check_texts, long_names
+from test_plots import check_texts, long_names
 
 from action_gru.cache import ClipFeatures
 from action_gru.dataset import SequenceSet, prefixes, rearrangements

@@ -213,4 +213,4 @@ def _draw_curve(axes: Any, report: AnytimeReport, points: Sequence[Point], scale
     if nearly is not None:
         axes.axvline(scale * nearly, color=plots.ORANGE, linestyle="--",
                      label=f"{100 * NEARLY:.0f}% of the gain")  # fmt: skip
-    plots.strip_frame(axes)
+    plots.despine(axes)

@@ -22,7 +22,7 @@ from action_gru.report.metrics import (
     calibration_bins,
     expected_calibration_error,
 )
-from action_gru.report.plots import BLUE, GREY, ORANGE, add_legend, new_figure, strip_frame
+from action_gru.report.plots import BLUE, GREY, ORANGE, add_legend, despine, new_figure
 from action_gru.report.statistics import BoolArray, FloatArray
 
 FLOOR_DRAWS = 200
@@ -145,7 +145,7 @@ class ConfidenceReport:
         axes.set(xlim=(0, 101), xlabel="answers given, % of the clips", ylabel="of these wrong, %")
         axes.set_ylim(bottom=0)
         axes.set_title(f"area under the curve {self.area_under_risk_coverage:.3f}", fontsize=10)
-        strip_frame(axes)
+        despine(axes)
         return figure
 
     def markdown(self) -> str:

@@ -213,7 +213,7 @@ class OrderReport:
             axes.set_xlim(self._lowest() - 5, 105)
             axes.set_xticks([-50, 0, 50, 100])
             axes.tick_params(labelsize=8)
-            plots.strip_frame(axes)
+            plots.despine(axes)
         names = ["all classes", *plots.short_names([row.label for row in rows[1:]])]
         panels[0].set_yticks(range(len(names)), names, fontsize=font_size, parse_math=False)
         panels[0].set_ylim(-0.7, len(names) - 0.3)

@@ -45,7 +45,7 @@ def plot_timeline(
     if reference is not None:
         rows = {"found": timeline.events, "reference": tuple(reference)}
     return _plot(
-        timeline, rows, _title(timeline), plots.DUSK if dark else plots.DAY, legend, SCORES_IN
+        timeline, rows, _title(timeline), plots.DARK if dark else plots.LIGHT, legend, SCORES_IN
     )
 
 
@@ -61,14 +61,14 @@ def plot_people(timeline: Timeline) -> Figure:
     } or {"people": ()}
     left_out = len(did_s) - len(chosen)
     more = f", {left_out} people not shown" if left_out else ""
-    return _plot(timeline, rows, _title(timeline) + more, plots.DAY)
+    return _plot(timeline, rows, _title(timeline) + more, plots.LIGHT)
 
 
 def _plot(
     timeline: Timeline,
     rows: Rows,
     title: str,
-    paper: plots.Paper,
+    theme: plots.Theme,
     legend: bool = True,
     scores_in: float = 0.0,
 ) -> Figure:
@@ -81,17 +81,17 @@ def _plot(
     figure.suptitle(title, x=0.01, ha="left", fontsize=10, parse_math=False)
     if scores_in:
         scores, bars = figure.subplots(2, 1, sharex=True, height_ratios=[scores_in, rows_in])
-        _draw_scores(scores, timeline, colours, paper)
+        _draw_scores(scores, timeline, colours, theme)
     else:
         bars = figure.subplots()
     last_s = max(timeline.duration_s, 1e-3, *(e.end_s for e in (*timeline.events, *events)))
-    _draw_bars(bars, rows, colours, last_s, paper)
+    _draw_bars(bars, rows, colours, last_s, theme)
     _mark_time(bars, last_s)
     for axes in figure.axes if not timeline.complete else ():
-        axes.axvline(timeline.duration_s, color=paper.faint, linestyle=":", linewidth=1.2)
+        axes.axvline(timeline.duration_s, color=theme.muted, linestyle=":", linewidth=1.2)
     if legend:
         _add_legend(figure, colours)
-    plots.on_paper(figure, paper)
+    plots.apply_theme(figure, theme)
     _write_labels(figure, bars, rows, colours)
     return figure
 
@@ -146,7 +146,7 @@ def _title(timeline: Timeline) -> str:
 
 
 def _draw_scores(
-    axes: Any, timeline: Timeline, colours: dict[str, str], paper: plots.Paper
+    axes: Any, timeline: Timeline, colours: dict[str, str], theme: plots.Theme
 ) -> None:
     track = timeline.scores
     times_s, values = _with_breaks(track)
@@ -157,14 +157,14 @@ def _draw_scores(
             marker = "o" if len(times_s) == 1 else None
             axes.plot(
                 times_s, curve, color=colours[label], linewidth=1.3, marker=marker,
-                path_effects=plots.edge_of(colours[label], paper),
+                path_effects=plots.edge_of(colours[label], theme),
             )  # fmt: skip
     if not len(values):
-        axes.text(0.5, 0.5, "no score", transform=axes.transAxes, ha="center", color=paper.faint)
+        axes.text(0.5, 0.5, "no score", transform=axes.transAxes, ha="center", color=theme.muted)
     axes.set(ylim=(0, 1.03), ylabel="score")
-    axes.grid(axis="y", color=paper.grid, linewidth=0.8)
+    axes.grid(axis="y", color=theme.grid, linewidth=0.8)
     axes.set_axisbelow(True)
-    plots.strip_frame(axes)
+    plots.despine(axes)
     axes.tick_params(labelbottom=False)
 
 
@@ -182,14 +182,14 @@ def _draw_bars(
     rows: Rows,
     colours: dict[str, str],
     last_s: float,
-    paper: plots.Paper,
+    theme: plots.Theme,
 ) -> None:
     for position, events in enumerate(rows.values()):
-        axes.axhspan(position - 0.4, position + 0.4, color=paper.lane, linewidth=0)
+        axes.axhspan(position - 0.4, position + 0.4, color=theme.lane, linewidth=0)
         drawn = [colours[event.label] for event in events]
         # An edge parts neighbours; its own colour keeps the shortest visible in hours.
         edges = [
-            colour if event.duration_s <= last_s / 250 else _edge_colour(colour, paper)
+            colour if event.duration_s <= last_s / 250 else _edge_colour(colour, theme)
             for event, colour in zip(events, drawn, strict=True)
         ]
         axes.barh(
@@ -204,11 +204,11 @@ def _draw_bars(
         if not events:
             axes.text(
                 0.5, position, "no event", transform=axes.get_yaxis_transform(), ha="center",
-                va="center", color=paper.faint, fontsize=9,
+                va="center", color=theme.muted, fontsize=9,
             )  # fmt: skip
     axes.set_yticks(range(len(rows)), list(rows))
     axes.set(ylim=(len(rows) - 0.5, -0.5), xlabel="time")
-    plots.strip_frame(axes)
+    plots.despine(axes)
     axes.spines["left"].set_visible(False)
     axes.tick_params(axis="y", length=0)
 
@@ -221,8 +221,8 @@ def _mark_time(axes: Any, last_s: float) -> None:
     axes.set_xlim(0, last_s)
 
 
-def _edge_colour(colour: str, paper: plots.Paper) -> str:
-    return paper.ground if contrast(colour, paper.ground) >= plots.FAINT else paper.faint
+def _edge_colour(colour: str, theme: plots.Theme) -> str:
+    return theme.background if contrast(colour, theme.background) >= plots.FAINT else theme.muted
 
 
 def _add_legend(figure: Figure, colours: dict[str, str]) -> None:

@@ -5,7 +5,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 from conftest import write_square
-from test_pictures import check_texts
+from test_plots import check_texts
 from test_report import small_report
 
 from action_gru.evaluation.frames import frames_at, read_mistakes, spread_evenly
