@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from action_gru.config import Config
 from action_gru.dataset import Clip, Split, check_classes, grouped_folds, merge_groups
 from action_gru.errors import DataError
-from action_gru.evaluation.evaluate import warned_sequences
+from action_gru.evaluation.evaluate import warned_sequences, warning_report
 from action_gru.features import FeatureTable, extract_features
 from action_gru.measured import classes_of
 from action_gru.model import ActionClassifier
@@ -79,8 +79,8 @@ def cross_validate(
     )
     run.take_name()
     write_cv_report(report, run.path)
-    if warned and config.series.horizon is not None:
-        write_warnings(warned, config.series.horizon, config.series.threshold, run.path)
+    if warnings := warning_report(config, warned):
+        write_warnings(warnings, run.path)
     return report, run.path
 
 

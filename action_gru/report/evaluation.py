@@ -17,12 +17,7 @@ from action_gru.phrases import name_or_count
 from action_gru.report import markdown as md
 from action_gru.report.anytime import AnytimeReport
 from action_gru.report.confidence import ConfidenceReport
-from action_gru.report.early_warning import (
-    WarnedSequence,
-    WarningScores,
-    plot_warnings,
-    warning_scores,
-)
+from action_gru.report.early_warning import WarningReport
 from action_gru.report.files import json_text, replace_file
 from action_gru.report.metrics import Metrics, largest_confusions
 from action_gru.report.mistakes import (
@@ -49,6 +44,15 @@ METRIC_PLOTS = ("confusion_matrix", "per_class_accuracy", "reliability")
 NAMED_CLIPS, NAMED_SHARE = 2, 0.25
 MOST_CONFUSIONS = 2
 
+# The sections that tell, draw and store themselves, by their key in report.json.
+SECTION_PLOTS = {
+    "warnings": "warnings.png",
+    "order": "order.png",
+    "anytime": "anytime.png",
+    "confidence": "risk_coverage.png",
+}
+Section = WarningReport | OrderReport | AnytimeReport | ConfidenceReport
+
 
 @dataclass(frozen=True)
 class EvaluationReport:
@@ -65,9 +69,8 @@ class EvaluationReport:
     leakage_allowed: bool = False
     seen_in_training: bool = False  # some of the clips
     timelines: tuple[ScoredTimeline, ...] = ()  # of long videos
-    warned: tuple[WarnedSequence, ...] = ()  # of sequences that have an end
-    warn_of: tuple[float, float] = (0.0, 0.5)  # horizon, threshold
     seed: int = 0  # of the bootstrap
+    warnings: WarningReport | None = None  # of the end of sequences
     order: OrderReport | None = None
     anytime: AnytimeReport | None = None
     confidence: ConfidenceReport | None = None
@@ -97,22 +100,16 @@ class EvaluationReport:
         clips = known.get(self.split, "new clips" if is_new else "clips")
         return closing_sentence(self.metrics, self.top1_interval, self.beats_guessing, clips)
 
-    @cached_property
-    def warnings(self) -> WarningScores | None:
-        """How good the warnings are; None where no end is warned of."""
-        return warning_scores(self.warned, *self.warn_of, self.seed) if self.warned else None
-
     @property
-    def sections(
-        self,
-    ) -> dict[str, WarningScores | OrderReport | AnytimeReport | ConfidenceReport | None]:
-        """Each has to_json() and markdown(); None where it was not asked for."""
-        return {
+    def sections(self) -> dict[str, Section]:
+        """Those that were asked for, by their key in report.json."""
+        found = {
             "warnings": self.warnings,
             "order": self.order,
             "anytime": self.anytime,
             "confidence": self.confidence,
         }
+        return {key: section for key, section in found.items() if section is not None}
 
     def to_json(self) -> dict[str, object]:
         """Plain values for json.dumps."""
@@ -129,7 +126,8 @@ class EvaluationReport:
             "baseline_notes": dict(self.baseline_notes),
             "leakage_allowed": self.leakage_allowed,
             "quarantined": quarantine_json(self.quarantined),
-            **{key: section and section.to_json() for key, section in self.sections.items()},
+            **dict.fromkeys(SECTION_PLOTS),
+            **{key: section.to_json() for key, section in self.sections.items()},
             "timelines": timelines_json(self.timelines),
             "predictions": [clip.to_json() for clip in self.predictions],
         }
@@ -189,14 +187,8 @@ def _plots(report: EvaluationReport) -> dict[str, Figure]:
     trust = report.confidence
     calibrated = trust is not None and trust.temperature is not None
     plots = plot_metrics(report.metrics, trust.bins_before if trust and calibrated else None)
-    if report.warned:
-        plots["warnings.png"] = plot_warnings(report.warned, *report.warn_of)
-    if report.order is not None:
-        plots["order.png"] = report.order.plot()
-    if report.anytime is not None:
-        plots["anytime.png"] = report.anytime.plot()
-    if trust is not None:
-        plots["risk_coverage.png"] = trust.plot()
+    for key, section in report.sections.items():
+        plots[SECTION_PLOTS[key]] = section.plot()
     if any(mistake.frames for mistake in report.mistakes):
         plots["mistakes.png"] = plot_mistakes(report.mistakes)
     return plots
@@ -221,7 +213,7 @@ def _markdown(report: EvaluationReport) -> str:
         "## Most frequent confusions\n\n"
         + md.confusions(metrics.confusion_matrix, metrics.classes),
         timelines_markdown(report.timelines) if report.timelines else "",
-        *(section.markdown() for section in report.sections.values() if section),
+        *(section.markdown() for section in report.sections.values()),
         "## Worst mistakes\n\n" + mistakes_markdown(report.mistakes or worst, wrong),
         "## Pictures\n\n" + "\n\n".join(f"![{name}]({name}.png)" for name in METRIC_PLOTS),
         "## Notes\n\n" + md.bullets(_notes(report)),
