@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
 from action_gru.config.section import Device, Positive, Section, Share
+from action_gru.model.cells import CELLS
+
+if TYPE_CHECKING:
+    CellName = str
+else:
+    CellName = Literal[(*CELLS, "none")]
 
 
 class ModelSection(Section):
-    cell: Literal["gru", "lstm", "rnn", "none"] = "gru"
+    cell: CellName = "gru"
     """The recurrent cell; none reads each frame alone (the mean-pooled baseline)."""
     projection_size: Annotated[int, Field(ge=1, le=4096)] = 256
     """Width that each view is projected to before the cell."""
