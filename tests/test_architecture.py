@@ -50,6 +50,7 @@ FLOORS = {
     "cluster": 6,
     "monitor": 6,
     "recognizer": 6,
+    "demo": 1,
     "comparison": 7,
     "planning": 7,
     "apps": 8,

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
+from crowd import crowd_scene, moved
 from people_doubles import SceneDetector, ScriptedDetector
 from test_streaming import FPS, VIEWS, make_engine, pictures
 
-from action_gru.apps.crowd import crowd_scene, moved
 from action_gru.streaming.people import Following, PeopleEngine, PeopleStream
 from action_gru.streaming.scene import SceneLooker
 from action_gru.timeline import EventTracker
