@@ -38,8 +38,7 @@ from action_gru.features import build_backbone, build_detector, build_extractor
 from action_gru.scoring import ClipScores
 from action_gru.source_rate import rate_warning
 from action_gru.streaming import ActionStream, StreamEngine, TimelineReader
-from action_gru.streaming.people import PeopleEngine, PeopleStream
-from action_gru.streaming.people_video import PeopleReader
+from action_gru.streaming.people import PeopleEngine, PeopleStream, Person
 from action_gru.streams import (
     build_engine,
     open_people,
@@ -204,7 +203,7 @@ class ActionRecognizer:
 
     def read_timeline(
         self, video: str | Path, watch: Callable[[Image, float], None] | None = None
-    ) -> TimelineReader:
+    ) -> TimelineReader[Prediction]:
         """The same step by step: iterate over the predictions, then ask for `timeline()`.
 
         watch: shown each sampled frame (H, W, 3) with its time, in another thread.
@@ -231,13 +230,11 @@ class ActionRecognizer:
 
         Show its `looker` every frame; `people_engine.advance` takes the scenes that it gives.
         """
-        return open_people(self.engine, self.checkpoint, self._config, self.detector)
+        return open_people(self.people_engine, self.checkpoint, self._config)
 
-    def read_people(self, video: str | Path) -> PeopleReader:
+    def read_people(self, video: str | Path) -> TimelineReader[list[Person]]:
         """A long video person by person: iterate, then ask for `timeline()`."""
-        return open_people_timeline(
-            self.engine, self.checkpoint, self._config, self.detector, Path(video)
-        )
+        return open_people_timeline(self.people_engine, self.checkpoint, self._config, Path(video))
 
     def running(self, reading: Reading) -> Iterator[Prediction]:
         """The answer as it stood after each sampled frame; the last is the whole clip's.

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from action_gru.backbone import Backbone
-from action_gru.backbone.boxes import BoxDetector, Image, kinds_of
+from action_gru.backbone.boxes import Image, kinds_of
 from action_gru.backbone.spec import FRAME_VIEWS
 from action_gru.checkpoint import Checkpoint
 from action_gru.checkpoint.asked import check_background, check_runs_live
@@ -14,15 +14,15 @@ from action_gru.config import Config
 from action_gru.errors import ConfigError
 from action_gru.model import ActionClassifier
 from action_gru.streaming import ActionStream, StreamEngine, TimelineReader
-from action_gru.streaming.people import Following, PeopleEngine, PeopleStream
-from action_gru.streaming.people_video import PeopleReader
+from action_gru.streaming.people import Following, PeopleEngine, PeopleStream, Person
 from action_gru.streaming.scene import SceneLooker
-from action_gru.timeline import EventTracker
+from action_gru.timeline import EventTracker, Prediction
 from action_gru.video import DecodeLimits
 
 # A window as long as a training clip mixes neighbouring actions of a long video. On the demo's
 # validation video 0.6 to 0.75 found all 22 events, 0.5 and 1.0 missed or misplaced some.
 WINDOW_SHARE = 0.7
+SCENES_AHEAD = 4  # decoded before they are needed; each holds some whole frames
 
 
 def build_engine(
@@ -64,21 +64,21 @@ def open_timeline(
     config: Config,
     video: Path,
     watch: Callable[[Image, float], None] | None = None,
-) -> TimelineReader:
+) -> TimelineReader[Prediction]:
     """A long video, ready to be read as one stream. watch: see TimelineReader."""
     stream = open_stream(engine, checkpoint, config)
     limits = DecodeLimits(**config.decoding.model_dump())
-    return TimelineReader(stream, video, config.features.batch_size, watch, limits)
+    batch = max(1, config.features.batch_size // len(engine.views))
+    return TimelineReader(stream, video, batch, watch, limits)
 
 
-def open_people(
-    engine: StreamEngine, checkpoint: Checkpoint, config: Config, detector: BoxDetector
-) -> PeopleStream:
+def open_people(engine: PeopleEngine, checkpoint: Checkpoint, config: Config) -> PeopleStream:
     """A new stream of a source whose people are followed one by one.
 
     Raises ConfigError where the detector lacks one of people.classes, or a view is none of a crop.
     """
-    whole = [view for view in engine.views if view in FRAME_VIEWS]
+    shared, detector = engine.engine, engine.detector
+    whole = [view for view in shared.views if view in FRAME_VIEWS]
     if whole:
         raise ConfigError(
             f"features.views: {whole[0]} looks at the whole frame; --per-person looks at a crop of "
@@ -94,18 +94,14 @@ def open_people(
         margin=people.margin,
         tracker=detection.tracker,
     )
-    looker = SceneLooker(engine.views, engine.fps, config.stream.max_gap_s)
-    return PeopleStream(looker, lambda: open_stream(engine, checkpoint, config), following)
+    looker = SceneLooker(shared.views, shared.fps, config.stream.max_gap_s)
+    return PeopleStream(engine, looker, lambda: open_stream(shared, checkpoint, config), following)
 
 
 def open_people_timeline(
-    engine: StreamEngine,
-    checkpoint: Checkpoint,
-    config: Config,
-    detector: BoxDetector,
-    video: Path,
-) -> PeopleReader:
+    engine: PeopleEngine, checkpoint: Checkpoint, config: Config, video: Path
+) -> TimelineReader[list[Person]]:
     """A long video, ready to be read person by person."""
-    stream = open_people(engine, checkpoint, config, detector)
+    stream = open_people(engine, checkpoint, config)
     limits = DecodeLimits(**config.decoding.model_dump())
-    return PeopleReader(PeopleEngine(engine, detector), stream, video, limits)
+    return TimelineReader(stream, video, SCENES_AHEAD // 2, limits=limits)

@@ -82,7 +82,7 @@ def cost_of(recognizer: ActionRecognizer, count: int) -> dict[str, float]:
     detector = TrueBoxes()
     detector.scene = crowd_scene(["wave"] * count, 7, size_px=(1280, 720), duration_s=3.0)
     engine = PeopleEngine(recognizer.engine, detector)
-    stream = open_people(recognizer.engine, recognizer.checkpoint, recognizer._config, detector)
+    stream = open_people(engine, recognizer.checkpoint, recognizer.config)
     spent_ms = []
     for index in range(72):
         detector.time_s = index / FPS
@@ -128,7 +128,7 @@ def play(
     truth.scene = scene
     detector = recognizer.detector if detected else truth
     engine = PeopleEngine(recognizer.engine, detector)
-    stream = open_people(recognizer.engine, recognizer.checkpoint, recognizer._config, detector)
+    stream = open_people(engine, recognizer.checkpoint, recognizer.config)
     right: dict[int, list[bool]] = defaultdict(list)
     for index in range(round(DURATION_S * FPS)):
         truth.time_s = time_s = index / FPS

@@ -7,12 +7,10 @@ from conftest import write_square
 from people_doubles import ScriptedDetector, boxes_of
 from typer.testing import CliRunner
 
-from action_gru.apps.people_timeline import make_people_timeline
-from action_gru.apps.timeline import make_timeline
+from action_gru.apps.narrator import ObjectCounter
 from action_gru.cli.commands import app
+from action_gru.cli.live import timeline
 from action_gru.errors import ConfigError
-from action_gru.progress import Reporter
-from action_gru.streaming.spotting import Spotter
 from action_gru.timeline import Event
 from action_gru.timeline.describing import (
     Sighting,
@@ -116,11 +114,11 @@ CASES = {
 
 
 def spotted(script):
-    """What a spotter gathers from a scripted detector, twice a second."""
-    spotter = Spotter(ScriptedDetector(script, NAMES), 0.5, 0.3)
+    """What is counted of a scripted detector's boxes, twice a second."""
+    counter = ObjectCounter(ScriptedDetector(script, NAMES), 0.5, 0.3)
     for index in range(2 * len(script)):
-        spotter.look(None, index * 0.25)
-    return spotter.sightings
+        counter.look(None, index * 0.25)
+    return counter.sightings
 
 
 def event(label, start_s, end_s, person=None):
@@ -140,13 +138,13 @@ def test_there_are_twenty_cases():
 
 
 def test_a_sighting_is_taken_no_more_often_than_asked():
-    spotter = Spotter(ScriptedDetector([[PERSON]], NAMES), 0.5, 0.3)
+    counter = ObjectCounter(ScriptedDetector([[PERSON]], NAMES), 0.5, 0.3)
     for index in range(25):
-        spotter.look(None, index / 12)
-    assert len(spotter.sightings) == 5
-    spotter.note(boxes_of([CHAIR], NAMES), 2.2)  # too soon
-    spotter.note(boxes_of([CHAIR], NAMES), 0.0)  # time jumped back
-    assert [dict(one.counts) for one in spotter.sightings[-2:]] == [{"person": 1}, {"chair": 1}]
+        counter.look(None, index / 12)
+    assert len(counter.sightings) == 5
+    counter.add(boxes_of([CHAIR], NAMES), 2.2)  # too soon
+    counter.add(boxes_of([CHAIR], NAMES), 0.0)  # time jumped back
+    assert [dict(one.counts) for one in counter.sightings[-2:]] == [{"person": 1}, {"chair": 1}]
 
 
 def test_the_median_counts():
@@ -251,18 +249,10 @@ def detector(monkeypatch):
     return made
 
 
-def make(video, run, overrides=(), targets=(), as_json=False):
-    reporter = Reporter(quiet=True)
-    return make_timeline(
-        video,
-        run.path,
-        ["events.background=[dark]", *overrides],
-        list(targets),
-        None,
-        as_json,
-        reporter,
-        in_words=True,
-    )
+def make(video, run, overrides=(), targets=(), as_json=False, **options):
+    changes = ["events.background=[dark]", *overrides]
+    options = {"describe": True, "json_": as_json, "quiet": True, **options}
+    timeline(video, run.path, changes, list(targets), **options)
 
 
 def test_the_command_tells_the_timeline_in_words(video, small_run, detector, tmp_path, capsys):
@@ -285,16 +275,7 @@ def test_without_detection_no_weights_are_needed(video, small_run, capsys):
 
 
 def test_people_are_told_apart_in_words(video, small_run, detector, capsys):
-    make_people_timeline(
-        video,
-        small_run.path,
-        ["events.background=[dark]"],
-        [],
-        None,
-        False,
-        Reporter(quiet=True),
-        in_words=True,
-    )
+    make(video, small_run, per_person=True)
     assert capsys.readouterr().out == "00:00 to 00:04 person 1 does 'bright' next to a chair\n"
 
 

@@ -10,16 +10,15 @@ import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import cast
+from typing import Any
 
 import numpy as np
 import torch
 
 from action_gru.apps.feed import Due, Feed
 from action_gru.recognizer import ActionRecognizer
-from action_gru.streaming import ActionStream, Sample
-from action_gru.streaming.people import PeopleStream, Person
-from action_gru.streaming.scene import Scene
+from action_gru.streaming import ActionStream
+from action_gru.streaming.people import Person
 from action_gru.timeline import Event, Prediction
 
 IDLE_S = 0.05  # how often a loop without frames looks around
@@ -55,8 +54,6 @@ class LiveLoop:
         per_person: bool = False,
     ) -> None:
         self.recognizer = recognizer
-        self.engine = recognizer.engine
-        self.people_engine = recognizer.people_engine if per_person else None
         self._wake = threading.Event()
         self.feeds = [
             Feed(
@@ -70,6 +67,7 @@ class LiveLoop:
             )
             for source in sources
         ]
+        self.engine = self.feeds[0].stream.engine
         self.latencies_s: deque[float] = deque(maxlen=REMEMBERED)
         self.predictions = 0
         self.work_s = self.backbone_s = 0.0
@@ -161,8 +159,7 @@ class LiveLoop:
         if not taken:
             return []
         began_s, before_s = time.perf_counter(), self.engine.backbone_s
-        advance = self._advance_people if self.people_engine else self._advance
-        answers = advance(taken)
+        answers = self._advance(taken)
         now_s = time.perf_counter()
         self.backbone_s += self.engine.backbone_s - before_s
         self.work_s += now_s - began_s + sum(due.looking_s for _, due in taken)
@@ -175,33 +172,24 @@ class LiveLoop:
         ]
 
     def _advance(self, taken: Sequence[tuple[Feed, Due]]) -> list[Answer]:
-        streams = [cast(ActionStream, feed.stream) for feed, _ in taken]
-        samples = [cast(Sample, due.sample) for _, due in taken]
-        predictions = self.engine.advance(streams, samples)
-        return [
-            Answer(
-                feed, self.recognizer.judged(prediction), stream.current, tuple(stream.ended), None
-            )
-            for (feed, _), stream, prediction in zip(taken, streams, predictions, strict=True)
-        ]
+        streams: list[Any] = [feed.stream for feed, _ in taken]
+        samples: list[Any] = [due.sample for _, due in taken]
+        found = self.engine.advance(streams, samples)
+        return [self._answer(feed, one) for (feed, _), one in zip(taken, found, strict=True)]
 
-    def _advance_people(self, taken: Sequence[tuple[Feed, Due]]) -> list[Answer]:
-        assert self.people_engine is not None
-        streams = [cast(PeopleStream, feed.stream) for feed, _ in taken]
-        scenes = [cast(Scene, due.sample) for _, due in taken]
-        people = self.people_engine.advance(streams, scenes)
-        return [
-            Answer(feed, None, None, tuple(stream.ended), None, tuple(some))
-            for (feed, _), stream, some in zip(taken, streams, people, strict=True)
-        ]
+    def _answer(self, feed: Feed, found: Any) -> Answer:
+        stream, ended = feed.stream, tuple(feed.stream.ended)
+        if isinstance(stream, ActionStream) and isinstance(found, Prediction):
+            return Answer(feed, self.recognizer.judged(found), stream.current, ended, None)
+        return Answer(feed, None, None, ended, None, tuple(found))
 
     def _warm_up(self) -> None:
         """The first calls of a network are slow: not with a frame waiting."""
-        side_px = self.engine.backbone.image_size
+        engine = self.recognizer.engine
+        side_px = engine.backbone.image_size
         blank = np.zeros((side_px, side_px, 4), np.uint8)
-        pictures = {view: blank[..., : 4 if view == "focus" else 3] for view in self.engine.views}
+        pictures = {view: blank[..., : 4 if view == "focus" else 3] for view in engine.views}
         for count in range(1, len(self.feeds) + 1):
-            images = [pictures[view] for view in self.engine.views] * count
-            self.engine.backbone(images)
-        device = next(self.engine.model.parameters()).device
-        self.engine.model.step(torch.zeros(1, sum(self.engine.model.view_dims), device=device))
+            engine.backbone([pictures[view] for view in engine.views] * count)
+        device = next(engine.model.parameters()).device
+        engine.model.step(torch.zeros(1, sum(engine.model.view_dims), device=device))

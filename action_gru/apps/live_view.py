@@ -89,13 +89,13 @@ class LiveView:
         """One for each source and size: it remembers what it has drawn on."""
         key = (id(feed), size_px)
         if key not in self._overlays:
-            self._overlays[key] = Overlay(size_px, self.loop.engine.classes)
+            self._overlays[key] = Overlay(size_px, self.loop.recognizer.classes)
         return self._overlays[key]
 
     def _people_overlay(self, feed: Feed, size_px: tuple[int, int]) -> PeopleOverlay:
         key = (id(feed), size_px)
         if key not in self._people_overlays:
-            self._people_overlays[key] = PeopleOverlay(size_px, self.loop.engine.classes)
+            self._people_overlays[key] = PeopleOverlay(size_px, self.loop.recognizer.classes)
         return self._people_overlays[key]
 
     def _events(self, feed: Feed) -> list[str]:

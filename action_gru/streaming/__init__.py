@@ -3,18 +3,17 @@
 Knows nothing of labels, cameras or windows on a screen.
 """
 
-from action_gru.streaming.engine import StreamEngine
-from action_gru.streaming.long_video import TimelineReader
 from action_gru.streaming.looking import Looker, Sample
-from action_gru.streaming.noting import ScoreNotes
-from action_gru.streaming.stream import MIN_EVIDENCE, ActionStream
+from action_gru.streaming.reader import TimelineReader, TimelineRecorder
+from action_gru.streaming.stream import MIN_EVIDENCE, ActionStream, FrameStream, StreamEngine
 
 __all__ = [
     "MIN_EVIDENCE",
     "ActionStream",
+    "FrameStream",
     "Looker",
     "Sample",
-    "ScoreNotes",
     "StreamEngine",
     "TimelineReader",
+    "TimelineRecorder",
 ]

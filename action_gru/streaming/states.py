@@ -5,7 +5,7 @@ Knows nothing of frames or classes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -13,7 +13,7 @@ from torch import Tensor
 from action_gru.model import Pooled, State, StreamState
 
 
-class StaggeredStates:
+class OverlappingWindows:
     """Says when each of K states of one stream starts afresh, and which one answers.
 
     State k restarts at k, K + k, 2 K + k, ... times window_s / K. The oldest one answers: it rests
@@ -30,7 +30,7 @@ class StaggeredStates:
         self._origin_s = 0.0
         self._stage = -1
 
-    def due(self, time_s: float) -> list[int]:
+    def restarting(self, time_s: float) -> list[int]:
         """The states that start afresh with the frame at this instant, seconds."""
         if self._stage < 0:
             self._origin_s = time_s
@@ -42,7 +42,7 @@ class StaggeredStates:
             self._begun[begun % self.count] = begun
         return [begun % self.count for begun in range(first, stage + 1)]
 
-    def by_age(self) -> list[int]:
+    def oldest_first(self) -> list[int]:
         """The states that have begun, the one that rests on the longest stretch first."""
         begun = [number for number in range(self.count) if self._begun[number] >= 0]
         return sorted(begun, key=lambda number: self._begun[number])
@@ -53,59 +53,45 @@ def reset_rows(state: State, rows: Sequence[int], fresh: State) -> None:
     if not rows:
         return
     index = torch.tensor(rows)
-    for stream, start in zip(state, fresh, strict=True):
-        for carried, value in zip(stream.cell, start.cell, strict=True):
-            carried[:, index] = value
-        pooled, values = (stream.hidden, *stream.around), (start.hidden, *start.around)
-        for old, new in zip(pooled, values, strict=True):
-            for tensor, value in zip(old, new, strict=True):
-                tensor[index] = value
+
+    def reset(tensors: Sequence[Tensor], axis: int) -> Tensor:
+        carried, value = tensors
+        carried[(slice(None),) * axis + (index,)] = value
+        return carried
+
+    _map(reset, [state, fresh])
 
 
 def join(states: Sequence[State]) -> State:
     """One state whose batch is the others' batches, one after another."""
-    if len(states) == 1:
-        return states[0]
-    return tuple(_join_streams(parts) for parts in zip(*states, strict=True))
+    return states[0] if len(states) == 1 else _map(torch.cat, states)
 
 
 def split(state: State, sizes: Sequence[int]) -> list[State]:
     """The inverse of `join`; the parts share memory with the whole."""
     if len(sizes) == 1:
         return [state]
-    parts = [_split_stream(stream, sizes) for stream in state]
-    return [tuple(stream[index] for stream in parts) for index in range(len(sizes))]
-
-
-def _join_streams(parts: Sequence[StreamState]) -> StreamState:
-    return StreamState(
-        tuple(
-            torch.cat(tensors, 1) for tensors in zip(*(part.cell for part in parts), strict=True)
-        ),
-        _join_pooled([part.hidden for part in parts]),
-        tuple(_join_pooled(each) for each in zip(*(part.around for part in parts), strict=True)),
-    )
-
-
-def _join_pooled(parts: Sequence[Pooled]) -> Pooled:
-    return Pooled(*(torch.cat(tensors) for tensors in zip(*parts, strict=True)))
-
-
-def _split_stream(stream: StreamState, sizes: Sequence[int]) -> list[StreamState]:
-    lengths = list(sizes)
-    cells = [torch.split(tensor, lengths, 1) for tensor in stream.cell]
-    hidden = _split_pooled(stream.hidden, lengths)
-    around = [_split_pooled(pooled, lengths) for pooled in stream.around]
+    ends = torch.tensor(sizes).cumsum(0).tolist()
     return [
-        StreamState(
-            tuple(cell[index] for cell in cells),
-            hidden[index],
-            tuple(pooled[index] for pooled in around),
+        _map(lambda tensors, axis, at=end - size, size=size: tensors[0].narrow(axis, at, size),
+             [state])
+        for end, size in zip(ends, sizes, strict=True)
+    ]  # fmt: skip
+
+
+def _map(make: Callable[[Sequence[Tensor], int], Tensor], states: Sequence[State]) -> State:
+    """A state of what `make` gives for each tensor of some states and the axis of its batch."""
+
+    def pooled(parts: Sequence[Pooled]) -> Pooled:
+        return Pooled(*(make(tensors, 0) for tensors in zip(*parts, strict=True)))
+
+    def stream(parts: Sequence[StreamState]) -> StreamState:
+        cells = zip(*(part.cell for part in parts), strict=True)
+        around = zip(*(part.around for part in parts), strict=True)
+        return StreamState(
+            tuple(make(tensors, 1) for tensors in cells),
+            pooled([part.hidden for part in parts]),
+            tuple(map(pooled, around)),
         )
-        for index in range(len(lengths))
-    ]
 
-
-def _split_pooled(pooled: Pooled, sizes: list[int]) -> list[Pooled]:
-    parts: list[tuple[Tensor, ...]] = [torch.split(tensor, sizes) for tensor in pooled]
-    return [Pooled(*tensors) for tensors in zip(*parts, strict=True)]
+    return tuple(stream(parts) for parts in zip(*states, strict=True))
