@@ -11,7 +11,7 @@ from action_gru.evaluation.warnings import (
     warning_scores,
 )
 from action_gru.evaluation.warnings_report import warnings_picture
-from action_gru.timeline.alarm import Alarm
+from action_gru.timeline import Alarm
 
 
 def sequence(name: str, scores: list[float], end: int) -> WarnedSequence:

@@ -117,7 +117,7 @@ def test_a_video_far_slower_than_the_model_is_warned_of_once(small_run, tmp_path
         "classify": lambda q: classify_files([video], model, (), 2, None, True, q),
         "annotate": lambda q: classify_files([video], model, (), 2, tmp_path / "a.mp4", True, q),
         "explain": lambda q: explain_video(video, model, (), None, None, 0, True, q),
-        "timeline": lambda q: make_timeline(video, model, (), (), None, True, q),
+        "timeline": lambda q: make_timeline(video, model, (), (), q, as_json=True),
         "webcam": lambda q: run_webcam([str(video)], model, (), live, q),
     }
     for name, ask in asks.items():

@@ -29,7 +29,7 @@ from action_gru.dataset.manifest import SPLITS
 from action_gru.errors import ConfigError, DataError, MissingExtraError, VideoError
 from action_gru.measured import SOON
 from action_gru.paths.given import instead_of, missing
-from action_gru.timeline.words import load_words
+from action_gru.timeline.sentences import load_words
 from action_gru.video.source import parse_source
 
 

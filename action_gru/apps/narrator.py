@@ -10,8 +10,7 @@ import numpy as np
 from action_gru.backbone.boxes import BoxDetector, Detections, Image, kinds_of
 from action_gru.recognizer import ActionRecognizer
 from action_gru.timeline import Timeline
-from action_gru.timeline.describing import Sentence, Sighting, describe
-from action_gru.timeline.words import Words, load_words
+from action_gru.timeline.sentences import Sentence, Sighting, Words, describe, load_words
 
 
 class Narrator:

@@ -24,10 +24,8 @@ from action_gru.recognizer import ActionRecognizer
 from action_gru.source_rate import rate_warning
 from action_gru.streaming import MIN_EVIDENCE, ActionStream, TimelineReader
 from action_gru.streaming.people import PeopleStream
-from action_gru.timeline import Event, Timeline
-from action_gru.timeline.describing import story
-from action_gru.timeline.export import write_sentences, write_timeline
-from action_gru.timeline.reference import read_segments
+from action_gru.timeline import Event, Timeline, read_segments, write_sentences, write_timeline
+from action_gru.timeline.sentences import story
 from action_gru.video import VideoWriter
 
 

@@ -11,8 +11,7 @@ from action_gru.evaluation.markdown import escape, percent, table
 from action_gru.evaluation.pictures import save_picture
 from action_gru.evaluation.segments import SegmentScores, pool_segment_scores
 from action_gru.evaluation.timeline_picture import timeline_picture
-from action_gru.timeline import Event, Timeline
-from action_gru.timeline.export import csv_document
+from action_gru.timeline import Event, Timeline, csv_document
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from action_gru.errors import DataError
 from action_gru.evaluation.uncertainty import ratio_interval
-from action_gru.timeline.alarm import Alarm
+from action_gru.timeline import Alarm
 
 FloatArray = NDArray[np.float64]
 # Rows up to this many horizons before the end stand for a sequence that was stopped at random.

@@ -6,6 +6,7 @@ Knows nothing of frames or classes.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -54,7 +55,7 @@ def reset_rows(state: State, rows: Sequence[int], fresh: State) -> None:
         return
     index = torch.tensor(rows)
 
-    def reset(tensors: Sequence[Tensor], axis: int) -> Tensor:
+    def reset(tensors: tuple[Tensor, ...], axis: int) -> Tensor:
         carried, value = tensors
         carried[(slice(None),) * axis + (index,)] = value
         return carried
@@ -64,22 +65,28 @@ def reset_rows(state: State, rows: Sequence[int], fresh: State) -> None:
 
 def join(states: Sequence[State]) -> State:
     """One state whose batch is the others' batches, one after another."""
-    return states[0] if len(states) == 1 else _map(torch.cat, states)
+    return (
+        states[0] if len(states) == 1 else _map(lambda parts, axis: torch.cat(parts, axis), states)
+    )
 
 
 def split(state: State, sizes: Sequence[int]) -> list[State]:
     """The inverse of `join`; the parts share memory with the whole."""
     if len(sizes) == 1:
         return [state]
-    ends = torch.tensor(sizes).cumsum(0).tolist()
-    return [
-        _map(lambda tensors, axis, at=end - size, size=size: tensors[0].narrow(axis, at, size),
-             [state])
-        for end, size in zip(ends, sizes, strict=True)
-    ]  # fmt: skip
+    parts, start = [], 0
+    for size in sizes:
+        take = partial(_rows, start=start, size=size)
+        parts.append(_map(take, [state]))
+        start += size
+    return parts
 
 
-def _map(make: Callable[[Sequence[Tensor], int], Tensor], states: Sequence[State]) -> State:
+def _rows(tensors: tuple[Tensor, ...], axis: int, start: int, size: int) -> Tensor:
+    return tensors[0].narrow(axis, start, size)
+
+
+def _map(make: Callable[[tuple[Tensor, ...], int], Tensor], states: Sequence[State]) -> State:
     """A state of what `make` gives for each tensor of some states and the axis of its batch."""
 
     def pooled(parts: Sequence[Pooled]) -> Pooled:

@@ -1,4 +1,4 @@
-"""Turns a stream of predictions into events that neither flicker nor overlap."""
+"""Turns a stream of predictions into events that neither flicker nor overlap, or into alarms."""
 
 from __future__ import annotations
 
@@ -14,6 +14,9 @@ from action_gru.timeline.events import Event
 from action_gru.timeline.prediction import Prediction
 
 MOST_SMOOTHED = 4096  # predictions at most, also where time stands still
+# Below this share of the threshold an alarm is over; between the two it stays as it is, so that a
+# score that trembles around the threshold is one alarm and not twenty.
+CLEAR_SHARE = 0.5
 
 
 @dataclass
@@ -181,3 +184,21 @@ class EventTracker:
     def _hand_out(self) -> list[Event]:
         events, self._over = self._over, []
         return events
+
+
+@dataclass
+class Alarm:
+    """Raised by one score, cleared by a much lower one. threshold: the score from which it is on."""
+
+    threshold: float
+    on: bool = False
+
+    def push(self, score: float) -> str | None:
+        """`raised` or `cleared` where this score changes the alarm, else None."""
+        if not self.on and score >= self.threshold:
+            self.on = True
+            return "raised"
+        if self.on and score < CLEAR_SHARE * self.threshold:
+            self.on = False
+            return "cleared"
+        return None
