@@ -6,8 +6,7 @@ import pytest
 import torch
 from conftest import write_square
 
-from action_gru.apps.annotate import annotate
-from action_gru.apps.classify import classify_files
+from action_gru.apps.classify import annotate, classify_files
 from action_gru.apps.explain import explain_video
 from action_gru.apps.timeline import make_timeline
 from action_gru.apps.web.upload import UploadReading

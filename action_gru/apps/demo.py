@@ -11,7 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from action_gru.apps.annotate import annotate
+from action_gru.apps.classify import annotate
 from action_gru.checkpoint import load_checkpoint
 from action_gru.config import Config, build_config
 from action_gru.dataset import read_manifest

@@ -13,11 +13,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from action_gru.apps.feed import Feed
-from action_gru.apps.live_loop import Answer, LiveLoop
-from action_gru.apps.live_view import LiveView
-from action_gru.apps.recorder import Recorder
-from action_gru.apps.targets import VIDEOS, check_target
+from action_gru.apps.live_loop import Answer, Feed, LiveLoop
+from action_gru.apps.live_view import LiveView, Recorder
 from action_gru.apps.window import QUIT, Window
 from action_gru.errors import ActionGruError
 from action_gru.phrases import clock_text
@@ -55,8 +52,6 @@ def run_webcam(
     reporter: Reporter,
 ) -> dict[str, float | int]:
     """Run until the sources end, q is pressed or ctrl-C; how it went (see LiveLoop.summary)."""
-    if options.record is not None:
-        check_target("--record", options.record, VIDEOS, [Path(source) for source in sources])
     with ExitStack() as stack:
         window = stack.enter_context(Window(TITLE)) if options.window else None
         with reporter.doing("loading the model"):

@@ -162,7 +162,8 @@ def _encoded(text: str) -> bytes:
 def read_segments(path: Path) -> tuple[Event, ...]:
     """The timeline that a person wrote as CSV start_s,end_s,label, in order of time.
 
-    Further columns are ignored, every score is 1. Seconds from the start of the video, one action at a time; only a header: nothing happens.
+    Further columns are ignored, every score is 1. Seconds from the start of the video, one action
+    at a time; only a header: nothing happens.
     Raises DataError with the line number.
     """
     if not path.is_file():

@@ -188,7 +188,7 @@ class EventTracker:
 
 @dataclass
 class Alarm:
-    """Raised by one score, cleared by a much lower one. threshold: the score from which it is on."""
+    """Raised by one score, cleared by a much lower one. threshold: the least score that raises."""
 
     threshold: float
     on: bool = False
