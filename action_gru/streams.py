@@ -6,11 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from action_gru.backbone import Backbone
-from action_gru.backbone.boxes import Image, kinds_of
 from action_gru.backbone.spec import FRAME_VIEWS
 from action_gru.checkpoint import Checkpoint
 from action_gru.checkpoint.asked import check_background, check_runs_live
 from action_gru.config import Config
+from action_gru.detection.detector import Image, kinds_of
 from action_gru.errors import ConfigError
 from action_gru.model import ActionClassifier
 from action_gru.streaming import ActionStream, StreamEngine, TimelineReader

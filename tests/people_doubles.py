@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from crowd import person_box
 
-from action_gru.backbone.boxes import Detections, no_detections
+from action_gru.detection.detector import Detections, no_detections
 
 
 class ScriptedDetector:

@@ -15,7 +15,6 @@ from test_backbone import pictures
 from torch.nn.functional import cosine_similarity
 
 from action_gru.backbone import Backbone, FeatureSpec, exported
-from action_gru.backbone.choosing import choice_key, choose, quickest
 from action_gru.backbone.embedding import pick_precision
 from action_gru.backbone.exported import (
     check_cosine,
@@ -27,6 +26,7 @@ from action_gru.backbone.exported import (
     to_onnx,
 )
 from action_gru.backbone.network import NetworkSource
+from action_gru.backbone.runtime_choice import choice_key, choose, quickest
 from action_gru.backbone.runtimes import RUNTIMES, TorchRunner, import_quietly
 from action_gru.config import build_config
 from action_gru.demo import DEMO_CONFIG

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from action_gru.backbone.boxes import BoxDetector, Detections, Floats, no_detections
-from action_gru.backbone.tracking import BoxTracker, Tracked
+from action_gru.detection.detector import BoxDetector, Detections, Floats, no_detections
+from action_gru.detection.tracker import BoxTracker, Tracked
 from action_gru.streaming.looking import Sample
 from action_gru.streaming.scene import Cutting, Scene, SceneLooker, cut_views
 from action_gru.streaming.stream import EVENTS_KEPT, ActionStream, StreamEngine

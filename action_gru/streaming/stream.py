@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from action_gru.backbone import Backbone
-from action_gru.backbone.frame_views import frame_views_of, make_maker, side
+from action_gru.detection.frame_views import frame_views_of, make_maker, side
 from action_gru.model import ActionClassifier
 from action_gru.streaming.looking import Image, Looker, Sample
 from action_gru.streaming.states import OverlappingWindows, join, reset_rows, split
