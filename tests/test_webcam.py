@@ -21,6 +21,7 @@ from action_gru.apps.live_loop import LiveLoop
 from action_gru.apps.live_view import RECORDED_FPS, LiveView, Recorder, fitted, still_holds
 from action_gru.apps.webcam import Webcam, WebcamOptions, run_webcam
 from action_gru.apps.window import check_display
+from action_gru.cli.live import webcam
 from action_gru.errors import ConfigError, VideoError
 from action_gru.progress import Reporter
 from action_gru.video import Frame, VideoFile
@@ -301,13 +302,14 @@ def test_a_source_that_ends_announces_its_events_while_others_go_on(recognizer, 
 
 def test_mistakes_are_told_before_the_source_is_opened(small_run, tmp_path, monkeypatch):
     def run(record, source="0"):
-        options = WebcamOptions(window=False, record=record)
-        run_webcam([source], small_run.path, [], options, QUIET)
+        webcam(small_run.path, [], [source], window=False, record=record)
 
     with pytest.raises(ConfigError, match="make it first"):
         run(tmp_path / "none" / "r.mp4")
     with pytest.raises(ConfigError, match=r"unknown ending '\.gif'; use \.mp4"):
         run(tmp_path / "r.gif")
+    (tmp_path / "x").mkdir()
+    (tmp_path / "r.mp4").touch()
     with pytest.raises(ConfigError, match="would replace a file"):
         run(tmp_path / "r.mp4", str(tmp_path / "x" / ".." / "r.mp4"))
     if sys.platform == "linux":
