@@ -18,6 +18,8 @@ from action_gru.checkpoint import load_checkpoint
 from action_gru.config import build_config
 from action_gru.dataset import Clip
 from action_gru.errors import CheckpointError, ConfigError, DataError
+from action_gru.evaluation.cross_validation import cross_validate
+from action_gru.evaluation.evaluate import evaluate, extract_features
 from action_gru.measured import classes_of, measure, read_measured_clips, window_bounds
 from action_gru.model import ActionClassifier
 from action_gru.monitor import SequenceRecognizer
@@ -25,8 +27,7 @@ from action_gru.prepare.cmapss import write_cmapss
 from action_gru.progress import Reporter
 from action_gru.recognizer import ActionRecognizer
 from action_gru.scoring import score_steps
-from action_gru.training import RunFolder, cross_validate, evaluate, resume, train
-from action_gru.training.evaluate import extract_features
+from action_gru.training import RunFolder, resume, train
 from action_gru.training.loop import Trainer
 
 QUIET = Reporter(quiet=True)

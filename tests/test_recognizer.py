@@ -15,11 +15,12 @@ from action_gru.calibration import Calibration
 from action_gru.checkpoint import load_checkpoint, save_checkpoint
 from action_gru.config import build_config
 from action_gru.errors import CheckpointError, VideoError
+from action_gru.evaluation.evaluate import evaluate
 from action_gru.features import extract_features
 from action_gru.progress import Reporter
 from action_gru.recognizer import ActionRecognizer
 from action_gru.timeline import Prediction
-from action_gru.training import RunFolder, evaluate, read_clips, train
+from action_gru.training import RunFolder, read_clips, train
 from action_gru.video import VideoFile
 
 

@@ -5,13 +5,12 @@ Knows nothing of frames or classes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from action_gru.model import Pooled, State, StreamState
+from action_gru.model import State
 
 
 class OverlappingWindows:
@@ -54,51 +53,20 @@ def reset_rows(state: State, rows: Sequence[int], fresh: State) -> None:
     if not rows:
         return
     index = torch.tensor(rows)
-
-    def reset(tensors: tuple[Tensor, ...], axis: int) -> Tensor:
-        carried, value = tensors
-        carried[(slice(None),) * axis + (index,)] = value
-        return carried
-
-    _map(reset, [state, fresh])
+    for carried, start in zip(state, fresh, strict=True):
+        carried[..., index, :] = start  # the batch is the last axis but one
 
 
 def join(states: Sequence[State]) -> State:
     """One state whose batch is the others' batches, one after another."""
-    return (
-        states[0] if len(states) == 1 else _map(lambda parts, axis: torch.cat(parts, axis), states)
-    )
+    if len(states) == 1:
+        return states[0]
+    return tuple(torch.cat(tensors, -2) for tensors in zip(*states, strict=True))
 
 
 def split(state: State, sizes: Sequence[int]) -> list[State]:
     """The inverse of `join`; the parts share memory with the whole."""
     if len(sizes) == 1:
         return [state]
-    parts, start = [], 0
-    for size in sizes:
-        take = partial(_rows, start=start, size=size)
-        parts.append(_map(take, [state]))
-        start += size
-    return parts
-
-
-def _rows(tensors: tuple[Tensor, ...], axis: int, start: int, size: int) -> Tensor:
-    return tensors[0].narrow(axis, start, size)
-
-
-def _map(make: Callable[[tuple[Tensor, ...], int], Tensor], states: Sequence[State]) -> State:
-    """A state of what `make` gives for each tensor of some states and the axis of its batch."""
-
-    def pooled(parts: Sequence[Pooled]) -> Pooled:
-        return Pooled(*(make(tensors, 0) for tensors in zip(*parts, strict=True)))
-
-    def stream(parts: Sequence[StreamState]) -> StreamState:
-        cells = zip(*(part.cell for part in parts), strict=True)
-        around = zip(*(part.around for part in parts), strict=True)
-        return StreamState(
-            tuple(make(tensors, 1) for tensors in cells),
-            pooled([part.hidden for part in parts]),
-            tuple(map(pooled, around)),
-        )
-
-    return tuple(stream(parts) for parts in zip(*states, strict=True))
+    parts: list[tuple[Tensor, ...]] = [torch.split(tensor, list(sizes), -2) for tensor in state]
+    return [tuple(tensors[index] for tensors in parts) for index in range(len(sizes))]
