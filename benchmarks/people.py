@@ -28,8 +28,8 @@ from action_gru.demo.poses import CYCLE_S, IDLE
 from action_gru.demo.scenes import Scene
 from action_gru.detection.detector import Detections, Image
 from action_gru.recognizer import ActionRecognizer
+from action_gru.streaming.build import open_people
 from action_gru.streaming.people import PeopleEngine
-from action_gru.streams import open_people
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from crowd import actor_at, crowd_scene, person_box

@@ -44,7 +44,6 @@ FLOORS = {
     "measured": 4,
     "report": 4,
     "features": 5,
-    "streams": 5,
     "training": 6,
     "cluster": 6,
     "monitor": 6,

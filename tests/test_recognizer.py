@@ -251,4 +251,4 @@ def test_a_run_without_calibration_is_never_unsure(tmp_path, small_run):
     save_checkpoint(replace(checkpoint, calibration=None), tmp_path / "best.safetensors")
     recognizer = ActionRecognizer.load(tmp_path, device="cpu")
     assert recognizer.threshold is None
-    assert not recognizer.is_unsure(Prediction(("a", "b"), (0.5, 0.5)))
+    assert not recognizer.judged(Prediction(("a", "b"), (0.5, 0.5))).unsure

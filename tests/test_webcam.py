@@ -17,10 +17,10 @@ from conftest import write_square
 from live_servers import MJPEGServer, eventually
 
 from action_gru import ActionRecognizer
+from action_gru.apps.checks import check_display
 from action_gru.apps.live_loop import LiveLoop
 from action_gru.apps.live_view import RECORDED_FPS, LiveView, Recorder, fitted, still_holds
 from action_gru.apps.webcam import Webcam, WebcamOptions, run_webcam
-from action_gru.apps.window import check_display
 from action_gru.cli.live import webcam
 from action_gru.errors import ConfigError, VideoError
 from action_gru.progress import Reporter

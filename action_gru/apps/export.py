@@ -37,7 +37,7 @@ from action_gru.model import FlatStep
 from action_gru.monitor import warns_from
 from action_gru.progress import Reporter
 from action_gru.sampling import TOLERANCE_S
-from action_gru.streams import window_of
+from action_gru.streaming.build import window_of
 
 METADATA, FORMAT = "action_gru", "action_gru.export.1"
 PARITY_STEPS, PARITY_STREAMS = 12, 3

@@ -10,7 +10,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -250,30 +250,25 @@ class LiveLoop:
         taken = [(feed, due) for feed in self.feeds if (due := feed.take()) is not None]
         if not taken:
             return []
+        streams: list[Any] = [feed.stream for feed, _ in taken]
+        samples: list[Any] = [due.sample for _, due in taken]
         began_s, before_s = time.perf_counter(), self.engine.backbone_s
-        answers = self._advance(taken)
+        found = self.engine.advance(streams, samples)
         now_s = time.perf_counter()
         self.backbone_s += self.engine.backbone_s - before_s
         self.work_s += now_s - began_s + sum(due.looking_s for _, due in taken)
-        latencies_s = [now_s - due.arrived_s for _, due in taken]
-        self.latencies_s.extend(latencies_s)
+        self.latencies_s.extend(now_s - due.arrived_s for _, due in taken)
         self.predictions += len(taken)
         return [
-            replace(answer, latency_s=latency_s)
-            for answer, latency_s in zip(answers, latencies_s, strict=True)
+            self._answer(feed, one, now_s - due.arrived_s)
+            for (feed, due), one in zip(taken, found, strict=True)
         ]
 
-    def _advance(self, taken: Sequence[tuple[Feed, Due]]) -> list[Answer]:
-        streams: list[Any] = [feed.stream for feed, _ in taken]
-        samples: list[Any] = [due.sample for _, due in taken]
-        found = self.engine.advance(streams, samples)
-        return [self._answer(feed, one) for (feed, _), one in zip(taken, found, strict=True)]
-
-    def _answer(self, feed: Feed, found: Any) -> Answer:
+    def _answer(self, feed: Feed, found: Any, latency_s: float) -> Answer:
         stream, ended = feed.stream, tuple(feed.stream.ended)
-        if isinstance(stream, ActionStream) and isinstance(found, Prediction):
-            return Answer(feed, self.recognizer.judged(found), stream.current, ended, None)
-        return Answer(feed, None, None, ended, None, tuple(found))
+        if isinstance(stream, PeopleStream):
+            return Answer(feed, None, None, ended, latency_s, tuple(found))
+        return Answer(feed, self.recognizer.judged(found), stream.current, ended, latency_s)
 
     def _warm_up(self) -> None:
         """The first calls of a network are slow: not with a frame waiting."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -13,6 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from action_gru.apps.checks import check_display
 from action_gru.apps.live_loop import Feed, LiveLoop
 from action_gru.apps.overlay import Overlay
 from action_gru.apps.people_overlay import PeopleOverlay, PersonMark, marks_of
@@ -25,6 +27,7 @@ from action_gru.video import VideoWriter
 Image = NDArray[np.uint8]
 
 EVENTS_SHOWN = 3
+QUIT = frozenset({"q", "Q", "\x1b"})
 TILE_PX = (640, 360)  # of each source, where there are several
 NOTHING = "nothing in particular"
 # A cut: over half of the tiles differ by so much, of 255. People who move change few.
@@ -233,3 +236,41 @@ def _moved(marks: Sequence[PersonMark], image: Image, shown: Image) -> list[Pers
         return replace(mark, box=(x0 + left, y0 + top, x1 + left, y1 + top))
 
     return [place(mark) for mark in marks]
+
+
+class Window:
+    """A window on the screen: shows pictures, reads keys. Use as a context manager.
+
+    Raises VideoError where no window can be opened.
+    """
+
+    def __init__(self, title: str) -> None:
+        self.title = title
+        self._sized = False
+
+    def __enter__(self) -> Window:
+        check_display()
+        import matplotlib  # takes a while, and who has no display need not wait for it
+
+        # OpenCV's Qt brings no fonts and says so at every window; ours are matplotlib's.
+        os.environ["QT_QPA_FONTDIR"] = str(Path(matplotlib.get_data_path()) / "fonts" / "ttf")
+        flags = cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL
+        cv2.namedWindow(self.title, flags)
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        cv2.destroyAllWindows()
+
+    def show(self, image: Image) -> None:
+        """image (H, W, 3) uint8 RGB."""
+        if not self._sized:
+            cv2.resizeWindow(self.title, image.shape[1], image.shape[0])
+            self._sized = True
+        cv2.imshow(self.title, cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+
+    def key(self) -> str:
+        """The key that was pressed, or nothing; 'q' when the window was closed."""
+        code = cv2.waitKey(1)
+        if cv2.getWindowProperty(self.title, cv2.WND_PROP_VISIBLE) < 1:
+            return "q"
+        return chr(code & 0xFF) if code >= 0 else ""

@@ -242,9 +242,7 @@ def _print(
     if narrator is not None:
         print(story(narrator.sentences, narrator.words, timeline.duration_s), end="")
     for event in timeline.events if narrator is None else ():
-        times = f"{clock_text(event.start_s):>9}  {clock_text(event.end_s):>9}"
-        who = "" if event.person is None else f"person {event.person}  "
-        print(f"{times}  {who}{event.label}  {event.score:.2f}")
+        print(event)
     if not timeline.events and narrator is None:
         print(f"nothing in particular in {clock_text(timeline.duration_s)}")
     if scores is not None:

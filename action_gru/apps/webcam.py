@@ -14,10 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from action_gru.apps.live_loop import Answer, Feed, LiveLoop
-from action_gru.apps.live_view import LiveView, Recorder
-from action_gru.apps.window import QUIT, Window
+from action_gru.apps.live_view import QUIT, LiveView, Recorder, Window
 from action_gru.errors import ActionGruError
-from action_gru.phrases import clock_text
 from action_gru.progress import Reporter
 from action_gru.recognizer import ActionRecognizer
 from action_gru.source_rate import rate_warning
@@ -223,10 +221,7 @@ class Webcam:
         if self.options.as_json:
             line = json.dumps({"source": feed.source.name, "ended": event.to_json()})
         else:
-            start, end = clock_text(event.start_s), clock_text(event.end_s)
-            name = f"{feed.source.name}  " if len(self.loop.feeds) > 1 else ""
-            who = "" if event.person is None else f"person {event.person}  "
-            line = f"{name}{start:>9}  {end:>9}  {who}{event.label}  {event.score:.2f}"
+            line = f"{feed.source.name}  {event}" if len(self.loop.feeds) > 1 else str(event)
         print(line, flush=True)
 
     def _people_said(self, answer: Answer) -> dict[str, object]:

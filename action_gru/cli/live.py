@@ -130,9 +130,8 @@ def webcam(
     """Watch cameras or streams live. Keys: q quits, space pauses, r records."""
     import json
 
-    from action_gru.apps.checks import check_model, check_people, check_sources
+    from action_gru.apps.checks import check_display, check_model, check_people, check_sources
     from action_gru.apps.targets import VIDEOS, check_target
-    from action_gru.apps.window import check_display
 
     sources, changes, reporter = source or ["0"], overrides or [], make_reporter(quiet)
     check_sources(sources)

@@ -7,6 +7,7 @@ the other, so only the order of frames tells them apart.
 
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
+from typing import Any
 
 import cv2
 import numpy as np
@@ -279,14 +280,11 @@ def _random_view(
 
 
 def draw_clip(
-    action: str,
-    seed: int,
-    *,
-    size_px: tuple[int, int] = (320, 240),
-    fps: float = 24.0,
-    duration_s: float = 2.0,
-    person: int | None = None,
+    action: str, seed: int, *, fps: float = 24.0, duration_s: float = 2.0, **scene_of: Any
 ) -> NDArray[np.uint8]:
-    """A clip of one person doing one action, (T, H, W, 3) uint8 RGB with T = duration x fps."""
-    scene = clip_scene(action, seed, size_px=size_px, fps=fps, duration_s=duration_s, person=person)
+    """A clip of one person doing one action, (T, H, W, 3) uint8 RGB with T = duration x fps.
+
+    scene_of: what else `clip_scene` takes.
+    """
+    scene = clip_scene(action, seed, fps=fps, duration_s=duration_s, **scene_of)
     return np.stack([scene.image_at(i / fps) for i in range(round(duration_s * fps))])

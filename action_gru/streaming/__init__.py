@@ -3,17 +3,30 @@
 Knows nothing of labels, cameras or windows on a screen.
 """
 
-from action_gru.streaming.looking import Looker, Sample
-from action_gru.streaming.reader import TimelineReader, TimelineRecorder
-from action_gru.streaming.stream import MIN_EVIDENCE, ActionStream, FrameStream, StreamEngine
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from action_gru.lazy import exported_from
+
+if TYPE_CHECKING:
+    from action_gru.streaming.looking import Looker, Sample
+    from action_gru.streaming.reader import TimelineReader, TimelineRecorder
+    from action_gru.streaming.stream import MIN_EVIDENCE, ActionStream, StreamEngine
 
 __all__ = [
     "MIN_EVIDENCE",
     "ActionStream",
-    "FrameStream",
     "Looker",
     "Sample",
     "StreamEngine",
     "TimelineReader",
     "TimelineRecorder",
 ]
+
+__getattr__ = exported_from(
+    __name__,
+    looking="Looker Sample",
+    reader="TimelineReader TimelineRecorder",
+    stream="MIN_EVIDENCE ActionStream StreamEngine",
+)

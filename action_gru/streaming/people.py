@@ -92,6 +92,7 @@ class Person:
     """One person and what is known of them. box (4,): left, top, right, bottom in px."""
 
     number: int
+    track: int  # its number in the tracker, which counts those who are not followed, too
     stream: ActionStream
     crop: Crop
     box: Floats
@@ -148,7 +149,6 @@ class PeopleStream:
 
     def __post_init__(self) -> None:
         self._tracker = self._new_tracker()
-        self._numbers: dict[int, int] = {}  # of a track -> of its person
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -169,7 +169,7 @@ class PeopleStream:
         if scene.run > self.restarts:
             self.restarts, self.restart_reason = scene.run, scene.reason
             self._end(self.people)
-            self._tracker, self._numbers = self._new_tracker(), {}
+            self._tracker = self._new_tracker()
         self.scene = scene
         wanted = [row for row, kind in enumerate(found.kinds) if kind in self.following.kinds]
         tracked = self._tracker.update(found[wanted], scene.image)
@@ -194,7 +194,7 @@ class PeopleStream:
         """Everyone is gone: the events that were still open. A later scene starts afresh."""
         self.ended = []
         self._end(self.people)
-        self._tracker, self._numbers = self._new_tracker(), {}
+        self._tracker = self._new_tracker()
         return self.ended
 
     def _new_tracker(self) -> BoxTracker:
@@ -203,7 +203,7 @@ class PeopleStream:
         return BoxTracker(how.tracker, min_score=how.min_score, patience=patience)
 
     def _choose(self, tracked: Sequence[Tracked]) -> list[Tracked]:
-        followed = {number for number in self._numbers if self._person(number)}
+        followed = {person.track for person in self.people}
 
         def rank(one: Tracked) -> float:
             left, top, right, bottom = one.box
@@ -214,19 +214,13 @@ class PeopleStream:
         self.crowded_out += len(ranked[self.following.most :])
         return ranked[: self.following.most]
 
-    def _person(self, track: int) -> Person | None:
-        number = self._numbers.get(track)
-        return next((person for person in self.people if person.number == number), None)
-
     def _meet(self, one: Tracked) -> Person:
         """The person of a track; a new one if there is none yet."""
-        person = self._person(one.number)
+        person = next((person for person in self.people if person.track == one.number), None)
         if person is None:
             self.met = (self.met or 0) + 1
-            self._numbers[one.number] = self.met
-            crop = Crop(self.following.margin)
-            stream = self.open_stream()
-            person = Person(self.met, stream, crop, one.box, one.score, self.last_s)
+            crop, stream = Crop(self.following.margin), self.open_stream()
+            person = Person(self.met, one.number, stream, crop, one.box, one.score, self.last_s)
             self.people.append(person)
         person.box, person.score, person.seen_s = one.box, one.score, self.last_s
         person.visible = True
@@ -244,8 +238,6 @@ class PeopleStream:
         for person in list(gone):
             self._announce(person, person.stream.finish())
             self.people.remove(person)
-        left = {person.number for person in self.people}
-        self._numbers = {track: one for track, one in self._numbers.items() if one in left}
 
     def _announce(self, person: Person, events: Sequence[Event]) -> None:
         named = [replace(event, person=person.number) for event in events]

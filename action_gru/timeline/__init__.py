@@ -1,6 +1,6 @@
 """What was recognised, and when: predictions, events, timelines. Knows no model and no frame."""
 
-from action_gru.timeline.events import Event, ScoreTrack, Timeline
+from action_gru.timeline.events import SUM_TOLERANCE, Event, Prediction, ScoreTrack, Timeline
 from action_gru.timeline.formats import (
     FORMATS,
     csv_document,
@@ -8,7 +8,6 @@ from action_gru.timeline.formats import (
     write_sentences,
     write_timeline,
 )
-from action_gru.timeline.prediction import SUM_TOLERANCE, Prediction
 from action_gru.timeline.tracker import Alarm, EventTracker
 
 __all__ = [

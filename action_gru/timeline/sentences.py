@@ -105,7 +105,6 @@ def describe(
     sightings: Sequence[Sighting],
     words: Words,
     subjects: Sequence[str] = ("person",),
-    background: Sequence[str] = (),
 ) -> list[Sentence]:
     """A sentence an event, in order of start.
 
@@ -113,9 +112,8 @@ def describe(
     middle one of an event's sightings, so that a flicker is not told. subjects: the classes that
     act; the first of them that is seen is who does it, the others are things beside.
     """
-    told = [event for event in events if event.label not in background]
     sentences = []
-    for event in sorted(told, key=lambda event: (event.start_s, event.person or 0)):
+    for event in sorted(events, key=lambda event: (event.start_s, event.person or 0)):
         counts = typical_counts(_during(event, sightings))
         sentences.append(Sentence(_sentence(event, counts, words, subjects), event, counts))
     return sentences

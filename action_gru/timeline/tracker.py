@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from action_gru.errors import DataError
-from action_gru.timeline.events import Event
-from action_gru.timeline.prediction import Prediction
+from action_gru.timeline.events import Event, Prediction
 
 MOST_SMOOTHED = 4096  # predictions at most, also where time stands still
 # Below this share of the threshold an alarm is over; between the two it stays as it is, so that a

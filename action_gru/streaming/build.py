@@ -13,16 +13,17 @@ from action_gru.config import Config
 from action_gru.detection.detector import Image, kinds_of
 from action_gru.errors import ConfigError
 from action_gru.model import ActionClassifier
-from action_gru.streaming import ActionStream, StreamEngine, TimelineReader
-from action_gru.streaming.people import Following, PeopleEngine, PeopleStream, Person
+from action_gru.streaming.people import Following, PeopleEngine, PeopleStream
+from action_gru.streaming.reader import TimelineReader
 from action_gru.streaming.scene import SceneLooker
-from action_gru.timeline import EventTracker, Prediction
+from action_gru.streaming.stream import ActionStream, Answer, FrameStream, StreamEngine
+from action_gru.timeline import EventTracker
 from action_gru.video import DecodeLimits
 
 # A window as long as a training clip mixes neighbouring actions of a long video. On the demo's
 # validation video 0.6 to 0.75 found all 22 events, 0.5 and 1.0 missed or misplaced some.
 WINDOW_SHARE = 0.7
-SCENES_AHEAD = 4  # decoded before they are needed; each holds some whole frames
+SCENES = 2  # of people, read at once: each holds some whole frames
 
 
 def build_engine(
@@ -58,20 +59,6 @@ def window_of(checkpoint: Checkpoint, config: Config) -> float:
     return window_s
 
 
-def open_timeline(
-    engine: StreamEngine,
-    checkpoint: Checkpoint,
-    config: Config,
-    video: Path,
-    watch: Callable[[Image, float], None] | None = None,
-) -> TimelineReader[Prediction]:
-    """A long video, ready to be read as one stream. watch: see TimelineReader."""
-    stream = open_stream(engine, checkpoint, config)
-    limits = DecodeLimits(**config.decoding.model_dump())
-    batch = max(1, config.features.batch_size // len(engine.views))
-    return TimelineReader(stream, video, batch, watch, limits)
-
-
 def open_people(engine: PeopleEngine, checkpoint: Checkpoint, config: Config) -> PeopleStream:
     """A new stream of a source whose people are followed one by one.
 
@@ -98,10 +85,14 @@ def open_people(engine: PeopleEngine, checkpoint: Checkpoint, config: Config) ->
     return PeopleStream(engine, looker, lambda: open_stream(shared, checkpoint, config), following)
 
 
-def open_people_timeline(
-    engine: PeopleEngine, checkpoint: Checkpoint, config: Config, video: Path
-) -> TimelineReader[list[Person]]:
-    """A long video, ready to be read person by person."""
-    stream = open_people(engine, checkpoint, config)
+def open_timeline(
+    stream: FrameStream[Answer],
+    config: Config,
+    video: Path,
+    watch: Callable[[Image, float], None] | None = None,
+) -> TimelineReader[Answer]:
+    """A long video, ready to be read as one stream. watch: see TimelineReader."""
     limits = DecodeLimits(**config.decoding.model_dump())
-    return TimelineReader(stream, video, SCENES_AHEAD // 2, limits=limits)
+    whole = stream.met is None
+    batch = max(1, config.features.batch_size // len(config.features.views)) if whole else SCENES
+    return TimelineReader(stream, video, batch, watch, limits)
