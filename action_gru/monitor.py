@@ -28,7 +28,7 @@ from action_gru.dataset import SequenceSet
 from action_gru.errors import DataError
 from action_gru.measured import SOON, prepare_clip, row_preparer
 from action_gru.scoring import score_clips
-from action_gru.streaming.states import StaggeredStates, reset_rows
+from action_gru.streaming.states import OverlappingWindows, reset_rows
 from action_gru.timeline import Prediction
 
 Row = Mapping[str, float] | Sequence[float] | NDArray[np.float32]
@@ -102,8 +102,8 @@ class RowStream:
         self._recognizer = recognizer
         series, states = recognizer.config.series, recognizer.config.stream.states
         self._preparer = row_preparer(series, len(recognizer.channels))
-        self._stagger = StaggeredStates(states, series.window) if series.window else None
-        count = states if self._stagger else 1
+        self._windows = OverlappingWindows(states, series.window) if series.window else None
+        count = states if self._windows else 1
         self._fresh = recognizer.model.initial_state(1)
         self._state = recognizer.model.initial_state(count)
         self._count = count
@@ -125,9 +125,9 @@ class RowStream:
         answering = 0
         feature = torch.from_numpy(self._preparer.push(values, time)).to(self._device)
         with torch.inference_mode():
-            if self._stagger is not None:
-                reset_rows(self._state, self._stagger.due(time), self._fresh)
-                answering = self._stagger.by_age()[0]
+            if self._windows is not None:
+                reset_rows(self._state, self._windows.restarting(time), self._fresh)
+                answering = self._windows.oldest_first()[0]
             logits, self._state = self._recognizer.model.step(
                 feature.expand(self._count, -1), self._state
             )

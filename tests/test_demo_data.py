@@ -7,8 +7,8 @@ import cv2
 import numpy as np
 import pytest
 
-from action_gru.apps import demo_data
-from action_gru.apps.drawing import CLASSES
+from action_gru.demo import dataset as demo_data
+from action_gru.demo.poses import CLASSES
 from action_gru.errors import DataError
 
 

@@ -1,4 +1,4 @@
-"""Events in words: twenty scripted cases, literally; templates and languages; the command."""
+"""Events in words: scripted cases, literally; templates and languages; the command."""
 
 import json
 
@@ -7,22 +7,19 @@ from conftest import write_square
 from people_doubles import ScriptedDetector, boxes_of
 from typer.testing import CliRunner
 
-from action_gru.apps.people_timeline import make_people_timeline
-from action_gru.apps.timeline import make_timeline
+from action_gru.apps.narrator import ObjectCounter
 from action_gru.cli.commands import app
+from action_gru.cli.live import timeline
 from action_gru.errors import ConfigError
-from action_gru.progress import Reporter
-from action_gru.streaming.spotting import Spotter
 from action_gru.timeline import Event
-from action_gru.timeline.describing import (
+from action_gru.timeline.sentences import (
     Sighting,
     clock,
     describe,
-    sentences_json,
+    load_words,
     story,
     typical_counts,
 )
-from action_gru.timeline.words import load_words
 
 PERSON, CHAIR, CUP = (
     ("person", 0, 0, 9, 30),
@@ -93,10 +90,6 @@ CASES = {
         ["00:01 to 00:04 person 1 claps next to a cup",
          "00:02 to 00:06 person 2 waves next to a cup"],
     ),
-    "background is not told": (
-        "en", [("idle", 0, 3), ("punch", 3, 5)], [[PERSON]] * 20,
-        ["00:03 to 00:05 a person punches"],
-    ),
     "within one second": (
         "en", [("kick", 3.1, 3.8)], [[PERSON]] * 20, ["at 00:03 a person kicks"],
     ),
@@ -116,11 +109,11 @@ CASES = {
 
 
 def spotted(script):
-    """What a spotter gathers from a scripted detector, twice a second."""
-    spotter = Spotter(ScriptedDetector(script, NAMES), 0.5, 0.3)
+    """What is counted of a scripted detector's boxes, twice a second."""
+    counter = ObjectCounter(ScriptedDetector(script, NAMES), 0.5, 0.3)
     for index in range(2 * len(script)):
-        spotter.look(None, index * 0.25)
-    return spotter.sightings
+        counter.look(None, index * 0.25)
+    return counter.sightings
 
 
 def event(label, start_s, end_s, person=None):
@@ -131,22 +124,18 @@ def event(label, start_s, end_s, person=None):
 def test_the_sentence_is_right(name):
     language, events, script, expected = CASES[name]
     words = load_words(language)
-    told = describe([event(*one) for one in events], spotted(script), words, background=["idle"])
+    told = describe([event(*one) for one in events], spotted(script), words)
     assert [sentence.text for sentence in told] == expected
 
 
-def test_there_are_twenty_cases():
-    assert len(CASES) == 20
-
-
 def test_a_sighting_is_taken_no_more_often_than_asked():
-    spotter = Spotter(ScriptedDetector([[PERSON]], NAMES), 0.5, 0.3)
+    counter = ObjectCounter(ScriptedDetector([[PERSON]], NAMES), 0.5, 0.3)
     for index in range(25):
-        spotter.look(None, index / 12)
-    assert len(spotter.sightings) == 5
-    spotter.note(boxes_of([CHAIR], NAMES), 2.2)  # too soon
-    spotter.note(boxes_of([CHAIR], NAMES), 0.0)  # time jumped back
-    assert [dict(one.counts) for one in spotter.sightings[-2:]] == [{"person": 1}, {"chair": 1}]
+        counter.look(None, index / 12)
+    assert len(counter.sightings) == 5
+    counter.add(boxes_of([CHAIR], NAMES), 2.2)  # too soon
+    counter.add(boxes_of([CHAIR], NAMES), 0.0)  # time jumped back
+    assert [dict(one.counts) for one in counter.sightings[-2:]] == [{"person": 1}, {"chair": 1}]
 
 
 def test_the_median_counts():
@@ -166,13 +155,12 @@ def test_text_and_json_say_the_same():
     words = load_words("en")
     told = describe([event("wave", 0, 2)], spotted([[PERSON]] * 8), words)
     assert story(told, words, 9.0) == "00:00 to 00:02 a person waves\n"
-    assert json.loads(sentences_json(told)) == [
-        {"text": "00:00 to 00:02 a person waves", "label": "wave", "start_s": 0.0, "end_s": 2.0,
-         "score": 0.9, "seen": {"person": 1}},
-    ]  # fmt: skip
+    assert told[0].to_json() == {
+        "text": "00:00 to 00:02 a person waves", "label": "wave", "start_s": 0.0, "end_s": 2.0,
+        "score": 0.9, "seen": {"person": 1},
+    }  # fmt: skip
     assert story([], words, 75.0) == "nothing in particular in 01:15\n"
     assert story([], load_words("de"), 75.0) == "nichts Besonderes in 01:15\n"
-    assert json.loads(sentences_json([])) == []
 
 
 def test_an_unknown_language_names_those_there_are(tmp_path):
@@ -251,18 +239,10 @@ def detector(monkeypatch):
     return made
 
 
-def make(video, run, overrides=(), targets=(), as_json=False):
-    reporter = Reporter(quiet=True)
-    return make_timeline(
-        video,
-        run.path,
-        ["events.background=[dark]", *overrides],
-        list(targets),
-        None,
-        as_json,
-        reporter,
-        in_words=True,
-    )
+def make(video, run, overrides=(), targets=(), as_json=False, **options):
+    changes = ["events.background=[dark]", *overrides]
+    options = {"describe": True, "json_": as_json, "quiet": True, **options}
+    timeline(video, run.path, changes, list(targets), **options)
 
 
 def test_the_command_tells_the_timeline_in_words(video, small_run, detector, tmp_path, capsys):
@@ -285,16 +265,7 @@ def test_without_detection_no_weights_are_needed(video, small_run, capsys):
 
 
 def test_people_are_told_apart_in_words(video, small_run, detector, capsys):
-    make_people_timeline(
-        video,
-        small_run.path,
-        ["events.background=[dark]"],
-        [],
-        None,
-        False,
-        Reporter(quiet=True),
-        in_words=True,
-    )
+    make(video, small_run, per_person=True)
     assert capsys.readouterr().out == "00:00 to 00:04 person 1 does 'bright' next to a chair\n"
 
 

@@ -9,7 +9,7 @@ import ultralytics
 from ultralytics.nn.tasks import DetectionModel, PoseModel
 from ultralytics.utils import YAML
 
-from action_gru.backbone.detecting import Detector
+from action_gru.detection.detector import Detector
 from action_gru.errors import BackboneError
 
 MODELS = Path(ultralytics.__file__).parent / "cfg" / "models"

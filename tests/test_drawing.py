@@ -5,18 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from action_gru.apps.drawing import (
-    ACTIONS,
-    CLASSES,
-    REVERSED_PAIRS,
-    Actor,
-    Move,
-    Scene,
-    clip_scene,
-    draw_clip,
-    long_scene,
-)
-from action_gru.apps.poses import STANDING
+from action_gru.demo.moves import Move
+from action_gru.demo.poses import ACTIONS, CLASSES, REVERSED_PAIRS, STANDING
+from action_gru.demo.scenes import Actor, Scene, clip_scene, draw_clip, long_scene
 
 FPS = 24.0
 

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from people_doubles import boxes_of
 
-from action_gru.backbone.boxes import Detections
-from action_gru.backbone.encoding import Encoder, vector_width
+from action_gru.detection.detector import Detections
+from action_gru.detection.vectors import Encoder, vector_width
 
 NAMES = ("ball", "cart")
 FRAME = np.zeros((100, 200, 3), np.uint8)

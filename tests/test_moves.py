@@ -5,8 +5,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from action_gru.apps.moves import Move, clip_moves, followers, long_moves, prop_of
-from action_gru.apps.poses import ACTIONS, IDLE, STANDING, sway_at
+from action_gru.demo.moves import Move, clip_moves, followers, long_moves, prop_of
+from action_gru.demo.poses import ACTIONS, IDLE, STANDING, sway_at
 
 UNDOES = {"stand_up": "sit_down", "put_down": "pick_up", "lower_arms": "raise_arms"}
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from people_doubles import boxes_of
 
-from action_gru.backbone.boxes import Detections, no_detections
-from action_gru.backbone.tracking import BoxTracker
+from action_gru.detection.detector import Detections, no_detections
+from action_gru.detection.tracker import BoxTracker
 from action_gru.errors import MissingExtraError
 
 BLANK = np.zeros((120, 200, 3), np.uint8)

@@ -21,7 +21,7 @@ from action_gru.measured import SOON, long_columns
 from action_gru.monitor import RowStream, SequenceRecognizer
 from action_gru.progress import Reporter
 from action_gru.recordings.rows import Row, RowReader
-from action_gru.timeline.alarm import Alarm
+from action_gru.timeline import Alarm
 
 BAD_ROWS_NAMED = 20
 

@@ -63,17 +63,20 @@ def timeline(
     if describe:
         check_words(tree)
     with reporter.doing("loading"):
-        from action_gru.apps.people_timeline import make_people_timeline
         from action_gru.apps.timeline import make_timeline
     with reporter.doing("reading the video"):
-        if per_person:
-            is_whole = make_people_timeline(
-                video, model, changes, targets, annotate, json_, reporter, describe
-            )
-        else:
-            is_whole = make_timeline(
-                video, model, changes, targets, reference, json_, reporter, describe
-            )
+        is_whole = make_timeline(
+            video,
+            model,
+            changes,
+            targets,
+            reporter,
+            reference=reference,
+            per_person=per_person,
+            annotated=annotate,
+            as_json=json_,
+            in_words=describe,
+        )
     if not is_whole:
         raise typer.Exit(INTERRUPTED)
 
@@ -127,9 +130,8 @@ def webcam(
     """Watch cameras or streams live. Keys: q quits, space pauses, r records."""
     import json
 
-    from action_gru.apps.checks import check_model, check_people, check_sources
+    from action_gru.apps.checks import check_display, check_model, check_people, check_sources
     from action_gru.apps.targets import VIDEOS, check_target
-    from action_gru.apps.window import check_display
 
     sources, changes, reporter = source or ["0"], overrides or [], make_reporter(quiet)
     check_sources(sources)

@@ -13,8 +13,7 @@ from pathlib import Path
 from action_gru.dataset.manifest import Clip, inside, manifest_rows, split_name
 from action_gru.errors import DataError
 from action_gru.paths.names import composed, with_slashes
-from action_gru.timeline import Event
-from action_gru.timeline.reference import read_segments
+from action_gru.timeline import Event, read_segments
 
 
 @dataclass(frozen=True)

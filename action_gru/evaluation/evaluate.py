@@ -26,7 +26,7 @@ from action_gru.report.metrics import compute_metrics, majority_baseline
 from action_gru.report.mistakes import ClipPrediction
 from action_gru.report.segments import ScoredTimeline, segment_scores
 from action_gru.scoring import score_steps
-from action_gru.streams import build_engine, open_timeline
+from action_gru.streaming.build import build_engine, open_stream, open_timeline
 from action_gru.timeline import Prediction
 from action_gru.training.clips import own_root, read_run_clips
 from action_gru.training.run_folder import RunFolder
@@ -182,7 +182,8 @@ def score_timelines(
     engine = build_engine(checkpoint, config, model, build_backbone(config))
     with reporter.bar("timeline", len(videos)) as advance:
         for video in videos:
-            reader = open_timeline(engine, checkpoint, config, video.path)
+            stream = open_stream(engine, checkpoint, config)
+            reader = open_timeline(stream, config, video.path)
             try:
                 for _ in reader:
                     pass

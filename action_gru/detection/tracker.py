@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from action_gru.backbone import loading  # noqa: F401 - sets ultralytics' switches before its import
-from action_gru.backbone.boxes import Detections, Floats, Image
+from action_gru.detection.detector import Detections, Floats, Image
 from action_gru.errors import MissingExtraError
 
 TRACKERS = ("bytetrack", "botsort")

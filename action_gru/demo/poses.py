@@ -22,72 +22,43 @@ def pose(
     height: float = PELVIS_Z,
     lean: float = 0.0,
     nod: float = 0.0,
-    left_arm: Arm = RELAXED,
-    right_arm: Arm = RELAXED,
+    arms: Arm = RELAXED,
+    left_arm: Arm | None = None,
+    right_arm: Arm | None = None,
     left_foot: tuple[float, float] = (0.0, 0.0),
     right_foot: tuple[float, float] = (0.0, 0.0),
 ) -> Pose:
     """One pose, (16,): pelvis forward and height, lean, nod, two arms (4), two feet (x, lift).
 
     Arm: swing 0 hangs and 90 points forward; lift 90 points sideways; twist turns the elbow's
-    bend direction from forward (0) to up and outward (90) or inward (-90).
+    bend direction from forward (0) to up and outward (90) or inward (-90). arms: both arms, where
+    neither left_arm nor right_arm says otherwise.
     """
-    torso = (forward, height, lean, nod)
-    return np.array((*torso, *left_arm, *right_arm, *left_foot, *right_foot), np.float64)
+    torso, left, right = (forward, height, lean, nod), left_arm or arms, right_arm or arms
+    return np.array((*torso, *left, *right, *left_foot, *right_foot), np.float64)
 
 
 STANDING = pose()
-_SEATED = pose(
-    forward=-0.19, height=0.275, lean=4, left_arm=(38, 5, 45, 0), right_arm=(38, 5, 45, 0)
-)
-_BENT = pose(
-    forward=-0.10,
-    height=0.34,
-    lean=66,
-    nod=-25,
-    left_arm=(24, 4, 4, 0),
-    right_arm=(24, 4, 4, 0),
-)
-_CARRY: Arm = (18, 4, 72, 0)
+_SEATED = pose(forward=-0.19, height=0.275, lean=4, arms=(38, 5, 45, 0))
+_BENT = pose(forward=-0.10, height=0.34, lean=66, nod=-25, arms=(24, 4, 4, 0))
 _GUARD: Arm = (38, 12, 112, -12)
 _JAB: Arm = (88, -4, 4, 0)
-_CROUCH = pose(
-    height=0.38,
-    forward=-0.05,
-    lean=32,
-    left_arm=(-40, 10, 15, 0),
-    right_arm=(-40, 10, 15, 0),
-)
-_HANDS_UP: Arm = (10, 166, 10, 90)
-_ARM_OUT: Arm = (8, 82, 12, 90)
+_GUARDED = pose(height=0.47, lean=6, arms=_GUARD)
+_CROUCH = pose(height=0.38, forward=-0.05, lean=32, arms=(-40, 10, 15, 0))
 
 # Each row: (phase, pose). Between rows the pose eases symmetrically, so that a row read backwards
 # in time is as smooth as forwards.
 _TRACKS: dict[str, tuple[tuple[float, Pose], ...]] = {
     "sit": (
         (0.0, STANDING),
-        (
-            0.5,
-            pose(
-                forward=-0.12,
-                height=0.40,
-                lean=38,
-                nod=-15,
-                left_arm=(48, 8, 20, 0),
-                right_arm=(48, 8, 20, 0),
-            ),
-        ),
+        (0.5, pose(forward=-0.12, height=0.40, lean=38, nod=-15, arms=(48, 8, 20, 0))),
         (1.0, _SEATED),
     ),
-    "pick": (
-        (0.0, STANDING),
-        (0.5, _BENT),
-        (1.0, pose(lean=-4, left_arm=_CARRY, right_arm=_CARRY)),
-    ),
+    "pick": ((0.0, STANDING), (0.5, _BENT), (1.0, pose(lean=-4, arms=(18, 4, 72, 0)))),
     "raise": (
         (0.0, STANDING),
-        (0.5, pose(left_arm=_ARM_OUT, right_arm=_ARM_OUT)),
-        (1.0, pose(nod=-8, left_arm=_HANDS_UP, right_arm=_HANDS_UP)),
+        (0.5, pose(arms=(8, 82, 12, 90))),
+        (1.0, pose(nod=-8, arms=(10, 166, 10, 90))),
     ),
     "wave": (
         (0.0, pose(right_arm=(10, 78, 62, 90))),
@@ -95,9 +66,9 @@ _TRACKS: dict[str, tuple[tuple[float, Pose], ...]] = {
         (1.0, pose(right_arm=(10, 78, 62, 90))),
     ),
     "clap": (
-        (0.0, pose(left_arm=(62, 34, 34, -40), right_arm=(62, 34, 34, -40))),
-        (0.5, pose(left_arm=(58, 2, 44, -72), right_arm=(58, 2, 44, -72))),
-        (1.0, pose(left_arm=(62, 34, 34, -40), right_arm=(62, 34, 34, -40))),
+        (0.0, pose(arms=(62, 34, 34, -40))),
+        (0.5, pose(arms=(58, 2, 44, -72))),
+        (1.0, pose(arms=(62, 34, 34, -40))),
     ),
     "jump": (
         (0.0, STANDING),
@@ -107,8 +78,7 @@ _TRACKS: dict[str, tuple[tuple[float, Pose], ...]] = {
             pose(
                 height=0.70,
                 nod=-8,
-                left_arm=(150, 22, 10, 0),
-                right_arm=(150, 22, 10, 0),
+                arms=(150, 22, 10, 0),
                 left_foot=(-0.04, 0.20),
                 right_foot=(-0.02, 0.22),
             ),
@@ -132,11 +102,11 @@ _TRACKS: dict[str, tuple[tuple[float, Pose], ...]] = {
         (1.0, STANDING),
     ),
     "punch": (
-        (0.0, pose(height=0.47, lean=6, left_arm=_GUARD, right_arm=_GUARD)),
+        (0.0, _GUARDED),
         (0.25, pose(height=0.46, lean=14, forward=0.03, left_arm=_JAB, right_arm=_GUARD)),
-        (0.5, pose(height=0.47, lean=6, left_arm=_GUARD, right_arm=_GUARD)),
+        (0.5, _GUARDED),
         (0.75, pose(height=0.46, lean=14, forward=0.03, left_arm=_GUARD, right_arm=_JAB)),
-        (1.0, pose(height=0.47, lean=6, left_arm=_GUARD, right_arm=_GUARD)),
+        (1.0, _GUARDED),
     ),
 }
 
@@ -186,14 +156,7 @@ WALK_TRAVEL = 0.72  # statures forward in one cycle: two steps of twice 0.18
 GRASP_PHASE = 0.5  # the box leaves the floor here
 
 # How far a figure that holds still drifts from its pose, and how often: people breathe and balance.
-_SWAY = pose(
-    forward=0.004,
-    height=0.002,
-    lean=0.7,
-    nod=2.0,
-    left_arm=(1.5, 1.0, 2.5, 0),
-    right_arm=(1.5, 1.0, 2.5, 0),
-)
+_SWAY = pose(forward=0.004, height=0.002, lean=0.7, nod=2.0, arms=(1.5, 1.0, 2.5, 0))
 _SWAY_HZ = 0.11 + 0.26 * np.modf(np.arange(_SWAY.size) * 0.618)[0]
 
 

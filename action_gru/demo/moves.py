@@ -2,10 +2,11 @@
 
 from collections import Counter
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
-from action_gru.apps.poses import (
+from action_gru.demo.poses import (
     ACTIONS,
     CYCLE_S,
     IDLE,
@@ -29,12 +30,8 @@ _MOST_WALKS = 2  # of one figure, which walks one way and stays in the picture
 _UNDONE_BY = dict(REVERSED_PAIRS)
 
 
-@dataclass(frozen=True)
-class Moment:
-    """What an actor does at an instant: the pose track and its phase in [0, 1].
-
-    Both members of a reversed pair share the track and its phase.
-    """
+class Moment(NamedTuple):
+    """The pose track at an instant and its phase in [0, 1]; a reversed pair shares both."""
 
     track: str
     phase: float

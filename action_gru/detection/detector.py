@@ -1,4 +1,4 @@
-"""A YOLO detect or pose model as a function from frames to boxes, with our own preprocessing.
+"""Boxes in frames, as plain arrays: a YOLO detect or pose model with our own preprocessing.
 
 Knows nothing of tracks, features or actions.
 """
@@ -6,8 +6,10 @@ Knows nothing of tracks, features or actions.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
@@ -15,17 +17,84 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from action_gru.backbone.boxes import Detections, Floats, Image
 from action_gru.backbone.embedding import pick_device
 from action_gru.backbone.loading import load_network
-from action_gru.errors import BackboneError
+from action_gru.errors import BackboneError, ConfigError
 
+Image = NDArray[np.uint8]
+Floats = NDArray[np.float32]
 STRIDE_PX = 32  # of the coarsest feature map: sides of the input are multiples of it
 GREY = 114
 MOST_BOXES = 300
 USUAL_SIZE_PX = 640
 # ultralytics stops suppressing after a while, and drops the images that are left: never here.
 UNHURRIED_S = 1e9
+EXAMPLES = {"detect": "yolo26n.pt", "pose": "yolo26n-pose.pt"}
+
+
+@dataclass(frozen=True)
+class Detections:
+    """Boxes of one frame, in any order.
+
+    boxes (N, 4): left, top, right, bottom in pixels of the frame. kinds (N,): numbers into the
+    detector's names. keypoints (N, J, 3): x, y in pixels and confidence, from a pose model.
+    """
+
+    boxes: Floats
+    scores: Floats
+    kinds: NDArray[np.int64]
+    keypoints: Floats | None = None
+
+    def __post_init__(self) -> None:
+        count = len(self.boxes)
+        if self.boxes.shape != (count, 4) or len(self.scores) != count or len(self.kinds) != count:
+            raise ValueError(
+                "detections need boxes (N, 4), scores (N,) and kinds (N,); got shapes "
+                f"{self.boxes.shape}, {self.scores.shape} and {self.kinds.shape}"
+            )
+        if self.keypoints is not None and len(self.keypoints) != count:
+            raise ValueError(f"{count} boxes need keypoints (N, J, 3); got {self.keypoints.shape}")
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+    def __getitem__(self, rows: Any) -> Detections:
+        """Some of them: rows is a mask (N,) or indices."""
+        points = None if self.keypoints is None else self.keypoints[rows]
+        return Detections(self.boxes[rows], self.scores[rows], self.kinds[rows], points)
+
+    # The names under which ultralytics' trackers ask for them.
+    @property
+    def conf(self) -> Floats:
+        return self.scores
+
+    @property
+    def cls(self) -> NDArray[np.int64]:
+        return self.kinds
+
+    @property
+    def xyxy(self) -> Floats:
+        return self.boxes
+
+    @property
+    def xywh(self) -> Floats:
+        """Centre and size, (N, 4)."""
+        corner, opposite = self.boxes[:, :2], self.boxes[:, 2:]
+        return np.concatenate([(corner + opposite) / 2, opposite - corner], 1)
+
+
+def no_detections() -> Detections:
+    return Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int64))
+
+
+class BoxDetector(Protocol):
+    """Whatever finds boxes: a network, or a double in a test."""
+
+    names: tuple[str, ...]
+
+    def __call__(self, images: Sequence[Image]) -> list[Detections]:
+        """images: N of (H, W, 3) uint8 RGB -> what is in each."""
+        ...
 
 
 class Detector:
@@ -54,7 +123,7 @@ class Detector:
         if network.task != task:
             raise BackboneError(
                 f"{key}: {weights} is a {network.task} model; a {task} model is needed here, such "
-                f"as {_EXAMPLES[task]}"
+                f"as {EXAMPLES[task]}"
             )
         self.weights, self.weights_sha256 = Path(weights).name, network.weights_sha256
         self.min_score, self.overlap = min_score, overlap
@@ -123,9 +192,6 @@ class Detector:
         return np.concatenate([points[..., :2] * per_px, sure], -1)
 
 
-_EXAMPLES = {"detect": "yolo26n.pt", "pose": "yolo26n-pose.pt"}
-
-
 def _names_of(module: Any) -> tuple[str, ...]:
     """Class names in the order of their numbers."""
     names = module.names
@@ -149,3 +215,16 @@ def _letterbox(image: Image, height_px: int, width_px: int) -> NDArray[np.uint8]
         image, (width_px, height_px), interpolation=cv2.INTER_LINEAR
     )
     return canvas
+
+
+def kinds_of(classes: Sequence[str], detector: BoxDetector, key: str) -> tuple[int, ...]:
+    """The numbers of a detector's classes. Raises ConfigError that names an unknown one."""
+    unknown = [name for name in classes if name not in detector.names]
+    if unknown:
+        close = get_close_matches(unknown[0], detector.names, n=1)
+        hint = f"; did you mean '{close[0]}'?" if close else ""
+        known = ", ".join(detector.names[:12]) + (", ..." if len(detector.names) > 12 else "")
+        raise ConfigError(
+            f"{key}: the detector knows no '{unknown[0]}'{hint}; its classes are {known}"
+        )
+    return tuple(detector.names.index(name) for name in classes)

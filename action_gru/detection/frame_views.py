@@ -16,11 +16,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from action_gru.backbone.boxes import BoxDetector, Image
 from action_gru.backbone.embedding import Backbone
-from action_gru.backbone.encoding import ENCODING_VERSION, Encoder, Vectors, vector_width
 from action_gru.backbone.spec import FeatureSpec
 from action_gru.backbone.views import ViewMaker
+from action_gru.detection.detector import BoxDetector, Image
+from action_gru.detection.vectors import ENCODING_VERSION, Encoder, Vectors, vector_width
 from action_gru.errors import BackboneError
 
 

@@ -1,4 +1,4 @@
-"""Writes a timeline for other programs: one function a format, chosen by the file's suffix.
+"""Timelines as files: one function a format, chosen by the file's suffix; and the way back.
 
 .json  everything, with the scores over time; for programs
 .csv   the events; for spreadsheets, and `read_segments` reads it back
@@ -6,7 +6,7 @@
 .srt   SubRip, for video players
 .eaf   ELAN, for annotators (see elan.py)
 
-Beside these `write_sentences` writes a .txt for readers (see describing.py).
+Beside these `write_sentences` writes a .txt for readers (see sentences.py).
 """
 
 from __future__ import annotations
@@ -15,13 +15,19 @@ import csv
 import html
 import io
 import json
+import math
 from collections.abc import Callable, Iterable
+from difflib import get_close_matches
+from itertools import pairwise
 from pathlib import Path
 
-from action_gru.errors import ConfigError
+from action_gru.csv_dialect import read_rows
+from action_gru.errors import ConfigError, DataError
 from action_gru.files import write_atomically
 from action_gru.timeline.elan import elan_document
 from action_gru.timeline.events import Event, Timeline
+
+COLUMNS = ("start_s", "end_s", "label")
 
 
 def write_timeline(timeline: Timeline, path: Path) -> None:
@@ -89,7 +95,7 @@ def vtt_document(timeline: Timeline) -> bytes:
     """WebVTT (W3C): one cue an event, and a note if reading stopped early."""
     blocks = ["WEBVTT"]
     if not timeline.complete:
-        stopped = _clock(_milliseconds(timeline.duration_s), ".")
+        stopped = _clock(round(timeline.duration_s * 1000), ".")
         blocks.append(f"NOTE incomplete: reading was stopped at {stopped}")
     # Escaping > as well leaves no --> in a text.
     blocks += [
@@ -127,13 +133,9 @@ def _cue(event: Event) -> str:
 
 def _span(event: Event, point: str) -> str:
     """A cue lasts a millisecond at least: players drop those that last none."""
-    start_ms = _milliseconds(event.start_s)
-    end_ms = max(_milliseconds(event.end_s), start_ms + 1)
+    start_ms = max(0, round(event.start_s * 1000))
+    end_ms = max(round(event.end_s * 1000), start_ms + 1)
     return f"{_clock(start_ms, point)} --> {_clock(end_ms, point)}"
-
-
-def _milliseconds(time_s: float) -> int:
-    return max(0, round(time_s * 1000))
 
 
 def _clock(time_ms: int, point: str) -> str:
@@ -155,3 +157,71 @@ def _json_lines(items: Iterable[object]) -> str:
 
 def _encoded(text: str) -> bytes:
     return text.encode("utf-8", "replace")
+
+
+def read_segments(path: Path) -> tuple[Event, ...]:
+    """The timeline that a person wrote as CSV start_s,end_s,label, in order of time.
+
+    Further columns are ignored, every score is 1. Seconds from the start of the video, one action
+    at a time; only a header: nothing happens.
+    Raises DataError with the line number.
+    """
+    if not path.is_file():
+        raise DataError(f"no timeline at {path} (looked up as {path.absolute()})")
+    try:
+        names, rows = read_rows(path, ("start_s", "end_s"))
+    except ValueError as error:
+        raise DataError(f"{path}: {error}") from error
+    _check_columns(names, path)
+    segments: list[tuple[Event, int]] = []
+    for line, row in rows:
+        try:
+            segments.append((_segment(row), line))
+        except ValueError as error:
+            raise DataError(f"{path}, line {line}: {error}") from error
+    segments.sort(key=lambda segment: (segment[0].start_s, segment[0].end_s))
+    for (one, line), (other, other_line) in pairwise(segments):
+        if other.start_s < one.end_s:
+            raise DataError(
+                f"{path}, lines {line} and {other_line}: '{one.label}' lasts until {one.end_s:g}, "
+                f"'{other.label}' begins at {other.start_s:g}; one action at a time"
+            )
+    return tuple(segment for segment, _ in segments)
+
+
+def _check_columns(names: list[str], path: Path) -> None:
+    lacking = [name for name in COLUMNS if name not in names]
+    if not lacking:
+        return
+    spare = [name for name in names if name not in COLUMNS]
+    hints = [
+        f"; did you mean {name} by '{close}'?"
+        for name in lacking
+        for close in get_close_matches(name, spare, n=1, cutoff=0.7)
+    ]
+    raise DataError(
+        f"{path}: the column {' and '.join(lacking)} is missing; the first line must be "
+        f"{','.join(COLUMNS)}, got {','.join(names) or 'an empty file'}{''.join(hints)}"
+    )
+
+
+def _segment(row: dict[str, str]) -> Event:
+    if None in row or None in row.values():
+        raise ValueError("has another number of fields than the header; quote labels with commas")
+    label = row["label"].strip()
+    if not label:
+        raise ValueError("label must not be empty")
+    start_s, end_s = _seconds(row, "start_s"), _seconds(row, "end_s")
+    if end_s < start_s:
+        raise ValueError(f"end_s must not lie before start_s, got {start_s:g} to {end_s:g}")
+    return Event(label, start_s, end_s)
+
+
+def _seconds(row: dict[str, str], column: str) -> float:
+    try:
+        value = float(row[column])
+    except ValueError:
+        value = math.nan
+    if not (math.isfinite(value) and value >= 0):
+        raise ValueError(f"{column} is seconds from the start of the video, got '{row[column]}'")
+    return value

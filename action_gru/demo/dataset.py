@@ -5,27 +5,25 @@ import json
 import shutil
 import tempfile
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
 from itertools import chain
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from action_gru.apps.drawing import CLASSES, draw_clip, long_scene
+from action_gru.demo.poses import CLASSES
+from action_gru.demo.scenes import draw_clip, long_scene
 from action_gru.errors import DataError, VideoError
 
-MANIFEST_COLUMNS = ("path", "label", "group", "split", "timeline")
-TIMELINE_COLUMNS = ("start_s", "end_s", "label")
 _STAMP = "drawn.json"
 _VERSION = 2  # raise when the drawing changes, so that older data sets are drawn anew
 _FPS = 24.0
 _LONG_SEED = 900_000  # added to a data set's seed: no clip's number and no clip's person is as high
 
 
-@dataclass(frozen=True)
-class DemoClip:
+class DemoClip(NamedTuple):
     """One video of the demo: its file below the root, label, person (group) and split.
 
     A long video shows many actions: it has no label but a timeline, a CSV below the root.
@@ -72,7 +70,7 @@ def write_demo_dataset(
         clips, longs = plan_demo_clips(clips_per_class, seed), plan_long_videos(long_videos)
         _draw_clips(drawn, clips, seed)
         _draw_longs(drawn, longs, seed, long_s)
-        _write_rows(drawn / "manifest.csv", MANIFEST_COLUMNS, map(asdict, [*clips, *longs]))
+        _write_rows(drawn / "manifest.csv", DemoClip._fields, [*clips, *longs])
         (drawn / _STAMP).write_text(json.dumps(stamp), encoding="utf-8")
         if root.exists():
             shutil.rmtree(root)
@@ -135,19 +133,14 @@ def _draw_longs(root: Path, longs: list[DemoClip], seed: int, long_s: float) -> 
         long_seed = (seed << 20) + _LONG_SEED + number
         scene = long_scene(long_seed, duration_s=long_s, person=long_seed)
         write_video(path, (scene.image_at(i / _FPS) for i in range(round(long_s * _FPS))), _FPS)
-        rows = [(*move.span_s, move.action) for move in scene.actors[0].moves]
-        named = (
-            {"start_s": f"{start_s:.3f}", "end_s": f"{end_s:.3f}", "label": label}
-            for start_s, end_s, label in rows
-        )
-        _write_rows(root / video.timeline, TIMELINE_COLUMNS, named)
+        spans = [(*move.span_s, move.action) for move in scene.actors[0].moves]
+        rows = ((f"{start_s:.3f}", f"{end_s:.3f}", label) for start_s, end_s, label in spans)
+        _write_rows(root / video.timeline, ("start_s", "end_s", "label"), rows)
 
 
-def _write_rows(path: Path, columns: Sequence[str], rows: Iterable[dict[str, str]]) -> None:
+def _write_rows(path: Path, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, columns)
-        writer.writeheader()
-        writer.writerows(rows)
+        csv.writer(file).writerows([columns, *rows])
 
 
 def _read_stamp(root: Path) -> dict[str, float] | None:

@@ -12,12 +12,10 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from action_gru.apps.actor import Actor
-from action_gru.apps.drawing import Scene, draw_background
-from action_gru.apps.figures import random_figure, skeleton
-from action_gru.apps.moves import Move
-from action_gru.apps.poses import CYCLE_S, IDLE, WALK_TRAVEL, track_of
-from action_gru.apps.shapes import View
+from action_gru.demo.figures import View, random_figure, skeleton
+from action_gru.demo.moves import Move
+from action_gru.demo.poses import CYCLE_S, IDLE, WALK_TRAVEL, track_of
+from action_gru.demo.scenes import Actor, Scene, draw_background
 
 _WALKERS_SHARE = 2.5  # of the picture, where others have 1
 _REACH = 0.085  # of the stature: limbs are round, and a skull lies around its joint
