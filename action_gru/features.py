@@ -38,8 +38,8 @@ from action_gru.extraction import (
 from action_gru.launched import processes_here
 from action_gru.measured import Measurements, measure
 from action_gru.progress import Reporter
-from action_gru.source_rate import slow_clips_warning
 from action_gru.video import DecodeLimits
+from action_gru.views.sampling import slow_clips_warning
 
 
 @dataclass(frozen=True)

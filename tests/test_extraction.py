@@ -11,8 +11,6 @@ import pytest
 import torch
 from conftest import FakeBackbone, clip_of, write_square
 
-from action_gru.backbone import ViewMaker
-from action_gru.backbone.looking import look
 from action_gru.cache import FeatureCache, pack_entries
 from action_gru.cache.entry import parse_entry
 from action_gru.dataset import Clip
@@ -22,6 +20,8 @@ from action_gru.extraction.clip import Rows
 from action_gru.extraction.pipeline import THREAD_NAME
 from action_gru.extraction.threads import ThreadBudget, usable_cores
 from action_gru.video import VideoFile
+from action_gru.views import ViewMaker
+from action_gru.views.sampler import look
 
 BOTH = ("rgb", "motion")
 
@@ -258,7 +258,7 @@ def test_a_long_clip_goes_through_a_file_and_gives_the_same_entry(tmp_path, monk
     clip = clip_of(write_square(tmp_path / "a.mp4", 60))
     short = extractor(tmp_path / "short", fps=100.0, flip=True)
     keys = short.extract([clip]).keys[clip.name].values()
-    monkeypatch.setattr("action_gru.extraction.rows.MOST_IN_MEMORY", 7)
+    monkeypatch.setattr("action_gru.extraction.clip.MOST_IN_MEMORY", 7)
     long = extractor(tmp_path / "long", fps=100.0, flip=True, workers=3)
     long.extract([clip])
     for key in keys:
@@ -266,7 +266,7 @@ def test_a_long_clip_goes_through_a_file_and_gives_the_same_entry(tmp_path, monk
 
 
 def test_rows_may_come_out_of_order_and_must_all_come(monkeypatch):
-    monkeypatch.setattr("action_gru.extraction.rows.MOST_IN_MEMORY", 3)
+    monkeypatch.setattr("action_gru.extraction.clip.MOST_IN_MEMORY", 3)
     rows = Rows()
     for _ in range(5):
         rows.expect()

@@ -17,7 +17,6 @@ import numpy as np
 import pytest
 from conftest import FakeBackbone, clip_of, write_square
 
-from action_gru.backbone.looking import pictures
 from action_gru.cache import MemoryCache
 from action_gru.config.inputs import DecodingSection
 from action_gru.errors import VideoError
@@ -25,6 +24,7 @@ from action_gru.extraction import Extractor
 from action_gru.video import DecodeLimits, VideoFile, decoder_process
 from action_gru.video.file_reader import FileReader
 from action_gru.video.worker import limit_memory
+from action_gru.views.sampler import pictures
 
 ARGUMENTS = {
     "views": ["rgb", "motion"], "size_px": 32, "fit": "crop", "fps": 5.0, "start_s": 0.3,

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from action_gru.source_rate import rate_warning, slow_clips_warning
+from action_gru.views.sampling import rate_warning, slow_clips_warning
 
 
 @pytest.mark.parametrize("fps", [24, 12, 8, 5])

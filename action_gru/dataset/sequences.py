@@ -15,7 +15,7 @@ from action_gru.cache import ClipFeatures
 from action_gru.channels import ChannelValues
 from action_gru.dataset.stacking import stack_rows
 from action_gru.errors import DataError
-from action_gru.sampling import windows
+from action_gru.views.sampling import windows
 
 NO_LABEL = -100  # what torch's cross-entropy leaves out
 

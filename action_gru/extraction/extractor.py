@@ -10,8 +10,6 @@ from numpy.typing import NDArray
 
 from action_gru.backbone import Backbone
 from action_gru.backbone.loading import file_sha256
-from action_gru.backbone.looking import look, pictures
-from action_gru.backbone.views import mirror
 from action_gru.cache import ClipFeatures, FeatureCache, MemoryCache, RowFile
 from action_gru.dataset import Clip
 from action_gru.detection.frame_views import frame_views_of, make_maker, side
@@ -22,8 +20,10 @@ from action_gru.extraction.lazy import read_clip
 from action_gru.extraction.pipeline import Pass, Pictures
 from action_gru.extraction.report import ExtractionReport
 from action_gru.extraction.threads import ThreadBudget
-from action_gru.source_rate import rate_warning
 from action_gru.video import DecodeLimits, Image, VideoFile
+from action_gru.views.pictures import mirror
+from action_gru.views.sampler import look, pictures
+from action_gru.views.sampling import rate_warning
 
 Progress = Callable[[Clip], None]
 

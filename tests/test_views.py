@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from action_gru.sampling import Sampler, sample, windows
+from action_gru.views.sampling import Sampler, sample, windows
 
 
 @pytest.mark.parametrize(
