@@ -17,7 +17,7 @@ import pytest
 from test_cache import KEY, clip
 
 from action_gru.cache import FeatureCache, cache_key, pack_entries, read_entry
-from action_gru.cache.entry import DamagedEntryError, check_entry
+from action_gru.cache.entry import DamagedEntryError
 from action_gru.cache.packs import INDEX
 from action_gru.errors import CacheError
 from action_gru.files import is_abandoned, remove_leftovers, write_atomically
@@ -56,9 +56,8 @@ def test_an_entry_that_the_machine_does_not_give_is_named_and_stays(
         refuse(patched, error)
         with pytest.raises(CacheError, match=rf"{KEY}.*cannot be read \({said}\).*left as it is"):
             getattr(cache, verb)(KEY)
-        for read in (read_entry, check_entry):
-            with pytest.raises(CacheError, match=rf"cannot be read \({said}\)"):
-                read(cache.path_of(KEY))
+        with pytest.raises(CacheError, match=rf"cannot be read \({said}\)"):
+            read_entry(cache.path_of(KEY))
     assert cache.path_of(KEY).read_bytes() == before
     assert cache.damaged == []
     assert cache.get(KEY) is not None
@@ -100,7 +99,7 @@ def test_a_header_that_claims_too_much_is_damage_and_takes_no_memory(tmp_path, l
         file.write(length.to_bytes(8, "little"))
         file.truncate(min(length, 1 << 22) + 100)
     with pytest.raises(DamagedEntryError, match=f"a header of {length} bytes in a file of"):
-        check_entry(path)
+        read_entry(path)
     assert cache.get(KEY) is None
     assert not path.exists()
 

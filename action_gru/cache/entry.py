@@ -39,8 +39,6 @@ _DAMAGE = (
 )
 MOST_HEADER_BYTES = 1 << 20  # ours are under a thousand; JSON takes many times its size in memory
 
-Chunk = NDArray[np.float16] | NDArray[np.float64]
-
 
 class DamagedEntryError(CacheError):
     """An entry that was read and is not whole; its file may go."""
@@ -179,12 +177,6 @@ def clip_of_begin(begin: bytes) -> str:
     except (CacheError, *_DAMAGE):
         return ""
     return str(clip)
-
-
-def check_entry(path: Path) -> None:
-    """Like `read_entry`, in memory that does not grow with the entry."""
-    with telling_why(str(path)), path.open("rb") as file:
-        check_open_entry(file, str(path))
 
 
 @contextmanager

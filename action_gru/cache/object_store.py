@@ -51,9 +51,6 @@ class ObjectStore:
                 return b""
             raise
 
-    def read_begin(self, name: str, size: int) -> bytes:
-        return self.read_part(name, 0, size)
-
     def open(self, name: str) -> BinaryIO:
         file = tempfile.NamedTemporaryFile()  # noqa: SIM115 the caller closes it
         try:

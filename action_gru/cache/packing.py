@@ -153,9 +153,9 @@ def _by_clip(
 
 def _clip_of(cache: FeatureCache, name: str) -> str:
     try:
-        begin = cache.storage.read_begin(name, BEGIN_BYTES)
+        begin = cache.storage.read_part(name, 0, BEGIN_BYTES)
         if (needed := begin_bytes(begin)) > len(begin):
-            begin = cache.storage.read_begin(name, needed)
+            begin = cache.storage.read_part(name, 0, needed)
     except OSError:  # gone, or refused: reading it whole will tell
         return ""
     return clip_of_begin(begin)

@@ -214,7 +214,7 @@ class Packs:
 
     def checked(self, entry: PackedEntry, data: bytes) -> bytes:
         """The data. Raises DamagedEntryError where it is not what was packed as this entry."""
-        if check_of(data) != entry.check:
+        if len(data) != entry.size or check_of(data) != entry.check:
             raise DamagedEntryError(f"{self.label(entry)}: not what was packed there")
         return data
 

@@ -41,10 +41,7 @@ class Storage(Protocol):
         """The whole file. Raises OSError when a local file cannot be read."""
 
     def read_part(self, name: str, start: int, size: int) -> bytes:
-        """size bytes from start on; none where the file has fewer."""
-
-    def read_begin(self, name: str, size: int) -> bytes:
-        """The first size bytes, or what the file has of them."""
+        """size bytes from start on, or what the file has of them."""
 
     def open(self, name: str) -> BinaryIO:
         """The file, to be read a piece at a time: an object as a copy on disk."""
@@ -103,14 +100,10 @@ class Folder:
     def read_part(self, name: str, start: int, size: int) -> bytes:
         with (self.root / name).open("rb") as file:
             there = os.fstat(file.fileno()).st_size
-            if not 0 <= start <= start + size <= there:  # what an index claims takes no memory
+            if not 0 <= start <= there or size < 0:
                 return b""
             file.seek(start)
-            return file.read(size)
-
-    def read_begin(self, name: str, size: int) -> bytes:
-        with (self.root / name).open("rb") as file:
-            return file.read(size)
+            return file.read(min(size, there - start))  # what an index claims takes no memory
 
     def open(self, name: str) -> BinaryIO:
         return (self.root / name).open("rb")
