@@ -100,7 +100,7 @@ class ActionRecognizer:
         most that the run's clips support; None when the run is not calibrated.
         """
         found = self.checkpoint.calibration
-        return found and found.threshold(self.config.calibration.precision)
+        return found.threshold(self.config.calibration.precision) if found else None
 
     @property
     def shortfall(self) -> str | None:
@@ -108,7 +108,7 @@ class ActionRecognizer:
         the run is not calibrated.
         """
         found = self.checkpoint.calibration
-        return found and found.shortfall(self.config.calibration.precision)
+        return found.shortfall(self.config.calibration.precision) if found else None
 
     def judged(self, prediction: Prediction) -> Prediction:
         """The same answer, marked as unsure where it is only a guess."""
