@@ -21,7 +21,7 @@ from action_gru.errors import CheckpointError, ConfigError, DataError
 from action_gru.measured import classes_of, measure, read_measured_clips, window_bounds
 from action_gru.model import ActionClassifier
 from action_gru.monitor import SequenceRecognizer
-from action_gru.prepare.cmapss import write_cmapss
+from action_gru.prepare import prepare
 from action_gru.progress import Reporter
 from action_gru.recognizer import ActionRecognizer
 from action_gru.scoring import score_steps
@@ -533,6 +533,6 @@ def test_the_published_files_are_read_whole(shared_data, tmp_path):
     assert (min(lengths["JapaneseVowels"]), max(lengths["JapaneseVowels"])) == (7, 29)
     assert lengths["BasicMotions"] == {100}
     source = shared_data / "sensors" / "cmapss"
-    counts = write_cmapss(source, "FD001", tmp_path / "FD001.csv", overwrite=False)
+    counts = prepare("cmapss", source, tmp_path / "FD001.csv").splits
     assert counts == {"train": 100, "test": 100}
     assert len((tmp_path / "FD001.csv").read_text().splitlines()) == 1 + 20631 + 13096

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from action_gru.cli.common import Json, Model, Overrides, Quiet, make_reporter, print_answer
+from action_gru.cli.common import Json, Model, Overrides, Quiet, make_reporter
 
 
 def watch(
@@ -41,21 +40,3 @@ def watch(
         f"{done.rows} rows of {done.ids} ids, {done.bad_rows} left out, {done.missing_values} "
         f"values missing; {done.raised} warnings raised, {done.cleared} cleared"
     )
-
-
-def prepare_cmapss(
-    source: Path, subset: str, out: Path | None, overwrite: bool, json_: bool, quiet: bool
-) -> None:
-    """Write the table of a C-MAPSS subset and say what is in it."""
-    from action_gru.paths.to_paste import command_line
-    from action_gru.prepare.cmapss import write_cmapss
-
-    config = "configs/turbofan.yaml"
-    table = out or source / f"{subset}.csv"
-    counts = write_cmapss(source, subset, table, overwrite)
-    make_reporter(quiet).say(
-        f"{counts['train']} training and {counts['test']} test engines; "
-        f"next: {command_line('action-gru', 'train', config, f'data.manifest={table}')}"
-    )
-    document = {"manifest": str(table), "root": str(source), "splits": counts}
-    print_answer(document, str(table), json_)

@@ -1,4 +1,4 @@
-"""Manifest rows and the CSV they become. Knows nothing of any dataset."""
+"""Manifest rows and the CSV that they become. Knows nothing of any dataset."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import csv
 import io
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from action_gru.errors import DataError
@@ -23,6 +23,20 @@ class Row:
     split: str | None = None
     start_s: float | None = None
     end_s: float | None = None
+
+
+@dataclass(frozen=True)
+class Content:
+    """A CSV to write. name: of the file. splits: items in each.
+
+    counts and paths: of a manifest, how many clips, classes and groups it has, and its files.
+    """
+
+    text: str
+    splits: dict[str, int]
+    name: str = "manifest.csv"
+    counts: dict[str, int] = field(default_factory=dict)
+    paths: frozenset[str] = frozenset()
 
 
 def _seconds(value: float | None) -> str:
@@ -49,37 +63,34 @@ def manifest_text(rows: Sequence[Row]) -> str:
     return buffer.getvalue()
 
 
-def write_manifest(manifest: Path, rows: Sequence[Row], *, overwrite: bool) -> None:
-    """Write the CSV whole or not at all; an equal file stays, a different one is refused."""
-    _refuse_outer_spaces(rows)
-    try:
-        data = manifest_text(rows).encode()
-    except UnicodeEncodeError as error:
+def content_of(rows: Sequence[Row]) -> Content:
+    """The manifest of a dataset of clips.
+
+    Raises DataError where there is no clip, where a group stands in more than one split (its score
+    would be a leak), and for a name that the manifest's reader, which strips, would not find again.
+    """
+    if not rows:
+        raise DataError("the dataset names no clip; pass it whole")
+    divided = divided_groups(rows)
+    if divided:
         raise DataError(
-            f"{manifest}: a clip's name is no valid text ({error.object!r}); rename the file"
-        ) from error
-    try:
-        if manifest.is_file() and manifest.read_bytes() == data:
-            return
-        if manifest.exists() and not overwrite:
-            raise DataError(
-                f"{manifest}: exists and differs from the manifest of {len(rows)} clips that "
-                "would be written; pass --overwrite to replace it, or another --out"
-            )
-        write_atomically(manifest, data)
-    except OSError as error:
-        raise DataError(f"{manifest}: cannot be written ({error}); choose another --out") from error
-
-
-def _refuse_outer_spaces(rows: Sequence[Row]) -> None:
-    """Raise DataError for a name that the manifest's reader, which strips, would not find again."""
+            f"{len(divided)} groups stand in more than one split (first: {divided[0]!r}), so test "
+            "clips would be known from training; use the dataset's own split files, unedited"
+        )
     for row in rows:
-        for text in (row.path, row.label, row.group or ""):
-            if text != text.strip():
-                raise DataError(
-                    f"{row.path!r} of class {row.label!r}: a space at either end of a name is lost "
-                    "in a manifest; rename the folder or file without it"
-                )
+        if any(text != text.strip() for text in (row.path, row.label, row.group or "")):
+            raise DataError(
+                f"{row.path!r} of class {row.label!r}: a space at either end of a name is lost "
+                "in a manifest; rename the folder or file without it"
+            )
+    counts = {
+        "clips": len(rows),
+        "classes": len({row.label for row in rows}),
+        "groups": len({row.group for row in rows if row.group is not None}),
+    }
+    splits = dict(sorted(Counter(row.split for row in rows if row.split is not None).items()))
+    paths = frozenset(row.path for row in rows)
+    return Content(manifest_text(rows), splits, counts=counts, paths=paths)
 
 
 def divided_groups(rows: Sequence[Row]) -> list[str]:
@@ -91,16 +102,27 @@ def divided_groups(rows: Sequence[Row]) -> list[str]:
     return sorted(group for group, names in splits.items() if len(names) > 1)
 
 
-def refuse_divided_groups(rows: Sequence[Row]) -> None:
-    """Raise DataError where a group stands in more than one split: its score would be a leak."""
-    divided = divided_groups(rows)
-    if divided:
+def write_content(path: Path, content: Content, *, overwrite: bool) -> None:
+    """Write the CSV whole or not at all; an equal file stays, a different one is refused."""
+    try:
+        data = content.text.encode()
+    except UnicodeEncodeError as error:
         raise DataError(
-            f"{len(divided)} groups stand in more than one split (first: {divided[0]!r}), so test "
-            "clips would be known from training; use the dataset's own split files, unedited"
-        )
-
-
-def clips_per_split(rows: Sequence[Row]) -> dict[str, int]:
-    """Number of clips in each split; empty where the dataset has none."""
-    return dict(sorted(Counter(row.split for row in rows if row.split is not None).items()))
+            f"{path}: a clip's name is no valid text ({error.object!r}); rename the file"
+        ) from error
+    try:
+        if path.is_file() and path.read_bytes() == data:
+            return
+        if path.exists() and not overwrite:
+            what = (
+                f"the manifest of {content.counts['clips']} clips"
+                if content.counts
+                else "the table"
+            )
+            raise DataError(
+                f"{path}: exists and differs from {what} that would be written; pass --overwrite "
+                "to replace it, or another --out"
+            )
+        write_atomically(path, data)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be written ({error}); choose another --out") from error

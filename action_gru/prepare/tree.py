@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from action_gru.errors import DataError
 from action_gru.paths.names import is_hidden, is_video
-from action_gru.paths.to_paste import about_pictures
+from action_gru.paths.to_paste import about_pictures, command_line
 
 _NAMES_SHOWN, _ENDINGS_SHOWN = 5, 12
+_ARCHIVE = re.compile(r"(.+)\.(zip|rar|tar(?:\.gz|\.bz2|\.xz)?|tgz|tbz2|txz)", re.IGNORECASE)
 
 
 def walk_files(root: Path) -> Iterator[PurePosixPath]:
@@ -56,6 +58,32 @@ def finder(videos: Sequence[PurePosixPath]) -> Callable[[str, str], PurePosixPat
         return known.get((folder, name)) or known.get((folder, PurePosixPath(name).stem))
 
     return find
+
+
+def how_to_unpack(place: Path) -> str | None:
+    """What to do about an archive, or about those below a folder: the shell's command.
+
+    None where there is none, or each has a folder of its name beside it: it is unpacked already.
+    """
+    paths = [place.absolute()] if place.is_file() else [place / path for path in walk_files(place)]
+    archives = [
+        (path, path.with_name(match[1]), match[2].lower())
+        for path in paths
+        if (match := _ARCHIVE.fullmatch(path.name))
+    ]
+    if place.is_dir():
+        archives = [one for one in archives if not one[1].exists()]
+    if not archives:
+        return None
+    archive, folder, kind = archives[0]
+    unpack = ["unzip", archive, "-d"] if kind == "zip" else ["tar", "-xf", archive, "-C"]
+    if kind == "rar":
+        unpack[0] = "bsdtar"  # of libarchive; GNU tar reads no rar
+    command = f"{command_line('mkdir', '-p', folder)} && {command_line(*unpack, folder)}"
+    if place.is_file():
+        return f"Unpack the archive and pass {folder}: {command}"
+    others = f", and {len(archives) - 1} others likewise" if len(archives) > 1 else ""
+    return f"It holds archives that are not unpacked; unpack {archive.name}{others}: {command}"
 
 
 def ending(path: PurePosixPath) -> str:
