@@ -544,7 +544,7 @@ def array_sources(folder: Path) -> list[bytes]:
 
 
 def check_array(path: Path) -> None:
-    from action_gru.recordings.arrays import read_array
+    from action_gru.series.arrays import read_array
 
     values = read_array(path)
     assert values.dtype == "float32"
@@ -564,8 +564,8 @@ def table_sources(folder: Path) -> list[bytes]:
 
 
 def check_table(path: Path) -> None:
-    from action_gru.recordings.long_table import LongColumns, read_long_table
-    from action_gru.recordings.ts import read_ts
+    from action_gru.series.long_table import LongColumns, read_long_table
+    from action_gru.series.ts import read_ts
 
     is_ts = b"@" in path.read_bytes()[:40]
     found = read_ts(path) if is_ts else read_long_table(path, LongColumns())

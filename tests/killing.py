@@ -33,7 +33,7 @@ from action_gru.backbone.loading import file_sha256
 from action_gru.cache import FeatureCache
 from action_gru.config import Config, build_config
 from action_gru.dataset import read_manifest
-from action_gru.features import extract_features
+from action_gru.features import open_source
 from action_gru.progress import Reporter
 from action_gru.training import RunFolder, evaluate, resume, train
 
@@ -185,7 +185,7 @@ class Extraction:
         self.clips = read_manifest(root / "manifest.csv", None)
 
     def work(self) -> dict[str, Any]:
-        report = extract_features(self.config, self.clips, QUIET).report
+        report = open_source(self.config).features(self.clips, QUIET).report
         return {"damaged": report.damaged, "bad": report.quarantined, "cached": report.cached}
 
     def reference(self, folder: Path) -> dict[str, str]:

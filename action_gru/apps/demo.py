@@ -21,7 +21,7 @@ from action_gru.config import Config, build_config
 from action_gru.dataset import read_manifest
 from action_gru.errors import DataError
 from action_gru.evaluation import EvaluationReport, pool_segment_scores
-from action_gru.features import extract_features
+from action_gru.features import open_source
 from action_gru.launched import program
 from action_gru.progress import Reporter
 from action_gru.recognizer import ActionRecognizer
@@ -100,7 +100,7 @@ def pair_accuracy(run: RunFolder, checkpoint_path: Path) -> float:
         for clip in read_manifest(run.clips, config.data.manifest.parent)
         if clip.split == "test" and clip.label in paired
     ]
-    table = extract_features(config, clips, Reporter(quiet=True))
+    table = open_source(config).features(clips, Reporter(quiet=True))
     sequences = table.sequences(clips, checkpoint.classes)
     scores = clip_scores(checkpoint, sequences, config)
     return float((scores.argmax(1) == sequences.labels).float().mean())

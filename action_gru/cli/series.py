@@ -32,7 +32,7 @@ def watch(
     check_rows_model(model, overrides or [], source, alarm)
     reporter = make_reporter(quiet)
     with reporter.doing("loading the model"):
-        from action_gru.apps.watch import WatchOptions, watch
+        from action_gru.series.watch import WatchOptions, watch
 
     options = WatchOptions(alarm, threshold, max_ids, json_)
     done = watch(source, model, overrides or [], options, reporter)

@@ -98,13 +98,13 @@ def check_files(config: Config) -> None:
             "data.manifest is not set; write one with 'action-gru prepare folder DIR' "
             "and set data.manifest=DIR/manifest.csv"
         )
-    sentence = instead_of("a manifest", manifest) if config.data.kind == "video" else None
+    sentence = instead_of("a manifest", manifest) if config.data.is_video else None
     if sentence is not None:
         raise ConfigError(f"data.manifest: {sentence}")
-    kind = "folder" if config.data.kind == "table" and manifest.is_dir() else "file"
+    kind = "folder" if config.data.traits.may_be_folder and manifest.is_dir() else "file"
     named = [("data.manifest", manifest, kind), ("data.root", config.data.root, "folder")]
     weights = Path(config.features.weights)
-    if len(weights.parts) > 1 and config.data.kind == "video":
+    if len(weights.parts) > 1 and config.data.is_video:
         named.append(("features.weights", weights, "file"))
     for key, path, kind in named:
         if path is not None and not (path.is_dir() if kind == "folder" else path.is_file()):

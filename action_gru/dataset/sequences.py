@@ -6,16 +6,19 @@ import copy
 import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from action_gru.cache import ClipFeatures
-from action_gru.channels import ChannelValues
 from action_gru.dataset.stacking import stack_rows
 from action_gru.errors import DataError
 from action_gru.sampling import windows
+
+if TYPE_CHECKING:
+    from action_gru.cache import ClipFeatures
+    from action_gru.channels import ChannelValues
 
 NO_LABEL = -100  # what torch's cross-entropy leaves out
 

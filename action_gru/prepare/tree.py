@@ -76,7 +76,9 @@ def how_to_unpack(place: Path) -> str | None:
     if not archives:
         return None
     archive, folder, kind = archives[0]
-    unpack = ["unzip", archive, "-d"] if kind == "zip" else ["tar", "-xf", archive, "-C"]
+    unpack: list[str | Path] = (
+        ["unzip", archive, "-d"] if kind == "zip" else ["tar", "-xf", archive, "-C"]
+    )
     if kind == "rar":
         unpack[0] = "bsdtar"  # of libarchive; GNU tar reads no rar
     command = f"{command_line('mkdir', '-p', folder)} && {command_line(*unpack, folder)}"

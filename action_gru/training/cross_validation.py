@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from action_gru.calibration import Calibration
 from action_gru.config import Config
-from action_gru.dataset import Clip, Split, check_classes, grouped_folds, merge_groups
+from action_gru.dataset import Clip, Split, check_classes, class_list, grouped_folds, merge_groups
 from action_gru.errors import DataError
 from action_gru.evaluation import (
     CrossValidationReport,
@@ -23,8 +23,7 @@ from action_gru.evaluation import (
 from action_gru.evaluation.fold_confidence import FoldConfidence
 from action_gru.evaluation.warnings import WarnedSequence
 from action_gru.evaluation.warnings_report import write_warnings
-from action_gru.features import FeatureTable, extract_features
-from action_gru.measured import classes_of
+from action_gru.features import FeatureTable, open_source
 from action_gru.model import ActionClassifier
 from action_gru.progress import Reporter
 from action_gru.scoring import score_answers
@@ -50,9 +49,9 @@ def cross_validate(
     if not clips:
         raise DataError("every clip is a test clip; cross-validation needs others")
     clips = [replace(clip, split="") for clip in clips]
-    classes = classes_of(config, clips)
+    classes = class_list(clips, config.classes)
     run = RunFolder.create(config, "-cv")
-    table = extract_features(config, clips, reporter, run.path)
+    table = open_source(config).features(clips, reporter, run.path)
     usable = table.usable(clips)
     if not config.data.allow_leakage:
         usable = merge_groups(usable, table.report.content)

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from action_gru.checkpoint import Checkpoint, load_checkpoint
 from action_gru.config import Config
-from action_gru.dataset import Clip, LongVideo, SequenceSet, read_long_videos, read_manifest
+from action_gru.config.inputs import SOON
+from action_gru.dataset import Clip, LongVideo, SequenceSet, read_long_videos
 from action_gru.errors import DataError
 from action_gru.evaluation import (
     ClipPrediction,
@@ -22,8 +23,7 @@ from action_gru.evaluation import (
     write_report,
 )
 from action_gru.evaluation.warnings import WarnedSequence
-from action_gru.features import FeatureTable, extract_features
-from action_gru.measured import SOON, read_measured_clips
+from action_gru.features import FeatureTable, open_source
 from action_gru.model import ActionClassifier
 from action_gru.paths.to_paste import command_line
 from action_gru.progress import Reporter
@@ -59,7 +59,7 @@ def evaluate(
     target = folder or run.new_evaluation(manifest.stem if manifest else str(split))
     # Of a run's own clips training has judged the bad ones already: they are listed, no more.
     allowed = 1.0 if manifest is None else None
-    table = extract_features(config, clips, reporter, target, allowed, manifest)
+    table = open_source(config, manifest).features(clips, reporter, target, allowed)
     checkpoint.check_fits(table.specs, config.sampling.fps)
     usable = table.usable(clips)
     if not usable:
@@ -94,9 +94,8 @@ def score_report(
         "majority": _majority(run, checkpoint, labels.tolist()),
         "mean_pooled": None if mean_right is None else float(mean_right.mean()),
     }
-    if table.measurements is not None:
-        missing, count = table.measurements.missing([clip.name for clip in clips])
-        data += f". {missing} of {count} values are missing" if missing else ""
+    missing, count = table.missing_values(clips)
+    data += f". {missing} of {count} values are missing" if missing else ""
     if known := _seen_in_training(run, table, clips):
         data += f". {known}"
     report = EvaluationReport(
@@ -129,7 +128,7 @@ def score_report(
             config.evaluation.mistakes,
             DecodeLimits(**config.decoding.model_dump()),
         )
-        if config.data.kind == "video"
+        if config.data.is_video
         else (),
     )
 
@@ -157,14 +156,13 @@ def warned_sequences(
     classes: Sequence[str],
 ) -> tuple[WarnedSequence, ...]:
     """The probability of the end after each row; nothing for a model without a horizon."""
-    if config.series.horizon is None or table.measurements is None:
+    if config.series.horizon is None:
         return ()
     scores = score_steps(model, table.sequences(clips, classes))
-    items = table.measurements.items
     return tuple(
         WarnedSequence(clip.name, row[:, classes.index(SOON)].double().numpy(), remaining)
         for clip, row in zip(clips, scores, strict=True)
-        if (remaining := items[clip.name].remaining) is not None
+        if (remaining := table.remaining.get(clip.name)) is not None
     )
 
 
@@ -191,11 +189,7 @@ def _clips(
     root: Path | None,
 ) -> tuple[list[Clip], str]:
     if manifest is not None:
-        clips = (
-            read_manifest(manifest, root, checkpoint.classes)
-            if config.data.kind == "video"
-            else read_measured_clips(config, manifest, root, checkpoint.classes)
-        )
+        clips = open_source(config, manifest, root, checkpoint.classes).clips()
         if split is None:
             return [replace(clip, split="test") for clip in clips], f"All clips of {manifest.name}"
         of_split = [replace(clip, split="test") for clip in clips if clip.split == split]
@@ -223,7 +217,7 @@ def _long_videos(
     manifest: Path | None,
     root: Path | None,
 ) -> list[LongVideo]:
-    if config.data.kind != "video":
+    if not config.data.is_video:
         return []
     if manifest is not None:
         videos = read_long_videos(manifest, root, checkpoint.classes)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from action_gru.backbone.embedding import pick_device
 from action_gru.checkpoint import Checkpoint
 from action_gru.config import Config
 from action_gru.dataset import LongVideo
+from action_gru.device import pick_device
 from action_gru.errors import VideoError
 from action_gru.evaluation.segments import segment_scores
 from action_gru.evaluation.timelines import ScoredTimeline

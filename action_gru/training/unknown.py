@@ -7,11 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from action_gru.config import Config
-from action_gru.dataset import Clip, Split, grouped_folds, merge_groups
+from action_gru.dataset import Clip, Split, class_list, grouped_folds, merge_groups
 from action_gru.errors import DataError
 from action_gru.evaluation.unknown import ClassLeftOut, UnknownReport, write_unknown_report
-from action_gru.features import FeatureTable, extract_features
-from action_gru.measured import classes_of
+from action_gru.features import FeatureTable, open_source
 from action_gru.progress import Reporter
 from action_gru.scoring import score_clips
 from action_gru.training.clips import read_clips
@@ -27,14 +26,14 @@ def leave_classes_out(config: Config, folds: int, reporter: Reporter) -> tuple[U
     the class are unknown to it, the others known. Clips whose split says test are left out.
     """
     clips = [replace(clip, split="") for clip in read_clips(config) if clip.split != "test"]
-    classes = classes_of(config, clips) if clips else ()
+    classes = class_list(clips, config.classes) if clips else ()
     if len(classes) < 3:
         raise DataError(
             f"leaving a class out needs at least three of them; the clips that are not for the "
             f"test have {len(classes)}"
         )
     run = RunFolder.create(config, "-unknown")
-    table = extract_features(config, clips, reporter, run.path)
+    table = open_source(config).features(clips, reporter, run.path)
     usable = table.usable(clips)
     if not config.data.allow_leakage:
         usable = merge_groups(usable, table.report.content)

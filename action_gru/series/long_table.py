@@ -1,29 +1,41 @@
-"""Reads CSV and Parquet in long form: one row an instant, an id that says whose it is.
+"""CSV and Parquet in long form: one row an instant, an id that says whose it is.
 
     id,time,temperature,pressure,label
     pump-1,0,61.2,4.1,ok
 
-A CSV may have `;`, tabs or `|` for its commas, and then commas in its numbers.
-Knows nothing of targets that are derived, or of windows.
+A CSV may have `;`, tabs or `|` for its commas, and then commas in its numbers. Read as a whole by
+`read_long_table`, row by row as they arrive by `RowReader`. Knows nothing of targets that are
+derived, or of windows.
 """
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
+from typing import NamedTuple, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from action_gru.channels import SECONDS
-from action_gru.csv_dialect import SEPARATORS, DecimalMark, csv_rows
+from action_gru.config.inputs import SeriesSection
+from action_gru.csv_dialect import (
+    SEPARATORS,
+    DecimalMark,
+    announced_separator,
+    csv_rows,
+    separator_of,
+)
 from action_gru.errors import DataError, MissingExtraError
-from action_gru.recordings.cells import number_column, time_column
-from action_gru.recordings.recording import Recording, Recordings, check_times, only
+from action_gru.series.cells import instant, measured, number_column, time_column
+from action_gru.series.recording import Recording, Recordings, check_times, only
 
 MOST_CELLS, MOST_TABLE_BYTES = 50_000_000, 2 << 30
+LONGEST_LINE = 1_000_000
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
@@ -43,6 +55,12 @@ class LongColumns:
         """Config key -> column name, of the columns that are no channel."""
         keys = ("id", "time", "label", "group", "split", "remaining")
         return {key: getattr(self, key) for key in keys}
+
+
+def long_columns(series: SeriesSection) -> LongColumns:
+    """How the columns of the config's tables are called."""
+    s = series
+    return LongColumns(s.id, s.time, s.label, s.group, s.split, s.remaining, s.channels)
 
 
 @dataclass(frozen=True)
@@ -208,7 +226,7 @@ def _texts(table: _Table, column: str, rows: Sequence[int]) -> list[str]:
 
 def _remaining(
     table: _Table, columns: LongColumns, mark: DecimalMark
-) -> np.ndarray[tuple[int], np.dtype[np.float64]] | None:
+) -> NDArray[np.float64] | None:
     if columns.remaining not in table.cells:
         return None
     cells = table.cells[columns.remaining]
@@ -217,3 +235,94 @@ def _remaining(
         row = int(np.argmax(np.isnan(found)))
         raise DataError(f"{table.places[row]}: the column '{columns.remaining}' is empty")
     return found
+
+
+class Row(NamedTuple):
+    """One row: whose, when, what (D,) float32 with NaN where missing."""
+
+    id: str
+    time: float
+    values: NDArray[np.float32]
+
+
+@dataclass
+class RowReader:
+    """Iterates over the good rows of CSV lines; the first line is the header.
+
+    The header tells what separates the fields, the first number with decimals their mark.
+    channels: those a model was trained on; the header must have them, in any order, and may have
+    more columns. rows, missing and bad count the rows read, their missing values, and the rows
+    left out.
+    """
+
+    lines: Iterable[str]
+    columns: LongColumns
+    channels: tuple[str, ...]
+    source: str = "stdin"
+    rows: int = 0
+    missing: int = 0
+    bad: int = 0
+    _separator: str | None = field(default=None, init=False)
+    _mark: DecimalMark | None = field(default=None, init=False)
+
+    def __iter__(self) -> Iterator[Row | str]:
+        """Each good row, or the reason why a row is left out."""
+        names: list[str] = []
+        for line, text in enumerate(self.lines, start=1):
+            where = f"{self.source}, line {line}"
+            if not text.strip() or self._announces(text):
+                continue
+            if not names:
+                names = self._header(text)
+                continue
+            try:
+                fields = self._fields(text, len(names))
+                if any(fields):
+                    yield self._row(dict(zip(names, fields, strict=True)))
+            except (ValueError, csv.Error) as error:
+                self.bad += 1
+                yield f"{where}: {error}"
+
+    def _announces(self, text: str) -> bool:
+        """Whether it is the line `sep=;`, which may stand before the header."""
+        said = None if self._mark else announced_separator(text)
+        self._separator = said or self._separator
+        return said is not None
+
+    def _header(self, text: str) -> list[str]:
+        wanted = self.columns.id.lower(), self.columns.time.lower()
+        self._separator = self._separator or separator_of(text, wanted)
+        self._mark = DecimalMark(self._separator)
+        fields = next(csv.reader([text.lstrip("\ufeff")], delimiter=self._separator))
+        names = header_names(fields, self.source)
+        channel_names(names, replace(self.columns, channels=self.channels), self.source)
+        require_columns(names, self.columns, self.source)
+        return names
+
+    def _fields(self, text: str, count: int) -> list[str]:
+        if len(text) > LONGEST_LINE:
+            raise ValueError(f"a line of {len(text)} characters")
+        assert self._separator is not None
+        fields = next(csv.reader([text], delimiter=self._separator, strict=True))
+        if len(fields) != count:
+            raise ValueError(f"has {len(fields)} fields, the header has {count}")
+        return fields
+
+    def _row(self, cells: dict[str, str]) -> Row:
+        name = cells[self.columns.id].strip()
+        if not name:
+            raise ValueError(f"the column '{self.columns.id}' is empty")
+        values = np.array([self._value(cells, channel, measured) for channel in self.channels])
+        time, _ = self._value(cells, self.columns.time, instant)
+        self.rows += 1
+        self.missing += int(np.isnan(values).sum())
+        return Row(name, time, values.astype(np.float32))
+
+    def _value(
+        self, cells: dict[str, str], column: str, read: Callable[[object, DecimalMark], Value]
+    ) -> Value:
+        assert self._mark is not None
+        try:
+            return read(cells[column], self._mark)
+        except ValueError as error:
+            raise ValueError(f"column '{column}' holds '{cells[column][:40]}', {error}") from None

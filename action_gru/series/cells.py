@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from action_gru.csv_dialect import DecimalMark
 from action_gru.errors import DataError
-from action_gru.recordings.recording import LARGEST
+from action_gru.series.recording import LARGEST
 
 MISSING = frozenset({"", "?", "na", "n/a", "#n/a", "<na>", "nan", "null", "none"})
 A_TIME = "a time is a number or a date such as 2024-05-01T12:30:00"

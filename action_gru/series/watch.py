@@ -14,13 +14,13 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from action_gru.apps.checks import alarm_class
+from action_gru.checkpoint.asked import alarm_class
+from action_gru.config.inputs import SOON
 from action_gru.csv_dialect import encoding_of, open_csv
 from action_gru.errors import DataError
-from action_gru.measured import SOON, long_columns
-from action_gru.monitor import RowStream, SequenceRecognizer
 from action_gru.progress import Reporter
-from action_gru.recordings.rows import Row, RowReader
+from action_gru.series.long_table import Row, RowReader, long_columns
+from action_gru.series.recognizer import RowStream, SequenceRecognizer
 from action_gru.timeline.alarm import Alarm
 
 BAD_ROWS_NAMED = 20
@@ -101,7 +101,7 @@ def watch(
     watcher = Watcher(recognizer, options)
     name = "stdin" if source == "-" else source
     with _lines(source) as lines:
-        reader = RowReader(lines, long_columns(recognizer.config), recognizer.channels, name)
+        reader = RowReader(lines, long_columns(recognizer.config.series), recognizer.channels, name)
         for row in reader:
             if isinstance(row, str):
                 _name_bad(row, reader.bad, reporter)
