@@ -12,6 +12,7 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
@@ -45,6 +46,54 @@ def encoding_of(head: bytes) -> str:
     return next((name for mark, name in _ENCODINGS if head.startswith(mark)), "utf-8")
 
 
+@dataclass(frozen=True)
+class CsvTable:
+    """names: the header's cells, stripped. rows: line number and cells, as many as the header has;
+    blank rows and those of separators alone, which spreadsheets write, are left out.
+    """
+
+    names: list[str]
+    separator: str
+    rows: Iterator[tuple[int, list[str]]]
+
+
+@contextmanager
+def open_table(path: Path, wanted: Collection[str] = ()) -> Iterator[CsvTable]:
+    """A CSV whose rows are read as they are asked for. wanted: see `separator_of`.
+
+    Raises ValueError, then or while rows are read, for a file that is no CSV or no text.
+    """
+    with open_csv(path) as file:
+        line = 0
+
+        def rows(reader: Reader, width: int) -> Iterator[tuple[int, list[str]]]:
+            nonlocal line
+            for row in reader:
+                line = reader.line_num
+                if any(row):
+                    if len(row) != width:
+                        raise ValueError(
+                            f"line {line}: has {len(row)} fields, the header has {width}; put "
+                            f"quotes around a field that holds the separator"
+                        )
+                    yield line, row
+
+        try:
+            before, separator = _lead(file, wanted)
+            file.seek(0)
+            reader = csv.reader(file, delimiter=separator, strict=True)
+            for _ in range(before):
+                next(reader)
+            names = [name.replace("\ufeff", "").strip() for name in next(reader, [])]
+            yield CsvTable(names, separator, rows(reader, len(names)))
+        except UnicodeError as error:
+            raise ValueError(
+                f"no text in UTF-8 or UTF-16 ({error}); save it as 'CSV UTF-8'"
+            ) from error
+        except csv.Error as error:
+            raise ValueError(f"after line {line}: not a CSV ({error})") from error
+
+
 def read_rows(
     path: Path, seconds: Collection[str]
 ) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
@@ -53,45 +102,21 @@ def read_rows(
     seconds: columns of numbers, which may have decimal commas where commas do not separate.
     Raises ValueError for a file that is no CSV, and for a column that stands twice.
     """
-    try:
-        with csv_rows(path) as (reader, separator):
-            table = csv.DictReader(())
-            names = [name.replace("\ufeff", "").strip().lower() for name in next(reader, [])]
-            table.reader, table.fieldnames = reader, names
-            rows = [(table.line_num, row) for row in table]
-    except (UnicodeError, csv.Error) as error:
-        raise ValueError(f"not a CSV in UTF-8 ({error})") from error
+    with open_table(path) as table:
+        names = [name.lower() for name in table.names]
+        rows = [(line, dict(zip(names, row, strict=True))) for line, row in table.rows]
     twice = [name for name, times in Counter(names).items() if name and times > 1]
     if twice:
         raise ValueError(f"the column '{twice[0]}' stands twice; keep one of the two")
-    decimal = DecimalMark(separator)
+    decimal = DecimalMark(table.separator)
     for line, row in rows:
         for name in seconds:
             if row.get(name):
-                row[name] = _plain(decimal, row[name], f"line {line}: {name}")
+                try:
+                    row[name] = decimal.plain(row[name])
+                except ValueError as error:
+                    raise ValueError(f"line {line}: {name} is '{row[name]}', {error}") from error
     return names, rows
-
-
-def _plain(decimal: DecimalMark, text: str, where: str) -> str:
-    try:
-        return decimal.plain(text)
-    except ValueError as error:
-        raise ValueError(f"{where} is '{text}', {error}") from error
-
-
-@contextmanager
-def csv_rows(path: Path, wanted: Collection[str] = ()) -> Iterator[tuple[Reader, str]]:
-    """A csv.reader whose next row is the header, and its separator. wanted: see `separator_of`.
-
-    Raises csv.Error and UnicodeDecodeError, then or while rows are read.
-    """
-    with open_csv(path) as file:
-        before, separator = _lead(file, wanted)
-        file.seek(0)
-        reader = csv.reader(file, delimiter=separator, strict=True)
-        for _ in range(before):
-            next(reader)
-        yield reader, separator
 
 
 def _lead(file: TextIO, wanted: Collection[str]) -> tuple[int, str]:

@@ -26,7 +26,7 @@ from action_gru.csv_dialect import (
     SEPARATORS,
     DecimalMark,
     announced_separator,
-    csv_rows,
+    open_table,
     separator_of,
 )
 from action_gru.errors import DataError, MissingExtraError
@@ -147,28 +147,18 @@ def require_columns(names: Sequence[str], columns: LongColumns, where: str) -> N
 
 
 def _read_csv(path: Path, columns: LongColumns) -> _Table:
-    rows, lines, line = [], [], 0
+    rows, places = [], []
     try:
-        with csv_rows(path, (columns.id.lower(), columns.time.lower())) as (reader, separator):
-            names = header_names(next(reader, []), str(path))
+        with open_table(path, (columns.id.lower(), columns.time.lower())) as table:
+            names = header_names(table.names, str(path))
             require_columns(names, columns, str(path))  # before a row is counted against it
-            for row in reader:
-                line = reader.line_num
-                if not any(row):  # spreadsheets write rows of separators alone
-                    continue
-                where = f"{path}, line {line}"
-                if len(row) != len(names):
-                    raise DataError(f"{where}: has {len(row)} fields, the header has {len(names)}")
+            for line, row in table.rows:
                 rows.append(row)
-                lines.append(where)
-    except UnicodeError as error:
-        raise DataError(
-            f"{path}: no text in UTF-8 or UTF-16 ({error}); save it as 'CSV UTF-8'"
-        ) from error
-    except csv.Error as error:
-        raise DataError(f"{path}, after line {line}: not a CSV ({error})") from error
+                places.append(f"{path}, line {line}")
+    except ValueError as error:
+        raise DataError(f"{path}: {error}") from error
     by_column = list(zip(*rows, strict=True)) if rows else [()] * len(names)
-    return _Table(path, dict(zip(names, by_column, strict=True)), lines, separator)
+    return _Table(path, dict(zip(names, by_column, strict=True)), places, table.separator)
 
 
 def header_names(header: Sequence[str], where: str) -> list[str]:
