@@ -298,32 +298,29 @@ def open_source(
 ) -> Source:
     """The data that the config names, or a manifest of the same kind.
 
-    root: where a manifest's paths start; classes: those that labels may have. By default as the
-    config says, of another manifest its own folder.
+    root: where its paths start; classes: those that labels may have; by default as the config says.
     """
     module, _, name = config.data.traits.source.partition(":")
     source: Source = getattr(import_module(module), name)(config, manifest, root, classes)
     return source
 
 
+@dataclass(frozen=True)
 class VideoSource:
     """Clips of video files by manifest; their features from the cache, or extracted."""
 
-    def __init__(
-        self,
-        config: Config,
-        manifest: Path | None = None,
-        root: Path | None = None,
-        classes: Sequence[str] | None = None,
-    ) -> None:
-        self._config, self._classes = config, classes or config.data.classes
-        self._manifest = manifest or config.data.manifest
-        self._root = root if manifest is not None else root or config.data.root
+    config: Config
+    manifest: Path | None = None
+    root: Path | None = None
+    classes: Sequence[str] | None = None
 
     def clips(self) -> list[Clip]:
         """Every clip of the manifest."""
-        assert self._manifest is not None
-        return read_manifest(self._manifest, self._root, self._classes)
+        data = self.config.data
+        if self.manifest is not None:
+            return read_manifest(self.manifest, self.root, self.classes or data.classes)
+        assert data.manifest is not None
+        return read_manifest(data.manifest, self.root or data.root, self.classes or data.classes)
 
     def features(
         self,
@@ -333,7 +330,7 @@ class VideoSource:
         max_bad_share: float | None = None,
     ) -> FeatureTable:
         """Raises DataError, too, when the same video stands on two sides."""
-        config = self._config
+        config = self.config
         backbone = build_backbone(config)
         extractor = build_extractor(config, backbone, FeatureCache(config.features.cache_dir))
         report = ExtractionReport()

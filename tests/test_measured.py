@@ -26,7 +26,7 @@ from action_gru.scoring import score_steps
 from action_gru.series.arrays import read_arrays
 from action_gru.series.recognizer import SequenceRecognizer
 from action_gru.series.recording import window_bounds
-from action_gru.series.watch import WatchOptions, watch
+from action_gru.series.watch import watch
 from action_gru.training import RunFolder, cross_validate, evaluate, resume, train
 from action_gru.training.loop import Trainer
 
@@ -200,9 +200,9 @@ def test_watch_warns_while_the_pipe_is_still_open(engine_run, monkeypatch):
     monkeypatch.setattr(sys, "stdin", os.fdopen(read_end))
     monkeypatch.setattr(sys, "stdout", out)
     done = []
-    options = WatchOptions(as_json=True)
     thread = threading.Thread(
-        target=lambda: done.append(watch("-", engine_run.path, [], options, QUIET)), daemon=True
+        target=lambda: done.append(watch("-", engine_run.path, [], QUIET, as_json=True)),
+        daemon=True,
     )
     thread.start()
     with os.fdopen(write_end, "w") as pipe:
@@ -227,8 +227,7 @@ def test_watch_warns_while_the_pipe_is_still_open(engine_run, monkeypatch):
 def test_watch_forgets_the_least_recent_ids_and_counts_them(engine_run, tmp_path):
     lines = "".join(f"{t},id{n},0,0\n" for t in range(2) for n in range(4))
     (tmp_path / "rows.csv").write_text("time,id,noise,wear\n" + lines)
-    options = WatchOptions(max_ids=3)
-    found = watch(str(tmp_path / "rows.csv"), engine_run.path, [], options, QUIET)
+    found = watch(str(tmp_path / "rows.csv"), engine_run.path, [], QUIET, max_ids=3)
     assert (found.rows, found.forgotten_ids) == (8, 5)
 
 
@@ -241,12 +240,12 @@ def test_watch_reads_what_european_spreadsheets_write(engine_run, tmp_path, monk
     lines = "time,id,noise,wear\n" + "".join(f"{t},bad,0.5,{max(0, t - 9)}.5\n" for t in range(20))
     (tmp_path / "plain.csv").write_text(lines)
     (tmp_path / "rows.csv").write_bytes(european(lines, encoding))
-    plain = watch(str(tmp_path / "plain.csv"), engine_run.path, [], WatchOptions(), QUIET)
+    plain = watch(str(tmp_path / "plain.csv"), engine_run.path, [], QUIET)
     assert (plain.rows, plain.bad_rows, plain.raised) == (20, 0, 1)
-    assert watch(str(tmp_path / "rows.csv"), engine_run.path, [], WatchOptions(), QUIET) == plain
+    assert watch(str(tmp_path / "rows.csv"), engine_run.path, [], QUIET) == plain
     with (tmp_path / "rows.csv").open() as stdin:
         monkeypatch.setattr(sys, "stdin", stdin)
-        assert watch("-", engine_run.path, [], WatchOptions(), QUIET) == plain
+        assert watch("-", engine_run.path, [], QUIET) == plain
 
 
 def test_a_letter_that_is_none_costs_watch_its_row_only(engine_run, tmp_path, monkeypatch):
@@ -254,13 +253,13 @@ def test_a_letter_that_is_none_costs_watch_its_row_only(engine_run, tmp_path, mo
     (tmp_path / "rows.csv").write_bytes(rows)
     with (tmp_path / "rows.csv").open(encoding="utf-8") as stdin:
         monkeypatch.setattr(sys, "stdin", stdin)
-        found = watch("-", engine_run.path, [], WatchOptions(), QUIET)
+        found = watch("-", engine_run.path, [], QUIET)
     assert (found.rows, found.bad_rows) == (2, 1)
 
 
 def test_watch_of_a_model_without_a_horizon_asks_what_to_warn_of(machine_run, tmp_path):
     with pytest.raises(ConfigError, match="--alarm names the class to warn of, one of steady"):
-        watch("-", machine_run.path, [], WatchOptions(), QUIET)
+        watch("-", machine_run.path, [], QUIET)
 
 
 def test_a_stream_of_windows_answers_as_the_whole_sequence_since_its_oldest_state(tmp_path):

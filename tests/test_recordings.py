@@ -260,7 +260,7 @@ def test_a_ts_file_with_times_that_is_not_what_it_says_is_refused(tmp_path, old,
 
 def test_ts_with_dates_in_one_case_and_numbers_in_another_is_refused(tmp_path):
     text = DATED[: DATED.index("( 2024")] + "(1,3.5),(2,4):down\n"
-    with pytest.raises(DataError, match="line 7, .*'1', a number where the rows above have dates"):
+    with pytest.raises(DataError, match=r"line 7, .*'1', a number where the rows above have dates"):
         read_ts(write(tmp_path / "a.ts", text))
 
 

@@ -32,10 +32,9 @@ def watch(
     check_rows_model(model, overrides or [], source, alarm)
     reporter = make_reporter(quiet)
     with reporter.doing("loading the model"):
-        from action_gru.series.watch import WatchOptions, watch
+        from action_gru.series.watch import watch
 
-    options = WatchOptions(alarm, threshold, max_ids, json_)
-    done = watch(source, model, overrides or [], options, reporter)
+    done = watch(source, model, overrides or [], reporter, alarm, threshold, max_ids, json_)
     reporter.say(
         f"{done.rows} rows of {done.ids} ids, {done.bad_rows} left out, {done.missing_values} "
         f"values missing; {done.raised} warnings raised, {done.cleared} cleared"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -106,25 +107,21 @@ def _other_kind(path: Path, head: bytes) -> str:
     return kind
 
 
+@dataclass(frozen=True)
 class ArraySource:
     """Arrays by manifest. One that cannot be read is quarantined with its reason."""
 
-    def __init__(
-        self,
-        config: Config,
-        manifest: Path | None = None,
-        root: Path | None = None,
-        classes: Sequence[str] | None = None,
-    ) -> None:
-        self._config = config
-        self._manifest = manifest or config.data.manifest
-        self._root = root or config.data.root
-        self._classes = classes or config.data.classes
+    config: Config
+    manifest: Path | None = None
+    root: Path | None = None
+    classes: Sequence[str] | None = None
 
     def clips(self) -> list[Clip]:
         """Every array of the manifest, or its windows."""
-        assert self._manifest is not None
-        clips = read_manifest(self._manifest, self._root, self._classes)
+        data = self.config.data
+        manifest = self.manifest or data.manifest
+        assert manifest is not None
+        clips = read_manifest(manifest, self.root or data.root, self.classes or data.classes)
         return [part for clip in clips for part in self._windows(clip)]
 
     def features(
@@ -136,10 +133,10 @@ class ArraySource:
     ) -> FeatureTable:
         """The rows of the clips as the config's `series` section prepares them."""
         found = read_arrays(clips)
-        return features_of(found, self._config, clips, reporter, folder, max_bad_share)
+        return features_of(found, self.config, clips, reporter, folder, max_bad_share)
 
     def _windows(self, clip: Clip) -> list[Clip]:
-        series = self._config.series
+        series = self.config.series
         if series.window is None:
             return [clip]
         try:

@@ -35,7 +35,7 @@ class CellReader:
         try:  # all at once, where no cell is odd
             row = [float(cell) for cell in cells]  # type: ignore[arg-type]
             is_plain = self._mark.mark == "." or not any("." in str(cell) for cell in cells)
-            if is_plain and -LARGEST <= min(row) and max(row) <= LARGEST:
+            if is_plain and min(row) >= -LARGEST and max(row) <= LARGEST:
                 return np.array(row, dtype=np.float32)
         except (TypeError, ValueError, OverflowError):
             pass

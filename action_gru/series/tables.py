@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -31,30 +31,25 @@ READERS: dict[str, Callable[[Path, LongColumns], Recordings]] = {
 }
 
 
+@dataclass(frozen=True)
 class TableSource:
     """Measured rows in tables. A clip is one id of a table, one case of a `.ts` file, or a window
     of one of these; its bounds are in the unit of the time column (rows where there is none).
     """
 
-    def __init__(
-        self,
-        config: Config,
-        manifest: Path | None = None,
-        root: Path | None = None,
-        classes: Sequence[str] | None = None,
-    ) -> None:
-        path = manifest or config.data.manifest
-        assert path is not None
-        self._config, self._path, self._classes = config, path, classes
+    config: Config
+    manifest: Path | None = None
+    root: Path | None = None
+    classes: Sequence[str] | None = None
 
     def clips(self) -> list[Clip]:
         """Every id of the table, or its windows."""
         clips = [item.clip for item in self._items()]
         labels = {label for clip in clips for label in clip.labels}
-        unknown = sorted(labels - set(self._classes or labels))
+        unknown = sorted(labels - set(self.classes or labels))
         if unknown:
             raise DataError(
-                f"unknown label {', '.join(unknown[:5])}; the classes are {self._classes}"
+                f"unknown label {', '.join(unknown[:5])}; the classes are {self.classes}"
             )
         return clips
 
@@ -67,7 +62,7 @@ class TableSource:
     ) -> FeatureTable:
         """The rows of the clips as the config's `series` section prepares them."""
         found = self.measure(clips)
-        return features_of(found, self._config, clips, reporter, folder, max_bad_share)
+        return features_of(found, self.config, clips, reporter, folder, max_bad_share)
 
     def measure(self, clips: Sequence[Clip]) -> Measured:
         """The values of clips that `clips` gave."""
@@ -76,9 +71,15 @@ class TableSource:
         named = {clip.name: replace(items[clip.name], clip=clip) for clip in clips}
         return Measured(table.channels, named, unit=table.unit)
 
+    @property
+    def _path(self) -> Path:
+        path = self.manifest or self.config.data.manifest
+        assert path is not None
+        return path
+
     def _items(self) -> list[MeasuredClip]:
-        series = self._config.series
-        wholes = [_whole_clip(series, item, self._path) for item in self._table().items]
+        series, path = self.config.series, self._path
+        wholes = [_whole_clip(series, item, path) for item in self._table().items]
         return [part for whole in wholes for part in cut(whole, series.window, series.stride)]
 
     def _table(self) -> Recordings:
@@ -86,7 +87,7 @@ class TableSource:
         if not path.exists():
             raise DataError(f"no table at {path} (looked up as {path.absolute()})")
         files = tuple((file, file.stat().st_mtime_ns) for file in table_files(path))
-        return _read_files(files, long_columns(self._config.series))
+        return _read_files(files, long_columns(self.config.series))
 
 
 def table_files(path: Path) -> list[Path]:
