@@ -35,7 +35,7 @@ test-avx2: $(INSTALLED)
 	OMP_NUM_THREADS=1 $(AVX2) $(RUN)/python -m pytest -n 2 -m "not slow" $(NOT_AVX2)
 
 test-slow: $(INSTALLED)
-	OMP_WAIT_POLICY=PASSIVE $(RUN)/python -m pytest -m slow --timeout=1800
+	OMP_NUM_THREADS=1 $(RUN)/python -m pytest -n 2 --dist worksteal -m slow --timeout=1800
 
 # ARGS="-k manifest" for one kind. One case again: python tests/fuzzing.py manifest 17 1
 FUZZ_CASES ?= 5000

@@ -1,4 +1,4 @@
-"""Lists and times in sentences. Knows nothing of what they tell of."""
+"""Lists and times in sentences. Knows nothing of their meaning."""
 
 from __future__ import annotations
 
@@ -25,10 +25,12 @@ def name_or_count(labels: Sequence[str], of: int) -> str:
     return f"{len(labels)} of {of} classes"
 
 
-def clock_text(time_s: float) -> str:
-    """3.21 -> 0:03.2, 3723.0 -> 1:02:03.0."""
-    minutes, tenths = divmod(round(abs(time_s) * 10), 600)
-    hours, minutes = divmod(minutes, 60)
+def clock_text(time_s: float, decimals: int = 1) -> str:
+    """3.21 -> 0:03.2, 3723.0 -> 1:02:03.0; with 0 decimals 0:03 and 1:02:03."""
+    rounded_s = round(abs(time_s), decimals)
+    minutes, seconds = divmod(rounded_s, 60)
+    hours, minutes = divmod(int(minutes), 60)
     head = f"{hours}:{minutes:02d}" if hours else f"{minutes}"
-    sign = "-" if time_s < 0 and (hours or minutes or tenths) else ""
-    return f"{sign}{head}:{tenths // 10:02d}.{tenths % 10}"
+    sign = "-" if time_s < 0 and rounded_s else ""
+    width = 3 + decimals if decimals else 2
+    return f"{sign}{head}:{seconds:0{width}.{decimals}f}"

@@ -51,7 +51,7 @@ from action_gru.timeline import Prediction, Timeline
 from action_gru.video import DecodeLimits
 
 if TYPE_CHECKING:
-    from action_gru.explanation import Explanation
+    from action_gru.evaluation.explanation import Explanation
 
 
 @dataclass(frozen=True)
@@ -165,7 +165,7 @@ class ActionRecognizer:
         does not know.
         """
         # Draws pictures: nobody else need wait for that to be imported.
-        from action_gru.explanation import Subject, explain_clip
+        from action_gru.evaluation.explain import Subject, explain_clip
 
         check_label(label, self.classes)
         reading = self.read(video)

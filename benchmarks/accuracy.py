@@ -17,8 +17,10 @@ import time
 from pathlib import Path
 
 from action_gru.config import Config, load_config
+from action_gru.evaluation.cross_validation import cross_validate
+from action_gru.evaluation.evaluate import evaluate
 from action_gru.progress import Reporter
-from action_gru.training import cross_validate, evaluate, train
+from action_gru.training import train
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"

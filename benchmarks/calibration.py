@@ -17,13 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from action_gru.calibration import precision_threshold
-from action_gru.evaluation.calibration_error import (
-    root_of_mean,
-    squared_calibration_error,
-    sweep_calibration_error,
-)
-from action_gru.evaluation.confidence import equal_bins_error
-from action_gru.evaluation.markdown import table
+from action_gru.report.confidence import Answers, squared_calibration_error
+from action_gru.report.markdown import table
 
 RESULT = Path(__file__).parent / "results" / "calibration.md"
 PRECISION = 0.9
@@ -41,9 +36,9 @@ def main() -> None:
         f"Mean of {REPEATS} draws; two classes, scores from 0.5 to 1, 0.83 in the mean. "
         "Debiased: root of the mean of squared errors.\n\n"
         + table(
-            ["clips", "scores", "true error", "15 equal bins", "by sweep", "debiased"],
+            ["clips", "scores", "true error", "15 equal bins", "debiased"],
             error_rows(),
-            align="rlrrrr",
+            align="rlrrr",
         )
         + "\n\n## Which rule keeps a stated precision of 90%\n\n"
         f"{REPEATS} draws of a threshold on about 160 clips of 25 groups, tried on 200 other "
@@ -70,15 +65,10 @@ def error_rows() -> list[list[str]]:
             for _ in range(REPEATS):
                 scores = 0.5 + 0.5 * rng.beta(2, 1, clips)
                 right = rng.random(clips) < scores - shift
-                found.append(
-                    (
-                        equal_bins_error(scores, right),
-                        sweep_calibration_error(scores, right),
-                        squared_calibration_error(scores, right),
-                    )
-                )
-            equal, sweep, squared = np.array(found).T
-            figures = (shift, equal.mean(), sweep.mean(), root_of_mean(squared.tolist()))
+                equal = Answers(scores, right).error
+                found.append((equal, squared_calibration_error(scores, right)))
+            equal, squared = np.array(found).T
+            figures = (shift, equal.mean(), max(0.0, squared.mean()) ** 0.5)
             rows.append([str(clips), name, *(f"{figure:.3f}" for figure in figures)])
     return rows
 

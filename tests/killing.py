@@ -33,9 +33,10 @@ from action_gru.backbone.loading import file_sha256
 from action_gru.cache import FeatureCache
 from action_gru.config import Config, build_config
 from action_gru.dataset import read_manifest
+from action_gru.evaluation.evaluate import evaluate
 from action_gru.features import open_source
 from action_gru.progress import Reporter
-from action_gru.training import RunFolder, evaluate, resume, train
+from action_gru.training import RunFolder, resume, train
 
 MARK = "ACTION_GRU_KILLED_RUN"
 QUIET = Reporter(quiet=True)

@@ -3,14 +3,13 @@
 import numpy as np
 import pytest
 
-from action_gru.evaluation.warnings import (
+from action_gru.report.early_warning import (
     WarnedSequence,
-    area_under_roc,
-    average_precision,
     best_threshold,
+    plot_warnings,
     warning_scores,
 )
-from action_gru.evaluation.warnings_report import warnings_picture
+from action_gru.report.statistics import area_under_roc, average_precision
 from action_gru.timeline.alarm import Alarm
 
 
@@ -71,5 +70,5 @@ def test_a_faultless_run_is_no_certainty():
 
 
 def test_the_picture_is_drawn_without_a_positive_too():
-    figure = warnings_picture([sequence("a", [0.1, 0.2], end=90)], 30, 0.5)
+    figure = plot_warnings([sequence("a", [0.1, 0.2], end=90)], 30, 0.5)
     assert figure.axes[0].get_xlabel() == "recall"

@@ -1,5 +1,7 @@
-"""The command line as a user meets it: real processes on a tiny run with the builtin backbone."""
+"""The command line as a user meets it, on a tiny run with the builtin backbone."""
 
+import contextlib
+import io
 import json
 import os
 import shlex
@@ -15,6 +17,8 @@ from conftest import write_square
 from dataset_trees import make_tree
 
 from action_gru.apps.classify import find_videos
+from action_gru.cli import common
+from action_gru.cli.commands import app
 from action_gru.cli.stopping import command_again
 from action_gru.errors import RunInterrupted, VideoError
 from action_gru.video import VideoFile
@@ -22,11 +26,29 @@ from action_gru.video import VideoFile
 PROGRAM = [sys.executable, "-m", "action_gru"]
 
 
-def run(*arguments: object, cwd: Path | None = None, code: int = 0) -> subprocess.CompletedProcess:
-    done = subprocess.run(
-        [*PROGRAM, *map(str, arguments)], capture_output=True, text=True, cwd=cwd, check=False
-    )
+def run(*arguments: object, cwd: Path = Path(), code: int = 0) -> subprocess.CompletedProcess:
+    """The command in this process: one of its own imports torch first, for seconds."""
+    words, (out, err) = [str(argument) for argument in arguments], (io.StringIO(), io.StringIO())
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        with (
+            contextlib.chdir(cwd),
+            contextlib.redirect_stdout(out),
+            contextlib.redirect_stderr(err),
+            pytest.raises(SystemExit) as ended,
+        ):
+            common.run(app, words)
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    done = subprocess.CompletedProcess(words, ended.value.code, out.getvalue(), err.getvalue())
     assert done.returncode == code, done.stderr
+    return done
+
+
+def run_alone(*arguments: str, cwd: Path) -> subprocess.CompletedProcess:
+    done = subprocess.run([*PROGRAM, *arguments], capture_output=True, text=True, cwd=cwd)
+    assert done.returncode == 0, done.stderr
     return done
 
 
@@ -46,8 +68,8 @@ def place(tmp_path_factory) -> Path:
         "model: {projection_size: 16, hidden_size: 16}\n"
         "training: {epochs: 8, device: cpu, batch_size: 4}\n"
     )
-    run("prepare", "folder", "clips", cwd=root)
-    done = run("train", "tiny.yaml", cwd=root)
+    run_alone("prepare", "folder", "clips", cwd=root)
+    done = run_alone("train", "tiny.yaml", cwd=root)
     assert done.stdout.splitlines()[-1] == "runs/tiny"
     assert done.stdout.startswith("4 clips: top-1 ")
     assert done.stdout.splitlines()[-2].startswith("Right on ")

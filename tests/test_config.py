@@ -1,4 +1,5 @@
 import json
+import runpy
 from itertools import pairwise
 from pathlib import Path
 
@@ -34,7 +35,7 @@ WRONG = [
     ("features.image_size=100", "should be 'auto' or should be a multiple of 32, got 100"),
     ("features.device=gpu", "should be auto, cpu, mps, cuda or cuda:N, got 'gpu'"),
     ("features.flip=no", "features.flip: should be a valid boolean, got 'no'"),
-    ("model.cell=GRU", "model.cell: should be 'gru', 'lstm', 'rnn' or 'none', got 'GRU'"),
+    ("model.cell=GRU", "model.cell: should be 'rnn', 'lstm', 'gru', 'mgu' or 'none', got 'GRU'"),
     ("model=3", "model: should be an object, got 3"),
     ("sampling.fps=-1", "sampling.fps: should be greater than 0, got -1"),
     ('data.classes=["a\\n", b]', "classes are printable names"),
@@ -248,3 +249,12 @@ def test_the_committed_schema_is_the_current_one():
     assert committed == json_schema(), "run: action-gru config --schema configs/schema.json"
     described = json.loads(committed)["$defs"]["TrainingSection"]["properties"]["learning_rate"]
     assert "warm-up" in described["description"]
+
+
+def test_the_committed_reference_is_the_current_one_and_explains_each_key():
+    script = runpy.run_path(str(ROOT / "scripts" / "write_config_reference.py"))
+    committed = (ROOT / "docs" / "config.md").read_text(encoding="utf-8")
+    assert committed == script["page"](), "run: python scripts/write_config_reference.py"
+    rows = [line for line in committed.splitlines() if line.startswith("| `")]
+    assert len(rows) == sum(len(section) for section in Config().to_tree().values())
+    assert [row for row in rows if row.endswith("|  |")] == []

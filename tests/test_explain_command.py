@@ -14,9 +14,11 @@ from action_gru.apps.explain import explain_video
 from action_gru.backbone.frame_views import MixedBackbone
 from action_gru.checkpoint import Checkpoint
 from action_gru.errors import CheckpointError, ConfigError, DataError, VideoError
-from action_gru.explanation import Subject, describe, explain_clip, explanation_picture
-from action_gru.explanation.curves import linear_answer, stream_curves
-from action_gru.model import CELLS, ActionClassifier
+from action_gru.evaluation.curves import linear_answer, stream_curves
+from action_gru.evaluation.explain import Subject, explain_clip
+from action_gru.evaluation.explanation import describe
+from action_gru.evaluation.explanation_plot import plot_explanation
+from action_gru.model import ActionClassifier
 from action_gru.progress import Reporter
 from action_gru.recognizer import ActionRecognizer
 from action_gru.scoring import ClipScores
@@ -55,6 +57,7 @@ def fake_checkpoint(specs=None, **options) -> tuple[ActionClassifier, Checkpoint
         {"cell": "lstm", "num_layers": 2},
         {"cell": "lstm", "pooling": "last", "bidirectional": True},
         {"cell": "rnn", "pooling": "last"},
+        {"cell": "mgu", "num_layers": 2, "bidirectional": True},
         {"cell": "rnn", "pooling": "mean", "bidirectional": True},
         {"cell": "none", "pooling": "mean"},
         {"cell": "none", "pooling": "attention", "fusion": "early"},
@@ -69,7 +72,7 @@ def test_every_cell_pooling_and_fusion_is_explained_and_drawn(options, square_vi
     features = np.random.default_rng(0).normal(100, 20, (10, 12)).astype(np.float16)
     subject = subject_of(model, square_video, np.arange(10) * 0.2, features)
     made = explain_clip(FakeBackbone(), checkpoint, subject, frames=1)
-    explanation_picture(made).savefig("/dev/null", format="png")
+    plot_explanation(made).savefig("/dev/null", format="png")
     document = json.loads(json.dumps(made.to_json()))
     assert sum(document["probabilities"].values()) == pytest.approx(1, abs=1e-4)
     bidirectional = options.get("bidirectional", False)
@@ -80,6 +83,7 @@ def test_every_cell_pooling_and_fusion_is_explained_and_drawn(options, square_vi
     of_a_layer = {
         "gru": {"reset", "update", "candidate", "hidden"},
         "lstm": {"input", "forget", "candidate", "output", "cell", "hidden"},
+        "mgu": {"forget", "candidate", "hidden"},
         "rnn": {"hidden"},
     }
     cell, layers = options.get("cell", "gru"), options.get("num_layers", 1)
@@ -104,7 +108,7 @@ def test_every_view_is_explained_and_places_are_of_pictures(views, square_video)
     ]
     subject = subject_of(model, square_video, np.arange(10) * 0.2, *copies)
     made = explain_clip(backbone, checkpoint, subject, frames=1)
-    explanation_picture(made).savefig("/dev/null", format="png")
+    plot_explanation(made).savefig("/dev/null", format="png")
     assert made.views == tuple(views)
     pictures = [name for name in views if name not in vectors]
     assert [heat.view for heat in made.heats] == pictures
@@ -124,33 +128,6 @@ def test_the_one_stream_of_a_model_answers_as_the_model_does(square_video):
     assert len(scores.windows) == 2
     assert stream.probabilities == pytest.approx(scores.probabilities.numpy(), abs=1e-6)
     assert linear_answer(scores) is None
-
-
-class OtherCell(torch.nn.Module):
-    """A cell that someone added: the running sum of what it reads, in H numbers."""
-
-    num_layers, bidirectional = 1, False
-
-    def __init__(self, width, hidden_size, *args, **options) -> None:
-        super().__init__()
-        self.hidden_size = hidden_size
-        self.read = torch.nn.Linear(width, hidden_size)
-
-    def forward(self, inputs, state=None):
-        start = 0 if state is None else state[-1][:, None]
-        hidden = start + self.read(inputs).cumsum(1)
-        return hidden, hidden[:, -1][None]
-
-
-def test_a_cell_that_someone_added_is_explained_without_gates(square_video, monkeypatch):
-    monkeypatch.setitem(CELLS, "sums", OtherCell)
-    model, checkpoint = fake_checkpoint(cell="sums")
-    features = np.random.default_rng(0).normal(100, 20, (10, 12)).astype(np.float16)
-    subject = subject_of(model, square_video, np.arange(10) * 0.2, features)
-    made = explain_clip(FakeBackbone(), checkpoint, subject, frames=0)
-    explanation_picture(made).savefig("/dev/null", format="png")
-    assert "the gates of the cell 'sums' are not known, so none are shown" in describe(made)
-    assert made.scores.shape == (10, 2)
 
 
 def test_the_answer_and_its_frames_are_those_of_the_video(recognizer, small_run):
@@ -201,7 +178,7 @@ def test_a_clip_of_equal_frames_has_no_moment_that_matters(square_video):
     assert made.best == ()
     assert "no moment mattered by itself" in describe(made)
     assert made.heats == ()
-    explanation_picture(made).savefig("/dev/null", format="png")
+    plot_explanation(made).savefig("/dev/null", format="png")
 
 
 def test_a_clip_of_one_frame_is_explained(tmp_path):
@@ -211,7 +188,7 @@ def test_a_clip_of_one_frame_is_explained(tmp_path):
     made = explain_clip(FakeBackbone(), checkpoint, subject_of(model, video, np.zeros(1), features))
     assert "too short to tell its memory" in describe(made)
     assert made.falls.tolist() == [[0.0, 0.0, 0.0]]
-    explanation_picture(made).savefig("/dev/null", format="png")
+    plot_explanation(made).savefig("/dev/null", format="png")
 
 
 def test_the_command_writes_what_it_names_and_prints_the_answer(

@@ -7,17 +7,19 @@ import pytest
 import torch
 from conftest import FakeBackbone
 
-from action_gru.explanation.curves import linear_answer, stream_curves
-from action_gru.explanation.explain import place_falls
-from action_gru.explanation.memory import carried_shares, memory_of
-from action_gru.explanation.occlusion import (
+from action_gru.evaluation.curves import carried_shares, linear_answer, memory_of, stream_curves
+from action_gru.evaluation.explain import place_falls
+from action_gru.evaluation.explanation_plot import apart
+from action_gru.evaluation.occlusion import (
+    GRID,
     best_frames,
+    heat_map,
+    hidden_pictures,
     log_odds,
+    spread_over,
     stretch_frames,
     time_importance,
 )
-from action_gru.explanation.picture import apart
-from action_gru.explanation.places import GRID, heat_map, hidden_pictures, spread_over
 from action_gru.model import ActionClassifier
 from action_gru.scoring import ClipScores
 

@@ -16,8 +16,7 @@ from action_gru.apps.export import FORMATS, check_step, export_run, step_bytes
 from action_gru.backbone.runtimes import import_quietly
 from action_gru.checkpoint import load_checkpoint, save_checkpoint
 from action_gru.errors import CheckpointError, ConfigError
-from action_gru.model import ActionClassifier
-from action_gru.model.flat import FlatStep
+from action_gru.model import ActionClassifier, FlatStep
 from action_gru.progress import Reporter
 from action_gru.video import VideoFile
 
@@ -30,13 +29,13 @@ PLAIN = ["features.precision=fp32", "features.device=cpu"]
 def test_a_flat_state_carries_all_that_step_needs(cell, pooling, fusion, closed_form):
     model = build(cell=cell, pooling=pooling, fusion=fusion, num_layers=2, closed_form=closed_form)
     flat, frames = FlatStep(model), torch.randn(6, 3, 7) * 3
-    state, carried = None, flat.initial(3)
+    state, carried = None, model.initial_state(3)
     for frame in frames:
         wanted, state = model.step(frame, state)
         logits, *carried = flat(frame, *carried)
         assert torch.equal(logits, wanted)
     assert len({tensor.name for tensor in flat.state}) == len(carried)
-    for described, tensor in zip(flat.state, flat.initial(3), strict=True):
+    for described, tensor in zip(flat.state, model.initial_state(3), strict=True):
         shape = list(described.shape)
         shape.insert(described.batch_axis, 3)
         start = float(json.loads(json.dumps(described.to_json()))["start"])
@@ -62,7 +61,7 @@ def test_every_model_that_streams_exports(tmp_path, cell, pooling, fusion):
 
 def check_sequence(step, model, batch):
     """The logits and the state of an exported step are the model's after every frame."""
-    state = model.initial(batch)
+    state = model.model.initial_state(batch)
     theirs = [tensor.numpy() for tensor in state]
     names = [tensor.name for tensor in model.state]
     for frame in torch.randn(9, batch, 7) * 3:

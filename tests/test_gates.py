@@ -2,29 +2,26 @@ import itertools
 
 import pytest
 import torch
-from torch import nn
 
-from action_gru.model.gates import cell_gates
+from action_gru.model import CELLS, build_cell, cell_gates
 
-SHAPES = list(itertools.product([nn.GRU, nn.LSTM, nn.RNN], [1, 3], [False, True], [True, False]))
+SHAPES = list(itertools.product(CELLS, [1, 3], [False, True]))
 
 
-def build(kind, layers=1, bidirectional=False, bias=True, **options):
+def build(name, layers=1, bidirectional=False):
     torch.manual_seed(layers)
-    cell = kind(
-        4, 5, layers, batch_first=True, bidirectional=bidirectional, bias=bias, **options
-    ).double()
+    cell = build_cell(name, 4, 5, layers, bidirectional).double()
     with torch.no_grad():
         for parameter in cell.parameters():
             parameter.mul_(2)  # gates well away from one half
     return cell
 
 
-@pytest.mark.parametrize(("kind", "layers", "bidirectional", "bias"), SHAPES)
-def test_the_hidden_states_are_those_of_torch(kind, layers, bidirectional, bias):
-    cell = build(kind, layers, bidirectional, bias)
+@pytest.mark.parametrize(("name", "layers", "bidirectional"), SHAPES)
+def test_the_gates_end_in_the_hidden_states_of_the_cell(name, layers, bidirectional):
+    cell = build(name, layers, bidirectional)
     inputs = torch.randn(2, 17, 4, dtype=torch.float64) * 2
-    found = cell_gates(cell, inputs)
+    found = cell_gates(name, cell, inputs)
     assert [(one.layer, one.backwards) for one in found] == [
         (layer, backwards)
         for layer in range(layers)
@@ -36,32 +33,25 @@ def test_the_hidden_states_are_those_of_torch(kind, layers, bidirectional, bias)
 
 @pytest.mark.parametrize("layers", [1, 3])
 def test_the_state_of_an_lstm_is_that_of_torch(layers):
-    cell = build(nn.LSTM, layers)
+    cell = build("lstm", layers)
     inputs = torch.randn(2, 9, 4, dtype=torch.float64)
-    ends = torch.stack([one.values["cell"][:, -1] for one in cell_gates(cell, inputs)])
+    ends = torch.stack([one.values["cell"][:, -1] for one in cell_gates("lstm", cell, inputs)])
     torch.testing.assert_close(ends, cell(inputs)[1][1], atol=1e-6, rtol=0)
 
 
-def test_an_rnn_with_relu_is_followed_too():
-    cell = build(nn.RNN, nonlinearity="relu")
-    inputs = torch.randn(2, 9, 4, dtype=torch.float64)
-    hidden = cell_gates(cell, inputs)[0].values["hidden"]
-    torch.testing.assert_close(hidden, cell(inputs)[0], atol=1e-6, rtol=0)
-
-
-def with_biases(kind, *biases: float):
+def with_biases(name, *biases: float):
     """A cell of one unit that sees nothing: its gates are those of the given biases."""
-    cell = kind(1, 1, batch_first=True).double()
+    cell = build_cell(name, 1, 1).double()
     with torch.no_grad():
         for parameter in cell.parameters():
             parameter.zero_()
         cell.bias_ih_l0.copy_(torch.tensor(biases))
-    values = cell_gates(cell, torch.zeros(1, 2, 1, dtype=torch.float64))[0].values
-    return {name: [round(x, 4) for x in steps.flatten().tolist()] for name, steps in values.items()}
+    values = cell_gates(name, cell, torch.zeros(1, 2, 1, dtype=torch.float64))[0].values
+    return {gate: [round(x, 4) for x in steps.flatten().tolist()] for gate, steps in values.items()}
 
 
 def test_each_gate_of_the_gru_has_its_own_name():
-    assert with_biases(nn.GRU, -1.0, 2.0, 0.5) == {
+    assert with_biases("gru", -1.0, 2.0, 0.5) == {
         "reset": [0.2689, 0.2689],
         "update": [0.8808, 0.8808],
         "candidate": [0.4621, 0.4621],
@@ -70,7 +60,7 @@ def test_each_gate_of_the_gru_has_its_own_name():
 
 
 def test_each_gate_of_the_lstm_has_its_own_name():
-    assert with_biases(nn.LSTM, -1.0, 2.0, 0.5, 1.0) == {
+    assert with_biases("lstm", -1.0, 2.0, 0.5, 1.0) == {
         "input": [0.2689, 0.2689],
         "forget": [0.8808, 0.8808],
         "candidate": [0.4621, 0.4621],
@@ -80,29 +70,38 @@ def test_each_gate_of_the_lstm_has_its_own_name():
     }
 
 
+def test_the_one_gate_of_the_mgu_lets_the_candidate_in():
+    assert with_biases("mgu", -1.0, 0.5) == {
+        "forget": [0.2689, 0.2689],
+        "candidate": [0.4621, 0.4621],
+        "hidden": [0.1243, 0.2151],  # 0.2689 * 0.4621, then + 0.7311 * 0.1243
+    }
+
+
 def test_an_update_gate_of_one_keeps_the_state_as_in_cho_2014():
-    cell = build(nn.GRU)
+    cell = build("gru")
     with torch.no_grad():
         cell.bias_ih_l0[5:10] = 50.0
-    gates = cell_gates(cell, torch.randn(1, 6, 4, dtype=torch.float64))[0]
+    gates = cell_gates("gru", cell, torch.randn(1, 6, 4, dtype=torch.float64))[0]
     torch.testing.assert_close(gates.keep, torch.ones(1, 6, 5, dtype=torch.float64))
     assert gates.values["hidden"].abs().max() < 1e-12
 
 
 def test_only_gated_cells_have_a_gate_that_keeps():
     inputs = torch.randn(1, 3, 4, dtype=torch.float64)
-    for kind, name in [(nn.GRU, "update"), (nn.LSTM, "forget")]:
-        gates = cell_gates(build(kind), inputs)[0]
-        assert gates.keep is gates.values[name]
-    assert cell_gates(build(nn.RNN), inputs)[0].keep is None
+    gates = {name: cell_gates(name, build(name), inputs)[0] for name in CELLS}
+    assert gates["gru"].keep is gates["gru"].values["update"]
+    assert gates["lstm"].keep is gates["lstm"].values["forget"]
+    assert torch.equal(gates["mgu"].keep, 1 - gates["mgu"].values["forget"])
+    assert gates["rnn"].keep is None
 
 
 def test_the_backwards_direction_is_in_the_order_of_the_clip():
-    cell = build(nn.GRU, bidirectional=True)
+    cell = build("gru", bidirectional=True)
     inputs = torch.randn(1, 6, 4, dtype=torch.float64)
     changed = inputs.clone()
     changed[:, -1] += 1
-    before, after = (cell_gates(cell, each) for each in (inputs, changed))
+    before, after = (cell_gates("gru", cell, each) for each in (inputs, changed))
     moved = [
         ((a.values["hidden"] - b.values["hidden"]).abs().amax((0, 2)) > 1e-9).tolist()
         for a, b in zip(before, after, strict=True)

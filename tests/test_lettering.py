@@ -9,7 +9,7 @@ import pytest
 from action_gru import lettering
 from action_gru.apps import overlay
 from action_gru.apps.overlay import write_text
-from action_gru.evaluation.pictures import confusion_picture, save_picture
+from action_gru.report.plots import plot_confusion, save_figure
 
 STIX = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "STIXGeneral.ttf"
 RARE = "\u20e4\u1d8d"  # in STIX, not in DejaVu Sans
@@ -71,8 +71,8 @@ def test_letters_that_the_bundled_font_has_need_no_word(capfd):
 
 @pytest.mark.filterwarnings("error")
 def test_a_report_picture_says_it_once_and_nothing_raw(tmp_path, capfd):
-    picture = confusion_picture(np.eye(2, dtype=int), [CHINESE, "跑步"])
-    save_picture(picture, tmp_path / "confusion.png")
+    picture = plot_confusion(np.eye(2, dtype=int), [CHINESE, "跑步"])
+    save_figure(picture, tmp_path / "confusion.png")
     said = capfd.readouterr().err
     assert said.count("\n") == 1
     assert "Glyph" not in said
@@ -80,8 +80,8 @@ def test_a_report_picture_says_it_once_and_nothing_raw(tmp_path, capfd):
 
 def test_a_report_picture_is_drawn_with_the_font_that_has_the_letters(tmp_path, capfd, fonts):
     fonts(STIX)
-    picture = confusion_picture(np.eye(2, dtype=int), [RARE, "run"])
-    save_picture(picture, tmp_path / "confusion.png")
+    picture = plot_confusion(np.eye(2, dtype=int), [RARE, "run"])
+    save_figure(picture, tmp_path / "confusion.png")
     label = next(text for text in picture.axes[0].get_yticklabels() if text.get_text() == RARE)
     assert label.get_fontfamily() == ["DejaVu Sans", "STIXGeneral"]
     assert capfd.readouterr().err == ""

@@ -17,6 +17,8 @@ from action_gru.checkpoint import load_checkpoint
 from action_gru.config import build_config
 from action_gru.dataset import Clip, class_list
 from action_gru.errors import CheckpointError, ConfigError, DataError
+from action_gru.evaluation.cross_validation import cross_validate
+from action_gru.evaluation.evaluate import evaluate
 from action_gru.features import open_source
 from action_gru.model import ActionClassifier
 from action_gru.prepare import prepare
@@ -27,7 +29,7 @@ from action_gru.series.arrays import read_arrays
 from action_gru.series.recognizer import SequenceRecognizer
 from action_gru.series.recording import window_bounds
 from action_gru.series.watch import watch
-from action_gru.training import RunFolder, cross_validate, evaluate, resume, train
+from action_gru.training import RunFolder, resume, train
 from action_gru.training.loop import Trainer
 
 QUIET = Reporter(quiet=True)

@@ -7,9 +7,7 @@ from action_gru.errors import ConfigError
 from action_gru.model import CELLS, ActionClassifier, fuse, pool_opinions
 
 COMBINATIONS = list(
-    itertools.product(
-        ["gru", "lstm", "rnn", "none"], ["last", "mean", "attention"], ["late", "early"]
-    )
+    itertools.product([*CELLS, "none"], ["last", "mean", "attention"], ["late", "early"])
 )
 
 

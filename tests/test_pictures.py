@@ -3,15 +3,16 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from action_gru.evaluation import (
-    compute_metrics,
-    confusion_picture,
-    per_class_picture,
-    reliability_picture,
-    save_picture,
-    training_picture,
+from action_gru.report.metrics import compute_metrics
+from action_gru.report.plots import (
+    DPI,
+    plot_classes,
+    plot_confusion,
+    plot_reliability,
+    plot_training,
+    save_figure,
+    short_names,
 )
-from action_gru.evaluation.pictures import DPI, short_names
 
 SIZES = (2, 8, 26, 101, 400)
 READABLE_PX = 4000
@@ -47,7 +48,7 @@ def check_texts(figure):
 @pytest.mark.parametrize("count", SIZES)
 def test_texts_of_the_confusion_matrix_have_room(count):
     got = metrics(count)
-    figure = confusion_picture(got.confusion_matrix, got.classes)
+    figure = plot_confusion(got.confusion_matrix, got.classes)
     check_texts(figure)
     written = [text.get_text() for text in figure.axes[0].texts]
     shown = got.confusion_matrix[got.confusion_matrix > 0] if count <= 30 else []
@@ -60,7 +61,7 @@ def test_texts_of_the_confusion_matrix_have_room(count):
 def test_the_matrix_of_many_classes_shows_those_that_are_mistaken():
     counts = 4 * np.eye(400, dtype=np.int64)
     counts[399, 7] = 2
-    figure = confusion_picture(counts, [f"c{n}" for n in range(400)])
+    figure = plot_confusion(counts, [f"c{n}" for n in range(400)])
     names = [label.get_text() for label in figure.axes[0].get_yticklabels()]
     assert len(names) == 150
     assert {"c399", "c7"} <= set(names)
@@ -70,7 +71,7 @@ def test_the_matrix_of_many_classes_shows_those_that_are_mistaken():
 
 @pytest.mark.parametrize("count", SIZES)
 def test_texts_of_the_class_bars_have_room(count):
-    figure = per_class_picture(metrics(count).per_class)
+    figure = plot_classes(metrics(count).per_class)
     check_texts(figure)
     assert max(figure.get_size_inches()) * DPI < READABLE_PX
 
@@ -80,7 +81,7 @@ def test_bars_of_many_classes_are_of_those_least_often_right_and_say_so():
     predicted = np.where(labels == 250, 0, labels)
     names = [f"c{n}" for n in range(400)]
     rows = compute_metrics(labels, np.eye(400)[predicted], names).per_class
-    axes = per_class_picture(rows).axes[0]
+    axes = plot_classes(rows).axes[0]
     names = [label.get_text() for label in axes.get_yticklabels()]
     assert (names[0], len(names)) == ("c250", 150)
     assert axes.get_title().endswith("the 150 least often right of 400 classes")
@@ -89,14 +90,14 @@ def test_bars_of_many_classes_are_of_those_least_often_right_and_say_so():
 
 def test_class_bars_stand_best_on_top_and_tell_none_from_zero():
     got = compute_metrics([0, 0, 1], [[0.8, 0.1, 0.1]] * 3, ["a", "b", "c"])
-    axes = per_class_picture(got.per_class).axes[0]
+    axes = plot_classes(got.per_class).axes[0]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["c", "b", "a"]
     assert [text.get_text() for text in axes.texts] == ["no clip", "0 of 1", "2 of 2"]
 
 
 def test_reliability_picture_has_one_bar_a_bin():
     got = metrics(8)
-    figure = reliability_picture(got.calibration, got.expected_calibration_error)
+    figure = plot_reliability(got.calibration)
     check_texts(figure)
     heights = [bar.get_height() for bar in figure.axes[0].patches]
     assert heights == [one.accuracy or 0.0 for one in got.calibration]
@@ -108,7 +109,7 @@ def test_training_picture_has_a_panel_a_kind(epochs):
         {"train_loss": 1 / (i + 1), "val_loss": 0.5, "val_accuracy": 0.5, "lr": 1e-3}
         for i in range(epochs)
     ]
-    figure = training_picture(history)
+    figure = plot_training(history)
     check_texts(figure)
     assert [axes.get_title() for axes in figure.axes] == ["loss", "accuracy", "learning rate"]
     assert [len(axes.lines) for axes in figure.axes] == [2, 1, 1]
@@ -116,7 +117,7 @@ def test_training_picture_has_a_panel_a_kind(epochs):
 
 def test_training_picture_takes_the_keys_of_the_training_loop():
     row = {"loss": 1.0, "accuracy": 0.5, "learning_rate": 1e-3, "val_loss": 1.0, "seconds": 2.0}
-    axes = training_picture([row, row]).axes
+    axes = plot_training([row, row]).axes
     assert [[line.get_label() for line in one.lines] for one in axes] == [
         ["loss", "val_loss"],
         ["accuracy"],
@@ -125,7 +126,7 @@ def test_training_picture_takes_the_keys_of_the_training_loop():
 
 
 def test_a_value_missing_in_one_epoch_leaves_a_gap():
-    line = training_picture([{"loss": 1.0}, {}, {"loss": 0.5}]).axes[0].lines[0]
+    line = plot_training([{"loss": 1.0}, {}, {"loss": 0.5}]).axes[0].lines[0]
     assert np.isnan(line.get_ydata()).tolist() == [False, True, False]
 
 
@@ -137,6 +138,6 @@ def test_long_names_are_cut_and_stay_different():
 
 
 def test_a_picture_is_written_whatever_the_names_hold(tmp_path):
-    figure = confusion_picture(np.eye(2, dtype=np.int64), [r"$\frac$", "a_b^c"])
-    save_picture(figure, tmp_path / "new" / "one.png")
+    figure = plot_confusion(np.eye(2, dtype=np.int64), [r"$\frac$", "a_b^c"])
+    save_figure(figure, tmp_path / "new" / "one.png")
     assert (tmp_path / "new" / "one.png").read_bytes()[:4] == b"\x89PNG"

@@ -6,9 +6,10 @@ import pytest
 from conftest import ROOT
 
 from action_gru.config import load_config
+from action_gru.evaluation.evaluate import evaluate
 from action_gru.progress import Reporter
 from action_gru.recognizer import ActionRecognizer
-from action_gru.training import evaluate, read_clips, train
+from action_gru.training import read_clips, train
 
 pytestmark = pytest.mark.slow
 QUIET = Reporter(quiet=True)

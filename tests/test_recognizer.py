@@ -16,11 +16,12 @@ from action_gru.calibration import Calibration
 from action_gru.checkpoint import load_checkpoint, save_checkpoint
 from action_gru.config import build_config
 from action_gru.errors import CheckpointError, VideoError
+from action_gru.evaluation.evaluate import evaluate
 from action_gru.features import open_source
 from action_gru.progress import Reporter
 from action_gru.recognizer import ActionRecognizer
 from action_gru.timeline import Prediction
-from action_gru.training import RunFolder, evaluate, read_clips, train
+from action_gru.training import RunFolder, read_clips, train
 from action_gru.video import VideoFile
 
 

@@ -32,8 +32,9 @@ from action_gru.backbone.network import NetworkSource
 from action_gru.backbone.runtimes import RUNTIMES, TorchRunner, import_quietly
 from action_gru.config import build_config
 from action_gru.errors import BackboneError, CacheError, MissingExtraError
+from action_gru.evaluation.evaluate import evaluate
 from action_gru.progress import Reporter
-from action_gru.training import RunFolder, evaluate, train
+from action_gru.training import RunFolder, train
 
 SIDE = 64
 CPU = torch.device("cpu")

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from action_gru.evaluation import compute_metrics
-from action_gru.evaluation.sentence import closing_sentence
+from action_gru.report.evaluation import closing_sentence
+from action_gru.report.metrics import compute_metrics
 
 CLASSES = ["kick", "punch", "rare"]
 

@@ -5,8 +5,9 @@ import pytest
 from matplotlib.colors import to_hex
 from matplotlib.text import Text
 
-from action_gru.evaluation import save_picture, timeline_picture
 from action_gru.palette import class_colour, contrast
+from action_gru.report.plots import save_figure
+from action_gru.report.timeline_plot import plot_timeline
 from action_gru.timeline import Event, ScoreTrack, Timeline
 
 NAMES = ("идти очень медленно и долго вдоль длинной стены", "$cost$", "W" * 40, "run")
@@ -85,12 +86,12 @@ def check_room(figure):
 @pytest.mark.parametrize(("events", "count"), [(1, 2), (12, 8), (300, 101)])
 def test_everything_has_room(duration_s, events, count):
     one = timeline(duration_s, events, count)
-    check_room(timeline_picture(one, one.events[::2]))
+    check_room(plot_timeline(one, one.events[::2]))
 
 
 def test_a_class_has_one_colour_in_all_panels():
     one = timeline(10.0, 4, 2)
-    figure = timeline_picture(one, [Event(one.classes[1], 1.0, 3.0)])
+    figure = plot_timeline(one, [Event(one.classes[1], 1.0, 3.0)])
     scores, lanes = figure.axes
     blue, orange = "#0072B2", "#E69F00"
     first, second = legend_colours(figure).items()
@@ -105,7 +106,7 @@ def test_a_class_has_one_colour_in_all_panels():
 
 
 def test_every_class_that_wins_somewhere_has_a_colour_and_a_name():
-    figure = timeline_picture(timeline(600.0, 30, 101))
+    figure = plot_timeline(timeline(600.0, 30, 101))
     scores, lanes = figure.axes
     assert len(scores.lines) == 30
     assert len(legend_colours(figure)) == 30
@@ -118,13 +119,13 @@ def test_a_class_that_wins_for_one_instant_with_a_low_score_is_named():
         scores = np.full(12, 0.08)
         scores[11 if time_s == 4 else 0] = 0.12  # below SHOWN_SCORE
         track.add(float(time_s), scores)
-    figure = timeline_picture(timeline(10.0, 0, 12, scores=track))
+    figure = plot_timeline(timeline(10.0, 0, 12, scores=track))
     assert set(legend_colours(figure).values()) == {class_colour(0), class_colour(11)}
     assert legend_colours(figure)["run 11"] == class_colour(11)
 
 
 def test_on_a_dark_page_all_text_is_light():
-    figure = timeline_picture(timeline(40.0, 0), dark=True, legend=False)
+    figure = plot_timeline(timeline(40.0, 0), dark=True, legend=False)
     figure.canvas.draw()
     ground = to_hex(figure.get_facecolor())
     texts = [text for text in figure.findobj(Text) if text.get_text() and text.get_visible()]
@@ -135,26 +136,26 @@ def test_on_a_dark_page_all_text_is_light():
 
 
 def test_classes_that_never_score_are_left_out():
-    figure = timeline_picture(timeline(10.0, 2, 8))
+    figure = plot_timeline(timeline(10.0, 2, 8))
     assert len(figure.axes[0].lines) == 2
 
 
 def test_long_bars_have_their_label_and_short_ones_none():
-    assert len(labels(timeline_picture(timeline(10.0, 3)).axes[1])) == 3
-    assert labels(timeline_picture(timeline(7200.0, 300)).axes[1]) == []
-    assert len(bars(timeline_picture(timeline(7200.0, 300)).axes[1])) == 300
+    assert len(labels(plot_timeline(timeline(10.0, 3)).axes[1])) == 3
+    assert labels(plot_timeline(timeline(7200.0, 300)).axes[1]) == []
+    assert len(bars(plot_timeline(timeline(7200.0, 300)).axes[1])) == 300
 
 
 @pytest.mark.parametrize(("reference", "texts"), [(None, 1), ([], 2)])
 def test_no_event_is_said(reference, texts):
-    figure = timeline_picture(timeline(40.0, 0), reference)
+    figure = plot_timeline(timeline(40.0, 0), reference)
     assert [text.get_text() for text in figure.axes[1].texts] == ["no event"] * texts
     assert figure.get_suptitle() == "clip.mp4: no event in 0:40"
 
 
 def test_the_lanes_are_named():
     def lanes(reference):
-        figure = timeline_picture(timeline(), reference)
+        figure = plot_timeline(timeline(), reference)
         return [text.get_text() for text in figure.axes[1].get_yticklabels()]
 
     assert lanes(None) == ["events"]
@@ -171,7 +172,7 @@ def test_the_lanes_are_named():
     ],
 )
 def test_the_title_says_how_much_was_read(fields, title):
-    assert timeline_picture(timeline(**{"duration_s": 75.0, **fields})).get_suptitle() == title
+    assert plot_timeline(timeline(**{"duration_s": 75.0, **fields})).get_suptitle() == title
 
 
 @pytest.mark.parametrize(
@@ -184,7 +185,7 @@ def test_the_title_says_how_much_was_read(fields, title):
     ],
 )
 def test_the_time_axis_is_a_clock(duration_s, ticks):
-    figure = timeline_picture(timeline(duration_s))
+    figure = plot_timeline(timeline(duration_s))
     figure.canvas.draw()
     shown = [text.get_text() for text in figure.axes[1].get_xticklabels()]
     assert shown[: len(ticks)] == ticks or shown[1 : len(ticks) + 1] == ticks
@@ -194,7 +195,7 @@ def test_no_line_crosses_a_gap():
     track = ScoreTrack()
     for time_s in (*np.arange(0, 10, 0.1), *np.arange(30, 40, 0.1)):
         track.add(time_s, np.array([0.5, 0.5]), begins=time_s == 30)
-    figure = timeline_picture(timeline(40.0, 0, scores=track))
+    figure = plot_timeline(timeline(40.0, 0, scores=track))
     for line in figure.axes[0].lines:
         assert np.isnan(line.get_ydata()).nonzero()[0].tolist() == [100]
 
@@ -204,20 +205,20 @@ def test_a_line_crosses_the_jump_where_a_younger_state_answers():
     for stage in range(10):  # 0.1, 0.2, ... 1.0, and half a second to the next
         for time_s in np.arange(1, 11) / 10 + 1.5 * stage:
             track.add(time_s, np.array([0.5, 0.5]))
-    figure = timeline_picture(timeline(15.0, 0, scores=track))
+    figure = plot_timeline(timeline(15.0, 0, scores=track))
     for line in figure.axes[0].lines:
         assert not np.isnan(line.get_ydata()).any()
 
 
 def test_a_reference_past_the_end_is_shown_whole():
-    figure = timeline_picture(timeline(complete=False), [Event("swim", 20.0, 30.0)])
+    figure = plot_timeline(timeline(complete=False), [Event("swim", 20.0, 30.0)])
     assert figure.axes[1].get_xlim() == (0.0, 30.0)
     assert "swim" in legend_colours(figure)
 
 
 def test_a_timeline_without_anything_is_drawn(tmp_path):
-    figure = timeline_picture(Timeline("x.mp4", ("a$b$", "c$"), (), 0.0, complete=False))
+    figure = plot_timeline(Timeline("x.mp4", ("a$b$", "c$"), (), 0.0, complete=False))
     assert [text.get_text() for text in figure.axes[0].texts] == ["no score"]
     assert list(legend_colours(figure)) == ["a$b$", "c$"]
-    save_picture(figure, tmp_path / "x.png")
+    save_figure(figure, tmp_path / "x.png")
     assert (tmp_path / "x.png").read_bytes().startswith(b"\x89PNG")

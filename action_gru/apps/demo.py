@@ -20,13 +20,15 @@ from action_gru.checkpoint import load_checkpoint
 from action_gru.config import Config, build_config
 from action_gru.dataset import read_manifest
 from action_gru.errors import DataError
-from action_gru.evaluation import EvaluationReport, pool_segment_scores
+from action_gru.evaluation.evaluate import evaluate
+from action_gru.evaluation.evaluator import Evaluator
 from action_gru.features import open_source
 from action_gru.launched import program
 from action_gru.progress import Reporter
 from action_gru.recognizer import ActionRecognizer
-from action_gru.training import RunFolder, evaluate, train
-from action_gru.training.evaluate import clip_scores
+from action_gru.report.evaluation import EvaluationReport
+from action_gru.report.segments import pool_segment_scores
+from action_gru.training import RunFolder, train
 from action_gru.video import VideoFile
 
 FRESH_ACTION, FRESH_SEED, FPS = "stand_up", 987_650, 24.0
@@ -102,7 +104,7 @@ def pair_accuracy(run: RunFolder, checkpoint_path: Path) -> float:
     ]
     table = open_source(config).features(clips, Reporter(quiet=True))
     sequences = table.sequences(clips, checkpoint.classes)
-    scores = clip_scores(checkpoint, sequences, config)
+    scores = Evaluator(checkpoint, config).predict(sequences)
     return float((scores.argmax(1) == sequences.labels).float().mean())
 
 

@@ -8,11 +8,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from action_gru.apps.targets import check_picture_or_folder, check_target, folder_for
-from action_gru.evaluation import save_picture
-from action_gru.evaluation.files import json_text, replace_file
-from action_gru.explanation import describe, explanation_picture
+from action_gru.evaluation.explanation import describe
+from action_gru.evaluation.explanation_plot import plot_explanation
 from action_gru.progress import Reporter
 from action_gru.recognizer import ActionRecognizer
+from action_gru.report.files import json_text, replace_file
+from action_gru.report.plots import save_figure
 
 PICTURE, VALUES = "explanation.png", "explanation.json"
 
@@ -37,7 +38,7 @@ def explain_video(
         for warning in explanation.warnings:
             reporter.warn(f"{video}: {warning}")
         if picture is not None:
-            save_picture(explanation_picture(explanation), picture)
+            save_figure(plot_explanation(explanation), picture)
             reporter.say(f"wrote {picture}")
             if picture != target:
                 values = picture.with_name(VALUES)

@@ -25,7 +25,7 @@ from action_gru.checkpoint.asked import check_exportable
 from action_gru.config import Config, build_config
 from action_gru.errors import CheckpointError, ConfigError
 from action_gru.features import build_backbone
-from action_gru.model.flat import FlatStep
+from action_gru.model import FlatStep
 from action_gru.progress import Reporter
 
 METADATA = "action_gru"
@@ -89,7 +89,7 @@ def _feature_network(
 def step_bytes(model: FlatStep) -> bytes:
     """One step as an ONNX model: feature and state in, logits and the next state out."""
     streams = torch.export.Dim("streams", min=1, max=4096)
-    inputs = (torch.zeros(2, sum(model.model.view_dims)), *model.initial(2))
+    inputs = (torch.zeros(2, sum(model.model.view_dims)), *model.model.initial_state(2))
     state = [tensor.name for tensor in model.state]
     names = (["feature", *state], ["logits", *(f"next_{name}" for name in state)])
     carried = tuple({tensor.batch_axis: streams} for tensor in model.state)
@@ -105,7 +105,7 @@ def check_step(step: Step, model: FlatStep) -> None:
     )  # fmt: skip
     if model.model.normalisation == "channel":
         frames[::3, 0, ::2] = float("nan")  # missing values
-    state = model.initial(PARITY_STREAMS)
+    state = model.model.initial_state(PARITY_STREAMS)
     theirs = [tensor.numpy() for tensor in state]
     names = [tensor.name for tensor in model.state]
     for frame in frames:

@@ -10,12 +10,12 @@ from action_gru.apps.targets import PICTURE, SENTENCES, check_targets, timeline_
 from action_gru.apps.telling import Teller
 from action_gru.dataset import check_labels
 from action_gru.errors import ActionGruError
-from action_gru.evaluation import save_picture
-from action_gru.evaluation.segments import SegmentScores, segment_scores
-from action_gru.evaluation.timeline_picture import people_picture, timeline_picture
 from action_gru.phrases import clock_text
 from action_gru.progress import Reporter
 from action_gru.recognizer import ActionRecognizer
+from action_gru.report.plots import save_figure
+from action_gru.report.segments import SegmentScores, segment_scores
+from action_gru.report.timeline_plot import plot_people, plot_timeline
 from action_gru.source_rate import rate_warning
 from action_gru.streaming import MIN_EVIDENCE, TimelineReader
 from action_gru.timeline import Event, Timeline
@@ -136,8 +136,8 @@ def _note(reader: TimelineReader) -> str:
 def _write(timeline: Timeline, target: Path, reference: Sequence[Event] | None) -> None:
     if target.suffix.lower() == PICTURE:
         apart = timeline.people is not None
-        picture = people_picture(timeline) if apart else timeline_picture(timeline, reference)
-        save_picture(picture, target)
+        picture = plot_people(timeline) if apart else plot_timeline(timeline, reference)
+        save_figure(picture, target)
     elif target.suffix.lower() == SENTENCES:
         write_sentences(timeline, target)
     else:

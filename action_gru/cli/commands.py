@@ -162,7 +162,7 @@ def resume(
 
 def _finish(run: Any, reporter: Reporter, as_json: bool) -> None:
     """Evaluate what training left on its test split, and name the run: once, by one process."""
-    from action_gru.training import evaluate as evaluate_run
+    from action_gru.evaluation.evaluate import evaluate as evaluate_run
     from action_gru.training import leave_processes
 
     leave_processes()
@@ -212,8 +212,8 @@ def evaluate(
         check_folder(f"--out {out}", out)
     reporter = make_reporter(quiet)
     with reporter.doing("loading"):
+        from action_gru.evaluation.evaluate import evaluate as evaluate_run
         from action_gru.training import RunFolder
-        from action_gru.training import evaluate as evaluate_run
     with reporter.doing("evaluating"):
         opened = RunFolder.open(run)
         report, folder = evaluate_run(opened, reporter, split, manifest, root, overrides or [], out)
@@ -246,7 +246,7 @@ def cv(
 
     tree, reporter = check_work(config, overrides or []), make_reporter(quiet)
     with reporter.doing("loading"):
-        from action_gru.training import cross_validate, leave_classes_out
+        from action_gru.evaluation.cross_validation import cross_validate, leave_classes_out
     with reporter.doing("cross-validating"):
         if leave_class_out:
             unknown, folder = leave_classes_out(tree, folds, reporter)
@@ -254,8 +254,8 @@ def cv(
             _, folder = cross_validate(tree, folds, seeds, reporter, confidence)
     if leave_class_out:
         if not json_:
-            print(f"known against unknown: AUROC {_figure(unknown.mean_auroc)}")
-        print_answer({"folder": str(folder), "auroc": unknown.mean_auroc}, str(folder), json_)
+            print(f"known against unknown: AUROC {_figure(unknown['mean_auroc'])}")
+        print_answer({"folder": str(folder), "auroc": unknown["mean_auroc"]}, str(folder), json_)
         return
     document = json.loads((folder / "report.json").read_text(encoding="utf-8"))
     keys = ("top1_mean", "top1_spread", "mean_pooled_top1_mean", "majority_top1_mean")

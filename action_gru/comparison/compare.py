@@ -21,12 +21,12 @@ from action_gru.comparison.result import CellComparison, CellFigures
 from action_gru.config import Config
 from action_gru.dataset import Clip, Split, check_classes, class_list, grouped_folds, merge_groups
 from action_gru.errors import DataError
+from action_gru.evaluation.cross_validation import split_of_fold
 from action_gru.features import FeatureTable, open_source
 from action_gru.model import CELLS, ActionClassifier
 from action_gru.progress import Reporter
 from action_gru.scoring import score_clips
 from action_gru.training.clips import read_clips
-from action_gru.training.cross_validation import split_of_fold
 from action_gru.training.data import TrainingData
 from action_gru.training.run import (
     closed_form,

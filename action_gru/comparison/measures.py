@@ -16,8 +16,7 @@ from torch import nn
 
 from action_gru.config.learning import TrainingSection
 from action_gru.dataset import SequenceSet
-from action_gru.model import ActionClassifier
-from action_gru.model.streams import SequenceStream
+from action_gru.model import ActionClassifier, RecurrentBranch
 from action_gru.training.loop import Trainer
 
 REPEATS = 3
@@ -37,7 +36,7 @@ def byte_count(model: ActionClassifier) -> tuple[int, int]:
 
 
 def _cells(model: ActionClassifier) -> list[nn.Module]:
-    streams = [stream for stream in model.streams if isinstance(stream, SequenceStream)]
+    streams = [stream for stream in model.streams if isinstance(stream, RecurrentBranch)]
     return [stream.cell for stream in streams if stream.cell is not None]
 
 

@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 
 from action_gru.comparison.probe import SOLVED
 from action_gru.comparison.result import CellComparison, cell_name
-from action_gru.evaluation.pictures import BLUE, GREEN, GREY, ORANGE
 from action_gru.palette import OKABE_ITO
+from action_gru.report.plots import BLUE, GREEN, GREY, ORANGE
 
 # Okabe and Ito 2008; markers tell them apart without colour too.
 COLOURS = {"rnn": ORANGE, "lstm": GREEN, "gru": BLUE, "bigru": OKABE_ITO[5], "none": GREY}

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, one_hot
 
 from action_gru.comparison.probe_gradients import SEQUENCES, mean_norms
-from action_gru.model import CELLS
+from action_gru.model import CELLS, build_cell
 
 LAGS = (4, 8, 16, 32, 64, 128, 256, 512)
 SOLVED = 0.95
@@ -73,7 +73,7 @@ class Latch(nn.Module):
 
     def __init__(self, cell: str, hidden_size: int) -> None:
         super().__init__()
-        self.cell = CELLS[cell](CLASSES, hidden_size, batch_first=True)
+        self.cell = build_cell(cell, CLASSES, hidden_size)
         self.answer = nn.Linear(hidden_size, CLASSES)
 
     def forward(self, sequences: Tensor) -> Tensor:

@@ -11,12 +11,12 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from action_gru.model.gates import Cell
+from action_gru.model.recurrence import Recurrent
 
 SEQUENCES = 128
 
 
-def gradient_norm(cell: Cell, start: Tensor, rest: Tensor) -> float:
+def gradient_norm(cell: Recurrent, start: Tensor, rest: Tensor) -> float:
     """The root mean square over sequences of |d h_T / d state_0|_F / sqrt(H).
 
     start (B, 1, C): what led to state_0 (h, and c of an LSTM); rest (B, k, C): what came after. 1
@@ -36,7 +36,9 @@ def gradient_norm(cell: Cell, start: Tensor, rest: Tensor) -> float:
     return float((squares / len(start) / last.shape[1]).sqrt())
 
 
-def mean_norms(cells: Sequence[Cell], sequences: Tensor, lags: Sequence[int]) -> dict[int, float]:
+def mean_norms(
+    cells: Sequence[Recurrent], sequences: Tensor, lags: Sequence[int]
+) -> dict[int, float]:
     """By lag, the geometric mean over cells, for sequences (B, T, C) of more than max(lags) steps.
 
     Decay is a matter of powers: one cell of ten times the gradient must not hide two that lost it.

@@ -10,9 +10,9 @@ from action_gru.comparison.findings import findings
 from action_gru.comparison.picture import comparison_picture
 from action_gru.comparison.probe import ProbeResult
 from action_gru.comparison.result import CellComparison, CellFigures, cell_name
-from action_gru.evaluation import save_picture
-from action_gru.evaluation.files import json_text, replace_file
-from action_gru.evaluation.markdown import bullets, escape, percent, table
+from action_gru.report.files import json_text, replace_file
+from action_gru.report.markdown import bullets, escape, percent, table
+from action_gru.report.plots import save_figure
 
 PICTURE, TEXT, VALUES = "cells.png", "cells.md", "cells.json"
 
@@ -21,7 +21,7 @@ def write_comparison(comparison: CellComparison, folder: Path) -> None:
     """cells.json, cells.png and cells.md, each whole or not at all."""
     folder.mkdir(parents=True, exist_ok=True)
     replace_file(folder / VALUES, json_text(comparison_json(comparison)).encode())
-    save_picture(comparison_picture(comparison), folder / PICTURE)
+    save_figure(comparison_picture(comparison), folder / PICTURE)
     replace_file(folder / TEXT, comparison_markdown(comparison).encode())
 
 

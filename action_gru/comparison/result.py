@@ -9,8 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from action_gru.comparison.probe import ProbeResult, ProbeSettings
-from action_gru.evaluation import FoldSummary, fold_summary, group_bootstrap_interval
-from action_gru.evaluation.uncertainty import lies_above
+from action_gru.report.statistics import (
+    FoldSummary,
+    fold_summary,
+    group_bootstrap_interval,
+    lies_above,
+)
 
 NAMES = {
     "rnn": "RNN",

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
 from action_gru.config.section import Device, Positive, Section, Share
+from action_gru.model.cells import CELLS
+
+if TYPE_CHECKING:
+    CellName = str
+else:
+    CellName = Literal[(*CELLS, "none")]
 
 
 class ModelSection(Section):
-    cell: Literal["gru", "lstm", "rnn", "none"] = "gru"
+    cell: CellName = "gru"
     """The recurrent cell; none reads each frame alone (the mean-pooled baseline)."""
     projection_size: Annotated[int, Field(ge=1, le=4096)] = 256
     """Width that each view is projected to before the cell."""
@@ -40,17 +46,21 @@ class ModelSection(Section):
 
 class TrainingSection(Section):
     epochs: Annotated[int, Field(ge=1, le=100_000)] = 40
+    """Passes over the training clips."""
     min_steps: Annotated[int, Field(ge=0)] = 0
     """At least so many steps of the optimizer: a small set gets more epochs until it has them."""
     batch_size: Annotated[int, Field(ge=1, le=65_536)] = 32
+    """Clips a step of the optimizer."""
     learning_rate: Positive = 1e-3
     """Peak rate of AdamW: linear warm-up, then a cosine down to zero."""
     weight_decay: Annotated[float, Field(ge=0.0)] = 0.1
+    """Decoupled weight decay of AdamW."""
     ridge: Positive = 1e-3
     """Penalty of the closed-form classifier: larger is smoother."""
     warmup_share: Share = 0.1
     """Share of all steps over which the rate climbs."""
     label_smoothing: Share = 0.1
+    """Share of each target that is spread over all classes."""
     class_balance: Literal["none", "weights", "sampler"] = "none"
     """weights: rare classes weigh more in the loss. sampler: they are drawn more often."""
     grad_clip: Annotated[float, Field(ge=0.0)] = 1.0
@@ -68,11 +78,13 @@ class TrainingSection(Section):
     ema_decay: Share = 0.0
     """Decay of the running average of the weights that is evaluated and kept; 0 switches it off."""
     mixed_precision: Literal["no", "bf16", "fp16"] = "no"
+    """Precision of the training step; fp16 and bf16 are for GPUs."""
     device: Device = "auto"
     """auto, cpu, cuda, cuda:N or mps, for training."""
     mean_pooled_baseline: bool = True
     """Train the same model without its cell too, and report its score beside the model's."""
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    """Draws the first weights, the batches and dropout."""
 
 
 class CalibrationSection(Section):

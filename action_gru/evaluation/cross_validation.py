@@ -1,250 +1,252 @@
-"""The record of a cross-validation: every fold of every seed, and what they say together."""
+"""Grouped cross-validation: each clip is tested once a seed, by a model blind to its group.
+
+Also the test of unknown classes: each class left out of training once.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from statistics import fmean
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from action_gru.config import Config
+from action_gru.dataset import Clip, Split, check_classes, class_list, grouped_folds, merge_groups
 from action_gru.errors import DataError
-from action_gru.evaluation.files import json_text, replace_file
-from action_gru.evaluation.fold_confidence import (
-    FoldConfidence,
-    PooledConfidence,
-    confidence_section,
-    pool_confidence,
-)
-from action_gru.evaluation.markdown import (
-    NONE,
-    baseline_name,
-    bullets,
-    class_table,
-    confusions,
-    data_notes,
-    escape,
-    percent,
-    table,
-)
-from action_gru.evaluation.metrics import (
-    IntArray,
-    Metrics,
-    mean_class_accuracy,
-    per_class_metrics,
-)
-from action_gru.evaluation.pictures import confusion_picture, per_class_picture, save_picture
-from action_gru.evaluation.report import check_baselines, quarantine_json
-from action_gru.evaluation.uncertainty import FoldSummary, fold_summary
+from action_gru.evaluation.evaluate import warned_sequences
+from action_gru.features import FeatureTable, open_source
+from action_gru.model import ActionClassifier
+from action_gru.progress import Reporter
+from action_gru.report.confidence import Answers, FoldConfidence
+from action_gru.report.cross_validation import CrossValidationReport, FoldResult, write_cv_report
+from action_gru.report.early_warning import WarnedSequence, write_warnings
+from action_gru.report.files import json_text, replace_file
+from action_gru.report.markdown import escape, figure_text, table
+from action_gru.report.metrics import compute_metrics, majority_baseline
+from action_gru.report.statistics import area_under_roc
+from action_gru.scoring import score_answers, score_clips
+from action_gru.training.calibrate import calibrate_model
+from action_gru.training.clips import read_clips
+from action_gru.training.data import TrainingData
+from action_gru.training.run import fit_model, mean_pooled
+from action_gru.training.run_folder import RunFolder
 
 
-@dataclass(frozen=True)
-class FoldResult:
-    """One model, trained with one seed and tested on one fold."""
+def cross_validate(
+    config: Config, folds: int, seeds: int, reporter: Reporter, confidence: bool = False
+) -> tuple[CrossValidationReport, Path]:
+    """Train folds x seeds models; the report and its folder.
 
-    seed: int
-    fold: int
-    metrics: Metrics
-    baselines: Mapping[str, float | None]  # name -> top-1 on the same fold
-    confidence: FoldConfidence | None = None  # None: not asked for, or not calibrated
-
-
-@dataclass(frozen=True)
-class CrossValidationReport:
-    """All folds of all seeds; the clips of a seed's folds are pooled before averaging."""
-
-    run_name: str
-    data: str  # one line: which data this is
-    results: tuple[FoldResult, ...]
-    baseline_notes: Mapping[str, str] = field(default_factory=dict)
-    quarantined: Mapping[str, str] = field(default_factory=dict)  # path -> reason
-    leakage_allowed: bool = False
-    precision: float = 0.9  # stated for the unsure rule
-
-    def __post_init__(self) -> None:
-        cells = {(result.seed, result.fold) for result in self.results}
-        if not cells or not len(cells) == len(self.results) == len(self.seeds) * len(self.folds):
-            raise DataError(
-                "a cross-validation needs each fold once for each seed; "
-                f"got (seed, fold) {sorted((one.seed, one.fold) for one in self.results)}"
-            )
-        if len({result.metrics.classes for result in self.results}) > 1:
-            raise DataError("all folds need the same class list; train them from one manifest")
-        if len({tuple(result.baselines) for result in self.results}) > 1:
-            raise DataError("all folds need the same baselines; give None where one is missing")
-        for result in self.results:
-            check_baselines(result.baselines, self.baseline_notes)
-
-    @property
-    def seeds(self) -> list[int]:
-        return sorted({result.seed for result in self.results})
-
-    @property
-    def folds(self) -> list[int]:
-        return sorted({result.fold for result in self.results})
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        return self.results[0].metrics.classes
-
-    def confusion(self, seed: int | None = None) -> IntArray:
-        """Counts over the folds of one seed, or of all: (C, C), rows are true."""
-        chosen = [one for one in self.results if seed is None or one.seed == seed]
-        counts = np.stack([one.metrics.confusion_matrix for one in chosen])
-        return np.asarray(counts.sum(axis=0), dtype=np.int64)
-
-    def top1(self) -> FoldSummary:
-        """Top-1 over the pooled folds of a seed, averaged over seeds."""
-        return fold_summary([_accuracy(self.confusion(seed)) for seed in self.seeds])
-
-    def mean_class_accuracy(self) -> FoldSummary:
-        """Mean class accuracy over the pooled folds of a seed, averaged over seeds."""
-        tables = [per_class_metrics(self.confusion(seed), self.classes) for seed in self.seeds]
-        return fold_summary([mean_class_accuracy(rows) for rows in tables])
-
-    def baselines(self) -> dict[str, FoldSummary | None]:
-        """Each baseline's top-1, pooled and averaged alike; None if any fold lacks it."""
-        return {name: self._baseline(name) for name in self.results[0].baselines}
-
-    def confidence(self) -> list[PooledConfidence]:
-        """How far scores can be trusted: one entry a seed whose folds were all calibrated."""
-        by_seed = [
-            [one.confidence for one in self.results if one.seed == seed and one.confidence]
-            for seed in self.seeds
-        ]
-        return [
-            pool_confidence(folds, seed)
-            for seed, folds in zip(self.seeds, by_seed, strict=True)
-            if len(folds) == len(self.folds)
-        ]
-
-    def _baseline(self, name: str) -> FoldSummary | None:
-        pooled = [
-            _pooled([one for one in self.results if one.seed == seed], name) for seed in self.seeds
-        ]
-        known = [value for value in pooled if value is not None]
-        return fold_summary(known) if len(known) == len(pooled) else None
-
-    def to_json(self) -> dict[str, object]:
-        """Plain values for json.dumps."""
-        summaries: dict[str, FoldSummary | None] = {
-            "top1": self.top1(),
-            "mean_class_accuracy": self.mean_class_accuracy(),
-            **{f"{name}_top1": summary for name, summary in self.baselines().items()},
-        }
-        pooled = self.confusion()
-        return {
-            "run": self.run_name,
-            "data": self.data,
-            "clips": int(self.confusion(self.seeds[0]).sum()),
-            "classes": list(self.classes),
-            "folds": len(self.folds),
-            "seeds": self.seeds,
-            **_summaries_json(summaries),
-            "confidence": [asdict(one) for one in self.confidence()],
-            "results": [_result_json(result) for result in self.results],
-            "per_class": [asdict(row) for row in per_class_metrics(pooled, self.classes)],
-            "confusion_matrix": pooled.tolist(),
-            "baseline_notes": dict(self.baseline_notes),
-            "leakage_allowed": self.leakage_allowed,
-            "quarantined": quarantine_json(self.quarantined),
-        }
+    Each seed draws its own folds and its own weights. Clips whose split column says test are left
+    out: they are not for choosing between models. Groups that share a video's bytes count as one.
+    With as many folds as groups this is leave-one-group-out. confidence: calibrate each model too
+    and ask how far its scores can be trusted; trains further models.
+    """
+    clips = _choosing_clips(config)
+    if not clips:
+        raise DataError("every clip is a test clip; cross-validation needs others")
+    classes = class_list(clips, config.classes)
+    run, table, usable = _begin(config, clips, "-cv", reporter)
+    results = []
+    warned: list[WarnedSequence] = []
+    for seed in range(config.training.seed, config.training.seed + seeds):
+        settings = config.training.model_copy(update={"seed": seed})
+        seeded = config.model_copy(update={"training": settings})
+        part_of = grouped_folds(usable, folds, seed)
+        for fold in range(folds):
+            reporter.say(f"seed {seed}, fold {fold + 1} of {folds}")
+            split = split_of_fold(usable, part_of, fold)
+            check_classes(split)
+            data = TrainingData(split, classes, table)
+            result, alarms = _fold(seeded, data, fold, reporter, confidence)
+            results.append(result)
+            warned.extend(alarms)
+    report = CrossValidationReport(
+        run_name=run.path.name,
+        data=f"{config.data.manifest}: {len(usable)} clips, {folds} folds, {seeds} seeds",
+        results=tuple(results),
+        baseline_notes={}
+        if config.training.mean_pooled_baseline
+        else {"mean_pooled": "training.mean_pooled_baseline is off"},
+        quarantined=table.report.quarantined,
+        leakage_allowed=config.data.allow_leakage,
+        precision=config.calibration.precision,
+    )
+    run.take_name()
+    write_cv_report(report, run.path)
+    if warned and config.series.horizon is not None:
+        write_warnings(warned, config.series.horizon, config.series.threshold, run.path)
+    return report, run.path
 
 
-def write_cv_report(report: CrossValidationReport, folder: Path | str) -> Path:
-    """Write report.json, pictures and report.md, each atomically; gives report.json's path."""
-    target = Path(folder)
-    pooled = report.confusion()
-    rows = per_class_metrics(pooled, report.classes)
-    save_picture(confusion_picture(pooled, report.classes), target / "confusion_matrix.png")
-    save_picture(per_class_picture(rows), target / "per_class_accuracy.png")
-    replace_file(target / "report.md", _markdown(report).encode())
-    replace_file(target / "report.json", json_text(report.to_json()).encode())
-    return target / "report.json"
+def _choosing_clips(config: Config) -> list[Clip]:
+    """The clips that models may be chosen by: all that are not for the test."""
+    return [replace(clip, split="") for clip in read_clips(config) if clip.split != "test"]
 
 
-def _accuracy(confusion: IntArray) -> float:
-    return float(confusion.trace() / confusion.sum())
+def _begin(
+    config: Config, clips: list[Clip], suffix: str, reporter: Reporter
+) -> tuple[RunFolder, FeatureTable, list[Clip]]:
+    """A folder, the features, and the clips that have them; duplicated videos share a group."""
+    run = RunFolder.create(config, suffix)
+    table = open_source(config).features(clips, reporter, run.path)
+    usable = table.usable(clips)
+    if not config.data.allow_leakage:
+        usable = merge_groups(usable, table.report.content)
+    return run, table, usable
 
 
-def _pooled(results: Sequence[FoldResult], name: str) -> float | None:
-    """Weigh a baseline's folds by their clips; None if one lacks it."""
-    right = 0.0
-    for result in results:
-        score = result.baselines[name]
-        if score is None:
-            return None
-        right += score * result.metrics.clips
-    return right / sum(result.metrics.clips for result in results)
+def _fold(
+    config: Config, data: TrainingData, fold: int, reporter: Reporter, confidence: bool
+) -> tuple[FoldResult, tuple[WarnedSequence, ...]]:
+    """One fold's result, and what its model would have warned of."""
+    test, train = data.sequences("test"), data.sequences("train")
+    assert test is not None
+    assert train is not None
+
+    def scores(model: ActionClassifier) -> NDArray[np.float32]:
+        frames, flip = config.sampling.max_frames, config.features.flip
+        return np.asarray(score_answers(model, test, frames, flip)[0].numpy())
+
+    truth, known = (
+        (part.labels if part.step_labels is None else part.step_labels).numpy()
+        for part in (test, train)
+    )
+    model = fit_model(config, data, reporter)
+    warned = warned_sequences(model, config, data.table, data.part("test"), data.classes)
+    answers, trust = scores(model), None
+    found = None
+    if confidence:
+        found = calibrate_model(
+            config, data, model, lambda inner: fit_model(config, inner, reporter), reporter
+        )
+    if found is not None:
+        before, precision = Answers.of(answers, truth), config.calibration.precision
+        model.temperature = found.temperature
+        answers = scores(model)
+        is_proven = found.shortfall(precision) is None
+        trust = FoldConfidence(
+            found.temperature, found.threshold(precision), before, Answers.of(answers, truth),
+            is_proven,
+        )  # fmt: skip
+    baselines: dict[str, float | None] = {
+        "majority": majority_baseline(known, truth),
+        "mean_pooled": None,
+    }
+    if config.training.mean_pooled_baseline:
+        mean_model = fit_model(mean_pooled(config), data, reporter)
+        baselines["mean_pooled"] = compute_metrics(truth, scores(mean_model), data.classes).top1
+    metrics = compute_metrics(truth, answers, data.classes)
+    return FoldResult(config.training.seed, fold, metrics, baselines, trust), warned
 
 
-def _summaries_json(summaries: Mapping[str, FoldSummary | None]) -> dict[str, float | None]:
-    values: dict[str, float | None] = {}
-    for name, summary in summaries.items():
-        values[f"{name}_mean"] = summary.mean if summary else None
-        values[f"{name}_spread"] = summary.spread if summary else None
-    return values
+def split_of_fold(clips: Sequence[Clip], part_of: Sequence[int], fold: int) -> Split:
+    """One fold to test on, the others to train on; part_of: the fold of each clip."""
+
+    def part(name: str, inside: bool) -> tuple[Clip, ...]:
+        return tuple(
+            replace(clip, split=name)
+            for clip, place in zip(clips, part_of, strict=True)
+            if (place == fold) == inside
+        )
+
+    return Split(part("train", False), (), part("test", True))
 
 
-def _result_json(result: FoldResult) -> dict[str, object]:
+def leave_classes_out(
+    config: Config, folds: int, reporter: Reporter
+) -> tuple[dict[str, Any], Path]:
+    """Train classes x folds models; what report.json holds, and its folder.
+
+    A model that has never seen a class reads the clips of a fold that is held out whole: those of
+    the class are unknown to it, the others known. Clips whose split says test are left out.
+    """
+    clips = _choosing_clips(config)
+    classes = class_list(clips, config.classes) if clips else ()
+    if len(classes) < 3:
+        raise DataError(
+            f"leaving a class out needs at least three of them; the clips that are not for the "
+            f"test have {len(classes)}"
+        )
+    run, table, usable = _begin(config, clips, "-unknown", reporter)
+    part_of = grouped_folds(usable, folds, config.training.seed)
+    rows = []
+    for label in classes:
+        scored: list[tuple[Clip, float]] = []
+        for fold in range(folds):
+            reporter.say(f"without {label}, fold {fold + 1} of {folds}")
+            split = split_of_fold(usable, part_of, fold)
+            train = [clip for clip in split.train if clip.label != label]
+            scores = _top_scores(config, train, split.test, table, reporter)
+            scored += zip(split.test, scores, strict=True)
+        rows.append(left_out_row(label, scored))
+    aurocs = [row["auroc"] for row in rows if row["auroc"] is not None]
+    report = {
+        "run": run.path.name,
+        "data": f"{config.data.manifest}: {len(usable)} clips, {folds} folds",
+        "mean_auroc": fmean(aurocs) if aurocs else None,
+        "classes": rows,
+    }
+    run.take_name()
+    replace_file(run.path / "report.md", unknown_markdown(report).encode())
+    replace_file(run.path / "report.json", json_text(report).encode())
+    return report, run.path
+
+
+def left_out_row(label: str, scored: Sequence[tuple[Clip, float]]) -> dict[str, Any]:
+    """One class left out: how often a known clip scores above one of the class; 0.5 is chance.
+
+    Hendrycks and Gimpel 2017, by the top score; None without clips of either.
+    """
+    known = np.array([clip.label != label for clip, _ in scored])
     return {
-        "seed": result.seed,
-        "fold": result.fold,
-        "clips": result.metrics.clips,
-        "top1": result.metrics.top1,
-        "mean_class_accuracy": result.metrics.mean_class_accuracy,
-        "baselines": dict(result.baselines),
+        "label": label,
+        "auroc": area_under_roc(np.array([score for _, score in scored]), known),
+        "known_clips": int(known.sum()),
+        "unknown_clips": int((~known).sum()),
     }
 
 
-def _markdown(report: CrossValidationReport) -> str:
-    pooled = report.confusion()
-    rows = per_class_metrics(pooled, report.classes)
-    clips = int(report.confusion(report.seeds[0]).sum())
-    size = f"{clips} clips, {len(report.classes)} classes"
-    repeats = f"{len(report.folds)} folds, {len(report.seeds)} seeds"
-    notes = data_notes(rows, clips, report.quarantined, report.leakage_allowed)
-    notes.insert(0, "The spread is over seeds alone: it says nothing of other clips or groups.")
-    trusted = report.confidence()
-    parts = [
-        f"# {escape(report.run_name)}: cross-validation",
-        *(["**Leakage was allowed: see the notes.**"] if report.leakage_allowed else []),
-        f"{escape(report.data)}\n\n{size}; {repeats}.",
-        _score_table(report),
-        "## Top-1 by fold and seed\n\n" + _fold_table(report, lambda one: one.top1),
-        "## Mean class accuracy by fold and seed\n\n"
-        + _fold_table(report, lambda one: one.mean_class_accuracy),
-        "## Classes, over all seeds\n\n" + class_table(rows),
-        "## Most frequent confusions, over all seeds\n\n" + confusions(pooled, report.classes),
-        *([confidence_section(trusted, report.precision)] if trusted else []),
-        "## Pictures\n\n![confusion matrix](confusion_matrix.png)\n\n"
-        "![per-class accuracy](per_class_accuracy.png)",
-        "## Notes\n\n" + bullets(notes),
-    ]
-    return "\n\n".join(parts) + "\n"
+def _top_scores(
+    config: Config,
+    train: Sequence[Clip],
+    held: Sequence[Clip],
+    table: FeatureTable,
+    reporter: Reporter,
+) -> list[float]:
+    """The top score of each held-out clip by a model of the classes in train."""
+    classes = tuple(sorted({clip.label for clip in train}))
+    if len(classes) < 2:
+        raise DataError("a fold leaves fewer than two classes to train on; ask for fewer folds")
+    model = fit_model(config, TrainingData(Split(train=tuple(train)), classes, table), reporter)
+    # The labels are not looked at: an unknown class has no number here.
+    asked = [replace(clip, label=classes[0]) for clip in held]
+    frames, flip = config.sampling.max_frames, config.features.flip
+    scores = score_clips(model, table.sequences(asked, classes), frames, flip=flip)
+    return [float(score) for score in scores.amax(1).clamp_max(1)]
 
 
-def _score_table(report: CrossValidationReport) -> str:
-    rows = [_summary_row("this model, top-1", report.top1(), "")]
-    rows.append(_summary_row("this model, mean class accuracy", report.mean_class_accuracy(), ""))
-    for name, summary in report.baselines().items():
-        note = report.baseline_notes.get(name, "")
-        rows.append(_summary_row(f"{baseline_name(name)}, top-1", summary, note))
-    return table(["", "mean over seeds", "spread over seeds", "note"], rows, align="lrrl")
-
-
-def _summary_row(name: str, summary: FoldSummary | None, note: str) -> list[str]:
-    mean, spread = (summary.mean, summary.spread) if summary else (None, None)
-    # Seeds that agree to the clip are no certainty, and no deviation of nothing either.
-    width = "all alike" if spread == 0 else NONE if spread is None else f"±{percent(spread)}"
-    return [name, percent(mean), width, note]
-
-
-def _fold_table(report: CrossValidationReport, figure: Callable[[Metrics], float]) -> str:
-    values = {(one.seed, one.fold): percent(figure(one.metrics)) for one in report.results}
+def unknown_markdown(report: Mapping[str, Any]) -> str:
+    """What `leave_classes_out` found, for people."""
     rows = [
-        [f"fold {fold}", *(values[seed, fold] for seed in report.seeds)] for fold in report.folds
+        [
+            row["label"],
+            str(row["unknown_clips"]),
+            str(row["known_clips"]),
+            figure_text(row["auroc"]),
+        ]
+        for row in report["classes"]
     ]
-    return table(
-        ["", *(f"seed {seed}" for seed in report.seeds)], rows, align="l" + "r" * len(report.seeds)
+    mean = figure_text(report["mean_auroc"])
+    return (
+        f"# {escape(report['run'])}: classes left out\n\n{escape(report['data'])}\n\n"
+        f"Mean AUROC of known against unknown: **{mean}** (0.5: chance).\n\n"
+        + table(["class left out", "its clips", "known clips", "AUROC"], rows, align="lrrr")
+        + "\n\nFor each class and fold a model that never saw the class reads held-out clips. "
+        "AUROC: how often its top score is higher for a clip of a class that it knows. Scores are "
+        "not calibrated here.\n"
     )

@@ -1,4 +1,4 @@
-"""The classifier: standardised views, the streams that read them, their average.
+"""The classifier: standardised views, the branches that read them, their average.
 
 Reads (B, T, D) sequences of anything. Knows nothing of where they come from.
 """
@@ -6,21 +6,21 @@ Reads (B, T, D) sequences of anything. Knows nothing of where they come from.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import layer_norm
 
 from action_gru.errors import ConfigError
-from action_gru.model.streams import LinearStream, SequenceStream, StreamState
-
-State = tuple[StreamState, ...]
+from action_gru.model.branch import LinearBranch, RecurrentBranch, State, StateTensor
 
 
 def fuse(stream_logits: Tensor, shares: Tensor | None = None) -> Tensor:
-    """Logits whose softmax is the streams' probabilities, averaged: (B, S, C) -> (B, C).
+    """Logits whose softmax is the branches' probabilities, averaged: (B, S, C) -> (B, C).
 
-    shares (S,): the weight of each stream, summing to 1; None weighs all alike.
+    shares (S,): the weight of each branch, summing to 1; None weighs all alike.
     """
     if shares is None:
         shares = stream_logits.new_full((stream_logits.shape[1],), 1 / stream_logits.shape[1])
@@ -38,14 +38,14 @@ def pool_opinions(trained: Tensor, linear: Tensor, share: Tensor) -> Tensor:
 class ActionClassifier(nn.Module):
     """Class logits of (B, T, D) sequences, D = sum of view_dims.
 
-    fusion late: each view has a stream of its own and their probabilities are averaged; early:
-    one stream reads all views. normalisation frame: each view's vector is layer-normalised (Ba et
+    fusion late: each view has a branch of its own and their probabilities are averaged; early:
+    one branch reads all views. normalisation frame: each view's vector is layer-normalised (Ba et
     al. 2016) before the mean and one common scale of the training split are taken out; channel:
     each column is standardised by itself, and a missing value (NaN) reads as the column's mean.
-    flag_missing: the streams read beside each column whether it is missing. The statistics travel
+    flag_missing: the branches read beside each column whether it is missing. The statistics travel
     with the weights.
 
-    closed_form: a LinearStream over all views stands beside the trained streams, with a share in
+    closed_form: a LinearBranch over all views stands beside the trained branches, with a share in
     the answer of linear_share; until it is solved, that is 0. shares (S,) weighs the trained ones.
 
     temperature: what `forward`, `running` and `step` divide the logits by; 1 until a calibration
@@ -77,7 +77,7 @@ class ActionClassifier(nn.Module):
         super().__init__()
         self.view_dims = list(view_dims)
         self.flag_missing = flag_missing
-        # What the streams read of each view: its columns and, if so, a flag for each.
+        # What the branches read of each view: its columns and, if so, a flag for each.
         self.read_dims = [dim * (1 + flag_missing) for dim in view_dims]
         self.normalisation = normalisation
         # Layer-normalised embeddings are near one; a measured quantity may be small by its unit.
@@ -88,7 +88,7 @@ class ActionClassifier(nn.Module):
         groups = [[dim] for dim in self.read_dims] if fusion == "late" else [self.read_dims]
         self.group_dims = [sum(group) for group in groups]
         self.streams = nn.ModuleList(
-            SequenceStream(
+            RecurrentBranch(
                 group,
                 num_classes,
                 cell,
@@ -104,10 +104,11 @@ class ActionClassifier(nn.Module):
         )
         self.register_buffer("feature_mean", torch.zeros(sum(view_dims)))
         self.register_buffer("feature_scale", torch.ones(sum(view_dims)))
-        self.linear = LinearStream(sum(self.read_dims), num_classes) if closed_form else None
+        self.linear = LinearBranch(sum(self.read_dims), num_classes) if closed_form else None
         if closed_form:
             self.register_buffer("shares", torch.full((len(groups),), 1 / len(groups)))
             self.register_buffer("linear_share", torch.zeros(()))
+        self._counts = [len(branch.state()) for branch in self.branches()]
 
     def fit_statistics(self, features: Tensor, chunk: int = 65_536) -> None:
         """Take the mean and scale of the training features from now on. features (N, D).
@@ -148,7 +149,7 @@ class ActionClassifier(nn.Module):
         return answer / self.temperature
 
     def stream_logits(self, features: Tensor, lengths: Tensor) -> Tensor:
-        """The logits of each trained stream by itself: (B, T, D), (B,) -> (B, S, C)."""
+        """The logits of each trained branch by itself: (B, T, D), (B,) -> (B, S, C)."""
         return self._trained_logits(self.standardise(features), lengths)
 
     def running(self, features: Tensor) -> Tensor:
@@ -164,35 +165,42 @@ class ActionClassifier(nn.Module):
         return logits.reshape(*features.shape[:2], self.num_classes) / self.temperature
 
     def stream_running(self, features: Tensor) -> Tensor:
-        """The same of each trained stream by itself: (B, T, D) -> (B, T, S, C)."""
+        """The same of each trained branch by itself: (B, T, D) -> (B, T, S, C)."""
         return self._running_logits(self.standardise(features))
 
     def _running_logits(self, standard: Tensor) -> Tensor:
         self._check_streams()
         parts = torch.split(standard, self.group_dims, dim=-1)
-        running = [
-            stream.running(part)  # type: ignore[operator]
-            for stream, part in zip(self.streams, parts, strict=True)
-        ]
-        return torch.stack(running, 2)
+        pairs = zip(self.branches()[: len(parts)], parts, strict=True)
+        return torch.stack([branch.running(part) for branch, part in pairs], 2)
 
     def _trained_logits(self, standard: Tensor, lengths: Tensor) -> Tensor:
         parts = torch.split(standard, self.group_dims, dim=-1)
         return torch.stack(
-            [stream(part, lengths) for stream, part in zip(self.streams, parts, strict=True)], 1
+            [branch(part, lengths) for branch, part in zip(self.streams, parts, strict=True)], 1
         )
 
     def _with_linear(self, stream_logits: Tensor, linear: Tensor) -> Tensor:
         """(B, S, C), (B, C) -> (B, C)."""
         return pool_opinions(fuse(stream_logits, self.shares), linear, self.linear_share)
 
-    def _all_streams(self) -> list[SequenceStream | LinearStream]:
-        beside = [] if self.linear is None else [self.linear]
-        return [*self.streams, *beside]
+    def branches(self) -> list[RecurrentBranch | LinearBranch]:
+        """The trained ones, then the closed-form one where there is one."""
+        trained = cast(list[RecurrentBranch], list(self.streams))
+        return [*trained, *([] if self.linear is None else [self.linear])]
+
+    def state(self) -> list[StateTensor]:
+        """The tensors that `step` carries, in order: streamN_cellM or streamN_poolM_NAME each."""
+        return [
+            replace(tensor, name=f"stream{index}_{tensor.name}")
+            for index, branch in enumerate(self.branches())
+            for tensor in branch.state()
+        ]
 
     def initial_state(self, batch_size: int) -> State:
         """The state of B streams before their first frame."""
-        return tuple(stream.initial(batch_size) for stream in self._all_streams())
+        device = self.feature_mean.device
+        return tuple(tensor.initial(batch_size, device) for tensor in self.state())
 
     def step(self, feature: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """One frame (B, D) and the state of those before -> logits (B, C) so far, state to carry.
@@ -203,19 +211,17 @@ class ActionClassifier(nn.Module):
         self._check_streams()
         standard = self.standardise(feature)
         parts = [*torch.split(standard, self.group_dims, dim=-1), standard]  # the last: linear
-        before = state or self.initial_state(len(feature))
-        outcomes = [
-            stream.step(part, carried)
-            for stream, part, carried in zip(self._all_streams(), parts, before, strict=False)
-        ]
-        stacked = torch.stack([logits for logits, _ in outcomes], 1)
-        count = len(self.streams)
-        logits = (
-            fuse(stacked)
-            if self.linear is None
-            else self._with_linear(stacked[:, :count], stacked[:, count])
-        )
-        return logits / self.temperature, tuple(carried for _, carried in outcomes)
+        state = self.initial_state(len(feature)) if state is None else state
+        rows = []
+        after: State = ()
+        for branch, part, count in zip(self.branches(), parts, self._counts, strict=False):
+            logits, carried = branch.step(part, state[:count])
+            rows.append(logits)
+            after, state = after + carried, state[count:]
+        stacked, count = torch.stack(rows, 1), len(self.streams)
+        if self.linear is None:
+            return fuse(stacked) / self.temperature, after
+        return self._with_linear(stacked[:, :count], stacked[:, count]) / self.temperature, after
 
     def _check_streams(self) -> None:
         if not self.can_stream:
@@ -225,7 +231,7 @@ class ActionClassifier(nn.Module):
             )
 
     def standardise(self, features: Tensor) -> Tensor:
-        """(..., D) -> (..., sum of read_dims): as the streams read them, by the training data's
+        """(..., D) -> (..., sum of read_dims): as the branches read them, by the training data's
         statistics.
         """
         standard = (self._normalise_frames(features) - self.feature_mean) * self.feature_scale
@@ -245,3 +251,25 @@ class ActionClassifier(nn.Module):
             return features
         parts = torch.split(features, self.view_dims, dim=-1)
         return torch.cat([layer_norm(part, part.shape[-1:]) for part in parts], -1)
+
+
+class FlatStep(nn.Module):
+    """`ActionClassifier.step` for other runtimes: (feature, *state) -> (logits, *state).
+
+    Raises ConfigError for a bidirectional model.
+    """
+
+    def __init__(self, model: ActionClassifier) -> None:
+        super().__init__()
+        if not model.can_stream:
+            raise ConfigError(
+                "model.bidirectional: a model that reads the clip backwards has no one-step form "
+                "and cannot be exported; train one with model.bidirectional=false"
+            )
+        self.model = model
+        self.state = tuple(model.state())
+
+    def forward(self, feature: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
+        """feature (B, D), the tensors of `state` -> logits (B, C), the tensors to carry."""
+        logits, after = self.model.step(feature, state)
+        return logits, *after

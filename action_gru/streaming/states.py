@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from action_gru.model import Pooled, State, StreamState
+from action_gru.model import State
 
 
 class StaggeredStates:
@@ -53,59 +53,20 @@ def reset_rows(state: State, rows: Sequence[int], fresh: State) -> None:
     if not rows:
         return
     index = torch.tensor(rows)
-    for stream, start in zip(state, fresh, strict=True):
-        for carried, value in zip(stream.cell, start.cell, strict=True):
-            carried[:, index] = value
-        pooled, values = (stream.hidden, *stream.around), (start.hidden, *start.around)
-        for old, new in zip(pooled, values, strict=True):
-            for tensor, value in zip(old, new, strict=True):
-                tensor[index] = value
+    for carried, start in zip(state, fresh, strict=True):
+        carried[..., index, :] = start  # the batch is the last axis but one
 
 
 def join(states: Sequence[State]) -> State:
     """One state whose batch is the others' batches, one after another."""
     if len(states) == 1:
         return states[0]
-    return tuple(_join_streams(parts) for parts in zip(*states, strict=True))
+    return tuple(torch.cat(tensors, -2) for tensors in zip(*states, strict=True))
 
 
 def split(state: State, sizes: Sequence[int]) -> list[State]:
     """The inverse of `join`; the parts share memory with the whole."""
     if len(sizes) == 1:
         return [state]
-    parts = [_split_stream(stream, sizes) for stream in state]
-    return [tuple(stream[index] for stream in parts) for index in range(len(sizes))]
-
-
-def _join_streams(parts: Sequence[StreamState]) -> StreamState:
-    return StreamState(
-        tuple(
-            torch.cat(tensors, 1) for tensors in zip(*(part.cell for part in parts), strict=True)
-        ),
-        _join_pooled([part.hidden for part in parts]),
-        tuple(_join_pooled(each) for each in zip(*(part.around for part in parts), strict=True)),
-    )
-
-
-def _join_pooled(parts: Sequence[Pooled]) -> Pooled:
-    return Pooled(*(torch.cat(tensors) for tensors in zip(*parts, strict=True)))
-
-
-def _split_stream(stream: StreamState, sizes: Sequence[int]) -> list[StreamState]:
-    lengths = list(sizes)
-    cells = [torch.split(tensor, lengths, 1) for tensor in stream.cell]
-    hidden = _split_pooled(stream.hidden, lengths)
-    around = [_split_pooled(pooled, lengths) for pooled in stream.around]
-    return [
-        StreamState(
-            tuple(cell[index] for cell in cells),
-            hidden[index],
-            tuple(pooled[index] for pooled in around),
-        )
-        for index in range(len(lengths))
-    ]
-
-
-def _split_pooled(pooled: Pooled, sizes: list[int]) -> list[Pooled]:
-    parts: list[tuple[Tensor, ...]] = [torch.split(tensor, sizes) for tensor in pooled]
-    return [Pooled(*tensors) for tensors in zip(*parts, strict=True)]
+    parts: list[tuple[Tensor, ...]] = [torch.split(tensor, list(sizes), -2) for tensor in state]
+    return [tuple(tensors[index] for tensors in parts) for index in range(len(sizes))]

@@ -15,8 +15,8 @@ from action_gru.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from action_gru.config import Config
 from action_gru.dataset import data_hash
 from action_gru.errors import CheckpointError
-from action_gru.evaluation import save_picture, training_picture
 from action_gru.model import ActionClassifier
+from action_gru.report.plots import plot_training, save_figure
 from action_gru.training.data import TrainingData
 from action_gru.training.loop import Trainer
 from action_gru.training.run_folder import RunFolder
@@ -97,7 +97,7 @@ class Keeper:
             return
         if self._board is not None:
             self._board.close()
-        save_picture(training_picture(trainer.progress.history), self.run.path / "training.png")
+        save_figure(plot_training(trainer.progress.history), self.run.path / "training.png")
 
     def best_model(self, trainer: Trainer) -> ActionClassifier:
         model = ActionClassifier(**self.arguments)

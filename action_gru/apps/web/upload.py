@@ -17,9 +17,10 @@ import numpy as np
 
 from action_gru.apps.overlay import Overlay
 from action_gru.errors import VideoError
-from action_gru.evaluation import save_picture, timeline_picture
 from action_gru.phrases import clock_text
 from action_gru.recognizer import ActionRecognizer
+from action_gru.report.plots import save_figure
+from action_gru.report.timeline_plot import plot_timeline
 from action_gru.streaming import ActionStream, ScoreNotes
 from action_gru.timeline import FORMATS, Event, Prediction, Timeline, write_timeline
 from action_gru.video import Frame, Image, VideoFile, VideoWriter
@@ -140,8 +141,8 @@ class UploadReading:
         """Without names of the classes: the page has them beside, in letters of its own size."""
         light = self.folder / f"{self._stem}.timeline.png"
         dark = self.folder / f"{self._stem}.timeline.dark.png"
-        save_picture(timeline_picture(timeline, legend=False), light)
-        save_picture(timeline_picture(timeline, dark=True, legend=False), dark)
+        save_figure(plot_timeline(timeline, legend=False), light)
+        save_figure(plot_timeline(timeline, dark=True, legend=False), dark)
         return light, dark
 
 

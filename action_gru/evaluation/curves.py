@@ -1,0 +1,179 @@
+"""What each stream of a model does along a clip: gates, memory, attention, its own answer.
+
+Reads a model and features (T, D). Knows no videos.
+
+Memory: the gate that keeps (a GRU's update gate, an LSTM's forget gate) multiplies the state at
+each step, so the share of an old state that is still there is the product of the gates since. A
+gate of constant value z loses 1 / e of it in -1 / ln z steps, about 1 / (1 - z): the characteristic
+time of a unit (Tallec and Ollivier 2018, arXiv 1804.11188, section 2). What a state passes on
+through the candidate is not counted.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import cast
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from action_gru.evaluation.explanation import FloatArray, LayerCurves, Memory, StreamCurves
+from action_gru.model import LayerGates, LinearBranch, RecurrentBranch, cell_gates
+from action_gru.model.pooling import AttentionPooling
+from action_gru.scoring import ClipScores
+
+Windows = Sequence[tuple[int, int]]
+FADED = 1 / math.e
+STATES = ("candidate", "cell", "hidden")  # of either sign: their size is shown
+
+
+def stream_curves(scores: ClipScores, views: Sequence[str]) -> tuple[StreamCurves, ...]:
+    """Every trained stream of a model along a clip; views: their names, in order.
+
+    Gates and attention are those of the plain copy; answers are of all copies, as the clip's is.
+    """
+    model = scores.model
+    streams = cast(list[RecurrentBranch], list(model.streams))
+    count = len(streams)
+    names = [(view,) for view in views] if count > 1 else [tuple(views)]
+    shares = model.shares.tolist() if model.linear is not None else [1 / count] * count
+    with torch.inference_mode():
+        parts = torch.split(_standard(scores), model.group_dims, dim=-1)
+        return tuple(
+            _curves_of(stream, part, scores.windows, name, share, model.temperature)
+            for stream, part, name, share in zip(streams, parts, names, shares, strict=True)
+        )
+
+
+def _standard(scores: ClipScores) -> Tensor:
+    """All copies as the streams read them, (P, T, D), where the model stands."""
+    device = next(scores.model.parameters()).device
+    return scores.model.standardise(scores.copies.to(device))
+
+
+def _curves_of(
+    stream: RecurrentBranch,
+    copies: Tensor,
+    windows: Windows,
+    views: tuple[str, ...],
+    share: float,
+    temperature: float,
+) -> StreamCurves:
+    layers: list[list[LayerGates]] = []
+    attention = []
+    for low, high in windows:
+        plain = copies[:1, low:high]
+        projected = stream.project(plain)
+        if stream.cell is not None:
+            layers.append(cell_gates(stream.cell_name, stream.cell, projected))
+        if isinstance(stream.pool_hidden, AttentionPooling):
+            lengths = torch.tensor([high - low], device=copies.device)
+            hidden = stream.hidden_states(projected, lengths)
+            attention.append(stream.pool_hidden.weights(hidden, lengths)[0])
+    return StreamCurves(
+        views,
+        share,
+        _mean_answer(stream, copies, windows, temperature),
+        tuple(_layer(parts) for parts in zip(*layers, strict=True)),
+        _array(torch.cat(attention)) if attention else None,
+    )
+
+
+def _mean_answer(
+    stream: RecurrentBranch | LinearBranch, copies: Tensor, windows: Windows, temperature: float
+) -> FloatArray:
+    """One stream's own probabilities (C,), averaged over windows and copies as the clip's are."""
+    rows = []
+    for low, high in windows:
+        lengths = torch.full((len(copies),), high - low, device=copies.device)
+        logits = stream(copies[:, low:high], lengths)
+        rows.append((logits / temperature).softmax(-1).mean(0))
+    return _array(torch.stack(rows).mean(0))
+
+
+def _layer(parts: Sequence[LayerGates]) -> LayerCurves:
+    """One layer in one direction, from its gates in each window."""
+    first = parts[0]
+    curves, spread = {}, {}
+    for name in first.values:
+        values = torch.cat([part.values[name][0] for part in parts])
+        values = values.abs() if name in STATES else values
+        curves[name] = _array(values.mean(-1))
+        spread[name] = _array(values.quantile(values.new_tensor([0.1, 0.9]), -1))
+    keeps = [part.keep[0] for part in parts if part.keep is not None]
+    memory = memory_of(keeps, first.backwards) if keeps else None
+    return LayerCurves(first.layer, first.backwards, curves, spread, memory)
+
+
+def linear_answer(scores: ClipScores) -> tuple[float, FloatArray] | None:
+    """Share and probabilities (C,) of the closed-form classifier; None where there is none."""
+    model = scores.model
+    if model.linear is None:
+        return None
+    with torch.inference_mode():
+        answer = _mean_answer(model.linear, _standard(scores), scores.windows, model.temperature)
+    return float(model.linear_share), answer
+
+
+def _array(values: Tensor) -> FloatArray:
+    return np.asarray(values.cpu().double().numpy())
+
+
+def memory_of(keeps: Sequence[Tensor], backwards: bool = False) -> Memory:
+    """keeps: a window's gates each, (T, H), values from 0 to 1, in the order of the clip.
+
+    The carried share over k frames is the mean over the units. `frames` rests on its mean over all
+    places of the clip too, and looks at most half a window back, so that each lag has many places.
+    """
+    tables = [carried_shares(keep.flip(0) if backwards else keep) for keep in keeps]
+    frames: list[float] = []
+    faded: list[bool] = []
+    for shares in tables:
+        reaches = [_crossing(row[: index + 2]) for index, row in enumerate(shares)]
+        if backwards:
+            reaches.reverse()
+        past = range(len(reaches), 0, -1) if backwards else range(1, len(reaches) + 1)
+        frames += [float(n) if r is None else r for n, r in zip(past, reaches, strict=True)]
+        faded += [reach is not None for reach in reaches]
+    return Memory(tuple(frames), tuple(faded), _crossing(_mean_share(tables)))
+
+
+def carried_shares(keep: Tensor) -> Tensor:
+    """(T, H) -> (T, T + 1): the share of the state k frames earlier that is carried to frame t.
+
+    Row t, column k: the mean over the units of the product of the last k gates, for k to t + 1;
+    zeros after that. Column 0 is 1.
+    """
+    steps = len(keep)
+    shares = keep.new_zeros(steps, steps + 1)
+    shares[:, 0] = 1.0
+    product = torch.ones_like(keep)
+    for lag in range(1, steps + 1):
+        product = product[-(steps - lag + 1) :] * keep[: steps - lag + 1]
+        shares[lag - 1 :, lag] = product.mean(-1)
+    return shares
+
+
+def _mean_share(tables: Sequence[Tensor]) -> Tensor:
+    """By lag, averaged over the places that have so much past: several (T, T + 1) -> (K,)."""
+    most = max(len(shares) for shares in tables) // 2
+    return torch.stack(
+        [
+            torch.cat(
+                [shares[max(0, lag - 1) :, lag] for shares in tables if lag <= len(shares)]
+            ).mean()
+            for lag in range(most + 1)
+        ]
+    )
+
+
+def _crossing(share: Tensor) -> float | None:
+    """Where a falling share (K,) by lag first passes 1 / e, between two lags; None: nowhere."""
+    below = (share < FADED).nonzero()
+    if not len(below):
+        return None
+    lag = int(below[0])
+    before, after = float(share[lag - 1]), float(share[lag])
+    return lag - 1 + (before - FADED) / (before - after)

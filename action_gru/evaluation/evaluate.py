@@ -1,0 +1,254 @@
+"""Evaluates a finished run, on its own splits or on any other manifest."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from torch import Tensor
+
+from action_gru.checkpoint import Checkpoint, load_checkpoint
+from action_gru.config import Config
+from action_gru.config.inputs import SOON
+from action_gru.dataset import Clip, LongVideo, SequenceSet, read_long_videos
+from action_gru.device import pick_device
+from action_gru.errors import DataError, VideoError
+from action_gru.evaluation.evaluator import Evaluator, FloatArray
+from action_gru.features import FeatureTable, build_backbone, open_source
+from action_gru.model import ActionClassifier
+from action_gru.paths.to_paste import command_line
+from action_gru.progress import Reporter
+from action_gru.report.early_warning import WarnedSequence
+from action_gru.report.evaluation import EvaluationReport, write_report
+from action_gru.report.metrics import compute_metrics, majority_baseline
+from action_gru.report.mistakes import ClipPrediction, read_mistakes
+from action_gru.report.segments import ScoredTimeline, segment_scores
+from action_gru.scoring import score_steps
+from action_gru.streams import build_engine, open_timeline
+from action_gru.timeline import Prediction
+from action_gru.training.clips import own_root, read_run_clips
+from action_gru.training.run_folder import RunFolder
+from action_gru.video import DecodeLimits
+
+
+def evaluate(
+    run: RunFolder,
+    reporter: Reporter,
+    split: str | None = None,
+    manifest: Path | None = None,
+    root: Path | None = None,
+    overrides: Sequence[str] = (),
+    folder: Path | None = None,
+) -> tuple[EvaluationReport, Path]:
+    """Score a run and write its report; the report and its folder.
+
+    split: of the run, by default test; of a manifest, by default all of its clips, whatever its
+    split column says. Raises CheckpointError when the features would differ from those the run was
+    trained on.
+    """
+    checkpoint = load_checkpoint(run.best)
+    config = run.config(overrides)
+    split = split or ("test" if manifest is None else None)
+    clips, data = _clips(run, config, checkpoint.classes, split, manifest, root)
+    target = folder or run.new_evaluation(manifest.stem if manifest else str(split))
+    # Of a run's own clips training has judged the bad ones already: they are listed, no more.
+    allowed = 1.0 if manifest is None else None
+    table = open_source(config, manifest).features(clips, reporter, target, allowed)
+    checkpoint.check_fits(table.specs, config.sampling.fps)
+    usable = table.usable(clips)
+    if not usable:
+        raise DataError(f"{data}: no clip is left to score; see {target / 'quarantine.csv'}")
+    if manifest is not None and (known := _seen_in_training(run, table, usable)):
+        reporter.warn(known)
+    report = score_report(run, config, checkpoint, table, usable, data, split or "all")
+    long = _long_videos(run, config, checkpoint.classes, split, manifest, root)
+    scored, failed = score_timelines(checkpoint, config, long, reporter)
+    report = replace(report, timelines=tuple(scored), quarantined={**report.quarantined, **failed})
+    with reporter.doing("writing the report and its pictures"):
+        write_report(report, target)
+    return report, target
+
+
+def score_report(
+    run: RunFolder,
+    config: Config,
+    checkpoint: Checkpoint,
+    table: FeatureTable,
+    clips: list[Clip],
+    data: str,
+    split: str,
+) -> EvaluationReport:
+    """The report of a checkpoint on clips whose features are at hand."""
+    sequences = table.sequences(clips, checkpoint.classes)
+    evaluator = Evaluator(checkpoint, config)
+    scores = evaluator.predict(sequences)
+    labels = sequences.labels.numpy()
+    mean_right, notes = _mean_pooled(run, config, sequences)
+    trained = [checkpoint.classes.index(label) for label in run.trained_labels()]
+    missing, count = table.missing_values(clips)
+    data += f". {missing} of {count} values are missing" if missing else ""
+    if known := _seen_in_training(run, table, clips):
+        data += f". {known}"
+    report = EvaluationReport(
+        run_name=run.path.name,
+        data=data,
+        split=split,
+        metrics=compute_metrics(labels, scores.numpy(), checkpoint.classes),
+        predictions=_predictions(clips, checkpoint.classes, scores),
+        baselines={
+            "majority": majority_baseline(trained, labels),
+            "mean_pooled": None if mean_right is None else float(mean_right.mean()),
+        },
+        baseline_notes=notes,
+        quarantined=table.report.quarantined,
+        leakage_allowed=bool(checkpoint.data["allow_leakage"]),
+        seen_in_training=bool(known),
+        warned=warned_sequences(evaluator.model, config, table, clips, checkpoint.classes),
+        warn_of=(config.series.horizon or 0.0, config.series.threshold),
+        seed=config.training.seed,
+        confidence=evaluator.measure_confidence(sequences, scores),
+    )
+    if not config.evaluation.details or sequences.step_labels is not None:
+        return report  # an answer for each row: there is no whole clip to take apart
+    report = replace(
+        report,
+        order=evaluator.measure_order(sequences, clips, mean_right),
+        anytime=evaluator.measure_anytime(sequences, clips, table),
+    )
+    if not config.data.is_video:
+        return report
+    limits, count = DecodeLimits(**config.decoding.model_dump()), config.evaluation.mistakes
+    mistakes = read_mistakes(report.predictions, clips, table.times_s(clips), count, limits)
+    return replace(report, mistakes=mistakes)
+
+
+def _mean_pooled(
+    run: RunFolder, config: Config, sequences: SequenceSet
+) -> tuple[FloatArray | None, dict[str, str]]:
+    """Was the mean-pooled model right (N,), or why there is none."""
+    if run.baseline.is_file():
+        return Evaluator(load_checkpoint(run.baseline), config).is_right(sequences), {}
+    wanted = config.training.mean_pooled_baseline and config.model.cell != "none"
+    note = (
+        f"missing; {command_line('action-gru', 'resume', run.path)} trains it"
+        if wanted
+        else "not trained (training.mean_pooled_baseline or model.cell says so)"
+    )
+    return None, {"mean_pooled": note}
+
+
+def warned_sequences(
+    model: ActionClassifier,
+    config: Config,
+    table: FeatureTable,
+    clips: Sequence[Clip],
+    classes: Sequence[str],
+) -> tuple[WarnedSequence, ...]:
+    """The probability of the end after each row; nothing for a model without a horizon."""
+    if config.series.horizon is None:
+        return ()
+    scores = score_steps(model, table.sequences(clips, classes))
+    return tuple(
+        WarnedSequence(clip.name, row[:, classes.index(SOON)].double().numpy(), remaining)
+        for clip, row in zip(clips, scores, strict=True)
+        if (remaining := table.remaining.get(clip.name)) is not None
+    )
+
+
+def score_timelines(
+    checkpoint: Checkpoint, config: Config, videos: Sequence[LongVideo], reporter: Reporter
+) -> tuple[list[ScoredTimeline], dict[str, str]]:
+    """The long videos that could be read, scored, and why the others could not, by path.
+
+    A model that reads backwards too has no stream, hence no timeline.
+    """
+    scored: list[ScoredTimeline] = []
+    failed: dict[str, str] = {}
+    model = checkpoint.build().to(pick_device(config.training.device))
+    if not videos or not model.can_stream:
+        return scored, {v.relative: "the model is bidirectional: no timeline" for v in videos}
+    engine = build_engine(checkpoint, config, model, build_backbone(config))
+    with reporter.bar("timeline", len(videos)) as advance:
+        for video in videos:
+            reader = open_timeline(engine, checkpoint, config, video.path)
+            try:
+                for _ in reader:
+                    pass
+            except VideoError as error:
+                failed[video.relative] = str(error)
+                continue
+            finally:
+                advance(note=video.relative)
+            timeline = reader.timeline()
+            scores = segment_scores(
+                timeline.events, video.segments, timeline.duration_s, config.events.background
+            )
+            scored.append(ScoredTimeline(video.relative, timeline, video.segments, scores))
+    return scored, failed
+
+
+def _seen_in_training(run: RunFolder, table: FeatureTable, clips: Sequence[Clip]) -> str:
+    """What makes the score too good, in words; '' where nothing does."""
+    seen = run.trained_content()
+    known = sum(table.report.content.get(clip.name) in seen for clip in clips)
+    return (
+        f"{known} of these clips were in the training data: the score is too good" if known else ""
+    )
+
+
+def _clips(
+    run: RunFolder,
+    config: Config,
+    classes: tuple[str, ...],
+    split: str | None,
+    manifest: Path | None,
+    root: Path | None,
+) -> tuple[list[Clip], str]:
+    """The clips to score, and what they are in words. split: None for all of the manifest."""
+    if manifest is None:
+        clips = [c for c in read_run_clips(run, config, root, classes) if c.split == split]
+        if not clips:
+            raise DataError(
+                f"run {run.path} has no {split} split; evaluate it on other clips with "
+                "--manifest CSV --root DIR"
+            )
+        return clips, f"The {split} split of {config.data.manifest}"
+    read = open_source(config, manifest, root, classes).clips()
+    clips = [replace(clip, split="test") for clip in read if split in (None, clip.split)]
+    if split is None:
+        return clips, f"All clips of {manifest.name}"
+    if not clips:
+        raise DataError(f"{manifest}: no clip of it has the split '{split}'")
+    return clips, f"The {split} split of {manifest.name}"
+
+
+def _long_videos(
+    run: RunFolder,
+    config: Config,
+    classes: tuple[str, ...],
+    split: str | None,
+    manifest: Path | None,
+    root: Path | None,
+) -> list[LongVideo]:
+    if not config.data.is_video:
+        return []
+    start = root if manifest is not None else root or own_root(config)
+    videos = read_long_videos(manifest or run.clips, start, classes)
+    return [video for video in videos if split in (None, video.split)]
+
+
+def _predictions(
+    clips: Sequence[Clip], classes: Sequence[str], scores: Tensor
+) -> tuple[ClipPrediction, ...]:
+    return tuple(
+        ClipPrediction(
+            path=clip.relative,
+            group=clip.group,
+            label=clip.label,
+            prediction=Prediction.from_probabilities(classes, row.numpy()),
+            start_s=clip.start_s,
+            end_s=clip.end_s,
+        )
+        for clip, row in zip(clips, scores, strict=True)
+    )

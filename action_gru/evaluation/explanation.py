@@ -1,0 +1,323 @@
+"""What was found out about one answer: values to draw, to keep as JSON and to tell in words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from action_gru.backbone.spec import FRAME_VIEWS
+from action_gru.model.cells import CELLS
+from action_gru.timeline import Prediction
+
+FloatArray = NDArray[np.float64]
+Image = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Memory:
+    """How far the state reaches, in frames.
+
+    reach_frames (T,): after each frame, how many frames back the carried share falls below 1 / e.
+    faded (T,): False where even the state before the first frame is above that: the reach is then
+    cut by the clip's start, and the true one is longer. frames: the reach over the whole clip,
+    None when the share never falls so low.
+    """
+
+    reach_frames: tuple[float, ...]
+    faded: tuple[bool, ...]
+    frames: float | None
+
+
+@dataclass(frozen=True)
+class LayerCurves:
+    """One layer of one stream in one direction.
+
+    curves: by gate, the mean over the units, (T,); of states and candidates the mean size |x|.
+    spread: by gate, what the lowest and the highest tenth of the units stay outside of, (2, T).
+    memory: None for a plain RNN, which has no gate that keeps.
+    """
+
+    layer: int
+    backwards: bool
+    curves: dict[str, FloatArray]
+    spread: dict[str, FloatArray]
+    memory: Memory | None
+
+    @property
+    def direction(self) -> str:
+        return "backwards " if self.backwards else ""
+
+
+@dataclass(frozen=True)
+class StreamCurves:
+    """One trained stream of the model.
+
+    share: its weight among the trained streams. probabilities (C,): its answer alone. attention
+    (T,): each frame's weight in the pooling, summing to 1 over each window; None for other
+    poolings. layers: none for a model without a cell.
+    """
+
+    views: tuple[str, ...]
+    share: float
+    probabilities: FloatArray
+    layers: tuple[LayerCurves, ...]
+    attention: FloatArray | None
+
+    @property
+    def name(self) -> str:
+        return " + ".join(self.views)
+
+
+@dataclass(frozen=True)
+class FrameHeat:
+    """Where in one frame one view saw the class.
+
+    heat (G, G): the fall of its log-odds when a place is hidden. laid (H, W): the same over `image`
+    (H, W, 3) uint8 RGB.
+    """
+
+    frame: int
+    view: str
+    heat: FloatArray
+    laid: FloatArray
+    image: Image
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Why a model answered as it did, for the class `label` of one video.
+
+    probabilities (C,): the answer; unsure: whether it is only a guess; warnings: what to know
+    before believing it. scores (T, C): the answer as it stood after each frame; None for a model
+    that reads backwards too. middles (M,) frames and falls (M, 1 + V): how much the log-odds of the
+    label fall when the stretch of `hidden_frames` around a frame is hidden, in all views and in
+    each alone. linear: share and probabilities (C,) of the closed-form classifier, if there is
+    one. windows: (first, last + 1) of the stretches read alone. heats: of views that are pictures.
+    """
+
+    video: str
+    classes: tuple[str, ...]
+    label: str
+    cell: str
+    num_layers: int
+    pooling: str
+    fps: float
+    probabilities: FloatArray
+    unsure: bool
+    warnings: tuple[str, ...]
+    times_s: FloatArray
+    windows: tuple[tuple[int, int], ...]
+    streams: tuple[StreamCurves, ...]
+    linear: tuple[float, FloatArray] | None
+    scores: FloatArray | None
+    hidden_frames: int
+    middles: tuple[int, ...]
+    falls: FloatArray
+    best: tuple[int, ...]
+    heats: tuple[FrameHeat, ...]
+    thumbnails: tuple[tuple[float, Image], ...]
+
+    @property
+    def score(self) -> float:
+        """The probability of the label."""
+        return float(self.probabilities[self.classes.index(self.label)])
+
+    @property
+    def answer(self) -> Prediction:
+        """What the model answers to the whole clip, which need not be the label."""
+        found = Prediction.from_probabilities(self.classes, self.probabilities)
+        return replace(found, unsure=self.unsure)
+
+    @property
+    def told(self) -> str:
+        """The label with its score, and the answer where that is another or unsure."""
+        answer = self.answer
+        if self.label == answer.label:
+            return f"{answer.told} {self.score:.2f}"
+        return f"{self.label} {self.score:.2f} (the answer is {answer.told} {answer.score:.2f})"
+
+    @property
+    def views(self) -> tuple[str, ...]:
+        return tuple(view for stream in self.streams for view in stream.views)
+
+    @property
+    def picture_views(self) -> tuple[str, ...]:
+        """Those that are pictures, so that places in them can be hidden."""
+        return tuple(view for view in self.views if view not in FRAME_VIEWS)
+
+    @property
+    def hidden_s(self) -> float:
+        return self.hidden_frames / self.fps
+
+    def last_layers(self, stream: StreamCurves) -> list[LayerCurves]:
+        """Both directions of the layer that is pooled."""
+        return [layer for layer in stream.layers if layer.layer == self.num_layers - 1]
+
+    def fall_at(self, frame: int) -> float:
+        """The fall of the label's log-odds with all views hidden around one of the middles."""
+        return float(self.falls[self.middles.index(frame), 0])
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for json.dumps, rounded to 5 decimals; pictures are left out."""
+        document = {
+            "video": self.video,
+            "label": self.label,
+            "score": self.score,
+            "answer": self.answer.label,
+            "unsure": self.unsure,
+            "warnings": self.warnings,
+            "probabilities": self._by_class(self.probabilities),
+            "times_s": self.times_s,
+            "windows": self.windows,
+            "cell": self.cell,
+            "streams": [self._stream_json(stream) for stream in self.streams],
+            "closed_form": self.linear
+            and {"share": self.linear[0], "probabilities": self._by_class(self.linear[1])},
+            "running_scores": None if self.scores is None else self._by_class(self.scores.T),
+            "time_occlusion": {
+                "hidden_s": self.hidden_s,
+                "times_s": self.times_s[list(self.middles)],
+                "all": self.falls[:, 0],
+                **dict(zip(self.views, self.falls[:, 1:].T, strict=True)),
+            },
+            "most_important": [
+                {"time_s": self.times_s[frame], "log_odds_fall": self.fall_at(frame)}
+                for frame in self.best
+            ],
+            "places": [
+                {
+                    "time_s": self.times_s[heat.frame],
+                    "view": heat.view,
+                    "log_odds_fall": heat.heat,
+                }
+                for heat in self.heats
+            ],
+        }
+        plain: dict[str, Any] = _plain(document)
+        return plain
+
+    def _by_class(self, values: FloatArray) -> dict[str, FloatArray]:
+        """values (C, ...) by the name of the class."""
+        return dict(zip(self.classes, values, strict=True))
+
+    def _stream_json(self, stream: StreamCurves) -> dict[str, Any]:
+        return {
+            "views": stream.views,
+            "share": stream.share,
+            "probabilities": self._by_class(stream.probabilities),
+            "attention": stream.attention,
+            "layers": [
+                {
+                    "layer": layer.layer,
+                    "backwards": layer.backwards,
+                    "mean_gates": layer.curves,
+                    **self._memory_json(layer.memory),
+                }
+                for layer in stream.layers
+            ],
+        }
+
+    def _memory_json(self, memory: Memory | None) -> dict[str, Any]:
+        if memory is None:
+            return dict.fromkeys(("memory_s", "reach_s", "reach_cut_by_the_start"))
+        return {
+            "memory_s": None if memory.frames is None else memory.frames / self.fps,
+            "reach_s": np.array(memory.reach_frames) / self.fps,
+            "reach_cut_by_the_start": [not faded for faded in memory.faded],
+        }
+
+
+def _plain(value: Any) -> Any:
+    """Arrays and tuples as lists, numbers of any kind as rounded floats."""
+    if isinstance(value, dict):
+        return {key: _plain(one) for key, one in value.items()}
+    if isinstance(value, list | tuple | np.ndarray):
+        return [_plain(one) for one in value]
+    return round(float(value), 5) if isinstance(value, float) else value
+
+
+def shown_gates(cell: str) -> tuple[str, ...]:
+    """What the plot and the text show of a cell; the JSON has every gate."""
+    return CELLS[cell].shown if cell in CELLS else ()
+
+
+def describe(explanation: Explanation) -> str:
+    """The answer, each stream with its gates and memory, the moments that mattered."""
+    count = len(explanation.times_s)
+    lines = [
+        f"{explanation.told}: {count} frame{'s' * (count > 1)}, {count / explanation.fps:.1f} s"
+    ]
+    lines += [_stream_line(explanation, stream) for stream in explanation.streams]
+    if explanation.linear is not None:
+        share, probabilities = explanation.linear
+        lines.append(
+            f"closed form: share {share:.2f} of the log probabilities; "
+            f"{_alone(explanation, probabilities)}"
+        )
+    if explanation.scores is None:
+        lines.append("reads backwards too: no running scores before the end of the clip")
+    lines.append(_moments(explanation))
+    vectors = [view for view in explanation.views if view not in explanation.picture_views]
+    if vectors:
+        lines.append(
+            f"places are shown for views that are pictures; {' and '.join(vectors)}: numbers of "
+            "whole frames"
+        )
+    return "\n".join(lines)
+
+
+def _stream_line(explanation: Explanation, stream: StreamCurves) -> str:
+    answer = _alone(explanation, stream.probabilities)
+    if not stream.layers:
+        return f"{stream.name}: {answer}; no cell, so no gates"
+    layers = "; ".join(_layer_words(explanation, one) for one in explanation.last_layers(stream))
+    return f"{stream.name}: {answer}; {layers}"
+
+
+def _alone(explanation: Explanation, probabilities: FloatArray) -> str:
+    """What a part of the model answers by itself. probabilities (C,)."""
+    best = int(probabilities.argmax())
+    return f"alone {explanation.classes[best]} {probabilities[best]:.2f}"
+
+
+def _layer_words(explanation: Explanation, layer: LayerCurves) -> str:
+    """Mean gates and the effective memory of one layer in one direction."""
+    gates = ", ".join(
+        f"{gate_name(name)} {layer.curves[name].mean():.2f}"
+        for name in shown_gates(explanation.cell)
+    )
+    return f"{layer.direction}{gates}, {memory_words(explanation, layer)}"
+
+
+def gate_name(name: str) -> str:
+    """What a curve is called: 'update gate', '|hidden|'."""
+    return f"|{name}|" if name in ("candidate", "cell", "hidden") else f"{name} gate"
+
+
+def memory_words(explanation: Explanation, layer: LayerCurves) -> str:
+    """The effective memory of a layer: 'memory 1.20 s (6.0 frames)'."""
+    if layer.memory is None:
+        return "no gate that keeps"
+    frames = layer.memory.frames
+    if frames is not None:
+        return f"memory {frames / explanation.fps:.2f} s ({frames:.1f} frames)"
+    half = max(high - low for low, high in explanation.windows) // 2
+    if half == 0:
+        return "too short to tell its memory"
+    return f"memory over {half / explanation.fps:.2f} s ({half} frames)"
+
+
+def _moments(explanation: Explanation) -> str:
+    if not explanation.best:
+        return "no moment mattered by itself: hiding any stretch costs the answer nothing"
+    moments = ", ".join(
+        f"{explanation.times_s[frame]:.2f} s ({-explanation.fall_at(frame):+.2f})"
+        for frame in explanation.best
+    )
+    return (
+        "what mattered most, by the change of the log-odds when "
+        f"{explanation.hidden_s:.2f} s around it are hidden: {moments}"
+    )

@@ -1,0 +1,226 @@
+"""A branch of the classifier: a recurrent cell with its projections and head, or a linear one.
+
+Each has two forms, `forward` over whole sequences and `step` over one frame with carried state,
+which give the same logits. Knows nothing of how several are averaged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import linear
+
+from action_gru.model.cells import CELLS
+from action_gru.model.pooling import POOLINGS, LastPooling
+from action_gru.model.recurrence import build_cell
+
+State = tuple[Tensor, ...]
+
+
+@dataclass(frozen=True)
+class StateTensor:
+    """One tensor of the state. shape: without the batch, which is the last axis but one.
+
+    start: what every element is before the first frame; minus infinity for a running maximum.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    start: float
+
+    @property
+    def batch_axis(self) -> int:
+        return len(self.shape) - 1
+
+    def initial(self, batch_size: int, device: torch.device) -> Tensor:
+        """Before the first frame of B streams."""
+        shape = (*self.shape[:-1], batch_size, self.shape[-1])
+        return torch.full(shape, self.start, device=device)
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON has no infinity: start is the text '-inf' then, which float() reads."""
+        start = self.start if self.start > float("-inf") else "-inf"
+        return {
+            "name": self.name,
+            "shape": list(self.shape),
+            "batch_axis": self.batch_axis,
+            "start": start,
+        }
+
+
+class _Branch(nn.Module):
+    """Pools of one or more sequences, and the state of each."""
+
+    def pools(self) -> Sequence[LastPooling]:
+        raise NotImplementedError
+
+    def state(self) -> list[StateTensor]:
+        """The tensors that `step` carries, in order."""
+        return [
+            StateTensor(f"pool{place}_{name}", (width,), start)
+            for place, pool in enumerate(self.pools())
+            for name, (width, start) in pool.start.items()
+        ]
+
+    def _step_pools(self, rows: Sequence[Tensor], state: State) -> tuple[Tensor, State]:
+        """One step (B, H) for each pool -> what they hold side by side, the state to carry."""
+        vectors: list[Tensor] = []
+        after: State = ()
+        for pool, row in zip(self.pools(), rows, strict=True):
+            own, state = state[: len(pool.start)], state[len(pool.start) :]
+            vector, carried = pool.step(row, own)
+            vectors.append(vector)
+            after += carried
+        return torch.cat(vectors, -1), after
+
+
+class RecurrentBranch(_Branch):
+    """Some views, read by one cell: features (B, T, sum of view_dims) -> logits (B, C).
+
+    Each view is projected, normalised and dropped out on its own, so that a wide or loud one does
+    not drown another. The head reads the pooled hidden states beside the mean and the maximum of
+    the projections: where order says nothing, this way around the cell is there. Without a cell
+    the head reads the pooled projections alone.
+    """
+
+    def __init__(
+        self,
+        view_dims: Sequence[int],
+        num_classes: int,
+        cell: str,
+        projection_size: int,
+        hidden_size: int,
+        num_layers: int,
+        bidirectional: bool,
+        pooling: str,
+        dropout: float,
+        head_dropout: float,
+    ) -> None:
+        super().__init__()
+        self.view_dims = list(view_dims)
+        self.projections = nn.ModuleList(
+            nn.Sequential(
+                nn.Linear(dim, projection_size),
+                nn.LayerNorm(projection_size),
+                nn.GELU(),
+                nn.Dropout(dropout),
+            )
+            for dim in view_dims
+        )
+        width = projection_size * len(view_dims)
+        self.cell_name, self.cell = cell, None
+        if cell != "none":
+            self.cell = build_cell(cell, width, hidden_size, num_layers, bidirectional, dropout)
+        hidden = width if self.cell is None else hidden_size * (1 + bidirectional)
+        self.pool_hidden = POOLINGS[pooling](hidden)
+        around = [] if self.cell is None else ["mean", "max"]
+        self.pool_around = nn.ModuleList(POOLINGS[kind](width) for kind in around)
+        pooled = hidden + width * len(around)
+        self.head = nn.Sequential(nn.Dropout(head_dropout), nn.Linear(pooled, num_classes))
+
+    def pools(self) -> Sequence[LastPooling]:
+        return cast(Sequence[LastPooling], [self.pool_hidden, *self.pool_around])
+
+    def state(self) -> list[StateTensor]:
+        """The cell's own tensors, then those of the pools."""
+        if self.cell is None:
+            return super().state()
+        shape, names = (self.cell.num_layers, self.cell.hidden_size), CELLS[self.cell_name].state
+        cells = [StateTensor(f"cell{number}", shape, 0.0) for number in range(len(names))]
+        return cells + super().state()
+
+    def forward(self, features: Tensor, lengths: Tensor) -> Tensor:
+        """features (B, T, D), lengths (B,) -> logits (B, C)."""
+        projected = self.project(features)
+        pooled = [self.pool_hidden(self.hidden_states(projected, lengths), lengths)]
+        pooled += [pool(projected, lengths) for pool in self.pool_around]
+        logits: Tensor = self.head(torch.cat(pooled, -1))
+        return logits
+
+    def running(self, features: Tensor) -> Tensor:
+        """The logits after each step, (B, T, D) -> (B, T, C), as `step` gives them."""
+        projected = self.project(features)
+        lengths = torch.full((len(features),), features.shape[1])
+        first, *others = self.pools()
+        pooled = [first.running(self.hidden_states(projected, lengths))]
+        pooled += [pool.running(projected) for pool in others]
+        logits: Tensor = self.head(torch.cat(pooled, -1))
+        return logits
+
+    def project(self, features: Tensor) -> Tensor:
+        """(..., D) -> (..., views * projection_size)."""
+        parts = torch.split(features, self.view_dims, dim=-1)
+        projected = [layer(part) for layer, part in zip(self.projections, parts, strict=True)]
+        return torch.cat(projected, -1)
+
+    def hidden_states(self, projected: Tensor, lengths: Tensor) -> Tensor:
+        """(B, T, P) -> (B, T, H). Steps after a length hold nothing of use."""
+        if self.cell is None:
+            return projected
+        if not self.cell.bidirectional:
+            # Padding comes after every valid step: it cannot reach them.
+            hidden: Tensor = self.cell(projected)[0]
+            return hidden
+        packed = nn.utils.rnn.pack_padded_sequence(
+            projected, lengths.cpu(), batch_first=True, enforce_sorted=False
+        )
+        padded, _ = nn.utils.rnn.pad_packed_sequence(
+            self.cell(packed)[0], batch_first=True, total_length=projected.shape[1]
+        )
+        return padded
+
+    def step(self, feature: Tensor, state: State) -> tuple[Tensor, State]:
+        """feature (B, D), state of the frames before -> logits (B, C) so far, state to carry."""
+        projected = self.project(feature)
+        hidden, carried = projected, State()
+        if self.cell is not None:
+            count = len(CELLS[self.cell_name].state)
+            before, state = state[:count], state[count:]
+            output, after = self.cell(projected[:, None], before if count > 1 else before[0])
+            hidden, carried = output[:, 0], after if count > 1 else (after,)
+        rows = [hidden] + [projected] * len(self.pool_around)
+        pooled, after = self._step_pools(rows, state)
+        logits: Tensor = self.head(pooled)
+        return logits, carried + after
+
+
+class LinearBranch(_Branch):
+    """Linear in the mean and the maximum over time: (B, T, D), (B,) -> logits (B, C).
+
+    Solved in closed form (`action_gru.training.linear`), never by gradient descent: of a few
+    hundred clips it remembers less by heart than a cell does.
+    """
+
+    weight: Tensor
+    bias: Tensor
+
+    def __init__(self, dim: int, num_classes: int) -> None:
+        super().__init__()
+        self._pools = (POOLINGS["mean"](dim), POOLINGS["max"](dim))
+        self.register_buffer("weight", torch.zeros(num_classes, 2 * dim))
+        self.register_buffer("bias", torch.zeros(num_classes))
+
+    def pools(self) -> Sequence[LastPooling]:
+        return self._pools
+
+    def forward(self, features: Tensor, lengths: Tensor) -> Tensor:
+        """features (B, T, D), lengths (B,) -> logits (B, C)."""
+        return linear(self.pool(features, lengths), self.weight, self.bias)
+
+    def running(self, features: Tensor) -> Tensor:
+        """The logits after each step, (B, T, D) -> (B, T, C), as `step` gives them."""
+        pooled = [pool.running(features) for pool in self._pools]
+        return linear(torch.cat(pooled, -1), self.weight, self.bias)
+
+    def pool(self, features: Tensor, lengths: Tensor) -> Tensor:
+        """(B, T, D), (B,) -> (B, 2 D): the mean over time beside the maximum."""
+        return torch.cat([pool(features, lengths) for pool in self._pools], -1)
+
+    def step(self, feature: Tensor, state: State) -> tuple[Tensor, State]:
+        """feature (B, D), state of the frames before -> logits (B, C) so far, state to carry."""
+        pooled, after = self._step_pools([feature, feature], state)
+        return linear(pooled, self.weight, self.bias), after

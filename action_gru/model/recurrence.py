@@ -1,0 +1,179 @@
+"""Runs a cell of `CELLS` over sequences: the module to train, and the gates of a trained one.
+
+Knows nothing of views, pooling or videos.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import dropout, linear
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
+
+from action_gru.model.cells import CELLS, Cell
+
+if TYPE_CHECKING:
+    from action_gru.model.cells import Gates
+
+Carried = Tensor | tuple[Tensor, ...]  # h alone, or (h, c, ...); each (layers * directions, B, H)
+Recurrent = nn.RNNBase  # what `build_cell` returns has its attributes and is called alike
+
+
+def build_cell(
+    name: str,
+    input_size: int,
+    hidden_size: int,
+    num_layers: int = 1,
+    bidirectional: bool = False,
+    dropout: float = 0.0,
+) -> Recurrent:
+    """A cell of `CELLS`, called as in torch.nn: (x (B, T, P), state) -> (hidden (B, T, H), state).
+
+    dropout: between layers.
+    """
+    kind = CELLS[name]
+    made = getattr(nn, kind.kernel) if kind.kernel else _Recurrence
+    return cast(
+        Recurrent,
+        made(
+            *(() if kind.kernel else (kind,)),
+            input_size,
+            hidden_size,
+            num_layers,
+            batch_first=True,
+            bidirectional=bidirectional,
+            dropout=dropout if num_layers > 1 else 0.0,
+        ),
+    )
+
+
+@dataclass(frozen=True)
+class LayerGates:
+    """One layer in one direction. values: by name, (B, T, H), in the order of the clip.
+
+    keep: the share of the state before that each step keeps, (B, T, H); None for a plain RNN.
+    backwards: the layer reads from the end of the clip to its start.
+    """
+
+    layer: int
+    backwards: bool
+    values: Gates
+    keep: Tensor | None
+
+
+def cell_gates(name: str, cell: Recurrent, inputs: Tensor) -> list[LayerGates]:
+    """Every layer's gates for whole sequences without padding: (B, T, P).
+
+    From the first layer to the last, forwards before backwards. Between layers nothing is dropped.
+    """
+    kind = CELLS[name]
+    found = []
+    for layer in range(cell.num_layers):
+        outputs = []
+        for backwards in (False, True)[: 1 + cell.bidirectional]:
+            ordered = inputs.flip(1) if backwards else inputs
+            values = _run_layer(kind, _weights(cell, layer, backwards), ordered)
+            if backwards:
+                values = {gate: steps.flip(1) for gate, steps in values.items()}
+            keep = None if kind.keep is None else kind.keep(values)
+            found.append(LayerGates(layer, backwards, values, keep))
+            outputs.append(values["hidden"])
+        inputs = torch.cat(outputs, -1)
+    return found
+
+
+class _Recurrence(nn.Module):
+    """A cell without a kernel in torch.nn: its step in a loop, with their names for the weights."""
+
+    def __init__(
+        self,
+        kind: Cell,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int,
+        batch_first: bool,
+        bidirectional: bool,
+        dropout: float,
+    ) -> None:
+        super().__init__()
+        assert batch_first
+        self.kind, self.hidden_size, self.num_layers = kind, hidden_size, num_layers
+        self.bidirectional, self.dropout = bidirectional, dropout
+        rows, bound = kind.blocks * hidden_size, hidden_size**-0.5
+        for layer in range(num_layers):
+            width = hidden_size * (1 + bidirectional) if layer else input_size
+            shapes = {"weight_ih": (rows, width), "weight_hh": (rows, hidden_size)}
+            shapes |= {"bias_ih": (rows,), "bias_hh": (rows,)}
+            for suffix in ("", "_reverse")[: 1 + bidirectional]:
+                for name, shape in shapes.items():
+                    values = torch.empty(shape).uniform_(-bound, bound)
+                    self.register_parameter(f"{name}_l{layer}{suffix}", nn.Parameter(values))
+
+    def forward(
+        self, inputs: Tensor | PackedSequence, state: Carried | None = None
+    ) -> tuple[Tensor | PackedSequence, Carried]:
+        """As torch.nn.GRU. Of a packed sequence the state to carry is of no use."""
+        if not isinstance(inputs, PackedSequence):
+            return self._run(inputs, None, state)
+        padded, lengths = pad_packed_sequence(inputs, batch_first=True)
+        hidden, after = self._run(padded, lengths, state)
+        return pack_padded_sequence(hidden, lengths, batch_first=True, enforce_sorted=False), after
+
+    def _run(
+        self, rows: Tensor, lengths: Tensor | None, state: Carried | None
+    ) -> tuple[Tensor, Carried]:
+        before = (state,) if isinstance(state, Tensor) else state
+        ends = []
+        for layer in range(self.num_layers):
+            outputs = []
+            for backwards in (False, True)[: 1 + self.bidirectional]:
+                start = None if before is None else [part[len(ends)] for part in before]
+                ordered = _backwards(rows, lengths) if backwards else rows
+                values = _run_layer(self.kind, _weights(self, layer, backwards), ordered, start)
+                hidden = values["hidden"]
+                outputs.append(_backwards(hidden, lengths) if backwards else hidden)
+                ends.append([values[name][:, -1] for name in self.kind.state])
+            rows = torch.cat(outputs, -1)
+            if layer < self.num_layers - 1:
+                rows = dropout(rows, self.dropout, self.training)
+        after = tuple(torch.stack(part) for part in zip(*ends, strict=True))
+        return rows, after if len(after) > 1 else after[0]
+
+
+def _backwards(rows: Tensor, lengths: Tensor | None) -> Tensor:
+    """Each sequence from its last valid step to its first: (B, T, H), (B,) -> (B, T, H)."""
+    if lengths is None:
+        return rows.flip(1)
+    steps = torch.arange(rows.shape[1])
+    order = torch.where(steps < lengths[:, None], lengths[:, None] - 1 - steps, steps)
+    return rows.gather(1, order.to(rows.device)[..., None].expand_as(rows))
+
+
+def _weights(cell: nn.Module, layer: int, backwards: bool) -> list[Tensor]:
+    """W_i (G H, P), W_h (G H, H), b_i (G H), b_h (G H), for the G blocks of a cell."""
+    suffix = f"l{layer}" + ("_reverse" if backwards else "")
+    names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+    return [getattr(cell, f"{name}_{suffix}") for name in names]
+
+
+def _run_layer(
+    kind: Cell, weights: Sequence[Tensor], inputs: Tensor, state: Sequence[Tensor] | None = None
+) -> Gates:
+    """Gates and states of each step: (B, T, P) -> (B, T, H) by name. state: (B, H) each."""
+    from_input, from_hidden, input_bias, hidden_bias = weights
+    matrices, biases = from_hidden.chunk(kind.blocks), hidden_bias.chunk(kind.blocks)
+    if state is None:
+        state = [inputs.new_zeros(len(inputs), from_hidden.shape[1])] * len(kind.state)
+
+    def recur(block: int, hidden: Tensor) -> Tensor:
+        return linear(hidden, matrices[block], biases[block])
+
+    steps = []
+    for row in linear(inputs, from_input, input_bias).unbind(1):
+        steps.append(kind.step(row.chunk(kind.blocks, -1), state, recur))
+        state = [steps[-1][name] for name in kind.state]
+    return {name: torch.stack([step[name] for step in steps], 1) for name in steps[0]}
