@@ -8,20 +8,12 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from dataclasses import replace
+from pathlib import Path
 
 from action_gru.errors import DataError
-from action_gru.prepare.rows import Row, divided_groups
-from action_gru.prepare.tree import (
-    find_file,
-    finder,
-    read_lines,
-    require_no_missing,
-    require_split,
-    videos_in,
-    walk_files,
-)
+from action_gru.prepare.rows import Row, divided_groups, locate
+from action_gru.prepare.tree import find_file, read_lines, require_split, walk_files
 
 logger = logging.getLogger(__name__)
 
@@ -43,19 +35,12 @@ def build_ucf101(root: Path, split: int = 1) -> list[Row]:
     """
     require_split("ucf101", split, 3)
     numbers = _class_numbers(root)
-    find = finder(videos_in(root))
-    rows: list[Row] = []
-    missing: list[str] = []
-    for part in ("train", "test"):
-        path = find_file(root, f"{part}list{split:02d}.txt", _UCF101_LISTS)
-        for label, name in _ucf101_entries(path, numbers):
-            found = find(label, name)
-            if found is None:
-                missing.append(f"{label}/{name}")
-            else:
-                rows.append(Row(str(found), label, _ucf101_group(path, name), part))
-    require_no_missing(root, missing, len(missing) + len(rows), _UCF101_VIDEOS)
-    return rows
+    named = [
+        Row(f"{label}/{name}", label, group, part)
+        for part in ("train", "test")
+        for label, name, group in _ucf101_clips(root, f"{part}list{split:02d}.txt", numbers)
+    ]
+    return locate(root, named, _UCF101_VIDEOS)
 
 
 def _class_numbers(root: Path) -> dict[str, str]:
@@ -68,33 +53,32 @@ def _class_numbers(root: Path) -> dict[str, str]:
     return {name: number for number, name in pairs}
 
 
-def _ucf101_entries(path: Path, numbers: dict[str, str]) -> list[tuple[str, str]]:
-    """(class, file name) of the lines `<Class>/<file> <number>` or `<Class>/<file>`."""
-    entries: list[tuple[str, str]] = []
+def _ucf101_clips(
+    root: Path, listing: str, numbers: dict[str, str]
+) -> Iterator[tuple[str, str, str]]:
+    """(class, file name, group) of the lines `<Class>/<file> <number>` or `<Class>/<file>`."""
+    path = find_file(root, listing, _UCF101_LISTS)
     for line_number, line in enumerate(read_lines(path), start=1):
         if not line:
             continue
         clip, _, number = line.partition(" ")
-        label, slash, name = clip.partition("/")
-        if not slash or label not in numbers or (number and number != numbers[label]):
+        label, _, name = clip.partition("/")
+        if label not in numbers or (number and number != numbers[label]):
             raise DataError(
                 f"{path}:{line_number}: got {line!r}, which does not agree with classInd.txt; "
                 f"{_UCF101_LISTS}"
             )
-        entries.append((label, name))
-    return entries
-
-
-def _ucf101_group(path: Path, name: str) -> str:
-    match = _UCF101_CLIP.fullmatch(name)
-    if match is None:
-        raise DataError(f"{path}: got {name!r}, expected v_<Class>_gNN_cNN.avi; {_UCF101_LISTS}")
-    return match["group"]
+        match = _UCF101_CLIP.fullmatch(name)
+        if match is None:
+            raise DataError(
+                f"{path}: got {name!r}, expected v_<Class>_gNN_cNN.avi; {_UCF101_LISTS}"
+            )
+        yield label, name, match["group"]
 
 
 # visible body, camera motion, persons, viewpoint, quality, running number
 _HMDB51_TAGS = re.compile(r"_[hulf]_(?:nm|cm)_np\d+_(?:fr|ba|le|ri)_(?:bad|med|goo)_\d+$")
-_HMDB51_MARKS = {"1": "train", "2": "test", "0": None}
+_HMDB51_MARKS = {"1": "train", "2": "test", "0": ""}
 _HMDB51_LISTS = (
     "unpack test_train_splits.rar into the same folder as the videos and pass that folder"
 )
@@ -113,50 +97,11 @@ def build_hmdb51(root: Path, split: int = 1) -> list[Row]:
     says how many.
     """
     require_split("hmdb51", split, 3)
-    find = finder(videos_in(root))
-    rows: list[Row] = []
-    missing: list[str] = []
-    for label, name, part in _hmdb51_entries(root, split):
-        found = find(label, name)
-        if found is None:
-            missing.append(f"{label}/{name}")
-        else:
-            rows.append(Row(str(found), label, f"{label}/{source_video(name, label)}", part))
-    require_no_missing(root, missing, len(missing) + len(rows), _HMDB51_VIDEOS)
-    return _keep_groups_whole(rows, split)
-
-
-def source_video(name: str, label: str) -> str:
-    """File name -> source video: `Oceans11_eat_u_cm_np1_fr_med_7.avi` -> `Oceans11`.
-
-    The tags and the class are cut from the end; a name without the tags is its own source.
-    """
-    stem = name.removesuffix(".avi")
-    match = _HMDB51_TAGS.search(stem)
-    return stem[: match.start()].removesuffix(f"_{label}") if match else stem
-
-
-def _hmdb51_entries(root: Path, split: int) -> Iterator[tuple[str, str, str]]:
-    """(class, file name, train or test) of every clip in use."""
-    ending = f"_test_split{split}.txt"
-    lists = [path for path in walk_files(root) if path.name.endswith(ending)]
-    if not lists:
-        raise DataError(f"{root}: holds no <class>{ending}; {_HMDB51_LISTS}")
-    for path in lists:
-        label = path.name.removesuffix(ending)
-        for line in filter(None, read_lines(root / path)):
-            name, _, mark = line.rpartition(" ")
-            if mark not in _HMDB51_MARKS or not name:
-                raise DataError(
-                    f"{root / path}: got the line {line!r}, expected '<file> <0, 1 or 2>'; "
-                    f"{_HMDB51_LISTS}"
-                )
-            part = _HMDB51_MARKS[mark]
-            if part is not None:
-                yield label, name.strip(), part
-
-
-def _keep_groups_whole(rows: list[Row], split: int) -> list[Row]:
+    named = [
+        Row(f"{label}/{name}", label, f"{label}/{source_video(name, label)}", part)
+        for label, name, part in _hmdb51_clips(root, f"_test_split{split}.txt")
+    ]
+    rows = locate(root, named, _HMDB51_VIDEOS)
     divided = set(divided_groups(rows))
     if divided:
         logger.warning(
@@ -169,6 +114,33 @@ def _keep_groups_whole(rows: list[Row], split: int) -> list[Row]:
         replace(row, group=f"{row.group} ({row.split})") if row.group in divided else row
         for row in rows
     ]
+
+
+def source_video(name: str, label: str) -> str:
+    """File name -> source video: `Oceans11_eat_u_cm_np1_fr_med_7.avi` -> `Oceans11`.
+
+    The tags and the class are cut from the end; a name without the tags is its own source.
+    """
+    stem = name.removesuffix(".avi")
+    match = _HMDB51_TAGS.search(stem)
+    return stem[: match.start()].removesuffix(f"_{label}") if match else stem
+
+
+def _hmdb51_clips(root: Path, ending: str) -> Iterator[tuple[str, str, str]]:
+    """(class, file name, train or test) of every clip in use. ending: of the lists' names."""
+    lists = [path for path in walk_files(root) if path.name.endswith(ending)]
+    if not lists:
+        raise DataError(f"{root}: holds no <class>{ending}; {_HMDB51_LISTS}")
+    for path in lists:
+        for line in filter(None, read_lines(root / path)):
+            name, _, mark = line.rpartition(" ")
+            if mark not in _HMDB51_MARKS or not name:
+                raise DataError(
+                    f"{root / path}: got the line {line!r}, expected '<file> <0, 1 or 2>'; "
+                    f"{_HMDB51_LISTS}"
+                )
+            if part := _HMDB51_MARKS[mark]:
+                yield path.name.removesuffix(ending), name.strip(), part
 
 
 KTH_FPS = 25.0
@@ -188,15 +160,6 @@ _KTH_FILES = (
 )
 
 
-@dataclass(frozen=True)
-class _KthVideo:
-    name: str
-    action: str
-    person: str
-    split: str
-    frames: tuple[tuple[int, int], ...]  # first and last, counted from 1, both included
-
-
 def build_kth(root: Path, split: int = 1) -> list[Row]:
     """Rows of `personNN_<action>_dN_uncomp.avi`, cut as 00sequences.txt says; group is the person.
 
@@ -207,62 +170,34 @@ def build_kth(root: Path, split: int = 1) -> list[Row]:
     said to break off near frame 305, so its fourth range (246-370) is short.
     """
     require_split("kth", split, 1)
-    found = {path.name.partition(".")[0]: path for path in reversed(videos_in(root))}
-    videos = _kth_videos(find_file(root, "00sequences.txt", _KTH_FILES))
-    stems = [f"{video.name}_uncomp" for video in videos]
-    missing = [f"{stem}.avi" for stem in stems if stem not in found]
-    require_no_missing(root, missing, len(stems), _KTH_FILES)
-    return [
+    path = find_file(root, "00sequences.txt", _KTH_FILES)
+    named = [
         row
-        for stem, video in zip(stems, videos, strict=True)
-        for row in _kth_rows(found[stem], video)
+        for number, line in enumerate(read_lines(path), start=1)
+        if re.match(r"person\d", line)  # text outside of the table is skipped
+        for row in _kth_rows(f"{path}:{number}", line)
     ]
-
-
-def _kth_rows(path: PurePosixPath, video: _KthVideo) -> list[Row]:
-    return [
-        Row(
-            str(path),
-            video.action,
-            video.person,
-            video.split,
-            (first - 1) / KTH_FPS,
-            last / KTH_FPS,
-        )
-        for first, last in video.frames
-    ]
-
-
-def _kth_videos(path: Path) -> list[_KthVideo]:
-    """The videos that exist, in the file's order; text outside of the table is skipped."""
-    videos: list[_KthVideo] = []
-    for number, line in enumerate(read_lines(path), start=1):
-        if not re.match(r"person\d", line):
-            continue
-        match = _KTH_LINE.fullmatch(line)
-        if match is None or int(match["subject"]) not in _KTH_SPLIT_OF:
-            raise DataError(
-                f"{path}:{number}: got {line!r}, expected 'personNN_<action>_dN frames 1-95, ...' "
-                "with NN from 01 to 25; take the file afresh"
-            )
-        if match["ranges"]:
-            split = _KTH_SPLIT_OF[int(match["subject"])]
-            frames = _kth_frames(path, number, match["ranges"])
-            videos.append(
-                _KthVideo(match["video"], match["action"], match["person"], split, frames)
-            )
-    if not videos:
+    if not named:
         raise DataError(f"{path}: lists no video; take the file afresh")
-    return videos
+    return locate(root, named, _KTH_FILES)
 
 
-def _kth_frames(path: Path, number: int, ranges: str) -> tuple[tuple[int, int], ...]:
-    pairs = [part.strip().split("-") for part in ranges.split(",")]
-    frames = tuple((int(first), int(last)) for first, last in pairs)
-    for first, last in frames:
+def _kth_rows(where: str, line: str) -> Iterator[Row]:
+    """The subsequences of a video, none of one that is missing."""
+    match = _KTH_LINE.fullmatch(line)
+    if match is None or int(match["subject"]) not in _KTH_SPLIT_OF:
+        raise DataError(
+            f"{where}: got {line!r}, expected 'personNN_<action>_dN frames 1-95, ...' "
+            "with NN from 01 to 25; take the file afresh"
+        )
+    split = _KTH_SPLIT_OF[int(match["subject"])]
+    for part in filter(None, (match["ranges"] or "").split(",")):
+        first, last = map(int, part.split("-"))  # counted from 1, both included
         if not 1 <= first <= last:
             raise DataError(
-                f"{path}:{number}: got the frames {first}-{last}, expected first <= last from 1 "
+                f"{where}: got the frames {first}-{last}, expected first <= last from 1 "
                 "on; take the file afresh"
             )
-    return frames
+        start_s, end_s = (first - 1) / KTH_FPS, last / KTH_FPS
+        name = f"{match['video']}_uncomp.avi"
+        yield Row(name, match["action"], match["person"], split, start_s, end_s)

@@ -6,11 +6,16 @@ import csv
 import io
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from action_gru.errors import DataError
 from action_gru.files import write_atomically
+from action_gru.paths.names import is_video
+from action_gru.paths.to_paste import about_pictures
+from action_gru.prepare.tree import count, counts_text, ending, walk_files
+
+_NAMES_SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -100,6 +105,35 @@ def divided_groups(rows: Sequence[Row]) -> list[str]:
         if row.group is not None and row.split is not None:
             splits[row.group].add(row.split)
     return sorted(group for group, names in splits.items() if len(names) > 1)
+
+
+def locate(root: Path, named: Sequence[Row], mend: str) -> list[Row]:
+    """The rows of an official list with the paths of their videos below root.
+
+    named: their path is `<folder>/<file>`, or a file wherever it lies. A clip that was encoded anew
+    is found by its stem: `v_1.avi` as `v_1.mp4` and `v_1.avi.mp4`; of several the first by path.
+    Raises DataError that counts the files which are absent, and what is there.
+    """
+    files = list(walk_files(root))
+    videos = [path for path in files if is_video(root / path)]
+    known: dict[str, str] = {}
+    for name_of in (lambda path: path.name, lambda path: path.stem):
+        for path in videos:
+            known.setdefault(f"{path.parent.name}/{name_of(path)}", str(path))
+            known.setdefault(name_of(path), str(path))
+    names = dict.fromkeys(row.path for row in named)
+    found = {name: known.get(name) or known.get(name.rpartition(".")[0]) for name in names}
+    missing = [name for name, path in found.items() if path is None]
+    if missing:
+        shown = ", ".join(missing[:_NAMES_SHOWN]) + (", ..." if len(missing) > _NAMES_SHOWN else "")
+        here = counts_text(count(map(ending, files)))
+        if not videos:
+            mend = about_pictures(root) or mend
+        raise DataError(
+            f"{root}: {len(missing)} of the {len(names)} clips named are missing ({shown}); the "
+            f"files here are {here or 'none'}; {mend}"
+        )
+    return [replace(row, path=found[row.path] or "") for row in named]
 
 
 def write_content(path: Path, content: Content, *, overwrite: bool) -> None:

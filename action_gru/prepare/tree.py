@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
 from action_gru.errors import DataError
 from action_gru.paths.names import is_hidden, is_video
-from action_gru.paths.to_paste import about_pictures, command_line
+from action_gru.paths.to_paste import command_line
 
-_NAMES_SHOWN, _ENDINGS_SHOWN = 5, 12
+_ENDINGS_SHOWN = 12
 _ARCHIVE = re.compile(r"(.+)\.(zip|rar|tar(?:\.gz|\.bz2|\.xz)?|tgz|tbz2|txz)", re.IGNORECASE)
 
 
@@ -41,23 +41,6 @@ def _unreadable(error: OSError) -> None:
 def videos_in(root: Path) -> list[PurePosixPath]:
     """The videos below root, relative to it."""
     return [path for path in walk_files(root) if is_video(root / path)]
-
-
-def finder(videos: Sequence[PurePosixPath]) -> Callable[[str, str], PurePosixPath | None]:
-    """Finds a video by (folder name, file name), whatever ending it was encoded to anew.
-
-    `v_1.avi` is also found as `v_1.mp4` and `v_1.avi.mp4`. Of several the first by path.
-    """
-    known: dict[tuple[str, str], PurePosixPath] = {}
-    for path in videos:
-        known.setdefault((path.parent.name, path.name), path)
-    for path in videos:
-        known.setdefault((path.parent.name, path.stem), path)
-
-    def find(folder: str, name: str) -> PurePosixPath | None:
-        return known.get((folder, name)) or known.get((folder, PurePosixPath(name).stem))
-
-    return find
 
 
 def how_to_unpack(place: Path) -> str | None:
@@ -130,17 +113,3 @@ def require_split(dataset: str, split: int, count: int) -> None:
     if not 1 <= split <= count:
         have = "one split" if count == 1 else f"the splits 1 to {count}"
         raise DataError(f"{dataset} has {have}, got --split {split}; choose one of these")
-
-
-def require_no_missing(root: Path, missing: Sequence[str], named: int, mend: str) -> None:
-    """Raise DataError that counts the clips which are named but absent, and what is there."""
-    if missing:
-        shown = ", ".join(missing[:_NAMES_SHOWN]) + (", ..." if len(missing) > _NAMES_SHOWN else "")
-        files = list(walk_files(root))
-        here = counts_text(count(map(ending, files)))
-        if not any(is_video(root / path) for path in files):
-            mend = about_pictures(root) or mend
-        raise DataError(
-            f"{root}: {len(missing)} of the {named} clips named are missing ({shown}); the files "
-            f"here are {here or 'none'}; {mend}"
-        )
