@@ -17,7 +17,7 @@ from action_gru.config.kinds import NULLS, allows_none, is_text, kind_at, typed_
 from action_gru.config.tree import Config
 from action_gru.errors import ConfigError
 from action_gru.paths.given import instead_of
-from action_gru.safe_yaml import MOST_CHARACTERS, BoundedLoader, parse_yaml
+from action_gru.safe_yaml import BoundedLoader, parse_yaml
 
 
 class _Loader(BoundedLoader):
@@ -65,8 +65,7 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
     if not path.is_file():
         raise ConfigError(f"no config file at {path} (looked up as {path.absolute()})")
     try:
-        with path.open(encoding="utf-8") as file:
-            text = file.read(MOST_CHARACTERS + 1)
+        text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: not a text file in UTF-8 ({error.reason})") from error
     tree = _parse_yaml(text, str(path))
