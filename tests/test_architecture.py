@@ -16,7 +16,6 @@ FLOORS = {
     "launched": 1,
     "safe_yaml": 0,
     "paths": 0,
-    "file_kind": 0,
     "csv_dialect": 0,
     "patience": 0,
     "logs": 0,

@@ -17,7 +17,7 @@ from action_gru.config import Config
 from action_gru.dataset import Clip, read_manifest
 from action_gru.errors import DataError
 from action_gru.features import FeatureTable
-from action_gru.file_kind import HEAD_BYTES, file_kind
+from action_gru.paths.file_kind import HEAD_BYTES, file_kind
 from action_gru.progress import Reporter
 from action_gru.series.recording import Recording
 from action_gru.series.source import (
