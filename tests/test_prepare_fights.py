@@ -12,7 +12,7 @@ from dataset_trees import make_tree, write
 
 from action_gru.errors import DataError
 from action_gru.prepare import Row, prepare
-from action_gru.prepare.fights import build_fights
+from action_gru.prepare.benchmarks import build_fights
 
 VIDEOS_TXT = """https://www.youtube.com/watch?v=IZjLv7alWTk
 fi044: 0.39.00 - 0.41.00

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from action_gru.cli import classify, export, extraction, insight, live, plan, series, web
+from action_gru.cli import classify, export, extraction, insight, live, plan, web
 from action_gru.cli.cache import cache_app
 from action_gru.cli.common import (
     ConfigFile,
@@ -49,7 +49,7 @@ app.command()(web.web)
 app.command()(export.export)
 app.command()(insight.explain)
 app.command("compare-cells")(insight.compare_cells)
-app.command()(series.watch)
+app.command()(live.watch)
 
 
 @app.callback()

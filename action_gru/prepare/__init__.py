@@ -13,9 +13,8 @@ from typing import Any
 
 from action_gru.errors import DataError
 from action_gru.paths.to_paste import PICTURE_SUFFIXES, command_line
-from action_gru.prepare.benchmarks import build_hmdb51, build_kth, build_ucf101
+from action_gru.prepare.benchmarks import build_fights, build_hmdb51, build_kth, build_ucf101
 from action_gru.prepare.cmapss import build_cmapss
-from action_gru.prepare.fights import build_fights
 from action_gru.prepare.folder import build_folder, left_aside
 from action_gru.prepare.rows import Content, Row, content_of, write_content
 from action_gru.prepare.tree import counts_text, how_to_unpack

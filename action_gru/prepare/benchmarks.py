@@ -1,4 +1,4 @@
-"""The public benchmarks of clips: UCF101, HMDB51 and KTH with their official splits.
+"""Public data sets of clips: UCF101, HMDB51 and KTH with their official splits, and fights.
 
 Reads names only, never a video.
 """
@@ -13,7 +13,7 @@ from pathlib import Path
 
 from action_gru.errors import DataError
 from action_gru.prepare.rows import Row, divided_groups, locate
-from action_gru.prepare.tree import find_file, read_lines, require_split, walk_files
+from action_gru.prepare.tree import find_file, read_lines, require_split, videos_in, walk_files
 
 logger = logging.getLogger(__name__)
 
@@ -201,3 +201,88 @@ def _kth_rows(where: str, line: str) -> Iterator[Row]:
         start_s, end_s = (first - 1) / KTH_FPS, last / KTH_FPS
         name = f"{match['video']}_uncomp.avi"
         yield Row(name, match["action"], match["person"], split, start_s, end_s)
+
+
+_FIGHTS_LABELS = ("fight", "noFight")
+_FIGHTS_SOURCE = re.compile(r"https?://\S*?(?:[?&]v=(?P<id>[\w-]+)\S*)?")
+_FIGHTS_CLIP = re.compile(r"(?P<clip>(?:no)?fi\d+)\s*:.*")
+_FIGHTS_RANGE = re.compile(
+    r"(?P<kind>(?:no)?fi)(?P<first>\d+)\s*-\s*(?P=kind)(?P<last>\d+)\s*:\s*(?P<source>.+)"
+)
+# videos.txt puts two clips under two sources each. nofi022 is 640x360 and 2.0 s long like the
+# entry and all other clips of IZjLv7alWTk; those of g0x9-0pOuhw are 640x314, its entry 2.1 s.
+# nofi076 shows the same corridor as nofi075.
+_FIGHTS_SETTLED = {"nofi022": "IZjLv7alWTk", "nofi076": "CamNet Dataset"}
+_FIGHTS_FILES = "clone fight-detection-surv-dataset whole and pass its folder"
+
+
+def build_fights(root: Path, split: int = 1) -> list[Row]:
+    """Rows of the repository fight-detection-surv-dataset; group is the video's id or a dataset.
+
+    Layout: `fight/fiNNN.mp4`, `noFight/nofiNNN.mp4` and `videos.txt`, which lists the clips below
+    the address of the video they were cut from and ends with ranges of clips from other datasets:
+
+        https://www.youtube.com/watch?v=OK56kxE8H9c
+        fi018: 0.34.10 - 0.36.10
+
+        nofi062 - nofi076 : CamNet Dataset
+
+    A part of the clips is enough. Raises DataError for a clip that videos.txt does not name.
+    """
+    require_split("fights", split, 1)
+    listing = find_file(root, "videos.txt", _FIGHTS_FILES)
+    sources = _fights_sources(listing)
+    named = {(path.parent.name, path.name): path for path in videos_in(root)}
+    clips = [path for (folder, _), path in named.items() if folder in _FIGHTS_LABELS]
+    unnamed = [str(path) for path in clips if path.stem not in sources]
+    if unnamed:
+        raise DataError(
+            f"{listing}: names no source for {len(unnamed)} of {len(clips)} clips (first: "
+            f"{unnamed[0]}), so they cannot be kept out of a split; {_FIGHTS_FILES}"
+        )
+    if not clips:
+        raise DataError(f"{root}: holds no video in fight/ or noFight/; {_FIGHTS_FILES}")
+    return [Row(str(path), path.parent.name, sources[path.stem]) for path in clips]
+
+
+def _fights_sources(listing: Path) -> dict[str, str]:
+    """Clip name -> source video or dataset."""
+    sources: dict[str, str] = {}
+    for clip, source in _fights_claims(listing):
+        earlier = sources.setdefault(clip, source)
+        if earlier != source:
+            settled = _FIGHTS_SETTLED.get(clip)
+            if settled is None or settled not in (earlier, source):
+                raise DataError(
+                    f"{listing}: names two sources for {clip}, {earlier} and {source}; "
+                    "remove the wrong line"
+                )
+            sources[clip] = settled
+    return sources
+
+
+def _fights_claims(listing: Path) -> Iterator[tuple[str, str]]:
+    """(clip, source) in the order of the file."""
+    current: str | None = None
+    for number, line in enumerate(read_lines(listing), start=1):
+        if not line:
+            continue
+        if match := _FIGHTS_SOURCE.fullmatch(line):
+            current = match["id"] or line
+        elif match := _FIGHTS_RANGE.fullmatch(line):
+            yield from _fights_range(match)
+        elif (match := _FIGHTS_CLIP.fullmatch(line)) and current is not None:
+            yield match["clip"], current
+        else:
+            raise DataError(
+                f"{listing}:{number}: got {line!r}, expected the address of a video, then its "
+                "clips 'fi001: 0.13.50 - 0.15.60', or a range 'fi001 - fi009 : <source>'; "
+                f"{_FIGHTS_FILES}"
+            )
+
+
+def _fights_range(match: re.Match[str]) -> Iterator[tuple[str, str]]:
+    """nofi062 - nofi076 -> nofi062, nofi063, ... nofi076."""
+    width = len(match["first"])
+    for number in range(int(match["first"]), int(match["last"]) + 1):
+        yield f"{match['kind']}{number:0{width}d}", match["source"]

@@ -24,9 +24,14 @@ from numpy.typing import NDArray
 
 from action_gru.channels import SECONDS
 from action_gru.config.inputs import SeriesSection
-from action_gru.csv_dialect import SEPARATORS, announced_separator, open_table, separator_of
+from action_gru.csv_dialect import (
+    SEPARATORS,
+    CellReader,
+    announced_separator,
+    open_table,
+    separator_of,
+)
 from action_gru.errors import DataError, MissingExtraError
-from action_gru.series.cells import CellReader
 from action_gru.series.recording import Recording, Recordings, check_times, only
 
 MOST_CELLS, MOST_TABLE_BYTES = 50_000_000, 2 << 30
@@ -100,7 +105,8 @@ class RowParser:
         if not name:
             raise ValueError(f"the column '{self._names[self._id]}' is empty")
         values = self.cells.values([cells[index] for index in self._channels], self.channels)
-        return Row(name, self.cells.instant(cells[self._time], self._names[self._time]), values)
+        time = self.cells.instant(cells[self._time], self._names[self._time])
+        return Row(name, time, np.array(values, dtype=np.float32))
 
 
 def _text(cell: object) -> str:

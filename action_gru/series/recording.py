@@ -11,8 +11,6 @@ from numpy.typing import NDArray
 from action_gru.channels import ROWS, STAMPS
 from action_gru.errors import DataError
 
-LARGEST = float(np.finfo(np.float32).max)  # a measured value beyond it would be infinite
-
 
 @dataclass(frozen=True)
 class Recording:

@@ -21,9 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from action_gru.channels import ROWS, SECONDS, STAMPS
+from action_gru.csv_dialect import LARGEST, CellReader
 from action_gru.errors import DataError
-from action_gru.series.cells import CellReader
-from action_gru.series.recording import LARGEST, Recording, Recordings, check_times
+from action_gru.series.recording import Recording, Recordings, check_times
 
 MISSING = frozenset({"?", "nan", "NaN", "NAN"})
 _TOKEN = re.compile(r"\([^()]*\)|:|[^:()]+|[()]")  # each letter is looked at a few times at most
