@@ -108,6 +108,12 @@ def test_only_the_backbone_sees_ultralytics():
         assert "ultralytics" not in names or own_room(path) == "backbone", path
 
 
+def test_measured_sequences_see_neither_video_nor_networks_for_pictures():
+    for path in MODULES:
+        if own_room(path) == "series":
+            assert not {room(module) for module in imports_of(path)} & {"video", "backbone"}, path
+
+
 def test_nothing_imports_the_leaves_but_the_command_line():
     for path in MODULES:
         if own_room(path) not in ("apps", "cli", "__main__"):

@@ -13,7 +13,7 @@ import hashlib
 import math
 import unicodedata
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -170,7 +170,7 @@ def _clip(row: dict[str, str], root: Path) -> Clip:
     relative, label = with_slashes(root, row["path"]), composed(row["label"])
     if not relative or not label:
         raise ValueError(f"path and label must not be empty, got '{relative}' and '{label}'")
-    split = split_name(row)
+    split = split_name(row.get("split", ""))
     start_s, end_s = _seconds(row, "start_s"), _seconds(row, "end_s")
     if end_s is not None and end_s <= (start_s or 0.0):
         raise ValueError(f"end_s must lie after start_s, got {start_s} to {end_s}")
@@ -179,9 +179,8 @@ def _clip(row: dict[str, str], root: Path) -> Clip:
     return Clip(path, relative, label, group, split, start_s, end_s)
 
 
-def split_name(row: Mapping[str, str]) -> str:
+def split_name(text: str) -> str:
     """train, val, test or empty. Raises ValueError for anything else."""
-    text = row.get("split", "")
     split = split_of(text)
     if text and not split:
         raise ValueError(f"split is train, val, test or empty, got '{text}'")
@@ -308,7 +307,7 @@ def _long_video(row: dict[str, str], root: Path) -> LongVideo:
         )
     if row.get("start_s") or row.get("end_s"):
         raise ValueError("a long video is read whole: leave start_s and end_s empty")
-    split = split_name(row) or "test"
+    split = split_name(row.get("split", "")) or "test"
     if split == "train":
         raise ValueError("a long video is for test or val; train on clips cut from another one")
     path, reference = inside(root, relative), inside(root, timeline)

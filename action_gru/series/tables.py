@@ -10,7 +10,7 @@ from pathlib import Path
 from action_gru.config import Config
 from action_gru.config.inputs import LATER, SOON, SeriesSection
 from action_gru.dataset import Clip
-from action_gru.dataset.manifest import SPLITS
+from action_gru.dataset.manifest import SPLITS, split_name
 from action_gru.dataset.splits import split_of_name
 from action_gru.errors import DataError
 from action_gru.features import FeatureTable
@@ -160,12 +160,10 @@ def _how_to_label(path: Path) -> str:
 
 
 def _known_split(item: Recording, path: Path) -> str:
-    split = {"valid": "val", "validation": "val"}.get(item.split.lower(), item.split.lower())
-    if split not in ("", "train", "val", "test"):
-        raise DataError(
-            f"{path}: id '{item.id}': split is train, val, test or empty, got '{item.split}'"
-        )
-    return split
+    try:
+        return split_name(item.split)
+    except ValueError as error:
+        raise DataError(f"{path}: id '{item.id}': {error}") from error
 
 
 def _step_labels(series: SeriesSection, item: Recording, path: Path) -> tuple[str, ...]:

@@ -301,7 +301,7 @@ def test_windows_of_an_id_stay_on_its_side_and_their_rows_are_right(tmp_path):
         ),
         ((",steady,", ",warming,"), {}, "the data has one class only ('warming')"),
         (("m1,1,", "m0,99,"), {}, "id 'm0' has several labels"),
-        ((",train", ",dev"), {}, "split is train, val, test or empty, got 'dev'"),
+        ((",train", ",other"), {}, "split is train, val, test or empty, got 'other'"),
         (("m3,2,", "m3,2,"), {"horizon": 5.0}, "no column 'remaining' (series.remaining)"),
     ],
 )
