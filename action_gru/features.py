@@ -290,7 +290,7 @@ class Source(Protocol):
         ...
 
 
-def open_source(
+def data_source(
     config: Config,
     manifest: Path | None = None,
     root: Path | None = None,

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from action_gru.config import Config, build_config, check_files, json_schema, load_config, to_yaml
 from action_gru.config.data_kinds import DATA_KINDS
 from action_gru.errors import ConfigError, DataError
-from action_gru.features import open_source
+from action_gru.features import data_source
 
 ROOT = Path(__file__).parents[1]
 
@@ -266,7 +266,7 @@ def test_the_committed_reference_is_the_current_one_and_explains_each_key():
 def test_every_kind_of_data_has_its_source(kind, tmp_path):
     config = build_config({"data": {"kind": kind, "manifest": str(tmp_path / "none.csv")}})
     with pytest.raises(DataError, match=r"no (table|manifest) at .*none\.csv"):
-        open_source(config).clips()
+        data_source(config).clips()
 
 
 def test_a_kind_of_data_that_is_none_is_named_with_the_known_ones():

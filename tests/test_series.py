@@ -19,7 +19,7 @@ from action_gru.dataset import Clip, class_list
 from action_gru.errors import CheckpointError, ConfigError, DataError
 from action_gru.evaluation.cross_validation import cross_validate
 from action_gru.evaluation.evaluate import evaluate
-from action_gru.features import open_source
+from action_gru.features import data_source
 from action_gru.model import ActionClassifier
 from action_gru.prepare import prepare
 from action_gru.progress import Reporter
@@ -155,11 +155,11 @@ def test_rows_pushed_one_by_one_end_where_the_whole_does(machine_run, engine_run
 def test_the_answer_after_each_row_is_that_of_the_row_by_row_stream(engine_run):
     settings = engine_run.config()
     checkpoint = load_checkpoint(engine_run.best)
-    clips = [clip for clip in open_source(settings).clips() if clip.relative == "e7"]
-    table = open_source(settings).features(clips, QUIET)
+    clips = [clip for clip in data_source(settings).clips() if clip.relative == "e7"]
+    table = data_source(settings).features(clips, QUIET)
     whole = score_steps(checkpoint.build(), table.sequences(clips, checkpoint.classes))[0]
     stream = SequenceRecognizer.load(engine_run.path, device="cpu").stream()
-    rows = open_source(settings).measure(clips).items["e7"].rows
+    rows = data_source(settings).measure(clips).items["e7"].rows
     pushed = [
         stream.push(row, time).probabilities(checkpoint.classes)
         for row, time in zip(rows.values, rows.times, strict=True)
@@ -284,11 +284,11 @@ def test_windows_cover_a_sequence_and_its_end():
 
 def test_windows_of_an_id_stay_on_its_side_and_their_rows_are_right(tmp_path):
     settings = config(tmp_path, "cut", machines(), series={"window": 4.0, "stride": 2.0})
-    clips = open_source(settings).clips()
+    clips = data_source(settings).clips()
     first = [clip for clip in clips if clip.relative == "m0"]
     assert [clip.name for clip in first] == ["m0[0:4]", "m0[2:6]", "m0[4:8]"]
     assert {clip.group for clip in first} == {"m0"}
-    assert open_source(settings).measure(first).items["m0[2:6]"].rows.times.tolist() == [2, 3, 4, 5]
+    assert data_source(settings).measure(first).items["m0[2:6]"].rows.times.tolist() == [2, 3, 4, 5]
 
 
 @pytest.mark.parametrize(
@@ -308,7 +308,7 @@ def test_windows_of_an_id_stay_on_its_side_and_their_rows_are_right(tmp_path):
 def test_a_table_that_cannot_be_used_is_told_why(tmp_path, change, series, message):
     settings = config(tmp_path, "bad", machines().replace(*change), series=series)
     with pytest.raises(DataError) as caught:
-        class_list(open_source(settings).clips(), settings.classes)
+        class_list(data_source(settings).clips(), settings.classes)
     assert message in str(caught.value)
 
 
@@ -380,7 +380,7 @@ def test_array_windows_are_rows(tmp_path):
     settings = settings.model_copy(
         update={"series": settings.series.model_copy(update={"window": 4.0})}
     )
-    names = [clip.name for clip in open_source(settings).clips() if clip.relative == "0.npy"]
+    names = [clip.name for clip in data_source(settings).clips() if clip.relative == "0.npy"]
     assert names == ["0.npy[0:4]", "0.npy[2:6]"]
 
 
@@ -404,7 +404,7 @@ def test_a_folder_of_the_archive_is_read_by_its_official_split(tmp_path):
     }.items():
         (tmp_path / f"{name}.ts").write_text(head + cases)
     settings = build_config({"data": {"kind": "table", "manifest": str(tmp_path)}})
-    clips = open_source(settings).clips()
+    clips = data_source(settings).clips()
     assert [(clip.name, clip.split) for clip in clips] == [
         ("X_TRAIN#1", "train"), ("X_TRAIN#2", "train"), ("X_TEST#1", "test"),
     ]  # fmt: skip
@@ -432,7 +432,7 @@ def test_a_ts_file_without_classes_is_told_so(tmp_path, names, header, cases, me
     for manifest in (tmp_path, tmp_path / names[0]):
         settings = build_config({"data": {"kind": "table", "manifest": str(manifest)}})
         with pytest.raises(DataError) as caught:
-            open_source(settings).clips()
+            data_source(settings).clips()
         assert message in str(caught.value)
 
 
@@ -443,8 +443,8 @@ def cases(shared_data) -> Path:
 
 def case_clips(path: Path):
     settings = build_config({"data": {"kind": "table", "manifest": str(path)}})
-    clips = open_source(settings).clips()
-    return open_source(settings).measure(clips), clips
+    clips = data_source(settings).clips()
+    return data_source(settings).measure(clips), clips
 
 
 def test_a_ts_file_with_dates_is_read(cases):
@@ -480,7 +480,7 @@ def test_a_table_of_a_european_spreadsheet_is_read(cases, tmp_path, suffix):
 def test_files_that_are_no_arrays_of_sequences_are_told_so(cases, manifest, message):
     path = cases / "F19" / manifest
     settings = build_config({"data": {"kind": "arrays", "manifest": str(path)}})
-    found = read_arrays(open_source(settings).clips())
+    found = read_arrays(data_source(settings).clips())
     assert not found.items
     assert message in next(iter(found.quarantined.values()))
 
@@ -490,7 +490,7 @@ def test_arrays_whose_second_axis_is_time_are_told_to_be_turned(tmp_path):
         np.save(tmp_path / f"{number}.npy", np.ones((4, length)))
     (tmp_path / "clips.csv").write_text("path,label\n0.npy,a\n1.npy,b\n")
     settings = build_config({"data": {"kind": "arrays", "manifest": str(tmp_path / "clips.csv")}})
-    found = read_arrays(open_source(settings).clips())
+    found = read_arrays(data_source(settings).clips())
     assert "has 7 values a row, the first array 9; save array.T" in found.quarantined["1.npy"]
 
 
@@ -510,8 +510,8 @@ def test_a_small_set_gets_epochs_until_it_has_its_steps(tmp_path):
 
 def test_rare_classes_weigh_by_rows_where_each_row_has_one(engine_run):
     settings = engine_run.config()
-    clips = [clip for clip in open_source(settings).clips() if clip.split == "train"]
-    table = open_source(settings).features(clips, QUIET)
+    clips = [clip for clip in data_source(settings).clips() if clip.split == "train"]
+    table = data_source(settings).features(clips, QUIET)
     sequences = table.sequences(clips, ("later", "soon"))
     rows = sum(30 + 2 * number for number in range(7))
     assert sequences.step_labels.bincount().tolist() == [rows - 42, 42]  # 6 rows an engine: 5 to 0
@@ -527,8 +527,8 @@ def test_the_published_files_are_read_whole(shared_data, tmp_path):
     for name in ("JapaneseVowels", "BasicMotions"):
         folder = str(shared_data / "sensors" / name)
         settings = build_config({"data": {"kind": "table", "manifest": folder}})
-        clips = open_source(settings).clips()
-        items = open_source(settings).measure(clips).items.values()
+        clips = data_source(settings).clips()
+        items = data_source(settings).measure(clips).items.values()
         lengths[name] = {len(item.rows.times) for item in items}
         splits = [sum(clip.split == side for clip in clips) for side in ("train", "test")]
         assert splits == {"JapaneseVowels": [270, 370], "BasicMotions": [40, 40]}[name]

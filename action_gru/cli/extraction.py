@@ -65,9 +65,9 @@ def extract(
                 tree, clips, reporter, address, cores_per_worker, workers
             )
         else:
-            from action_gru.features import open_source
+            from action_gru.features import data_source
 
-            report = open_source(tree).features(clips, reporter).report
+            report = data_source(tree).features(clips, reporter).report
     document = report.counts() | {"cache_dir": tree.features.cache_dir} | document
     text = f"{report.sentence()}; features in {tree.features.cache_dir}"
     if is_json():  # a person reads it on stdout

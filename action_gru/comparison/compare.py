@@ -22,7 +22,7 @@ from action_gru.config import Config
 from action_gru.dataset import Clip, Split, check_classes, class_list, grouped_folds, merge_groups
 from action_gru.errors import DataError
 from action_gru.evaluation.cross_validation import split_of_fold
-from action_gru.features import FeatureTable, open_source
+from action_gru.features import FeatureTable, data_source
 from action_gru.model import CELLS, ActionClassifier
 from action_gru.progress import Reporter
 from action_gru.scoring import score_clips
@@ -67,7 +67,7 @@ def compare_cells(
         raise DataError("every clip is a test clip; a comparison needs others to choose on")
     classes = class_list(clips, config.classes)
     grouped_folds(clips, folds, config.training.seed)  # too few groups are refused before the work
-    table = open_source(config).features(clips, reporter, folder)
+    table = data_source(config).features(clips, reporter, folder)
     usable = table.usable(clips)
     if not config.data.allow_leakage:
         usable = merge_groups(usable, table.report.content)

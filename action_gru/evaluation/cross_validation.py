@@ -18,7 +18,7 @@ from action_gru.config import Config
 from action_gru.dataset import Clip, Split, check_classes, class_list, grouped_folds, merge_groups
 from action_gru.errors import DataError
 from action_gru.evaluation.evaluate import warned_sequences
-from action_gru.features import FeatureTable, open_source
+from action_gru.features import FeatureTable, data_source
 from action_gru.model import ActionClassifier
 from action_gru.progress import Reporter
 from action_gru.report.confidence import Answers, FoldConfidence
@@ -93,7 +93,7 @@ def _begin(
 ) -> tuple[RunFolder, FeatureTable, list[Clip]]:
     """A folder, the features, and the clips that have them; duplicated videos share a group."""
     run = RunFolder.create(config, suffix)
-    table = open_source(config).features(clips, reporter, run.path)
+    table = data_source(config).features(clips, reporter, run.path)
     usable = table.usable(clips)
     if not config.data.allow_leakage:
         usable = merge_groups(usable, table.report.content)

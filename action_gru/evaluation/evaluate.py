@@ -15,7 +15,7 @@ from action_gru.dataset import Clip, LongVideo, SequenceSet, read_long_videos
 from action_gru.device import pick_device
 from action_gru.errors import DataError, VideoError
 from action_gru.evaluation.evaluator import Evaluator, FloatArray
-from action_gru.features import FeatureTable, build_backbone, open_source
+from action_gru.features import FeatureTable, build_backbone, data_source
 from action_gru.model import ActionClassifier
 from action_gru.paths.to_paste import command_line
 from action_gru.progress import Reporter
@@ -54,7 +54,7 @@ def evaluate(
     target = folder or run.new_evaluation(manifest.stem if manifest else str(split))
     # Of a run's own clips training has judged the bad ones already: they are listed, no more.
     allowed = 1.0 if manifest is None else None
-    table = open_source(config, manifest).features(clips, reporter, target, allowed)
+    table = data_source(config, manifest).features(clips, reporter, target, allowed)
     checkpoint.check_fits(table.specs, config.sampling.fps)
     usable = table.usable(clips)
     if not usable:
@@ -214,7 +214,7 @@ def _clips(
                 "--manifest CSV --root DIR"
             )
         return clips, f"The {split} split of {config.data.manifest}"
-    read = open_source(config, manifest, root, classes).clips()
+    read = data_source(config, manifest, root, classes).clips()
     clips = [replace(clip, split="test") for clip in read if split in (None, clip.split)]
     if split is None:
         return clips, f"All clips of {manifest.name}"

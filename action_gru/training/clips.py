@@ -9,14 +9,14 @@ from pathlib import Path
 from action_gru.config import Config, check_files
 from action_gru.dataset import Clip, read_manifest
 from action_gru.errors import CheckpointError
-from action_gru.features import open_source
+from action_gru.features import data_source
 from action_gru.training.run_folder import RunFolder
 
 
 def read_clips(config: Config) -> list[Clip]:
     """The clips that the config's data section names, checked."""
     check_files(config)
-    return open_source(config).clips()
+    return data_source(config).clips()
 
 
 def read_run_clips(
@@ -26,7 +26,7 @@ def read_run_clips(
     if config.data.is_video:
         return read_manifest(run.clips, root or own_root(config), classes or config.data.classes)
     check_files(config)
-    found = {clip.name: clip for clip in open_source(config, None, root, classes).clips()}
+    found = {clip.name: clip for clip in data_source(config, None, root, classes).clips()}
     clips = []
     for row in run.rows():
         start_s, end_s = (float(row[key]) if row[key] else None for key in ("start_s", "end_s"))

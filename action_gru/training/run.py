@@ -25,7 +25,7 @@ from action_gru.dataset import (
 from action_gru.device import pick_device
 from action_gru.errors import CheckpointError, ConfigError, DataError
 from action_gru.extraction import ExtractionReport
-from action_gru.features import FeatureTable, open_source, read_features
+from action_gru.features import FeatureTable, data_source, read_features
 from action_gru.model import ActionClassifier
 from action_gru.phrases import name_some
 from action_gru.progress import Reporter
@@ -180,7 +180,7 @@ def _read_data(
     split, made = begun.split, list[FeatureTable]()
 
     def extract() -> tuple[Any, ExtractionReport]:
-        table = open_source(config).features(split.clips, reporter, begun.run.path)
+        table = data_source(config).features(split.clips, reporter, begun.run.path)
         _check_same(begun, table)
         _check_usable(TrainingData(split, begun.classes, table))
         begun.run.write_clips(split.clips, table.report.content, begun.long)
@@ -191,7 +191,7 @@ def _read_data(
     if not made and config.data.is_video:
         made.append(read_features(config, split.clips, report, specs))
     elif not made:  # measured values are read again sooner than sent
-        made.append(open_source(config).features(split.clips, reporter))
+        made.append(data_source(config).features(split.clips, reporter))
     return TrainingData(split, begun.classes, made[0])
 
 
