@@ -188,12 +188,8 @@ class Explanation:
                 for frame in self.best
             ],
             "places": [
-                {
-                    "time_s": self.times_s[heat.frame],
-                    "view": heat.view,
-                    "log_odds_fall": heat.heat,
-                }
-                for heat in self.heats
+                {"time_s": self.times_s[one.frame], "view": one.view, "log_odds_fall": one.heat}
+                for one in self.heats
             ],
         }
         plain: dict[str, Any] = _plain(document)

@@ -103,13 +103,7 @@ class EvaluationReport:
     @property
     def sections(self) -> dict[str, Section]:
         """Those that were asked for, by their key in report.json."""
-        found = {
-            "warnings": self.warnings,
-            "order": self.order,
-            "anytime": self.anytime,
-            "confidence": self.confidence,
-        }
-        return {key: section for key, section in found.items() if section is not None}
+        return {key: found for key in SECTION_PLOTS if (found := getattr(self, key)) is not None}
 
     def to_json(self) -> dict[str, object]:
         """Plain values for json.dumps."""
