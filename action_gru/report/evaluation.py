@@ -1,4 +1,4 @@
-"""The record of one evaluation: report.json for programs, report.md, HTML and plots for people.
+"""The report of one evaluation: report.json for programs, report.md, HTML and plots for people.
 
 Knows nothing of how the predictions came about.
 """
@@ -94,7 +94,7 @@ class EvaluationReport:
 
     @property
     def sentence(self) -> str:
-        """What the score is, for people."""
+        """Return the score as a sentence for people."""
         is_new = not (self.leakage_allowed or self.seen_in_training)
         known = {"train": "training clips", "val": "validation clips"}
         clips = known.get(self.split, "new clips" if is_new else "clips")
@@ -106,7 +106,7 @@ class EvaluationReport:
         return {key: found for key in SECTION_PLOTS if (found := getattr(self, key)) is not None}
 
     def to_json(self) -> dict[str, object]:
-        """Plain values for json.dumps."""
+        """Return JSON-serialisable values."""
         return {
             "run": self.run_name,
             "data": self.data,

@@ -1,4 +1,4 @@
-"""What it costs a model to lose the order of the frames, or some of them, class by class.
+"""The accuracy that a model loses when frames are reordered or left out, class by class.
 
 Reads per clip what was answered. Knows nothing of models or of how frames were moved.
 """
@@ -121,7 +121,7 @@ class ClassOrder:
         return self.verdict == NO_ORDER and high < LEAST_COST
 
     def to_json(self) -> dict[str, object]:
-        """Plain values for json.dumps."""
+        """Return JSON-serialisable values."""
         verdicts = {"verdict": self.verdict, "one_frame_is_enough": self.one_frame_is_enough}
         return asdict(self) | verdicts
 
@@ -143,7 +143,7 @@ class OrderReport:
 
     @property
     def sentence(self) -> str:
-        """What the figures say, in plain words."""
+        """Return the verdicts in plain words."""
         if not self.overall.better_than_guessing:
             return (
                 "Nothing can be said about the order of the frames: this model is not shown to be "
@@ -166,7 +166,7 @@ class OrderReport:
 
     @property
     def overall_sentence(self) -> str:
-        """What order costs over all clips; '' where nothing can be said."""
+        """Return the cost of losing order over all clips in words; '' where nothing can be said."""
         overall = self.overall
         if not overall.better_than_guessing:
             return ""
@@ -182,7 +182,7 @@ class OrderReport:
         )
 
     def to_json(self) -> dict[str, object]:
-        """Plain values for json.dumps."""
+        """Return JSON-serialisable values."""
         return {
             "sentence": self.sentence,
             "overall_sentence": self.overall_sentence,
@@ -231,7 +231,7 @@ class OrderReport:
         return -100.0 if min(lows) < -0.5 else -50.0
 
     def markdown(self) -> str:
-        """What losing the order of the frames, or some frames, costs: a section of the report."""
+        """Return the section of the report."""
         changes = [change for change in CHANGES if change in self.overall.costs]
         # The verdict first: a page that is too narrow for the table hides its last columns.
         rows = [
