@@ -29,7 +29,7 @@ from action_gru.report.mistakes import (
     worst_mistakes,
 )
 from action_gru.report.order import OrderReport
-from action_gru.report.plots import plot_metrics, save_figure
+from action_gru.report.plots import plot_classes, plot_confusion, plot_reliability, save_figure
 from action_gru.report.segments import (
     ScoredTimeline,
     timelines_json,
@@ -178,9 +178,13 @@ def write_report(report: EvaluationReport, folder: Path | str) -> Path:
 
 def _plots(report: EvaluationReport) -> dict[str, Figure]:
     """By file name."""
-    trust = report.confidence
-    calibrated = trust is not None and trust.temperature is not None
-    plots = plot_metrics(report.metrics, trust.bins_before if trust and calibrated else None)
+    metrics, trust = report.metrics, report.confidence
+    before = trust.bins_before if trust and trust.temperature is not None else None
+    plots = {
+        "confusion_matrix.png": plot_confusion(metrics.confusion_matrix, metrics.classes),
+        "per_class_accuracy.png": plot_classes(metrics.per_class),
+        "reliability.png": plot_reliability(metrics.calibration, before),
+    }
     for key, section in report.sections.items():
         plots[SECTION_PLOTS[key]] = section.plot()
     if any(mistake.frames for mistake in report.mistakes):

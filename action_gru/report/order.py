@@ -72,13 +72,13 @@ class Cost:
     loss: float
     interval: Interval | None  # None: all clips are of one group
 
-    @property
-    def text(self) -> str:
-        """In points, with the interval: '12.3 (5.0 to 20.1)'."""
+    def text(self, unit: str = "") -> str:
+        """Format the loss in points with its interval: '12.3 (5.0 to 20.1)'."""
+        loss = f"{100 * self.loss:.1f}{unit}"
         if self.interval is None:
-            return f"{100 * self.loss:.1f}"
+            return loss
         low, high = self.interval
-        return f"{100 * self.loss:.1f} ({100 * low:.1f} to {100 * high:.1f})"
+        return f"{loss} ({100 * low:.1f} to {100 * high:.1f})"
 
 
 @dataclass(frozen=True)
@@ -175,7 +175,7 @@ class OrderReport:
                 f"How much order counts over all classes cannot be said: {overall.clips} "
                 f"clips of {overall.groups} groups are too few."
             )
-        shuffled, reversed_ = (_points(overall.costs[change]) for change in ORDER_CHANGES)
+        shuffled, reversed_ = (overall.costs[change].text(" points") for change in ORDER_CHANGES)
         return (
             f"{OVERALL[overall.verdict]}: shuffling the frames costs {shuffled} and reversing the "
             f"frames costs {reversed_}."
@@ -236,7 +236,7 @@ class OrderReport:
         # The verdict first: a page that is too narrow for the table hides its last columns.
         rows = [
             [row.label, row.verdict, str(row.clips), percent(row.accuracy)]
-            + [row.costs[change].text for change in changes]
+            + [row.costs[change].text() for change in changes]
             for row in (self.overall, *self.classes)
         ]
         header = ["", "verdict", "clips", "accuracy", *(CHANGES[change] for change in changes)]
@@ -251,12 +251,6 @@ class OrderReport:
             "features of a frame are kept whole: motion inside one frame, as the motion, accel "
             "and focus views see it, survives any order.\n\n![order](order.png)"
         )
-
-
-def _points(cost: Cost) -> str:
-    """'12.3 points (5.0 to 20.1)'."""
-    loss, _, interval = cost.text.partition(" ")
-    return f"{loss} points {interval}".rstrip()
 
 
 def order_report(
