@@ -42,7 +42,7 @@ def evaluate(
     overrides: Sequence[str] = (),
     folder: Path | None = None,
 ) -> tuple[EvaluationReport, Path]:
-    """Score a run and write its report; the report and its folder.
+    """Score a run and write its report. Returns the report and its folder.
 
     split: of the run, by default test; of a manifest, by default all of its clips, whatever its
     split column says. Raises CheckpointError when the features would differ from those the run was
@@ -80,7 +80,7 @@ def score_report(
     data: str,
     split: str,
 ) -> EvaluationReport:
-    """The report of a checkpoint on clips whose features are at hand."""
+    """Return the report of a checkpoint on clips whose features are extracted."""
     sequences = table.sequences(clips, checkpoint.classes)
     evaluator = Evaluator(checkpoint, config)
     scores = evaluator.predict(sequences)
@@ -127,7 +127,7 @@ def score_report(
 def _mean_pooled(
     run: RunFolder, config: Config, sequences: SequenceSet
 ) -> tuple[FloatArray | None, dict[str, str]]:
-    """Was the mean-pooled model right (N,), or why there is none."""
+    """Return whether the mean-pooled model was right (N,), or the reason why there is none."""
     if run.baseline.is_file():
         return Evaluator(load_checkpoint(run.baseline), config).is_right(sequences), {}
     wanted = config.training.mean_pooled_baseline and config.model.cell != "none"
@@ -146,7 +146,7 @@ def warned_sequences(
     clips: Sequence[Clip],
     classes: Sequence[str],
 ) -> tuple[WarnedSequence, ...]:
-    """The probability of the end after each row; nothing for a model without a horizon."""
+    """Return the probability of the end after each row; empty for a model without a horizon."""
     if config.series.horizon is None:
         return ()
     scores = score_steps(model, table.sequences(clips, classes))
@@ -158,7 +158,7 @@ def warned_sequences(
 
 
 def warning_report(config: Config, warned: Sequence[WarnedSequence]) -> WarningReport | None:
-    """How good the warnings are; None where no end is warned of."""
+    """Score the warnings; None for a model without a horizon."""
     horizon, seed = config.series.horizon, config.training.seed
     if horizon is None or not warned:
         return None
@@ -168,7 +168,7 @@ def warning_report(config: Config, warned: Sequence[WarnedSequence]) -> WarningR
 def score_timelines(
     checkpoint: Checkpoint, config: Config, videos: Sequence[LongVideo], reporter: Reporter
 ) -> tuple[list[ScoredTimeline], dict[str, str]]:
-    """The long videos that could be read, scored, and why the others could not, by path.
+    """Score the long videos. Returns the scored ones and, by path, the errors of the others.
 
     A model that reads backwards too has no stream, hence no timeline.
     """
@@ -198,7 +198,7 @@ def score_timelines(
 
 
 def _seen_in_training(run: RunFolder, table: FeatureTable, clips: Sequence[Clip]) -> str:
-    """What makes the score too good, in words; '' where nothing does."""
+    """Return a warning if clips were in the training data, else ''."""
     seen = run.trained_content()
     known = sum(table.report.content.get(clip.name) in seen for clip in clips)
     return (
@@ -214,7 +214,7 @@ def _clips(
     manifest: Path | None,
     root: Path | None,
 ) -> tuple[list[Clip], str]:
-    """The clips to score, and what they are in words. split: None for all of the manifest."""
+    """Return the clips to score and their description. split: None for all of the manifest."""
     if manifest is None:
         clips = [c for c in read_run_clips(run, config, root, classes) if c.split == split]
         if not clips:
