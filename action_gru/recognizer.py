@@ -24,7 +24,6 @@ import torch
 from numpy.typing import NDArray
 
 from action_gru.backbone import Backbone
-from action_gru.backbone.embedding import pick_device
 from action_gru.cache import ClipFeatures, MemoryCache
 from action_gru.checkpoint import Checkpoint, load_checkpoint
 from action_gru.checkpoint.asked import check_label, check_reads_video
@@ -32,6 +31,7 @@ from action_gru.config import Config, build_config
 from action_gru.dataset import Clip
 from action_gru.dataset.sequences import join_views
 from action_gru.detection.detector import BoxDetector
+from action_gru.device import pick_device
 from action_gru.errors import VideoError
 from action_gru.extraction import ViewKey
 from action_gru.features import build_backbone, build_detector, build_extractor
@@ -100,7 +100,7 @@ class ActionRecognizer:
         most that the run's clips support; None when the run is not calibrated.
         """
         found = self.checkpoint.calibration
-        return found and found.threshold(self.config.calibration.precision)
+        return found.threshold(self.config.calibration.precision) if found else None
 
     @property
     def shortfall(self) -> str | None:
@@ -108,7 +108,7 @@ class ActionRecognizer:
         the run is not calibrated.
         """
         found = self.checkpoint.calibration
-        return found and found.shortfall(self.config.calibration.precision)
+        return found.shortfall(self.config.calibration.precision) if found else None
 
     def judged(self, prediction: Prediction) -> Prediction:
         """The same answer, marked as unsure where it is only a guess."""

@@ -13,8 +13,9 @@ import pytest
 import torch
 
 from action_gru.backbone import Backbone, loading
-from action_gru.backbone.embedding import pick_device, pick_precision
+from action_gru.backbone.embedding import pick_precision
 from action_gru.backbone.network import weighted_mean
+from action_gru.device import pick_device
 from action_gru.errors import BackboneError
 from action_gru.views.pictures import fit
 

@@ -28,8 +28,8 @@ from action_gru.config import Config, build_config
 from action_gru.errors import CheckpointError, ConfigError
 from action_gru.features import build_backbone
 from action_gru.model import FlatStep
-from action_gru.monitor import warns_from
 from action_gru.progress import Reporter
+from action_gru.series.recognizer import warns_from
 from action_gru.streaming.build import window_of
 from action_gru.views.pictures import (
     MOTION_GAIN,

@@ -17,8 +17,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from action_gru.backbone.embedding import pick_device
 from action_gru.backbone.loading import load_network
+from action_gru.device import pick_device
 from action_gru.errors import BackboneError, ConfigError
 from action_gru.video import Image
 
