@@ -50,7 +50,6 @@ FLOORS = {
     "monitor": 6,
     "planning": 7,
     "evaluation": 7,
-    "comparison": 8,
     "recognizer": 8,
     "apps": 9,
     "cli": 10,
