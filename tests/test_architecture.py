@@ -48,7 +48,6 @@ FLOORS = {
     "training": 6,
     "cluster": 6,
     "monitor": 6,
-    "planning": 7,
     "evaluation": 7,
     "recognizer": 8,
     "apps": 9,

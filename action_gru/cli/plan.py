@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -15,9 +14,9 @@ from action_gru.cli.common import (
     make_reporter,
     print_answer,
 )
+from action_gru.errors import ConfigError
 
-if TYPE_CHECKING:
-    from action_gru.planning import Assumptions, Estimate, Measurement, Workload
+LEAST, MOST = 1e-6, 1e12  # of any amount: beyond, a figure is a typing error, or overflows
 
 
 def plan(
@@ -38,57 +37,32 @@ def plan(
     """Measure a few clips here, and say what many take: hours, bytes, cost and the limit."""
     from action_gru.apps.checks import check_network
     from action_gru.config import load_config
-    from action_gru.planning import Assumptions, Workload, estimate
 
-    # What cannot be is refused before anything is measured.
-    assumed = Assumptions(efficiency, bandwidth_gbit, store_gbit, writes_per_s, node_hour)
+    work = {"clips": clips, "seconds": seconds, "nodes": nodes}
+    assumed = {"efficiency": efficiency, "bandwidth_gbit": bandwidth_gbit, "store_gbit": store_gbit}
+    assumed |= {"writes_per_s": writes_per_s, "node_hour": node_hour}
+    for name, value in (work | assumed).items():
+        check_amount(name, value)
     tree = load_config(config, overrides or [])
     check_network(tree)
-    training, reporter = tree.training, make_reporter(quiet)
-    work = Workload(clips, seconds, nodes, training.epochs, training.batch_size, training.min_steps)
+    work |= tree.training.model_dump(include={"epochs", "batch_size", "min_steps"})
+    reporter = make_reporter(quiet)
     with reporter.doing("loading"):
-        from action_gru.planning import measure_machine
+        from action_gru.apps.plan import estimate, measure_machine, table
     with reporter.doing("measuring"):
-        measured = measure_machine(tree, sample, min(seconds, 60.0), reporter)
-    found = estimate(measured, work, assumed)
-    document = {
-        "measured": asdict(measured),
-        "work": asdict(work),
-        "assumed": asdict(assumed),
-    } | found.to_json()
-    print_answer(document, table(measured, work, assumed, found), json_)
+        measured = measure_machine(tree, sample, reporter)
+    document = estimate(measured, work, assumed)
+    print_answer(document, table(document), json_)
 
 
-def table(measured: Measurement, work: Workload, assumed: Assumptions, found: Estimate) -> str:
-    """The plan as lines of name and figure."""
-    kind = "drawn clips (the config's are not here)" if measured.drawn else "clips of the config"
-    nodes = "1 node" if work.nodes == 1 else f"{work.nodes:,} nodes"
-    rows = [
-        ("measured here", f"{measured.clips} {kind}"),
-        ("  decode and embed", f"{measured.video_rate:.1f} s of video a second"),
-        ("  training", f"{measured.step_rate:.1f} steps/s"),
-        ("  source", f"{_size(measured.source_rate)} a second of video"),
-        ("work", f"{work.clips:,} clips of {work.seconds:g} s on {nodes}"),
-        ("  source read", _size(found.source_bytes)),
-        ("  cache written", f"{_size(found.cache_bytes)} in {found.entries:,} entries"),
-        ("  index, when packed", _size(found.index_bytes)),
-        (f"hours, at efficiency {assumed.efficiency:g}", f"{found.extraction_hours:,.2f}"),
-        *[
-            (f"  {name}", f"{hours:,.2f}" + (" <- the limit" if name == found.limit else ""))
-            for name, hours in found.hours.items()
-        ],
-        ("node-hours", f"{found.node_hours:,.1f}"),
-        ("cost", f"{found.cost:,.2f} at {assumed.node_hour:g} a node-hour"),
-        (f"training, {work.epochs_run} epochs, one node", f"{found.training_hours:,.2f} hours"),
-    ]
-    width = max(len(name) for name, _ in rows)
-    return "\n".join(f"{name:<{width}}  {figure}" for name, figure in rows)
-
-
-def _size(count: float) -> str:
-    """1536 -> 1.5 kB; powers of a thousand."""
-    for unit in ("B", "kB", "MB", "GB", "TB"):
-        if count < 1000:
-            return f"{count:.3g} {unit}"
-        count /= 1000
-    return f"{count:,.3g} PB" if count < 1000 else f"{count:,.0f} PB"
+def check_amount(name: str, value: float) -> None:
+    """Raise ConfigError for what cannot be, before anything is measured."""
+    option = "--" + name.replace("_", "-")
+    if name == "efficiency" and value > 1:
+        raise ConfigError(f"{option}: {value:g} is more than all; give a share such as 0.9")
+    is_free = name == "node_hour" and value == 0
+    if not (LEAST <= value <= MOST or is_free):  # nan is neither
+        shown = f"{value:g}" if isinstance(value, float) else str(value)[:40]
+        raise ConfigError(
+            f"{option}: {shown} is no amount; give a number above 0, from {LEAST:g} to {MOST:g}"
+        )
