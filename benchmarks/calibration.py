@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from action_gru.calibration import precision_threshold
-from action_gru.report.confidence import Answers, root_of_mean, squared_calibration_error
+from action_gru.report.confidence import Answers, squared_calibration_error
 from action_gru.report.markdown import table
 
 RESULT = Path(__file__).parent / "results" / "calibration.md"
@@ -68,7 +68,7 @@ def error_rows() -> list[list[str]]:
                 equal = Answers(scores, right).error
                 found.append((equal, squared_calibration_error(scores, right)))
             equal, squared = np.array(found).T
-            figures = (shift, equal.mean(), root_of_mean(squared.tolist()))
+            figures = (shift, equal.mean(), max(0.0, squared.mean()) ** 0.5)
             rows.append([str(clips), name, *(f"{figure:.3f}" for figure in figures)])
     return rows
 

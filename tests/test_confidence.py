@@ -1,24 +1,24 @@
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import clip_of
 from test_pictures import check_texts
 
 from action_gru.calibration import Calibration
-from action_gru.evaluation.cross_validation import ClassLeftOut, UnknownReport, write_unknown_report
+from action_gru.evaluation.cross_validation import left_out_row, unknown_markdown
 from action_gru.report.confidence import (
     Answers,
+    ConfidenceReport,
     FoldConfidence,
-    confidence_markdown,
-    confidence_report,
     perfect_calibration_error,
-    plot_risk_coverage,
     pool_confidence,
     pooled_markdown,
     risk_coverage,
-    root_of_mean,
     squared_calibration_error,
 )
+from action_gru.report.metrics import calibration_bins
 from action_gru.report.plots import plot_reliability
 
 
@@ -43,18 +43,18 @@ ONE_WRONG = Calibration(1.0, "6 clips", (0.9, 0.8, 0.8, 0.7, 0.7, 0.5), (True,) 
 
 
 def test_the_report_says_what_the_threshold_gives():
-    got = confidence_report(
+    got = ConfidenceReport.of(
         answers([0.6] * 4, [1, 1, 0, 1]), answers([0.9, 0.8, 0.7, 0.6], [1, 1, 0, 1]), NINE_RIGHT
     )
     rejection = got.rejection
     assert (rejection.threshold, rejection.kept, rejection.precision) == (0.75, 2, 1.0)
     assert rejection.coverage == 0.5
     assert got.to_json()["expected_calibration_error_before"] == pytest.approx(0.15)
-    assert got.area == pytest.approx((0 + 0 + 1 / 3 + 1 / 4) / 4)
+    assert got.area_under_risk_coverage == pytest.approx((0 + 0 + 1 / 3 + 1 / 4) / 4)
 
 
 def test_a_threshold_that_keeps_nothing_has_no_precision():
-    got = confidence_report(answers([0.6], [1]), answers([0.6], [1]), NINE_RIGHT)
+    got = ConfidenceReport.of(answers([0.6], [1]), answers([0.6], [1]), NINE_RIGHT)
     assert (got.rejection.kept, got.rejection.precision) == (0, None)
 
 
@@ -76,13 +76,13 @@ def test_folds_are_pooled_over_their_clips():
     sure = FoldConfidence(1.2, 0.7, before, answers([0.9, 0.6], [1, 0]))
     unsure = FoldConfidence(0.8, 0.95, answers([0.5, 0.5], [1, 1]), answers([0.9, 0.6], [0, 1]))
     got = pool_confidence([sure, unsure])
-    assert got.temperatures == (1.2, 0.8)
+    assert got["temperatures"] == [1.2, 0.8]
     # One of four clips is at or above its fold's threshold, and it is right.
-    assert (got.precision, got.coverage) == (1.0, 0.25)
+    assert (got["precision"], got["coverage"]) == (1.0, 0.25)
     # Bins of 0.9 and 0.6 hold two clips each, one of which is right.
-    assert got.error == pytest.approx((0.4 + 0.1) / 2)
-    assert got.error_by_fold == pytest.approx(((0.1 + 0.6) / 2 + (0.9 + 0.4) / 2) / 2)
-    assert got.error_before == pytest.approx(0.25)
+    assert got["error"] == pytest.approx((0.4 + 0.1) / 2)
+    assert got["error_by_fold"] == pytest.approx(((0.1 + 0.6) / 2 + (0.9 + 0.4) / 2) / 2)
+    assert got["error_before"] == pytest.approx(0.25)
 
 
 def test_the_section_roots_the_debiased_error_after_averaging():
@@ -97,7 +97,7 @@ def test_the_section_roots_the_debiased_error_after_averaging():
 def test_folds_that_do_not_prove_the_stated_precision_are_counted():
     fold = FoldConfidence(1.0, 0.95, answers([0.5], [1]), answers([0.9], [1]))
     got = pool_confidence([fold, replace(fold, threshold=0.8, is_proven=False)])
-    assert (got.precision, got.coverage, got.unproven) == (1.0, 0.5, 1)
+    assert [got[key] for key in ("precision", "coverage", "unproven")] == [1.0, 0.5, 1]
     text = pooled_markdown([got], 0.9)
     assert "stated precision 90.0%: of the 50.0% of the held-out clips that were answered" in text
     assert "In 1 of 2 folds the training clips do not prove that precision" in text
@@ -105,22 +105,28 @@ def test_folds_that_do_not_prove_the_stated_precision_are_counted():
 
 def test_a_precision_that_is_not_proven_is_said_once_and_the_supported_one_applied():
     both = answers([0.9, 0.6], [1, 1])
-    got = confidence_report(both, both, ONE_WRONG, 0.9, note="not proven")
+    got = ConfidenceReport.of(both, both, ONE_WRONG, 0.9, note="not proven")
     assert (got.rejection.stated_precision, got.rejection.applied_precision) == (0.9, 0.85)
-    text = confidence_markdown(got)
+    text = got.markdown()
     assert "Unsure rule: not proven." in text
     assert "Unsure below a score of 0.700, chosen for a precision of 85.0%: here 1 answers" in text
-    names = [one.get_text() for one in plot_risk_coverage(got).legends[0].get_texts()]
+    names = [one.get_text() for one in got.plot().legends[0].get_texts()]
     assert names[0] == "supported: 15% wrong"
 
 
-def test_classes_left_out_are_averaged_and_written(tmp_path):
-    rows = (ClassLeftOut("a", (0.9, 0.8), (0.7,)), ClassLeftOut("b|c", (0.9,), (0.95,)))
-    write_unknown_report(UnknownReport("run", "data", rows), tmp_path)
-    text = (tmp_path / "report.md").read_text("utf-8")
-    assert "known against unknown: **0.500**" in text
-    assert "| a | 1 | 2 | 1.000 |" in text
-    assert "| b\\|c | 1 | 1 | 0.000 |" in text
+CLIP = clip_of(Path("v.mp4"))
+
+
+def test_clips_of_a_class_left_out_are_told_from_the_known_ones():
+    def row(*scored):
+        return left_out_row("b|c", [(replace(CLIP, label=label), score) for label, score in scored])
+
+    got = row(("a", 0.9), ("a", 0.5), ("b|c", 0.5), ("b|c", 0.1))  # of equal scores half
+    assert got == {"label": "b|c", "auroc": 0.875, "known_clips": 2, "unknown_clips": 2}
+    assert row(("a", 0.9))["auroc"] is None
+    report = {"run": "run", "data": "data", "mean_auroc": 0.5, "classes": [got]}
+    assert "known against unknown: **0.500**" in unknown_markdown(report)
+    assert "| b\\|c | 2 | 2 | 0.875 |" in unknown_markdown(report)
 
 
 def test_pictures_of_trust_have_room_and_show_both_sides():
@@ -128,14 +134,14 @@ def test_pictures_of_trust_have_room_and_show_both_sides():
     scores = rng.uniform(0.5, 1, 60)
     right = rng.random(60) < scores
     eighty = replace(NINE_RIGHT, scores=(0.8,) * 9)
-    got = confidence_report(answers(scores**2, right), answers(scores, right), eighty)
-    risk = plot_risk_coverage(got)
+    got = ConfidenceReport.of(answers(scores**2, right), answers(scores, right), eighty)
+    risk = got.plot()
     check_texts(risk)
     assert [text.get_text() for text in risk.legends[0].get_texts()] == [
         "stated: 10% wrong",
         "unsure below 0.80",
     ]
-    both = plot_reliability(got.after, got.before)
+    both = plot_reliability(calibration_bins(scores, right), got.bins_before)
     check_texts(both)
     titles = [axes.get_title() for axes in both.axes]
     assert titles[0].startswith("before calibration: expected calibration error 0.")
@@ -158,11 +164,6 @@ def test_chance_is_taken_off_the_squared_error():
     # 3 clips cannot fill two bins of two: one bin, whose clips are all right.
     assert squared_calibration_error([0.9, 0.8, 0.7], [True] * 3) == pytest.approx(0.2**2)
     assert squared_calibration_error([0.9], [False]) == 0.0
-
-
-def test_a_root_is_never_below_nothing():
-    assert root_of_mean([-0.02, 0.01]) == 0.0
-    assert root_of_mean([0.01, 0.03]) == pytest.approx(0.02**0.5)
 
 
 @pytest.mark.parametrize(("shift", "truth"), [(0.0, 0.0), (0.08, 0.08)])

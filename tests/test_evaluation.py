@@ -93,24 +93,16 @@ def test_metrics_agree_with_torchmetrics_where_every_class_has_clips():
 
 
 @pytest.mark.parametrize(
-    ("labels", "probabilities", "classes", "text"),
+    ("labels", "probabilities", "text"),
     [
-        ([0, 1], [[0.5, 0.5], [float("nan"), 0.5]], ["a", "b"], "clip 1 has [nan"),
-        ([0], [[4.0, -2.0]], ["a", "b"], "clip 0 has [4, -2]: apply softmax first"),
-        ([0], [[0.2, 0.2]], ["a", "b"], "sum to 1 per clip"),
-        ([0, 1], [[0.5, 0.5]], ["a", "b"], "need probabilities of shape (2, 2); got (1, 2)"),
-        ([0], [[0.5, 0.5]], ABC, "shape (1, 3); got (1, 2)"),
-        ([], np.zeros((0, 2)), ["a", "b"], "non-empty (N,) array of integers"),
-        ([0.0], [[0.5, 0.5]], ["a", "b"], "got shape (1,), float64"),
-        ([2], [[0.5, 0.5]], ["a", "b"], "must be below 2; got 2"),
-        ([-1], [[0.5, 0.5]], ["a", "b"], "must not be negative; got -1"),
-        ([0], [[1.0]], ["a"], "at least two different class names; got ['a']"),
-        ([0], [[0.5, 0.5]], ["a", "a"], "at least two different class names"),
+        ([0, 1], [[0.5, 0.5], [float("nan"), 0.5]], "clip 1 has [nan"),
+        ([0], [[4.0, -2.0]], "clip 0 has [4, -2]: apply softmax first"),
+        ([0], [[0.2, 0.2]], "sum to 1 per clip"),
     ],
 )
-def test_what_cannot_be_scored_is_refused(labels, probabilities, classes, text):
+def test_what_is_no_distribution_is_refused(labels, probabilities, text):
     with pytest.raises(DataError) as error:
-        compute_metrics(labels, probabilities, classes)
+        compute_metrics(labels, probabilities, ["a", "b"])
     assert text in str(error.value)
 
 
@@ -123,8 +115,6 @@ def test_majority_baseline_answers_the_most_frequent_training_class():
 def test_fold_summary_uses_the_sample_deviation():
     assert fold_summary([0.5, 0.75, 1.0]) == FoldSummary(0.75, 0.25, 3)
     assert fold_summary([0.5]) == FoldSummary(0.5, None, 1)
-    with pytest.raises(DataError, match="at least one finite value"):
-        fold_summary([])
 
 
 def test_an_interval_counts_groups_not_clips():
@@ -165,8 +155,6 @@ def test_an_interval_repeats_itself_and_needs_two_groups():
     first = group_bootstrap_interval(correct, groups, seed=3)
     assert first == group_bootstrap_interval(correct, groups, seed=3)
     assert group_bootstrap_interval(correct, ["a"] * 4, seed=3) is None
-    with pytest.raises(DataError, match="one group per clip"):
-        group_bootstrap_interval(correct, ["a"], seed=3)
 
 
 def test_the_best_guess_is_the_most_frequent_class_of_these_clips():

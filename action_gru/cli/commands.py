@@ -275,8 +275,8 @@ def cv(
             _, folder = cross_validate(tree, folds, seeds, reporter, confidence)
     if leave_class_out:
         if not json_:
-            print(f"known against unknown: AUROC {_figure(unknown.mean_auroc)}")
-        print_answer({"folder": str(folder), "auroc": unknown.mean_auroc}, str(folder), json_)
+            print(f"known against unknown: AUROC {_figure(unknown['mean_auroc'])}")
+        print_answer({"folder": str(folder), "auroc": unknown["mean_auroc"]}, str(folder), json_)
         return
     document = json.loads((folder / "report.json").read_text(encoding="utf-8"))
     keys = ("top1_mean", "top1_spread", "mean_pooled_top1_mean", "majority_top1_mean")

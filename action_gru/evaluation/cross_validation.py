@@ -5,11 +5,11 @@ Also the test of unknown classes: each class left out of training once.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -158,56 +158,10 @@ def split_of_fold(clips: Sequence[Clip], part_of: Sequence[int], fold: int) -> S
     return Split(part("train", False), (), part("test", True))
 
 
-@dataclass(frozen=True)
-class ClassLeftOut:
-    """Top scores of held-out clips, by models that never saw the class."""
-
-    label: str
-    known: tuple[float, ...]  # clips of the classes that the models know
-    unknown: tuple[float, ...]  # clips of the class
-
-    @cached_property
-    def auroc(self) -> float | None:
-        """How often a known clip scores above an unknown one; 0.5 is chance.
-
-        Hendrycks and Gimpel 2017, by the top score; None without clips of either.
-        """
-        truth = np.arange(len(self.known) + len(self.unknown)) < len(self.known)
-        return area_under_roc(np.array([*self.known, *self.unknown]), truth)
-
-
-@dataclass(frozen=True)
-class UnknownReport:
-    """Each class left out once."""
-
-    run_name: str
-    data: str
-    classes: tuple[ClassLeftOut, ...]
-
-    @property
-    def mean_auroc(self) -> float | None:
-        """Over the classes that have clips."""
-        known = [row.auroc for row in self.classes if row.auroc is not None]
-        return fmean(known) if known else None
-
-    def to_json(self) -> dict[str, object]:
-        """Plain values for json.dumps."""
-        rows = [
-            {
-                "label": row.label,
-                "auroc": row.auroc,
-                "known_clips": len(row.known),
-                "unknown_clips": len(row.unknown),
-            }
-            for row in self.classes
-        ]
-        return {
-            "run": self.run_name, "data": self.data, "mean_auroc": self.mean_auroc, "classes": rows,
-        }  # fmt: skip
-
-
-def leave_classes_out(config: Config, folds: int, reporter: Reporter) -> tuple[UnknownReport, Path]:
-    """Train classes x folds models; the report and its folder.
+def leave_classes_out(
+    config: Config, folds: int, reporter: Reporter
+) -> tuple[dict[str, Any], Path]:
+    """Train classes x folds models; what report.json holds, and its folder.
 
     A model that has never seen a class reads the clips of a fold that is held out whole: those of
     the class are unknown to it, the others known. Clips whose split says test are left out.
@@ -230,14 +184,32 @@ def leave_classes_out(config: Config, folds: int, reporter: Reporter) -> tuple[U
             train = [clip for clip in split.train if clip.label != label]
             scores = _top_scores(config, train, split.test, table, reporter)
             scored += zip(split.test, scores, strict=True)
-        known = tuple(score for clip, score in scored if clip.label != label)
-        unknown = tuple(score for clip, score in scored if clip.label == label)
-        rows.append(ClassLeftOut(label, known, unknown))
-    data = f"{config.data.manifest}: {len(usable)} clips, {folds} folds"
-    report = UnknownReport(run.path.name, data, tuple(rows))
+        rows.append(left_out_row(label, scored))
+    aurocs = [row["auroc"] for row in rows if row["auroc"] is not None]
+    report = {
+        "run": run.path.name,
+        "data": f"{config.data.manifest}: {len(usable)} clips, {folds} folds",
+        "mean_auroc": fmean(aurocs) if aurocs else None,
+        "classes": rows,
+    }
     run.take_name()
-    write_unknown_report(report, run.path)
+    replace_file(run.path / "report.md", unknown_markdown(report).encode())
+    replace_file(run.path / "report.json", json_text(report).encode())
     return report, run.path
+
+
+def left_out_row(label: str, scored: Sequence[tuple[Clip, float]]) -> dict[str, Any]:
+    """One class left out: how often a known clip scores above one of the class; 0.5 is chance.
+
+    Hendrycks and Gimpel 2017, by the top score; None without clips of either.
+    """
+    known = np.array([clip.label != label for clip, _ in scored])
+    return {
+        "label": label,
+        "auroc": area_under_roc(np.array([score for _, score in scored]), known),
+        "known_clips": int(known.sum()),
+        "unknown_clips": int((~known).sum()),
+    }
 
 
 def _top_scores(
@@ -259,20 +231,23 @@ def _top_scores(
     return [float(score) for score in scores.amax(1).clamp_max(1)]
 
 
-def write_unknown_report(report: UnknownReport, folder: Path) -> None:
-    """Write report.json and report.md, each atomically."""
+def unknown_markdown(report: Mapping[str, Any]) -> str:
+    """What `leave_classes_out` found, for people."""
     rows = [
-        [row.label, str(len(row.unknown)), str(len(row.known)), figure_text(row.auroc)]
-        for row in report.classes
+        [
+            row["label"],
+            str(row["unknown_clips"]),
+            str(row["known_clips"]),
+            figure_text(row["auroc"]),
+        ]
+        for row in report["classes"]
     ]
-    mean = figure_text(report.mean_auroc)
-    text = (
-        f"# {escape(report.run_name)}: classes left out\n\n{escape(report.data)}\n\n"
+    mean = figure_text(report["mean_auroc"])
+    return (
+        f"# {escape(report['run'])}: classes left out\n\n{escape(report['data'])}\n\n"
         f"Mean AUROC of known against unknown: **{mean}** (0.5: chance).\n\n"
         + table(["class left out", "its clips", "known clips", "AUROC"], rows, align="lrrr")
         + "\n\nFor each class and fold a model that never saw the class reads held-out clips. "
         "AUROC: how often its top score is higher for a clip of a class that it knows. Scores are "
         "not calibrated here.\n"
     )
-    replace_file(folder / "report.md", text.encode())
-    replace_file(folder / "report.json", json_text(report.to_json()).encode())

@@ -17,7 +17,7 @@ from action_gru.dataset import Clip, SequenceSet, prefixes, rearrangements
 from action_gru.features import FeatureTable
 from action_gru.model import ActionClassifier
 from action_gru.report.anytime import PREFIXES, AnytimeReport, anytime_report
-from action_gru.report.confidence import Answers, ConfidenceReport, confidence_report
+from action_gru.report.confidence import Answers, ConfidenceReport
 from action_gru.report.order import OrderReport, order_report
 from action_gru.report.statistics import best_guess
 from action_gru.scoring import score_clips
@@ -83,7 +83,7 @@ class Evaluator:
         """The calibrated scores (N, C) beside what they would have been without calibration."""
         raw = Evaluator(replace(self.checkpoint, calibration=None), self._config).predict(sequences)
         precision = self._config.calibration.precision
-        return confidence_report(
+        return ConfidenceReport.of(
             Answers.of(raw.numpy(), sequences.labels),
             Answers.of(scores.numpy(), sequences.labels),
             self.checkpoint.calibration,

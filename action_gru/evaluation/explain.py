@@ -151,7 +151,7 @@ def _heats(
                     backbone, subject.scores, number, frame, pictures[view], view, columns[view]
                 )
                 heat = heat_map(falls)
-                laid = spread_over(heat, *image.shape[:2], backbone.fit)
+                laid = spread_over(heat, image.shape[0], image.shape[1], backbone.fit)
                 found.append(FrameHeat(frame, view, heat, laid, image))
     return tuple(found)
 

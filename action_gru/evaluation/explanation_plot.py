@@ -47,7 +47,7 @@ def plot_explanation(explanation: Explanation) -> Figure:
     rows = _rows(explanation)
     heats_in = _heats_in(explanation)
     top = heats_in + FOOT_IN + sum(height + GAP_IN for height, _ in rows)
-    figure = new_figure(WIDTH_IN, top + TITLE_IN, layout=None)
+    figure = new_figure(WIDTH_IN, top + TITLE_IN, is_laid_out=False)
     for index, (height, draw) in enumerate(rows):
         axes = _add_axes(figure, LEFT_IN, top - height, PANEL_IN, height)
         draw(axes, explanation)

@@ -14,7 +14,6 @@ import numpy.typing as npt
 from matplotlib.figure import Figure
 
 from action_gru.channels import ROWS, SECONDS
-from action_gru.errors import DataError
 from action_gru.report.markdown import NONE, escape, table
 from action_gru.report.plots import (
     BLUE,
@@ -124,6 +123,37 @@ class AnytimeReport:
             "unit": self.unit,
         }
 
+    def plot(self) -> Figure:
+        """Accuracy after a share of the clip, and after a time, with its interval over groups."""
+        figure = new_figure(9.0, 4.0)
+        left, right = figure.subplots(1, 2, sharey=True, gridspec_kw={"wspace": 0.08})
+        _draw_curve(left, self, self.by_share, scale=100.0)
+        _draw_curve(right, self, self.by_second, scale=1.0)
+        left.set(
+            xlabel="share of the clip seen, %", ylabel="accuracy", xlim=(0, 101), ylim=(0, 1.02)
+        )
+        right.set(xlim=(0, 1.02 * max(self.by_second[-1].at, 1e-3)))
+        seen = {SECONDS: "seconds seen", ROWS: "rows seen"}
+        name = seen.get(self.unit) or f"{short_names([self.unit])[0]} since the first row"
+        right.set_xlabel(name, parse_math=False)
+        add_legend(figure, left, 4)
+        return figure
+
+    def markdown(self) -> str:
+        """When the answer could have been given: a section of the report."""
+        rows = [
+            [label, NONE if settled is None else self.amount(settled)]
+            for label, settled in self.settled_s.items()
+        ]
+        by = "" if self.unit in (SECONDS, ROWS) else f", by {escape(self.unit)}"
+        return (
+            f"## When could the answer have been given?\n\n**{escape(self.sentence)}**\n\n"
+            "Shares and times are read each from its own curve: where clips differ in length, the "
+            "one is no translation of the other.\n\n"
+            + table(["class", f"right to the end from (median{by})"], rows, align="lr")
+            + "\n\n![anytime](anytime.png)"
+        )
+
 
 def anytime_report(
     right: npt.ArrayLike,
@@ -140,11 +170,6 @@ def anytime_report(
     After a given time the answer is the newest one; a clip that has ended keeps its last.
     """
     hits, times = np.asarray(right, dtype=np.float64), np.asarray(seen, dtype=np.float64)
-    if hits.shape != (len(labels), len(PREFIXES)) or times.shape != hits.shape:
-        raise DataError(
-            f"an anytime report needs {len(PREFIXES)} answers and times a clip; got {hits.shape} "
-            f"and {times.shape} for {len(labels)} clips"
-        )
 
     def point(at: float, values: FloatArray) -> Point:
         return Point(at, float(values.mean()), group_bootstrap_interval(values, groups, seed))
@@ -181,21 +206,6 @@ def _median(values: FloatArray) -> float | None:
     return float(np.median(known)) if len(known) else None
 
 
-def plot_anytime(report: AnytimeReport) -> Figure:
-    """Accuracy after a share of the clip, and after a time, with its interval over groups."""
-    figure = new_figure(9.0, 4.0)
-    left, right = figure.subplots(1, 2, sharey=True, gridspec_kw={"wspace": 0.08})
-    _draw_curve(left, report, report.by_share, scale=100.0)
-    _draw_curve(right, report, report.by_second, scale=1.0)
-    left.set(xlabel="share of the clip seen, %", ylabel="accuracy", xlim=(0, 101), ylim=(0, 1.02))
-    right.set(xlim=(0, 1.02 * max(report.by_second[-1].at, 1e-3)))
-    seen = {SECONDS: "seconds seen", ROWS: "rows seen"}
-    name = seen.get(report.unit) or f"{short_names([report.unit])[0]} since the first row"
-    right.set_xlabel(name, parse_math=False)
-    add_legend(figure, left, 4)
-    return figure
-
-
 def _draw_curve(axes: Any, report: AnytimeReport, points: Sequence[Point], scale: float) -> None:
     at = [scale * point.at for point in points]
     bounds = [point.interval for point in points if point.interval]
@@ -212,19 +222,3 @@ def _draw_curve(axes: Any, report: AnytimeReport, points: Sequence[Point], scale
         axes.axvline(scale * nearly, color=ORANGE, linestyle="--",
                      label=f"{100 * NEARLY:.0f}% of the gain")  # fmt: skip
     strip_frame(axes)
-
-
-def anytime_markdown(report: AnytimeReport) -> str:
-    """When the answer could have been given: a section of the report."""
-    rows = [
-        [label, NONE if settled is None else report.amount(settled)]
-        for label, settled in report.settled_s.items()
-    ]
-    by = "" if report.unit in (SECONDS, ROWS) else f", by {escape(report.unit)}"
-    return (
-        f"## When could the answer have been given?\n\n**{escape(report.sentence)}**\n\n"
-        "Shares and times are read each from its own curve: where clips differ in length, the one "
-        "is no translation of the other.\n\n"
-        + table(["class", f"right to the end from (median{by})"], rows, align="lr")
-        + "\n\n![anytime](anytime.png)"
-    )

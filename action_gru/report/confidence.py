@@ -5,10 +5,10 @@ Knows nothing of models: reads top-1 scores and whether the answers were right.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from statistics import fmean
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -62,76 +62,119 @@ class Rejection:
     precision: float | None  # share of these that is right; None: none is kept
     coverage: float  # share of all clips that they are
 
+    @classmethod
+    def of(cls, answers: Answers, calibration: Calibration, precision: float) -> Rejection:
+        threshold = calibration.threshold(precision)
+        kept = answers.right[answers.scores >= threshold]
+        return cls(
+            stated_precision=precision,
+            applied_precision=calibration.applied_precision(precision),
+            threshold=threshold,
+            kept=len(kept),
+            precision=float(kept.mean()) if len(kept) else None,
+            coverage=len(kept) / len(answers.scores),
+        )
+
 
 @dataclass(frozen=True)
 class ConfidenceReport:
     """Scores before and after calibration, and the clips ranked by the calibrated ones.
 
-    floor: the calibration error that perfectly calibrated scores would show on so few clips.
-    risk_coverage: (share answered, share of the answers that is wrong), surest first; area: its
-    mean risk (AURC, Geifman et al. 2019).
+    error_of_perfect_calibration: the calibration error that perfectly calibrated scores would show
+    on so few clips. risk_coverage: (share answered, share of the answers that is wrong), surest
+    first; the area is its mean risk (AURC, Geifman et al. 2019).
     """
 
     temperature: float | None  # None: not calibrated
     source: str
-    before: tuple[CalibrationBin, ...]
-    after: tuple[CalibrationBin, ...]
-    floor: float
+    expected_calibration_error_before: float
+    expected_calibration_error: float
+    error_of_perfect_calibration: float
+    bins_before: tuple[CalibrationBin, ...]
+    area_under_risk_coverage: float
     risk_coverage: tuple[tuple[float, float], ...]
-    area: float
     rejection: Rejection | None  # None: no threshold
-    note: str = ""  # why there is none, or why it is not for the stated precision
+    note: str  # why there is none, or why it is not for the stated precision
+
+    @classmethod
+    def of(
+        cls,
+        before: Answers,
+        after: Answers,
+        calibration: Calibration | None = None,
+        precision: float = 0.9,
+        note: str = "",
+        seed: int = 0,
+    ) -> ConfidenceReport:
+        """From the answers before and after calibration; precision: as stated in the config."""
+        curve = risk_coverage(*after)
+        return cls(
+            temperature=calibration.temperature if calibration else None,
+            source=calibration.source if calibration else "",
+            expected_calibration_error_before=before.error,
+            expected_calibration_error=after.error,
+            error_of_perfect_calibration=perfect_calibration_error(after.scores, seed),
+            bins_before=calibration_bins(*before),
+            area_under_risk_coverage=float(np.mean([risk for _, risk in curve])),
+            risk_coverage=tuple(curve),
+            rejection=Rejection.of(after, calibration, precision) if calibration else None,
+            note=note,
+        )
 
     def to_json(self) -> dict[str, object]:
         """Plain values for json.dumps."""
-        return {
-            "temperature": self.temperature,
-            "source": self.source,
-            "expected_calibration_error_before": expected_calibration_error(self.before),
-            "expected_calibration_error": expected_calibration_error(self.after),
-            "error_of_perfect_calibration": self.floor,
-            "bins_before": [one._asdict() for one in self.before],
-            "area_under_risk_coverage": self.area,
-            "risk_coverage": [list(point) for point in self.risk_coverage],
-            "rejection": asdict(self.rejection) if self.rejection else None,
-            "note": self.note,
-        }
+        return asdict(self)
 
+    def plot(self) -> Figure:
+        """The share of wrong answers as ever less sure ones are given."""
+        figure = new_figure(5.0, 4.2)
+        axes = figure.subplots()
+        coverage, risk = 100 * np.array(self.risk_coverage).T
+        axes.plot(coverage, risk, color=BLUE)
+        rejection = self.rejection
+        if rejection is not None:
+            is_stated = rejection.applied_precision == rejection.stated_precision
+            allowed = 100 * (1 - rejection.applied_precision)
+            label = f"{'stated' if is_stated else 'supported'}: {allowed:.0f}% wrong"
+            axes.axhline(allowed, color=GREY, linestyle=":", label=label)
+        if rejection is not None and rejection.precision is not None:
+            axes.plot(
+                [100 * rejection.coverage], [100 * (1 - rejection.precision)], color=ORANGE,
+                marker="D", linestyle="none", clip_on=False,
+                label=f"unsure below {rejection.threshold:.2f}",
+            )  # fmt: skip
+        add_legend(figure, axes, 2)
+        axes.set(xlim=(0, 101), xlabel="answers given, % of the clips", ylabel="of these wrong, %")
+        axes.set_ylim(bottom=0)
+        axes.set_title(f"area under the curve {self.area_under_risk_coverage:.3f}", fontsize=10)
+        strip_frame(axes)
+        return figure
 
-def confidence_report(
-    before: Answers,
-    after: Answers,
-    calibration: Calibration | None = None,
-    precision: float = 0.9,
-    note: str = "",
-    seed: int = 0,
-) -> ConfidenceReport:
-    """From the answers before and after calibration; precision: as stated in the config."""
-    curve = risk_coverage(*after)
-    return ConfidenceReport(
-        temperature=calibration.temperature if calibration else None,
-        source=calibration.source if calibration else "",
-        before=calibration_bins(*before),
-        after=calibration_bins(*after),
-        floor=perfect_calibration_error(after.scores, seed),
-        risk_coverage=tuple(curve),
-        area=float(np.mean([risk for _, risk in curve])),
-        rejection=_reject(after, calibration, precision) if calibration else None,
-        note=note,
-    )
-
-
-def _reject(answers: Answers, calibration: Calibration, precision: float) -> Rejection:
-    threshold = calibration.threshold(precision)
-    kept = answers.right[answers.scores >= threshold]
-    return Rejection(
-        stated_precision=precision,
-        applied_precision=calibration.applied_precision(precision),
-        threshold=threshold,
-        kept=len(kept),
-        precision=float(kept.mean()) if len(kept) else None,
-        coverage=len(kept) / len(answers.scores),
-    )
+    def markdown(self) -> str:
+        """How far the scores can be trusted, and what the unsure rule gives."""
+        after = self.expected_calibration_error
+        lines = [
+            f"Not calibrated: {escape(self.note)}. Expected calibration error {after:.3f}."
+            if self.temperature is None
+            else f"Temperature {self.temperature:.2f}, from {escape(self.source)}. Expected "
+            f"calibration error {self.expected_calibration_error_before:.3f} before, {after:.3f} "
+            "after.",
+            "Perfectly calibrated scores would show about "
+            f"{self.error_of_perfect_calibration:.3f} on so few clips (15 equal bins). Area under "
+            f"the risk-coverage curve {self.area_under_risk_coverage:.3f}.",
+        ]
+        rejection = self.rejection
+        if self.note and self.temperature is not None:
+            lines.append(f"Unsure rule: {escape(self.note)}.")
+        if rejection is not None:
+            lines.append(
+                f"Unsure below a score of {rejection.threshold:.3f}, chosen for a precision of "
+                f"{percent(rejection.applied_precision)}: here {rejection.kept} answers stay "
+                f"({percent(rejection.coverage)}), of which {percent(rejection.precision)} are "
+                "right."
+            )
+        text = "\n\n".join(lines)
+        return f"## Can the scores be trusted?\n\n{text}\n\n![risk_coverage](risk_coverage.png)"
 
 
 def risk_coverage(scores: npt.ArrayLike, right: npt.ArrayLike) -> list[tuple[float, float]]:
@@ -184,61 +227,6 @@ def squared_calibration_error(
     return float((clips * (gap**2 - chance)).sum() / len(values))
 
 
-def root_of_mean(squares: Sequence[float]) -> float:
-    """One error from squared ones; 0 where chance explains more than is seen."""
-    return float(np.sqrt(max(0.0, fmean(squares))))
-
-
-def plot_risk_coverage(report: ConfidenceReport) -> Figure:
-    """The share of wrong answers as ever less sure ones are given."""
-    figure = new_figure(5.0, 4.2)
-    axes = figure.subplots()
-    coverage, risk = zip(*report.risk_coverage, strict=True)
-    axes.plot([100 * share for share in coverage], [100 * share for share in risk], color=BLUE)
-    rejection = report.rejection
-    if rejection is not None:
-        is_stated = rejection.applied_precision == rejection.stated_precision
-        allowed = 100 * (1 - rejection.applied_precision)
-        label = f"{'stated' if is_stated else 'supported'}: {allowed:.0f}% wrong"
-        axes.axhline(allowed, color=GREY, linestyle=":", label=label)
-    if rejection is not None and rejection.precision is not None:
-        axes.plot(
-            [100 * rejection.coverage], [100 * (1 - rejection.precision)], color=ORANGE,
-            marker="D", linestyle="none", clip_on=False,
-            label=f"unsure below {rejection.threshold:.2f}",
-        )  # fmt: skip
-    add_legend(figure, axes, 2)
-    axes.set(xlim=(0, 101), xlabel="answers given, % of the clips", ylabel="of these wrong, %")
-    axes.set_ylim(bottom=0)
-    axes.set_title(f"area under the curve {report.area:.3f}", fontsize=10)
-    strip_frame(axes)
-    return figure
-
-
-def confidence_markdown(report: ConfidenceReport) -> str:
-    """How far the scores can be trusted, and what the unsure rule gives."""
-    before, after = (expected_calibration_error(bins) for bins in (report.before, report.after))
-    lines = [
-        f"Not calibrated: {escape(report.note)}. Expected calibration error {after:.3f}."
-        if report.temperature is None
-        else f"Temperature {report.temperature:.2f}, from {escape(report.source)}. Expected "
-        f"calibration error {before:.3f} before, {after:.3f} after.",
-        f"Perfectly calibrated scores would show about {report.floor:.3f} on so few clips (15 "
-        f"equal bins). Area under the risk-coverage curve {report.area:.3f}.",
-    ]
-    rejection = report.rejection
-    if report.note and report.temperature is not None:
-        lines.append(f"Unsure rule: {escape(report.note)}.")
-    if rejection is not None:
-        lines.append(
-            f"Unsure below a score of {rejection.threshold:.3f}, chosen for a precision of "
-            f"{percent(rejection.applied_precision)}: here {rejection.kept} answers stay "
-            f"({percent(rejection.coverage)}), of which {percent(rejection.precision)} are right."
-        )
-    text = "\n\n".join(lines)
-    return f"## Can the scores be trusted?\n\n{text}\n\n![risk_coverage](risk_coverage.png)"
-
-
 @dataclass(frozen=True)
 class FoldConfidence:
     """The held-out clips of one fold of a cross-validation, before and after calibration.
@@ -254,62 +242,43 @@ class FoldConfidence:
     is_proven: bool = True
 
 
-@dataclass(frozen=True)
-class PooledConfidence:
-    """The figures of all folds of one seed. `error`: expected calibration error, 15 equal bins.
+def pool_confidence(folds: Sequence[FoldConfidence], seed: int = 0) -> dict[str, Any]:
+    """The figures of all folds of one seed, for report.json.
 
-    error: over all clips of the seed. error_by_fold: the mean of the folds' own errors, which so
-    few clips push up; floor and floor_by_fold: what perfectly calibrated scores would show there.
-    squared_by_fold: see `squared_calibration_error`, in the mean over folds.
-    precision: of the answers at or above their fold's threshold; None: none is kept. unproven: in
-    how many folds the stated precision was not the one applied.
+    error: expected calibration error in 15 equal bins, over all clips of the seed; error_by_fold:
+    the mean of the folds' own errors, which so few clips push up; floor and floor_by_fold: what
+    perfectly calibrated scores would show there. squared_by_fold: the mean of
+    `squared_calibration_error`. precision: of the answers at or above their fold's threshold; None:
+    none is kept. unproven: in how many folds the stated precision was not the one applied.
     """
-
-    temperatures: tuple[float, ...]
-    error_before: float
-    error: float
-    floor: float
-    error_by_fold_before: float
-    error_by_fold: float
-    floor_by_fold: float
-    squared_by_fold_before: float
-    squared_by_fold: float
-    precision: float | None
-    coverage: float
-    unproven: int
-    area_under_risk_coverage: float
-
-
-def pool_confidence(folds: Sequence[FoldConfidence], seed: int = 0) -> PooledConfidence:
-    """Pool the clips of a seed's folds."""
     before = Answers.joined([fold.before for fold in folds])
     after = Answers.joined([fold.after for fold in folds])
     kept = np.concatenate([f.after.right[f.after.scores >= f.threshold] for f in folds])
-    return PooledConfidence(
-        temperatures=tuple(fold.temperature for fold in folds),
-        error_before=before.error,
-        error=after.error,
-        floor=perfect_calibration_error(after.scores, seed),
-        error_by_fold_before=fmean(fold.before.error for fold in folds),
-        error_by_fold=fmean(fold.after.error for fold in folds),
-        floor_by_fold=fmean(perfect_calibration_error(f.after.scores, seed) for f in folds),
-        squared_by_fold_before=fmean(squared_calibration_error(*fold.before) for fold in folds),
-        squared_by_fold=fmean(squared_calibration_error(*fold.after) for fold in folds),
-        precision=float(kept.mean()) if len(kept) else None,
-        coverage=len(kept) / len(after.scores),
-        unproven=sum(not fold.is_proven for fold in folds),
-        area_under_risk_coverage=fmean(risk for _, risk in risk_coverage(*after)),
-    )
+    return {
+        "temperatures": [fold.temperature for fold in folds],
+        "error_before": before.error,
+        "error": after.error,
+        "floor": perfect_calibration_error(after.scores, seed),
+        "error_by_fold_before": fmean(fold.before.error for fold in folds),
+        "error_by_fold": fmean(fold.after.error for fold in folds),
+        "floor_by_fold": fmean(perfect_calibration_error(f.after.scores, seed) for f in folds),
+        "squared_by_fold_before": fmean(squared_calibration_error(*fold.before) for fold in folds),
+        "squared_by_fold": fmean(squared_calibration_error(*fold.after) for fold in folds),
+        "precision": float(kept.mean()) if len(kept) else None,
+        "coverage": len(kept) / len(after.scores),
+        "unproven": sum(not fold.is_proven for fold in folds),
+        "area_under_risk_coverage": fmean(risk for _, risk in risk_coverage(*after)),
+    }
 
 
-def pooled_markdown(pooled: Sequence[PooledConfidence], precision: float) -> str:
-    """A section of the cross-validation's report; one entry a seed."""
+def pooled_markdown(pooled: Sequence[Mapping[str, Any]], precision: float) -> str:
+    """A section of the cross-validation's report, from `pool_confidence` of each seed."""
 
     def mean(key: str) -> str:
-        return f"{fmean(getattr(one, key) for one in pooled):.3f}"
+        return f"{fmean(one[key] for one in pooled):.3f}"
 
-    def root(key: str) -> str:
-        return f"{root_of_mean([getattr(one, key) for one in pooled]):.3f}"
+    def root(key: str) -> str:  # 0 where chance explains more than is seen
+        return f"{max(0.0, fmean(one[key] for one in pooled)) ** 0.5:.3f}"
 
     rows = [
         ["calibration error, pooled", mean("error_before"), mean("error"), mean("floor")],
@@ -318,29 +287,24 @@ def pooled_markdown(pooled: Sequence[PooledConfidence], precision: float) -> str
         ["the folds', root of squared and debiased", root("squared_by_fold_before"),
          root("squared_by_fold"), "0"],
     ]  # fmt: skip
+    kept = [one["precision"] for one in pooled if one["precision"] is not None]
+    rule = (
+        f"Unsure rule, stated precision {percent(precision)}: of the "
+        f"{percent(fmean(one['coverage'] for one in pooled))} of the held-out clips that were "
+        f"answered, {percent(fmean(kept))} are right."
+        if kept
+        else "Unsure rule: no held-out clip was answered."
+    )
+    if unproven := sum(one["unproven"] for one in pooled):
+        folds = sum(len(one["temperatures"]) for one in pooled)
+        rule += (
+            f" In {unproven} of {folds} folds the training clips do not prove that precision, and "
+            "the most that they support was applied."
+        )
     return (
         "## Can the scores be trusted?\n\n"
         + table(["", "before", "after", "if perfectly calibrated"], rows, align="lrrr")
         + "\n\nFifteen equal bins; debiased, the part of chance taken off (Kumar et al. 2019). A "
         "fold holds few clips, so even perfect scores show an error there: the last column. Pooled "
-        f"and debiased are the figures to go by.\n\n{_rule(pooled, precision)}"
+        f"and debiased are the figures to go by.\n\n{rule}"
     )
-
-
-def _rule(pooled: Sequence[PooledConfidence], precision: float) -> str:
-    """What the unsure rule gave, in words."""
-    kept = [one.precision for one in pooled if one.precision is not None]
-    if not kept:
-        return "Unsure rule: no held-out clip was answered."
-    text = (
-        f"Unsure rule, stated precision {percent(precision)}: of the "
-        f"{percent(fmean(one.coverage for one in pooled))} of the held-out clips that were "
-        f"answered, {percent(fmean(kept))} are right."
-    )
-    if unproven := sum(one.unproven for one in pooled):
-        folds = sum(len(one.temperatures) for one in pooled)
-        text += (
-            f" In {unproven} of {folds} folds the training clips do not prove that precision, and "
-            "the most that they support was applied."
-        )
-    return text

@@ -5,16 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from action_gru.errors import DataError
-from action_gru.report.confidence import (
-    FoldConfidence,
-    PooledConfidence,
-    pool_confidence,
-    pooled_markdown,
-)
+from action_gru.report.confidence import FoldConfidence, pool_confidence, pooled_markdown
 from action_gru.report.evaluation import quarantine_json
 from action_gru.report.files import json_text, replace_file
 from action_gru.report.markdown import (
@@ -67,14 +62,6 @@ class CrossValidationReport:
     leakage_allowed: bool = False
     precision: float = 0.9  # stated for the unsure rule
 
-    def __post_init__(self) -> None:
-        cells = {(result.seed, result.fold) for result in self.results}
-        if not cells or not len(cells) == len(self.results) == len(self.seeds) * len(self.folds):
-            raise DataError(
-                "a cross-validation needs each fold once for each seed; "
-                f"got (seed, fold) {sorted((one.seed, one.fold) for one in self.results)}"
-            )
-
     @property
     def seeds(self) -> list[int]:
         return sorted({result.seed for result in self.results})
@@ -118,7 +105,7 @@ class CrossValidationReport:
         known = [value for value in pooled if value is not None]
         return fold_summary(known) if len(known) == len(pooled) else None
 
-    def confidence(self) -> list[PooledConfidence]:
+    def confidence(self) -> list[dict[str, Any]]:
         """How far scores can be trusted: one entry a seed whose folds were all calibrated."""
         by_seed = {
             seed: [one.confidence for one in self.of_seed(seed) if one.confidence]
@@ -145,7 +132,7 @@ class CrossValidationReport:
             "folds": len(self.folds),
             "seeds": self.seeds,
             **summaries,
-            "confidence": [asdict(one) for one in self.confidence()],
+            "confidence": self.confidence(),
             "results": [result.to_json() for result in self.results],
             "per_class": [asdict(row) for row in per_class_metrics(pooled, self.classes)],
             "confusion_matrix": pooled.tolist(),

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from action_gru.errors import DataError
 from action_gru.report.files import json_text, replace_file
 from action_gru.report.markdown import figure_text, percent, table
 from action_gru.report.plots import BLUE, GREY, ORANGE, new_figure, save_figure
@@ -69,13 +68,37 @@ class WarningScores:
         """Plain values for json.dumps."""
         return asdict(self)
 
+    def markdown(self) -> str:
+        """A section of the report."""
+        interval = self.f1_interval
+        shown = f" ({percent(interval[0])} to {percent(interval[1])})" if interval else ""
+        rows = [
+            ["F1 at the last row of each sequence (95% interval)", percent(self.f1) + shown],
+            ["precision", percent(self.precision)],
+            ["recall", percent(self.recall)],
+            ["AUROC, every row", figure_text(self.row_auroc)],
+            ["average precision, every row", figure_text(self.row_average_precision)],
+            ["F1, every row", percent(self.row_f1)],
+            ["median of what remains when the alarm is raised", figure_text(self.lead_median, 0)],
+            [
+                "false alarms per 1000 rows outside the horizon",
+                figure_text(self.false_alarms_per_1000, 1),
+            ],
+            ["rows falsely warned per 1000", figure_text(self.false_rows_per_1000, 1)],
+        ]
+        return (
+            f"## Warnings\n\nThe end within {self.horizon:g}, warned of from a probability of "
+            f"{self.threshold:g} on. {self.sequences} sequences, {self.positives} of them within "
+            f"the horizon at their last row; {self.rows} rows.\n\n"
+            + table(["figure", "value"], rows, align="lr")
+            + "\n\n![precision and recall](warnings.png)"
+        )
+
 
 def warning_scores(
     sequences: Sequence[WarnedSequence], horizon: float, threshold: float, seed: int = 0
 ) -> WarningScores:
     """Score warnings of the end within `horizon`, given from `threshold` on."""
-    if not sequences:
-        raise DataError("warnings need at least one sequence to be scored")
     scores, remaining = _every_row(sequences)
     last_scores, last_remaining = _last_rows(sequences)
     soon, last_soon = remaining <= horizon, last_remaining <= horizon
@@ -158,33 +181,6 @@ def _raised(one: WarnedSequence, threshold: float) -> tuple[list[float], float |
     return raised, raised[-1] if alarm.on else None
 
 
-def warnings_markdown(scores: WarningScores) -> str:
-    """A section of the report."""
-    interval = scores.f1_interval
-    shown = f" ({percent(interval[0])} to {percent(interval[1])})" if interval else ""
-    rows = [
-        ["F1 at the last row of each sequence (95% interval)", percent(scores.f1) + shown],
-        ["precision", percent(scores.precision)],
-        ["recall", percent(scores.recall)],
-        ["AUROC, every row", figure_text(scores.row_auroc)],
-        ["average precision, every row", figure_text(scores.row_average_precision)],
-        ["F1, every row", percent(scores.row_f1)],
-        ["median of what remains when the alarm is raised", figure_text(scores.lead_median, 0)],
-        [
-            "false alarms per 1000 rows outside the horizon",
-            figure_text(scores.false_alarms_per_1000, 1),
-        ],
-        ["rows falsely warned per 1000", figure_text(scores.false_rows_per_1000, 1)],
-    ]
-    return (
-        f"## Warnings\n\nThe end within {scores.horizon:g}, warned of from a probability of "
-        f"{scores.threshold:g} on. {scores.sequences} sequences, {scores.positives} of them within "
-        f"the horizon at their last row; {scores.rows} rows.\n\n"
-        + table(["figure", "value"], rows, align="lr")
-        + "\n\n![precision and recall](warnings.png)"
-    )
-
-
 def plot_warnings(sequences: Sequence[WarnedSequence], horizon: float, threshold: float) -> Figure:
     """Precision against recall, for every row and at the last row, with the threshold marked."""
     figure = new_figure(5.4, 4.2)
@@ -215,4 +211,4 @@ def write_warnings(
     scores = warning_scores(sequences, horizon, threshold)
     save_figure(plot_warnings(sequences, horizon, threshold), folder / "warnings.png")
     replace_file(folder / "warnings.json", json_text(scores.to_json()).encode())
-    replace_file(folder / "warnings.md", f"{warnings_markdown(scores)}\n".encode())
+    replace_file(folder / "warnings.md", f"{scores.markdown()}\n".encode())

@@ -13,20 +13,14 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from action_gru.errors import DataError
 from action_gru.phrases import name_or_count
-from action_gru.report.anytime import AnytimeReport, anytime_markdown, plot_anytime
-from action_gru.report.confidence import (
-    ConfidenceReport,
-    confidence_markdown,
-    plot_risk_coverage,
-)
+from action_gru.report.anytime import AnytimeReport
+from action_gru.report.confidence import ConfidenceReport
 from action_gru.report.early_warning import (
     WarnedSequence,
     WarningScores,
     plot_warnings,
     warning_scores,
-    warnings_markdown,
 )
 from action_gru.report.files import json_text, replace_file
 from action_gru.report.markdown import (
@@ -48,7 +42,7 @@ from action_gru.report.mistakes import (
     plot_mistakes,
     worst_mistakes,
 )
-from action_gru.report.order import OrderReport, order_markdown, plot_order
+from action_gru.report.order import OrderReport
 from action_gru.report.plots import plot_metrics, save_figure
 from action_gru.report.segments import (
     ScoredTimeline,
@@ -72,7 +66,7 @@ MOST_CONFUSIONS = 2
 
 @dataclass(frozen=True)
 class EvaluationReport:
-    """One trained run on one split. A baseline of None needs its reason in baseline_notes."""
+    """One trained run on one split; baseline_notes says why a baseline is None."""
 
     run_name: str
     data: str  # one line: which data this is
@@ -92,16 +86,6 @@ class EvaluationReport:
     anytime: AnytimeReport | None = None
     confidence: ConfidenceReport | None = None
     mistakes: tuple[Mistake, ...] = ()  # with frames; without any the surest are listed
-
-    def __post_init__(self) -> None:
-        if len(self.predictions) != self.metrics.clips:
-            raise DataError(
-                f"a report lists each scored clip once; got {len(self.predictions)} "
-                f"predictions and metrics over {self.metrics.clips} clips"
-            )
-        for name, score in self.baselines.items():
-            if score is None and name not in self.baseline_notes:
-                raise DataError(f"baseline without a score: {name}; say why in baseline_notes")
 
     @cached_property
     def top1_interval(self) -> Interval | None:
@@ -132,6 +116,18 @@ class EvaluationReport:
         """How good the warnings are; None where no end is warned of."""
         return warning_scores(self.warned, *self.warn_of, self.seed) if self.warned else None
 
+    @property
+    def sections(
+        self,
+    ) -> dict[str, WarningScores | OrderReport | AnytimeReport | ConfidenceReport | None]:
+        """Each has to_json() and markdown(); None where it was not asked for."""
+        return {
+            "warnings": self.warnings,
+            "order": self.order,
+            "anytime": self.anytime,
+            "confidence": self.confidence,
+        }
+
     def to_json(self) -> dict[str, object]:
         """Plain values for json.dumps."""
         return {
@@ -147,11 +143,8 @@ class EvaluationReport:
             "baseline_notes": dict(self.baseline_notes),
             "leakage_allowed": self.leakage_allowed,
             "quarantined": quarantine_json(self.quarantined),
-            "order": self.order.to_json() if self.order else None,
-            "anytime": self.anytime.to_json() if self.anytime else None,
-            "confidence": self.confidence.to_json() if self.confidence else None,
+            **{key: section and section.to_json() for key, section in self.sections.items()},
             "timelines": timelines_json(self.timelines),
-            "warnings": self.warnings.to_json() if self.warnings else None,
             "predictions": [clip.to_json() for clip in self.predictions],
         }
 
@@ -209,15 +202,15 @@ def _plots(report: EvaluationReport) -> dict[str, Figure]:
     """By file name."""
     trust = report.confidence
     calibrated = trust is not None and trust.temperature is not None
-    plots = plot_metrics(report.metrics, trust.before if trust and calibrated else None)
+    plots = plot_metrics(report.metrics, trust.bins_before if trust and calibrated else None)
     if report.warned:
         plots["warnings.png"] = plot_warnings(report.warned, *report.warn_of)
     if report.order is not None:
-        plots["order.png"] = plot_order(report.order)
+        plots["order.png"] = report.order.plot()
     if report.anytime is not None:
-        plots["anytime.png"] = plot_anytime(report.anytime)
+        plots["anytime.png"] = report.anytime.plot()
     if trust is not None:
-        plots["risk_coverage.png"] = plot_risk_coverage(trust)
+        plots["risk_coverage.png"] = trust.plot()
     if any(mistake.frames for mistake in report.mistakes):
         plots["mistakes.png"] = plot_mistakes(report.mistakes)
     return plots
@@ -241,10 +234,7 @@ def _markdown(report: EvaluationReport) -> str:
         "## Classes\n\n" + class_table(metrics.per_class),
         "## Most frequent confusions\n\n" + confusions(metrics.confusion_matrix, metrics.classes),
         timelines_markdown(report.timelines) if report.timelines else "",
-        warnings_markdown(report.warnings) if report.warnings else "",
-        order_markdown(report.order) if report.order else "",
-        anytime_markdown(report.anytime) if report.anytime else "",
-        confidence_markdown(report.confidence) if report.confidence else "",
+        *(section.markdown() for section in report.sections.values() if section),
         "## Worst mistakes\n\n" + mistakes_markdown(report.mistakes or worst, wrong),
         "## Pictures\n\n" + "\n\n".join(f"![{name}]({name}.png)" for name in METRIC_PLOTS),
         "## Notes\n\n" + bullets(_notes(report)),

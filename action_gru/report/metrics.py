@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -29,7 +28,8 @@ class ClassMetrics:
     f1: float | None  # None: no clip
 
 
-class CalibrationBin(NamedTuple):
+@dataclass(frozen=True)
+class CalibrationBin:
     """Clips whose top-1 score fell into one of the equal bins of (0, 1]."""
 
     clips: int
@@ -59,18 +59,9 @@ class Metrics:
 
     def to_json(self) -> dict[str, object]:
         """Plain values for json.dumps: keys at the top level of report.json."""
-        return {
-            "clips": self.clips,
-            "classes": list(self.classes),
-            "classes_without_clips": list(self.classes_without_clips),
-            "top1": self.top1,
-            "top5": self.top5,
-            "mean_class_accuracy": self.mean_class_accuracy,
-            "macro_f1": self.macro_f1,
-            "expected_calibration_error": self.expected_calibration_error,
-            "per_class": [asdict(row) for row in self.per_class],
+        return asdict(self) | {
+            "classes_without_clips": self.classes_without_clips,
             "confusion_matrix": self.confusion_matrix.tolist(),
-            "calibration": [one._asdict() for one in self.calibration],
         }
 
 
@@ -79,9 +70,12 @@ def compute_metrics(
 ) -> Metrics:
     """Score softmax output against the truth. Of equal scores, the class listed first wins.
 
-    labels (N,) int in [0, C), probabilities (N, C), C >= 2. Raises DataError.
+    labels (N,) int in [0, C), probabilities (N, C), C >= 2. Raises DataError for rows that are no
+    distribution.
     """
-    truth, scores = _checked(labels, probabilities, classes)
+    truth = np.asarray(labels, dtype=np.int64)
+    scores = np.asarray(probabilities, dtype=np.float64)
+    _check_probabilities(scores)
     ranked = np.argsort(-scores, axis=1, kind="stable")
     hits = ranked == truth[:, None]  # (N, C), one True a row
     count = len(classes)
@@ -164,26 +158,11 @@ def expected_calibration_error(bins: Sequence[CalibrationBin]) -> float:
 
 def majority_baseline(train_labels: npt.ArrayLike, test_labels: npt.ArrayLike) -> float:
     """Accuracy of always answering the most frequent training class. (N,), (M,) int."""
-    train = _checked_labels(train_labels, "training")
-    test = _checked_labels(test_labels, "test")
-    return float(np.mean(test == np.bincount(train).argmax()))
+    return float(np.mean(np.asarray(test_labels) == np.bincount(train_labels).argmax()))
 
 
-def _checked(
-    labels: npt.ArrayLike, probabilities: npt.ArrayLike, classes: Sequence[str]
-) -> tuple[IntArray, FloatArray]:
-    truth = _checked_labels(labels, "true")
-    scores = np.asarray(probabilities, dtype=np.float64)
-    expected = (len(truth), len(classes))
-    if len(classes) < 2 or len(set(classes)) != len(classes):
-        raise DataError(f"metrics need at least two different class names; got {list(classes)}")
-    if scores.shape != expected:
-        raise DataError(
-            f"{expected[0]} labels over {expected[1]} classes need probabilities of shape "
-            f"{expected}; got {scores.shape}"
-        )
-    if truth.max() >= len(classes):
-        raise DataError(f"true labels must be below {len(classes)}; got {truth.max()}")
+def _check_probabilities(scores: FloatArray) -> None:
+    """(N, C). Raises DataError where a row is no distribution, as with NaN in the features."""
     fits = (scores >= 0) & (scores <= 1)  # also false for NaN
     rows = fits.all(axis=1) & (np.abs(scores.sum(axis=1) - 1) <= SUM_TOLERANCE)
     if not rows.all():
@@ -193,19 +172,6 @@ def _checked(
             f"[{', '.join(f'{score:.3g}' for score in scores[bad][:8])}]: apply softmax first, "
             "and look for NaN in the features"
         )
-    return truth, scores
-
-
-def _checked_labels(labels: npt.ArrayLike, which: str) -> IntArray:
-    values = np.asarray(labels)
-    if values.ndim != 1 or not len(values) or values.dtype.kind not in "iu":
-        raise DataError(
-            f"{which} labels must be a non-empty (N,) array of integers; "
-            f"got shape {values.shape}, {values.dtype}"
-        )
-    if values.min() < 0:
-        raise DataError(f"{which} labels must not be negative; got {values.min()}")
-    return values.astype(np.int64)
 
 
 def _ratio(part: float, whole: float) -> float | None:

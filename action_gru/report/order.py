@@ -16,7 +16,6 @@ import numpy.typing as npt
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from action_gru.errors import DataError
 from action_gru.phrases import name_or_count, name_some
 from action_gru.report.markdown import escape, percent, table
 from action_gru.report.plots import (
@@ -49,7 +48,6 @@ CHANGES = {
 }
 # These keep every frame and change nothing but the order.
 ORDER_CHANGES = ("shuffled", "reversed")
-REQUIRED = (*ORDER_CHANGES, "frozen")
 
 LEAST_COST = 0.1  # what is called a cost: ten points of accuracy
 LEAST_CLIPS = 5
@@ -63,6 +61,12 @@ OVERALL = {
     NO_ORDER: "Over all classes order costs little",
     UNDECIDED: "How much order counts over all classes stays open",
 }
+
+# A colour and a shape each: either alone tells them apart.
+LOOKS = {NEEDS_ORDER: (ORANGE, "D"), NO_ORDER: (BLUE, "o"), UNDECIDED: (GREY, "s")}
+WHOLE = ("black", "P")
+PANEL_IN, NAMES_IN = 1.75, 2.4
+MANY = 30  # more classes than this: smaller rows
 
 
 @dataclass(frozen=True)
@@ -195,6 +199,68 @@ class OrderReport:
             "classes": [row.to_json() for row in self.classes],
         }
 
+    def plot(self) -> Figure:
+        """A panel for each change; in it a dot a class with its interval, costliest on top.
+
+        Of very many classes those that order costs most.
+        """
+        costliest = sorted(self.classes, key=_order_cost)[-MOST_CLASSES:]
+        rows = [self.overall, *costliest]
+        changes = [change for change in CHANGES if change in self.overall.costs]
+        row_in, font_size = (0.14, 6.5) if len(rows) > MANY + 1 else (0.26, 9.0)
+        figure = new_figure(
+            NAMES_IN + PANEL_IN * len(changes), 1.5 + row_in * max(4, len(rows) + 1)
+        )
+        panels = figure.subplots(1, len(changes), sharey=True, sharex=True, squeeze=False)[0]
+        for axes, change in zip(panels, changes, strict=True):
+            for height, row in enumerate(rows):
+                look = LOOKS[row.verdict] if height else WHOLE
+                _draw_cost(axes, height, row.costs[change], *look)
+            axes.set_title("\n".join(wrap(CHANGES[change], 14)), fontsize=9)
+            axes.axvline(0, color=GREY, linewidth=0.8, zorder=0)
+            axes.axhline(0.5, color=GREY, linewidth=0.6, linestyle=":")
+            axes.set_xlim(self._lowest() - 5, 105)
+            axes.set_xticks([-50, 0, 50, 100])
+            axes.tick_params(labelsize=8)
+            strip_frame(axes)
+        names = ["all classes", *short_names([row.label for row in rows[1:]])]
+        panels[0].set_yticks(range(len(names)), names, fontsize=font_size, parse_math=False)
+        panels[0].set_ylim(-0.7, len(names) - 0.3)
+        figure.supxlabel("accuracy lost, points (95% interval over groups)", fontsize=9)
+        _add_verdicts(figure, {row.verdict for row in rows[1:]})
+        title = part_title(len(rows) - 1, len(self.classes), "costliest")
+        if title:
+            figure.suptitle(title, x=0.01, ha="left", fontsize=9)
+        return figure
+
+    def _lowest(self) -> float:
+        """How far to the left the panels must go, points: -50, or -100 where an interval does."""
+        costs = [cost for row in (self.overall, *self.classes) for cost in row.costs.values()]
+        lows = [min([cost.loss, *(cost.interval or ())]) for cost in costs]
+        return -100.0 if min(lows) < -0.5 else -50.0
+
+    def markdown(self) -> str:
+        """What losing the order of the frames, or some frames, costs: a section of the report."""
+        changes = [change for change in CHANGES if change in self.overall.costs]
+        # The verdict first: a page that is too narrow for the table hides its last columns.
+        rows = [
+            [row.label, row.verdict, str(row.clips), percent(row.accuracy)]
+            + [row.costs[change].text for change in changes]
+            for row in (self.overall, *self.classes)
+        ]
+        header = ["", "verdict", "clips", "accuracy", *(CHANGES[change] for change in changes)]
+        return (
+            f"## Does it use the order of the frames?\n\n**{escape(self.sentence)}**\n\n"
+            + (f"{escape(self.overall_sentence)}\n\n" if self.overall_sentence else "")
+            + table(header, rows, align="llrr" + "r" * len(changes))
+            + "\n\nPoints of accuracy lost, with 95% intervals over groups; each clip is compared "
+            "with itself. A class needs order if shuffling or reversing costs it at least 10 "
+            "points and the interval of that loss lies above 0; appearance suffices if both "
+            "intervals end below 10 points; nothing is said where guessing might be as good. The "
+            "features of a frame are kept whole: motion inside one frame, as the motion, accel "
+            "and focus views see it, survives any order.\n\n![order](order.png)"
+        )
+
 
 def _points(cost: Cost) -> str:
     """'12.3 points (5.0 to 20.1)'."""
@@ -214,13 +280,6 @@ def order_report(
     changed: (N,) each, the share of tries that were right.
     """
     after = {name: np.asarray(values, dtype=np.float64) for name, values in changed.items()}
-    shapes = {name: values.shape for name, values in after.items()}
-    expected = {(len(labels),)}
-    if set(REQUIRED) - set(after) or expected != {(len(given),), (len(groups),), *shapes.values()}:
-        raise DataError(
-            f"an order report needs {', '.join(REQUIRED)} and one value a clip; "
-            f"got {len(labels)} labels, {len(groups)} groups, {len(given)} answers, {shapes}"
-        )
     names, owners, answers = (np.asarray(v, dtype=np.str_) for v in (labels, groups, given))
     right = (answers == names).astype(np.float64)
 
@@ -255,76 +314,6 @@ def _cost(before: FloatArray, after: FloatArray, groups: Sequence[str], seed: in
     loss, half = before - after, float(before.mean()) / 2
     interval = group_bootstrap_interval(loss, groups, seed, (-half, half))
     return Cost(float(after.mean()), float(loss.mean()), interval)
-
-
-def order_markdown(report: OrderReport) -> str:
-    """What losing the order of the frames, or some frames, costs: a section of the report."""
-    changes = [change for change in CHANGES if change in report.overall.costs]
-    # The verdict first: a page that is too narrow for the table hides its last columns.
-    rows = [
-        [row.label, row.verdict, str(row.clips), percent(row.accuracy)]
-        + [row.costs[change].text for change in changes]
-        for row in (report.overall, *report.classes)
-    ]
-    header = ["", "verdict", "clips", "accuracy", *(CHANGES[change] for change in changes)]
-    return (
-        f"## Does it use the order of the frames?\n\n**{escape(report.sentence)}**\n\n"
-        + (f"{escape(report.overall_sentence)}\n\n" if report.overall_sentence else "")
-        + table(header, rows, align="llrr" + "r" * len(changes))
-        + "\n\nPoints of accuracy lost, with 95% intervals over groups; each clip is compared with "
-        "itself. A class needs order if shuffling or reversing costs it at least 10 points and the "
-        "interval of that loss lies above 0; appearance suffices if both intervals end below 10 "
-        "points; nothing is said where guessing might be as good. The features of a frame are kept "
-        "whole: motion inside one frame, as the motion, accel and focus views see it, survives any "
-        "order.\n\n![order](order.png)"
-    )
-
-
-# A colour and a shape each: either alone tells them apart.
-LOOKS = {NEEDS_ORDER: (ORANGE, "D"), NO_ORDER: (BLUE, "o"), UNDECIDED: (GREY, "s")}
-WHOLE = ("black", "P")
-PANEL_IN, NAMES_IN = 1.75, 2.4
-MANY = 30  # more classes than this: smaller rows
-
-
-def plot_order(report: OrderReport) -> Figure:
-    """A panel for each change; in it a dot a class with its interval, costliest on top.
-
-    Of very many classes those that order costs most.
-    """
-    costliest = sorted(report.classes, key=_order_cost)[-MOST_CLASSES:]
-    rows = [report.overall, *costliest]
-    changes = [change for change in CHANGES if change in report.overall.costs]
-    row_in, font_size = (0.14, 6.5) if len(rows) > MANY + 1 else (0.26, 9.0)
-    figure = new_figure(NAMES_IN + PANEL_IN * len(changes), 1.5 + row_in * max(4, len(rows) + 1))
-    panels = figure.subplots(1, len(changes), sharey=True, sharex=True, squeeze=False)[0]
-    for axes, change in zip(panels, changes, strict=True):
-        for height, row in enumerate(rows):
-            look = LOOKS[row.verdict] if height else WHOLE
-            _draw_cost(axes, height, row.costs[change], *look)
-        axes.set_title("\n".join(wrap(CHANGES[change], 14)), fontsize=9)
-        axes.axvline(0, color=GREY, linewidth=0.8, zorder=0)
-        axes.axhline(0.5, color=GREY, linewidth=0.6, linestyle=":")
-        axes.set_xlim(_lowest(report) - 5, 105)
-        axes.set_xticks([-50, 0, 50, 100])
-        axes.tick_params(labelsize=8)
-        strip_frame(axes)
-    names = ["all classes", *short_names([row.label for row in rows[1:]])]
-    panels[0].set_yticks(range(len(names)), names, fontsize=font_size, parse_math=False)
-    panels[0].set_ylim(-0.7, len(names) - 0.3)
-    figure.supxlabel("accuracy lost, points (95% interval over groups)", fontsize=9)
-    _add_verdicts(figure, {row.verdict for row in rows[1:]})
-    title = part_title(len(rows) - 1, len(report.classes), "costliest")
-    if title:
-        figure.suptitle(title, x=0.01, ha="left", fontsize=9)
-    return figure
-
-
-def _lowest(report: OrderReport) -> float:
-    """How far to the left the panels must go, points: -50, or -100 where an interval does."""
-    costs = [cost for row in (report.overall, *report.classes) for cost in row.costs.values()]
-    lows = [min([cost.loss, *(cost.interval or ())]) for cost in costs]
-    return -100.0 if min(lows) < -0.5 else -50.0
 
 
 def _order_cost(row: ClassOrder) -> float:

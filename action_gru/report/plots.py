@@ -61,8 +61,9 @@ DUSK = Paper(NIGHT, "#E5E7EB", "#9CA3AF", "#374151", "#1F2937")
 PANELS = {"loss": ("loss",), "accuracy": ("accuracy",), "learning rate": ("lr", "learning_rate")}
 
 
-def new_figure(width_in: float, height_in: float, layout: str | None = "constrained") -> Figure:
+def new_figure(width_in: float, height_in: float, is_laid_out: bool = True) -> Figure:
     """An empty figure, by default one that lays itself out."""
+    layout = "constrained" if is_laid_out else None
     figure = Figure(figsize=(width_in, height_in), layout=layout)
     FigureCanvasAgg(figure)
     return figure
@@ -186,7 +187,7 @@ def plot_confusion(confusion: IntArray, classes: Sequence[str]) -> Figure:
 def _square_axes(side_in: float, margin_in: float, top_in: float) -> tuple[Figure, Any, Any]:
     """Axes of an exact size with room at the left and below, and a colour bar at the right."""
     width_in, height_in = margin_in + side_in + 1.2, margin_in + side_in + top_in
-    figure = new_figure(width_in, height_in, layout=None)
+    figure = new_figure(width_in, height_in, is_laid_out=False)
     left, bottom = margin_in / width_in, margin_in / height_in
     axes = figure.add_axes((left, bottom, side_in / width_in, side_in / height_in))
     bar_left = (margin_in + side_in + 0.15) / width_in

@@ -1,0 +1,49 @@
+"""Runs a command as a user types it, in this process. Knows nothing below the command line."""
+
+import json
+import signal
+import sys
+from contextlib import redirect_stderr, redirect_stdout
+from io import StringIO
+from typing import Any, NamedTuple
+from unittest import mock
+
+from action_gru.cli import main
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Done(NamedTuple):
+    """What a command printed."""
+
+    out: str
+    err: str
+
+    @property
+    def lines(self) -> list[Any]:
+        """The JSON value of each line on stdout."""
+        return [json.loads(line) for line in self.out.splitlines()]
+
+    @property
+    def answer(self) -> Any:
+        """The JSON value of the only line on stdout."""
+        (line,) = self.lines
+        return line
+
+
+def action_gru(*arguments: object, code: int = 0) -> Done:
+    """Run `action-gru ARGUMENTS`; fails where it ends in another exit code."""
+    out, err = StringIO(), StringIO()
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    words = mock.patch.object(sys, "argv", ["action-gru", *map(str, arguments)])
+    ended: object = None
+    try:
+        with words, redirect_stdout(out), redirect_stderr(err):
+            main()
+    except SystemExit as end:
+        ended = end.code or 0
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    assert ended == code, f"{arguments[0]} ended with {ended}: {err.getvalue()}"
+    return Done(out.getvalue(), err.getvalue())
