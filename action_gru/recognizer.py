@@ -28,7 +28,7 @@ from action_gru.backbone.boxes import BoxDetector, Image
 from action_gru.backbone.embedding import pick_device
 from action_gru.cache import ClipFeatures, MemoryCache
 from action_gru.checkpoint import Checkpoint, load_checkpoint
-from action_gru.checkpoint.asked import check_label, check_reads_video
+from action_gru.checkpoint.document import check_label, check_reads_video
 from action_gru.config import Config, build_config
 from action_gru.dataset import Clip
 from action_gru.dataset.sequences import join_views
@@ -38,15 +38,15 @@ from action_gru.features import build_backbone, build_detector, build_extractor
 from action_gru.scoring import ClipScores
 from action_gru.source_rate import rate_warning
 from action_gru.streaming import ActionStream, StreamEngine, TimelineReader
-from action_gru.streaming.people import PeopleEngine, PeopleStream
-from action_gru.streaming.people_video import PeopleReader
-from action_gru.streams import (
+from action_gru.streaming.build import (
     build_engine,
     open_people,
     open_people_timeline,
     open_stream,
     open_timeline,
 )
+from action_gru.streaming.people import PeopleEngine, PeopleStream
+from action_gru.streaming.people_video import PeopleReader
 from action_gru.timeline import Prediction, Timeline
 from action_gru.video import DecodeLimits
 

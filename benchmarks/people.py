@@ -28,8 +28,8 @@ from action_gru.apps.drawing import Scene
 from action_gru.apps.poses import CYCLE_S, IDLE
 from action_gru.backbone.boxes import Detections, Image
 from action_gru.recognizer import ActionRecognizer
+from action_gru.streaming.build import open_people
 from action_gru.streaming.people import PeopleEngine
-from action_gru.streams import open_people
 
 RESULTS = Path(__file__).parent / "results"
 FPS, DURATION_S = 24.0, 6.0

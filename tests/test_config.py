@@ -258,3 +258,9 @@ def test_the_committed_reference_is_the_current_one_and_explains_each_key():
     rows = [line for line in committed.splitlines() if line.startswith("| `")]
     assert len(rows) == sum(len(section) for section in Config().to_tree().values())
     assert [row for row in rows if row.endswith("|  |")] == []
+
+
+def test_a_run_of_an_older_version_that_names_mixup_is_read():
+    assert build_config({"training": {"mixup": 0.0}}) == build_config({})
+    with pytest.raises(ConfigError, match=r"training: mixup was removed, .*; leave it out"):
+        build_config({}, ["training.mixup=0.4"])

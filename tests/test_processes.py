@@ -50,7 +50,7 @@ def test_all_processes_together_read_every_clip_once(count):
 
 @pytest.mark.parametrize(
     "options",
-    [{}, {"mixup": 0.4, "frame_dropout": 0.3, "temporal_crop": 0.5, "speed_jitter": 0.5}],
+    [{}, {"frame_dropout": 0.3, "temporal_crop": 0.5, "speed_jitter": 0.5}],
 )
 def test_the_parts_side_by_side_are_the_batch_of_one_process(options):
     data = toy_set(flipped=True, count=22)
@@ -60,10 +60,6 @@ def test_the_parts_side_by_side_are_the_batch_of_one_process(options):
         for name in ("features", "lengths", "labels"):
             together = torch.cat([getattr(part.batch, name) for part in of_three])
             assert torch.equal(together, getattr(one.batch, name))
-        if one.partner is not None:
-            together = torch.cat([part.partner.features for part in of_three])
-            assert torch.equal(together, one.partner.features)
-            assert {part.blend for part in of_three} == {one.blend}
         assert all(torch.equal(part.all_labels, one.batch.labels) for part in of_three)
 
 

@@ -25,8 +25,7 @@ from action_gru.measured import classes_of
 from action_gru.model import CELLS, ActionClassifier
 from action_gru.progress import Reporter
 from action_gru.scoring import score_clips
-from action_gru.training.clips import read_clips
-from action_gru.training.data import TrainingData
+from action_gru.training.data import TrainingData, read_clips
 from action_gru.training.loop import Trainer
 from action_gru.training.run import closed_form, fit_model, mean_pooled, model_arguments
 

@@ -31,8 +31,7 @@ from action_gru.report.metrics import compute_metrics, majority_baseline
 from action_gru.report.statistics import area_under_roc
 from action_gru.scoring import score_answers, score_clips
 from action_gru.training.calibrate import calibrate_model
-from action_gru.training.clips import read_clips
-from action_gru.training.data import TrainingData
+from action_gru.training.data import TrainingData, read_clips
 from action_gru.training.run import fit_model, mean_pooled
 from action_gru.training.run_folder import RunFolder
 

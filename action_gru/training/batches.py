@@ -20,14 +20,11 @@ from action_gru.training.processes import Processes
 class Part:
     """What one process reads of a batch.
 
-    partner: with mixup another batch of the same shape, to blend in with weight 1 - blend; else
-    None, and blend is 1. all_labels (N,): the classes of every answer of the whole batch. stand_in:
-    the batch has too few clips, and this process reads the first one, to count for nothing.
+    all_labels (N,): the classes of every answer of the whole batch. stand_in: the batch has too few
+    clips, and this process reads the first one, to count for nothing.
     """
 
     batch: Batch
-    partner: Batch | None
-    blend: float
     all_labels: Tensor
     stand_in: bool = False
 
@@ -71,16 +68,7 @@ class Batches:
             mine = self.processes.share(len(clips))
             stand_in = len(mine) == 0
             mine = torch.zeros(1, dtype=torch.int64) if stand_in else mine
-            batch, all_labels = self._read(drawn, mine), self._all_labels(drawn)
-            if not self.settings.mixup:
-                yield Part(batch, None, 1.0, all_labels, stand_in)
-                continue
-            partner = self._partner(drawn, mine, generator)
-            alpha = torch.tensor(self.settings.mixup)
-            # Beta(a, a) from two Gamma(a): the generator is ours, so a resumed run repeats it.
-            first, second = torch._standard_gamma(alpha.expand(2), generator=generator).tolist()
-            blend = first / max(first + second, 1e-9)
-            yield Part(batch, partner, max(blend, 1 - blend), all_labels, stand_in)
+            yield Part(self._read(drawn, mine), self._all_labels(drawn), stand_in)
 
     def _order(self, generator: torch.Generator) -> Tensor:
         count = len(self.sequences)
@@ -137,15 +125,3 @@ class Batches:
         kept = keep.sum(1, keepdim=True)
         longest = int(kept.max())
         return rows.gather(1, order)[:, :longest], (torch.arange(longest) < kept)
-
-    def _partner(self, drawn: Drawn, mine: Tensor, generator: torch.Generator) -> Batch:
-        """The batch shuffled, each sequence stretched to the length of the one it joins."""
-        order = torch.randperm(len(drawn.clips), generator=generator)[mine]
-        lengths = drawn.inside.sum(1)
-        ratio = lengths[order].float() / lengths[mine].float()
-        last = drawn.rows.shape[1] - 1
-        steps = (torch.arange(last + 1) * ratio[:, None]).long().clamp(max=last)
-        features = self.sequences.take(
-            drawn.rows[order].gather(1, steps), drawn.inside[order].gather(1, steps)
-        )
-        return Batch(features, lengths[mine], self.sequences.labels[drawn.clips[order]])

@@ -8,7 +8,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from action_gru.calibration import Calibration, calibrate
+from action_gru.checkpoint.calibration import Calibration, calibrate
 from action_gru.config import Config
 from action_gru.dataset import Clip, SequenceSet, Split, grouped_folds
 from action_gru.model import ActionClassifier

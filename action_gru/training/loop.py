@@ -138,19 +138,10 @@ class Trainer:
         """One update; this part's share of the mean loss of a stream () and of the right answers
         () of the whole batch.
         """
-        batch, partner = part.batch.to(self.accelerator.device), part.partner
-        features = batch.features
-        if partner is not None:
-            features = part.blend * features + (1 - part.blend) * partner.features.to(
-                features.device
-            )
+        batch = part.batch.to(self.accelerator.device)
         with self.accelerator.autocast():
-            logits, labels = self._answers(features, batch)
+            logits, labels = self._answers(batch)
         loss = self._loss(logits, labels) * self._weight(labels, part)
-        if partner is not None:
-            others = partner.labels.to(features.device)
-            other = self._loss(logits, others) * self._weight(others, part)
-            loss = part.blend * loss + (1 - part.blend) * other
         self.optimizer.zero_grad()
         self.accelerator.backward(loss)
         self.processes.add_gradients(self.model.parameters())
@@ -170,14 +161,18 @@ class Trainer:
         whole = self.class_weights[part.all_labels.to(labels.device)].sum()
         return self.class_weights[labels].sum() / whole
 
-    def _answers(self, features: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+    def _answers(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Logits (N, S, C) of the trained streams and the class (N,) of each: one a clip, or one
         for each valid step of each clip where every step has a class.
         """
         if batch.step_labels is None:
-            return self.bare_model.stream_logits(features, batch.lengths).float(), batch.labels
+            return self.bare_model.stream_logits(
+                batch.features, batch.lengths
+            ).float(), batch.labels
         valid = batch.step_labels != NO_LABEL
-        return self.bare_model.stream_running(features).float()[valid], batch.step_labels[valid]
+        return self.bare_model.stream_running(batch.features).float()[valid], batch.step_labels[
+            valid
+        ]
 
     def _loss(self, stream_logits: Tensor, labels: Tensor) -> Tensor:
         """Cross-entropy of each stream alone, summed: (B, S, C), (B,) -> ().

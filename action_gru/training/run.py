@@ -11,7 +11,7 @@ import torch
 
 from action_gru.backbone.embedding import pick_device
 from action_gru.checkpoint import load_checkpoint, save_checkpoint
-from action_gru.checkpoint.asked import check_background
+from action_gru.checkpoint.document import check_background
 from action_gru.config import Config
 from action_gru.dataset import (
     NO_LABEL,
@@ -30,9 +30,8 @@ from action_gru.model import ActionClassifier
 from action_gru.phrases import name_some
 from action_gru.progress import Reporter
 from action_gru.training.calibrate import calibrate_model, inner_folds
-from action_gru.training.clips import own_root, read_clips, read_run_clips
-from action_gru.training.data import TrainingData
-from action_gru.training.keeper import Keeper
+from action_gru.training.checkpoint_writer import CheckpointWriter
+from action_gru.training.data import TrainingData, own_root, read_clips, read_run_clips
 from action_gru.training.loop import Trainer
 from action_gru.training.processes import Processes, join_processes
 from action_gru.training.run_folder import RunFolder
@@ -45,7 +44,7 @@ FEW_CLIPS = 5_000  # up to here model.closed_form: auto is on
 
 
 @dataclass(frozen=True)
-class Begun:
+class RunPlan:
     """What is settled before the features are read. before: SHA-256 by path, as a run that is
     resumed began with.
     """
@@ -66,18 +65,18 @@ def train(config: Config, reporter: Reporter) -> RunFolder:
             f"features.cache_dir: {config.features.cache_dir} is the memory of one process, and "
             f"{processes.count} train; take a folder that all of them see, or s3://"
         )
-    begun = processes.first(lambda: _begin(config))
+    plan = processes.first(lambda: _begin(config))
     try:
-        return _train_into(begun, config, reporter, processes)
+        return _train_into(plan, config, reporter, processes)
     except BaseException:
         if processes.is_first:
-            begun.run.discard_if_empty()  # a run that never began must not take the name
+            plan.run.discard_if_empty()  # a run that never began must not take the name
         raise
     finally:
-        begun.run.release()
+        plan.run.release()
 
 
-def _begin(config: Config) -> Begun:
+def _begin(config: Config) -> RunPlan:
     data = config.data
     clips = read_clips(config)
     classes = classes_of(config, clips)
@@ -89,7 +88,7 @@ def _begin(config: Config) -> Begun:
     check_background(config, classes)
     if not data.allow_leakage:
         check_long_videos(long, split.train)
-    return Begun(RunFolder.create(config), split, classes, long)
+    return RunPlan(RunFolder.create(config), split, classes, long)
 
 
 def resume(folder: Path, reporter: Reporter, overrides: Sequence[str] = ()) -> RunFolder:
@@ -100,11 +99,11 @@ def resume(folder: Path, reporter: Reporter, overrides: Sequence[str] = ()) -> R
     """
     config = _resumed_config(RunFolder.open(folder), overrides)
     processes = join_processes(pick_device(config.training.device))
-    begun = processes.first(lambda: _begin_again(RunFolder.open(folder), config))
+    plan = processes.first(lambda: _begin_again(RunFolder.open(folder), config))
     try:
-        return _train_into(begun, config, reporter, processes)
+        return _train_into(plan, config, reporter, processes)
     finally:
-        begun.run.release()
+        plan.run.release()
 
 
 def _resumed_config(run: RunFolder, overrides: Sequence[str]) -> Config:
@@ -121,16 +120,16 @@ def _resumed_config(run: RunFolder, overrides: Sequence[str]) -> Config:
     return config
 
 
-def _begin_again(run: RunFolder, config: Config) -> Begun:
+def _begin_again(run: RunFolder, config: Config) -> RunPlan:
     run.hold()
     try:
-        return _found_again(run, config)
+        return _load_resumed(run, config)
     except BaseException:
         run.release()
         raise
 
 
-def _found_again(run: RunFolder, config: Config) -> Begun:
+def _load_resumed(run: RunFolder, config: Config) -> RunPlan:
     if not run.clips.is_file():
         raise CheckpointError(
             f"{run.path} was stopped before training began; there is nothing to resume, "
@@ -142,23 +141,23 @@ def _found_again(run: RunFolder, config: Config) -> Begun:
     long = read_long_videos(run.clips, own_root(config)) if is_video else []
     split = split_clips(clips, "column", allow_leakage=config.data.allow_leakage)
     classes = classes_of(config, clips)
-    return Begun(run, split, classes, long, before)
+    return RunPlan(run, split, classes, long, before)
 
 
 def _train_into(
-    begun: Begun, config: Config, reporter: Reporter, processes: Processes
+    plan: RunPlan, config: Config, reporter: Reporter, processes: Processes
 ) -> RunFolder:
     """One process alone extracts and writes into the run's folder."""
-    with begun.run.naming_interrupts():
-        data = _read_data(begun, config, reporter, processes)
-        run = begun.run if processes.is_first else None
+    with plan.run.naming_interrupts():
+        data = _read_data(plan, config, reporter, processes)
+        run = plan.run if processes.is_first else None
         model = fit_model(config, data, reporter, run)
         _calibrate(run, config, data, model, reporter)
         if config.training.mean_pooled_baseline and config.model.cell != "none":
             fit_model(mean_pooled(config), data, reporter, run, baseline=True)
         if processes.is_first:
-            _summarise(begun.run, data, reporter)
-    return begun.run
+            _summarise(plan.run, data, reporter)
+    return plan.run
 
 
 def _summarise(run: RunFolder, data: TrainingData, reporter: Reporter) -> None:
@@ -174,16 +173,16 @@ def _summarise(run: RunFolder, data: TrainingData, reporter: Reporter) -> None:
 
 
 def _read_data(
-    begun: Begun, config: Config, reporter: Reporter, processes: Processes
+    plan: RunPlan, config: Config, reporter: Reporter, processes: Processes
 ) -> TrainingData:
     """The clips with their features, extracted by the first process and read by all."""
-    split, made = begun.split, list[FeatureTable]()
+    split, made = plan.split, list[FeatureTable]()
 
     def extract() -> tuple[Any, ExtractionReport]:
-        table = extract_features(config, split.clips, reporter, begun.run.path)
-        _check_same(begun, table)
-        _check_usable(TrainingData(split, begun.classes, table))
-        begun.run.write_clips(split.clips, table.report.content, begun.long)
+        table = extract_features(config, split.clips, reporter, plan.run.path)
+        _check_same(plan, table)
+        _check_usable(TrainingData(split, plan.classes, table))
+        plan.run.write_clips(split.clips, table.report.content, plan.long)
         made.append(table)
         return table.specs, table.report
 
@@ -192,15 +191,15 @@ def _read_data(
         made.append(read_features(config, split.clips, report, specs))
     elif not made:  # measured values are read again sooner than sent
         made.append(extract_features(config, split.clips, reporter))
-    return TrainingData(split, begun.classes, made[0])
+    return TrainingData(split, plan.classes, made[0])
 
 
-def _check_same(begun: Begun, table: FeatureTable) -> None:
-    for clip in begun.split.clips if begun.before else ():
-        assert begun.before is not None
-        if begun.before[clip.relative] != table.report.content.get(clip.name, ""):
+def _check_same(plan: RunPlan, table: FeatureTable) -> None:
+    for clip in plan.split.clips if plan.before else ():
+        assert plan.before is not None
+        if plan.before[clip.relative] != table.report.content.get(clip.name, ""):
             raise CheckpointError(
-                f"{clip.path} is another video than when run {begun.run.path} began; "
+                f"{clip.path} is another video than when run {plan.run.path} began; "
                 "train a new run instead of resuming"
             )
 
@@ -255,18 +254,18 @@ def fit_model(
         inner_folds(data.part("train"), config.data.allow_leakage),
     )
     usual_frames = train_set.usual_length(config.sampling.max_frames)
-    keeper = Keeper(config, data, arguments, run, baseline, usual_frames)
-    keeper.take_up(trainer)
+    writer = CheckpointWriter(config, data, arguments, run, baseline, usual_frames)
+    writer.take_up(trainer)
     left = trainer.epochs - trainer.progress.epoch
     with reporter.bar("baseline" if baseline else title, left) as advance:
 
         def after_epoch(trainer: Trainer, row: dict[str, float]) -> None:
-            keeper.keep(trainer)
+            writer.keep(trainer)
             advance(note=_note(row, train_set, val_set))
 
         trainer.fit(after_epoch)
-    keeper.finish(trainer)
-    return keeper.best_model(trainer)
+    writer.finish(trainer)
+    return writer.best_model(trainer)
 
 
 def model_arguments(config: Config, data: TrainingData) -> dict[str, Any]:

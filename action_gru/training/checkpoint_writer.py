@@ -22,7 +22,7 @@ from action_gru.training.loop import Trainer
 from action_gru.training.run_folder import RunFolder
 
 
-class Keeper:
+class CheckpointWriter:
     """Writes what a training leaves: best and last checkpoint, log, TensorBoard, curves."""
 
     def __init__(
