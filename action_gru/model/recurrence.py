@@ -107,13 +107,9 @@ class _Recurrence(nn.Module):
         rows, bound = kind.blocks * hidden_size, hidden_size**-0.5
         for layer in range(num_layers):
             width = hidden_size * (1 + bidirectional) if layer else input_size
-            shapes: dict[str, tuple[int, ...]] = {
-                "weight_ih": (rows, width),
-                "weight_hh": (rows, hidden_size),
-            }
-            shapes |= {"bias_ih": (rows,), "bias_hh": (rows,)}
+            shapes = ((rows, width), (rows, hidden_size), (rows,), (rows,))
             for suffix in ("", "_reverse")[: 1 + bidirectional]:
-                for name, shape in shapes.items():
+                for name, shape in zip(WEIGHTS, shapes, strict=True):
                     values = torch.empty(shape).uniform_(-bound, bound)
                     self.register_parameter(f"{name}_l{layer}{suffix}", nn.Parameter(values))
 
