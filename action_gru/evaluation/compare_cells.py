@@ -26,8 +26,8 @@ from action_gru.model import CELLS, ActionClassifier
 from action_gru.progress import Reporter
 from action_gru.scoring import score_clips
 from action_gru.training.data import TrainingData, read_clips
+from action_gru.training.fit import closed_form, fit_model, mean_pooled, model_arguments
 from action_gru.training.loop import Trainer
-from action_gru.training.run import closed_form, fit_model, mean_pooled, model_arguments
 
 REPEATS = 3
 EPOCHS = 3  # the first of them warms up and is not counted

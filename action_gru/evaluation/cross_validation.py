@@ -32,7 +32,7 @@ from action_gru.report.statistics import area_under_roc
 from action_gru.scoring import score_answers, score_clips
 from action_gru.training.calibrate import calibrate_model
 from action_gru.training.data import TrainingData, read_clips
-from action_gru.training.run import fit_model, mean_pooled
+from action_gru.training.fit import fit_model, mean_pooled
 from action_gru.training.run_folder import RunFolder
 
 
@@ -121,9 +121,7 @@ def _fold(
     answers, trust = scores(model), None
     found = None
     if confidence:
-        found = calibrate_model(
-            config, data, model, lambda inner: fit_model(config, inner, reporter), reporter
-        )
+        found = calibrate_model(config, data, model, reporter)
     if found is not None:
         before, precision = Answers.of(answers, truth), config.calibration.precision
         model.temperature = found.temperature

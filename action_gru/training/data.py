@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from action_gru.config import Config, check_files
-from action_gru.dataset import Clip, SequenceSet, Split, read_manifest
+from action_gru.dataset import Clip, SequenceSet, Split, grouped_folds, read_manifest
 from action_gru.errors import CheckpointError
 from action_gru.features import FeatureTable
 from action_gru.measured import read_measured_clips
@@ -29,6 +29,15 @@ class TrainingData:
     def sequences(self, name: str) -> SequenceSet | None:
         clips = self.part(name)
         return self.table.sequences(clips, self.classes) if clips else None
+
+
+def inner_folds(clips: Sequence[Clip], divide_groups: bool, most: int = 5) -> list[int]:
+    """The part of each training clip, `most` or fewer; whole groups, unless the data is to be
+    tested on groups it was trained on.
+    """
+    if divide_groups or len({clip.group for clip in clips}) < 2:
+        clips = [replace(clip, group=clip.name) for clip in clips]
+    return grouped_folds(clips, min(most, len({clip.group for clip in clips})), 0)
 
 
 def read_clips(config: Config) -> list[Clip]:

@@ -7,16 +7,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from action_gru.backbone.embedding import pick_device
 from action_gru.checkpoint import load_checkpoint, save_checkpoint
 from action_gru.checkpoint.document import check_background
 from action_gru.config import Config
 from action_gru.dataset import (
-    NO_LABEL,
     LongVideo,
-    SequenceSet,
     Split,
     check_long_videos,
     read_long_videos,
@@ -29,10 +25,9 @@ from action_gru.measured import classes_of
 from action_gru.model import ActionClassifier
 from action_gru.phrases import name_some
 from action_gru.progress import Reporter
-from action_gru.training.calibrate import calibrate_model, inner_folds
-from action_gru.training.checkpoint_writer import CheckpointWriter
+from action_gru.training.calibrate import calibrate_model
 from action_gru.training.data import TrainingData, own_root, read_clips, read_run_clips
-from action_gru.training.loop import Trainer
+from action_gru.training.fit import fit_model, mean_pooled, model_arguments
 from action_gru.training.processes import Processes, join_processes
 from action_gru.training.run_folder import RunFolder
 
@@ -40,7 +35,6 @@ from action_gru.training.run_folder import RunFolder
 # clips it holds is compared.
 FIXED = ("run", "data", "sampling", "model", "series")
 MAY_DIFFER = ("data.root", "data.manifest", "data.max_bad_share")
-FEW_CLIPS = 5_000  # up to here model.closed_form: auto is on
 
 
 @dataclass(frozen=True)
@@ -154,10 +148,26 @@ def _train_into(
         model = fit_model(config, data, reporter, run)
         _calibrate(run, config, data, model, reporter)
         if config.training.mean_pooled_baseline and config.model.cell != "none":
-            fit_model(mean_pooled(config), data, reporter, run, baseline=True)
+            _fit_baseline(run, mean_pooled(config), data, reporter)
         if processes.is_first:
             _summarise(plan.run, data, reporter)
     return plan.run
+
+
+def _fit_baseline(
+    run: RunFolder | None, config: Config, data: TrainingData, reporter: Reporter
+) -> None:
+    model = fit_model(config, data, reporter, title="baseline")
+    if run is None:
+        return
+    checkpoint = replace(
+        load_checkpoint(run.best),
+        weights=model.state_dict(),
+        model=model_arguments(config, data),
+        config=config.to_tree(),
+        calibration=None,
+    )
+    save_checkpoint(checkpoint, run.baseline)
 
 
 def _summarise(run: RunFolder, data: TrainingData, reporter: Reporter) -> None:
@@ -212,91 +222,13 @@ def _calibrate(
     reporter: Reporter,
 ) -> None:
     """Write what left-out clips say of the scores into the run's best checkpoint."""
-    found = calibrate_model(
-        config,
-        data,
-        model,
-        lambda inner: fit_model(config, inner, reporter, title="calibrate"),
-        reporter,
-    )
+    found = calibrate_model(config, data, model, reporter)
     if found is None or run is None:
         return
     save_checkpoint(replace(load_checkpoint(run.best), calibration=found), run.best)
     shortfall = found.shortfall(config.calibration.precision)
     if shortfall is not None:
         reporter.say(shortfall)
-
-
-def fit_model(
-    config: Config,
-    data: TrainingData,
-    reporter: Reporter,
-    run: RunFolder | None = None,
-    baseline: bool = False,
-    title: str = "train",
-) -> ActionClassifier:
-    """Train one model; with a run folder its checkpoints, log and curves are kept there.
-
-    Of several processes all fit the same model, and the first alone has a run folder.
-    """
-    torch.manual_seed(config.training.seed)
-    arguments = model_arguments(config, data)
-    train_set = data.sequences("train")
-    assert train_set is not None
-    val_set = data.sequences("val")
-    trainer = Trainer(
-        ActionClassifier(**arguments),
-        train_set,
-        val_set,
-        config.training,
-        config.sampling.max_frames,
-        config.training.seed,
-        inner_folds(data.part("train"), config.data.allow_leakage),
-    )
-    usual_frames = train_set.usual_length(config.sampling.max_frames)
-    writer = CheckpointWriter(config, data, arguments, run, baseline, usual_frames)
-    writer.take_up(trainer)
-    left = trainer.epochs - trainer.progress.epoch
-    with reporter.bar("baseline" if baseline else title, left) as advance:
-
-        def after_epoch(trainer: Trainer, row: dict[str, float]) -> None:
-            writer.keep(trainer)
-            advance(note=_note(row, train_set, val_set))
-
-        trainer.fit(after_epoch)
-    writer.finish(trainer)
-    return writer.best_model(trainer)
-
-
-def model_arguments(config: Config, data: TrainingData) -> dict[str, Any]:
-    """The flat arguments of ActionClassifier that a config and its data give."""
-    arguments = {
-        "view_dims": [spec.dim for spec in data.table.specs],
-        "num_classes": len(data.classes),
-        **config.model.model_dump(),
-        "closed_form": closed_form(config, len(data.part("train"))),
-    }
-    if config.model.normalisation == "auto":
-        arguments["normalisation"] = "frame" if config.data.kind == "video" else "channel"
-    if data.table.measurements is not None:
-        names = [clip.name for clip in data.part("train")]
-        arguments["flag_missing"] = data.table.measurements.missing(names)[0] > 0
-    return arguments
-
-
-def closed_form(config: Config, clips: int) -> bool:
-    """Does a linear classifier stand beside the cells, with so many training clips?"""
-    if config.model.closed_form == "auto":
-        return config.data.kind == "video" and clips <= FEW_CLIPS
-    return config.model.closed_form
-
-
-def mean_pooled(config: Config) -> Config:
-    """The same config without a recurrent cell: each frame by itself, averaged over time."""
-    model = config.model.model_copy(
-        update={"cell": "none", "pooling": "mean", "bidirectional": False}
-    )
-    return config.model_copy(update={"model": model})
 
 
 def _check_usable(data: TrainingData) -> None:
@@ -307,17 +239,3 @@ def _check_usable(data: TrainingData) -> None:
             f"every training clip of {name_some(lost)} is in quarantine; mend those files "
             "(quarantine.csv names the reasons) or drop the class"
         )
-
-
-def _note(row: dict[str, float], train: SequenceSet, val: SequenceSet | None) -> str:
-    """How often the newest answers are right, and of which clips they are."""
-    if val is None:
-        return f"acc {row['accuracy']:.2f} ({_count(train, 'training ')})"
-    return f"val acc {row['val_accuracy']:.2f} ({_count(val)})"
-
-
-def _count(sequences: SequenceSet, kind: str = "") -> str:
-    """How many answers an accuracy is of."""
-    if sequences.step_labels is None:
-        return f"{len(sequences)} {kind}clips"
-    return f"{int((sequences.step_labels != NO_LABEL).sum())} {kind}rows"
