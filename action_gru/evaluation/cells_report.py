@@ -19,7 +19,7 @@ from action_gru.evaluation.cell_findings import (
 from action_gru.evaluation.memory_probe import SOLVED, ProbeResult
 from action_gru.report.files import json_text, replace_file
 from action_gru.report.markdown import bullets, escape, percent, table
-from action_gru.report.plots import GREY, new_figure, save_figure, strip_frame
+from action_gru.report.plots import GREY, despine, new_figure, save_figure
 
 PARAMETER_BYTES = 4  # float32
 PLOT, TEXT, VALUES = "cells.png", "cells.md", "cells.json"
@@ -258,7 +258,7 @@ def _draw_probe(figure: Any, comparison: CellComparison) -> None:
 
 
 def _finish(axes: Any) -> None:
-    strip_frame(axes)
+    despine(axes)
     axes.tick_params(labelsize=8.5)
     axes.grid(color="#E8E8E8", linewidth=0.7)
     axes.set_axisbelow(True)
