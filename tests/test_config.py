@@ -8,7 +8,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from action_gru.config import Config, build_config, check_files, json_schema, load_config, to_yaml
-from action_gru.errors import ConfigError
+from action_gru.config.data_kinds import DATA_KINDS
+from action_gru.errors import ConfigError, DataError
+from action_gru.features import data_source
 
 ROOT = Path(__file__).parents[1]
 
@@ -264,3 +266,15 @@ def test_a_run_of_an_older_version_that_names_mixup_is_read():
     assert build_config({"training": {"mixup": 0.0}}) == build_config({})
     with pytest.raises(ConfigError, match=r"training: mixup was removed, .*; leave it out"):
         build_config({}, ["training.mixup=0.4"])
+
+
+@pytest.mark.parametrize("kind", DATA_KINDS)
+def test_every_kind_of_data_has_its_source(kind, tmp_path):
+    config = build_config({"data": {"kind": kind, "manifest": str(tmp_path / "none.csv")}})
+    with pytest.raises(DataError, match=r"no (table|manifest) at .*none\.csv"):
+        data_source(config).clips()
+
+
+def test_a_kind_of_data_that_is_none_is_named_with_the_known_ones():
+    with pytest.raises(ConfigError, match=r"data\.kind: should be 'video', 'table' or 'arrays'"):
+        build_config({"data": {"kind": "audio"}})

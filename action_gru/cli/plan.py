@@ -85,7 +85,7 @@ def measure_machine(config: Config, sample: int, reporter: Reporter) -> dict[str
     from action_gru.features import build_backbone, build_extractor
     from action_gru.training import read_clips
 
-    if config.data.kind != "video":
+    if not config.data.is_video:
         raise ConfigError(
             f"data.kind: {config.data.kind} is read, not extracted; plan is for video"
         )

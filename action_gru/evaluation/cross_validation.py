@@ -15,11 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from action_gru.config import Config
-from action_gru.dataset import Clip, Split, check_classes, grouped_folds, merge_groups
+from action_gru.dataset import Clip, Split, check_classes, class_list, grouped_folds, merge_groups
 from action_gru.errors import DataError
 from action_gru.evaluation.evaluate import warned_sequences, warning_report
-from action_gru.features import FeatureTable, extract_features
-from action_gru.measured import classes_of
+from action_gru.features import FeatureTable, data_source
 from action_gru.model import ActionClassifier
 from action_gru.progress import Reporter
 from action_gru.report.confidence import Answers, CalibratedAnswers
@@ -39,7 +38,7 @@ from action_gru.training.run_folder import RunFolder
 def cross_validate(
     config: Config, folds: int, seeds: int, reporter: Reporter, confidence: bool = False
 ) -> tuple[CrossValidationReport, Path]:
-    """Train folds x seeds models; the report and its folder.
+    """Train folds x seeds models. Returns the report and its folder.
 
     Each seed draws its own folds and its own weights. Clips whose split column says test are left
     out: they are not for choosing between models. Groups that share a video's bytes count as one.
@@ -49,7 +48,7 @@ def cross_validate(
     clips = _choosing_clips(config)
     if not clips:
         raise DataError("every clip is a test clip; cross-validation needs others")
-    classes = classes_of(config, clips)
+    classes = class_list(clips, config.classes)
     run, table, usable = _begin(config, clips, "-cv", reporter)
     results = []
     warned: list[WarnedSequence] = []
@@ -84,16 +83,16 @@ def cross_validate(
 
 
 def _choosing_clips(config: Config) -> list[Clip]:
-    """The clips that models may be chosen by: all that are not for the test."""
+    """Return the clips that models may be chosen on: all but the test clips."""
     return [replace(clip, split="") for clip in read_clips(config) if clip.split != "test"]
 
 
 def _begin(
     config: Config, clips: list[Clip], suffix: str, reporter: Reporter
 ) -> tuple[RunFolder, FeatureTable, list[Clip]]:
-    """A folder, the features, and the clips that have them; duplicated videos share a group."""
+    """Return a new run folder, the features and the usable clips; copies share a group."""
     run = RunFolder.create(config, suffix)
-    table = extract_features(config, clips, reporter, run.path)
+    table = data_source(config).features(clips, reporter, run.path)
     usable = table.usable(clips)
     if not config.data.allow_leakage:
         usable = merge_groups(usable, table.report.content)
@@ -103,7 +102,7 @@ def _begin(
 def _fold(
     config: Config, data: TrainingData, fold: int, reporter: Reporter, confidence: bool
 ) -> tuple[FoldResult, tuple[WarnedSequence, ...]]:
-    """One fold's result, and what its model would have warned of."""
+    """Train and test one fold. Returns its result and its model's warnings."""
     test, train = data.sequences("test"), data.sequences("train")
     assert test is not None
     assert train is not None
@@ -139,7 +138,7 @@ def _calibrate(
     reporter: Reporter,
     answer: Callable[[], Answers],
 ) -> CalibratedAnswers | None:
-    """Give the model its temperature; what it answers to held-out clips before and after that."""
+    """Set the model's temperature. Returns its answers to held-out clips before and after."""
     found = calibrate_model(config, data, model, reporter)
     if found is None:
         return None
@@ -149,7 +148,7 @@ def _calibrate(
 
 
 def split_of_fold(clips: Sequence[Clip], part_of: Sequence[int], fold: int) -> Split:
-    """One fold to test on, the others to train on; part_of: the fold of each clip."""
+    """Return one fold as the test split, the others as training. part_of: the fold of each clip."""
 
     def part(name: str, inside: bool) -> tuple[Clip, ...]:
         return tuple(
@@ -164,13 +163,13 @@ def split_of_fold(clips: Sequence[Clip], part_of: Sequence[int], fold: int) -> S
 def leave_classes_out(
     config: Config, folds: int, reporter: Reporter
 ) -> tuple[dict[str, Any], Path]:
-    """Train classes x folds models; what report.json holds, and its folder.
+    """Train classes x folds models. Returns the content of report.json and its folder.
 
     A model that has never seen a class reads the clips of a fold that is held out whole: those of
     the class are unknown to it, the others known. Clips whose split says test are left out.
     """
     clips = _choosing_clips(config)
-    classes = classes_of(config, clips) if clips else ()
+    classes = class_list(clips, config.classes) if clips else ()
     if len(classes) < 3:
         raise DataError(
             f"leaving a class out needs at least three of them; the clips that are not for the "
@@ -202,7 +201,7 @@ def leave_classes_out(
 
 
 def left_out_row(label: str, scored: Sequence[tuple[Clip, float]]) -> dict[str, Any]:
-    """One class left out: how often a known clip scores above one of the class; 0.5 is chance.
+    """Return the AUROC of clips of known classes against clips of one class left out of training.
 
     Hendrycks and Gimpel 2017, by the top score; None without clips of either.
     """
@@ -222,7 +221,7 @@ def _top_scores(
     table: FeatureTable,
     reporter: Reporter,
 ) -> list[float]:
-    """The top score of each held-out clip by a model of the classes in train."""
+    """Train on the classes in train. Returns the top score of each held-out clip."""
     classes = tuple(sorted({clip.label for clip in train}))
     if len(classes) < 2:
         raise DataError("a fold leaves fewer than two classes to train on; ask for fewer folds")
@@ -235,7 +234,7 @@ def _top_scores(
 
 
 def unknown_markdown(report: Mapping[str, Any]) -> str:
-    """What `leave_classes_out` found, for people."""
+    """Return the result of `leave_classes_out` as Markdown."""
     rows = [
         [
             row["label"],

@@ -71,17 +71,16 @@ def model_arguments(config: Config, data: TrainingData) -> dict[str, Any]:
         "closed_form": closed_form(config, len(data.part("train"))),
     }
     if config.model.normalisation == "auto":
-        arguments["normalisation"] = "frame" if config.data.kind == "video" else "channel"
-    if data.table.measurements is not None:
-        names = [clip.name for clip in data.part("train")]
-        arguments["flag_missing"] = data.table.measurements.missing(names)[0] > 0
+        arguments["normalisation"] = config.data.traits.normalisation
+    if not config.data.is_video:
+        arguments["flag_missing"] = data.table.missing_values(data.part("train"))[0] > 0
     return arguments
 
 
 def closed_form(config: Config, clips: int) -> bool:
     """Does a linear classifier stand beside the cells, with so many training clips?"""
     if config.model.closed_form == "auto":
-        return config.data.kind == "video" and clips <= FEW_CLIPS
+        return config.data.is_video and clips <= FEW_CLIPS
     return config.model.closed_form
 
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from action_gru.backbone.embedding import pick_device
 from action_gru.checkpoint import load_checkpoint, save_checkpoint
 from action_gru.checkpoint.document import check_background
 from action_gru.config import Config
@@ -15,13 +14,14 @@ from action_gru.dataset import (
     LongVideo,
     Split,
     check_long_videos,
+    class_list,
     read_long_videos,
     split_clips,
 )
+from action_gru.device import pick_device
 from action_gru.errors import CheckpointError, ConfigError, DataError
 from action_gru.extraction import ExtractionReport
-from action_gru.features import FeatureTable, extract_features, read_features
-from action_gru.measured import classes_of
+from action_gru.features import FeatureTable, data_source, read_features
 from action_gru.model import ActionClassifier
 from action_gru.phrases import name_some
 from action_gru.progress import Reporter
@@ -73,12 +73,12 @@ def train(config: Config, reporter: Reporter) -> RunFolder:
 def _begin(config: Config) -> RunPlan:
     data = config.data
     clips = read_clips(config)
-    classes = classes_of(config, clips)
+    classes = class_list(clips, config.classes)
     split = split_clips(
         clips, data.split, data.test_share, data.val_share, data.split_seed, data.allow_leakage
     )
     assert data.manifest is not None
-    long = read_long_videos(data.manifest, data.root, classes) if data.kind == "video" else []
+    long = read_long_videos(data.manifest, data.root, classes) if data.is_video else []
     check_background(config, classes)
     if not data.allow_leakage:
         check_long_videos(long, split.train)
@@ -131,10 +131,10 @@ def _load_resumed(run: RunFolder, config: Config) -> RunPlan:
         )
     clips = read_run_clips(run, config)
     before = {row["path"]: row["sha256"] for row in run.rows()}
-    is_video = config.data.kind == "video"
+    is_video = config.data.is_video
     long = read_long_videos(run.clips, own_root(config)) if is_video else []
     split = split_clips(clips, "column", allow_leakage=config.data.allow_leakage)
-    classes = classes_of(config, clips)
+    classes = class_list(clips, config.classes)
     return RunPlan(run, split, classes, long, before)
 
 
@@ -171,7 +171,7 @@ def _fit_baseline(
 
 
 def _summarise(run: RunFolder, data: TrainingData, reporter: Reporter) -> None:
-    report, is_video = data.table.report, data.table.measurements is None
+    report, is_video = data.table.report, not data.table.missing
     progress = load_checkpoint(run.last).progress
     epochs = {"epochs": int(progress["epoch"]), "best_epoch": int(progress["best_epoch"])}
     run.write_summary(report.counts() | epochs)
@@ -189,7 +189,7 @@ def _read_data(
     split, made = plan.split, list[FeatureTable]()
 
     def extract() -> tuple[Any, ExtractionReport]:
-        table = extract_features(config, split.clips, reporter, plan.run.path)
+        table = data_source(config).features(split.clips, reporter, plan.run.path)
         _check_same(plan, table)
         _check_usable(TrainingData(split, plan.classes, table))
         plan.run.write_clips(split.clips, table.report.content, plan.long)
@@ -197,10 +197,10 @@ def _read_data(
         return table.specs, table.report
 
     specs, report = processes.first(extract)
-    if not made and config.data.kind == "video":
+    if not made and config.data.is_video:
         made.append(read_features(config, split.clips, report, specs))
     elif not made:  # measured values are read again sooner than sent
-        made.append(extract_features(config, split.clips, reporter))
+        made.append(data_source(config).features(split.clips, reporter))
     return TrainingData(split, plan.classes, made[0])
 
 
