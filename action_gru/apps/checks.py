@@ -17,7 +17,7 @@ from action_gru.apps.targets import check_folder
 from action_gru.backbone.finding import BUILTIN, EXPORTERS, RUNTIME_PACKAGES, local_weights
 from action_gru.backbone.spec import FRAME_VIEWS
 from action_gru.checkpoint import Document, read_document
-from action_gru.checkpoint.asked import (
+from action_gru.checkpoint.document import (
     alarm_class,
     check_background,
     check_exportable,
@@ -25,8 +25,8 @@ from action_gru.checkpoint.asked import (
     check_reads_video,
     check_runs_live,
     check_settings,
+    find_run,
 )
-from action_gru.checkpoint.document import find_run
 from action_gru.config import Config, build_config, check_files, load_config
 from action_gru.dataset import read_manifest
 from action_gru.dataset.manifest import SPLITS

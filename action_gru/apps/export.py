@@ -29,7 +29,7 @@ from action_gru.backbone.views import (
     MOTION_REST,
 )
 from action_gru.checkpoint import Checkpoint, load_checkpoint
-from action_gru.checkpoint.asked import check_exportable
+from action_gru.checkpoint.document import check_exportable
 from action_gru.config import Config, build_config
 from action_gru.errors import CheckpointError, ConfigError
 from action_gru.features import build_backbone

@@ -28,7 +28,7 @@ from action_gru.report.segments import ScoredTimeline, segment_scores
 from action_gru.scoring import score_steps
 from action_gru.streaming.build import build_engine, open_stream, open_timeline
 from action_gru.timeline import Prediction
-from action_gru.training.clips import own_root, read_run_clips
+from action_gru.training.data import own_root, read_run_clips
 from action_gru.training.run_folder import RunFolder
 from action_gru.video import DecodeLimits
 

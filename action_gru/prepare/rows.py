@@ -7,6 +7,7 @@ import io
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from operator import attrgetter
 from pathlib import Path
 
 from action_gru.errors import DataError
@@ -117,7 +118,7 @@ def locate(root: Path, named: Sequence[Row], mend: str) -> list[Row]:
     files = list(walk_files(root))
     videos = [path for path in files if is_video(root / path)]
     known: dict[str, str] = {}
-    for name_of in (lambda path: path.name, lambda path: path.stem):
+    for name_of in (attrgetter("name"), attrgetter("stem")):
         for path in videos:
             known.setdefault(f"{path.parent.name}/{name_of(path)}", str(path))
             known.setdefault(name_of(path), str(path))

@@ -1,14 +1,94 @@
-"""What the textbook says of cells, held against what was measured. Every verdict is computed."""
+"""What a comparison of cells measured, and what follows for the textbook's claims about them.
+
+Every verdict is computed from the figures.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from action_gru.comparison.result import CellComparison, cell_name
+import numpy as np
+from numpy.typing import NDArray
+
+from action_gru.evaluation.memory_probe import ProbeResult, ProbeSettings
+from action_gru.model import CELLS
+from action_gru.palette import OKABE_ITO
+from action_gru.report.plots import GREY
+from action_gru.report.statistics import (
+    FoldSummary,
+    fold_summary,
+    group_bootstrap_interval,
+    lies_above,
+)
 
 HOLDS, FAILS, OPEN = "holds here", "does not hold here", "not told apart"
 CLEAR_RATIO = 0.95  # times that differ by less are noise
 CLEAR_GRADIENT = 10.0
+# Key -> name, colour, marker. Markers tell cells apart without colour too.
+LOOKS = {key: (cell.name, cell.colour, cell.marker) for key, cell in CELLS.items()}
+LOOKS |= {"bigru": ("bidirectional GRU", OKABE_ITO[5], "o"), "none": ("mean-pool", GREY, "o")}
+
+
+def cell_name(key: str) -> str:
+    return LOOKS[key][0]
+
+
+@dataclass(frozen=True)
+class CellFigures:
+    """One cell, or none. right (S, N): by seed, whether each clip was named right when held out.
+
+    epoch_s: one pass over all clips while training, median of several. step_ms: one frame of one
+    stream, median; None for a model that cannot run live.
+    """
+
+    key: str
+    cell_parameters: int
+    parameters: int
+    epoch_s: float
+    step_ms: float | None
+    right: NDArray[np.bool_]
+
+    def top1(self) -> FoldSummary:
+        """Top-1 over all held-out clips of a seed; mean and spread over the seeds."""
+        return fold_summary(self.right.mean(1).tolist())
+
+
+@dataclass(frozen=True)
+class CellComparison:
+    """All cells on one data set, and the probe if it was run. groups (N,): of the clips."""
+
+    data: str
+    groups: tuple[str, ...]
+    folds: int
+    seeds: tuple[int, ...]
+    majority: float
+    closed_form: bool
+    cells: tuple[CellFigures, ...]
+    probe_settings: ProbeSettings | None = None
+    probe: tuple[ProbeResult, ...] = ()
+    quarantined: Mapping[str, str] = field(default_factory=dict)
+
+    def cell(self, key: str) -> CellFigures:
+        return next(cell for cell in self.cells if cell.key == key)
+
+    def probed(self, key: str) -> ProbeResult:
+        return next(result for result in self.probe if result.cell == key)
+
+    def difference(self, key: str, other: str) -> tuple[float, tuple[float, float] | None]:
+        """How much better the one names clips than the other: mean and 95% interval.
+
+        Both saw the same splits, so clips are compared one by one, averaged over the seeds; the
+        interval draws whole groups again. None where there is one group only.
+        """
+        gain = self.cell(key).right.mean(0) - self.cell(other).right.mean(0)
+        return float(gain.mean()), group_bootstrap_interval(gain, self.groups, 0, (-0.5, 0.5))
+
+    def beats_guessing(self, key: str) -> bool:
+        """Whether more than luck tells a cell from always naming the most frequent class."""
+        right = self.cell(key).right.mean(0)
+        return lies_above(group_bootstrap_interval(right, self.groups, 0), self.majority)
 
 
 class Finding(NamedTuple):
@@ -41,22 +121,20 @@ def _parameters(comparison: CellComparison) -> Finding:
 
 def _times(comparison: CellComparison) -> list[Finding]:
     gru, lstm = comparison.cell("gru"), comparison.cell("lstm")
-    found = [
+    assert gru.step_ms is not None
+    assert lstm.step_ms is not None
+    return [
         _faster(
             "A GRU trains faster than an LSTM",
             gru.epoch_s / lstm.epoch_s,
             f"an epoch takes {gru.epoch_s:.3g} s with a GRU, {lstm.epoch_s:.3g} s with an LSTM",
-        )
+        ),
+        _faster(
+            "A GRU's step is cheaper than an LSTM's",
+            gru.step_ms / lstm.step_ms,
+            f"{gru.step_ms:.3g} ms to {lstm.step_ms:.3g} ms a frame",
+        ),
     ]
-    if gru.step_ms is not None and lstm.step_ms is not None:
-        found.append(
-            _faster(
-                "A GRU's step is cheaper than an LSTM's",
-                gru.step_ms / lstm.step_ms,
-                f"{gru.step_ms:.3g} ms to {lstm.step_ms:.3g} ms a frame",
-            )
-        )
-    return found
 
 
 def _faster(claim: str, ratio: float, figures: str) -> Finding:
