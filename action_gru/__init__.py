@@ -9,8 +9,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from action_gru.monitor import SequenceRecognizer
     from action_gru.recognizer import ActionRecognizer
+    from action_gru.series.recognizer import SequenceRecognizer
     from action_gru.streaming import ActionStream
     from action_gru.timeline import Event, Prediction, Timeline
 
@@ -28,7 +28,7 @@ _HOMES = {
     "ActionStream": "streaming",
     "Event": "timeline",
     "Prediction": "timeline",
-    "SequenceRecognizer": "monitor",
+    "SequenceRecognizer": "series.recognizer",
     "Timeline": "timeline",
 }
 

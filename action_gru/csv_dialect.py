@@ -1,4 +1,4 @@
-"""How a CSV is written: its encoding, what separates its fields, which mark its decimals have.
+"""How a CSV is written: its encoding, what separates its fields, how its numbers and dates look.
 
 Programs write `,` between fields; where `,` stands before decimals, spreadsheets write `;`. Knows
 nothing of columns. Raises ValueError, which the caller gives a file's name and line.
@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import codecs
 import csv
+import math
 import re
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
@@ -21,6 +24,9 @@ if TYPE_CHECKING:
 
 SEPARATORS = (",", ";", "\t", "|")
 LONGEST_HEADER = 1_000_000
+LARGEST = 3.4028234663852886e38  # of float32, as which measured values are kept
+MISSING = frozenset({"", "?", "na", "n/a", "#n/a", "<na>", "nan", "null", "none"})
+A_TIME = "a time is a number or a date such as 2024-05-01T12:30:00"
 _ENCODINGS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF32_LE, "utf-32"),  # before UTF-16, whose mark it begins with
@@ -28,6 +34,7 @@ _ENCODINGS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+_DAY_FIRST = re.compile(r"(\d{1,2})\.(\d{1,2})\.(\d{4})\b")  # with dots the day is always first
 _ANNOUNCED = re.compile(r'\ufeff?"?sep=([^"\w])"?', re.IGNORECASE)
 _NUMBER = re.compile(r"[+-]?(\d+((?P<mark>[.,])\d*)?|(?P<first>[.,])\d+)([eE][+-]?\d+)?")
 _GROUPED = re.compile(r"[+-]?\d{1,3}([.,'\u2019\u00a0\u202f ]\d{3})+([.,]\d+)?")
@@ -45,6 +52,54 @@ def encoding_of(head: bytes) -> str:
     return next((name for mark, name in _ENCODINGS if head.startswith(mark)), "utf-8")
 
 
+@dataclass(frozen=True)
+class CsvTable:
+    """names: the header's cells, stripped. rows: line number and cells, as many as the header has;
+    blank rows and those of separators alone, which spreadsheets write, are left out.
+    """
+
+    names: list[str]
+    separator: str
+    rows: Iterator[tuple[int, list[str]]]
+
+
+@contextmanager
+def open_table(path: Path, wanted: Collection[str] = ()) -> Iterator[CsvTable]:
+    """A CSV whose rows are read as they are asked for. wanted: see `separator_of`.
+
+    Raises ValueError, then or while rows are read, for a file that is no CSV or no text.
+    """
+    with open_csv(path) as file:
+        line = 0
+
+        def rows(reader: Reader, width: int) -> Iterator[tuple[int, list[str]]]:
+            nonlocal line
+            for row in reader:
+                line = reader.line_num
+                if any(row):
+                    if len(row) != width:
+                        raise ValueError(
+                            f"line {line}: has {len(row)} fields, the header has {width}; put "
+                            f"quotes around a field that holds the separator"
+                        )
+                    yield line, row
+
+        try:
+            before, separator = _lead(file, wanted)
+            file.seek(0)
+            reader = csv.reader(file, delimiter=separator, strict=True)
+            for _ in range(before):
+                next(reader)
+            names = [name.replace("\ufeff", "").strip() for name in next(reader, [])]
+            yield CsvTable(names, separator, rows(reader, len(names)))
+        except UnicodeError as error:
+            raise ValueError(
+                f"no text in UTF-8 or UTF-16 ({error}); save it as 'CSV UTF-8'"
+            ) from error
+        except csv.Error as error:
+            raise ValueError(f"after line {line}: not a CSV ({error})") from error
+
+
 def read_rows(
     path: Path, seconds: Collection[str]
 ) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
@@ -53,45 +108,21 @@ def read_rows(
     seconds: columns of numbers, which may have decimal commas where commas do not separate.
     Raises ValueError for a file that is no CSV, and for a column that stands twice.
     """
-    try:
-        with csv_rows(path) as (reader, separator):
-            table = csv.DictReader(())
-            names = [name.replace("\ufeff", "").strip().lower() for name in next(reader, [])]
-            table.reader, table.fieldnames = reader, names
-            rows = [(table.line_num, row) for row in table]
-    except (UnicodeError, csv.Error) as error:
-        raise ValueError(f"not a CSV in UTF-8 ({error})") from error
+    with open_table(path) as table:
+        names = [name.lower() for name in table.names]
+        rows = [(line, dict(zip(names, row, strict=True))) for line, row in table.rows]
     twice = [name for name, times in Counter(names).items() if name and times > 1]
     if twice:
         raise ValueError(f"the column '{twice[0]}' stands twice; keep one of the two")
-    decimal = DecimalMark(separator)
+    decimal = DecimalMark(table.separator)
     for line, row in rows:
         for name in seconds:
             if row.get(name):
-                row[name] = _plain(decimal, row[name], f"line {line}: {name}")
+                try:
+                    row[name] = decimal.plain(row[name])
+                except ValueError as error:
+                    raise ValueError(f"line {line}: {name} is '{row[name]}', {error}") from error
     return names, rows
-
-
-def _plain(decimal: DecimalMark, text: str, where: str) -> str:
-    try:
-        return decimal.plain(text)
-    except ValueError as error:
-        raise ValueError(f"{where} is '{text}', {error}") from error
-
-
-@contextmanager
-def csv_rows(path: Path, wanted: Collection[str] = ()) -> Iterator[tuple[Reader, str]]:
-    """A csv.reader whose next row is the header, and its separator. wanted: see `separator_of`.
-
-    Raises csv.Error and UnicodeDecodeError, then or while rows are read.
-    """
-    with open_csv(path) as file:
-        before, separator = _lead(file, wanted)
-        file.seek(0)
-        reader = csv.reader(file, delimiter=separator, strict=True)
-        for _ in range(before):
-            next(reader)
-        yield reader, separator
 
 
 def _lead(file: TextIO, wanted: Collection[str]) -> tuple[int, str]:
@@ -154,3 +185,85 @@ class DecimalMark:
                 "write all alike"
             )
         return text.replace(",", ".")
+
+
+class CellReader:
+    """Reads the cells of one file, whose first ones decide how the others must be written.
+
+    separator: of the fields. mend: what errors of numbers end in. are_dates: whether its times are
+    dates; None before the first. Each method raises ValueError that names the column, the cell, and
+    what it is instead.
+    """
+
+    def __init__(self, separator: str = ",", mend: str = "") -> None:
+        self._mark, self._mend = DecimalMark(separator), mend
+        self.are_dates: bool | None = None
+
+    def values(self, cells: Sequence[object], names: Sequence[str]) -> list[float]:
+        """A row's measured values, NaN where one is missing."""
+        try:  # all at once, where no cell is odd
+            row = [float(cell) for cell in cells]  # type: ignore[arg-type]
+            is_plain = self._mark.mark == "." or not any("." in str(cell) for cell in cells)
+            if is_plain and min(row) >= -LARGEST and max(row) <= LARGEST:
+                return row
+        except (TypeError, ValueError, OverflowError):
+            pass
+        return [self.number(cell, name) for cell, name in zip(cells, names, strict=True)]
+
+    def number(self, cell: object, name: str) -> float:
+        """The value of a cell, NaN where it is missing; it fits into float32."""
+        try:
+            value = self._number(cell)
+            if abs(value) > LARGEST:
+                raise ValueError("which is too large for float32")
+        except ValueError as error:
+            raise _named(cell, name, f"{error}{self._mend}") from None
+        return value
+
+    def instant(self, cell: object, name: str) -> float:
+        """A time: a number as it stands, or a date, ISO 8601 or 31.12.2024, in seconds since 1970.
+
+        A date is in UTC if it names no zone.
+        """
+        try:
+            value, is_date = self._number(cell), False
+        except ValueError as error:
+            moment = _moment(cell)
+            if moment is None:
+                raise _named(cell, name, f"{error}; {A_TIME}") from None
+            value, is_date = moment.timestamp(), True
+        if math.isnan(value):
+            raise _named(cell, name, f"which is missing; {A_TIME}")
+        if self.are_dates not in (None, is_date):
+            kinds = ("a date", "numbers") if is_date else ("a number", "dates")
+            raise _named(cell, name, f"{kinds[0]} where the rows above have {kinds[1]}")
+        self.are_dates = is_date
+        return value
+
+    def _number(self, cell: object) -> float:
+        if cell is None or (isinstance(cell, str) and cell.strip().lower() in MISSING):
+            return math.nan
+        text = self._mark.plain(cell) if isinstance(cell, str) else cell
+        try:
+            value = float(text)  # type: ignore[arg-type]
+        except (TypeError, ValueError, OverflowError):
+            raise ValueError("which is no number") from None
+        if math.isinf(value):
+            raise ValueError("which is infinite")
+        return value
+
+
+def _named(cell: object, name: str, problem: str) -> ValueError:
+    return ValueError(f"column '{name}' holds '{str(cell)[:40]}', {problem}")
+
+
+def _moment(cell: object) -> datetime | None:
+    if isinstance(cell, datetime):
+        moment = cell
+    else:
+        text = _DAY_FIRST.sub(lambda d: f"{d[3]}-{d[2]:0>2}-{d[1]:0>2}", str(cell).strip(), count=1)
+        try:
+            moment = datetime.fromisoformat(text.upper())
+        except ValueError:
+            return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

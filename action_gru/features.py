@@ -1,14 +1,16 @@
 """From clips to the arrays a model trains on: extraction, quarantine, and the sequence set.
 
-The only place that knows both the config's `features` section and the classes below it. Clips of
-measured values come from `measured/`; what is right of the sequence set cannot tell.
+The only place that knows both the config's `features` section and the classes below it. `Source` is
+what every kind of data gives; what is right of the sequence set cannot tell one from another.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -23,13 +25,12 @@ from action_gru.backbone.tracking import CONTINUES_SHARE
 from action_gru.cache import ClipFeatures, FeatureCache, MemoryCache
 from action_gru.channels import SECONDS, ChannelSpec, ChannelValues
 from action_gru.config import Config
-from action_gru.dataset import Clip, SequenceSet
+from action_gru.dataset import Clip, SequenceSet, read_manifest
 from action_gru.extraction import (
     ExtractionReport,
     Extractor,
     KeptFeatures,
     Stream,
-    duplicates_across,
     free_memory_bytes,
 )
 from action_gru.extraction.quarantine import (
@@ -39,7 +40,6 @@ from action_gru.extraction.quarantine import (
     telling_how_far,
 )
 from action_gru.launched import processes_here
-from action_gru.measured import Measurements, measure
 from action_gru.progress import Reporter
 from action_gru.source_rate import slow_clips_warning
 from action_gru.video import DecodeLimits
@@ -49,16 +49,21 @@ from action_gru.video import DecodeLimits
 class FeatureTable:
     """The features of all usable clips, by clip name, and what became of the others.
 
-    step_labels: the class of each row, by clip name, where every row has one.
+    step_labels: the class of each row, where every row has one. remaining: how long the thing
+    still lasts after each row, where known. missing: of measured clips, how many values are
+    missing, of how many. unit: what times are counted in (see channels).
+    most_bytes: of a sequence set in memory.
     """
 
     by_clip: Mapping[str, Mapping[Stream, ClipFeatures | ChannelValues]]
     specs: tuple[FeatureSpec, ...] | tuple[ChannelSpec, ...]
     report: ExtractionReport
-    flip: bool
+    flip: bool = False
     step_labels: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    measurements: Measurements | None = None
-    most_bytes: int | None = None  # of a sequence set in memory
+    remaining: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+    missing: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    unit: str = SECONDS
+    most_bytes: int | None = None
 
     def usable(self, clips: Sequence[Clip]) -> list[Clip]:
         return [clip for clip in clips if clip.name in self.by_clip]
@@ -94,10 +99,10 @@ class FeatureTable:
             return self.by_clip.reading_order([clip.name for clip in clips])
         return list(range(len(clips)))
 
-    @property
-    def unit(self) -> str:
-        """What times are counted in: seconds of video, else see channels."""
-        return self.measurements.unit if self.measurements else SECONDS
+    def missing_values(self, clips: Sequence[Clip]) -> tuple[int, int]:
+        """(missing values, all values) of some clips; (0, 0) of video."""
+        counts = [self.missing.get(clip.name, (0, 0)) for clip in clips]
+        return sum(missing for missing, _ in counts), sum(count for _, count in counts)
 
     def times_s(self, clips: Sequence[Clip]) -> dict[str, NDArray[np.float64]]:
         """The sampled instants (T,) of each clip, by clip name; of measured rows the time since the
@@ -223,34 +228,6 @@ def build_extractor(
     )
 
 
-def extract_features(
-    config: Config,
-    clips: Sequence[Clip],
-    reporter: Reporter,
-    folder: Path | None = None,
-    max_bad_share: float | None = None,
-    manifest: Path | None = None,
-) -> FeatureTable:
-    """Features of the clips, from the cache or the videos, or what was measured; quarantine.csv in
-    folder if given.
-
-    max_bad_share: by default the config's. manifest: where the clips were read from, by default as
-    the config says. Raises DataError when too many clips are bad, or when the same video stands on
-    two sides.
-    """
-    if config.data.kind != "video":
-        return _measured_table(config, clips, reporter, folder, max_bad_share, manifest)
-    backbone = build_backbone(config)
-    extractor = build_extractor(config, backbone, FeatureCache(config.features.cache_dir))
-    report = ExtractionReport()
-    with telling_how_far(report, reporter):
-        with reporter.bar("extract", len(clips)) as advance:
-            extractor.extract(clips, lambda clip: advance(note=clip.name), report)
-        check_extraction(config, clips, report, reporter, folder, max_bad_share)
-    specs = tuple(backbone.spec(view) for view in config.features.views)
-    return read_features(config, clips, report, specs)
-
-
 def read_features(
     config: Config,
     clips: Sequence[Clip],
@@ -292,51 +269,74 @@ def _memory_bytes(config: Config) -> int:
     return room // processes_here()
 
 
-def _measured_table(
+class Source(Protocol):
+    """A kind of data: which clips there are, and their features."""
+
+    def clips(self) -> list[Clip]:
+        """The clips of the manifest. Raises DataError for data that cannot be used."""
+        ...
+
+    def features(
+        self,
+        clips: Sequence[Clip],
+        reporter: Reporter,
+        folder: Path | None = None,
+        max_bad_share: float | None = None,
+    ) -> FeatureTable:
+        """The features of clips that `clips` gave; quarantine.csv in folder if given.
+
+        max_bad_share: by default the config's. Raises DataError when too many clips are bad.
+        """
+        ...
+
+
+def data_source(
     config: Config,
-    clips: Sequence[Clip],
-    reporter: Reporter,
-    folder: Path | None,
-    max_bad_share: float | None,
-    manifest: Path | None,
-) -> FeatureTable:
-    """The table of measured clips. Equal sequences on two sides are told, not refused: sensors that
-    stand still look alike, and the published splits of archives are what they are.
+    manifest: Path | None = None,
+    root: Path | None = None,
+    classes: Sequence[str] | None = None,
+) -> Source:
+    """The data that the config names, or a manifest of the same kind.
+
+    root: where its paths start; classes: those that labels may have; by default as the config says.
     """
-    found = measure(config, clips, manifest)
-    content = {name: item.content for name, item in found.items.items()}
-    report = ExtractionReport(len(clips), quarantined=found.quarantined, content=content)
-    report.read = len(clips) - len(found.quarantined)
-    report.frames = sum(len(item.rows.times) for item in found.items.values())
-    keep_quarantine(report, reporter, folder)
-    check_quarantine(
-        report, config.data.max_bad_share if max_bad_share is None else max_bad_share, folder
-    )
-    _tell_what_is_missing(found, clips, reporter)
-    copies = duplicates_across(clips, content)
-    if copies:
-        first, second = copies[0]
-        reporter.warn(
-            f"{len(copies)} pairs of equal sequences stand on two sides of the split, such as "
-            f"{first.name} ({first.split}) and {second.name} ({second.split}): a score on them "
-            "is too good"
-        )
-    by_clip = {
-        name: {Stream(spec.view): view for spec, view in zip(found.specs, views, strict=True)}
-        for name, views in found.views.items()
-    }
-    steps = {name: item.step_labels for name, item in found.items.items() if item.step_labels}
-    return FeatureTable(by_clip, found.specs, report, False, steps, found)
+    module, _, name = config.data.traits.source.partition(":")
+    source: Source = getattr(import_module(module), name)(config, manifest, root, classes)
+    return source
 
 
-def _tell_what_is_missing(found: Measurements, clips: Sequence[Clip], reporter: Reporter) -> None:
-    missing, count = found.missing([clip.name for clip in clips])
-    if missing:
-        reporter.say(f"{missing} of {count} values are missing ({missing / count:.2%})")
-    training = [clip.name for clip in clips if clip.split == "train"]
-    empty = found.empty_channels(training) if training else []
-    if empty:
-        reporter.warn(
-            f"no training sequence has a value of {', '.join(empty[:5])}: the model leaves "
-            f"{'it' if len(empty) == 1 else 'them'} out"
-        )
+@dataclass(frozen=True)
+class VideoSource:
+    """Clips of video files by manifest; their features from the cache, or extracted."""
+
+    config: Config
+    manifest: Path | None = None
+    root: Path | None = None
+    classes: Sequence[str] | None = None
+
+    def clips(self) -> list[Clip]:
+        """Every clip of the manifest."""
+        data = self.config.data
+        if self.manifest is not None:
+            return read_manifest(self.manifest, self.root, self.classes or data.classes)
+        assert data.manifest is not None
+        return read_manifest(data.manifest, self.root or data.root, self.classes or data.classes)
+
+    def features(
+        self,
+        clips: Sequence[Clip],
+        reporter: Reporter,
+        folder: Path | None = None,
+        max_bad_share: float | None = None,
+    ) -> FeatureTable:
+        """Raises DataError, too, when the same video stands on two sides."""
+        config = self.config
+        backbone = build_backbone(config)
+        extractor = build_extractor(config, backbone, FeatureCache(config.features.cache_dir))
+        report = ExtractionReport()
+        with telling_how_far(report, reporter):
+            with reporter.bar("extract", len(clips)) as advance:
+                extractor.extract(clips, lambda clip: advance(note=clip.name), report)
+            check_extraction(config, clips, report, reporter, folder, max_bad_share)
+        specs = tuple(backbone.spec(view) for view in config.features.views)
+        return read_features(config, clips, report, specs)

@@ -25,13 +25,13 @@ from numpy.typing import NDArray
 
 from action_gru.backbone import Backbone
 from action_gru.backbone.boxes import BoxDetector, Image
-from action_gru.backbone.embedding import pick_device
 from action_gru.cache import ClipFeatures, MemoryCache
 from action_gru.checkpoint import Checkpoint, load_checkpoint
 from action_gru.checkpoint.asked import check_label, check_reads_video
 from action_gru.config import Config, build_config
 from action_gru.dataset import Clip
 from action_gru.dataset.sequences import join_views
+from action_gru.device import pick_device
 from action_gru.errors import VideoError
 from action_gru.extraction import Stream
 from action_gru.features import build_backbone, build_detector, build_extractor

@@ -1,4 +1,4 @@
-"""YAML that nobody has vouched for: bounded in size, depth and aliases; a key stands once.
+"""YAML bounded in size, depth and aliases; a key stands once.
 
 Makes plain values alone, never objects. Knows nothing of what they mean.
 """
@@ -6,7 +6,6 @@ Makes plain values alone, never objects. Knows nothing of what they mean.
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import yaml
@@ -26,13 +25,11 @@ class BoundedLoader(yaml.SafeLoader):
         return node
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[Any] = set()
+        seen: set[str] = set()
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=True)
             if isinstance(key, str) and key in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key '{key}' stands twice", key_node.start_mark
-                )
+                raise _refusal(key_node, f"the key '{key}' stands twice")
             seen.add(str(key))
         return super().construct_mapping(node, deep)
 
@@ -52,28 +49,18 @@ def parse_yaml(text: str, loader: Callable[[str], BoundedLoader] = BoundedLoader
         raise yaml.YAMLError(f"holds a value that cannot be read ({error})") from error
 
 
-def read_yaml(path: Path, loader: Callable[[str], BoundedLoader] = BoundedLoader) -> Any:
-    """The same for a file, of which no more is read than may be. UnicodeDecodeError, OSError."""
-    with path.open(encoding="utf-8") as file:
-        return parse_yaml(file.read(MOST_CHARACTERS + 1), loader)
-
-
 def _count(node: yaml.Node, known: dict[int, int], level: int) -> int:
     """How many values a node stands for, each alias counted again. Raises yaml.YAMLError."""
     if level > MOST_LEVELS:
         raise _refusal(node, f"nested deeper than {MOST_LEVELS} levels, or in itself")
     if id(node) not in known:
-        total = 1 + sum(_count(child, known, level + 1) for child in _children(node))
+        children = [] if isinstance(node, yaml.ScalarNode) else node.value
+        parts = [part for one in children for part in (one if isinstance(one, tuple) else (one,))]
+        total = 1 + sum(_count(part, known, level + 1) for part in parts)
         if total > MOST_VALUES:
             raise _refusal(node, f"stands for more than {MOST_VALUES} values")
         known[id(node)] = total
     return known[id(node)]
-
-
-def _children(node: yaml.Node) -> list[yaml.Node]:
-    if isinstance(node, yaml.MappingNode):
-        return [part for pair in node.value for part in pair]
-    return list(node.value) if isinstance(node, yaml.SequenceNode) else []
 
 
 def _refusal(node: yaml.Node, problem: str) -> yaml.YAMLError:

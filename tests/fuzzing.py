@@ -530,45 +530,6 @@ def check_video(path: Path) -> None:
                 break
 
 
-def archive_sources(folder: Path) -> list[bytes]:
-    import io
-    import tarfile
-    import zipfile
-
-    made = []
-    for mode in ("w", "w:gz", "w:xz"):
-        buffer = io.BytesIO()
-        with tarfile.open(fileobj=buffer, mode=mode) as tar:  # type: ignore[call-overload]
-            for name in ("a/b.txt", "a/c.txt"):
-                info = tarfile.TarInfo(name)
-                info.size = 3000
-                tar.addfile(info, io.BytesIO(b"text " * 600))
-        made.append(buffer.getvalue())
-    for way in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        buffer = io.BytesIO()
-        with zipfile.ZipFile(buffer, "w", way) as packed:
-            packed.writestr("a/b.txt", "text " * 600)
-            packed.writestr("../c.txt" if way else "a/c.txt", "text")
-        made.append(buffer.getvalue())
-    return made
-
-
-def check_archive(path: Path) -> None:
-    """What is unpacked lies inside the target, is no link, and vanishes where it is refused."""
-    import shutil
-
-    from action_gru.prepare.archives import unpack
-
-    target = path.parent / "out" / "unpacked"
-    try:
-        unpack(path, target)
-        assert not any(inner.is_symlink() for inner in target.rglob("*"))
-        shutil.rmtree(target)
-    finally:
-        assert not target.exists()
-        assert not list(target.parent.glob("*")), "something was left outside of the target"
-
-
 def array_sources(folder: Path) -> list[bytes]:
     import io
 
@@ -583,7 +544,7 @@ def array_sources(folder: Path) -> list[bytes]:
 
 
 def check_array(path: Path) -> None:
-    from action_gru.recordings.arrays import read_array
+    from action_gru.series.arrays import read_array
 
     values = read_array(path)
     assert values.dtype == "float32"
@@ -603,8 +564,8 @@ def table_sources(folder: Path) -> list[bytes]:
 
 
 def check_table(path: Path) -> None:
-    from action_gru.recordings.long_table import LongColumns, read_long_table
-    from action_gru.recordings.ts import read_ts
+    from action_gru.series.long_table import LongColumns, read_long_table
+    from action_gru.series.ts import read_ts
 
     is_ts = b"@" in path.read_bytes()[:40]
     found = read_ts(path) if is_ts else read_long_table(path, LongColumns())
@@ -627,7 +588,6 @@ KINDS: dict[str, Kind] = {
     "shard": (shard_sources, mutated_bytes, ".shard", check_shard),
     "checkpoint": (checkpoint_sources, mutated_tensors, ".safetensors", check_checkpoint),
     "weights": (weights_sources, mutated_weights, ".pt", check_weights),
-    "archive": (archive_sources, mutated_bytes, ".zip", check_archive),
     "array": (array_sources, mutated_bytes, ".npy", check_array),
     "table": (table_sources, mutated_text, ".csv", check_table),
     "video": (video_sources, mutated_bytes, ".mp4", check_video),

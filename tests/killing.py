@@ -34,7 +34,7 @@ from action_gru.cache import FeatureCache
 from action_gru.config import Config, build_config
 from action_gru.dataset import read_manifest
 from action_gru.evaluation.evaluate import evaluate
-from action_gru.features import extract_features
+from action_gru.features import data_source
 from action_gru.progress import Reporter
 from action_gru.training import RunFolder, resume, train
 
@@ -186,7 +186,7 @@ class Extraction:
         self.clips = read_manifest(root / "manifest.csv", None)
 
     def work(self) -> dict[str, Any]:
-        report = extract_features(self.config, self.clips, QUIET).report
+        report = data_source(self.config).features(self.clips, QUIET).report
         return {"damaged": report.damaged, "bad": report.quarantined, "cached": report.cached}
 
     def reference(self, folder: Path) -> dict[str, str]:

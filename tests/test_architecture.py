@@ -9,13 +9,13 @@ PACKAGE = Path(__file__).parents[1] / "action_gru"
 
 FLOORS = {
     "errors": 0,
+    "device": 1,
     "allocator": 0,
     "files": 0,
     "lazy": 0,
     "launched": 1,
     "safe_yaml": 0,
     "paths": 0,
-    "file_kind": 0,
     "csv_dialect": 0,
     "patience": 0,
     "logs": 0,
@@ -31,7 +31,6 @@ FLOORS = {
     "prefetch": 0,
     "backbone": 2,
     "channels": 1,
-    "recordings": 2,
     "cache": 2,
     "calibration": 2,
     "model": 1,
@@ -41,13 +40,12 @@ FLOORS = {
     "checkpoint": 3,
     "streaming": 4,
     "scoring": 4,
-    "measured": 4,
     "report": 4,
     "features": 5,
+    "series": 6,
     "streams": 5,
     "training": 6,
     "cluster": 6,
-    "monitor": 6,
     "planning": 7,
     "evaluation": 7,
     "comparison": 8,
@@ -108,6 +106,12 @@ def test_only_the_backbone_sees_ultralytics():
             if isinstance(node, ast.ImportFrom)
         }
         assert "ultralytics" not in names or own_room(path) == "backbone", path
+
+
+def test_measured_sequences_see_neither_video_nor_networks_for_pictures():
+    for path in MODULES:
+        if own_room(path) == "series":
+            assert not {room(module) for module in imports_of(path)} & {"video", "backbone"}, path
 
 
 def test_nothing_imports_the_leaves_but_the_command_line():

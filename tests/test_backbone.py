@@ -13,9 +13,10 @@ import pytest
 import torch
 
 from action_gru.backbone import Backbone, loading
-from action_gru.backbone.embedding import pick_device, pick_precision
+from action_gru.backbone.embedding import pick_precision
 from action_gru.backbone.network import weighted_mean
 from action_gru.backbone.views import fit
+from action_gru.device import pick_device
 from action_gru.errors import BackboneError
 
 

@@ -8,7 +8,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from action_gru.config import Config, build_config, check_files, json_schema, load_config, to_yaml
-from action_gru.errors import ConfigError
+from action_gru.config.data_kinds import DATA_KINDS
+from action_gru.errors import ConfigError, DataError
+from action_gru.features import data_source
 
 ROOT = Path(__file__).parents[1]
 
@@ -258,3 +260,15 @@ def test_the_committed_reference_is_the_current_one_and_explains_each_key():
     rows = [line for line in committed.splitlines() if line.startswith("| `")]
     assert len(rows) == sum(len(section) for section in Config().to_tree().values())
     assert [row for row in rows if row.endswith("|  |")] == []
+
+
+@pytest.mark.parametrize("kind", DATA_KINDS)
+def test_every_kind_of_data_has_its_source(kind, tmp_path):
+    config = build_config({"data": {"kind": kind, "manifest": str(tmp_path / "none.csv")}})
+    with pytest.raises(DataError, match=r"no (table|manifest) at .*none\.csv"):
+        data_source(config).clips()
+
+
+def test_a_kind_of_data_that_is_none_is_named_with_the_known_ones():
+    with pytest.raises(ConfigError, match=r"data\.kind: should be 'video', 'table' or 'arrays'"):
+        build_config({"data": {"kind": "audio"}})

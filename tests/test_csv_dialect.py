@@ -7,7 +7,7 @@ import pytest
 from action_gru.csv_dialect import (
     DecimalMark,
     announced_separator,
-    csv_rows,
+    open_table,
     read_rows,
     separator_of,
 )
@@ -50,16 +50,15 @@ def test_the_line_that_excel_puts_first_is_known(line, separator):
 def test_rows_are_read_in_any_encoding_that_a_byte_order_mark_names(tmp_path: Path, encoding):
     path = tmp_path / "a.csv"
     path.write_bytes("\nsep=;\nnaïve;label\n1,5;x\n".encode(encoding))
-    with csv_rows(path) as (reader, separator):
-        assert next(reader) == ["naïve", "label"]
-        assert next(reader) == ["1,5", "x"]
-        assert (reader.line_num, separator) == (4, ";")
+    with open_table(path) as table:
+        assert (table.names, table.separator) == (["naïve", "label"], ";")
+        assert list(table.rows) == [(4, ["1,5", "x"])]
 
 
 def test_an_empty_file_has_no_rows(tmp_path: Path):
     (tmp_path / "a.csv").touch()
-    with csv_rows(tmp_path / "a.csv") as (reader, separator):
-        assert (list(reader), separator) == ([], ",")
+    with open_table(tmp_path / "a.csv") as table:
+        assert (table.names, list(table.rows), table.separator) == ([], [], ",")
 
 
 @pytest.mark.parametrize(
@@ -131,7 +130,7 @@ def test_a_column_twice_is_refused(tmp_path: Path, header: str) -> None:
 
 
 def test_what_is_no_text_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="not a CSV in UTF-8"):
+    with pytest.raises(ValueError, match="no text in UTF-8 or UTF-16"):
         read_rows(written(tmp_path, "a,ü\n", "latin-1"), ())
 
 

@@ -22,8 +22,8 @@ from action_gru.dataset import (
     read_manifest,
     split_clips,
 )
+from action_gru.dataset.sequences import stack_rows
 from action_gru.dataset.splits import hold_out
-from action_gru.dataset.stacking import stack_rows
 from action_gru.errors import DataError
 
 
@@ -66,8 +66,8 @@ def test_a_manifest_gives_its_clips(tmp_path):
         ("path,lable\na.mp4,x\n", r"column label is missing; the first line must be path,label"),
         ("path,label\n", "holds no clip, only a header"),
         ("", "column path and label is missing"),
-        ("path,label\na.mp4\n", "line 2: has another number of fields"),
-        ("path,label\na.mp4,x,y\n", "line 2: has another number of fields"),
+        ("path,label\na.mp4\n", "line 2: has 1 fields, the header has 2; put quotes"),
+        ("path,label\na.mp4,x,y\n", "line 2: has 3 fields, the header has 2"),
         ("path,label\na.mp4,\n", "must not be empty"),
         ("path,label\n/etc/passwd,x\n", "line 2: path must be relative to the root"),
         ("path,label\n" + "a" * 300 + ".mp4,x\n", r"line 2: path is longer .*, got 'a{40}\.\.\.'"),

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import ROOT
-from test_measured import config, engines, machines
+from test_series import config, engines, machines
 
 from action_gru import SequenceRecognizer
 from action_gru.apps.export import export_run

@@ -18,7 +18,6 @@ FEW = {
     "shard": 200,
     "checkpoint": 60,
     "weights": 30,
-    "archive": 100,
     "array": 150,
     "table": 150,
     "video": 30,

@@ -1,24 +1,17 @@
-"""Prepare: from a folder or an archive to a manifest on disk."""
+"""Prepare: from a folder to a manifest on disk."""
 
 from __future__ import annotations
 
-import zipfile
-from collections.abc import Callable
+import shlex
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 from dataset_trees import hmdb51_tree, kth_tree, make_tree, ucf101_tree, write
 
 from action_gru.errors import DataError
-from action_gru.prepare import BUILDERS, Row, prepare
-
-
-def zip_tree(archive: Path, root: Path, inside: str = "") -> Path:
-    with zipfile.ZipFile(archive, "w") as file:
-        for path in sorted(root.rglob("*")):
-            if path.is_file():
-                file.write(path, f"{inside}{path.relative_to(root).as_posix()}")
-    return archive
+from action_gru.prepare import BUILDERS, Options, prepare
 
 
 def test_the_manifest_has_only_the_columns_that_are_filled(tmp_path: Path) -> None:
@@ -36,36 +29,54 @@ def test_the_manifest_has_only_the_columns_that_are_filled(tmp_path: Path) -> No
 
 
 def test_the_counts_are_reported(tmp_path: Path) -> None:
-    prepared = prepare("ucf101", ucf101_tree(tmp_path / "ucf"), tmp_path / "ucf.csv", split=2)
-    assert (prepared.clips, prepared.classes, prepared.groups) == (4, 2, 4)
+    prepared = prepare(
+        "ucf101", ucf101_tree(tmp_path / "ucf"), tmp_path / "ucf.csv", Options(split=2)
+    )
+    assert prepared.counts == {"clips": 4, "classes": 2, "groups": 4}
     assert prepared.splits == {"test": 1, "train": 3}
     assert prepared.root == tmp_path / "ucf"
 
 
-def test_an_archive_is_unpacked_and_its_wrapping_folder_is_the_root(tmp_path: Path) -> None:
-    make_tree(tmp_path / "tree", "hug/a.avi", "kick/b.avi", ".hidden")
-    archive = zip_tree(tmp_path / "own.zip", tmp_path / "tree", inside="own-main/")
-    for _ in range(2):
-        prepared = prepare("folder", archive, tmp_path / "own.csv")
-        assert prepared.root == tmp_path / "own/own-main"
-    assert (tmp_path / "own.csv").read_text() == "path,label\nhug/a.avi,hug\nkick/b.avi,kick\n"
+@pytest.mark.parametrize(
+    ("name", "command"),
+    [
+        ("it's own.zip", "unzip {archive} -d {folder}"),
+        ("own.tar.xz", "tar -xf {archive} -C {folder}"),
+        ("OWN.TGZ", "tar -xf {archive} -C {folder}"),
+        ("own.rar", "bsdtar -xf {archive} -C {folder}"),
+    ],
+)
+def test_an_archive_is_told_with_the_line_that_unpacks_it(tmp_path: Path, name: str, command: str):
+    archive = tmp_path / name
+    archive.write_bytes(b"packed")
+    with pytest.raises(DataError, match=r"is no folder\. Unpack the archive and pass ") as caught:
+        prepare("folder", archive)
+    folder = tmp_path / name.partition(".")[0]
+    unpack = command.format(archive=shlex.quote(str(archive)), folder=shlex.quote(str(folder)))
+    assert str(caught.value).endswith(f": mkdir -p {shlex.quote(str(folder))} && {unpack}")
 
 
-def test_a_dataset_in_several_archives_is_unpacked_where_it_lies(tmp_path: Path) -> None:
-    hmdb51_tree(tmp_path / "tree")
-    source = tmp_path / "hmdb"
-    source.mkdir()
-    zip_tree(source / "test_train_splits.zip", tmp_path / "tree/testTrainMulti_7030_splits")
-    classes = tmp_path / "classes"
-    classes.mkdir()
-    for label in ("eat", "shoot_ball"):
-        zip_tree(classes / f"{label}.zip", tmp_path / f"tree/hmdb51_org/{label}", f"{label}/")
-    zip_tree(source / "hmdb51_org.zip", classes)
-    prepared = prepare("hmdb51", source, tmp_path / "hmdb.csv")
-    assert (prepared.clips, prepared.splits) == (3, {"test": 2, "train": 1})
-    assert (tmp_path / "hmdb.csv").read_text().splitlines()[1] == (
-        "hmdb51_org/eat/eat/Oceans11_eat_u_cm_np1_fr_med_7.avi,eat,eat/Oceans11,train"
-    )
+def test_the_line_unpacks_and_the_folder_is_then_read(tmp_path: Path) -> None:
+    make_tree(tmp_path / "tree", "hug/a.avi", "kick/b.avi")
+    archive = Path(shutil.make_archive(str(tmp_path / "my own"), "gztar", tmp_path / "tree"))
+    with pytest.raises(DataError) as caught:
+        prepare("folder", archive)
+    command = "mkdir" + str(caught.value).partition(": mkdir")[2]
+    subprocess.run(command, shell=True, check=True)
+    assert prepare("folder", tmp_path / "my own").counts["clips"] == 2
+
+
+def test_archives_in_the_folder_are_told_until_they_are_unpacked(tmp_path: Path) -> None:
+    make_tree(tmp_path, "hmdb51_org.rar", "test_train_splits.rar")
+    said = r"holds archives .*unpack hmdb51_org\.rar, and 1 others likewise: mkdir .*bsdtar -xf"
+    with pytest.raises(DataError, match=rf"holds no <class>_test_split1.*{said}"):
+        prepare("hmdb51", tmp_path)
+    make_tree(tmp_path / "hmdb51_org", "eat.rar")
+    make_tree(tmp_path / "test_train_splits")
+    with pytest.raises(DataError, match=r"unpack eat\.rar: mkdir -p \S*/hmdb51_org/eat && "):
+        prepare("hmdb51", tmp_path)
+    hmdb51_tree(tmp_path / "test_train_splits")
+    assert prepare("hmdb51", tmp_path).counts["clips"] == 3
 
 
 def test_a_different_manifest_is_replaced_only_when_asked(tmp_path: Path) -> None:
@@ -111,7 +122,7 @@ def test_a_group_in_two_splits_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("builder", ["folder", "kth", "fights"])
 def test_a_split_number_is_refused_where_there_is_one_split(tmp_path: Path, builder: str) -> None:
     with pytest.raises(DataError, match=f"{builder} has one split, got --split 2"):
-        prepare(builder, tmp_path, tmp_path / "out.csv", split=2)
+        prepare(builder, tmp_path, tmp_path / "out.csv", Options(split=2))
 
 
 def test_an_unknown_dataset_or_source_is_named(tmp_path: Path) -> None:
@@ -121,9 +132,7 @@ def test_an_unknown_dataset_or_source_is_named(tmp_path: Path) -> None:
         prepare("folder", tmp_path / "nowhere", tmp_path / "out.csv")
 
 
-@pytest.mark.parametrize("build", BUILDERS.values(), ids=BUILDERS)
-def test_an_empty_folder_is_a_data_error_for_every_builder(
-    tmp_path: Path, build: Callable[[Path, int], list[Row]]
-) -> None:
+@pytest.mark.parametrize("dataset", BUILDERS)
+def test_an_empty_folder_is_a_data_error_for_every_builder(tmp_path: Path, dataset: str) -> None:
     with pytest.raises(DataError):
-        build(tmp_path, 1)
+        prepare(dataset, tmp_path)

@@ -10,9 +10,7 @@ from dataset_trees import hmdb51_tree, kth_tree, make_tree, ucf101_tree, write
 
 from action_gru.errors import DataError
 from action_gru.prepare import Row
-from action_gru.prepare.hmdb51 import build_hmdb51, source_video
-from action_gru.prepare.kth import build_kth
-from action_gru.prepare.ucf101 import build_ucf101
+from action_gru.prepare.benchmarks import build_hmdb51, build_kth, build_ucf101, source_video
 
 
 def test_ucf101_follows_the_official_lists(tmp_path: Path) -> None:

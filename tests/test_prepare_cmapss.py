@@ -5,9 +5,8 @@ import shlex
 
 import pytest
 
-from action_gru.cli.series import prepare_cmapss
 from action_gru.errors import DataError
-from action_gru.prepare.cmapss import write_cmapss
+from action_gru.prepare import Options, prepare
 
 
 @pytest.fixture
@@ -28,7 +27,7 @@ def folder(tmp_path):
 
 def test_training_engines_run_out_and_test_engines_stop_before(folder):
     out = folder / "table.csv"
-    assert write_cmapss(folder, "FD001", out, overwrite=False) == {"train": 2, "test": 1}
+    assert prepare("cmapss", folder, out).splits == {"train": 2, "test": 1}
     rows = list(csv.DictReader(out.open()))
     assert [row["remaining"] for row in rows] == ["2", "1", "0", "1", "0", "41", "40"]
     assert rows[0]["id"] == "train-001"
@@ -48,23 +47,23 @@ def test_training_engines_run_out_and_test_engines_stop_before(folder):
 def test_files_that_are_not_the_published_ones_are_refused(folder, name, text, message):
     (folder / name).write_text(text)
     with pytest.raises(DataError) as caught:
-        write_cmapss(folder, "FD001", folder / "table.csv", overwrite=False)
+        prepare("cmapss", folder, folder / "table.csv")
     assert message in str(caught.value)
     assert not (folder / "table.csv").exists()
 
 
 def test_a_missing_file_or_subset_is_named(folder):
     with pytest.raises(DataError, match=r"has no RUL_FD002\.txt"):
-        write_cmapss(folder, "FD002", folder / "table.csv", overwrite=False)
+        prepare("cmapss", folder, options=Options(subset="FD002"))
     with pytest.raises(DataError, match="FD001, FD002, FD003, FD004; got 'FD5'"):
-        write_cmapss(folder, "FD5", folder / "table.csv", overwrite=False)
+        prepare("cmapss", folder, options=Options(subset="FD5"))
 
 
-def test_the_command_that_is_printed_can_be_pasted(folder, tmp_path, capsys):
+def test_the_command_that_is_printed_can_be_pasted(folder, tmp_path):
     out = tmp_path / "my tables" / "it's.csv"
     out.parent.mkdir()
-    prepare_cmapss(folder, "FD001", out, False, False, False)
-    words = shlex.split(capsys.readouterr().err.partition("next: ")[2])
+    (sentence,) = prepare("cmapss", folder, out).sentences()
+    words = shlex.split(sentence.partition("next: ")[2])
     assert words == ["action-gru", "train", "configs/turbofan.yaml", f"data.manifest={out}"]
 
 
@@ -72,5 +71,5 @@ def test_another_table_is_not_overwritten_unasked(folder):
     out = folder / "table.csv"
     out.write_text("mine")
     with pytest.raises(DataError, match="exists and differs"):
-        write_cmapss(folder, "FD001", out, overwrite=False)
+        prepare("cmapss", folder, out)
     assert out.read_text() == "mine"

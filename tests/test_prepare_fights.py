@@ -12,7 +12,7 @@ from dataset_trees import make_tree, write
 
 from action_gru.errors import DataError
 from action_gru.prepare import Row, prepare
-from action_gru.prepare.fights import build_fights
+from action_gru.prepare.benchmarks import build_fights
 
 VIDEOS_TXT = """https://www.youtube.com/watch?v=IZjLv7alWTk
 fi044: 0.39.00 - 0.41.00
@@ -105,7 +105,7 @@ def test_the_published_list_names_a_source_for_each_of_the_300_clips(tmp_path: P
     make_tree(tmp_path, *(f"fight/fi{number:03d}.mp4" for number in range(1, 151)))
     make_tree(tmp_path, *(f"noFight/nofi{number:03d}.mp4" for number in range(1, 151)))
     prepared = prepare("fights", tmp_path, tmp_path / "clips.csv")
-    assert (prepared.clips, prepared.classes, prepared.groups) == (300, 2, 46)
+    assert prepared.counts == {"clips": 300, "classes": 2, "groups": 46}
 
 
 def test_the_groups_agree_with_those_derived_before_but_for_one_clip(

@@ -9,7 +9,7 @@ import pytest
 from dataset_trees import make_tree
 
 from action_gru.errors import DataError
-from action_gru.prepare import Row, prepare
+from action_gru.prepare import Options, Row, prepare
 from action_gru.prepare.folder import build_folder
 
 
@@ -153,19 +153,19 @@ def test_a_class_is_one_whichever_way_its_accents_are_written(tmp_path: Path) ->
 def test_what_is_left_aside_is_counted_by_ending(tmp_path: Path) -> None:
     make_tree(tmp_path, "a/1.mp4", "b/1.divx", "b/1.TXT", "b/2.txt", "b/3", "a/._1.mp4", ".x.mp4")
     made = prepare("folder", tmp_path)
-    assert (made.clips, made.left_aside) == (2, {".txt": 2, "no ending": 1})
+    assert (made.counts["clips"], made.left_aside) == (2, {".txt": 2, "no ending": 1})
     assert prepare("folder", tmp_path).left_aside == made.left_aside  # not the manifest itself
 
 
 def test_videos_that_splits_leave_aside_are_named_with_their_folder(tmp_path: Path) -> None:
     make_tree(tmp_path, "train/a/1.mp4", "test/b/1.mp4", "extra/a/1.mp4", "extra/2.mp4", "x.ini")
-    made = prepare("folder", tmp_path, splits=True)
+    made = prepare("folder", tmp_path, options=Options(splits=True))
     assert made.left_aside == {"extra/*.mp4": 2, ".ini": 1}
 
 
 def test_every_ending_of_the_case_is_taken(shared_cases: Path, tmp_path: Path) -> None:
     made = prepare("folder", shared_cases / "F06", tmp_path / "a.csv")
-    assert (made.clips, made.left_aside) == (7, {"no ending": 1})
+    assert (made.counts["clips"], made.left_aside) == (7, {"no ending": 1})
 
 
 def test_folders_of_pictures_are_told_with_the_mend(tmp_path: Path, shared_cases: Path) -> None:
@@ -184,4 +184,4 @@ def test_a_folder_around_the_classes_is_told(tmp_path: Path) -> None:
 
 def test_only_a_folder_of_own_data_asks_about_splits(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="kth brings its own splits"):
-        prepare("kth", tmp_path, splits=True)
+        prepare("kth", tmp_path, options=Options(splits=True))

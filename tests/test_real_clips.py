@@ -43,9 +43,9 @@ def test_other_sequences_are_recognised_far_above_the_majority(run):
 def test_a_second_run_reads_the_cache_alone(run):
     again = train(run.config(), QUIET)
     assert again.best.is_file()
-    from action_gru.features import extract_features
+    from action_gru.features import data_source
 
-    report = extract_features(run.config(), read_clips(run.config()), QUIET).report
+    report = data_source(run.config()).features(read_clips(run.config()), QUIET).report
     assert (report.frames, report.cached) == (0, 60)
 
 

@@ -17,7 +17,7 @@ from action_gru.checkpoint import load_checkpoint, save_checkpoint
 from action_gru.config import build_config
 from action_gru.errors import CheckpointError, VideoError
 from action_gru.evaluation.evaluate import evaluate
-from action_gru.features import extract_features
+from action_gru.features import data_source
 from action_gru.progress import Reporter
 from action_gru.recognizer import ActionRecognizer
 from action_gru.timeline import Prediction
@@ -150,7 +150,7 @@ def test_slow_training_clips_are_counted_and_told_once(small_run, tmp_path, caps
     (tmp_path / "manifest.csv").write_text("\n".join(rows) + "\n")
     overrides = [f"data.manifest={tmp_path}/manifest.csv", f"features.cache_dir={tmp_path}/cache"]
     config = build_config(small_run.config().to_tree(), overrides)
-    extract_features(config, read_clips(config), Reporter(quiet=True))
+    data_source(config).features(read_clips(config), Reporter(quiet=True))
     told = " ".join(capsys.readouterr().err.split())
     assert told.count("2 of 3 clips are one picture or have fewer than 2 frames a second") == 1
     assert "the first is 0.mp4" in told

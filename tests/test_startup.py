@@ -49,3 +49,20 @@ def test_classify_imports_only_what_it_uses(small_run, tmp_path):
     found = imported_by(["classify", str(video), "-m", str(small_run.path), "-q"], tmp_path)
     assert {"torch", "cv2", "ultralytics"} <= found
     assert found & UNUSED_BY_CLASSIFY == set()
+
+
+def test_the_sequence_recognizer_imports_no_video(tmp_path):
+    """Who reads sensors waits for neither YOLO nor decoding."""
+    program = (
+        "import json, sys\n"
+        "from action_gru import SequenceRecognizer\n"
+        "print(json.dumps(sorted({name.split('.')[0] for name in sys.modules})))\n"
+        "print(json.dumps([name for name in sys.modules if name.startswith('action_gru.video')]))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    packages, rooms = map(json.loads, done.stdout.splitlines())
+    assert "torch" in packages
+    assert not {"cv2", "ultralytics", "av", "matplotlib", "accelerate"} & set(packages)
+    assert rooms == []

@@ -259,12 +259,12 @@ def test_a_header_alone_says_that_nothing_happens(tmp_path):
         ("start_s,end_s,label\n-1,1,run\n", "got '-1'"),
         ("start_s,end_s,label\n2,1,run\n", "line 2: end_s must not lie before start_s, got 2 to 1"),
         ("start_s,end_s,label\n0,1, \n", "line 2: label must not be empty"),
-        ("start_s,end_s,label\n0,1\n", "line 2: has another number of fields than the header"),
-        ("start_s,end_s,label\n0,1,run, fast\n", "line 2: has another number of fields"),
+        ("start_s,end_s,label\n0,1\n", "line 2: has 2 fields, the header has 3"),
+        ("start_s,end_s,label\n0,1,run, fast\n", "line 2: has 4 fields, the header has 3"),
         ("start_s,end_s,label\n5,6,run\n0,2,jump\n1.5,3,hop\n", "lines 3 and 4: 'jump' lasts"),
         ("start_s,end_s,label\n0,2,jump\n1.5,3,hop\n", "until 2, 'hop' begins at 1.5; one action"),
-        ("start_s,end_s,label\n0,2,höp\n".encode("latin-1"), "not a CSV in UTF-8"),
-        ('start_s,end_s,label\n0,2,"hop\n', "not a CSV in UTF-8"),
+        ("start_s,end_s,label\n0,2,höp\n".encode("latin-1"), "no text in UTF-8 or UTF-16"),
+        ('start_s,end_s,label\n0,2,"hop\n', "not a CSV"),
     ],
 )
 def test_what_is_no_timeline_is_refused(text, message, tmp_path):

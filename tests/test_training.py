@@ -471,7 +471,7 @@ def test_left_out_clips_are_answered_by_models_that_never_saw_their_groups(confi
     run = train(with_(config, "calibration.how=none"), QUIET)
     assert load_checkpoint(run.best).calibration is None
     clips = read_manifest(run.clips, config.data.manifest.parent)
-    table = features_module.extract_features(config, clips, QUIET)
+    table = features_module.data_source(config).features(clips, QUIET)
     split = Split(train=tuple(clip for clip in clips if clip.split == "train"))
     data = TrainingData(split, ("bright", "dark"), table)
     calibrate_model(folds, data, fit(data), fit, QUIET)

@@ -15,6 +15,7 @@ from action_gru.backbone.finding import BUILTIN, EXPORTERS, RUNTIME_PACKAGES, lo
 from action_gru.backbone.spec import FRAME_VIEWS
 from action_gru.checkpoint import Document, read_document
 from action_gru.checkpoint.asked import (
+    alarm_class,
     check_background,
     check_exportable,
     check_reads_rows,
@@ -27,7 +28,6 @@ from action_gru.config import Config, build_config, check_files, load_config
 from action_gru.dataset import read_manifest
 from action_gru.dataset.manifest import SPLITS
 from action_gru.errors import ConfigError, DataError, MissingExtraError, VideoError
-from action_gru.measured import SOON
 from action_gru.paths.given import instead_of, missing
 from action_gru.timeline.words import load_words
 from action_gru.video.source import parse_source
@@ -93,17 +93,6 @@ def check_rows_model(run: Path, overrides: Sequence[str], source: str, alarm: st
         raise DataError(f"{missing('file', Path(source))}; name a CSV, or - for stdin")
 
 
-def alarm_class(asked: str | None, classes: Sequence[str], has_horizon: bool) -> str:
-    """The class to warn of: the one asked for, or `soon`. Raises ConfigError without one."""
-    name = asked or (SOON if SOON in classes and has_horizon else None)
-    if name is None or name not in classes:
-        raise ConfigError(
-            f"--alarm names the class to warn of, one of {', '.join(classes)}; "
-            f"got {name or 'nothing'}"
-        )
-    return name
-
-
 def check_export(run: Path, overrides: Sequence[str], runtime: str) -> None:
     """Raise where a run cannot be written for a runtime."""
     document = read_document(run)
@@ -122,7 +111,7 @@ def check_work(path: Path, overrides: Sequence[str]) -> Config:
 def check_data(config: Config) -> None:
     """Raise where the data, the weights or the place of the runs cannot be used."""
     check_files(config)
-    if config.data.kind == "video":
+    if config.data.is_video:
         assert config.data.manifest is not None
         read_manifest(config.data.manifest, config.data.root, config.data.classes)
     check_folder(f"run.folder: {config.run.folder}", config.run.folder)
@@ -150,11 +139,11 @@ def check_run(
     document = read_document(path)
     if split is not None and split not in SPLITS:
         raise ConfigError(f"--split {split}: is none of {', '.join(SPLITS)}")
-    if manifest is not None and config.data.kind == "video":
+    if manifest is not None and config.data.is_video:
         if sentence := instead_of("a manifest", manifest):
             raise DataError(f"--manifest: {sentence}")
         read_manifest(manifest, root, document.classes)
-    if document.sampling.fps and config.data.kind == "video":
+    if document.sampling.fps and config.data.is_video:
         check_settings(document.features, document.sampling.fps, config)
         check_network(config)
     return config
@@ -163,7 +152,7 @@ def check_run(
 def check_network(config: Config) -> None:
     """Raise where the network that gives pictures their features is not to be had."""
     features = config.features
-    if config.data.kind != "video" or set(features.views) <= set(FRAME_VIEWS):
+    if not config.data.is_video or set(features.views) <= set(FRAME_VIEWS):
         return
     if features.weights != BUILTIN:
         local_weights(features.weights, features.download)

@@ -18,8 +18,8 @@ from action_gru.backbone.views import (
 from action_gru.checkpoint import Checkpoint
 from action_gru.config import Config
 from action_gru.model import FlatStep
-from action_gru.monitor import warns_from
 from action_gru.sampling import TOLERANCE_S
+from action_gru.series.recognizer import warns_from
 from action_gru.streams import window_of
 
 FORMAT = "action_gru.export.1"

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from action_gru.backbone.boxes import Detections, Floats, Image
-from action_gru.backbone.embedding import pick_device
 from action_gru.backbone.loading import load_network
+from action_gru.device import pick_device
 from action_gru.errors import BackboneError
 
 STRIDE_PX = 32  # of the coarsest feature map: sides of the input are multiples of it

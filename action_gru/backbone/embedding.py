@@ -20,7 +20,7 @@ from action_gru.backbone.exported import (
 from action_gru.backbone.network import NetworkSource, feature_dim
 from action_gru.backbone.runtimes import RUNTIMES, Runner, TorchRunner
 from action_gru.backbone.spec import FeatureSpec
-from action_gru.errors import BackboneError
+from action_gru.device import pick_device
 
 
 class Backbone:
@@ -125,22 +125,6 @@ class Backbone:
 
 def _area_weight(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return image[..., 3] if image.shape[-1] == 4 else np.full(image.shape[:2], 255, np.uint8)
-
-
-def pick_device(name: str) -> torch.device:
-    """auto -> the first GPU, Apple's GPU, or the CPU.
-
-    Raises BackboneError when a named device is not there.
-    """
-    if name == "auto":
-        if torch.cuda.is_available():
-            return torch.device("cuda")
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-    device = torch.device(name)
-    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if not there.get(device.type, True) or (device.index or 0) >= max(1, torch.cuda.device_count()):
-        raise BackboneError(f"device: '{name}' is not on this machine; use auto or cpu")
-    return device
 
 
 def pick_precision(name: str, device: torch.device) -> str:

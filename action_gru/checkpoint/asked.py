@@ -11,7 +11,8 @@ from pathlib import Path
 from action_gru.backbone.spec import FRAME_VIEWS, FeatureSpec
 from action_gru.channels import ChannelSpec
 from action_gru.config import Config
-from action_gru.errors import CheckpointError, DataError
+from action_gru.config.inputs import SOON
+from action_gru.errors import CheckpointError, ConfigError, DataError
 
 Specs = Sequence[FeatureSpec] | Sequence[ChannelSpec]
 
@@ -68,6 +69,17 @@ def check_background(config: Config, classes: Sequence[str]) -> None:
             f"events.background: the model has no class {', '.join(unknown)}; "
             f"its classes are {', '.join(classes)}"
         )
+
+
+def alarm_class(asked: str | None, classes: Sequence[str], has_horizon: bool) -> str:
+    """The class to warn of: the one asked for, or `soon`. Raises ConfigError without one."""
+    name = asked or (SOON if SOON in classes and has_horizon else None)
+    if name is None or name not in classes:
+        raise ConfigError(
+            f"--alarm names the class to warn of, one of {', '.join(classes)}; "
+            f"got {name or 'nothing'}"
+        )
+    return name
 
 
 def check_settings(features: Specs, fps: float, config: Config) -> None:

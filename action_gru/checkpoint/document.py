@@ -20,7 +20,7 @@ from action_gru.calibration import Calibration
 from action_gru.channels import ChannelSpec
 from action_gru.config.learning import ModelSection
 from action_gru.errors import CheckpointError
-from action_gru.file_kind import file_kind
+from action_gru.paths.file_kind import file_kind
 from action_gru.paths.given import BEST, instead_of, missing
 
 FORMAT = "action_gru.checkpoint.1"

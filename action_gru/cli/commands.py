@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from action_gru.cli import classify, export, extraction, insight, live, plan, series, web
+from action_gru.cli import classify, export, extraction, insight, live, plan, web
 from action_gru.cli.cache import cache_app
 from action_gru.cli.common import (
     ConfigFile,
@@ -49,7 +49,7 @@ app.command()(web.web)
 app.command()(export.export)
 app.command()(insight.explain)
 app.command("compare-cells")(insight.compare_cells)
-app.command()(series.watch)
+app.command()(live.watch)
 
 
 @app.callback()
@@ -90,7 +90,7 @@ def config(
 @app.command()
 def prepare(
     dataset: Annotated[str, typer.Argument(help="folder, ucf101, hmdb51, kth, fights, cmapss.")],
-    source: Annotated[Path, typer.Argument(help="The data set's folder or archive.")],
+    source: Annotated[Path, typer.Argument(help="The data set's folder, unpacked.")],
     out: Annotated[
         Path | None,
         typer.Option(metavar="CSV", help="Default: ROOT/manifest.csv; of cmapss ROOT/SUBSET.csv."),
@@ -109,39 +109,18 @@ def prepare(
     quiet: Quiet = False,
 ) -> None:
     """Write the manifest of a data set: a folder per class, or a public one as it comes."""
-    if dataset == "cmapss":
-        series.prepare_cmapss(source, subset, out, overwrite, json_, quiet)
-        return
     from action_gru.apps.targets import check_target
-    from action_gru.paths.to_paste import PICTURE_SUFFIXES, command_line
+    from action_gru.prepare import Options
     from action_gru.prepare import prepare as write_manifest
-    from action_gru.prepare.tree import counts_text
 
     if out is not None:
         check_target("--out", out, (".csv",), [source])
-    made = write_manifest(dataset, source, out, split=split, splits=splits, overwrite=overwrite)
+    options = Options(split, subset, splits)
+    made = write_manifest(dataset, source, out, options, overwrite=overwrite)
     reporter = make_reporter(quiet)
-    if made.left_aside:
-        left = sum(made.left_aside.values())
-        files = f"{left} of {left + made.clips} files"
-        note = "; pictures are not read" if PICTURE_SUFFIXES & made.left_aside.keys() else ""
-        reporter.say(f"left aside {files}, as no clips: {counts_text(made.left_aside)}{note}")
-    divided = "".join(f", {count} in {name}" for name, count in made.splits.items())
-    given = f"data.manifest={made.manifest}", f"data.root={made.root}"
-    reporter.say(
-        f"{made.clips} clips{divided}, {made.classes} classes, {made.groups or 'no'} groups; "
-        f"next: {command_line('action-gru', 'train', 'CONFIG', *given)}"
-    )
-    document = {
-        "manifest": str(made.manifest),
-        "root": str(made.root),
-        "clips": made.clips,
-        "classes": made.classes,
-        "groups": made.groups,
-        "splits": made.splits,
-        "left_aside": made.left_aside,
-    }
-    print_answer(document, str(made.manifest), json_)
+    for sentence in made.sentences():
+        reporter.say(sentence)
+    print_answer(made.document(), str(made.manifest), json_)
 
 
 @app.command()

@@ -65,9 +65,9 @@ def extract(
                 tree, clips, reporter, address, cores_per_worker, workers
             )
         else:
-            from action_gru.features import extract_features
+            from action_gru.features import data_source
 
-            report = extract_features(tree, clips, reporter).report
+            report = data_source(tree).features(clips, reporter).report
     document = report.counts() | {"cache_dir": tree.features.cache_dir} | document
     text = f"{report.sentence()}; features in {tree.features.cache_dir}"
     if is_json():  # a person reads it on stdout
@@ -87,7 +87,7 @@ def _on_cluster(
     from action_gru.extraction.quarantine import telling_how_far
     from action_gru.features import check_extraction
 
-    if config.data.kind != "video":
+    if not config.data.is_video:
         raise ConfigError(
             f"data.kind: {config.data.kind} is read, not extracted; leave --engine ray out"
         )

@@ -19,11 +19,10 @@ from action_gru.comparison.measures import (
 from action_gru.comparison.probe import ProbeSettings, run_probe
 from action_gru.comparison.result import CellComparison, CellFigures
 from action_gru.config import Config
-from action_gru.dataset import Clip, Split, check_classes, grouped_folds, merge_groups
+from action_gru.dataset import Clip, Split, check_classes, class_list, grouped_folds, merge_groups
 from action_gru.errors import DataError
 from action_gru.evaluation.cross_validation import split_of_fold
-from action_gru.features import FeatureTable, extract_features
-from action_gru.measured import classes_of
+from action_gru.features import FeatureTable, data_source
 from action_gru.model import CELLS, ActionClassifier
 from action_gru.progress import Reporter
 from action_gru.scoring import score_clips
@@ -66,9 +65,9 @@ def compare_cells(
     clips = [replace(clip, split="") for clip in read_clips(config) if clip.split != "test"]
     if not clips:
         raise DataError("every clip is a test clip; a comparison needs others to choose on")
-    classes = classes_of(config, clips)
+    classes = class_list(clips, config.classes)
     grouped_folds(clips, folds, config.training.seed)  # too few groups are refused before the work
-    table = extract_features(config, clips, reporter, folder)
+    table = data_source(config).features(clips, reporter, folder)
     usable = table.usable(clips)
     if not config.data.allow_leakage:
         usable = merge_groups(usable, table.report.content)

@@ -7,7 +7,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from action_gru.config.data_kinds import DATA_KINDS, DataKind, DataKindName
 from action_gru.config.section import Device, Positive, Section, Sha256, View
+
+LATER, SOON = "later", "soon"  # the classes of rows with a series.horizon
 
 
 class RunSection(Section):
@@ -18,7 +21,7 @@ class RunSection(Section):
 
 
 class DataSection(Section):
-    kind: Literal["video", "table", "arrays"] = "video"
+    kind: DataKindName = "video"
     """video: clips of video files. table: measured rows, in long form or .ts. arrays: one .npy
     (T, D) a sequence. The section `series` says how the last two are read."""
     manifest: Path | None = None
@@ -41,6 +44,16 @@ class DataSection(Section):
     """The run fails when more than this share of the clips cannot be read."""
     classes: tuple[str, ...] | None = None
     """The class list, in order; a manifest label outside it is an error. By default the labels."""
+
+    @property
+    def traits(self) -> DataKind:
+        """What the kind of data has."""
+        return DATA_KINDS[self.kind]
+
+    @property
+    def is_video(self) -> bool:
+        """Are there frames to decode?"""
+        return self.traits.is_video
 
     @model_validator(mode="after")
     def _classes_are_distinct(self) -> DataSection:

@@ -17,7 +17,7 @@ from action_gru.config.kinds import NULLS, allows_none, is_text, kind_at, typed_
 from action_gru.config.tree import Config
 from action_gru.errors import ConfigError
 from action_gru.paths.given import instead_of
-from action_gru.safe_yaml import MOST_CHARACTERS, BoundedLoader, parse_yaml
+from action_gru.safe_yaml import BoundedLoader, parse_yaml
 
 
 class _Loader(BoundedLoader):
@@ -65,8 +65,7 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
     if not path.is_file():
         raise ConfigError(f"no config file at {path} (looked up as {path.absolute()})")
     try:
-        with path.open(encoding="utf-8") as file:
-            text = file.read(MOST_CHARACTERS + 1)
+        text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: not a text file in UTF-8 ({error.reason})") from error
     tree = _parse_yaml(text, str(path))
@@ -98,13 +97,13 @@ def check_files(config: Config) -> None:
             "data.manifest is not set; write one with 'action-gru prepare folder DIR' "
             "and set data.manifest=DIR/manifest.csv"
         )
-    sentence = instead_of("a manifest", manifest) if config.data.kind == "video" else None
+    sentence = instead_of("a manifest", manifest) if config.data.is_video else None
     if sentence is not None:
         raise ConfigError(f"data.manifest: {sentence}")
-    kind = "folder" if config.data.kind == "table" and manifest.is_dir() else "file"
+    kind = "folder" if config.data.traits.may_be_folder and manifest.is_dir() else "file"
     named = [("data.manifest", manifest, kind), ("data.root", config.data.root, "folder")]
     weights = Path(config.features.weights)
-    if len(weights.parts) > 1 and config.data.kind == "video":
+    if len(weights.parts) > 1 and config.data.is_video:
         named.append(("features.weights", weights, "file"))
     for key, path, kind in named:
         if path is not None and not (path.is_dir() if kind == "folder" else path.is_file()):

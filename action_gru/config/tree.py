@@ -15,6 +15,8 @@ from action_gru.config.answers import (
     StreamSection,
 )
 from action_gru.config.inputs import (
+    LATER,
+    SOON,
     DataSection,
     DecodingSection,
     FeaturesSection,
@@ -55,7 +57,7 @@ class Config(Section):
         if not self.series.targets_each_row:
             return self
         unfit = {
-            "data.kind": self.data.kind != "table",
+            "data.kind": not self.data.traits.has_row_classes,
             "model.bidirectional": self.model.bidirectional,
             "model.closed_form": self.model.closed_form is True,
             "training.mixup": bool(self.training.mixup),
@@ -68,6 +70,11 @@ class Config(Section):
                     "(series.horizon, series.step_labels)"
                 )
         return self
+
+    @property
+    def classes(self) -> tuple[str, ...] | None:
+        """The class list where the config gives it; else the labels are the classes."""
+        return self.data.classes or (None if self.series.horizon is None else (LATER, SOON))
 
     def to_tree(self) -> dict[str, Any]:
         """Plain dicts, lists and scalars, ready for YAML and JSON."""

@@ -7,15 +7,23 @@ from typing import TYPE_CHECKING
 from action_gru.lazy import exported_from
 
 if TYPE_CHECKING:
-    from action_gru.dataset.manifest import Clip, class_list, data_hash, read_manifest
-    from action_gru.dataset.rearranged import prefixes, rearrangements
-    from action_gru.dataset.references import (
+    from action_gru.dataset.manifest import (
+        Clip,
         LongVideo,
         check_labels,
         check_long_videos,
+        class_list,
+        data_hash,
         read_long_videos,
+        read_manifest,
     )
-    from action_gru.dataset.sequences import NO_LABEL, Batch, SequenceSet
+    from action_gru.dataset.sequences import (
+        NO_LABEL,
+        Batch,
+        SequenceSet,
+        prefixes,
+        rearrangements,
+    )
     from action_gru.dataset.splits import (
         Split,
         check_classes,
@@ -49,9 +57,8 @@ __all__ = [
 
 __getattr__ = exported_from(
     __name__,
-    manifest="Clip class_list data_hash read_manifest",
-    rearranged="prefixes rearrangements",
-    references="LongVideo check_labels check_long_videos read_long_videos",
-    sequences="NO_LABEL Batch SequenceSet",
+    manifest="Clip LongVideo check_labels check_long_videos class_list data_hash read_long_videos "
+    "read_manifest",
+    sequences="NO_LABEL Batch SequenceSet prefixes rearrangements",
     splits="Split check_classes check_leakage grouped_folds merge_groups split_clips",
 )

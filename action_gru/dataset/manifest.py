@@ -1,7 +1,10 @@
 """Reads the manifest CSV: which clips there are, what they show, where they come from.
 
 Columns: path,label[,group][,split][,start_s,end_s][,timeline]. Knows nothing of frames or features.
-A row with a timeline is no clip: it is a long video to test on, see `references.py`.
+
+A row with a timeline is no clip but a long video to test on, which is never trained on. path: the
+video. label: empty. timeline: a CSV start_s,end_s,label below the same root. split: test (or empty)
+or val.
 """
 
 from __future__ import annotations
@@ -10,8 +13,8 @@ import hashlib
 import math
 import unicodedata
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -19,6 +22,8 @@ from action_gru.csv_dialect import read_rows
 from action_gru.errors import DataError
 from action_gru.paths.names import composed, on_disk, split_of, with_slashes
 from action_gru.paths.to_paste import about_pictures
+from action_gru.timeline import Event
+from action_gru.timeline.reference import read_segments
 
 SPLITS = ("train", "val", "test")
 COLUMNS = ("path", "label", "group", "split", "start_s", "end_s", "timeline")
@@ -55,6 +60,18 @@ class Clip:
             return self.relative
         end = "" if self.end_s is None else _shortest(self.end_s)
         return f"{self.relative}[{_shortest(self.start_s or 0.0)}:{end}]"
+
+
+@dataclass(frozen=True)
+class LongVideo:
+    """A video with what truly happens in it; timeline: the CSV as the manifest names it."""
+
+    path: Path
+    relative: str
+    group: str
+    split: str
+    timeline: str
+    segments: tuple[Event, ...]
 
 
 def _shortest(seconds: float) -> str:
@@ -137,16 +154,7 @@ def manifest_rows(manifest: Path) -> list[tuple[int, dict[str, str]]]:
             f"must be path,label[,group][,split][,start_s,end_s], got {','.join(names)}"
         )
     _check_columns(names, manifest)
-    return [(line, _stripped(row, manifest, line)) for line, row in rows]
-
-
-def _stripped(row: dict[str, str], manifest: Path, line: int) -> dict[str, str]:
-    if None in row or None in row.values():
-        raise DataError(
-            f"{manifest}, line {line}: has another number of fields than the header; "
-            "quote names with commas"
-        )
-    return {key: value.strip() for key, value in row.items()}
+    return [(line, {key: text.strip() for key, text in row.items()}) for line, row in rows]
 
 
 def _check_columns(names: Sequence[str], manifest: Path) -> None:
@@ -162,7 +170,7 @@ def _clip(row: dict[str, str], root: Path) -> Clip:
     relative, label = with_slashes(root, row["path"]), composed(row["label"])
     if not relative or not label:
         raise ValueError(f"path and label must not be empty, got '{relative}' and '{label}'")
-    split = split_name(row)
+    split = split_name(row.get("split", ""))
     start_s, end_s = _seconds(row, "start_s"), _seconds(row, "end_s")
     if end_s is not None and end_s <= (start_s or 0.0):
         raise ValueError(f"end_s must lie after start_s, got {start_s} to {end_s}")
@@ -171,9 +179,8 @@ def _clip(row: dict[str, str], root: Path) -> Clip:
     return Clip(path, relative, label, group, split, start_s, end_s)
 
 
-def split_name(row: Mapping[str, str]) -> str:
+def split_name(text: str) -> str:
     """train, val, test or empty. Raises ValueError for anything else."""
-    text = row.get("split", "")
     split = split_of(text)
     if text and not split:
         raise ValueError(f"split is train, val, test or empty, got '{text}'")
@@ -244,3 +251,66 @@ def _check_duplicates(clips: Sequence[Clip], manifest: Path) -> None:
         if other is not clip:
             labels = f" as '{other.label}' and '{clip.label}'" if other.label != clip.label else ""
             raise DataError(f"{manifest}: the clip {clip.name} stands twice{labels}; keep one row")
+
+
+def read_long_videos(
+    manifest: Path, root: Path | None = None, classes: Sequence[str] | None = None
+) -> list[LongVideo]:
+    """The long videos of a manifest, in its order; most have none.
+
+    Raises DataError for a row or a timeline that cannot be used.
+    """
+    videos = []
+    for line, row in manifest_rows(manifest):
+        if row.get("timeline"):
+            try:
+                videos.append(_long_video(row, root or manifest.parent))
+            except ValueError as error:
+                raise DataError(f"{manifest}, line {line}: {error}") from error
+    for index, video in enumerate(videos):
+        if classes is not None:
+            check_labels(video.segments, video.timeline, classes)
+        if video.path in [other.path for other in videos[:index]]:
+            raise DataError(f"{manifest}: the long video {video.relative} stands twice")
+    return videos
+
+
+def check_labels(segments: Sequence[Event], name: str, classes: Sequence[str]) -> None:
+    """Raise DataError where a reference names a class that the model does not know."""
+    unknown = sorted({segment.label for segment in segments} - set(classes))
+    if unknown:
+        raise DataError(
+            f"{name}: unknown label {', '.join(unknown)}; the classes are {', '.join(classes)}"
+        )
+
+
+def check_long_videos(videos: Sequence[LongVideo], trained: Sequence[Clip]) -> None:
+    """Raise DataError where a long video shares a group or its file with a training clip."""
+    groups = {clip.group: clip for clip in trained}
+    files = {clip.path: clip for clip in trained}
+    for video in videos:
+        clip = groups.get(video.group) or files.get(video.path)
+        if clip is not None:
+            raise DataError(
+                f"the long video {video.relative} and the training clip {clip.name} are of one "
+                f"group ('{video.group}') or file: the score would be too good. Take the clip out "
+                "of training, or write data.allow_leakage: true"
+            )
+
+
+def _long_video(row: dict[str, str], root: Path) -> LongVideo:
+    relative, timeline = (with_slashes(root, row[column]) for column in ("path", "timeline"))
+    if not relative or row["label"]:
+        raise ValueError(
+            f"a row with a timeline is a long video: path and no label, got '{relative}' "
+            f"and '{row['label']}'"
+        )
+    if row.get("start_s") or row.get("end_s"):
+        raise ValueError("a long video is read whole: leave start_s and end_s empty")
+    split = split_name(row.get("split", "")) or "test"
+    if split == "train":
+        raise ValueError("a long video is for test or val; train on clips cut from another one")
+    path, reference = inside(root, relative), inside(root, timeline)
+    group = composed(row.get("group") or relative)
+    segments = tuple(replace(one, label=composed(one.label)) for one in read_segments(reference))
+    return LongVideo(path, relative, group, split, timeline, segments)

@@ -1,23 +1,35 @@
-"""Feature sequences in memory, and the batches a model reads. Knows nothing of video."""
+"""Feature sequences in one array, in other orders, and the batches a model reads.
+
+Knows nothing of video.
+"""
 
 from __future__ import annotations
 
 import copy
 import itertools
-from collections.abc import Iterable, Sequence
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from action_gru.cache import ClipFeatures
-from action_gru.channels import ChannelValues
-from action_gru.dataset.stacking import stack_rows
 from action_gru.errors import DataError
 from action_gru.sampling import windows
 
+if TYPE_CHECKING:
+    from action_gru.cache import ClipFeatures
+    from action_gru.channels import ChannelValues
+
 NO_LABEL = -100  # what torch's cross-entropy leaves out
+SHUFFLES = 5
+FROZEN_AT = (0.25, 0.5, 0.75)
+
+Rows = NDArray[Any]  # (T, D), float16 or float32
+Rule = Callable[[int, torch.Generator], Tensor]  # (T, random source) -> the rows to read
 
 
 @dataclass(frozen=True)
@@ -140,11 +152,83 @@ class SequenceSet:
         return clip, start, length
 
 
-def join_views(
-    views: Sequence[ClipFeatures | ChannelValues],
-) -> np.ndarray[tuple[int, int], np.dtype[np.float16 | np.float32]]:
+def join_views(views: Sequence[ClipFeatures | ChannelValues]) -> Rows:
     """Lay a clip's views side by side: V of (T, D_v) -> (T, sum D_v), of the views' own type."""
     lengths = {len(view.values) for view in views}
     if len(lengths) != 1:
         raise DataError(f"the views of a clip differ in length: {sorted(lengths)}")
     return np.concatenate([view.values for view in views], axis=1)
+
+
+def stack_rows(parts: Iterable[Rows], most_bytes: int | None) -> tuple[Rows, list[int]]:
+    """(sum of T, D) and the length of each part. parts: (T, D) each, taken one at a time.
+
+    With more than most_bytes the rows go to a temporary file without a name and come back mapped
+    into memory: the system reads what is asked for. Raises DataError where there is no room.
+    """
+    kept: list[Rows] = []
+    lengths: list[int] = []
+    file: BinaryIO | None = None
+    size = width = 0
+    kind: Any = np.float32
+    for part in parts:
+        lengths.append(len(part))
+        width, kind = part.shape[1], part.dtype
+        size += part.nbytes
+        kept.append(part)
+        if most_bytes is not None and size > most_bytes:
+            file = file or tempfile.TemporaryFile()  # noqa: SIM115 closed below
+            _move(kept, file)
+    if not lengths:
+        raise DataError("a set of sequences needs at least one")
+    if file is None:
+        return np.concatenate(kept), lengths
+    with file:  # the map holds on to it by itself
+        return np.memmap(file, kind, "r+", shape=(sum(lengths), width)), lengths
+
+
+def _move(kept: list[Rows], file: BinaryIO) -> None:
+    try:
+        for one in kept:
+            file.write(np.ascontiguousarray(one).data)
+        file.flush()
+    except OSError as error:
+        raise DataError(
+            f"{tempfile.gettempdir()}: the features do not fit into memory, and cannot be kept "
+            f"there ({error.strerror or error}); free space, set TMPDIR, or raise "
+            "features.memory_gb"
+        ) from error
+    kept.clear()
+
+
+def _frozen(share: float) -> Rule:
+    return lambda length, generator: torch.full((length,), round(share * (length - 1)))
+
+
+# Each rule makes the clips once, and what the name costs is the average over its rules.
+REARRANGEMENTS: dict[str, tuple[Rule, ...]] = {
+    "shuffled": (lambda length, generator: torch.randperm(length, generator=generator),) * SHUFFLES,
+    "reversed": (lambda length, generator: torch.arange(length).flip(0),),
+    "frozen": tuple(map(_frozen, FROZEN_AT)),
+    "first_half": (lambda length, generator: torch.arange((length + 1) // 2),),
+    "every_second": (lambda length, generator: torch.arange(0, length, 2),),
+}
+
+
+def rearrangements(sequences: SequenceSet, seed: int) -> Iterator[tuple[str, SequenceSet]]:
+    """(name, the same clips so rearranged), some names several times.
+
+    A clip and its mirrored copy are rearranged alike; a clip that is read in windows, as a whole.
+    """
+    for name, rules in REARRANGEMENTS.items():
+        for number, rule in enumerate(rules):
+            generator = torch.Generator().manual_seed(seed * 1_000_003 + number)
+            rows = [rule(length, generator) for length in sequences.lengths.tolist()]
+            yield name, sequences.with_rows(rows)
+
+
+def prefixes(sequences: SequenceSet, shares: tuple[float, ...]) -> Iterator[SequenceSet]:
+    """The first share of the frames of each clip, at least one, for each of the shares."""
+    for share in shares:
+        counts = [max(1, round(share * length)) for length in sequences.lengths.tolist()]
+        yield sequences.with_rows([torch.arange(count) for count in counts])

@@ -15,11 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from action_gru.config import Config
-from action_gru.dataset import Clip, Split, check_classes, grouped_folds, merge_groups
+from action_gru.dataset import Clip, Split, check_classes, class_list, grouped_folds, merge_groups
 from action_gru.errors import DataError
 from action_gru.evaluation.evaluate import warned_sequences, warning_report
-from action_gru.features import FeatureTable, extract_features
-from action_gru.measured import classes_of
+from action_gru.features import FeatureTable, data_source
 from action_gru.model import ActionClassifier
 from action_gru.progress import Reporter
 from action_gru.report.confidence import Answers, CalibratedAnswers
@@ -50,7 +49,7 @@ def cross_validate(
     clips = _choosing_clips(config)
     if not clips:
         raise DataError("every clip is a test clip; cross-validation needs others")
-    classes = classes_of(config, clips)
+    classes = class_list(clips, config.classes)
     run, table, usable = _begin(config, clips, "-cv", reporter)
     results = []
     warned: list[WarnedSequence] = []
@@ -94,7 +93,7 @@ def _begin(
 ) -> tuple[RunFolder, FeatureTable, list[Clip]]:
     """Return a new run folder, the features and the usable clips; copies share a group."""
     run = RunFolder.create(config, suffix)
-    table = extract_features(config, clips, reporter, run.path)
+    table = data_source(config).features(clips, reporter, run.path)
     usable = table.usable(clips)
     if not config.data.allow_leakage:
         usable = merge_groups(usable, table.report.content)
@@ -173,7 +172,7 @@ def leave_classes_out(
     the class are unknown to it, the others known. Clips whose split says test are left out.
     """
     clips = _choosing_clips(config)
-    classes = classes_of(config, clips) if clips else ()
+    classes = class_list(clips, config.classes) if clips else ()
     if len(classes) < 3:
         raise DataError(
             f"leaving a class out needs at least three of them; the clips that are not for the "

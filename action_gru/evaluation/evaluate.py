@@ -8,15 +8,15 @@ from pathlib import Path
 
 from torch import Tensor
 
-from action_gru.backbone.embedding import pick_device
 from action_gru.checkpoint import Checkpoint, load_checkpoint
 from action_gru.config import Config
-from action_gru.dataset import Clip, LongVideo, SequenceSet, read_long_videos, read_manifest
+from action_gru.config.inputs import SOON
+from action_gru.dataset import Clip, LongVideo, SequenceSet, read_long_videos
+from action_gru.device import pick_device
 from action_gru.errors import DataError, VideoError
 from action_gru.evaluation.evaluator import Evaluator, FloatArray
 from action_gru.evaluation.frames import read_mistakes
-from action_gru.features import FeatureTable, build_backbone, extract_features
-from action_gru.measured import SOON, read_measured_clips
+from action_gru.features import FeatureTable, build_backbone, data_source
 from action_gru.model import ActionClassifier
 from action_gru.paths.to_paste import command_line
 from action_gru.progress import Reporter
@@ -55,7 +55,7 @@ def evaluate(
     target = folder or run.new_evaluation(manifest.stem if manifest else str(split))
     # Of a run's own clips training has judged the bad ones already: they are listed, no more.
     allowed = 1.0 if manifest is None else None
-    table = extract_features(config, clips, reporter, target, allowed, manifest)
+    table = data_source(config, manifest).features(clips, reporter, target, allowed)
     checkpoint.check_fits(table.specs, config.sampling.fps)
     usable = table.usable(clips)
     if not usable:
@@ -87,9 +87,8 @@ def score_report(
     labels = sequences.labels.numpy()
     mean_right, notes = _mean_pooled(run, config, sequences)
     trained = [checkpoint.classes.index(label) for label in run.trained_labels()]
-    if table.measurements is not None:
-        missing, count = table.measurements.missing([clip.name for clip in clips])
-        data += f". {missing} of {count} values are missing" if missing else ""
+    missing, count = table.missing_values(clips)
+    data += f". {missing} of {count} values are missing" if missing else ""
     if known := _seen_in_training(run, table, clips):
         data += f". {known}"
     warned = warned_sequences(evaluator.model, config, table, clips, checkpoint.classes)
@@ -118,7 +117,7 @@ def score_report(
         order=evaluator.measure_order(sequences, clips, mean_right),
         anytime=evaluator.measure_anytime(sequences, clips, table),
     )
-    if config.data.kind != "video":
+    if not config.data.is_video:
         return report
     limits, count = DecodeLimits(**config.decoding.model_dump()), config.evaluation.mistakes
     mistakes = read_mistakes(report.predictions, clips, table.times_s(clips), count, limits)
@@ -148,14 +147,13 @@ def warned_sequences(
     classes: Sequence[str],
 ) -> tuple[WarnedSequence, ...]:
     """Return the probability of the end after each row; empty for a model without a horizon."""
-    if config.series.horizon is None or table.measurements is None:
+    if config.series.horizon is None:
         return ()
     scores = score_steps(model, table.sequences(clips, classes))
-    items = table.measurements.items
     return tuple(
         WarnedSequence(clip.name, row[:, classes.index(SOON)].double().numpy(), remaining)
         for clip, row in zip(clips, scores, strict=True)
-        if (remaining := items[clip.name].remaining) is not None
+        if (remaining := table.remaining.get(clip.name)) is not None
     )
 
 
@@ -225,11 +223,7 @@ def _clips(
                 "--manifest CSV --root DIR"
             )
         return clips, f"The {split} split of {config.data.manifest}"
-    read = (
-        read_manifest(manifest, root, classes)
-        if config.data.kind == "video"
-        else read_measured_clips(config, manifest, root, classes)
-    )
+    read = data_source(config, manifest, root, classes).clips()
     clips = [replace(clip, split="test") for clip in read if split in (None, clip.split)]
     if split is None:
         return clips, f"All clips of {manifest.name}"
@@ -246,7 +240,7 @@ def _long_videos(
     manifest: Path | None,
     root: Path | None,
 ) -> list[LongVideo]:
-    if config.data.kind != "video":
+    if not config.data.is_video:
         return []
     start = root if manifest is not None else root or own_root(config)
     videos = read_long_videos(manifest or run.clips, start, classes)

@@ -40,7 +40,7 @@ def measure_machine(config: Config, sample: int, seconds: float, reporter: Repor
 
     seconds: of clips that are drawn. The first clip is not timed: it pays for what is paid once.
     """
-    if config.data.kind != "video":
+    if not config.data.is_video:
         raise ConfigError(
             f"data.kind: {config.data.kind} is read, not extracted; plan is for video"
         )

@@ -1,118 +1,125 @@
-"""Turns datasets as they come into a manifest CSV.
+"""Turns datasets as they come into a manifest CSV, or a table.
 
-Owns which builder makes which dataset's rows; knows nothing of frames, features or models. Paths
-in the manifest are relative to PreparedDataset.root.
+Owns which builder reads which dataset; knows nothing of frames, features or models. Paths in a
+manifest are relative to PreparedDataset.root.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from action_gru.errors import DataError
-from action_gru.paths.names import is_hidden
-from action_gru.prepare.archives import unpack_beside, unpack_inside
-from action_gru.prepare.fights import build_fights
+from action_gru.paths.to_paste import PICTURE_SUFFIXES, command_line
+from action_gru.prepare.benchmarks import build_fights, build_hmdb51, build_kth, build_ucf101
+from action_gru.prepare.cmapss import build_cmapss
 from action_gru.prepare.folder import build_folder, left_aside
-from action_gru.prepare.hmdb51 import build_hmdb51
-from action_gru.prepare.kth import build_kth
-from action_gru.prepare.rows import Row, clips_per_split, refuse_divided_groups, write_manifest
-from action_gru.prepare.ucf101 import build_ucf101
+from action_gru.prepare.rows import Content, Row, content_of, write_content
+from action_gru.prepare.tree import counts_text, how_to_unpack
 
-__all__ = ["BUILDERS", "PreparedDataset", "Row", "prepare"]
+__all__ = ["BUILDERS", "Options", "PreparedDataset", "Row", "prepare"]
 
-Builder = Callable[[Path, int], list[Row]]
-BUILDERS: dict[str, Builder] = {
-    "folder": build_folder,
-    "ucf101": build_ucf101,
-    "hmdb51": build_hmdb51,
-    "kth": build_kth,
-    "fights": build_fights,
+
+@dataclass(frozen=True)
+class Options:
+    """split: which official split. subset: which part of cmapss. splits: of a folder of own data,
+    whether folders called train, val and test are splits or classes; by default splits where all
+    are called so, and an error where only some are.
+    """
+
+    split: int = 1
+    subset: str = "FD001"
+    splits: bool | None = None
+
+
+BUILDERS: dict[str, Callable[[Path, Options], Content]] = {
+    "folder": lambda root, asked: content_of(build_folder(root, asked.split, asked.splits)),
+    "ucf101": lambda root, asked: content_of(build_ucf101(root, asked.split)),
+    "hmdb51": lambda root, asked: content_of(build_hmdb51(root, asked.split)),
+    "kth": lambda root, asked: content_of(build_kth(root, asked.split)),
+    "fights": lambda root, asked: content_of(build_fights(root, asked.split)),
+    "cmapss": lambda root, asked: build_cmapss(root, asked.subset),
 }
-# These are published as several archives, which may lie together in the folder passed.
-_IN_SEVERAL_ARCHIVES = {"ucf101", "hmdb51", "kth"}
 
 
 @dataclass(frozen=True)
 class PreparedDataset:
-    """What a manifest holds. groups is 0 and splits empty where the dataset has none.
+    """What was written. splits: items in each, empty where the dataset has none.
 
-    left_aside: of a folder of own data, the files that are in no row: ending -> how many.
+    counts: clips, classes and groups of a manifest; nothing for a table. left_aside: of a folder
+    of own data, the files that are in no row: ending -> how many.
     """
 
     root: Path
     manifest: Path
-    clips: int
-    classes: int
-    groups: int
-    splits: dict[str, int]  # clips in each
-    left_aside: dict[str, int]
+    splits: dict[str, int]
+    counts: dict[str, int] = field(default_factory=dict)
+    left_aside: dict[str, int] = field(default_factory=dict)
+
+    def document(self) -> dict[str, Any]:
+        """The answer of `prepare --json`."""
+        document = {"manifest": str(self.manifest), "root": str(self.root)}
+        left = {"left_aside": self.left_aside} if self.counts else {}
+        return {**document, **self.counts, "splits": self.splits, **left}
+
+    def sentences(self) -> list[str]:
+        """What is in it, what is not, and the command that trains on it."""
+        manifest = f"data.manifest={self.manifest}"
+        if not self.counts:
+            command = command_line("action-gru", "train", "configs/turbofan.yaml", manifest)
+            train, test = self.splits["train"], self.splits["test"]
+            return [f"{train} training and {test} test engines; next: {command}"]
+        clips, groups = self.counts["clips"], self.counts["groups"] or "no"
+        parts = "".join(f", {count} in {name}" for name, count in self.splits.items())
+        command = command_line("action-gru", "train", "CONFIG", manifest, f"data.root={self.root}")
+        said = f"{clips} clips{parts}, {self.counts['classes']} classes, {groups} groups"
+        return [*self._left_aside(clips), f"{said}; next: {command}"]
+
+    def _left_aside(self, clips: int) -> list[str]:
+        left = sum(self.left_aside.values())
+        if not left:
+            return []
+        note = "; pictures are not read" if PICTURE_SUFFIXES & self.left_aside.keys() else ""
+        counts = counts_text(self.left_aside)
+        return [f"left aside {left} of {left + clips} files, as no clips: {counts}{note}"]
 
 
 def prepare(
-    builder: str,
+    dataset: str,
     source: Path,
     manifest: Path | None = None,
+    options: Options | None = None,
     *,
-    split: int = 1,
-    splits: bool | None = None,
     overwrite: bool = False,
 ) -> PreparedDataset:
-    """Write the manifest of a dataset folder or archive; an archive is unpacked beside itself.
+    """Write the manifest of a dataset folder, by default into that folder.
 
-    manifest: by default manifest.csv in the dataset's root.
-    split picks one of the official splits where a dataset has several. splits: of a folder of own
-    data, whether folders called train, val and test are splits or classes; by default splits where
-    all are called so, and an error where only some are. Raises DataError for a dataset that is
-    incomplete, unsafe or of another layout, and for a manifest that exists and differs, unless
-    overwrite.
+    Raises DataError for a dataset that is incomplete, packed or of another layout, and for a
+    manifest that exists and differs, unless overwrite.
     """
-    if builder not in BUILDERS:
-        known = ", ".join([*BUILDERS, "cmapss"])
-        raise DataError(f"{builder!r} is no known dataset; choose one of {known}")
-    is_own = builder == "folder"
-    if splits is not None and not is_own:
-        raise DataError(f"{builder} brings its own splits; leave --splits and --no-splits out")
-    root = _root(source)
-    build = partial(build_folder, splits=splits) if is_own else BUILDERS[builder]
-    rows = _rows(builder, build, root, split)
-    if not rows:
-        raise DataError(f"{root}: {builder} names no clip; pass the dataset whole")
-    refuse_divided_groups(rows)
-    manifest = manifest or root / "manifest.csv"
-    left = left_aside(root, {row.path for row in rows}, manifest) if is_own else {}
-    write_manifest(manifest, rows, overwrite=overwrite)
-    return PreparedDataset(
-        root=root,
-        manifest=manifest,
-        clips=len(rows),
-        classes=len({row.label for row in rows}),
-        groups=len({row.group for row in rows if row.group is not None}),
-        splits=clips_per_split(rows),
-        left_aside=left,
-    )
+    asked = options or Options()
+    if dataset not in BUILDERS:
+        raise DataError(f"{dataset!r} is no known dataset; choose one of {', '.join(BUILDERS)}")
+    if asked.splits is not None and dataset != "folder":
+        raise DataError(f"{dataset} brings its own splits; leave --splits and --no-splits out")
+    root = _folder(source)
+    try:
+        content = BUILDERS[dataset](root, asked)
+    except DataError as error:
+        if packed := how_to_unpack(root):
+            raise DataError(f"{error}. {packed}") from error
+        raise
+    manifest = manifest or root / content.name
+    write_content(manifest, content, overwrite=overwrite)
+    left = left_aside(root, content.paths, manifest) if dataset == "folder" else {}
+    return PreparedDataset(root, manifest, content.splits, content.counts, left)
 
 
-def _root(source: Path) -> Path:
+def _folder(source: Path) -> Path:
     if source.is_dir():
         return source.resolve()
-    if not source.is_file():
-        raise DataError(f"{source}: does not exist; pass the dataset's folder or archive")
-    return _sole_folder(unpack_beside(source.resolve()))
-
-
-def _sole_folder(folder: Path) -> Path:
-    """The folder an archive is wrapped in, or the folder itself."""
-    inside = [path for path in folder.iterdir() if not is_hidden(path.name)]
-    return inside[0] if len(inside) == 1 and inside[0].is_dir() else folder
-
-
-def _rows(builder: str, build: Builder, root: Path, split: int) -> list[Row]:
-    try:
-        return build(root, split)
-    except DataError:
-        if builder not in _IN_SEVERAL_ARCHIVES or not unpack_inside(root):
-            raise
-    return build(root, split)
+    if not source.exists():
+        raise DataError(f"{source}: does not exist; pass the dataset's folder")
+    raise DataError(f"{source}: is no folder. {how_to_unpack(source) or 'Pass the folder'}")

@@ -12,7 +12,7 @@ import io
 from pathlib import Path
 
 from action_gru.errors import DataError
-from action_gru.files import write_atomically
+from action_gru.prepare.rows import Content
 from action_gru.prepare.tree import read_lines
 
 CHANNELS = [f"setting_{n}" for n in (1, 2, 3)] + [f"sensor_{n}" for n in range(1, 22)]
@@ -21,8 +21,8 @@ SUBSETS = ("FD001", "FD002", "FD003", "FD004")
 _GET = "pass the folder with the three files of the subset, such as train_, test_ and RUL_FD001.txt"
 
 
-def build_cmapss(root: Path, subset: str) -> tuple[str, dict[str, int]]:
-    """The table as CSV text, and how many engines each split has. Raises DataError."""
+def build_cmapss(root: Path, subset: str) -> Content:
+    """The table of a subset; its splits count engines. Raises DataError."""
     if subset not in SUBSETS:
         raise DataError(f"C-MAPSS has the subsets {', '.join(SUBSETS)}; got '{subset}'")
     after = [
@@ -42,19 +42,7 @@ def build_cmapss(root: Path, subset: str) -> tuple[str, dict[str, int]]:
             for row in rows:
                 remaining = last - int(row[1]) + left[engine]
                 writer.writerow([f"{split}-{int(engine):03d}", row[1], split, remaining, *row[2:]])
-    return text.getvalue(), counts
-
-
-def write_cmapss(root: Path, subset: str, out: Path, overwrite: bool) -> dict[str, int]:
-    """Write the table, whole or not at all; a different one stays unless overwrite."""
-    text, counts = build_cmapss(root, subset)
-    if out.exists() and out.read_bytes() != text.encode() and not overwrite:
-        raise DataError(f"{out}: exists and differs; pass --overwrite, or another --out")
-    try:
-        write_atomically(out, text.encode())
-    except OSError as error:
-        raise DataError(f"{out}: cannot be written ({error}); choose another --out") from error
-    return counts
+    return Content(text.getvalue(), counts, f"{subset}.csv")
 
 
 def _lines(root: Path, name: str) -> list[tuple[int, str]]:

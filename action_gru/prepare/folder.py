@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path, PurePosixPath
 
 from action_gru.errors import DataError
@@ -37,7 +37,7 @@ def build_folder(root: Path, split: int = 1, splits: bool | None = None) -> list
     return [_row(path, above, depth) for path in videos]
 
 
-def left_aside(root: Path, taken: set[str], manifest: Path) -> dict[str, int]:
+def left_aside(root: Path, taken: Collection[str], manifest: Path) -> dict[str, int]:
     """Ending -> how many files of root are no clip; hidden ones and the manifest don't count.
 
     Of videos, which --splits leaves aside, the folder is named too: `unlabeled/*.mp4`.

@@ -1,4 +1,4 @@
-"""Manifest rows and the CSV they become. Knows nothing of any dataset."""
+"""Manifest rows and the CSV that they become. Knows nothing of any dataset."""
 
 from __future__ import annotations
 
@@ -6,11 +6,16 @@ import csv
 import io
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from action_gru.errors import DataError
 from action_gru.files import write_atomically
+from action_gru.paths.names import is_video
+from action_gru.paths.to_paste import about_pictures
+from action_gru.prepare.tree import count, counts_text, ending, walk_files
+
+_NAMES_SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -23,6 +28,20 @@ class Row:
     split: str | None = None
     start_s: float | None = None
     end_s: float | None = None
+
+
+@dataclass(frozen=True)
+class Content:
+    """A CSV to write. name: of the file. splits: items in each.
+
+    counts and paths: of a manifest, how many clips, classes and groups it has, and its files.
+    """
+
+    text: str
+    splits: dict[str, int]
+    name: str = "manifest.csv"
+    counts: dict[str, int] = field(default_factory=dict)
+    paths: frozenset[str] = frozenset()
 
 
 def _seconds(value: float | None) -> str:
@@ -49,37 +68,34 @@ def manifest_text(rows: Sequence[Row]) -> str:
     return buffer.getvalue()
 
 
-def write_manifest(manifest: Path, rows: Sequence[Row], *, overwrite: bool) -> None:
-    """Write the CSV whole or not at all; an equal file stays, a different one is refused."""
-    _refuse_outer_spaces(rows)
-    try:
-        data = manifest_text(rows).encode()
-    except UnicodeEncodeError as error:
+def content_of(rows: Sequence[Row]) -> Content:
+    """The manifest of a dataset of clips.
+
+    Raises DataError where there is no clip, where a group stands in more than one split (its score
+    would be a leak), and for a name that the manifest's reader, which strips, would not find again.
+    """
+    if not rows:
+        raise DataError("the dataset names no clip; pass it whole")
+    divided = divided_groups(rows)
+    if divided:
         raise DataError(
-            f"{manifest}: a clip's name is no valid text ({error.object!r}); rename the file"
-        ) from error
-    try:
-        if manifest.is_file() and manifest.read_bytes() == data:
-            return
-        if manifest.exists() and not overwrite:
-            raise DataError(
-                f"{manifest}: exists and differs from the manifest of {len(rows)} clips that "
-                "would be written; pass --overwrite to replace it, or another --out"
-            )
-        write_atomically(manifest, data)
-    except OSError as error:
-        raise DataError(f"{manifest}: cannot be written ({error}); choose another --out") from error
-
-
-def _refuse_outer_spaces(rows: Sequence[Row]) -> None:
-    """Raise DataError for a name that the manifest's reader, which strips, would not find again."""
+            f"{len(divided)} groups stand in more than one split (first: {divided[0]!r}), so test "
+            "clips would be known from training; use the dataset's own split files, unedited"
+        )
     for row in rows:
-        for text in (row.path, row.label, row.group or ""):
-            if text != text.strip():
-                raise DataError(
-                    f"{row.path!r} of class {row.label!r}: a space at either end of a name is lost "
-                    "in a manifest; rename the folder or file without it"
-                )
+        if any(text != text.strip() for text in (row.path, row.label, row.group or "")):
+            raise DataError(
+                f"{row.path!r} of class {row.label!r}: a space at either end of a name is lost "
+                "in a manifest; rename the folder or file without it"
+            )
+    counts = {
+        "clips": len(rows),
+        "classes": len({row.label for row in rows}),
+        "groups": len({row.group for row in rows if row.group is not None}),
+    }
+    splits = dict(sorted(Counter(row.split for row in rows if row.split is not None).items()))
+    paths = frozenset(row.path for row in rows)
+    return Content(manifest_text(rows), splits, counts=counts, paths=paths)
 
 
 def divided_groups(rows: Sequence[Row]) -> list[str]:
@@ -91,16 +107,56 @@ def divided_groups(rows: Sequence[Row]) -> list[str]:
     return sorted(group for group, names in splits.items() if len(names) > 1)
 
 
-def refuse_divided_groups(rows: Sequence[Row]) -> None:
-    """Raise DataError where a group stands in more than one split: its score would be a leak."""
-    divided = divided_groups(rows)
-    if divided:
+def locate(root: Path, named: Sequence[Row], mend: str) -> list[Row]:
+    """The rows of an official list with the paths of their videos below root.
+
+    named: their path is `<folder>/<file>`, or a file wherever it lies. A clip that was encoded anew
+    is found by its stem: `v_1.avi` as `v_1.mp4` and `v_1.avi.mp4`; of several the first by path.
+    Raises DataError that counts the files which are absent, and what is there.
+    """
+    files = list(walk_files(root))
+    videos = [path for path in files if is_video(root / path)]
+    known: dict[str, str] = {}
+    for name_of in (lambda path: path.name, lambda path: path.stem):
+        for path in videos:
+            known.setdefault(f"{path.parent.name}/{name_of(path)}", str(path))
+            known.setdefault(name_of(path), str(path))
+    names = dict.fromkeys(row.path for row in named)
+    found = {name: known.get(name) or known.get(name.rpartition(".")[0]) for name in names}
+    missing = [name for name, path in found.items() if path is None]
+    if missing:
+        shown = ", ".join(missing[:_NAMES_SHOWN]) + (", ..." if len(missing) > _NAMES_SHOWN else "")
+        here = counts_text(count(map(ending, files)))
+        if not videos:
+            mend = about_pictures(root) or mend
         raise DataError(
-            f"{len(divided)} groups stand in more than one split (first: {divided[0]!r}), so test "
-            "clips would be known from training; use the dataset's own split files, unedited"
+            f"{root}: {len(missing)} of the {len(names)} clips named are missing ({shown}); the "
+            f"files here are {here or 'none'}; {mend}"
         )
+    return [replace(row, path=found[row.path] or "") for row in named]
 
 
-def clips_per_split(rows: Sequence[Row]) -> dict[str, int]:
-    """Number of clips in each split; empty where the dataset has none."""
-    return dict(sorted(Counter(row.split for row in rows if row.split is not None).items()))
+def write_content(path: Path, content: Content, *, overwrite: bool) -> None:
+    """Write the CSV whole or not at all; an equal file stays, a different one is refused."""
+    try:
+        data = content.text.encode()
+    except UnicodeEncodeError as error:
+        raise DataError(
+            f"{path}: a clip's name is no valid text ({error.object!r}); rename the file"
+        ) from error
+    try:
+        if path.is_file() and path.read_bytes() == data:
+            return
+        if path.exists() and not overwrite:
+            what = (
+                f"the manifest of {content.counts['clips']} clips"
+                if content.counts
+                else "the table"
+            )
+            raise DataError(
+                f"{path}: exists and differs from {what} that would be written; pass --overwrite "
+                "to replace it, or another --out"
+            )
+        write_atomically(path, data)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be written ({error}); choose another --out") from error

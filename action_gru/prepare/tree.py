@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
 from action_gru.errors import DataError
 from action_gru.paths.names import is_hidden, is_video
-from action_gru.paths.to_paste import about_pictures
+from action_gru.paths.to_paste import command_line
 
-_NAMES_SHOWN, _ENDINGS_SHOWN = 5, 12
+_ENDINGS_SHOWN = 12
+_ARCHIVE = re.compile(r"(.+)\.(zip|rar|tar(?:\.gz|\.bz2|\.xz)?|tgz|tbz2|txz)", re.IGNORECASE)
 
 
 def walk_files(root: Path) -> Iterator[PurePosixPath]:
@@ -41,21 +43,32 @@ def videos_in(root: Path) -> list[PurePosixPath]:
     return [path for path in walk_files(root) if is_video(root / path)]
 
 
-def finder(videos: Sequence[PurePosixPath]) -> Callable[[str, str], PurePosixPath | None]:
-    """Finds a video by (folder name, file name), whatever ending it was encoded to anew.
+def how_to_unpack(place: Path) -> str | None:
+    """What to do about an archive, or about those below a folder: the shell's command.
 
-    `v_1.avi` is also found as `v_1.mp4` and `v_1.avi.mp4`. Of several the first by path.
+    None where there is none, or each has a folder of its name beside it: it is unpacked already.
     """
-    known: dict[tuple[str, str], PurePosixPath] = {}
-    for path in videos:
-        known.setdefault((path.parent.name, path.name), path)
-    for path in videos:
-        known.setdefault((path.parent.name, path.stem), path)
-
-    def find(folder: str, name: str) -> PurePosixPath | None:
-        return known.get((folder, name)) or known.get((folder, PurePosixPath(name).stem))
-
-    return find
+    paths = [place.absolute()] if place.is_file() else [place / path for path in walk_files(place)]
+    archives = [
+        (path, path.with_name(match[1]), match[2].lower())
+        for path in paths
+        if (match := _ARCHIVE.fullmatch(path.name))
+    ]
+    if place.is_dir():
+        archives = [one for one in archives if not one[1].exists()]
+    if not archives:
+        return None
+    archive, folder, kind = archives[0]
+    unpack: list[str | Path] = (
+        ["unzip", archive, "-d"] if kind == "zip" else ["tar", "-xf", archive, "-C"]
+    )
+    if kind == "rar":
+        unpack[0] = "bsdtar"  # of libarchive; GNU tar reads no rar
+    command = f"{command_line('mkdir', '-p', folder)} && {command_line(*unpack, folder)}"
+    if place.is_file():
+        return f"Unpack the archive and pass {folder}: {command}"
+    others = f", and {len(archives) - 1} others likewise" if len(archives) > 1 else ""
+    return f"It holds archives that are not unpacked; unpack {archive.name}{others}: {command}"
 
 
 def ending(path: PurePosixPath) -> str:
@@ -100,17 +113,3 @@ def require_split(dataset: str, split: int, count: int) -> None:
     if not 1 <= split <= count:
         have = "one split" if count == 1 else f"the splits 1 to {count}"
         raise DataError(f"{dataset} has {have}, got --split {split}; choose one of these")
-
-
-def require_no_missing(root: Path, missing: Sequence[str], named: int, mend: str) -> None:
-    """Raise DataError that counts the clips which are named but absent, and what is there."""
-    if missing:
-        shown = ", ".join(missing[:_NAMES_SHOWN]) + (", ..." if len(missing) > _NAMES_SHOWN else "")
-        files = list(walk_files(root))
-        here = counts_text(count(map(ending, files)))
-        if not any(is_video(root / path) for path in files):
-            mend = about_pictures(root) or mend
-        raise DataError(
-            f"{root}: {len(missing)} of the {named} clips named are missing ({shown}); the files "
-            f"here are {here or 'none'}; {mend}"
-        )

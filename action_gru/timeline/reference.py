@@ -60,8 +60,6 @@ def _check_columns(names: list[str], path: Path) -> None:
 
 
 def _segment(row: dict[str, str]) -> Event:
-    if None in row or None in row.values():
-        raise ValueError("has another number of fields than the header; quote labels with commas")
     label = row["label"].strip()
     if not label:
         raise ValueError("label must not be empty")

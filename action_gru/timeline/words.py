@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 
 from action_gru.errors import ConfigError
-from action_gru.safe_yaml import read_yaml
+from action_gru.safe_yaml import parse_yaml
 
 LANGUAGES = Path(__file__).parent / "languages"
 KEY = "describe.language"
@@ -135,7 +135,7 @@ def _read(language: str) -> dict[str, Any]:
     """The tree of a file, laid over the one that it extends, section by section."""
     path = _path(language)
     try:
-        tree = read_yaml(path)
+        tree = parse_yaml(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: not YAML in UTF-8: {' '.join(str(error).split())}") from error
     if not isinstance(tree, dict):

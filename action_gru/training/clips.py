@@ -9,27 +9,24 @@ from pathlib import Path
 from action_gru.config import Config, check_files
 from action_gru.dataset import Clip, read_manifest
 from action_gru.errors import CheckpointError
-from action_gru.measured import read_measured_clips
+from action_gru.features import data_source
 from action_gru.training.run_folder import RunFolder
 
 
 def read_clips(config: Config) -> list[Clip]:
     """The clips that the config's data section names, checked."""
     check_files(config)
-    assert config.data.manifest is not None
-    if config.data.kind != "video":
-        return read_measured_clips(config)
-    return read_manifest(config.data.manifest, config.data.root, config.data.classes)
+    return data_source(config).clips()
 
 
 def read_run_clips(
     run: RunFolder, config: Config, root: Path | None = None, classes: Sequence[str] | None = None
 ) -> list[Clip]:
     """The clips of a run, on the sides where they stood when it was trained."""
-    if config.data.kind == "video":
+    if config.data.is_video:
         return read_manifest(run.clips, root or own_root(config), classes or config.data.classes)
     check_files(config)
-    found = {clip.name: clip for clip in read_measured_clips(config, root=root, classes=classes)}
+    found = {clip.name: clip for clip in data_source(config, None, root, classes).clips()}
     clips = []
     for row in run.rows():
         start_s, end_s = (float(row[key]) if row[key] else None for key in ("start_s", "end_s"))

@@ -13,9 +13,9 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from action_gru.backbone.embedding import pick_device
 from action_gru.config.learning import TrainingSection
 from action_gru.dataset import NO_LABEL, Batch, SequenceSet
+from action_gru.device import pick_device
 from action_gru.errors import TrainingError
 from action_gru.model import ActionClassifier, fuse
 from action_gru.prefetch import Prefetch

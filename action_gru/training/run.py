@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 
-from action_gru.backbone.embedding import pick_device
 from action_gru.checkpoint import load_checkpoint, save_checkpoint
 from action_gru.checkpoint.asked import check_background
 from action_gru.config import Config
@@ -19,13 +18,14 @@ from action_gru.dataset import (
     SequenceSet,
     Split,
     check_long_videos,
+    class_list,
     read_long_videos,
     split_clips,
 )
+from action_gru.device import pick_device
 from action_gru.errors import CheckpointError, ConfigError, DataError
 from action_gru.extraction import ExtractionReport
-from action_gru.features import FeatureTable, extract_features, read_features
-from action_gru.measured import classes_of
+from action_gru.features import FeatureTable, data_source, read_features
 from action_gru.model import ActionClassifier
 from action_gru.phrases import name_some
 from action_gru.progress import Reporter
@@ -80,12 +80,12 @@ def train(config: Config, reporter: Reporter) -> RunFolder:
 def _begin(config: Config) -> Begun:
     data = config.data
     clips = read_clips(config)
-    classes = classes_of(config, clips)
+    classes = class_list(clips, config.classes)
     split = split_clips(
         clips, data.split, data.test_share, data.val_share, data.split_seed, data.allow_leakage
     )
     assert data.manifest is not None
-    long = read_long_videos(data.manifest, data.root, classes) if data.kind == "video" else []
+    long = read_long_videos(data.manifest, data.root, classes) if data.is_video else []
     check_background(config, classes)
     if not data.allow_leakage:
         check_long_videos(long, split.train)
@@ -138,10 +138,10 @@ def _found_again(run: RunFolder, config: Config) -> Begun:
         )
     clips = read_run_clips(run, config)
     before = {row["path"]: row["sha256"] for row in run.rows()}
-    is_video = config.data.kind == "video"
+    is_video = config.data.is_video
     long = read_long_videos(run.clips, own_root(config)) if is_video else []
     split = split_clips(clips, "column", allow_leakage=config.data.allow_leakage)
-    classes = classes_of(config, clips)
+    classes = class_list(clips, config.classes)
     return Begun(run, split, classes, long, before)
 
 
@@ -162,7 +162,7 @@ def _train_into(
 
 
 def _summarise(run: RunFolder, data: TrainingData, reporter: Reporter) -> None:
-    report, is_video = data.table.report, data.table.measurements is None
+    report, is_video = data.table.report, not data.table.missing
     progress = load_checkpoint(run.last).progress
     epochs = {"epochs": int(progress["epoch"]), "best_epoch": int(progress["best_epoch"])}
     run.write_summary(report.counts() | epochs)
@@ -180,7 +180,7 @@ def _read_data(
     split, made = begun.split, list[FeatureTable]()
 
     def extract() -> tuple[Any, ExtractionReport]:
-        table = extract_features(config, split.clips, reporter, begun.run.path)
+        table = data_source(config).features(split.clips, reporter, begun.run.path)
         _check_same(begun, table)
         _check_usable(TrainingData(split, begun.classes, table))
         begun.run.write_clips(split.clips, table.report.content, begun.long)
@@ -188,10 +188,10 @@ def _read_data(
         return table.specs, table.report
 
     specs, report = processes.first(extract)
-    if not made and config.data.kind == "video":
+    if not made and config.data.is_video:
         made.append(read_features(config, split.clips, report, specs))
     elif not made:  # measured values are read again sooner than sent
-        made.append(extract_features(config, split.clips, reporter))
+        made.append(data_source(config).features(split.clips, reporter))
     return TrainingData(split, begun.classes, made[0])
 
 
@@ -278,17 +278,16 @@ def model_arguments(config: Config, data: TrainingData) -> dict[str, Any]:
         "closed_form": closed_form(config, len(data.part("train"))),
     }
     if config.model.normalisation == "auto":
-        arguments["normalisation"] = "frame" if config.data.kind == "video" else "channel"
-    if data.table.measurements is not None:
-        names = [clip.name for clip in data.part("train")]
-        arguments["flag_missing"] = data.table.measurements.missing(names)[0] > 0
+        arguments["normalisation"] = config.data.traits.normalisation
+    if not config.data.is_video:
+        arguments["flag_missing"] = data.table.missing_values(data.part("train"))[0] > 0
     return arguments
 
 
 def closed_form(config: Config, clips: int) -> bool:
     """Does a linear classifier stand beside the cells, with so many training clips?"""
     if config.model.closed_form == "auto":
-        return config.data.kind == "video" and clips <= FEW_CLIPS
+        return config.data.is_video and clips <= FEW_CLIPS
     return config.model.closed_form
 
 

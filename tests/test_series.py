@@ -13,20 +13,22 @@ import numpy as np
 import pytest
 import torch
 
-from action_gru.apps.watch import WatchOptions, watch
 from action_gru.checkpoint import load_checkpoint
 from action_gru.config import build_config
-from action_gru.dataset import Clip
+from action_gru.dataset import Clip, class_list
 from action_gru.errors import CheckpointError, ConfigError, DataError
 from action_gru.evaluation.cross_validation import cross_validate
-from action_gru.evaluation.evaluate import evaluate, extract_features
-from action_gru.measured import classes_of, measure, read_measured_clips, window_bounds
+from action_gru.evaluation.evaluate import evaluate
+from action_gru.features import data_source
 from action_gru.model import ActionClassifier
-from action_gru.monitor import SequenceRecognizer
-from action_gru.prepare.cmapss import write_cmapss
+from action_gru.prepare import prepare
 from action_gru.progress import Reporter
 from action_gru.recognizer import ActionRecognizer
 from action_gru.scoring import score_steps
+from action_gru.series.arrays import read_arrays
+from action_gru.series.recognizer import SequenceRecognizer
+from action_gru.series.recording import window_bounds
+from action_gru.series.watch import watch
 from action_gru.training import RunFolder, resume, train
 from action_gru.training.loop import Trainer
 
@@ -153,11 +155,11 @@ def test_rows_pushed_one_by_one_end_where_the_whole_does(machine_run, engine_run
 def test_the_answer_after_each_row_is_that_of_the_row_by_row_stream(engine_run):
     settings = engine_run.config()
     checkpoint = load_checkpoint(engine_run.best)
-    clips = [clip for clip in read_measured_clips(settings) if clip.relative == "e7"]
-    table = extract_features(settings, clips, QUIET)
+    clips = [clip for clip in data_source(settings).clips() if clip.relative == "e7"]
+    table = data_source(settings).features(clips, QUIET)
     whole = score_steps(checkpoint.build(), table.sequences(clips, checkpoint.classes))[0]
     stream = SequenceRecognizer.load(engine_run.path, device="cpu").stream()
-    rows = table.measurements.items["e7"].rows
+    rows = data_source(settings).measure(clips).items["e7"].rows
     pushed = [
         stream.push(row, time).probabilities(checkpoint.classes)
         for row, time in zip(rows.values, rows.times, strict=True)
@@ -200,9 +202,9 @@ def test_watch_warns_while_the_pipe_is_still_open(engine_run, monkeypatch):
     monkeypatch.setattr(sys, "stdin", os.fdopen(read_end))
     monkeypatch.setattr(sys, "stdout", out)
     done = []
-    options = WatchOptions(as_json=True)
     thread = threading.Thread(
-        target=lambda: done.append(watch("-", engine_run.path, [], options, QUIET)), daemon=True
+        target=lambda: done.append(watch("-", engine_run.path, [], QUIET, as_json=True)),
+        daemon=True,
     )
     thread.start()
     with os.fdopen(write_end, "w") as pipe:
@@ -227,8 +229,7 @@ def test_watch_warns_while_the_pipe_is_still_open(engine_run, monkeypatch):
 def test_watch_forgets_the_least_recent_ids_and_counts_them(engine_run, tmp_path):
     lines = "".join(f"{t},id{n},0,0\n" for t in range(2) for n in range(4))
     (tmp_path / "rows.csv").write_text("time,id,noise,wear\n" + lines)
-    options = WatchOptions(max_ids=3)
-    found = watch(str(tmp_path / "rows.csv"), engine_run.path, [], options, QUIET)
+    found = watch(str(tmp_path / "rows.csv"), engine_run.path, [], QUIET, max_ids=3)
     assert (found.rows, found.forgotten_ids) == (8, 5)
 
 
@@ -241,12 +242,12 @@ def test_watch_reads_what_european_spreadsheets_write(engine_run, tmp_path, monk
     lines = "time,id,noise,wear\n" + "".join(f"{t},bad,0.5,{max(0, t - 9)}.5\n" for t in range(20))
     (tmp_path / "plain.csv").write_text(lines)
     (tmp_path / "rows.csv").write_bytes(european(lines, encoding))
-    plain = watch(str(tmp_path / "plain.csv"), engine_run.path, [], WatchOptions(), QUIET)
+    plain = watch(str(tmp_path / "plain.csv"), engine_run.path, [], QUIET)
     assert (plain.rows, plain.bad_rows, plain.raised) == (20, 0, 1)
-    assert watch(str(tmp_path / "rows.csv"), engine_run.path, [], WatchOptions(), QUIET) == plain
+    assert watch(str(tmp_path / "rows.csv"), engine_run.path, [], QUIET) == plain
     with (tmp_path / "rows.csv").open() as stdin:
         monkeypatch.setattr(sys, "stdin", stdin)
-        assert watch("-", engine_run.path, [], WatchOptions(), QUIET) == plain
+        assert watch("-", engine_run.path, [], QUIET) == plain
 
 
 def test_a_letter_that_is_none_costs_watch_its_row_only(engine_run, tmp_path, monkeypatch):
@@ -254,13 +255,13 @@ def test_a_letter_that_is_none_costs_watch_its_row_only(engine_run, tmp_path, mo
     (tmp_path / "rows.csv").write_bytes(rows)
     with (tmp_path / "rows.csv").open(encoding="utf-8") as stdin:
         monkeypatch.setattr(sys, "stdin", stdin)
-        found = watch("-", engine_run.path, [], WatchOptions(), QUIET)
+        found = watch("-", engine_run.path, [], QUIET)
     assert (found.rows, found.bad_rows) == (2, 1)
 
 
 def test_watch_of_a_model_without_a_horizon_asks_what_to_warn_of(machine_run, tmp_path):
     with pytest.raises(ConfigError, match="--alarm names the class to warn of, one of steady"):
-        watch("-", machine_run.path, [], WatchOptions(), QUIET)
+        watch("-", machine_run.path, [], QUIET)
 
 
 def test_a_stream_of_windows_answers_as_the_whole_sequence_since_its_oldest_state(tmp_path):
@@ -283,11 +284,11 @@ def test_windows_cover_a_sequence_and_its_end():
 
 def test_windows_of_an_id_stay_on_its_side_and_their_rows_are_right(tmp_path):
     settings = config(tmp_path, "cut", machines(), series={"window": 4.0, "stride": 2.0})
-    clips = read_measured_clips(settings)
+    clips = data_source(settings).clips()
     first = [clip for clip in clips if clip.relative == "m0"]
     assert [clip.name for clip in first] == ["m0[0:4]", "m0[2:6]", "m0[4:8]"]
     assert {clip.group for clip in first} == {"m0"}
-    assert measure(settings, first).items["m0[2:6]"].rows.times.tolist() == [2, 3, 4, 5]
+    assert data_source(settings).measure(first).items["m0[2:6]"].rows.times.tolist() == [2, 3, 4, 5]
 
 
 @pytest.mark.parametrize(
@@ -300,14 +301,14 @@ def test_windows_of_an_id_stay_on_its_side_and_their_rows_are_right(tmp_path):
         ),
         ((",steady,", ",warming,"), {}, "the data has one class only ('warming')"),
         (("m1,1,", "m0,99,"), {}, "id 'm0' has several labels"),
-        ((",train", ",dev"), {}, "split is train, val, test or empty, got 'dev'"),
+        ((",train", ",other"), {}, "split is train, val, test or empty, got 'other'"),
         (("m3,2,", "m3,2,"), {"horizon": 5.0}, "no column 'remaining' (series.remaining)"),
     ],
 )
 def test_a_table_that_cannot_be_used_is_told_why(tmp_path, change, series, message):
     settings = config(tmp_path, "bad", machines().replace(*change), series=series)
     with pytest.raises(DataError) as caught:
-        classes_of(settings, read_measured_clips(settings))
+        class_list(data_source(settings).clips(), settings.classes)
     assert message in str(caught.value)
 
 
@@ -379,7 +380,7 @@ def test_array_windows_are_rows(tmp_path):
     settings = settings.model_copy(
         update={"series": settings.series.model_copy(update={"window": 4.0})}
     )
-    names = [clip.name for clip in read_measured_clips(settings) if clip.relative == "0.npy"]
+    names = [clip.name for clip in data_source(settings).clips() if clip.relative == "0.npy"]
     assert names == ["0.npy[0:4]", "0.npy[2:6]"]
 
 
@@ -403,7 +404,7 @@ def test_a_folder_of_the_archive_is_read_by_its_official_split(tmp_path):
     }.items():
         (tmp_path / f"{name}.ts").write_text(head + cases)
     settings = build_config({"data": {"kind": "table", "manifest": str(tmp_path)}})
-    clips = read_measured_clips(settings)
+    clips = data_source(settings).clips()
     assert [(clip.name, clip.split) for clip in clips] == [
         ("X_TRAIN#1", "train"), ("X_TRAIN#2", "train"), ("X_TEST#1", "test"),
     ]  # fmt: skip
@@ -431,7 +432,7 @@ def test_a_ts_file_without_classes_is_told_so(tmp_path, names, header, cases, me
     for manifest in (tmp_path, tmp_path / names[0]):
         settings = build_config({"data": {"kind": "table", "manifest": str(manifest)}})
         with pytest.raises(DataError) as caught:
-            read_measured_clips(settings)
+            data_source(settings).clips()
         assert message in str(caught.value)
 
 
@@ -442,8 +443,8 @@ def cases(shared_data) -> Path:
 
 def case_clips(path: Path):
     settings = build_config({"data": {"kind": "table", "manifest": str(path)}})
-    clips = read_measured_clips(settings)
-    return measure(settings, clips), clips
+    clips = data_source(settings).clips()
+    return data_source(settings).measure(clips), clips
 
 
 def test_a_ts_file_with_dates_is_read(cases):
@@ -479,7 +480,7 @@ def test_a_table_of_a_european_spreadsheet_is_read(cases, tmp_path, suffix):
 def test_files_that_are_no_arrays_of_sequences_are_told_so(cases, manifest, message):
     path = cases / "F19" / manifest
     settings = build_config({"data": {"kind": "arrays", "manifest": str(path)}})
-    found = measure(settings, read_measured_clips(settings))
+    found = read_arrays(data_source(settings).clips())
     assert not found.items
     assert message in next(iter(found.quarantined.values()))
 
@@ -489,7 +490,7 @@ def test_arrays_whose_second_axis_is_time_are_told_to_be_turned(tmp_path):
         np.save(tmp_path / f"{number}.npy", np.ones((4, length)))
     (tmp_path / "clips.csv").write_text("path,label\n0.npy,a\n1.npy,b\n")
     settings = build_config({"data": {"kind": "arrays", "manifest": str(tmp_path / "clips.csv")}})
-    found = measure(settings, read_measured_clips(settings))
+    found = read_arrays(data_source(settings).clips())
     assert "has 7 values a row, the first array 9; save array.T" in found.quarantined["1.npy"]
 
 
@@ -509,8 +510,8 @@ def test_a_small_set_gets_epochs_until_it_has_its_steps(tmp_path):
 
 def test_rare_classes_weigh_by_rows_where_each_row_has_one(engine_run):
     settings = engine_run.config()
-    clips = [clip for clip in read_measured_clips(settings) if clip.split == "train"]
-    table = extract_features(settings, clips, QUIET)
+    clips = [clip for clip in data_source(settings).clips() if clip.split == "train"]
+    table = data_source(settings).features(clips, QUIET)
     sequences = table.sequences(clips, ("later", "soon"))
     rows = sum(30 + 2 * number for number in range(7))
     assert sequences.step_labels.bincount().tolist() == [rows - 42, 42]  # 6 rows an engine: 5 to 0
@@ -526,14 +527,14 @@ def test_the_published_files_are_read_whole(shared_data, tmp_path):
     for name in ("JapaneseVowels", "BasicMotions"):
         folder = str(shared_data / "sensors" / name)
         settings = build_config({"data": {"kind": "table", "manifest": folder}})
-        clips = read_measured_clips(settings)
-        items = measure(settings, clips).items.values()
+        clips = data_source(settings).clips()
+        items = data_source(settings).measure(clips).items.values()
         lengths[name] = {len(item.rows.times) for item in items}
         splits = [sum(clip.split == side for clip in clips) for side in ("train", "test")]
         assert splits == {"JapaneseVowels": [270, 370], "BasicMotions": [40, 40]}[name]
     assert (min(lengths["JapaneseVowels"]), max(lengths["JapaneseVowels"])) == (7, 29)
     assert lengths["BasicMotions"] == {100}
     source = shared_data / "sensors" / "cmapss"
-    counts = write_cmapss(source, "FD001", tmp_path / "FD001.csv", overwrite=False)
+    counts = prepare("cmapss", source, tmp_path / "FD001.csv").splits
     assert counts == {"train": 100, "test": 100}
     assert len((tmp_path / "FD001.csv").read_text().splitlines()) == 1 + 20631 + 13096

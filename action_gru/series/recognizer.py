@@ -19,15 +19,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from action_gru.backbone.embedding import pick_device
 from action_gru.channels import ChannelValues
 from action_gru.checkpoint import Checkpoint, load_checkpoint
 from action_gru.checkpoint.asked import check_reads_rows
 from action_gru.config import Config, build_config
+from action_gru.config.inputs import SOON
 from action_gru.dataset import SequenceSet
+from action_gru.device import pick_device
 from action_gru.errors import DataError
-from action_gru.measured import SOON, prepare_clip, row_preparer
 from action_gru.scoring import score_clips
+from action_gru.series.preparation import preparer_of
 from action_gru.streaming.states import StaggeredStates, reset_rows
 from action_gru.timeline import Prediction
 
@@ -69,13 +70,16 @@ class SequenceRecognizer:
                 f"a sequence of this model is (T, {len(self.channels)}), got {rows.shape}; its "
                 f"channels are {', '.join(self.channels)}"
             )
+        if not len(rows):
+            raise DataError("a sequence has at least one row, got none")
         series = self.config.series
-        if times is None:
-            times = np.arange(len(rows), dtype=np.float64)
-        measured = ChannelValues(rows, np.asarray(times, dtype=np.float64))
-        views = [ChannelValues(view, measured.times) for view in prepare_clip(series, measured)]
+        instants = np.asarray(np.arange(len(rows)) if times is None else times, dtype=np.float64)
+        if instants.shape != (len(rows),):
+            raise DataError(f"{len(rows)} rows need as many times, got {instants.shape}")
+        views = preparer_of(series, len(self.channels)).views(rows, instants)
         steps = [[0] * len(rows)] if series.targets_each_row else None
-        sequences = SequenceSet([views], [0], None, steps)
+        entries = [ChannelValues(view, instants) for view in views]
+        sequences = SequenceSet([entries], [0], None, steps)
         max_frames = int(self.checkpoint.sampling["max_frames"])
         scores = score_clips(self.model, sequences, max_frames)[0]
         return Prediction.from_probabilities(self.classes, scores.numpy())
@@ -101,7 +105,7 @@ class RowStream:
     def __init__(self, recognizer: SequenceRecognizer) -> None:
         self._recognizer = recognizer
         series, states = recognizer.config.series, recognizer.config.stream.states
-        self._preparer = row_preparer(series, len(recognizer.channels))
+        self._preparer = preparer_of(series, len(recognizer.channels))
         self._stagger = StaggeredStates(states, series.window) if series.window else None
         count = states if self._stagger else 1
         self._fresh = recognizer.model.initial_state(1)
@@ -123,13 +127,13 @@ class RowStream:
             raise DataError(f"time {time:g} is not after {self.time:g}, that of the row before")
         self.time, self.rows = time, self.rows + 1
         answering = 0
-        feature = torch.from_numpy(self._preparer.push(values, time)).to(self._device)
+        feature = self._preparer.push(values[None], np.array([time]))[0]
         with torch.inference_mode():
             if self._stagger is not None:
                 reset_rows(self._state, self._stagger.due(time), self._fresh)
                 answering = self._stagger.by_age()[0]
             logits, self._state = self._recognizer.model.step(
-                feature.expand(self._count, -1), self._state
+                torch.from_numpy(feature).to(self._device).expand(self._count, -1), self._state
             )
             scores = logits[answering].softmax(-1).cpu().numpy()
         self.prediction = Prediction.from_probabilities(self._recognizer.classes, scores, time)

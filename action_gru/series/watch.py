@@ -14,26 +14,16 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from action_gru.apps.checks import alarm_class
+from action_gru.checkpoint.asked import alarm_class
+from action_gru.config.inputs import SOON
 from action_gru.csv_dialect import encoding_of, open_csv
 from action_gru.errors import DataError
-from action_gru.measured import SOON, long_columns
-from action_gru.monitor import RowStream, SequenceRecognizer
 from action_gru.progress import Reporter
-from action_gru.recordings.rows import Row, RowReader
+from action_gru.series.long_table import Row, RowReader, long_columns
+from action_gru.series.recognizer import RowStream, SequenceRecognizer
 from action_gru.timeline.alarm import Alarm
 
-BAD_ROWS_NAMED = 20
-
-
-@dataclass(frozen=True)
-class WatchOptions:
-    """alarm: the class to warn of, by default `soon`. threshold: by default the run's."""
-
-    alarm: str | None = None
-    threshold: float | None = None
-    max_ids: int = 10_000
-    as_json: bool = False
+BAD_ROWS_NAMED, MOST_IDS = 20, 10_000
 
 
 @dataclass
@@ -50,11 +40,19 @@ class WatchSummary:
 
 
 class Watcher:
-    """The streams and alarms of all ids."""
+    """The streams and alarms of all ids. alarm, threshold: by default `soon`, as trained."""
 
-    def __init__(self, recognizer: SequenceRecognizer, options: WatchOptions) -> None:
-        self.recognizer, self.options = recognizer, options
-        self.alarm_class, self.threshold = _what_to_warn_of(recognizer, options)
+    def __init__(
+        self,
+        recognizer: SequenceRecognizer,
+        alarm: str | None = None,
+        threshold: float | None = None,
+        max_ids: int = MOST_IDS,
+    ) -> None:
+        self.recognizer, self.max_ids = recognizer, max_ids
+        trained = recognizer.warns_from
+        self.alarm_class = alarm_class(alarm, recognizer.classes, trained is not None)
+        self.threshold = threshold or (trained if self.alarm_class == SOON else None) or 0.5
         self.summary = WatchSummary()
         self._streams: OrderedDict[str, tuple[RowStream, Alarm]] = OrderedDict()
 
@@ -81,7 +79,7 @@ class Watcher:
         if name not in self._streams:
             self.summary.ids += 1
             self._streams[name] = self.recognizer.stream(), Alarm(self.threshold)
-            if len(self._streams) > self.options.max_ids:
+            if len(self._streams) > self.max_ids:
                 self._streams.popitem(last=False)
                 self.summary.forgotten_ids += 1
         self._streams.move_to_end(name)
@@ -92,16 +90,19 @@ def watch(
     source: str,
     run: Path,
     overrides: list[str],
-    options: WatchOptions,
     reporter: Reporter,
+    alarm: str | None = None,
+    threshold: float | None = None,
+    max_ids: int = MOST_IDS,
+    as_json: bool = False,
 ) -> WatchSummary:
-    """Print one line an event until the rows end; the counts."""
+    """Print one line an event until the rows end; the counts. Further arguments: see `Watcher`."""
     with reporter.doing("loading the model"):
         recognizer = SequenceRecognizer.load(run, overrides=overrides)
-    watcher = Watcher(recognizer, options)
+    watcher = Watcher(recognizer, alarm, threshold, max_ids)
     name = "stdin" if source == "-" else source
     with _lines(source) as lines:
-        reader = RowReader(lines, long_columns(recognizer.config), recognizer.channels, name)
+        reader = RowReader(lines, long_columns(recognizer.config.series), recognizer.channels, name)
         for row in reader:
             if isinstance(row, str):
                 _name_bad(row, reader.bad, reporter)
@@ -113,19 +114,13 @@ def watch(
                 _name_bad(f"{name}, id '{row.id}': {error}", reader.bad, reporter)
                 continue
             if event is not None:
-                print(json.dumps(event) if options.as_json else _sentence(event), flush=True)
+                print(json.dumps(event) if as_json else _sentence(event), flush=True)
     summary = watcher.summary
     summary.rows, summary.bad_rows = reader.rows, reader.bad
     summary.missing_values = reader.missing
-    if options.as_json:
+    if as_json:
         print(json.dumps({"summary": asdict(summary)}), flush=True)
     return summary
-
-
-def _what_to_warn_of(recognizer: SequenceRecognizer, options: WatchOptions) -> tuple[str, float]:
-    name = alarm_class(options.alarm, recognizer.classes, recognizer.warns_from is not None)
-    trained = recognizer.warns_from if name == SOON else None
-    return name, options.threshold or trained or 0.5
 
 
 def _name_bad(problem: str, count: int, reporter: Reporter) -> None:

@@ -1,31 +1,25 @@
-"""The config's table to measured clips: files, labels, a class for each row. Knows no arrays."""
+"""Tables of measured rows to clips: files, labels, a class for each row. Knows no arrays."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
-from action_gru.channels import ChannelValues
 from action_gru.config import Config
+from action_gru.config.inputs import LATER, SOON, SeriesSection
 from action_gru.dataset import Clip
-from action_gru.dataset.manifest import SPLITS
+from action_gru.dataset.manifest import SPLITS, split_name
 from action_gru.dataset.splits import split_of_name
 from action_gru.errors import DataError
-from action_gru.measured.clips import MeasuredClip, cut
-from action_gru.recordings import (
-    LongColumns,
-    Recording,
-    Recordings,
-    merge,
-    read_long_table,
-    read_ts,
-)
-from action_gru.recordings.recording import only
+from action_gru.features import FeatureTable
+from action_gru.progress import Reporter
+from action_gru.series.long_table import LongColumns, long_columns, read_long_table
+from action_gru.series.recording import Recording, Recordings, merge, only
+from action_gru.series.source import Measured, MeasuredClip, cut, features_of, measured_clip
+from action_gru.series.ts import read_ts
 
-LATER, SOON = "later", "soon"
 READERS: dict[str, Callable[[Path, LongColumns], Recordings]] = {
     ".csv": read_long_table,
     ".tsv": read_long_table,
@@ -37,27 +31,63 @@ READERS: dict[str, Callable[[Path, LongColumns], Recordings]] = {
 }
 
 
-def table_clips(config: Config, path: Path | None) -> list[MeasuredClip]:
-    """Every id of a table, or its windows."""
-    assert path is not None
-    window, stride = config.series.window, config.series.stride
-    wholes = [_whole_clip(config, item, path) for item in read_table(config, path).items]
-    return [part for whole in wholes for part in cut(whole, window, stride)]
+@dataclass(frozen=True)
+class TableSource:
+    """Measured rows in tables. A clip is one id of a table, one case of a `.ts` file, or a window
+    of one of these; its bounds are in the unit of the time column (rows where there is none).
+    """
 
+    config: Config
+    manifest: Path | None = None
+    root: Path | None = None
+    classes: Sequence[str] | None = None
 
-def read_table(config: Config, path: Path | None) -> Recordings:
-    """What the files of a table hold."""
-    assert path is not None
-    if not path.exists():
-        raise DataError(f"no table at {path} (looked up as {path.absolute()})")
-    files = tuple((file, file.stat().st_mtime_ns) for file in table_files(path))
-    return _read_files(files, long_columns(config))
+    def clips(self) -> list[Clip]:
+        """Every id of the table, or its windows."""
+        clips = [item.clip for item in self._items()]
+        labels = {label for clip in clips for label in clip.labels}
+        unknown = sorted(labels - set(self.classes or labels))
+        if unknown:
+            raise DataError(
+                f"unknown label {', '.join(unknown[:5])}; the classes are {self.classes}"
+            )
+        return clips
 
+    def features(
+        self,
+        clips: Sequence[Clip],
+        reporter: Reporter,
+        folder: Path | None = None,
+        max_bad_share: float | None = None,
+    ) -> FeatureTable:
+        """The rows of the clips as the config's `series` section prepares them."""
+        found = self.measure(clips)
+        return features_of(found, self.config, clips, reporter, folder, max_bad_share)
 
-def long_columns(config: Config) -> LongColumns:
-    """How the columns of the config's tables are called."""
-    s = config.series
-    return LongColumns(s.id, s.time, s.label, s.group, s.split, s.remaining, s.channels)
+    def measure(self, clips: Sequence[Clip]) -> Measured:
+        """The values of clips that `clips` gave."""
+        items = {item.clip.name: item for item in self._items()}
+        table = self._table()
+        named = {clip.name: replace(items[clip.name], clip=clip) for clip in clips}
+        return Measured(table.channels, named, unit=table.unit)
+
+    @property
+    def _path(self) -> Path:
+        path = self.manifest or self.config.data.manifest
+        assert path is not None
+        return path
+
+    def _items(self) -> list[MeasuredClip]:
+        series, path = self.config.series, self._path
+        wholes = [_whole_clip(series, item, path) for item in self._table().items]
+        return [part for whole in wholes for part in cut(whole, series.window, series.stride)]
+
+    def _table(self) -> Recordings:
+        path = self._path
+        if not path.exists():
+            raise DataError(f"no table at {path} (looked up as {path.absolute()})")
+        files = tuple((file, file.stat().st_mtime_ns) for file in table_files(path))
+        return _read_files(files, long_columns(self.config.series))
 
 
 def table_files(path: Path) -> list[Path]:
@@ -101,10 +131,10 @@ def _read_files(files: tuple[tuple[Path, int], ...], columns: LongColumns) -> Re
     return merge(parts)
 
 
-def _whole_clip(config: Config, item: Recording, path: Path) -> MeasuredClip:
-    step_labels = _step_labels(config, item, path)
-    if step_labels:
-        label = step_labels[-1]
+def _whole_clip(series: SeriesSection, item: Recording, path: Path) -> MeasuredClip:
+    labels = _step_labels(series, item, path)
+    if labels:
+        label = labels[-1]
     else:
         label = only(
             item.labels,
@@ -113,17 +143,8 @@ def _whole_clip(config: Config, item: Recording, path: Path) -> MeasuredClip:
         )
     if not label:
         raise DataError(f"{path}: id '{item.id}' has no label; {_how_to_label(path)}")
-    split = _known_split(item, path)
-    clip = Clip(path / item.id, item.id, label, item.group or item.id, split)
-    content = hashlib.sha256(item.values.tobytes()).hexdigest()
-    rows = ChannelValues(item.values, item.times)
-    return MeasuredClip(
-        replace(clip, shows=tuple(sorted(set(step_labels)))),
-        rows,
-        content,
-        step_labels,
-        item.remaining,
-    )
+    clip = Clip(path / item.id, item.id, label, item.group or item.id, _known_split(item, path))
+    return measured_clip(clip, replace(item, labels=labels))
 
 
 def _how_to_label(path: Path) -> str:
@@ -139,16 +160,14 @@ def _how_to_label(path: Path) -> str:
 
 
 def _known_split(item: Recording, path: Path) -> str:
-    split = {"valid": "val", "validation": "val"}.get(item.split.lower(), item.split.lower())
-    if split not in ("", "train", "val", "test"):
-        raise DataError(
-            f"{path}: id '{item.id}': split is train, val, test or empty, got '{item.split}'"
-        )
-    return split
+    try:
+        return split_name(item.split)
+    except ValueError as error:
+        raise DataError(f"{path}: id '{item.id}': {error}") from error
 
 
-def _step_labels(config: Config, item: Recording, path: Path) -> tuple[str, ...]:
-    series = config.series
+def _step_labels(series: SeriesSection, item: Recording, path: Path) -> tuple[str, ...]:
+    """The class of each row; nothing where a sequence has one class."""
     if series.horizon is not None:
         if item.remaining is None:
             raise DataError(

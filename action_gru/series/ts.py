@@ -21,10 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from action_gru.channels import ROWS, SECONDS, STAMPS
-from action_gru.csv_dialect import DecimalMark
+from action_gru.csv_dialect import LARGEST, CellReader
 from action_gru.errors import DataError
-from action_gru.recordings.cells import time_column
-from action_gru.recordings.recording import LARGEST, Recording, Recordings, check_times
+from action_gru.series.recording import Recording, Recordings, check_times
 
 MISSING = frozenset({"?", "nan", "NaN", "NAN"})
 _TOKEN = re.compile(r"\([^()]*\)|:|[^:()]+|[()]")  # each letter is looked at a few times at most
@@ -39,7 +38,7 @@ class Header:
     length: int | None = None
     equal_length: bool = False
     stamped: bool = False
-    dates: bool | None = None  # whether the stamps are dates, as the first case has them
+    stamps: CellReader = field(default_factory=CellReader)
     classes: list[str] = field(default_factory=list)
     labelled: bool = False
     missing: bool | None = None
@@ -63,7 +62,7 @@ def read_ts(path: Path) -> Recordings:
         raise DataError(f"{path}: holds no case after @data; copy the file again")
     width = items[0].values.shape[1]
     channels = tuple(f"dim_{index}" for index in range(width))
-    stamps = SECONDS if header.dates else STAMPS
+    stamps = SECONDS if header.stamps.are_dates else STAMPS
     return Recordings(channels, tuple(items), stamps if header.stamped else ROWS)
 
 
@@ -180,12 +179,12 @@ def _pairs(where: str, part: str, header: Header) -> list[tuple[str, str]]:
 def _times(where: str, texts: list[str], header: Header) -> NDArray[np.float64]:
     """Instants that grow, all numbers or all dates in the whole file."""
     places = [f"{where}, value {index}" for index in range(1, len(texts) + 1)]
-    times, are_dates = time_column(texts, places, "time", DecimalMark())
-    header.dates = are_dates if header.dates is None else header.dates
-    if header.dates != are_dates:
-        raise DataError(
-            f"{where}: some of the file's times are dates, others numbers; write all alike"
-        )
+    times = np.empty(len(texts))
+    for index, text in enumerate(texts):
+        try:
+            times[index] = header.stamps.instant(text, "time")
+        except ValueError as error:
+            raise DataError(f"{places[index]}: {error}") from None
     check_times(times, texts, places, "a dimension")
     return times
 

@@ -1,17 +1,15 @@
-"""One measured sequence as a file gives it, and what must be true of it. Knows no file format."""
+"""One measured sequence, what must be true of it, and the windows it is cut into. Knows no file."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from action_gru.channels import ROWS, STAMPS
 from action_gru.errors import DataError
-
-LARGEST = float(np.finfo(np.float32).max)  # a measured value beyond it would be infinite
 
 
 @dataclass(frozen=True)
@@ -30,6 +28,17 @@ class Recording:
     split: str = ""
     remaining: NDArray[np.float64] | None = None
 
+    def between(self, start: float, end: float) -> Recording:
+        """The rows with start <= time < end. Needs labels of all rows, or none."""
+        inside = (self.times >= start) & (self.times < end)
+        return replace(
+            self,
+            values=self.values[inside],
+            times=self.times[inside],
+            labels=tuple(x for x, keep in zip(self.labels, inside, strict=False) if keep),
+            remaining=None if self.remaining is None else self.remaining[inside],
+        )
+
 
 @dataclass(frozen=True)
 class Recordings:
@@ -41,11 +50,6 @@ class Recordings:
     channels: tuple[str, ...]
     items: tuple[Recording, ...]
     unit: str = ROWS
-
-    @property
-    def missing(self) -> int:
-        """How many values are missing."""
-        return sum(int(np.isnan(item.values).sum()) for item in self.items)
 
 
 def merge(parts: Sequence[tuple[str, Recordings]]) -> Recordings:
@@ -92,3 +96,20 @@ def only(values: Iterable[str], what: str) -> str:
     if len(found) > 1:
         raise DataError(f"{what}: {' and '.join(repr(one) for one in found[:3])}")
     return found[0] if found else ""
+
+
+def window_bounds(
+    times: NDArray[np.float64], window: float, stride: float
+) -> list[tuple[float, float]]:
+    """[start, end) of the windows of a sequence: one each stride, the last one up to its end.
+
+    times (T,) growing. A sequence shorter than a window gives one. Windows without a row, in a gap,
+    are left out. times 0 to 9, window 4, stride 4 -> (0, 4), (4, 8), (6, 10).
+    """
+    usual = float(np.median(np.diff(times))) if len(times) > 1 else 1.0
+    first, end = float(times[0]), float(times[-1]) + usual
+    starts = list(np.arange(first, max(end - window, first) + 1e-9, stride))
+    if starts[-1] + window < end - 1e-9:
+        starts.append(end - window)
+    bounds = [(float(start), float(start + window)) for start in starts]
+    return [b for b in bounds if ((times >= b[0]) & (times < b[1])).any()]

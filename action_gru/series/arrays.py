@@ -1,0 +1,184 @@
+"""Sequences as `.npy` files of numbers, (T, D) or (T, points, D), named by a manifest.
+
+Never unpickles.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from action_gru.config import Config
+from action_gru.dataset import Clip, read_manifest
+from action_gru.errors import DataError
+from action_gru.features import FeatureTable
+from action_gru.paths.file_kind import HEAD_BYTES, file_kind
+from action_gru.progress import Reporter
+from action_gru.series.recording import Recording
+from action_gru.series.source import (
+    Measured,
+    MeasuredClip,
+    cut,
+    features_of,
+    measured_clip,
+    stretch,
+)
+
+MAGIC = b"\x93NUMPY"
+NPZ = re.compile(rb"PK\x03\x04.{26}[^\0]*\.npy", re.DOTALL)  # a zip and its first name
+ONE_EACH = "save one .npy a sequence, numbers (T, D), with numpy.save"
+
+
+def read_array(path: Path) -> NDArray[np.float32]:
+    """(T, D) float32; of (T, points, D) the points are laid side by side.
+
+    Raises DataError for a file that is no array of numbers, has other axes, or holds infinity.
+    """
+    with path.open("rb") as file:
+        head = file.read(HEAD_BYTES)
+    if not head.startswith(MAGIC):
+        raise DataError(f"{path}: {_other_kind(path, head)}, not .npy; {ONE_EACH}")
+    array = _load(path)
+    if problem := _misfit(array):
+        raise DataError(f"{path}: got {array.shape} {array.dtype}: {problem}")
+    with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused below
+        values = array.reshape(len(array), -1).astype(np.float32)
+    if np.isinf(values).any():
+        raise DataError(
+            f"{path}: holds infinity, or a number too large for float32; write NaN where a value "
+            "is missing"
+        )
+    return values
+
+
+def _load(path: Path) -> NDArray[np.generic]:
+    try:
+        # Mapped, not read: a header that claims more than the file holds takes no memory.
+        with np.errstate(over="ignore"):  # of a size that no file has
+            array: NDArray[np.generic] = np.load(path, mmap_mode="r", allow_pickle=False)
+        return array
+    except Exception as error:  # NumPy parses the header as Python and lets its errors through
+        if "Python objects" in str(error):
+            raise DataError(
+                f"{path}: an array of Python objects, such as rows of unequal length, which can "
+                f"run code when it is read; {ONE_EACH}"
+            ) from error
+        raise DataError(f"{path}: not a NumPy array file ({error})") from error
+
+
+def _misfit(array: NDArray[np.generic]) -> str | None:
+    """Why an array is no sequence and what to do, or None if it is one."""
+    if array.dtype.kind not in "iuf" or array.size == 0 or array.ndim == 0:
+        return "a sequence is an array (T, D) of numbers with T >= 1"
+    count = len(array)
+    if array.ndim == 1:
+        return (
+            f"one frame; stack the frames of a sequence to (T, {count}), or, if these "
+            f"are {count} rows of one value, reshape to ({count}, 1)"
+        )
+    if array.ndim == 3 and count == 1:
+        return (
+            f"one row of {array.shape[1]} x {array.shape[2]} values; save array[0] if the first "
+            "axis is no time, or reshape to (1, -1) if the sequence has one row"
+        )
+    if array.ndim > 3:
+        return (
+            f"{array.ndim} axes; bring time to the front and reshape to (T, -1), as in "
+            "numpy.moveaxis(array, TIME_AXIS, 0).reshape(T, -1)"
+        )
+    return None
+
+
+def _other_kind(path: Path, head: bytes) -> str:
+    """What a file without NumPy's first bytes is, in words."""
+    if not head:
+        return "an empty file"
+    if NPZ.match(head):
+        return "a .npz of one or more arrays"
+    kind = file_kind(path)
+    if kind is None:
+        is_text = b"\0" not in head and all(byte >= 32 or byte in b"\t\r\n" for byte in head)
+        return "text" if is_text else "a file of another kind"
+    return kind
+
+
+@dataclass(frozen=True)
+class ArraySource:
+    """Arrays by manifest. One that cannot be read is quarantined with its reason."""
+
+    config: Config
+    manifest: Path | None = None
+    root: Path | None = None
+    classes: Sequence[str] | None = None
+
+    def clips(self) -> list[Clip]:
+        """Every array of the manifest, or its windows."""
+        data = self.config.data
+        manifest = self.manifest or data.manifest
+        assert manifest is not None
+        clips = read_manifest(manifest, self.root or data.root, self.classes or data.classes)
+        return [part for clip in clips for part in self._windows(clip)]
+
+    def features(
+        self,
+        clips: Sequence[Clip],
+        reporter: Reporter,
+        folder: Path | None = None,
+        max_bad_share: float | None = None,
+    ) -> FeatureTable:
+        """The rows of the clips as the config's `series` section prepares them."""
+        found = read_arrays(clips)
+        return features_of(found, self.config, clips, reporter, folder, max_bad_share)
+
+    def _windows(self, clip: Clip) -> list[Clip]:
+        series = self.config.series
+        if series.window is None:
+            return [clip]
+        try:
+            return [item.clip for item in cut(_array_clip(clip), series.window, series.stride)]
+        except (DataError, OSError):
+            return [clip]  # quarantined with its reason when its values are read
+
+
+def read_arrays(clips: Sequence[Clip]) -> Measured:
+    """The values of the clips, which must be as wide as the first that can be read."""
+    items: dict[str, MeasuredClip] = {}
+    quarantined: dict[str, str] = {}
+    first: tuple[int, ...] = ()
+    for clip in clips:
+        try:
+            item = _array_clip(clip)
+            first = first or item.rows.values.shape
+            _check_width(clip, item.rows.values.shape, first)
+            items[clip.name] = item
+        except (DataError, OSError) as error:
+            quarantined[clip.name] = str(error)
+    names = tuple(f"column_{index}" for index in range(first[1] if first else 0))
+    return Measured(names, items, quarantined)
+
+
+def _check_width(clip: Clip, shape: tuple[int, ...], first: tuple[int, ...]) -> None:
+    if shape[1] == first[1]:
+        return
+    turned = "; save array.T if time is the second axis" if shape[0] == first[0] else ""
+    raise DataError(f"{clip.path}: has {shape[1]} values a row, the first array {first[1]}{turned}")
+
+
+def _array_clip(clip: Clip) -> MeasuredClip:
+    """One array, or the rows between its clip's bounds."""
+    if not clip.path.is_file():
+        raise DataError(f"{clip.path}: no such file")
+    values = read_array(clip.path)
+    times = np.arange(len(values), dtype=np.float64)
+    whole = measured_clip(clip, Recording(clip.relative, values, times))
+    if clip.start_s is None and clip.end_s is None:
+        return whole
+    start, end = clip.start_s or 0.0, len(values) if clip.end_s is None else clip.end_s
+    if start >= len(values):
+        raise DataError(f"{clip.path}: has {len(values)} rows, the clip starts at row {start:g}")
+    return stretch(whole, start, end)
