@@ -1,4 +1,4 @@
-"""One colour a class, the same in every chart, video and page. Knows nothing of what is drawn."""
+"""One colour per class, the same in every chart, video and page."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ OKABE_ITO = (
 )  # fmt: skip
 UNKNOWN = "#BBBBBB"  # what is no class of the model
 WHITE, NIGHT = "#FFFFFF", "#0B0F19"  # what charts stand on, in light and dark
-SEEN = 3.0  # the contrast that a line needs (WCAG 2.1, 1.4.11)
+LINE_CONTRAST = 3.0  # the least that a line needs (WCAG 2.1, 1.4.11)
 LEVELS = 17  # of red, green and blue, of which further colours are chosen
 LEAST_CHROMA = 0.06  # less is grey
 
@@ -68,7 +68,7 @@ def _further_colours() -> tuple[str, ...]:
     night = _luminance(np.array([rgb(NIGHT)]))[0]
     on_white, on_black = 1.05 / (lights + 0.05), (lights + 0.05) / (night + 0.05)
     chroma = np.linalg.norm(places[:, 1:], axis=1)
-    usable = (on_white >= SEEN) & (on_black >= SEEN) & (chroma >= LEAST_CHROMA)
+    usable = (on_white >= LINE_CONTRAST) & (on_black >= LINE_CONTRAST) & (chroma >= LEAST_CHROMA)
     every, places = every[usable], places[usable]
     known = _oklab(np.array([rgb(colour) for colour in OKABE_ITO]))
     nearest = np.linalg.norm(places[:, None] - known, axis=-1).min(1)

@@ -5,8 +5,8 @@ import pytest
 
 from action_gru.report.early_warning import (
     WarnedSequence,
+    WarningReport,
     best_threshold,
-    plot_warnings,
     warning_scores,
 )
 from action_gru.report.statistics import area_under_roc, average_precision
@@ -70,5 +70,5 @@ def test_a_faultless_run_is_no_certainty():
 
 
 def test_the_picture_is_drawn_without_a_positive_too():
-    figure = plot_warnings([sequence("a", [0.1, 0.2], end=90)], 30, 0.5)
+    figure = WarningReport.of([sequence("a", [0.1, 0.2], end=90)], 30, 0.5).plot()
     assert figure.axes[0].get_xlabel() == "recall"

@@ -4,14 +4,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import clip_of
-from test_pictures import check_texts
+from test_plots import check_texts
 
 from action_gru.calibration import Calibration
 from action_gru.evaluation.cross_validation import left_out_row, unknown_markdown
 from action_gru.report.confidence import (
     Answers,
+    CalibratedAnswers,
     ConfidenceReport,
-    FoldConfidence,
     perfect_calibration_error,
     pool_confidence,
     pooled_markdown,
@@ -42,10 +42,13 @@ NINE_RIGHT = Calibration(1.5, "9 clips", (0.9,) * 8 + (0.75,), (True,) * 9)
 ONE_WRONG = Calibration(1.0, "6 clips", (0.9, 0.8, 0.8, 0.7, 0.7, 0.5), (True,) * 5 + (False,))
 
 
+def report(before, after, calibration=NINE_RIGHT, **more):
+    return ConfidenceReport.of(CalibratedAnswers(before, after, calibration), 0.9, **more)
+
+
 def test_the_report_says_what_the_threshold_gives():
-    got = ConfidenceReport.of(
-        answers([0.6] * 4, [1, 1, 0, 1]), answers([0.9, 0.8, 0.7, 0.6], [1, 1, 0, 1]), NINE_RIGHT
-    )
+    right = [1, 1, 0, 1]
+    got = report(answers([0.6] * 4, right), answers([0.9, 0.8, 0.7, 0.6], right))
     rejection = got.rejection
     assert (rejection.threshold, rejection.kept, rejection.precision) == (0.75, 2, 1.0)
     assert rejection.coverage == 0.5
@@ -54,7 +57,7 @@ def test_the_report_says_what_the_threshold_gives():
 
 
 def test_a_threshold_that_keeps_nothing_has_no_precision():
-    got = ConfidenceReport.of(answers([0.6], [1]), answers([0.6], [1]), NINE_RIGHT)
+    got = report(answers([0.6], [1]), answers([0.6], [1]))
     assert (got.rejection.kept, got.rejection.precision) == (0, None)
 
 
@@ -72,11 +75,11 @@ def test_perfect_scores_show_an_error_that_shrinks_with_more_clips():
 
 
 def test_folds_are_pooled_over_their_clips():
-    before = answers([0.5, 0.5], [1, 0])
-    sure = FoldConfidence(1.2, 0.7, before, answers([0.9, 0.6], [1, 0]))
-    unsure = FoldConfidence(0.8, 0.95, answers([0.5, 0.5], [1, 1]), answers([0.9, 0.6], [0, 1]))
-    got = pool_confidence([sure, unsure])
-    assert got["temperatures"] == [1.2, 0.8]
+    sure = CalibratedAnswers(answers([0.5] * 2, [1, 0]), answers([0.9, 0.6], [1, 0]), NINE_RIGHT)
+    strict = replace(NINE_RIGHT, temperature=0.8, scores=(0.95,) * 9)
+    unsure = CalibratedAnswers(answers([0.5] * 2, [1, 1]), answers([0.9, 0.6], [0, 1]), strict)
+    got = pool_confidence([sure, unsure], 0.9)
+    assert got["temperatures"] == [1.5, 0.8]
     # One of four clips is at or above its fold's threshold, and it is right.
     assert (got["precision"], got["coverage"]) == (1.0, 0.25)
     # Bins of 0.9 and 0.6 hold two clips each, one of which is right.
@@ -87,16 +90,16 @@ def test_folds_are_pooled_over_their_clips():
 
 def test_the_section_roots_the_debiased_error_after_averaging():
     before = answers([0.8] * 4, [1] * 4)
-    fold = FoldConfidence(1.0, 0.5, before, answers([0.7] * 4, [1] * 4))
-    proud = FoldConfidence(1.0, 0.5, before, answers([0.9] * 4, [0] * 4))
-    text = pooled_markdown([pool_confidence([fold]), pool_confidence([proud])], 0.9)
+    fold = CalibratedAnswers(before, answers([0.7] * 4, [1] * 4), NINE_RIGHT)
+    proud = CalibratedAnswers(before, answers([0.9] * 4, [0] * 4), NINE_RIGHT)
+    text = pooled_markdown([pool_confidence([one], 0.9) for one in (fold, proud)], 0.9)
     # No bin has any spread: gaps of 0.3 and 0.9, so the root of (0.09 + 0.81) / 2.
     assert "root of squared and debiased | 0.200 | 0.671 | 0 |" in text
 
 
 def test_folds_that_do_not_prove_the_stated_precision_are_counted():
-    fold = FoldConfidence(1.0, 0.95, answers([0.5], [1]), answers([0.9], [1]))
-    got = pool_confidence([fold, replace(fold, threshold=0.8, is_proven=False)])
+    fold = CalibratedAnswers(answers([0.5], [1]), answers([0.72], [1]), NINE_RIGHT)
+    got = pool_confidence([fold, fold._replace(calibration=ONE_WRONG)], 0.9)
     assert [got[key] for key in ("precision", "coverage", "unproven")] == [1.0, 0.5, 1]
     text = pooled_markdown([got], 0.9)
     assert "stated precision 90.0%: of the 50.0% of the held-out clips that were answered" in text
@@ -105,7 +108,7 @@ def test_folds_that_do_not_prove_the_stated_precision_are_counted():
 
 def test_a_precision_that_is_not_proven_is_said_once_and_the_supported_one_applied():
     both = answers([0.9, 0.6], [1, 1])
-    got = ConfidenceReport.of(both, both, ONE_WRONG, 0.9, note="not proven")
+    got = report(both, both, ONE_WRONG, note="not proven")
     assert (got.rejection.stated_precision, got.rejection.applied_precision) == (0.9, 0.85)
     text = got.markdown()
     assert "Unsure rule: not proven." in text
@@ -134,7 +137,7 @@ def test_pictures_of_trust_have_room_and_show_both_sides():
     scores = rng.uniform(0.5, 1, 60)
     right = rng.random(60) < scores
     eighty = replace(NINE_RIGHT, scores=(0.8,) * 9)
-    got = ConfidenceReport.of(answers(scores**2, right), answers(scores, right), eighty)
+    got = report(answers(scores**2, right), answers(scores, right), eighty)
     risk = got.plot()
     check_texts(risk)
     assert [text.get_text() for text in risk.legends[0].get_texts()] == [

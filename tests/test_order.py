@@ -1,16 +1,11 @@
 import numpy as np
 import pytest
 import torch
-from test_pictures import check_texts, long_names
+from test_plots import check_texts, long_names
 
 from action_gru.cache import ClipFeatures
 from action_gru.dataset import SequenceSet, prefixes, rearrangements
-from action_gru.report.order import (
-    NEEDS_ORDER,
-    NO_ORDER,
-    UNDECIDED,
-    order_report,
-)
+from action_gru.report.order import NEEDS_ORDER, NO_ORDER, UNDECIDED, order_report
 from action_gru.report.plots import DPI
 
 

@@ -5,7 +5,7 @@ Also the test of unknown classes: each class left out of training once.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from action_gru.config import Config
 from action_gru.dataset import Clip, Split, check_classes, class_list, grouped_folds, merge_groups
 from action_gru.errors import DataError
-from action_gru.evaluation.evaluate import warned_sequences
+from action_gru.evaluation.evaluate import warned_sequences, warning_report
 from action_gru.features import FeatureTable, data_source
 from action_gru.model import ActionClassifier
 from action_gru.progress import Reporter
-from action_gru.report.confidence import Answers, FoldConfidence
+from action_gru.report.confidence import Answers, CalibratedAnswers
 from action_gru.report.cross_validation import CrossValidationReport, FoldResult, write_cv_report
 from action_gru.report.early_warning import WarnedSequence, write_warnings
 from action_gru.report.files import json_text, replace_file
@@ -78,8 +78,8 @@ def cross_validate(
     )
     run.take_name()
     write_cv_report(report, run.path)
-    if warned and config.series.horizon is not None:
-        write_warnings(warned, config.series.horizon, config.series.threshold, run.path)
+    if warnings := warning_report(config, warned):
+        write_warnings(warnings, run.path)
     return report, run.path
 
 
@@ -118,21 +118,9 @@ def _fold(
     )
     model = fit_model(config, data, reporter)
     warned = warned_sequences(model, config, data.table, data.part("test"), data.classes)
-    answers, trust = scores(model), None
-    found = None
+    trust = None
     if confidence:
-        found = calibrate_model(
-            config, data, model, lambda inner: fit_model(config, inner, reporter), reporter
-        )
-    if found is not None:
-        before, precision = Answers.of(answers, truth), config.calibration.precision
-        model.temperature = found.temperature
-        answers = scores(model)
-        is_proven = found.shortfall(precision) is None
-        trust = FoldConfidence(
-            found.temperature, found.threshold(precision), before, Answers.of(answers, truth),
-            is_proven,
-        )  # fmt: skip
+        trust = _calibrate(config, data, model, reporter, lambda: Answers.of(scores(model), truth))
     baselines: dict[str, float | None] = {
         "majority": majority_baseline(known, truth),
         "mean_pooled": None,
@@ -140,8 +128,26 @@ def _fold(
     if config.training.mean_pooled_baseline:
         mean_model = fit_model(mean_pooled(config), data, reporter)
         baselines["mean_pooled"] = compute_metrics(truth, scores(mean_model), data.classes).top1
-    metrics = compute_metrics(truth, answers, data.classes)
+    metrics = compute_metrics(truth, scores(model), data.classes)
     return FoldResult(config.training.seed, fold, metrics, baselines, trust), warned
+
+
+def _calibrate(
+    config: Config,
+    data: TrainingData,
+    model: ActionClassifier,
+    reporter: Reporter,
+    answer: Callable[[], Answers],
+) -> CalibratedAnswers | None:
+    """Give the model its temperature; what it answers to held-out clips before and after that."""
+    found = calibrate_model(
+        config, data, model, lambda inner: fit_model(config, inner, reporter), reporter
+    )
+    if found is None:
+        return None
+    before = answer()
+    model.temperature = found.temperature
+    return CalibratedAnswers(before, answer(), found)
 
 
 def split_of_fold(clips: Sequence[Clip], part_of: Sequence[int], fold: int) -> Split:

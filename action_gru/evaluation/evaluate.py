@@ -15,14 +15,15 @@ from action_gru.dataset import Clip, LongVideo, SequenceSet, read_long_videos
 from action_gru.device import pick_device
 from action_gru.errors import DataError, VideoError
 from action_gru.evaluation.evaluator import Evaluator, FloatArray
+from action_gru.evaluation.frames import read_mistakes
 from action_gru.features import FeatureTable, build_backbone, data_source
 from action_gru.model import ActionClassifier
 from action_gru.paths.to_paste import command_line
 from action_gru.progress import Reporter
-from action_gru.report.early_warning import WarnedSequence
+from action_gru.report.early_warning import WarnedSequence, WarningReport
 from action_gru.report.evaluation import EvaluationReport, write_report
 from action_gru.report.metrics import compute_metrics, majority_baseline
-from action_gru.report.mistakes import ClipPrediction, read_mistakes
+from action_gru.report.mistakes import ClipPrediction
 from action_gru.report.segments import ScoredTimeline, segment_scores
 from action_gru.scoring import score_steps
 from action_gru.streams import build_engine, open_timeline
@@ -90,6 +91,7 @@ def score_report(
     data += f". {missing} of {count} values are missing" if missing else ""
     if known := _seen_in_training(run, table, clips):
         data += f". {known}"
+    warned = warned_sequences(evaluator.model, config, table, clips, checkpoint.classes)
     report = EvaluationReport(
         run_name=run.path.name,
         data=data,
@@ -104,8 +106,7 @@ def score_report(
         quarantined=table.report.quarantined,
         leakage_allowed=bool(checkpoint.data["allow_leakage"]),
         seen_in_training=bool(known),
-        warned=warned_sequences(evaluator.model, config, table, clips, checkpoint.classes),
-        warn_of=(config.series.horizon or 0.0, config.series.threshold),
+        warnings=warning_report(config, warned),
         seed=config.training.seed,
         confidence=evaluator.measure_confidence(sequences, scores),
     )
@@ -154,6 +155,14 @@ def warned_sequences(
         for clip, row in zip(clips, scores, strict=True)
         if (remaining := table.remaining.get(clip.name)) is not None
     )
+
+
+def warning_report(config: Config, warned: Sequence[WarnedSequence]) -> WarningReport | None:
+    """How good the warnings are; None where no end is warned of."""
+    horizon, seed = config.series.horizon, config.training.seed
+    if horizon is None or not warned:
+        return None
+    return WarningReport.of(warned, horizon, config.series.threshold, seed)
 
 
 def score_timelines(

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from action_gru.calibration import Calibration
 from action_gru.channels import ROWS
 from action_gru.checkpoint import Checkpoint
 from action_gru.config import Config
@@ -17,7 +18,7 @@ from action_gru.dataset import Clip, SequenceSet, prefixes, rearrangements
 from action_gru.features import FeatureTable
 from action_gru.model import ActionClassifier
 from action_gru.report.anytime import PREFIXES, AnytimeReport, anytime_report
-from action_gru.report.confidence import Answers, ConfidenceReport
+from action_gru.report.confidence import Answers, CalibratedAnswers, ConfidenceReport
 from action_gru.report.order import OrderReport, order_report
 from action_gru.report.statistics import best_guess
 from action_gru.scoring import score_clips
@@ -82,20 +83,16 @@ class Evaluator:
     def measure_confidence(self, sequences: SequenceSet, scores: Tensor) -> ConfidenceReport:
         """The calibrated scores (N, C) beside what they would have been without calibration."""
         raw = Evaluator(replace(self.checkpoint, calibration=None), self._config).predict(sequences)
-        precision = self._config.calibration.precision
-        return ConfidenceReport.of(
-            Answers.of(raw.numpy(), sequences.labels),
-            Answers.of(scores.numpy(), sequences.labels),
-            self.checkpoint.calibration,
-            precision,
-            _note(self.checkpoint, precision, sequences.step_labels is not None),
-            self._config.training.seed,
-        )
+        calibration, precision = self.checkpoint.calibration, self._config.calibration.precision
+        before, after = (Answers.of(part.numpy(), sequences.labels) for part in (raw, scores))
+        note = _note(calibration, precision, sequences.step_labels is not None)
+        answers = CalibratedAnswers(before, after, calibration)
+        return ConfidenceReport.of(answers, precision, note, self._config.training.seed)
 
 
-def _note(checkpoint: Checkpoint, precision: float, is_stepwise: bool) -> str:
+def _note(calibration: Calibration | None, precision: float, is_stepwise: bool) -> str:
     if is_stepwise:
         return "with a class for each row scores stay as they are: series.threshold rests on them"
-    if checkpoint.calibration is None:
+    if calibration is None:
         return "the run has no calibration (calibration.how, or an older version)"
-    return checkpoint.calibration.shortfall(precision) or ""
+    return calibration.shortfall(precision) or ""

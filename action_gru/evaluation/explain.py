@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 
@@ -21,6 +20,7 @@ from action_gru.checkpoint import Checkpoint
 from action_gru.checkpoint.asked import check_label
 from action_gru.evaluation.curves import linear_answer, stream_curves
 from action_gru.evaluation.explanation import Explanation, FloatArray, FrameHeat, Image
+from action_gru.evaluation.frames import frames_at
 from action_gru.evaluation.occlusion import (
     best_frames,
     heat_map,
@@ -34,7 +34,7 @@ from action_gru.scoring import BATCH, ClipScores
 from action_gru.video import DecodeLimits, VideoFile
 
 THUMBNAILS = 10
-MOST_PX = 480  # the longer side of a kept frame
+MOST_PX = (480, 480)  # height and width of a kept frame
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def explain_clip(
     hidden_frames = stretch_frames(scores)
     best = best_frames(middles, falls[:, 0], hidden_frames, frames)
     shown = range(0, len(times_s), -(-len(times_s) // THUMBNAILS))
-    images = _true_frames(subject, times_s[[*shown, *best]].tolist())
+    images = frames_at(subject.video, times_s[[*shown, *best]], MOST_PX, subject.limits)
     return Explanation(
         video=str(subject.video),
         classes=checkpoint.classes,
@@ -107,22 +107,6 @@ def _columns(checkpoint: Checkpoint, scores: ClipScores) -> dict[str, slice]:
     ends = np.cumsum(dims).tolist()
     slices = [slice(end - dim, end) for end, dim in zip(ends, dims, strict=True)]
     return dict(zip([spec.view for spec in checkpoint.features], slices, strict=True))
-
-
-def _true_frames(subject: Subject, times_s: Sequence[float]) -> dict[float, Image]:
-    """The frames at the given instants, by time, none larger than MOST_PX: (H, W, 3) uint8 RGB."""
-    wanted = set(times_s)
-    with VideoFile(subject.video, limits=subject.limits) as source:
-        return {f.time_s: _reduced(f.image) for f in source.frames(wanted.__contains__)}
-
-
-def _reduced(image: Image) -> Image:
-    ratio = MOST_PX / max(image.shape[:2])
-    if ratio >= 1:
-        return np.array(image)
-    size = [max(1, round(side * ratio)) for side in image.shape[1::-1]]
-    reduced = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-    return np.asarray(reduced, dtype=np.uint8)
 
 
 def _heats(

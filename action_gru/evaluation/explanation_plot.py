@@ -25,7 +25,7 @@ from action_gru.evaluation.explanation import (
     shown_gates,
 )
 from action_gru.palette import class_colour
-from action_gru.report.plots import GREY, LINES, edge_of, new_figure, short_names, strip_frame
+from action_gru.report.plots import GREY, LINES, despine, edge_of, new_figure, short_names
 
 COLOURS = (*LINES, "#000000")  # of gates, views and layers
 STYLES = ("-", "--", ":")
@@ -271,7 +271,7 @@ def _legend(axes: Any, title: str, note: str = "", reverse: bool = False) -> Non
 def _finish(axes: Any, explanation: Explanation, last: bool, pictures: bool) -> None:
     first_s, last_s, room = _span(explanation)
     axes.set_xlim(first_s - room / 2, last_s + room / 2)
-    strip_frame(axes)
+    despine(axes)
     axes.tick_params(labelbottom=last, labelsize=8.5)
     axes.yaxis.label.set_fontsize(8.5)
     if pictures:

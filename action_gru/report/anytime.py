@@ -14,16 +14,8 @@ import numpy.typing as npt
 from matplotlib.figure import Figure
 
 from action_gru.channels import ROWS, SECONDS
+from action_gru.report import plots
 from action_gru.report.markdown import NONE, escape, table
-from action_gru.report.plots import (
-    BLUE,
-    GREY,
-    ORANGE,
-    add_legend,
-    new_figure,
-    short_names,
-    strip_frame,
-)
 from action_gru.report.statistics import FloatArray, Interval, group_bootstrap_interval, lies_above
 
 # The first 5% of a clip, 10%, ... all of it.
@@ -125,7 +117,7 @@ class AnytimeReport:
 
     def plot(self) -> Figure:
         """Accuracy after a share of the clip, and after a time, with its interval over groups."""
-        figure = new_figure(9.0, 4.0)
+        figure = plots.new_figure(9.0, 4.0)
         left, right = figure.subplots(1, 2, sharey=True, gridspec_kw={"wspace": 0.08})
         _draw_curve(left, self, self.by_share, scale=100.0)
         _draw_curve(right, self, self.by_second, scale=1.0)
@@ -134,9 +126,9 @@ class AnytimeReport:
         )
         right.set(xlim=(0, 1.02 * max(self.by_second[-1].at, 1e-3)))
         seen = {SECONDS: "seconds seen", ROWS: "rows seen"}
-        name = seen.get(self.unit) or f"{short_names([self.unit])[0]} since the first row"
+        name = seen.get(self.unit) or f"{plots.short_names([self.unit])[0]} since the first row"
         right.set_xlabel(name, parse_math=False)
-        add_legend(figure, left, 4)
+        plots.add_legend(figure, left, 4)
         return figure
 
     def markdown(self) -> str:
@@ -212,13 +204,13 @@ def _draw_curve(axes: Any, report: AnytimeReport, points: Sequence[Point], scale
     if len(bounds) == len(points):
         lows, highs = zip(*bounds, strict=True)
         axes.fill_between(
-            at, lows, highs, color=BLUE, alpha=0.18, linewidth=0, label="95% interval"
+            at, lows, highs, color=plots.BLUE, alpha=0.18, linewidth=0, label="95% interval"
         )
-    axes.plot(at, [point.accuracy for point in points], color=BLUE, marker="o", markersize=3,
+    axes.plot(at, [point.accuracy for point in points], color=plots.BLUE, marker="o", markersize=3,
               label="accuracy")  # fmt: skip
-    axes.axhline(report.chance, color=GREY, linestyle=":", label="most frequent class")
+    axes.axhline(report.chance, color=plots.GREY, linestyle=":", label="most frequent class")
     nearly = report.reached(NEARLY, points)
     if nearly is not None:
-        axes.axvline(scale * nearly, color=ORANGE, linestyle="--",
+        axes.axvline(scale * nearly, color=plots.ORANGE, linestyle="--",
                      label=f"{100 * NEARLY:.0f}% of the gain")  # fmt: skip
-    strip_frame(axes)
+    plots.despine(axes)

@@ -22,7 +22,7 @@ from action_gru.report.metrics import (
     calibration_bins,
     expected_calibration_error,
 )
-from action_gru.report.plots import BLUE, GREY, ORANGE, add_legend, new_figure, strip_frame
+from action_gru.report.plots import BLUE, GREY, ORANGE, add_legend, despine, new_figure
 from action_gru.report.statistics import BoolArray, FloatArray
 
 FLOOR_DRAWS = 200
@@ -51,6 +51,14 @@ class Answers(NamedTuple):
         return expected_calibration_error(calibration_bins(*self))
 
 
+class CalibratedAnswers(NamedTuple):
+    """The same clips before and after calibration; calibration: None where there is none."""
+
+    before: Answers
+    after: Answers
+    calibration: Calibration | None
+
+
 @dataclass(frozen=True)
 class Rejection:
     """What calling answers unsure below a threshold gives on these clips."""
@@ -65,15 +73,10 @@ class Rejection:
     @classmethod
     def of(cls, answers: Answers, calibration: Calibration, precision: float) -> Rejection:
         threshold = calibration.threshold(precision)
+        applied = calibration.applied_precision(precision)
         kept = answers.right[answers.scores >= threshold]
-        return cls(
-            stated_precision=precision,
-            applied_precision=calibration.applied_precision(precision),
-            threshold=threshold,
-            kept=len(kept),
-            precision=float(kept.mean()) if len(kept) else None,
-            coverage=len(kept) / len(answers.scores),
-        )
+        right, coverage = float(kept.mean()) if len(kept) else None, len(kept) / len(answers.right)
+        return cls(precision, applied, threshold, len(kept), right, coverage)
 
 
 @dataclass(frozen=True)
@@ -98,15 +101,10 @@ class ConfidenceReport:
 
     @classmethod
     def of(
-        cls,
-        before: Answers,
-        after: Answers,
-        calibration: Calibration | None = None,
-        precision: float = 0.9,
-        note: str = "",
-        seed: int = 0,
+        cls, answers: CalibratedAnswers, precision: float, note: str = "", seed: int = 0
     ) -> ConfidenceReport:
-        """From the answers before and after calibration; precision: as stated in the config."""
+        """precision: as stated in the config."""
+        before, after, calibration = answers
         curve = risk_coverage(*after)
         return cls(
             temperature=calibration.temperature if calibration else None,
@@ -147,7 +145,7 @@ class ConfidenceReport:
         axes.set(xlim=(0, 101), xlabel="answers given, % of the clips", ylabel="of these wrong, %")
         axes.set_ylim(bottom=0)
         axes.set_title(f"area under the curve {self.area_under_risk_coverage:.3f}", fontsize=10)
-        strip_frame(axes)
+        despine(axes)
         return figure
 
     def markdown(self) -> str:
@@ -227,35 +225,29 @@ def squared_calibration_error(
     return float((clips * (gap**2 - chance)).sum() / len(values))
 
 
-@dataclass(frozen=True)
-class FoldConfidence:
-    """The held-out clips of one fold of a cross-validation, before and after calibration.
-
-    threshold: where the fold's own training clips put it. is_proven: whether it is that of the
-    stated precision, and not of the most that these clips support.
-    """
-
-    temperature: float
-    threshold: float
-    before: Answers
-    after: Answers
-    is_proven: bool = True
-
-
-def pool_confidence(folds: Sequence[FoldConfidence], seed: int = 0) -> dict[str, Any]:
-    """The figures of all folds of one seed, for report.json.
+def pool_confidence(
+    folds: Sequence[CalibratedAnswers], precision: float, seed: int = 0
+) -> dict[str, Any]:
+    """The figures of all folds of one seed, for report.json. precision: as stated in the config.
 
     error: expected calibration error in 15 equal bins, over all clips of the seed; error_by_fold:
     the mean of the folds' own errors, which so few clips push up; floor and floor_by_fold: what
     perfectly calibrated scores would show there. squared_by_fold: the mean of
-    `squared_calibration_error`. precision: of the answers at or above their fold's threshold; None:
-    none is kept. unproven: in how many folds the stated precision was not the one applied.
+    `squared_calibration_error`. precision: of the answers at or above the threshold that the fold's
+    own training clips give; None: none is kept. unproven: in how many folds these clips do not
+    prove the stated precision, so that a lower one was applied.
     """
     before = Answers.joined([fold.before for fold in folds])
     after = Answers.joined([fold.after for fold in folds])
-    kept = np.concatenate([f.after.right[f.after.scores >= f.threshold] for f in folds])
+    calibrations = [fold.calibration for fold in folds if fold.calibration]
+    rejections = [
+        Rejection.of(fold.after, calibration, precision)
+        for fold, calibration in zip(folds, calibrations, strict=True)
+    ]
+    kept = sum(one.kept for one in rejections)
+    right = sum(one.kept * (one.precision or 0) for one in rejections)
     return {
-        "temperatures": [fold.temperature for fold in folds],
+        "temperatures": [one.temperature for one in calibrations],
         "error_before": before.error,
         "error": after.error,
         "floor": perfect_calibration_error(after.scores, seed),
@@ -264,9 +256,9 @@ def pool_confidence(folds: Sequence[FoldConfidence], seed: int = 0) -> dict[str,
         "floor_by_fold": fmean(perfect_calibration_error(f.after.scores, seed) for f in folds),
         "squared_by_fold_before": fmean(squared_calibration_error(*fold.before) for fold in folds),
         "squared_by_fold": fmean(squared_calibration_error(*fold.after) for fold in folds),
-        "precision": float(kept.mean()) if len(kept) else None,
-        "coverage": len(kept) / len(after.scores),
-        "unproven": sum(not fold.is_proven for fold in folds),
+        "precision": round(right) / kept if kept else None,
+        "coverage": kept / len(after.scores),
+        "unproven": sum(one.applied_precision < one.stated_precision for one in rejections),
         "area_under_risk_coverage": fmean(risk for _, risk in risk_coverage(*after)),
     }
 

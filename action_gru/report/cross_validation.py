@@ -9,20 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from action_gru.report.confidence import FoldConfidence, pool_confidence, pooled_markdown
+from action_gru.report import markdown as md
+from action_gru.report.confidence import CalibratedAnswers, pool_confidence, pooled_markdown
 from action_gru.report.evaluation import quarantine_json
 from action_gru.report.files import json_text, replace_file
-from action_gru.report.markdown import (
-    NONE,
-    baseline_name,
-    bullets,
-    class_table,
-    confusions,
-    data_notes,
-    escape,
-    percent,
-    table,
-)
 from action_gru.report.metrics import IntArray, Metrics, mean_class_accuracy, per_class_metrics
 from action_gru.report.plots import plot_classes, plot_confusion, save_figure
 from action_gru.report.statistics import FoldSummary, fold_summary
@@ -36,7 +26,7 @@ class FoldResult:
     fold: int
     metrics: Metrics
     baselines: Mapping[str, float | None]  # name -> top-1 on the same fold
-    confidence: FoldConfidence | None = None  # None: not asked for, or not calibrated
+    confidence: CalibratedAnswers | None = None  # None: not asked for, or not calibrated
 
     def to_json(self) -> dict[str, object]:
         """Plain values for json.dumps."""
@@ -112,7 +102,7 @@ class CrossValidationReport:
             for seed in self.seeds
         }
         return [
-            pool_confidence(folds, seed)
+            pool_confidence(folds, self.precision, seed)
             for seed, folds in by_seed.items()
             if len(folds) == len(self.folds)
         ]
@@ -167,24 +157,24 @@ def _pooled(results: Sequence[FoldResult], name: str) -> float | None:
 def _markdown(report: CrossValidationReport) -> str:
     pooled = report.confusion()
     rows = per_class_metrics(pooled, report.classes)
-    notes = data_notes(rows, report.clips, report.quarantined, report.leakage_allowed)
+    notes = md.data_notes(rows, report.clips, report.quarantined, report.leakage_allowed)
     notes.insert(0, "The spread is over seeds alone: it says nothing of other clips or groups.")
     trusted = report.confidence()
     parts = [
-        f"# {escape(report.run_name)}: cross-validation",
+        f"# {md.escape(report.run_name)}: cross-validation",
         "**Leakage was allowed: see the notes.**" if report.leakage_allowed else "",
-        escape(report.data),
+        md.escape(report.data),
         f"{report.clips} clips, {len(report.classes)} classes; "
         f"{len(report.folds)} folds, {len(report.seeds)} seeds.",
         _score_table(report),
         "## Top-1 by fold and seed\n\n" + _fold_table(report, "top1"),
         "## Mean class accuracy by fold and seed\n\n" + _fold_table(report, "mean_class_accuracy"),
-        "## Classes, over all seeds\n\n" + class_table(rows),
-        "## Most frequent confusions, over all seeds\n\n" + confusions(pooled, report.classes),
+        "## Classes, over all seeds\n\n" + md.class_table(rows),
+        "## Most frequent confusions, over all seeds\n\n" + md.confusions(pooled, report.classes),
         pooled_markdown(trusted, report.precision) if trusted else "",
         "## Pictures\n\n![confusion matrix](confusion_matrix.png)\n\n"
         "![per-class accuracy](per_class_accuracy.png)",
-        "## Notes\n\n" + bullets(notes),
+        "## Notes\n\n" + md.bullets(notes),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -196,16 +186,20 @@ def _score_table(report: CrossValidationReport) -> str:
         baseline = key.removesuffix("_top1")
         mean, spread = (summary.mean, summary.spread) if summary else (None, None)
         # Seeds that agree to the clip are no certainty, and no deviation of nothing either.
-        width = "all alike" if spread == 0 else NONE if spread is None else f"±{percent(spread)}"
-        name = names.get(key) or f"{baseline_name(baseline)}, top-1"
-        rows.append([name, percent(mean), width, report.baseline_notes.get(baseline, "")])
-    return table(["", "mean over seeds", "spread over seeds", "note"], rows, align="lrrl")
+        width = (
+            "all alike" if spread == 0 else md.NONE if spread is None else f"±{md.percent(spread)}"
+        )
+        name = names.get(key) or f"{md.baseline_name(baseline)}, top-1"
+        rows.append([name, md.percent(mean), width, report.baseline_notes.get(baseline, "")])
+    return md.table(["", "mean over seeds", "spread over seeds", "note"], rows, align="lrrl")
 
 
 def _fold_table(report: CrossValidationReport, figure: str) -> str:
-    values = {(one.seed, one.fold): percent(getattr(one.metrics, figure)) for one in report.results}
+    values = {
+        (one.seed, one.fold): md.percent(getattr(one.metrics, figure)) for one in report.results
+    }
     rows = [
         [f"fold {fold}", *(values[seed, fold] for seed in report.seeds)] for fold in report.folds
     ]
     header = ["", *(f"seed {seed}" for seed in report.seeds)]
-    return table(header, rows, align="l" + "r" * len(report.seeds))
+    return md.table(header, rows, align="l" + "r" * len(report.seeds))

@@ -64,36 +64,6 @@ class WarningScores:
     false_alarms_per_1000: float | None  # alarms raised outside the horizon, per 1000 such rows
     false_rows_per_1000: float | None
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain values for json.dumps."""
-        return asdict(self)
-
-    def markdown(self) -> str:
-        """A section of the report."""
-        interval = self.f1_interval
-        shown = f" ({percent(interval[0])} to {percent(interval[1])})" if interval else ""
-        rows = [
-            ["F1 at the last row of each sequence (95% interval)", percent(self.f1) + shown],
-            ["precision", percent(self.precision)],
-            ["recall", percent(self.recall)],
-            ["AUROC, every row", figure_text(self.row_auroc)],
-            ["average precision, every row", figure_text(self.row_average_precision)],
-            ["F1, every row", percent(self.row_f1)],
-            ["median of what remains when the alarm is raised", figure_text(self.lead_median, 0)],
-            [
-                "false alarms per 1000 rows outside the horizon",
-                figure_text(self.false_alarms_per_1000, 1),
-            ],
-            ["rows falsely warned per 1000", figure_text(self.false_rows_per_1000, 1)],
-        ]
-        return (
-            f"## Warnings\n\nThe end within {self.horizon:g}, warned of from a probability of "
-            f"{self.threshold:g} on. {self.sequences} sequences, {self.positives} of them within "
-            f"the horizon at their last row; {self.rows} rows.\n\n"
-            + table(["figure", "value"], rows, align="lr")
-            + "\n\n![precision and recall](warnings.png)"
-        )
-
 
 def warning_scores(
     sequences: Sequence[WarnedSequence], horizon: float, threshold: float, seed: int = 0
@@ -181,34 +151,75 @@ def _raised(one: WarnedSequence, threshold: float) -> tuple[list[float], float |
     return raised, raised[-1] if alarm.on else None
 
 
-def plot_warnings(sequences: Sequence[WarnedSequence], horizon: float, threshold: float) -> Figure:
-    """Precision against recall, for every row and at the last row, with the threshold marked."""
-    figure = new_figure(5.4, 4.2)
-    axes = figure.add_subplot()
-    for (scores, remaining), colour, style, name in (
-        (_every_row(sequences), BLUE, "-", "every row"),
-        (_last_rows(sequences), ORANGE, "--", "last row of each sequence"),
-    ):
-        truth = remaining <= horizon
-        if not truth.any():
-            continue
-        precision, recall, _ = precision_recall_curve(scores, truth)
-        axes.plot(recall, precision, style, color=colour, label=name, drawstyle="steps-post")
-        at = precision_recall_f1(scores >= threshold, truth)
-        if at[0] is not None and at[1] is not None:
-            axes.plot(at[1], at[0], "o", color=colour, markeredgecolor="black", zorder=3)
-    axes.plot([], [], "o", color=GREY, markeredgecolor="black", label=f"threshold {threshold:g}")
-    axes.set(xlim=(0, 1.02), ylim=(0, 1.02), xlabel="recall", ylabel="precision")
-    axes.grid(alpha=0.3)
-    axes.legend(loc="lower left")
-    return figure
+@dataclass(frozen=True)
+class WarningReport:
+    """How good warnings are, and the sequences that they were given for."""
+
+    scores: WarningScores
+    sequences: tuple[WarnedSequence, ...]
+
+    @classmethod
+    def of(
+        cls, sequences: Sequence[WarnedSequence], horizon: float, threshold: float, seed: int = 0
+    ) -> WarningReport:
+        """Warnings of the end within `horizon`, given from `threshold` on."""
+        return cls(warning_scores(sequences, horizon, threshold, seed), tuple(sequences))
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for json.dumps."""
+        return asdict(self.scores)
+
+    def markdown(self) -> str:
+        """A section of the report."""
+        scores, interval = self.scores, self.scores.f1_interval
+        shown = f" ({percent(interval[0])} to {percent(interval[1])})" if interval else ""
+        rows = [
+            ["F1 at the last row of each sequence (95% interval)", percent(scores.f1) + shown],
+            ["precision", percent(scores.precision)],
+            ["recall", percent(scores.recall)],
+            ["AUROC, every row", figure_text(scores.row_auroc)],
+            ["average precision, every row", figure_text(scores.row_average_precision)],
+            ["F1, every row", percent(scores.row_f1)],
+            ["median of what remains when the alarm is raised", figure_text(scores.lead_median, 0)],
+            ["false alarms per 1000 rows outside the horizon",
+             figure_text(scores.false_alarms_per_1000, 1)],
+            ["rows falsely warned per 1000", figure_text(scores.false_rows_per_1000, 1)],
+        ]  # fmt: skip
+        return (
+            f"## Warnings\n\nThe end within {scores.horizon:g}, warned of from a probability of "
+            f"{scores.threshold:g} on. {scores.sequences} sequences, {scores.positives} of them "
+            f"within the horizon at their last row; {scores.rows} rows.\n\n"
+            + table(["figure", "value"], rows, align="lr")
+            + "\n\n![precision and recall](warnings.png)"
+        )
+
+    def plot(self) -> Figure:
+        """Precision against recall, of every row and of last rows, with the threshold marked."""
+        horizon, threshold = self.scores.horizon, self.scores.threshold
+        figure = new_figure(5.4, 4.2)
+        axes = figure.add_subplot()
+        for (scores, remaining), colour, style, name in (
+            (_every_row(self.sequences), BLUE, "-", "every row"),
+            (_last_rows(self.sequences), ORANGE, "--", "last row of each sequence"),
+        ):
+            truth = remaining <= horizon
+            if not truth.any():
+                continue
+            precision, recall, _ = precision_recall_curve(scores, truth)
+            axes.plot(recall, precision, style, color=colour, label=name, drawstyle="steps-post")
+            at = precision_recall_f1(scores >= threshold, truth)
+            if at[0] is not None and at[1] is not None:
+                axes.plot(at[1], at[0], "o", color=colour, markeredgecolor="black", zorder=3)
+        label = f"threshold {threshold:g}"
+        axes.plot([], [], "o", color=GREY, markeredgecolor="black", label=label)
+        axes.set(xlim=(0, 1.02), ylim=(0, 1.02), xlabel="recall", ylabel="precision")
+        axes.grid(alpha=0.3)
+        axes.legend(loc="lower left")
+        return figure
 
 
-def write_warnings(
-    sequences: Sequence[WarnedSequence], horizon: float, threshold: float, folder: Path
-) -> None:
+def write_warnings(report: WarningReport, folder: Path) -> None:
     """warnings.json, warnings.md and warnings.png in a folder, each atomically."""
-    scores = warning_scores(sequences, horizon, threshold)
-    save_figure(plot_warnings(sequences, horizon, threshold), folder / "warnings.png")
-    replace_file(folder / "warnings.json", json_text(scores.to_json()).encode())
-    replace_file(folder / "warnings.md", f"{scores.markdown()}\n".encode())
+    save_figure(report.plot(), folder / "warnings.png")
+    replace_file(folder / "warnings.json", json_text(report.to_json()).encode())
+    replace_file(folder / "warnings.md", f"{report.markdown()}\n".encode())

@@ -14,25 +14,11 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from action_gru.phrases import name_or_count
+from action_gru.report import markdown as md
 from action_gru.report.anytime import AnytimeReport
 from action_gru.report.confidence import ConfidenceReport
-from action_gru.report.early_warning import (
-    WarnedSequence,
-    WarningScores,
-    plot_warnings,
-    warning_scores,
-)
+from action_gru.report.early_warning import WarningReport
 from action_gru.report.files import json_text, replace_file
-from action_gru.report.markdown import (
-    bullets,
-    class_table,
-    confusions,
-    data_notes,
-    escape,
-    html_page,
-    percent,
-    score_table,
-)
 from action_gru.report.metrics import Metrics, largest_confusions
 from action_gru.report.mistakes import (
     TOP_K,
@@ -50,18 +36,22 @@ from action_gru.report.segments import (
     timelines_markdown,
     write_timelines,
 )
-from action_gru.report.statistics import (
-    Interval,
-    best_guess,
-    group_bootstrap_interval,
-    lies_above,
-)
+from action_gru.report.statistics import Interval, best_guess, group_bootstrap_interval, lies_above
 
 WORST_SHOWN = 12
 METRIC_PLOTS = ("confusion_matrix", "per_class_accuracy", "reliability")
 # A confusion is named if it is no slip: so many clips, and so large a share of the true class's.
 NAMED_CLIPS, NAMED_SHARE = 2, 0.25
 MOST_CONFUSIONS = 2
+
+# The sections that tell, draw and store themselves, by their key in report.json.
+SECTION_PLOTS = {
+    "warnings": "warnings.png",
+    "order": "order.png",
+    "anytime": "anytime.png",
+    "confidence": "risk_coverage.png",
+}
+Section = WarningReport | OrderReport | AnytimeReport | ConfidenceReport
 
 
 @dataclass(frozen=True)
@@ -79,9 +69,8 @@ class EvaluationReport:
     leakage_allowed: bool = False
     seen_in_training: bool = False  # some of the clips
     timelines: tuple[ScoredTimeline, ...] = ()  # of long videos
-    warned: tuple[WarnedSequence, ...] = ()  # of sequences that have an end
-    warn_of: tuple[float, float] = (0.0, 0.5)  # horizon, threshold
     seed: int = 0  # of the bootstrap
+    warnings: WarningReport | None = None  # of the end of sequences
     order: OrderReport | None = None
     anytime: AnytimeReport | None = None
     confidence: ConfidenceReport | None = None
@@ -111,22 +100,16 @@ class EvaluationReport:
         clips = known.get(self.split, "new clips" if is_new else "clips")
         return closing_sentence(self.metrics, self.top1_interval, self.beats_guessing, clips)
 
-    @cached_property
-    def warnings(self) -> WarningScores | None:
-        """How good the warnings are; None where no end is warned of."""
-        return warning_scores(self.warned, *self.warn_of, self.seed) if self.warned else None
-
     @property
-    def sections(
-        self,
-    ) -> dict[str, WarningScores | OrderReport | AnytimeReport | ConfidenceReport | None]:
-        """Each has to_json() and markdown(); None where it was not asked for."""
-        return {
+    def sections(self) -> dict[str, Section]:
+        """Those that were asked for, by their key in report.json."""
+        found = {
             "warnings": self.warnings,
             "order": self.order,
             "anytime": self.anytime,
             "confidence": self.confidence,
         }
+        return {key: section for key, section in found.items() if section is not None}
 
     def to_json(self) -> dict[str, object]:
         """Plain values for json.dumps."""
@@ -143,7 +126,8 @@ class EvaluationReport:
             "baseline_notes": dict(self.baseline_notes),
             "leakage_allowed": self.leakage_allowed,
             "quarantined": quarantine_json(self.quarantined),
-            **{key: section and section.to_json() for key, section in self.sections.items()},
+            **dict.fromkeys(SECTION_PLOTS),
+            **{key: section.to_json() for key, section in self.sections.items()},
             "timelines": timelines_json(self.timelines),
             "predictions": [clip.to_json() for clip in self.predictions],
         }
@@ -192,7 +176,7 @@ def write_report(report: EvaluationReport, folder: Path | str) -> Path:
     write_timelines(report.timelines, target)
     text = _markdown(report)
     replace_file(target / "report.md", text.encode())
-    page = html_page(text, f"{report.run_name}: {report.split}", target)
+    page = md.html_page(text, f"{report.run_name}: {report.split}", target)
     replace_file(target / "report.html", page.encode())
     replace_file(target / "report.json", json_text(report.to_json()).encode())
     return target / "report.json"
@@ -203,14 +187,8 @@ def _plots(report: EvaluationReport) -> dict[str, Figure]:
     trust = report.confidence
     calibrated = trust is not None and trust.temperature is not None
     plots = plot_metrics(report.metrics, trust.bins_before if trust and calibrated else None)
-    if report.warned:
-        plots["warnings.png"] = plot_warnings(report.warned, *report.warn_of)
-    if report.order is not None:
-        plots["order.png"] = report.order.plot()
-    if report.anytime is not None:
-        plots["anytime.png"] = report.anytime.plot()
-    if trust is not None:
-        plots["risk_coverage.png"] = trust.plot()
+    for key, section in report.sections.items():
+        plots[SECTION_PLOTS[key]] = section.plot()
     if any(mistake.frames for mistake in report.mistakes):
         plots["mistakes.png"] = plot_mistakes(report.mistakes)
     return plots
@@ -220,30 +198,31 @@ def _markdown(report: EvaluationReport) -> str:
     metrics = report.metrics
     wrong = sum(not clip.correct for clip in report.predictions)
     worst = [Mistake(clip) for clip in worst_mistakes(report.predictions, WORST_SHOWN)]
-    top5 = f"top-5 {percent(metrics.top5)}, " if len(metrics.classes) > TOP_K else ""
+    top5 = f"top-5 {md.percent(metrics.top5)}, " if len(metrics.classes) > TOP_K else ""
     parts = [
-        f"# {escape(report.run_name)}: {escape(report.split)}",
-        f"**{escape(report.sentence)}**",
+        f"# {md.escape(report.run_name)}: {md.escape(report.split)}",
+        f"**{md.escape(report.sentence)}**",
         "**Leakage was allowed: see the notes.**" if report.leakage_allowed else "",
-        escape(report.data),
+        md.escape(report.data),
         f"{metrics.clips} clips, {len(metrics.classes)} classes, {report.groups} groups.",
-        score_table(metrics.top1, report.top1_interval, report.baselines, report.baseline_notes),
-        f"Also: {top5}mean class accuracy {percent(metrics.mean_class_accuracy)}, "
-        f"macro F1 {percent(metrics.macro_f1)}, "
+        md.score_table(metrics.top1, report.top1_interval, report.baselines, report.baseline_notes),
+        f"Also: {top5}mean class accuracy {md.percent(metrics.mean_class_accuracy)}, "
+        f"macro F1 {md.percent(metrics.macro_f1)}, "
         f"expected calibration error {metrics.expected_calibration_error:.3f}.",
-        "## Classes\n\n" + class_table(metrics.per_class),
-        "## Most frequent confusions\n\n" + confusions(metrics.confusion_matrix, metrics.classes),
+        "## Classes\n\n" + md.class_table(metrics.per_class),
+        "## Most frequent confusions\n\n"
+        + md.confusions(metrics.confusion_matrix, metrics.classes),
         timelines_markdown(report.timelines) if report.timelines else "",
-        *(section.markdown() for section in report.sections.values() if section),
+        *(section.markdown() for section in report.sections.values()),
         "## Worst mistakes\n\n" + mistakes_markdown(report.mistakes or worst, wrong),
         "## Pictures\n\n" + "\n\n".join(f"![{name}]({name}.png)" for name in METRIC_PLOTS),
-        "## Notes\n\n" + bullets(_notes(report)),
+        "## Notes\n\n" + md.bullets(_notes(report)),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def _notes(report: EvaluationReport) -> list[str]:
-    notes = data_notes(
+    notes = md.data_notes(
         report.metrics.per_class, report.metrics.clips, report.quarantined, report.leakage_allowed
     )
     if report.top1_interval is None:

@@ -1,31 +1,23 @@
-"""The worst mistakes: which they are, frames of their videos, a contact sheet.
+"""What single clips were taken for; the worst mistakes as a table and a contact sheet.
 
-Knows nothing of models.
+Knows nothing of models and opens no video.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
 
-from action_gru.dataset import Clip
-from action_gru.errors import VideoError
 from action_gru.report.markdown import escape, percent, table
 from action_gru.report.plots import GREY, cut_middle, new_figure
-from action_gru.report.statistics import FloatArray
 from action_gru.timeline import Prediction
-from action_gru.video import DecodeLimits, VideoFile
 
 TOP_K = 5
 FRAMES_SHOWN = 6
-FRAME_HEIGHT_PX = 180
-TOLERANCE_S = 1e-3  # another decoder may round the same instant otherwise
 TITLE_LENGTH = 96
 ROW_IN, WIDTH_IN = 1.45, 10.0
 
@@ -84,54 +76,6 @@ def worst_mistakes(predictions: Sequence[ClipPrediction], count: int) -> list[Cl
     """The wrong answers with the highest scores, surest first."""
     wrong = [clip for clip in predictions if not clip.correct]
     return sorted(wrong, key=lambda clip: -clip.prediction.score)[:count]
-
-
-def read_mistakes(
-    predictions: Sequence[ClipPrediction],
-    clips: Sequence[Clip],
-    times_s: Mapping[str, FloatArray],
-    count: int,
-    limits: DecodeLimits | None = None,
-) -> tuple[Mistake, ...]:
-    """The surest wrong answers with frames of their clips. times_s: the sampled instants by name.
-
-    predictions and clips stand in the same order. A video that cannot be read any more is named.
-    """
-    # By identity: two clips may share a path and a label.
-    clip_of = {id(one): clip for one, clip in zip(predictions, clips, strict=True)}
-    mistakes = []
-    for wrong in worst_mistakes(predictions, count):
-        clip = clip_of[id(wrong)]
-        try:
-            frames = read_frames(clip.path, times_s[clip.name], limits)
-            problem = "" if frames else "no frame at the instants that were sampled"
-        except VideoError as error:
-            frames, problem = (), str(error)
-        mistakes.append(Mistake(wrong, frames, problem))
-    return tuple(mistakes)
-
-
-def read_frames(path: Path, times_s: FloatArray, limits: DecodeLimits | None = None) -> Frames:
-    """Frames spread evenly over the instants (T,), shrunk."""
-    places = np.unique(np.linspace(0, len(times_s) - 1, FRAMES_SHOWN).round().astype(int))
-    wanted = times_s[places]
-
-    def is_wanted(time_s: float) -> bool:
-        return bool(np.abs(wanted - time_s).min() < TOLERANCE_S)
-
-    with VideoFile(path, limits=limits) as video:
-        return tuple(
-            (frame.time_s, _shrunk(frame.image))
-            for frame in video.frames(is_wanted, float(wanted[-1]) + TOLERANCE_S)
-        )
-
-
-def _shrunk(image: Image) -> Image:
-    height, width = image.shape[:2]
-    if height <= FRAME_HEIGHT_PX:
-        return image
-    size = (max(1, round(width * FRAME_HEIGHT_PX / height)), FRAME_HEIGHT_PX)
-    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
 
 def plot_mistakes(mistakes: Sequence[Mistake]) -> Figure:

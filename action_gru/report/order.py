@@ -6,7 +6,7 @@ Reads per clip what was answered. Knows nothing of models or of how frames were 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from textwrap import wrap
 from typing import Any
@@ -17,17 +17,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from action_gru.phrases import name_or_count, name_some
+from action_gru.report import plots
 from action_gru.report.markdown import escape, percent, table
-from action_gru.report.plots import (
-    BLUE,
-    GREY,
-    MOST_CLASSES,
-    ORANGE,
-    new_figure,
-    part_title,
-    short_names,
-    strip_frame,
-)
 from action_gru.report.statistics import (
     BoolArray,
     FloatArray,
@@ -63,7 +54,11 @@ OVERALL = {
 }
 
 # A colour and a shape each: either alone tells them apart.
-LOOKS = {NEEDS_ORDER: (ORANGE, "D"), NO_ORDER: (BLUE, "o"), UNDECIDED: (GREY, "s")}
+LOOKS = {
+    NEEDS_ORDER: (plots.ORANGE, "D"),
+    NO_ORDER: (plots.BLUE, "o"),
+    UNDECIDED: (plots.GREY, "s"),
+}
 WHOLE = ("black", "P")
 PANEL_IN, NAMES_IN = 1.75, 2.4
 MANY = 30  # more classes than this: smaller rows
@@ -127,12 +122,8 @@ class ClassOrder:
 
     def to_json(self) -> dict[str, object]:
         """Plain values for json.dumps."""
-        costs = {change: dict(vars(cost)) for change, cost in self.costs.items()}
-        return vars(self) | {
-            "verdict": self.verdict,
-            "one_frame_is_enough": self.one_frame_is_enough,
-            "costs": costs,
-        }
+        verdicts = {"verdict": self.verdict, "one_frame_is_enough": self.one_frame_is_enough}
+        return asdict(self) | verdicts
 
 
 @dataclass(frozen=True)
@@ -204,11 +195,11 @@ class OrderReport:
 
         Of very many classes those that order costs most.
         """
-        costliest = sorted(self.classes, key=_order_cost)[-MOST_CLASSES:]
+        costliest = sorted(self.classes, key=_order_cost)[-plots.MOST_CLASSES :]
         rows = [self.overall, *costliest]
         changes = [change for change in CHANGES if change in self.overall.costs]
         row_in, font_size = (0.14, 6.5) if len(rows) > MANY + 1 else (0.26, 9.0)
-        figure = new_figure(
+        figure = plots.new_figure(
             NAMES_IN + PANEL_IN * len(changes), 1.5 + row_in * max(4, len(rows) + 1)
         )
         panels = figure.subplots(1, len(changes), sharey=True, sharex=True, squeeze=False)[0]
@@ -217,18 +208,18 @@ class OrderReport:
                 look = LOOKS[row.verdict] if height else WHOLE
                 _draw_cost(axes, height, row.costs[change], *look)
             axes.set_title("\n".join(wrap(CHANGES[change], 14)), fontsize=9)
-            axes.axvline(0, color=GREY, linewidth=0.8, zorder=0)
-            axes.axhline(0.5, color=GREY, linewidth=0.6, linestyle=":")
+            axes.axvline(0, color=plots.GREY, linewidth=0.8, zorder=0)
+            axes.axhline(0.5, color=plots.GREY, linewidth=0.6, linestyle=":")
             axes.set_xlim(self._lowest() - 5, 105)
             axes.set_xticks([-50, 0, 50, 100])
             axes.tick_params(labelsize=8)
-            strip_frame(axes)
-        names = ["all classes", *short_names([row.label for row in rows[1:]])]
+            plots.despine(axes)
+        names = ["all classes", *plots.short_names([row.label for row in rows[1:]])]
         panels[0].set_yticks(range(len(names)), names, fontsize=font_size, parse_math=False)
         panels[0].set_ylim(-0.7, len(names) - 0.3)
         figure.supxlabel("accuracy lost, points (95% interval over groups)", fontsize=9)
         _add_verdicts(figure, {row.verdict for row in rows[1:]})
-        title = part_title(len(rows) - 1, len(self.classes), "costliest")
+        title = plots.part_title(len(rows) - 1, len(self.classes), "costliest")
         if title:
             figure.suptitle(title, x=0.01, ha="left", fontsize=9)
         return figure

@@ -41,21 +41,21 @@ MOST_CLASSES = 150  # more than this: those that matter most, so that names can 
 BLUE, ORANGE, GREEN, *_ = OKABE_ITO  # where what is drawn is no class
 GREY = "#666666"
 LINES = OKABE_ITO[:4]
-FAINT = 2.0  # a line with less contrast to its paper, yellow on white, needs an edge
+FAINT = 2.0  # a line with less contrast to its background, yellow on white, needs an edge
 
 
-class Paper(NamedTuple):
-    """The colours a chart stands on: ground, text, faint text, grid, lanes under bars."""
+class Theme(NamedTuple):
+    """The colours that a chart stands on."""
 
-    ground: str
-    ink: str
-    faint: str
+    background: str
+    text: str
+    muted: str  # of less important text and edges
     grid: str
-    lane: str
+    lane: str  # under bars
 
 
-DAY = Paper(WHITE, "black", GREY, "#E5E5E5", "#F5F5F5")
-DUSK = Paper(NIGHT, "#E5E7EB", "#9CA3AF", "#374151", "#1F2937")
+LIGHT = Theme(WHITE, "black", GREY, "#E5E5E5", "#F5F5F5")
+DARK = Theme(NIGHT, "#E5E7EB", "#9CA3AF", "#374151", "#1F2937")
 
 # Panel -> how the keys of its curves end.
 PANELS = {"loss": ("loss",), "accuracy": ("accuracy",), "learning rate": ("lr", "learning_rate")}
@@ -63,8 +63,7 @@ PANELS = {"loss": ("loss",), "accuracy": ("accuracy",), "learning rate": ("lr", 
 
 def new_figure(width_in: float, height_in: float, is_laid_out: bool = True) -> Figure:
     """An empty figure, by default one that lays itself out."""
-    layout = "constrained" if is_laid_out else None
-    figure = Figure(figsize=(width_in, height_in), layout=layout)
+    figure = Figure(figsize=(width_in, height_in), layout="constrained" if is_laid_out else None)
     FigureCanvasAgg(figure)
     return figure
 
@@ -78,7 +77,7 @@ def save_figure(figure: Figure, path: Path) -> None:
     replace_file(path, buffer.getvalue())
 
 
-def strip_frame(axes: Any) -> None:
+def despine(axes: Any) -> None:
     """No frame above and at the right, short ticks."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(length=2)
@@ -125,23 +124,23 @@ def text_width_in(texts: Sequence[str], font_size: float) -> float:
         return max(map(width, texts)) / DPI
 
 
-def edge_of(colour: str, paper: Paper = DAY) -> list[Any]:
+def edge_of(colour: str, theme: Theme = LIGHT) -> list[Any]:
     """matplotlib's path effects of a thin line: an edge where its colour would be lost."""
-    if contrast(colour, paper.ground) >= FAINT:
+    if contrast(colour, theme.background) >= FAINT:
         return []
-    return [withStroke(linewidth=2.1, foreground=paper.faint)]
+    return [withStroke(linewidth=2.1, foreground=theme.muted)]
 
 
-def on_paper(figure: Figure, paper: Paper) -> None:
-    """Ground, axes and text as the paper has them; what is coloured stays. Call it last."""
-    figure.set_facecolor(paper.ground)
+def apply_theme(figure: Figure, theme: Theme) -> None:
+    """Colour background, axes and black text; what is coloured stays. Call it last."""
+    figure.set_facecolor(theme.background)
     for axes in figure.axes:
-        axes.set_facecolor(paper.ground)
-        axes.spines[:].set_color(paper.ink)
-        axes.tick_params(colors=paper.ink)
+        axes.set_facecolor(theme.background)
+        axes.spines[:].set_color(theme.text)
+        axes.tick_params(colors=theme.text)
     for text in figure.findobj(Text):
         if text.get_color() == "black":
-            text.set_color(paper.ink)
+            text.set_color(theme.text)
 
 
 def plot_metrics(
@@ -233,7 +232,7 @@ def plot_classes(per_class: Sequence[ClassMetrics]) -> Figure:
     part = part_title(len(rows), len(per_class), "least often right")
     axes.set_title(f"mean over classes: {100 * mean:.1f}% (dashed)\n{part}".rstrip(), fontsize=10)
     axes.set(xlim=(0, 1), ylim=(-0.7, len(rows) - 0.3), xlabel="share of the class's clips right")
-    strip_frame(axes)
+    despine(axes)
     return figure
 
 
@@ -272,7 +271,7 @@ def _draw_reliability(above: Any, below: Any, bins: Sequence[CalibrationBin]) ->
     below.set(xlabel="score of the answer")
     below.yaxis.set_major_locator(MaxNLocator(nbins=4, integer=True))
     for axes in (above, below):
-        strip_frame(axes)
+        despine(axes)
 
 
 def plot_training(history: Sequence[Mapping[str, float]]) -> Figure:
@@ -292,7 +291,7 @@ def plot_training(history: Sequence[Mapping[str, float]]) -> Figure:
         _draw_curves(axes, history, found)
         axes.set(xlabel="epoch", title=panel, xlim=(0.5, len(history) + 0.5))
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-        strip_frame(axes)
+        despine(axes)
     return figure
 
 

@@ -14,18 +14,7 @@ from matplotlib.ticker import FuncFormatter, MultipleLocator
 from action_gru.lettering import families, no_raw_warnings, set_fonts
 from action_gru.palette import UNKNOWN, class_colours, contrast, ink_on
 from action_gru.phrases import clock_text
-from action_gru.report.plots import (
-    DAY,
-    DUSK,
-    FAINT,
-    Paper,
-    edge_of,
-    new_figure,
-    on_paper,
-    short_names,
-    strip_frame,
-    text_width_in,
-)
+from action_gru.report import plots
 from action_gru.report.statistics import FloatArray
 from action_gru.timeline import Event, ScoreTrack, Timeline
 
@@ -55,7 +44,9 @@ def plot_timeline(
     rows = {"events": timeline.events}
     if reference is not None:
         rows = {"found": timeline.events, "reference": tuple(reference)}
-    return _plot(timeline, rows, _title(timeline), DUSK if dark else DAY, legend, SCORES_IN)
+    return _plot(
+        timeline, rows, _title(timeline), plots.DARK if dark else plots.LIGHT, legend, SCORES_IN
+    )
 
 
 def plot_people(timeline: Timeline) -> Figure:
@@ -70,14 +61,14 @@ def plot_people(timeline: Timeline) -> Figure:
     } or {"people": ()}
     left_out = len(did_s) - len(chosen)
     more = f", {left_out} people not shown" if left_out else ""
-    return _plot(timeline, rows, _title(timeline) + more, DAY)
+    return _plot(timeline, rows, _title(timeline) + more, plots.LIGHT)
 
 
 def _plot(
     timeline: Timeline,
     rows: Rows,
     title: str,
-    paper: Paper,
+    theme: plots.Theme,
     legend: bool = True,
     scores_in: float = 0.0,
 ) -> Figure:
@@ -90,17 +81,17 @@ def _plot(
     figure.suptitle(title, x=0.01, ha="left", fontsize=10, parse_math=False)
     if scores_in:
         scores, bars = figure.subplots(2, 1, sharex=True, height_ratios=[scores_in, rows_in])
-        _draw_scores(scores, timeline, colours, paper)
+        _draw_scores(scores, timeline, colours, theme)
     else:
         bars = figure.subplots()
     last_s = max(timeline.duration_s, 1e-3, *(e.end_s for e in (*timeline.events, *events)))
-    _draw_bars(bars, rows, colours, last_s, paper)
+    _draw_bars(bars, rows, colours, last_s, theme)
     _mark_time(bars, last_s)
     for axes in figure.axes if not timeline.complete else ():
-        axes.axvline(timeline.duration_s, color=paper.faint, linestyle=":", linewidth=1.2)
+        axes.axvline(timeline.duration_s, color=theme.muted, linestyle=":", linewidth=1.2)
     if legend:
         _add_legend(figure, colours)
-    on_paper(figure, paper)
+    plots.apply_theme(figure, theme)
     _write_labels(figure, bars, rows, colours)
     return figure
 
@@ -130,14 +121,14 @@ def shown_colours(timeline: Timeline, events: Iterable[Event]) -> dict[str, str]
 def _new_figure(height_in: float, names: Sequence[str]) -> Figure:
     """An empty one with room for the names below, where they do not stand beside."""
     lines = -(-len(names) // _columns(names)) if len(names) > BESIDE else 0
-    return new_figure(WIDTH_IN, height_in + NAME_HIGH_IN * lines)
+    return plots.new_figure(WIDTH_IN, height_in + NAME_HIGH_IN * lines)
 
 
 def _columns(names: Sequence[str]) -> int:
     """How many of the names fit into a line below the picture; 1 beside it."""
     if len(names) <= BESIDE:
         return 1
-    name_in = text_width_in(short_names(names), NAME_POINTS) + NAME_MARGIN_IN
+    name_in = plots.text_width_in(plots.short_names(names), NAME_POINTS) + NAME_MARGIN_IN
     return max(1, int(WIDTH_IN / name_in))
 
 
@@ -145,7 +136,7 @@ def _title(timeline: Timeline) -> str:
     count = len(timeline.events)
     found = "no event" if not count else "1 event" if count == 1 else f"{count} events"
     ended = " in" if timeline.complete else ", stopped at"
-    name = short_names([PurePath(timeline.source).name])[0]
+    name = plots.short_names([PurePath(timeline.source).name])[0]
     title = f"{name}: {found}{ended} {clock_text(timeline.duration_s, 0)}"
     if timeline.restarts:
         title += (
@@ -154,7 +145,9 @@ def _title(timeline: Timeline) -> str:
     return title
 
 
-def _draw_scores(axes: Any, timeline: Timeline, colours: dict[str, str], paper: Paper) -> None:
+def _draw_scores(
+    axes: Any, timeline: Timeline, colours: dict[str, str], theme: plots.Theme
+) -> None:
     track = timeline.scores
     times_s, values = _with_breaks(track)
     # The most important one last: on top.
@@ -164,14 +157,14 @@ def _draw_scores(axes: Any, timeline: Timeline, colours: dict[str, str], paper: 
             marker = "o" if len(times_s) == 1 else None
             axes.plot(
                 times_s, curve, color=colours[label], linewidth=1.3, marker=marker,
-                path_effects=edge_of(colours[label], paper),
+                path_effects=plots.edge_of(colours[label], theme),
             )  # fmt: skip
     if not len(values):
-        axes.text(0.5, 0.5, "no score", transform=axes.transAxes, ha="center", color=paper.faint)
+        axes.text(0.5, 0.5, "no score", transform=axes.transAxes, ha="center", color=theme.muted)
     axes.set(ylim=(0, 1.03), ylabel="score")
-    axes.grid(axis="y", color=paper.grid, linewidth=0.8)
+    axes.grid(axis="y", color=theme.grid, linewidth=0.8)
     axes.set_axisbelow(True)
-    strip_frame(axes)
+    plots.despine(axes)
     axes.tick_params(labelbottom=False)
 
 
@@ -189,14 +182,14 @@ def _draw_bars(
     rows: Rows,
     colours: dict[str, str],
     last_s: float,
-    paper: Paper,
+    theme: plots.Theme,
 ) -> None:
     for position, events in enumerate(rows.values()):
-        axes.axhspan(position - 0.4, position + 0.4, color=paper.lane, linewidth=0)
+        axes.axhspan(position - 0.4, position + 0.4, color=theme.lane, linewidth=0)
         drawn = [colours[event.label] for event in events]
         # An edge parts neighbours; its own colour keeps the shortest visible in hours.
         edges = [
-            colour if event.duration_s <= last_s / 250 else _edge_colour(colour, paper)
+            colour if event.duration_s <= last_s / 250 else _edge_colour(colour, theme)
             for event, colour in zip(events, drawn, strict=True)
         ]
         axes.barh(
@@ -211,11 +204,11 @@ def _draw_bars(
         if not events:
             axes.text(
                 0.5, position, "no event", transform=axes.get_yaxis_transform(), ha="center",
-                va="center", color=paper.faint, fontsize=9,
+                va="center", color=theme.muted, fontsize=9,
             )  # fmt: skip
     axes.set_yticks(range(len(rows)), list(rows))
     axes.set(ylim=(len(rows) - 0.5, -0.5), xlabel="time")
-    strip_frame(axes)
+    plots.despine(axes)
     axes.spines["left"].set_visible(False)
     axes.tick_params(axis="y", length=0)
 
@@ -228,14 +221,14 @@ def _mark_time(axes: Any, last_s: float) -> None:
     axes.set_xlim(0, last_s)
 
 
-def _edge_colour(colour: str, paper: Paper) -> str:
-    return paper.ground if contrast(colour, paper.ground) >= FAINT else paper.faint
+def _edge_colour(colour: str, theme: plots.Theme) -> str:
+    return theme.background if contrast(colour, theme.background) >= plots.FAINT else theme.muted
 
 
 def _add_legend(figure: Figure, colours: dict[str, str]) -> None:
     handles = [
         Patch(color=colour, label=name)
-        for name, colour in zip(short_names(list(colours)), colours.values(), strict=True)
+        for name, colour in zip(plots.short_names(list(colours)), colours.values(), strict=True)
     ]
     legend = figure.legend(
         handles=handles,
@@ -258,7 +251,7 @@ def _write_labels(figure: Figure, axes: Any, rows: Rows, colours: dict[str, str]
             if room_px < 8:
                 continue
             text = axes.text(
-                (event.start_s + event.end_s) / 2, position, short_names([event.label])[0],
+                (event.start_s + event.end_s) / 2, position, plots.short_names([event.label])[0],
                 ha="center", va="center_baseline", fontsize=8, color=ink_on(colours[event.label]),
                 family=families(event.label), parse_math=False,
             )  # fmt: skip

@@ -5,20 +5,14 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 from conftest import write_square
-from test_pictures import check_texts
+from test_plots import check_texts
 from test_report import small_report
 
+from action_gru.evaluation.frames import frames_at, read_mistakes, spread_evenly
 from action_gru.report.evaluation import write_report
 from action_gru.report.markdown import html_page
 from action_gru.report.metrics import compute_metrics
-from action_gru.report.mistakes import (
-    ClipPrediction,
-    Mistake,
-    plot_mistakes,
-    read_frames,
-    read_mistakes,
-    worst_mistakes,
-)
+from action_gru.report.mistakes import ClipPrediction, Mistake, plot_mistakes, worst_mistakes
 from action_gru.timeline import Prediction
 
 HOSTILE = "<script>alert(1)</script>|x*.mp4"
@@ -103,11 +97,13 @@ def test_markdown_becomes_the_same_page(tmp_path):
 
 def test_frames_are_spread_over_the_sampled_instants(tmp_path):
     video = write_square(tmp_path / "a.mp4", 20)  # 10 frames a second
-    got = read_frames(video, np.arange(2, 18) / 10)
-    assert [time_s for time_s, _ in got] == pytest.approx([0.2, 0.5, 0.8, 1.1, 1.4, 1.7])
-    assert {image.shape for _, image in got} == {(64, 96, 3)}
-    assert len(read_frames(video, np.array([0.3]))) == 1
-    assert read_frames(video, np.array([0.35])) == ()
+    times_s = spread_evenly(np.arange(2, 18) / 10)
+    assert times_s == pytest.approx([0.2, 0.5, 0.8, 1.1, 1.4, 1.7])
+    got = frames_at(video, times_s, (64, 96))
+    assert list(got) == times_s.tolist()
+    assert {image.shape for image in got.values()} == {(64, 96, 3)}
+    assert frames_at(video, [0.3], (32, 96))[0.3].shape == (32, 48, 3)
+    assert frames_at(video, [0.35], (64, 96)) == {}
 
 
 def test_a_video_that_vanished_is_named_and_the_others_are_shown(tmp_path, clip_in):
