@@ -246,7 +246,7 @@ def check_extraction(
     folder: Path | None = None,
     max_bad_share: float | None = None,
 ) -> None:
-    """Tell what an extraction met, and raise DataError as `extract_features` does."""
+    """Tell what an extraction met, and raise DataError as `VideoSource.features` does."""
     for problem in report.damaged:
         reporter.warn(f"a damaged cache entry was extracted again: {problem}", damaged=problem)
     slow = slow_clips_warning(report.slow, report.read, config.sampling.fps)

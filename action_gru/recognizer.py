@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from action_gru.backbone import Backbone
 from action_gru.cache import ClipFeatures, MemoryCache
 from action_gru.checkpoint import Checkpoint, load_checkpoint
-from action_gru.checkpoint.asked import check_label, check_reads_video
+from action_gru.checkpoint.document import check_label, check_reads_video
 from action_gru.config import Config, build_config
 from action_gru.dataset import Clip
 from action_gru.dataset.sequences import join_views

@@ -11,8 +11,8 @@ from action_gru.apps.explain import explain_video
 from action_gru.apps.timeline import make_timeline
 from action_gru.apps.web.upload import UploadReading
 from action_gru.apps.webcam import WebcamOptions, run_webcam
-from action_gru.calibration import Calibration
 from action_gru.checkpoint import load_checkpoint, save_checkpoint
+from action_gru.checkpoint.calibration import Calibration
 from action_gru.config import build_config
 from action_gru.errors import CheckpointError, VideoError
 from action_gru.evaluation.evaluate import evaluate

@@ -17,7 +17,7 @@ from action_gru.apps.targets import check_folder
 from action_gru.backbone.finding import BUILTIN, EXPORTERS, RUNTIME_PACKAGES, local_weights
 from action_gru.backbone.spec import FRAME_VIEWS
 from action_gru.checkpoint import Document, read_document
-from action_gru.checkpoint.asked import (
+from action_gru.checkpoint.document import (
     alarm_class,
     check_background,
     check_exportable,
@@ -25,8 +25,8 @@ from action_gru.checkpoint.asked import (
     check_reads_video,
     check_runs_live,
     check_settings,
+    find_run,
 )
-from action_gru.checkpoint.document import find_run
 from action_gru.config import Config, build_config, check_files, load_config
 from action_gru.dataset import read_manifest
 from action_gru.dataset.manifest import SPLITS
@@ -87,22 +87,14 @@ def check_display() -> None:
     )
 
 
-def check_people(config: Config) -> None:
-    """Raise where the people in a picture cannot be found and followed."""
-    need("lap", "people", "following boxes from frame to frame")
-    check_detector(config)
-
-
-def check_words(config: Config) -> None:
-    """Raise where a timeline cannot be told in sentences."""
-    load_words(config.describe.language, config.describe.templates)
-    if config.describe.detect:
-        check_detector(config)
-
-
-def check_detector(config: Config) -> None:
-    """Raise BackboneError where there are no weights that find things."""
-    local_weights(config.detection.weights, config.features.download, "detection.weights")
+def check_detection(config: Config, per_person: bool, in_words: bool = False) -> None:
+    """Raise where people cannot be found and followed, or a timeline not told in sentences."""
+    if per_person:
+        need("lap", "people", "following boxes from frame to frame")
+    if in_words:
+        load_words(config.describe.language, config.describe.templates)
+    if per_person or (in_words and config.describe.detect):
+        local_weights(config.detection.weights, config.features.download, "detection.weights")
 
 
 def check_rows_model(run: Path, overrides: Sequence[str], source: str, alarm: str | None) -> None:

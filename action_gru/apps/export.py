@@ -23,7 +23,7 @@ from action_gru.backbone import FeatureSpec
 from action_gru.backbone.exported import to_onnx
 from action_gru.backbone.runtimes import import_quietly
 from action_gru.checkpoint import Checkpoint, load_checkpoint
-from action_gru.checkpoint.asked import check_exportable
+from action_gru.checkpoint.document import check_exportable
 from action_gru.config import Config, build_config
 from action_gru.errors import CheckpointError, ConfigError
 from action_gru.features import build_backbone

@@ -30,9 +30,8 @@ from action_gru.report.metrics import compute_metrics, majority_baseline
 from action_gru.report.statistics import area_under_roc
 from action_gru.scoring import score_answers, score_clips
 from action_gru.training.calibrate import calibrate_model
-from action_gru.training.clips import read_clips
-from action_gru.training.data import TrainingData
-from action_gru.training.run import fit_model, mean_pooled
+from action_gru.training.data import TrainingData, read_clips
+from action_gru.training.fit import fit_model, mean_pooled
 from action_gru.training.run_folder import RunFolder
 
 
@@ -140,9 +139,7 @@ def _calibrate(
     answer: Callable[[], Answers],
 ) -> CalibratedAnswers | None:
     """Set the model's temperature. Returns its answers to held-out clips before and after."""
-    found = calibrate_model(
-        config, data, model, lambda inner: fit_model(config, inner, reporter), reporter
-    )
+    found = calibrate_model(config, data, model, reporter)
     if found is None:
         return None
     before = answer()

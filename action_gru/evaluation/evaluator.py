@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from action_gru.calibration import Calibration
 from action_gru.channels import ROWS
 from action_gru.checkpoint import Checkpoint
+from action_gru.checkpoint.calibration import Calibration
 from action_gru.config import Config
 from action_gru.dataset import Clip, SequenceSet, prefixes, rearrangements
 from action_gru.features import FeatureTable

@@ -15,7 +15,7 @@ import torch
 from action_gru.backbone import Backbone
 from action_gru.backbone.spec import FRAME_VIEWS
 from action_gru.checkpoint import Checkpoint
-from action_gru.checkpoint.asked import check_label
+from action_gru.checkpoint.document import check_label
 from action_gru.evaluation.curves import linear_answer, stream_curves
 from action_gru.evaluation.explanation import Explanation, FloatArray, FrameHeat
 from action_gru.evaluation.frames import frames_at

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from action_gru.channels import ChannelValues
 from action_gru.checkpoint import Checkpoint, load_checkpoint
-from action_gru.checkpoint.asked import check_reads_rows
+from action_gru.checkpoint.document import check_reads_rows
 from action_gru.config import Config, build_config
 from action_gru.config.inputs import SOON
 from action_gru.dataset import SequenceSet

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from action_gru.checkpoint.asked import alarm_class
+from action_gru.checkpoint.document import alarm_class
 from action_gru.config.inputs import SOON
 from action_gru.csv_dialect import encoding_of, open_csv
 from action_gru.errors import DataError

@@ -8,7 +8,7 @@ from pathlib import Path
 from action_gru.backbone import Backbone
 from action_gru.backbone.spec import FRAME_VIEWS
 from action_gru.checkpoint import Checkpoint
-from action_gru.checkpoint.asked import check_background, check_runs_live
+from action_gru.checkpoint.document import check_background, check_runs_live
 from action_gru.config import Config
 from action_gru.detection.detector import kinds_of
 from action_gru.errors import ConfigError

@@ -7,22 +7,22 @@ of video, features or the user's data.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, one_hot
 
-from action_gru.comparison.probe_gradients import SEQUENCES, mean_norms
 from action_gru.model import CELLS, build_cell
+from action_gru.model.recurrence import Recurrent
 
 LAGS = (4, 8, 16, 32, 64, 128, 256, 512)
 SOLVED = 0.95
 CLASSES = 4
 NOISE = 0.3  # its deviation; the label is a 1
 SHORTEST_LAG = 4  # in training
-TEST_SEQUENCES = 500
+TEST_SEQUENCES, GRADIENT_SEQUENCES = 500, 128
 TEST_SEED = 987_654_321  # no training draws from it
 
 
@@ -110,7 +110,7 @@ def run_probe(
                 break
     shared = min(result.first_failed or settings.lags[-1] for result in results)
     generator = torch.Generator().manual_seed(TEST_SEED)
-    sequences, _ = draw_sequences(SEQUENCES, settings.lags[-1], generator)
+    sequences, _ = draw_sequences(GRADIENT_SEQUENCES, settings.lags[-1], generator)
     for result in results:
         fresh = [new_latch(settings, result.cell, seed).cell for seed in range(settings.seeds)]
         taught = [model.cell for model in kept[result.cell, shared]]
@@ -154,3 +154,40 @@ def accuracy_at(model: Latch, lag: int) -> float:
     inputs, labels = draw_sequences(TEST_SEQUENCES, lag, torch.Generator().manual_seed(TEST_SEED))
     with torch.inference_mode():
         return float((model(inputs).argmax(1) == labels).float().mean())
+
+
+def gradient_norm(cell: Recurrent, start: Tensor, rest: Tensor) -> float:
+    """The root mean square over sequences of |d h_T / d state_0|_F / sqrt(H).
+
+    Its decay over k steps is what makes long lags unlearnable (Bengio et al. 1994; Pascanu, Mikolov
+    and Bengio 2013, section 2.1). start (B, 1, C): what led to state_0 (h, and c of an LSTM); rest
+    (B, k, C): what came after. 1 is a state that is carried unchanged. The Frobenius norm is
+    estimated with one random projection a sequence: E |v^T J|^2 = |J|_F^2 for v of independent unit
+    normals (Hutchinson 1990).
+    """
+    with torch.no_grad():
+        state = cell(start)[1]
+    parts = state if isinstance(state, tuple) else (state,)
+    for part in parts:
+        part.requires_grad_(True)
+    last = cell(rest, state)[0][:, -1]
+    generator = torch.Generator().manual_seed(0)
+    direction = torch.randn(last.shape, generator=generator, dtype=last.dtype)
+    gradients = torch.autograd.grad((last * direction).sum(), parts)
+    squares = sum(float(gradient.double().square().sum()) for gradient in gradients)
+    return float((squares / len(start) / last.shape[1]) ** 0.5)
+
+
+def mean_norms(
+    cells: Sequence[Recurrent], sequences: Tensor, lags: Sequence[int]
+) -> dict[int, float]:
+    """By lag, the geometric mean over cells, for sequences (B, T, C) of more than max(lags) steps.
+
+    Decay is a matter of powers: one cell of ten times the gradient must not hide two that lost it.
+    """
+    means = {}
+    for lag in lags:
+        start, rest = sequences[:, :1], sequences[:, 1 : 1 + lag]
+        norms = torch.tensor([gradient_norm(cell, start, rest) for cell in cells])
+        means[lag] = float(norms.double().clamp_min(1e-45).log().mean().exp())
+    return means

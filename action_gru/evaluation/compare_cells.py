@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,32 +13,31 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from action_gru.comparison.measures import (
-    byte_count,
-    epoch_seconds,
-    parameter_count,
-    step_milliseconds,
-)
-from action_gru.comparison.probe import ProbeSettings, run_probe
-from action_gru.comparison.result import CellComparison, CellFigures
 from action_gru.config import Config
-from action_gru.dataset import Clip, Split, check_classes, class_list, grouped_folds, merge_groups
+from action_gru.config.learning import TrainingSection
+from action_gru.dataset import (
+    SequenceSet,
+    Split,
+    check_classes,
+    class_list,
+    grouped_folds,
+    merge_groups,
+)
 from action_gru.errors import DataError
+from action_gru.evaluation.cell_findings import CellComparison, CellFigures
 from action_gru.evaluation.cross_validation import split_of_fold
-from action_gru.features import FeatureTable, data_source
+from action_gru.evaluation.memory_probe import ProbeSettings, run_probe
+from action_gru.features import data_source
 from action_gru.model import CELLS, ActionClassifier
 from action_gru.progress import Reporter
 from action_gru.scoring import score_clips
-from action_gru.training.clips import read_clips
-from action_gru.training.data import TrainingData
-from action_gru.training.run import (
-    closed_form,
-    fit_model,
-    mean_pooled,
-    model_arguments,
-)
+from action_gru.training.data import TrainingData, read_clips
+from action_gru.training.fit import closed_form, fit_model, mean_pooled, model_arguments
+from action_gru.training.loop import Trainer
 
-Right = dict[str, NDArray[np.bool_]]
+REPEATS = 3
+EPOCHS = 3  # the first of them warms up and is not counted
+STEPS, WARM_STEPS = 200, 20
 
 
 def variants(config: Config) -> dict[str, Config]:
@@ -71,11 +73,12 @@ def compare_cells(
     usable = table.usable(clips)
     if not config.data.allow_leakage:
         usable = merge_groups(usable, table.report.content)
-    first = config.training.seed
+    data = TrainingData(Split(train=tuple(usable)), classes, table)
     chosen = variants(config)
-    right = _held_out(chosen, usable, classes, table, folds, range(first, first + seeds), reporter)
+    seed_range = range(config.training.seed, config.training.seed + seeds)
+    right = _held_out(chosen, data, folds, seed_range, reporter)
     reporter.say("timing epochs and steps")
-    figures = _figures(chosen, usable, classes, table, right)
+    figures = _figures(chosen, data, right)
     results = []
     if probe is not None:
         with reporter.bar("probe", len(probe.cells) * len(probe.lags)) as advance:
@@ -85,7 +88,7 @@ def compare_cells(
         data=f"{config.data.manifest}: {len(usable)} clips, {folds} folds, {seeds} seeds",
         groups=tuple(clip.group for clip in usable),
         folds=folds,
-        seeds=tuple(range(first, first + seeds)),
+        seeds=tuple(seed_range),
         majority=max(labels.count(label) for label in classes) / len(labels),
         closed_form=closed_form(config, len(usable) * (folds - 1) // folds),
         cells=figures,
@@ -97,16 +100,14 @@ def compare_cells(
 
 def _held_out(
     chosen: dict[str, Config],
-    clips: Sequence[Clip],
-    classes: tuple[str, ...],
-    table: FeatureTable,
+    data: TrainingData,
     folds: int,
     seeds: Sequence[int],
     reporter: Reporter,
-) -> Right:
+) -> dict[str, NDArray[np.bool_]]:
     """By cell, whether each clip was named right by the model blind to its group: (S, N)."""
+    clips = data.split.train
     right = {key: np.zeros((len(seeds), len(clips)), dtype=np.bool_) for key in chosen}
-    quiet = Reporter(quiet=True)
     with reporter.bar("train", len(seeds) * folds * len(chosen)) as advance:
         for row, seed in enumerate(seeds):
             part_of = grouped_folds(clips, folds, seed)
@@ -116,23 +117,16 @@ def _held_out(
                 check_classes(split)
                 inside = [index for index, part in enumerate(part_of) if part == fold]
                 for key, config in chosen.items():
-                    right[key][row, inside] = _fold(config, split, classes, table, seed, quiet)
+                    right[key][row, inside] = _fold(config, replace(data, split=split), seed)
                     advance(note=key)
     return right
 
 
-def _fold(
-    config: Config,
-    split: Split,
-    classes: tuple[str, ...],
-    table: FeatureTable,
-    seed: int,
-    reporter: Reporter,
-) -> NDArray[np.bool_]:
+def _fold(config: Config, data: TrainingData, seed: int) -> NDArray[np.bool_]:
     """Train on one fold's training part; which of its test clips are named right, (N,)."""
-    data = TrainingData(split, classes, table)
     settings = config.training.model_copy(update={"seed": seed})
-    model = fit_model(config.model_copy(update={"training": settings}), data, reporter)
+    seeded = config.model_copy(update={"training": settings})
+    model = fit_model(seeded, data, Reporter(quiet=True))
     test = data.sequences("test")
     assert test is not None
     scores = score_clips(model, test, config.sampling.max_frames, flip=config.features.flip)
@@ -140,34 +134,69 @@ def _fold(
 
 
 def _figures(
-    chosen: dict[str, Config],
-    clips: Sequence[Clip],
-    classes: tuple[str, ...],
-    table: FeatureTable,
-    right: Right,
+    chosen: dict[str, Config], data: TrainingData, right: Mapping[str, NDArray[np.bool_]]
 ) -> tuple[CellFigures, ...]:
-    data = TrainingData(Split(tuple(clips), (), ()), classes, table)
     sequences = data.sequences("train")
     assert sequences is not None
-    config = next(iter(chosen.values()))
 
     def build(key: str) -> ActionClassifier:
         # The closed-form classifier is not trained in epochs: it would only blur the times.
         arguments = model_arguments(chosen[key], data) | {"closed_form": False}
         return ActionClassifier(**arguments)
 
-    builders = {key: (lambda key=key: build(key)) for key in chosen}
-    epochs = epoch_seconds(builders, sequences, config.training, config.sampling.max_frames)
+    config = next(iter(chosen.values()))
+    epochs = epoch_seconds(chosen, build, sequences, config.training, config.sampling.max_frames)
     models = {key: build(key) for key in chosen}
     steps = step_milliseconds(models, torch.zeros(1, sequences.dim))
     return tuple(
-        CellFigures(
-            key,
-            *parameter_count(model),
-            *byte_count(model),
-            epochs[key],
-            steps[key],
-            right[key],
-        )
+        CellFigures(key, *parameter_count(model), epochs[key], steps[key], right[key])
         for key, model in models.items()
     )
+
+
+def parameter_count(model: ActionClassifier) -> tuple[int, int]:
+    """Parameters of the cells alone, and of the whole model."""
+    named = [(name, tensor.numel()) for name, tensor in model.named_parameters()]
+    return sum(n for name, n in named if ".cell." in name), sum(n for _, n in named)
+
+
+def epoch_seconds(
+    keys: Sequence[str] | Mapping[str, object],
+    build: Callable[[str], ActionClassifier],
+    sequences: SequenceSet,
+    settings: TrainingSection,
+    max_frames: int,
+) -> dict[str, float]:
+    """Seconds of one training epoch over the sequences, by model; median of several.
+
+    Taken in turns, so that a busy moment of the machine hits all cells alike.
+    """
+    short = settings.model_copy(update={"epochs": EPOCHS, "early_stop_patience": 0})
+    taken: dict[str, list[float]] = {key: [] for key in keys}
+    for _ in range(REPEATS):
+        for key, times_s in taken.items():
+            marks: list[float] = []
+            trainer = Trainer(build(key), sequences, None, short, max_frames, settings.seed)
+            trainer.fit(lambda trainer, row, marks=marks: marks.append(time.perf_counter()))  # type: ignore[misc]
+            times_s += [later - earlier for earlier, later in itertools.pairwise(marks)]
+    return {key: statistics.median(values) for key, values in taken.items()}
+
+
+def step_milliseconds(
+    models: Mapping[str, ActionClassifier], frame: torch.Tensor
+) -> dict[str, float | None]:
+    """Milliseconds of one step of one stream, by model; median of many, in turns.
+
+    frame (1, D). None for a model that cannot run live.
+    """
+    live = {key: model.eval() for key, model in models.items() if model.can_stream}
+    taken: dict[str, list[float]] = {key: [] for key in live}
+    states = {key: model.initial_state(1) for key, model in live.items()}
+    with torch.inference_mode():
+        for number in range(WARM_STEPS + STEPS):
+            for key, model in live.items():
+                began = time.perf_counter()
+                _, states[key] = model.step(frame, states[key])
+                if number >= WARM_STEPS:
+                    taken[key].append(1000 * (time.perf_counter() - began))
+    return {key: statistics.median(taken[key]) if key in live else None for key in models}
