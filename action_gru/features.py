@@ -17,15 +17,14 @@ import torch
 from numpy.typing import NDArray
 
 from action_gru.backbone import Backbone, FeatureSpec
-from action_gru.backbone.boxes import kinds_of
-from action_gru.backbone.detecting import Detector
-from action_gru.backbone.frame_views import FrameView, MixedBackbone
 from action_gru.backbone.spec import FRAME_VIEWS
-from action_gru.backbone.tracking import CONTINUES_SHARE
 from action_gru.cache import ClipFeatures, FeatureCache, MemoryCache
 from action_gru.channels import SECONDS, ChannelSpec, ChannelValues
 from action_gru.config import Config
 from action_gru.dataset import Clip, SequenceSet, read_manifest
+from action_gru.detection.detector import Detector, kinds_of
+from action_gru.detection.frame_views import FrameView, MixedBackbone
+from action_gru.detection.tracker import CONTINUES_SHARE
 from action_gru.extraction import (
     ExtractionReport,
     Extractor,

@@ -1,4 +1,4 @@
-"""Letters of any script: which font file draws which part of a text, in pictures and in videos.
+"""Fonts for any script: finds the font file that draws each part of a text.
 
 DejaVu Sans comes with matplotlib and draws what it can; other letters are drawn with the first font
 of this machine that has them. Where none has, that is said once, with what to install.

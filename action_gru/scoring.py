@@ -12,7 +12,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from action_gru.calibration import average_windows
+from action_gru.checkpoint.calibration import average_windows
 from action_gru.dataset import SequenceSet
 from action_gru.model import ActionClassifier
 from action_gru.sampling import windows

@@ -422,9 +422,9 @@ def check_packed(changed: dict[str, bytes]) -> None:
 def checkpoint_sources(folder: Path) -> list[bytes]:
     from test_checkpoint import checkpoint
 
-    from action_gru.calibration import Calibration
     from action_gru.channels import ChannelSpec
     from action_gru.checkpoint import save_checkpoint
+    from action_gru.checkpoint.calibration import Calibration
     from action_gru.config import Config
 
     tree = Config().to_tree()

@@ -9,24 +9,26 @@ import torch
 from conftest import write_square
 
 from action_gru.apps.compare_cells import run_comparison
-from action_gru.comparison import (
-    CellComparison,
-    CellFigures,
-    ProbeResult,
-    ProbeSettings,
-    comparison_picture,
-    findings,
-    summary,
-)
-from action_gru.comparison.compare import variants
-from action_gru.comparison.findings import FAILS, HOLDS, OPEN
-from action_gru.comparison.measures import byte_count, parameter_count, step_milliseconds
-from action_gru.comparison.picture import looks
-from action_gru.comparison.probe import run_probe
-from action_gru.comparison.report import comparison_json, comparison_markdown
 from action_gru.config import build_config
 from action_gru.errors import ConfigError, DataError
-from action_gru.model import CELLS, ActionClassifier
+from action_gru.evaluation.cell_findings import (
+    FAILS,
+    HOLDS,
+    LOOKS,
+    OPEN,
+    CellComparison,
+    CellFigures,
+    findings,
+)
+from action_gru.evaluation.cells_report import (
+    comparison_json,
+    comparison_markdown,
+    plot_comparison,
+    summary,
+)
+from action_gru.evaluation.compare_cells import parameter_count, step_milliseconds, variants
+from action_gru.evaluation.memory_probe import ProbeResult, ProbeSettings
+from action_gru.model import ActionClassifier
 from action_gru.progress import Reporter
 
 QUIET = Reporter(quiet=True)
@@ -36,8 +38,8 @@ GROUPS = tuple(f"g{index // 5}" for index in range(40))
 def figures(key: str, share: float, **options) -> CellFigures:
     """A cell that names the first `share` of each group's five clips right, in both seeds."""
     right = np.arange(40) % 5 < round(5 * share)
-    values = {"cell_parameters": 100, "parameters": 200, "cell_bytes": 400, "bytes": 800,
-              "epoch_s": 1.0, "step_ms": 0.5, "right": np.stack([right, right])}  # fmt: skip
+    values = {"cell_parameters": 100, "parameters": 200, "epoch_s": 1.0, "step_ms": 0.5}
+    values["right"] = np.stack([right, right])
     return CellFigures(key, **(values | options))
 
 
@@ -60,7 +62,7 @@ def comparison(**options) -> CellComparison:
             figures("lstm", 0.8, cell_parameters=400, epoch_s=1.5, step_ms=0.51),
             figures("gru", 0.8, cell_parameters=300, parameters=700),
             figures("bigru", 0.6, cell_parameters=600, step_ms=None),
-            figures("none", 0.8, cell_parameters=0, cell_bytes=0),
+            figures("none", 0.8, cell_parameters=0),
         ),
         "probe_settings": ProbeSettings(lags=(4, 8, 16), seeds=2),
         "probe": (
@@ -134,8 +136,8 @@ def test_without_a_probe_nothing_is_said_of_memory():
     made = comparison(probe=(), probe_settings=None)
     assert not any("remember" in claim or "gradient" in claim for claim in verdicts(made))
     assert "How far each cell remembers" not in comparison_markdown(made)
-    assert len(comparison_picture(made).axes) == 4
-    assert len(comparison_picture(comparison()).axes) == 7
+    assert len(plot_comparison(made).axes) == 4
+    assert len(plot_comparison(comparison()).axes) == 7
 
 
 def test_cells_that_may_be_guessing_get_no_verdict_on_accuracy_or_order():
@@ -164,8 +166,8 @@ def test_the_interval_of_a_difference_is_wide_where_groups_disagree():
 
 def test_tables_hold_every_cell_and_the_closed_form_is_named():
     text = comparison_markdown(comparison(closed_form=True))
-    assert "| GRU | 80.0% | 300 | 700 | 400 | 800 | 1.00 s | 0.50 ms |" in text
-    assert "| bidirectional GRU | 60.0% | 600 | 200 | 400 | 800 | 1.00 s | not live |" in text
+    assert "| GRU | 80.0% | 300 | 700 | 1,200 | 2,800 | 1.00 s | 0.50 ms |" in text
+    assert "| bidirectional GRU | 60.0% | 600 | 200 | 2,400 | 800 | 1.00 s | not live |" in text
     assert "| RNN | 100.0% | 30.0% | 30.0% |" in text
     assert "beside each cell stands the same linear classifier" in text
     assert "linear classifier" not in comparison_markdown(comparison())
@@ -174,13 +176,12 @@ def test_tables_hold_every_cell_and_the_closed_form_is_named():
     assert document["probe"][2]["largest_lag_solved"] == 16
 
 
-def test_parameters_and_bytes_are_counted_in_the_cell_and_in_all():
+def test_parameters_are_counted_in_the_cell_and_in_all():
     model = ActionClassifier((4,), 3, projection_size=6, hidden_size=5)
     inside = 3 * 5 * (6 + 5 + 2)
     around = 6 * 4 + 3 * 6  # projection and its normalisation
     head = 5 + 1 + 3 * (5 + 6 + 6) + 3  # attention, then the classes
     assert parameter_count(model) == (inside, inside + around + head)
-    assert byte_count(model) == (4 * inside, 4 * (inside + around + head))
 
 
 def test_a_step_is_timed_for_what_can_run_live_only():
@@ -197,51 +198,25 @@ def test_the_variants_differ_in_the_cell_alone():
     config = build_config({"model": {"bidirectional": True, "hidden_size": 7}})
     made = variants(config)
     assert [(one.model.cell, one.model.bidirectional) for one in made.values()] == [
-        ("rnn", False), ("lstm", False), ("gru", False), ("gru", True), ("none", False),
+        ("rnn", False), ("lstm", False), ("gru", False), ("mgu", False), ("gru", True),
+        ("none", False),
     ]  # fmt: skip
     assert {one.model.hidden_size for one in made.values()} == {7}
     assert made["none"].model.pooling == "mean"
     assert {one.training for one in made.values()} == {config.training}
 
 
-class Sums(torch.nn.Module):
-    """A cell that someone added: the running sum of what it reads, in H numbers."""
-
-    num_layers, bidirectional = 1, False
-
-    def __init__(self, width, hidden_size, *args, **options) -> None:
-        super().__init__()
-        self.hidden_size = hidden_size
-        self.read = torch.nn.Linear(width, hidden_size)
-
-    def forward(self, inputs, state=None):
-        start = 0 if state is None else state[-1][:, None]
-        hidden = start + 0.1 * self.read(inputs).cumsum(1)
-        return hidden, hidden[:, -1][None]
-
-
-def test_a_cell_that_someone_added_is_compared_and_probed(monkeypatch):
-    monkeypatch.setitem(CELLS, "sums", Sums)
-    made = variants(build_config({}))
-    assert [*made] == ["rnn", "lstm", "gru", "sums", "bigru", "none"]
-    assert made["sums"].model.cell == "sums"
-    model = ActionClassifier((4,), 2, cell="sums", projection_size=3, hidden_size=3)
-    assert step_milliseconds({"sums": model}, torch.zeros(1, 4))["sums"] > 0
-    settings = ProbeSettings(lags=(4,), hidden_size=4, steps=1, seeds=1)
-    (result,) = [one for one in run_probe(settings) if one.cell == "sums"]
-    assert 0 <= result.mean_accuracy(4) <= 1
-
+def test_a_further_cell_has_its_own_name_look_and_rows():
     usual = comparison()
     more = comparison(
-        cells=(*usual.cells, figures("sums", 0.6), figures("more", 0.4)),
-        probe=(*usual.probe, probed("sums", 8, 1e-3, 0.5)),
+        cells=(*usual.cells, figures("mgu", 0.6)),
+        probe=(*usual.probe, probed("mgu", 8, 1e-3, 0.5)),
     )
-    assert "| SUMS | 60.0% |" in comparison_markdown(more)
-    assert summary(more).splitlines()[5].startswith("SUMS               top-1 60.0%")
-    assert len(comparison_picture(more).axes) == 7
-    given = looks(cell.key for cell in more.cells)
-    assert len({colour for colour, _ in given.values()}) == 7
-    assert [one["cell"] for one in comparison_json(more)["probe"]] == ["rnn", "lstm", "gru", "sums"]
+    assert "| MGU | 60.0% |" in comparison_markdown(more)
+    assert summary(more).splitlines()[5].startswith("MGU                top-1 60.0%")
+    assert len(plot_comparison(more).axes) == 7
+    assert len({colour for _, colour, _ in LOOKS.values()}) == len(LOOKS)
+    assert [one["cell"] for one in comparison_json(more)["probe"]] == ["rnn", "lstm", "gru", "mgu"]
 
 
 @pytest.fixture(scope="module")
@@ -276,7 +251,7 @@ def test_the_command_compares_on_all_but_the_test_clips(place, capsys):
     assert document["majority"] == 0.5
     assert {len(row["top1_by_seed"]) for row in document["cells"]} == {2}
     sizes = {row["cell"]: row["cell_parameters"] for row in document["cells"]}
-    assert sizes == {"rnn": 144, "lstm": 576, "gru": 432, "bigru": 864, "none": 0}
+    assert sizes == {"rnn": 144, "lstm": 576, "gru": 432, "mgu": 288, "bigru": 864, "none": 0}
     names = {"cells.json", "cells.md", "cells.png", "config.yaml", "quarantine.csv"}
     assert {path.name for path in folder.iterdir()} == names
 

@@ -262,6 +262,12 @@ def test_the_committed_reference_is_the_current_one_and_explains_each_key():
     assert [row for row in rows if row.endswith("|  |")] == []
 
 
+def test_a_run_of_an_older_version_that_names_mixup_is_read():
+    assert build_config({"training": {"mixup": 0.0}}) == build_config({})
+    with pytest.raises(ConfigError, match=r"training: mixup was removed, .*; leave it out"):
+        build_config({}, ["training.mixup=0.4"])
+
+
 @pytest.mark.parametrize("kind", DATA_KINDS)
 def test_every_kind_of_data_has_its_source(kind, tmp_path):
     config = build_config({"data": {"kind": kind, "manifest": str(tmp_path / "none.csv")}})

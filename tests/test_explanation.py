@@ -228,7 +228,7 @@ def test_streams_tell_their_views_gates_attention_and_answers():
     ]  # fmt: skip
     assert set(first.layers[0].curves) == {"reset", "update", "candidate", "hidden"}
     assert first.attention.sum() == pytest.approx(1)
-    alone = model.stream_logits(features[None], torch.tensor([12])).softmax(-1)[0]
+    alone = model.branch_logits(features[None], torch.tensor([12])).softmax(-1)[0]
     np.testing.assert_allclose(second.probabilities, alone[1].detach().numpy(), atol=1e-6)
     low, high = first.layers[0].spread["update"]
     assert (low <= first.layers[0].curves["update"]).all()

@@ -6,9 +6,9 @@ from conftest import FakeBackbone, clip_of, write_square
 from people_doubles import ScriptedDetector
 
 from action_gru import ActionRecognizer
-from action_gru.backbone.frame_views import FrameView, MixedBackbone
 from action_gru.cache import MemoryCache
 from action_gru.config import build_config
+from action_gru.detection.frame_views import FrameView, MixedBackbone
 from action_gru.errors import BackboneError, ConfigError
 from action_gru.extraction import Extractor, Stream
 from action_gru.features import build_backbone

@@ -15,7 +15,7 @@ from action_gru.report.metrics import compute_metrics
 from action_gru.report.mistakes import ClipPrediction, Mistake, plot_mistakes, worst_mistakes
 from action_gru.timeline import Prediction
 
-HOSTILE = "<script>alert(1)</script>|x*.mp4"
+HOSTILE = "<script>alert(1)</script>|x*&lt;.mp4"
 CLASSES = ["a", '"><img src=x onerror=alert(1)>']
 
 

@@ -7,17 +7,19 @@ import pytest
 import torch
 from torch import nn
 
-from action_gru.comparison.probe import (
+from action_gru.evaluation.memory_probe import (
     CLASSES,
     ProbeResult,
     ProbeSettings,
     accuracy_at,
     draw_sequences,
+    gradient_norm,
+    mean_norms,
     new_latch,
     run_probe,
     train_latch,
 )
-from action_gru.comparison.probe_gradients import gradient_norm, mean_norms
+from action_gru.model import CELLS
 
 
 def test_the_label_is_shown_once_and_never_again():
@@ -98,8 +100,8 @@ def test_a_probe_stops_at_the_first_failure_and_compares_gradients_at_one_lag():
     settings = ProbeSettings(lags=(4, 8, 16), hidden_size=8, steps=2, seeds=1)
     notes = []
     results = run_probe(settings, notes.append)
-    assert [list(result.accuracy) for result in results] == [[4], [4], [4]]
-    assert [note.split(":")[0] for note in notes] == ["rnn, lag 4", "lstm, lag 4", "gru, lag 4"]
+    assert [list(result.accuracy) for result in results] == [[4]] * 4
+    assert [note.split(":")[0] for note in notes] == [f"{cell}, lag 4" for cell in CELLS]
     assert {result.trained_lag for result in results} == {4}
     assert all(list(result.gradient_after) == [4, 8, 16] for result in results)
 
@@ -113,7 +115,7 @@ def test_a_gru_learns_a_lag_that_a_plain_rnn_does_not():
 
 @pytest.mark.slow
 def test_gated_cells_solve_a_lag_that_the_plain_rnn_fails_at_and_gradients_show_why():
-    rnn, lstm, gru = run_probe(replace(ProbeSettings(), lags=(4, 8, 16, 32, 64)))
+    rnn, lstm, gru, _ = run_probe(replace(ProbeSettings(), lags=(4, 8, 16, 32, 64)))
     assert rnn.first_failed in (8, 16, 32)
     assert lstm.largest_solved >= rnn.first_failed
     assert gru.largest_solved >= rnn.first_failed

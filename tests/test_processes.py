@@ -25,11 +25,11 @@ def numbered(count: int) -> SequenceSet:
     return SequenceSet(clips, [n % 2 for n in range(count)])
 
 
-def parts(data, count: int, **options) -> list[list]:
+def parts(data, count: int, weights=None, **options) -> list[list]:
     """By process the parts of the batches of one epoch."""
     plain = {"temporal_crop": 0.0, "speed_jitter": 0.0, "batch_size": 4} | options
     return [
-        list(Batches(data, settings(**plain), 8, 5, Processes(rank, count)).epoch(1))
+        list(Batches(data, settings(**plain), 8, 5, Processes(rank, count), weights).epoch(1))
         for rank in range(count)
     ]
 
@@ -41,7 +41,7 @@ def test_all_processes_together_read_every_clip_once(count):
         int(number)
         for process in parts(data, count)
         for part in process
-        if not part.stand_in
+        if part.share
         for number in part.batch.features[:, 0, 0]
     ]
     assert sorted(read) == list(range(13))
@@ -50,35 +50,27 @@ def test_all_processes_together_read_every_clip_once(count):
 
 @pytest.mark.parametrize(
     "options",
-    [{}, {"mixup": 0.4, "frame_dropout": 0.3, "temporal_crop": 0.5, "speed_jitter": 0.5}],
+    [{}, {"frame_dropout": 0.3, "temporal_crop": 0.5, "speed_jitter": 0.5}],
 )
 def test_the_parts_side_by_side_are_the_batch_of_one_process(options):
     data = toy_set(flipped=True, count=22)
     (whole,), divided = parts(data, 1, **options), parts(data, 3, **options)
     for one, *of_three in zip(whole, *divided, strict=True):
-        of_three = [part for part in of_three if not part.stand_in]
+        of_three = [part for part in of_three if part.share]
         for name in ("features", "lengths", "labels"):
             together = torch.cat([getattr(part.batch, name) for part in of_three])
             assert torch.equal(together, getattr(one.batch, name))
-        if one.partner is not None:
-            together = torch.cat([part.partner.features for part in of_three])
-            assert torch.equal(together, one.partner.features)
-            assert {part.blend for part in of_three} == {one.blend}
-        assert all(torch.equal(part.all_labels, one.batch.labels) for part in of_three)
+        assert {part.answers for part in of_three} == {len(one.batch.labels)}
 
 
-def test_what_the_parts_weigh_adds_up_to_the_whole(monkeypatch):
-    from test_training import trainer
-
-    work = trainer(class_balance="weights")
-    work.class_weights = torch.tensor([1.0, 3.0])
-    divided = parts(numbered(13), 5)
-    work.processes = Processes(0, 5)
-    for index in range(4):
-        weights = [work._weight(p[index].batch.labels, p[index]) for p in divided]
-        assert float(sum(weights)) == pytest.approx(1.0)
+@pytest.mark.parametrize("weights", [None, torch.tensor([1.0, 3.0])])
+def test_what_the_parts_weigh_adds_up_to_the_whole(weights):
+    divided = parts(numbered(13), 5, weights)
+    for of_five in zip(*divided, strict=True):
+        shares = [part.share for part in of_five]
+        assert sum(shares) == pytest.approx(1.0)
     # The last batch has one clip: four processes read it and count for nothing.
-    assert sorted(float(w) for w in weights) == [0.0, 0.0, 0.0, 0.0, 1.0]
+    assert sorted(shares) == [0.0, 0.0, 0.0, 0.0, 1.0]
 
 
 def test_validation_clips_are_divided_once_each():

@@ -22,7 +22,7 @@ sampling: {{fps: 5.0, max_frames: 8}}
 features: {{weights: builtin, image_size: 64, cache_dir: {folder}/cache, flip: true}}
 model: {{projection_size: 16, hidden_size: 16, dropout: 0.0, head_dropout: 0.0, closed_form: true}}
 training: {{epochs: 6, batch_size: 4, device: cpu, class_balance: weights, ema_decay: 0.5,
-  mixup: 0.2, frame_dropout: 0.2}}
+  frame_dropout: 0.2}}
 """
 
 

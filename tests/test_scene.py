@@ -6,7 +6,7 @@ from conftest import moving_square
 
 from action_gru.backbone import ViewMaker
 from action_gru.errors import VideoError
-from action_gru.streaming.cropping import LEASH_SHARE, Crop
+from action_gru.streaming.people import LEASH_SHARE, Crop
 from action_gru.streaming.scene import GREY, Cutting, SceneLooker, cut, cut_views
 
 NOBODY = np.zeros((0, 4), np.float32)

@@ -9,10 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from action_gru.apps.targets import folder_for
-from action_gru.comparison import ProbeSettings, compare_cells, summary, write_comparison
-from action_gru.comparison.probe import LAGS
-from action_gru.comparison.report import comparison_json
 from action_gru.config import Config, load_config
+from action_gru.evaluation.cells_report import comparison_json, summary, write_comparison
+from action_gru.evaluation.compare_cells import compare_cells
+from action_gru.evaluation.memory_probe import LAGS, ProbeSettings
 from action_gru.progress import Reporter
 from action_gru.training import RunFolder
 

@@ -19,15 +19,16 @@ from safetensors.torch import save
 from torch import Tensor
 
 from action_gru.backbone import FeatureSpec
-from action_gru.calibration import Calibration
 from action_gru.channels import ChannelSpec
-from action_gru.checkpoint.asked import fps_difference, refuse_others
+from action_gru.checkpoint.calibration import Calibration
 from action_gru.checkpoint.document import (
     FORMAT,
     METADATA,
     Document,
     find_checkpoint,
+    fps_difference,
     read_document,
+    refuse_others,
     refusing,
 )
 from action_gru.errors import CheckpointError

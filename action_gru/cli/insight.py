@@ -31,7 +31,7 @@ def explain(
     """Show why a model answers as it does: gates, memory, attention, moments and places."""
     from action_gru.apps.checks import check_model, check_video
     from action_gru.apps.targets import check_picture_or_folder
-    from action_gru.checkpoint.asked import check_label
+    from action_gru.checkpoint.document import check_label
 
     check_video(video)
     if out is not None:

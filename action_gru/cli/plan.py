@@ -1,9 +1,11 @@
-"""action-gru plan: hours, bytes and cost of many clips, from a short measurement here."""
+"""action-gru plan: hours, bytes and cost of many clips, by the formulas of docs/scale.md."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,9 +17,16 @@ from action_gru.cli.common import (
     make_reporter,
     print_answer,
 )
+from action_gru.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
-    from action_gru.planning import Assumptions, Estimate, Measurement, Workload
+    from action_gru.config import Config
+    from action_gru.dataset import Clip
+    from action_gru.progress import Reporter
+
+LEAST, MOST = 1e-6, 1e12  # of any amount: beyond, a figure is a typing error, or overflows
+INDEX_BYTES = 64  # of one packed entry
+STEPS, CLASSES = 20, 10  # of the training that is timed; classes hardly change the time of a step
 
 
 def plan(
@@ -38,57 +47,176 @@ def plan(
     """Measure a few clips here, and say what many take: hours, bytes, cost and the limit."""
     from action_gru.apps.checks import check_network
     from action_gru.config import load_config
-    from action_gru.planning import Assumptions, Workload, estimate
 
-    # What cannot be is refused before anything is measured.
-    assumed = Assumptions(efficiency, bandwidth_gbit, store_gbit, writes_per_s, node_hour)
+    work = {"clips": clips, "seconds": seconds, "nodes": nodes}
+    assumed = {"efficiency": efficiency, "bandwidth_gbit": bandwidth_gbit, "store_gbit": store_gbit}
+    assumed |= {"writes_per_s": writes_per_s, "node_hour": node_hour}
+    for name, value in (work | assumed).items():
+        _check_amount(name, value)
     tree = load_config(config, overrides or [])
     check_network(tree)
-    training, reporter = tree.training, make_reporter(quiet)
-    work = Workload(clips, seconds, nodes, training.epochs, training.batch_size, training.min_steps)
-    with reporter.doing("loading"):
-        from action_gru.planning import measure_machine
+    work |= tree.training.model_dump(include={"epochs", "batch_size", "min_steps"})
+    reporter = make_reporter(quiet)
     with reporter.doing("measuring"):
-        measured = measure_machine(tree, sample, min(seconds, 60.0), reporter)
-    found = estimate(measured, work, assumed)
-    document = {
-        "measured": asdict(measured),
-        "work": asdict(work),
-        "assumed": asdict(assumed),
-    } | found.to_json()
-    print_answer(document, table(measured, work, assumed, found), json_)
+        document = estimate(measure_machine(tree, sample, reporter), work, assumed)
+    print_answer(document, _table(document), json_)
 
 
-def table(measured: Measurement, work: Workload, assumed: Assumptions, found: Estimate) -> str:
+def _check_amount(name: str, value: float) -> None:
+    """Raise ConfigError for what cannot be, before anything is measured."""
+    option = "--" + name.replace("_", "-")
+    if name == "efficiency" and value > 1:
+        raise ConfigError(f"{option}: {value:g} is more than all; give a share such as 0.9")
+    is_free = name == "node_hour" and value == 0
+    if not (LEAST <= value <= MOST or is_free):  # nan is neither
+        shown = f"{value:g}" if isinstance(value, float) else str(value)[:40]
+        raise ConfigError(
+            f"{option}: {shown} is no amount; give a number above 0, from {LEAST:g} to {MOST:g}"
+        )
+
+
+def measure_machine(config: Config, sample: int, reporter: Reporter) -> dict[str, float]:
+    """Extract so many of the config's clips into a cache that is thrown away; train on noise.
+
+    video_rate: seconds of video a second, decoded and embedded. source_rate, cache_rate: bytes a
+    second of video. entries: of one clip. step_rate: training steps a second. clips: measured.
+    """
+    from action_gru.cache import FeatureCache
+    from action_gru.features import build_backbone, build_extractor
+    from action_gru.training import read_clips
+
+    if not config.data.is_video:
+        raise ConfigError(
+            f"data.kind: {config.data.kind} is read, not extracted; plan is for video"
+        )
+    found = read_clips(config)
+    if len(found) < 2:
+        raise DataError(f"{config.data.manifest}: a measurement needs two clips or more")
+    # From all over the set: a manifest is sorted by class, and classes differ in length.
+    first, *others = found[:: max(1, len(found) // (sample + 1))][: sample + 1]
+    with tempfile.TemporaryDirectory() as folder:
+        cache = FeatureCache(Path(folder))
+        work = build_extractor(config, build_backbone(config), cache)
+        work.extract([first])  # pays for what is paid once
+        begun = time.perf_counter()
+        with reporter.bar("measure", len(others)) as advance:
+            report = work.extract(others, lambda clip: advance())
+        lasted_s = time.perf_counter() - begun
+        whole = [clip for clip in others if clip.name not in report.quarantined]
+        if not whole:
+            raise DataError(
+                "none of the clips that were tried can be read; see 'action-gru extract'"
+            )
+        keys = [key for clip in whole for key in report.keys[clip.name].values()]
+        cached = sum(cache.path_of(key).stat().st_size for key in keys)
+    lengths_s = [_lengths_s(clip) for clip in whole]
+    video_s = sum(clip_s for clip_s, _ in lengths_s)
+    source = sum(
+        clip.path.stat().st_size * clip_s / file_s
+        for clip, (clip_s, file_s) in zip(whole, lengths_s, strict=True)
+    )
+    return {
+        "video_rate": video_s / lasted_s,
+        "source_rate": source / video_s,
+        "cache_rate": cached / video_s,
+        "entries": len(keys) / len(whole),
+        "step_rate": _step_rate(config, [spec.dim for spec in work.specs.values()]),
+        "clips": len(whole),
+    }
+
+
+def _lengths_s(clip: Clip) -> tuple[float, float]:
+    """Seconds of the clip, and of its file."""
+    from action_gru.video import VideoFile
+
+    with VideoFile(clip.path) as video:
+        frame = next(iter(video))
+        file_s = max(video.declared_s or 0.0, clip.end_s or 0.0, frame.time_s + LEAST)
+    return (clip.end_s or file_s) - (clip.start_s or 0.0), file_s
+
+
+def _step_rate(config: Config, dims: list[int]) -> float:
+    """Training steps a second on noise of the longest clip that is read at once."""
+    import numpy as np
+
+    from action_gru.cache import ClipFeatures
+    from action_gru.dataset import SequenceSet
+    from action_gru.model import ActionClassifier
+    from action_gru.training.loop import Trainer
+
+    size, frames = config.training.batch_size, config.sampling.max_frames
+    noise = [
+        ClipFeatures(np.random.default_rng(0).standard_normal((frames, dim)).astype(np.float16),
+                     np.arange(frames) / 8)
+        for dim in dims
+    ]  # fmt: skip
+    data = SequenceSet([noise] * size, [n % CLASSES for n in range(size)])
+    settings = config.model.model_dump() | {"normalisation": "frame", "closed_form": False}
+    model = ActionClassifier(dims, CLASSES, **settings)
+    trainer = Trainer(model, data, None, config.training, frames, 0)
+    trainer.run_steps(0)  # warms up
+    begun = time.perf_counter()
+    for _ in range(STEPS):
+        trainer.run_steps(0)
+    return STEPS / (time.perf_counter() - begun)
+
+
+def estimate(
+    measured: dict[str, float], work: dict[str, Any], assumed: dict[str, float]
+) -> dict[str, Any]:
+    """The plan as JSON. Resources work at the same time: the slowest one is the limit.
+
+    work: clips, seconds (of each), nodes, epochs, batch_size, min_steps. assumed: the options.
+    """
+    clips, nodes = work["clips"], work["nodes"]
+    video_s, entries = clips * work["seconds"], round(clips * measured["entries"])
+    source_bytes, cache_bytes = (video_s * measured[f"{of}_rate"] for of in ("source", "cache"))
+    moved_gbit = (source_bytes + cache_bytes) * 8 / 1e9
+    hours = {
+        "compute": video_s / (measured["video_rate"] * nodes * assumed["efficiency"]) / 3600,
+        "network of a node": moved_gbit / (assumed["bandwidth_gbit"] * nodes) / 3600,
+        "bandwidth of the store": moved_gbit / assumed["store_gbit"] / 3600,
+        "writes of the store": entries / assumed["writes_per_s"] / 3600,
+    }
+    limit, longest = max(hours.items(), key=lambda item: item[1])
+    batches = -(-clips // work["batch_size"])
+    epochs = max(work["epochs"], -(-work["min_steps"] // batches))  # as the training loop does
+    return {
+        "measured": measured,
+        "work": work,
+        "assumed": assumed,
+        "hours": hours,
+        "limit": limit,
+        "extraction_hours": longest,
+        "node_hours": longest * nodes,
+        "cost": longest * nodes * assumed["node_hour"],
+        "source_bytes": source_bytes,
+        "cache_bytes": cache_bytes,
+        "entries": entries,
+        "index_bytes": entries * INDEX_BYTES,
+        "training_hours": epochs * batches / measured["step_rate"] / 3600,
+    }
+
+
+def _table(document: dict[str, Any]) -> str:
     """The plan as lines of name and figure."""
-    kind = "drawn clips (the config's are not here)" if measured.drawn else "clips of the config"
-    nodes = "1 node" if work.nodes == 1 else f"{work.nodes:,} nodes"
-    rows = [
-        ("measured here", f"{measured.clips} {kind}"),
-        ("  decode and embed", f"{measured.video_rate:.1f} s of video a second"),
-        ("  training", f"{measured.step_rate:.1f} steps/s"),
-        ("  source", f"{_size(measured.source_rate)} a second of video"),
-        ("work", f"{work.clips:,} clips of {work.seconds:g} s on {nodes}"),
-        ("  source read", _size(found.source_bytes)),
-        ("  cache written", f"{_size(found.cache_bytes)} in {found.entries:,} entries"),
-        ("  index, when packed", _size(found.index_bytes)),
-        (f"hours, at efficiency {assumed.efficiency:g}", f"{found.extraction_hours:,.2f}"),
-        *[
-            (f"  {name}", f"{hours:,.2f}" + (" <- the limit" if name == found.limit else ""))
-            for name, hours in found.hours.items()
-        ],
-        ("node-hours", f"{found.node_hours:,.1f}"),
-        ("cost", f"{found.cost:,.2f} at {assumed.node_hour:g} a node-hour"),
-        (f"training, {work.epochs_run} epochs, one node", f"{found.training_hours:,.2f} hours"),
-    ]
-    width = max(len(name) for name, _ in rows)
-    return "\n".join(f"{name:<{width}}  {figure}" for name, figure in rows)
-
-
-def _size(count: float) -> str:
-    """1536 -> 1.5 kB; powers of a thousand."""
-    for unit in ("B", "kB", "MB", "GB", "TB"):
-        if count < 1000:
-            return f"{count:.3g} {unit}"
-        count /= 1000
-    return f"{count:,.3g} PB" if count < 1000 else f"{count:,.0f} PB"
+    measured, work, limit = document["measured"], document["work"], document["limit"]
+    sizes = {of: f"{document[f'{of}_bytes'] / 1e9:,.3g} GB" for of in ("source", "cache", "index")}
+    rows = {
+        f"measured on {measured['clips']} clips": f"{measured['video_rate']:.1f} s of video a "
+        f"second, {measured['step_rate']:.1f} training steps a second",
+        "work": f"{work['clips']:,} clips of {work['seconds']:g} s on {work['nodes']:,} node(s)",
+        "source read": sizes["source"],
+        "cache written": f"{sizes['cache']} in {document['entries']:,} entries",
+        "index, when packed": sizes["index"],
+        "hours": f"{document['extraction_hours']:,.2f}",
+        **{
+            f"  {name}": f"{hours:,.2f}" + " <- the limit" * (name == limit)
+            for name, hours in document["hours"].items()
+        },
+        "node-hours": f"{document['node_hours']:,.1f}",
+        "cost": f"{document['cost']:,.2f}",
+        "hours of training, one node": f"{document['training_hours']:,.2f}",
+    }  # fmt: skip
+    width = max(map(len, rows))
+    return "\n".join(f"{name:<{width}}  {figure}" for name, figure in rows.items())

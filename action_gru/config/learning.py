@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from action_gru.config.section import Device, Positive, Section, Share
 from action_gru.model.cells import CELLS
@@ -71,8 +71,6 @@ class TrainingSection(Section):
     """Training plays the clip faster or slower by up to this share."""
     frame_dropout: Share = 0.0
     """Share of the frames left out at random while training."""
-    mixup: Annotated[float, Field(ge=0.0)] = 0.0
-    """Alpha of the Beta distribution that blends pairs of clips; 0 switches it off."""
     early_stop_patience: Annotated[int, Field(ge=0)] = 0
     """Stop after this many epochs without a better validation loss; 0 never stops early."""
     ema_decay: Share = 0.0
@@ -85,6 +83,16 @@ class TrainingSection(Section):
     """Train the same model without its cell too, and report its score beside the model's."""
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     """Draws the first weights, the batches and dropout."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _drop_mixup(cls, values: Any) -> Any:
+        """Runs of older versions name the key, switched off."""
+        if not isinstance(values, dict) or "mixup" not in values:
+            return values
+        if values["mixup"]:
+            raise ValueError("mixup was removed, because no data set gained by it; leave it out")
+        return {key: value for key, value in values.items() if key != "mixup"}
 
 
 class CalibrationSection(Section):

@@ -60,7 +60,6 @@ class Config(Section):
             "data.kind": not self.data.traits.has_row_classes,
             "model.bidirectional": self.model.bidirectional,
             "model.closed_form": self.model.closed_form is True,
-            "training.mixup": bool(self.training.mixup),
             "training.class_balance": self.training.class_balance == "sampler",
         }
         for key, is_unfit in unfit.items():

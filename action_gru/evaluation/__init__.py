@@ -1,4 +1,4 @@
-"""Asks trained models questions: scores on held-out clips, timelines, and why one answer.
+"""Evaluates trained models: test scores, cross-validation, and explanations of single answers.
 
 Import from its modules; they load only what they need.
 """

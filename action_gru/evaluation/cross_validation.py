@@ -30,16 +30,15 @@ from action_gru.report.metrics import compute_metrics, majority_baseline
 from action_gru.report.statistics import area_under_roc
 from action_gru.scoring import score_answers, score_clips
 from action_gru.training.calibrate import calibrate_model
-from action_gru.training.clips import read_clips
-from action_gru.training.data import TrainingData
-from action_gru.training.run import fit_model, mean_pooled
+from action_gru.training.data import TrainingData, read_clips
+from action_gru.training.fit import fit_model, mean_pooled
 from action_gru.training.run_folder import RunFolder
 
 
 def cross_validate(
     config: Config, folds: int, seeds: int, reporter: Reporter, confidence: bool = False
 ) -> tuple[CrossValidationReport, Path]:
-    """Train folds x seeds models; the report and its folder.
+    """Train folds x seeds models. Returns the report and its folder.
 
     Each seed draws its own folds and its own weights. Clips whose split column says test are left
     out: they are not for choosing between models. Groups that share a video's bytes count as one.
@@ -84,14 +83,14 @@ def cross_validate(
 
 
 def _choosing_clips(config: Config) -> list[Clip]:
-    """The clips that models may be chosen by: all that are not for the test."""
+    """Return the clips that models may be chosen on: all but the test clips."""
     return [replace(clip, split="") for clip in read_clips(config) if clip.split != "test"]
 
 
 def _begin(
     config: Config, clips: list[Clip], suffix: str, reporter: Reporter
 ) -> tuple[RunFolder, FeatureTable, list[Clip]]:
-    """A folder, the features, and the clips that have them; duplicated videos share a group."""
+    """Return a new run folder, the features and the usable clips; copies share a group."""
     run = RunFolder.create(config, suffix)
     table = data_source(config).features(clips, reporter, run.path)
     usable = table.usable(clips)
@@ -103,7 +102,7 @@ def _begin(
 def _fold(
     config: Config, data: TrainingData, fold: int, reporter: Reporter, confidence: bool
 ) -> tuple[FoldResult, tuple[WarnedSequence, ...]]:
-    """One fold's result, and what its model would have warned of."""
+    """Train and test one fold. Returns its result and its model's warnings."""
     test, train = data.sequences("test"), data.sequences("train")
     assert test is not None
     assert train is not None
@@ -139,10 +138,8 @@ def _calibrate(
     reporter: Reporter,
     answer: Callable[[], Answers],
 ) -> CalibratedAnswers | None:
-    """Give the model its temperature; what it answers to held-out clips before and after that."""
-    found = calibrate_model(
-        config, data, model, lambda inner: fit_model(config, inner, reporter), reporter
-    )
+    """Set the model's temperature. Returns its answers to held-out clips before and after."""
+    found = calibrate_model(config, data, model, reporter)
     if found is None:
         return None
     before = answer()
@@ -151,7 +148,7 @@ def _calibrate(
 
 
 def split_of_fold(clips: Sequence[Clip], part_of: Sequence[int], fold: int) -> Split:
-    """One fold to test on, the others to train on; part_of: the fold of each clip."""
+    """Return one fold as the test split, the others as training. part_of: the fold of each clip."""
 
     def part(name: str, inside: bool) -> tuple[Clip, ...]:
         return tuple(
@@ -166,7 +163,7 @@ def split_of_fold(clips: Sequence[Clip], part_of: Sequence[int], fold: int) -> S
 def leave_classes_out(
     config: Config, folds: int, reporter: Reporter
 ) -> tuple[dict[str, Any], Path]:
-    """Train classes x folds models; what report.json holds, and its folder.
+    """Train classes x folds models. Returns the content of report.json and its folder.
 
     A model that has never seen a class reads the clips of a fold that is held out whole: those of
     the class are unknown to it, the others known. Clips whose split says test are left out.
@@ -204,7 +201,7 @@ def leave_classes_out(
 
 
 def left_out_row(label: str, scored: Sequence[tuple[Clip, float]]) -> dict[str, Any]:
-    """One class left out: how often a known clip scores above one of the class; 0.5 is chance.
+    """Return the AUROC of clips of known classes against clips of one class left out of training.
 
     Hendrycks and Gimpel 2017, by the top score; None without clips of either.
     """
@@ -224,7 +221,7 @@ def _top_scores(
     table: FeatureTable,
     reporter: Reporter,
 ) -> list[float]:
-    """The top score of each held-out clip by a model of the classes in train."""
+    """Train on the classes in train. Returns the top score of each held-out clip."""
     classes = tuple(sorted({clip.label for clip in train}))
     if len(classes) < 2:
         raise DataError("a fold leaves fewer than two classes to train on; ask for fewer folds")
@@ -237,7 +234,7 @@ def _top_scores(
 
 
 def unknown_markdown(report: Mapping[str, Any]) -> str:
-    """What `leave_classes_out` found, for people."""
+    """Return the result of `leave_classes_out` as Markdown."""
     rows = [
         [
             row["label"],

@@ -1,4 +1,4 @@
-"""What each stream of a model does along a clip: gates, memory, attention, its own answer.
+"""Curves of each model branch along a clip: gates, memory, attention, and its own answer.
 
 Reads a model and features (T, D). Knows no videos.
 

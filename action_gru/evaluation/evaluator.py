@@ -1,4 +1,4 @@
-"""Asks a trained model the questions of a report: answers, other orders, prefixes, raw scores."""
+"""Runs a trained model on the clips of a report: as they are, reordered, cut, uncalibrated."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from action_gru.calibration import Calibration
 from action_gru.channels import ROWS
 from action_gru.checkpoint import Checkpoint
+from action_gru.checkpoint.calibration import Calibration
 from action_gru.config import Config
 from action_gru.dataset import Clip, SequenceSet, prefixes, rearrangements
 from action_gru.features import FeatureTable
@@ -27,7 +27,7 @@ FloatArray = NDArray[np.float64]
 
 
 class Evaluator:
-    """A built model and how it reads clips: windows and mirrored copies averaged."""
+    """A model with its checkpoint's reading rules: windows and mirrored copies are averaged."""
 
     def __init__(self, checkpoint: Checkpoint, config: Config) -> None:
         self.checkpoint = checkpoint
@@ -36,19 +36,19 @@ class Evaluator:
         self._config = config
 
     def predict(self, sequences: SequenceSet) -> Tensor:
-        """Probabilities (N, C) float32."""
+        """Return class probabilities (N, C) float32."""
         flip = self._config.features.flip
         return score_clips(self.model, sequences, self._max_frames, flip=flip)
 
     def is_right(self, sequences: SequenceSet) -> FloatArray:
-        """Was each clip's answer right: (N,), 0 or 1."""
+        """Return whether each clip's answer is right: (N,), 0 or 1."""
         hits = self.predict(sequences).argmax(1) == sequences.labels
         return hits.double().numpy()
 
     def measure_order(
         self, sequences: SequenceSet, clips: Sequence[Clip], mean_pooled: FloatArray | None
     ) -> OrderReport:
-        """What other orders and fewer frames cost. mean_pooled (N,): was that model right."""
+        """Measure what reordered or fewer frames cost. mean_pooled (N,): was that model right."""
         seed, classes = self._config.training.seed, self.checkpoint.classes
         tries: dict[str, list[FloatArray]] = defaultdict(list)
         for name, changed in rearrangements(sequences, seed):
@@ -63,7 +63,7 @@ class Evaluator:
     def measure_anytime(
         self, sequences: SequenceSet, clips: Sequence[Clip], table: FeatureTable
     ) -> AnytimeReport:
-        """How right the answer is after the first frame and after each share of the clips."""
+        """Measure accuracy after the first frame and after each share of the clips."""
         rights, seen = [], []
         times = table.times_s(clips)
         first = 1 if table.unit == ROWS else 0  # after the first row one row was seen, but 0 s
@@ -81,7 +81,7 @@ class Evaluator:
         return anytime_report(right, times_seen, labels, groups, chance, seed, table.unit)
 
     def measure_confidence(self, sequences: SequenceSet, scores: Tensor) -> ConfidenceReport:
-        """The calibrated scores (N, C) beside what they would have been without calibration."""
+        """Compare calibrated probabilities (N, C) with those of the uncalibrated model."""
         raw = Evaluator(replace(self.checkpoint, calibration=None), self._config).predict(sequences)
         calibration, precision = self.checkpoint.calibration, self._config.calibration.precision
         before, after = (Answers.of(part.numpy(), sequences.labels) for part in (raw, scores))

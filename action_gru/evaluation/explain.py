@@ -17,7 +17,7 @@ from action_gru.backbone.looking import look
 from action_gru.backbone.spec import FRAME_VIEWS
 from action_gru.backbone.views import mirror
 from action_gru.checkpoint import Checkpoint
-from action_gru.checkpoint.asked import check_label
+from action_gru.checkpoint.document import check_label
 from action_gru.evaluation.curves import linear_answer, stream_curves
 from action_gru.evaluation.explanation import Explanation, FloatArray, FrameHeat, Image
 from action_gru.evaluation.frames import frames_at
@@ -39,7 +39,7 @@ MOST_PX = (480, 480)  # height and width of a kept frame
 
 @dataclass(frozen=True)
 class Subject:
-    """What was read of one video: its sampled instants (T,), and what the model answers to it.
+    """One video as the model read it: its sampled instants (T,) and the model's scores.
 
     unsure: whether the answer is only a guess. warnings: what to know before believing it. limits:
     for reading its frames again.
@@ -60,7 +60,7 @@ def explain_clip(
     label: str | None = None,
     frames: int = 3,
 ) -> Explanation:
-    """Why the model answers as it does.
+    """Explain the model's answer to one video.
 
     label: the class to explain; by default the answer. frames: in how many of the frames that
     matter most to look for the places that matter, in the views that are pictures. Raises

@@ -1,4 +1,4 @@
-"""What was found out about one answer: values to draw, to keep as JSON and to tell in words."""
+"""The explanation of one answer: its values, as JSON and as text."""
 
 from __future__ import annotations
 
@@ -161,7 +161,7 @@ class Explanation:
         return float(self.falls[self.middles.index(frame), 0])
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values for json.dumps, rounded to 5 decimals; pictures are left out."""
+        """Return JSON-serialisable values rounded to 5 decimals, without pictures."""
         document = {
             "video": self.video,
             "label": self.label,
@@ -188,12 +188,8 @@ class Explanation:
                 for frame in self.best
             ],
             "places": [
-                {
-                    "time_s": self.times_s[heat.frame],
-                    "view": heat.view,
-                    "log_odds_fall": heat.heat,
-                }
-                for heat in self.heats
+                {"time_s": self.times_s[one.frame], "view": one.view, "log_odds_fall": one.heat}
+                for one in self.heats
             ],
         }
         plain: dict[str, Any] = _plain(document)
@@ -240,12 +236,12 @@ def _plain(value: Any) -> Any:
 
 
 def shown_gates(cell: str) -> tuple[str, ...]:
-    """What the plot and the text show of a cell; the JSON has every gate."""
+    """Return the gates that plot and text show of a cell; the JSON has every gate."""
     return CELLS[cell].shown if cell in CELLS else ()
 
 
 def describe(explanation: Explanation) -> str:
-    """The answer, each stream with its gates and memory, the moments that mattered."""
+    """Return the explanation as text: the answer, each stream's gates and memory, key moments."""
     count = len(explanation.times_s)
     lines = [
         f"{explanation.told}: {count} frame{'s' * (count > 1)}, {count / explanation.fps:.1f} s"
@@ -278,7 +274,7 @@ def _stream_line(explanation: Explanation, stream: StreamCurves) -> str:
 
 
 def _alone(explanation: Explanation, probabilities: FloatArray) -> str:
-    """What a part of the model answers by itself. probabilities (C,)."""
+    """Return the answer of one part of the model alone. probabilities (C,)."""
     best = int(probabilities.argmax())
     return f"alone {explanation.classes[best]} {probabilities[best]:.2f}"
 
@@ -293,7 +289,7 @@ def _layer_words(explanation: Explanation, layer: LayerCurves) -> str:
 
 
 def gate_name(name: str) -> str:
-    """What a curve is called: 'update gate', '|hidden|'."""
+    """Return the display name of a curve: 'update gate', '|hidden|'."""
     return f"|{name}|" if name in ("candidate", "cell", "hidden") else f"{name} gate"
 
 

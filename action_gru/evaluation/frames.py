@@ -1,4 +1,4 @@
-"""Reads single frames of a video again, small: of mistakes, and of what is explained."""
+"""Reads single frames of a video again, reduced in size, for mistakes and explanations."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TOLERANCE_S = 1e-3  # another decoder may round the same instant otherwise
 def frames_at(
     path: Path, times_s: npt.ArrayLike, most_px: tuple[int, int], limits: DecodeLimits | None = None
 ) -> dict[float, Image]:
-    """The frames (H, W, 3) uint8 RGB at the instants (T,), by instant; none where none is near.
+    """Return the frames (H, W, 3) uint8 RGB at the instants (T,); missing ones are left out.
 
     most_px: height and width that no frame exceeds.
     """
@@ -54,7 +54,7 @@ def read_mistakes(
     count: int,
     limits: DecodeLimits | None = None,
 ) -> tuple[Mistake, ...]:
-    """The surest wrong answers with frames of their clips. times_s: the sampled instants by name.
+    """Return the most confident wrong answers with frames. times_s: the sampled instants by name.
 
     predictions and clips stand in the same order. A video that cannot be read any more is named.
     """

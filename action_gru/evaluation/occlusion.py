@@ -1,4 +1,4 @@
-"""What an answer hangs on: what hiding a stretch of the clip, or a patch of a frame, does to it.
+"""Occlusion: how the answer changes when a stretch of the clip or a patch of a frame is hidden.
 
 Occlusion (Zeiler and Fergus 2014, section 4.1). In time, the features of a stretch are replaced by
 the clip's mean, which tells nothing of when. In place, patches of a picture are hidden before the
@@ -39,7 +39,7 @@ def stretch_frames(scores: ClipScores) -> int:
 def time_importance(
     scores: ClipScores, number: int, columns: Sequence[slice]
 ) -> tuple[list[int], Tensor]:
-    """How much the log-odds of class `number` fall when a stretch is hidden.
+    """Measure how much the log-odds of class `number` fall when a stretch is hidden.
 
     columns: the views, by their columns. The stretch is hidden in the mirrored copy too. The frames
     at the middle of each stretch, M of them, and (M, 1 + V): all views hidden, then each alone.

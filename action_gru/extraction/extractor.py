@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from action_gru.backbone import Backbone
-from action_gru.backbone.encoding import Vectors
-from action_gru.backbone.frame_views import frame_views_of, make_maker, side
 from action_gru.backbone.loading import file_sha256
 from action_gru.backbone.looking import look, pictures
 from action_gru.backbone.views import mirror
 from action_gru.cache import ClipFeatures, FeatureCache, MemoryCache, RowFile
 from action_gru.dataset import Clip
+from action_gru.detection.frame_views import frame_views_of, make_maker, side
+from action_gru.detection.vectors import Vectors
 from action_gru.errors import VideoError
 from action_gru.extraction.clip import (
     ExtractionReport,

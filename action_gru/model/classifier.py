@@ -17,14 +17,14 @@ from action_gru.errors import ConfigError
 from action_gru.model.branch import LinearBranch, RecurrentBranch, State, StateTensor
 
 
-def fuse(stream_logits: Tensor, shares: Tensor | None = None) -> Tensor:
+def fuse(branch_logits: Tensor, shares: Tensor | None = None) -> Tensor:
     """Logits whose softmax is the branches' probabilities, averaged: (B, S, C) -> (B, C).
 
     shares (S,): the weight of each branch, summing to 1; None weighs all alike.
     """
     if shares is None:
-        shares = stream_logits.new_full((stream_logits.shape[1],), 1 / stream_logits.shape[1])
-    return (stream_logits.log_softmax(-1) + shares.log()[:, None]).logsumexp(1)
+        shares = branch_logits.new_full((branch_logits.shape[1],), 1 / branch_logits.shape[1])
+    return (branch_logits.log_softmax(-1) + shares.log()[:, None]).logsumexp(1)
 
 
 def pool_opinions(trained: Tensor, linear: Tensor, share: Tensor) -> Tensor:
@@ -148,7 +148,7 @@ class ActionClassifier(nn.Module):
         answer = self._with_linear(logits, self.linear(standard, lengths))
         return answer / self.temperature
 
-    def stream_logits(self, features: Tensor, lengths: Tensor) -> Tensor:
+    def branch_logits(self, features: Tensor, lengths: Tensor) -> Tensor:
         """The logits of each trained branch by itself: (B, T, D), (B,) -> (B, S, C)."""
         return self._trained_logits(self.standardise(features), lengths)
 
@@ -164,7 +164,7 @@ class ActionClassifier(nn.Module):
         )
         return logits.reshape(*features.shape[:2], self.num_classes) / self.temperature
 
-    def stream_running(self, features: Tensor) -> Tensor:
+    def branch_running(self, features: Tensor) -> Tensor:
         """The same of each trained branch by itself: (B, T, D) -> (B, T, S, C)."""
         return self._running_logits(self.standardise(features))
 
@@ -180,9 +180,9 @@ class ActionClassifier(nn.Module):
             [branch(part, lengths) for branch, part in zip(self.streams, parts, strict=True)], 1
         )
 
-    def _with_linear(self, stream_logits: Tensor, linear: Tensor) -> Tensor:
+    def _with_linear(self, branch_logits: Tensor, linear: Tensor) -> Tensor:
         """(B, S, C), (B, C) -> (B, C)."""
-        return pool_opinions(fuse(stream_logits, self.shares), linear, self.linear_share)
+        return pool_opinions(fuse(branch_logits, self.shares), linear, self.linear_share)
 
     def branches(self) -> list[RecurrentBranch | LinearBranch]:
         """The trained ones, then the closed-form one where there is one."""

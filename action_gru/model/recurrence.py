@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +20,7 @@ from action_gru.model.cells import CELLS, Cell
 if TYPE_CHECKING:
     from action_gru.model.cells import Gates
 
+WEIGHTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 Carried = Tensor | tuple[Tensor, ...]  # h alone, or (h, c, ...); each (layers * directions, B, H)
 Recurrent = nn.RNNBase  # what `build_cell` returns has its attributes and is called alike
 
@@ -36,11 +38,10 @@ def build_cell(
     dropout: between layers.
     """
     kind = CELLS[name]
-    made = getattr(nn, kind.kernel) if kind.kernel else _Recurrence
+    made: Any = getattr(nn, kind.kernel) if kind.kernel else partial(_Recurrence, kind)
     return cast(
         Recurrent,
         made(
-            *(() if kind.kernel else (kind,)),
             input_size,
             hidden_size,
             num_layers,
@@ -106,10 +107,9 @@ class _Recurrence(nn.Module):
         rows, bound = kind.blocks * hidden_size, hidden_size**-0.5
         for layer in range(num_layers):
             width = hidden_size * (1 + bidirectional) if layer else input_size
-            shapes = {"weight_ih": (rows, width), "weight_hh": (rows, hidden_size)}
-            shapes |= {"bias_ih": (rows,), "bias_hh": (rows,)}
+            shapes = ((rows, width), (rows, hidden_size), (rows,), (rows,))
             for suffix in ("", "_reverse")[: 1 + bidirectional]:
-                for name, shape in shapes.items():
+                for name, shape in zip(WEIGHTS, shapes, strict=True):
                     values = torch.empty(shape).uniform_(-bound, bound)
                     self.register_parameter(f"{name}_l{layer}{suffix}", nn.Parameter(values))
 
@@ -127,7 +127,7 @@ class _Recurrence(nn.Module):
         self, rows: Tensor, lengths: Tensor | None, state: Carried | None
     ) -> tuple[Tensor, Carried]:
         before = (state,) if isinstance(state, Tensor) else state
-        ends = []
+        ends: list[list[Tensor]] = []
         for layer in range(self.num_layers):
             outputs = []
             for backwards in (False, True)[: 1 + self.bidirectional]:
@@ -156,8 +156,7 @@ def _backwards(rows: Tensor, lengths: Tensor | None) -> Tensor:
 def _weights(cell: nn.Module, layer: int, backwards: bool) -> list[Tensor]:
     """W_i (G H, P), W_h (G H, H), b_i (G H), b_h (G H), for the G blocks of a cell."""
     suffix = f"l{layer}" + ("_reverse" if backwards else "")
-    names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-    return [getattr(cell, f"{name}_{suffix}") for name in names]
+    return [getattr(cell, f"{name}_{suffix}") for name in WEIGHTS]
 
 
 def _run_layer(

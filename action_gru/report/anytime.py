@@ -1,4 +1,4 @@
-"""How early the answer could have been given: accuracy along the clip.
+"""Anytime accuracy: how early in the clip the answer is right.
 
 Reads per clip and prefix whether the answer was right. Knows nothing of models.
 """
@@ -70,7 +70,7 @@ class AnytimeReport:
 
     @property
     def sentence(self) -> str:
-        """When the answer could have been given, in plain words."""
+        """Return when the answer could have been given, in plain words."""
         half, nearly = (self.reached(part, self.by_share) for part in (0.5, NEARLY))
         if half is None or nearly is None:
             return (
@@ -86,7 +86,7 @@ class AnytimeReport:
         )
 
     def amount(self, value: float) -> str:
-        """A time as it is read: '0.57 s', '19 rows', or the bare value of a column."""
+        """Format a time: '0.57 s', '19 rows', or the bare value of a column."""
         texts = {SECONDS: f"{value:.2f} s", ROWS: f"{value:g} row{'s' * (value != 1)}"}
         return texts.get(self.unit, f"{value:.4g}")
 
@@ -99,7 +99,7 @@ class AnytimeReport:
         return f"after {self.amount(reached)}"
 
     def to_json(self) -> dict[str, object]:
-        """Plain values for json.dumps."""
+        """Return JSON-serialisable values."""
         halves = {
             f"{name}_to_{round(100 * part)}_percent_of_the_gain": self.reached(part, points)
             for part in (0.5, NEARLY)
@@ -132,7 +132,7 @@ class AnytimeReport:
         return figure
 
     def markdown(self) -> str:
-        """When the answer could have been given: a section of the report."""
+        """Return the section of the report."""
         rows = [
             [label, NONE if settled is None else self.amount(settled)]
             for label, settled in self.settled_s.items()

@@ -1,4 +1,4 @@
-"""How far scores can be trusted: calibration errors, and what is gained by not answering.
+"""Confidence of scores: calibration errors, risk against coverage, and rejection of answers.
 
 Knows nothing of models: reads top-1 scores and whether the answers were right.
 """
@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
 
-from action_gru.calibration import Calibration
+from action_gru.checkpoint.calibration import Calibration
 from action_gru.report.markdown import escape, percent, table
 from action_gru.report.metrics import (
     CALIBRATION_BINS,
@@ -61,7 +61,7 @@ class CalibratedAnswers(NamedTuple):
 
 @dataclass(frozen=True)
 class Rejection:
-    """What calling answers unsure below a threshold gives on these clips."""
+    """The effect of rejecting answers below a threshold, on these clips."""
 
     stated_precision: float
     applied_precision: float  # the stated one, or the most that the calibration's clips support
@@ -120,7 +120,7 @@ class ConfidenceReport:
         )
 
     def to_json(self) -> dict[str, object]:
-        """Plain values for json.dumps."""
+        """Return JSON-serialisable values."""
         return asdict(self)
 
     def plot(self) -> Figure:
@@ -149,7 +149,7 @@ class ConfidenceReport:
         return figure
 
     def markdown(self) -> str:
-        """How far the scores can be trusted, and what the unsure rule gives."""
+        """Return the section of the report."""
         after = self.expected_calibration_error
         lines = [
             f"Not calibrated: {escape(self.note)}. Expected calibration error {after:.3f}."

@@ -1,4 +1,4 @@
-"""The record of a cross-validation: every fold of every seed, and what they say together."""
+"""The report of a cross-validation: every fold of every seed, and their summaries."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class FoldResult:
     confidence: CalibratedAnswers | None = None  # None: not asked for, or not calibrated
 
     def to_json(self) -> dict[str, object]:
-        """Plain values for json.dumps."""
+        """Return JSON-serialisable values."""
         return {
             "seed": self.seed,
             "fold": self.fold,
@@ -108,7 +108,7 @@ class CrossValidationReport:
         ]
 
     def to_json(self) -> dict[str, object]:
-        """Plain values for json.dumps."""
+        """Return JSON-serialisable values."""
         pooled = self.confusion()
         summaries: dict[str, float | None] = {}
         for name, summary in self.summaries().items():

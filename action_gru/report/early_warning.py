@@ -1,4 +1,4 @@
-"""How good early warnings are: at the last row of each sequence, row by row, and how early.
+"""Scores of early warnings: at the last row of each sequence, row by row, and by lead time.
 
 Knows nothing of models.
 """
@@ -26,7 +26,7 @@ from action_gru.report.statistics import (
     precision_recall_f1,
     ratio_interval,
 )
-from action_gru.timeline.alarm import Alarm
+from action_gru.timeline import Alarm
 
 # Rows up to this many horizons before the end stand for a sequence that was stopped at random.
 STOPPED_HORIZONS = 4
@@ -143,7 +143,7 @@ def _f1_interval(warned: BoolArray, truth: BoolArray, seed: int) -> Interval | N
 
 
 def _raised(one: WarnedSequence, threshold: float) -> tuple[list[float], float | None]:
-    """What remained whenever the alarm was raised; and for the alarm that stands at the end."""
+    """Return what remained at each alarm, and at the alarm that is on at the end, if any."""
     alarm, raised = Alarm(threshold), []
     for score, remaining in zip(one.scores, one.remaining, strict=True):
         if alarm.push(float(score)) == "raised":
@@ -153,7 +153,7 @@ def _raised(one: WarnedSequence, threshold: float) -> tuple[list[float], float |
 
 @dataclass(frozen=True)
 class WarningReport:
-    """How good warnings are, and the sequences that they were given for."""
+    """The scores of warnings and the sequences they were given for."""
 
     scores: WarningScores
     sequences: tuple[WarnedSequence, ...]
@@ -166,11 +166,11 @@ class WarningReport:
         return cls(warning_scores(sequences, horizon, threshold, seed), tuple(sequences))
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values for json.dumps."""
+        """Return JSON-serialisable values."""
         return asdict(self.scores)
 
     def markdown(self) -> str:
-        """A section of the report."""
+        """Return the section of the report."""
         scores, interval = self.scores, self.scores.f1_interval
         shown = f" ({percent(interval[0])} to {percent(interval[1])})" if interval else ""
         rows = [

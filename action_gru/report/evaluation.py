@@ -1,4 +1,4 @@
-"""The record of one evaluation: report.json for programs, report.md, HTML and plots for people.
+"""The report of one evaluation: report.json for programs, report.md, HTML and plots for people.
 
 Knows nothing of how the predictions came about.
 """
@@ -29,7 +29,7 @@ from action_gru.report.mistakes import (
     worst_mistakes,
 )
 from action_gru.report.order import OrderReport
-from action_gru.report.plots import plot_metrics, save_figure
+from action_gru.report.plots import plot_classes, plot_confusion, plot_reliability, save_figure
 from action_gru.report.segments import (
     ScoredTimeline,
     timelines_json,
@@ -94,7 +94,7 @@ class EvaluationReport:
 
     @property
     def sentence(self) -> str:
-        """What the score is, for people."""
+        """Return the score as a sentence for people."""
         is_new = not (self.leakage_allowed or self.seen_in_training)
         known = {"train": "training clips", "val": "validation clips"}
         clips = known.get(self.split, "new clips" if is_new else "clips")
@@ -103,16 +103,10 @@ class EvaluationReport:
     @property
     def sections(self) -> dict[str, Section]:
         """Those that were asked for, by their key in report.json."""
-        found = {
-            "warnings": self.warnings,
-            "order": self.order,
-            "anytime": self.anytime,
-            "confidence": self.confidence,
-        }
-        return {key: section for key, section in found.items() if section is not None}
+        return {key: found for key in SECTION_PLOTS if (found := getattr(self, key)) is not None}
 
     def to_json(self) -> dict[str, object]:
-        """Plain values for json.dumps."""
+        """Return JSON-serialisable values."""
         return {
             "run": self.run_name,
             "data": self.data,
@@ -184,9 +178,13 @@ def write_report(report: EvaluationReport, folder: Path | str) -> Path:
 
 def _plots(report: EvaluationReport) -> dict[str, Figure]:
     """By file name."""
-    trust = report.confidence
-    calibrated = trust is not None and trust.temperature is not None
-    plots = plot_metrics(report.metrics, trust.bins_before if trust and calibrated else None)
+    metrics, trust = report.metrics, report.confidence
+    before = trust.bins_before if trust and trust.temperature is not None else None
+    plots = {
+        "confusion_matrix.png": plot_confusion(metrics.confusion_matrix, metrics.classes),
+        "per_class_accuracy.png": plot_classes(metrics.per_class),
+        "reliability.png": plot_reliability(metrics.calibration, before),
+    }
     for key, section in report.sections.items():
         plots[SECTION_PLOTS[key]] = section.plot()
     if any(mistake.frames for mistake in report.mistakes):

@@ -1,4 +1,4 @@
-"""Writes a report's files so that a reader never meets half of one."""
+"""Writes the files of a report atomically."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 
 
 def escape(text: str) -> str:
-    """Show foreign text as it is: one line, no Markdown in it."""
+    """Escape Markdown in foreign text and put it on one line."""
     return re.sub(r"([\\`*_|<>\[\]#$~&])", r"\\\1", " ".join(text.split()))
 
 
@@ -130,7 +130,7 @@ def data_notes(
     quarantined: Mapping[str, str],
     leakage_allowed: bool,
 ) -> list[str]:
-    """What a reader must know before believing the figures."""
+    """Return what limits the figures: leakage, few clips, unread clips."""
     notes = []
     if leakage_allowed:
         notes.append(

@@ -58,7 +58,7 @@ class Metrics:
         return tuple(row.label for row in self.per_class if row.support == 0)
 
     def to_json(self) -> dict[str, object]:
-        """Plain values for json.dumps: keys at the top level of report.json."""
+        """Return JSON-serialisable values: keys at the top level of report.json."""
         return asdict(self) | {
             "classes_without_clips": self.classes_without_clips,
             "confusion_matrix": self.confusion_matrix.tolist(),

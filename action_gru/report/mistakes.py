@@ -1,4 +1,4 @@
-"""What single clips were taken for; the worst mistakes as a table and a contact sheet.
+"""Predictions of single clips, and the worst mistakes as a table and a contact sheet.
 
 Knows nothing of models and opens no video.
 """
@@ -27,7 +27,7 @@ Frames = tuple[tuple[float, Image], ...]  # (time_s, (H, W, 3) RGB) each
 
 @dataclass(frozen=True)
 class ClipPrediction:
-    """What one clip is, and what the model took it for."""
+    """The true label of one clip and the model's prediction."""
 
     path: str
     group: str
@@ -49,7 +49,7 @@ class ClipPrediction:
         return f"{self.path} ({self.start_s or 0:.1f} s to {end})"
 
     def to_json(self) -> dict[str, object]:
-        """Plain values for json.dumps."""
+        """Return JSON-serialisable values."""
         best = self.prediction.top(TOP_K)
         return {
             "path": self.path,
@@ -73,7 +73,7 @@ class Mistake:
 
 
 def worst_mistakes(predictions: Sequence[ClipPrediction], count: int) -> list[ClipPrediction]:
-    """The wrong answers with the highest scores, surest first."""
+    """Return the wrong answers with the highest scores, highest first."""
     wrong = [clip for clip in predictions if not clip.correct]
     return sorted(wrong, key=lambda clip: -clip.prediction.score)[:count]
 
@@ -108,7 +108,7 @@ def _one_line(text: str, length: int) -> str:
 
 
 def mistakes_markdown(mistakes: Sequence[Mistake], wrong: int) -> str:
-    """The table of the mistakes, and their contact sheet."""
+    """Return the section on mistakes: a table and the contact sheet."""
     if not mistakes:
         return "None: every clip is right."
     rows = [

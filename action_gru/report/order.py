@@ -1,4 +1,4 @@
-"""What it costs a model to lose the order of the frames, or some of them, class by class.
+"""The accuracy that a model loses when frames are reordered or left out, class by class.
 
 Reads per clip what was answered. Knows nothing of models or of how frames were moved.
 """
@@ -72,13 +72,13 @@ class Cost:
     loss: float
     interval: Interval | None  # None: all clips are of one group
 
-    @property
-    def text(self) -> str:
-        """In points, with the interval: '12.3 (5.0 to 20.1)'."""
+    def text(self, unit: str = "") -> str:
+        """Format the loss in points with its interval: '12.3 (5.0 to 20.1)'."""
+        loss = f"{100 * self.loss:.1f}{unit}"
         if self.interval is None:
-            return f"{100 * self.loss:.1f}"
+            return loss
         low, high = self.interval
-        return f"{100 * self.loss:.1f} ({100 * low:.1f} to {100 * high:.1f})"
+        return f"{loss} ({100 * low:.1f} to {100 * high:.1f})"
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ class ClassOrder:
         return self.verdict == NO_ORDER and high < LEAST_COST
 
     def to_json(self) -> dict[str, object]:
-        """Plain values for json.dumps."""
+        """Return JSON-serialisable values."""
         verdicts = {"verdict": self.verdict, "one_frame_is_enough": self.one_frame_is_enough}
         return asdict(self) | verdicts
 
@@ -143,7 +143,7 @@ class OrderReport:
 
     @property
     def sentence(self) -> str:
-        """What the figures say, in plain words."""
+        """Return the verdicts in plain words."""
         if not self.overall.better_than_guessing:
             return (
                 "Nothing can be said about the order of the frames: this model is not shown to be "
@@ -166,7 +166,7 @@ class OrderReport:
 
     @property
     def overall_sentence(self) -> str:
-        """What order costs over all clips; '' where nothing can be said."""
+        """Return the cost of losing order over all clips in words; '' where nothing can be said."""
         overall = self.overall
         if not overall.better_than_guessing:
             return ""
@@ -175,14 +175,14 @@ class OrderReport:
                 f"How much order counts over all classes cannot be said: {overall.clips} "
                 f"clips of {overall.groups} groups are too few."
             )
-        shuffled, reversed_ = (_points(overall.costs[change]) for change in ORDER_CHANGES)
+        shuffled, reversed_ = (overall.costs[change].text(" points") for change in ORDER_CHANGES)
         return (
             f"{OVERALL[overall.verdict]}: shuffling the frames costs {shuffled} and reversing the "
             f"frames costs {reversed_}."
         )
 
     def to_json(self) -> dict[str, object]:
-        """Plain values for json.dumps."""
+        """Return JSON-serialisable values."""
         return {
             "sentence": self.sentence,
             "overall_sentence": self.overall_sentence,
@@ -231,12 +231,12 @@ class OrderReport:
         return -100.0 if min(lows) < -0.5 else -50.0
 
     def markdown(self) -> str:
-        """What losing the order of the frames, or some frames, costs: a section of the report."""
+        """Return the section of the report."""
         changes = [change for change in CHANGES if change in self.overall.costs]
         # The verdict first: a page that is too narrow for the table hides its last columns.
         rows = [
             [row.label, row.verdict, str(row.clips), percent(row.accuracy)]
-            + [row.costs[change].text for change in changes]
+            + [row.costs[change].text() for change in changes]
             for row in (self.overall, *self.classes)
         ]
         header = ["", "verdict", "clips", "accuracy", *(CHANGES[change] for change in changes)]
@@ -251,12 +251,6 @@ class OrderReport:
             "features of a frame are kept whole: motion inside one frame, as the motion, accel "
             "and focus views see it, survives any order.\n\n![order](order.png)"
         )
-
-
-def _points(cost: Cost) -> str:
-    """'12.3 points (5.0 to 20.1)'."""
-    loss, _, interval = cost.text.partition(" ")
-    return f"{loss} points {interval}".rstrip()
 
 
 def order_report(

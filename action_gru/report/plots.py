@@ -29,7 +29,6 @@ from action_gru.report.metrics import (
     CalibrationBin,
     ClassMetrics,
     IntArray,
-    Metrics,
     expected_calibration_error,
 )
 
@@ -141,17 +140,6 @@ def apply_theme(figure: Figure, theme: Theme) -> None:
     for text in figure.findobj(Text):
         if text.get_color() == "black":
             text.set_color(theme.text)
-
-
-def plot_metrics(
-    metrics: Metrics, before: Sequence[CalibrationBin] | None = None
-) -> dict[str, Figure]:
-    """The plots of one evaluation, by file name. before: the bins of uncalibrated scores."""
-    return {
-        "confusion_matrix.png": plot_confusion(metrics.confusion_matrix, metrics.classes),
-        "per_class_accuracy.png": plot_classes(metrics.per_class),
-        "reliability.png": plot_reliability(metrics.calibration, before),
-    }
 
 
 def plot_confusion(confusion: IntArray, classes: Sequence[str]) -> Figure:

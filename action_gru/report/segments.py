@@ -17,15 +17,14 @@ from action_gru.report.files import replace_file
 from action_gru.report.markdown import escape, percent, table
 from action_gru.report.plots import save_figure
 from action_gru.report.timeline_plot import plot_timeline
-from action_gru.timeline import Event, Timeline
-from action_gru.timeline.export import csv_document
+from action_gru.timeline import Event, Timeline, csv_document
 
 OVERLAPS = (0.1, 0.25, 0.5)  # intersection over union, as in the literature
 
 
 @dataclass(frozen=True)
 class SegmentCounts:
-    """Segments that were found, made up and missed."""
+    """Counts of found, false and missed segments."""
 
     true_positives: int
     false_positives: int
@@ -64,7 +63,7 @@ class SegmentScores:
         return self.agreed_s / self.duration_s if self.duration_s else 1.0
 
     def to_json(self) -> dict[str, object]:
-        """Plain values for json.dumps; F1@k stands under str(100 k)."""
+        """Return JSON-serialisable values; F1@k has the key str(100 k)."""
         return {
             "videos": self.videos,
             "f1": {_percent(overlap): round(f1, 4) for overlap, f1 in self.f1.items()},
@@ -202,7 +201,7 @@ def _percent(overlap: float) -> str:
 
 @dataclass(frozen=True)
 class ScoredTimeline:
-    """What was found in one long video, what is truly there, and how well they agree."""
+    """The timeline found in one long video, its reference, and their scores."""
 
     path: str  # as the manifest has it
     timeline: Timeline
@@ -228,7 +227,7 @@ def timelines_json(scored: Sequence[ScoredTimeline]) -> dict[str, Any] | None:
 
 
 def timelines_markdown(scored: Sequence[ScoredTimeline]) -> str:
-    """The section on long videos."""
+    """Return the section on long videos."""
     rows = [_score_row(one.path, one.scores) for one in scored]
     if len(scored) > 1:
         rows.append(_score_row("all", pool_segment_scores([one.scores for one in scored])))

@@ -1,4 +1,4 @@
-"""Draws what happens when in one video. Knows nothing of models or thresholds."""
+"""Plots the scores and events of one video over time. Knows nothing of models or thresholds."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from action_gru.backbone import ViewMaker
-from action_gru.backbone.frame_views import FrameMaker
+from action_gru.detection.frame_views import FrameMaker
 from action_gru.errors import VideoError
 from action_gru.sampling import Sampler
 

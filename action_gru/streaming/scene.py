@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 
 from action_gru.backbone import MOTION_HISTORY_S, ViewMaker
-from action_gru.backbone.boxes import Floats
 from action_gru.backbone.views import MOTION_LAGS_S
+from action_gru.detection.detector import Floats
 from action_gru.streaming.looking import Image, Looker
 
 GREY = 114  # where nothing is known, as YOLO's own padding

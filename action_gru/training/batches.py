@@ -20,16 +20,13 @@ from action_gru.training.processes import Processes
 class Part:
     """What one process reads of a batch.
 
-    partner: with mixup another batch of the same shape, to blend in with weight 1 - blend; else
-    None, and blend is 1. all_labels (N,): the classes of every answer of the whole batch. stand_in:
-    the batch has too few clips, and this process reads the first one, to count for nothing.
+    share: the weight of its mean loss in that of the whole batch; 0 where the batch has too few
+    clips and this process reads the first one, to count for nothing. answers: of the whole batch.
     """
 
     batch: Batch
-    partner: Batch | None
-    blend: float
-    all_labels: Tensor
-    stand_in: bool = False
+    share: float
+    answers: int
 
 
 @dataclass(frozen=True)
@@ -53,12 +50,14 @@ class Batches:
         max_frames: int,
         seed: int,
         processes: Processes | None = None,
+        class_weights: Tensor | None = None,
     ) -> None:
         self.sequences = sequences
         self.settings = settings
         self.max_frames = max_frames
         self.seed = seed
         self.processes = processes or Processes()
+        self.class_weights = class_weights
 
     def __len__(self) -> int:
         return -(-len(self.sequences) // self.settings.batch_size)
@@ -69,18 +68,10 @@ class Batches:
         for clips in self._order(generator).split(self.settings.batch_size):  # type: ignore[no-untyped-call]
             drawn = self._draw(clips, generator)
             mine = self.processes.share(len(clips))
-            stand_in = len(mine) == 0
-            mine = torch.zeros(1, dtype=torch.int64) if stand_in else mine
-            batch, all_labels = self._read(drawn, mine), self._all_labels(drawn)
-            if not self.settings.mixup:
-                yield Part(batch, None, 1.0, all_labels, stand_in)
-                continue
-            partner = self._partner(drawn, mine, generator)
-            alpha = torch.tensor(self.settings.mixup)
-            # Beta(a, a) from two Gamma(a): the generator is ours, so a resumed run repeats it.
-            first, second = torch._standard_gamma(alpha.expand(2), generator=generator).tolist()
-            blend = first / max(first + second, 1e-9)
-            yield Part(batch, partner, max(blend, 1 - blend), all_labels, stand_in)
+            whole, own = self._labels(drawn), self._labels(drawn, mine)
+            some = mine if len(mine) else torch.zeros(1, dtype=torch.int64)
+            share = self._weight(own) / self._weight(whole)
+            yield Part(self._read(drawn, some), share, len(whole))
 
     def _order(self, generator: torch.Generator) -> Tensor:
         count = len(self.sequences)
@@ -117,11 +108,18 @@ class Batches:
             self.sequences.take_labels(rows, inside),
         )
 
-    def _all_labels(self, drawn: Drawn) -> Tensor:
-        labels = self.sequences.take_labels(drawn.rows, drawn.inside)
+    def _labels(self, drawn: Drawn, mine: Tensor | slice = slice(None)) -> Tensor:
+        """The class of each answer of some of the drawn clips, (N,)."""
+        labels = self.sequences.take_labels(drawn.rows[mine], drawn.inside[mine])
         if labels is None:
-            return self.sequences.labels[drawn.clips]
+            return self.sequences.labels[drawn.clips[mine]]
         return labels[labels != NO_LABEL]
+
+    def _weight(self, labels: Tensor) -> float:
+        """The sum of the answers' weights in the loss."""
+        if self.class_weights is None:
+            return float(len(labels))
+        return float(self.class_weights[labels].sum())
 
     def _drop(
         self, rows: Tensor, inside: Tensor, generator: torch.Generator
@@ -137,15 +135,3 @@ class Batches:
         kept = keep.sum(1, keepdim=True)
         longest = int(kept.max())
         return rows.gather(1, order)[:, :longest], (torch.arange(longest) < kept)
-
-    def _partner(self, drawn: Drawn, mine: Tensor, generator: torch.Generator) -> Batch:
-        """The batch shuffled, each sequence stretched to the length of the one it joins."""
-        order = torch.randperm(len(drawn.clips), generator=generator)[mine]
-        lengths = drawn.inside.sum(1)
-        ratio = lengths[order].float() / lengths[mine].float()
-        last = drawn.rows.shape[1] - 1
-        steps = (torch.arange(last + 1) * ratio[:, None]).long().clamp(max=last)
-        features = self.sequences.take(
-            drawn.rows[order].gather(1, steps), drawn.inside[order].gather(1, steps)
-        )
-        return Batch(features, lengths[mine], self.sequences.labels[drawn.clips[order]])

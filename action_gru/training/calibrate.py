@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-from action_gru.calibration import Calibration, calibrate
+from action_gru.checkpoint.calibration import Calibration, calibrate
 from action_gru.config import Config
-from action_gru.dataset import Clip, SequenceSet, Split, grouped_folds
+from action_gru.dataset import SequenceSet, Split
 from action_gru.model import ActionClassifier
 from action_gru.progress import Reporter
 from action_gru.scoring import window_logits
-from action_gru.training.data import TrainingData
+from action_gru.training.data import TrainingData, inner_folds
+from action_gru.training.fit import fit_model
 
 PARTS = 3
 
@@ -23,35 +23,21 @@ def calibrate_model(
     config: Config,
     data: TrainingData,
     model: ActionClassifier,
-    fit: Callable[[TrainingData], ActionClassifier],
     reporter: Reporter,
 ) -> Calibration | None:
-    """The calibration of a trained model as the config wants it; None where it cannot be had.
-
-    fit: trains a model of the same kind on other clips.
-    """
+    """The calibration of a trained model as the config wants it; None where it cannot be had."""
     how, val = config.calibration.how, data.sequences("val")
     if how == "none" or data.table.step_labels:
         return None  # where every row has a class, series.threshold rests on the scores as they are
     if how == "auto" and val is not None:
         clips, logits = _logits(config, model, val)
         return calibrate(clips, logits, val.labels, f"{len(val)} clips of the validation split")
-    return _left_out(config, data, fit, reporter, PARTS if how == "folds" else 1)
-
-
-def inner_folds(clips: Sequence[Clip], divide_groups: bool, most: int = 5) -> list[int]:
-    """The part of each training clip, `most` or fewer; whole groups, unless the data is to be
-    tested on groups it was trained on.
-    """
-    if divide_groups or len({clip.group for clip in clips}) < 2:
-        clips = [replace(clip, group=clip.name) for clip in clips]
-    return grouped_folds(clips, min(most, len({clip.group for clip in clips})), 0)
+    return _left_out(config, data, reporter, PARTS if how == "folds" else 1)
 
 
 def _left_out(
     config: Config,
     data: TrainingData,
-    fit: Callable[[TrainingData], ActionClassifier],
     reporter: Reporter,
     parts: int,
 ) -> Calibration | None:
@@ -74,7 +60,9 @@ def _left_out(
         inner = replace(data, split=Split(train=kept, test=left))
         held_out = inner.sequences("test")
         assert held_out is not None
-        whose, answers = _logits(config, fit(inner), held_out)
+        whose, answers = _logits(
+            config, fit_model(config, inner, reporter, title="calibrate"), held_out
+        )
         clips.append(whose + count)
         logits.append(answers)
         labels.append(held_out.labels)

@@ -1,4 +1,4 @@
-"""Solves the classifier's closed-form stream, and finds how much say it earns.
+"""Solves the classifier's closed-form branch, and finds how much say it earns.
 
 Ridge regression of the classes on the mean and the maximum over time (Hoerl and Kennard 1970), a
 view by itself. Each part of the clips is also scored by a fit without it, whole groups at a time:
@@ -30,11 +30,11 @@ def solve_linear(
     ridge: float,
     max_frames: int,
 ) -> None:
-    """Fill the model's closed-form stream and the shares. folds (N,): the part of each clip.
+    """Fill the model's closed-form branch and the shares. folds (N,): the part of each clip.
 
-    The stream's share is Cohen's kappa of its left-out answers: 0 for guessing, 1 for no error.
-    Views weigh in, there and among the trained streams, by the odds kappa / (1 - kappa) of theirs.
-    With one part only nothing can be left out, and the stream gets no say.
+    The branch's share is Cohen's kappa of its left-out answers: 0 for guessing, 1 for no error.
+    Views weigh in, there and among the trained branches, by the odds kappa / (1 - kappa) of theirs.
+    With one part only nothing can be left out, and the branch gets no say.
     """
     assert model.linear is not None
     if len(set(folds)) < 2:

@@ -40,7 +40,7 @@ class Trainer:
 
     train, val: val may be None; then the last weights are the best. Shapes are those of
     SequenceSet. seed draws the batches and the dropout. folds (N,): the part of each training clip
-    by which a closed-form stream is checked; by default every fifth clip makes one.
+    by which a closed-form branch is checked; by default every fifth clip makes one.
 
     Where a launcher started several processes, each steps over its part of every batch and the
     gradients are added up, so that all take the step that one process would (but for the dropout,
@@ -76,10 +76,10 @@ class Trainer:
         # none. `Processes.add_gradients` adds what each part weighs.
         self.model = self.accelerator.prepare_model(model, evaluation_mode=True)
         self.optimizer = self.accelerator.prepare_optimizer(self.optimizer)
-        self.batches = Batches(train, settings, max_frames, seed, self.processes)
+        weights = self._class_weights(train, model.num_classes)
+        self.class_weights = None if weights is None else weights.to(self.accelerator.device)
+        self.batches = Batches(train, settings, max_frames, seed, self.processes, weights)
         self.epochs = max(settings.epochs, -(-settings.min_steps // len(self.batches)))
-        targets = train.labels if train.step_labels is None else train.step_labels
-        self.class_weights = self._class_weights(targets, model.num_classes)
         self.average = Average(self.bare_model, settings.ema_decay)
         self.progress = Progress()
 
@@ -92,7 +92,7 @@ class Trainer:
     def _solve(
         self, model: ActionClassifier, train: SequenceSet, folds: Sequence[int] | None
     ) -> None:
-        """What is not learned step by step: the statistics and the closed-form stream."""
+        """What is not learned step by step: the statistics and the closed-form branch."""
         model.fit_statistics(train.values)
         if model.linear is not None:
             parts = [index % 5 for index in range(len(train))] if folds is None else folds
@@ -127,30 +127,21 @@ class Trainer:
                 self._set_rate(number * len(self.batches) + index)
                 loss, hit = self._step(part)
                 # Kept on the device: asking for a figure here would make a GPU wait each step.
-                losses.append(loss * len(part.all_labels))
+                losses.append(loss * part.answers)
                 hits.append(hit)
-                seen += len(part.all_labels)
+                seen += part.answers
         sums = torch.stack([torch.stack(v).cpu().double().sum() for v in (losses, hits)])
         loss_sum, hit_sum = self.processes.sum(sums).tolist()
         return {"loss": loss_sum / seen, "accuracy": hit_sum / seen, "learning_rate": self._rate}
 
     def _step(self, part: Part) -> tuple[Tensor, Tensor]:
-        """One update; this part's share of the mean loss of a stream () and of the right answers
+        """One update; this part's share of the mean loss of a branch () and of the right answers
         () of the whole batch.
         """
-        batch, partner = part.batch.to(self.accelerator.device), part.partner
-        features = batch.features
-        if partner is not None:
-            features = part.blend * features + (1 - part.blend) * partner.features.to(
-                features.device
-            )
+        batch = part.batch.to(self.accelerator.device)
         with self.accelerator.autocast():
-            logits, labels = self._answers(features, batch)
-        loss = self._loss(logits, labels) * self._weight(labels, part)
-        if partner is not None:
-            others = partner.labels.to(features.device)
-            other = self._loss(logits, others) * self._weight(others, part)
-            loss = part.blend * loss + (1 - part.blend) * other
+            logits, labels = self._answers(batch)
+        loss = self._loss(logits, labels) * part.share
         self.optimizer.zero_grad()
         self.accelerator.backward(loss)
         self.processes.add_gradients(self.model.parameters())
@@ -158,29 +149,24 @@ class Trainer:
             self.accelerator.clip_grad_norm_(self.model.parameters(), self.settings.grad_clip)
         self.optimizer.step()
         self.average.update(self.bare_model)
-        hits = (fuse(logits.detach()).argmax(-1) == labels).sum() * (not part.stand_in)
+        hits = (fuse(logits.detach()).argmax(-1) == labels).sum() * (part.share > 0)
         return loss.detach() / logits.shape[1], hits
 
-    def _weight(self, labels: Tensor, part: Part) -> Tensor | float:
-        """What the mean loss of these answers weighs in that of the whole batch."""
-        if self.processes.count == 1 or part.stand_in:
-            return float(not part.stand_in)
-        if self.class_weights is None:
-            return len(labels) / len(part.all_labels)
-        whole = self.class_weights[part.all_labels.to(labels.device)].sum()
-        return self.class_weights[labels].sum() / whole
-
-    def _answers(self, features: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Logits (N, S, C) of the trained streams and the class (N,) of each: one a clip, or one
+    def _answers(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Logits (N, S, C) of the trained branches and the class (N,) of each: one a clip, or one
         for each valid step of each clip where every step has a class.
         """
         if batch.step_labels is None:
-            return self.bare_model.stream_logits(features, batch.lengths).float(), batch.labels
+            return self.bare_model.branch_logits(
+                batch.features, batch.lengths
+            ).float(), batch.labels
         valid = batch.step_labels != NO_LABEL
-        return self.bare_model.stream_running(features).float()[valid], batch.step_labels[valid]
+        return self.bare_model.branch_running(batch.features).float()[valid], batch.step_labels[
+            valid
+        ]
 
-    def _loss(self, stream_logits: Tensor, labels: Tensor) -> Tensor:
-        """Cross-entropy of each stream alone, summed: (B, S, C), (B,) -> ().
+    def _loss(self, branch_logits: Tensor, labels: Tensor) -> Tensor:
+        """Cross-entropy of each branch alone, summed: (B, S, C), (B,) -> ().
 
         None of it looks at the fused logits: there the view that learns fastest, which need not be
         the one that generalises, would leave the other nothing to learn.
@@ -188,7 +174,7 @@ class Trainer:
         smoothing = self.settings.label_smoothing
         losses = [
             cross_entropy(logits, labels, self.class_weights, label_smoothing=smoothing)
-            for logits in stream_logits.unbind(1)
+            for logits in branch_logits.unbind(1)
         ]
         return torch.stack(losses).sum()
 
@@ -223,11 +209,12 @@ class Trainer:
         waited = self.progress.epoch - self.progress.best_epoch
         return bool(patience) and self.val is not None and waited >= patience
 
-    def _class_weights(self, labels: Tensor, num_classes: int) -> Tensor | None:
+    def _class_weights(self, train: SequenceSet, num_classes: int) -> Tensor | None:
         if self.settings.class_balance != "weights":
             return None
+        labels = train.labels if train.step_labels is None else train.step_labels
         counts = labels.bincount(minlength=num_classes).clamp_min(1).float()
-        return (len(labels) / (num_classes * counts)).to(self.accelerator.device)
+        return len(labels) / (num_classes * counts)
 
     def state_tensors(self) -> dict[str, Tensor]:
         """The optimizer's moments, the raw weights and their average: all that resuming needs."""

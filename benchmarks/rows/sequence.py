@@ -60,7 +60,7 @@ def training_step(trainer: Trainer, rounds: int) -> Row:
     def bare_steps() -> None:
         bare.train()
         for _ in range(STEPS):
-            loss = cross_entropy(bare.stream_logits(features, full)[:, 0], labels)
+            loss = cross_entropy(bare.branch_logits(features, full)[:, 0], labels)
             optimizer.zero_grad()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(bare.parameters(), 1.0)
@@ -122,7 +122,7 @@ def cells(like: ActionClassifier, rounds: int) -> list[Row]:
     def learn(model: ActionClassifier):
         def run() -> None:
             for _ in range(5):
-                model.stream_logits(batch, lengths).sum().backward()
+                model.branch_logits(batch, lengths).sum().backward()
 
         return run
 

@@ -1,0 +1,230 @@
+"""Fits one model, and writes what that leaves on disk: checkpoints, log, TensorBoard, curves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+import torch
+
+from action_gru.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from action_gru.config import Config
+from action_gru.dataset import NO_LABEL, SequenceSet, data_hash
+from action_gru.errors import CheckpointError
+from action_gru.model import ActionClassifier
+from action_gru.progress import Reporter
+from action_gru.report.plots import plot_training, save_figure
+from action_gru.training.data import TrainingData, inner_folds
+from action_gru.training.loop import Trainer
+from action_gru.training.run_folder import RunFolder
+
+FEW_CLIPS = 5_000  # up to here model.closed_form: auto is on
+
+
+def fit_model(
+    config: Config,
+    data: TrainingData,
+    reporter: Reporter,
+    run: RunFolder | None = None,
+    title: str = "train",
+) -> ActionClassifier:
+    """Train one model; with a run folder its checkpoints, log and curves are kept there.
+
+    Of several processes all fit the same model, and the first alone has a run folder.
+    """
+    torch.manual_seed(config.training.seed)
+    arguments = model_arguments(config, data)
+    train_set = data.sequences("train")
+    assert train_set is not None
+    val_set = data.sequences("val")
+    trainer = Trainer(
+        ActionClassifier(**arguments),
+        train_set,
+        val_set,
+        config.training,
+        config.sampling.max_frames,
+        config.training.seed,
+        inner_folds(data.part("train"), config.data.allow_leakage),
+    )
+    usual_frames = train_set.usual_length(config.sampling.max_frames)
+    writer = CheckpointWriter(config, data, arguments, run, usual_frames)
+    writer.take_up(trainer)
+    left = trainer.epochs - trainer.progress.epoch
+    with reporter.bar(title, left) as advance:
+
+        def after_epoch(trainer: Trainer, row: dict[str, float]) -> None:
+            writer.keep(trainer)
+            advance(note=_note(row, train_set, val_set))
+
+        trainer.fit(after_epoch)
+    writer.finish(trainer)
+    return writer.best_model(trainer)
+
+
+def model_arguments(config: Config, data: TrainingData) -> dict[str, Any]:
+    """The flat arguments of ActionClassifier that a config and its data give."""
+    arguments = {
+        "view_dims": [spec.dim for spec in data.table.specs],
+        "num_classes": len(data.classes),
+        **config.model.model_dump(),
+        "closed_form": closed_form(config, len(data.part("train"))),
+    }
+    if config.model.normalisation == "auto":
+        arguments["normalisation"] = config.data.traits.normalisation
+    if not config.data.is_video:
+        arguments["flag_missing"] = data.table.missing_values(data.part("train"))[0] > 0
+    return arguments
+
+
+def closed_form(config: Config, clips: int) -> bool:
+    """Does a linear classifier stand beside the cells, with so many training clips?"""
+    if config.model.closed_form == "auto":
+        return config.data.is_video and clips <= FEW_CLIPS
+    return config.model.closed_form
+
+
+def mean_pooled(config: Config) -> Config:
+    """The same config without a recurrent cell: each frame by itself, averaged over time."""
+    model = config.model.model_copy(
+        update={"cell": "none", "pooling": "mean", "bidirectional": False}
+    )
+    return config.model_copy(update={"model": model})
+
+
+def _note(row: dict[str, float], train: SequenceSet, val: SequenceSet | None) -> str:
+    """How often the newest answers are right, and of which clips they are."""
+    if val is None:
+        return f"acc {row['accuracy']:.2f} ({_count(train, 'training ')})"
+    return f"val acc {row['val_accuracy']:.2f} ({_count(val)})"
+
+
+def _count(sequences: SequenceSet, kind: str = "") -> str:
+    """How many answers an accuracy is of."""
+    if sequences.step_labels is None:
+        return f"{len(sequences)} {kind}clips"
+    return f"{int((sequences.step_labels != NO_LABEL).sum())} {kind}rows"
+
+
+class CheckpointWriter:
+    """Writes what a training leaves: best and last checkpoint, log, TensorBoard, curves.
+
+    Of several processes the first alone is given a folder; the others keep the best weights only.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        data: TrainingData,
+        arguments: dict[str, Any],
+        run: RunFolder | None,
+        usual_frames: int,
+    ) -> None:
+        self.config, self.data, self.arguments, self.run = config, data, arguments, run
+        self.usual_frames = usual_frames
+        self._best: dict[str, torch.Tensor] = {}
+        self._board: Any = None
+
+    def take_up(self, trainer: Trainer) -> None:
+        """Restore the last checkpoint of an interrupted run, if there is one."""
+        found = trainer.processes.first(lambda: self._last(trainer))
+        if found is not None and not trainer.processes.is_first:
+            trainer.restore(*found[:2])
+        if found is not None:
+            self._best = found[2]
+
+    def _last(self, trainer: Trainer) -> tuple[Any, Any, dict[str, torch.Tensor]] | None:
+        """State, progress and best weights of the interrupted run, taken up by the trainer."""
+        if self.run is None or not self.run.last.is_file():
+            return None
+        last = load_checkpoint(self.run.last)
+        if last.data != self._data() or last.model != self.arguments:
+            raise CheckpointError(
+                f"{self.run.last}: the data or the model has changed since the run began; "
+                "train a new run instead of resuming"
+            )
+        last.check_fits(self.data.table.specs, self.config.sampling.fps)
+        try:
+            trainer.restore(last.extra, last.progress)
+        except (KeyError, ValueError, TypeError, RuntimeError) as error:
+            raise CheckpointError(
+                f"{self.run.last}: holds no state of this training ({str(error).splitlines()[0]}); "
+                "train a new run instead of resuming"
+            ) from error
+        if trainer.progress.epoch > trainer.epochs:
+            raise CheckpointError(
+                f"{self.run.path} has {trainer.progress.epoch} epochs already, and "
+                f"training.epochs={self.config.training.epochs} asks for {trainer.epochs}; take no "
+                "fewer, or train a new run"
+            )
+        best = load_checkpoint(self.run.best).weights
+        self.run.write_config(self.config)  # with what was laid over it, from here on
+        return last.extra, last.progress, best
+
+    def keep(self, trainer: Trainer) -> None:
+        """After an epoch: remember the best weights; on disk, best first, then last."""
+        is_best = trainer.progress.best_epoch == trainer.progress.epoch
+        if is_best:
+            weights = trainer.kept_model().state_dict()
+            self._best = {name: tensor.detach().cpu().clone() for name, tensor in weights.items()}
+        if self.run is None:
+            return
+        if is_best:
+            save_checkpoint(self._checkpoint(trainer), self.run.best)
+        self.run.write_log(trainer.progress.history)
+        self._log(trainer.progress.history)
+        save_checkpoint(self._checkpoint(trainer, resumable=True), self.run.last)
+
+    def finish(self, trainer: Trainer) -> None:
+        if self.run is None:
+            return
+        if self._board is not None:
+            self._board.close()
+        save_figure(plot_training(trainer.progress.history), self.run.path / "training.png")
+
+    def best_model(self, trainer: Trainer) -> ActionClassifier:
+        model = ActionClassifier(**self.arguments)
+        model.load_state_dict(self._best)
+        return model.eval()
+
+    def _checkpoint(self, trainer: Trainer, resumable: bool = False) -> Checkpoint:
+        sampling = self.config.sampling
+        return Checkpoint(
+            weights=self._best,
+            model=self.arguments,
+            classes=self.data.classes,
+            features=self.data.table.specs,
+            sampling={
+                "fps": sampling.fps,
+                "max_frames": sampling.max_frames,
+                "usual_frames": self.usual_frames,
+            },
+            flip=self.config.features.flip,
+            data=self._data(),
+            config=self.config.to_tree(),
+            progress=asdict(trainer.progress) if resumable else {},
+            extra=trainer.state_tensors() if resumable else {},
+        )
+
+    def _data(self) -> dict[str, Any]:
+        return {
+            "hash": data_hash(self.data.split.clips),
+            "clips": {name: len(self.data.part(name)) for name in ("train", "val", "test")},
+            "allow_leakage": self.config.data.allow_leakage,
+        }
+
+    def _log(self, history: Sequence[dict[str, float]]) -> None:
+        from torch.utils.tensorboard import SummaryWriter
+
+        assert self.run is not None
+        if self._board is None:
+            # A killed run may have logged epochs of which no checkpoint came, or not yet logged
+            # those of which one did: what it wrote is hidden, and all is written again.
+            self._board = SummaryWriter(str(self.run.path / "tensorboard"), purge_step=1)
+            rows = list(history)
+        else:
+            rows = [history[-1]]
+        for row in rows:
+            for name, value in row.items():
+                if name != "epoch":
+                    self._board.add_scalar(name, value, int(row["epoch"]))
