@@ -127,5 +127,5 @@ def _empty_channels(found: Measured, clips: Sequence[Clip]) -> list[str]:
     parts = [found.items[clip.name].rows.values for clip in clips if clip.name in found.items]
     if not parts:
         return []
-    is_empty = np.isnan(np.concatenate(parts)).all(axis=0)
+    is_empty = np.atleast_1d(np.isnan(np.concatenate(parts)).all(axis=0))
     return [name for name, is_one in zip(found.channels, is_empty, strict=True) if is_one]
