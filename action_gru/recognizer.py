@@ -30,18 +30,18 @@ from action_gru.checkpoint.document import check_label, check_reads_video
 from action_gru.config import Config, build_config
 from action_gru.dataset import Clip
 from action_gru.dataset.sequences import join_views
-from action_gru.detection.detector import BoxDetector, Image
+from action_gru.detection.detector import BoxDetector
 from action_gru.device import pick_device
 from action_gru.errors import VideoError
-from action_gru.extraction import Stream
+from action_gru.extraction import ViewKey
 from action_gru.features import build_backbone, build_detector, build_extractor
 from action_gru.scoring import ClipScores
-from action_gru.source_rate import rate_warning
 from action_gru.streaming import ActionStream, StreamEngine, TimelineReader
 from action_gru.streaming.build import build_engine, open_people, open_stream, open_timeline
 from action_gru.streaming.people import PeopleEngine, PeopleStream, Person
 from action_gru.timeline import Prediction, Timeline
-from action_gru.video import DecodeLimits
+from action_gru.video import DecodeLimits, Image
+from action_gru.views.sampling import rate_warning
 
 if TYPE_CHECKING:
     from action_gru.evaluation.explanation import Explanation
@@ -238,9 +238,9 @@ class ActionRecognizer:
         )
 
     def _copies(
-        self, entries: dict[Stream, ClipFeatures]
+        self, entries: dict[ViewKey, ClipFeatures]
     ) -> list[NDArray[np.float16 | np.float32]]:
         """The features (T, D) of the plain copy, then of the mirrored one where it counts."""
         views = self.config.features.views
         sides = (False, True) if self.checkpoint.flip and self.config.features.flip else (False,)
-        return [join_views([entries[Stream(view, side)] for view in views]) for side in sides]
+        return [join_views([entries[ViewKey(view, side)] for view in views]) for side in sides]

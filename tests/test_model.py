@@ -1,13 +1,19 @@
 import itertools
+from typing import get_args
 
 import pytest
 import torch
 
+from action_gru.config.learning import ModelSection
 from action_gru.errors import ConfigError
 from action_gru.model import CELLS, ActionClassifier, fuse, pool_opinions
 
 COMBINATIONS = list(
-    itertools.product([*CELLS, "none"], ["last", "mean", "attention"], ["late", "early"])
+    itertools.product(
+        [*CELLS, "none"],
+        get_args(ModelSection.model_fields["pooling"].annotation),
+        ["late", "early"],
+    )
 )
 
 

@@ -7,7 +7,7 @@ from people_doubles import SceneDetector, ScriptedDetector
 from test_streaming import FPS, VIEWS, make_engine, pictures
 
 from action_gru.streaming.people import Following, PeopleEngine, PeopleStream
-from action_gru.streaming.scene import SceneLooker
+from action_gru.streaming.scene import SceneSampler
 from action_gru.timeline import EventTracker
 
 EAGER = {"enter": 0.0, "exit": 0.0, "min_event_s": 0.0}
@@ -19,7 +19,7 @@ def open_people(people, events=EAGER, **following):
     def open_stream():
         return people.engine.open(EventTracker(**events), 1.6, 4, 1.0)
 
-    return PeopleStream(people, SceneLooker(VIEWS, FPS, 1.0), open_stream, following)
+    return PeopleStream(people, SceneSampler(VIEWS, FPS, 1.0), open_stream, following)
 
 
 def person(left, top=10, width=20, height=40, score=0.9):

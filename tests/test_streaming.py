@@ -8,14 +8,14 @@ import pytest
 import torch
 from conftest import FakeBackbone, moving_square, write_square
 
-from action_gru.backbone import ViewMaker
-from action_gru.backbone.looking import look
 from action_gru.errors import VideoError
 from action_gru.model import ActionClassifier
-from action_gru.streaming import Looker, StreamEngine, TimelineReader
+from action_gru.streaming import StreamEngine, TimelineReader
 from action_gru.streaming.states import OverlappingWindows, join, reset_rows, split
 from action_gru.timeline import EventTracker, ScoreTrack
-from action_gru.video import DecodeLimits, VideoFile, decoders
+from action_gru.video import DecodeLimits, VideoFile, file_reader
+from action_gru.views import FrameSampler, ViewMaker
+from action_gru.views.sampler import look
 
 CLASSES = ("clap", "nod", "wave")
 VIEWS = ("rgb", "motion")
@@ -40,7 +40,7 @@ def pictures(count, seed=0):
 
 def collect_features(engine, images, times_s):
     """What a stream's backbone saw of each sampled frame: (T, D) and its instants."""
-    looker = Looker(VIEWS, 32, "squash", FPS, 1.0)
+    looker = FrameSampler(lambda: ViewMaker(VIEWS, 32, "squash"), FPS, 1.0)
     samples = [looker.look(image, t) for image, t in zip(images, times_s, strict=True)]
     samples = [sample for sample in samples if sample]
     return engine.embed(samples), [sample.time_s for sample in samples]
@@ -341,10 +341,10 @@ def test_one_state_alone_is_refused():
 def test_a_file_and_a_camera_are_looked_at_in_the_same_frames(tmp_path, monkeypatch, first_s):
     """Wherever the first frame stands: of a recording that begins with sound, not at 0."""
     source = write_square(tmp_path / "a.mp4", 60, fps=25.0)
-    grab = decoders.FileReader.grab
+    grab = file_reader.FileReader.grab
     shift = lambda self: None if (time_s := grab(self)) is None else time_s + first_s  # noqa: E731
-    monkeypatch.setattr(decoders.FileReader, "grab", shift)
-    looker = Looker(VIEWS, 32, "squash", 10.0, 1.0)
+    monkeypatch.setattr(file_reader.FileReader, "grab", shift)
+    looker = FrameSampler(lambda: ViewMaker(VIEWS, 32, "squash"), 10.0, 1.0)
     with VideoFile(source, limits=DecodeLimits(isolate=False)) as video:
         of_file = [time_s for time_s, _ in look(video, ViewMaker(VIEWS, 32, "squash"), 10.0)]
         live = [sample for frame in video if (sample := looker.look(frame.image, frame.time_s))]

@@ -22,12 +22,6 @@ from numpy.typing import NDArray
 from action_gru.backbone import FeatureSpec
 from action_gru.backbone.exported import to_onnx
 from action_gru.backbone.runtimes import import_quietly
-from action_gru.backbone.views import (
-    MOTION_GAIN,
-    MOTION_HISTORY_S,
-    MOTION_LAGS_S,
-    MOTION_REST,
-)
 from action_gru.checkpoint import Checkpoint, load_checkpoint
 from action_gru.checkpoint.document import check_exportable
 from action_gru.config import Config, build_config
@@ -35,9 +29,15 @@ from action_gru.errors import CheckpointError, ConfigError
 from action_gru.features import build_backbone
 from action_gru.model import FlatStep
 from action_gru.progress import Reporter
-from action_gru.sampling import TOLERANCE_S
 from action_gru.series.recognizer import warns_from
 from action_gru.streaming.build import window_of
+from action_gru.views.pictures import (
+    MOTION_GAIN,
+    MOTION_HISTORY_S,
+    MOTION_LAGS_S,
+    MOTION_REST,
+)
+from action_gru.views.sampling import TOLERANCE_S
 
 METADATA, FORMAT = "action_gru", "action_gru.export.1"
 PARITY_STEPS, PARITY_STREAMS = 12, 3

@@ -17,12 +17,13 @@ import numpy as np
 import torch
 
 from action_gru.recognizer import ActionRecognizer
-from action_gru.source_rate import INSTANTS_KEPT
-from action_gru.streaming import ActionStream, Sample
+from action_gru.streaming import ActionStream
 from action_gru.streaming.people import PeopleStream, Person
 from action_gru.streaming.scene import Scene
 from action_gru.timeline import Event, Prediction
 from action_gru.video import DecodeLimits, Frame, LiveSource
+from action_gru.views import Sample
+from action_gru.views.sampling import INSTANTS_KEPT
 
 IDLE_S = 0.05  # how often a loop without frames looks around
 REMEMBERED = 1000  # latencies

@@ -12,7 +12,6 @@ from typing import TypeVar
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from action_gru.apps.checks import check_display
 from action_gru.apps.live_loop import Feed, LiveLoop
@@ -22,9 +21,7 @@ from action_gru.phrases import clock_text
 from action_gru.streaming import ActionStream
 from action_gru.streaming.people import PeopleStream
 from action_gru.timeline import Event
-from action_gru.video import VideoWriter
-
-Image = NDArray[np.uint8]
+from action_gru.video import Image, VideoWriter
 
 EVENTS_SHOWN = 3
 QUIT = frozenset({"q", "Q", "\x1b"})

@@ -7,10 +7,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from action_gru.detection.detector import BoxDetector, Detections, Image, kinds_of
+from action_gru.detection.detector import BoxDetector, Detections, kinds_of
 from action_gru.recognizer import ActionRecognizer
 from action_gru.timeline import Timeline
 from action_gru.timeline.sentences import Sentence, Sighting, Words, describe, load_words
+from action_gru.video import Image
 
 
 class Narrator:

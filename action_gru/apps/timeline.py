@@ -21,12 +21,12 @@ from action_gru.recognizer import ActionRecognizer
 from action_gru.report.plots import save_figure
 from action_gru.report.segments import SegmentScores, segment_scores
 from action_gru.report.timeline_plot import plot_people, plot_timeline
-from action_gru.source_rate import rate_warning
 from action_gru.streaming import MIN_EVIDENCE, ActionStream, TimelineReader
 from action_gru.streaming.people import PeopleStream
 from action_gru.timeline import Event, Timeline, read_segments, write_sentences, write_timeline
 from action_gru.timeline.sentences import story
 from action_gru.video import VideoWriter
+from action_gru.views.sampling import rate_warning
 
 
 def make_timeline(

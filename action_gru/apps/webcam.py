@@ -18,9 +18,9 @@ from action_gru.apps.live_view import QUIT, LiveView, Recorder, Window
 from action_gru.errors import ActionGruError
 from action_gru.progress import Reporter
 from action_gru.recognizer import ActionRecognizer
-from action_gru.source_rate import rate_warning
 from action_gru.streaming.people import PeopleStream
 from action_gru.timeline import Event, Prediction
+from action_gru.views.sampling import rate_warning
 
 TITLE = "action_gru: q quits, space pauses, r records"
 DRAW_EVERY_S = 1 / 25

@@ -22,7 +22,7 @@ import torch
 
 from action_gru.backbone.runtimes import RUNTIMES, Runner
 from action_gru.errors import CacheError
-from action_gru.files import write_atomically
+from action_gru.files import write_or_raise
 
 # PyTorch is always there and shares its cache with every machine: it is left for a clear gain only.
 CLEAR_GAIN = 1.2
@@ -51,13 +51,13 @@ def choose(path: Path, names: list[str], take_times: Callable[[], dict[str, floa
     costs_ms = take_times()
     chosen = quickest(costs_ms)
     document = {"runtime": chosen, "ms_per_picture": costs_ms}
-    try:
-        write_atomically(path, json.dumps(document, indent=1).encode())
-    except OSError as error:
-        raise CacheError(
-            f"{path}: the choice of a runtime cannot be kept ({error.strerror or error}); name one "
-            "in features.runtime, or set ACTION_GRU_HOME to a folder you may write"
-        ) from error
+    write_or_raise(
+        path,
+        json.dumps(document, indent=1).encode(),
+        CacheError,
+        "the choice of a runtime cannot be kept",
+        "name one in features.runtime, or set ACTION_GRU_HOME to a folder you may write",
+    )
     return chosen
 
 

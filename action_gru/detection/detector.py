@@ -20,8 +20,8 @@ from torch import Tensor
 from action_gru.backbone.loading import load_network
 from action_gru.device import pick_device
 from action_gru.errors import BackboneError, ConfigError
+from action_gru.video import Image
 
-Image = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 STRIDE_PX = 32  # of the coarsest feature map: sides of the input are multiples of it
 GREY = 114

@@ -23,8 +23,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from action_gru.detection.detector import Detections, Floats, Image
+from action_gru.detection.detector import Detections, Floats
 from action_gru.detection.tracker import BoxTracker, Tracked
+from action_gru.video import Image
 
 ENCODING_VERSION = 1  # raise when the layout changes: cached features then no longer match
 POINT_PARTS = 5

@@ -99,31 +99,35 @@ class Finding(NamedTuple):
     figures: str
 
 
+CLAIMS_OF_ACCURACY = (
+    ("A GRU is more accurate than a plain RNN", "gru", "rnn"),
+    ("An LSTM is more accurate than a plain RNN", "lstm", "rnn"),
+    ("A GRU is more accurate than an LSTM", "gru", "lstm"),
+    ("Order matters: a GRU is more accurate than averaging over time", "gru", "none"),
+    ("Reading backwards too helps", "bigru", "gru"),
+)
+
+
 def findings(comparison: CellComparison) -> list[Finding]:
     """All claims that the measurements speak to."""
-    found = [_parameters(comparison), *_times(comparison), *_accuracies(comparison)]
+    found = _costs(comparison.cell("gru"), comparison.cell("lstm"))
+    found += [_better(comparison, *claim) for claim in CLAIMS_OF_ACCURACY]
     if comparison.probe:
         found += [_lags(comparison), *_gradients(comparison)]
     return found
 
 
-def _parameters(comparison: CellComparison) -> Finding:
-    gru, lstm = comparison.cell("gru"), comparison.cell("lstm")
+def _costs(gru: CellFigures, lstm: CellFigures) -> list[Finding]:
     inside, whole = gru.cell_parameters / lstm.cell_parameters, gru.parameters / lstm.parameters
-    exact = 4 * gru.cell_parameters == 3 * lstm.cell_parameters
-    return Finding(
-        "A GRU has three quarters of an LSTM's parameters",
-        HOLDS if exact else FAILS,
-        f"the cell: {gru.cell_parameters:,} to {lstm.cell_parameters:,}, {inside:.3f}; the whole "
-        f"model, with its projections and head: {whole:.3f}",
-    )
-
-
-def _times(comparison: CellComparison) -> list[Finding]:
-    gru, lstm = comparison.cell("gru"), comparison.cell("lstm")
     assert gru.step_ms is not None
     assert lstm.step_ms is not None
     return [
+        Finding(
+            "A GRU has three quarters of an LSTM's parameters",
+            HOLDS if 4 * gru.cell_parameters == 3 * lstm.cell_parameters else FAILS,
+            f"the cell: {gru.cell_parameters:,} to {lstm.cell_parameters:,}, {inside:.3f}; the "
+            f"whole model, with its projections and head: {whole:.3f}",
+        ),
         _faster(
             "A GRU trains faster than an LSTM",
             gru.epoch_s / lstm.epoch_s,
@@ -140,17 +144,6 @@ def _times(comparison: CellComparison) -> list[Finding]:
 def _faster(claim: str, ratio: float, figures: str) -> Finding:
     verdict = HOLDS if ratio < CLEAR_RATIO else FAILS if ratio > 1 / CLEAR_RATIO else OPEN
     return Finding(claim, verdict, f"{figures}: {ratio:.2f} times as long")
-
-
-def _accuracies(comparison: CellComparison) -> list[Finding]:
-    claims = (
-        ("A GRU is more accurate than a plain RNN", "gru", "rnn"),
-        ("An LSTM is more accurate than a plain RNN", "lstm", "rnn"),
-        ("A GRU is more accurate than an LSTM", "gru", "lstm"),
-        ("Order matters: a GRU is more accurate than averaging over time", "gru", "none"),
-        ("Reading backwards too helps", "bigru", "gru"),
-    )
-    return [_better(comparison, *claim) for claim in claims]
 
 
 def _better(comparison: CellComparison, claim: str, key: str, other: str) -> Finding:

@@ -16,7 +16,7 @@ from action_gru.evaluation.cell_findings import (
     cell_name,
     findings,
 )
-from action_gru.evaluation.memory_probe import SOLVED, ProbeResult
+from action_gru.evaluation.memory_probe import SOLVED
 from action_gru.report.files import json_text, replace_file
 from action_gru.report.markdown import bullets, escape, percent, table
 from action_gru.report.plots import GREY, despine, new_figure, save_figure
@@ -141,6 +141,7 @@ def _notes(comparison: CellComparison) -> list[str]:
 
 def comparison_json(comparison: CellComparison) -> dict[str, object]:
     """Plain values for json.dumps."""
+    settings = comparison.probe_settings
     return {
         "data": comparison.data,
         "folds": comparison.folds,
@@ -149,10 +150,24 @@ def comparison_json(comparison: CellComparison) -> dict[str, object]:
         "closed_form": comparison.closed_form,
         "cells": [_cell_json(cell) for cell in comparison.cells],
         "findings": [finding._asdict() for finding in findings(comparison)],
-        "probe_settings": asdict(comparison.probe_settings) if comparison.probe_settings else None,
-        "probe": [_probe_json(result) for result in comparison.probe],
+        "probe_settings": None if settings is None else asdict(settings),
+        "probe": [
+            {
+                "cell": result.cell,
+                "largest_lag_solved": result.largest_solved,
+                "accuracy_by_seed": _by_lag(result.accuracy),
+                "trained_lag": result.trained_lag,
+                "gradient_before": _by_lag(result.gradient_before),
+                "gradient_after": _by_lag(result.gradient_after),
+            }
+            for result in comparison.probe
+        ],
         "quarantined": sorted(comparison.quarantined),
     }
+
+
+def _by_lag(values: dict[int, Any]) -> dict[str, Any]:
+    return {str(lag): value for lag, value in values.items()}
 
 
 def _cell_json(cell: CellFigures) -> dict[str, object]:
@@ -168,17 +183,6 @@ def _cell_json(cell: CellFigures) -> dict[str, object]:
         "bytes": PARAMETER_BYTES * cell.parameters,
         "epoch_s": cell.epoch_s,
         "step_ms": cell.step_ms,
-    }
-
-
-def _probe_json(result: ProbeResult) -> dict[str, object]:
-    return {
-        "cell": result.cell,
-        "largest_lag_solved": result.largest_solved,
-        "accuracy_by_seed": {str(lag): scores for lag, scores in result.accuracy.items()},
-        "trained_lag": result.trained_lag,
-        "gradient_before": {str(lag): norm for lag, norm in result.gradient_before.items()},
-        "gradient_after": {str(lag): norm for lag, norm in result.gradient_after.items()},
     }
 
 

@@ -12,8 +12,13 @@ import numpy as np
 from action_gru.channels import ROWS, ChannelValues
 from action_gru.config import Config
 from action_gru.dataset import Clip
-from action_gru.extraction import ExtractionReport, Stream, duplicates_across
-from action_gru.extraction.quarantine import check_quarantine, keep_quarantine
+from action_gru.extraction import (
+    ExtractionReport,
+    ViewKey,
+    check_quarantine,
+    duplicates_across,
+    keep_quarantine,
+)
 from action_gru.features import FeatureTable
 from action_gru.progress import Reporter
 from action_gru.series.preparation import preparer_of, specs_of
@@ -98,7 +103,7 @@ def features_of(
     for name, one in rows.items():
         views = preparer_of(config.series, len(found.channels)).views(one.values, one.times)
         by_clip[name] = {
-            Stream(spec.view): ChannelValues(view, one.times)
+            ViewKey(spec.view): ChannelValues(view, one.times)
             for spec, view in zip(specs, views, strict=True)
         }
     table = FeatureTable(

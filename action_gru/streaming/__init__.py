@@ -10,15 +10,12 @@ from typing import TYPE_CHECKING
 from action_gru.lazy import exported_from
 
 if TYPE_CHECKING:
-    from action_gru.streaming.looking import Looker, Sample
     from action_gru.streaming.reader import TimelineReader, TimelineRecorder
     from action_gru.streaming.stream import MIN_EVIDENCE, ActionStream, StreamEngine
 
 __all__ = [
     "MIN_EVIDENCE",
     "ActionStream",
-    "Looker",
-    "Sample",
     "StreamEngine",
     "TimelineReader",
     "TimelineRecorder",
@@ -26,7 +23,6 @@ __all__ = [
 
 __getattr__ = exported_from(
     __name__,
-    looking="Looker Sample",
     reader="TimelineReader TimelineRecorder",
     stream="MIN_EVIDENCE ActionStream StreamEngine",
 )

@@ -10,15 +10,15 @@ from action_gru.backbone.spec import FRAME_VIEWS
 from action_gru.checkpoint import Checkpoint
 from action_gru.checkpoint.document import check_background, check_runs_live
 from action_gru.config import Config
-from action_gru.detection.detector import Image, kinds_of
+from action_gru.detection.detector import kinds_of
 from action_gru.errors import ConfigError
 from action_gru.model import ActionClassifier
 from action_gru.streaming.people import Following, PeopleEngine, PeopleStream
 from action_gru.streaming.reader import TimelineReader
-from action_gru.streaming.scene import SceneLooker
+from action_gru.streaming.scene import SceneSampler
 from action_gru.streaming.stream import ActionStream, Answer, FrameStream, StreamEngine
 from action_gru.timeline import EventTracker
-from action_gru.video import DecodeLimits
+from action_gru.video import DecodeLimits, Image
 
 # A window as long as a training clip mixes neighbouring actions of a long video. On the demo's
 # validation video 0.6 to 0.75 found all 22 events, 0.5 and 1.0 missed or misplaced some.
@@ -81,7 +81,7 @@ def open_people(engine: PeopleEngine, checkpoint: Checkpoint, config: Config) ->
         margin=people.margin,
         tracker=detection.tracker,
     )
-    looker = SceneLooker(shared.views, shared.fps, config.stream.max_gap_s)
+    looker = SceneSampler(shared.views, shared.fps, config.stream.max_gap_s)
     return PeopleStream(engine, looker, lambda: open_stream(shared, checkpoint, config), following)
 
 

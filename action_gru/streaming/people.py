@@ -15,10 +15,10 @@ import numpy as np
 
 from action_gru.detection.detector import BoxDetector, Detections, Floats, no_detections
 from action_gru.detection.tracker import BoxTracker, Tracked
-from action_gru.streaming.looking import Sample
-from action_gru.streaming.scene import Cutting, Scene, SceneLooker, cut_views
+from action_gru.streaming.scene import Cutting, Scene, SceneSampler, cut_views
 from action_gru.streaming.stream import EVENTS_KEPT, ActionStream, StreamEngine
 from action_gru.timeline import Event, Prediction, ScoreTrack
+from action_gru.views import Sample
 
 # Whoever is followed stays so until someone else is this much larger or nearer: two people of one
 # size must not take turns.
@@ -133,7 +133,7 @@ class PeopleStream:
     """
 
     engine: PeopleEngine
-    looker: SceneLooker
+    looker: SceneSampler
     open_stream: Callable[[], ActionStream]
     following: Following
     people: list[Person] = field(default_factory=list)

@@ -9,11 +9,10 @@ from typing import Any, Generic
 
 from action_gru.allocator import keeping_freed_memory
 from action_gru.prefetch import Prefetch
-from action_gru.source_rate import INSTANTS_KEPT
-from action_gru.streaming.looking import Image
 from action_gru.streaming.stream import Answer, FrameStream
 from action_gru.timeline import Event, ScoreTrack, Timeline
-from action_gru.video import DecodeLimits, VideoFile
+from action_gru.video import DecodeLimits, Image, VideoFile
+from action_gru.views.sampling import INSTANTS_KEPT
 
 
 class TimelineRecorder:

@@ -16,9 +16,10 @@ from torch import Tensor
 from action_gru.backbone import Backbone
 from action_gru.detection.frame_views import frame_views_of, make_maker, side
 from action_gru.model import ActionClassifier
-from action_gru.streaming.looking import Image, Looker, Sample
 from action_gru.streaming.states import OverlappingWindows, join, reset_rows, split
 from action_gru.timeline import Event, EventTracker, Prediction, ScoreTrack
+from action_gru.video import Image
+from action_gru.views import FrameSampler, Sample
 
 EVENTS_KEPT = 1000
 # An answer that rests on less than this share of the window is too young to make an event of.
@@ -82,14 +83,7 @@ class StreamEngine:
         self, tracker: EventTracker, window_s: float, states: int, max_gap_s: float
     ) -> ActionStream:
         """A new stream. window_s: how far back an answer looks."""
-        looker = Looker(
-            self.views,
-            self.backbone.image_size,
-            self.backbone.fit,
-            self.fps,
-            max_gap_s,
-            lambda: make_maker(self.backbone, self.views),
-        )
+        looker = FrameSampler(lambda: make_maker(self.backbone, self.views), self.fps, max_gap_s)
         return ActionStream(self, looker, tracker, window_s, states)
 
     def advance(
@@ -149,7 +143,7 @@ class ActionStream:
     def __init__(
         self,
         engine: StreamEngine,
-        looker: Looker,
+        looker: FrameSampler,
         tracker: EventTracker,
         window_s: float,
         states: int,

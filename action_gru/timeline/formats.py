@@ -23,7 +23,7 @@ from pathlib import Path
 
 from action_gru.csv_dialect import read_rows
 from action_gru.errors import ConfigError, DataError
-from action_gru.files import write_atomically
+from action_gru.files import write_or_raise
 from action_gru.timeline.elan import elan_document
 from action_gru.timeline.events import Event, Timeline
 
@@ -47,12 +47,8 @@ def write_sentences(timeline: Timeline, path: Path) -> None:
 
 
 def _write(path: Path, document: bytes) -> None:
-    try:
-        write_atomically(path, document)
-    except OSError as error:
-        raise ConfigError(
-            f"{path}: the timeline cannot be written ({error}); name a folder you may write to"
-        ) from error
+    failed, mend = "the timeline cannot be written", "name a folder you may write to"
+    write_or_raise(path, document, ConfigError, failed, mend)
 
 
 def json_document(timeline: Timeline) -> bytes:

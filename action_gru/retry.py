@@ -49,7 +49,7 @@ def is_exhausted(error: BaseException) -> bool:
     )
 
 
-def may_pass(error: BaseException) -> bool:
+def is_transient(error: BaseException) -> bool:
     """Is it worth another attempt: is the machine the reason, or a disk that did not answer?"""
     return is_exhausted(error) or any(
         system_errno(one) in INTERRUPTED for one in _with_causes(error)

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from action_gru.errors import VideoError
-from action_gru.video.frame import Frame, Image
-from action_gru.video.isolation import WorkerReader, run_in_worker
-from action_gru.video.limits import DecodeLimits, LimitedReader
+from action_gru.video.frame import Frame, FrameReader, Image
+from action_gru.video.limits import DecodeLimits, limited_file
+from action_gru.video.process_reader import open_file, run_in_process
 
 
 class VideoFile:
@@ -32,7 +32,7 @@ class VideoFile:
         self.threads = threads
         self.limits = limits or DecodeLimits()
         self.frames_decoded = 0
-        self._reader: WorkerReader | LimitedReader | None = None
+        self._reader: FrameReader | None = None
 
     def __enter__(self) -> VideoFile:
         return self
@@ -50,12 +50,12 @@ class VideoFile:
         """The declared rate, frames per second; use a frame's time_s to know when it was."""
         if self._reader is None:
             raise VideoError(f"{self.path}: is not open; read its rate while iterating")
-        return self._reader.fps
+        return self._reader.info.fps
 
     @property
     def declared_s(self) -> float | None:
         """How long the header says it is, seconds, for a progress bar; headers can lie."""
-        return self._reader.declared_s if self._reader else None
+        return self._reader.info.length_s if self._reader else None
 
     def __iter__(self) -> Iterator[Frame]:
         return self.frames()
@@ -85,7 +85,7 @@ class VideoFile:
             yield from program(self, **arguments)
             return
         self.frames_decoded = 0
-        made = run_in_worker(self.path, self.threads, self.limits, program, arguments)
+        made = run_in_process(self.path, self.threads, self.limits, program, arguments)
         with closing(made):
             for self.frames_decoded, time_s, pictures in made:
                 if time_s is not None:
@@ -94,13 +94,14 @@ class VideoFile:
     def _instants(self) -> Iterator[tuple[int, float]]:
         """(index, time_s) of each decoded frame; times strictly grow."""
         self.close()
-        read = WorkerReader if self.limits.isolate else LimitedReader
-        self._reader = read(self.path, self.threads, self.limits)
-        time_s, index = self._reader.first_s, 0
+        open_reader = open_file if self.limits.isolate else limited_file
+        self._reader = open_reader(self.path, self.threads, self.limits)
+        info = self._reader.info
+        time_s, index = info.first_s, 0
         grabbed: float | None = time_s
         while grabbed is not None:
             # Broken timestamps (all zero, or jumping back) become steps of the declared rate.
-            time_s = grabbed if index == 0 or grabbed > time_s else time_s + 1 / self._reader.fps
+            time_s = grabbed if index == 0 or grabbed > time_s else time_s + 1 / info.fps
             yield index, time_s
             index += 1
             grabbed = self._reader.grab()

@@ -11,8 +11,8 @@ from test_extraction import extractor
 
 from action_gru.errors import CacheError, MachineError, VideoError
 from action_gru.extraction import ExtractionReport
-from action_gru.patience import is_exhausted, is_full, may_pass
-from action_gru.video import isolation, processes
+from action_gru.retry import is_exhausted, is_full, is_transient
+from action_gru.video import decoder_process, process_reader
 
 
 @pytest.fixture
@@ -51,7 +51,9 @@ PASSING = [
 def test_what_passes_costs_an_attempt_and_no_clip(tmp_path, clips, monkeypatch, error, where):
     work = extractor(tmp_path, workers=1)
     if where == "decoder":  # no decoding process can be started
-        monkeypatch.setattr(isolation, "take_worker", failing(2, error, isolation.take_worker))
+        monkeypatch.setattr(
+            process_reader, "take_process", failing(2, error, process_reader.take_process)
+        )
     else:
         name = "action_gru.extraction.extractor.file_sha256"
         from action_gru.backbone.loading import file_sha256
@@ -92,7 +94,9 @@ def test_an_attempt_that_broke_off_half_way_leaves_no_row_behind(tmp_path, clips
 
 def test_a_machine_without_handles_ends_the_run_and_blames_no_clip(tmp_path, clips, monkeypatch):
     error = OSError(errno.EMFILE, "Too many open files")
-    monkeypatch.setattr(isolation, "take_worker", failing(99, error, isolation.take_worker))
+    monkeypatch.setattr(
+        process_reader, "take_process", failing(99, error, process_reader.take_process)
+    )
     with pytest.raises(
         MachineError,
         match=r"0\.mp4: not read in 3 attempts, and not for its own fault: .*Too many open files; "
@@ -131,7 +135,9 @@ def test_a_cache_that_cannot_be_read_ends_the_run_and_quarantines_nothing(
     work = extractor(tmp_path)
     work.extract(clips)
     monkeypatch.setattr(
-        type(work.cache.place), "open", failing(99, PermissionError(13, "Permission denied"), None)
+        type(work.cache.storage),
+        "open",
+        failing(99, PermissionError(13, "Permission denied"), None),
     )
     with pytest.raises(CacheError, match=r"cannot be read \(Permission denied\)"):
         extractor(tmp_path).extract(clips)
@@ -142,12 +148,12 @@ def test_a_cache_that_cannot_be_read_ends_the_run_and_quarantines_nothing(
 def test_a_cache_that_fails_for_a_moment_costs_an_attempt(tmp_path, clips, monkeypatch):
     work = extractor(tmp_path, workers=1)
     work.extract(clips[:1])
-    place = type(work.cache.place)
+    place = type(work.cache.storage)
     error = OSError(errno.EMFILE, "Too many open files")
     with monkeypatch.context() as patched:
         patched.setattr(place, "open", failing(1, error, place.open))
         patched.setattr(
-            "action_gru.cache.places.write_atomically",
+            "action_gru.cache.storage.write_atomically",
             failing(2, error, __import__("action_gru.files").files.write_atomically),
         )
         report = extractor(tmp_path, workers=1).extract(clips)
@@ -161,14 +167,14 @@ def test_a_full_disk_is_told_at_once(tmp_path, clips, monkeypatch):
         attempts.append(1)
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("action_gru.cache.places.write_atomically", full)
+    monkeypatch.setattr("action_gru.cache.storage.write_atomically", full)
     with pytest.raises(CacheError, match="No space left on device"):
         extractor(tmp_path, workers=1).extract(clips)
     assert len(attempts) == 1
 
 
 def test_a_decoder_that_the_system_kills_is_tried_again(tmp_path, clips, monkeypatch):
-    real, kills = processes.Worker.send, []
+    real, kills = decoder_process.DecoderProcess.send, []
 
     def kill_at_1(self, do, **arguments):
         real(self, do, **arguments)
@@ -176,7 +182,7 @@ def test_a_decoder_that_the_system_kills_is_tried_again(tmp_path, clips, monkeyp
             kills.append(1)
             os.kill(self._process.pid, signal.SIGKILL)
 
-    monkeypatch.setattr(processes.Worker, "send", kill_at_1)
+    monkeypatch.setattr(decoder_process.DecoderProcess, "send", kill_at_1)
     most = 2
     report = extractor(tmp_path / "a").extract(clips)
     assert (report.quarantined, report.retried, len(kills)) == ({}, 2, 2)
@@ -212,10 +218,10 @@ def test_a_file_cannot_pass_for_the_machine():
     """FFmpeg says ENOMEM of a crafted header, and PyAV raises it as an OSError."""
     error = VideoError("a")
     error.__cause__ = LikePyAVError(errno.ENOMEM, "Cannot allocate memory")
-    assert not may_pass(error)
+    assert not is_transient(error)
     error.__cause__ = OSError(errno.ENOMEM, "Cannot allocate memory")
-    assert may_pass(error)
+    assert is_transient(error)
     assert is_exhausted(error)
     assert not is_full(error)
-    assert not may_pass(PermissionError(errno.EACCES, "Permission denied"))
+    assert not is_transient(PermissionError(errno.EACCES, "Permission denied"))
     assert not is_exhausted(OSError(errno.EIO, "Input/output error"))

@@ -1,4 +1,4 @@
-"""The decoding processes: started, asked, ended; idle ones are kept, and end with this process.
+"""The decoding processes: started, asked, ended. Idle ones are kept, and end with this process.
 
 What they do is in `worker`. Knows nothing of codecs.
 """
@@ -31,8 +31,8 @@ ENDING_S = 1.0  # from the end of its answers to the end of a process
 MOST_IDLE = min(16, os.cpu_count() or 1)
 
 
-class Worker:
-    """One decoding process."""
+class DecoderProcess:
+    """One decoding process: commands as lines of JSON, pictures through memory that it shares."""
 
     def __init__(self) -> None:
         self.shared: mmap.mmap | None = None
@@ -44,7 +44,9 @@ class Worker:
         self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=self._errors)
 
     def ask(self, do: str, **arguments: Any) -> dict[str, Any]:
-        """The answer to a command. Raises EOFError when the process has ended instead."""
+        """The answer to a command. Raises VideoError with the error that the process answers, and
+        EOFError when it has ended instead.
+        """
         self.send(do, **arguments)
         return self.receive()
 
@@ -62,7 +64,12 @@ class Worker:
             line = self._process.stdout.readline()
             if not line.endswith(b"\n"):
                 raise EOFError
-            return dict(json.loads(line))
+            answer = dict(json.loads(line))
+        if "error" in answer:
+            number = answer.get("errno")
+            cause = OSError(number, os.strerror(number)) if number else None
+            raise VideoError(answer["error"]) from cause
+        return answer
 
     @contextlib.contextmanager
     def _ended_if_broken_off(self) -> Iterator[None]:
@@ -88,17 +95,11 @@ class Worker:
         refused: OSError | None = None
         for folder in (SHARED_MEMORY, None):  # some containers have a tiny /dev/shm
             try:
-                with tempfile.NamedTemporaryFile(
-                    prefix="action_gru-", dir=folder, delete=False
-                ) as file:
-                    try:
-                        _reserve(file.fileno(), size_bytes)
-                        self.shared = mmap.mmap(file.fileno(), size_bytes)
-                        whole_answer(self.ask("map", path=file.name))
-                        return
-                    finally:
-                        with contextlib.suppress(PermissionError):  # Windows, while it is mapped
-                            Path(file.name).unlink()
+                with tempfile.NamedTemporaryFile(prefix="action_gru-", dir=folder) as file:
+                    _reserve(file.fileno(), size_bytes)
+                    self.shared = mmap.mmap(file.fileno(), size_bytes)
+                    self.ask("map", path=file.name)
+                    return
             except OSError as error:
                 refused = error
         raise VideoError(
@@ -129,9 +130,8 @@ class Worker:
         self._process.kill()
 
     def end(self) -> None:
-        """Stop the process, and take down what it said."""
-        self.is_ours |= self._process.poll() is None
-        self._process.kill()
+        """Stop the process, and keep what it wrote on stderr."""
+        self.kill()
         self._process.wait()
         if not self._errors.closed:
             self._errors.seek(0)
@@ -143,26 +143,21 @@ class Worker:
                     stream.close()
 
     @property
-    def hung(self) -> bool:
-        """Whether it ended because it was silent for too long."""
-        by_alarm = self._process.returncode == -getattr(signal, "SIGALRM", 0)
-        return by_alarm or "Timeout" in "".join(self._said[:1])
-
-    @property
     def was_killed(self) -> bool:
         """Has somebody else ended the process, by force?"""
-        return self._process.returncode == -getattr(signal, "SIGKILL", 0) and not self.is_ours
+        return self._process.returncode == -signal.SIGKILL and not self.is_ours
 
     def how_it_ended(self) -> str:
         """In a word or two: 'silent', 'SIGSEGV', 'exit code 3'."""
         code = self._process.returncode
-        if self.hung:
+        if code == -signal.SIGALRM:
             return "silent"
         return signal.Signals(-code).name if code < 0 else f"exit code {code}"
 
     def why_it_ended(self, silence_s: float) -> str:
         """What became of a file's decoder in words, with the mend."""
-        if self.hung:
+        how = self.how_it_ended()
+        if how == "silent":
             return (
                 f"the decoder hung: no frame for {silence_s:g} s; re-encode it, or raise "
                 "decoding.max_silence_s"
@@ -174,49 +169,39 @@ class Worker:
                 "the decoding process was killed (SIGKILL), as the system does when memory runs "
                 "out; free memory, or lower features.workers or decoding.max_memory_gb"
             )
-        how = self.how_it_ended()
         return f"the decoder crashed ({how}): the file is damaged or crafted; re-encode it"
-
-
-def whole_answer(answer: dict[str, Any]) -> dict[str, Any]:
-    """The answer, or VideoError with the error that it tells of."""
-    if "error" in answer:
-        number = answer.get("errno")
-        cause = OSError(number, os.strerror(number)) if number else None
-        raise VideoError(answer["error"]) from cause
-    return answer
 
 
 def _reserve(number: int, size_bytes: int) -> None:
     """Make the open file this long. Raises OSError when there is no room for it."""
-    if hasattr(os, "posix_fallocate"):
+    if hasattr(os, "posix_fallocate"):  # macOS has none
         os.posix_fallocate(number, 0, size_bytes)
     else:
         os.ftruncate(number, size_bytes)
 
 
-_idle: list[Worker] = []
+_idle: list[DecoderProcess] = []
 _lock = threading.Lock()
 
 
-def take_worker() -> Worker:
+def take_process() -> DecoderProcess:
     """An idle process, or a new one."""
     with _lock:
         while _idle:
-            worker = _idle.pop()
-            if worker.is_alive:
-                return worker
-            worker.end()
-    return Worker()
+            process = _idle.pop()
+            if process.is_alive:
+                return process
+            process.end()
+    return DecoderProcess()
 
 
-def give_back_worker(worker: Worker) -> None:
+def give_back_process(process: DecoderProcess) -> None:
     """Keep it for the next who takes one; whoever gives it back has closed what it held."""
     with _lock:
-        if worker.is_alive and len(_idle) < MOST_IDLE and worker not in _idle:
-            _idle.append(worker)
+        if process.is_alive and len(_idle) < MOST_IDLE:
+            _idle.append(process)
             return
-    worker.end()
+    process.end()
 
 
 @atexit.register
@@ -227,5 +212,4 @@ def end_idle() -> None:
             _idle.pop().end()
 
 
-if hasattr(os, "register_at_fork"):  # a child must not speak on its parent's pipes
-    os.register_at_fork(after_in_child=_idle.clear)
+os.register_at_fork(after_in_child=_idle.clear)  # a child must not speak on its parent's pipes

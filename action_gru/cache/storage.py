@@ -1,6 +1,7 @@
-"""Where the files of a store lie, and the folder as such a place. Knows nothing of entries.
+"""Where the files of a store lie: the protocol, and a folder as such a storage.
 
-A place shows a file whole or not at all. A folder does it by writing beside the place and renaming.
+A storage shows a file whole or not at all. A folder does it by writing beside the place and
+renaming. Knows nothing of entries.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ class Status(NamedTuple):
     used_s: float
 
 
-class Place(Protocol):
+class Storage(Protocol):
     """Files by name, such as 'ab/abcd.safetensors'. Any of them may raise FileNotFoundError.
 
     has_locks: does `locked` keep others out?
@@ -40,16 +41,13 @@ class Place(Protocol):
         """The whole file. Raises OSError when a local file cannot be read."""
 
     def read_part(self, name: str, start: int, size: int) -> bytes:
-        """size bytes from start on; none where the file has fewer."""
-
-    def read_begin(self, name: str, size: int) -> bytes:
-        """The first size bytes, or what the file has of them."""
+        """size bytes from start on, or what the file has of them."""
 
     def open(self, name: str) -> BinaryIO:
         """The file, to be read a piece at a time: an object as a copy on disk."""
 
     def view(self, name: str) -> memoryview:
-        """The whole file without reading it now, where the place can."""
+        """The whole file without reading it now, where the storage can."""
 
     def version(self, name: str) -> tuple[object, ...]:
         """Another value whenever the file was replaced; () where there is none."""
@@ -77,7 +75,7 @@ class Place(Protocol):
         """Will nobody finish this half-written file?"""
 
     def check_there(self) -> None:
-        """Raise CacheError when the place has vanished since it was opened."""
+        """Raise CacheError when the storage has vanished since it was opened."""
 
 
 class Folder:
@@ -102,14 +100,10 @@ class Folder:
     def read_part(self, name: str, start: int, size: int) -> bytes:
         with (self.root / name).open("rb") as file:
             there = os.fstat(file.fileno()).st_size
-            if not 0 <= start <= start + size <= there:  # what an index claims takes no memory
+            if not 0 <= start <= there or size < 0:
                 return b""
             file.seek(start)
-            return file.read(size)
-
-    def read_begin(self, name: str, size: int) -> bytes:
-        with (self.root / name).open("rb") as file:
-            return file.read(size)
+            return file.read(min(size, there - start))  # what an index claims takes no memory
 
     def open(self, name: str) -> BinaryIO:
         return (self.root / name).open("rb")

@@ -1,4 +1,7 @@
-"""A file's frames, decoded by FFmpeg through PyAV: pictures and times as a player shows them."""
+"""A file's frames, decoded by FFmpeg through PyAV: pictures and times as a player shows them.
+
+Knows nothing of limits or processes.
+"""
 
 from __future__ import annotations
 
@@ -13,23 +16,22 @@ import av.stream
 
 from action_gru.errors import VideoError
 from action_gru.paths.to_paste import about_pictures
-from action_gru.video.clock import FrameClock
-from action_gru.video.diagnosis import diagnose
-from action_gru.video.frame import Image
+from action_gru.video.errors import diagnose
+from action_gru.video.frame import Image, VideoInfo
 from action_gru.video.picture import PictureMaker
 
 DEFAULT_FPS = 25.0
 MOST_FPS = 1000.0
 # Of the container's flags: without it FFmpeg tells a time stamp that it has from one that it made.
 GENERATE_PTS = 1
+JOIN_BACK_S, JOIN_AHEAD_S = 0.1, 10.0  # as ffmpeg's dts_delta_threshold
 TIMES_MAY_JUMP = 0x0200  # of the format's flags (AVFMT_TS_DISCONT)
 
 
 class FileReader:
     """One pass over a file: `grab` moves to the next frame, `retrieve` converts it.
 
-    first_s: the instant of the first frame, on which a new reader stands. fps: as declared.
-    declared_s: what the header says of its length. Raises VideoError where there is no frame.
+    A new reader stands on the first frame. Raises VideoError where there is none.
     """
 
     def __init__(
@@ -49,20 +51,18 @@ class FileReader:
     def _begin(self, threads: int | None, most_pixels: int | None) -> None:
         container, stream = self._container, video_stream(self._container, self._path)
         context = stream.codec_context
-        self.size_px = (context.width, context.height)
+        size_px = (context.width, context.height)
         if most_pixels is not None:
-            self._check_size(most_pixels)
+            self._check_size(size_px, most_pixels)
             # Of later frames, which may be larger: FFmpeg counts with widths rounded up.
             context.options = {"max_pixels": str(2 * most_pixels)}
         context.thread_count = threads or 0
         context.thread_type = "AUTO"
-        self.fps = rate_of(stream)
-        duration = container.duration  # microseconds
-        self.declared_s = duration / av.time_base if duration and duration > 0 else None
+        fps = rate_of(stream)
         self._clock = FrameClock(
             float(stream.time_base or 1 / av.time_base),
             _start_s(container, stream),
-            1 / self.fps,
+            1 / fps,
             bool(container.format.flags & TIMES_MAY_JUMP),
         )
         self._pictures = PictureMaker(one_size=True)
@@ -74,10 +74,10 @@ class FileReader:
                 f"{self._path}: opened, but no frame decoded (codec {context.name}); copy it "
                 "again, or re-encode it to H.264"
             )
-        self.first_s: float = first_s
+        self.info = VideoInfo(first_s, fps, size_px, declared_length_s(container))
 
-    def _check_size(self, most_pixels: int) -> None:
-        width_px, height_px = self.size_px
+    def _check_size(self, size_px: tuple[int, int], most_pixels: int) -> None:
+        width_px, height_px = size_px
         if width_px * height_px > most_pixels:
             raise VideoError(
                 f"{self._path}: its header announces frames of {width_px} x {height_px}, more than "
@@ -156,6 +156,12 @@ def _start_s(container: av.container.InputContainer, stream: av.VideoStream) -> 
     return float(max(start_s, min(0.0, picture_s)))
 
 
+def declared_length_s(container: av.container.InputContainer) -> float | None:
+    """What the container says of its length in seconds; None where it says nothing."""
+    duration = container.duration or 0  # microseconds
+    return duration / av.time_base if duration > 0 else None
+
+
 def rate_of(stream: av.VideoStream) -> float:
     """The declared frames per second."""
     return believable_fps(float(stream.guessed_rate or stream.average_rate or 0))
@@ -190,3 +196,60 @@ def _whole_packets(
             held = packet if packet.size else held
     if held is not None and not held.is_corrupt:
         yield held
+
+
+class FrameClock:
+    """Seconds since the start of a file, from the time stamps of its frames in their order.
+
+    time_base_s: one tick. start_s: where the container starts, sound included, so that a picture
+    that starts after the sound has a player's time. step_s: from frame to frame where a frame has
+    no stamp. may_restart: the format is one whose files can be joined end to end (MPEG-TS), so that
+    a jump is a join and no pause; what follows it goes on one step after the last frame.
+    """
+
+    def __init__(
+        self, time_base_s: float, start_s: float, step_s: float, may_restart: bool
+    ) -> None:
+        self._time_base_s, self._start_s, self._step_s = time_base_s, start_s, step_s
+        self._may_restart = may_restart
+        self._pts, self._dts = _Stamps(), _Stamps()
+        self._last_s: float | None = None
+
+    def time_s(self, pts: int | None, dts: int | None) -> float:
+        """The next frame's instant. pts, dts: its time stamps in ticks, None where it has none."""
+        last_s = self._last_s
+        expected_s = 0.0 if last_s is None else last_s + self._step_s
+        stamp = self._best(pts, dts)
+        time_s = expected_s if stamp is None else stamp * self._time_base_s - self._start_s
+        # 1.4, 1.44, 0.02, 0.06 -> 1.4, 1.44, 1.48, 1.52
+        joins = last_s is not None and not -JOIN_BACK_S <= time_s - last_s <= JOIN_AHEAD_S
+        if self._may_restart and joins:
+            self._start_s += time_s - expected_s
+            time_s = expected_s
+        self._last_s = time_s
+        return time_s
+
+    def _best(self, pts: int | None, dts: int | None) -> int | None:
+        """The stamp to believe, as FFmpeg's best_effort_timestamp.
+
+        AVI with B-frames gives many frames no pts, or ones that do not grow; its dts is right then.
+        """
+        self._pts.take(pts, dts)
+        self._dts.take(dts, pts)
+        if pts is not None and (dts is None or self._pts.faults <= self._dts.faults):
+            return pts
+        return dts
+
+
+class _Stamps:
+    """Counts how often the stamps of one kind did not grow."""
+
+    def __init__(self) -> None:
+        self.faults = 0
+        self._last: int | None = None
+
+    def take(self, stamp: int | None, other: int | None) -> None:
+        """other: of the other kind, which stands in for a missing one."""
+        if stamp is not None and self._last is not None:
+            self.faults += stamp <= self._last
+        self._last = stamp if stamp is not None else other if other is not None else self._last

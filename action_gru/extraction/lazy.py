@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from action_gru.cache import ClipFeatures, FeatureCache, MemoryCache
 from action_gru.dataset import Clip
 from action_gru.errors import CacheError
-from action_gru.extraction.clip import ExtractionReport, Stream
+from action_gru.extraction.clip import ViewKey
+from action_gru.extraction.report import ExtractionReport
 
 FALLBACK_BYTES = 4 << 30  # where the system does not tell
 
@@ -23,7 +24,7 @@ def free_memory_bytes() -> int:
 
 def read_clip(
     cache: FeatureCache | MemoryCache, clip: Clip, report: ExtractionReport
-) -> dict[Stream, ClipFeatures] | None:
+) -> dict[ViewKey, ClipFeatures] | None:
     """A clip's features from the cache; None only for one that was quarantined.
 
     Raises CacheError when an entry has vanished since it was extracted.
@@ -31,8 +32,8 @@ def read_clip(
     keys = report.keys.get(clip.name)
     if keys is None or clip.name in report.quarantined:
         return None
-    found = {stream: cache.get(key) for stream, key in keys.items()}
-    whole = {stream: entry for stream, entry in found.items() if entry is not None}
+    found = {view_key: cache.get(key) for view_key, key in keys.items()}
+    whole = {view_key: entry for view_key, entry in found.items() if entry is not None}
     if len(whole) < len(found):
         raise CacheError(
             f"the cache entries of {clip.name} vanished while in use; "
@@ -41,8 +42,8 @@ def read_clip(
     return whole
 
 
-class KeptFeatures(Mapping[str, Mapping[Stream, ClipFeatures]]):
-    """Stream -> features, by the name of each clip that was extracted.
+class LazyFeatures(Mapping[str, Mapping[ViewKey, ClipFeatures]]):
+    """ViewKey -> features, by the name of each clip that was extracted.
 
     Up to most_bytes stay in memory; what is beyond is read again whenever it is asked for. Raises
     CacheError when an entry has vanished meanwhile.
@@ -61,9 +62,9 @@ class KeptFeatures(Mapping[str, Mapping[Stream, ClipFeatures]]):
             for clip in clips
             if clip.name in report.keys and clip.name not in report.quarantined
         }
-        self._kept: dict[str, Mapping[Stream, ClipFeatures]] = {}
+        self._kept: dict[str, Mapping[ViewKey, ClipFeatures]] = {}
 
-    def __getitem__(self, name: str) -> Mapping[Stream, ClipFeatures]:
+    def __getitem__(self, name: str) -> Mapping[ViewKey, ClipFeatures]:
         if name in self._kept:
             return self._kept[name]
         found = read_clip(self._cache, self._clips[name], self._report)

@@ -1,4 +1,4 @@
-"""An object store as the place of a store's files, and the place that a path or URL names.
+"""An object store as the storage of a cache, and the storage that a path or URL names.
 
 An object store takes an object as a whole: what is cut half-way never becomes one.
 """
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 from urllib.parse import unquote
 
-from action_gru.cache.places import Folder, Place, Status
+from action_gru.cache.storage import Folder, Status, Storage
 from action_gru.errors import CacheError, MissingExtraError
 
 URL = re.compile(r"([a-z][a-z0-9+.-]*)://(.*)\Z", re.DOTALL | re.IGNORECASE)
@@ -50,9 +50,6 @@ class ObjectStore:
             if self.status(name).size <= start:  # S3 refuses a range that begins behind the end
                 return b""
             raise
-
-    def read_begin(self, name: str, size: int) -> bytes:
-        return self.read_part(name, 0, size)
 
     def open(self, name: str) -> BinaryIO:
         file = tempfile.NamedTemporaryFile()  # noqa: SIM115 the caller closes it
@@ -196,7 +193,7 @@ WITH_BUCKETS = ("s3",)  # that must be made before the first object
 KINDS = "take a folder, file://, " + " or ".join(f"{name}://" for name in sorted(PUTS))
 
 
-def open_place(where: str | Path) -> Place:
+def open_storage(where: str | Path) -> Storage:
     """A folder by its path or file:// URL, or an object store by its URL.
 
     Raises CacheError for what looks like a URL and is none of these: no folder of such a name.

@@ -1,23 +1,21 @@
 """Turns frames into the square pictures the backbone looks at. Knows nothing of the network.
 
-Views: `rgb` is the frame itself. `motion` shows, in its three channels, how the grey picture
-differs from the one 40, 80 and 160 ms earlier (1, 2 and 4 frames at 25 fps); the difference keeps
-its sign: grey is no motion. `accel` shows how the change changes: the difference to 80 ms earlier
-and the second differences over 40 and 80 ms. `focus` is the frame with a fourth channel that says
-how much moves where, for the backbone to pool by: the actor counts, the scene behind hardly. Only
-past frames are used, so that a file and a live stream agree.
+`VIEWS` holds every view by name. Only past frames are used, so that a file and a live stream agree.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-Image = NDArray[np.uint8]
+from action_gru.video.frame import Image
 
 # Raise spec.PREPROCESSING_VERSION when a line below changes what a network sees: old cache entries
 # then no longer match.
@@ -78,6 +76,87 @@ def _shrink(image: Image, width_px: int, height_px: int) -> Image:
     return np.asarray(scaled, dtype=np.uint8)
 
 
+@dataclass(frozen=True)
+class Moment:
+    """A frame as views are made of it: square (S, S, 3); grey (S, S), blurred; pasts: the grey
+    pictures of MOTION_LAGS_S earlier. grey and pasts only where a view needs history.
+    """
+
+    square: Image
+    grey: Image
+    pasts: Sequence[Image]
+
+    @cached_property
+    def motion(self) -> Image:
+        """Signed differences of grey pictures: 128 is no motion. (S, S, 3)."""
+        changes = [  # addWeighted saturates
+            cv2.addWeighted(self.grey, MOTION_GAIN, past, -MOTION_GAIN, MOTION_REST)
+            for past in self.pasts
+        ]
+        return np.asarray(cv2.merge(changes), dtype=np.uint8)
+
+
+@dataclass(frozen=True)
+class View:
+    """One kind of picture that a backbone can look at.
+
+    channels: 3, or 4 where the last says how much each place counts. needs_history: it shows what
+    changes. make: the picture (S, S, channels) uint8. hidden_fill: what a place of a picture shows
+    that is hidden, (channels,).
+    """
+
+    name: str
+    channels: int
+    needs_history: bool
+    make: Callable[[Moment], Image]
+    hidden_fill: Callable[[Image], NDArray[Any]]
+
+
+def _mean_colour(image: Image) -> NDArray[Any]:
+    return np.asarray(image.reshape(-1, image.shape[2]).mean(0).round())
+
+
+def _no_motion(image: Image) -> NDArray[Any]:
+    return np.full(image.shape[2], MOTION_REST)
+
+
+def _focus(moment: Moment) -> Image:
+    change = cv2.absdiff(moment.motion, np.full_like(moment.square, MOTION_REST))
+    amount = cv2.transform(change, np.full((1, 3), 2 / 3, np.float32))
+    return np.dstack([moment.square, amount])
+
+
+def _focus_fill(image: Image) -> NDArray[Any]:
+    fill = _mean_colour(image)
+    fill[3] = 0  # nothing moves there
+    return fill
+
+
+def _acceleration(moment: Moment) -> Image:
+    """The change over 80 ms and how it changes in steps of 40 and 80 ms; 128 is none."""
+    pictures = (moment.grey, *moment.pasts)
+    grey, near, middle, far = (picture.astype(np.int16) for picture in pictures)
+    changes = cv2.merge([grey - middle, grey - 2 * near + middle, grey - 2 * middle + far])
+    return np.asarray(_CHANGE_AS_BRIGHTNESS[changes + 510], dtype=np.uint8)
+
+
+VIEWS: dict[str, View] = {
+    view.name: view
+    for view in (
+        View("rgb", 3, False, lambda moment: moment.square, _mean_colour),
+        # The frame with a fourth channel that says how much moves where, for the backbone to pool
+        # by: the actor counts, the scene behind hardly.
+        View("focus", 4, True, _focus, _focus_fill),
+        # In three channels how the grey picture differs from the one 40, 80 and 160 ms earlier (1,
+        # 2 and 4 frames at 25 fps). The difference keeps its sign: grey is no motion.
+        View("motion", 3, True, lambda moment: moment.motion, _no_motion),
+        # How the change changes: the difference to 80 ms earlier and the second differences over 40
+        # and 80 ms.
+        View("accel", 3, True, _acceleration, _no_motion),
+    )
+}
+
+
 class ViewMaker:
     """The chosen views of a stream of frames, one call a frame, in order of time.
 
@@ -89,7 +168,7 @@ class ViewMaker:
         self.views = tuple(views)
         self.size_px = size_px
         self.how = how
-        self.needs_history = bool({"motion", "accel", "focus"} & set(self.views))
+        self.needs_history = any(VIEWS[view].needs_history for view in views)
         self._past: deque[tuple[float, Image]] = deque()
 
     def remember(self, image: Image, time_s: float) -> None:
@@ -99,19 +178,12 @@ class ViewMaker:
     def observe(self, image: Image, time_s: float) -> dict[str, Image]:
         """Take in a frame (H, W, 3) uint8 RGB; give each view (S, S, 3) uint8, focus (S, S, 4)."""
         square = fit(image, self.size_px, self.how)
-        made = {"rgb": square}
+        moment = Moment(square, square, ())
         if self.needs_history:
             grey = _blurred(square)
-            pasts = self._pasts(grey, time_s)
-            made["motion"] = _differences(grey, pasts)
+            moment = Moment(square, grey, self._pasts(grey, time_s))
             self._keep(grey, time_s)
-        if "accel" in self.views:
-            made["accel"] = _second_differences(grey, pasts)
-        if "focus" in self.views:
-            change = cv2.absdiff(made["motion"], np.full_like(square, MOTION_REST))
-            amount = cv2.transform(change, np.full((1, 3), 2 / 3, np.float32))
-            made["focus"] = np.dstack([square, amount])
-        return {view: made[view] for view in self.views}
+        return {view: VIEWS[view].make(moment) for view in self.views}
 
     def _keep(self, grey: Image, time_s: float) -> None:
         self._past.append((time_s, grey))
@@ -134,24 +206,6 @@ class ViewMaker:
 def _blurred(square: Image) -> Image:
     grey = cv2.cvtColor(square, cv2.COLOR_RGB2GRAY)
     return np.asarray(cv2.GaussianBlur(grey, (5, 5), 0), dtype=np.uint8)
-
-
-def _differences(now: Image, pasts: Sequence[Image]) -> Image:
-    """Signed differences of grey pictures: 128 is no motion. (S, S) each -> (S, S, 3)."""
-    changes = [  # addWeighted saturates
-        cv2.addWeighted(now, MOTION_GAIN, past, -MOTION_GAIN, MOTION_REST) for past in pasts
-    ]
-    return np.asarray(cv2.merge(changes), dtype=np.uint8)
-
-
-def _second_differences(now: Image, pasts: Sequence[Image]) -> Image:
-    """The change over 80 ms and how it changes in steps of 40 and 80 ms; 128 is none.
-
-    now and the pictures of 40, 80 and 160 ms earlier, (S, S) each -> (S, S, 3).
-    """
-    grey, near, middle, far = (picture.astype(np.int16) for picture in (now, *pasts))
-    changes = cv2.merge([grey - middle, grey - 2 * near + middle, grey - 2 * middle + far])
-    return np.asarray(_CHANGE_AS_BRIGHTNESS[changes + 510], dtype=np.uint8)
 
 
 def mirror(image: Image) -> Image:

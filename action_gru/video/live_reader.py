@@ -10,7 +10,8 @@ import sys
 import time
 from collections import deque
 from collections.abc import Iterator
-from typing import Any, Protocol
+from dataclasses import replace
+from typing import Any
 from urllib.parse import urlsplit
 
 import av
@@ -18,53 +19,32 @@ import cv2
 import numpy as np
 
 from action_gru.errors import VideoError
-from action_gru.video.decoders import DEFAULT_FPS, believable_fps, rate_of
-from action_gru.video.frame import Image
+from action_gru.video.errors import why_no_camera, why_no_stream
+from action_gru.video.file_reader import (
+    DEFAULT_FPS,
+    believable_fps,
+    declared_length_s,
+    rate_of,
+)
+from action_gru.video.frame import FrameReader, Image, VideoInfo
 from action_gru.video.picture import PictureMaker
-from action_gru.video.refusal import why_no_camera, why_no_stream
 from action_gru.video.source import Source
 
-CAMERA_APIS = {
-    "linux": cv2.CAP_V4L2,
-    "darwin": cv2.CAP_AVFOUNDATION,
-    "win32": cv2.CAP_DSHOW,
-}
+CAMERA_APIS = {"linux": cv2.CAP_V4L2, "darwin": cv2.CAP_AVFOUNDATION}
 ERRORS = (av.FFmpegError, OSError, ValueError)
 
 
-class Connection(Protocol):
-    """Frames as they arrive. `grab` moves to the next one, `retrieve` converts it."""
-
-    fps: float
-    size_px: tuple[int, int]
-    """(width, height) as announced; (0, 0) where nothing opened."""
-    length_s: float | None
-    """How long the recording is; None where it is live and has no end."""
-    waits: bool
-    """Whether the server sends as fast as it is read, so that the reader must keep the time."""
-
-    def grab(self) -> float | None:
-        """The stream's own time of the next frame in seconds; None: lost, ended or silent."""
-
-    def retrieve(self) -> Image: ...
-
-    def close(self) -> None: ...
-
-
-class CameraConnection:
-    """A camera through OpenCV."""
-
-    length_s: float | None = None
-    waits = False
+class CameraReader:
+    """A camera through OpenCV. Its times are the camera's own, in seconds."""
 
     def __init__(self, address: str | int, api: int) -> None:
         cv2.utils.logging.setLogLevel(2)  # errors only: what does not open gets a typed error
         self._capture = cv2.VideoCapture()
         is_open = bool(self._capture.open(address, api))
-        self.fps = believable_fps(self._capture.get(cv2.CAP_PROP_FPS) if is_open else 0.0)
+        fps = believable_fps(self._capture.get(cv2.CAP_PROP_FPS) if is_open else 0.0)
         sides = (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT)
         width_px, height_px = (int(self._capture.get(side)) if is_open else 0 for side in sides)
-        self.size_px = width_px, height_px
+        self.info = VideoInfo(0.0, fps, (width_px, height_px))
 
     def grab(self) -> float | None:
         if not self._capture.grab():  # False also where nothing opened
@@ -81,7 +61,7 @@ class CameraConnection:
         self._capture.release()
 
 
-class StreamConnection:
+class StreamReader:
     """A stream through PyAV."""
 
     def __init__(
@@ -93,24 +73,22 @@ class StreamConnection:
         self._pictures = PictureMaker()
         self._container: Any = None
         self._packets: Iterator[Any] = iter(())
-        self.fps, self.length_s, self.waits = DEFAULT_FPS, None, False
-        self.size_px = 0, 0
+        self.info = VideoInfo(0.0, DEFAULT_FPS, (0, 0))
         options = {"rtsp_flags": "prefer_tcp"} if address.lower().startswith("rtsp") else {}
         timeouts_s = (open_timeout_s, read_timeout_s)
         try:
             self._container = av.open(address, options=options, timeout=timeouts_s)
-        except ERRORS:  # the error quotes the address, password included; `connect` says why
+        except ERRORS:  # the error quotes the address, password included; `open_live` says why
             return
         for stream in self._container.streams.video[:1]:
             # Slice threads give wrong pictures over RTSP, frame threads hold frames back.
             stream.thread_type = "NONE"
             stream.codec_context.options = {"max_pixels": str(max_pixels)}
-            self.size_px = stream.codec_context.width, stream.codec_context.height
-            self.fps = rate_of(stream)
+            size_px = stream.codec_context.width, stream.codec_context.height
+            self.info = replace(self.info, fps=rate_of(stream), size_px=size_px)
             self._packets = self._container.demux(stream)
-        if (self._container.duration or 0) > 0:
-            self.length_s = self._container.duration / av.time_base
-        self.waits = waits(address, self.length_s)
+        length_s = declared_length_s(self._container)
+        self.info = replace(self.info, length_s=length_s, waits=waits(address, length_s))
 
     def grab(self) -> float | None:
         give_up_s = time.monotonic() + self._read_timeout_s
@@ -139,27 +117,28 @@ class StreamConnection:
             self._container.close()
 
 
-def connect(
+def open_live(
     source: Source, open_timeout_s: float, read_timeout_s: float, max_pixels: int
-) -> tuple[Connection, float]:
-    """A connection that stands on its first frame, and that frame's own time in seconds.
+) -> FrameReader:
+    """A camera's or stream's reader, which stands on the first frame.
 
     max_pixels: of a frame. Raises VideoError with the reason where none comes; it names the source,
     never a password.
     """
     began_s = time.monotonic()
-    connection = _open(source, open_timeout_s, read_timeout_s, max_pixels)
-    width_px, height_px = connection.size_px
+    reader = _reader(source, open_timeout_s, read_timeout_s, max_pixels)
+    width_px, height_px = reader.info.size_px
     if width_px * height_px > max_pixels:
-        connection.close()
+        reader.close()
         raise VideoError(
             f"{source.noun} announces frames of {width_px} x {height_px}, more than "
             f"{max_pixels:,} pixels; have it send smaller ones, or raise decoding.max_pixels"
         )
-    first_s = connection.grab()
+    first_s = reader.grab()
     if first_s is not None:
-        return connection, first_s
-    connection.close()
+        reader.info = replace(reader.info, first_s=first_s)
+        return reader
+    reader.close()
     if source.kind == "camera":
         raise VideoError(f"{source.noun} {why_no_camera(source)}")
     waited_s = time.monotonic() - began_s
@@ -167,13 +146,13 @@ def connect(
     raise VideoError(f"{source.name}: {why_no_stream(source, waited_s, timeout_s)}")
 
 
-def _open(
+def _reader(
     source: Source, open_timeout_s: float, read_timeout_s: float, max_pixels: int
-) -> Connection:
+) -> CameraReader | StreamReader:
     if source.kind == "camera":
         index = int(source.address) if source.address.isdecimal() else source.address
-        return CameraConnection(index, CAMERA_APIS.get(sys.platform, cv2.CAP_ANY))
-    return StreamConnection(source.address, open_timeout_s, read_timeout_s, max_pixels)
+        return CameraReader(index, CAMERA_APIS.get(sys.platform, cv2.CAP_ANY))
+    return StreamReader(source.address, open_timeout_s, read_timeout_s, max_pixels)
 
 
 def waits(address: str, length_s: float | None) -> bool:
