@@ -103,7 +103,7 @@ def features_of(
     for name, one in rows.items():
         views = preparer_of(config.series, len(found.channels)).views(one.values, one.times)
         by_clip[name] = {
-            ViewKey(spec.view): ChannelValues(view, one.times)
+            ViewKey(spec.view): ChannelValues(view, one.times - one.times[0])
             for spec, view in zip(specs, views, strict=True)
         }
     table = FeatureTable(
