@@ -12,8 +12,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from action_gru.errors import DataError
-
 NAMES_SHOWN = 8
 # What a sequence's times are counted in; else the name of the column that gives them.
 SECONDS, ROWS, STAMPS = "s", "rows", "time"
@@ -50,19 +48,13 @@ class ChannelSpec:
 
 @dataclass(frozen=True)
 class ChannelValues:
-    """values (T, D) float32 of measured channels, NaN where one is missing; times (T,) growing."""
+    """values (T, D) float32 of measured channels, NaN where one is missing.
+
+    times_s (T,): the time since the first row, in the unit of the data, whatever that is.
+    """
 
     values: NDArray[np.float32]
-    times: NDArray[np.float64]
-
-    def __post_init__(self) -> None:
-        if self.values.ndim != 2 or self.values.dtype != np.float32 or not len(self.values):
-            raise DataError(
-                f"a measured sequence is (T, D) float32 with T >= 1, got {self.values.shape} "
-                f"{self.values.dtype}"
-            )
-        if self.times.shape != (len(self.values),):
-            raise DataError(f"{len(self.values)} rows need as many times, got {self.times.shape}")
+    times_s: NDArray[np.float64]
 
 
 def named(channels: tuple[str, ...]) -> str:

@@ -105,11 +105,7 @@ class FeatureTable:
         """The sampled instants (T,) of each clip, by clip name; of measured rows the time since the
         first, in `unit`.
         """
-        return {clip.name: _times(next(iter(self.by_clip[clip.name].values()))) for clip in clips}
-
-
-def _times(view: ClipFeatures | ChannelValues) -> NDArray[np.float64]:
-    return view.times_s if isinstance(view, ClipFeatures) else view.times - view.times[0]
+        return {clip.name: next(iter(self.by_clip[clip.name].values())).times_s for clip in clips}
 
 
 def build_backbone(config: Config, threads: int | None = None) -> Backbone:

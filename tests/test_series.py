@@ -494,6 +494,18 @@ def test_arrays_whose_second_axis_is_time_are_told_to_be_turned(tmp_path):
     assert "has 7 values a row, the first array 9; save array.T" in found.quarantined["1.npy"]
 
 
+def test_bounds_of_an_array_without_a_row_cost_that_clip_only(tmp_path):
+    np.save(tmp_path / "a.npy", np.ones((4, 2)))
+    rows = "a.npy,x,0.5,0.75\na.npy,y,1,3\na.npy,y,9,12\n"
+    (tmp_path / "clips.csv").write_text(f"path,label,start_s,end_s\n{rows}")
+    settings = build_config({"data": {"kind": "arrays", "manifest": str(tmp_path / "clips.csv")}})
+    found = read_arrays(data_source(settings).clips())
+    assert list(found.items) == ["a.npy[1:3]"]
+    none, late = found.quarantined.values()
+    assert "has no row from 0.5 up to 0.75" in none
+    assert "has 4 rows, the clip starts at row 9" in late
+
+
 def test_a_table_of_another_format_is_told_to_be_saved_as_csv(tmp_path):
     (tmp_path / "a.xlsx").touch()
     with pytest.raises(DataError, match=r"got '\.xlsx': save it as CSV"):

@@ -174,4 +174,7 @@ def _array_clip(clip: Clip) -> MeasuredClip:
     start, end = clip.start_s or 0.0, len(values) if clip.end_s is None else clip.end_s
     if start >= len(values):
         raise DataError(f"{clip.path}: has {len(values)} rows, the clip starts at row {start:g}")
-    return whole.stretch(start, end)
+    part = whole.stretch(start, end)
+    if not len(part.rows.times):
+        raise DataError(f"{clip.path}: has no row from {start:g} up to {end:g}; mend the bounds")
+    return part

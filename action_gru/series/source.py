@@ -103,7 +103,7 @@ def features_of(
     for name, one in rows.items():
         views = preparer_of(config.series, len(found.channels)).views(one.values, one.times)
         by_clip[name] = {
-            ViewKey(spec.view): ChannelValues(view, one.times)
+            ViewKey(spec.view): ChannelValues(view, one.times - one.times[0])
             for spec, view in zip(specs, views, strict=True)
         }
     table = FeatureTable(
@@ -130,5 +130,7 @@ def features_of(
 def _empty_channels(found: Measured, clips: Sequence[Clip]) -> list[str]:
     """The channels that have no value in any of some clips; none where there are no clips."""
     parts = [found.items[clip.name].rows.values for clip in clips if clip.name in found.items]
-    known = [np.asarray(~np.isnan(part).all(axis=0)) for part in parts]
-    return [name for n, name in enumerate(found.channels) if known and not any(k[n] for k in known)]
+    if not parts:
+        return []
+    is_empty = np.atleast_1d(np.isnan(np.concatenate(parts)).all(axis=0))
+    return [name for name, is_one in zip(found.channels, is_empty, strict=True) if is_one]
