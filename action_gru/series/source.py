@@ -130,5 +130,5 @@ def features_of(
 def _empty_channels(found: Measured, clips: Sequence[Clip]) -> list[str]:
     """The channels that have no value in any of some clips; none where there are no clips."""
     parts = [found.items[clip.name].rows.values for clip in clips if clip.name in found.items]
-    known = [~np.isnan(part).all(axis=0) for part in parts]
+    known = [np.asarray(~np.isnan(part).all(axis=0)) for part in parts]
     return [name for n, name in enumerate(found.channels) if known and not any(k[n] for k in known)]
