@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from action_gru.apps.targets import folder_for
+from action_gru.apps.checks import folder_for
 from action_gru.config import Config, load_config
 from action_gru.evaluation.cells_report import comparison_json, summary, write_comparison
 from action_gru.evaluation.compare_cells import compare_cells

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from action_gru.apps.targets import check_picture_or_folder
+from action_gru.apps.checks import check_picture_or_folder
 from action_gru.evaluation.explanation import Explanation, describe
 from action_gru.evaluation.explanation_plot import plot_explanation
 from action_gru.progress import Reporter

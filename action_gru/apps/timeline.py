@@ -11,9 +11,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from action_gru.apps.checks import PICTURE, SENTENCES
 from action_gru.apps.narrator import Narrator
 from action_gru.apps.people_overlay import PeopleOverlay, marks_of
-from action_gru.apps.targets import PICTURE, SENTENCES
 from action_gru.errors import ActionGruError
 from action_gru.phrases import clock_text
 from action_gru.progress import Reporter

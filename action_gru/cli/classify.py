@@ -25,9 +25,8 @@ def classify(
     quiet: Quiet = False,
 ) -> None:
     """Name the action in each video. A file that cannot be read sets the exit code to 4."""
-    from action_gru.apps.checks import check_model
+    from action_gru.apps.checks import VIDEOS, check_model, check_target
     from action_gru.apps.classify import classify_files, find_videos, tell_if_none_is_there
-    from action_gru.apps.targets import VIDEOS, check_target
 
     names, overrides = names_and_overrides(videos)
     paths, reporter = find_videos(names), make_reporter(quiet)
@@ -48,7 +47,7 @@ def demo(
     quiet: Quiet = False,
 ) -> None:
     """Draw a small data set, train on it and classify a fresh clip; needs no network."""
-    from action_gru.apps.targets import check_folder
+    from action_gru.apps.checks import check_folder
     from action_gru.config import build_config
     from action_gru.demo import DEMO_CONFIG
 

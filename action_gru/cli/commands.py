@@ -73,7 +73,7 @@ def config(
     quiet: Quiet = False,
 ) -> None:
     """Print the whole config as it will be used: defaults, file and overrides."""
-    from action_gru.apps.targets import check_target
+    from action_gru.apps.checks import check_target
     from action_gru.config import json_schema, load_config, to_yaml
 
     if schema is not None:
@@ -109,7 +109,7 @@ def prepare(
     quiet: Quiet = False,
 ) -> None:
     """Write the manifest of a data set: a folder per class, or a public one as it comes."""
-    from action_gru.apps.targets import check_target
+    from action_gru.apps.checks import check_target
     from action_gru.prepare import Options
     from action_gru.prepare import prepare as write_manifest
 
@@ -204,8 +204,7 @@ def evaluate(
     quiet: Quiet = False,
 ) -> None:
     """Evaluate a finished run; the last line is the folder of report.json and report.md."""
-    from action_gru.apps.checks import check_run
-    from action_gru.apps.targets import check_folder
+    from action_gru.apps.checks import check_folder, check_run
 
     check_run(run, overrides or [], manifest, root, split)
     if out is not None:

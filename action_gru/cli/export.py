@@ -27,8 +27,7 @@ def export(
     quiet: Quiet = False,
 ) -> None:
     """Write the feature network and the one-step classifier as files for other runtimes."""
-    from action_gru.apps.checks import check_export
-    from action_gru.apps.targets import check_folder
+    from action_gru.apps.checks import check_export, check_folder
 
     check_export(model, overrides or [], format_.value)
     if out is not None:

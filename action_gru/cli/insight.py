@@ -29,8 +29,7 @@ def explain(
     quiet: Quiet = False,
 ) -> None:  # fmt: skip
     """Show why a model answers as it does: gates, memory, attention, moments and places."""
-    from action_gru.apps.checks import check_model, check_video
-    from action_gru.apps.targets import check_picture_or_folder
+    from action_gru.apps.checks import check_model, check_picture_or_folder, check_video
     from action_gru.checkpoint.document import check_label
 
     check_video(video)
@@ -60,8 +59,7 @@ def compare_cells(
     quiet: Quiet = False,
 ) -> None:
     """RNN, LSTM, GRU, both ways, and no cell on your data; the last line is the folder."""
-    from action_gru.apps.checks import check_work
-    from action_gru.apps.targets import check_folder
+    from action_gru.apps.checks import check_folder, check_work
 
     changes, reporter = overrides or [], make_reporter(quiet)
     check_work(config, changes)

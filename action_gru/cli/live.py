@@ -86,8 +86,13 @@ def _check_files(
     in_words: bool,
 ) -> None:
     """Raise where the video cannot be read or a target not be written."""
-    from action_gru.apps.checks import check_video
-    from action_gru.apps.targets import VIDEOS, check_target, check_targets, timeline_endings
+    from action_gru.apps.checks import (
+        VIDEOS,
+        check_target,
+        check_targets,
+        check_video,
+        timeline_endings,
+    )
 
     check_video(video)
     read = [video, *([reference] if reference else [])]
@@ -127,8 +132,14 @@ def webcam(
     """Watch cameras or streams live. Keys: q quits, space pauses, r records."""
     import json
 
-    from action_gru.apps.checks import check_detection, check_display, check_model, check_sources
-    from action_gru.apps.targets import VIDEOS, check_target
+    from action_gru.apps.checks import (
+        VIDEOS,
+        check_detection,
+        check_display,
+        check_model,
+        check_sources,
+        check_target,
+    )
 
     sources, changes, reporter = source or ["0"], overrides or [], make_reporter(quiet)
     check_sources(sources)
