@@ -5,8 +5,9 @@ from action_gru import ActionRecognizer
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from action_gru.lazy import exported_from
 
 if TYPE_CHECKING:
     from action_gru.recognizer import ActionRecognizer
@@ -23,18 +24,11 @@ __all__ = [
     "Timeline",
 ]
 
-_HOMES = {
-    "ActionRecognizer": "recognizer",
-    "ActionStream": "streaming",
-    "Event": "timeline",
-    "Prediction": "timeline",
-    "SequenceRecognizer": "series.recognizer",
-    "Timeline": "timeline",
-}
-
-
-def __getattr__(name: str) -> Any:
-    """Import a name when it is first asked for: the command line starts without torch."""
-    if name in _HOMES:
-        return getattr(import_module(f"action_gru.{_HOMES[name]}"), name)
-    raise AttributeError(f"module 'action_gru' has no attribute {name!r}")
+# The command line starts without torch.
+__getattr__ = exported_from(
+    __name__,
+    recognizer="ActionRecognizer",
+    streaming="ActionStream",
+    timeline="Event Prediction Timeline",
+    **{"series.recognizer": "SequenceRecognizer"},
+)

@@ -15,15 +15,11 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import count
+from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
-
-if TYPE_CHECKING:
-    from _csv import Reader
+from typing import TextIO
 
 SEPARATORS = (",", ";", "\t", "|")
-LONGEST_HEADER = 1_000_000
 LARGEST = 3.4028234663852886e38  # of float32, as which measured values are kept
 MISSING = frozenset({"", "?", "na", "n/a", "#n/a", "<na>", "nan", "null", "none"})
 A_TIME = "a time is a number or a date such as 2024-05-01T12:30:00"
@@ -69,35 +65,46 @@ def open_table(path: Path, wanted: Collection[str] = ()) -> Iterator[CsvTable]:
 
     Raises ValueError, then or while rows are read, for a file that is no CSV or no text.
     """
+    line = 0
+
+    def rows() -> Iterator[tuple[int, list[str]]]:
+        nonlocal line
+        for row in reader:
+            line = before + reader.line_num
+            if any(row) and len(row) != len(names):
+                raise ValueError(
+                    f"line {line}: has {len(row)} fields, the header has {len(names)}; put quotes "
+                    "around a field that holds the separator"
+                )
+            if any(row):
+                yield line, row
+
     with open_csv(path) as file:
-        line = 0
-
-        def rows(reader: Reader, width: int) -> Iterator[tuple[int, list[str]]]:
-            nonlocal line
-            for row in reader:
-                line = reader.line_num
-                if any(row):
-                    if len(row) != width:
-                        raise ValueError(
-                            f"line {line}: has {len(row)} fields, the header has {width}; put "
-                            f"quotes around a field that holds the separator"
-                        )
-                    yield line, row
-
         try:
-            before, separator = _lead(file, wanted)
-            file.seek(0)
-            reader = csv.reader(file, delimiter=separator, strict=True)
-            for _ in range(before):
-                next(reader)
-            names = [name.replace("\ufeff", "").strip() for name in next(reader, [])]
-            yield CsvTable(names, separator, rows(reader, len(names)))
+            header, separator, before = find_header(file, wanted)
+            reader = csv.reader(chain([header], file), delimiter=separator, strict=True)
+            names = [name.replace("\ufeff", "").strip() for name in next(reader)]
+            yield CsvTable(names, separator, rows())
         except UnicodeError as error:
             raise ValueError(
                 f"no text in UTF-8 or UTF-16 ({error}); save it as 'CSV UTF-8'"
             ) from error
         except csv.Error as error:
             raise ValueError(f"after line {line}: not a CSV ({error})") from error
+
+
+def find_header(lines: Iterator[str], wanted: Collection[str] = ()) -> tuple[str, str, int]:
+    """The header line, what separates its fields, and how many lines stand before it.
+
+    Those are blank, or `sep=;`, which Excel writes. wanted: see `separator_of`.
+    """
+    announced = None
+    for before, line in enumerate(lines):
+        if found := _ANNOUNCED.fullmatch(line.rstrip("\r\n")):
+            announced = found[1]
+        elif line.strip():
+            return line, announced or separator_of(line, wanted), before
+    return "", announced or ",", 0
 
 
 def read_rows(
@@ -114,33 +121,15 @@ def read_rows(
     twice = [name for name, times in Counter(names).items() if name and times > 1]
     if twice:
         raise ValueError(f"the column '{twice[0]}' stands twice; keep one of the two")
-    decimal = DecimalMark(table.separator)
+    cells = CellReader(table.separator)
     for line, row in rows:
         for name in seconds:
             if row.get(name):
                 try:
-                    row[name] = decimal.plain(row[name])
+                    row[name] = cells.plain(row[name])
                 except ValueError as error:
                     raise ValueError(f"line {line}: {name} is '{row[name]}', {error}") from error
     return names, rows
-
-
-def _lead(file: TextIO, wanted: Collection[str]) -> tuple[int, str]:
-    """How many lines stand before the header, blank or `sep=;`; the separator."""
-    separator = None
-    for before in count():
-        line = file.readline(LONGEST_HEADER)
-        said = announced_separator(line)
-        separator = said or separator
-        if not line or (line.strip() and not said):
-            return before, separator or separator_of(line, wanted)
-    raise AssertionError("a file ends")
-
-
-def announced_separator(line: str) -> str | None:
-    """What Excel's own first line says, `sep=;`; None for any other line."""
-    found = _ANNOUNCED.fullmatch(line.rstrip("\r\n"))
-    return found[1] if found else None
 
 
 def separator_of(header: str, wanted: Collection[str] = ()) -> str:
@@ -158,37 +147,11 @@ def separator_of(header: str, wanted: Collection[str] = ()) -> str:
     return max(fitting or SEPARATORS, key=lambda mark: len(fields[mark]))
 
 
-class DecimalMark:
-    """`.` or `,`: the first number of a file that has one decides, and the others must agree.
-
-    Where `,` separates fields it is `.` from the start.
-    """
-
-    def __init__(self, separator: str = ",") -> None:
-        self.mark = "." if separator == "," else None
-        self._others = "a comma-separated file has" if self.mark else "this file's numbers have"
-
-    def plain(self, text: str) -> str:
-        """The text of a number with `.`; any other text as it is. Raises ValueError."""
-        found = _NUMBER.fullmatch(text.strip())
-        if found is None:
-            if _GROUPED.fullmatch(text.strip()):
-                raise ValueError("which has marks between thousands: write it without")
-            return text
-        mark = found["mark"] or found["first"]
-        if mark is None:
-            return text
-        self.mark = self.mark or mark
-        if mark != self.mark:
-            raise ValueError(
-                f"which has '{mark}' before its decimals, where {self._others} '{self.mark}': "
-                "write all alike"
-            )
-        return text.replace(",", ".")
-
-
 class CellReader:
     """Reads the cells of one file, whose first ones decide how the others must be written.
+
+    The decimal mark is `.` or `,`: that of the first number with decimals; `.` from the start where
+    `,` separates fields.
 
     separator: of the fields. mend: what errors of numbers end in. are_dates: whether its times are
     dates; None before the first. Each method raises ValueError that names the column, the cell, and
@@ -196,14 +159,16 @@ class CellReader:
     """
 
     def __init__(self, separator: str = ",", mend: str = "") -> None:
-        self._mark, self._mend = DecimalMark(separator), mend
+        self._mark = "." if separator == "," else None
+        self._others = "a comma-separated file has" if self._mark else "this file's numbers have"
+        self._mend = mend
         self.are_dates: bool | None = None
 
     def values(self, cells: Sequence[object], names: Sequence[str]) -> list[float]:
         """A row's measured values, NaN where one is missing."""
         try:  # all at once, where no cell is odd
             row = [float(cell) for cell in cells]  # type: ignore[arg-type]
-            is_plain = self._mark.mark == "." or not any("." in str(cell) for cell in cells)
+            is_plain = self._mark == "." or not any("." in str(cell) for cell in cells)
             if is_plain and min(row) >= -LARGEST and max(row) <= LARGEST:
                 return row
         except (TypeError, ValueError, OverflowError):
@@ -240,10 +205,28 @@ class CellReader:
         self.are_dates = is_date
         return value
 
+    def plain(self, text: str) -> str:
+        """The text of a number with `.`; any other text as it is. Raises ValueError."""
+        found = _NUMBER.fullmatch(text.strip())
+        if found is None:
+            if _GROUPED.fullmatch(text.strip()):
+                raise ValueError("which has marks between thousands: write it without")
+            return text
+        mark = found["mark"] or found["first"]
+        if mark is None:
+            return text
+        self._mark = self._mark or mark
+        if mark != self._mark:
+            raise ValueError(
+                f"which has '{mark}' before its decimals, where {self._others} '{self._mark}': "
+                "write all alike"
+            )
+        return text.replace(",", ".")
+
     def _number(self, cell: object) -> float:
         if cell is None or (isinstance(cell, str) and cell.strip().lower() in MISSING):
             return math.nan
-        text = self._mark.plain(cell) if isinstance(cell, str) else cell
+        text = self.plain(cell) if isinstance(cell, str) else cell
         try:
             value = float(text)  # type: ignore[arg-type]
         except (TypeError, ValueError, OverflowError):

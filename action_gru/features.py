@@ -17,32 +17,29 @@ import torch
 from numpy.typing import NDArray
 
 from action_gru.backbone import Backbone, FeatureSpec
-from action_gru.backbone.boxes import kinds_of
-from action_gru.backbone.detecting import Detector
-from action_gru.backbone.frame_views import FrameView, MixedBackbone
 from action_gru.backbone.spec import FRAME_VIEWS
-from action_gru.backbone.tracking import CONTINUES_SHARE
 from action_gru.cache import ClipFeatures, FeatureCache, MemoryCache
 from action_gru.channels import SECONDS, ChannelSpec, ChannelValues
 from action_gru.config import Config
 from action_gru.dataset import Clip, SequenceSet, read_manifest
+from action_gru.detection.detector import Detector, kinds_of
+from action_gru.detection.frame_views import FrameView, MixedBackbone
+from action_gru.detection.tracker import CONTINUES_SHARE
 from action_gru.extraction import (
     ExtractionReport,
     Extractor,
-    KeptFeatures,
-    Stream,
-    free_memory_bytes,
-)
-from action_gru.extraction.quarantine import (
+    LazyFeatures,
+    ViewKey,
     check_copies,
     check_quarantine,
+    free_memory_bytes,
     keep_quarantine,
-    telling_how_far,
+    report_on_error,
 )
 from action_gru.launched import processes_here
 from action_gru.progress import Reporter
-from action_gru.source_rate import slow_clips_warning
 from action_gru.video import DecodeLimits
+from action_gru.views.sampling import slow_clips_warning
 
 
 @dataclass(frozen=True)
@@ -55,7 +52,7 @@ class FeatureTable:
     most_bytes: of a sequence set in memory.
     """
 
-    by_clip: Mapping[str, Mapping[Stream, ClipFeatures | ChannelValues]]
+    by_clip: Mapping[str, Mapping[ViewKey, ClipFeatures | ChannelValues]]
     specs: tuple[FeatureSpec, ...] | tuple[ChannelSpec, ...]
     report: ExtractionReport
     flip: bool = False
@@ -81,7 +78,7 @@ class FeatureTable:
         def side(flipped: bool) -> Iterator[list[ClipFeatures | ChannelValues]]:
             for clip in clips:
                 found = self.by_clip[clip.name]
-                yield [found[Stream(view, flipped)] for view in views]
+                yield [found[ViewKey(view, flipped)] for view in views]
 
         labels = [number[clip.label] for clip in clips]
         steps = [[number[label] for label in self.step_labels.get(c.name, ())] for c in clips]
@@ -95,7 +92,7 @@ class FeatureTable:
         return made.only(torch.argsort(torch.tensor(order)))
 
     def _reading_order(self, clips: Sequence[Clip]) -> list[int]:
-        if isinstance(self.by_clip, KeptFeatures):
+        if isinstance(self.by_clip, LazyFeatures):
             return self.by_clip.reading_order([clip.name for clip in clips])
         return list(range(len(clips)))
 
@@ -237,7 +234,7 @@ def read_features(
     """The table of an extraction of video that this or another process has made."""
     # Half for the clips themselves, half for the array that a model reads.
     room = _memory_bytes(config) // 2
-    by_clip = KeptFeatures(FeatureCache(config.features.cache_dir), report, clips, room)
+    by_clip = LazyFeatures(FeatureCache(config.features.cache_dir), report, clips, room)
     return FeatureTable(by_clip, specs, report, config.features.flip, most_bytes=room)
 
 
@@ -249,7 +246,7 @@ def check_extraction(
     folder: Path | None = None,
     max_bad_share: float | None = None,
 ) -> None:
-    """Tell what an extraction met, and raise DataError as `extract_features` does."""
+    """Tell what an extraction met, and raise DataError as `VideoSource.features` does."""
     for problem in report.damaged:
         reporter.warn(f"a damaged cache entry was extracted again: {problem}", damaged=problem)
     slow = slow_clips_warning(report.slow, report.read, config.sampling.fps)
@@ -334,7 +331,7 @@ class VideoSource:
         backbone = build_backbone(config)
         extractor = build_extractor(config, backbone, FeatureCache(config.features.cache_dir))
         report = ExtractionReport()
-        with telling_how_far(report, reporter):
+        with report_on_error(report, reporter):
             with reporter.bar("extract", len(clips)) as advance:
                 extractor.extract(clips, lambda clip: advance(note=clip.name), report)
             check_extraction(config, clips, report, reporter, folder, max_bad_share)

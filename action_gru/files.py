@@ -47,6 +47,21 @@ def write_atomically(
         part.unlink(missing_ok=True)
 
 
+def write_or_raise(
+    path: Path,
+    data: bytes | Iterable[bytes | memoryview],
+    kind: type[Exception],
+    failed: str,
+    mend: str,
+    root: Path | None = None,
+) -> None:
+    """Like `write_atomically`; raises `kind` with what failed, the system's reason and the mend."""
+    try:
+        write_atomically(path, data, root)
+    except OSError as error:
+        raise kind(f"{path}: {failed} ({error.strerror or error}); {mend}") from error
+
+
 def is_abandoned(part: Path) -> bool:
     """Was the process that wrote this .part file ended, so that the file may go?
 

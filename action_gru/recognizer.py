@@ -24,31 +24,24 @@ import torch
 from numpy.typing import NDArray
 
 from action_gru.backbone import Backbone
-from action_gru.backbone.boxes import BoxDetector, Image
 from action_gru.cache import ClipFeatures, MemoryCache
 from action_gru.checkpoint import Checkpoint, load_checkpoint
 from action_gru.checkpoint.document import check_label, check_reads_video
 from action_gru.config import Config, build_config
 from action_gru.dataset import Clip
 from action_gru.dataset.sequences import join_views
+from action_gru.detection.detector import BoxDetector
 from action_gru.device import pick_device
 from action_gru.errors import VideoError
-from action_gru.extraction import Stream
+from action_gru.extraction import ViewKey
 from action_gru.features import build_backbone, build_detector, build_extractor
 from action_gru.scoring import ClipScores
-from action_gru.source_rate import rate_warning
 from action_gru.streaming import ActionStream, StreamEngine, TimelineReader
-from action_gru.streaming.build import (
-    build_engine,
-    open_people,
-    open_people_timeline,
-    open_stream,
-    open_timeline,
-)
-from action_gru.streaming.people import PeopleEngine, PeopleStream
-from action_gru.streaming.people_video import PeopleReader
+from action_gru.streaming.build import build_engine, open_people, open_stream, open_timeline
+from action_gru.streaming.people import PeopleEngine, PeopleStream, Person
 from action_gru.timeline import Prediction, Timeline
-from action_gru.video import DecodeLimits
+from action_gru.video import DecodeLimits, Image
+from action_gru.views.sampling import rate_warning
 
 if TYPE_CHECKING:
     from action_gru.evaluation.explanation import Explanation
@@ -72,14 +65,14 @@ class ActionRecognizer:
     """A trained model with the backbone it was trained on."""
 
     def __init__(self, checkpoint: Checkpoint, config: Config, device: str = "auto") -> None:
-        """config: how to extract; its features must be those that the checkpoint names."""
+        """config: the run's, with overrides; its features must be those of the checkpoint."""
         check_reads_video(checkpoint.features)
         self.checkpoint = checkpoint
         self.classes = checkpoint.classes
         self.model = checkpoint.build().to(pick_device(device))
         self.max_frames = int(checkpoint.sampling["max_frames"])
         self._backbone: Backbone = build_backbone(config)
-        self._config = config
+        self.config = config
         specs = tuple(self._backbone.spec(view) for view in config.features.views)
         checkpoint.check_fits(specs, config.sampling.fps)
 
@@ -99,35 +92,28 @@ class ActionRecognizer:
     @property
     def limits(self) -> DecodeLimits:
         """What a video may ask of its decoder: the config's `decoding` section."""
-        return DecodeLimits(**self._config.decoding.model_dump())
+        return DecodeLimits(**self.config.decoding.model_dump())
 
     @property
     def threshold(self) -> float | None:
         """The score below which an answer is unsure, for the config's calibration.precision or the
         most that the run's clips support; None when the run is not calibrated.
         """
-        calibration = self.checkpoint.calibration
-        if calibration is None:
-            return None
-        return calibration.threshold(self._config.calibration.precision)
+        found = self.checkpoint.calibration
+        return found.threshold(self.config.calibration.precision) if found else None
 
     @property
     def shortfall(self) -> str | None:
         """Why less than calibration.precision is applied, in words; None where it is not, or where
         the run is not calibrated.
         """
-        calibration = self.checkpoint.calibration
-        if calibration is None:
-            return None
-        return calibration.shortfall(self._config.calibration.precision)
-
-    def is_unsure(self, prediction: Prediction) -> bool:
-        """Whether the answer to a whole clip is only a guess."""
-        return self.threshold is not None and prediction.score < self.threshold
+        found = self.checkpoint.calibration
+        return found.shortfall(self.config.calibration.precision) if found else None
 
     def judged(self, prediction: Prediction) -> Prediction:
-        """The same answer, marked where it is only a guess (see `is_unsure`)."""
-        return replace(prediction, unsure=self.is_unsure(prediction))
+        """The same answer, marked as unsure where it is only a guess."""
+        threshold = self.threshold
+        return replace(prediction, unsure=threshold is not None and prediction.score < threshold)
 
     def classify(
         self, video: str | Path, start_s: float | None = None, end_s: float | None = None
@@ -144,7 +130,7 @@ class ActionRecognizer:
         """Like `classify`, with the features that the answer rests on."""
         path = Path(video)
         clip = Clip(path, path.name, "", path.name, "", start_s, end_s)
-        extractor = build_extractor(self._config, self._backbone, MemoryCache())
+        extractor = build_extractor(self.config, self._backbone, MemoryCache())
         report = extractor.extract([clip])
         if report.quarantined:
             raise VideoError(report.quarantined[clip.name])
@@ -154,7 +140,7 @@ class ActionRecognizer:
         scores = ClipScores(self.model, [torch.from_numpy(one) for one in copies], self.max_frames)
         times_s = next(iter(entries.values())).times_s
         prediction = self._answer(scores.probabilities, times_s[-1])
-        warning = rate_warning(times_s, self._config.sampling.fps)
+        warning = rate_warning(times_s, self.config.sampling.fps)
         return Reading(prediction, times_s, copies[0], scores, (warning,) if warning else ())
 
     def explain(self, video: str | Path, label: str | None = None, frames: int = 3) -> Explanation:
@@ -185,12 +171,12 @@ class ActionRecognizer:
         All streams of one recognizer share its backbone; `engine.advance` moves several at once.
         Raises CheckpointError for a model that reads backwards too and so cannot run live.
         """
-        return open_stream(self.engine, self.checkpoint, self._config)
+        return open_stream(self.engine, self.checkpoint, self.config)
 
     @cached_property
     def engine(self) -> StreamEngine:
         """What all streams of this recognizer share."""
-        return build_engine(self.checkpoint, self._config, self.model, self._backbone)
+        return build_engine(self.checkpoint, self.config, self.model, self._backbone)
 
     def timeline(self, video: str | Path) -> Timeline:
         """What happens when in a video of any length, read once. Raises VideoError.
@@ -204,22 +190,17 @@ class ActionRecognizer:
 
     def read_timeline(
         self, video: str | Path, watch: Callable[[Image, float], None] | None = None
-    ) -> TimelineReader:
+    ) -> TimelineReader[Prediction]:
         """The same step by step: iterate over the predictions, then ask for `timeline()`.
 
         watch: shown each sampled frame (H, W, 3) with its time, in another thread.
         """
-        return open_timeline(self.engine, self.checkpoint, self._config, Path(video), watch)
-
-    @property
-    def config(self) -> Config:
-        """The run's config with the overrides that it was loaded with."""
-        return self._config
+        return open_timeline(self.stream(), self.config, Path(video), watch)
 
     @cached_property
     def detector(self) -> BoxDetector:
         """What finds people; loaded when it is first asked for. Raises BackboneError."""
-        return build_detector(self._config)
+        return build_detector(self.config)
 
     @cached_property
     def people_engine(self) -> PeopleEngine:
@@ -231,13 +212,11 @@ class ActionRecognizer:
 
         Show its `looker` every frame; `people_engine.advance` takes the scenes that it gives.
         """
-        return open_people(self.engine, self.checkpoint, self._config, self.detector)
+        return open_people(self.people_engine, self.checkpoint, self.config)
 
-    def read_people(self, video: str | Path) -> PeopleReader:
+    def read_people(self, video: str | Path) -> TimelineReader[list[Person]]:
         """A long video person by person: iterate, then ask for `timeline()`."""
-        return open_people_timeline(
-            self.engine, self.checkpoint, self._config, self.detector, Path(video)
-        )
+        return open_timeline(self.people(), self.config, Path(video))
 
     def running(self, reading: Reading) -> Iterator[Prediction]:
         """The answer as it stood after each sampled frame; the last is the whole clip's.
@@ -259,9 +238,9 @@ class ActionRecognizer:
         )
 
     def _copies(
-        self, entries: dict[Stream, ClipFeatures]
+        self, entries: dict[ViewKey, ClipFeatures]
     ) -> list[NDArray[np.float16 | np.float32]]:
         """The features (T, D) of the plain copy, then of the mirrored one where it counts."""
-        views = self._config.features.views
-        sides = (False, True) if self.checkpoint.flip and self._config.features.flip else (False,)
-        return [join_views([entries[Stream(view, side)] for view in views]) for side in sides]
+        views = self.config.features.views
+        sides = (False, True) if self.checkpoint.flip and self.config.features.flip else (False,)
+        return [join_views([entries[ViewKey(view, side)] for view in views]) for side in sides]

@@ -15,7 +15,7 @@ from torch import Tensor
 from action_gru.checkpoint.calibration import average_windows
 from action_gru.dataset import SequenceSet
 from action_gru.model import ActionClassifier
-from action_gru.sampling import windows
+from action_gru.views.sampling import windows
 
 BATCH = 64
 

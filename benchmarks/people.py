@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import sys
 import time
 from collections import defaultdict
 from collections.abc import Sequence
@@ -23,13 +24,15 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command line sets 
 
 import numpy as np
 
-from action_gru.apps.crowd import actor_at, crowd_scene, person_box
-from action_gru.apps.drawing import Scene
-from action_gru.apps.poses import CYCLE_S, IDLE
-from action_gru.backbone.boxes import Detections, Image
+from action_gru.demo.poses import CYCLE_S, IDLE
+from action_gru.demo.scenes import Scene
+from action_gru.detection.detector import Detections, Image
 from action_gru.recognizer import ActionRecognizer
 from action_gru.streaming.build import open_people
 from action_gru.streaming.people import PeopleEngine
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+from crowd import actor_at, crowd_scene, person_box
 
 RESULTS = Path(__file__).parent / "results"
 FPS, DURATION_S = 24.0, 6.0
@@ -79,7 +82,7 @@ def cost_of(recognizer: ActionRecognizer, count: int) -> dict[str, float]:
     detector = TrueBoxes()
     detector.scene = crowd_scene(["wave"] * count, 7, size_px=(1280, 720), duration_s=3.0)
     engine = PeopleEngine(recognizer.engine, detector)
-    stream = open_people(recognizer.engine, recognizer.checkpoint, recognizer._config, detector)
+    stream = open_people(engine, recognizer.checkpoint, recognizer.config)
     spent_ms = []
     for index in range(72):
         detector.time_s = index / FPS
@@ -125,7 +128,7 @@ def play(
     truth.scene = scene
     detector = recognizer.detector if detected else truth
     engine = PeopleEngine(recognizer.engine, detector)
-    stream = open_people(recognizer.engine, recognizer.checkpoint, recognizer._config, detector)
+    stream = open_people(engine, recognizer.checkpoint, recognizer.config)
     right: dict[int, list[bool]] = defaultdict(list)
     for index in range(round(DURATION_S * FPS)):
         truth.time_s = time_s = index / FPS

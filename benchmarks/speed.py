@@ -80,7 +80,7 @@ def read_options() -> argparse.Namespace:
 def find_clips(folder: Path | None, scratch: Path, most: int) -> list[Path]:
     """Clips spread over a folder, or drawn ones."""
     if folder is None:
-        from action_gru.apps.demo_data import write_demo_dataset
+        from action_gru.demo.dataset import write_demo_dataset
 
         write_demo_dataset(scratch / "demo", clips_per_class=3, long_videos=0)
         folder = scratch / "demo"

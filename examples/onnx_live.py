@@ -17,9 +17,9 @@ features, step = (onnxruntime.InferenceSession(path) for path in paths)
 spec = json.loads(step.get_modelmeta().custom_metadata_map["action_gru"])
 look, fps, count = spec["pictures"], spec["sampling"]["fps"], spec["stream"]["states"]
 if look["fit"] != "squash":
-    sys.exit(f"fit {look['fit']}: this example squashes; see action_gru/backbone/views.py")
+    sys.exit(f"fit {look['fit']}: this example squashes; see action_gru/views/pictures.py")
 if others := [view for view in spec["views"] if view not in ("rgb", "motion", "focus")]:
-    sys.exit(f"view {', '.join(others)}: not made here; see action_gru/backbone/views.py")
+    sys.exit(f"view {', '.join(others)}: not made here; see action_gru/views/pictures.py")
 side, gain, rest = look["size_px"], look["motion_gain"], look["motion_rest"]
 
 

@@ -28,9 +28,9 @@ from torch.nn import functional
 from torch.optim.lr_scheduler import OneCycleLR
 from ultralytics.nn.tasks import ClassificationModel
 
-from action_gru.apps.drawing import ACTIONS, Scene, clip_scene
-from action_gru.apps.poses import CYCLE_S, STANDING, TRACKS
-from action_gru.backbone.views import MOTION_LAGS_S, MOTION_REST, ViewMaker
+from action_gru.demo.poses import ACTIONS, CYCLE_S, STANDING, TRACKS
+from action_gru.demo.scenes import Scene, clip_scene
+from action_gru.views.pictures import MOTION_LAGS_S, MOTION_REST, ViewMaker
 
 ARCHITECTURE = "yolo26n-cls.yaml"
 IMAGE_PX = 128

@@ -10,7 +10,7 @@ from action_gru.report.early_warning import (
     warning_scores,
 )
 from action_gru.report.statistics import area_under_roc, average_precision
-from action_gru.timeline.alarm import Alarm
+from action_gru.timeline import Alarm
 
 
 def sequence(name: str, scores: list[float], end: int) -> WarnedSequence:

@@ -17,7 +17,7 @@ import pytest
 from test_cache import KEY, clip
 
 from action_gru.cache import FeatureCache, cache_key, pack_entries, read_entry
-from action_gru.cache.entry import DamagedEntryError, check_entry
+from action_gru.cache.entry import DamagedEntryError
 from action_gru.cache.packs import INDEX
 from action_gru.errors import CacheError
 from action_gru.files import is_abandoned, remove_leftovers, write_atomically
@@ -56,9 +56,8 @@ def test_an_entry_that_the_machine_does_not_give_is_named_and_stays(
         refuse(patched, error)
         with pytest.raises(CacheError, match=rf"{KEY}.*cannot be read \({said}\).*left as it is"):
             getattr(cache, verb)(KEY)
-        for read in (read_entry, check_entry):
-            with pytest.raises(CacheError, match=rf"cannot be read \({said}\)"):
-                read(cache.path_of(KEY))
+        with pytest.raises(CacheError, match=rf"cannot be read \({said}\)"):
+            read_entry(cache.path_of(KEY))
     assert cache.path_of(KEY).read_bytes() == before
     assert cache.damaged == []
     assert cache.get(KEY) is not None
@@ -100,7 +99,7 @@ def test_a_header_that_claims_too_much_is_damage_and_takes_no_memory(tmp_path, l
         file.write(length.to_bytes(8, "little"))
         file.truncate(min(length, 1 << 22) + 100)
     with pytest.raises(DamagedEntryError, match=f"a header of {length} bytes in a file of"):
-        check_entry(path)
+        read_entry(path)
     assert cache.get(KEY) is None
     assert not path.exists()
 
@@ -151,14 +150,14 @@ def test_an_entry_that_another_process_has_just_healed_is_not_removed(tmp_path, 
     cache.put(KEY, clip())
     whole = cache.path_of(KEY).read_bytes()
     cache.path_of(KEY).write_bytes(b"damaged")
-    read = cache.place.read
+    read = cache.storage.read
 
     def read_and_heal(name: str) -> bytes:
         data = read(name)
         write_atomically(cache.path_of(KEY), whole)  # as another process does at this moment
         return data
 
-    monkeypatch.setattr(cache.place, "read", read_and_heal)
+    monkeypatch.setattr(cache.storage, "read", read_and_heal)
     assert cache.get(KEY) is not None
     assert cache.damaged == []
     assert cache.path_of(KEY).read_bytes() == whole
@@ -226,10 +225,10 @@ def test_shards_of_a_packing_that_goes_on_are_not_removed_whatever_the_clock_say
 ):
     cache = FeatureCache(tmp_path)
     cache.put(KEY, clip())
-    cache.place.write("shards/abc.shard", [b"of a packing that goes on"])
+    cache.storage.write("shards/abc.shard", [b"of a packing that goes on"])
     now = time.time
     monkeypatch.setattr(time, "time", lambda: now() + 86_400)
-    with cache.place.locked("shards/.lock"):
+    with cache.storage.locked("shards/.lock"):
         assert FeatureCache(tmp_path).prune()["leftovers"] == 0
     assert FeatureCache(tmp_path).prune()["leftovers"] == 1
 
@@ -246,7 +245,7 @@ def test_looking_after_a_cache_bears_that_another_process_removes_entries(
     def with_ghosts(ending: str):
         yield from [*names, f"00/{'0' * 64}.safetensors"] if ending == ".safetensors" else []
 
-    monkeypatch.setattr(cache.place, "names", with_ghosts)
+    monkeypatch.setattr(cache.storage, "names", with_ghosts)
     found = cache.prune(older_than_s=1e6) if verb == "prune" else getattr(cache, verb)()
     counts = {"entries": 3, "bytes": sum(p.stat().st_size for p in tmp_path.glob("*/*"))}
     assert (

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from action_gru.csv_dialect import (
-    DecimalMark,
-    announced_separator,
+    CellReader,
+    find_header,
     open_table,
     read_rows,
     separator_of,
@@ -43,7 +43,9 @@ def test_the_header_says_what_separates_fields(header, wanted, separator):
     ],
 )
 def test_the_line_that_excel_puts_first_is_known(line, separator):
-    assert announced_separator(line) == separator
+    header = "a,b\n" if separator else line
+    assert find_header(iter(["\n", line, "a,b\n"]))[0] == header
+    assert separator is None or find_header(iter([line, "a,b\n"])) == (header, separator, 1)
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
@@ -74,11 +76,11 @@ def test_an_empty_file_has_no_rows(tmp_path: Path):
     ],
 )
 def test_a_number_gets_a_point_and_other_text_stays(text, plain):
-    assert DecimalMark(";").plain(text) == plain
+    assert CellReader(";").plain(text) == plain
 
 
 def test_the_first_number_with_decimals_decides_for_the_file():
-    mark = DecimalMark(";")
+    mark = CellReader(";")
     assert mark.plain("7") == "7"
     assert mark.plain("1,5") == "1.5"
     with pytest.raises(ValueError, match=r"'\.' before its decimals, where this file's numbers"):
@@ -88,12 +90,12 @@ def test_the_first_number_with_decimals_decides_for_the_file():
 @pytest.mark.parametrize("text", ["1.234,5", "1,234.5", "1.234.567", "1 234", "1'234.5"])
 def test_marks_between_thousands_are_refused_and_not_guessed(text):
     with pytest.raises(ValueError, match="marks between thousands"):
-        DecimalMark(";").plain(text)
+        CellReader(";").plain(text)
 
 
 def test_a_long_row_of_digits_that_is_no_number_is_looked_at_once():
     digits = "1" * 100_000 + "x"  # tried at each of its digits again, it would take minutes
-    assert DecimalMark(";").plain(digits) == digits
+    assert CellReader(";").plain(digits) == digits
 
 
 def written(tmp_path: Path, text: str, encoding: str = "utf-8") -> Path:

@@ -11,8 +11,8 @@ from conftest import ROOT, FakeBackbone, write_square
 from test_frame_views import view
 
 from action_gru.apps.explain import explain_video
-from action_gru.backbone.frame_views import MixedBackbone
 from action_gru.checkpoint import Checkpoint
+from action_gru.detection.frame_views import MixedBackbone
 from action_gru.errors import CheckpointError, ConfigError, DataError, VideoError
 from action_gru.evaluation.curves import linear_answer, stream_curves
 from action_gru.evaluation.explain import Subject, explain_clip

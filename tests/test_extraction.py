@@ -11,17 +11,17 @@ import pytest
 import torch
 from conftest import FakeBackbone, clip_of, write_square
 
-from action_gru.backbone import ViewMaker
-from action_gru.backbone.looking import look
 from action_gru.cache import FeatureCache, pack_entries
 from action_gru.cache.entry import parse_entry
 from action_gru.dataset import Clip
 from action_gru.errors import CacheError
-from action_gru.extraction import Extractor, KeptFeatures, Stream, duplicates_across
+from action_gru.extraction import Extractor, LazyFeatures, ViewKey, duplicates_across
+from action_gru.extraction.clip import Rows
 from action_gru.extraction.pipeline import THREAD_NAME
-from action_gru.extraction.rows import Rows
 from action_gru.extraction.threads import ThreadBudget, usable_cores
 from action_gru.video import VideoFile
+from action_gru.views import ViewMaker
+from action_gru.views.sampler import look
 
 BOTH = ("rgb", "motion")
 
@@ -43,7 +43,7 @@ def test_each_stream_of_each_clip_is_sampled_by_time(tmp_path, clips):
     assert (report.clips, report.frames, report.cached, report.quarantined) == (5, 73, 0, {})
     for clip, steps in zip(clips, (10, 4, 1, 17, 6), strict=True):
         found = work.read(clip, report)
-        assert set(found) == {Stream(view, flip) for view in BOTH for flip in (False, True)}
+        assert set(found) == {ViewKey(view, flip) for view in BOTH for flip in (False, True)}
         for entry in found.values():
             assert entry.values.shape == (steps, 6)
             assert entry.times_s == pytest.approx(np.arange(steps) / 5)
@@ -78,7 +78,7 @@ def test_bounds_cut_the_clip_and_motion_looks_before_them(tmp_path):
     whole, cut = clip_of(video), clip_of(video, 1.0, 2.0)
     work = extractor(tmp_path)
     report = work.extract([whole, cut])
-    motion = Stream("motion")
+    motion = ViewKey("motion")
     entry, reference = work.read(cut, report)[motion], work.read(whole, report)[motion]
     assert entry.times_s == pytest.approx([1.0, 1.2, 1.4, 1.6, 1.8])
     # The first instant of the cut has its past, as it has in the whole video.
@@ -108,7 +108,7 @@ def test_a_bad_clip_is_quarantined_and_the_others_are_extracted(tmp_path, clips)
 def test_a_damaged_entry_is_extracted_again_and_reported(tmp_path, clips):
     work = extractor(tmp_path)
     report = work.extract(clips)
-    path = work.cache.path_of(report.keys["0.mp4"][Stream("rgb")])
+    path = work.cache.path_of(report.keys["0.mp4"][ViewKey("rgb")])
     before = path.read_bytes()
     path.write_bytes(before[:-3])
     again = extractor(tmp_path)
@@ -258,7 +258,7 @@ def test_a_long_clip_goes_through_a_file_and_gives_the_same_entry(tmp_path, monk
     clip = clip_of(write_square(tmp_path / "a.mp4", 60))
     short = extractor(tmp_path / "short", fps=100.0, flip=True)
     keys = short.extract([clip]).keys[clip.name].values()
-    monkeypatch.setattr("action_gru.extraction.rows.MOST_IN_MEMORY", 7)
+    monkeypatch.setattr("action_gru.extraction.clip.MOST_IN_MEMORY", 7)
     long = extractor(tmp_path / "long", fps=100.0, flip=True, workers=3)
     long.extract([clip])
     for key in keys:
@@ -266,7 +266,7 @@ def test_a_long_clip_goes_through_a_file_and_gives_the_same_entry(tmp_path, monk
 
 
 def test_rows_may_come_out_of_order_and_must_all_come(monkeypatch):
-    monkeypatch.setattr("action_gru.extraction.rows.MOST_IN_MEMORY", 3)
+    monkeypatch.setattr("action_gru.extraction.clip.MOST_IN_MEMORY", 3)
     rows = Rows()
     for _ in range(5):
         rows.expect()
@@ -288,14 +288,14 @@ def test_features_are_kept_while_there_is_room_and_read_again_beyond_it(tmp_path
     name_of = {key: name for name, keys in report.keys.items() for key in keys.values()}
     get = work.cache.get
     work.cache.get = lambda key: (reads.append(name_of[key]), get(key))[1]
-    kept = KeptFeatures(work.cache, report, [*clips, bad], most_bytes=600)
+    kept = LazyFeatures(work.cache, report, [*clips, bad], most_bytes=600)
     assert list(kept) == [clip.name for clip in clips]
     assert "missing.mp4" not in kept
     for _ in range(2):  # of 10 steps x (6 x 2 + 8 bytes) x 2 views there is room for one
-        assert len(kept["0.mp4"][Stream("rgb")].values) == 10
-        assert len(kept["3.mp4"][Stream("rgb")].values) == 17
+        assert len(kept["0.mp4"][ViewKey("rgb")].values) == 10
+        assert len(kept["3.mp4"][ViewKey("rgb")].values) == 17
     assert reads == 2 * ["0.mp4"] + 4 * ["3.mp4"]  # two streams each
-    work.cache.path_of(report.keys["4.mp4"][Stream("rgb")]).unlink()
+    work.cache.path_of(report.keys["4.mp4"][ViewKey("rgb")]).unlink()
     with pytest.raises(CacheError, match=r"cache entries of 4\.mp4 vanished while in use"):
         kept["4.mp4"]
 

@@ -10,14 +10,14 @@ import torch
 from action_gru.backbone import FeatureSpec
 from action_gru.cache import ClipFeatures, FeatureCache, cache_key, pack_entries
 from action_gru.dataset import Clip, SequenceSet
-from action_gru.extraction import ExtractionReport, KeptFeatures, Stream
+from action_gru.extraction import ExtractionReport, LazyFeatures, ViewKey
 from action_gru.features import FeatureTable
 
-STREAMS = [Stream("rgb"), Stream("motion"), Stream("rgb", True), Stream("motion", True)]
+STREAMS = [ViewKey("rgb"), ViewKey("motion"), ViewKey("rgb", True), ViewKey("motion", True)]
 CLASSES = ("a", "b", "c")
 
 
-def key_of(name: str, stream: Stream) -> str:
+def key_of(name: str, stream: ViewKey) -> str:
     return cache_key({"clip": name, "stream": str(stream)})
 
 
@@ -48,7 +48,7 @@ def table(root: Path, clips: list[Clip], most_bytes: int) -> tuple[FeatureTable,
     name_of = {key: name for name, keys in report.keys.items() for key in keys.values()}
     get = cache.get
     cache.get = lambda key: (read.append(name_of[key]), get(key))[1]
-    kept = KeptFeatures(cache, report, clips, most_bytes)
+    kept = LazyFeatures(cache, report, clips, most_bytes)
     specs = tuple(
         FeatureSpec(view, "weights", "0", "last", 32, "squash", "float32", 3)
         for view in ("rgb", "motion")

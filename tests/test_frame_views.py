@@ -6,11 +6,11 @@ from conftest import FakeBackbone, clip_of, write_square
 from people_doubles import ScriptedDetector
 
 from action_gru import ActionRecognizer
-from action_gru.backbone.frame_views import FrameView, MixedBackbone
 from action_gru.cache import MemoryCache
 from action_gru.config import build_config
+from action_gru.detection.frame_views import FrameView, MixedBackbone
 from action_gru.errors import BackboneError, ConfigError
-from action_gru.extraction import Extractor, Stream
+from action_gru.extraction import Extractor, ViewKey
 from action_gru.features import build_backbone
 from action_gru.progress import Reporter
 from action_gru.training import train
@@ -51,13 +51,13 @@ def test_vectors_and_pictures_of_a_clip_stand_side_by_side(tmp_path):
     report = extractor.extract([clip])
     assert not report.quarantined
     found = extractor.read(clip, report)
-    assert found[Stream("rgb")].values.shape == (10, 6)
-    values = found[Stream("detections")].values
+    assert found[ViewKey("rgb")].values.shape == (10, 6)
+    values = found[ViewKey("detections")].values
     assert values.shape == (10, backbone.spec("detections").dim) == (10, 22)
     assert values[:, 2] == pytest.approx([(21 + i) / 96 for i in range(10)], abs=2e-3)
-    flipped = found[Stream("detections", True)].values
+    flipped = found[ViewKey("detections", True)].values
     assert flipped[:, 2] == pytest.approx(1 - values[:, 2], abs=2e-3)
-    assert found[Stream("detections")].times_s == pytest.approx(np.arange(10) / 5)
+    assert found[ViewKey("detections")].times_s == pytest.approx(np.arange(10) / 5)
 
 
 def test_without_pictures_no_network_is_loaded(tmp_path):
@@ -65,7 +65,7 @@ def test_without_pictures_no_network_is_loaded(tmp_path):
     extractor = Extractor(backbone, MemoryCache(), fps=5.0, views=["detections"])
     clip = clip_of(write_square(tmp_path / "a.mp4", 20))
     report = extractor.extract([clip])
-    assert extractor.read(clip, report)[Stream("detections")].values.shape == (10, 22)
+    assert extractor.read(clip, report)[ViewKey("detections")].values.shape == (10, 22)
     with pytest.raises(BackboneError, match="no network was loaded for the view 'rgb'"):
         backbone.spec("rgb")
 

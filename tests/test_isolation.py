@@ -17,14 +17,14 @@ import numpy as np
 import pytest
 from conftest import FakeBackbone, clip_of, write_square
 
-from action_gru.backbone.looking import pictures
 from action_gru.cache import MemoryCache
 from action_gru.config.inputs import DecodingSection
 from action_gru.errors import VideoError
 from action_gru.extraction import Extractor
-from action_gru.video import DecodeLimits, VideoFile, processes
-from action_gru.video.decoders import FileReader
+from action_gru.video import DecodeLimits, VideoFile, decoder_process
+from action_gru.video.file_reader import FileReader
 from action_gru.video.worker import limit_memory
+from action_gru.views.sampler import pictures
 
 ARGUMENTS = {
     "views": ["rgb", "motion"], "size_px": 32, "fit": "crop", "fps": 5.0, "start_s": 0.3,
@@ -39,9 +39,9 @@ def bad_program(monkeypatch, tmp_path):
     def install(text: str):
         (tmp_path / "bad_program.py").write_text(f"import os, signal, time\n{text}")
         monkeypatch.syspath_prepend(tmp_path)
-        for worker in processes._idle:
+        for worker in decoder_process._idle:
             worker.end()
-        processes._idle.clear()
+        decoder_process._idle.clear()
         sys.modules.pop("bad_program", None)
         return importlib.import_module("bad_program").program
 
@@ -105,7 +105,7 @@ def test_a_decoder_that_fails_costs_its_file_only(square_video, bad_program, bod
 
 def test_a_decoder_that_hangs_is_stopped_by_the_system_itself(square_video, bad_program):
     program = bad_program(
-        "from action_gru.video.decoders import FileReader\n"
+        "from action_gru.video.file_reader import FileReader\n"
         "def program(video):\n"
         "    FileReader.grab = lambda self: time.sleep(60)\n"
         "    yield from ((f.time_s, {}) for f in video)\n"
@@ -155,14 +155,14 @@ def test_a_file_at_its_limits_is_read(square_video):
 
 def test_a_file_of_one_crashed_worker_is_quarantined_and_the_rest_extracted(tmp_path, monkeypatch):
     paths = [write_square(tmp_path / f"{name}.mp4", 20) for name in "abc"]
-    real = processes.Worker.send
+    real = decoder_process.DecoderProcess.send
 
     def crash_at_b(self, do, **arguments):
         real(self, do, **arguments)
         if arguments.get("path", "").endswith("b.mp4"):
             os.kill(self._process.pid, signal.SIGSEGV)
 
-    monkeypatch.setattr(processes.Worker, "send", crash_at_b)
+    monkeypatch.setattr(decoder_process.DecoderProcess, "send", crash_at_b)
     extractor = Extractor(FakeBackbone(), MemoryCache(), fps=5.0, views=["rgb"])
     report = extractor.extract([clip_of(path) for path in paths])
     assert list(report.quarantined) == ["b.mp4"]
@@ -176,7 +176,7 @@ def test_a_worker_ends_with_the_process_that_asked_it(square_video):
     if not child:  # a process that is killed while it reads a file
         with VideoFile(square_video) as video:
             next(iter(video))
-            os.write(writer, str(video._reader._worker._worker._process.pid).encode())
+            os.write(writer, str(video._reader._lease._process._process.pid).encode())
             signal.pause()
     worker = int(os.read(reader, 20))
     os.kill(child, signal.SIGKILL)
@@ -250,10 +250,10 @@ def test_the_config_and_the_reader_have_the_same_limits():
 def test_memory_is_shared_once_and_kept_for_the_next_file(square_video):
     with VideoFile(square_video) as video:
         list(video.run(pictures, **ARGUMENTS))
-        worker = processes._idle[-1]
+        worker = decoder_process._idle[-1]
         shared = worker.shared
         list(video.run(pictures, **ARGUMENTS))
-    assert processes._idle[-1] is worker
+    assert decoder_process._idle[-1] is worker
     assert worker.shared is shared
 
 
@@ -270,7 +270,7 @@ def test_metadata_that_is_no_text_does_not_hide_the_frames(tmp_path):
     assert b"METADATA" in content
     path.write_bytes(content.replace(b"METADATA", b"\xff\xfe\xff\xfe\xff\xfe\xff\xfe"))
     reader = FileReader(path)
-    assert reader.first_s == 0.0
+    assert reader.info.first_s == 0.0
     reader.close()
 
 

@@ -57,7 +57,7 @@ def test_many_kills(kind, share):
 
 NOT_ATOMIC = """
 import time
-from action_gru.cache import places
+from action_gru.cache import storage
 def write(path, pieces, root):
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("wb") as file:
@@ -65,7 +65,7 @@ def write(path, pieces, root):
             file.write(piece)
             file.flush()
             time.sleep(0.02)
-places.write_atomically = write
+storage.write_atomically = write
 """
 
 

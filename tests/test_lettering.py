@@ -8,7 +8,7 @@ import pytest
 
 from action_gru import lettering
 from action_gru.apps import overlay
-from action_gru.apps.overlay import write_text
+from action_gru.apps.overlay import letters as letters_of
 from action_gru.report.plots import plot_confusion, save_figure
 
 STIX = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "STIXGeneral.ttf"
@@ -88,13 +88,13 @@ def test_a_report_picture_is_drawn_with_the_font_that_has_the_letters(tmp_path, 
 
 
 def test_a_video_is_drawn_with_the_font_that_has_the_letters(capfd, fonts):
-    boxes = write_text(RARE, 20)
+    boxes = letters_of(RARE, 20, False)
     lettering.runs.cache_clear()
     lettering._other_font.cache_clear()
     capfd.readouterr()
     fonts(STIX)
-    overlay._letters.cache_clear()
-    letters = write_text(RARE, 20)
+    overlay.letters.cache_clear()
+    letters = letters_of(RARE, 20, False)
     assert letters.max() == 255
     assert not np.array_equal(letters, boxes)
     assert capfd.readouterr().err == ""

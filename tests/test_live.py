@@ -15,7 +15,8 @@ from live_servers import (
 )
 
 from action_gru.errors import VideoError
-from action_gru.video import LiveSource, connection
+from action_gru.video import LiveSource, live_reader
+from action_gru.video.pacer import Pacer
 
 
 def test_a_stream_gives_rgb_frames_at_the_time_of_their_arrival():
@@ -121,7 +122,7 @@ class FakeCamera:
 
 
 def test_a_camera_that_was_unplugged_is_tried_again(monkeypatch):
-    monkeypatch.setattr(connection.cv2, "VideoCapture", FakeCamera)
+    monkeypatch.setattr(live_reader.cv2, "VideoCapture", FakeCamera)
     seen = Seen()
     with LiveSource("0", on_frame=seen, backoff_s=(0.05, 0.1)) as source:
         assert source.name == "0"
@@ -204,3 +205,40 @@ def test_nothing_leaks_over_fifty_connections():
             assert eventually(lambda: source.status.reconnects >= 50, 60)
     assert eventually(lambda: not live_threads() and open_handles() <= handles)
     assert psutil.Process().memory_info().rss - kept < 60e6
+
+
+def test_the_pacer_gives_each_frame_its_instant_and_refuses_late_ones(monkeypatch):
+    clock = [100.0]
+    stop = threading.Event()
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    waits: list[float] = []
+    monkeypatch.setattr(stop, "wait", lambda wait_s: waits.append(round(wait_s, 3)))
+    pacer = Pacer(stop, longest_gap_s=5.0)
+    assert pacer.admit(0.0, 0.1)
+    assert pacer.admit(0.1, 0.1)
+    assert waits == [0.0, 0.1]
+    clock[0] = 100.45  # busy: 0.2 and 0.3 are late by more than a frame, 0.4 is not
+    assert [pacer.admit(t, 0.1) for t in (0.2, 0.3, 0.4)] == [False, False, True]
+    clock[0] = 101.0
+    assert not pacer.admit(0.5, 0.1)
+    clock[0] = 101.2  # as late as before: decoding takes longer than a frame lasts
+    assert pacer.admit(0.6, 0.1)
+    assert pacer.admit(0.7, 0.1)
+    assert waits[-1] == 0.1
+    assert pacer.admit(90.0, 0.1)  # a jump of the stream's own clock is no wait
+    assert waits[-1] == 0.0
+
+
+def test_after_a_rest_frames_come_as_much_later(monkeypatch):
+    clock = [100.0]
+    stop = threading.Event()
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    waits: list[float] = []
+    monkeypatch.setattr(stop, "wait", lambda wait_s: waits.append(round(wait_s, 3)))
+    pacer = Pacer(stop)
+    pacer.rest(5.0)  # before the first frame: nothing to move
+    assert pacer.admit(0.0, 0.1)
+    clock[0] = 160.0
+    pacer.rest(60.0)
+    assert pacer.admit(0.1, 0.1)
+    assert waits == [0.0, 0.1]

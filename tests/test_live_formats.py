@@ -12,7 +12,7 @@ from conftest import moving_square, write_square
 from live_servers import QUICK, Seen, eventually, refusing_port
 
 from action_gru.video import LiveSource
-from action_gru.video.connection import waits
+from action_gru.video.live_reader import waits
 
 
 class Quiet(SimpleHTTPRequestHandler):

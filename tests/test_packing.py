@@ -34,9 +34,9 @@ def test_a_shard_that_cannot_be_opened_is_named_and_the_others_are_verified(tmp_
     first, *others = [f"shards/{name}" for name in cache.packs.index.names]
     (tmp_path / first).unlink()
     (tmp_path / first).mkdir()
-    data = bytearray(cache.place.read(others[-1]))
+    data = bytearray(cache.storage.read(others[-1]))
     data[-1] ^= 0xFF
-    cache.place.write(others[-1], [bytes(data)])
+    cache.storage.write(others[-1], [bytes(data)])
     problems = FeatureCache(tmp_path).verify()
     assert len(problems) == 2
     assert f"{tmp_path / first}: a feature entry is there and cannot be read" in problems[0]
@@ -67,7 +67,7 @@ def test_a_file_stays_when_the_shard_that_held_it_vanished(tmp_path, monkeypatch
     cache = filled(tmp_path, range(5))
     pack_entries(cache, keep=True)
     (shard,) = shards(cache)
-    monkeypatch.setattr(cache.place, "version", lambda name: () if name == shard else (1,))
+    monkeypatch.setattr(cache.storage, "version", lambda name: () if name == shard else (1,))
     with pytest.raises(CacheError, match="files were left"):
         pack_entries(cache)
     assert len(list(cache.names())) == 5
@@ -77,9 +77,9 @@ def test_a_damaged_copy_in_a_shard_is_packed_anew_from_its_file(tmp_path):
     cache = filled(tmp_path, range(5))
     pack_entries(cache, keep=True)
     (shard,) = shards(cache)
-    data = bytearray(cache.place.read(shard))
+    data = bytearray(cache.storage.read(shard))
     data[-1] ^= 0xFF
-    cache.place.write(shard, [bytes(data)])
+    cache.storage.write(shard, [bytes(data)])
     counts = pack_entries(FeatureCache(tmp_path))
     assert (counts["packed"], counts["already"]) == (1, 4)
     assert FeatureCache(tmp_path).verify() == []
@@ -112,7 +112,7 @@ def test_an_index_that_another_packer_extended_meanwhile_keeps_its_rows(tmp_path
     fsspec.filesystem("memory").store.clear()
     root = "memory://bucket/two"
     cache = filled(root, range(5))
-    write = type(cache.place).write
+    write = type(cache.storage).write
     turns = iter([True])
 
     def beside(place, name, pieces):
@@ -120,7 +120,7 @@ def test_an_index_that_another_packer_extended_meanwhile_keeps_its_rows(tmp_path
         if name.endswith(".shard") and next(turns, False):
             pack_entries(filled(root, range(5, 8)), keep=True)
 
-    monkeypatch.setattr(type(cache.place), "write", beside)
+    monkeypatch.setattr(type(cache.storage), "write", beside)
     pack_entries(cache)
     fresh = FeatureCache(root)
     assert all(fresh.get(key) is not None for key in KEYS[:8])

@@ -37,27 +37,27 @@ def counts(**given: int) -> dict[str, int]:
 
 
 def shards(cache: FeatureCache) -> list[str]:
-    return list(cache.place.names(".shard"))
+    return list(cache.storage.names(".shard"))
 
 
 def before_the_index(monkeypatch, cache: FeatureCache, act) -> None:
     """Act when the shards of a packing are written, and its index is not."""
-    write = type(cache.place).write
+    write = type(cache.storage).write
 
     def acting(place, name, pieces):
         if name == INDEX:
             act()
         write(place, name, pieces)
 
-    monkeypatch.setattr(type(cache.place), "write", acting)
+    monkeypatch.setattr(type(cache.storage), "write", acting)
 
 
 def test_a_packed_entry_is_the_entry_and_its_file_is_gone(root):
     cache = filled(root)
-    before = [cache.place.read(f"{key[:2]}/{key}.safetensors") for key in KEYS]
+    before = [cache.storage.read(f"{key[:2]}/{key}.safetensors") for key in KEYS]
     assert pack_entries(cache, shard_bytes=5000) == counts(packed=30, shards=3)
     assert list(cache.names()) == []
-    sizes = [cache.place.status(name).size for name in shards(cache)]
+    sizes = [cache.storage.status(name).size for name in shards(cache)]
     assert len(sizes) == 3
     assert sum(size >= 5000 for size in sizes) == 2  # all but the last one are full
     assert sum(sizes) == sum(map(len, before))
@@ -90,12 +90,12 @@ def test_a_reader_that_was_there_before_finds_what_was_packed_meanwhile(root):
 def test_packing_again_adds_and_leaves_the_first_shards_as_they_are(root):
     cache = filled(root, range(10))
     pack_entries(cache)
-    first = cache.place.read(shards(cache)[0])
+    first = cache.storage.read(shards(cache)[0])
     name = shards(cache)[0]
     assert pack_entries(cache) == counts()
     filled(root, range(10, 30))
     assert pack_entries(cache)["packed"] == 20
-    assert cache.place.read(name) == first
+    assert cache.storage.read(name) == first
     fresh = FeatureCache(root)
     assert all(fresh.get(key) is not None for key in KEYS)
     assert list(fresh.packs.index.keys[:, 0]) == sorted(int(key[:2], 16) for key in KEYS)
@@ -109,7 +109,7 @@ def test_a_shard_in_the_place_of_another_is_found_out(tmp_path):
             store.put(KEYS[number], clip(first + number, steps=4))
         pack_entries(store)
     (mine,), (its,) = shards(stores[0]), shards(stores[1])
-    stores[0].place.write(mine, [stores[1].place.read(its)])
+    stores[0].storage.write(mine, [stores[1].storage.read(its)])
     fresh = FeatureCache(tmp_path / "one")
     assert fresh.get(KEYS[0]) is None
     assert not fresh.has(KEYS[1])
@@ -120,7 +120,7 @@ def test_a_shard_in_the_place_of_another_is_found_out(tmp_path):
 def test_an_empty_index_is_named(tmp_path):
     cache = filled(tmp_path, range(3))
     pack_entries(cache)
-    cache.place.write(INDEX, [b""])
+    cache.storage.write(INDEX, [b""])
     with pytest.raises(CacheError, match="not an index of packed entries"):
         FeatureCache(tmp_path).get(KEYS[0])
 
@@ -130,13 +130,13 @@ def test_a_damaged_packed_entry_is_named_never_given_and_heals(root, where):
     cache = filled(root, range(10))
     pack_entries(cache)
     name = shards(cache)[0]
-    data = bytearray(cache.place.read(name))
+    data = bytearray(cache.storage.read(name))
     last = max((cache.packs.find(key) for key in KEYS[:10]), key=lambda entry: entry.offset)
     if where == "gone":
-        cache.place.remove(name)
+        cache.storage.remove(name)
     else:
         data[last.offset + 40 if where == "begin" else -1] ^= 0xFF
-        cache.place.write(name, [bytes(data)])
+        cache.storage.write(name, [bytes(data)])
     fresh = FeatureCache(root)
     assert fresh.get(last.key) is None
     assert not fresh.has(last.key)
@@ -154,21 +154,21 @@ def test_a_damaged_packed_entry_is_named_never_given_and_heals(root, where):
 def test_a_damaged_file_is_not_packed(root):
     cache = filled(root, range(3))
     name = next(iter(cache.names()))
-    cache.place.write(name, [b"no entry"])
+    cache.storage.write(name, [b"no entry"])
     assert pack_entries(cache) == counts(packed=2, damaged=1, shards=1)
     assert list(cache.names()) == [name]
 
 
 def test_a_packing_that_is_cut_before_the_index_loses_nothing(tmp_path, monkeypatch):
     cache = filled(tmp_path, range(5))
-    write = type(cache.place).write
+    write = type(cache.storage).write
 
     def cut(place, name, pieces):
         if name == INDEX:
             raise CacheError("cut")
         write(place, name, pieces)
 
-    monkeypatch.setattr(type(cache.place), "write", cut)
+    monkeypatch.setattr(type(cache.storage), "write", cut)
     with pytest.raises(CacheError, match="cut"):
         pack_entries(cache)
     monkeypatch.undo()
@@ -199,7 +199,7 @@ def test_a_damaged_index_is_named(tmp_path):
 
 def test_a_second_packer_is_refused(tmp_path):
     cache = filled(tmp_path, range(3))
-    with cache.place.locked("shards/.lock"), pytest.raises(CacheError, match="another process"):
+    with cache.storage.locked("shards/.lock"), pytest.raises(CacheError, match="another process"):
         pack_entries(FeatureCache(tmp_path))
 
 
@@ -268,7 +268,7 @@ def test_the_files_stay_when_a_shard_vanished_before_the_index_named_it(root, mo
     files = list(cache.names())
     with monkeypatch.context() as patched:
         before_the_index(
-            patched, cache, lambda: [cache.place.remove(shard) for shard in shards(cache)]
+            patched, cache, lambda: [cache.storage.remove(shard) for shard in shards(cache)]
         )
         with pytest.raises(
             CacheError, match=r"1 of 1 shards .* gone .*files were left.*pack again"
@@ -284,13 +284,13 @@ def test_an_index_that_another_packer_replaced_takes_no_file(monkeypatch):
     fsspec.filesystem("memory").store.clear()
     root = "memory://bucket/packs"
     cache = filled(root, range(5))
-    write = type(cache.place).write
+    write = type(cache.storage).write
 
     def replaced(place, name, pieces):
         write(place, name, pieces if name != INDEX else [EMPTY.to_bytes()])
 
     with monkeypatch.context() as patched:
-        patched.setattr(type(cache.place), "write", replaced)
+        patched.setattr(type(cache.storage), "write", replaced)
         with pytest.raises(CacheError, match="another process pruned or packed"):
             pack_entries(cache)
     assert len(list(cache.names())) == 5
@@ -322,6 +322,6 @@ def test_a_clip_whose_name_is_no_text_is_packed(root):
 
 def test_an_entry_shorter_than_its_header_claims_is_counted(root):
     cache = filled(root, range(2))
-    cache.place.write(f"00/{'0' * 64}.safetensors", [(1 << 62).to_bytes(8, "little")])
-    cache.place.write(f"11/{'1' * 64}.safetensors", [(1 << 19).to_bytes(8, "little") + b"{}"])
+    cache.storage.write(f"00/{'0' * 64}.safetensors", [(1 << 62).to_bytes(8, "little")])
+    cache.storage.write(f"11/{'1' * 64}.safetensors", [(1 << 19).to_bytes(8, "little") + b"{}"])
     assert pack_entries(cache)["damaged"] == 2

@@ -2,24 +2,24 @@
 
 import numpy as np
 import pytest
+from crowd import crowd_scene, moved
 from people_doubles import SceneDetector, ScriptedDetector
 from test_streaming import FPS, VIEWS, make_engine, pictures
 
-from action_gru.apps.crowd import crowd_scene, moved
 from action_gru.streaming.people import Following, PeopleEngine, PeopleStream
-from action_gru.streaming.scene import SceneLooker
+from action_gru.streaming.scene import SceneSampler
 from action_gru.timeline import EventTracker
 
 EAGER = {"enter": 0.0, "exit": 0.0, "min_event_s": 0.0}
 
 
-def open_people(engine, events=EAGER, **following):
+def open_people(people, events=EAGER, **following):
     following = Following(frozenset({0}), 0.3, **following)
 
     def open_stream():
-        return engine.open(EventTracker(**events), 1.6, 4, 1.0)
+        return people.engine.open(EventTracker(**events), 1.6, 4, 1.0)
 
-    return PeopleStream(SceneLooker(VIEWS, FPS, 1.0), open_stream, following)
+    return PeopleStream(people, SceneSampler(VIEWS, FPS, 1.0), open_stream, following)
 
 
 def person(left, top=10, width=20, height=40, score=0.9):
@@ -30,7 +30,7 @@ def play(script, count=None, events=EAGER, seed=0, **following):
     """Show noise and the scripted boxes; of each sample the people looked at, and the stream."""
     engine = make_engine()
     people = PeopleEngine(engine, ScriptedDetector(script))
-    stream = open_people(engine, events, **following)
+    stream = open_people(people, events, **following)
     looked = []
     for index, image in enumerate(pictures(count or len(script), seed)):
         scene = stream.looker.look(image, index / FPS)
@@ -131,7 +131,7 @@ def test_finish_ends_what_everyone_does():
 def test_a_gap_ends_everyone_and_starts_afresh():
     engine = make_engine()
     people = PeopleEngine(engine, ScriptedDetector([[person(5)]]))
-    stream = open_people(engine)
+    stream = open_people(people)
     image = pictures(1)[0]
     for time_s in (*np.arange(0, 2, 0.1), 9.0, 9.1):
         people.advance([stream], [stream.looker.look(image, float(time_s))])
@@ -143,7 +143,7 @@ def test_a_gap_ends_everyone_and_starts_afresh():
 def test_two_sources_advance_in_one_batch_and_keep_apart():
     engine = make_engine()
     people = PeopleEngine(engine, ScriptedDetector([[person(5)], [person(60), person(5)]] * 12))
-    streams = [open_people(engine), open_people(engine)]
+    streams = [open_people(people), open_people(people)]
     for index, image in enumerate(pictures(10)):
         scenes = [stream.looker.look(image, index / FPS) for stream in streams]
         found = people.advance(streams, scenes)
@@ -156,7 +156,6 @@ def test_memory_does_not_grow_with_those_who_have_left():
     _, stream, _ = play(script, timeout_s=0.2)
     assert stream.met == 20
     assert len(stream.people) <= 1
-    assert len(stream._numbers) <= 1
 
 
 def test_a_walker_is_looked_at_where_they_are():
@@ -164,7 +163,8 @@ def test_a_walker_is_looked_at_where_they_are():
     scene = crowd_scene(["walk", "wave"], 3, size_px=(640, 240), duration_s=4.0)
     detector = SceneDetector(scene)
     engine = make_engine()
-    people, stream = PeopleEngine(engine, detector), open_people(engine)
+    people = PeopleEngine(engine, detector)
+    stream = open_people(people)
     for index in range(80):
         detector.time_s = index / 20
         due = stream.looker.look(scene.image_at(index / 20), index / 20)

@@ -4,8 +4,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from action_gru.apps.corners import overlaps
-from action_gru.apps.people_overlay import PLAIN, PeopleOverlay, PersonMark, marks_of
+from action_gru.apps.overlay import PLAIN, overlaps
+from action_gru.apps.people_overlay import PeopleOverlay, PersonMark, marks_of
 from action_gru.palette import class_colour, rgb
 
 SIZE_PX = (640, 360)
@@ -56,12 +56,12 @@ def test_labels_cover_neither_each_other_nor_the_panel_and_stay_on_the_frame(top
     marks = crowd(8, top)
     overlay.draw(grey(), marks, lines=["24 fps", "0:01 to 0:02 wave"], banner=banner)
     areas = overlay.label_areas(marks, bool(banner))
-    foot_px = overlay._panel.banner_px if banner else 0
+    foot_px = overlay.panel.banner_px if banner else 0
     assert all(areas)
     for left, upper, width, height in areas:
         assert 0 <= left <= left + width <= 640
         assert 0 <= upper <= upper + height <= 360 - foot_px
-    everything = [*areas, overlay._panel.panel_area]
+    everything = [*areas, overlay.panel.panel_area]
     for number, one in enumerate(everything):
         assert not any(overlaps(one, other) for other in everything[:number])
 
@@ -79,7 +79,7 @@ def test_the_panel_stands_where_no_head_is():
     overlay, lines = PeopleOverlay(SIZE_PX), ["24 fps", "0:01 to 0:02 wave"]
     upper_left = PersonMark(1, (30, 20, 130, 340), "wave", 0.9)
     overlay.draw(grey(), [upper_left], lines=lines)
-    left, top, width, _ = overlay._panel.panel_area
+    left, top, width, _ = overlay.panel.panel_area
     assert left > 130
     assert (left, top) == (640 - 6 - width, 6)
 
@@ -92,7 +92,7 @@ def test_the_panel_does_not_jump_from_frame_to_frame():
         for sway in (0, 4):
             moved = PersonMark(1, (left + sway, 20, left + 100 + sway, 340), "wave", 0.9)
             overlay.draw(grey(), [moved if sway else mark], lines=["24 fps"])
-            places.append(overlay._panel.panel_area[:2])
+            places.append(overlay.panel.panel_area[:2])
     assert len(dict.fromkeys(places)) == 2  # it moved once
     assert places[0] != places[-1]
     assert sum(one != other for one, other in pairwise(places)) == 1

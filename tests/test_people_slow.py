@@ -5,15 +5,15 @@ from collections import defaultdict
 import cv2
 import numpy as np
 import pytest
+from crowd import actor_at, crowd_scene
 from drawn_detector import draw_people, train_detector
 from people_doubles import SceneDetector
 
 from action_gru import ActionRecognizer
-from action_gru.apps.crowd import actor_at, crowd_scene
-from action_gru.apps.demo_data import write_video
-from action_gru.apps.drawing import draw_clip
-from action_gru.backbone.detecting import Detector
 from action_gru.config import build_config
+from action_gru.demo.dataset import write_video
+from action_gru.demo.scenes import draw_clip
+from action_gru.detection.detector import Detector
 from action_gru.progress import Reporter
 from action_gru.training import train
 

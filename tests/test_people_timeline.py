@@ -14,9 +14,9 @@ from action_gru.apps.live_loop import LiveLoop
 from action_gru.apps.live_view import LiveView
 from action_gru.apps.overlay import PLAIN
 from action_gru.apps.people_overlay import marks_of
-from action_gru.apps.people_timeline import make_people_timeline
 from action_gru.apps.webcam import WebcamOptions, run_webcam
 from action_gru.cli.commands import app
+from action_gru.cli.live import timeline
 from action_gru.errors import BackboneError, ConfigError
 from action_gru.palette import class_colours, rgb
 from action_gru.progress import Reporter
@@ -39,15 +39,13 @@ def video(tmp_path_factory):
 
 
 def make(video, run, targets=(), annotated=None, as_json=True, overrides=OVERRIDES):
-    reporter = Reporter(quiet=True)
-    return make_people_timeline(
-        video, run.path, overrides, list(targets), annotated, as_json, reporter
-    )
+    options = {"per_person": True, "annotate": annotated, "json_": as_json, "quiet": True}
+    timeline(video, run.path, list(overrides), list(targets), **options)
 
 
 def test_events_name_their_person_in_every_format(video, small_run, detector, tmp_path, capsys):
     targets = [tmp_path / f"t{suffix}" for suffix in (".json", ".csv", ".vtt", ".eaf", ".png")]
-    assert make(video, small_run, targets)
+    make(video, small_run, targets)
     answer = json.loads(capsys.readouterr().out)
     assert answer["people"] == 2
     assert {event["person"] for event in answer["events"]} == {1, 2}

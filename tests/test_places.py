@@ -8,7 +8,7 @@ import pytest
 from test_cache import KEY, clip
 
 from action_gru.cache import FeatureCache, cache_key
-from action_gru.cache.objects import open_place
+from action_gru.cache.object_store import open_storage
 from action_gru.config import build_config
 from action_gru.errors import CacheError, ConfigError, MissingExtraError
 
@@ -46,7 +46,7 @@ def test_a_damaged_object_is_removed_and_named(memory):
     cache = FeatureCache(memory)
     cache.put(KEY, clip())
     cache.put(cache_key({"clip": 2}), clip())
-    place = cache.place
+    place = cache.storage
     name = next(name for name in cache.names() if KEY in name)
     place.write(name, [place.read(name)[:-1]])
     assert [name in problem for problem in cache.verify()] == [True]
@@ -68,7 +68,7 @@ def test_a_clip_that_breaks_while_it_is_written_leaves_no_object(memory):
         raise OSError("the disk of the rows broke")
 
     with pytest.raises(CacheError, match=r"memory://bucket/.*the disk of the rows broke"):
-        cache.place.write("ab/abc.safetensors", pieces())
+        cache.storage.write("ab/abc.safetensors", pieces())
     assert list(cache.names()) == []
 
 
@@ -79,8 +79,8 @@ def test_a_store_that_does_not_answer_is_not_taken_for_an_empty_one(memory, monk
     def broken(*_: object, **__: object) -> bytes:
         raise ConnectionError("no route to host")
 
-    monkeypatch.setattr(cache.place._files, "cat_file", broken)
-    monkeypatch.setattr(cache.place._files, "get_file", broken)
+    monkeypatch.setattr(cache.storage._files, "cat_file", broken)
+    monkeypatch.setattr(cache.storage._files, "get_file", broken)
     with pytest.raises(CacheError, match=r"did not answer \(ConnectionError: no route to host\)"):
         cache.get(KEY)
     with pytest.raises(CacheError, match=r"check features\.cache_dir, the network and"):
@@ -92,7 +92,7 @@ def test_a_store_that_does_not_answer_is_not_taken_for_an_empty_one(memory, monk
 
 def test_another_kind_of_url_is_refused_by_name():
     with pytest.raises(CacheError, match=r"ftp://.*folder, file://, memory:// or s3://"):
-        open_place("ftp://host/features")
+        open_storage("ftp://host/features")
 
 
 @pytest.mark.parametrize(
@@ -140,18 +140,18 @@ def test_the_case_of_a_scheme_does_not_matter_and_home_is_found(tmp_path, monkey
         "./s3:b": Path("s3:b"),
         "a/s3://b": Path("a/s3:/b"),
     }.items():
-        assert open_place(where).root == root
-    store = open_place("MEMORY://Bucket/X")
+        assert open_storage(where).root == root
+    store = open_storage("MEMORY://Bucket/X")
     assert (store.scheme, store.root) == ("memory", "Bucket/X")
 
 
 def test_a_refusal_says_what_to_write_instead(tmp_path):
     with pytest.raises(CacheError, match=r"s3:b/x: neither a URL .*take a folder.*: \./s3:b/x"):
-        open_place("s3:b/x")
+        open_storage("s3:b/x")
     with pytest.raises(CacheError, match=r"file://host/x.*file:///mnt/share/features; mount"):
-        open_place("file://host/x")
+        open_storage("file://host/x")
     with pytest.raises(CacheError, match=r"names no bucket; write s3://BUCKET/PREFIX"):
-        open_place("s3://")
+        open_storage("s3://")
 
 
 def test_the_missing_extra_is_named(monkeypatch):

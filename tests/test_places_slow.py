@@ -57,7 +57,7 @@ def test_entries_on_s3_are_those_of_a_folder(bucket, tmp_path):
             cache.put(cache_key({"rows": rows}), clip(rows))
     assert list(store.names()) == list(folder.names())
     for name in store.names():
-        assert store.place.read(name) == folder.place.read(name)
+        assert store.storage.read(name) == folder.storage.read(name)
     assert store.verify() == []
     assert store.has(cache_key({"rows": 50}))
     assert store.get(cache_key({"rows": 50})).values.tobytes() == clip(50).values.tobytes()
@@ -74,12 +74,12 @@ def test_an_empty_object_is_damage_and_packing_goes_on(bucket):
     cache = FeatureCache(bucket)
     cache.put(KEY, clip(3))
     empty = f"ab/{'ab' * 32}.safetensors"
-    cache.place.write(empty, [b""])
+    cache.storage.write(empty, [b""])
     assert pack_entries(cache)["packed"] == 1
     assert list(cache.names()) == [empty]
     assert FeatureCache(bucket).get(KEY) is not None
-    (shard,) = cache.place.names(".shard")
-    cache.place.write(shard, [b""])
+    (shard,) = cache.storage.names(".shard")
+    cache.storage.write(shard, [b""])
     fresh = FeatureCache(bucket)
     assert fresh.get(KEY) is None
     assert "not what was packed there" in fresh.damaged[0]

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from conftest import write_square
-from test_detecting import save
+from test_detector import save
 from ultralytics.nn.tasks import PoseModel
 
 from action_gru import ActionRecognizer

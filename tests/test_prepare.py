@@ -49,7 +49,9 @@ def test_the_counts_are_reported(tmp_path: Path) -> None:
 def test_an_archive_is_told_with_the_line_that_unpacks_it(tmp_path: Path, name: str, command: str):
     archive = tmp_path / name
     archive.write_bytes(b"packed")
-    with pytest.raises(DataError, match=r"is no folder\. Unpack the archive and pass ") as caught:
+    with pytest.raises(
+        DataError, match=r"is no folder\. Unpack the archive and pass its"
+    ) as caught:
         prepare("folder", archive)
     folder = tmp_path / name.partition(".")[0]
     unpack = command.format(archive=shlex.quote(str(archive)), folder=shlex.quote(str(folder)))

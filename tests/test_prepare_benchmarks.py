@@ -9,7 +9,7 @@ import pytest
 from dataset_trees import hmdb51_tree, kth_tree, make_tree, ucf101_tree, write
 
 from action_gru.errors import DataError
-from action_gru.prepare import Row
+from action_gru.prepare import Options, Row, prepare
 from action_gru.prepare.benchmarks import build_hmdb51, build_kth, build_ucf101, source_video
 
 
@@ -28,7 +28,7 @@ def test_ucf101_numbers_choose_the_lists(tmp_path: Path) -> None:
     rows = build_ucf101(ucf101_tree(tmp_path), 2)
     assert [row.path[-11:] for row in rows if row.split == "test"] == ["g08_c01.avi"]
     with pytest.raises(DataError, match="ucf101 has the splits 1 to 3, got --split 4"):
-        build_ucf101(tmp_path, 4)
+        prepare("ucf101", tmp_path, options=Options(split=4))
 
 
 def test_ucf101_counts_and_names_the_missing_clips(tmp_path: Path) -> None:
@@ -149,10 +149,10 @@ def test_kth_frames_that_run_backwards_are_named(tmp_path: Path) -> None:
 def test_clips_that_were_encoded_anew_are_found_by_their_stem(
     tmp_path: Path, tree, build, ending: str
 ) -> None:
-    before = build(tree(tmp_path), 1)
+    before = build(tree(tmp_path))
     for path in list(tmp_path.rglob("*.avi")):
         path.rename(path.with_suffix(ending))
-    after = build(tmp_path, 1)
+    after = build(tmp_path)
     assert [row.path for row in after] == [row.path.removesuffix(".avi") + ending for row in before]
     assert [(row.label, row.group, row.split) for row in after] == [
         (row.label, row.group, row.split) for row in before

@@ -17,7 +17,7 @@ from action_gru.config import build_config, to_yaml
 from action_gru.config.reading import load_config
 from action_gru.dataset import Clip, SequenceSet, split_clips
 from action_gru.errors import ConfigError, DataError
-from action_gru.sampling import sample, windows
+from action_gru.views.sampling import sample, windows
 
 PLAIN = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),

@@ -6,8 +6,7 @@ import pytest
 import torch
 from conftest import write_square
 
-from action_gru.apps.annotate import annotate
-from action_gru.apps.classify import classify_files
+from action_gru.apps.classify import annotate, classify_files
 from action_gru.apps.explain import explain_video
 from action_gru.apps.timeline import make_timeline
 from action_gru.apps.web.upload import UploadReading
@@ -118,7 +117,7 @@ def test_a_video_far_slower_than_the_model_is_warned_of_once(small_run, tmp_path
         "classify": lambda q: classify_files([video], model, (), 2, None, True, q),
         "annotate": lambda q: classify_files([video], model, (), 2, tmp_path / "a.mp4", True, q),
         "explain": lambda q: explain_video(video, model, (), None, None, 0, True, q),
-        "timeline": lambda q: make_timeline(video, model, (), (), None, True, q),
+        "timeline": lambda q: make_timeline(video, model, (), (), q, as_json=True),
         "webcam": lambda q: run_webcam([str(video)], model, (), live, q),
     }
     for name, ask in asks.items():
@@ -252,4 +251,4 @@ def test_a_run_without_calibration_is_never_unsure(tmp_path, small_run):
     save_checkpoint(replace(checkpoint, calibration=None), tmp_path / "best.safetensors")
     recognizer = ActionRecognizer.load(tmp_path, device="cpu")
     assert recognizer.threshold is None
-    assert not recognizer.is_unsure(Prediction(("a", "b"), (0.5, 0.5)))
+    assert not recognizer.judged(Prediction(("a", "b"), (0.5, 0.5))).unsure

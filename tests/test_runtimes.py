@@ -14,10 +14,7 @@ import torch
 from test_backbone import pictures
 from torch.nn.functional import cosine_similarity
 
-from action_gru.apps.demo import DEMO_CONFIG
-from action_gru.apps.demo_data import write_demo_dataset
 from action_gru.backbone import Backbone, FeatureSpec, exported
-from action_gru.backbone.choosing import choice_key, choose, quickest
 from action_gru.backbone.embedding import pick_precision
 from action_gru.backbone.exported import (
     check_cosine,
@@ -29,8 +26,11 @@ from action_gru.backbone.exported import (
     to_onnx,
 )
 from action_gru.backbone.network import NetworkSource
+from action_gru.backbone.runtime_choice import choice_key, choose, quickest
 from action_gru.backbone.runtimes import RUNTIMES, TorchRunner, import_quietly
 from action_gru.config import build_config
+from action_gru.demo import DEMO_CONFIG
+from action_gru.demo.dataset import write_demo_dataset
 from action_gru.errors import BackboneError, CacheError, MissingExtraError
 from action_gru.evaluation.evaluate import evaluate
 from action_gru.progress import Reporter

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from conftest import moving_square
 
-from action_gru.backbone import ViewMaker
 from action_gru.errors import VideoError
-from action_gru.streaming.cropping import LEASH_SHARE, Crop
-from action_gru.streaming.scene import GREY, Cutting, SceneLooker, cut, cut_views
+from action_gru.streaming.people import LEASH_SHARE, Crop
+from action_gru.streaming.scene import GREY, Cutting, SceneSampler, cut, cut_views
+from action_gru.views import ViewMaker
 
 NOBODY = np.zeros((0, 4), np.float32)
 FRAME_PX = (200, 120)
@@ -22,7 +22,7 @@ def noise(seed=0):
 
 
 def scenes_of(images, fps=25.0, views=("motion",)):
-    looker = SceneLooker(views, 12.5, 1.0)
+    looker = SceneSampler(views, 12.5, 1.0)
     seen = [looker.look(image, index / fps) for index, image in enumerate(images)]
     return [scene for scene in seen if scene]
 
@@ -80,7 +80,7 @@ def test_outside_of_the_frame_it_is_grey():
 
 
 def test_no_motion_is_measured_across_a_gap_or_a_change_of_size():
-    looker = SceneLooker(("motion",), 25.0, 1.0)
+    looker = SceneSampler(("motion",), 25.0, 1.0)
     for index in range(5):
         scene = looker.look(noise(), index / 25)
     assert len(scene.earlier) == 3
@@ -92,15 +92,15 @@ def test_no_motion_is_measured_across_a_gap_or_a_change_of_size():
 def test_views_without_motion_keep_no_frame_and_need_no_frame_between():
     scenes = scenes_of([noise()] * 6, views=("rgb",))
     assert all(scene.earlier == () for scene in scenes)
-    looker = SceneLooker(("rgb",), 12.5, 1.0)
+    looker = SceneSampler(("rgb",), 12.5, 1.0)
     looker.look(noise(), 0.0)
     assert not looker.wants(0.04)
-    assert SceneLooker(("rgb", "motion"), 12.5, 1.0).wants(0.04)
+    assert SceneSampler(("rgb", "motion"), 12.5, 1.0).wants(0.04)
 
 
 def test_a_scene_refuses_what_is_no_frame():
     with pytest.raises(VideoError, match="a frame is an array"):
-        SceneLooker(("rgb",), 12.5, 1.0).look(np.zeros((4, 4)), 0.0)
+        SceneSampler(("rgb",), 12.5, 1.0).look(np.zeros((4, 4)), 0.0)
 
 
 def test_a_crop_is_a_square_with_a_margin_inside_of_the_frame():

@@ -203,6 +203,12 @@ def test_ts_gives_cases_of_any_length_with_missing_values(tmp_path):
     assert found.unit == "rows"
 
 
+def test_ts_that_is_not_univariate_keeps_its_dimensions(tmp_path):
+    text = TS.replace("@dimensions 2\n", "@dimensions 2\n@univariate false\n")
+    with pytest.raises(DataError, match="has 1 dimensions, @dimensions says 2"):
+        read_ts(write(tmp_path / "a.ts", text.replace("7,8:9,10:run", "7,8:run")))
+
+
 def test_ts_reads_time_stamps(tmp_path):
     text = TS.replace("@timeStamps false", "@timeStamps true")
     text = text[: text.index("1,2,?")] + "(0,1),(2,3):(0,5),(2,?):walk\n"

@@ -11,10 +11,11 @@ import pytest
 from live_servers import QUICK, MJPEGServer, Seen, eventually, live_threads, socket_server
 
 from action_gru.errors import VideoError
-from action_gru.video import DecodeLimits, LiveSource, limits, processes
-from action_gru.video.connection import connect
+from action_gru.video import DecodeLimits, LiveSource, decoder_process
+from action_gru.video.limits import LimitedReader, limited_stream
+from action_gru.video.live_reader import open_live
+from action_gru.video.process_reader import open_stream, stream_lease
 from action_gru.video.source import parse_source
-from action_gru.video.stream_worker import StreamDecoder
 
 
 def suppressed(start: Callable[[], None]) -> None:
@@ -25,14 +26,14 @@ def suppressed(start: Callable[[], None]) -> None:
 def decoders() -> list[psutil.Process]:
     """The decoding processes of this one."""
     children = psutil.Process().children()
-    return [child for child in children if processes.START in child.cmdline()]
+    return [child for child in children if decoder_process.START in child.cmdline()]
 
 
 @pytest.fixture(autouse=True)
 def none_idle():
-    processes.end_idle()
+    decoder_process.end_idle()
     yield
-    processes.end_idle()
+    decoder_process.end_idle()
 
 
 def test_a_decoder_that_crashes_is_started_anew_and_counted():
@@ -60,13 +61,13 @@ def test_a_decoder_that_hangs_ends_itself(tmp_path, monkeypatch):
         "av.open = lambda *arguments, **settings: time.sleep(3600)\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
-    decoder = StreamDecoder(DecodeLimits())
+    lease = stream_lease()
     source = parse_source("rtsp://me:hush@127.0.0.1:9/1")
     with pytest.raises(VideoError, match=r"its decoder ended after .* without a picture") as caught:
-        decoder.connect(source, 0.1, 0.1)
+        open_stream(lease, source, 0.1, 0.1, DecodeLimits())
     assert "hush" not in str(caught.value)
     assert "silent" in str(caught.value)
-    assert decoder.crashes == 1
+    assert lease.crashes == 1
     assert not decoders()
 
 
@@ -110,23 +111,22 @@ def test_a_stream_can_be_decoded_in_this_process():
 
 def test_both_ways_give_the_same_picture():
     pictures = []
-    decoder = StreamDecoder(DecodeLimits())
+    lease, bound = stream_lease(), DecodeLimits()
     with MJPEGServer() as server:
         source = parse_source(server.url)
-        for opened in (decoder.connect(source, 5, 5), connect(source, 5, 5, 1 << 26)):
-            connection, _ = opened
-            assert connection.size_px == (96, 64)
-            pictures.append(connection.retrieve())
-            connection.close()
-    decoder.leave()
+        for reader in (open_stream(lease, source, 5, 5, bound), open_live(source, 5, 5, 1 << 26)):
+            assert reader.info.size_px == (96, 64)
+            pictures.append(reader.retrieve())
+            reader.close()
+    lease.release()
     assert (pictures[0] == pictures[1]).all()
 
 
 def test_the_alarm_is_set_around_every_piece_of_work(monkeypatch):
     told = []
-    monkeypatch.setattr(limits.LimitedStream, "alarm", staticmethod(told.append))
+    monkeypatch.setattr(LimitedReader, "alarm", staticmethod(told.append))
     with MJPEGServer() as server:
-        stream = limits.LimitedStream(parse_source(server.url), 2.0, 1.0, 1 << 26)
+        stream = limited_stream(parse_source(server.url), 2.0, 1.0, 1 << 26)
         stream.grab()
         stream.retrieve()
         stream.close()

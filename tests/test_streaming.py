@@ -8,14 +8,14 @@ import pytest
 import torch
 from conftest import FakeBackbone, moving_square, write_square
 
-from action_gru.backbone import ViewMaker
-from action_gru.backbone.looking import look
 from action_gru.errors import VideoError
 from action_gru.model import ActionClassifier
-from action_gru.streaming import Looker, StreamEngine, TimelineReader
-from action_gru.streaming.states import StaggeredStates, join, reset_rows, split
-from action_gru.timeline import EventTracker
-from action_gru.video import DecodeLimits, VideoFile, decoders
+from action_gru.streaming import StreamEngine, TimelineReader
+from action_gru.streaming.states import OverlappingWindows, join, reset_rows, split
+from action_gru.timeline import EventTracker, ScoreTrack
+from action_gru.video import DecodeLimits, VideoFile, file_reader
+from action_gru.views import FrameSampler, ViewMaker
+from action_gru.views.sampler import look
 
 CLASSES = ("clap", "nod", "wave")
 VIEWS = ("rgb", "motion")
@@ -40,7 +40,7 @@ def pictures(count, seed=0):
 
 def collect_features(engine, images, times_s):
     """What a stream's backbone saw of each sampled frame: (T, D) and its instants."""
-    looker = Looker(VIEWS, 32, "squash", FPS, 1.0)
+    looker = FrameSampler(lambda: ViewMaker(VIEWS, 32, "squash"), FPS, 1.0)
     samples = [looker.look(image, t) for image, t in zip(images, times_s, strict=True)]
     samples = [sample for sample in samples if sample]
     return engine.embed(samples), [sample.time_s for sample in samples]
@@ -80,18 +80,18 @@ def test_an_answer_rests_on_nearly_the_window_and_never_more():
 
 
 def test_stages_restart_the_states_in_turn():
-    stagger = StaggeredStates(4, 2.0)
-    due = [stagger.due(time_s) for time_s in (5.0, 5.4, 5.5, 6.0, 6.5, 6.9, 7.0, 7.5)]
+    windows = OverlappingWindows(4, 2.0)
+    due = [windows.restarting(time_s) for time_s in (5.0, 5.4, 5.5, 6.0, 6.5, 6.9, 7.0, 7.5)]
     assert due == [[0], [], [1], [2], [3], [], [0], [1]]
-    assert stagger.by_age() == [2, 3, 0, 1]
-    assert [stagger.since_s[number] for number in stagger.by_age()] == [6.0, 6.5, 7.0, 7.5]
+    assert windows.oldest_first() == [2, 3, 0, 1]
+    assert [windows.since_s[number] for number in windows.oldest_first()] == [6.0, 6.5, 7.0, 7.5]
 
 
 def test_after_a_long_pause_between_samples_all_states_are_fresh():
-    stagger = StaggeredStates(4, 2.0)
-    stagger.due(0.0)
-    assert sorted(stagger.due(30.0)) == [0, 1, 2, 3]
-    assert {stagger.since_s[number] for number in stagger.by_age()} == {30.0}
+    windows = OverlappingWindows(4, 2.0)
+    windows.restarting(0.0)
+    assert sorted(windows.restarting(30.0)) == [0, 1, 2, 3]
+    assert {windows.since_s[number] for number in windows.oldest_first()} == {30.0}
 
 
 @pytest.mark.parametrize("cell", ["gru", "lstm", "none"])
@@ -283,7 +283,7 @@ def test_a_timeline_is_what_a_stream_says_frame_by_frame(tmp_path):
     path = write_square(tmp_path / "long.mp4", 120, fps=30.0)
     engine = make_engine()
     events = {"enter": 0.35, "exit": 0.3, "min_event_s": 0.2}
-    reader = TimelineReader(open_stream(engine, **events), path, batch_size=16)
+    reader = TimelineReader(open_stream(engine, **events), path, batch=8)
     read = list(reader)
     timeline = reader.timeline()
     stream = open_stream(engine, **events)
@@ -306,7 +306,7 @@ def test_a_timeline_is_what_a_stream_says_frame_by_frame(tmp_path):
 def test_a_timeline_broken_off_keeps_what_was_read(tmp_path):
     path = write_square(tmp_path / "long.mp4", 200)
     before = threading.active_count()
-    reader = TimelineReader(open_stream(make_engine(), enter=0.34, exit=0.3), path, batch_size=8)
+    reader = TimelineReader(open_stream(make_engine(), enter=0.34, exit=0.3), path, batch=4)
     for answer in reader:
         if answer.time_s > 5:
             break
@@ -334,19 +334,49 @@ def test_a_file_that_is_no_video_is_said_to_be_none(tmp_path):
 
 def test_one_state_alone_is_refused():
     with pytest.raises(ValueError, match="forget all at once"):
-        StaggeredStates(1, 2.0)
+        OverlappingWindows(1, 2.0)
 
 
 @pytest.mark.parametrize("first_s", [0.0, 0.04, 7.31])
 def test_a_file_and_a_camera_are_looked_at_in_the_same_frames(tmp_path, monkeypatch, first_s):
     """Wherever the first frame stands: of a recording that begins with sound, not at 0."""
     source = write_square(tmp_path / "a.mp4", 60, fps=25.0)
-    grab = decoders.FileReader.grab
+    grab = file_reader.FileReader.grab
     shift = lambda self: None if (time_s := grab(self)) is None else time_s + first_s  # noqa: E731
-    monkeypatch.setattr(decoders.FileReader, "grab", shift)
-    looker = Looker(VIEWS, 32, "squash", 10.0, 1.0)
+    monkeypatch.setattr(file_reader.FileReader, "grab", shift)
+    looker = FrameSampler(lambda: ViewMaker(VIEWS, 32, "squash"), 10.0, 1.0)
     with VideoFile(source, limits=DecodeLimits(isolate=False)) as video:
         of_file = [time_s for time_s, _ in look(video, ViewMaker(VIEWS, 32, "squash"), 10.0)]
         live = [sample for frame in video if (sample := looker.look(frame.image, frame.time_s))]
     assert of_file == [sample.time_s for sample in live]
     assert of_file[:3] == pytest.approx([first_s, first_s + 0.12, first_s + 0.2])
+
+
+def test_scores_go_on_to_a_gap_and_begin_anew_after_it():
+    stream = open_stream(make_engine(), window_s=1.6, states=4)
+    stream.track = ScoreTrack()
+    for start_s in (0.0, 10.0):
+        for index, image in enumerate(pictures(40)):
+            stream.push(image, start_s + index / 10)
+    times_s, begins = stream.track.times_s, stream.track.begins
+    assert stream.restarts == 1
+    assert times_s[begins] == pytest.approx([10.0], abs=0.05)
+    assert times_s[times_s < 10][-1] == pytest.approx((2.8 + 3.9) / 2, abs=0.05)
+
+
+def test_a_jump_to_a_younger_state_is_no_gap_in_the_scores():
+    stream = open_stream(make_engine(), window_s=6.0, states=2)
+    stream.track = ScoreTrack()
+    for index in range(200):
+        stream.push(pictures(1)[0], index / 10)
+    steps_s = np.diff(stream.track.times_s)
+    assert steps_s.max() > 10 * np.median(steps_s)
+    assert not stream.track.begins.any()
+
+
+def test_a_gap_is_kept_when_bins_of_scores_are_merged():
+    track = ScoreTrack(capacity=64)
+    for time_s in (*np.arange(0, 10, 0.1), *np.arange(30, 40, 0.1)):
+        track.add(time_s, np.array([0.5, 0.5]), begins=time_s == 30)
+    assert track.bin_s == 0.8
+    assert track.times_s[track.begins] == pytest.approx([30.0], abs=0.8)

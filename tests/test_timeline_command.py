@@ -15,9 +15,8 @@ import pytest
 from conftest import moving_square, write_square
 
 from action_gru import ActionRecognizer
-from action_gru.apps.timeline import make_timeline
+from action_gru.cli.live import timeline
 from action_gru.errors import ConfigError, DataError, VideoError
-from action_gru.progress import Reporter
 from action_gru.timeline import read_segments, write_timeline
 from action_gru.video import VideoWriter
 
@@ -34,12 +33,12 @@ def long_video(tmp_path_factory):
 
 
 def make(video, small_run, targets=(), reference=None, as_json=True, overrides=()):
-    reporter = Reporter(quiet=True)  # writes to the stderr of this moment, which pytest captures
-    return make_timeline(video, small_run.path, overrides, targets, reference, as_json, reporter)
+    model, changes = small_run.path, list(overrides)
+    timeline(video, model, changes, list(targets), reference, json_=as_json, quiet=True)
 
 
 def test_the_answer_says_what_happens_when(long_video, small_run, capsys):
-    assert make(long_video, small_run)
+    make(long_video, small_run)
     answer = json.loads(capsys.readouterr().out)
     assert answer["complete"]
     assert answer["duration_s"] == pytest.approx(17.8, abs=0.11)

@@ -5,13 +5,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from conftest import write_square
 
 from action_gru.errors import VideoError
-from action_gru.video import DecodeLimits, VideoFile, VideoWriter, decoders
-from action_gru.video.diagnosis import diagnose
+from action_gru.video import DecodeLimits, VideoFile, VideoWriter, file_reader
+from action_gru.video.errors import diagnose
+from action_gru.video.file_reader import FrameClock
+from action_gru.video.picture import PictureMaker, oriented
 
 HERE = DecodeLimits(isolate=False)
 # What OpenCV, whose counts the list has, cannot decode, gives up at a damaged packet, or decodes to
@@ -41,9 +44,9 @@ def test_frames_come_in_order_as_rgb_with_real_times(square_video):
 
 def test_only_wanted_frames_are_converted_and_all_are_counted(square_video, monkeypatch):
     converted = []
-    real = decoders.FileReader.retrieve
+    real = file_reader.FileReader.retrieve
     monkeypatch.setattr(
-        decoders.FileReader, "retrieve", lambda self: converted.append(1) or real(self)
+        file_reader.FileReader, "retrieve", lambda self: converted.append(1) or real(self)
     )
     with VideoFile(square_video, limits=HERE) as video:
         times_s = [f.time_s for f in video.frames(lambda time_s: time_s >= 1.0)]
@@ -197,3 +200,86 @@ def test_diagnosis_needs_no_decoder(tmp_path):
     cut = Path(tmp_path / "cut.mp4")
     cut.write_bytes(path.read_bytes()[:200])
     assert "cut short" in diagnose(cut)
+
+
+def times(stamps, *, start_s=0.0, may_restart=False, step_s=0.04):
+    """The instants of frames with (pts, dts) in milliseconds."""
+    clock = FrameClock(0.001, start_s, step_s, may_restart)
+    return [round(clock.time_s(*stamp), 6) for stamp in stamps]
+
+
+def both(*stamps):
+    return [(stamp, stamp) for stamp in stamps]
+
+
+def test_time_counts_from_where_the_container_starts():
+    assert times(both(540, 580, 620), start_s=0.54) == [0.0, 0.04, 0.08]
+    assert times(both(2000, 2100), start_s=0.0) == [2.0, 2.1]
+
+
+def test_a_frame_without_stamps_comes_one_step_after_the_last():
+    assert times([(None, None)] * 3) == [0.0, 0.04, 0.08]
+    assert times([(0, 0), (None, None), (100, 100)]) == [0.0, 0.04, 0.1]
+
+
+def test_stamps_that_do_not_grow_are_not_believed_while_the_others_do():
+    assert times([(None, 3), (4, 4), (None, 5), (2, 6), (3, 7)]) == [
+        0.003, 0.004, 0.005, 0.006, 0.007
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("jump_ms", [95_443_717, 20_000, -1400])
+def test_joined_streams_go_on_one_step_after_the_last_frame(jump_ms):
+    stamps = both(1400, 1440, 1480 + jump_ms, 1520 + jump_ms)
+    assert times(stamps, start_s=1.4, may_restart=True) == [0.0, 0.04, 0.08, 0.12]
+
+
+def test_a_pause_in_a_file_that_cannot_be_joined_is_a_pause():
+    assert times(both(0, 40, 60_000)) == [0.0, 0.04, 60.0]
+    assert times(both(0, 40, 9_000), may_restart=True) == [0.0, 0.04, 9.0]
+
+
+PICTURE = np.array([[[1, 1, 1], [2, 2, 2], [3, 3, 3]], [[4, 4, 4], [5, 5, 5], [6, 6, 6]]], np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("matrix", "shown"),
+    [
+        ((1, 0, 0, 1), [[1, 2, 3], [4, 5, 6]]),
+        ((-1, 0, 0, 1), [[3, 2, 1], [6, 5, 4]]),  # a selfie
+        ((1, 0, 0, -1), [[4, 5, 6], [1, 2, 3]]),
+        ((-1, 0, 0, -1), [[6, 5, 4], [3, 2, 1]]),
+        ((0, 1, -1, 0), [[4, 1], [5, 2], [6, 3]]),  # a quarter turn clockwise
+        ((0, -1, 1, 0), [[3, 6], [2, 5], [1, 4]]),
+        ((0, 1, 1, 0), [[1, 4], [2, 5], [3, 6]]),
+        ((0, -1, -1, 0), [[6, 3], [5, 2], [4, 1]]),
+    ],
+)
+def test_each_display_matrix_turns_and_mirrors_as_a_player_does(matrix, shown):
+    assert oriented(PICTURE, matrix)[..., 0].tolist() == shown
+
+
+def grey_frame(width=64, height=48, level=120):
+    frame = av.VideoFrame.from_ndarray(np.full((height, width, 3), level, np.uint8), "rgb24")
+    return frame.reformat(format="yuv420p")
+
+
+@pytest.mark.parametrize("space", [3, 8, 10, 14, 15])
+def test_a_colour_space_that_the_converter_refuses_still_gives_the_picture(space):
+    frame = grey_frame()
+    frame.colorspace = space
+    picture = PictureMaker().picture(frame)
+    assert picture.shape == (48, 64, 3)
+    assert np.abs(picture.astype(int) - 120).max() <= 2
+
+
+@pytest.mark.parametrize(("one_size", "second"), [(True, (48, 64, 3)), (False, (32, 32, 3))])
+def test_pictures_keep_the_first_ones_size_where_asked(one_size, second):
+    maker = PictureMaker(one_size)
+    assert maker.picture(grey_frame(64, 48)).shape == (48, 64, 3)
+    assert maker.picture(grey_frame(32, 32)).shape == second
+
+
+def test_a_frame_can_be_converted_twice():
+    maker, frame = PictureMaker(), grey_frame()
+    assert np.array_equal(maker.picture(frame), maker.picture(frame))

@@ -17,11 +17,11 @@ from conftest import write_square
 from live_servers import MJPEGServer, eventually
 
 from action_gru import ActionRecognizer
+from action_gru.apps.checks import check_display
 from action_gru.apps.live_loop import LiveLoop
-from action_gru.apps.live_view import LiveView, fitted, still_holds
-from action_gru.apps.recorder import FPS, Recorder
+from action_gru.apps.live_view import RECORDED_FPS, LiveView, Recorder, fitted, still_holds
 from action_gru.apps.webcam import Webcam, WebcamOptions, run_webcam
-from action_gru.apps.window import check_display
+from action_gru.cli.live import webcam
 from action_gru.errors import ConfigError, VideoError
 from action_gru.progress import Reporter
 from action_gru.video import Frame, VideoFile
@@ -121,7 +121,9 @@ def test_a_recording_keeps_real_time_and_one_size(tmp_path):
     for size in (64, 64, 64, 64, 48):
         recorder.add(np.full((48, size, 3), 90, np.uint8))
     frames = recorder.close()
-    assert frames == pytest.approx((0.5 + 0.2) * FPS + 1, abs=1)  # 4.5 s without pictures left out
+    assert frames == pytest.approx(
+        (0.5 + 0.2) * RECORDED_FPS + 1, abs=1
+    )  # 4.5 s without pictures left out
     with VideoFile(tmp_path / "r.mp4") as video:
         assert [frame.image.shape for frame in video] == [(48, 64, 3)] * frames
 
@@ -138,7 +140,7 @@ def test_a_pause_is_left_out_of_a_recording(tmp_path):
     for now_s in (2.5, 3.0):  # less than what is filled where pictures are late
         clock[0] = now_s
         recorder.add(picture)
-    assert recorder.close() == pytest.approx((1.2 + 0.5) * FPS + 1, abs=2)
+    assert recorder.close() == pytest.approx((1.2 + 0.5) * RECORDED_FPS + 1, abs=2)
 
 
 class Still:
@@ -300,13 +302,14 @@ def test_a_source_that_ends_announces_its_events_while_others_go_on(recognizer, 
 
 def test_mistakes_are_told_before_the_source_is_opened(small_run, tmp_path, monkeypatch):
     def run(record, source="0"):
-        options = WebcamOptions(window=False, record=record)
-        run_webcam([source], small_run.path, [], options, QUIET)
+        webcam(small_run.path, [], [source], window=False, record=record)
 
     with pytest.raises(ConfigError, match="make it first"):
         run(tmp_path / "none" / "r.mp4")
     with pytest.raises(ConfigError, match=r"unknown ending '\.gif'; use \.mp4"):
         run(tmp_path / "r.gif")
+    (tmp_path / "x").mkdir()
+    (tmp_path / "r.mp4").touch()
     with pytest.raises(ConfigError, match="would replace a file"):
         run(tmp_path / "r.mp4", str(tmp_path / "x" / ".." / "r.mp4"))
     if sys.platform == "linux":

@@ -6,13 +6,13 @@ import numpy as np
 import torch
 from conftest import FakeBackbone
 
-from action_gru.backbone.views import fit
 from action_gru.model import ActionClassifier
 from action_gru.recognizer import Reading
 from action_gru.scoring import ClipScores
 from action_gru.streaming import StreamEngine
 from action_gru.timeline import EventTracker, Prediction
 from action_gru.video import DecodeLimits, VideoFile
+from action_gru.views.pictures import fit
 
 HOSTILE = "<img src=x onerror=alert(1)>"
 CLASSES = (HOSTILE, "${alert(2)}", "{{wave}}")

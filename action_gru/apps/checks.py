@@ -7,6 +7,9 @@ YAML, a CSV and a checkpoint's metadata. Where a command writes is checked in `t
 from __future__ import annotations
 
 import importlib.util
+import os
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -29,8 +32,10 @@ from action_gru.dataset import read_manifest
 from action_gru.dataset.manifest import SPLITS
 from action_gru.errors import ConfigError, DataError, MissingExtraError, VideoError
 from action_gru.paths.given import instead_of, missing
-from action_gru.timeline.words import load_words
+from action_gru.timeline.sentences import load_words
 from action_gru.video.source import parse_source
+
+PROBE = "import cv2; cv2.namedWindow('probe'); cv2.destroyAllWindows()"
 
 
 def check_video(path: Path) -> None:
@@ -65,22 +70,31 @@ def check_sources(sources: Sequence[str]) -> None:
             check_video(Path(text))
 
 
-def check_people(config: Config) -> None:
-    """Raise where the people in a picture cannot be found and followed."""
-    need("lap", "people", "following boxes from frame to frame")
-    check_detector(config)
+def check_display() -> None:
+    """Raise VideoError where OpenCV would end the process instead: it is tried in another one."""
+    if sys.platform != "linux":
+        return
+    display = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    reason = "neither DISPLAY nor WAYLAND_DISPLAY is set"
+    if display:
+        tried = subprocess.run([sys.executable, "-c", PROBE], capture_output=True, check=False)
+        if tried.returncode == 0:
+            return
+        reason = f"display '{display}' does not answer, or OpenCV was built without windows"
+    raise VideoError(
+        f"no window can be opened ({reason}); use --no-window with --json or --record, "
+        "or run it on a desktop"
+    )
 
 
-def check_words(config: Config) -> None:
-    """Raise where a timeline cannot be told in sentences."""
-    load_words(config.describe.language, config.describe.templates)
-    if config.describe.detect:
-        check_detector(config)
-
-
-def check_detector(config: Config) -> None:
-    """Raise BackboneError where there are no weights that find things."""
-    local_weights(config.detection.weights, config.features.download, "detection.weights")
+def check_detection(config: Config, per_person: bool, in_words: bool = False) -> None:
+    """Raise where people cannot be found and followed, or a timeline not told in sentences."""
+    if per_person:
+        need("lap", "people", "following boxes from frame to frame")
+    if in_words:
+        load_words(config.describe.language, config.describe.templates)
+    if per_person or (in_words and config.describe.detect):
+        local_weights(config.detection.weights, config.features.download, "detection.weights")
 
 
 def check_rows_model(run: Path, overrides: Sequence[str], source: str, alarm: str | None) -> None:
@@ -104,18 +118,13 @@ def check_export(run: Path, overrides: Sequence[str], runtime: str) -> None:
 def check_work(path: Path, overrides: Sequence[str]) -> Config:
     """The config of a training or extraction whose files are there."""
     config = load_config(path, overrides)
-    check_data(config)
-    return config
-
-
-def check_data(config: Config) -> None:
-    """Raise where the data, the weights or the place of the runs cannot be used."""
     check_files(config)
     if config.data.is_video:
         assert config.data.manifest is not None
         read_manifest(config.data.manifest, config.data.root, config.data.classes)
     check_folder(f"run.folder: {config.run.folder}", config.run.folder)
     check_network(config)
+    return config
 
 
 def check_begun(path: Path, overrides: Sequence[str]) -> None:

@@ -17,7 +17,8 @@ from action_gru.paths.to_paste import about_pictures
 from action_gru.progress import Reporter
 
 if TYPE_CHECKING:
-    from action_gru.recognizer import Reading
+    from action_gru.recognizer import ActionRecognizer, Reading
+    from action_gru.video import Frame
 
 
 def find_videos(names: Sequence[str]) -> list[Path]:
@@ -98,8 +99,6 @@ def classify_files(
             try:
                 reading = recognizer.read(path)
                 if target is not None:
-                    from action_gru.apps.annotate import annotate  # brings matplotlib along
-
                     frames, codec = annotate(recognizer, reading, path, target)
                     reporter.say(f"wrote {target} ({frames} frames, {codec})")
                 for warning in reading.warnings:
@@ -110,6 +109,39 @@ def classify_files(
                 _print_error(path, error, as_json, reporter)
             advance(note=path.name)
     return failed
+
+
+def annotate(
+    recognizer: ActionRecognizer, reading: Reading, video: Path, target: Path
+) -> tuple[int, str]:
+    """Write `video` again: draw the answer as it stood at each frame into `target`.
+
+    Returns the number of frames and the codec. The video is read a second time, frame by frame, so
+    that memory stays flat. Raises VideoError when either file cannot be used.
+    """
+    from action_gru.apps.overlay import Overlay  # brings matplotlib along
+    from action_gru.video import VideoFile, VideoWriter
+
+    if target.resolve() == video.resolve():
+        raise VideoError(f"{target}: would replace the video it is made from; choose another name")
+    answers = list(recognizer.running(reading))
+    current = count = 0
+    with VideoFile(video, limits=recognizer.limits) as source:
+        frames = source.frames()
+        first = next(frames)
+        size_px = (first.image.shape[1], first.image.shape[0])
+        overlay = Overlay(size_px, recognizer.classes)
+        with VideoWriter(target, size_px, source.fps) as writer:
+
+            def draw(frame: Frame) -> None:
+                writer.write(overlay.draw(frame.image, answers[current]))
+
+            draw(first)
+            for count, frame in enumerate(frames, start=1):  # noqa: B007 - the last one counts
+                while current + 1 < len(answers) and answers[current + 1].time_s <= frame.time_s:
+                    current += 1
+                draw(frame)
+            return count + 1, writer.codec
 
 
 def _print(path: Path, reading: Reading, top: int, as_json: bool) -> None:

@@ -11,14 +11,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from action_gru.apps.annotate import annotate
-from action_gru.apps.demo_config import DEMO_CONFIG
-from action_gru.apps.demo_data import write_demo_dataset, write_video
-from action_gru.apps.drawing import draw_clip
-from action_gru.apps.poses import REVERSED_PAIRS
+from action_gru.apps.classify import annotate
 from action_gru.checkpoint import load_checkpoint
 from action_gru.config import Config, build_config
 from action_gru.dataset import read_manifest
+from action_gru.demo import DEMO_CONFIG
+from action_gru.demo.dataset import write_demo_dataset, write_video
+from action_gru.demo.poses import REVERSED_PAIRS
+from action_gru.demo.scenes import draw_clip
 from action_gru.errors import DataError
 from action_gru.evaluation.evaluate import evaluate
 from action_gru.evaluation.evaluator import Evaluator
@@ -38,10 +38,16 @@ FRESH_ACTION, FRESH_SEED, FPS = "stand_up", 987_650, 24.0
 class DemoResult:
     """What one demo run scored. Accuracies from 0 to 1; pairs: on the reversed pairs alone."""
 
-    report: EvaluationReport
     run: RunFolder
-    pairs: float
-    mean_pooled_pairs: float
+    report: EvaluationReport
+
+    @property
+    def rows(self) -> tuple[tuple[float, float], tuple[float, float]]:
+        """Top-1 of the GRU and of the mean-pooled baseline: on all clips, on the pairs."""
+        mean_pooled = self.report.baselines["mean_pooled"]
+        assert mean_pooled is not None
+        gru = (self.report.metrics.top1, pair_accuracy(self.run, self.run.best))
+        return gru, (mean_pooled, pair_accuracy(self.run, self.run.baseline))
 
 
 def run_demo(folder: Path, reporter: Reporter, overrides: Sequence[str] = ()) -> str:
@@ -80,7 +86,7 @@ def _train(config: Config, reporter: Reporter) -> DemoResult:
     _clear(config.run.folder / config.run.name, config)
     run = train(config, reporter)
     report, _ = evaluate(run, reporter)
-    return DemoResult(report, run, pair_accuracy(run, run.best), pair_accuracy(run, run.baseline))
+    return DemoResult(run, report)
 
 
 def _clear(path: Path, config: Config) -> None:
@@ -121,17 +127,14 @@ def _screen(both: DemoResult, rgb: DemoResult, fresh: Path, top: str) -> str:
     run, metrics = both.run.path, both.report.metrics
     drawn = sum(bool(row["label"]) for row in both.run.rows())
     pairs = ", ".join("/".join(pair) for pair in REVERSED_PAIRS)
-    scores = [
-        ("GRU, rgb + motion", metrics.top1, both.pairs),
-        ("mean-pooled, rgb + motion", _mean_pooled(both), both.mean_pooled_pairs),
-        ("GRU, rgb alone", rgb.report.metrics.top1, rgb.pairs),
-        ("mean-pooled, rgb alone", _mean_pooled(rgb), rgb.mean_pooled_pairs),
-    ]
+    names = ("GRU, rgb + motion", "mean-pooled, rgb + motion", "GRU, rgb alone",
+             "mean-pooled, rgb alone")  # fmt: skip
+    scores = zip(names, (*both.rows, *rgb.rows), strict=True)
     config = both.run.config()
     assert config.data.manifest is not None
     video = config.data.manifest.parent / "long" / "long_000.mp4"
     long = pool_segment_scores([one.scores for one in both.report.timelines])
-    table = "\n".join(f"  {name:<28}{top1:.3f}   {on:.3f}" for name, top1, on in scores)
+    table = "\n".join(f"  {name:<28}{top1:.3f}   {on:.3f}" for name, (top1, on) in scores)
     return f"""
 What was made
   {config.data.manifest.parent}          {drawn} drawn clips of {len(metrics.classes)} actions
@@ -162,9 +165,3 @@ def _next_commands(run: Path, fresh: Path, video: Path) -> str:
   {start} timeline {long} --model {named} --out timeline.vtt
   {start} webcam --model {named} --source {long}   # or --source 0, your camera
   {start} prepare folder DIR      # your clips, a folder per class; says how to train"""
-
-
-def _mean_pooled(result: DemoResult) -> float:
-    score = result.report.baselines["mean_pooled"]
-    assert score is not None
-    return score

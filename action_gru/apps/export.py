@@ -11,13 +11,15 @@ import json
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from action_gru.apps.export_metadata import describe_pictures, describe_rows
+from action_gru.backbone import FeatureSpec
 from action_gru.backbone.exported import to_onnx
 from action_gru.backbone.runtimes import import_quietly
 from action_gru.checkpoint import Checkpoint, load_checkpoint
@@ -27,8 +29,17 @@ from action_gru.errors import CheckpointError, ConfigError
 from action_gru.features import build_backbone
 from action_gru.model import FlatStep
 from action_gru.progress import Reporter
+from action_gru.series.recognizer import warns_from
+from action_gru.streaming.build import window_of
+from action_gru.views.pictures import (
+    MOTION_GAIN,
+    MOTION_HISTORY_S,
+    MOTION_LAGS_S,
+    MOTION_REST,
+)
+from action_gru.views.sampling import TOLERANCE_S
 
-METADATA = "action_gru"
+METADATA, FORMAT = "action_gru", "action_gru.export.1"
 PARITY_STEPS, PARITY_STREAMS = 12, 3
 LARGEST_DIFFERENCE = 1e-3  # of a logit, in fp32
 
@@ -52,12 +63,12 @@ def export_run(
         raise ConfigError(f"--out {folder}: is a file; name a folder")
     if checkpoint.channels:
         graphs = {}
-        description = describe_rows(checkpoint, build_config(checkpoint.config, overrides), model)
+        description = _describe_rows(checkpoint, build_config(checkpoint.config, overrides), model)
     else:
         reporter.say("exporting the feature network and comparing it with torch")
         network, config = _feature_network(checkpoint, format_, overrides)
         graphs = {"features": network}
-        description = describe_pictures(checkpoint, config, model)
+        description = _describe_pictures(checkpoint, config, model)
     reporter.say("exporting the classifier and comparing it with torch")
     graphs["step"] = step_bytes(model)
     described = json.dumps(description)
@@ -119,6 +130,63 @@ def check_step(step: Step, model: FlatStep) -> None:
                 f"{difference:.2g}, at most {LARGEST_DIFFERENCE} is allowed; nothing was written. "
                 "Try other versions of onnxscript and the runtime"
             )
+
+
+def _describe_pictures(checkpoint: Checkpoint, config: Config, model: FlatStep) -> dict[str, Any]:
+    """What lies between a video and the two networks."""
+    spec = checkpoint.features[0]
+    assert isinstance(spec, FeatureSpec)
+    return {
+        "format": FORMAT,
+        "classes": checkpoint.classes,
+        "views": [spec.view for spec in checkpoint.features],
+        "sampling": {"fps": checkpoint.sampling["fps"], "tolerance_s": TOLERANCE_S},
+        "pictures": {
+            "size_px": spec.image_size,
+            "fit": spec.fit,
+            "channels": "RGB",
+            "motion_lags_s": MOTION_LAGS_S,
+            "motion_gain": MOTION_GAIN,
+            "motion_rest": MOTION_REST,
+            "motion_history_s": MOTION_HISTORY_S,
+            "preprocessing": spec.preprocessing,
+        },
+        "features_rounded_to": "float16",
+        "feature_size": sum(spec.dim for spec in checkpoint.features),
+        "state": [tensor.to_json() for tensor in model.state],
+        "stream": {
+            "window_s": window_of(checkpoint, config),
+            "states": config.stream.states,
+            "max_gap_s": config.stream.max_gap_s,
+        },
+        "max_frames": checkpoint.sampling["max_frames"],
+        "trained_on": [asdict(spec) for spec in checkpoint.features],
+        "licence": "AGPL-3.0-or-later",
+    }
+
+
+def _describe_rows(checkpoint: Checkpoint, config: Config, model: FlatStep) -> dict[str, Any]:
+    """What lies between the rows of a table and the network of one step."""
+    series = config.series
+    return {
+        "format": FORMAT,
+        "classes": checkpoint.classes,
+        "channels": checkpoint.channels,
+        "columns": {"id": series.id, "time": series.time},
+        "rows": {
+            "points": series.points,
+            "averages": series.averages,
+            "elapsed": series.elapsed,
+            "velocity": series.velocity,
+        },
+        "feature_size": sum(model.model.view_dims),
+        "state": [tensor.to_json() for tensor in model.state],
+        "stream": {
+            "window": series.window,
+            "states": config.stream.states if series.window else 1,
+        },
+        "warns_from": warns_from(checkpoint.classes, config),
+    }
 
 
 def _write_onnx(data: bytes, stem: Path, described: str) -> None:

@@ -1,4 +1,5 @@
-"""The live loop: samples of several sources go through the model together, and it is measured.
+"""The live loop: a thread looks at each source's frames, and the newest samples of all go through
+the model together.
 
 Knows nothing of windows, keys or files.
 """
@@ -9,21 +10,112 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import cast
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 
-from action_gru.apps.feed import Due, Feed
 from action_gru.recognizer import ActionRecognizer
-from action_gru.streaming import ActionStream, Sample
+from action_gru.streaming import ActionStream
 from action_gru.streaming.people import PeopleStream, Person
 from action_gru.streaming.scene import Scene
 from action_gru.timeline import Event, Prediction
+from action_gru.video import DecodeLimits, Frame, LiveSource
+from action_gru.views import Sample
+from action_gru.views.sampling import INSTANTS_KEPT
 
 IDLE_S = 0.05  # how often a loop without frames looks around
 REMEMBERED = 1000  # latencies
+WAIT_S = 0.1
+
+
+@dataclass(frozen=True)
+class Due:
+    """A sample with the moment its frame arrived and what looking at frames cost since the last."""
+
+    sample: Sample | Scene
+    frame: Frame
+    arrived_s: float  # time.perf_counter
+    looking_s: float
+
+
+class Feed:
+    """The newest frame and the newest sample of a source; older ones are dropped and counted.
+
+    pace False: a file is read as fast as the model follows, and nothing is dropped.
+    """
+
+    def __init__(
+        self,
+        source: str,
+        stream: ActionStream | PeopleStream,
+        wake: threading.Event,
+        *,
+        pace: bool = True,
+        loop: bool = False,
+        max_retries: int | None = None,
+        limits: DecodeLimits | None = None,
+    ) -> None:
+        self.stream = stream
+        self.source = LiveSource(
+            source,
+            on_frame=self._on_frame,
+            pace=pace,
+            loop=loop,
+            max_retries=max_retries,
+            limits=limits,
+        )
+        self.dropped = 0
+        self.instants_s: deque[float] = deque(maxlen=INSTANTS_KEPT)  # sampled, dropped ones too
+        self.frame: Frame | None = None
+        self.answered: Frame | None = None  # whose sample was taken last
+        self.finished = False
+        self._wake, self._waits = wake, not pace
+        self._due: Due | None = None
+        self._looking_s = 0.0
+        self._lock = threading.Lock()
+        self._taken = threading.Event()
+        self._closed = False
+
+    def take(self) -> Due | None:
+        """The newest sample that nobody has taken yet."""
+        with self._lock:
+            due, self._due = self._due, None
+            if due is not None:
+                self.answered = due.frame
+        self._taken.set()
+        return due
+
+    def pause(self, paused: bool) -> None:
+        """Let no frame come, until it is told to go on. See `LiveSource.pause`."""
+        self.source.pause(paused)
+
+    def close(self) -> None:
+        self._closed = True
+        self._taken.set()
+        self.source.close()
+
+    @property
+    def over(self) -> bool:
+        """No frame will come any more, and none waits."""
+        return self.source.status.state in ("ended", "failed") and self._due is None
+
+    def _on_frame(self, frame: Frame) -> None:
+        arrived_s = time.perf_counter()
+        sample = self.stream.looker.look(frame.image, frame.time_s)
+        self._looking_s += time.perf_counter() - arrived_s
+        while sample and self._waits and self._due is not None and not self._closed:
+            self._taken.clear()
+            self._taken.wait(WAIT_S)
+        with self._lock:
+            self.frame = frame
+            if sample is not None:
+                self.instants_s.append(frame.time_s)
+                self.dropped += self._due is not None
+                self._due = Due(sample, frame, arrived_s, self._looking_s)
+                self._looking_s = 0.0
+        self._wake.set()
 
 
 @dataclass(frozen=True)
@@ -55,8 +147,6 @@ class LiveLoop:
         per_person: bool = False,
     ) -> None:
         self.recognizer = recognizer
-        self.engine = recognizer.engine
-        self.people_engine = recognizer.people_engine if per_person else None
         self._wake = threading.Event()
         self.feeds = [
             Feed(
@@ -70,6 +160,7 @@ class LiveLoop:
             )
             for source in sources
         ]
+        self.engine = self.feeds[0].stream.engine
         self.latencies_s: deque[float] = deque(maxlen=REMEMBERED)
         self.predictions = 0
         self.work_s = self.backbone_s = 0.0
@@ -160,48 +251,33 @@ class LiveLoop:
         taken = [(feed, due) for feed in self.feeds if (due := feed.take()) is not None]
         if not taken:
             return []
+        streams: list[Any] = [feed.stream for feed, _ in taken]
+        samples: list[Any] = [due.sample for _, due in taken]
         began_s, before_s = time.perf_counter(), self.engine.backbone_s
-        advance = self._advance_people if self.people_engine else self._advance
-        answers = advance(taken)
+        found = self.engine.advance(streams, samples)
         now_s = time.perf_counter()
         self.backbone_s += self.engine.backbone_s - before_s
         self.work_s += now_s - began_s + sum(due.looking_s for _, due in taken)
-        latencies_s = [now_s - due.arrived_s for _, due in taken]
-        self.latencies_s.extend(latencies_s)
+        self.latencies_s.extend(now_s - due.arrived_s for _, due in taken)
         self.predictions += len(taken)
         return [
-            replace(answer, latency_s=latency_s)
-            for answer, latency_s in zip(answers, latencies_s, strict=True)
+            self._answer(feed, one, now_s - due.arrived_s)
+            for (feed, due), one in zip(taken, found, strict=True)
         ]
 
-    def _advance(self, taken: Sequence[tuple[Feed, Due]]) -> list[Answer]:
-        streams = [cast(ActionStream, feed.stream) for feed, _ in taken]
-        samples = [cast(Sample, due.sample) for _, due in taken]
-        predictions = self.engine.advance(streams, samples)
-        return [
-            Answer(
-                feed, self.recognizer.judged(prediction), stream.current, tuple(stream.ended), None
-            )
-            for (feed, _), stream, prediction in zip(taken, streams, predictions, strict=True)
-        ]
-
-    def _advance_people(self, taken: Sequence[tuple[Feed, Due]]) -> list[Answer]:
-        assert self.people_engine is not None
-        streams = [cast(PeopleStream, feed.stream) for feed, _ in taken]
-        scenes = [cast(Scene, due.sample) for _, due in taken]
-        people = self.people_engine.advance(streams, scenes)
-        return [
-            Answer(feed, None, None, tuple(stream.ended), None, tuple(some))
-            for (feed, _), stream, some in zip(taken, streams, people, strict=True)
-        ]
+    def _answer(self, feed: Feed, found: Any, latency_s: float) -> Answer:
+        stream, ended = feed.stream, tuple(feed.stream.ended)
+        if isinstance(stream, PeopleStream):
+            return Answer(feed, None, None, ended, latency_s, tuple(found))
+        return Answer(feed, self.recognizer.judged(found), stream.current, ended, latency_s)
 
     def _warm_up(self) -> None:
         """The first calls of a network are slow: not with a frame waiting."""
-        side_px = self.engine.backbone.image_size
+        engine = self.recognizer.engine
+        side_px = engine.backbone.image_size
         blank = np.zeros((side_px, side_px, 4), np.uint8)
-        pictures = {view: blank[..., : 4 if view == "focus" else 3] for view in self.engine.views}
+        pictures = {view: blank[..., : 4 if view == "focus" else 3] for view in engine.views}
         for count in range(1, len(self.feeds) + 1):
-            images = [pictures[view] for view in self.engine.views] * count
-            self.engine.backbone(images)
-        device = next(self.engine.model.parameters()).device
-        self.engine.model.step(torch.zeros(1, sum(self.engine.model.view_dims), device=device))
+            engine.backbone([pictures[view] for view in engine.views] * count)
+        device = next(engine.model.parameters()).device
+        engine.model.step(torch.zeros(1, sum(engine.model.view_dims), device=device))

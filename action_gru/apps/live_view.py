@@ -1,31 +1,37 @@
-"""The picture of a live loop: each source's newest frame with what is known of it, in one image."""
+"""The picture of a live loop: each source's newest frame with what is known of it. Records it."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import os
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
+from typing import TypeVar
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from action_gru.apps.feed import Feed
-from action_gru.apps.live_loop import LiveLoop
+from action_gru.apps.checks import check_display
+from action_gru.apps.live_loop import Feed, LiveLoop
 from action_gru.apps.overlay import Overlay
 from action_gru.apps.people_overlay import PeopleOverlay, PersonMark, marks_of
 from action_gru.phrases import clock_text
 from action_gru.streaming import ActionStream
 from action_gru.streaming.people import PeopleStream
 from action_gru.timeline import Event
-
-Image = NDArray[np.uint8]
+from action_gru.video import Image, VideoWriter
 
 EVENTS_SHOWN = 3
+QUIT = frozenset({"q", "Q", "\x1b"})
 TILE_PX = (640, 360)  # of each source, where there are several
 NOTHING = "nothing in particular"
 # A cut: over half of the tiles differ by so much, of 255. People who move change few.
 CUT_PX, CUT_LEVELS, CUT_SHARE = (8, 8), 24, 0.5
+RECORDED_FPS = 15.0
+LONGEST_FILL_S = 2.0  # a longer stretch without pictures is left out of the recording
+Drawing = TypeVar("Drawing", Overlay, PeopleOverlay)
 
 
 class LiveView:
@@ -33,8 +39,8 @@ class LiveView:
 
     def __init__(self, loop: LiveLoop) -> None:
         self.loop = loop
-        self._overlays: dict[tuple[int, tuple[int, int]], Overlay] = {}
-        self._people_overlays: dict[tuple[int, tuple[int, int]], PeopleOverlay] = {}
+        # One for each source and size: an overlay remembers what it has drawn on.
+        self._overlays: dict[tuple[int, tuple[int, int]], Overlay | PeopleOverlay] = {}
         self._names = len(loop.feeds) > 1
 
     def draw(self, notes: Sequence[str] = ()) -> Image | None:
@@ -64,9 +70,9 @@ class LiveView:
         if isinstance(stream, PeopleStream):
             known = live and still_holds(feed)
             marks = _moved(marks_of(stream.people), feed.frame.image, image) if known else []
-            painter = self._people_overlay(feed, size_px)
-            return painter.draw(image, marks, lines=lines, banner=banner)
-        return self._overlay(feed, size_px).draw(
+            overlay = self._overlay(feed, size_px, PeopleOverlay)
+            return overlay.draw(image, marks, lines=lines, banner=banner)
+        return self._overlay(feed, size_px, Overlay).draw(
             image,
             stream.smoothed if live else None,
             title=self._title(stream) if live else None,
@@ -85,23 +91,17 @@ class LiveView:
         told = self.loop.recognizer.judged(smoothed).told if label == smoothed.label else label
         return told, f"{round(100 * smoothed.probabilities([label])[0])}%"
 
-    def _overlay(self, feed: Feed, size_px: tuple[int, int]) -> Overlay:
-        """One for each source and size: it remembers what it has drawn on."""
-        key = (id(feed), size_px)
-        if key not in self._overlays:
-            self._overlays[key] = Overlay(size_px, self.loop.engine.classes)
-        return self._overlays[key]
-
-    def _people_overlay(self, feed: Feed, size_px: tuple[int, int]) -> PeopleOverlay:
-        key = (id(feed), size_px)
-        if key not in self._people_overlays:
-            self._people_overlays[key] = PeopleOverlay(size_px, self.loop.engine.classes)
-        return self._people_overlays[key]
+    def _overlay(self, feed: Feed, size_px: tuple[int, int], kind: type[Drawing]) -> Drawing:
+        overlay = self._overlays.get((id(feed), size_px))
+        if not isinstance(overlay, kind):
+            overlay = kind(size_px, self.loop.recognizer.classes)
+            self._overlays[id(feed), size_px] = overlay
+        return overlay
 
     def _events(self, feed: Feed) -> list[str]:
         recent = list(feed.stream.events)[-EVENTS_SHOWN:]
         return [
-            f"{clock_text(event.start_s)} to {clock_text(event.end_s)}  {_who(event)}{event.label}"
+            f"{clock_text(event.start_s)} to {clock_text(event.end_s)}  {_named(event)}"
             for event in reversed(recent)
         ]
 
@@ -110,6 +110,67 @@ class LiveView:
         status = feed.source.status
         figures = f"{status.fps:.0f} fps, {p50:.0f} ms, {feed.dropped} dropped"
         return [feed.source.name, figures] if self._names else [figures]
+
+
+class Recorder:
+    """A recording at a fixed rate: a picture is repeated until the next one comes.
+
+    The file appears when `close` is called, if there was a picture. All have the first one's size.
+    """
+
+    def __init__(self, path: Path, now_s: Callable[[], float] = time.monotonic) -> None:
+        self.path = path
+        self.frames = 0
+        self._now_s = now_s
+        self._writer: VideoWriter | None = None
+        self._last: Image | None = None
+        self._next_s: float | None = None  # when the next one is due; None: with the next picture
+
+    def add(self, image: Image) -> None:
+        """Show a picture (H, W, 3) uint8 RGB from now on."""
+        now_s = self._now_s()
+        if self._writer is None:
+            writer = VideoWriter(self.path, (image.shape[1], image.shape[0]), RECORDED_FPS)
+            self._writer = writer.__enter__()
+        self._fill(now_s)
+        if self._next_s is None or now_s - self._next_s > LONGEST_FILL_S:
+            self._next_s = now_s
+        width_px, height_px = self._writer.size_px
+        fits = image.shape[:2] == (height_px, width_px)
+        self._last = image if fits else fitted(image, (width_px, height_px))
+
+    def pause(self) -> None:
+        """The last picture was shown until now; the recording goes on with the next one."""
+        self._fill(self._now_s())
+        self._next_s = None
+
+    def close(self) -> int:
+        """Finish the file; the number of frames in it."""
+        if self._writer is not None:
+            if self._last is not None:
+                self._write(self._last)
+            self._writer.__exit__(None, None, None)
+            self._writer = None
+        return self.frames
+
+    def discard(self) -> None:
+        """Leave nothing behind."""
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            writer.discard()
+
+    def _fill(self, now_s: float) -> None:
+        """Repeat the last picture up to now, unless that is too long."""
+        if self._last is None or self._next_s is None or now_s - self._next_s > LONGEST_FILL_S:
+            return
+        while self._next_s + 1 / RECORDED_FPS <= now_s:
+            self._write(self._last)
+            self._next_s += 1 / RECORDED_FPS
+
+    def _write(self, image: Image) -> None:
+        assert self._writer is not None
+        self._writer.write(image)
+        self.frames += 1
 
 
 def still_holds(feed: Feed) -> bool:
@@ -140,29 +201,73 @@ def is_cut(before: Image, after: Image) -> bool:
 
 def fitted(image: Image, size_px: tuple[int, int]) -> Image:
     """The picture at (width, height), its shape kept, with black bars."""
-    width_px, height_px = size_px
-    scale = min(width_px / image.shape[1], height_px / image.shape[0])
-    inner = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
-    canvas = np.zeros((height_px, width_px, 3), np.uint8)
-    left, top = (width_px - inner[0]) // 2, (height_px - inner[1]) // 2
+    scale, left, top = _placed(image, size_px)
+    inner = _scaled_px(image, scale)
+    canvas = np.zeros((size_px[1], size_px[0], 3), np.uint8)
     scaled = cv2.resize(image, inner, interpolation=cv2.INTER_AREA)
     canvas[top : top + inner[1], left : left + inner[0]] = scaled
     return canvas
 
 
-def _who(event: Event) -> str:
-    return "" if event.person is None else f"{event.person}  "
+def _placed(image: Image, size_px: tuple[int, int]) -> tuple[float, int, int]:
+    """How `fitted` scales a picture, and its left and upper edge."""
+    scale = min(size_px[0] / image.shape[1], size_px[1] / image.shape[0])
+    inner = _scaled_px(image, scale)
+    return scale, (size_px[0] - inner[0]) // 2, (size_px[1] - inner[1]) // 2
+
+
+def _scaled_px(image: Image, scale: float) -> tuple[int, int]:
+    return max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale))
+
+
+def _named(event: Event) -> str:
+    return event.label if event.person is None else f"{event.person}  {event.label}"
 
 
 def _moved(marks: Sequence[PersonMark], image: Image, shown: Image) -> list[PersonMark]:
     """The marks of a frame on the picture that `fitted` made of it."""
-    height, width = image.shape[:2]
-    scale = min(shown.shape[1] / width, shown.shape[0] / height)
-    left = (shown.shape[1] - max(1, round(width * scale))) // 2
-    top = (shown.shape[0] - max(1, round(height * scale))) // 2
+    scale, left, top = _placed(image, (shown.shape[1], shown.shape[0]))
 
     def place(mark: PersonMark) -> PersonMark:
         x0, y0, x1, y1 = (scale * side for side in mark.box)
         return replace(mark, box=(x0 + left, y0 + top, x1 + left, y1 + top))
 
     return [place(mark) for mark in marks]
+
+
+class Window:
+    """A window on the screen: shows pictures, reads keys. Use as a context manager.
+
+    Raises VideoError where no window can be opened.
+    """
+
+    def __init__(self, title: str) -> None:
+        self.title = title
+        self._sized = False
+
+    def __enter__(self) -> Window:
+        check_display()
+        import matplotlib  # takes a while, and who has no display need not wait for it
+
+        # OpenCV's Qt brings no fonts and says so at every window; ours are matplotlib's.
+        os.environ["QT_QPA_FONTDIR"] = str(Path(matplotlib.get_data_path()) / "fonts" / "ttf")
+        flags = cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL
+        cv2.namedWindow(self.title, flags)
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        cv2.destroyAllWindows()
+
+    def show(self, image: Image) -> None:
+        """image (H, W, 3) uint8 RGB."""
+        if not self._sized:
+            cv2.resizeWindow(self.title, image.shape[1], image.shape[0])
+            self._sized = True
+        cv2.imshow(self.title, cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+
+    def key(self) -> str:
+        """The key that was pressed, or nothing; 'q' when the window was closed."""
+        code = cv2.waitKey(1)
+        if cv2.getWindowProperty(self.title, cv2.WND_PROP_VISIBLE) < 1:
+            return "q"
+        return chr(code & 0xFF) if code >= 0 else ""

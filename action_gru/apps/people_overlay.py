@@ -11,9 +11,21 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from action_gru.apps.corners import HEADROOM, Area, overlaps
-from action_gru.apps.overlay import PLAIN, Frame, Overlay, shortened, write_text
-from action_gru.palette import class_colours, rgb
+from action_gru.apps.overlay import (
+    HEADROOM,
+    PLAIN,
+    Area,
+    Box,
+    Colour,
+    Frame,
+    Overlay,
+    Panel,
+    letters,
+    overlaps,
+    row_height,
+    shortened,
+    write,
+)
 from action_gru.streaming.people import Person
 
 DARK = (20, 20, 20)
@@ -25,7 +37,7 @@ class PersonMark:
     """What is drawn of one person. box: left, top, right, bottom in px of the frame."""
 
     number: int
-    box: tuple[float, float, float, float]
+    box: Box
     label: str
     score: float | None = None  # from 0 to 1; None: nothing is known yet
 
@@ -45,17 +57,12 @@ def marks_of(people: Sequence[Person]) -> list[PersonMark]:
 
 def _mark(person: Person) -> PersonMark:
     left, top, right, bottom = (float(side) for side in person.box)
-    label, score = current_label(person)
+    smoothed, current = person.stream.smoothed, person.stream.current
+    label, score = UNSURE, None
+    if smoothed and (current or smoothed.score >= person.stream.tracker.enter):
+        label = current.label if current else smoothed.label
+        score = float(smoothed.probabilities([label])[0])
     return PersonMark(person.number, (left, top, right, bottom), label, score)
-
-
-def current_label(person: Person) -> tuple[str, float | None]:
-    """What the person does now and its score; dots while that is not known."""
-    smoothed, tracker = person.stream.smoothed, person.stream.tracker
-    if smoothed is None or (smoothed.score < tracker.enter and not person.stream.current):
-        return UNSURE, None
-    label = person.stream.current.label if person.stream.current else smoothed.label
-    return label, dict(smoothed.top(len(smoothed.labels)))[label]
 
 
 class PeopleOverlay:
@@ -65,10 +72,9 @@ class PeopleOverlay:
     """
 
     def __init__(self, size_px: tuple[int, int], classes: Sequence[str] = ()) -> None:
-        self._panel = Overlay(size_px)
-        self._colours = {label: rgb(colour) for label, colour in class_colours(classes).items()}
+        self.panel = Overlay(size_px, classes)
         self.size_px = size_px
-        self.text_px = self._panel.text_px
+        self.text_px = self.panel.text_px
         self.line_px = max(1, round(min(size_px) / 240))
 
     def draw(
@@ -81,13 +87,14 @@ class PeopleOverlay:
     ) -> Frame:
         """Give a copy of the frame with everyone marked. image (H, W, 3) uint8 RGB."""
         boxes = [mark.box for mark in marks]
-        drawn = self._panel.draw(image, None, lines=lines, banner=banner, people=boxes)
+        drawn = self.panel.draw(image, None, lines=lines, banner=banner, people=boxes)
         for mark in marks:
-            self._draw_box(drawn, mark)
+            left, top, right, bottom = (round(side) for side in mark.box)
+            for colour, width in ((DARK, 3 * self.line_px), (self._colour(mark), self.line_px)):
+                cv2.rectangle(drawn, (left, top), (right, bottom), colour, width)
+        areas = self.label_areas(marks, bool(banner))
         labelled = [
-            (mark, area)
-            for mark, area in zip(marks, self.label_areas(marks, bool(banner)), strict=True)
-            if area is not None
+            (mark, area) for mark, area in zip(marks, areas, strict=True) if area is not None
         ]
         for mark, area in labelled:
             self._draw_joint(drawn, mark, area)
@@ -101,47 +108,39 @@ class PeopleOverlay:
         None where no room is left. Above the box if possible, with a gap: a box often cuts a head
         off, and the label would hide it.
         """
-        taken = [] if self._panel.panel_area is None else [self._panel.panel_area]
+        taken = [] if self.panel.panel_area is None else [self.panel.panel_area]
         if banner:
-            foot_px = self._panel.banner_px
+            foot_px = self.panel.banner_px
             taken.append((0, self.size_px[1] - foot_px, self.size_px[0], foot_px))
         areas: list[Area | None] = []
         for mark in marks:
-            width, height = self._label_size(mark)
             free = (
                 area
-                for area in self._places(mark, width, height)
+                for area in self._places(mark)
                 if not any(overlaps(area, other) for other in taken)
             )
             areas.append(next(free, None))
             taken += [area for area in areas[-1:] if area is not None]
         return areas
 
-    def _label_size(self, mark: PersonMark) -> tuple[int, int]:
-        pad = self.text_px // 3
-        return self._letters(mark).shape[1] + 2 * pad, round(1.2 * self.text_px) + pad
-
-    def _letters(self, mark: PersonMark) -> Frame:
-        room_px = self.size_px[0] - 3 * (self.text_px // 3)
-        return write_text(shortened(mark.text, self.text_px, False, room_px), self.text_px)
-
-    def _places(self, mark: PersonMark, width: int, height: int) -> Iterator[Area]:
+    def _places(self, mark: PersonMark) -> Iterator[Area]:
         """Places on the frame, the nearest to the one above the box first."""
+        pad = self.text_px // 3
+        width, height = self._text(mark).shape[1] + 2 * pad, round(1.2 * self.text_px) + pad
         wide, high = self.size_px[0] - width, self.size_px[1] - height
-        left, top = round(mark.box[0]), round(mark.box[1])
-        wanted = top - height - round(HEADROOM * (mark.box[3] - mark.box[1]))
+        left, top, right, bottom = mark.box
+        wanted = round(top) - height - round(HEADROOM * (bottom - top))
         wanted = min(max(0, wanted), max(0, high))
         rows = sorted(
             {wanted, *range(0, high + 1, max(1, height // 2))}, key=lambda row: abs(row - wanted)
         )
-        for column in (left, round(mark.box[2]) - width, left - width, round(mark.box[2])):
+        for column in (round(left), round(right) - width, round(left) - width, round(right)):
             for row in rows:
                 yield min(max(0, column), max(0, wide)), row, width, height
 
-    def _draw_box(self, image: Frame, mark: PersonMark) -> None:
-        left, top, right, bottom = (round(side) for side in mark.box)
-        for colour, width in ((DARK, 3 * self.line_px), (self._colour(mark), self.line_px)):
-            cv2.rectangle(image, (left, top), (right, bottom), colour, width)
+    def _text(self, mark: PersonMark) -> Panel:
+        room_px = self.size_px[0] - 3 * (self.text_px // 3)
+        return letters(shortened(mark.text, self.text_px, False, room_px), self.text_px, False)
 
     def _draw_joint(self, image: Frame, mark: PersonMark, area: Area) -> None:
         """The line from a label down to its box."""
@@ -154,14 +153,12 @@ class PeopleOverlay:
 
     def _draw_label(self, image: Frame, mark: PersonMark, area: Area) -> None:
         left, top, width, height = area
-        pad, colour = self.text_px // 3, self._colour(mark)
+        pad = self.text_px // 3
         chip = image[top : top + height, left : left + width]
-        chip[:] = DARK
-        chip[-self.line_px :] = colour
-        letters = self._letters(mark)
-        rows, columns = letters.shape[:2]
-        room = chip[pad // 2 : pad // 2 + rows, pad : pad + columns]
-        room[:] = np.maximum(room, letters[: len(room), : room.shape[1]])
+        strip: Panel = np.full(chip.shape, DARK, np.uint16)
+        write(strip[pad // 2 : pad // 2 + row_height(self.text_px)], self._text(mark), pad)
+        strip[-self.line_px :] = self._colour(mark)
+        chip[:] = strip
 
-    def _colour(self, mark: PersonMark) -> tuple[int, int, int]:
-        return PLAIN if mark.score is None else self._colours.get(mark.label, PLAIN)
+    def _colour(self, mark: PersonMark) -> Colour:
+        return PLAIN if mark.score is None else self.panel.colour(mark.label)

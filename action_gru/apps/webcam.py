@@ -13,19 +13,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from action_gru.apps.feed import Feed
-from action_gru.apps.live_loop import Answer, LiveLoop
-from action_gru.apps.live_view import LiveView
-from action_gru.apps.recorder import Recorder
-from action_gru.apps.targets import VIDEOS, check_target
-from action_gru.apps.window import QUIT, Window
+from action_gru.apps.live_loop import Answer, Feed, LiveLoop
+from action_gru.apps.live_view import QUIT, LiveView, Recorder, Window
 from action_gru.errors import ActionGruError
-from action_gru.phrases import clock_text
 from action_gru.progress import Reporter
 from action_gru.recognizer import ActionRecognizer
-from action_gru.source_rate import rate_warning
 from action_gru.streaming.people import PeopleStream
 from action_gru.timeline import Event, Prediction
+from action_gru.views.sampling import rate_warning
 
 TITLE = "action_gru: q quits, space pauses, r records"
 DRAW_EVERY_S = 1 / 25
@@ -55,8 +50,6 @@ def run_webcam(
     reporter: Reporter,
 ) -> dict[str, float | int]:
     """Run until the sources end, q is pressed or ctrl-C; how it went (see LiveLoop.summary)."""
-    if options.record is not None:
-        check_target("--record", options.record, VIDEOS, [Path(source) for source in sources])
     with ExitStack() as stack:
         window = stack.enter_context(Window(TITLE)) if options.window else None
         with reporter.doing("loading the model"):
@@ -228,10 +221,7 @@ class Webcam:
         if self.options.as_json:
             line = json.dumps({"source": feed.source.name, "ended": event.to_json()})
         else:
-            start, end = clock_text(event.start_s), clock_text(event.end_s)
-            name = f"{feed.source.name}  " if len(self.loop.feeds) > 1 else ""
-            who = "" if event.person is None else f"person {event.person}  "
-            line = f"{name}{start:>9}  {end:>9}  {who}{event.label}  {event.score:.2f}"
+            line = f"{feed.source.name}  {event}" if len(self.loop.feeds) > 1 else str(event)
         print(line, flush=True)
 
     def _people_said(self, answer: Answer) -> dict[str, object]:

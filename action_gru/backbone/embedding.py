@@ -9,7 +9,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from action_gru.backbone.choosing import candidates, choice_key, choose, measure
 from action_gru.backbone.exported import (
     ExportedNetwork,
     export_network,
@@ -18,6 +17,7 @@ from action_gru.backbone.exported import (
     open_checked,
 )
 from action_gru.backbone.network import NetworkSource, feature_dim
+from action_gru.backbone.runtime_choice import candidates, choice_key, choose, measure
 from action_gru.backbone.runtimes import RUNTIMES, Runner, TorchRunner
 from action_gru.backbone.spec import FeatureSpec
 from action_gru.device import pick_device

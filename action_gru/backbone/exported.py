@@ -30,7 +30,7 @@ from action_gru.backbone.loading import file_sha256
 from action_gru.backbone.network import FeatureNetwork, NetworkSource, feature_dim
 from action_gru.backbone.runtimes import Pixels, Runner, Runtime
 from action_gru.errors import ActionGruError, BackboneError, CacheError
-from action_gru.files import write_atomically
+from action_gru.files import write_or_raise
 
 # Raise this when the exported graph changes: networks kept by older versions are then made anew.
 EXPORT_VERSION = 1
@@ -219,10 +219,6 @@ def _note(network: ExportedNetwork) -> None:
 
 
 def _write(path: Path, data: bytes) -> None:
-    try:
-        write_atomically(path, data)
-    except OSError as error:
-        raise CacheError(
-            f"{path}: the exported network cannot be written ({error.strerror or error}); free "
-            "space, or set ACTION_GRU_HOME to a folder you may write"
-        ) from error
+    failed = "the exported network cannot be written"
+    mend = "free space, or set ACTION_GRU_HOME to a folder you may write"
+    write_or_raise(path, data, CacheError, failed, mend)

@@ -4,9 +4,8 @@ An entry's key is a hash of all that its values depend on, so an entry is never 
 written beside its place and renamed, and carries a checksum: what `get` returns is whole.
 """
 
-from action_gru.cache.entry import ClipFeatures, read_entry
+from action_gru.cache.entry import ClipFeatures, RowFile, read_entry
 from action_gru.cache.packing import pack_entries
-from action_gru.cache.rows import RowFile
 from action_gru.cache.store import FeatureCache, MemoryCache, cache_key
 
 __all__ = [

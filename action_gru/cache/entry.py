@@ -8,7 +8,9 @@ by piece, so that a long clip need not be in memory; the bytes are those that sa
 from __future__ import annotations
 
 import hashlib
+import io
 import json
+import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,21 +19,17 @@ from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.numpy import load as load_tensors
 
-from action_gru.cache.rows import CHUNK_ROWS, RowFile
 from action_gru.errors import CacheError
 
 FORMAT = "action_gru.features.1"
 METADATA = "action_gru"
-READ_BYTES = 1 << 22
+CHUNK_ROWS = 2048
 # The header of nearly every entry. A path of 3000 characters that are not ASCII takes more: JSON in
 # JSON writes each as 7 or 14 bytes.
 BEGIN_BYTES = 1 << 13
 # What a file of anyone's making can lead to while it is read.
 _DAMAGE = (
-    SafetensorError,
     AttributeError,
     LookupError,
     ValueError,
@@ -40,8 +38,6 @@ _DAMAGE = (
     RecursionError,
 )
 MOST_HEADER_BYTES = 1 << 20  # ours are under a thousand; JSON takes many times its size in memory
-
-Chunk = NDArray[np.float16] | NDArray[np.float64]
 
 
 class DamagedEntryError(CacheError):
@@ -80,6 +76,46 @@ class ClipFeatures:
                 f"{len(self.values)} feature rows need as many times, got {self.times_s.shape}"
             )
         check_finite(self.values)
+
+
+class RowFile:
+    """(T, D) float16 rows in a temporary file that has no name: nothing of it stays, come what may.
+
+    Raises CacheError when the temporary folder is full.
+    """
+
+    def __init__(self) -> None:
+        self.shape = (0, 0)
+        try:
+            self._file = tempfile.TemporaryFile()  # noqa: SIM115 closed by `close`
+        except OSError as error:
+            raise _no_space(error) from error
+
+    def append(self, rows: NDArray[np.float16]) -> None:
+        """rows (N, D): the next ones."""
+        try:
+            self._file.write(np.ascontiguousarray(rows).data)
+        except OSError as error:
+            raise _no_space(error) from error
+        self.shape = (self.shape[0] + len(rows), rows.shape[1])
+
+    def chunks(self) -> Iterator[NDArray[np.float16]]:
+        """The rows from the first on, (at most CHUNK_ROWS, D) at a time."""
+        count, dim = self.shape
+        self._file.seek(0)
+        for first in range(0, count, CHUNK_ROWS):
+            size = min(CHUNK_ROWS, count - first) * dim
+            yield np.fromfile(self._file, np.float16, size).reshape(-1, dim)
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def _no_space(error: OSError) -> CacheError:
+    return CacheError(
+        f"{tempfile.gettempdir()}: the features of a long clip cannot be kept there "
+        f"({error.strerror or error}); free space or set TMPDIR to a folder you may write"
+    )
 
 
 def check_finite(values: NDArray[np.float16]) -> None:
@@ -121,21 +157,8 @@ def read_entry(path: Path) -> ClipFeatures:
 
 def parse_entry(data: bytes, label: str) -> ClipFeatures:
     """The bytes of an entry, checked. Raises DamagedEntryError that names the label if damaged."""
-    try:
-        _check_header(int.from_bytes(data[:8], "little"), len(data))
-        tensors = load_tensors(data)
-        metadata = _metadata(data[8 : 8 + int.from_bytes(data[:8], "little")])
-        values, times_s = tensors["values"], tensors["times_s"]
-        clip = ClipFeatures(values, times_s, metadata["frames_decoded"], metadata["provenance"])
-        found = _checksum(
-            values.shape, clip.frames_decoded, clip.provenance, [values], clip.times_s
-        )
-        is_whole = bool(metadata["sha256"] == found)
-    except (CacheError, *_DAMAGE) as error:
-        raise DamagedEntryError(f"{label}: not a feature entry ({error})") from error
-    if not is_whole:
-        raise DamagedEntryError(f"{label}: its checksum does not match its content")
-    return clip
+    head, times_s, rows = _checked(io.BytesIO(data), label, keep=True)
+    return ClipFeatures(np.concatenate(rows), times_s, head["frames_decoded"], head["provenance"])
 
 
 def begin_bytes(begin: bytes) -> int:
@@ -156,12 +179,6 @@ def clip_of_begin(begin: bytes) -> str:
     return str(clip)
 
 
-def check_entry(path: Path) -> None:
-    """Like `read_entry`, in memory that does not grow with the entry."""
-    with telling_why(str(path)), path.open("rb") as file:
-        check_open_entry(file, str(path))
-
-
 @contextmanager
 def telling_why(label: str) -> Iterator[None]:
     """What the machine refuses becomes UnreadableEntryError; an absent file FileNotFoundError."""
@@ -177,19 +194,44 @@ def telling_why(label: str) -> Iterator[None]:
 
 def check_open_entry(file: BinaryIO, label: str) -> None:
     """Like `parse_entry` of an open file, from its begin to its end, a piece at a time."""
+    _checked(file, label, keep=False)
+
+
+def _checked(
+    file: BinaryIO, label: str, keep: bool
+) -> tuple[dict[str, Any], NDArray[np.float64], list[NDArray[np.float16]]]:
+    """(metadata, times_s, values in blocks of rows; no blocks unless keep) of an entry."""
+    kept: list[NDArray[np.float16]] = []
     try:
-        whole = _is_whole(file)
+        (count, dim), head = _read_header(file)
+        times_s = np.frombuffer(file.read(count * 8), np.float64).copy()
+
+        def rows() -> Iterator[NDArray[np.float16]]:
+            for first in range(0, count, CHUNK_ROWS):
+                size = min(CHUNK_ROWS, count - first) * dim * 2
+                chunk = np.frombuffer(file.read(size), np.float16).reshape(-1, dim)
+                check_finite(chunk)
+                if keep:
+                    kept.append(chunk)
+                yield chunk
+
+        shape = (count, dim)
+        found = _checksum(shape, head["frames_decoded"], head["provenance"], rows(), times_s)
+        is_whole = bool(head["sha256"] == found)
     except (CacheError, *_DAMAGE) as error:
         raise DamagedEntryError(f"{label}: not a feature entry ({error})") from error
-    if not whole:
+    if not is_whole:
         raise DamagedEntryError(f"{label}: its checksum does not match its content")
+    return head, times_s, kept
 
 
-def _is_whole(file: BinaryIO) -> bool:
+def _read_header(file: BinaryIO) -> tuple[tuple[int, int], dict[str, Any]]:
+    """(T, D) and the metadata. Raises ValueError where the file cannot hold what they say."""
     size = file.seek(0, 2)
     file.seek(0)
     length = int.from_bytes(file.read(8), "little")
-    _check_header(length, size)
+    if not 2 <= length <= min(size - 8, MOST_HEADER_BYTES):
+        raise ValueError(f"a header of {length} bytes in a file of {size}")
     text = file.read(length)
     header, metadata = json.loads(text), _metadata(text)
     count, dim = header["values"]["shape"]
@@ -197,25 +239,7 @@ def _is_whole(file: BinaryIO) -> bool:
         raise ValueError("its header was not written by this program")
     if count < 1 or size != 8 + length + count * 8 + count * dim * 2:
         raise ValueError(f"{size} bytes do not hold {count} rows of {dim} values")
-    times = np.frombuffer(file.read(count * 8), np.float64)
-
-    def rows() -> Iterator[NDArray[np.float16]]:
-        for first in range(0, count, CHUNK_ROWS):
-            size = min(CHUNK_ROWS, count - first) * dim * 2
-            chunk = np.frombuffer(file.read(size), np.float16)
-            check_finite(chunk)
-            yield chunk
-
-    found = _checksum(
-        (count, dim), metadata["frames_decoded"], metadata["provenance"], rows(), times
-    )
-    return bool(metadata["sha256"] == found)
-
-
-def _check_header(length: int, size: int) -> None:
-    """Raise ValueError for a header that no file of this size, or none of ours, has."""
-    if not 2 <= length <= min(size - 8, MOST_HEADER_BYTES):
-        raise ValueError(f"a header of {length} bytes in a file of {size}")
+    return (count, dim), metadata
 
 
 def _metadata(header: bytes) -> dict[str, Any]:

@@ -66,7 +66,7 @@ def pack_entries(
     not pack one store at once: in a folder the second is refused, in an object store nobody can
     tell. Raises CacheError, and leaves the files, when a new shard has vanished meanwhile.
     """
-    with cache.place.locked(LOCK):
+    with cache.storage.locked(LOCK):
         table, names = _Table(), list[str]()
         counts = {"packed": 0, "already": 0, "damaged": 0, "unreadable": 0, "shards": 0}
         cache.packs.latest()
@@ -74,11 +74,11 @@ def pack_entries(
         for head in files:  # one shard a turn
             name = f"{uuid.uuid4().hex}.shard"
             pieces = _until_full(itertools.chain([head], files), shard_bytes, table, len(names))
-            cache.place.write(f"{FOLDER}/{name}", pieces)
+            cache.storage.write(f"{FOLDER}/{name}", pieces)
             names.append(name)
         if names:
             index = _merged(cache.packs.latest(), table, names)
-            cache.place.write(INDEX, [index.to_bytes()])
+            cache.storage.write(INDEX, [index.to_bytes()])
         counts |= {"packed": len(table.columns["sizes"]), "shards": len(names)}
         counts["already"] = len(table.already) // KEY_BYTES
         cache.packs.latest()
@@ -94,10 +94,10 @@ def _whole_files(
     """(key, bytes) of every whole entry in a file of its own."""
     for key in _by_clip(cache, counts, tell):
         name = name_of(key)
-        label = cache.place.label(name)
+        label = cache.storage.label(name)
         try:
             with telling_why(label):
-                data = cache.place.read(name)
+                data = cache.storage.read(name)
                 parse_entry(data, label)
         except FileNotFoundError:  # another process removed it meanwhile
             continue
@@ -125,7 +125,7 @@ def _lies_there(cache: FeatureCache, entry: PackedEntry, data: bytes) -> bool:
     if (entry.size, entry.check) != (len(data), check_of(data)):
         return False
     try:
-        return cache.place.read_part(f"{FOLDER}/{entry.shard}", entry.offset, entry.size) == data
+        return cache.storage.read_part(f"{FOLDER}/{entry.shard}", entry.offset, entry.size) == data
     except OSError:  # gone, or not to be read: it is packed anew
         return False
 
@@ -141,7 +141,7 @@ def _by_clip(
         key = key_of(name)
         if key is None:
             counts["damaged"] += 1
-            tell(f"{cache.place.label(name)}: not the name of an entry")
+            tell(f"{cache.storage.label(name)}: not the name of an entry")
             continue
         clip = _clip_of(cache, name).encode(errors="surrogatepass")  # of a path that is no text
         rows += hashlib.sha256(clip).digest()[:CLIP_BYTES] + bytes.fromhex(key)
@@ -153,9 +153,9 @@ def _by_clip(
 
 def _clip_of(cache: FeatureCache, name: str) -> str:
     try:
-        begin = cache.place.read_begin(name, BEGIN_BYTES)
+        begin = cache.storage.read_part(name, 0, BEGIN_BYTES)
         if (needed := begin_bytes(begin)) > len(begin):
-            begin = cache.place.read_begin(name, needed)
+            begin = cache.storage.read_part(name, 0, needed)
     except OSError:  # gone, or refused: reading it whole will tell
         return ""
     return clip_of_begin(begin)
@@ -203,7 +203,7 @@ def _check_there(cache: FeatureCache, names: list[str]) -> None:
     meanwhile.
     """
     named = set(cache.packs.index.names)
-    gone = [n for n in names if n not in named or not cache.place.version(f"{FOLDER}/{n}")]
+    gone = [n for n in names if n not in named or not cache.storage.version(f"{FOLDER}/{n}")]
     if gone:
         raise CacheError(
             f"{cache.root}: {len(gone)} of {len(names)} shards of what was packed are gone or "
@@ -215,4 +215,4 @@ def _check_there(cache: FeatureCache, names: list[str]) -> None:
 def _remove_files(cache: FeatureCache, keys: bytearray) -> None:
     for first in range(0, len(keys), KEY_BYTES):
         key = keys[first : first + KEY_BYTES].hex()
-        cache.place.remove(name_of(key))
+        cache.storage.remove(name_of(key))

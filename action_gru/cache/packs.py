@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import save
 
 from action_gru.cache.entry import DamagedEntryError, UnreadableEntryError, telling_why
-from action_gru.cache.places import Place
+from action_gru.cache.storage import Storage
 from action_gru.errors import CacheError
 
 FORMAT = "action_gru.packs.2"
@@ -157,8 +157,8 @@ def _check_shapes(index: Index) -> None:
 class Packs:
     """The packed entries of a store; none until something is packed."""
 
-    def __init__(self, place: Place) -> None:
-        self.place = place
+    def __init__(self, storage: Storage) -> None:
+        self.storage = storage
         self._index: Index | None = None
         self._version: tuple[object, ...] = ()
 
@@ -177,7 +177,7 @@ class Packs:
 
     def _load(self) -> bool:
         """Read the index if it has changed; has it?"""
-        version = self.place.version(INDEX)
+        version = self.storage.version(INDEX)
         if self._index is not None and version == self._version:
             return False
         self._index = self._checked() if version else EMPTY
@@ -186,8 +186,8 @@ class Packs:
 
     def _checked(self) -> Index:
         """The index as its file has it. A wrong row would give the features of another clip."""
-        label = self.place.label(INDEX)
-        index, claimed = read_index(self.place.view(INDEX), label)
+        label = self.storage.label(INDEX)
+        index, claimed = read_index(self.storage.view(INDEX), label)
         if index.checksum() != claimed:
             raise CacheError(
                 f"{label}: its checksum does not match its content; bring it back from a copy, or "
@@ -205,7 +205,7 @@ class Packs:
     def read(self, entry: PackedEntry) -> bytes:
         """The bytes of an entry. Raises DamagedEntryError where they are not what was packed."""
         try:
-            data = self.place.read_part(f"{FOLDER}/{entry.shard}", entry.offset, entry.size)
+            data = self.storage.read_part(f"{FOLDER}/{entry.shard}", entry.offset, entry.size)
         except FileNotFoundError:
             if later := self.find_again(entry.key):  # packed anew, and the old shard was pruned
                 return self.read(later)
@@ -214,18 +214,18 @@ class Packs:
 
     def checked(self, entry: PackedEntry, data: bytes) -> bytes:
         """The data. Raises DamagedEntryError where it is not what was packed as this entry."""
-        if check_of(data) != entry.check:
+        if len(data) != entry.size or check_of(data) != entry.check:
             raise DamagedEntryError(f"{self.label(entry)}: not what was packed there")
         return data
 
     def label(self, entry: PackedEntry) -> str:
         """The place of an entry in words."""
-        shard = self.place.label(f"{FOLDER}/{entry.shard}")
+        shard = self.storage.label(f"{FOLDER}/{entry.shard}")
         return f"{shard} at byte {entry.offset} (entry {entry.key})"
 
     def problems(self) -> list[str]:
         """What is wrong with the index, in words."""
-        if not self.place.version(INDEX):
+        if not self.storage.version(INDEX):
             return []
         try:
             self._checked()
@@ -245,7 +245,7 @@ class Packs:
             low, high = np.searchsorted(numbers, [number, number + 1])
             rows = [int(row) for row in order[low:high]]
             try:
-                with telling_why(self.place.label(f"{FOLDER}/{name}")):
+                with telling_why(self.storage.label(f"{FOLDER}/{name}")):
                     yield from self._entries_of(
                         f"{FOLDER}/{name}", [index.row(row) for row in rows]
                     )
@@ -256,7 +256,7 @@ class Packs:
         self, name: str, entries: Sequence[PackedEntry]
     ) -> Iterator[tuple[PackedEntry, bytes]]:
         try:
-            file = self.place.open(name)
+            file = self.storage.open(name)
         except FileNotFoundError:
             yield from ((entry, b"") for entry in entries)
             return
@@ -268,6 +268,6 @@ class Packs:
     def unnamed(self) -> Iterator[str]:
         """Shards that the index does not name: of a packing that was cut, or replaced entries."""
         named = set(self.index.names)
-        for name in self.place.names(".shard"):
+        for name in self.storage.names(".shard"):
             if name.split("/")[1] not in named:
                 yield name

@@ -16,16 +16,16 @@ from numpy.typing import NDArray
 from action_gru.cache.entry import (
     ClipFeatures,
     DamagedEntryError,
+    RowFile,
     UnreadableEntryError,
     check_open_entry,
     entry_pieces,
     parse_entry,
     telling_why,
 )
-from action_gru.cache.objects import open_place
+from action_gru.cache.object_store import open_storage
 from action_gru.cache.packs import FOLDER, INDEX, PackedEntry, Packs
-from action_gru.cache.places import Folder, Status
-from action_gru.cache.rows import RowFile
+from action_gru.cache.storage import Folder, Status
 from action_gru.errors import CacheError
 from action_gru.files import YOUNG_S
 
@@ -56,21 +56,21 @@ def key_of(name: str) -> str | None:
 class FeatureCache:
     """Feature sequences by key, in files ROOT/ab/abcdef....safetensors, or packed into shards.
 
-    root: a folder, or a URL (see `open_place`). `damaged` names the entries that were read, found
+    root: a folder, or a URL (see `open_storage`). `damaged` names the entries that were read, found
     damaged and removed. What is there and cannot be read is left alone, and UnreadableEntryError
     says why. Where a store does not answer, or has vanished, every verb raises CacheError.
     """
 
     def __init__(self, root: str | Path) -> None:
         self.root = root
-        self.place = open_place(root)
-        self.packs = Packs(self.place)
+        self.storage = open_storage(root)
+        self.packs = Packs(self.storage)
         self.damaged: list[str] = []
 
     def path_of(self, key: str) -> Path:
         """The file of an entry in a folder."""
-        assert isinstance(self.place, Folder), f"{self.root} is no folder"
-        return self.place.root / name_of(key)
+        assert isinstance(self.storage, Folder), f"{self.root} is no folder"
+        return self.storage.root / name_of(key)
 
     def get(self, key: str) -> ClipFeatures | None:
         """The entry, or None if there is none. A damaged one is removed and noted, never given."""
@@ -93,7 +93,7 @@ class FeatureCache:
         return later is not None and self._get_packed(later) is not None
 
     def _find_packed(self, key: str, again: bool = False) -> PackedEntry | None:
-        with telling_why(self.place.label(INDEX)):
+        with telling_why(self.storage.label(INDEX)):
             return self.packs.find_again(key) if again else self.packs.find(key)
 
     def put(self, key: str, clip: ClipFeatures) -> None:
@@ -109,11 +109,11 @@ class FeatureCache:
         self._write(key, entry_pieces(rows, times_s, frames, provenance))
 
     def _write(self, key: str, pieces: Iterable[bytes | memoryview]) -> None:
-        self.place.write(name_of(key), pieces)
+        self.storage.write(name_of(key), pieces)
 
     def exists(self) -> bool:
         """Is its folder there? An object store has none."""
-        return not isinstance(self.place, Folder) or self.place.root.is_dir()
+        return not isinstance(self.storage, Folder) or self.storage.root.is_dir()
 
     def reading_order(self, keys: Sequence[str]) -> list[int]:
         """Which of the keys to read first: those in shards, each shard from its begin to its end;
@@ -125,7 +125,7 @@ class FeatureCache:
 
     def names(self) -> Iterator[str]:
         """The names of all entries in files of their own, whole or not."""
-        return (name for name in self.place.names(SUFFIX) if name.index("/") == 2)
+        return (name for name in self.storage.names(SUFFIX) if name.index("/") == 2)
 
     def stats(self) -> dict[str, int]:
         """Counts of entries, bytes and leftovers; packed: how many of the entries are in shards.
@@ -142,7 +142,7 @@ class FeatureCache:
         return {
             "entries": entries,
             "bytes": size,
-            "leftovers": sum(1 for _ in self.place.leftovers()),
+            "leftovers": sum(1 for _ in self.storage.leftovers()),
             "packed": len(index),
         }
 
@@ -174,15 +174,15 @@ class FeatureCache:
         names. Packed entries stay: a shard is never changed.
         """
         removed = {"damaged": 0, "old": 0, "leftovers": 0, "unreadable": 0}
-        for name in self.place.leftovers():
-            if self.place.is_abandoned(name):
-                self.place.remove(name)
+        for name in self.storage.leftovers():
+            if self.storage.is_abandoned(name):
+                self.storage.remove(name)
                 removed["leftovers"] += 1
         removed["leftovers"] += self._prune_shards()
         for name in self.names():
             kind = "old" if self._is_older(name, older_than_s) else self._remove_damaged(name)
             if kind == "old":
-                self.place.remove(name)
+                self.storage.remove(name)
             if kind:
                 removed[kind] += 1
         return removed
@@ -190,15 +190,15 @@ class FeatureCache:
     def _prune_shards(self) -> int:
         """Remove shards that no index names, unless a process packs now."""
         removed = 0
-        young_s = YOUNG_S if self.place.has_locks else UNLOCKED_YOUNG_S
+        young_s = YOUNG_S if self.storage.has_locks else UNLOCKED_YOUNG_S
         if not any(self.packs.unnamed()):
             return removed
         try:
-            with self.place.locked(LOCK):
+            with self.storage.locked(LOCK):
                 self.packs.latest()
                 for name in self.packs.unnamed():
                     if self._is_older(name, young_s):  # of another machine, whose lock is not seen
-                        self.place.remove(name)
+                        self.storage.remove(name)
                         removed += 1
         except (CacheError, OSError):  # somebody packs, or nothing may be written here
             return removed
@@ -211,7 +211,7 @@ class FeatureCache:
     def _status(self, name: str) -> Status | None:
         """None where another process removed the file meanwhile."""
         try:
-            return self.place.status(name)
+            return self.storage.status(name)
         except FileNotFoundError:
             return None
 
@@ -231,13 +231,13 @@ class FeatureCache:
         return self._whole(name, self._check_file) is True
 
     def _read_file(self, name: str) -> ClipFeatures:
-        label = self.place.label(name)
+        label = self.storage.label(name)
         with telling_why(label):
-            return parse_entry(self.place.read(name), label)
+            return parse_entry(self.storage.read(name), label)
 
     def _check_file(self, name: str) -> bool:
-        label = self.place.label(name)
-        with telling_why(label), self.place.open(name) as file:
+        label = self.storage.label(name)
+        with telling_why(label), self.storage.open(name) as file:
             check_open_entry(file, label)
         return True
 
@@ -251,13 +251,13 @@ class FeatureCache:
             try:
                 return look(name)
             except DamagedEntryError:
-                version = self.place.version(name)
+                version = self.storage.version(name)
                 return look(name)
         except FileNotFoundError:
-            self.place.check_there()
+            self.storage.check_there()
         except DamagedEntryError as error:
             self.damaged.append(str(error))
-            self.place.remove(name, version)
+            self.storage.remove(name, version)
         return None
 
     def _remove_damaged(self, name: str) -> str:

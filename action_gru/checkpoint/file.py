@@ -32,7 +32,7 @@ from action_gru.checkpoint.document import (
     refusing,
 )
 from action_gru.errors import CheckpointError
-from action_gru.files import write_atomically
+from action_gru.files import write_or_raise
 from action_gru.model import ActionClassifier
 
 
@@ -171,13 +171,8 @@ def write_run_file(path: Path, data: bytes, root: Path | None = None) -> None:
 
     root: the run's folder, which is not made again when it has vanished.
     """
-    try:
-        write_atomically(path, data, root)
-    except OSError as error:
-        raise CheckpointError(
-            f"{path}: cannot be written ({error.strerror or error}); free space or set "
-            "run.folder to a folder you may write"
-        ) from error
+    mend = "free space or set run.folder to a folder you may write"
+    write_or_raise(path, data, CheckpointError, "cannot be written", mend, root)
 
 
 def _prefixed(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -48,9 +48,9 @@ def demo(
     quiet: Quiet = False,
 ) -> None:
     """Draw a small data set, train on it and classify a fresh clip; needs no network."""
-    from action_gru.apps.demo_config import DEMO_CONFIG
     from action_gru.apps.targets import check_folder
     from action_gru.config import build_config
+    from action_gru.demo import DEMO_CONFIG
 
     build_config(DEMO_CONFIG, overrides or [])
     check_folder(f"--folder {folder}", folder)

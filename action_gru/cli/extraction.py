@@ -84,7 +84,7 @@ def _on_cluster(
     most_workers: int | None,
 ) -> tuple[ExtractionReport, dict[str, Any]]:
     from action_gru.cluster import extract_on_cluster
-    from action_gru.extraction.quarantine import telling_how_far
+    from action_gru.extraction import report_on_error
     from action_gru.features import check_extraction
 
     if not config.data.is_video:
@@ -99,7 +99,7 @@ def _on_cluster(
         f"{found.again} clips handed out again, {found.redone} of them redone; "
         f"{found.seconds:.1f} s"
     )
-    with telling_how_far(found.extraction, reporter):
+    with report_on_error(found.extraction, reporter):
         check_extraction(config, clips, found.extraction, reporter)
     names = ("workers", "nodes", "lost_workers", "again", "redone", "seconds")
     return found.extraction, {name: getattr(found, name) for name in names}

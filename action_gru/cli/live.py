@@ -42,7 +42,7 @@ def timeline(
     quiet: Quiet = False,
 ) -> None:  # fmt: skip
     """Say what happens when in a long video. ctrl-C keeps what was read."""
-    from action_gru.apps.checks import check_model, check_people, check_words
+    from action_gru.apps.checks import check_detection, check_model
     from action_gru.dataset import check_labels
     from action_gru.timeline import read_segments
 
@@ -58,22 +58,22 @@ def timeline(
     document, tree = check_model(model, changes, live=True)
     if reference is not None:
         check_labels(read_segments(reference), str(reference), document.classes)
-    if per_person:
-        check_people(tree)
-    if describe:
-        check_words(tree)
+    check_detection(tree, per_person, describe)
     with reporter.doing("loading"):
-        from action_gru.apps.people_timeline import make_people_timeline
         from action_gru.apps.timeline import make_timeline
     with reporter.doing("reading the video"):
-        if per_person:
-            is_whole = make_people_timeline(
-                video, model, changes, targets, annotate, json_, reporter, describe
-            )
-        else:
-            is_whole = make_timeline(
-                video, model, changes, targets, reference, json_, reporter, describe
-            )
+        is_whole = make_timeline(
+            video,
+            model,
+            changes,
+            targets,
+            reporter,
+            reference=reference,
+            per_person=per_person,
+            annotated=annotate,
+            as_json=json_,
+            in_words=describe,
+        )
     if not is_whole:
         raise typer.Exit(INTERRUPTED)
 
@@ -127,17 +127,15 @@ def webcam(
     """Watch cameras or streams live. Keys: q quits, space pauses, r records."""
     import json
 
-    from action_gru.apps.checks import check_model, check_people, check_sources
+    from action_gru.apps.checks import check_detection, check_display, check_model, check_sources
     from action_gru.apps.targets import VIDEOS, check_target
-    from action_gru.apps.window import check_display
 
     sources, changes, reporter = source or ["0"], overrides or [], make_reporter(quiet)
     check_sources(sources)
     if record is not None:
         check_target("--record", record, VIDEOS, [Path(name) for name in sources])
     _, tree = check_model(model, changes, live=True)
-    if per_person:
-        check_people(tree)
+    check_detection(tree, per_person)
     if window:
         check_display()
     with reporter.doing("loading"):

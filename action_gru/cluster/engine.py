@@ -12,16 +12,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from action_gru.cache.objects import ObjectStore, open_place
-from action_gru.cache.places import Folder
+from action_gru.cache.object_store import ObjectStore, open_storage
+from action_gru.cache.storage import Folder
 from action_gru.cluster.connection import connected
 from action_gru.cluster.portions import Portion, Portions, portions_of
 from action_gru.cluster.worker import MakeExtractor, Outcome, Worker, make_extractor
 from action_gru.config import Config
 from action_gru.dataset import Clip
 from action_gru.errors import ClusterError
-from action_gru.extraction import ExtractionReport
-from action_gru.extraction.quarantine import telling_how_far
+from action_gru.extraction import ExtractionReport, report_on_error
 from action_gru.progress import Reporter
 
 AHEAD = 2  # portions with a worker at once: it never waits for the next one
@@ -79,20 +78,20 @@ def extract_on_cluster(
     ClusterError when there is no cluster, no worker comes up, or a worker cannot do its work, and
     CacheError when the cache is none; how far it came is told first.
     """
-    place = open_place(config.features.cache_dir)
-    place.check_there()
-    if isinstance(place, ObjectStore) and place.scheme == "memory":
+    storage = open_storage(config.features.cache_dir)
+    storage.check_there()
+    if isinstance(storage, ObjectStore) and storage.scheme == "memory":
         raise ClusterError(
             f"features.cache_dir: {config.features.cache_dir} is the memory of one process, and "
             "workers are others; take a folder that all of them see, or s3://"
         )
     tree = config.to_tree()
-    if isinstance(place, Folder):  # a worker may stand in another folder
-        tree["features"]["cache_dir"] = str(place.root.absolute())
+    if isinstance(storage, Folder):  # a worker may stand in another folder
+        tree["features"]["cache_dir"] = str(storage.root.absolute())
     with connected(address, cores_each) as ray:
         run = _Run(ray, tree, portions_of(clips, most_attempts), make, cores_each, most_workers)
         run.report.extraction.clips = len(clips)
-        with telling_how_far(run.report.extraction, reporter):
+        with report_on_error(run.report.extraction, reporter):
             try:
                 with reporter.bar("extract", len(clips)) as run.advance:
                     run.go()

@@ -22,8 +22,7 @@ from action_gru.csv_dialect import read_rows
 from action_gru.errors import DataError
 from action_gru.paths.names import composed, on_disk, split_of, with_slashes
 from action_gru.paths.to_paste import about_pictures
-from action_gru.timeline import Event
-from action_gru.timeline.reference import read_segments
+from action_gru.timeline import Event, read_segments
 
 SPLITS = ("train", "val", "test")
 COLUMNS = ("path", "label", "group", "split", "start_s", "end_s", "timeline")

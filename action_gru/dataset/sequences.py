@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from action_gru.errors import DataError
-from action_gru.sampling import windows
+from action_gru.views.sampling import windows
 
 if TYPE_CHECKING:
     from action_gru.cache import ClipFeatures

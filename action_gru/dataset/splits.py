@@ -127,10 +127,10 @@ def _unevenness(held: Counter[str], added: Counter[str]) -> float:
 
 def check_leakage(split: Split) -> None:
     """Raise DataError when a group, or the very same clip, stands on two sides."""
-    for kind, name_of in (("group", _group_of), ("file", _file_of)):
+    for kind, attribute in (("group", "group"), ("file", "path")):
         sides: dict[str, set[str]] = defaultdict(set)
         for clip in split.clips:
-            sides[name_of(clip)].add(clip.split)
+            sides[str(getattr(clip, attribute))].add(clip.split)
         shared = sorted(name for name, parts in sides.items() if len(parts) > 1)
         if shared:
             parts = " and ".join(sorted(sides[shared[0]], key=SPLITS.index))
@@ -139,14 +139,6 @@ def check_leakage(split: Split) -> None:
                 "score would be too good. Split by group (data.split=group), or write "
                 "data.allow_leakage: true if this is the protocol you want"
             )
-
-
-def _group_of(clip: Clip) -> str:
-    return clip.group
-
-
-def _file_of(clip: Clip) -> str:
-    return str(clip.path)
 
 
 def merge_groups(clips: Sequence[Clip], content: Mapping[str, str]) -> list[Clip]:

@@ -26,7 +26,7 @@ from action_gru.report.metrics import compute_metrics, majority_baseline
 from action_gru.report.mistakes import ClipPrediction
 from action_gru.report.segments import ScoredTimeline, segment_scores
 from action_gru.scoring import score_steps
-from action_gru.streaming.build import build_engine, open_timeline
+from action_gru.streaming.build import build_engine, open_stream, open_timeline
 from action_gru.timeline import Prediction
 from action_gru.training.data import own_root, read_run_clips
 from action_gru.training.run_folder import RunFolder
@@ -51,7 +51,7 @@ def evaluate(
     checkpoint = load_checkpoint(run.best)
     config = run.config(overrides)
     split = split or ("test" if manifest is None else None)
-    clips, data = _clips(run, config, checkpoint.classes, split, manifest, root)
+    clips, long, data = _test_data(run, config, checkpoint.classes, split, manifest, root)
     target = folder or run.new_evaluation(manifest.stem if manifest else str(split))
     # Of a run's own clips training has judged the bad ones already: they are listed, no more.
     allowed = 1.0 if manifest is None else None
@@ -63,7 +63,6 @@ def evaluate(
     if manifest is not None and (known := _seen_in_training(run, table, usable)):
         reporter.warn(known)
     report = score_report(run, config, checkpoint, table, usable, data, split or "all")
-    long = _long_videos(run, config, checkpoint.classes, split, manifest, root)
     scored, failed = score_timelines(checkpoint, config, long, reporter)
     report = replace(report, timelines=tuple(scored), quarantined={**report.quarantined, **failed})
     with reporter.doing("writing the report and its pictures"):
@@ -180,7 +179,8 @@ def score_timelines(
     engine = build_engine(checkpoint, config, model, build_backbone(config))
     with reporter.bar("timeline", len(videos)) as advance:
         for video in videos:
-            reader = open_timeline(engine, checkpoint, config, video.path)
+            stream = open_stream(engine, checkpoint, config)
+            reader = open_timeline(stream, config, video.path)
             try:
                 for _ in reader:
                     pass
@@ -206,45 +206,32 @@ def _seen_in_training(run: RunFolder, table: FeatureTable, clips: Sequence[Clip]
     )
 
 
-def _clips(
+def _test_data(
     run: RunFolder,
     config: Config,
     classes: tuple[str, ...],
     split: str | None,
     manifest: Path | None,
     root: Path | None,
-) -> tuple[list[Clip], str]:
-    """Return the clips to score and their description. split: None for all of the manifest."""
+) -> tuple[list[Clip], list[LongVideo], str]:
+    """Return clips, long videos and their description. split: None for all of a manifest."""
     if manifest is None:
-        clips = [c for c in read_run_clips(run, config, root, classes) if c.split == split]
-        if not clips:
-            raise DataError(
-                f"run {run.path} has no {split} split; evaluate it on other clips with "
-                "--manifest CSV --root DIR"
-            )
-        return clips, f"The {split} split of {config.data.manifest}"
-    read = data_source(config, manifest, root, classes).clips()
+        read = read_run_clips(run, config, root, classes)
+        listed, start, name = run.clips, root or own_root(config), str(config.data.manifest)
+        missing = (
+            f"run {run.path} has no {split} split; evaluate it on other clips with "
+            "--manifest CSV --root DIR"
+        )
+    else:
+        read = data_source(config, manifest, root, classes).clips()
+        listed, start, name = manifest, root, manifest.name
+        missing = f"{manifest}: no clip of it has the split '{split}'"
     clips = [replace(clip, split="test") for clip in read if split in (None, clip.split)]
-    if split is None:
-        return clips, f"All clips of {manifest.name}"
     if not clips:
-        raise DataError(f"{manifest}: no clip of it has the split '{split}'")
-    return clips, f"The {split} split of {manifest.name}"
-
-
-def _long_videos(
-    run: RunFolder,
-    config: Config,
-    classes: tuple[str, ...],
-    split: str | None,
-    manifest: Path | None,
-    root: Path | None,
-) -> list[LongVideo]:
-    if not config.data.is_video:
-        return []
-    start = root if manifest is not None else root or own_root(config)
-    videos = read_long_videos(manifest or run.clips, start, classes)
-    return [video for video in videos if split in (None, video.split)]
+        raise DataError(missing)
+    long = read_long_videos(listed, start, classes) if config.data.is_video else []
+    data = f"The {split} split of {name}" if split else f"All clips of {name}"
+    return clips, [video for video in long if split in (None, video.split)], data
 
 
 def _predictions(

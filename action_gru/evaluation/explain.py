@@ -12,14 +12,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from action_gru.backbone import Backbone, ViewMaker
-from action_gru.backbone.looking import look
+from action_gru.backbone import Backbone
 from action_gru.backbone.spec import FRAME_VIEWS
-from action_gru.backbone.views import mirror
 from action_gru.checkpoint import Checkpoint
 from action_gru.checkpoint.document import check_label
 from action_gru.evaluation.curves import linear_answer, stream_curves
-from action_gru.evaluation.explanation import Explanation, FloatArray, FrameHeat, Image
+from action_gru.evaluation.explanation import Explanation, FloatArray, FrameHeat
 from action_gru.evaluation.frames import frames_at
 from action_gru.evaluation.occlusion import (
     best_frames,
@@ -31,7 +29,10 @@ from action_gru.evaluation.occlusion import (
     time_importance,
 )
 from action_gru.scoring import BATCH, ClipScores
-from action_gru.video import DecodeLimits, VideoFile
+from action_gru.video import DecodeLimits, Image, VideoFile
+from action_gru.views import ViewMaker
+from action_gru.views.pictures import mirror
+from action_gru.views.sampler import look
 
 THUMBNAILS = 10
 MOST_PX = (480, 480)  # height and width of a kept frame

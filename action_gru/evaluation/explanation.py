@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from action_gru.backbone.spec import FRAME_VIEWS
 from action_gru.model.cells import CELLS
 from action_gru.timeline import Prediction
+from action_gru.video import Image
 
 FloatArray = NDArray[np.float64]
-Image = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)

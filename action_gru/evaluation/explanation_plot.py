@@ -17,7 +17,6 @@ from matplotlib.figure import Figure
 from action_gru.evaluation.explanation import (
     Explanation,
     FrameHeat,
-    Image,
     LayerCurves,
     StreamCurves,
     gate_name,
@@ -26,6 +25,7 @@ from action_gru.evaluation.explanation import (
 )
 from action_gru.palette import class_colour
 from action_gru.report.plots import GREY, LINES, despine, edge_of, new_figure, short_names
+from action_gru.video import Image
 
 COLOURS = (*LINES, "#000000")  # of gates, views and layers
 STYLES = ("-", "--", ":")

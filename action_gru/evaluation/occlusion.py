@@ -15,15 +15,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from action_gru.backbone.views import MOTION_REST
-from action_gru.evaluation.explanation import FloatArray, Image
+from action_gru.evaluation.explanation import FloatArray
 from action_gru.scoring import ClipScores
+from action_gru.video import Image
+from action_gru.views import VIEWS
 
 STRETCH_SHARE = 0.1  # of the clip, or of a window of a long one
 MOST_PLACES = 128
 GRID = 8  # places along a side of a picture
 PATCH = 2  # how many of them a patch covers, along a side
-MOTION_VIEWS = ("motion", "accel")
 
 
 def log_odds(probabilities: Tensor, number: int) -> Tensor:
@@ -96,11 +96,7 @@ def hidden_pictures(image: Image, view: str) -> list[Image]:
     nothing that moves there.
     """
     edges = np.linspace(0, len(image), GRID + 1).round().astype(int)
-    if view in MOTION_VIEWS:
-        fill = np.full(image.shape[2], MOTION_REST)
-    else:
-        fill = image.reshape(-1, image.shape[2]).mean(0).round()
-        fill[3:] = 0
+    fill = VIEWS[view].hidden_fill(image)
     hidden = []
     for top, left in np.ndindex(GRID - PATCH + 1, GRID - PATCH + 1):
         copy = image.copy()

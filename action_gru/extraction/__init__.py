@@ -3,16 +3,30 @@
 A clip that cannot be read is reported with its reason, never replaced by another.
 """
 
-from action_gru.extraction.clip import ExtractionReport, Stream, duplicates_across, streams_of
+from action_gru.extraction.clip import ViewKey, view_keys_of
 from action_gru.extraction.extractor import Extractor
-from action_gru.extraction.kept import KeptFeatures, free_memory_bytes
+from action_gru.extraction.lazy import LazyFeatures, free_memory_bytes
+from action_gru.extraction.report import (
+    ExtractionReport,
+    check_copies,
+    check_quarantine,
+    duplicates_across,
+    keep_quarantine,
+    report_on_error,
+    write_quarantine,
+)
 
 __all__ = [
     "ExtractionReport",
     "Extractor",
-    "KeptFeatures",
-    "Stream",
+    "LazyFeatures",
+    "ViewKey",
+    "check_copies",
+    "check_quarantine",
     "duplicates_across",
     "free_memory_bytes",
-    "streams_of",
+    "keep_quarantine",
+    "report_on_error",
+    "view_keys_of",
+    "write_quarantine",
 ]

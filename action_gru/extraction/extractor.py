@@ -9,28 +9,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from action_gru.backbone import Backbone
-from action_gru.backbone.encoding import Vectors
-from action_gru.backbone.frame_views import frame_views_of, make_maker, side
 from action_gru.backbone.loading import file_sha256
-from action_gru.backbone.looking import look, pictures
-from action_gru.backbone.views import mirror
 from action_gru.cache import ClipFeatures, FeatureCache, MemoryCache, RowFile
 from action_gru.dataset import Clip
+from action_gru.detection.frame_views import frame_views_of, make_maker, side
+from action_gru.detection.vectors import Vectors
 from action_gru.errors import VideoError
-from action_gru.extraction.clip import (
-    ExtractionReport,
-    Image,
-    Job,
-    Stream,
-    clip_key,
-    streams_of,
-)
-from action_gru.extraction.kept import read_clip
+from action_gru.extraction.clip import Job, Rows, ViewKey, clip_key, view_keys_of
+from action_gru.extraction.lazy import read_clip
 from action_gru.extraction.pipeline import Pass, Pictures
-from action_gru.extraction.rows import Rows
+from action_gru.extraction.report import ExtractionReport
 from action_gru.extraction.threads import ThreadBudget
-from action_gru.source_rate import rate_warning
-from action_gru.video import DecodeLimits, VideoFile
+from action_gru.video import DecodeLimits, Image, VideoFile
+from action_gru.views.pictures import mirror
+from action_gru.views.sampler import look, pictures
+from action_gru.views.sampling import rate_warning
 
 Progress = Callable[[Clip], None]
 
@@ -38,7 +31,7 @@ Progress = Callable[[Clip], None]
 class Extractor:
     """Fills a cache with the features of clips.
 
-    fps: sampling rate. views and flip: the streams of a clip. workers: threads that decode and
+    fps: sampling rate. views and flip: the view keys of a clip. workers: threads that decode and
     embed; None is one a core.
     """
 
@@ -57,7 +50,7 @@ class Extractor:
         self.backbone = backbone
         self.cache = cache
         self.fps = fps
-        self.streams = streams_of(views, flip)
+        self.view_keys = view_keys_of(views, flip)
         self.workers = workers
         self.batch_size = batch_size
         self.limits = limits
@@ -85,7 +78,7 @@ class Extractor:
             report.sort(clips)  # threads end their clips in any order
         return report
 
-    def read(self, clip: Clip, report: ExtractionReport) -> dict[Stream, ClipFeatures] | None:
+    def read(self, clip: Clip, report: ExtractionReport) -> dict[ViewKey, ClipFeatures] | None:
         """A clip's features from the cache; None only for one that was quarantined.
 
         Raises CacheError when an entry has vanished since it was extracted.
@@ -109,20 +102,23 @@ class Extractor:
             raise VideoError(f"{clip.path}: no such video file; check the path")
         content = file_sha256(clip.path)
         keys = {
-            stream: clip_key(content, clip, self.fps, stream, self.specs[stream.view])
-            for stream in self.streams
+            view_key: clip_key(content, clip, self.fps, view_key, self.specs[view_key.view])
+            for view_key in self.view_keys
         }
-        missing = [stream for stream, key in keys.items() if not self.cache.has(key)]
-        return Job(clip, content, keys, missing, rows={stream: Rows() for stream in missing})
+        missing = [view_key for view_key, key in keys.items() if not self.cache.has(key)]
+        return Job(clip, content, keys, missing, rows={view_key: Rows() for view_key in missing})
 
     def decode(self, job: Job) -> Generator[tuple[float, Pictures], None, None]:
-        """(time_s, the pictures of the missing streams) at each sampled instant."""
-        views = list(dict.fromkeys(stream.view for stream in job.missing))
+        """(time_s, the pictures of the missing view keys) at each sampled instant."""
+        views = list(dict.fromkeys(view_key.view for view_key in job.missing))
         with VideoFile(job.clip.path, threads=1, limits=self.limits) as video:
             for time_s, made in self._look(video, job.clip, views):
                 yield (
                     time_s,
-                    [(stream, _side(made[stream.view], stream.flipped)) for stream in job.missing],
+                    [
+                        (view_key, _side(made[view_key.view], view_key.flipped))
+                        for view_key in job.missing
+                    ],
                 )
                 job.frames = video.frames_decoded
             job.frames = video.frames_decoded
@@ -141,10 +137,10 @@ class Extractor:
         """Put a clip's features into the cache."""
         times_s = np.array(job.times_s, dtype=np.float64)
         job.slow = rate_warning(times_s, self.fps) is not None
-        for stream in job.missing:
-            provenance = {"clip": job.clip.name, "view": stream.view, "flipped": stream.flipped}
+        for view_key in job.missing:
+            provenance = {"clip": job.clip.name, "view": view_key.view, "flipped": view_key.flipped}
             provenance |= {"fps": self.fps, "weights": self.backbone.weights}
-            values, key = job.rows[stream].whole(), job.keys[stream]
+            values, key = job.rows[view_key].whole(), job.keys[view_key]
             if isinstance(values, RowFile):
                 self.cache.put_rows(key, values, times_s, job.frames, provenance)
             else:

@@ -8,44 +8,34 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from action_gru.allocator import keeping_freed_memory
 from action_gru.dataset import Clip
 from action_gru.errors import ActionGruError, CacheError, MachineError, VideoError
-from action_gru.extraction.clip import ExtractionReport, Image, Job, Stream
+from action_gru.extraction.clip import Job, ViewKey
+from action_gru.extraction.report import ExtractionReport
 from action_gru.extraction.threads import ThreadBudget
-from action_gru.patience import PAUSES_S, is_exhausted, is_full, may_pass
+from action_gru.retry import PAUSES_S, is_exhausted, is_full, is_transient
+from action_gru.video import Image
 
-Pictures = list[tuple[Stream, Image]]
+if TYPE_CHECKING:
+    from action_gru.extraction.extractor import Extractor
+
+Pictures = list[tuple[ViewKey, Image]]
 THREAD_NAME = "action_gru extract"
-
-
-class Stages(Protocol):
-    """What a pass does to a clip; all of it may run in several threads at once."""
-
-    batch_size: int
-
-    def plan(self, clip: Clip) -> Job: ...
-
-    def decode(self, job: Job) -> Generator[tuple[float, Pictures], None, None]: ...
-
-    def embed(self, images: list[Image]) -> NDArray[np.float16]: ...
-
-    def finish(self, job: Job) -> None: ...
 
 
 class Slot(NamedTuple):
     """A picture on its way, and where its features belong."""
 
     job: Job
-    stream: Stream
+    view_key: ViewKey
     place: int
     image: Image
 
@@ -59,13 +49,18 @@ class Pass:
 
     def __init__(
         self,
-        stages: Stages,
+        extractor: Extractor,
         clips: Sequence[Clip],
         report: ExtractionReport,
         progress: Callable[[Clip], None] | None,
         budget: ThreadBudget,
     ) -> None:
-        self.stages, self.report, self.progress, self.budget = stages, report, progress, budget
+        self.extractor, self.report, self.progress, self.budget = (
+            extractor,
+            report,
+            progress,
+            budget,
+        )
         self._clips = iter(clips)
         self._lock = threading.Condition()  # guards all that follows, the report and the jobs
         self._waiting: deque[Slot] = deque()
@@ -165,7 +160,7 @@ class Pass:
             failure = self._decode(job)
             if self._stopped:
                 return False
-        if failure is not None and may_pass(failure):
+        if failure is not None and is_transient(failure):
             if not is_last:
                 if job is not None:
                     self._abandon(job)
@@ -180,9 +175,9 @@ class Pass:
     def _plan(self, clip: Clip) -> tuple[Job | None, Exception | None]:
         """What is to be decoded, or what went wrong; neither for a clip that is in the cache."""
         try:
-            job = self.stages.plan(clip)
+            job = self.extractor.plan(clip)
         except CacheError as error:
-            if may_pass(error):
+            if is_transient(error):
                 return None, error
             raise
         except (VideoError, OSError, MemoryError) as unreadable:
@@ -213,7 +208,7 @@ class Pass:
 
         What goes wrong with the backbone is not the clip's fault: it ends the run.
         """
-        with closing(self.stages.decode(job)) as samples:
+        with closing(self.extractor.decode(job)) as samples:
             while not self._stopped:
                 try:
                     sample = next(samples, None)
@@ -233,25 +228,25 @@ class Pass:
         with self._lock:
             place = len(job.times_s)
             job.times_s.append(time_s)
-            for stream, image in pictures:
-                job.rows[stream].expect()
+            for view_key, image in pictures:
+                job.rows[view_key].expect()
                 if image.ndim == 1:  # a vector already: its view needs no network for pictures
-                    job.rows[stream].put(place, np.asarray(image, dtype=np.float16))
+                    job.rows[view_key].put(place, np.asarray(image, dtype=np.float16))
                     continue
                 job.pending += 1
-                self._waiting.append(Slot(job, stream, place, image))
-            while len(self._waiting) >= self.stages.batch_size:
-                batch = [self._waiting.popleft() for _ in range(self.stages.batch_size)]
+                self._waiting.append(Slot(job, view_key, place, image))
+            while len(self._waiting) >= self.extractor.batch_size:
+                batch = [self._waiting.popleft() for _ in range(self.extractor.batch_size)]
                 self._ready.append(batch)
                 self._lock.notify()
 
     def _embed(self, batch: list[Slot]) -> None:
-        features = self.stages.embed([slot.image for slot in batch])
+        features = self.extractor.embed([slot.image for slot in batch])
         with self._lock:
             for slot, row in zip(batch, features, strict=True):
                 slot.job.pending -= 1
                 if not slot.job.failed:
-                    slot.job.rows[slot.stream].put(slot.place, row)
+                    slot.job.rows[slot.view_key].put(slot.place, row)
         for job in {id(slot.job): slot.job for slot in batch}.values():
             self._settle(job)
 
@@ -289,15 +284,15 @@ class Pass:
         """Keep a clip's features, in several attempts unless the disk is full."""
         for pause_s in PAUSES_S:
             try:
-                self.stages.finish(job)
+                self.extractor.finish(job)
                 return
             except CacheError as error:
-                if is_full(error) or not may_pass(error):
+                if is_full(error) or not is_transient(error):
                     raise
             with self._lock:
                 self.report.retried += 1
                 self._lock.wait_for(lambda: self._stopped, pause_s)
-        self.stages.finish(job)
+        self.extractor.finish(job)
 
     def _advance(self, clip: Clip) -> None:
         if self.progress:

@@ -35,13 +35,14 @@ class Options:
 
 
 BUILDERS: dict[str, Callable[[Path, Options], Content]] = {
-    "folder": lambda root, asked: content_of(build_folder(root, asked.split, asked.splits)),
+    "folder": lambda root, asked: content_of(build_folder(root, asked.splits)),
     "ucf101": lambda root, asked: content_of(build_ucf101(root, asked.split)),
     "hmdb51": lambda root, asked: content_of(build_hmdb51(root, asked.split)),
-    "kth": lambda root, asked: content_of(build_kth(root, asked.split)),
-    "fights": lambda root, asked: content_of(build_fights(root, asked.split)),
+    "kth": lambda root, asked: content_of(build_kth(root)),
+    "fights": lambda root, asked: content_of(build_fights(root)),
     "cmapss": lambda root, asked: build_cmapss(root, asked.subset),
 }
+OFFICIAL_SPLITS = {"ucf101": 3, "hmdb51": 3}  # the others have one
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,10 @@ def prepare(
     asked = options or Options()
     if dataset not in BUILDERS:
         raise DataError(f"{dataset!r} is no known dataset; choose one of {', '.join(BUILDERS)}")
+    most = OFFICIAL_SPLITS.get(dataset, 1)
+    if not 1 <= asked.split <= most:
+        have = "one split" if most == 1 else f"the splits 1 to {most}"
+        raise DataError(f"{dataset} has {have}, got --split {asked.split}; choose one of these")
     if asked.splits is not None and dataset != "folder":
         raise DataError(f"{dataset} brings its own splits; leave --splits and --no-splits out")
     root = _folder(source)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from action_gru.errors import DataError
 from action_gru.prepare.rows import Row, divided_groups, locate
-from action_gru.prepare.tree import find_file, read_lines, require_split, videos_in, walk_files
+from action_gru.prepare.tree import find_file, read_lines, videos_in, walk_files
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +33,6 @@ def build_ucf101(root: Path, split: int = 1) -> list[Row]:
     The class of a file name may differ in case from its folder (HandstandPushups); the folder
     counts.
     """
-    require_split("ucf101", split, 3)
     numbers = _class_numbers(root)
     named = [
         Row(f"{label}/{name}", label, group, part)
@@ -96,7 +95,6 @@ def build_hmdb51(root: Path, split: int = 1) -> list[Row]:
     within a class, the protocol is kept, both halves get groups of their own, and a warning
     says how many.
     """
-    require_split("hmdb51", split, 3)
     named = [
         Row(f"{label}/{name}", label, f"{label}/{source_video(name, label)}", part)
         for label, name, part in _hmdb51_clips(root, f"_test_split{split}.txt")
@@ -160,7 +158,7 @@ _KTH_FILES = (
 )
 
 
-def build_kth(root: Path, split: int = 1) -> list[Row]:
+def build_kth(root: Path) -> list[Row]:
     """Rows of `personNN_<action>_dN_uncomp.avi`, cut as 00sequences.txt says; group is the person.
 
     Any other video ending will do. Frames 1-95 at 25 fps become [0, 3.8) s. Known oddities of the
@@ -169,7 +167,6 @@ def build_kth(root: Path, split: int = 1) -> list[Row]:
     (person16_handwaving_d4, person21_handclapping_d1, person07_jogging_d4); person01_boxing_d4 is
     said to break off near frame 305, so its fourth range (246-370) is short.
     """
-    require_split("kth", split, 1)
     path = find_file(root, "00sequences.txt", _KTH_FILES)
     named = [
         row
@@ -216,7 +213,7 @@ _FIGHTS_SETTLED = {"nofi022": "IZjLv7alWTk", "nofi076": "CamNet Dataset"}
 _FIGHTS_FILES = "clone fight-detection-surv-dataset whole and pass its folder"
 
 
-def build_fights(root: Path, split: int = 1) -> list[Row]:
+def build_fights(root: Path) -> list[Row]:
     """Rows of the repository fight-detection-surv-dataset; group is the video's id or a dataset.
 
     Layout: `fight/fiNNN.mp4`, `noFight/nofiNNN.mp4` and `videos.txt`, which lists the clips below
@@ -229,7 +226,6 @@ def build_fights(root: Path, split: int = 1) -> list[Row]:
 
     A part of the clips is enough. Raises DataError for a clip that videos.txt does not name.
     """
-    require_split("fights", split, 1)
     listing = find_file(root, "videos.txt", _FIGHTS_FILES)
     sources = _fights_sources(listing)
     named = {(path.parent.name, path.name): path for path in videos_in(root)}

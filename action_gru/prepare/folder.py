@@ -9,17 +9,16 @@ from action_gru.errors import DataError
 from action_gru.paths.names import VIDEO_SUFFIXES, composed, is_hidden, is_video, split_of
 from action_gru.paths.to_paste import about_pictures
 from action_gru.prepare.rows import Row
-from action_gru.prepare.tree import count, ending, require_split, videos_in, walk_files
+from action_gru.prepare.tree import count, ending, videos_in, walk_files
 
 
-def build_folder(root: Path, split: int = 1, splits: bool | None = None) -> list[Row]:
+def build_folder(root: Path, splits: bool | None = None) -> list[Row]:
     """Rows of `<class>/**/<video>`, `<split>/<class>/**/<video>` or `<class>/<split>/**/<video>`.
 
     splits: whether folders called like a split are one; by default where all of them are. No
     groups. Raises DataError for an empty class, a video outside of any class, fewer than two
     classes, and where only some folders are called like splits.
     """
-    require_split("folder", split, 1)
     videos = videos_in(root)
     depth = _split_depth(root, videos, splits)
     if depth is not None:

@@ -117,10 +117,11 @@ def locate(root: Path, named: Sequence[Row], mend: str) -> list[Row]:
     files = list(walk_files(root))
     videos = [path for path in files if is_video(root / path)]
     known: dict[str, str] = {}
-    for name_of in (lambda path: path.name, lambda path: path.stem):
+    for attribute in ("name", "stem"):
         for path in videos:
-            known.setdefault(f"{path.parent.name}/{name_of(path)}", str(path))
-            known.setdefault(name_of(path), str(path))
+            name = getattr(path, attribute)
+            known.setdefault(f"{path.parent.name}/{name}", str(path))
+            known.setdefault(name, str(path))
     names = dict.fromkeys(row.path for row in named)
     found = {name: known.get(name) or known.get(name.rpartition(".")[0]) for name in names}
     missing = [name for name, path in found.items() if path is None]

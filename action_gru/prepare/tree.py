@@ -48,27 +48,33 @@ def how_to_unpack(place: Path) -> str | None:
 
     None where there is none, or each has a folder of its name beside it: it is unpacked already.
     """
-    paths = [place.absolute()] if place.is_file() else [place / path for path in walk_files(place)]
-    archives = [
-        (path, path.with_name(match[1]), match[2].lower())
-        for path in paths
-        if (match := _ARCHIVE.fullmatch(path.name))
-    ]
-    if place.is_dir():
-        archives = [one for one in archives if not one[1].exists()]
-    if not archives:
-        return None
-    archive, folder, kind = archives[0]
-    unpack: list[str | Path] = (
-        ["unzip", archive, "-d"] if kind == "zip" else ["tar", "-xf", archive, "-C"]
-    )
-    if kind == "rar":
-        unpack[0] = "bsdtar"  # of libarchive; GNU tar reads no rar
-    command = f"{command_line('mkdir', '-p', folder)} && {command_line(*unpack, folder)}"
     if place.is_file():
-        return f"Unpack the archive and pass {folder}: {command}"
-    others = f", and {len(archives) - 1} others likewise" if len(archives) > 1 else ""
+        archive = place.absolute()
+        match = _ARCHIVE.fullmatch(archive.name)
+        return match and f"Unpack the archive and pass its folder: {_unpack(archive, match)}"
+    packed = [
+        (root_path, match)
+        for path in walk_files(place)
+        if (match := _ARCHIVE.fullmatch(path.name))
+        and not (root_path := place / path).with_name(match[1]).exists()
+    ]
+    if not packed:
+        return None
+    archive, match = packed[0]
+    others = f", and {len(packed) - 1} others likewise" if len(packed) > 1 else ""
+    command = _unpack(archive, match)
     return f"It holds archives that are not unpacked; unpack {archive.name}{others}: {command}"
+
+
+def _unpack(archive: Path, name: re.Match[str]) -> str:
+    """The command that unpacks an archive into a folder of its name beside it."""
+    folder, kind = archive.with_name(name[1]), name[2].lower()
+    if kind == "zip":
+        command = command_line("unzip", archive, "-d", folder)
+    else:  # GNU tar reads no rar; bsdtar, of libarchive, does
+        program = "bsdtar" if kind == "rar" else "tar"
+        command = command_line(program, "-xf", archive, "-C", folder)
+    return f"{command_line('mkdir', '-p', folder)} && {command}"
 
 
 def ending(path: PurePosixPath) -> str:
@@ -106,10 +112,3 @@ def read_lines(path: Path) -> list[str]:
         raise DataError(
             f"{path}: cannot be read as UTF-8 text ({error}); take the file afresh"
         ) from error
-
-
-def require_split(dataset: str, split: int, count: int) -> None:
-    """Raise DataError unless 1 <= split <= count."""
-    if not 1 <= split <= count:
-        have = "one split" if count == 1 else f"the splits 1 to {count}"
-        raise DataError(f"{dataset} has {have}, got --split {split}; choose one of these")

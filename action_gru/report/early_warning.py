@@ -26,7 +26,7 @@ from action_gru.report.statistics import (
     precision_recall_f1,
     ratio_interval,
 )
-from action_gru.timeline.alarm import Alarm
+from action_gru.timeline import Alarm
 
 # Rows up to this many horizons before the end stand for a sequence that was stopped at random.
 STOPPED_HORIZONS = 4

@@ -7,17 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from action_gru.errors import ConfigError
-from action_gru.files import write_atomically
+from action_gru.files import write_or_raise
 
 
 def replace_file(path: Path, content: bytes) -> None:
     """Write beside the target, then move over it. Raises ConfigError when that fails."""
-    try:
-        write_atomically(path, content)
-    except OSError as error:
-        raise ConfigError(
-            f"{path}: the report cannot be written ({error}); name a folder you may write to"
-        ) from error
+    failed, mend = "the report cannot be written", "name a folder you may write to"
+    write_or_raise(path, content, ConfigError, failed, mend)
 
 
 def json_text(values: Mapping[str, object]) -> str:

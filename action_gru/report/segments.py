@@ -17,8 +17,7 @@ from action_gru.report.files import replace_file
 from action_gru.report.markdown import escape, percent, table
 from action_gru.report.plots import save_figure
 from action_gru.report.timeline_plot import plot_timeline
-from action_gru.timeline import Event, Timeline
-from action_gru.timeline.export import csv_document
+from action_gru.timeline import Event, Timeline, csv_document
 
 OVERLAPS = (0.1, 0.25, 0.5)  # intersection over union, as in the literature
 

@@ -20,14 +20,7 @@ from action_gru.features import FeatureTable
 from action_gru.paths.file_kind import HEAD_BYTES, file_kind
 from action_gru.progress import Reporter
 from action_gru.series.recording import Recording
-from action_gru.series.source import (
-    Measured,
-    MeasuredClip,
-    cut,
-    features_of,
-    measured_clip,
-    stretch,
-)
+from action_gru.series.source import Measured, MeasuredClip, features_of
 
 MAGIC = b"\x93NUMPY"
 NPZ = re.compile(rb"PK\x03\x04.{26}[^\0]*\.npy", re.DOTALL)  # a zip and its first name
@@ -140,7 +133,7 @@ class ArraySource:
         if series.window is None:
             return [clip]
         try:
-            return [item.clip for item in cut(_array_clip(clip), series.window, series.stride)]
+            return [item.clip for item in _array_clip(clip).windows(series.window, series.stride)]
         except (DataError, OSError):
             return [clip]  # quarantined with its reason when its values are read
 
@@ -175,10 +168,10 @@ def _array_clip(clip: Clip) -> MeasuredClip:
         raise DataError(f"{clip.path}: no such file")
     values = read_array(clip.path)
     times = np.arange(len(values), dtype=np.float64)
-    whole = measured_clip(clip, Recording(clip.relative, values, times))
+    whole = MeasuredClip.whole(clip, Recording(clip.relative, values, times))
     if clip.start_s is None and clip.end_s is None:
         return whole
     start, end = clip.start_s or 0.0, len(values) if clip.end_s is None else clip.end_s
     if start >= len(values):
         raise DataError(f"{clip.path}: has {len(values)} rows, the clip starts at row {start:g}")
-    return stretch(whole, start, end)
+    return whole.stretch(start, end)

@@ -24,13 +24,7 @@ from numpy.typing import NDArray
 
 from action_gru.channels import SECONDS
 from action_gru.config.inputs import SeriesSection
-from action_gru.csv_dialect import (
-    SEPARATORS,
-    CellReader,
-    announced_separator,
-    open_table,
-    separator_of,
-)
+from action_gru.csv_dialect import SEPARATORS, CellReader, find_header, open_table
 from action_gru.errors import DataError, MissingExtraError
 from action_gru.series.recording import Recording, Recordings, check_times, only
 
@@ -273,24 +267,23 @@ class RowReader:
 
     def __iter__(self) -> Iterator[Row | str]:
         """Each good row, or the reason why a row is left out. Raises DataError for the header."""
-        separator: str | None = None
-        parser: RowParser | None = None
-        names: list[str] = []
-        for line, text in enumerate(self.lines, start=1):
+        lines = iter(self.lines)
+        wanted = self.columns.id.lower(), self.columns.time.lower()
+        header, separator, before = find_header(lines, wanted)
+        if not header:
+            return
+        names = [
+            name.strip("\ufeff \r\n") for name in next(csv.reader([header], delimiter=separator))
+        ]
+        columns = replace(self.columns, channels=self.channels)
+        parser = RowParser(names, columns, self.source, separator)
+        for line, text in enumerate(lines, start=before + 2):
             if not text.strip():
                 continue
-            if parser is None:
-                announced = announced_separator(text)  # `sep=;` may stand before the header
-                separator = announced or separator or self._separator_of(text)
-                if announced is None:
-                    header = csv.reader([text.lstrip("\ufeff")], delimiter=separator)
-                    names = [name.strip() for name in next(header)]
-                    columns = replace(self.columns, channels=self.channels)
-                    parser = RowParser(names, columns, self.source, separator)
-                continue
             try:
-                assert separator is not None
-                cells = _fields(text, separator)
+                if len(text) > LONGEST_LINE:
+                    raise ValueError(f"a line of {len(text)} characters")
+                cells = next(csv.reader([text], delimiter=separator, strict=True))
                 if len(cells) != len(names):
                     raise ValueError(f"has {len(cells)} fields, the header has {len(names)}")
                 if any(cells):
@@ -301,12 +294,3 @@ class RowReader:
             except (ValueError, csv.Error) as error:
                 self.bad += 1
                 yield f"{self.source}, line {line}: {error}"
-
-    def _separator_of(self, header: str) -> str:
-        return separator_of(header, (self.columns.id.lower(), self.columns.time.lower()))
-
-
-def _fields(text: str, separator: str) -> list[str]:
-    if len(text) > LONGEST_LINE:
-        raise ValueError(f"a line of {len(text)} characters")
-    return next(csv.reader([text], delimiter=separator, strict=True))

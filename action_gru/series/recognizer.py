@@ -29,7 +29,7 @@ from action_gru.device import pick_device
 from action_gru.errors import DataError
 from action_gru.scoring import score_clips
 from action_gru.series.preparation import preparer_of
-from action_gru.streaming.states import StaggeredStates, reset_rows
+from action_gru.streaming.states import OverlappingWindows, reset_rows
 from action_gru.timeline import Prediction
 
 Row = Mapping[str, float] | Sequence[float] | NDArray[np.float32]
@@ -106,8 +106,8 @@ class RowStream:
         self._recognizer = recognizer
         series, states = recognizer.config.series, recognizer.config.stream.states
         self._preparer = preparer_of(series, len(recognizer.channels))
-        self._stagger = StaggeredStates(states, series.window) if series.window else None
-        count = states if self._stagger else 1
+        self._windows = OverlappingWindows(states, series.window) if series.window else None
+        count = states if self._windows else 1
         self._fresh = recognizer.model.initial_state(1)
         self._state = recognizer.model.initial_state(count)
         self._count = count
@@ -129,9 +129,9 @@ class RowStream:
         answering = 0
         feature = self._preparer.push(values[None], np.array([time]))[0]
         with torch.inference_mode():
-            if self._stagger is not None:
-                reset_rows(self._state, self._stagger.due(time), self._fresh)
-                answering = self._stagger.by_age()[0]
+            if self._windows is not None:
+                reset_rows(self._state, self._windows.restarting(time), self._fresh)
+                answering = self._windows.oldest_first()[0]
             logits, self._state = self._recognizer.model.step(
                 torch.from_numpy(feature).to(self._device).expand(self._count, -1), self._state
             )

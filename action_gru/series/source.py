@@ -12,8 +12,13 @@ import numpy as np
 from action_gru.channels import ROWS, ChannelValues
 from action_gru.config import Config
 from action_gru.dataset import Clip
-from action_gru.extraction import ExtractionReport, Stream, duplicates_across
-from action_gru.extraction.quarantine import check_quarantine, keep_quarantine
+from action_gru.extraction import (
+    ExtractionReport,
+    ViewKey,
+    check_quarantine,
+    duplicates_across,
+    keep_quarantine,
+)
 from action_gru.features import FeatureTable
 from action_gru.progress import Reporter
 from action_gru.series.preparation import preparer_of, specs_of
@@ -22,11 +27,35 @@ from action_gru.series.recording import Recording, window_bounds
 
 @dataclass(frozen=True)
 class MeasuredClip:
-    """A clip with its rows, whose labels are the class of each row, or none."""
+    """A clip with its rows, whose labels are the class of each row, or none.
+
+    content: SHA-256 of the values of the whole recording.
+    """
 
     clip: Clip
     rows: Recording
-    content: str  # SHA-256 of the whole recording's values
+    content: str
+
+    @classmethod
+    def whole(cls, clip: Clip, rows: Recording) -> MeasuredClip:
+        """A whole recording as a clip."""
+        content = hashlib.sha256(rows.values.tobytes()).hexdigest()
+        return cls(replace(clip, shows=tuple(sorted(set(rows.labels)))), rows, content)
+
+    def stretch(self, start: float, end: float) -> MeasuredClip:
+        """The rows with start <= time < end."""
+        rows = self.rows.between(start, end)
+        label = rows.labels[-1] if rows.labels else self.clip.label
+        shows = tuple(sorted(set(rows.labels)))
+        clip = replace(self.clip, start_s=start, end_s=end, label=label, shows=shows)
+        return MeasuredClip(clip, rows, self.content)
+
+    def windows(self, window: float | None, stride: float | None) -> list[MeasuredClip]:
+        """The windows of a recording, or the recording itself where none are asked for."""
+        if window is None:
+            return [self]
+        bounds = window_bounds(self.rows.times, window, stride or window)
+        return [self.stretch(start, end) for start, end in bounds]
 
 
 @dataclass(frozen=True)
@@ -40,34 +69,6 @@ class Measured:
     items: Mapping[str, MeasuredClip]
     quarantined: dict[str, str] = field(default_factory=dict)
     unit: str = ROWS
-
-
-def measured_clip(clip: Clip, rows: Recording) -> MeasuredClip:
-    """A whole recording as a clip."""
-    shows = tuple(sorted(set(rows.labels)))
-    content = hashlib.sha256(rows.values.tobytes()).hexdigest()
-    return MeasuredClip(replace(clip, shows=shows), rows, content)
-
-
-def cut(whole: MeasuredClip, window: float | None, stride: float | None) -> list[MeasuredClip]:
-    """A recording's windows, or the recording itself where none are asked for."""
-    if window is None:
-        return [whole]
-    bounds = window_bounds(whole.rows.times, window, stride or window)
-    return [stretch(whole, start, end) for start, end in bounds]
-
-
-def stretch(whole: MeasuredClip, start: float, end: float) -> MeasuredClip:
-    """The rows with start <= time < end."""
-    rows = whole.rows.between(start, end)
-    clip = replace(
-        whole.clip,
-        start_s=start,
-        end_s=end,
-        label=rows.labels[-1] if rows.labels else whole.clip.label,
-        shows=tuple(sorted(set(rows.labels))),
-    )
-    return MeasuredClip(clip, rows, whole.content)
 
 
 def features_of(
@@ -88,7 +89,6 @@ def features_of(
     keep_quarantine(report, reporter, folder)
     allowed = config.data.max_bad_share if max_bad_share is None else max_bad_share
     check_quarantine(report, allowed, folder)
-    _tell_what_is_missing(found, clips, reporter)
     copies = duplicates_across(clips, content)
     if copies:
         first, second = copies[0]
@@ -103,36 +103,32 @@ def features_of(
     for name, one in rows.items():
         views = preparer_of(config.series, len(found.channels)).views(one.values, one.times)
         by_clip[name] = {
-            Stream(spec.view): ChannelValues(view, one.times)
+            ViewKey(spec.view): ChannelValues(view, one.times)
             for spec, view in zip(specs, views, strict=True)
         }
-    return FeatureTable(
+    table = FeatureTable(
         by_clip,
         specs,
         report,
         step_labels={name: one.labels for name, one in rows.items() if one.labels},
         remaining={n: one.remaining for n, one in rows.items() if one.remaining is not None},
-        missing={name: (_missing(one), one.values.size) for name, one in rows.items()},
+        missing={n: (int(np.isnan(one.values).sum()), one.values.size) for n, one in rows.items()},
         unit=found.unit,
     )
-
-
-def _missing(rows: Recording) -> int:
-    return int(np.isnan(rows.values).sum())
-
-
-def _tell_what_is_missing(found: Measured, clips: Sequence[Clip], reporter: Reporter) -> None:
-    rows = {c.name: found.items[c.name].rows for c in clips if c.name in found.items}
-    missing, count = sum(map(_missing, rows.values())), sum(r.values.size for r in rows.values())
+    missing, count = table.missing_values(clips)
     if missing:
         reporter.say(f"{missing} of {count} values are missing ({missing / count:.2%})")
-    training = [rows[c.name].values for c in clips if c.split == "train" and c.name in rows]
-    if not training:
-        return
-    is_empty = np.all([np.isnan(values).all(axis=0) for values in training], axis=0)
-    empty = [name for name, is_one in zip(found.channels, is_empty, strict=True) if is_one]
+    empty = _empty_channels(found, [clip for clip in clips if clip.split == "train"])
     if empty:
         reporter.warn(
             f"no training sequence has a value of {', '.join(empty[:5])}: the model leaves "
             f"{'it' if len(empty) == 1 else 'them'} out"
         )
+    return table
+
+
+def _empty_channels(found: Measured, clips: Sequence[Clip]) -> list[str]:
+    """The channels that have no value in any of some clips; none where there are no clips."""
+    parts = [found.items[clip.name].rows.values for clip in clips if clip.name in found.items]
+    known = [~np.isnan(part).all(axis=0) for part in parts]
+    return [name for n, name in enumerate(found.channels) if known and not any(k[n] for k in known)]

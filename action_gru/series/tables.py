@@ -17,7 +17,7 @@ from action_gru.features import FeatureTable
 from action_gru.progress import Reporter
 from action_gru.series.long_table import LongColumns, long_columns, read_long_table
 from action_gru.series.recording import Recording, Recordings, merge, only
-from action_gru.series.source import Measured, MeasuredClip, cut, features_of, measured_clip
+from action_gru.series.source import Measured, MeasuredClip, features_of
 from action_gru.series.ts import read_ts
 
 READERS: dict[str, Callable[[Path, LongColumns], Recordings]] = {
@@ -80,7 +80,7 @@ class TableSource:
     def _items(self) -> list[MeasuredClip]:
         series, path = self.config.series, self._path
         wholes = [_whole_clip(series, item, path) for item in self._table().items]
-        return [part for whole in wholes for part in cut(whole, series.window, series.stride)]
+        return [part for whole in wholes for part in whole.windows(series.window, series.stride)]
 
     def _table(self) -> Recordings:
         path = self._path
@@ -144,7 +144,7 @@ def _whole_clip(series: SeriesSection, item: Recording, path: Path) -> MeasuredC
     if not label:
         raise DataError(f"{path}: id '{item.id}' has no label; {_how_to_label(path)}")
     clip = Clip(path / item.id, item.id, label, item.group or item.id, _known_split(item, path))
-    return measured_clip(clip, replace(item, labels=labels))
+    return MeasuredClip.whole(clip, replace(item, labels=labels))
 
 
 def _how_to_label(path: Path) -> str:

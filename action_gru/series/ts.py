@@ -13,7 +13,7 @@ One line a case: its dimensions between colons, the values of each between comma
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -30,6 +30,24 @@ _TOKEN = re.compile(r"\([^()]*\)|:|[^:()]+|[()]")  # each letter is looked at a 
 _STAMPED = re.compile(r"\(([^,()]+),([^,()]+)\)")
 
 
+def _is_true(word: str) -> bool:
+    return {"true": True, "false": False}[word.lower()]
+
+
+# Key in small letters -> the part of the Header that it gives, and how its value is read.
+_KEYS: dict[str, tuple[str, Callable[[str], object]]] = {
+    "dimensions": ("dimensions", int),
+    "dimension": ("dimensions", int),  # both spellings are in the archive
+    "univariate": ("dimensions", lambda word: 1 if _is_true(word) else None),
+    "serieslength": ("length", int),
+    "equallength": ("equal_length", _is_true),
+    "timestamps": ("stamped", _is_true),
+    "missing": ("missing", _is_true),
+    "classlabel": ("labelled", _is_true),
+    "targetlabel": ("targets", _is_true),
+}
+
+
 @dataclass
 class Header:
     """What the lines before @data say. A key that is not given promises nothing."""
@@ -41,77 +59,70 @@ class Header:
     stamps: CellReader = field(default_factory=CellReader)
     classes: list[str] = field(default_factory=list)
     labelled: bool = False
+    targets: bool = False
     missing: bool | None = None
+
+    @property
+    def label_hint(self) -> str:
+        """What to add to a complaint about a case where the class may stand last."""
+        if self.labelled:
+            return ""
+        return "; where the class stands last, the header needs '@classLabel true' with the classes"
+
+
+Lines = Iterator[tuple[str, str]]  # the place of a line, for errors, and its text
 
 
 def read_ts(path: Path) -> Recordings:
     """Every case, named after its file and number. Raises DataError with the line number."""
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
-        lines = path.read_text(encoding="latin-1").splitlines()
-    header, first = _header(path, lines)
+        text = path.read_text(encoding="latin-1")
+    stripped = enumerate(map(str.strip, text.splitlines()), start=1)
+    lines = (
+        (f"{path}, line {number}", line)
+        for number, line in stripped
+        if line and not line.startswith(("#", "%"))
+    )
+    header = _read_header(path, lines)
     items: list[Recording] = []
-    for number, line in enumerate(lines[first:], start=first + 1):
-        text = line.strip()
-        if text and not text.startswith(("#", "%")):
-            where = f"{path}, line {number}"
-            items.append(_case(where, text, header, f"{path.stem}#{len(items) + 1}"))
-            _check_case(where, items[-1], header, items[0])
+    for where, line in lines:
+        items.append(_case(where, line, header, f"{path.stem}#{len(items) + 1}"))
+        _check_case(where, items[-1], header, items[0])
     if not items:
         raise DataError(f"{path}: holds no case after @data; copy the file again")
-    width = items[0].values.shape[1]
-    channels = tuple(f"dim_{index}" for index in range(width))
+    channels = tuple(f"dim_{index}" for index in range(items[0].values.shape[1]))
     stamps = SECONDS if header.stamps.are_dates else STAMPS
     return Recordings(channels, tuple(items), stamps if header.stamped else ROWS)
 
 
-def _header(path: Path, lines: list[str]) -> tuple[Header, int]:
-    """The header and the index of the first line after @data."""
+def _read_header(path: Path, lines: Lines) -> Header:
+    """The header; what is left of the lines is after @data."""
     header = Header()
-    for index, line in enumerate(lines):
-        text = line.strip()
-        if not text or text.startswith(("#", "%")):
-            continue
-        if text.lower() == "@data":
-            return header, index + 1
-        if not text.startswith("@"):
+    for where, line in lines:
+        if line.lower() == "@data":
+            return header
+        if not line.startswith("@"):
             break
-        _take(header, text[1:].split(), f"{path}, line {index + 1}")
-    raise DataError(
-        f"{path}: no line '@data' after the header; a .ts file has lines such as "
-        "'@dimensions 6' and '@classLabel true walk run', then '@data', then one line a case"
-    )
-
-
-def _take(header: Header, words: list[str], where: str) -> None:
-    key, values = (words[0].lower() if words else ""), words[1:]
-    try:
-        if key in ("dimensions", "dimension"):  # both spellings are in the archive
-            header.dimensions = int(values[0])
-        elif key == "serieslength":
-            header.length = int(values[0])
-        elif key == "equallength":
-            header.equal_length = _is_true(values[0])
-        elif key == "timestamps":
-            header.stamped = _is_true(values[0])
-        elif key == "missing":
-            header.missing = _is_true(values[0])
-        elif key == "univariate" and _is_true(values[0]):
-            header.dimensions = 1
-        elif key == "classlabel":
-            header.labelled, header.classes = _is_true(values[0]), values[1:]
-        elif key == "targetlabel" and _is_true(values[0]):
+        key, *values = line[1:].split() or [""]
+        part, read = _KEYS.get(key.lower(), ("", str))
+        try:
+            if part and (value := read(values[0])) is not None:
+                setattr(header, part, value)
+        except (IndexError, ValueError, KeyError) as error:
+            raise DataError(f"{where}: '{line}' needs a value that fits it") from error
+        if part == "labelled":
+            header.classes = values[1:]
+        if header.targets:
             raise DataError(
                 f"{where}: @targetlabel: numbers to predict (regression) are not supported; give "
                 "each case a class, and write '@classLabel true' with their names"
             )
-    except (IndexError, ValueError, KeyError) as error:
-        raise DataError(f"{where}: '@{' '.join(words)}' needs a value that fits it") from error
-
-
-def _is_true(word: str) -> bool:
-    return {"true": True, "false": False}[word.lower()]
+    raise DataError(
+        f"{path}: no line '@data' after the header; a .ts file has lines such as "
+        "'@dimensions 6' and '@classLabel true walk run', then '@data', then one line a case"
+    )
 
 
 def _case(where: str, text: str, header: Header, name: str) -> Recording:
@@ -130,19 +141,13 @@ def _case(where: str, text: str, header: Header, name: str) -> Recording:
         raise DataError(
             f"{where}: its dimensions have {' and '.join(map(str, sorted(lengths)))} values; "
             f"all dimensions of a case need as many (write ? for one that is missing)"
-            f"{_label_hint(header)}"
+            f"{header.label_hint}"
         )
     times = parts[0][0]
     if any(not np.array_equal(times, other) for other, _ in parts[1:]):
         raise DataError(f"{where}: its dimensions have different time stamps; resample them first")
     values = np.stack([values for _, values in parts], axis=1)
     return Recording(name, values, times, (label,) if header.labelled else ())
-
-
-def _label_hint(header: Header) -> str:
-    if header.labelled:
-        return ""
-    return "; where the class stands last, the header needs '@classLabel true' with the classes"
 
 
 def _dimensions(
@@ -169,7 +174,7 @@ def _pairs(where: str, part: str, header: Header) -> list[tuple[str, str]]:
     if rest:
         raise DataError(
             f"{where}: '{rest[:40]}' is no pair (time,value), as '@timeStamps true' promises"
-            f"{_label_hint(header)}"
+            f"{header.label_hint}"
         )
     if not pairs:
         raise DataError(f"{where}: holds no value")
@@ -212,7 +217,7 @@ def _number(where: str, text: str, header: Header) -> float:
         hint = "" if header.stamped or "(" not in text else ", '@timeStamps true' for (time,value)"
         raise DataError(
             f"{where}: '{text[:40]}' is no number; write ? for a missing value{hint}"
-            f"{_label_hint(header)}"
+            f"{header.label_hint}"
         )
     return value
 

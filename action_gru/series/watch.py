@@ -21,7 +21,7 @@ from action_gru.errors import DataError
 from action_gru.progress import Reporter
 from action_gru.series.long_table import Row, RowReader, long_columns
 from action_gru.series.recognizer import RowStream, SequenceRecognizer
-from action_gru.timeline.alarm import Alarm
+from action_gru.timeline import Alarm
 
 BAD_ROWS_NAMED, MOST_IDS = 20, 10_000
 

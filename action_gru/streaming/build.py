@@ -6,23 +6,24 @@ from collections.abc import Callable
 from pathlib import Path
 
 from action_gru.backbone import Backbone
-from action_gru.backbone.boxes import BoxDetector, Image, kinds_of
 from action_gru.backbone.spec import FRAME_VIEWS
 from action_gru.checkpoint import Checkpoint
 from action_gru.checkpoint.document import check_background, check_runs_live
 from action_gru.config import Config
+from action_gru.detection.detector import kinds_of
 from action_gru.errors import ConfigError
 from action_gru.model import ActionClassifier
-from action_gru.streaming import ActionStream, StreamEngine, TimelineReader
 from action_gru.streaming.people import Following, PeopleEngine, PeopleStream
-from action_gru.streaming.people_video import PeopleReader
-from action_gru.streaming.scene import SceneLooker
+from action_gru.streaming.reader import TimelineReader
+from action_gru.streaming.scene import SceneSampler
+from action_gru.streaming.stream import ActionStream, Answer, FrameStream, StreamEngine
 from action_gru.timeline import EventTracker
-from action_gru.video import DecodeLimits
+from action_gru.video import DecodeLimits, Image
 
 # A window as long as a training clip mixes neighbouring actions of a long video. On the demo's
 # validation video 0.6 to 0.75 found all 22 events, 0.5 and 1.0 missed or misplaced some.
 WINDOW_SHARE = 0.7
+SCENES = 2  # of people, read at once: each holds some whole frames
 
 
 def build_engine(
@@ -58,27 +59,13 @@ def window_of(checkpoint: Checkpoint, config: Config) -> float:
     return window_s
 
 
-def open_timeline(
-    engine: StreamEngine,
-    checkpoint: Checkpoint,
-    config: Config,
-    video: Path,
-    watch: Callable[[Image, float], None] | None = None,
-) -> TimelineReader:
-    """A long video, ready to be read as one stream. watch: see TimelineReader."""
-    stream = open_stream(engine, checkpoint, config)
-    limits = DecodeLimits(**config.decoding.model_dump())
-    return TimelineReader(stream, video, config.features.batch_size, watch, limits)
-
-
-def open_people(
-    engine: StreamEngine, checkpoint: Checkpoint, config: Config, detector: BoxDetector
-) -> PeopleStream:
+def open_people(engine: PeopleEngine, checkpoint: Checkpoint, config: Config) -> PeopleStream:
     """A new stream of a source whose people are followed one by one.
 
     Raises ConfigError where the detector lacks one of people.classes, or a view is none of a crop.
     """
-    whole = [view for view in engine.views if view in FRAME_VIEWS]
+    shared, detector = engine.engine, engine.detector
+    whole = [view for view in shared.views if view in FRAME_VIEWS]
     if whole:
         raise ConfigError(
             f"features.views: {whole[0]} looks at the whole frame; --per-person looks at a crop of "
@@ -94,18 +81,18 @@ def open_people(
         margin=people.margin,
         tracker=detection.tracker,
     )
-    looker = SceneLooker(engine.views, engine.fps, config.stream.max_gap_s)
-    return PeopleStream(looker, lambda: open_stream(engine, checkpoint, config), following)
+    looker = SceneSampler(shared.views, shared.fps, config.stream.max_gap_s)
+    return PeopleStream(engine, looker, lambda: open_stream(shared, checkpoint, config), following)
 
 
-def open_people_timeline(
-    engine: StreamEngine,
-    checkpoint: Checkpoint,
+def open_timeline(
+    stream: FrameStream[Answer],
     config: Config,
-    detector: BoxDetector,
     video: Path,
-) -> PeopleReader:
-    """A long video, ready to be read person by person."""
-    stream = open_people(engine, checkpoint, config, detector)
+    watch: Callable[[Image, float], None] | None = None,
+) -> TimelineReader[Answer]:
+    """A long video, ready to be read as one stream. watch: see TimelineReader."""
     limits = DecodeLimits(**config.decoding.model_dump())
-    return PeopleReader(PeopleEngine(engine, detector), stream, video, limits)
+    whole = stream.met is None
+    batch = max(1, config.features.batch_size // len(config.features.views)) if whole else SCENES
+    return TimelineReader(stream, video, batch, watch, limits)

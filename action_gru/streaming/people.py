@@ -6,24 +6,85 @@ Knows nothing of cameras, files or pictures on a screen.
 
 from __future__ import annotations
 
+import math
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from action_gru.backbone.boxes import BoxDetector, Detections, Floats, no_detections
-from action_gru.backbone.tracking import BoxTracker, Tracked
-from action_gru.streaming.cropping import Crop
-from action_gru.streaming.engine import StreamEngine
-from action_gru.streaming.looking import Sample
-from action_gru.streaming.scene import Cutting, Scene, SceneLooker, cut_views
-from action_gru.streaming.stream import EVENTS_KEPT, ActionStream
-from action_gru.timeline import Event, Prediction
+from action_gru.detection.detector import BoxDetector, Detections, Floats, no_detections
+from action_gru.detection.tracker import BoxTracker, Tracked
+from action_gru.streaming.scene import Cutting, Scene, SceneSampler, cut_views
+from action_gru.streaming.stream import EVENTS_KEPT, ActionStream, StreamEngine
+from action_gru.timeline import Event, Prediction, ScoreTrack
+from action_gru.views import Sample
 
 # Whoever is followed stays so until someone else is this much larger or nearer: two people of one
 # size must not take turns.
 STAYS = 1.25
+# A person who sits down or bends must not be zoomed in on: the size follows a growing box at once
+# and a shrinking one slowly, and the place has some leash, so that swaying does not move the crop.
+SHRINK_S = 8.0
+LEASH_SHARE = 0.08  # of the crop's side
+CATCH_UP_S = 0.25
+
+
+class Crop:
+    """A square that follows the boxes of one person.
+
+    margin: how much is seen around the box on each side, in shares of its longer side.
+    """
+
+    def __init__(self, margin: float) -> None:
+        self.margin = margin
+        self._centre = np.zeros(2)
+        self._side_px = 0.0
+        self._last_s = -math.inf
+
+    def follow(
+        self, box: Floats, time_s: float, frame_px: tuple[int, int]
+    ) -> tuple[int, int, int, int]:
+        """The next box (4,) left, top, right, bottom -> the area left, top, width, height in px.
+
+        frame_px: width and height of the frame; the area is moved into it as far as it fits.
+        """
+        corner, opposite = np.asarray(box[:2], float), np.asarray(box[2:], float)
+        centre, size = (corner + opposite) / 2, opposite - corner
+        wanted_px = max(8.0, float(max(size)) * (1 + 2 * self.margin))
+        elapsed_s = time_s - self._last_s
+        self._last_s = time_s
+        if math.isinf(elapsed_s):
+            self._centre, self._side_px = centre, wanted_px
+        else:
+            self._resize(wanted_px, elapsed_s)
+            self._move(centre, elapsed_s)
+        return self._area(frame_px)
+
+    def _resize(self, wanted_px: float, elapsed_s: float) -> None:
+        if wanted_px < self._side_px:
+            wanted_px = self._side_px + (wanted_px - self._side_px) * _share(elapsed_s, SHRINK_S)
+        self._side_px = wanted_px
+
+    def _move(self, centre: np.ndarray[tuple[int], np.dtype[np.float64]], elapsed_s: float) -> None:
+        leash_px = LEASH_SHARE * self._side_px
+        off = centre - self._centre
+        beyond = off - np.clip(off, -leash_px, leash_px)
+        self._centre = self._centre + beyond * _share(elapsed_s, CATCH_UP_S)
+
+    def _area(self, frame_px: tuple[int, int]) -> tuple[int, int, int, int]:
+        side = round(self._side_px)
+        starts = []
+        for middle, limit in zip(self._centre, frame_px, strict=True):
+            start = round(middle - side / 2)
+            inside = min(max(start, 0), limit - side) if side <= limit else (limit - side) // 2
+            starts.append(inside)
+        return starts[0], starts[1], side, side
+
+
+def _share(elapsed_s: float, constant_s: float) -> float:
+    """Of the way to a goal, how much exponential smoothing goes in a time."""
+    return 1 - math.exp(-max(elapsed_s, 0.0) / constant_s)
 
 
 @dataclass
@@ -31,6 +92,7 @@ class Person:
     """One person and what is known of them. box (4,): left, top, right, bottom in px."""
 
     number: int
+    track: int  # its number in the tracker, which counts those who are not followed, too
     stream: ActionStream
     crop: Crop
     box: Floats
@@ -70,7 +132,8 @@ class PeopleStream:
     the events that ended for certain with the last frame; each names its person.
     """
 
-    looker: SceneLooker
+    engine: PeopleEngine
+    looker: SceneSampler
     open_stream: Callable[[], ActionStream]
     following: Following
     people: list[Person] = field(default_factory=list)
@@ -78,23 +141,36 @@ class PeopleStream:
     events: deque[Event] = field(default_factory=lambda: deque(maxlen=EVENTS_KEPT))
     restarts: int = 0
     restart_reason: str = ""
-    met: int = 0  # how many people have been followed so far
+    met: int | None = 0
     crowded_out: int = 0  # how often someone was seen and not followed, counted in samples
-    last_s: float = 0.0
-    found: Detections = field(default_factory=no_detections)  # of any kind, in the last scene
+    scene: Scene | None = None  # the last one
+    found: Detections = field(default_factory=no_detections)  # of any kind, in that scene
+    track: ScoreTrack | None = None  # stays empty: there are no scores of the whole picture
 
     def __post_init__(self) -> None:
         self._tracker = self._new_tracker()
-        self._numbers: dict[int, int] = {}  # of a track -> of its person
 
-    def enter(self, scene: Scene, found: Detections) -> list[tuple[Person, Sample]]:
-        """Before a step: the people in the scene who are looked at, each with their sample."""
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return self.engine.engine.classes
+
+    @property
+    def last_s(self) -> float:
+        return self.scene.time_s if self.scene is not None else 0.0
+
+    def advance(self, scenes: Iterable[Scene], batch: int) -> Iterator[list[Person]]:
+        """See `FrameStream`; batch changes nothing: everyone in one scene is a batch."""
+        for scene in scenes:
+            yield from self.engine.advance([self], [scene])
+
+    def begin_step(self, scene: Scene, found: Detections) -> list[tuple[Person, Sample]]:
+        """Take in a scene; the people in it who are looked at, each with their sample."""
         self.ended, self.found = [], found
         if scene.run > self.restarts:
             self.restarts, self.restart_reason = scene.run, scene.reason
             self._end(self.people)
-            self._tracker, self._numbers = self._new_tracker(), {}
-        self.last_s = scene.time_s
+            self._tracker = self._new_tracker()
+        self.scene = scene
         wanted = [row for row, kind in enumerate(found.kinds) if kind in self.following.kinds]
         tracked = self._tracker.update(found[wanted], scene.image)
         for person in self.people:
@@ -109,8 +185,8 @@ class PeopleStream:
         self._end([p for p in self.people if self.last_s - p.seen_s > self.following.timeout_s])
         return samples
 
-    def settle(self, advanced: Sequence[Person]) -> None:
-        """After a step: gather what ended for those who were advanced."""
+    def end_step(self, advanced: Sequence[Person]) -> None:
+        """Gather what ended for those who were advanced."""
         for person in advanced:
             self._announce(person, person.stream.ended)
 
@@ -118,7 +194,7 @@ class PeopleStream:
         """Everyone is gone: the events that were still open. A later scene starts afresh."""
         self.ended = []
         self._end(self.people)
-        self._tracker, self._numbers = self._new_tracker(), {}
+        self._tracker = self._new_tracker()
         return self.ended
 
     def _new_tracker(self) -> BoxTracker:
@@ -127,7 +203,7 @@ class PeopleStream:
         return BoxTracker(how.tracker, min_score=how.min_score, patience=patience)
 
     def _choose(self, tracked: Sequence[Tracked]) -> list[Tracked]:
-        followed = {number for number in self._numbers if self._person(number)}
+        followed = {person.track for person in self.people}
 
         def rank(one: Tracked) -> float:
             left, top, right, bottom = one.box
@@ -138,19 +214,13 @@ class PeopleStream:
         self.crowded_out += len(ranked[self.following.most :])
         return ranked[: self.following.most]
 
-    def _person(self, track: int) -> Person | None:
-        number = self._numbers.get(track)
-        return next((person for person in self.people if person.number == number), None)
-
     def _meet(self, one: Tracked) -> Person:
         """The person of a track; a new one if there is none yet."""
-        person = self._person(one.number)
+        person = next((person for person in self.people if person.track == one.number), None)
         if person is None:
-            self.met += 1
-            self._numbers[one.number] = self.met
-            crop = Crop(self.following.margin)
-            stream = self.open_stream()
-            person = Person(self.met, stream, crop, one.box, one.score, self.last_s)
+            self.met = (self.met or 0) + 1
+            crop, stream = Crop(self.following.margin), self.open_stream()
+            person = Person(self.met, one.number, stream, crop, one.box, one.score, self.last_s)
             self.people.append(person)
         person.box, person.score, person.seen_s = one.box, one.score, self.last_s
         person.visible = True
@@ -168,8 +238,6 @@ class PeopleStream:
         for person in list(gone):
             self._announce(person, person.stream.finish())
             self.people.remove(person)
-        left = {person.number for person in self.people}
-        self._numbers = {track: one for track, one in self._numbers.items() if one in left}
 
     def _announce(self, person: Person, events: Sequence[Event]) -> None:
         named = [replace(event, person=person.number) for event in events]
@@ -194,7 +262,7 @@ class PeopleEngine:
         """One scene for each of some sources; the people who were looked at in each."""
         found = self.detector([scene.image for scene in scenes])
         entered = [
-            stream.enter(scene, one)
+            stream.begin_step(scene, one)
             for stream, scene, one in zip(streams, scenes, found, strict=True)
         ]
         pairs = [pair for some in entered for pair in some]
@@ -202,5 +270,5 @@ class PeopleEngine:
             self.engine.advance([person.stream for person, _ in pairs], [s for _, s in pairs])
         advanced = [[person for person, _ in some] for some in entered]
         for stream, people in zip(streams, advanced, strict=True):
-            stream.settle(people)
+            stream.end_step(people)
         return advanced

@@ -8,14 +8,15 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
 
-from action_gru.backbone import MOTION_HISTORY_S, ViewMaker
-from action_gru.backbone.boxes import Floats
-from action_gru.backbone.views import MOTION_LAGS_S
-from action_gru.streaming.looking import Image, Looker
+from action_gru.detection.detector import Floats
+from action_gru.video import Image
+from action_gru.views import MOTION_HISTORY_S, VIEWS, FrameSampler, ViewMaker
+from action_gru.views.pictures import MOTION_LAGS_S
 
 GREY = 114  # where nothing is known, as YOLO's own padding
 
@@ -31,43 +32,29 @@ class Scene:
     reason: str = ""  # why it was broken off last
 
 
-class SceneLooker:
-    """Samples one stream of frames by time, as `Looker` does, but leaves them whole.
-
-    It keeps the frames of the last quarter of a second where a view shows motion.
+class WholeFrames:
+    """Sampled frames as they are, with those of the last quarter of a second that motion looks back
+    to; a maker for `FrameSampler`.
     """
 
-    def __init__(self, views: Sequence[str], fps: float, max_gap_s: float) -> None:
-        self.fps, self.max_gap_s = fps, max_gap_s
-        self._looker = Looker((), 32, "squash", fps, max_gap_s)
-        self.needs_history = ViewMaker(views, 32, "squash").needs_history
+    def __init__(self, views: Sequence[str]) -> None:
+        self.needs_history = any(VIEWS[view].needs_history for view in views)
         self._past: deque[tuple[float, Image]] = deque()
-        self._run = -1
 
-    def look(self, image: Image, time_s: float) -> Scene | None:
-        """Take in a frame (H, W, 3) uint8 RGB at time_s seconds; the scene if it is due.
-
-        Raises VideoError for anything else, and leaves the stream as it was.
-        """
-        sample = self._looker.look(image, time_s)
-        if self._looker.run != self._run or self._resized(image):
-            self._run = self._looker.run
+    def observe(self, image: Image, time_s: float) -> dict[str, Any]:
+        """The `image` and the `earlier` ones of a `Scene`."""
+        if self._past and self._past[-1][1].shape != image.shape:
             self._past.clear()
-        earlier = self._earlier(time_s) if sample is not None else ()
+        earlier = self._earlier(time_s)
         if self.needs_history:
             self._past.append((time_s, image))
             while self._past[0][0] < time_s - MOTION_HISTORY_S:
                 self._past.popleft()
-        if sample is None:
-            return None
-        return Scene(time_s, image, earlier, sample.run, sample.reason)
+        return {"image": image, "earlier": earlier}
 
-    def wants(self, time_s: float) -> bool:
-        """Would a frame at this instant be looked at? Others need not be decoded to a picture."""
-        return self.needs_history or self._looker.wants(time_s)
-
-    def _resized(self, image: Image) -> bool:
-        return bool(self._past) and self._past[-1][1].shape != image.shape
+    def remember(self, image: Image, time_s: float) -> None:
+        """Take in a frame that is not sampled."""
+        self.observe(image, time_s)
 
     def _earlier(self, time_s: float) -> tuple[tuple[float, Image], ...]:
         """The past frames nearest to the instants that motion looks back to, in order of time."""
@@ -79,6 +66,25 @@ class SceneLooker:
             for lag_s in MOTION_LAGS_S
         }
         return tuple(past[index] for index in sorted(nearest))
+
+
+class SceneSampler:
+    """Samples one stream of frames by time, as `FrameSampler` does, but leaves them whole."""
+
+    def __init__(self, views: Sequence[str], fps: float, max_gap_s: float) -> None:
+        self.fps, self.max_gap_s = fps, max_gap_s
+        self._sampler = FrameSampler(lambda: WholeFrames(views), fps, max_gap_s)
+        self.wants = self._sampler.wants
+
+    def look(self, image: Image, time_s: float) -> Scene | None:
+        """Take in a frame (H, W, 3) uint8 RGB at time_s seconds; the scene if it is due.
+
+        Raises VideoError for anything else, and leaves the stream as it was.
+        """
+        sample = self._sampler.look(image, time_s)
+        if sample is None:
+            return None
+        return Scene(time_s, **sample.pictures, run=sample.run, reason=sample.reason)
 
 
 @dataclass(frozen=True)

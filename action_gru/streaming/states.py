@@ -13,7 +13,7 @@ from torch import Tensor
 from action_gru.model import State
 
 
-class StaggeredStates:
+class OverlappingWindows:
     """Says when each of K states of one stream starts afresh, and which one answers.
 
     State k restarts at k, K + k, 2 K + k, ... times window_s / K. The oldest one answers: it rests
@@ -30,7 +30,7 @@ class StaggeredStates:
         self._origin_s = 0.0
         self._stage = -1
 
-    def due(self, time_s: float) -> list[int]:
+    def restarting(self, time_s: float) -> list[int]:
         """The states that start afresh with the frame at this instant, seconds."""
         if self._stage < 0:
             self._origin_s = time_s
@@ -42,7 +42,7 @@ class StaggeredStates:
             self._begun[begun % self.count] = begun
         return [begun % self.count for begun in range(first, stage + 1)]
 
-    def by_age(self) -> list[int]:
+    def oldest_first(self) -> list[int]:
         """The states that have begun, the one that rests on the longest stretch first."""
         begun = [number for number in range(self.count) if self._begun[number] >= 0]
         return sorted(begun, key=lambda number: self._begun[number])

@@ -1,23 +1,128 @@
-"""One endless stream of frames and what is known of it so far."""
+"""Endless streams of frames: what is known of each so far, and one model that advances them all."""
 
 from __future__ import annotations
 
+import time
 from collections import deque
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
-from action_gru.streaming.looking import Image, Looker, Sample
-from action_gru.streaming.states import StaggeredStates
-from action_gru.timeline import Event, EventTracker, Prediction
-
-if TYPE_CHECKING:
-    from action_gru.streaming.engine import StreamEngine
+from action_gru.backbone import Backbone
+from action_gru.detection.frame_views import frame_views_of, make_maker, side
+from action_gru.model import ActionClassifier
+from action_gru.streaming.states import OverlappingWindows, join, reset_rows, split
+from action_gru.timeline import Event, EventTracker, Prediction, ScoreTrack
+from action_gru.video import Image
+from action_gru.views import FrameSampler, Sample
 
 EVENTS_KEPT = 1000
 # An answer that rests on less than this share of the window is too young to make an event of.
 MIN_EVIDENCE = 0.5
+Answer = TypeVar("Answer", covariant=True)
+
+
+class FrameStream(Protocol[Answer]):
+    """What reads one source: the whole picture (`ActionStream`) or each person (`PeopleStream`).
+
+    looker: is shown every frame and gives the samples that are due. ended: the events that ended
+    for certain with the last sample. met: how many people were followed; None: not told apart.
+    """
+
+    looker: Any
+    ended: list[Event]
+    events: deque[Event]
+    restarts: int
+    restart_reason: str
+    track: ScoreTrack | None
+    met: int | None
+
+    @property
+    def classes(self) -> tuple[str, ...]: ...
+
+    @property
+    def last_s(self) -> float:
+        """The instant of the last sample."""
+        ...
+
+    def advance(self, samples: Iterable[Any], batch: int) -> Iterator[Answer]:
+        """The answer after each sample. batch: how many may be embedded at once."""
+        ...
+
+    def finish(self) -> list[Event]:
+        """Close what is still open; the events that were not announced yet."""
+        ...
+
+
+class StreamEngine:
+    """Advances any number of streams, each by one sample, in one batch.
+
+    backbone_s: seconds spent in the backbone so far.
+    """
+
+    def __init__(
+        self,
+        model: ActionClassifier,
+        backbone: Backbone,
+        classes: Sequence[str],
+        views: Sequence[str],
+        fps: float,
+    ) -> None:
+        self.model, self.backbone = model, backbone
+        self.classes, self.views, self.fps = tuple(classes), tuple(views), fps
+        self.backbone_s = 0.0
+        self._fresh = model.initial_state(1)
+        self._device = next(model.parameters()).device
+
+    def open(
+        self, tracker: EventTracker, window_s: float, states: int, max_gap_s: float
+    ) -> ActionStream:
+        """A new stream. window_s: how far back an answer looks."""
+        looker = FrameSampler(lambda: make_maker(self.backbone, self.views), self.fps, max_gap_s)
+        return ActionStream(self, looker, tracker, window_s, states)
+
+    def advance(
+        self, streams: Sequence[ActionStream], samples: Sequence[Sample]
+    ) -> list[Prediction]:
+        """One sample for each of some streams: one backbone call and one step for all of them."""
+        return self.step(streams, samples, self.embed(samples))
+
+    def embed(self, samples: Sequence[Sample]) -> Tensor:
+        """Features (N, D) float32 of N samples, rounded as the cache rounds them."""
+        started_s = time.perf_counter()
+        vectors = frame_views_of(self.backbone)
+        views = [view for view in self.views if view not in vectors]
+        pictures = [sample.pictures[view] for view in views for sample in samples]
+        parts: dict[str, Tensor] = {}
+        if views:
+            features = self.backbone(pictures).half().float()
+            parts = dict(zip(views, torch.split(features, len(samples)), strict=True))
+        for view in vectors:
+            rows = np.stack([side(sample.pictures[view], False) for sample in samples])
+            parts[view] = torch.from_numpy(rows).float()
+        self.backbone_s += time.perf_counter() - started_s
+        return torch.cat([parts[view] for view in self.views], -1)
+
+    def step(
+        self, streams: Sequence[ActionStream], samples: Sequence[Sample], features: Tensor
+    ) -> list[Prediction]:
+        """Advance each stream by the features (N, D) of its sample."""
+        with torch.inference_mode():
+            for stream, sample in zip(streams, samples, strict=True):
+                reset_rows(stream.state, stream.begin_step(sample), self._fresh)
+            sizes = [stream.states for stream in streams]
+            rows = features.to(self._device).repeat_interleave(torch.tensor(sizes), 0)
+            logits, state = self.model.step(rows, join([stream.state for stream in streams]))
+            scores = logits.double().softmax(-1).cpu().numpy()
+        for stream, part in zip(streams, split(state, sizes), strict=True):
+            stream.state = part
+        parts = np.split(scores, np.cumsum(sizes)[:-1])
+        return [stream.end_step(part) for stream, part in zip(streams, parts, strict=True)]
 
 
 class ActionStream:
@@ -30,15 +135,15 @@ class ActionStream:
     Every sampled frame goes through the backbone once; cost and memory of a frame do not grow.
     The answer rests on the last (states - 1) / states to 1 times window_s seconds. When frames are
     missing for longer than max_gap_s, or time jumps back, everything starts afresh: `restarts`
-    counts it and `restart_reason` says why. Where a stretch of frames ended with the last sample or
-    `finish`, `closing` are the answers of its younger states: they speak of the stretch's last half
-    window, and events rest on them as on any other answer.
+    counts it and `restart_reason` says why. Where a stretch of frames ends, its younger states
+    speak of its last half window, and events rest on them as on any other answer. `track`, where
+    one is set, takes in every answer that events rest on.
     """
 
     def __init__(
         self,
         engine: StreamEngine,
-        looker: Looker,
+        looker: FrameSampler,
         tracker: EventTracker,
         window_s: float,
         states: int,
@@ -47,17 +152,23 @@ class ActionStream:
         self.window_s, self.states = window_s, states
         self.prediction: Prediction | None = None
         self.events: deque[Event] = deque(maxlen=EVENTS_KEPT)  # those that are over
-        self.ended: list[Event] = []  # those that ended for certain with the last sample
-        self.closing: list[Prediction] = []
+        self.ended: list[Event] = []
         self.restarts = 0
         self.restart_reason = ""
+        self.track: ScoreTrack | None = None
+        self.met: int | None = None
+        self._after_gap = False
         self._begin()
 
     def _begin(self) -> None:
-        self.stagger = StaggeredStates(self.states, self.window_s)
+        self.windows = OverlappingWindows(self.states, self.window_s)
         self.state = self.engine.model.initial_state(self.states)
         self._scores: NDArray[np.float64] = np.zeros((self.states, len(self.engine.classes)))
-        self._last_s = 0.0
+        self.last_s = 0.0
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return self.engine.classes
 
     @property
     def current(self) -> Event | None:
@@ -79,47 +190,61 @@ class ActionStream:
         if sample is not None:
             self.engine.advance([self], [sample])
         else:
-            self.ended, self.closing = [], []
+            self.ended = []
         assert self.prediction is not None  # the first frame of a stream is always due
         return self.prediction
+
+    def advance(self, samples: Iterable[Sample], batch: int) -> Iterator[Prediction]:
+        """See `FrameStream`: the pictures of a batch go through the backbone together."""
+        remaining = iter(samples)
+        while some := list(islice(remaining, batch)):
+            for sample, row in zip(some, self.engine.embed(some), strict=True):
+                yield from self.engine.step([self], [sample], row[None])
 
     def finish(self) -> list[Event]:
         """Close what is still open; the events that no push has announced yet.
 
         A later push starts afresh.
         """
-        # Younger states speak of the time nearer the end.
-        younger = [self._answer_of(state) for state in self.stagger.by_age()[1:]]
-        self.closing = [answer for answer in younger if self._is_evidence(answer)]
-        ended = [event for answer in self.closing for event in self.tracker.push(answer)]
-        ended += self.tracker.finish(self._last_s)
+        younger = [self._answer_of(state) for state in self.windows.oldest_first()[1:]]
+        answers = [answer for answer in younger if self._is_evidence(answer)]
+        ended = [event for answer in answers for event in self.tracker.push(answer)]
+        ended += self.tracker.finish(self.last_s)
+        for answer in answers:
+            self._record(answer)
         self.events.extend(ended)
         self.ended = ended
         self._begin()
         return ended
 
-    def enter(self, sample: Sample) -> list[int]:
-        """Before a step: the rows of the state that start afresh with this sample."""
-        self.ended, self.closing = [], []
-        if sample.run > self.restarts:
+    def begin_step(self, sample: Sample) -> list[int]:
+        """Take in a sample; the rows of the state that start afresh with it."""
+        self.ended = []
+        self._after_gap = sample.run > self.restarts
+        if self._after_gap:
             self.restarts, self.restart_reason = sample.run, sample.reason
             self.finish()
-        self._last_s = sample.time_s
-        return self.stagger.due(sample.time_s)
+        self.last_s = sample.time_s
+        return self.windows.restarting(sample.time_s)
 
-    def answer(self, scores: NDArray[np.float64]) -> Prediction:
-        """After a step: take in the probabilities of each state, (K, C)."""
+    def end_step(self, scores: NDArray[np.float64]) -> Prediction:
+        """Take in the probabilities of each state, (K, C); the answer."""
         self._scores = scores
-        self.prediction = self._answer_of(self.stagger.by_age()[0])
+        self.prediction = self._answer_of(self.windows.oldest_first()[0])
+        self._record(self.prediction, begins=self._after_gap)
         is_evidence = self._is_evidence(self.prediction)
         ended = self.tracker.push(self.prediction) if is_evidence else []
         self.events.extend(ended)
         self.ended = [*self.ended, *ended]
         return self.prediction
 
+    def _record(self, answer: Prediction, begins: bool = False) -> None:
+        if self.track is not None:
+            self.track.add(answer.centre_s, answer.probabilities(self.classes), begins)
+
     def _answer_of(self, state: int) -> Prediction:
         return Prediction.from_probabilities(
-            self.engine.classes, self._scores[state], self._last_s, self.stagger.since_s[state]
+            self.engine.classes, self._scores[state], self.last_s, self.windows.since_s[state]
         )
 
     def _is_evidence(self, answer: Prediction) -> bool:

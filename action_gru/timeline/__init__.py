@@ -1,20 +1,26 @@
 """What was recognised, and when: predictions, events, timelines. Knows no model and no frame."""
 
-from action_gru.timeline.events import Event, Timeline
-from action_gru.timeline.export import FORMATS, write_timeline
-from action_gru.timeline.prediction import SUM_TOLERANCE, Prediction
-from action_gru.timeline.reference import read_segments
-from action_gru.timeline.track import ScoreTrack
-from action_gru.timeline.tracker import EventTracker
+from action_gru.timeline.events import SUM_TOLERANCE, Event, Prediction, ScoreTrack, Timeline
+from action_gru.timeline.formats import (
+    FORMATS,
+    csv_document,
+    read_segments,
+    write_sentences,
+    write_timeline,
+)
+from action_gru.timeline.tracker import Alarm, EventTracker
 
 __all__ = [
     "FORMATS",
     "SUM_TOLERANCE",
+    "Alarm",
     "Event",
     "EventTracker",
     "Prediction",
     "ScoreTrack",
     "Timeline",
+    "csv_document",
     "read_segments",
+    "write_sentences",
     "write_timeline",
 ]

@@ -11,6 +11,7 @@ each has both tiers: `person 3` and `score 3`.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -19,7 +20,6 @@ from action_gru.timeline.events import Event, Timeline
 
 XSI = "http://www.w3.org/2001/XMLSchema-instance"
 SCHEMA = "http://www.mpi.nl/tools/elan/EAFv3.0.xsd"
-UNDETERMINED = "http://cdb.iso.org/lg/CDB-00130975-001"  # ELAN's language of labels in no language
 MIME_TYPES = {
     ".mp4": "video/mp4",
     ".m4v": "video/mp4",
@@ -27,6 +27,17 @@ MIME_TYPES = {
     ".mpg": "video/mpeg",
     ".mpeg": "video/mpeg",
 }
+# The language is ELAN's of labels in no language.
+TYPES = """<types>
+<LINGUISTIC_TYPE LINGUISTIC_TYPE_ID="action" TIME_ALIGNABLE="true" GRAPHIC_REFERENCES="false"
+ CONTROLLED_VOCABULARY_REF="classes" />
+<LINGUISTIC_TYPE LINGUISTIC_TYPE_ID="score" TIME_ALIGNABLE="false" GRAPHIC_REFERENCES="false"
+ CONSTRAINTS="Symbolic_Association" />
+<LANGUAGE LANG_ID="und" LANG_DEF="http://cdb.iso.org/lg/CDB-00130975-001"
+ LANG_LABEL="undetermined (und)" />
+<CONSTRAINT STEREOTYPE="Symbolic_Association" DESCRIPTION="1-1 association with a parent annotation"
+ />
+</types>"""
 _NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -43,19 +54,20 @@ def elan_document(timeline: Timeline) -> bytes:
             "xsi:noNamespaceSchemaLocation": SCHEMA,
         },
     )
+    labels = dict.fromkeys([*timeline.classes, *(event.label for event in timeline.events)])
+    entries = {label: f"cve{number}" for number, label in enumerate(labels)}
     tiers = _tiers(timeline)
-    events = tuple(event for tier in tiers.values() for event in tier)
-    spans_ms = [span for tier in tiers.values() for span in _spans_ms(tier)]
-    entries = _entries(timeline)
     _add_header(root, timeline)
-    _add_times(root, spans_ms)
-    numbered = list(enumerate(events, 1))
-    for names, tier in tiers.items():
-        mine, numbered = numbered[: len(tier)], numbered[len(tier) :]
-        _add_actions(root, names[0], mine, entries)
-        _add_scores(root, names, mine, len(events))
-    _add_types(root)
-    _add_vocabulary(root, entries)
+    _add_times(root, tiers.values())
+    first, total = 1, len(timeline.events)
+    for names, events in tiers.items():
+        _add_tiers(root, names, list(enumerate(events, first)), entries, total)
+        first += len(events)
+    root.extend(ET.fromstring(TYPES))
+    vocabulary = _add(root, "CONTROLLED_VOCABULARY", CV_ID="classes")
+    _add(vocabulary, "DESCRIPTION", "the classes of the model", LANG_REF="und")
+    for label, entry in entries.items():
+        _add(_add(vocabulary, "CV_ENTRY_ML", CVE_ID=entry), "CVE_VALUE", label, LANG_REF="und")
     ET.indent(root)
     text: str = ET.tostring(root, encoding="unicode")
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{text}\n'.encode()
@@ -63,7 +75,7 @@ def elan_document(timeline: Timeline) -> bytes:
 
 def _tiers(timeline: Timeline) -> dict[tuple[str, str], tuple[Event, ...]]:
     """(name of the tier, name of its scores) -> the events on it, which never overlap."""
-    if timeline.people is None:
+    if not timeline.people or not timeline.events:
         return {("action", "score"): timeline.events}
     numbers = sorted({event.person or 0 for event in timeline.events})
     return {
@@ -71,22 +83,7 @@ def _tiers(timeline: Timeline) -> dict[tuple[str, str], tuple[Event, ...]]:
             event for event in timeline.events if (event.person or 0) == number
         )
         for number in numbers
-    } or {("action", "score"): ()}
-
-
-def _spans_ms(events: tuple[Event, ...]) -> list[tuple[int, int]]:
-    """Whole milliseconds, none empty: ELAN takes no overlaps and no empty annotation."""
-    spans: list[tuple[int, int]] = []
-    for event in events:
-        start_ms = max(round(event.start_s * 1000), spans[-1][1] if spans else 0)
-        spans.append((start_ms, max(round(event.end_s * 1000), start_ms + 1)))
-    return spans
-
-
-def _entries(timeline: Timeline) -> dict[str, str]:
-    """Label -> id of its entry in the vocabulary."""
-    labels = dict.fromkeys([*timeline.classes, *(event.label for event in timeline.events)])
-    return {label: f"cve{number}" for number, label in enumerate(labels)}
+    }
 
 
 def _add_header(root: ET.Element, timeline: Timeline) -> None:
@@ -109,20 +106,32 @@ def _add_header(root: ET.Element, timeline: Timeline) -> None:
         _add(header, "PROPERTY", f"{timeline.duration_s:.3f}", NAME="incomplete: stopped at second")
 
 
-def _add_times(root: ET.Element, spans_ms: list[tuple[int, int]]) -> None:
+def _add_times(root: ET.Element, tiers: Iterable[tuple[Event, ...]]) -> None:
+    """Whole milliseconds, none empty: ELAN takes no overlaps and no empty annotation."""
+    times_ms: list[int] = []
+    for events in tiers:
+        last_ms = 0
+        for event in events:
+            start_ms = max(round(event.start_s * 1000), last_ms)
+            last_ms = max(round(event.end_s * 1000), start_ms + 1)
+            times_ms += [start_ms, last_ms]
     order = _add(root, "TIME_ORDER")
-    for number, time_ms in enumerate((time_ms for span in spans_ms for time_ms in span), 1):
+    for number, time_ms in enumerate(times_ms, 1):
         _add(order, "TIME_SLOT", TIME_SLOT_ID=f"ts{number}", TIME_VALUE=str(time_ms))
 
 
-def _add_actions(
-    root: ET.Element, name: str, numbered: list[tuple[int, Event]], entries: dict[str, str]
+def _add_tiers(
+    root: ET.Element,
+    names: tuple[str, str],
+    numbered: list[tuple[int, Event]],
+    entries: dict[str, str],
+    total: int,
 ) -> None:
-    """numbered: the tier's events, each with its number in the document."""
-    tier = _add(root, "TIER", TIER_ID=name, LINGUISTIC_TYPE_REF="action")
+    """numbered: the events with their numbers in the document, which has `total`."""
+    actions = _add(root, "TIER", TIER_ID=names[0], LINGUISTIC_TYPE_REF="action")
     for number, event in numbered:
         annotation = _add(
-            _add(tier, "ANNOTATION"),
+            _add(actions, "ANNOTATION"),
             "ALIGNABLE_ANNOTATION",
             ANNOTATION_ID=f"a{number}",
             CVE_REF=entries[event.label],
@@ -130,55 +139,11 @@ def _add_actions(
             TIME_SLOT_REF2=f"ts{2 * number}",
         )
         _add(annotation, "ANNOTATION_VALUE", event.label)
-
-
-def _add_scores(
-    root: ET.Element, names: tuple[str, str], numbered: list[tuple[int, Event]], total: int
-) -> None:
-    """total: how many events the document has; the scores are numbered after them."""
-    parent, name = names
-    tier = _add(root, "TIER", TIER_ID=name, LINGUISTIC_TYPE_REF="score", PARENT_REF=parent)
+    scores = _add(root, "TIER", TIER_ID=names[1], LINGUISTIC_TYPE_REF="score", PARENT_REF=names[0])
     for number, event in numbered:
-        annotation = _add(
-            _add(tier, "ANNOTATION"),
-            "REF_ANNOTATION",
-            ANNOTATION_ID=f"a{total + number}",
-            ANNOTATION_REF=f"a{number}",
-        )
+        ids = {"ANNOTATION_ID": f"a{total + number}", "ANNOTATION_REF": f"a{number}"}
+        annotation = _add(_add(scores, "ANNOTATION"), "REF_ANNOTATION", **ids)
         _add(annotation, "ANNOTATION_VALUE", f"{event.score:.2f}")
-
-
-def _add_types(root: ET.Element) -> None:
-    _add(
-        root,
-        "LINGUISTIC_TYPE",
-        LINGUISTIC_TYPE_ID="action",
-        TIME_ALIGNABLE="true",
-        GRAPHIC_REFERENCES="false",
-        CONTROLLED_VOCABULARY_REF="classes",
-    )
-    _add(
-        root,
-        "LINGUISTIC_TYPE",
-        LINGUISTIC_TYPE_ID="score",
-        TIME_ALIGNABLE="false",
-        GRAPHIC_REFERENCES="false",
-        CONSTRAINTS="Symbolic_Association",
-    )
-    _add(root, "LANGUAGE", LANG_ID="und", LANG_DEF=UNDETERMINED, LANG_LABEL="undetermined (und)")
-    _add(
-        root,
-        "CONSTRAINT",
-        STEREOTYPE="Symbolic_Association",
-        DESCRIPTION="1-1 association with a parent annotation",
-    )
-
-
-def _add_vocabulary(root: ET.Element, entries: dict[str, str]) -> None:
-    vocabulary = _add(root, "CONTROLLED_VOCABULARY", CV_ID="classes")
-    _add(vocabulary, "DESCRIPTION", "the classes of the model", LANG_REF="und")
-    for label, entry in entries.items():
-        _add(_add(vocabulary, "CV_ENTRY_ML", CVE_ID=entry), "CVE_VALUE", label, LANG_REF="und")
 
 
 def _add(parent: ET.Element, tag: str, text: str = "", /, **attributes: str) -> ET.Element:

@@ -1,12 +1,104 @@
-"""Stretches of time with a name: what happened from when to when."""
+"""What was recognised, and when: predictions, events, timelines. Knows no model and no frame."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from action_gru.errors import DataError
-from action_gru.timeline.track import ScoreTrack
+from action_gru.phrases import clock_text
+
+SUM_TOLERANCE = 0.01  # half-precision softmax over 100 classes is off by about 0.001
+FIRST_BIN_S = 0.05
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The probability of every class at one instant, best first. Raises DataError."""
+
+    labels: tuple[str, ...]
+    scores: tuple[float, ...]
+    time_s: float = 0.0  # instant of the last frame it rests on
+    since_s: float | None = None  # instant of the first one; None: not told
+    unsure: bool = False  # below the score from which such answers are right often enough
+
+    def __post_init__(self) -> None:
+        if not self.labels or len(self.labels) != len(self.scores):
+            raise DataError(
+                f"a prediction needs one score per label; got {len(self.labels)} labels "
+                f"and {len(self.scores)} scores"
+            )
+        if len(set(self.labels)) != len(self.labels):
+            raise DataError(f"a prediction names each class once; got {list(self.labels)}")
+        _check_scores(self.scores)
+        if not math.isfinite(self.time_s):
+            raise DataError(f"a prediction needs a finite time_s; got {self.time_s}")
+        if self.since_s is not None and not self.since_s <= self.time_s:
+            raise DataError(f"since_s lies before time_s; got {self.since_s} and {self.time_s}")
+
+    @classmethod
+    def from_probabilities(
+        cls,
+        classes: Sequence[str],
+        probabilities: ArrayLike,
+        time_s: float = 0.0,
+        since_s: float | None = None,
+    ) -> Prediction:
+        """Rank softmax output. probabilities (C,); of equals, the class listed first wins."""
+        values = np.asarray(probabilities, dtype=np.float64)
+        if values.shape != (len(classes),):
+            raise DataError(
+                f"{len(classes)} classes need probabilities of shape ({len(classes)},); "
+                f"got {values.shape}"
+            )
+        order = np.argsort(-values, kind="stable")
+        labels = tuple(classes[index] for index in order)
+        scores = tuple(float(values[index]) for index in order)
+        return cls(labels, scores, float(time_s), None if since_s is None else float(since_s))
+
+    @property
+    def label(self) -> str:
+        """The most probable class."""
+        return self.labels[0]
+
+    @property
+    def score(self) -> float:
+        """The probability of that class."""
+        return self.scores[0]
+
+    @property
+    def told(self) -> str:
+        """The label as every page, window and command shows it: 'unsure, perhaps kick'."""
+        return f"unsure, perhaps {self.label}" if self.unsure else self.label
+
+    @property
+    def centre_s(self) -> float:
+        """The middle of the stretch it rests on: the instant that it speaks of."""
+        return self.time_s if self.since_s is None else (self.since_s + self.time_s) / 2
+
+    def probabilities(self, classes: Sequence[str]) -> NDArray[np.float64]:
+        """The scores in the order of a class list, (C,)."""
+        by_label = dict(zip(self.labels, self.scores, strict=True))
+        return np.array([by_label[label] for label in classes])
+
+    def top(self, k: int) -> list[tuple[str, float]]:
+        """The k most probable classes with their scores; all of them when there are fewer."""
+        return list(zip(self.labels[:k], self.scores[:k], strict=True))
+
+    def to_json(self) -> dict[str, object]:
+        """Plain values for json.dumps; `scores` keeps the order, best first."""
+        return {
+            "label": self.label,
+            "score": self.score,
+            "unsure": self.unsure,
+            "time_s": self.time_s,
+            "scores": dict(self.top(len(self.labels))),
+        }
 
 
 @dataclass(frozen=True)
@@ -32,6 +124,12 @@ class Event:
     def duration_s(self) -> float:
         return self.end_s - self.start_s
 
+    def __str__(self) -> str:
+        """A line of a table: '0:03.2     0:07.0  person 1  wave  0.87'."""
+        who = "" if self.person is None else f"person {self.person}  "
+        times = f"{clock_text(self.start_s):>9}  {clock_text(self.end_s):>9}"
+        return f"{times}  {who}{self.label}  {self.score:.2f}"
+
     def to_json(self) -> dict[str, object]:
         """Plain values for json.dumps; times to the millisecond."""
         document: dict[str, object] = {
@@ -41,6 +139,62 @@ class Event:
             "score": round(self.score, 4),
         }
         return document if self.person is None else document | {"person": self.person}
+
+
+class ScoreTrack:
+    """The mean score of each class in equal bins of time, in bounded memory.
+
+    There are never more than `capacity` bins: when they are full, neighbours are merged in pairs.
+    `begins` says which bins do not go on from the one before, because frames are missing between.
+    """
+
+    def __init__(self, capacity: int = 2048) -> None:
+        self.capacity = capacity
+        self.bin_s = FIRST_BIN_S
+        self._sums: NDArray[np.float64] | None = None
+        self._counts = np.zeros(capacity, dtype=np.int64)
+        self._begins = np.zeros(capacity, dtype=np.bool_)
+
+    def add(self, time_s: float, scores: NDArray[np.float64], begins: bool = False) -> None:
+        """Take in the scores (C,) of one instant, seconds >= 0. begins: the first after a gap."""
+        if self._sums is None:
+            self._sums = np.zeros((self.capacity, len(scores)))
+        while time_s >= self.bin_s * self.capacity:
+            self._halve()
+        index = int(max(time_s, 0.0) / self.bin_s)
+        self._sums[index] += scores
+        self._counts[index] += 1
+        self._begins[index] |= begins
+
+    @property
+    def times_s(self) -> NDArray[np.float64]:
+        """The middle of each bin that holds anything, (N,) seconds."""
+        return ((np.flatnonzero(self._counts) + 0.5) * self.bin_s).astype(np.float64)
+
+    @property
+    def values(self) -> NDArray[np.float64]:
+        """The mean scores of those bins, (N, C)."""
+        filled = self._counts > 0
+        if self._sums is None:
+            return np.zeros((0, 0))
+        return (self._sums[filled] / self._counts[filled][:, None]).astype(np.float64)
+
+    @property
+    def begins(self) -> NDArray[np.bool_]:
+        """Whether a gap lies before each of those bins, (N,)."""
+        return self._begins[self._counts > 0]
+
+    def _halve(self) -> None:
+        assert self._sums is not None
+        for values, merge in (
+            (self._sums, np.add),
+            (self._counts, np.add),
+            (self._begins, np.logical_or),
+        ):
+            half = len(values) // 2
+            values[:half] = merge(values[0::2], values[1::2])
+            values[half:] = 0
+        self.bin_s *= 2
 
 
 @dataclass(frozen=True)
@@ -61,3 +215,20 @@ class Timeline:
     scores: ScoreTrack = field(default_factory=ScoreTrack)
     people: int | None = None
     sentences: tuple[str, ...] = ()
+
+
+def _check_scores(scores: Sequence[float]) -> None:
+    if not all(0.0 <= score <= 1.0 for score in scores):  # also false for NaN
+        raise DataError(f"scores are probabilities from 0 to 1; got {_brief(scores)}")
+    if any(low > high for high, low in pairwise(scores)):
+        raise DataError(f"scores stand best first; got {_brief(scores)}")
+    if abs(sum(scores) - 1.0) > SUM_TOLERANCE:
+        raise DataError(
+            f"scores cover all classes and sum to 1; got {_brief(scores)}, "
+            f"which sum to {sum(scores):.3f}: apply softmax first"
+        )
+
+
+def _brief(scores: Sequence[float]) -> str:
+    head = ", ".join(f"{score:.3g}" for score in scores[:5])
+    return f"[{head}, ... {len(scores)} in all]" if len(scores) > 5 else f"[{head}]"

@@ -1,4 +1,4 @@
-"""Turns a stream of predictions into events that neither flicker nor overlap."""
+"""Turns a stream of predictions into events that neither flicker nor overlap, or into alarms."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from action_gru.errors import DataError
-from action_gru.timeline.events import Event
-from action_gru.timeline.prediction import Prediction
+from action_gru.timeline.events import Event, Prediction
 
 MOST_SMOOTHED = 4096  # predictions at most, also where time stands still
+# Below this share of the threshold an alarm is over; between the two it stays as it is, so that a
+# score that trembles around the threshold is one alarm and not twenty.
+CLEAR_SHARE = 0.5
 
 
 @dataclass
@@ -181,3 +183,21 @@ class EventTracker:
     def _hand_out(self) -> list[Event]:
         events, self._over = self._over, []
         return events
+
+
+@dataclass
+class Alarm:
+    """Raised by one score, cleared by a much lower one. threshold: the least score that raises."""
+
+    threshold: float
+    on: bool = False
+
+    def push(self, score: float) -> str | None:
+        """`raised` or `cleared` where this score changes the alarm, else None."""
+        if not self.on and score >= self.threshold:
+            self.on = True
+            return "raised"
+        if self.on and score < CLEAR_SHARE * self.threshold:
+            self.on = False
+            return "cleared"
+        return None

@@ -8,11 +8,11 @@ cameras.
 # hangs when it meets av's first.
 import cv2  # noqa: F401
 
+from action_gru.video.file import VideoFile
 from action_gru.video.frame import Frame, Image
 from action_gru.video.limits import DecodeLimits
 from action_gru.video.live import LiveSource, LiveStatus
-from action_gru.video.reading import VideoFile
-from action_gru.video.writing import VideoWriter
+from action_gru.video.writer import VideoWriter
 
 __all__ = [
     "DecodeLimits",

@@ -1,10 +1,11 @@
-"""What one file or stream may ask of its decoder, and readers that hold it to that.
+"""What one file or stream may ask of its decoder, and a reader that is held to that.
 
 Knows nothing of processes: the memory limit is for whoever owns the process to set.
 """
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,9 +14,9 @@ from pathlib import Path
 from typing import ClassVar
 
 from action_gru.errors import VideoError
-from action_gru.video.connection import connect
-from action_gru.video.decoders import FileReader
-from action_gru.video.frame import Image
+from action_gru.video.file_reader import FileReader
+from action_gru.video.frame import FrameReader, Image
+from action_gru.video.live_reader import open_live
 from action_gru.video.source import Source
 
 GRACE_S = 3.0  # a stream's decoder gives up by itself after its timeouts; later it hangs
@@ -39,89 +40,86 @@ class DecodeLimits:
 
 
 class LimitedReader:
-    """A file's frames until a limit is passed; then VideoError, which names the limit's key.
+    """A reader's frames until a limit is passed; then VideoError, which names the limit's key.
 
-    alarm: called with max_silence_s before each piece of the decoder's work, and with 0 after it.
+    alarm: called with the longest silence before each piece of the decoder's work, and with 0 after
+    it.
     """
 
     alarm: ClassVar[Callable[[float], None]] = lambda _: None
 
-    def __init__(self, path: Path, threads: int | None, limits: DecodeLimits) -> None:
-        self.path, self.limits = path, limits
-        self.frames, self._work_s = 0, 0.0
-        with self._working():
-            self._reader = FileReader(path, threads, limits.max_pixels)
-        self.first_s = self._reader.first_s
-        self.frames = 1
-        self.fps, self.declared_s = self._reader.fps, self._reader.declared_s
+    def __init__(
+        self,
+        name: str,
+        open_reader: Callable[[], FrameReader],
+        *,
+        open_silence_s: float,
+        silence_s: float,
+        max_frames: float = math.inf,
+        max_decode_s: float = math.inf,
+    ) -> None:
+        self._name, self._silence_s = name, silence_s
+        self._max_frames, self._max_decode_s = max_frames, max_decode_s
+        self._frames, self._work_s = 0, 0.0
+        with self._working(open_silence_s):
+            self._reader = open_reader()
+        self.info = self._reader.info
+        self._frames = 1
 
     def grab(self) -> float | None:
-        with self._working():
+        with self._working(self._silence_s):
             time_s = self._reader.grab()
         if time_s is not None:
-            self.frames += 1
-            if self.frames > self.limits.max_frames:
+            self._frames += 1
+            if self._frames > self._max_frames:
                 raise VideoError(
-                    f"{self.path}: holds more than {self.limits.max_frames:,} frames; cut it, or "
-                    "raise decoding.max_frames"
+                    f"{self._name}: holds more than {self._max_frames:,} frames; cut it, or raise "
+                    "decoding.max_frames"
                 )
         return time_s
 
     def retrieve(self) -> Image:
-        with self._working():
+        with self._working(self._silence_s):
             return self._reader.retrieve()
 
     def close(self) -> None:
         self._reader.close()
 
     @contextmanager
-    def _working(self) -> Iterator[None]:
+    def _working(self, silence_s: float) -> Iterator[None]:
         began_s = time.monotonic()
-        type(self).alarm(self.limits.max_silence_s)
+        type(self).alarm(silence_s)
         try:
             yield
         finally:
             type(self).alarm(0)
         self._work_s += time.monotonic() - began_s
-        if self._work_s > self.limits.max_decode_s:
+        if self._work_s > self._max_decode_s:
             raise VideoError(
-                f"{self.path}: decoding took more than {self.limits.max_decode_s:g} s, up to frame "
-                f"{self.frames:,}; cut it, or raise decoding.max_decode_s"
+                f"{self._name}: decoding took more than {self._max_decode_s:g} s, up to frame "
+                f"{self._frames:,}; cut it, or raise decoding.max_decode_s"
             )
 
 
-class LimitedStream:
-    """A stream's frames; the alarm goes where it stays silent beyond its own timeouts.
+def limited_file(path: Path, threads: int | None, limits: DecodeLimits) -> LimitedReader:
+    """A file's frames in this process. threads: of the decoder, None: as many as it likes."""
+    return LimitedReader(
+        str(path),
+        lambda: FileReader(path, threads, limits.max_pixels),
+        open_silence_s=limits.max_silence_s,
+        silence_s=limits.max_silence_s,
+        max_frames=limits.max_frames,
+        max_decode_s=limits.max_decode_s,
+    )
 
-    Raises VideoError where a picture is too large; what else ends a stream, `grab` says with None.
-    """
 
-    alarm: ClassVar[Callable[[float], None]] = lambda _: None
-
-    def __init__(
-        self, source: Source, open_timeout_s: float, read_timeout_s: float, max_pixels: int
-    ) -> None:
-        self._silence_s = read_timeout_s + GRACE_S
-        with self._working(open_timeout_s + 2 * read_timeout_s + GRACE_S):
-            self._stream, self.first_s = connect(source, open_timeout_s, read_timeout_s, max_pixels)
-        self.fps, self.length_s = self._stream.fps, self._stream.length_s
-        self.size_px, self.waits = self._stream.size_px, self._stream.waits
-
-    def grab(self) -> float | None:
-        with self._working(self._silence_s):
-            return self._stream.grab()
-
-    def retrieve(self) -> Image:
-        with self._working(self._silence_s):
-            return self._stream.retrieve()
-
-    def close(self) -> None:
-        self._stream.close()
-
-    @contextmanager
-    def _working(self, most_s: float) -> Iterator[None]:
-        type(self).alarm(most_s)
-        try:
-            yield
-        finally:
-            type(self).alarm(0)
+def limited_stream(
+    source: Source, open_timeout_s: float, read_timeout_s: float, max_pixels: int
+) -> LimitedReader:
+    """A stream's frames in this process; only a silence beyond its own timeouts is too long."""
+    return LimitedReader(
+        source.name,
+        lambda: open_live(source, open_timeout_s, read_timeout_s, max_pixels),
+        open_silence_s=open_timeout_s + 2 * read_timeout_s + GRACE_S,
+        silence_s=read_timeout_s + GRACE_S,
+    )

@@ -15,13 +15,13 @@ from types import TracebackType
 from typing import Any, Literal
 
 from action_gru.errors import VideoError
-from action_gru.video.connection import Connection, connect
-from action_gru.video.frame import Frame, Image
+from action_gru.video.file import VideoFile
+from action_gru.video.frame import Frame, FrameReader, Image
 from action_gru.video.limits import DecodeLimits
-from action_gru.video.pacing import Pacer
-from action_gru.video.reading import VideoFile
+from action_gru.video.live_reader import open_live
+from action_gru.video.pacer import Pacer
+from action_gru.video.process_reader import open_stream, stream_lease
 from action_gru.video.source import parse_source
-from action_gru.video.stream_worker import StreamDecoder
 
 FPS_WINDOW_S = 2.0
 GRACE_S = 1.0  # what a source may take beyond its timeout to say why it does not open
@@ -81,7 +81,7 @@ class LiveSource:
         self._backoff_s = backoff_s
         self._limits = limits or DecodeLimits()
         is_apart = self._source.kind == "stream" and self._limits.isolate
-        self._decoder = StreamDecoder(self._limits) if is_apart else None
+        self._lease = stream_lease() if is_apart else None
         self._status = LiveStatus("opening", f"opening {self._source.noun}")
         self._arrivals_s: deque[float] = deque(maxlen=1000)
         self._lock = threading.Lock()
@@ -107,8 +107,8 @@ class LiveSource:
         with self._lock:
             recent_s = [at_s for at_s in self._arrivals_s if now_s - at_s <= FPS_WINDOW_S]
             status = self._status
-        if self._decoder is not None:
-            status = replace(status, crashes=self._decoder.crashes)
+        if self._lease is not None:
+            status = replace(status, crashes=self._lease.crashes)
         span_s = recent_s[-1] - recent_s[0] if recent_s else 0.0
         return replace(status, fps=(len(recent_s) - 1) / span_s if span_s > 0 else 0.0)
 
@@ -119,8 +119,8 @@ class LiveSource:
         """
         if self._thread is not None or self._stop.is_set():
             raise RuntimeError("a LiveSource starts once, and not after close; make a new one")
-        if self._decoder is not None:
-            self._decoder.start()
+        if self._lease is not None:
+            self._lease.start()
         thread = threading.Thread(target=self._run, name=f"live {self.name}", daemon=True)
         with self._lock:  # whoever closes meanwhile finds it running, or not at all
             thread.start()
@@ -162,10 +162,10 @@ class LiveSource:
         with self._lock:
             thread = self._thread
         if thread is not None and thread is not threading.current_thread():
-            if self._decoder is not None:
+            if self._lease is not None:
                 thread.join(PATIENCE_S)
                 if thread.is_alive():
-                    self._decoder.stop()
+                    self._lease.stop()
             thread.join(max(self._open_timeout_s, self._read_timeout_s) + GRACE_S)
 
     def __enter__(self) -> LiveSource:
@@ -194,8 +194,8 @@ class LiveSource:
             self._error = error
             self._show(state="failed", detail=str(error) or type(error).__name__)
         finally:
-            if self._decoder is not None:
-                self._decoder.leave()
+            if self._lease is not None:
+                self._lease.release()
             self._settled.set()
 
     def _show(self, **changes: Any) -> None:
@@ -239,44 +239,47 @@ class LiveSource:
 
     def _follow(self) -> None:
         """Deliver a camera's or stream's frames, from one connection after the other."""
-        opened: tuple[Connection, float] | None = self._connect()
-        while opened is not None:
-            connection, first_s = opened
+        reader: FrameReader | None = self._connect()
+        while reader is not None:
             try:
-                span_s = self._read(connection, first_s)
+                span_s = self._read(reader)
             finally:
-                connection.close()
+                reader.close()
             # A camera that declares a length by mistake must not count as a recording that ended.
-            length_s = connection.length_s if connection.waits else None
+            length_s = reader.info.length_s if reader.info.waits else None
             if length_s is not None and span_s >= length_s - 1.0:
                 return
-            opened = None if self._stop.is_set() else self._reconnect()
+            reader = None if self._stop.is_set() else self._reconnect()
 
-    def _connect(self) -> tuple[Connection, float]:
+    def _connect(self) -> FrameReader:
         timeouts_s = self._open_timeout_s, self._read_timeout_s
-        if self._decoder is not None:
-            return self._decoder.connect(self._source, *timeouts_s)
-        return connect(self._source, *timeouts_s, self._limits.max_pixels)
+        if self._lease is not None:
+            return open_stream(self._lease, self._source, *timeouts_s, self._limits)
+        return open_live(self._source, *timeouts_s, self._limits.max_pixels)
 
-    def _read(self, connection: Connection, first_s: float) -> float:
+    def _read(self, reader: FrameReader) -> float:
         """Deliver frames until none comes; returns how many seconds of the stream that was."""
         pacer = Pacer(self._stop, LONGEST_GAP_S)
-        position_s: float | None = first_s
-        last_s = first_s
+        info = reader.info
+        position_s: float | None = info.first_s
+        last_s = info.first_s
         while position_s is not None and not self._stop.is_set():
             last_s = position_s
-            due = not connection.waits or pacer.admit(position_s, 1 / connection.fps)
+            due = not info.waits or pacer.admit(position_s, 1 / info.fps)
             if due and self._going.is_set():
                 now_s = time.monotonic()
                 try:
-                    image = connection.retrieve()
+                    image = reader.retrieve()
                 except VideoError:
                     break
                 self._deliver(self._time_of(now_s), image)
             elif not due:
                 self._skip()
-            position_s = connection.grab()
-        return last_s - first_s
+            try:
+                position_s = reader.grab()
+            except VideoError:
+                break
+        return last_s - info.first_s
 
     def _time_of(self, now_s: float) -> float:
         """Seconds since the first frame; grows even where the clock is coarse."""
@@ -286,7 +289,7 @@ class LiveSource:
         self._last_time_s = max(now_s - self._began_s, self._last_time_s + SMALLEST_STEP_S)
         return self._last_time_s
 
-    def _reconnect(self) -> tuple[Connection, float] | None:
+    def _reconnect(self) -> FrameReader | None:
         """Try until the source is back; None when closed. Raises VideoError after max_retries."""
         wait_s, longest_s = self._backoff_s
         lost = f"{self._source.kind} lost, trying again"
@@ -301,13 +304,13 @@ class LiveSource:
                 return None
             self._show(detail=f"{lost} now (attempt {attempt})")
             try:
-                opened = self._connect()
+                reader = self._connect()
             except VideoError as error:
                 reason = str(error)
                 wait_s = min(wait_s * 2, longest_s)
             else:
                 self._show(reconnects=self._status.reconnects + 1)
-                return opened
+                return reader
         raise VideoError(
             f"{self._source.noun} was lost and did not come back in {self._max_retries} tries; "
             f"the last: {reason}"

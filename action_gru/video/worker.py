@@ -9,15 +9,14 @@ Knows nothing of who asks.
 from __future__ import annotations
 
 import contextlib
-import faulthandler
 import json
-import math
 import mmap
 import os
+import resource
 import signal
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -27,10 +26,10 @@ import numpy as np
 
 from action_gru.allocator import keeping_freed_memory, use_one_arena
 from action_gru.errors import ActionGruError
-from action_gru.patience import system_errno
+from action_gru.retry import system_errno
+from action_gru.video.file import VideoFile
 from action_gru.video.frame import Image
-from action_gru.video.limits import DecodeLimits, LimitedReader, LimitedStream
-from action_gru.video.reading import VideoFile
+from action_gru.video.limits import DecodeLimits, LimitedReader, limited_file, limited_stream
 from action_gru.video.source import Source
 
 SPARE_BYTES = 32 << 20  # what must be left at the end of a file: else it may have ended by want
@@ -40,7 +39,7 @@ class Session:
     """What the process holds between two commands: an open file, and the mapped memory."""
 
     def __init__(self) -> None:
-        self._reader: LimitedReader | LimitedStream | None = None
+        self._reader: LimitedReader | None = None
         self._run: Run | None = None
         self._shared: mmap.mmap | None = None
         self._memory = contextlib.ExitStack()
@@ -50,10 +49,9 @@ class Session:
         self, path: str, threads: int | None, limits: dict[str, Any], folder: str
     ) -> dict[str, Any]:
         """Stand on the first frame."""
-        reader = self._reader = LimitedReader(
-            Path(path), threads, self._begin(path, limits, folder)
-        )
-        return {"time_s": reader.first_s, "fps": reader.fps, "declared_s": reader.declared_s}
+        bound = self._begin(path, limits, folder)
+        self._reader = limited_file(Path(path), threads, bound)
+        return asdict(self._reader.info)
 
     def connect(
         self,
@@ -64,16 +62,10 @@ class Session:
     ) -> dict[str, Any]:
         """Stand on the first frame of a network stream."""
         bound = self._begin(source["name"], limits, str(Path.cwd()))
-        stream = self._reader = LimitedStream(
+        self._reader = limited_stream(
             Source(**source), open_timeout_s, read_timeout_s, bound.max_pixels
         )
-        return {
-            "time_s": stream.first_s,
-            "fps": stream.fps,
-            "size_px": stream.size_px,
-            "length_s": stream.length_s,
-            "waits": stream.waits,
-        }
+        return asdict(self._reader.info)
 
     def grab(self) -> dict[str, Any]:
         assert self._reader is not None
@@ -192,8 +184,6 @@ def limit_memory(memory_gb: float) -> None:
     statm = Path("/proc/self/statm")
     if not statm.exists():
         return
-    import resource
-
     data_bytes = int(statm.read_text().split()[5]) * resource.getpagesize()
     most = data_bytes + int(memory_gb * (1 << 30))
     _, hard = resource.getrlimit(resource.RLIMIT_DATA)
@@ -201,22 +191,14 @@ def limit_memory(memory_gb: float) -> None:
 
 
 def forbid_files() -> None:
-    """From here on the process can write no file and dump no core. POSIX only."""
-    with contextlib.suppress(ImportError):
-        import resource
-
-        for kind in (resource.RLIMIT_FSIZE, resource.RLIMIT_CORE):
-            resource.setrlimit(kind, (0, 0))
+    """From here on the process can write no file and dump no core."""
+    for kind in (resource.RLIMIT_FSIZE, resource.RLIMIT_CORE):
+        resource.setrlimit(kind, (0, 0))
 
 
 def set_alarm(seconds: float) -> None:
     """End the process after so many seconds, whatever it does then; 0: do not."""
-    if hasattr(signal, "setitimer"):
-        signal.setitimer(signal.ITIMER_REAL, seconds)
-    elif seconds:
-        faulthandler.dump_traceback_later(math.ceil(seconds), exit=True)
-    else:
-        faulthandler.cancel_dump_traceback_later()
+    signal.setitimer(signal.ITIMER_REAL, seconds)
 
 
 def serve(commands: BinaryIO, answers: BinaryIO) -> None:
@@ -232,7 +214,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends us
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints is no answer
-    LimitedReader.alarm = LimitedStream.alarm = set_alarm
+    LimitedReader.alarm = set_alarm
     forbid_files()
     use_one_arena()
     cv2.setNumThreads(1)  # whoever wants more cores starts more of us

@@ -12,13 +12,14 @@ import numpy as np
 import torch
 
 from action_gru.allocator import keeping_freed_memory
-from action_gru.backbone import Backbone, ViewMaker
-from action_gru.backbone.looking import look
+from action_gru.backbone import Backbone
 from action_gru.cache import FeatureCache
 from action_gru.dataset import Clip
 from action_gru.extraction import Extractor
 from action_gru.extraction.threads import usable_cores
 from action_gru.video import DecodeLimits, VideoFile
+from action_gru.views import ViewMaker
+from action_gru.views.sampler import look
 from rows.turns import Row, in_turns, medians, paired_ratio
 
 BOTH = ("rgb", "motion")

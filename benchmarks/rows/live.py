@@ -7,11 +7,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from action_gru.apps.demo_data import write_video
-from action_gru.apps.drawing import long_scene
 from action_gru.apps.live_loop import LiveLoop
 from action_gru.apps.live_view import LiveView
 from action_gru.config import build_config
+from action_gru.demo.dataset import write_video
+from action_gru.demo.scenes import long_scene
 from action_gru.recognizer import ActionRecognizer
 from rows.turns import Row
 from rows.untrained import untrained_checkpoint

@@ -13,10 +13,10 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 from action_gru.phrases import clock_text
-from action_gru.source_rate import least_fps
 from action_gru.streaming import ActionStream
 from action_gru.timeline import Event, Prediction
 from action_gru.video import Image
+from action_gru.views.sampling import least_fps
 
 RATE_WINDOW_S = 3.0
 NEWS_EVERY_S = 0.2  # how often a page hears of its camera, unless an event begins or ends

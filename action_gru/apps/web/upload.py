@@ -21,8 +21,8 @@ from action_gru.phrases import clock_text
 from action_gru.recognizer import ActionRecognizer
 from action_gru.report.plots import save_figure
 from action_gru.report.timeline_plot import plot_timeline
-from action_gru.streaming import ActionStream, ScoreNotes
-from action_gru.timeline import FORMATS, Event, Prediction, Timeline, write_timeline
+from action_gru.streaming import ActionStream, TimelineRecorder
+from action_gru.timeline import FORMATS, Prediction, Timeline, write_timeline
 from action_gru.video import Frame, Image, VideoFile, VideoWriter
 
 SHOWN_PX = 1280  # the annotated copy's longer side at most
@@ -67,9 +67,7 @@ class UploadReading:
         self.declared_s: float | None = None
         self._turn = turn or nullcontext()
         self._stem = file_stem(name)
-        self._events: list[Event] = []
-        self._notes = ScoreNotes(self.stream)
-        self._read_s = 0.0
+        self._recorder = TimelineRecorder(self.stream, name)
         self._frames = 0
 
     def __iter__(self) -> Iterator[float]:
@@ -95,7 +93,7 @@ class UploadReading:
                     self._check_length(frame.time_s)
                     self._look(frame)
                     copy.show(frame, self.stream, self.recognizer.judged)
-                    self._read_s = frame.time_s
+                    self._recorder.read_s = frame.time_s
                     self._frames += 1
                     yield frame.time_s
         self._video = copy.path
@@ -111,22 +109,11 @@ class UploadReading:
         with self._turn:
             prediction = self.stream.push(frame.image, frame.time_s)
         if prediction.time_s == frame.time_s:  # this frame was sampled
-            self._events += self.stream.ended
-            self._notes.note(prediction)
+            self._recorder.record()
 
     def result(self) -> UploadResult:
         """Write the files and give all; call it once, after reading."""
-        self._events += self.stream.finish()
-        self._notes.note_closing()
-        classes = tuple(self.recognizer.classes)
-        timeline = Timeline(
-            source=self.name,
-            classes=classes,
-            events=tuple(self._events),
-            duration_s=self._read_s,
-            restarts=self.stream.restarts,
-            scores=self._notes.track,
-        )
+        timeline = self._recorder.timeline()
         pictures = self._draw(timeline)
         downloads = tuple(self.folder / f"{self._stem}{suffix}" for suffix in FORMATS)
         for path in downloads:

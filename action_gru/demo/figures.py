@@ -1,0 +1,341 @@
+"""Draws a person-like figure, a chair or a box in a given pose. Knows nothing of actions or time.
+
+Figure space: x forward, y to the figure's left, z up, in statures, the origin on the floor.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from action_gru.demo.poses import GRASP_PHASE, Pose, pose_at
+
+Image = NDArray[np.uint8]
+Points = NDArray[np.float64]
+Colour = tuple[int, int, int]
+
+_THIGH, _SHIN, _UPPER_ARM, _FOREARM = 0.235, 0.235, 0.165, 0.155
+_TORSO, _NECK, _ANKLE_Z = 0.30, 0.125, 0.035
+_SHOULDER_Y, _HIP_Y = 0.105, 0.055
+_HEAD_RADIUS = 0.078
+_SUBPIXEL_BITS = 4
+_ANGLES = np.linspace(0, 2 * np.pi, 14, endpoint=False)
+_CIRCLE = np.stack([np.cos(_ANGLES), np.sin(_ANGLES)], 1)
+
+
+@dataclass(frozen=True)
+class View:
+    """Where a figure stands in the picture: feet at (x_px, y_px), 1 stature = scale_px.
+
+    yaw_deg: 0 faces the camera, 90 faces right, -90 left. tilt_deg: how far the camera looks down.
+    """
+
+    x_px: float
+    y_px: float
+    scale_px: float
+    yaw_deg: float
+    tilt_deg: float = 9.0
+
+    def project(self, points: Points) -> tuple[Points, NDArray[np.float64]]:
+        """Figure space (N, 3) -> pixels (N, 2) and nearness to the camera (N,)."""
+        yaw, tilt = np.radians(self.yaw_deg), np.radians(self.tilt_deg)
+        across = points[:, 0] * np.sin(yaw) + points[:, 1] * np.cos(yaw)
+        near = points[:, 0] * np.cos(yaw) - points[:, 1] * np.sin(yaw)
+        down = near * np.sin(tilt) - points[:, 2] * np.cos(tilt)
+        pixels = np.stack([self.x_px + across * self.scale_px, self.y_px + down * self.scale_px], 1)
+        return pixels, near
+
+    def ahead(self, distance: float) -> "View":
+        """The same view after the figure has gone `distance` statures forward."""
+        x_px, y_px = self.project(np.array([[distance, 0.0, 0.0]]))[0][0]
+        return replace(self, x_px=float(x_px), y_px=float(y_px))
+
+
+def draw_blob(
+    canvas: Image, centres: Points, radii: Points, colour: Colour, *, outline: bool = True
+) -> None:
+    """The convex hull of circles, centres (N, 2) px, with a dark rim and a lit upper left."""
+    if outline:
+        _fill_hull(canvas, centres, radii + 1.0, shade(colour, 0.55))
+    _fill_hull(canvas, centres, radii, shade(colour, 0.88) if outline else colour)
+    if outline:
+        _fill_hull(canvas, centres - 0.22 * radii[:, None], radii * 0.66, shade(colour, 1.08))
+
+
+def draw_cuboid(
+    canvas: Image,
+    view: View,
+    centre: Points,
+    size: tuple[float, float, float],
+    colour: Colour,
+) -> None:
+    """A box in figure space, its top lit and its sides darker the more they turn away."""
+    signs = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)], np.float64)
+    pixels, _ = view.project(centre + signs * np.array(size) / 2)
+    for axis, sign in ((0, -1), (0, 1), (1, -1), (1, 1), (2, 1)):
+        normal = np.zeros((1, 3))
+        normal[0, axis] = sign
+        towards = float(view.project(normal)[1][0]) if axis < 2 else 0.9
+        if towards <= 0.0:
+            continue
+        corners = pixels[signs[:, axis] == sign][[0, 1, 3, 2]]
+        gain = 1.15 if axis == 2 else 0.62 + 0.35 * towards
+        _fill(canvas, corners, shade(colour, gain))
+
+
+def _fill_hull(canvas: Image, centres: Points, radii: Points, colour: Colour) -> None:
+    rims = (centres[:, None] + radii[:, None, None] * _CIRCLE[None]).reshape(-1, 2)
+    hull = cv2.convexHull(rims.astype(np.float32))
+    _fill(canvas, hull[:, 0], colour)
+
+
+def _fill(canvas: Image, corners: NDArray[np.floating], colour: Colour) -> None:
+    fixed = np.rint(corners * (1 << _SUBPIXEL_BITS)).astype(np.int32)
+    cv2.fillConvexPoly(canvas, fixed, colour, cv2.LINE_AA, _SUBPIXEL_BITS)
+
+
+def shade(colour: Colour, gain: float) -> Colour:
+    red, green, blue = (min(int(channel * gain), 255) for channel in colour)
+    return red, green, blue
+
+
+def mix(one: Colour, other: Colour, weight: float) -> Colour:
+    red, green, blue = (int(a + (b - a) * weight) for a, b in zip(one, other, strict=True))
+    return red, green, blue
+
+
+@dataclass(frozen=True)
+class Figure:
+    """How one person looks. Colours are RGB, build scales limb thickness."""
+
+    skin: Colour
+    hair: Colour
+    shirt: Colour
+    trousers: Colour
+    shoes: Colour
+    build: float = 1.0
+    long_sleeves: bool = True
+    shorts: bool = False
+
+
+def skeleton(pose: Pose) -> dict[str, Points]:
+    """Joints of a pose: name -> (3,) in figure space; limbs as 'left_' and 'right_' joints."""
+    forward, height, lean, nod = pose[:4]
+    pelvis = np.array([forward, 0.0, height])
+    spine = np.array([np.sin(np.radians(lean)), 0.0, np.cos(np.radians(lean))])
+    crown = np.radians(0.7 * lean + nod)
+    neck = pelvis + spine * _TORSO
+    joints = {
+        "pelvis": pelvis,
+        "neck": neck,
+        "head": neck + np.array([np.sin(crown), 0.0, np.cos(crown)]) * _NECK,
+        "face": np.array([np.cos(crown), 0.0, -np.sin(crown)]),
+    }
+    for side, sign, arm, foot in (
+        ("left", 1.0, pose[4:8], pose[12:14]),
+        ("right", -1.0, pose[8:12], pose[14:16]),
+    ):
+        out = np.array([0.0, sign, 0.0])
+        shoulder = neck - spine * 0.03 + out * _SHOULDER_Y
+        elbow, hand = _arm(shoulder, arm, sign)
+        hip = pelvis + out * _HIP_Y
+        ankle = np.array([foot[0], sign * (_HIP_Y + 0.015), foot[1] + _ANKLE_Z])
+        knee, ankle = _leg(hip, ankle)
+        names = ("shoulder", "elbow", "hand", "hip", "knee", "ankle", "toe")
+        points = (shoulder, elbow, hand, hip, knee, ankle, _toe(knee, ankle, foot[1]))
+        joints |= {f"{side}_{name}": point for name, point in zip(names, points, strict=True)}
+    return joints
+
+
+def _arm(shoulder: Points, arm: Points, sign: float) -> tuple[Points, Points]:
+    """Elbow and hand from (swing, lift, bend, twist) in degrees; sign +1 left, -1 right."""
+    swing, lift, bend, twist = np.radians(arm)
+    upper = np.array(
+        [np.sin(swing) * np.cos(lift), sign * np.sin(lift), -np.cos(swing) * np.cos(lift)]
+    )
+    ahead = np.array([np.cos(swing), 0.0, np.sin(swing)])
+    outward = -sign * np.cross(upper, ahead)
+    lower = np.cos(bend) * upper + np.sin(bend) * (np.cos(twist) * ahead + np.sin(twist) * outward)
+    elbow = shoulder + upper * _UPPER_ARM
+    return elbow, elbow + lower * _FOREARM
+
+
+def _leg(hip: Points, ankle: Points) -> tuple[Points, Points]:
+    """Knee, bent forward, by the law of cosines; a foot out of reach is pulled in."""
+    line = ankle - hip
+    reach = float(np.linalg.norm(line))
+    limit = (_THIGH + _SHIN) * 0.999
+    if reach > limit:
+        line, reach = line * (limit / reach), limit
+    along = (reach**2 + _THIGH**2 - _SHIN**2) / (2 * reach)
+    height = np.sqrt(max(_THIGH**2 - along**2, 0.0))
+    unit = line / reach
+    ahead = np.array([1.0, 0.0, 0.0]) - unit * unit[0]
+    ahead /= max(float(np.linalg.norm(ahead)), 1e-6)
+    return hip + unit * along + ahead * height, hip + line
+
+
+def _toe(knee: Points, ankle: Points, lift: float) -> Points:
+    """Flat on the floor; the higher the foot, the more it stays square to the shin."""
+    shin = (ankle - knee) / _SHIN
+    square = np.array([-shin[2], 0.0, shin[0]])
+    free = min(float(lift) / 0.12, 1.0)
+    direction = (1 - free) * np.array([1.0, 0.0, -0.12]) + free * square
+    return ankle + direction * 0.085
+
+
+def draw_figure(
+    canvas: Image,
+    figure: Figure,
+    pose: Pose,
+    view: View,
+    held: Points | None = None,
+    draw_held: Callable[[Points], None] | None = None,
+) -> None:
+    """Draw a figure into canvas (H, W, 3), far parts first, with what it holds at `held` (3,)."""
+    names, points = zip(*skeleton(pose).items(), strict=True)
+    pixels, near = view.project(np.stack(points))
+    at = dict(zip(names, pixels, strict=True))
+    depth = dict(zip(names, near, strict=True))
+    origin = np.array([view.x_px, view.y_px])
+    unit = view.scale_px
+    parts = _limbs(canvas, figure, at, depth, unit)
+    parts.append(
+        (depth["pelvis"] / 2 + depth["neck"] / 2, partial(_torso, canvas, figure, at, unit))
+    )
+    face = at["face"] - origin
+    head = partial(_head, canvas, figure, at["neck"], at["head"], face, depth["face"], unit)
+    parts.append((depth["head"] + 0.07, head))  # leaning back, the chin still covers the chest
+    if held is not None and draw_held is not None:
+        parts.append((float(view.project(held[None])[1][0]), partial(draw_held, held)))
+    for _, draw in sorted(parts, key=lambda part: part[0]):
+        draw()
+
+
+def _limbs(
+    canvas: Image, figure: Figure, at: dict[str, Points], depth: dict[str, float], unit: float
+) -> list[tuple[float, Callable[[], None]]]:
+    """The arms and legs as (nearness, draw) parts."""
+    sleeve = figure.shirt if figure.long_sleeves else figure.skin
+    leg = figure.skin if figure.shorts else figure.trousers
+    thick = unit * figure.build
+    parts: list[tuple[float, Callable[[], None]]] = []
+    for side in ("left", "right"):
+        for names, radii, colour in (
+            (("ankle", "toe"), (0.030, 0.023), figure.shoes),
+            (("knee", "ankle"), (0.040, 0.028), leg),
+            (("hip", "knee"), (0.054, 0.042), figure.trousers),
+            (("hand",), (0.030,), figure.skin),
+            (("elbow", "hand"), (0.031, 0.024), sleeve),
+            (("shoulder", "elbow"), (0.040, 0.032), figure.shirt),
+        ):
+            keys = [f"{side}_{name}" for name in names]
+            # A thigh joins the pelvis and must not cover the belly: legs rank a bit further back.
+            back = 0.03 if "hip" in names else 0.0
+            near = float(np.mean([depth[key] for key in keys])) - back
+            centres = np.stack([at[key] for key in keys])
+            draw = partial(draw_blob, canvas, centres, np.array(radii) * thick, colour)
+            parts.append((near, draw))
+    return parts
+
+
+def _torso(canvas: Image, figure: Figure, at: dict[str, Points], unit: float) -> None:
+    thick = unit * figure.build
+    hips = np.stack([at["left_hip"], at["right_hip"]])
+    draw_blob(canvas, hips, np.full(2, 0.056 * thick), figure.trousers)
+    waist = 0.88 * hips + 0.12 * at["neck"]
+    chest = np.stack([at["left_shoulder"], at["right_shoulder"]])
+    radii = np.array([0.052, 0.052, 0.044, 0.044]) * thick
+    draw_blob(canvas, np.concatenate([waist, chest]), radii, figure.shirt)
+
+
+def _head(
+    canvas: Image,
+    figure: Figure,
+    neck: Points,
+    centre: Points,
+    face: Points,
+    near: float,
+    unit: float,
+) -> None:
+    """Hair behind a face that sits towards where the figure looks; face is in pixels."""
+    radius = _HEAD_RADIUS * unit
+    throat = np.stack([0.85 * neck + 0.15 * centre, centre])
+    draw_blob(canvas, throat, np.full(2, 0.42 * radius), figure.skin)
+    draw_blob(canvas, centre[None] - [0, 0.10 * radius], np.array([radius]), figure.hair)
+    look = face / unit
+    skin = centre + radius * np.array([0.34 * look[0], 0.16 + 0.3 * look[1]])
+    draw_blob(canvas, skin[None], np.array([0.82 * radius]), figure.skin, outline=False)
+    if near < 0.0:
+        return
+    across = np.array([near, 0.12]) * radius * 0.34
+    for eye in (-1.0, 1.0):
+        spot = skin + radius * np.array([0.42 * look[0], -0.08]) + eye * across * [1.0, 0.0]
+        draw_blob(canvas, spot[None], np.array([0.10 * radius]), (30, 26, 28), outline=False)
+
+
+def box_centre(pose: Pose, phase: float) -> Points:
+    """Where the box of a 'pick' pose is, (3,): on the floor before the grasp, then in the hands."""
+    held = skeleton(pose if phase >= GRASP_PHASE else pose_at("pick", GRASP_PHASE))
+    middle: Points = (held["left_hand"] + held["right_hand"]) / 2
+    middle += (0.03, 0.0, -0.02)
+    return middle
+
+
+def draw_shadow(canvas: Image, view: View, pose: Pose) -> None:
+    """Darken the floor under a figure."""
+    joints = skeleton(pose)
+    feet = np.stack([joints["left_ankle"], joints["right_ankle"], joints["pelvis"]])
+    feet[:, 2] = 0.0
+    spots, _ = view.project(feet)
+    radius = int(0.16 * view.scale_px)
+    x, y = (int(value) for value in spots.mean(0))
+    top, left = max(y - radius // 3, 0), max(x - radius * 3 // 2, 0)
+    patch = canvas[top : y + radius // 3 + 1, left : x + radius * 3 // 2 + 1]
+    if patch.size == 0:
+        return
+    dark = np.zeros(patch.shape[:2], np.uint8)
+    cv2.ellipse(dark, (x - left, y - top), (radius * 4 // 3, radius // 4), 0, 0, 360, 90, -1)
+    shade = cv2.GaussianBlur(dark, (9, 9), 0)[..., None]
+    patch[:] = (patch.astype(np.uint16) * (255 - shade) // 255).astype(np.uint8)
+
+
+def draw_chair(canvas: Image, view: View, colour: Colour, x: float = -0.20) -> None:
+    """A chair with its seat under a seated figure's pelvis."""
+    seat_z, depth, width = 0.21, 0.26, 0.30
+    for leg_x in (-1, 1):
+        if leg_x == 1:
+            back = np.array([x - depth / 2, 0.0, seat_z + 0.16])
+            draw_cuboid(canvas, view, back, (0.025, width, 0.30), shade(colour, 0.85))
+        for leg_y in (-1, 1):
+            across = leg_y * (width / 2 - 0.02)
+            foot = np.array([x + leg_x * (depth / 2 - 0.02), across, seat_z / 2])
+            draw_cuboid(canvas, view, foot, (0.028, 0.028, seat_z), shade(colour, 0.7))
+    draw_cuboid(canvas, view, np.array([x, 0.0, seat_z]), (depth, width, 0.035), colour)
+
+
+def random_figure(rng: np.random.Generator) -> Figure:
+    """A person with random skin, hair, clothes and build."""
+
+    def bright() -> Colour:
+        hue, saturation, value = rng.integers(0, 180), rng.integers(60, 230), rng.integers(70, 240)
+        pixel = np.array([[[hue, saturation, value]]], np.uint8)
+        red, green, blue = cv2.cvtColor(pixel, cv2.COLOR_HSV2RGB)[0, 0].tolist()
+        return red, green, blue
+
+    tone = rng.uniform(0.0, 1.0)
+    skin = mix((241, 205, 176), (104, 68, 48), tone)
+    hairs: tuple[Colour, ...] = ((36, 28, 26), (88, 56, 34), (168, 124, 66), (128, 128, 132))
+    return Figure(
+        skin=skin,
+        hair=hairs[int(rng.integers(len(hairs)))],
+        shirt=bright(),
+        trousers=shade(bright(), 0.75),
+        shoes=shade(bright(), 0.6),
+        build=float(rng.uniform(0.88, 1.22)),
+        long_sleeves=bool(rng.random() < 0.6),
+        shorts=bool(rng.random() < 0.3),
+    )

@@ -1,0 +1,230 @@
+"""Boxes in frames, as plain arrays: a YOLO detect or pose model with our own preprocessing.
+
+Knows nothing of tracks, features or actions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Protocol
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from action_gru.backbone.loading import load_network
+from action_gru.device import pick_device
+from action_gru.errors import BackboneError, ConfigError
+from action_gru.video import Image
+
+Floats = NDArray[np.float32]
+STRIDE_PX = 32  # of the coarsest feature map: sides of the input are multiples of it
+GREY = 114
+MOST_BOXES = 300
+USUAL_SIZE_PX = 640
+# ultralytics stops suppressing after a while, and drops the images that are left: never here.
+UNHURRIED_S = 1e9
+EXAMPLES = {"detect": "yolo26n.pt", "pose": "yolo26n-pose.pt"}
+
+
+@dataclass(frozen=True)
+class Detections:
+    """Boxes of one frame, in any order.
+
+    boxes (N, 4): left, top, right, bottom in pixels of the frame. kinds (N,): numbers into the
+    detector's names. keypoints (N, J, 3): x, y in pixels and confidence, from a pose model.
+    """
+
+    boxes: Floats
+    scores: Floats
+    kinds: NDArray[np.int64]
+    keypoints: Floats | None = None
+
+    def __post_init__(self) -> None:
+        count = len(self.boxes)
+        if self.boxes.shape != (count, 4) or len(self.scores) != count or len(self.kinds) != count:
+            raise ValueError(
+                "detections need boxes (N, 4), scores (N,) and kinds (N,); got shapes "
+                f"{self.boxes.shape}, {self.scores.shape} and {self.kinds.shape}"
+            )
+        if self.keypoints is not None and len(self.keypoints) != count:
+            raise ValueError(f"{count} boxes need keypoints (N, J, 3); got {self.keypoints.shape}")
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+    def __getitem__(self, rows: Any) -> Detections:
+        """Some of them: rows is a mask (N,) or indices."""
+        points = None if self.keypoints is None else self.keypoints[rows]
+        return Detections(self.boxes[rows], self.scores[rows], self.kinds[rows], points)
+
+    # The names under which ultralytics' trackers ask for them.
+    @property
+    def conf(self) -> Floats:
+        return self.scores
+
+    @property
+    def cls(self) -> NDArray[np.int64]:
+        return self.kinds
+
+    @property
+    def xyxy(self) -> Floats:
+        return self.boxes
+
+    @property
+    def xywh(self) -> Floats:
+        """Centre and size, (N, 4)."""
+        corner, opposite = self.boxes[:, :2], self.boxes[:, 2:]
+        return np.concatenate([(corner + opposite) / 2, opposite - corner], 1)
+
+
+def no_detections() -> Detections:
+    return Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int64))
+
+
+class BoxDetector(Protocol):
+    """Whatever finds boxes: a network, or a double in a test."""
+
+    names: tuple[str, ...]
+
+    def __call__(self, images: Sequence[Image]) -> list[Detections]:
+        """images: N of (H, W, 3) uint8 RGB -> what is in each."""
+        ...
+
+
+class Detector:
+    """Finds boxes in frames of any size; a pose model finds the keypoints of each, too.
+
+    image_size: the longer side of the network's input, pixels; None: what it was trained at.
+    min_score: weaker boxes are left out. overlap: of two boxes of a kind that overlap by more
+    (intersection over union), the weaker is left out; models without suppression ignore it.
+    """
+
+    def __init__(
+        self,
+        weights: str,
+        *,
+        task: str = "detect",
+        key: str = "detection.weights",
+        image_size: int | None = None,
+        min_score: float = 0.1,
+        overlap: float = 0.7,
+        device: str = "auto",
+        download: bool = True,
+        sha256: str | None = None,
+    ) -> None:
+        """sha256: what the file must have, if it is known."""
+        network = load_network(weights, download, key, sha256)
+        if network.task != task:
+            raise BackboneError(
+                f"{key}: {weights} is a {network.task} model; a {task} model is needed here, such "
+                f"as {EXAMPLES[task]}"
+            )
+        self.weights, self.weights_sha256 = Path(weights).name, network.weights_sha256
+        self.min_score, self.overlap = min_score, overlap
+        self.device = pick_device(device)
+        self._module: Any = network.module.fuse(verbose=False).to(self.device)
+        self._module.requires_grad_(False)
+        self.names = _names_of(self._module)
+        self.image_size = image_size or _trained_size(self._module)
+        self.keypoint_shape: tuple[int, int] | None = None
+        if task == "pose":
+            self.keypoint_shape = tuple(self._module.model[-1].kpt_shape)
+
+    def __call__(self, images: Sequence[Image]) -> list[Detections]:
+        """images: N of (H, W, 3) uint8 RGB -> the boxes of each, the surest first."""
+        found: list[Detections | None] = [None] * len(images)
+        shapes = [image.shape for image in images]
+        for shape in dict.fromkeys(shapes):
+            rows = [row for row, other in enumerate(shapes) if other == shape]
+            for row, one in zip(rows, self._detect([images[row] for row in rows]), strict=True):
+                found[row] = one
+        return [one for one in found if one is not None]
+
+    def _detect(self, images: list[Image]) -> list[Detections]:
+        """The boxes of frames that have one size."""
+        height, width = images[0].shape[:2]
+        scale = self.image_size / max(height, width)
+        sides = [max(1, round(side * scale)) for side in (height, width)]
+        inputs = np.stack([_letterbox(image, *sides) for image in images])
+        with torch.inference_mode():
+            batch = torch.from_numpy(inputs).permute(0, 3, 1, 2).to(self.device)
+            rows = self._suppress(self._module(batch.float() / 255))
+        # The frame was scaled to whole pixels: each axis has its own exact scale.
+        per_px = np.array([width / sides[1], height / sides[0]], np.float32)
+        return [self._boxes(one.cpu().numpy(), per_px, (width, height)) for one in rows]
+
+    def _suppress(self, output: Any) -> list[Tensor]:
+        from ultralytics.utils.nms import non_max_suppression
+
+        head = self._module.model[-1]
+        return list(
+            non_max_suppression(
+                output,
+                self.min_score,
+                self.overlap,
+                nc=len(self.names),
+                max_det=MOST_BOXES,
+                max_time_img=UNHURRIED_S,
+                end2end=bool(getattr(head, "end2end", False)),
+            )
+        )
+
+    def _boxes(self, rows: Floats, per_px: Floats, size_px: tuple[int, int]) -> Detections:
+        """rows (N, 6 + J * 2 or 3) in pixels of the input -> in pixels of the frame."""
+        limit = np.array([*size_px, *size_px], np.float32)
+        boxes = np.clip(rows[:, :4] * np.tile(per_px, 2), 0, limit)
+        return Detections(
+            boxes, rows[:, 4], rows[:, 5].astype(np.int64), self._points(rows[:, 6:], per_px)
+        )
+
+    def _points(self, flat: Floats, per_px: Floats) -> Floats | None:
+        if self.keypoint_shape is None:
+            return None
+        count, parts = self.keypoint_shape
+        points = flat[:, : count * parts].reshape(len(flat), count, parts)
+        sure = points[..., 2:] if parts == 3 else np.ones_like(points[..., :1])
+        return np.concatenate([points[..., :2] * per_px, sure], -1)
+
+
+def _names_of(module: Any) -> tuple[str, ...]:
+    """Class names in the order of their numbers."""
+    names = module.names
+    if isinstance(names, dict):
+        return tuple(str(names[number]) for number in sorted(names))
+    return tuple(map(str, names))
+
+
+def _trained_size(module: Any) -> int:
+    arguments = getattr(module, "args", {})
+    size = arguments.get("imgsz") if isinstance(arguments, dict) else None
+    return int(size) if isinstance(size, int) else USUAL_SIZE_PX
+
+
+def _letterbox(image: Image, height_px: int, width_px: int) -> NDArray[np.uint8]:
+    """Scale to a size and fill up with grey, right and below, to multiples of the stride."""
+    padded = [-(-side // STRIDE_PX) * STRIDE_PX for side in (height_px, width_px)]
+    canvas = np.full((*padded, 3), GREY, np.uint8)
+    # Bilinear, as ultralytics' own preprocessing, which the models were trained for.
+    canvas[:height_px, :width_px] = cv2.resize(
+        image, (width_px, height_px), interpolation=cv2.INTER_LINEAR
+    )
+    return canvas
+
+
+def kinds_of(classes: Sequence[str], detector: BoxDetector, key: str) -> tuple[int, ...]:
+    """The numbers of a detector's classes. Raises ConfigError that names an unknown one."""
+    unknown = [name for name in classes if name not in detector.names]
+    if unknown:
+        close = get_close_matches(unknown[0], detector.names, n=1)
+        hint = f"; did you mean '{close[0]}'?" if close else ""
+        known = ", ".join(detector.names[:12]) + (", ..." if len(detector.names) > 12 else "")
+        raise ConfigError(
+            f"{key}: the detector knows no '{unknown[0]}'{hint}; its classes are {known}"
+        )
+    return tuple(detector.names.index(name) for name in classes)

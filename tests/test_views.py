@@ -1,0 +1,137 @@
+from typing import get_args
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from action_gru.views import VIEWS, ViewMaker
+from action_gru.views.sampling import Sampler, rate_warning, sample, slow_clips_warning, windows
+
+
+@pytest.mark.parametrize(
+    ("source_fps", "frames", "fps", "taken"),
+    [
+        (4.0, 5, 2.0, [0, 2, 4]),
+        (4.0, 5, 4.0, [0, 1, 2, 3, 4]),
+        (4.0, 5, 60.0, [0, 1, 2, 3, 4]),
+        (25.0, 12, 10.0, [0, 3, 5, 8, 10]),
+        (30.0, 10, 10.0, [0, 3, 6, 9]),
+        (29.97, 10, 10.0, [0, 3, 6, 9]),
+        (30.0, 1, 10.0, [0]),
+        (30.0, 0, 10.0, []),
+    ],
+)
+def test_first_frame_at_or_after_each_instant_is_taken(source_fps, frames, fps, taken):
+    assert sample([i / source_fps for i in range(frames)], fps) == taken
+
+
+def test_variable_rate_is_sampled_by_time_not_by_index():
+    assert sample([0.0, 0.04, 0.08, 0.5, 0.54, 1.0], fps=2.0) == [0, 3, 5]
+
+
+def test_a_gap_is_never_filled():
+    assert sample([0.0, 0.5, 3.0, 3.5], fps=2.0) == [0, 1, 2, 3]
+
+
+def test_the_first_frame_starts_the_clock_wherever_it_stands():
+    times_s = [i / 25 for i in range(13)]
+    shifted_s = [time_s + 0.04 for time_s in times_s]
+    assert sample(shifted_s, fps=10.0) == sample(times_s, fps=10.0) == [0, 3, 5, 8, 10]
+    assert sample(times_s, fps=10.0, start_s=0.05) == [2, 5, 7, 10, 12]  # from 0.08 s on
+
+
+def test_window_bounds_are_half_open_and_restart_the_clock():
+    times_s = [i / 4 for i in range(13)]
+    assert sample(times_s, fps=2.0, start_s=0.75, end_s=2.25) == [3, 5, 7]
+
+
+def test_timestamps_rounded_to_milliseconds_sample_like_exact_ones():
+    exact = [i / 30 for i in range(60)]
+    assert sample([round(t, 3) for t in exact], 10.0) == sample(exact, 10.0)
+
+
+def test_sixty_and_thirty_fps_files_are_looked_at_in_the_same_instants():
+    thirty = [i / 30 for i in range(90)]
+    sixty = [i / 60 for i in range(180)]
+    taken_thirty = [thirty[i] for i in sample(thirty, 10.0)]
+    taken_sixty = [sixty[i] for i in sample(sixty, 10.0)]
+    assert taken_thirty == pytest.approx(taken_sixty)
+
+
+def test_rate_must_be_positive():
+    with pytest.raises(ValueError, match="above 0, got 0"):
+        Sampler(0.0)
+
+
+@given(st.floats(5, 120), st.floats(0.5, 60), st.integers(1, 400))
+def test_never_denser_than_asked_nor_than_the_source(source_fps, fps, frames):
+    times_s = [i / source_fps for i in range(frames)]
+    taken = sample(times_s, fps)
+    assert taken[0] == 0
+    assert len(taken) <= int((times_s[-1] + 0.0015) * fps) + 1
+    assert taken == sorted(set(taken))
+
+
+def test_windows_are_fewest_and_equal():
+    assert windows(10, 4) == [(0, 4), (4, 7), (7, 10)]
+    assert windows(4, 4) == [(0, 4)]
+    assert windows(1, 4) == [(0, 1)]
+    assert windows(9, 4) == [(0, 3), (3, 6), (6, 9)]
+
+
+@pytest.mark.parametrize("fps", [24, 12, 8, 5])
+def test_a_source_that_is_fast_enough_is_not_warned_of(fps):
+    assert rate_warning(np.arange(20) / fps, 12.0) is None
+
+
+@pytest.mark.parametrize(
+    ("fps", "said"),
+    [
+        (4, "has 4 frames a second, the model reads 12: "),
+        (2, "has 2 frames a second, the model reads 12: "),
+        (1, "has 1 frame a second, the model reads 12: "),
+        (0.2, "has 0.2 frames a second, the model reads 12: "),
+    ],
+)
+def test_a_source_far_slower_than_the_model_is_warned_of(fps, said):
+    warning = rate_warning(np.arange(20) / fps, 12.0)
+    assert warning.startswith(said)
+    assert "the answer means little; at least 4.8 a second are needed" in warning
+
+
+def test_one_gap_does_not_make_a_slow_source():
+    times_s = np.concatenate([np.arange(30) / 12, 60 + np.arange(30) / 12])
+    assert rate_warning(times_s, 12.0) is None
+
+
+def test_one_picture_is_said_to_be_one_and_nothing_is_said_of_none():
+    assert rate_warning([0.0], 12.0).startswith("is one picture: ")
+    assert rate_warning([], 12.0) is None
+
+
+def test_the_slow_clips_of_a_data_set_are_counted():
+    warning = slow_clips_warning(["b.mp4", "c.mp4"], 7, 12.0)
+    assert warning.startswith(
+        "2 of 7 clips are one picture or have fewer than 4.8 frames a second, where sampling.fps "
+        "is 12; the first is b.mp4"
+    )
+    assert slow_clips_warning([], 7, 12.0) is None
+
+
+def test_the_registry_and_the_config_name_the_same_views():
+    from action_gru.backbone.spec import FRAME_VIEWS
+    from action_gru.config.section import View
+
+    assert {*VIEWS, *FRAME_VIEWS} == set(get_args(View))
+
+
+@pytest.mark.parametrize("view", VIEWS.values(), ids=list(VIEWS))
+def test_a_view_keeps_what_its_entry_says(view):
+    rng, maker = np.random.default_rng(0), ViewMaker([view.name], 16, "squash")
+    frames = [rng.integers(0, 256, (20, 24, 3), dtype=np.uint8) for _ in range(3)]
+    made = [maker.observe(frame, index / 25)[view.name] for index, frame in enumerate(frames)]
+    assert made[2].shape == (16, 16, view.channels)
+    assert view.hidden_fill(made[2]).shape == (view.channels,)
+    alone = ViewMaker([view.name], 16, "squash").observe(frames[2], 2 / 25)[view.name]
+    assert (made[2] != alone).any() == view.needs_history == maker.needs_history
