@@ -49,16 +49,16 @@ def fit_model(
     )
     usual_frames = train_set.usual_length(config.sampling.max_frames)
     writer = CheckpointWriter(config, data, arguments, run, usual_frames)
-    writer.take_up(trainer)
+    writer.restore(trainer)
     left = trainer.epochs - trainer.progress.epoch
     with reporter.bar(title, left) as advance:
 
         def after_epoch(trainer: Trainer, row: dict[str, float]) -> None:
-            writer.keep(trainer)
+            writer.save_epoch(trainer)
             advance(note=_note(row, train_set, val_set))
 
         trainer.fit(after_epoch)
-    writer.finish(trainer)
+    writer.close(trainer)
     return writer.best_model(trainer)
 
 
@@ -125,15 +125,15 @@ class CheckpointWriter:
         self._best: dict[str, torch.Tensor] = {}
         self._board: Any = None
 
-    def take_up(self, trainer: Trainer) -> None:
+    def restore(self, trainer: Trainer) -> None:
         """Restore the last checkpoint of an interrupted run, if there is one."""
-        found = trainer.processes.first(lambda: self._last(trainer))
+        found = trainer.processes.first(lambda: self._load_last(trainer))
         if found is not None and not trainer.processes.is_first:
             trainer.restore(*found[:2])
         if found is not None:
             self._best = found[2]
 
-    def _last(self, trainer: Trainer) -> tuple[Any, Any, dict[str, torch.Tensor]] | None:
+    def _load_last(self, trainer: Trainer) -> tuple[Any, Any, dict[str, torch.Tensor]] | None:
         """State, progress and best weights of the interrupted run, taken up by the trainer."""
         if self.run is None or not self.run.last.is_file():
             return None
@@ -161,7 +161,7 @@ class CheckpointWriter:
         self.run.write_config(self.config)  # with what was laid over it, from here on
         return last.extra, last.progress, best
 
-    def keep(self, trainer: Trainer) -> None:
+    def save_epoch(self, trainer: Trainer) -> None:
         """After an epoch: remember the best weights; on disk, best first, then last."""
         is_best = trainer.progress.best_epoch == trainer.progress.epoch
         if is_best:
@@ -172,10 +172,10 @@ class CheckpointWriter:
         if is_best:
             save_checkpoint(self._checkpoint(trainer), self.run.best)
         self.run.write_log(trainer.progress.history)
-        self._log(trainer.progress.history)
+        self._write_board(trainer.progress.history)
         save_checkpoint(self._checkpoint(trainer, resumable=True), self.run.last)
 
-    def finish(self, trainer: Trainer) -> None:
+    def close(self, trainer: Trainer) -> None:
         if self.run is None:
             return
         if self._board is not None:
@@ -213,7 +213,7 @@ class CheckpointWriter:
             "allow_leakage": self.config.data.allow_leakage,
         }
 
-    def _log(self, history: Sequence[dict[str, float]]) -> None:
+    def _write_board(self, history: Sequence[dict[str, float]]) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
         assert self.run is not None

@@ -39,15 +39,16 @@ MAY_DIFFER = ("data.root", "data.manifest", "data.max_bad_share")
 
 @dataclass(frozen=True)
 class RunPlan:
-    """What is settled before the features are read. before: SHA-256 by path, as a run that is
-    resumed began with.
+    """What is known before the features are read.
+
+    content: SHA-256 of each file by path when a resumed run began; None for a new run.
     """
 
     run: RunFolder
     split: Split
     classes: tuple[str, ...]
     long: Sequence[LongVideo]
-    before: Mapping[str, str] | None = None
+    content: Mapping[str, str] | None = None
 
 
 def train(config: Config, reporter: Reporter) -> RunFolder:
@@ -59,7 +60,7 @@ def train(config: Config, reporter: Reporter) -> RunFolder:
             f"features.cache_dir: {config.features.cache_dir} is the memory of one process, and "
             f"{processes.count} train; take a folder that all of them see, or s3://"
         )
-    plan = processes.first(lambda: _begin(config))
+    plan = processes.first(lambda: _plan_new(config))
     try:
         return _train_into(plan, config, reporter, processes)
     except BaseException:
@@ -70,7 +71,7 @@ def train(config: Config, reporter: Reporter) -> RunFolder:
         plan.run.release()
 
 
-def _begin(config: Config) -> RunPlan:
+def _plan_new(config: Config) -> RunPlan:
     data = config.data
     clips = read_clips(config)
     classes = class_list(clips, config.classes)
@@ -93,7 +94,7 @@ def resume(folder: Path, reporter: Reporter, overrides: Sequence[str] = ()) -> R
     """
     config = _resumed_config(RunFolder.open(folder), overrides)
     processes = join_processes(pick_device(config.training.device))
-    plan = processes.first(lambda: _begin_again(RunFolder.open(folder), config))
+    plan = processes.first(lambda: _hold_and_load(RunFolder.open(folder), config))
     try:
         return _train_into(plan, config, reporter, processes)
     finally:
@@ -114,7 +115,7 @@ def _resumed_config(run: RunFolder, overrides: Sequence[str]) -> Config:
     return config
 
 
-def _begin_again(run: RunFolder, config: Config) -> RunPlan:
+def _hold_and_load(run: RunFolder, config: Config) -> RunPlan:
     run.hold()
     try:
         return _load_resumed(run, config)
@@ -130,12 +131,12 @@ def _load_resumed(run: RunFolder, config: Config) -> RunPlan:
             "and 'action-gru train' with its config.yaml starts it again (features are cached)"
         )
     clips = read_run_clips(run, config)
-    before = {row["path"]: row["sha256"] for row in run.rows()}
+    content = {row["path"]: row["sha256"] for row in run.rows()}
     is_video = config.data.is_video
     long = read_long_videos(run.clips, own_root(config)) if is_video else []
     split = split_clips(clips, "column", allow_leakage=config.data.allow_leakage)
     classes = class_list(clips, config.classes)
-    return RunPlan(run, split, classes, long, before)
+    return RunPlan(run, split, classes, long, content)
 
 
 def _train_into(
@@ -205,9 +206,10 @@ def _read_data(
 
 
 def _check_same(plan: RunPlan, table: FeatureTable) -> None:
-    for clip in plan.split.clips if plan.before else ():
-        assert plan.before is not None
-        if plan.before[clip.relative] != table.report.content.get(clip.name, ""):
+    if plan.content is None:
+        return
+    for clip in plan.split.clips:
+        if plan.content[clip.relative] != table.report.content.get(clip.name, ""):
             raise CheckpointError(
                 f"{clip.path} is another video than when run {plan.run.path} began; "
                 "train a new run instead of resuming"
