@@ -157,8 +157,11 @@ def read_entry(path: Path) -> ClipFeatures:
 
 def parse_entry(data: bytes, label: str) -> ClipFeatures:
     """The bytes of an entry, checked. Raises DamagedEntryError that names the label if damaged."""
-    head, times_s, rows = _checked(io.BytesIO(data), label, keep=True)
-    return ClipFeatures(np.concatenate(rows), times_s, head["frames_decoded"], head["provenance"])
+    head, times_s, (values,) = _checked(io.BytesIO(data), label)
+    try:
+        return ClipFeatures(values, times_s, head["frames_decoded"], head["provenance"])
+    except CacheError as error:
+        raise DamagedEntryError(f"{label}: not a feature entry ({error})") from error
 
 
 def begin_bytes(begin: bytes) -> int:
@@ -194,25 +197,27 @@ def telling_why(label: str) -> Iterator[None]:
 
 def check_open_entry(file: BinaryIO, label: str) -> None:
     """Like `parse_entry` of an open file, from its begin to its end, a piece at a time."""
-    _checked(file, label, keep=False)
+    _checked(file, label, CHUNK_ROWS)
 
 
 def _checked(
-    file: BinaryIO, label: str, keep: bool
+    file: Any, label: str, chunk_rows: int | None = None
 ) -> tuple[dict[str, Any], NDArray[np.float64], list[NDArray[np.float16]]]:
-    """(metadata, times_s, values in blocks of rows; no blocks unless keep) of an entry."""
-    kept: list[NDArray[np.float16]] = []
+    """(metadata, times_s, [values]) of an entry; no values where it is read by chunk_rows."""
+    values: list[NDArray[np.float16]] = []
     try:
         (count, dim), head = _read_header(file)
         times_s = np.frombuffer(file.read(count * 8), np.float64).copy()
+        step = chunk_rows or count
 
         def rows() -> Iterator[NDArray[np.float16]]:
-            for first in range(0, count, CHUNK_ROWS):
-                size = min(CHUNK_ROWS, count - first) * dim * 2
-                chunk = np.frombuffer(file.read(size), np.float16).reshape(-1, dim)
-                check_finite(chunk)
-                if keep:
-                    kept.append(chunk)
+            for first in range(0, count, step):
+                chunk = np.empty((min(step, count - first), dim), np.float16)
+                file.readinto(chunk)
+                if chunk_rows is None:
+                    values.append(chunk)  # `ClipFeatures` checks them
+                else:
+                    check_finite(chunk)
                 yield chunk
 
         shape = (count, dim)
@@ -222,7 +227,7 @@ def _checked(
         raise DamagedEntryError(f"{label}: not a feature entry ({error})") from error
     if not is_whole:
         raise DamagedEntryError(f"{label}: its checksum does not match its content")
-    return head, times_s, kept
+    return head, times_s, values
 
 
 def _read_header(file: BinaryIO) -> tuple[tuple[int, int], dict[str, Any]]:

@@ -143,34 +143,31 @@ class Pass:
 
     def _extract(self, clip: Clip) -> None:
         """Bring a clip to its end; again, where the machine stopped it and not the clip."""
-        for pause_s in PAUSES_S:
-            if not self._attempt(clip, is_last=False):
-                return
-            with self._lock:
-                self.report.retried += 1
-                self._lock.wait_for(lambda: self._stopped, pause_s)
+        for pause_s in (*PAUSES_S, None):
+            job, failure = self._plan(clip)
+            if job is not None:
+                failure = self._decode(job)
                 if self._stopped:
                     return
-        self._attempt(clip, is_last=True)
-
-    def _attempt(self, clip: Clip, is_last: bool) -> bool:
-        """Plan and decode a clip once; is another attempt worth it?"""
-        job, failure = self._plan(clip)
-        if job is not None:
-            failure = self._decode(job)
-            if self._stopped:
-                return False
-        if failure is not None and is_transient(failure):
-            if not is_last:
-                if job is not None:
-                    self._abandon(job)
-                return True
+            is_again = failure is not None and is_transient(failure)
+            if not is_again or pause_s is None:
+                break
+            if job is not None:
+                self._abandon(job)
+            if self._pause(pause_s):
+                return
+        if failure is not None and is_again:
             failure = _told(clip, failure)
         if job is not None:
             self._end(job, failure)
         elif failure is not None:
             self._leave_out(clip, failure)
-        return False
+
+    def _pause(self, seconds: float) -> bool:
+        """Wait before another attempt; was the run stopped meanwhile?"""
+        with self._lock:
+            self.report.retried += 1
+            return self._lock.wait_for(lambda: self._stopped, seconds)
 
     def _plan(self, clip: Clip) -> tuple[Job | None, Exception | None]:
         """What is to be decoded, or what went wrong; neither for a clip that is in the cache."""
@@ -289,9 +286,7 @@ class Pass:
             except CacheError as error:
                 if is_full(error) or not is_transient(error):
                     raise
-            with self._lock:
-                self.report.retried += 1
-                self._lock.wait_for(lambda: self._stopped, pause_s)
+            self._pause(pause_s)
         self.extractor.finish(job)
 
     def _advance(self, clip: Clip) -> None:
