@@ -94,7 +94,7 @@ def small_run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
             "precision": "fp32",  # the same model on every processor
         },
         "model": {"projection_size": 16, "hidden_size": 16, "closed_form": False},
-        "training": {"epochs": 10, "device": "cpu", "mean_pooled_baseline": False},
+        "training": {"epochs": 40, "device": "cpu", "mean_pooled_baseline": False},
     }  # fmt: skip
     return train(build_config(tree), Reporter(quiet=True))
 

