@@ -21,7 +21,12 @@ os.environ.setdefault("YOLO_VERBOSE", "false")
 from torch import nn
 
 from action_gru.backbone.finding import BUILTIN, local_weights, no_such_weights
-from action_gru.backbone.foreign import check_container, check_tensors, told, unsafe_names
+from action_gru.backbone.weight_safety import (
+    check_container,
+    check_tensors,
+    format_names,
+    unsafe_names,
+)
 from action_gru.errors import BackboneError
 
 BUILTIN_PATH = Path(__file__).parents[1] / "weights" / "builtin.safetensors"
@@ -94,7 +99,7 @@ def _safely_loaded(path: Path) -> dict[str, Any]:
             checkpoint, _ = torch_safe_load(str(path), safe_only=True)
     except Exception as error:
         names = unsafe_names(path)
-        found = f"it would run {told(names)}" if names else _first_line(error)
+        found = f"it would run {format_names(names)}" if names else _first_line(error)
         raise _refusal(path, found) from error
     return dict(checkpoint)
 

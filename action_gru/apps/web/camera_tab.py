@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 
 from action_gru.apps.web.camera import CameraSession, CameraSessions
-from action_gru.apps.web.limits import Limits
+from action_gru.apps.web.guard import Limits
 from action_gru.apps.web.requests import browser_of, refuse_addresses, refuse_large_pictures
 from action_gru.apps.web.words import events_table, note
 from action_gru.palette import class_colours

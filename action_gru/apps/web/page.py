@@ -9,7 +9,7 @@ import gradio as gr
 
 from action_gru.apps.web.camera_tab import CameraTab
 from action_gru.apps.web.folders import Folders
-from action_gru.apps.web.limits import Limits
+from action_gru.apps.web.guard import Limits
 from action_gru.apps.web.requests import browser_of
 from action_gru.apps.web.video_tab import VideoTab
 from action_gru.apps.web.words import class_list

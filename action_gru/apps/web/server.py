@@ -14,8 +14,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from action_gru.apps.web.folders import Folders
-from action_gru.apps.web.guard import Guard, Rates
-from action_gru.apps.web.limits import Limits
+from action_gru.apps.web.guard import Guard, Limits, Rates
 from action_gru.apps.web.words import bar_rules
 from action_gru.errors import ConfigError, MissingExtraError
 from action_gru.paths.names import VIDEO_SUFFIXES

@@ -11,7 +11,7 @@ from typing import Any
 import gradio as gr
 
 from action_gru.apps.web.folders import Folders, Job
-from action_gru.apps.web.limits import Limits
+from action_gru.apps.web.guard import Limits
 from action_gru.apps.web.requests import browser_of, path_of, refuse_addresses
 from action_gru.apps.web.upload import UploadReading, UploadResult
 from action_gru.apps.web.words import class_list, events_table, note

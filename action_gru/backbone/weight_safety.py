@@ -74,7 +74,7 @@ def _add_names(stream: io.BytesIO, names: set[str]) -> None:
             texts = [*texts[-1:], argument]
 
 
-def told(names: list[str]) -> str:
+def format_names(names: list[str]) -> str:
     """The names as an error has room for them."""
     more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
     return ", ".join(name[:80] for name in names[:NAMES_SHOWN]) + more
