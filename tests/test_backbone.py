@@ -17,7 +17,7 @@ from action_gru.backbone.embedding import pick_precision
 from action_gru.backbone.network import weighted_mean
 from action_gru.device import pick_device
 from action_gru.errors import BackboneError
-from action_gru.views.pictures import fit
+from action_gru.views.maker import fit
 
 
 def pictures(count: int, size_px: int, seed: int = 0) -> list[np.ndarray]:

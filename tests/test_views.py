@@ -1,5 +1,3 @@
-from typing import get_args
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -117,13 +115,6 @@ def test_the_slow_clips_of_a_data_set_are_counted():
         "is 12; the first is b.mp4"
     )
     assert slow_clips_warning([], 7, 12.0) is None
-
-
-def test_the_registry_and_the_config_name_the_same_views():
-    from action_gru.backbone.spec import FRAME_VIEWS
-    from action_gru.config.section import View
-
-    assert {*VIEWS, *FRAME_VIEWS} == set(get_args(View))
 
 
 @pytest.mark.parametrize("view", VIEWS.values(), ids=list(VIEWS))

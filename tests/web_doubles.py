@@ -12,7 +12,7 @@ from action_gru.scoring import ClipScores
 from action_gru.streaming import StreamEngine
 from action_gru.timeline import EventTracker, Prediction
 from action_gru.video import DecodeLimits, VideoFile
-from action_gru.views.pictures import fit
+from action_gru.views.maker import fit
 
 HOSTILE = "<img src=x onerror=alert(1)>"
 CLASSES = (HOSTILE, "${alert(2)}", "{{wave}}")

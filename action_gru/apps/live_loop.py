@@ -22,7 +22,7 @@ from action_gru.streaming.people import PeopleStream, Person
 from action_gru.streaming.scene import Scene
 from action_gru.timeline import Event, Prediction
 from action_gru.video import DecodeLimits, Frame, LiveSource
-from action_gru.views import Sample
+from action_gru.views import VIEWS, Sample
 from action_gru.views.sampling import INSTANTS_KEPT
 
 IDLE_S = 0.05  # how often a loop without frames looks around
@@ -275,9 +275,9 @@ class LiveLoop:
         """The first calls of a network are slow: not with a frame waiting."""
         engine = self.recognizer.engine
         side_px = engine.backbone.image_size
-        blank = np.zeros((side_px, side_px, 4), np.uint8)
-        pictures = {view: blank[..., : 4 if view == "focus" else 3] for view in engine.views}
+        channels = [VIEWS[view].channels for view in engine.views if view in VIEWS]
+        pictures = [np.zeros((side_px, side_px, count), np.uint8) for count in channels]
         for count in range(1, len(self.feeds) + 1):
-            engine.backbone([pictures[view] for view in engine.views] * count)
+            engine.backbone(pictures * count)
         device = next(engine.model.parameters()).device
         engine.model.step(torch.zeros(1, sum(engine.model.view_dims), device=device))

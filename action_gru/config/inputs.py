@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from action_gru.config.data_kinds import DATA_KINDS, DataKind, DataKindName
-from action_gru.config.section import Device, Positive, Section, Sha256, View
+from action_gru.config.section import Device, Positive, Section, Sha256, ViewName
 
 LATER, SOON = "later", "soon"  # the classes of rows with a series.horizon
 
@@ -150,7 +150,7 @@ class FeaturesSection(Section):
     weights_sha256: Sha256 | None = None
     """Pins the file of the weights: one of another hash is refused, fetched or found."""
     views: Annotated[
-        tuple[View, ...],
+        tuple[ViewName, ...],
         Field(min_length=1),
     ] = (
         "focus",

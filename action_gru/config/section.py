@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from action_gru.backbone.spec import FRAME_VIEWS
+from action_gru.views.pictures import VIEWS
 
 Share = Annotated[float, Field(ge=0.0, lt=1.0)]
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -19,7 +22,10 @@ def _is_device(name: str) -> str:
     return name
 
 
-View = Literal["rgb", "focus", "motion", "accel", "detections", "pose"]
+if TYPE_CHECKING:
+    ViewName = str
+else:
+    ViewName = Literal[(*VIEWS, *FRAME_VIEWS)]
 Device = Annotated[str, AfterValidator(_is_device)]
 
 

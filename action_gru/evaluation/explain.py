@@ -31,7 +31,7 @@ from action_gru.evaluation.occlusion import (
 from action_gru.scoring import BATCH, ClipScores
 from action_gru.video import DecodeLimits, Image, VideoFile
 from action_gru.views import ViewMaker
-from action_gru.views.pictures import mirror
+from action_gru.views.maker import mirror
 from action_gru.views.sampler import look
 
 THUMBNAILS = 10

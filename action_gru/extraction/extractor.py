@@ -21,7 +21,7 @@ from action_gru.extraction.pipeline import Pass, Pictures
 from action_gru.extraction.report import ExtractionReport
 from action_gru.extraction.threads import ThreadBudget
 from action_gru.video import DecodeLimits, Image, VideoFile
-from action_gru.views.pictures import mirror
+from action_gru.views.maker import mirror
 from action_gru.views.sampler import look, pictures
 from action_gru.views.sampling import rate_warning
 

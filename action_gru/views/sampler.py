@@ -15,7 +15,8 @@ import numpy as np
 from action_gru.errors import VideoError
 from action_gru.video import VideoFile
 from action_gru.video.frame import Image
-from action_gru.views.pictures import MOTION_HISTORY_S, ViewMaker
+from action_gru.views.maker import ViewMaker
+from action_gru.views.pictures import MOTION_HISTORY_S
 from action_gru.views.sampling import Sampler, in_window
 
 
