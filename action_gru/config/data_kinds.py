@@ -6,7 +6,7 @@ A new kind is a module with a `Source` (see features.py) and a line here.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,3 @@ DATA_KINDS = {
     ),
     "arrays": DataKind("action_gru.series.arrays:ArraySource"),
 }
-if TYPE_CHECKING:
-    DataKindName = str
-else:
-    DataKindName = Literal[tuple(DATA_KINDS)]

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from action_gru.config.data_kinds import DATA_KINDS, DataKind, DataKindName
+from action_gru.config.data_kinds import DATA_KINDS, DataKind
 from action_gru.config.section import Device, Positive, Section, Sha256, ViewName
 
 LATER, SOON = "later", "soon"  # the classes of rows with a series.horizon
+
+if TYPE_CHECKING:
+    DataKindName = str
+else:
+    DataKindName = Literal[tuple(DATA_KINDS)]
 
 
 class RunSection(Section):
