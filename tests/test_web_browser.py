@@ -265,7 +265,7 @@ def test_a_file_that_is_refused_unread_is_said_on_the_page(visit, clip, tmp_path
 
 
 def test_a_camera_goes_on_while_a_video_is_read_and_a_third_waits(visit, page, tmp_path):
-    write_square(tmp_path / "in.mp4", 240, fps=24.0)
+    write_square(tmp_path / "in.mp4", 120, fps=24.0)
     first, second, third = visit(), visit(), visit()
     first.open_camera()
     first.wait("#camera_status", "frames a second")
@@ -277,7 +277,7 @@ def test_a_camera_goes_on_while_a_video_is_read_and_a_third_waits(visit, page, t
     third.upload(tmp_path / "in.mp4")  # its other tab
     third.wait("#video_status", "Reading in.mp4: 0:0")
     before_s = session.stream.prediction.time_s
-    third.wait("#video_status", r"in\.mp4: 0:(09|10)\.\d, ", timeout_s=120)
+    third.wait("#video_status", r"in\.mp4: 0:0[45]\.\d, ", timeout_s=300)
     assert session.stream.prediction.time_s > before_s + 1
     first.close()
     third.wait("#camera_status", "frames a second")
