@@ -24,22 +24,21 @@ import torch
 from numpy.typing import NDArray
 
 from action_gru.backbone import Backbone
-from action_gru.cache import ClipFeatures, MemoryCache
-from action_gru.checkpoint import Checkpoint, load_checkpoint
-from action_gru.checkpoint.document import check_label, check_reads_video
 from action_gru.config import Config, build_config
+from action_gru.core.device import pick_device
+from action_gru.core.errors import VideoError
 from action_gru.dataset import Clip
-from action_gru.dataset.sequences import join_views
 from action_gru.detection.detector import BoxDetector
-from action_gru.device import pick_device
-from action_gru.errors import VideoError
-from action_gru.extraction import ViewKey
-from action_gru.features import build_backbone, build_detector, build_extractor
-from action_gru.scoring import ClipScores
+from action_gru.features import ClipFeatures, MemoryCache, ViewKey
+from action_gru.features.sequences import join_views
+from action_gru.features.source import build_backbone, build_detector, build_extractor
 from action_gru.streaming import ActionStream, StreamEngine, TimelineReader
 from action_gru.streaming.build import build_engine, open_people, open_stream, open_timeline
 from action_gru.streaming.people import PeopleEngine, PeopleStream, Person
 from action_gru.timeline import Prediction, Timeline
+from action_gru.training import Checkpoint, load_checkpoint
+from action_gru.training.document import check_label, check_reads_video
+from action_gru.training.scoring import ClipScores
 from action_gru.video import DecodeLimits, Image
 from action_gru.views.sampling import rate_warning
 

@@ -17,9 +17,9 @@ import time
 from pathlib import Path
 
 from action_gru.config import Config, load_config
+from action_gru.core.progress import Reporter
 from action_gru.evaluation.cross_validation import cross_validate
 from action_gru.evaluation.evaluate import evaluate
-from action_gru.progress import Reporter
 from action_gru.training import train
 
 ROOT = Path(__file__).parents[1]

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from action_gru.checkpoint.calibration import precision_threshold
+from action_gru.model.calibration import precision_threshold
 from action_gru.report.confidence import Answers, squared_calibration_error
 from action_gru.report.markdown import table
 

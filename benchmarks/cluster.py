@@ -18,13 +18,12 @@ from pathlib import Path
 
 import numpy as np
 
-from action_gru.allocator import use_one_arena
-from action_gru.cache import FeatureCache
-from action_gru.cluster import extract_on_cluster
 from action_gru.config import Config, build_config
+from action_gru.core.malloc import use_one_arena
+from action_gru.core.progress import Reporter
 from action_gru.dataset import Clip
-from action_gru.features import build_backbone, build_extractor
-from action_gru.progress import Reporter
+from action_gru.features import FeatureCache, extract_on_cluster
+from action_gru.features.source import build_backbone, build_extractor
 from action_gru.video import VideoWriter
 
 

@@ -23,8 +23,8 @@ from pathlib import Path
 
 import numpy as np
 
-from action_gru.cache import FeatureCache, cache_key, pack_entries
-from action_gru.cache.entry import entry_pieces, parse_entry
+from action_gru.features import FeatureCache, cache_key, pack_entries
+from action_gru.features.entry import entry_pieces, parse_entry
 
 ROUND = 100_000
 LOOKED_UP = 100_000

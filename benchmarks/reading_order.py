@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from action_gru.cache import ClipFeatures, FeatureCache, cache_key, pack_entries
+from action_gru.features import ClipFeatures, FeatureCache, cache_key, pack_entries
 
 STREAMS = ("rgb", "motion", "rgb mirrored", "motion mirrored")
 

@@ -16,7 +16,7 @@ import torch
 
 from action_gru.backbone import Backbone
 from action_gru.backbone.runtime_choice import machine
-from action_gru.errors import ActionGruError
+from action_gru.core.errors import ActionGruError
 
 RESULTS = Path(__file__).parent / "results"
 WAYS = [

@@ -10,8 +10,8 @@ from hypothesis import settings
 
 from action_gru.backbone import FeatureSpec
 from action_gru.config import build_config
+from action_gru.core.progress import Reporter
 from action_gru.dataset import Clip
-from action_gru.progress import Reporter
 from action_gru.training import RunFolder, train
 from action_gru.video import VideoWriter
 

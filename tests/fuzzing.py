@@ -218,7 +218,7 @@ def _note(outcome: Outcome, number: int, told: dict[str, Any]) -> None:
 
 def run_child(kind: str, first: int, end: int) -> None:
     """Try cases and print one JSON line for each."""
-    from action_gru.errors import ActionGruError
+    from action_gru.core.errors import ActionGruError
 
     prepare, mutate, suffix, check = KINDS[kind]
     with tempfile.TemporaryDirectory(dir=Path.cwd()) as name:
@@ -261,7 +261,7 @@ def run_child(kind: str, first: int, end: int) -> None:
 
 def warm_up(sources: list[bytes], path: Path, check: Callable[[Path], None]) -> None:
     """Import what a check needs; at least one source must pass it as it is."""
-    from action_gru.errors import ActionGruError
+    from action_gru.core.errors import ActionGruError
 
     passed = 0
     for source in sources:
@@ -331,7 +331,7 @@ def check_manifest(path: Path) -> None:
 def entry_sources(folder: Path) -> list[bytes]:
     import numpy as np
 
-    from action_gru.cache import ClipFeatures, FeatureCache
+    from action_gru.features import ClipFeatures, FeatureCache
 
     cache, rng = FeatureCache(folder / "made"), np.random.default_rng(0)
     for key, count in (("a" * 64, 1), ("b" * 64, 40)):
@@ -347,7 +347,7 @@ def check_entry(path: Path) -> None:
 
     import numpy as np
 
-    from action_gru.cache import FeatureCache
+    from action_gru.features import FeatureCache
 
     cache, key = FeatureCache(path.parent / "tried"), "ab" + "0" * 62
     place = cache.path_of(key)
@@ -371,7 +371,7 @@ def packed_store() -> tuple[dict[str, bytes], dict[str, list[int]]]:
     """The files of a store of three entries in one shard; by key the first column of each."""
     import numpy as np
 
-    from action_gru.cache import ClipFeatures, FeatureCache, cache_key, pack_entries
+    from action_gru.features import ClipFeatures, FeatureCache, cache_key, pack_entries
 
     kept = {cache_key({"number": number}): [number] * 5 for number in range(3)}
     with tempfile.TemporaryDirectory() as name:
@@ -404,7 +404,7 @@ def check_shard(path: Path) -> None:
 
 def check_packed(changed: dict[str, bytes]) -> None:
     """A store with a damaged file gives each entry as it was, or none, or an error of ours."""
-    from action_gru.cache import FeatureCache
+    from action_gru.features import FeatureCache
 
     files, kept = packed_store()
     with tempfile.TemporaryDirectory() as name:
@@ -422,10 +422,10 @@ def check_packed(changed: dict[str, bytes]) -> None:
 def checkpoint_sources(folder: Path) -> list[bytes]:
     from test_checkpoint import checkpoint
 
-    from action_gru.channels import ChannelSpec
-    from action_gru.checkpoint import save_checkpoint
-    from action_gru.checkpoint.calibration import Calibration
     from action_gru.config import Config
+    from action_gru.dataset.channels import ChannelSpec
+    from action_gru.model.calibration import Calibration
+    from action_gru.training import save_checkpoint
 
     tree = Config().to_tree()
     told = Calibration(1.5, "validation", (0.5, 0.9), (False, True))
@@ -445,9 +445,9 @@ def check_checkpoint(path: Path) -> None:
     """What loads can be built and answers; a length of a billion is refused before that."""
     import torch
 
-    from action_gru.checkpoint import load_checkpoint
     from action_gru.config import build_config
-    from action_gru.errors import CheckpointError
+    from action_gru.core.errors import CheckpointError
+    from action_gru.training import load_checkpoint
 
     checkpoint = load_checkpoint(path)
     model = checkpoint.build()

@@ -30,12 +30,12 @@ import psutil
 from conftest import write_square
 
 from action_gru.backbone.loading import file_sha256
-from action_gru.cache import FeatureCache
 from action_gru.config import Config, build_config
+from action_gru.core.progress import Reporter
 from action_gru.dataset import read_manifest
 from action_gru.evaluation.evaluate import evaluate
-from action_gru.features import data_source
-from action_gru.progress import Reporter
+from action_gru.features import FeatureCache
+from action_gru.features.source import data_source
 from action_gru.training import RunFolder, resume, train
 
 MARK = "ACTION_GRU_KILLED_RUN"

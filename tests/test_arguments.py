@@ -16,7 +16,7 @@ from action_gru.cli.arguments import (
 )
 from action_gru.cli.commands import app
 from action_gru.cli.common import run
-from action_gru.errors import ConfigError
+from action_gru.core.errors import ConfigError
 from action_gru.training.run_folder import RunFolder
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from conftest import write_square
 
-from action_gru.cache import FeatureCache
+from action_gru.features import FeatureCache
 
 
 def empty(path: Path, good: bytes) -> None:

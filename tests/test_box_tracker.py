@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from people_doubles import boxes_of
 
+from action_gru.core.errors import MissingExtraError
 from action_gru.detection.detector import Detections, no_detections
 from action_gru.detection.tracker import BoxTracker
-from action_gru.errors import MissingExtraError
 
 BLANK = np.zeros((120, 200, 3), np.uint8)
 NAMES = ("person",)

@@ -7,7 +7,8 @@ import pytest
 from safetensors import safe_open
 from safetensors.numpy import save
 
-from action_gru.cache import (
+from action_gru.core.errors import CacheError
+from action_gru.features import (
     ClipFeatures,
     FeatureCache,
     MemoryCache,
@@ -15,7 +16,6 @@ from action_gru.cache import (
     cache_key,
     read_entry,
 )
-from action_gru.errors import CacheError
 
 KEY = cache_key({"video": "a", "fps": 12.5})
 
@@ -67,7 +67,7 @@ def test_the_bytes_are_those_of_the_safetensors_library(tmp_path):
 
 
 def test_rows_from_a_file_make_the_same_entry_as_rows_in_memory(tmp_path, monkeypatch):
-    monkeypatch.setattr("action_gru.cache.entry.CHUNK_ROWS", 3)
+    monkeypatch.setattr("action_gru.features.entry.CHUNK_ROWS", 3)
     kept, cache = clip(steps=10), FeatureCache(tmp_path)
     rows = RowFile()
     rows.append(kept.values[:4])

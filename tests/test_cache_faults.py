@@ -16,11 +16,11 @@ from pathlib import Path
 import pytest
 from test_cache import KEY, clip
 
-from action_gru.cache import FeatureCache, cache_key, pack_entries, read_entry
-from action_gru.cache.entry import DamagedEntryError
-from action_gru.cache.packs import INDEX
-from action_gru.errors import CacheError
-from action_gru.files import is_abandoned, remove_leftovers, write_atomically
+from action_gru.core.errors import CacheError
+from action_gru.core.files import is_abandoned, remove_leftovers, write_atomically
+from action_gru.features import FeatureCache, cache_key, pack_entries, read_entry
+from action_gru.features.entry import DamagedEntryError
+from action_gru.features.packs import INDEX
 
 REFUSALS = [
     (OSError(errno.EMFILE, "Too many open files"), "Too many open files"),
@@ -80,7 +80,7 @@ def test_pruning_leaves_what_it_cannot_read_and_verifying_names_it(
 def test_a_refusal_half_way_through_an_entry_is_no_damage(tmp_path, monkeypatch):
     cache = FeatureCache(tmp_path)
     cache.put(KEY, clip(steps=5000))
-    monkeypatch.setattr("action_gru.cache.entry.np.frombuffer", raise_memory_error)
+    monkeypatch.setattr("action_gru.features.entry.np.frombuffer", raise_memory_error)
     with pytest.raises(CacheError, match="no memory left"):
         cache.has(KEY)
     assert cache.path_of(KEY).exists()
@@ -166,7 +166,7 @@ def test_an_entry_that_another_process_has_just_healed_is_not_removed(tmp_path, 
 HOLDER = """
 import sys, time
 from pathlib import Path
-from action_gru.files import write_atomically
+from action_gru.core.files import write_atomically
 def pieces():
     yield b"half of it"
     sys.stdout.write("x")

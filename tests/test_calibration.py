@@ -8,8 +8,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from test_checkpoint import checkpoint
 
-from action_gru.checkpoint import METADATA, load_checkpoint, save_checkpoint
-from action_gru.checkpoint.calibration import (
+from action_gru.model.calibration import (
     Calibration,
     average_windows,
     calibrate,
@@ -17,6 +16,7 @@ from action_gru.checkpoint.calibration import (
     precision_threshold,
     reachable_precision,
 )
+from action_gru.training import METADATA, load_checkpoint, save_checkpoint
 
 FOUND = Calibration(2.5, "9 clips of the validation split", (0.9,) * 9, (True,) * 9)
 

@@ -6,11 +6,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from action_gru import files
 from action_gru.backbone import FeatureSpec
-from action_gru.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from action_gru.errors import CheckpointError
+from action_gru.core import files
+from action_gru.core.errors import CheckpointError
 from action_gru.model import ActionClassifier
+from action_gru.training import Checkpoint, load_checkpoint, save_checkpoint
 
 ARGUMENTS = {"view_dims": [4, 4], "num_classes": 2, "projection_size": 3, "hidden_size": 3}
 
@@ -198,8 +198,8 @@ def test_a_format_of_the_future_is_refused(tmp_path):
     path = tmp_path / "best.safetensors"
     save_checkpoint(checkpoint(), path)
     data = path.read_bytes()
-    path.write_bytes(data.replace(b"action_gru.checkpoint.1", b"action_gru.checkpoint.9"))
-    with pytest.raises(CheckpointError, match=r"has format 'action_gru.checkpoint.9', expected"):
+    path.write_bytes(data.replace(b"action_gru.training.1", b"action_gru.training.9"))
+    with pytest.raises(CheckpointError, match=r"has format 'action_gru.training.9', expected"):
         load_checkpoint(path)
 
 

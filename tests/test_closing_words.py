@@ -13,8 +13,8 @@ from typer.testing import CliRunner
 
 from action_gru.cli.commands import app
 from action_gru.config import build_config
+from action_gru.core.progress import Reporter
 from action_gru.evaluation.evaluate import evaluate
-from action_gru.progress import Reporter
 from action_gru.training import train
 
 LONGEST_LINE = 300

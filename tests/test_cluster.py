@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 from conftest import clip_of
 
-from action_gru.cluster import engine, extract_on_cluster
-from action_gru.cluster.connection import connected
-from action_gru.cluster.portions import MOST_CLIPS, Portion, portions_of
 from action_gru.config import build_config
-from action_gru.errors import ClusterError
-from action_gru.progress import Reporter
+from action_gru.core.errors import ClusterError
+from action_gru.core.progress import Reporter
+from action_gru.features import engine, extract_on_cluster
+from action_gru.features.ray_connection import connected
+from action_gru.features.ray_portions import MOST_CLIPS, Portion, portions_of
 
 CLIPS = [clip_of(Path(f"{number}.mp4")) for number in range(40)]
 
@@ -95,7 +95,7 @@ def test_a_cache_in_the_memory_of_one_process_is_refused(where):
     ],
 )
 def test_one_worker_a_gpu_or_a_few_cores(nodes, device, expected):
-    from action_gru.cluster.engine import _Run
+    from action_gru.features.ray_engine import _Run
 
     run = _Run(None, {"features": {"device": device}}, portions_of([], 1), None, None, None)
     assert run._room(nodes) == expected
@@ -129,7 +129,7 @@ def test_joining_leaves_the_signals_to_their_handlers(pretended_ray):
 
 
 def test_workers_for_whom_this_machine_has_no_room_are_refused_at_once(pretended_ray, monkeypatch):
-    monkeypatch.setattr("action_gru.cluster.connection.usable_cores", lambda: 2)
+    monkeypatch.setattr("action_gru.features.ray_connection.usable_cores", lambda: 2)
     said = r"--cores-per-worker 3: this machine has 2 for workers.* give 2 or fewer"
     with pytest.raises(ClusterError, match=said):
         extract_on_cluster(build_config({}), CLIPS, Reporter(), cores_each=3)

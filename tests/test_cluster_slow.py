@@ -15,13 +15,11 @@ from typing import Any
 import pytest
 from conftest import clip_of, write_square
 
-from action_gru.cache import FeatureCache
-from action_gru.cluster import extract_on_cluster
 from action_gru.config import Config, build_config
-from action_gru.errors import ClusterError
-from action_gru.extraction import Extractor
-from action_gru.features import build_backbone, build_extractor
-from action_gru.progress import Reporter
+from action_gru.core.errors import ClusterError
+from action_gru.core.progress import Reporter
+from action_gru.features import Extractor, FeatureCache, extract_on_cluster
+from action_gru.features.source import build_backbone, build_extractor
 
 pytestmark = pytest.mark.slow
 CLIPS = 500

@@ -10,7 +10,8 @@ from conftest import write_square
 
 from action_gru.apps.compare_cells import run_comparison
 from action_gru.config import build_config
-from action_gru.errors import ConfigError, DataError
+from action_gru.core.errors import ConfigError, DataError
+from action_gru.core.progress import Reporter
 from action_gru.evaluation.cell_findings import (
     FAILS,
     HOLDS,
@@ -29,7 +30,6 @@ from action_gru.evaluation.cells_report import (
 from action_gru.evaluation.compare_cells import parameter_count, step_milliseconds, variants
 from action_gru.evaluation.memory_probe import ProbeResult, ProbeSettings
 from action_gru.model import ActionClassifier
-from action_gru.progress import Reporter
 
 QUIET = Reporter(quiet=True)
 GROUPS = tuple(f"g{index // 5}" for index in range(40))

@@ -6,8 +6,8 @@ import pytest
 from conftest import clip_of
 from test_plots import check_texts
 
-from action_gru.checkpoint.calibration import Calibration
 from action_gru.evaluation.cross_validation import left_out_row, unknown_markdown
+from action_gru.model.calibration import Calibration
 from action_gru.report.confidence import (
     Answers,
     CalibratedAnswers,

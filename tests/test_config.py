@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from action_gru.config import Config, build_config, check_files, json_schema, load_config, to_yaml
 from action_gru.config.data_kinds import DATA_KINDS
-from action_gru.errors import ConfigError, DataError
-from action_gru.features import data_source
+from action_gru.core.errors import ConfigError, DataError
+from action_gru.features.source import data_source
 
 ROOT = Path(__file__).parents[1]
 

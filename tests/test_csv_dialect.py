@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from action_gru.csv_dialect import (
+from action_gru.core.csv_dialect import (
     CellReader,
     find_header,
     open_table,

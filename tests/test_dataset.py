@@ -10,10 +10,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from action_gru.cache import ClipFeatures
+from action_gru.core.errors import DataError
 from action_gru.dataset import (
     Clip,
-    SequenceSet,
     Split,
     check_classes,
     class_list,
@@ -22,9 +21,9 @@ from action_gru.dataset import (
     read_manifest,
     split_clips,
 )
-from action_gru.dataset.sequences import stack_rows
 from action_gru.dataset.splits import hold_out
-from action_gru.errors import DataError
+from action_gru.features import ClipFeatures
+from action_gru.features.sequences import SequenceSet, stack_rows
 
 
 def manifest(tmp_path: Path, text: str, files: int = 1) -> Path:

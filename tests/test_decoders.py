@@ -13,7 +13,7 @@ import pytest
 from av.codec.context import Flags
 from conftest import moving_square
 
-from action_gru.errors import VideoError
+from action_gru.core.errors import VideoError
 from action_gru.video import DecodeLimits, VideoFile
 
 HERE = DecodeLimits(isolate=False)

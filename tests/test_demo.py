@@ -5,10 +5,10 @@ from conftest import ROOT, write_square
 
 from action_gru.apps.demo import run_demo
 from action_gru.config import build_config, load_config
+from action_gru.core.errors import DataError
+from action_gru.core.progress import Reporter
 from action_gru.demo import DEMO_CONFIG
 from action_gru.demo.poses import REVERSED_PAIRS
-from action_gru.errors import DataError
-from action_gru.progress import Reporter
 from action_gru.training import RunFolder, train
 from action_gru.video import VideoFile
 

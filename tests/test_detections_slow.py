@@ -6,9 +6,9 @@ from drawn_detector import train_detector
 from moving_things import EVENTS, FPS, NAMES, draw_clip, draw_things
 
 from action_gru.config import build_config
+from action_gru.core.progress import Reporter
 from action_gru.demo.dataset import write_video
 from action_gru.evaluation.evaluate import evaluate
-from action_gru.progress import Reporter
 from action_gru.training import train
 
 TRAIN, TEST = 60, 20  # clips a class

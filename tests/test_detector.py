@@ -9,8 +9,8 @@ import ultralytics
 from ultralytics.nn.tasks import DetectionModel, PoseModel
 from ultralytics.utils import YAML
 
+from action_gru.core.errors import BackboneError
 from action_gru.detection.detector import Detector
-from action_gru.errors import BackboneError
 
 MODELS = Path(ultralytics.__file__).parent / "cfg" / "models"
 

@@ -16,8 +16,7 @@ from conftest import FakeBackbone, clip_of, write_square
 from killing import hashes
 from safetensors.torch import load_file
 
-from action_gru.cache import FeatureCache
-from action_gru.extraction import Extractor
+from action_gru.features import Extractor, FeatureCache
 
 PROGRAM = [sys.executable, "-m", "action_gru"]
 

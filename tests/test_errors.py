@@ -3,8 +3,8 @@
 import re
 from pathlib import Path
 
-from action_gru import errors
 from action_gru.cli import common
+from action_gru.core import errors
 
 ROOT = Path(__file__).parents[1]
 OTHERS = {0, common.SYSTEM_ERROR, common.USAGE_ERROR, common.INTERRUPTED}

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from action_gru.errors import DataError
+from action_gru.core.errors import DataError
 from action_gru.timeline import Event, EventTracker, Prediction, ScoreTrack
 
 STEP_S = 0.1

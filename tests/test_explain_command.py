@@ -11,17 +11,17 @@ from conftest import ROOT, FakeBackbone, write_square
 from test_frame_views import view
 
 from action_gru.apps.explain import explain_video
-from action_gru.checkpoint import Checkpoint
+from action_gru.core.errors import CheckpointError, ConfigError, DataError, VideoError
+from action_gru.core.progress import Reporter
 from action_gru.detection.frame_views import MixedBackbone
-from action_gru.errors import CheckpointError, ConfigError, DataError, VideoError
 from action_gru.evaluation.curves import linear_answer, stream_curves
 from action_gru.evaluation.explain import Subject, explain_clip
 from action_gru.evaluation.explanation import describe
 from action_gru.evaluation.explanation_plot import plot_explanation
 from action_gru.model import ActionClassifier
-from action_gru.progress import Reporter
 from action_gru.recognizer import ActionRecognizer
-from action_gru.scoring import ClipScores
+from action_gru.training import Checkpoint
+from action_gru.training.scoring import ClipScores
 
 QUIET = Reporter(quiet=True)
 

@@ -21,7 +21,7 @@ from action_gru.evaluation.occlusion import (
     time_importance,
 )
 from action_gru.model import ActionClassifier
-from action_gru.scoring import ClipScores
+from action_gru.training.scoring import ClipScores
 
 
 def build(**options) -> ActionClassifier:

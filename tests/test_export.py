@@ -14,10 +14,10 @@ from test_model import COMBINATIONS, build
 from action_gru import ActionRecognizer
 from action_gru.apps.export import FORMATS, check_step, export_run, step_bytes
 from action_gru.backbone.runtimes import import_quietly
-from action_gru.checkpoint import load_checkpoint, save_checkpoint
-from action_gru.errors import CheckpointError, ConfigError
+from action_gru.core.errors import CheckpointError, ConfigError
+from action_gru.core.progress import Reporter
 from action_gru.model import ActionClassifier, FlatStep
-from action_gru.progress import Reporter
+from action_gru.training import load_checkpoint, save_checkpoint
 from action_gru.video import VideoFile
 
 QUIET = Reporter(quiet=True)

@@ -13,7 +13,7 @@ from test_series import config, engines, machines
 
 from action_gru import SequenceRecognizer
 from action_gru.apps.export import export_run
-from action_gru.progress import Reporter
+from action_gru.core.progress import Reporter
 from action_gru.training import train
 
 QUIET = Reporter(quiet=True)

@@ -8,10 +8,18 @@ import pytest
 import torch
 
 from action_gru.backbone import FeatureSpec
-from action_gru.cache import ClipFeatures, FeatureCache, cache_key, pack_entries
-from action_gru.dataset import Clip, SequenceSet
-from action_gru.extraction import ExtractionReport, LazyFeatures, ViewKey
-from action_gru.features import FeatureTable
+from action_gru.dataset import Clip
+from action_gru.features import (
+    ClipFeatures,
+    ExtractionReport,
+    FeatureCache,
+    LazyFeatures,
+    ViewKey,
+    cache_key,
+    pack_entries,
+)
+from action_gru.features.sequences import SequenceSet
+from action_gru.features.source import FeatureTable
 
 STREAMS = [ViewKey("rgb"), ViewKey("motion"), ViewKey("rgb", True), ViewKey("motion", True)]
 CLASSES = ("a", "b", "c")

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from action_gru.errors import ConfigError, DataError
+from action_gru.core.errors import ConfigError, DataError
 from action_gru.timeline import (
     FORMATS,
     Event,

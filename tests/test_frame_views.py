@@ -6,13 +6,12 @@ from conftest import FakeBackbone, clip_of, write_square
 from people_doubles import ScriptedDetector
 
 from action_gru import ActionRecognizer
-from action_gru.cache import MemoryCache
 from action_gru.config import build_config
+from action_gru.core.errors import BackboneError, ConfigError
+from action_gru.core.progress import Reporter
 from action_gru.detection.frame_views import FrameView, MixedBackbone
-from action_gru.errors import BackboneError, ConfigError
-from action_gru.extraction import Extractor, ViewKey
-from action_gru.features import build_backbone
-from action_gru.progress import Reporter
+from action_gru.features import Extractor, MemoryCache, ViewKey
+from action_gru.features.source import build_backbone
 from action_gru.training import train
 
 ROWS = [[("person", 2 + i, 4, 40 + i, 60), ("chair", 60, 30, 80, 60)] for i in range(40)]
@@ -94,7 +93,7 @@ def run(tmp_path, monkeypatch):
             return [found for image in images for found in ScriptedDetector(
                 [[("person", *square_of(image))]], self.names)([image])]  # fmt: skip
 
-    monkeypatch.setattr("action_gru.features.build_detector", lambda config: Moving())
+    monkeypatch.setattr("action_gru.features.source.build_detector", lambda config: Moving())
     rows = ["path,label,split"]
     for index in range(8):
         write_square(tmp_path / f"{index}.mp4", 24, seed=index + 100 * (index % 2))

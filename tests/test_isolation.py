@@ -17,10 +17,9 @@ import numpy as np
 import pytest
 from conftest import FakeBackbone, clip_of, write_square
 
-from action_gru.cache import MemoryCache
 from action_gru.config.inputs import DecodingSection
-from action_gru.errors import VideoError
-from action_gru.extraction import Extractor
+from action_gru.core.errors import VideoError
+from action_gru.features import Extractor, MemoryCache
 from action_gru.video import DecodeLimits, VideoFile, decoder_process
 from action_gru.video.file_reader import FileReader
 from action_gru.video.worker import limit_memory

@@ -57,7 +57,7 @@ def test_many_kills(kind, share):
 
 NOT_ATOMIC = """
 import time
-from action_gru.cache import storage
+from action_gru.features import storage
 def write(path, pieces, root):
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("wb") as file:

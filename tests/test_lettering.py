@@ -6,9 +6,9 @@ import matplotlib
 import numpy as np
 import pytest
 
-from action_gru import lettering
 from action_gru.apps import overlay
 from action_gru.apps.overlay import letters as letters_of
+from action_gru.core import lettering
 from action_gru.report.plots import plot_confusion, save_figure
 
 STIX = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "STIXGeneral.ttf"

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from action_gru.cache import ClipFeatures
-from action_gru.dataset import SequenceSet
+from action_gru.features import ClipFeatures
+from action_gru.features.sequences import SequenceSet
 from action_gru.model import ActionClassifier
 from action_gru.training.linear import _kappa, fit_ridge, solve_linear
 

@@ -14,7 +14,7 @@ from live_servers import (
     open_handles,
 )
 
-from action_gru.errors import VideoError
+from action_gru.core.errors import VideoError
 from action_gru.video import LiveSource, live_reader
 from action_gru.video.pacer import Pacer
 

@@ -6,7 +6,7 @@ import pytest
 from conftest import write_square
 from live_servers import Seen, eventually
 
-from action_gru.errors import VideoError
+from action_gru.core.errors import VideoError
 from action_gru.video import LiveSource, VideoFile
 
 

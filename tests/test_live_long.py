@@ -12,7 +12,7 @@ from conftest import write_square
 from action_gru import ActionRecognizer
 from action_gru.apps.live_loop import LiveLoop
 from action_gru.config import build_config
-from action_gru.progress import Reporter
+from action_gru.core.progress import Reporter
 from action_gru.training import train
 from action_gru.video import VideoWriter
 

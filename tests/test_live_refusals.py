@@ -13,7 +13,7 @@ from live_servers import (
     socket_server,
 )
 
-from action_gru.errors import VideoError
+from action_gru.core.errors import VideoError
 from action_gru.video import LiveSource
 from action_gru.video.errors import why_no_camera
 from action_gru.video.source import Source, parse_source

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from live_servers import Seen, eventually, refusing_port
 
-from action_gru.errors import VideoError
+from action_gru.core.errors import VideoError
 from action_gru.video import Frame, LiveSource, VideoWriter
 
 pytestmark = pytest.mark.slow

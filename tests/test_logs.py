@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from conftest import write_square
 
-from action_gru import logs
-from action_gru.progress import Reporter
+from action_gru.core import logs
+from action_gru.core.progress import Reporter
 
 BASE = {"time", "level", "logger", "message"}
 

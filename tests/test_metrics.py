@@ -3,7 +3,7 @@ import pytest
 import torch
 from torchmetrics.functional import classification as reference
 
-from action_gru.errors import DataError
+from action_gru.core.errors import DataError
 from action_gru.report.metrics import compute_metrics, majority_baseline
 from action_gru.report.statistics import (
     FoldSummary,

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from action_gru.config.learning import ModelSection
-from action_gru.errors import ConfigError
+from action_gru.core.errors import ConfigError
 from action_gru.model import CELLS, ActionClassifier, fuse, pool_opinions
 
 COMBINATIONS = list(

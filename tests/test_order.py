@@ -3,8 +3,8 @@ import pytest
 import torch
 from test_plots import check_texts, long_names
 
-from action_gru.cache import ClipFeatures
-from action_gru.dataset import SequenceSet, prefixes, rearrangements
+from action_gru.features import ClipFeatures
+from action_gru.features.sequences import SequenceSet, prefixes, rearrangements
 from action_gru.report.order import NEEDS_ORDER, NO_ORDER, UNDECIDED, order_report
 from action_gru.report.plots import DPI
 

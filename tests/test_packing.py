@@ -9,8 +9,8 @@ from test_cache import clip
 from test_cli import run
 from test_packs import KEYS, filled, shards
 
-from action_gru.cache import FeatureCache, pack_entries
-from action_gru.errors import CacheError
+from action_gru.core.errors import CacheError
+from action_gru.features import FeatureCache, pack_entries
 
 
 def test_a_folder_named_like_an_entry_is_named_and_left(tmp_path):

@@ -7,10 +7,10 @@ import fsspec
 import pytest
 from test_cache import clip
 
-from action_gru.cache import FeatureCache, cache_key, pack_entries
-from action_gru.cache.entry import parse_entry
-from action_gru.cache.packs import EMPTY, INDEX
-from action_gru.errors import CacheError
+from action_gru.core.errors import CacheError
+from action_gru.features import FeatureCache, cache_key, pack_entries
+from action_gru.features.entry import parse_entry
+from action_gru.features.packs import EMPTY, INDEX
 
 KEYS = [cache_key({"clip": number}) for number in range(30)]
 
@@ -257,7 +257,7 @@ def test_a_prune_beside_a_packing_without_locks_takes_no_entry(monkeypatch):
     root = "memory://bucket/packs"
     cache = filled(root, range(5))
     before_the_index(monkeypatch, cache, lambda: FeatureCache(root).prune())
-    monkeypatch.setattr("action_gru.cache.store.YOUNG_S", -1)
+    monkeypatch.setattr("action_gru.features.store.YOUNG_S", -1)
     pack_entries(cache)
     assert all(FeatureCache(root).get(key) is not None for key in KEYS[:5])
     assert list(cache.names()) == []

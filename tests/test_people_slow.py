@@ -11,10 +11,10 @@ from people_doubles import SceneDetector
 
 from action_gru import ActionRecognizer
 from action_gru.config import build_config
+from action_gru.core.progress import Reporter
 from action_gru.demo.dataset import write_video
 from action_gru.demo.scenes import draw_clip
 from action_gru.detection.detector import Detector
-from action_gru.progress import Reporter
 from action_gru.training import train
 
 ACTIONS = ("wave", "clap", "punch", "kick", "jump", "idle")

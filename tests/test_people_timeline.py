@@ -17,9 +17,9 @@ from action_gru.apps.people_overlay import marks_of
 from action_gru.apps.webcam import WebcamOptions, run_webcam
 from action_gru.cli.commands import app
 from action_gru.cli.live import timeline
-from action_gru.errors import BackboneError, ConfigError
-from action_gru.palette import class_colours, rgb
-from action_gru.progress import Reporter
+from action_gru.core.errors import BackboneError, ConfigError
+from action_gru.core.palette import class_colours, rgb
+from action_gru.core.progress import Reporter
 from action_gru.video import VideoFile
 
 BOTH = [("person", 2, 4, 40, 60), ("person", 50, 4, 90, 60), ("chair", 40, 30, 60, 60)]

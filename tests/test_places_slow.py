@@ -12,11 +12,16 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from action_gru.cache import ClipFeatures, FeatureCache, cache_key, pack_entries
-from action_gru.cluster import extract_on_cluster
 from action_gru.config import build_config
-from action_gru.errors import CacheError
-from action_gru.progress import Reporter
+from action_gru.core.errors import CacheError
+from action_gru.core.progress import Reporter
+from action_gru.features import (
+    ClipFeatures,
+    FeatureCache,
+    cache_key,
+    extract_on_cluster,
+    pack_entries,
+)
 
 pytestmark = pytest.mark.slow
 KEY = cache_key({"clip": "cut"})
@@ -177,7 +182,7 @@ def _receive(end: socket.socket) -> bytes:
 
 WRITER = """
 import numpy as np, sys
-from action_gru.cache import ClipFeatures, FeatureCache
+from action_gru.features import ClipFeatures, FeatureCache
 rows = int(sys.argv[1])
 values = np.random.default_rng(0).normal(size=(rows, 1280)).astype(np.float16)
 FeatureCache(sys.argv[2]).put(sys.argv[3], ClipFeatures(values, np.arange(rows) / 12, rows, {}))

@@ -11,8 +11,8 @@ from action_gru.cli import plan
 from action_gru.cli.commands import app
 from action_gru.cli.plan import estimate, measure_machine
 from action_gru.config import build_config
-from action_gru.errors import ConfigError
-from action_gru.progress import Reporter
+from action_gru.core.errors import ConfigError
+from action_gru.core.progress import Reporter
 
 MEASURED = {"video_rate": 20.0, "source_rate": 100_000.0, "cache_rate": 41_000.0}
 MEASURED |= {"entries": 2.0, "step_rate": 10.0, "clips": 16}

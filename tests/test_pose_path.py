@@ -8,10 +8,10 @@ from ultralytics.nn.tasks import PoseModel
 
 from action_gru import ActionRecognizer
 from action_gru.config import build_config
-from action_gru.errors import CheckpointError
+from action_gru.core.errors import CheckpointError
+from action_gru.core.progress import Reporter
 from action_gru.evaluation.evaluate import evaluate
 from action_gru.evaluation.explanation import describe
-from action_gru.progress import Reporter
 from action_gru.training import train
 
 QUIET = Reporter(quiet=True)

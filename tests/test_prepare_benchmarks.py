@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from dataset_trees import hmdb51_tree, kth_tree, make_tree, ucf101_tree, write
 
-from action_gru.errors import DataError
+from action_gru.core.errors import DataError
 from action_gru.prepare import Options, Row, prepare
 from action_gru.prepare.benchmarks import build_hmdb51, build_kth, build_ucf101, source_video
 

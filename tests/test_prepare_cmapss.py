@@ -5,7 +5,7 @@ import shlex
 
 import pytest
 
-from action_gru.errors import DataError
+from action_gru.core.errors import DataError
 from action_gru.prepare import Options, prepare
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from dataset_trees import make_tree, write
 
-from action_gru.errors import DataError
+from action_gru.core.errors import DataError
 from action_gru.prepare import Row, prepare
 from action_gru.prepare.benchmarks import build_fights
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from dataset_trees import make_tree
 
-from action_gru.errors import DataError
+from action_gru.core.errors import DataError
 from action_gru.prepare import Options, Row, prepare
 from action_gru.prepare.folder import build_folder
 

@@ -7,8 +7,8 @@ import time
 import pytest
 from rich.console import Console
 
-from action_gru import progress
-from action_gru.progress import Reporter
+from action_gru.core import progress
+from action_gru.core.progress import Reporter
 
 
 @pytest.fixture

@@ -12,11 +12,12 @@ import yaml
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from action_gru.cache import ClipFeatures, FeatureCache, cache_key
 from action_gru.config import build_config, to_yaml
 from action_gru.config.reading import load_config
-from action_gru.dataset import Clip, SequenceSet, split_clips
-from action_gru.errors import ConfigError, DataError
+from action_gru.core.errors import ConfigError, DataError
+from action_gru.dataset import Clip, split_clips
+from action_gru.features import ClipFeatures, FeatureCache, cache_key
+from action_gru.features.sequences import SequenceSet
 from action_gru.views.sampling import sample, windows
 
 PLAIN = st.recursive(

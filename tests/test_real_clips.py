@@ -6,8 +6,8 @@ import pytest
 from conftest import ROOT
 
 from action_gru.config import load_config
+from action_gru.core.progress import Reporter
 from action_gru.evaluation.evaluate import evaluate
-from action_gru.progress import Reporter
 from action_gru.recognizer import ActionRecognizer
 from action_gru.training import read_clips, train
 
@@ -43,7 +43,7 @@ def test_other_sequences_are_recognised_far_above_the_majority(run):
 def test_a_second_run_reads_the_cache_alone(run):
     again = train(run.config(), QUIET)
     assert again.best.is_file()
-    from action_gru.features import data_source
+    from action_gru.features.source import data_source
 
     report = data_source(run.config()).features(read_clips(run.config()), QUIET).report
     assert (report.frames, report.cached) == (0, 60)
@@ -58,7 +58,7 @@ def test_classify_agrees_with_the_evaluation_on_real_video(run):
 
 
 def test_odd_files_give_an_answer_or_a_typed_error(run, shared_data):
-    from action_gru.errors import VideoError
+    from action_gru.core.errors import VideoError
 
     recognizer = ActionRecognizer.load(run.path)
     answered, refused, named = [], [], []

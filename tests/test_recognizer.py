@@ -11,16 +11,15 @@ from action_gru.apps.explain import explain_video
 from action_gru.apps.timeline import make_timeline
 from action_gru.apps.web.upload import UploadReading
 from action_gru.apps.webcam import WebcamOptions, run_webcam
-from action_gru.checkpoint import load_checkpoint, save_checkpoint
-from action_gru.checkpoint.calibration import Calibration
 from action_gru.config import build_config
-from action_gru.errors import CheckpointError, VideoError
+from action_gru.core.errors import CheckpointError, VideoError
+from action_gru.core.progress import Reporter
 from action_gru.evaluation.evaluate import evaluate
-from action_gru.features import data_source
-from action_gru.progress import Reporter
+from action_gru.features.source import data_source
+from action_gru.model.calibration import Calibration
 from action_gru.recognizer import ActionRecognizer
 from action_gru.timeline import Prediction
-from action_gru.training import RunFolder, read_clips, train
+from action_gru.training import RunFolder, load_checkpoint, read_clips, save_checkpoint, train
 from action_gru.video import VideoFile
 
 

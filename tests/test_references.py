@@ -7,10 +7,10 @@ import pytest
 from conftest import moving_square, write_square
 
 from action_gru.config import build_config
+from action_gru.core.errors import DataError
+from action_gru.core.progress import Reporter
 from action_gru.dataset import check_long_videos, read_long_videos, read_manifest
-from action_gru.errors import DataError
 from action_gru.evaluation.evaluate import evaluate
-from action_gru.progress import Reporter
 from action_gru.training import RunFolder, resume, train
 from action_gru.video import VideoWriter
 

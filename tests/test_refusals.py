@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from conftest import write_square
 
-from action_gru.errors import VideoError
-from action_gru.paths.given import instead_of, kind_of
+from action_gru.core.errors import VideoError
+from action_gru.core.paths.given import instead_of, kind_of
 
 PROGRAM = """
 import contextlib, io, json, os, sys
@@ -144,7 +144,7 @@ def test_what_cannot_work_is_refused_without_torch(answers, line, code, said):
 
 def test_a_missing_extra_is_told_without_importing_it(monkeypatch):
     from action_gru.apps.checks import need
-    from action_gru.errors import MissingExtraError
+    from action_gru.core.errors import MissingExtraError
 
     need("json", "web", "the web page")
     with pytest.raises(MissingExtraError, match=r"needs the package 'no_such'.*action-gru\[web\]"):
@@ -171,7 +171,7 @@ def test_a_path_is_told_by_its_form_its_ending_and_its_content(tmp_path):
 
 def test_one_missing_file_of_several_does_not_stop_the_others(tmp_path, capsys):
     from action_gru.apps.classify import find_videos, tell_if_none_is_there
-    from action_gru.progress import Reporter
+    from action_gru.core.progress import Reporter
 
     video = write_square(tmp_path / "a.mp4", 3)
     assert tell_if_none_is_there([video, tmp_path / "no.mp4"], False, Reporter()) == 0

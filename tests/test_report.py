@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from action_gru.errors import ConfigError
+from action_gru.core.errors import ConfigError
 from action_gru.report.cross_validation import CrossValidationReport, FoldResult, write_cv_report
 from action_gru.report.evaluation import EvaluationReport, closing_sentence, write_report
 from action_gru.report.metrics import compute_metrics

@@ -9,9 +9,9 @@ import pytest
 from conftest import FakeBackbone, clip_of, write_square
 from test_extraction import extractor
 
-from action_gru.errors import CacheError, MachineError, VideoError
-from action_gru.extraction import ExtractionReport
-from action_gru.retry import is_exhausted, is_full, is_transient
+from action_gru.core.errors import CacheError, MachineError, VideoError
+from action_gru.core.retry import is_exhausted, is_full, is_transient
+from action_gru.features import ExtractionReport
 from action_gru.video import decoder_process, process_reader
 
 
@@ -22,7 +22,7 @@ def clips(tmp_path):
 
 @pytest.fixture(autouse=True)
 def _short_pauses(monkeypatch):
-    monkeypatch.setattr("action_gru.extraction.pipeline.PAUSES_S", (0.0, 0.0))
+    monkeypatch.setattr("action_gru.features.pipeline.PAUSES_S", (0.0, 0.0))
 
 
 def failing(times: int, error: BaseException, real):
@@ -55,7 +55,7 @@ def test_what_passes_costs_an_attempt_and_no_clip(tmp_path, clips, monkeypatch, 
             process_reader, "take_process", failing(2, error, process_reader.take_process)
         )
     else:
-        name = "action_gru.extraction.extractor.file_sha256"
+        name = "action_gru.features.extractor.file_sha256"
         from action_gru.backbone.loading import file_sha256
 
         monkeypatch.setattr(name, failing(2, error, file_sha256))
@@ -118,7 +118,7 @@ def test_a_file_whose_disk_fails_is_left_out_with_a_reason_that_blames_the_disk(
             raise OSError(errno.EIO, "Input/output error")
         return file_sha256(path)
 
-    monkeypatch.setattr("action_gru.extraction.extractor.file_sha256", broken)
+    monkeypatch.setattr("action_gru.features.extractor.file_sha256", broken)
     report = extractor(tmp_path).extract(clips)
     assert list(report.quarantined) == ["1.mp4"]
     assert (
@@ -153,8 +153,8 @@ def test_a_cache_that_fails_for_a_moment_costs_an_attempt(tmp_path, clips, monke
     with monkeypatch.context() as patched:
         patched.setattr(place, "open", failing(1, error, place.open))
         patched.setattr(
-            "action_gru.cache.storage.write_atomically",
-            failing(2, error, __import__("action_gru.files").files.write_atomically),
+            "action_gru.features.storage.write_atomically",
+            failing(2, error, __import__("action_gru.core.files").files.write_atomically),
         )
         report = extractor(tmp_path, workers=1).extract(clips)
     assert (report.cached, report.read, report.retried, report.quarantined) == (1, 2, 3, {})
@@ -167,7 +167,7 @@ def test_a_full_disk_is_told_at_once(tmp_path, clips, monkeypatch):
         attempts.append(1)
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("action_gru.cache.storage.write_atomically", full)
+    monkeypatch.setattr("action_gru.features.storage.write_atomically", full)
     with pytest.raises(CacheError, match="No space left on device"):
         extractor(tmp_path, workers=1).extract(clips)
     assert len(attempts) == 1

@@ -29,11 +29,11 @@ from action_gru.backbone.network import NetworkSource
 from action_gru.backbone.runtime_choice import choice_key, choose, quickest
 from action_gru.backbone.runtimes import RUNTIMES, TorchRunner, import_quietly
 from action_gru.config import build_config
+from action_gru.core.errors import BackboneError, CacheError, MissingExtraError
+from action_gru.core.progress import Reporter
 from action_gru.demo import DEMO_CONFIG
 from action_gru.demo.dataset import write_demo_dataset
-from action_gru.errors import BackboneError, CacheError, MissingExtraError
 from action_gru.evaluation.evaluate import evaluate
-from action_gru.progress import Reporter
 from action_gru.training import RunFolder, train
 
 SIDE = 64

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from action_gru.cache import ClipFeatures
-from action_gru.dataset import SequenceSet
+from action_gru.features import ClipFeatures
+from action_gru.features.sequences import SequenceSet
 from action_gru.model import ActionClassifier
-from action_gru.scoring import ClipScores, score_clips
+from action_gru.training.scoring import ClipScores, score_clips
 
 CELLS_AND_POOLINGS = list(
     itertools.product(["gru", "lstm", "rnn", "none"], ["last", "mean", "attention"])

@@ -13,24 +13,23 @@ import numpy as np
 import pytest
 import torch
 
-from action_gru.checkpoint import load_checkpoint
 from action_gru.config import build_config
+from action_gru.core.errors import CheckpointError, ConfigError, DataError
+from action_gru.core.progress import Reporter
 from action_gru.dataset import Clip, class_list
-from action_gru.errors import CheckpointError, ConfigError, DataError
 from action_gru.evaluation.cross_validation import cross_validate
 from action_gru.evaluation.evaluate import evaluate
-from action_gru.features import data_source
+from action_gru.features.source import data_source
 from action_gru.model import ActionClassifier
 from action_gru.prepare import prepare
-from action_gru.progress import Reporter
 from action_gru.recognizer import ActionRecognizer
-from action_gru.scoring import score_steps
 from action_gru.series.arrays import read_arrays
 from action_gru.series.recognizer import SequenceRecognizer
 from action_gru.series.recording import window_bounds
 from action_gru.series.watch import watch
-from action_gru.training import RunFolder, resume, train
+from action_gru.training import RunFolder, load_checkpoint, resume, train
 from action_gru.training.loop import Trainer
+from action_gru.training.scoring import score_steps
 
 QUIET = Reporter(quiet=True)
 SMALL = {

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from action_gru.errors import DataError
+from action_gru.core.errors import DataError
 from action_gru.series import long_table
 from action_gru.series.arrays import read_array
 from action_gru.series.long_table import LongColumns, RowReader, read_long_table

@@ -10,7 +10,7 @@ import psutil
 import pytest
 from live_servers import QUICK, MJPEGServer, Seen, eventually, live_threads, socket_server
 
-from action_gru.errors import VideoError
+from action_gru.core.errors import VideoError
 from action_gru.video import DecodeLimits, LiveSource, decoder_process
 from action_gru.video.limits import LimitedReader, limited_stream
 from action_gru.video.live_reader import open_live

@@ -8,7 +8,7 @@ import pytest
 import torch
 from conftest import FakeBackbone, moving_square, write_square
 
-from action_gru.errors import VideoError
+from action_gru.core.errors import VideoError
 from action_gru.model import ActionClassifier
 from action_gru.streaming import StreamEngine, TimelineReader
 from action_gru.streaming.states import OverlappingWindows, join, reset_rows, split

@@ -4,7 +4,7 @@ from dataclasses import FrozenInstanceError
 import numpy as np
 import pytest
 
-from action_gru.errors import DataError
+from action_gru.core.errors import DataError
 from action_gru.timeline import Prediction
 
 

@@ -16,7 +16,7 @@ from conftest import moving_square, write_square
 
 from action_gru import ActionRecognizer
 from action_gru.cli.live import timeline
-from action_gru.errors import ConfigError, DataError, VideoError
+from action_gru.core.errors import ConfigError, DataError, VideoError
 from action_gru.timeline import read_segments, write_timeline
 from action_gru.video import VideoWriter
 

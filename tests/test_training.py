@@ -14,18 +14,18 @@ from accelerate.state import AcceleratorState
 from conftest import FakeBackbone, write_square
 from safetensors.torch import load_file
 
-from action_gru import features as features_module
-from action_gru.cache import ClipFeatures
-from action_gru.checkpoint import load_checkpoint, save_checkpoint
 from action_gru.config import Config, build_config
 from action_gru.config.learning import TrainingSection
-from action_gru.dataset import Clip, SequenceSet, Split, read_manifest
-from action_gru.errors import BackboneError, CheckpointError, DataError, TrainingError
+from action_gru.core.errors import BackboneError, CheckpointError, DataError, TrainingError
+from action_gru.core.progress import Reporter
+from action_gru.dataset import Clip, Split, read_manifest
 from action_gru.evaluation.cross_validation import cross_validate, leave_classes_out
 from action_gru.evaluation.evaluate import evaluate
+from action_gru.features import ClipFeatures
+from action_gru.features import source as features_module
+from action_gru.features.sequences import SequenceSet
 from action_gru.model import ActionClassifier
-from action_gru.progress import Reporter
-from action_gru.training import RunFolder, resume, train
+from action_gru.training import RunFolder, load_checkpoint, resume, save_checkpoint, train
 from action_gru.training import calibrate as calibrate_module
 from action_gru.training.batches import Batches
 from action_gru.training.calibrate import calibrate_model

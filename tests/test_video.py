@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from conftest import write_square
 
-from action_gru.errors import VideoError
+from action_gru.core.errors import VideoError
 from action_gru.video import DecodeLimits, VideoFile, VideoWriter, file_reader
 from action_gru.video.errors import diagnose
 from action_gru.video.file_reader import FrameClock

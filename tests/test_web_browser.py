@@ -20,10 +20,10 @@ from action_gru.apps.web import Limits, build_page
 from action_gru.apps.web.folders import Folders
 from action_gru.apps.web.server import free_port, launch
 from action_gru.config import build_config
+from action_gru.core.progress import Reporter
 from action_gru.demo import DEMO_CONFIG
 from action_gru.demo.dataset import write_demo_dataset, write_video
 from action_gru.demo.scenes import draw_clip
-from action_gru.progress import Reporter
 from action_gru.recognizer import ActionRecognizer
 from action_gru.training import train
 

@@ -22,8 +22,8 @@ from action_gru.apps.live_loop import LiveLoop
 from action_gru.apps.live_view import RECORDED_FPS, LiveView, Recorder, fitted, still_holds
 from action_gru.apps.webcam import Webcam, WebcamOptions, run_webcam
 from action_gru.cli.live import webcam
-from action_gru.errors import ConfigError, VideoError
-from action_gru.progress import Reporter
+from action_gru.core.errors import ConfigError, VideoError
+from action_gru.core.progress import Reporter
 from action_gru.video import Frame, VideoFile
 
 QUIET = Reporter(quiet=True)

@@ -8,9 +8,9 @@ from conftest import FakeBackbone
 
 from action_gru.model import ActionClassifier
 from action_gru.recognizer import Reading
-from action_gru.scoring import ClipScores
 from action_gru.streaming import StreamEngine
 from action_gru.timeline import EventTracker, Prediction
+from action_gru.training.scoring import ClipScores
 from action_gru.video import DecodeLimits, VideoFile
 from action_gru.views.maker import fit
 

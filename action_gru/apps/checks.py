@@ -16,8 +16,15 @@ from pathlib import Path
 
 from action_gru.backbone.finding import BUILTIN, EXPORTERS, RUNTIME_PACKAGES, local_weights
 from action_gru.backbone.spec import FRAME_VIEWS
-from action_gru.checkpoint import Document, read_document
-from action_gru.checkpoint.document import (
+from action_gru.config import Config, build_config, check_files, load_config
+from action_gru.core.errors import ConfigError, DataError, MissingExtraError, VideoError
+from action_gru.core.paths.given import instead_of, missing
+from action_gru.dataset import read_manifest
+from action_gru.dataset.manifest import SPLITS
+from action_gru.timeline import FORMATS
+from action_gru.timeline.sentences import load_words
+from action_gru.training import Document, read_document
+from action_gru.training.document import (
     alarm_class,
     check_background,
     check_exportable,
@@ -27,13 +34,6 @@ from action_gru.checkpoint.document import (
     check_settings,
     find_run,
 )
-from action_gru.config import Config, build_config, check_files, load_config
-from action_gru.dataset import read_manifest
-from action_gru.dataset.manifest import SPLITS
-from action_gru.errors import ConfigError, DataError, MissingExtraError, VideoError
-from action_gru.paths.given import instead_of, missing
-from action_gru.timeline import FORMATS
-from action_gru.timeline.sentences import load_words
 from action_gru.video.source import parse_source
 
 VIDEOS = (".mp4", ".mov", ".mkv")

@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from action_gru.allocator import keeping_freed_memory
 from action_gru.apps.checks import check_video
-from action_gru.errors import ActionGruError, VideoError
-from action_gru.paths.given import instead_of, kind_of
-from action_gru.paths.names import is_hidden, is_video, on_disk
-from action_gru.paths.to_paste import about_pictures
-from action_gru.progress import Reporter
+from action_gru.core.errors import ActionGruError, VideoError
+from action_gru.core.malloc import keeping_freed_memory
+from action_gru.core.paths.given import instead_of, kind_of
+from action_gru.core.paths.names import is_hidden, is_video, on_disk
+from action_gru.core.paths.to_paste import about_pictures
+from action_gru.core.progress import Reporter
 
 if TYPE_CHECKING:
     from action_gru.recognizer import ActionRecognizer, Reading

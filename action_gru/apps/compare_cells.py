@@ -10,10 +10,10 @@ from pathlib import Path
 
 from action_gru.apps.checks import folder_for
 from action_gru.config import Config, load_config
+from action_gru.core.progress import Reporter
 from action_gru.evaluation.cells_report import comparison_json, summary, write_comparison
 from action_gru.evaluation.compare_cells import compare_cells
 from action_gru.evaluation.memory_probe import LAGS, ProbeSettings
-from action_gru.progress import Reporter
 from action_gru.training import RunFolder
 
 

@@ -12,23 +12,22 @@ import cv2
 import numpy as np
 
 from action_gru.apps.classify import annotate
-from action_gru.checkpoint import load_checkpoint
 from action_gru.config import Config, build_config
+from action_gru.core.distributed import program
+from action_gru.core.errors import DataError
+from action_gru.core.progress import Reporter
 from action_gru.dataset import read_manifest
 from action_gru.demo import DEMO_CONFIG
 from action_gru.demo.dataset import write_demo_dataset, write_video
 from action_gru.demo.poses import REVERSED_PAIRS
 from action_gru.demo.scenes import draw_clip
-from action_gru.errors import DataError
 from action_gru.evaluation.evaluate import evaluate
 from action_gru.evaluation.evaluator import Evaluator
-from action_gru.features import data_source
-from action_gru.launched import program
-from action_gru.progress import Reporter
+from action_gru.features.source import data_source
 from action_gru.recognizer import ActionRecognizer
 from action_gru.report.evaluation import EvaluationReport
 from action_gru.report.segments import pool_segment_scores
-from action_gru.training import RunFolder, train
+from action_gru.training import RunFolder, load_checkpoint, train
 from action_gru.video import VideoFile
 
 FRESH_ACTION, FRESH_SEED, FPS = "stand_up", 987_650, 24.0

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from action_gru.apps.checks import check_picture_or_folder
+from action_gru.core.progress import Reporter
 from action_gru.evaluation.explanation import Explanation, describe
 from action_gru.evaluation.explanation_plot import plot_explanation
-from action_gru.progress import Reporter
 from action_gru.recognizer import ActionRecognizer
 from action_gru.report.files import json_text, replace_file
 from action_gru.report.plots import save_figure

@@ -22,15 +22,15 @@ from numpy.typing import NDArray
 from action_gru.backbone import FeatureSpec
 from action_gru.backbone.exported import to_onnx
 from action_gru.backbone.runtimes import import_quietly
-from action_gru.checkpoint import Checkpoint, load_checkpoint
-from action_gru.checkpoint.document import check_exportable
 from action_gru.config import Config, build_config
-from action_gru.errors import CheckpointError, ConfigError
-from action_gru.features import build_backbone
+from action_gru.core.errors import CheckpointError, ConfigError
+from action_gru.core.progress import Reporter
+from action_gru.features.source import build_backbone
 from action_gru.model import FlatStep
-from action_gru.progress import Reporter
 from action_gru.series.recognizer import warns_from
 from action_gru.streaming.build import window_of
+from action_gru.training import Checkpoint, load_checkpoint
+from action_gru.training.document import check_exportable
 from action_gru.views.pictures import (
     MOTION_GAIN,
     MOTION_HISTORY_S,

@@ -19,10 +19,10 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
-from action_gru.errors import VideoError
-from action_gru.lettering import runs
-from action_gru.palette import class_colours, rgb
-from action_gru.phrases import clock_text
+from action_gru.core.errors import VideoError
+from action_gru.core.lettering import runs
+from action_gru.core.palette import class_colours, rgb
+from action_gru.core.phrases import clock_text
 from action_gru.timeline import Prediction
 
 MAX_BARS = 3

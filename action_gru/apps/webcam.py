@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from action_gru.apps.live_loop import Answer, Feed, LiveLoop
 from action_gru.apps.live_view import QUIT, LiveView, Recorder, Window
-from action_gru.errors import ActionGruError
-from action_gru.progress import Reporter
+from action_gru.core.errors import ActionGruError
+from action_gru.core.progress import Reporter
 from action_gru.recognizer import ActionRecognizer
 from action_gru.streaming.people import PeopleStream
 from action_gru.timeline import Event, Prediction

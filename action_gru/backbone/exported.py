@@ -29,8 +29,8 @@ from action_gru.backbone.finding import home_folder
 from action_gru.backbone.loading import file_sha256
 from action_gru.backbone.network import FeatureNetwork, NetworkSource, feature_dim
 from action_gru.backbone.runtimes import Pixels, Runner, Runtime
-from action_gru.errors import ActionGruError, BackboneError, CacheError
-from action_gru.files import write_or_raise
+from action_gru.core.errors import ActionGruError, BackboneError, CacheError
+from action_gru.core.files import write_or_raise
 
 # Raise this when the exported graph changes: networks kept by older versions are then made anew.
 EXPORT_VERSION = 1

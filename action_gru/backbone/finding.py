@@ -6,7 +6,7 @@ import os
 import re
 from pathlib import Path
 
-from action_gru.errors import BackboneError
+from action_gru.core.errors import BackboneError
 
 BUILTIN = "builtin"
 EXAMPLES = {"detection.weights": "yolo26n.pt", "pose.weights": "yolo26n-pose.pt"}

@@ -27,7 +27,7 @@ from action_gru.backbone.weight_safety import (
     format_names,
     unsafe_names,
 )
-from action_gru.errors import BackboneError
+from action_gru.core.errors import BackboneError
 
 BUILTIN_PATH = Path(__file__).parents[1] / "weights" / "builtin.safetensors"
 OFFICIAL_URL = "https://github.com/ultralytics/assets/releases/download/v8.4.0"

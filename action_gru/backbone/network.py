@@ -13,7 +13,7 @@ from torch.nn.functional import adaptive_avg_pool2d
 
 from action_gru.backbone.finding import BUILTIN
 from action_gru.backbone.loading import BUILTIN_PATH, file_sha256, find_weights, load_network
-from action_gru.errors import BackboneError
+from action_gru.core.errors import BackboneError
 
 
 class FeatureNetwork(nn.Module):

@@ -21,8 +21,8 @@ import numpy as np
 import torch
 
 from action_gru.backbone.runtimes import RUNTIMES, Runner
-from action_gru.errors import CacheError
-from action_gru.files import write_or_raise
+from action_gru.core.errors import CacheError
+from action_gru.core.files import write_or_raise
 
 # PyTorch is always there and shares its cache with every machine: it is left for a clear gain only.
 CLEAR_GAIN = 1.2

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from action_gru.backbone.finding import EXPORTERS, RUNTIME_PACKAGES
 from action_gru.backbone.network import FeatureNetwork
-from action_gru.errors import BackboneError, MissingExtraError
+from action_gru.core.errors import BackboneError, MissingExtraError
 
 Pixels = NDArray[np.uint8]
 Vectors = NDArray[np.float32]

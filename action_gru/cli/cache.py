@@ -10,7 +10,7 @@ import typer
 from action_gru.cli.common import Json, Quiet, make_reporter, print_answer
 
 if TYPE_CHECKING:
-    from action_gru.cache import FeatureCache
+    from action_gru.features import FeatureCache
 
 Where = Annotated[str, typer.Argument(metavar="DIR", help="The cache's folder or URL.")]
 
@@ -35,8 +35,8 @@ def stats(
 
 def _existing(folder: str) -> FeatureCache:
     """The cache. A mistyped folder must not look like an empty, healthy one."""
-    from action_gru.cache import FeatureCache
-    from action_gru.errors import CacheError
+    from action_gru.core.errors import CacheError
+    from action_gru.features import FeatureCache
 
     cache = FeatureCache(folder)
     if not cache.exists():
@@ -58,7 +58,7 @@ def verify(
     quiet: Quiet = False,
 ) -> None:
     """Read every entry whole; exit code 6 when one is damaged."""
-    from action_gru.errors import CacheError
+    from action_gru.core.errors import CacheError
 
     cache = _existing(folder)
     problems = cache.verify()
@@ -101,7 +101,7 @@ def pack(
     quiet: Quiet = False,
 ) -> None:
     """Pack the entries into shards with an index: for many thousands of clips."""
-    from action_gru.cache import pack_entries
+    from action_gru.features import pack_entries
 
     if not math.isfinite(shard_mb):
         raise typer.BadParameter(

@@ -9,7 +9,7 @@ import typer
 
 from action_gru.cli.arguments import names_and_overrides
 from action_gru.cli.common import Json, Model, Overrides, Quiet, make_reporter
-from action_gru.errors import ConfigError
+from action_gru.core.errors import ConfigError
 
 
 def classify(

@@ -23,13 +23,13 @@ from action_gru.cli.common import (
     print_answer,
 )
 from action_gru.cli.stopping import Commands
-from action_gru.errors import ConfigError
-from action_gru.launched import only_one_was_meant, process_rank
-from action_gru.logs import is_json, log_as_json
-from action_gru.phrases import name_or_count
+from action_gru.core.distributed import only_one_was_meant, process_rank
+from action_gru.core.errors import ConfigError
+from action_gru.core.logs import is_json, log_as_json
+from action_gru.core.phrases import name_or_count
 
 if TYPE_CHECKING:
-    from action_gru.progress import Reporter
+    from action_gru.core.progress import Reporter
 
 app = typer.Typer(
     cls=Commands,

@@ -17,12 +17,12 @@ import typer
 
 from action_gru.cli.arguments import files_are_no_options, refuse_unquoted
 from action_gru.cli.stopping import Stopped, command_again, sentence
-from action_gru.errors import ActionGruError, ConfigError, LostProcessError
-from action_gru.launched import process_count, process_rank, refuse_several
-from action_gru.logs import LOGGER, is_json, log, log_as_json
+from action_gru.core.distributed import process_count, process_rank, refuse_several
+from action_gru.core.errors import ActionGruError, ConfigError, LostProcessError
+from action_gru.core.logs import LOGGER, is_json, log, log_as_json
 
 if TYPE_CHECKING:
-    from action_gru.progress import Reporter
+    from action_gru.core.progress import Reporter
 
 INTERRUPTED = 130
 SYSTEM_ERROR = 1
@@ -142,7 +142,7 @@ def _fail(message: str, code: int, kind: str, **fields: Any) -> NoReturn:
 
 def make_reporter(quiet: bool) -> Reporter:
     """Of several processes only the first speaks."""
-    from action_gru.progress import Reporter
+    from action_gru.core.progress import Reporter
 
     return Reporter(quiet=quiet or process_rank() > 0, mute=process_rank() > 0)
 

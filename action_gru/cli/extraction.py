@@ -14,16 +14,16 @@ from action_gru.cli.common import (
     make_reporter,
     print_answer,
 )
-from action_gru.errors import ConfigError
-from action_gru.logs import is_json
+from action_gru.core.errors import ConfigError
+from action_gru.core.logs import is_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from action_gru.config import Config
+    from action_gru.core.progress import Reporter
     from action_gru.dataset import Clip
-    from action_gru.extraction import ExtractionReport
-    from action_gru.progress import Reporter
+    from action_gru.features import ExtractionReport
 
 
 def extract(
@@ -65,7 +65,7 @@ def extract(
                 tree, clips, reporter, address, cores_per_worker, workers
             )
         else:
-            from action_gru.features import data_source
+            from action_gru.features.source import data_source
 
             report = data_source(tree).features(clips, reporter).report
     document = report.counts() | {"cache_dir": tree.features.cache_dir} | document
@@ -83,9 +83,8 @@ def _on_cluster(
     cores_each: int | None,
     most_workers: int | None,
 ) -> tuple[ExtractionReport, dict[str, Any]]:
-    from action_gru.cluster import extract_on_cluster
-    from action_gru.extraction import report_on_error
-    from action_gru.features import check_extraction
+    from action_gru.features import extract_on_cluster, report_on_error
+    from action_gru.features.source import check_extraction
 
     if not config.data.is_video:
         raise ConfigError(

@@ -30,7 +30,7 @@ def explain(
 ) -> None:  # fmt: skip
     """Show why a model answers as it does: gates, memory, attention, moments and places."""
     from action_gru.apps.checks import check_model, check_picture_or_folder, check_video
-    from action_gru.checkpoint.document import check_label
+    from action_gru.training.document import check_label
 
     check_video(video)
     if out is not None:

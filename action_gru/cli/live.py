@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from action_gru.cli.common import INTERRUPTED, Json, Model, Overrides, Quiet, make_reporter
-from action_gru.errors import ConfigError
+from action_gru.core.errors import ConfigError
 
 PerPerson = Annotated[
     bool, typer.Option("--per-person", help="Follow each person, and tell what each one does.")

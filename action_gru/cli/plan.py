@@ -17,12 +17,12 @@ from action_gru.cli.common import (
     make_reporter,
     print_answer,
 )
-from action_gru.errors import ConfigError, DataError
+from action_gru.core.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from action_gru.config import Config
+    from action_gru.core.progress import Reporter
     from action_gru.dataset import Clip
-    from action_gru.progress import Reporter
 
 LEAST, MOST = 1e-6, 1e12  # of any amount: beyond, a figure is a typing error, or overflows
 INDEX_BYTES = 64  # of one packed entry
@@ -81,8 +81,8 @@ def measure_machine(config: Config, sample: int, reporter: Reporter) -> dict[str
     video_rate: seconds of video a second, decoded and embedded. source_rate, cache_rate: bytes a
     second of video. entries: of one clip. step_rate: training steps a second. clips: measured.
     """
-    from action_gru.cache import FeatureCache
-    from action_gru.features import build_backbone, build_extractor
+    from action_gru.features import FeatureCache
+    from action_gru.features.source import build_backbone, build_extractor
     from action_gru.training import read_clips
 
     if not config.data.is_video:
@@ -139,8 +139,8 @@ def _step_rate(config: Config, dims: list[int]) -> float:
     """Training steps a second on noise of the longest clip that is read at once."""
     import numpy as np
 
-    from action_gru.cache import ClipFeatures
-    from action_gru.dataset import SequenceSet
+    from action_gru.features import ClipFeatures
+    from action_gru.features.sequences import SequenceSet
     from action_gru.model import ActionClassifier
     from action_gru.training.loop import Trainer
 

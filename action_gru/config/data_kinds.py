@@ -25,7 +25,9 @@ class DataKind:
 
 
 DATA_KINDS = {
-    "video": DataKind("action_gru.features:VideoSource", is_video=True, normalisation="frame"),
+    "video": DataKind(
+        "action_gru.features.source:VideoSource", is_video=True, normalisation="frame"
+    ),
     "table": DataKind(
         "action_gru.series.tables:TableSource", may_be_folder=True, has_row_classes=True
     ),

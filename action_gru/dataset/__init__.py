@@ -1,10 +1,10 @@
-"""Clips, splits and feature sequences. Knows nothing of video or of models."""
+"""Clips, measured channels and splits. Knows nothing of video or of models."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from action_gru.lazy import exported_from
+from action_gru.core.lazy import exported_from
 
 if TYPE_CHECKING:
     from action_gru.dataset.manifest import (
@@ -17,13 +17,6 @@ if TYPE_CHECKING:
         read_long_videos,
         read_manifest,
     )
-    from action_gru.dataset.sequences import (
-        NO_LABEL,
-        Batch,
-        SequenceSet,
-        prefixes,
-        rearrangements,
-    )
     from action_gru.dataset.splits import (
         Split,
         check_classes,
@@ -34,11 +27,8 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
-    "NO_LABEL",
-    "Batch",
     "Clip",
     "LongVideo",
-    "SequenceSet",
     "Split",
     "check_classes",
     "check_labels",
@@ -48,10 +38,8 @@ __all__ = [
     "data_hash",
     "grouped_folds",
     "merge_groups",
-    "prefixes",
     "read_long_videos",
     "read_manifest",
-    "rearrangements",
     "split_clips",
 ]
 
@@ -59,6 +47,5 @@ __getattr__ = exported_from(
     __name__,
     manifest="Clip LongVideo check_labels check_long_videos class_list data_hash read_long_videos "
     "read_manifest",
-    sequences="NO_LABEL Batch SequenceSet prefixes rearrangements",
     splits="Split check_classes check_leakage grouped_folds merge_groups split_clips",
 )

@@ -7,9 +7,9 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from action_gru.core.errors import DataError
+from action_gru.core.phrases import name_some
 from action_gru.dataset.manifest import SPLITS, Clip
-from action_gru.errors import DataError
-from action_gru.phrases import name_some
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from action_gru.core.errors import DataError, VideoError
 from action_gru.demo.poses import CLASSES
 from action_gru.demo.scenes import draw_clip, long_scene
-from action_gru.errors import DataError, VideoError
 
 _STAMP = "drawn.json"
 _VERSION = 2  # raise when the drawing changes, so that older data sets are drawn anew

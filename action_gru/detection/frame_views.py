@@ -18,9 +18,9 @@ from torch import Tensor
 
 from action_gru.backbone.embedding import Backbone
 from action_gru.backbone.spec import FeatureSpec
+from action_gru.core.errors import BackboneError
 from action_gru.detection.detector import BoxDetector
 from action_gru.detection.vectors import ENCODING_VERSION, Encoder, Vectors, vector_width
-from action_gru.errors import BackboneError
 from action_gru.video import Image
 from action_gru.views.maker import ViewMaker
 

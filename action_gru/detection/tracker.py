@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from action_gru.backbone import loading  # noqa: F401 - sets ultralytics' switches before its import
+from action_gru.core.errors import MissingExtraError
 from action_gru.detection.detector import Detections, Floats
-from action_gru.errors import MissingExtraError
 from action_gru.video import Image
 
 TRACKERS = ("bytetrack", "botsort")

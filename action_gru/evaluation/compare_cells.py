@@ -15,25 +15,19 @@ from numpy.typing import NDArray
 
 from action_gru.config import Config
 from action_gru.config.learning import TrainingSection
-from action_gru.dataset import (
-    SequenceSet,
-    Split,
-    check_classes,
-    class_list,
-    grouped_folds,
-    merge_groups,
-)
-from action_gru.errors import DataError
+from action_gru.core.errors import DataError
+from action_gru.core.progress import Reporter
+from action_gru.dataset import Split, check_classes, class_list, grouped_folds, merge_groups
 from action_gru.evaluation.cell_findings import CellComparison, CellFigures
 from action_gru.evaluation.cross_validation import split_of_fold
 from action_gru.evaluation.memory_probe import ProbeSettings, run_probe
-from action_gru.features import data_source
+from action_gru.features.sequences import SequenceSet
+from action_gru.features.source import data_source
 from action_gru.model import CELLS, ActionClassifier
-from action_gru.progress import Reporter
-from action_gru.scoring import score_clips
 from action_gru.training.data import TrainingData, read_clips
 from action_gru.training.fit import closed_form, fit_model, mean_pooled, model_arguments
 from action_gru.training.loop import Trainer
+from action_gru.training.scoring import score_clips
 
 REPEATS = 3
 EPOCHS = 3  # the first of them warms up and is not counted

@@ -15,12 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from action_gru.config import Config
+from action_gru.core.errors import DataError
+from action_gru.core.progress import Reporter
 from action_gru.dataset import Clip, Split, check_classes, class_list, grouped_folds, merge_groups
-from action_gru.errors import DataError
 from action_gru.evaluation.evaluate import warned_sequences, warning_report
-from action_gru.features import FeatureTable, data_source
+from action_gru.features.source import FeatureTable, data_source
 from action_gru.model import ActionClassifier
-from action_gru.progress import Reporter
 from action_gru.report.confidence import Answers, CalibratedAnswers
 from action_gru.report.cross_validation import CrossValidationReport, FoldResult, write_cv_report
 from action_gru.report.early_warning import WarnedSequence, write_warnings
@@ -28,11 +28,11 @@ from action_gru.report.files import json_text, replace_file
 from action_gru.report.markdown import escape, figure_text, table
 from action_gru.report.metrics import compute_metrics, majority_baseline
 from action_gru.report.statistics import area_under_roc
-from action_gru.scoring import score_answers, score_clips
 from action_gru.training.calibrate import calibrate_model
 from action_gru.training.data import TrainingData, read_clips
 from action_gru.training.fit import fit_model, mean_pooled
 from action_gru.training.run_folder import RunFolder
+from action_gru.training.scoring import score_answers, score_clips
 
 
 def cross_validate(

@@ -22,7 +22,7 @@ from torch import Tensor
 from action_gru.evaluation.explanation import FloatArray, LayerCurves, Memory, StreamCurves
 from action_gru.model import LayerGates, LinearBranch, RecurrentBranch, cell_gates
 from action_gru.model.pooling import AttentionPooling
-from action_gru.scoring import ClipScores
+from action_gru.training.scoring import ClipScores
 
 Windows = Sequence[tuple[int, int]]
 FADED = 1 / math.e

@@ -8,28 +8,29 @@ from pathlib import Path
 
 from torch import Tensor
 
-from action_gru.checkpoint import Checkpoint, load_checkpoint
 from action_gru.config import Config
 from action_gru.config.inputs import SOON
-from action_gru.dataset import Clip, LongVideo, SequenceSet, read_long_videos
-from action_gru.device import pick_device
-from action_gru.errors import DataError, VideoError
+from action_gru.core.device import pick_device
+from action_gru.core.errors import DataError, VideoError
+from action_gru.core.paths.to_paste import command_line
+from action_gru.core.progress import Reporter
+from action_gru.dataset import Clip, LongVideo, read_long_videos
 from action_gru.evaluation.evaluator import Evaluator, FloatArray
 from action_gru.evaluation.frames import read_mistakes
-from action_gru.features import FeatureTable, build_backbone, data_source
+from action_gru.features.sequences import SequenceSet
+from action_gru.features.source import FeatureTable, build_backbone, data_source
 from action_gru.model import ActionClassifier
-from action_gru.paths.to_paste import command_line
-from action_gru.progress import Reporter
 from action_gru.report.early_warning import WarnedSequence, WarningReport
 from action_gru.report.evaluation import EvaluationReport, write_report
 from action_gru.report.metrics import compute_metrics, majority_baseline
 from action_gru.report.mistakes import ClipPrediction
 from action_gru.report.segments import ScoredTimeline, segment_scores
-from action_gru.scoring import score_steps
 from action_gru.streaming.build import build_engine, open_stream, open_timeline
 from action_gru.timeline import Prediction
+from action_gru.training import Checkpoint, load_checkpoint
 from action_gru.training.data import own_root, read_run_clips
 from action_gru.training.run_folder import RunFolder
+from action_gru.training.scoring import score_steps
 from action_gru.video import DecodeLimits
 
 

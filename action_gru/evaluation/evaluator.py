@@ -10,18 +10,19 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from action_gru.channels import ROWS
-from action_gru.checkpoint import Checkpoint
-from action_gru.checkpoint.calibration import Calibration
 from action_gru.config import Config
-from action_gru.dataset import Clip, SequenceSet, prefixes, rearrangements
-from action_gru.features import FeatureTable
+from action_gru.dataset import Clip
+from action_gru.dataset.channels import ROWS
+from action_gru.features.sequences import SequenceSet, prefixes, rearrangements
+from action_gru.features.source import FeatureTable
 from action_gru.model import ActionClassifier
+from action_gru.model.calibration import Calibration
 from action_gru.report.anytime import PREFIXES, AnytimeReport, anytime_report
 from action_gru.report.confidence import Answers, CalibratedAnswers, ConfidenceReport
 from action_gru.report.order import OrderReport, order_report
 from action_gru.report.statistics import best_guess
-from action_gru.scoring import score_clips
+from action_gru.training import Checkpoint
+from action_gru.training.scoring import score_clips
 
 FloatArray = NDArray[np.float64]
 

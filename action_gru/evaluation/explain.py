@@ -14,8 +14,6 @@ import torch
 
 from action_gru.backbone import Backbone
 from action_gru.backbone.spec import FRAME_VIEWS
-from action_gru.checkpoint import Checkpoint
-from action_gru.checkpoint.document import check_label
 from action_gru.evaluation.curves import linear_answer, stream_curves
 from action_gru.evaluation.explanation import Explanation, FloatArray, FrameHeat
 from action_gru.evaluation.frames import frames_at
@@ -28,7 +26,9 @@ from action_gru.evaluation.occlusion import (
     stretch_frames,
     time_importance,
 )
-from action_gru.scoring import BATCH, ClipScores
+from action_gru.training import Checkpoint
+from action_gru.training.document import check_label
+from action_gru.training.scoring import BATCH, ClipScores
 from action_gru.video import DecodeLimits, Image, VideoFile
 from action_gru.views import ViewMaker
 from action_gru.views.maker import mirror

@@ -14,6 +14,7 @@ import numpy as np
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
+from action_gru.core.palette import class_colour
 from action_gru.evaluation.explanation import (
     Explanation,
     FrameHeat,
@@ -23,7 +24,6 @@ from action_gru.evaluation.explanation import (
     memory_words,
     shown_gates,
 )
-from action_gru.palette import class_colour
 from action_gru.report.plots import GREY, LINES, despine, edge_of, new_figure, short_names
 from action_gru.video import Image
 

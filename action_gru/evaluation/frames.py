@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from action_gru.core.errors import VideoError
 from action_gru.dataset import Clip
-from action_gru.errors import VideoError
 from action_gru.report.mistakes import FRAMES_SHOWN, ClipPrediction, Image, Mistake, worst_mistakes
 from action_gru.report.statistics import FloatArray
 from action_gru.video import DecodeLimits, VideoFile

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from action_gru.evaluation.explanation import FloatArray
-from action_gru.scoring import ClipScores
+from action_gru.training.scoring import ClipScores
 from action_gru.video import Image
 from action_gru.views import VIEWS
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import layer_norm
 
-from action_gru.errors import ConfigError
+from action_gru.core.errors import ConfigError
 from action_gru.model.branch import LinearBranch, RecurrentBranch, State, StateTensor
 
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from action_gru.errors import DataError
-from action_gru.paths.to_paste import PICTURE_SUFFIXES, command_line
+from action_gru.core.errors import DataError
+from action_gru.core.paths.to_paste import PICTURE_SUFFIXES, command_line
 from action_gru.prepare.benchmarks import build_fights, build_hmdb51, build_kth, build_ucf101
 from action_gru.prepare.cmapss import build_cmapss
 from action_gru.prepare.folder import build_folder, left_aside

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from action_gru.errors import DataError
+from action_gru.core.errors import DataError
 from action_gru.prepare.rows import Row, divided_groups, locate
 from action_gru.prepare.tree import find_file, read_lines, videos_in, walk_files
 

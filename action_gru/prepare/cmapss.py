@@ -11,7 +11,7 @@ import csv
 import io
 from pathlib import Path
 
-from action_gru.errors import DataError
+from action_gru.core.errors import DataError
 from action_gru.prepare.rows import Content
 from action_gru.prepare.tree import read_lines
 

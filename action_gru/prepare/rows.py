@@ -9,10 +9,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from action_gru.errors import DataError
-from action_gru.files import write_atomically
-from action_gru.paths.names import is_video
-from action_gru.paths.to_paste import about_pictures
+from action_gru.core.errors import DataError
+from action_gru.core.files import write_atomically
+from action_gru.core.paths.names import is_video
+from action_gru.core.paths.to_paste import about_pictures
 from action_gru.prepare.tree import count, counts_text, ending, walk_files
 
 _NAMES_SHOWN = 5

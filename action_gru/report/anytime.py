@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
 
-from action_gru.channels import ROWS, SECONDS
+from action_gru.dataset.channels import ROWS, SECONDS
 from action_gru.report import plots
 from action_gru.report.markdown import NONE, escape, table
 from action_gru.report.statistics import FloatArray, Interval, group_bootstrap_interval, lies_above

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
 
-from action_gru.checkpoint.calibration import Calibration
+from action_gru.model.calibration import Calibration
 from action_gru.report.markdown import escape, percent, table
 from action_gru.report.metrics import (
     CALIBRATION_BINS,

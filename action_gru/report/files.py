@@ -6,8 +6,8 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from action_gru.errors import ConfigError
-from action_gru.files import write_or_raise
+from action_gru.core.errors import ConfigError
+from action_gru.core.files import write_or_raise
 
 
 def replace_file(path: Path, content: bytes) -> None:

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import numpy.typing as npt
 
-from action_gru.errors import DataError
+from action_gru.core.errors import DataError
 from action_gru.timeline import SUM_TOLERANCE
 
 CALIBRATION_BINS = 15

@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from action_gru.config import Config
+from action_gru.core.errors import DataError
+from action_gru.core.paths.file_kind import HEAD_BYTES, file_kind
+from action_gru.core.progress import Reporter
 from action_gru.dataset import Clip, read_manifest
-from action_gru.errors import DataError
-from action_gru.features import FeatureTable
-from action_gru.paths.file_kind import HEAD_BYTES, file_kind
-from action_gru.progress import Reporter
+from action_gru.features.source import FeatureTable
 from action_gru.series.recording import Recording
 from action_gru.series.source import Measured, MeasuredClip, features_of
 

@@ -22,10 +22,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from action_gru.channels import SECONDS
 from action_gru.config.inputs import SeriesSection
-from action_gru.csv_dialect import SEPARATORS, CellReader, find_header, open_table
-from action_gru.errors import DataError, MissingExtraError
+from action_gru.core.csv_dialect import SEPARATORS, CellReader, find_header, open_table
+from action_gru.core.errors import DataError, MissingExtraError
+from action_gru.dataset.channels import SECONDS
 from action_gru.series.recording import Recording, Recordings, check_times, only
 
 MOST_CELLS, MOST_TABLE_BYTES = 50_000_000, 2 << 30

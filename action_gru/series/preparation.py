@@ -10,9 +10,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from action_gru.channels import ChannelSpec
 from action_gru.config.inputs import SeriesSection
-from action_gru.errors import DataError
+from action_gru.core.errors import DataError
+from action_gru.dataset.channels import ChannelSpec
 
 Values = NDArray[np.float32]
 

@@ -19,18 +19,18 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from action_gru.channels import ChannelValues
-from action_gru.checkpoint import Checkpoint, load_checkpoint
-from action_gru.checkpoint.document import check_reads_rows
 from action_gru.config import Config, build_config
 from action_gru.config.inputs import SOON
-from action_gru.dataset import SequenceSet
-from action_gru.device import pick_device
-from action_gru.errors import DataError
-from action_gru.scoring import score_clips
+from action_gru.core.device import pick_device
+from action_gru.core.errors import DataError
+from action_gru.dataset.channels import ChannelValues
+from action_gru.features.sequences import SequenceSet
 from action_gru.series.preparation import preparer_of
 from action_gru.streaming.states import OverlappingWindows, reset_rows
 from action_gru.timeline import Prediction
+from action_gru.training import Checkpoint, load_checkpoint
+from action_gru.training.document import check_reads_rows
+from action_gru.training.scoring import score_clips
 
 Row = Mapping[str, float] | Sequence[float] | NDArray[np.float32]
 

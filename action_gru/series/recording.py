@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from action_gru.channels import ROWS, STAMPS
-from action_gru.errors import DataError
+from action_gru.core.errors import DataError
+from action_gru.dataset.channels import ROWS, STAMPS
 
 
 @dataclass(frozen=True)

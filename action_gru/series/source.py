@@ -9,18 +9,18 @@ from pathlib import Path
 
 import numpy as np
 
-from action_gru.channels import ROWS, ChannelValues
 from action_gru.config import Config
+from action_gru.core.progress import Reporter
 from action_gru.dataset import Clip
-from action_gru.extraction import (
+from action_gru.dataset.channels import ROWS, ChannelValues
+from action_gru.features import (
     ExtractionReport,
     ViewKey,
     check_quarantine,
     duplicates_across,
     keep_quarantine,
 )
-from action_gru.features import FeatureTable
-from action_gru.progress import Reporter
+from action_gru.features.source import FeatureTable
 from action_gru.series.preparation import preparer_of, specs_of
 from action_gru.series.recording import Recording, window_bounds
 

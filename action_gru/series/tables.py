@@ -9,12 +9,12 @@ from pathlib import Path
 
 from action_gru.config import Config
 from action_gru.config.inputs import LATER, SOON, SeriesSection
+from action_gru.core.errors import DataError
+from action_gru.core.progress import Reporter
 from action_gru.dataset import Clip
 from action_gru.dataset.manifest import SPLITS, split_name
 from action_gru.dataset.splits import split_of_name
-from action_gru.errors import DataError
-from action_gru.features import FeatureTable
-from action_gru.progress import Reporter
+from action_gru.features.source import FeatureTable
 from action_gru.series.long_table import LongColumns, long_columns, read_long_table
 from action_gru.series.recording import Recording, Recordings, merge, only
 from action_gru.series.source import Measured, MeasuredClip, features_of

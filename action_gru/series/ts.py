@@ -20,9 +20,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from action_gru.channels import ROWS, SECONDS, STAMPS
-from action_gru.csv_dialect import LARGEST, CellReader
-from action_gru.errors import DataError
+from action_gru.core.csv_dialect import LARGEST, CellReader
+from action_gru.core.errors import DataError
+from action_gru.dataset.channels import ROWS, SECONDS, STAMPS
 from action_gru.series.recording import Recording, Recordings, check_times
 
 MISSING = frozenset({"?", "nan", "NaN", "NAN"})

@@ -14,14 +14,14 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from action_gru.checkpoint.document import alarm_class
 from action_gru.config.inputs import SOON
-from action_gru.csv_dialect import encoding_of, open_csv
-from action_gru.errors import DataError
-from action_gru.progress import Reporter
+from action_gru.core.csv_dialect import encoding_of, open_csv
+from action_gru.core.errors import DataError
+from action_gru.core.progress import Reporter
 from action_gru.series.long_table import Row, RowReader, long_columns
 from action_gru.series.recognizer import RowStream, SequenceRecognizer
 from action_gru.timeline import Alarm
+from action_gru.training.document import alarm_class
 
 BAD_ROWS_NAMED, MOST_IDS = 20, 10_000
 

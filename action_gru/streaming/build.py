@@ -7,17 +7,17 @@ from pathlib import Path
 
 from action_gru.backbone import Backbone
 from action_gru.backbone.spec import FRAME_VIEWS
-from action_gru.checkpoint import Checkpoint
-from action_gru.checkpoint.document import check_background, check_runs_live
 from action_gru.config import Config
+from action_gru.core.errors import ConfigError
 from action_gru.detection.detector import kinds_of
-from action_gru.errors import ConfigError
 from action_gru.model import ActionClassifier
 from action_gru.streaming.people import Following, PeopleEngine, PeopleStream
 from action_gru.streaming.reader import TimelineReader
 from action_gru.streaming.scene import SceneSampler
 from action_gru.streaming.stream import ActionStream, Answer, FrameStream, StreamEngine
 from action_gru.timeline import EventTracker
+from action_gru.training import Checkpoint
+from action_gru.training.document import check_background, check_runs_live
 from action_gru.video import DecodeLimits, Image
 
 # A window as long as a training clip mixes neighbouring actions of a long video. On the demo's

@@ -21,9 +21,9 @@ from difflib import get_close_matches
 from itertools import pairwise
 from pathlib import Path
 
-from action_gru.csv_dialect import read_rows
-from action_gru.errors import ConfigError, DataError
-from action_gru.files import write_or_raise
+from action_gru.core.csv_dialect import read_rows
+from action_gru.core.errors import ConfigError, DataError
+from action_gru.core.files import write_or_raise
 from action_gru.timeline.elan import elan_document
 from action_gru.timeline.events import Event, Timeline
 

@@ -16,8 +16,8 @@ from typing import Any
 
 import yaml
 
-from action_gru.errors import ConfigError
-from action_gru.safe_yaml import parse_yaml
+from action_gru.core.errors import ConfigError
+from action_gru.core.safe_yaml import parse_yaml
 from action_gru.timeline.events import Event
 
 LANGUAGES = Path(__file__).parent / "languages"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from action_gru.errors import DataError
+from action_gru.core.errors import DataError
 from action_gru.timeline.events import Event, Prediction
 
 MOST_SMOOTHED = 4096  # predictions at most, also where time stands still

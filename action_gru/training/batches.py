@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from action_gru.config.learning import TrainingSection
-from action_gru.dataset import NO_LABEL, Batch, SequenceSet
+from action_gru.features.sequences import NO_LABEL, Batch, SequenceSet
 from action_gru.training.processes import Processes
 
 

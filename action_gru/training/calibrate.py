@@ -7,14 +7,15 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from action_gru.checkpoint.calibration import Calibration, calibrate
 from action_gru.config import Config
-from action_gru.dataset import SequenceSet, Split
+from action_gru.core.progress import Reporter
+from action_gru.dataset import Split
+from action_gru.features.sequences import SequenceSet
 from action_gru.model import ActionClassifier
-from action_gru.progress import Reporter
-from action_gru.scoring import window_logits
+from action_gru.model.calibration import Calibration, calibrate
 from action_gru.training.data import TrainingData, inner_folds
 from action_gru.training.fit import fit_model
+from action_gru.training.scoring import window_logits
 
 PARTS = 3
 

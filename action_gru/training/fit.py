@@ -8,13 +8,14 @@ from typing import Any
 
 import torch
 
-from action_gru.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from action_gru.config import Config
-from action_gru.dataset import NO_LABEL, SequenceSet, data_hash
-from action_gru.errors import CheckpointError
+from action_gru.core.errors import CheckpointError
+from action_gru.core.progress import Reporter
+from action_gru.dataset import data_hash
+from action_gru.features.sequences import NO_LABEL, SequenceSet
 from action_gru.model import ActionClassifier
-from action_gru.progress import Reporter
 from action_gru.report.plots import plot_training, save_figure
+from action_gru.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from action_gru.training.data import TrainingData, inner_folds
 from action_gru.training.loop import Trainer
 from action_gru.training.run_folder import RunFolder

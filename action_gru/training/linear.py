@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, one_hot
 
-from action_gru.dataset import SequenceSet
+from action_gru.features.sequences import SequenceSet
 from action_gru.model import ActionClassifier
 
 # Above this many rows the halves of clips are left out: there are clips enough.

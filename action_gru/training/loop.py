@@ -14,15 +14,15 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from action_gru.config.learning import TrainingSection
-from action_gru.dataset import NO_LABEL, Batch, SequenceSet
-from action_gru.device import pick_device
-from action_gru.errors import TrainingError
+from action_gru.core.device import pick_device
+from action_gru.core.errors import TrainingError
+from action_gru.core.prefetch import Prefetch
+from action_gru.features.sequences import NO_LABEL, Batch, SequenceSet
 from action_gru.model import ActionClassifier, fuse
-from action_gru.prefetch import Prefetch
-from action_gru.scoring import score_answers
 from action_gru.training.batches import Batches, Part
 from action_gru.training.linear import solve_linear
 from action_gru.training.processes import join_processes
+from action_gru.training.scoring import score_answers
 
 
 @dataclass

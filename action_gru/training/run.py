@@ -7,9 +7,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from action_gru.checkpoint import load_checkpoint, save_checkpoint
-from action_gru.checkpoint.document import check_background
 from action_gru.config import Config
+from action_gru.core.device import pick_device
+from action_gru.core.errors import CheckpointError, ConfigError, DataError
+from action_gru.core.phrases import name_some
+from action_gru.core.progress import Reporter
 from action_gru.dataset import (
     LongVideo,
     Split,
@@ -18,15 +20,13 @@ from action_gru.dataset import (
     read_long_videos,
     split_clips,
 )
-from action_gru.device import pick_device
-from action_gru.errors import CheckpointError, ConfigError, DataError
-from action_gru.extraction import ExtractionReport
-from action_gru.features import FeatureTable, data_source, read_features
+from action_gru.features import ExtractionReport
+from action_gru.features.source import FeatureTable, data_source, read_features
 from action_gru.model import ActionClassifier
-from action_gru.phrases import name_some
-from action_gru.progress import Reporter
 from action_gru.training.calibrate import calibrate_model
+from action_gru.training.checkpoint import load_checkpoint, save_checkpoint
 from action_gru.training.data import TrainingData, own_root, read_clips, read_run_clips
+from action_gru.training.document import check_background
 from action_gru.training.fit import fit_model, mean_pooled, model_arguments
 from action_gru.training.processes import Processes, join_processes
 from action_gru.training.run_folder import RunFolder

@@ -22,11 +22,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from action_gru.checkpoint import find_run, write_run_file
 from action_gru.config import Config, load_config, to_yaml
+from action_gru.core.errors import CheckpointError, ConfigError, RunInterrupted
+from action_gru.core.files import PART, hold_folder, remove_leftovers, write_run_file
 from action_gru.dataset import Clip, LongVideo
-from action_gru.errors import CheckpointError, ConfigError, RunInterrupted
-from action_gru.files import PART, hold_folder, remove_leftovers
+from action_gru.training.document import find_run
 
 COLUMNS = ("path", "label", "group", "split", "start_s", "end_s", "timeline", "sha256")
 # Stands in a run until it trains. A folder without it is a user's, or a run with a result: nothing

@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from action_gru.errors import VideoError
+from action_gru.core.errors import VideoError
 from action_gru.video.frame import Image
 
 START = "import sys; sys.path[:] = sys.argv[1:]; from action_gru.video.worker import main; main()"

@@ -7,7 +7,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from action_gru.errors import VideoError
+from action_gru.core.errors import VideoError
 from action_gru.video.frame import Frame, FrameReader, Image
 from action_gru.video.limits import DecodeLimits, limited_file
 from action_gru.video.process_reader import open_file, run_in_process

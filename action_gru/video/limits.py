@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from action_gru.errors import VideoError
+from action_gru.core.errors import VideoError
 from action_gru.video.file_reader import FileReader
 from action_gru.video.frame import FrameReader, Image
 from action_gru.video.live_reader import open_live

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, Literal
 
-from action_gru.errors import VideoError
+from action_gru.core.errors import VideoError
 from action_gru.video.file import VideoFile
 from action_gru.video.frame import Frame, FrameReader, Image
 from action_gru.video.limits import DecodeLimits

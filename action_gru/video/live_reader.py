@@ -18,7 +18,7 @@ import av
 import cv2
 import numpy as np
 
-from action_gru.errors import VideoError
+from action_gru.core.errors import VideoError
 from action_gru.video.errors import why_no_camera, why_no_stream
 from action_gru.video.file_reader import (
     DEFAULT_FPS,

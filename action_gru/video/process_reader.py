@@ -15,7 +15,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from action_gru.errors import VideoError
+from action_gru.core.errors import VideoError
 from action_gru.video.decoder_process import DecoderProcess, give_back_process, take_process
 from action_gru.video.frame import Image, VideoInfo
 from action_gru.video.limits import DecodeLimits

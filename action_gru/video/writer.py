@@ -12,7 +12,7 @@ import av
 import av.container
 import numpy as np
 
-from action_gru.errors import VideoError
+from action_gru.core.errors import VideoError
 from action_gru.video.frame import Image
 
 

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from action_gru.errors import VideoError
+from action_gru.core.errors import VideoError
 from action_gru.video import VideoFile
 from action_gru.video.frame import Image
 from action_gru.views.maker import ViewMaker

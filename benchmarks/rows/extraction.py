@@ -11,12 +11,11 @@ import cv2
 import numpy as np
 import torch
 
-from action_gru.allocator import keeping_freed_memory
 from action_gru.backbone import Backbone
-from action_gru.cache import FeatureCache
+from action_gru.core.malloc import keeping_freed_memory
 from action_gru.dataset import Clip
-from action_gru.extraction import Extractor
-from action_gru.extraction.threads import usable_cores
+from action_gru.features import Extractor, FeatureCache
+from action_gru.features.threads import usable_cores
 from action_gru.video import DecodeLimits, VideoFile
 from action_gru.views import ViewMaker
 from action_gru.views.sampler import look

@@ -12,7 +12,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from action_gru.cache import ClipFeatures, FeatureCache, cache_key
+from action_gru.features import ClipFeatures, FeatureCache, cache_key
 from rows.turns import Row, in_turns, medians
 from rows.untrained import untrained_run
 
@@ -26,9 +26,9 @@ recognizer = ActionRecognizer.load(run)
 if kind == "timeline":
     recognizer.timeline(video)
 else:
-    from action_gru.cache import FeatureCache
+    from action_gru.features import FeatureCache
     from action_gru.dataset import Clip
-    from action_gru.features import build_extractor
+    from action_gru.features.source import build_extractor
     extractor = build_extractor(recognizer._config, recognizer._backbone, FeatureCache(folder))
     path = Path(video)
     assert not extractor.extract([Clip(path, path.name, "x", path.name)]).quarantined

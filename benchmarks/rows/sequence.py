@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch.nn.functional import cross_entropy
 
-from action_gru.cache import ClipFeatures
 from action_gru.config import build_config
-from action_gru.dataset import SequenceSet
+from action_gru.features import ClipFeatures
+from action_gru.features.sequences import SequenceSet
 from action_gru.model import CELLS, ActionClassifier
 from action_gru.training.loop import Trainer, parameter_groups
 from rows.turns import Row, in_turns, medians, paired_ratio

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from action_gru.checkpoint import Checkpoint, save_checkpoint
 from action_gru.config import build_config, to_yaml
-from action_gru.features import build_backbone
+from action_gru.features.source import build_backbone
 from action_gru.model import ActionClassifier
+from action_gru.training import Checkpoint, save_checkpoint
 
 CLASSES = tuple(f"class {number}" for number in range(13))
 

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 from action_gru.apps.web.folders import Folders
 from action_gru.apps.web.guard import Guard, Limits, Rates
 from action_gru.apps.web.words import bar_rules
-from action_gru.errors import ConfigError, MissingExtraError
-from action_gru.paths.names import VIDEO_SUFFIXES
-from action_gru.progress import Reporter
+from action_gru.core.errors import ConfigError, MissingExtraError
+from action_gru.core.paths.names import VIDEO_SUFFIXES
+from action_gru.core.progress import Reporter
 
 if TYPE_CHECKING:
     from action_gru.apps.web.page import Page

@@ -1,0 +1,155 @@
+"""Brings the features of clips into the cache, decoding only what is not there yet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from action_gru.backbone import Backbone
+from action_gru.backbone.loading import file_sha256
+from action_gru.core.errors import VideoError
+from action_gru.dataset import Clip
+from action_gru.detection.frame_views import frame_views_of, make_maker, side
+from action_gru.detection.vectors import Vectors
+from action_gru.features.clip import Job, Rows, ViewKey, clip_key, view_keys_of
+from action_gru.features.entry import ClipFeatures, RowFile
+from action_gru.features.lazy import read_clip
+from action_gru.features.pipeline import Pass, Pictures
+from action_gru.features.report import ExtractionReport
+from action_gru.features.store import FeatureCache, MemoryCache
+from action_gru.features.threads import ThreadBudget
+from action_gru.video import DecodeLimits, Image, VideoFile
+from action_gru.views.maker import mirror
+from action_gru.views.sampler import look, pictures
+from action_gru.views.sampling import rate_warning
+
+Progress = Callable[[Clip], None]
+
+
+class Extractor:
+    """Fills a cache with the features of clips.
+
+    fps: sampling rate. views and flip: the view keys of a clip. workers: threads that decode and
+    embed; None is one a core.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        cache: FeatureCache | MemoryCache,
+        *,
+        fps: float,
+        views: Sequence[str],
+        flip: bool = False,
+        workers: int | None = None,
+        batch_size: int = 32,
+        limits: DecodeLimits | None = None,
+    ) -> None:
+        self.backbone = backbone
+        self.cache = cache
+        self.fps = fps
+        self.view_keys = view_keys_of(views, flip)
+        self.workers = workers
+        self.batch_size = batch_size
+        self.limits = limits
+        self.specs = {view: backbone.spec(view) for view in views}
+
+    def extract(
+        self,
+        clips: Sequence[Clip],
+        progress: Progress | None = None,
+        report: ExtractionReport | None = None,
+    ) -> ExtractionReport:
+        """Bring every clip's features into the cache; each clip is decoded at most once.
+
+        progress is called with each clip that is done, by one thread at a time. report: one to
+        fill, for who wants to know how far an interrupted run came. Raises CacheError when the
+        cache cannot be used, MachineError when the machine has not enough left for the work. On an
+        error or an interrupt the threads stop, and what was finished stays.
+        """
+        report = ExtractionReport() if report is None else report
+        report.clips = len(clips)
+        try:
+            Pass(self, clips, report, progress, ThreadBudget(self.workers)).go()
+        finally:
+            report.damaged = list(self.cache.damaged)
+            report.sort(clips)  # threads end their clips in any order
+        return report
+
+    def read(self, clip: Clip, report: ExtractionReport) -> dict[ViewKey, ClipFeatures] | None:
+        """A clip's features from the cache; None only for one that was quarantined.
+
+        Raises CacheError when an entry has vanished since it was extracted.
+        """
+        return read_clip(self.cache, clip, report)
+
+    def embed(self, images: Sequence[Image]) -> NDArray[np.float16]:
+        """(N, D) features of at most batch_size pictures.
+
+        The batch is always filled up: a fixed shape runs the same kernels, so that a clip's
+        features do not depend, to the bit, on which clips it shares a batch with.
+        """
+        filling = [images[-1]] * (self.batch_size - len(images))
+        return self.backbone([*images, *filling])[: len(images)].numpy().astype(np.float16)
+
+    def plan(self, clip: Clip) -> Job:
+        """What is to be done for a clip. Raises VideoError when it is not there."""
+        if clip.path.is_dir():
+            raise VideoError(f"{clip.path}: is a folder, no video; name the files that are in it")
+        if not clip.path.is_file():
+            raise VideoError(f"{clip.path}: no such video file; check the path")
+        content = file_sha256(clip.path)
+        keys = {
+            view_key: clip_key(content, clip, self.fps, view_key, self.specs[view_key.view])
+            for view_key in self.view_keys
+        }
+        missing = [view_key for view_key, key in keys.items() if not self.cache.has(key)]
+        return Job(clip, content, keys, missing, rows={view_key: Rows() for view_key in missing})
+
+    def decode(self, job: Job) -> Generator[tuple[float, Pictures], None, None]:
+        """(time_s, the pictures of the missing view keys) at each sampled instant."""
+        views = list(dict.fromkeys(view_key.view for view_key in job.missing))
+        with VideoFile(job.clip.path, threads=1, limits=self.limits) as video:
+            for time_s, made in self._look(video, job.clip, views):
+                yield (
+                    time_s,
+                    [
+                        (view_key, _side(made[view_key.view], view_key.flipped))
+                        for view_key in job.missing
+                    ],
+                )
+                job.frames = video.frames_decoded
+            job.frames = video.frames_decoded
+
+    def _look(
+        self, video: VideoFile, clip: Clip, views: list[str]
+    ) -> Iterator[tuple[float, dict[str, Any]]]:
+        if not frame_views_of(self.backbone):  # whoever decodes can make the pictures too
+            size_px, fit = self.backbone.image_size, self.backbone.fit
+            arguments = {"views": views, "size_px": size_px, "fit": fit, "fps": self.fps}
+            return video.run(pictures, **arguments, start_s=clip.start_s, end_s=clip.end_s)
+        maker = make_maker(self.backbone, views)
+        return look(video, maker, self.fps, clip.start_s, clip.end_s)
+
+    def finish(self, job: Job) -> None:
+        """Put a clip's features into the cache."""
+        times_s = np.array(job.times_s, dtype=np.float64)
+        job.slow = rate_warning(times_s, self.fps) is not None
+        for view_key in job.missing:
+            provenance = {"clip": job.clip.name, "view": view_key.view, "flipped": view_key.flipped}
+            provenance |= {"fps": self.fps, "weights": self.backbone.weights}
+            values, key = job.rows[view_key].whole(), job.keys[view_key]
+            if isinstance(values, RowFile):
+                self.cache.put_rows(key, values, times_s, job.frames, provenance)
+            else:
+                self.cache.put(key, ClipFeatures(values, times_s, job.frames, provenance))
+
+
+def _side(made: Any, flipped: bool) -> NDArray[Any]:
+    """A picture or a vector, or that of the mirrored frame."""
+    if isinstance(made, Vectors):
+        return side(made, flipped)
+    return mirror(made) if flipped else made

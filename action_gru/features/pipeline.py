@@ -1,0 +1,340 @@
+"""One pass over clips: every thread decodes, and embeds whenever a batch is full.
+
+No thread waits while there is work, and none is started beyond the budget. Memory is bounded by the
+batches, not by the length of a clip. Knows nothing of keys or caches.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
+from typing import NamedTuple, Protocol
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from action_gru.core.errors import ActionGruError, CacheError, MachineError, VideoError
+from action_gru.core.malloc import keeping_freed_memory
+from action_gru.core.retry import PAUSES_S, is_exhausted, is_full, is_transient
+from action_gru.dataset import Clip
+from action_gru.features.clip import Job, ViewKey
+from action_gru.features.report import ExtractionReport
+from action_gru.features.threads import ThreadBudget
+from action_gru.video import Image
+
+Pictures = list[tuple[ViewKey, Image]]
+THREAD_NAME = "action_gru extract"
+
+
+class Slot(NamedTuple):
+    """A picture on its way, and where its features belong."""
+
+    job: Job
+    view_key: ViewKey
+    place: int
+    image: Image
+
+
+class Stages(Protocol):
+    """What a pass does with one clip, or with one batch of pictures; see `Extractor`."""
+
+    batch_size: int
+
+    def plan(self, clip: Clip) -> Job: ...
+
+    def decode(self, job: Job) -> Generator[tuple[float, Pictures], None, None]: ...
+
+    def embed(self, images: Sequence[Image]) -> NDArray[np.float16]: ...
+
+    def finish(self, job: Job) -> None: ...
+
+
+class Pass:
+    """Work-conserving: a thread without a clip embeds what others have decoded; a thread that has
+    filled a batch which nobody is free to take embeds it itself.
+
+    At most one batch a thread and one more wait.
+    """
+
+    def __init__(
+        self,
+        stages: Stages,
+        clips: Sequence[Clip],
+        report: ExtractionReport,
+        progress: Callable[[Clip], None] | None,
+        budget: ThreadBudget,
+    ) -> None:
+        self.stages, self.report, self.progress, self.budget = stages, report, progress, budget
+        self._clips = iter(clips)
+        self._lock = threading.Condition()  # guards all that follows, the report and the jobs
+        self._waiting: deque[Slot] = deque()
+        self._ready: deque[list[Slot]] = deque()
+        self._decoding = budget.workers
+        self._running = 0
+        self._idle = 0
+        self._stopped = False
+        self._error: BaseException | None = None
+
+    def go(self) -> None:
+        """Bring every clip to its end. Raises what a thread raised, once all have stopped."""
+        threads = [
+            threading.Thread(target=self._work, name=THREAD_NAME, daemon=True)
+            for _ in range(self.budget.workers)
+        ]
+        with self.budget, keeping_freed_memory():
+            try:
+                for thread in threads:
+                    with self._lock:
+                        thread.start()
+                        self._running += 1
+                self._wait()
+            finally:
+                self._stop(None)
+                self._wait()
+                for thread in threads:
+                    if thread.ident is not None:
+                        thread.join()
+        if self._error is not None:
+            raise self._error
+
+    def _wait(self) -> None:
+        """Until every thread has ended. Not by `join`: one that Ctrl-C interrupts takes the thread
+        for ended, and the next returns at once.
+        """
+        with self._lock:
+            self._lock.wait_for(lambda: not self._running)
+
+    def _work(self) -> None:
+        try:
+            self.budget.claim()
+            while (clip := self._next_clip()) is not None:
+                self._extract(clip)
+            while (batch := self._next_batch()) is not None:
+                self._embed(batch)
+        except BaseException as error:  # handed to the calling thread, which raises it
+            self._stop(error)
+        finally:
+            with self._lock:
+                self._running -= 1
+                self._lock.notify_all()
+
+    def _next_clip(self) -> Clip | None:
+        with self._lock:
+            clip = None if self._stopped else next(self._clips, None)
+            if clip is None:
+                self._decoding -= 1
+                self._lock.notify_all()
+            return clip
+
+    def _next_batch(self) -> list[Slot] | None:
+        """A batch for a thread that has no clip left; None when nothing is to come."""
+        with self._lock:
+            self._idle += 1
+            self._lock.wait_for(lambda: self._ready or not self._decoding or self._stopped)
+            self._idle -= 1
+            if self._stopped:
+                return None
+            if self._ready:
+                return self._ready.popleft()
+            rest = list(self._waiting)
+            self._waiting.clear()
+            return rest or None
+
+    def _surplus(self) -> list[Slot] | None:
+        """A batch that no other thread is free to take."""
+        with self._lock:
+            return self._ready.popleft() if len(self._ready) > self._idle else None
+
+    def _extract(self, clip: Clip) -> None:
+        """Bring a clip to its end; again, where the machine stopped it and not the clip."""
+        for pause_s in (*PAUSES_S, None):
+            job, failure = self._plan(clip)
+            if job is not None:
+                failure = self._decode(job)
+                if self._stopped:
+                    return
+            is_again = failure is not None and is_transient(failure)
+            if not is_again or pause_s is None:
+                break
+            if job is not None:
+                self._abandon(job)
+            if self._pause(pause_s):
+                return
+        if failure is not None and is_again:
+            failure = _told(clip, failure)
+        if job is not None:
+            self._end(job, failure)
+        elif failure is not None:
+            self._leave_out(clip, failure)
+
+    def _pause(self, seconds: float) -> bool:
+        """Wait before another attempt; was the run stopped meanwhile?"""
+        with self._lock:
+            self.report.retried += 1
+            return self._lock.wait_for(lambda: self._stopped, seconds)
+
+    def _plan(self, clip: Clip) -> tuple[Job | None, Exception | None]:
+        """What is to be decoded, or what went wrong; neither for a clip that is in the cache."""
+        try:
+            job = self.stages.plan(clip)
+        except CacheError as error:
+            if is_transient(error):
+                return None, error
+            raise
+        except (VideoError, OSError, MemoryError) as unreadable:
+            return None, unreadable
+        with self._lock:
+            self.report.keys[clip.name] = job.keys
+            self.report.content[clip.name] = job.content
+            if job.missing:
+                return job, None
+            self.report.cached += 1
+            self._advance(clip)
+            return None, None
+
+    def _leave_out(self, clip: Clip, reason: Exception) -> None:
+        with self._lock:
+            self.report.quarantined[clip.name] = one_line(reason)
+            self._advance(clip)
+
+    def _abandon(self, job: Job) -> None:
+        """Forget what came of an attempt; answers that are still to come find nobody."""
+        with self._lock:
+            job.failed = job.settled = True
+            self._waiting = deque(slot for slot in self._waiting if slot.job is not job)
+        job.release()
+
+    def _decode(self, job: Job) -> Exception | None:
+        """Show every sampled frame to the backbone; what went wrong with the clip, if anything.
+
+        What goes wrong with the backbone is not the clip's fault: it ends the run.
+        """
+        with closing(self.stages.decode(job)) as samples:
+            while not self._stopped:
+                try:
+                    sample = next(samples, None)
+                except ActionGruError as error:
+                    return error
+                except (cv2.error, OSError, RuntimeError, ValueError, MemoryError) as error:
+                    # A decoder's own failure costs this clip only, and is named.
+                    return _named(job.clip, error)
+                if sample is None:
+                    break
+                self._add(job, *sample)
+                while (batch := self._surplus()) is not None:
+                    self._embed(batch)
+        return None
+
+    def _add(self, job: Job, time_s: float, pictures: Pictures) -> None:
+        with self._lock:
+            place = len(job.times_s)
+            job.times_s.append(time_s)
+            for view_key, image in pictures:
+                job.rows[view_key].expect()
+                if image.ndim == 1:  # a vector already: its view needs no network for pictures
+                    job.rows[view_key].put(place, np.asarray(image, dtype=np.float16))
+                    continue
+                job.pending += 1
+                self._waiting.append(Slot(job, view_key, place, image))
+            while len(self._waiting) >= self.stages.batch_size:
+                batch = [self._waiting.popleft() for _ in range(self.stages.batch_size)]
+                self._ready.append(batch)
+                self._lock.notify()
+
+    def _embed(self, batch: list[Slot]) -> None:
+        features = self.stages.embed([slot.image for slot in batch])
+        with self._lock:
+            for slot, row in zip(batch, features, strict=True):
+                slot.job.pending -= 1
+                if not slot.job.failed:
+                    slot.job.rows[slot.view_key].put(slot.place, row)
+        for job in {id(slot.job): slot.job for slot in batch}.values():
+            self._settle(job)
+
+    def _end(self, job: Job, error: Exception | None) -> None:
+        if error is None and not job.times_s:
+            error = VideoError(
+                f"{job.clip.name}: {job.frames} frames decoded, none of them inside the clip's "
+                "bounds; check start_s and end_s"
+            )
+        with self._lock:
+            job.ended = True
+            self.report.frames += job.frames
+            if error is not None:
+                job.failed = True
+                self.report.quarantined[job.clip.name] = one_line(error)
+                self._waiting = deque(slot for slot in self._waiting if slot.job is not job)
+        self._settle(job)
+
+    def _settle(self, job: Job) -> None:
+        """Store a clip once all of it is decoded and embedded; once, by one thread."""
+        with self._lock:
+            if job.settled or not job.ended or (job.pending and not job.failed):
+                return
+            job.settled = True
+        if not job.failed:
+            self._store(job)
+        job.release()
+        with self._lock:
+            self.report.read += not job.failed
+            if job.slow and not job.failed:
+                self.report.slow.append(job.clip.name)
+            self._advance(job.clip)
+
+    def _store(self, job: Job) -> None:
+        """Keep a clip's features, in several attempts unless the disk is full."""
+        for pause_s in PAUSES_S:
+            try:
+                self.stages.finish(job)
+                return
+            except CacheError as error:
+                if is_full(error) or not is_transient(error):
+                    raise
+            self._pause(pause_s)
+        self.stages.finish(job)
+
+    def _advance(self, clip: Clip) -> None:
+        if self.progress:
+            self.progress(clip)
+
+    def _stop(self, error: BaseException | None) -> None:
+        with self._lock:
+            self._stopped = True
+            self._error = self._error or error
+            self._lock.notify_all()
+
+
+def _named(clip: Clip, error: Exception) -> VideoError:
+    """A failure that has no message for a user, with one."""
+    made = VideoError(f"{clip.path}: {type(error).__name__} while decoding: {error}")
+    made.__cause__ = error
+    return made
+
+
+def _told(clip: Clip, error: Exception) -> Exception:
+    """What the last attempt met, in words that do not blame the clip.
+
+    Raises MachineError where no other clip could be read either, and what the cache says.
+    """
+    reason = one_line(error) or type(error).__name__
+    attempts = len(PAUSES_S) + 1
+    if isinstance(error, CacheError):
+        raise error
+    if is_exhausted(error):
+        raise MachineError(
+            f"{clip.path}: not read in {attempts} attempts, and not for its own fault: {reason}; "
+            "free what is named, or lower features.workers, and run again: what was finished is "
+            "in the cache"
+        ) from error
+    return VideoError(
+        f"{clip.path}: not read in {attempts} attempts; the machine or the disk may be the reason, "
+        f"and not the clip: {reason}"
+    )
+
+
+def one_line(error: Exception) -> str:
+    """The error's text without line breaks."""
+    return " ".join(str(error).split())

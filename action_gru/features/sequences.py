@@ -1,0 +1,234 @@
+"""Feature sequences in one array, in other orders, and the batches a model reads.
+
+Knows nothing of video.
+"""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from action_gru.core.errors import DataError
+from action_gru.views.sampling import windows
+
+if TYPE_CHECKING:
+    from action_gru.dataset.channels import ChannelValues
+    from action_gru.features.entry import ClipFeatures
+
+NO_LABEL = -100  # what torch's cross-entropy leaves out
+SHUFFLES = 5
+FROZEN_AT = (0.25, 0.5, 0.75)
+
+Rows = NDArray[Any]  # (T, D), float16 or float32
+Rule = Callable[[int, torch.Generator], Tensor]  # (T, random source) -> the rows to read
+
+
+@dataclass(frozen=True)
+class Batch:
+    """features (B, T, D) float32, zero after lengths (B,); labels (B,) int64.
+
+    step_labels (B, T) int64, where every step has a class: NO_LABEL after a length.
+    """
+
+    features: Tensor
+    lengths: Tensor
+    labels: Tensor
+    step_labels: Tensor | None = None
+
+    def to(self, device: torch.device) -> Batch:
+        """The same on a device."""
+        steps = None if self.step_labels is None else self.step_labels.to(device)
+        return Batch(
+            self.features.to(device), self.lengths.to(device), self.labels.to(device), steps
+        )
+
+
+class SequenceSet:
+    """Sequences of one width, end to end in one array, gathered without Python work per frame.
+
+    sequences: per clip the views to fuse, side by side along D. flipped: the same clips mirrored,
+    or None; both are taken one at a time. labels (N,). step_labels: per clip the class of each row,
+    or None; a clip's answer is then that after its last row. most_bytes: above it the array is
+    mapped from a file; None: never.
+    """
+
+    def __init__(
+        self,
+        sequences: Iterable[Sequence[ClipFeatures | ChannelValues]],
+        labels: Sequence[int],
+        flipped: Iterable[Sequence[ClipFeatures | ChannelValues]] | None = None,
+        step_labels: Sequence[Sequence[int]] | None = None,
+        most_bytes: int | None = None,
+    ) -> None:
+        parts = itertools.chain(sequences, flipped or [])
+        rows, lengths = stack_rows((join_views(views) for views in parts), most_bytes)
+        self.labels = torch.tensor(list(labels), dtype=torch.int64)
+        self.lengths = torch.tensor(lengths[: len(self.labels)])
+        self.starts = torch.cumsum(self.lengths, 0) - self.lengths
+        self.values = torch.from_numpy(rows)
+        self.flip_offset = int(self.lengths.sum()) if len(lengths) > len(self.labels) else 0
+        self.step_labels = (
+            None
+            if step_labels is None
+            else torch.tensor([label for labels in step_labels for label in labels])
+        )
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def dim(self) -> int:
+        return int(self.values.shape[1])
+
+    def usual_length(self, max_frames: int) -> int:
+        """The median number of frames of a sequence, of a long one as far as it is read at once."""
+        return int(self.lengths.clamp_max(max_frames).median())
+
+    def gather(self, starts: Tensor, lengths: Tensor) -> Tensor:
+        """Rows [start, start + length) of the array, padded with zeros: (B,), (B,) -> (B, T, D)."""
+        steps = torch.arange(int(lengths.max()))
+        return self.take(starts[:, None] + steps, steps < lengths[:, None])
+
+    def take(self, rows: Tensor, inside: Tensor) -> Tensor:
+        """The given rows where inside, else zeros: (B, T), (B, T) bool -> (B, T, D) float32."""
+        found = self.values[rows.where(inside, 0)].float()
+        return found.masked_fill(~inside[..., None], 0.0)  # a product would keep a missing value
+
+    def take_labels(self, rows: Tensor, inside: Tensor) -> Tensor | None:
+        """The classes of the given rows where inside: (B, T), (B, T) bool -> (B, T) int64."""
+        if self.step_labels is None:
+            return None
+        return self.step_labels[rows.where(inside, 0)].masked_fill(~inside, NO_LABEL)
+
+    def only(self, clips: Tensor) -> SequenceSet:
+        """Some of the sequences, in the same array. clips (M,): their numbers."""
+        made = copy.copy(self)
+        made.labels = self.labels[clips]
+        made.lengths, made.starts = self.lengths[clips], self.starts[clips]
+        return made
+
+    def with_rows(self, rows: Sequence[Tensor]) -> SequenceSet:
+        """Other sequences of the same frames. rows: of each clip, which frames, in order."""
+        places = torch.cat(
+            [start + index for start, index in zip(self.starts.tolist(), rows, strict=True)]
+        )
+        made = SequenceSet.__new__(SequenceSet)
+        made.lengths = torch.tensor([len(index) for index in rows])
+        made.starts = torch.cumsum(made.lengths, 0) - made.lengths
+        made.labels = self.labels
+        made.step_labels = None if self.step_labels is None else self.step_labels[places]
+        made.flip_offset = len(places) if self.flip_offset else 0
+        mirrored = [places + self.flip_offset] if self.flip_offset else []
+        made.values = self.values[torch.cat([places, *mirrored])]
+        return made
+
+    def read_windows(self, max_frames: int, flipped: bool = False) -> tuple[Tensor, Tensor, Tensor]:
+        """(clip, start, length) of every window of every clip, in order; each (M,).
+
+        Where every row has a class there is one window a clip, the last max_frames rows.
+        """
+        ends_only = self.step_labels is not None
+        cut = [
+            (clip, start + self.flip_offset * flipped + low, high - low)
+            for clip, (start, length) in enumerate(
+                zip(self.starts.tolist(), self.lengths.tolist(), strict=True)
+            )
+            for low, high in (
+                [(max(0, length - max_frames), length)]
+                if ends_only
+                else windows(length, max_frames)
+            )
+        ]
+        clip, start, length = (torch.tensor(column) for column in zip(*cut, strict=True))
+        return clip, start, length
+
+
+def join_views(views: Sequence[ClipFeatures | ChannelValues]) -> Rows:
+    """Lay a clip's views side by side: V of (T, D_v) -> (T, sum D_v), of the views' own type."""
+    lengths = {len(view.values) for view in views}
+    if len(lengths) != 1:
+        raise DataError(f"the views of a clip differ in length: {sorted(lengths)}")
+    return np.concatenate([view.values for view in views], axis=1)
+
+
+def stack_rows(parts: Iterable[Rows], most_bytes: int | None) -> tuple[Rows, list[int]]:
+    """(sum of T, D) and the length of each part. parts: (T, D) each, taken one at a time.
+
+    With more than most_bytes the rows go to a temporary file without a name and come back mapped
+    into memory: the system reads what is asked for. Raises DataError where there is no room.
+    """
+    kept: list[Rows] = []
+    lengths: list[int] = []
+    file: BinaryIO | None = None
+    size = width = 0
+    kind: Any = np.float32
+    for part in parts:
+        lengths.append(len(part))
+        width, kind = part.shape[1], part.dtype
+        size += part.nbytes
+        kept.append(part)
+        if most_bytes is not None and size > most_bytes:
+            file = file or tempfile.TemporaryFile()  # noqa: SIM115 closed below
+            _move(kept, file)
+    if not lengths:
+        raise DataError("a set of sequences needs at least one")
+    if file is None:
+        return np.concatenate(kept), lengths
+    with file:  # the map holds on to it by itself
+        return np.memmap(file, kind, "r+", shape=(sum(lengths), width)), lengths
+
+
+def _move(kept: list[Rows], file: BinaryIO) -> None:
+    try:
+        for one in kept:
+            file.write(np.ascontiguousarray(one).data)
+        file.flush()
+    except OSError as error:
+        raise DataError(
+            f"{tempfile.gettempdir()}: the features do not fit into memory, and cannot be kept "
+            f"there ({error.strerror or error}); free space, set TMPDIR, or raise "
+            "features.memory_gb"
+        ) from error
+    kept.clear()
+
+
+def _frozen(share: float) -> Rule:
+    return lambda length, generator: torch.full((length,), round(share * (length - 1)))
+
+
+# Each rule makes the clips once, and what the name costs is the average over its rules.
+REARRANGEMENTS: dict[str, tuple[Rule, ...]] = {
+    "shuffled": (lambda length, generator: torch.randperm(length, generator=generator),) * SHUFFLES,
+    "reversed": (lambda length, generator: torch.arange(length).flip(0),),
+    "frozen": tuple(map(_frozen, FROZEN_AT)),
+    "first_half": (lambda length, generator: torch.arange((length + 1) // 2),),
+    "every_second": (lambda length, generator: torch.arange(0, length, 2),),
+}
+
+
+def rearrangements(sequences: SequenceSet, seed: int) -> Iterator[tuple[str, SequenceSet]]:
+    """(name, the same clips so rearranged), some names several times.
+
+    A clip and its mirrored copy are rearranged alike; a clip that is read in windows, as a whole.
+    """
+    for name, rules in REARRANGEMENTS.items():
+        for number, rule in enumerate(rules):
+            generator = torch.Generator().manual_seed(seed * 1_000_003 + number)
+            rows = [rule(length, generator) for length in sequences.lengths.tolist()]
+            yield name, sequences.with_rows(rows)
+
+
+def prefixes(sequences: SequenceSet, shares: tuple[float, ...]) -> Iterator[SequenceSet]:
+    """The first share of the frames of each clip, at least one, for each of the shares."""
+    for share in shares:
+        counts = [max(1, round(share * length)) for length in sequences.lengths.tolist()]
+        yield sequences.with_rows([torch.arange(count) for count in counts])
