@@ -39,7 +39,7 @@ test-slow: $(INSTALLED)
 		--ignore=tests/test_web_browser.py
 	$(RUN)/python -m pytest -m slow --timeout=1800 tests/test_web_browser.py  # two cameras need both cores
 
-# ARGS="-k manifest" for one kind. One case again: python tests/fuzzing.py manifest 17 1
+# ARGS="-k manifest" for one kind. One case again: PYTHONPATH=tests python -m helpers.fuzzing manifest 17 1
 FUZZ_CASES ?= 5000
 fuzz: $(INSTALLED)
 	OMP_NUM_THREADS=1 FUZZ_CASES=$(FUZZ_CASES) $(RUN)/python -m pytest tests/test_fuzz.py -s $(ARGS)

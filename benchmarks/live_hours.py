@@ -5,7 +5,8 @@
 Watches an RTSP server on loopback and a file in a loop, at their own speed. The server's recording
 ends every five minutes, the server is killed every eleven, the decoding process of the stream every
 seventeen: each must cost a reconnect and nothing else. Once a minute the program's own process and
-its decoders are counted. Needs the system's GStreamer (tests/rtsp_server.py says which packages).
+its decoders are counted. Needs the system's GStreamer (tests/helpers/rtsp_server.py says which
+packages).
 Writes benchmarks/results/live_hours.json.
 """
 
@@ -29,7 +30,7 @@ import psutil
 from action_gru.video import VideoWriter
 
 RESULTS = Path(__file__).parent / "results"
-SERVER = Path(__file__).parent.parent / "tests" / "rtsp_server.py"
+SERVER = Path(__file__).parent.parent / "tests" / "helpers" / "rtsp_server.py"
 SERVER_PYTHON = "/usr/bin/python3"  # the one that has the system's GStreamer
 WARM_UP_MIN, WINDOW_MIN = 5, 5
 RECORDING_S, FPS = 300, 10

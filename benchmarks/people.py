@@ -32,7 +32,7 @@ from action_gru.streaming.build import open_people
 from action_gru.streaming.people import PeopleEngine
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-from crowd import actor_at, crowd_scene, person_box
+from helpers.crowd import actor_at, crowd_scene, person_box
 
 RESULTS = Path(__file__).parent / "results"
 FPS, DURATION_S = 24.0, 6.0

@@ -10,7 +10,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from conftest import write_square
+from helpers.videos import write_square
 
 from action_gru.features import FeatureCache
 

@@ -2,7 +2,7 @@ import builtins
 
 import numpy as np
 import pytest
-from people_doubles import boxes_of
+from helpers.people_doubles import boxes_of
 
 from action_gru.core.errors import MissingExtraError
 from action_gru.detection.detector import Detections, no_detections

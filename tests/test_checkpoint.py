@@ -198,8 +198,8 @@ def test_a_format_of_the_future_is_refused(tmp_path):
     path = tmp_path / "best.safetensors"
     save_checkpoint(checkpoint(), path)
     data = path.read_bytes()
-    path.write_bytes(data.replace(b"action_gru.training.1", b"action_gru.training.9"))
-    with pytest.raises(CheckpointError, match=r"has format 'action_gru.training.9', expected"):
+    path.write_bytes(data.replace(b"action_gru.checkpoint.1", b"action_gru.checkpoint.9"))
+    with pytest.raises(CheckpointError, match=r"has format 'action_gru.checkpoint.9', expected"):
         load_checkpoint(path)
 
 

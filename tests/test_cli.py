@@ -13,8 +13,8 @@ import unicodedata
 from pathlib import Path
 
 import pytest
-from conftest import write_square
-from dataset_trees import make_tree
+from helpers.dataset_trees import make_tree
+from helpers.videos import write_square
 
 from action_gru.apps.classify import find_videos
 from action_gru.cli import common

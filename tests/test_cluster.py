@@ -8,12 +8,12 @@ from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
-from conftest import clip_of
+from helpers.videos import clip_of
 
 from action_gru.config import build_config
 from action_gru.core.errors import ClusterError
 from action_gru.core.progress import Reporter
-from action_gru.features import engine, extract_on_cluster
+from action_gru.features import extract_on_cluster, ray_engine
 from action_gru.features.ray_connection import connected
 from action_gru.features.ray_portions import MOST_CLIPS, Portion, portions_of
 
@@ -144,8 +144,8 @@ def test_a_run_that_ends_in_an_error_tells_how_far_it_came(monkeypatch, capsys, 
         run.report.extraction.read = 7
         raise error
 
-    monkeypatch.setattr(engine, "connected", lambda *given: nullcontext())
-    monkeypatch.setattr(engine._Run, "go", go)
+    monkeypatch.setattr(ray_engine, "connected", lambda *given: nullcontext())
+    monkeypatch.setattr(ray_engine._Run, "go", go)
     with pytest.raises(type(error)):
         extract_on_cluster(build_config({}), CLIPS, Reporter(quiet=False))
     said = capsys.readouterr().err

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import clip_of, write_square
+from helpers.videos import clip_of, write_square
 
 from action_gru.config import Config, build_config
 from action_gru.core.errors import ClusterError

@@ -6,7 +6,7 @@ import re
 import numpy as np
 import pytest
 import torch
-from conftest import write_square
+from helpers.videos import write_square
 
 from action_gru.apps.compare_cells import run_comparison
 from action_gru.config import build_config

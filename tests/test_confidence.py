@@ -3,7 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import clip_of
+from helpers.videos import clip_of
 from test_plots import check_texts
 
 from action_gru.evaluation.cross_validation import left_out_row, unknown_markdown

@@ -11,7 +11,7 @@ import av
 import numpy as np
 import pytest
 from av.codec.context import Flags
-from conftest import moving_square
+from helpers.videos import moving_square
 
 from action_gru.core.errors import VideoError
 from action_gru.video import DecodeLimits, VideoFile

@@ -1,7 +1,7 @@
 import json
 
 import pytest
-from conftest import ROOT, write_square
+from helpers.videos import ROOT, write_square
 
 from action_gru.apps.demo import run_demo
 from action_gru.config import build_config, load_config

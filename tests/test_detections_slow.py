@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from drawn_detector import train_detector
-from moving_things import EVENTS, FPS, NAMES, draw_clip, draw_things
+from helpers.drawn_detector import train_detector
+from helpers.moving_things import EVENTS, FPS, NAMES, draw_clip, draw_things
 
 from action_gru.config import build_config
 from action_gru.core.progress import Reporter

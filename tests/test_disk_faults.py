@@ -12,8 +12,8 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import FakeBackbone, clip_of, write_square
-from killing import hashes
+from helpers.killing import hashes
+from helpers.videos import FakeBackbone, clip_of, write_square
 from safetensors.torch import load_file
 
 from action_gru.features import Extractor, FeatureCache

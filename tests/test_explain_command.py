@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from conftest import ROOT, FakeBackbone, write_square
+from helpers.videos import ROOT, FakeBackbone, write_square
 from test_frame_views import view
 
 from action_gru.apps.explain import explain_video

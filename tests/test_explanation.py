@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from conftest import FakeBackbone
+from helpers.videos import FakeBackbone
 
 from action_gru.evaluation.curves import carried_shares, linear_answer, memory_of, stream_curves
 from action_gru.evaluation.explain import place_falls

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import ROOT, write_square
+from helpers.videos import ROOT, write_square
 from test_model import COMBINATIONS, build
 
 from action_gru import ActionRecognizer

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import ROOT
+from helpers.videos import ROOT
 from test_series import config, engines, machines
 
 from action_gru import SequenceRecognizer

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from conftest import FakeBackbone, clip_of, write_square
+from helpers.videos import FakeBackbone, clip_of, write_square
 
 from action_gru.core.errors import CacheError
 from action_gru.dataset import Clip

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from conftest import FakeBackbone, clip_of, write_square
-from people_doubles import ScriptedDetector
+from helpers.people_doubles import ScriptedDetector
+from helpers.videos import FakeBackbone, clip_of, write_square
 
 from action_gru import ActionRecognizer
 from action_gru.config import build_config

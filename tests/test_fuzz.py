@@ -7,8 +7,8 @@ import os
 import random
 import re
 
-import fuzzing
 import pytest
+from helpers import fuzzing
 
 FEW = {
     "config": 150,
@@ -61,12 +61,12 @@ def test_the_harness_sees_what_must_not_be(behaviour, tmp_path, monkeypatch):
     """A check that misbehaves at its second case, in place of a reader."""
     code, said = BEHAVIOURS[behaviour]
     copy = tmp_path / "bad_fuzzing.py"
-    text = (fuzzing.ROOT / "tests" / "fuzzing.py").read_text()
+    text = (fuzzing.ROOT / "tests" / "helpers" / "fuzzing.py").read_text()
     bad = (
         "def check_config(path):\n    global calls\n    calls += 1\n"
         f"    if calls == 2:\n        {code}\n"
     )
-    text = text.replace("ROOT = Path(__file__).parents[1]", f"ROOT = Path({str(fuzzing.ROOT)!r})")
+    text = text.replace("ROOT = Path(__file__).parents[2]", f"ROOT = Path({str(fuzzing.ROOT)!r})")
     text = text.replace("Kind = tuple[", f"calls = -{sources()}\n\n\n{bad}\n\nKind = tuple[", 1)
     copy.write_text(text)
     monkeypatch.setattr(fuzzing, "__file__", str(copy))

@@ -15,7 +15,7 @@ import av
 import cv2
 import numpy as np
 import pytest
-from conftest import FakeBackbone, clip_of, write_square
+from helpers.videos import FakeBackbone, clip_of, write_square
 
 from action_gru.config.inputs import DecodingSection
 from action_gru.core.errors import VideoError

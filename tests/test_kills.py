@@ -6,10 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-import killing
 import pytest
+from helpers import killing
 
-KILLING = Path(__file__).with_name("killing.py")
+KILLING = Path(__file__).parent / "helpers" / "killing.py"
 WRONG = ("lost", "damaged", "redone", "different", "orphans", "failed")
 NOTHING: dict = {name: [] for name in WRONG}
 
@@ -17,7 +17,7 @@ NOTHING: dict = {name: [] for name in WRONG}
 def kill_often(kind: str, kills: int, before: str = "") -> dict:
     """The summary of killing.py, after some statements that change what it kills."""
     start = f"import runpy, sys\n{before}\nsys.argv[0] = {str(KILLING)!r}\n"
-    start += f"sys.path.insert(0, {str(KILLING.parent)!r})\n"
+    start += f"sys.path.insert(0, {str(KILLING.parents[1])!r})\n"
     start += f"runpy.run_path({str(KILLING)!r}, run_name='__main__')"
     done = subprocess.run(
         [sys.executable, "-c", start, kind, str(kills), os.environ.get("KILL_SEED", "0")],

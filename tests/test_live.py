@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import psutil
 import pytest
-from live_servers import (
+from helpers.live_servers import (
     QUICK,
     MJPEGServer,
     Seen,

@@ -3,8 +3,8 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from conftest import write_square
-from live_servers import Seen, eventually
+from helpers.live_servers import Seen, eventually
+from helpers.videos import write_square
 
 from action_gru.core.errors import VideoError
 from action_gru.video import LiveSource, VideoFile

@@ -8,8 +8,8 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 import av
 import numpy as np
 import pytest
-from conftest import moving_square, write_square
-from live_servers import QUICK, Seen, eventually, refusing_port
+from helpers.live_servers import QUICK, Seen, eventually, refusing_port
+from helpers.videos import moving_square, write_square
 
 from action_gru.video import LiveSource
 from action_gru.video.live_reader import waits

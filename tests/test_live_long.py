@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
-from conftest import write_square
+from helpers.videos import write_square
 
 from action_gru import ActionRecognizer
 from action_gru.apps.live_loop import LiveLoop

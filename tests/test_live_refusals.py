@@ -3,7 +3,7 @@ import time
 import traceback
 
 import pytest
-from live_servers import (
+from helpers.live_servers import (
     QUICK,
     MJPEGServer,
     Seen,

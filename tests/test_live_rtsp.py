@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from live_servers import Seen, eventually, refusing_port
+from helpers.live_servers import Seen, eventually, refusing_port
 
 from action_gru.core.errors import VideoError
 from action_gru.video import Frame, LiveSource, VideoWriter
@@ -16,7 +16,7 @@ from action_gru.video import Frame, LiveSource, VideoWriter
 pytestmark = pytest.mark.slow
 
 PYTHON = "/usr/bin/python3"  # the one that has the system's GStreamer
-SCRIPT = Path(__file__).with_name("rtsp_server.py")
+SCRIPT = Path(__file__).parent / "helpers" / "rtsp_server.py"
 PACKAGES = "gir1.2-gst-rtsp-server-1.0 python3-gi gstreamer1.0-plugins-good"
 LISTS = "import gi; gi.require_version('GstRtspServer', '1.0'); import gi.repository.GstRtspServer"
 SETTINGS = {"open_timeout_s": 6.0, "read_timeout_s": 2.0, "backoff_s": (0.2, 1.0)}

@@ -10,7 +10,7 @@ import warnings
 from pathlib import Path
 
 import pytest
-from conftest import write_square
+from helpers.videos import write_square
 
 from action_gru.core import logs
 from action_gru.core.progress import Reporter

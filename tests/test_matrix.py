@@ -14,10 +14,10 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from command_line import action_gru
-from conftest import write_square
 from golden.renew import surface, write_engines
-from untrained_networks import write_detector, write_pose_network
+from helpers.command_line import action_gru
+from helpers.untrained_networks import write_detector, write_pose_network
+from helpers.videos import write_square
 
 TINY = {
     "model": {"projection_size": 8, "hidden_size": 8},

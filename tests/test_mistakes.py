@@ -4,7 +4,7 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
-from conftest import write_square
+from helpers.videos import write_square
 from test_plots import check_texts
 from test_report import small_report
 
@@ -124,7 +124,7 @@ def test_a_video_that_vanished_is_named_and_the_others_are_shown(tmp_path, clip_
 
 @pytest.fixture
 def clip_in():
-    from conftest import clip_of
+    from helpers.videos import clip_of
 
     return clip_of
 

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import write_square
+from helpers.videos import write_square
 
 # Audit events, https://docs.python.org/3/library/audit_events.html. What is tried is refused, and
 # told at the end: a library that hides the refusal is found all the same.

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from crowd import crowd_scene, moved
-from people_doubles import SceneDetector, ScriptedDetector
+from helpers.crowd import crowd_scene, moved
+from helpers.people_doubles import SceneDetector, ScriptedDetector
 from test_streaming import FPS, VIEWS, make_engine, pictures
 
 from action_gru.streaming.people import Following, PeopleEngine, PeopleStream

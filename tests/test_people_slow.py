@@ -5,9 +5,9 @@ from collections import defaultdict
 import cv2
 import numpy as np
 import pytest
-from crowd import actor_at, crowd_scene
-from drawn_detector import draw_people, train_detector
-from people_doubles import SceneDetector
+from helpers.crowd import actor_at, crowd_scene
+from helpers.drawn_detector import draw_people, train_detector
+from helpers.people_doubles import SceneDetector
 
 from action_gru import ActionRecognizer
 from action_gru.config import build_config

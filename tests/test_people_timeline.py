@@ -5,8 +5,8 @@ import json
 
 import numpy as np
 import pytest
-from conftest import write_square
-from people_doubles import ScriptedDetector
+from helpers.people_doubles import ScriptedDetector
+from helpers.videos import write_square
 from typer.testing import CliRunner
 
 from action_gru import ActionRecognizer

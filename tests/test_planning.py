@@ -4,7 +4,7 @@ import json
 import re
 
 import pytest
-from conftest import write_square
+from helpers.videos import write_square
 from typer.testing import CliRunner
 
 from action_gru.cli import plan

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import write_square
+from helpers.videos import write_square
 from test_detector import save
 from ultralytics.nn.tasks import PoseModel
 

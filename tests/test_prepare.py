@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from dataset_trees import hmdb51_tree, kth_tree, make_tree, ucf101_tree, write
+from helpers.dataset_trees import hmdb51_tree, kth_tree, make_tree, ucf101_tree, write
 
 from action_gru.core.errors import DataError
 from action_gru.prepare import BUILDERS, Options, prepare

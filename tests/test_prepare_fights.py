@@ -8,7 +8,7 @@ from collections import defaultdict
 from pathlib import Path
 
 import pytest
-from dataset_trees import make_tree, write
+from helpers.dataset_trees import make_tree, write
 
 from action_gru.core.errors import DataError
 from action_gru.prepare import Row, prepare

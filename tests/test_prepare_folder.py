@@ -6,7 +6,7 @@ import unicodedata
 from pathlib import Path
 
 import pytest
-from dataset_trees import make_tree
+from helpers.dataset_trees import make_tree
 
 from action_gru.core.errors import DataError
 from action_gru.prepare import Options, Row, prepare

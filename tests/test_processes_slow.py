@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import ROOT, write_square
+from helpers.videos import ROOT, write_square
 from safetensors.torch import load_file
 
 pytestmark = pytest.mark.slow

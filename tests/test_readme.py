@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, write_square
+from helpers.videos import ROOT, write_square
 
 PAGES = [ROOT / "README.md", ROOT / "data" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 COMMAND = re.compile(r"action-gru ((?:cache )?[a-z]+(?:-[a-z]+)*)([^\n`|]*)")

@@ -4,7 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from conftest import write_square
+from helpers.videos import write_square
 
 from action_gru.apps.classify import annotate, classify_files
 from action_gru.apps.explain import explain_video

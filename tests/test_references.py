@@ -4,7 +4,7 @@ import json
 import unicodedata
 
 import pytest
-from conftest import moving_square, write_square
+from helpers.videos import moving_square, write_square
 
 from action_gru.config import build_config
 from action_gru.core.errors import DataError

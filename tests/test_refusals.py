@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import write_square
+from helpers.videos import write_square
 
 from action_gru.core.errors import VideoError
 from action_gru.core.paths.given import instead_of, kind_of

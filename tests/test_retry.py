@@ -6,10 +6,11 @@ import os
 import signal
 
 import pytest
-from conftest import FakeBackbone, clip_of, write_square
+from helpers.videos import FakeBackbone, clip_of, write_square
 from test_extraction import extractor
 
 from action_gru.core.errors import CacheError, MachineError, VideoError
+from action_gru.core.files import write_atomically
 from action_gru.core.retry import is_exhausted, is_full, is_transient
 from action_gru.features import ExtractionReport
 from action_gru.video import decoder_process, process_reader
@@ -154,7 +155,7 @@ def test_a_cache_that_fails_for_a_moment_costs_an_attempt(tmp_path, clips, monke
         patched.setattr(place, "open", failing(1, error, place.open))
         patched.setattr(
             "action_gru.features.storage.write_atomically",
-            failing(2, error, __import__("action_gru.core.files").files.write_atomically),
+            failing(2, error, write_atomically),
         )
         report = extractor(tmp_path, workers=1).extract(clips)
     assert (report.cached, report.read, report.retried, report.quarantined) == (1, 2, 3, {})

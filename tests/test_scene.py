@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import moving_square
+from helpers.videos import moving_square
 
 from action_gru.core.errors import VideoError
 from action_gru.streaming.people import LEASH_SHARE, Crop

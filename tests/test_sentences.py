@@ -3,8 +3,8 @@
 import json
 
 import pytest
-from conftest import write_square
-from people_doubles import ScriptedDetector, boxes_of
+from helpers.people_doubles import ScriptedDetector, boxes_of
+from helpers.videos import write_square
 from typer.testing import CliRunner
 
 from action_gru.apps.narrator import ObjectCounter

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import write_square
+from helpers.videos import write_square
 
 HEAVY = {
     "torch", "torchvision", "cv2", "numpy", "ultralytics", "pydantic", "yaml", "matplotlib",

@@ -8,7 +8,7 @@ from contextlib import suppress
 
 import psutil
 import pytest
-from live_servers import QUICK, MJPEGServer, Seen, eventually, live_threads, socket_server
+from helpers.live_servers import QUICK, MJPEGServer, Seen, eventually, live_threads, socket_server
 
 from action_gru.core.errors import VideoError
 from action_gru.video import DecodeLimits, LiveSource, decoder_process

@@ -6,7 +6,7 @@ import numpy as np
 import psutil
 import pytest
 import torch
-from conftest import FakeBackbone, moving_square, write_square
+from helpers.videos import FakeBackbone, moving_square, write_square
 
 from action_gru.core.errors import VideoError
 from action_gru.model import ActionClassifier

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import moving_square, write_square
+from helpers.videos import moving_square, write_square
 
 from action_gru import ActionRecognizer
 from action_gru.cli.live import timeline

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from accelerate.state import AcceleratorState
-from conftest import FakeBackbone, write_square
+from helpers.videos import FakeBackbone, write_square
 from safetensors.torch import load_file
 
 from action_gru.config import Config, build_config

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from people_doubles import boxes_of
+from helpers.people_doubles import boxes_of
 
 from action_gru.detection.detector import Detections
 from action_gru.detection.vectors import Encoder, vector_width

@@ -8,7 +8,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from conftest import write_square
+from helpers.videos import write_square
 
 from action_gru.core.errors import VideoError
 from action_gru.video import DecodeLimits, VideoFile, VideoWriter, file_reader

@@ -9,8 +9,8 @@ import weakref
 
 import numpy as np
 import pytest
-from conftest import moving_square, write_square
-from web_doubles import CLASSES, HOSTILE, FakeRecognizer
+from helpers.videos import moving_square, write_square
+from helpers.web_doubles import CLASSES, HOSTILE, FakeRecognizer
 
 from action_gru.apps.web import Limits, build_page
 from action_gru.apps.web.camera import CameraSession, CameraSessions

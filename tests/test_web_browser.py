@@ -13,7 +13,7 @@ from pathlib import Path
 
 import cv2
 import pytest
-from conftest import write_square
+from helpers.videos import write_square
 from test_web import FakeRecognizer, write_audio
 
 from action_gru.apps.web import Limits, build_page

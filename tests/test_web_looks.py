@@ -13,8 +13,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from conftest import write_square
-from web_doubles import FakeRecognizer
+from helpers.videos import write_square
+from helpers.web_doubles import FakeRecognizer
 
 from action_gru.apps.web import Limits, build_page
 from action_gru.apps.web.folders import Folders

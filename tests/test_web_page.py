@@ -10,8 +10,8 @@ from types import SimpleNamespace
 
 import cv2
 import pytest
-from conftest import moving_square, write_square
-from web_doubles import HOSTILE, FakeRecognizer
+from helpers.videos import moving_square, write_square
+from helpers.web_doubles import HOSTILE, FakeRecognizer
 
 from action_gru.apps.web import Limits, build_page
 from action_gru.apps.web.folders import Folders

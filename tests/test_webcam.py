@@ -13,8 +13,8 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from conftest import write_square
-from live_servers import MJPEGServer, eventually
+from helpers.live_servers import MJPEGServer, eventually
+from helpers.videos import write_square
 
 from action_gru import ActionRecognizer
 from action_gru.apps.checks import check_display

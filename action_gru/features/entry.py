@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from action_gru.core.errors import CacheError
 
-FORMAT = "action_gru.features.source.1"
+FORMAT = "action_gru.features.1"
 METADATA = "action_gru"
 CHUNK_ROWS = 2048
 # The header of nearly every entry. A path of 3000 characters that are not ASCII takes more: JSON in

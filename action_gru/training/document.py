@@ -26,7 +26,7 @@ from action_gru.core.paths.given import BEST, instead_of, missing
 from action_gru.dataset.channels import ChannelSpec
 from action_gru.model.calibration import Calibration
 
-FORMAT = "action_gru.training.1"
+FORMAT = "action_gru.checkpoint.1"
 METADATA = "action_gru"
 
 # A header's length stands before it; a classifier's has a few thousand characters.

@@ -26,8 +26,8 @@ TESTS, ROOT = HERE.parent, HERE.parents[1]
 if __name__ == "__main__":
     sys.path[:0] = [str(ROOT), str(TESTS)]
 
-from command_line import action_gru  # noqa: E402
-from untrained_networks import write_detector, write_pose_network  # noqa: E402
+from helpers.command_line import action_gru  # noqa: E402
+from helpers.untrained_networks import write_detector, write_pose_network  # noqa: E402
 
 VALUES = HERE / "values.json"
 CLIPS, RUN, TABLE_RUN, CACHE = HERE / "clips", HERE / "run", HERE / "table_run", HERE / "cache"

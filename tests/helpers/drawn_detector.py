@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from crowd import crowd_scene, person_box
 
 from action_gru.backbone import loading  # noqa: F401 - sets ultralytics' switches before its import
 from action_gru.demo.poses import CLASSES
+from helpers.crowd import crowd_scene, person_box
 
 POOL = 800  # frames that batches are drawn from
 Drawn = tuple[np.ndarray, np.ndarray, np.ndarray]  # (H, W, 3) uint8, boxes (N, 4) px, kinds (N,)

@@ -1,7 +1,8 @@
 """An RTSP server for tests: serves one H.264 MP4 as /cam, at its own rate, from the start.
 
 Run by the system's Python, which has GStreamer (Debian: gir1.2-gst-rtsp-server-1.0, python3-gi,
-gstreamer1.0-plugins-good): /usr/bin/python3 tests/rtsp_server.py PORT FILE.mp4 [USER:PASSWORD]
+gstreamer1.0-plugins-good):
+/usr/bin/python3 tests/helpers/rtsp_server.py PORT FILE.mp4 [USER:PASSWORD]
 Prints 'ready' once it listens.
 """
 

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 import numpy as np
-from crowd import person_box
 
 from action_gru.detection.detector import Detections, no_detections
+from helpers.crowd import person_box
 
 
 class ScriptedDetector:

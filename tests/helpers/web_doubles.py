@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from conftest import FakeBackbone
 
 from action_gru.model import ActionClassifier
 from action_gru.recognizer import Reading
@@ -13,6 +12,7 @@ from action_gru.timeline import EventTracker, Prediction
 from action_gru.training.scoring import ClipScores
 from action_gru.video import DecodeLimits, VideoFile
 from action_gru.views.maker import fit
+from helpers.videos import FakeBackbone
 
 HOSTILE = "<img src=x onerror=alert(1)>"
 CLASSES = (HOSTILE, "${alert(2)}", "{{wave}}")

@@ -1,7 +1,7 @@
 """Kills runs with SIGKILL at drawn moments and looks at what is left and how they go on.
 
-    python tests/killing.py extraction 100 [SEED]
-    python tests/killing.py training 30 [SEED]
+    PYTHONPATH=tests python -m helpers.killing extraction 100 [SEED]
+    PYTHONPATH=tests python -m helpers.killing training 30 [SEED]
 
 Every run is a fork of this process, which has imported the heavy packages once. The moments are
 spread evenly over the time that a whole run takes: one is drawn in each of as many equal parts as
@@ -27,7 +27,6 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from conftest import write_square
 
 from action_gru.backbone.loading import file_sha256
 from action_gru.config import Config, build_config
@@ -37,6 +36,7 @@ from action_gru.evaluation.evaluate import evaluate
 from action_gru.features import FeatureCache
 from action_gru.features.source import data_source
 from action_gru.training import RunFolder, resume, train
+from helpers.videos import write_square
 
 MARK = "ACTION_GRU_KILLED_RUN"
 QUIET = Reporter(quiet=True)

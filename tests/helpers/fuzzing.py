@@ -1,6 +1,6 @@
 """Damaged and hostile files by number, and what must become of them: a result or an ActionGruError.
 
-    python tests/fuzzing.py config 0 5000            # cases 0 to 4999 of one kind
+    PYTHONPATH=tests python -m helpers.fuzzing config 0 5000  # cases 0 to 4999 of one kind
 
 Each case is a function of its kind and number, so that one that fails can be made again. They are
 tried in a child process, which the parent stops when a case takes longer than LIMIT_S.
@@ -26,7 +26,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 EDGE = ROOT.parent / "shared" / "data" / "edge"
 LIMIT_S = 20.0
 MARK = "fuzz: "  # before each line that a child tells
@@ -163,7 +163,7 @@ def fuzz(kind: str, first: int, count: int, folder: Path) -> Outcome:
 def _watch(outcome: Outcome, number: int, end: int, folder: Path) -> int:
     """Read what one child tells of its cases; the number of the next case to try."""
     command = [sys.executable, __file__, "--child", outcome.kind, str(number), str(end)]
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    environment = os.environ | {"PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}", "OMP_NUM_THREADS": "1"}
     lines: queue.Queue[str] = queue.Queue()
     child = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=folder,
@@ -510,7 +510,7 @@ def check_weights(path: Path) -> None:
 
 def video_sources(folder: Path) -> list[bytes]:
     """The small files of the development data where they are, and a drawn clip."""
-    from conftest import write_square
+    from helpers.videos import write_square
 
     paths = [path for path in sorted(EDGE.glob("*")) if path.suffix not in (".csv", ".md")]
     small = [path for path in paths if 0 < path.stat().st_size <= MOST_VIDEO_BYTES]

@@ -1,0 +1,1 @@
+"""Drawn videos, doubles of networks, servers, and the kill and fuzz harnesses."""

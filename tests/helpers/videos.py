@@ -1,0 +1,59 @@
+"""Tiny drawn videos, clips of them, and a network's double."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from action_gru.backbone import FeatureSpec
+from action_gru.dataset import Clip
+from action_gru.video import VideoWriter
+
+ROOT = Path(__file__).parents[2]
+SHARED = ROOT.parent / "shared"
+
+
+def moving_square(
+    frames: int, seed: int = 0, size_px: tuple[int, int] = (96, 64)
+) -> Iterator[np.ndarray]:
+    """A bright square that crosses noise: (H, W, 3) uint8 pictures."""
+    rng = np.random.default_rng(seed)
+    width, height = size_px
+    top = int(rng.integers(4, height - 24))
+    for index in range(frames):
+        image = rng.integers(0, 60, (height, width, 3), dtype=np.uint8)
+        left = (index * 3) % (width - 20)
+        image[top : top + 20, left : left + 20] = (230, 40 + seed % 200, 40)
+        yield image
+
+
+def write_square(path: Path, frames: int = 20, seed: int = 0, fps: float = 10.0) -> Path:
+    """Write such a video."""
+    with VideoWriter(path, (96, 64), fps) as writer:
+        for image in moving_square(frames, seed):
+            writer.write(image)
+    return path
+
+
+def clip_of(path: Path, start_s: float | None = None, end_s: float | None = None) -> Clip:
+    return Clip(path, path.name, "x", path.name, "", start_s, end_s)
+
+
+class FakeBackbone:
+    """Six colour statistics in place of a network; counts its calls."""
+
+    image_size, fit, weights, dim = 32, "squash", "fake.pt", 6
+
+    def __init__(self) -> None:
+        self.calls = 0
+        self.sizes: set[int] = set()
+
+    def spec(self, view: str) -> FeatureSpec:
+        return FeatureSpec(view, "fake.pt", "0" * 64, "embedding", 32, "squash", "fp32", 6)
+
+    def __call__(self, images) -> torch.Tensor:
+        self.calls += 1
+        self.sizes.add(len(images))
+        batch = torch.from_numpy(np.stack([image[..., :3] for image in images])).float()
+        return torch.cat([batch.mean((1, 2)), batch[:, :, 16:].mean((1, 2))], 1)
