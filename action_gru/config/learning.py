@@ -11,9 +11,11 @@ from action_gru.model.cells import CELLS
 from action_gru.model.losses import LOSSES
 
 if TYPE_CHECKING:
-    CellName = LossName = str
+    CellName = str
+    LossName = str
 else:
-    CellName, LossName = Literal[(*CELLS, "none")], Literal[(*LOSSES,)]
+    CellName = Literal[(*CELLS, "none")]
+    LossName = Literal[(*LOSSES,)]
 
 
 class ModelSection(Section):
