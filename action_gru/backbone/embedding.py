@@ -9,16 +9,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from action_gru.backbone.exported import (
-    ExportedNetwork,
-    export_network,
-    network_key,
-    networks_folder,
-    open_checked,
-)
+from action_gru.backbone.exported import ExportedNetwork, export_network, network_key, open_checked
 from action_gru.backbone.network import NetworkSource, feature_dim
-from action_gru.backbone.runtime_choice import candidates, choice_key, choose, measure
-from action_gru.backbone.runtimes import RUNTIMES, Runner, TorchRunner
+from action_gru.backbone.runtimes import (
+    RUNTIMES,
+    Runner,
+    TorchRunner,
+    candidates,
+    choice_key,
+    choose,
+    measure,
+    networks_folder,
+)
 from action_gru.backbone.spec import FeatureSpec
 from action_gru.core.machine import pick_device
 
@@ -80,7 +82,8 @@ class Backbone:
         Features are averaged over the picture's area; a fourth channel, if there is one, weighs it.
         """
         pixels = np.stack([image[..., :3] for image in images])
-        weight = np.stack([_area_weight(image) for image in images])
+        even = np.full(pixels.shape[1:3], 255, np.uint8)
+        weight = np.stack([image[..., 3] if image.shape[-1] == 4 else even for image in images])
         return torch.from_numpy(self._run(pixels, weight))
 
     def _open(self, runtime: str) -> Runner:
@@ -96,8 +99,9 @@ class Backbone:
         exported = self.exported = export_network(self._source, self._asked_size)
         self.image_size, self.dim = exported.image_size, exported.dim
         threads = self._threads or torch.get_num_threads()
-        found = RUNTIMES[runtime]
-        return open_checked(exported, self._source, found, precision, self.device, threads)
+        return open_checked(
+            exported, self._source, RUNTIMES[runtime], precision, self.device, threads
+        )
 
     def _precision(self, runtime: str) -> str:
         native = pick_precision(self._asked_precision, self.device)
@@ -121,10 +125,6 @@ class Backbone:
             return measure(runners, (batch_size, self.image_size, self.image_size, 3))
 
         return choose(networks_folder() / f"{key}.choice.json", names, take_times)
-
-
-def _area_weight(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    return image[..., 3] if image.shape[-1] == 4 else np.full(image.shape[:2], 255, np.uint8)
 
 
 def pick_precision(name: str, device: torch.device) -> str:

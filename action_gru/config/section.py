@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from action_gru.backbone.spec import FRAME_VIEWS
+from action_gru.backbone import FRAME_VIEWS
 from action_gru.views.pictures import VIEWS
 
 Share = Annotated[float, Field(ge=0.0, lt=1.0)]

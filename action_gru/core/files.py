@@ -121,6 +121,12 @@ def hold_folder(folder: Path) -> int | None:
     return number
 
 
+def file_sha256(path: Path) -> str:
+    """Hash of a file's bytes, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def _lock(file: IO[Any], how: int) -> bool:
     """Take the lock, which goes with the open file; False when another one holds it."""
     try:

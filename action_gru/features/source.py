@@ -16,8 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from action_gru.backbone import Backbone, FeatureSpec
-from action_gru.backbone.spec import FRAME_VIEWS
+from action_gru.backbone import FRAME_VIEWS, Backbone, FeatureSpec
 from action_gru.config import Config
 from action_gru.core.machine import processes_here
 from action_gru.core.progress import Reporter

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from action_gru.backbone import Backbone
-from action_gru.backbone.spec import FRAME_VIEWS
+from action_gru.backbone import FRAME_VIEWS, Backbone
 from action_gru.config import Config
 from action_gru.core.errors import ConfigError
 from action_gru.detection.detector import kinds_of
