@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from action_gru.detection.detector import BoxDetector, Detections, kinds_of
+from action_gru.detection.detector import Detections, Detector, kinds_of
 from action_gru.recognizer import ActionRecognizer
 from action_gru.timeline import Timeline
 from action_gru.timeline.sentences import Sentence, Sighting, Words, describe, load_words
@@ -45,7 +45,7 @@ class ObjectCounter:
     min_score: the weakest box that counts.
     """
 
-    def __init__(self, detector: BoxDetector, every_s: float, min_score: float) -> None:
+    def __init__(self, detector: Detector, every_s: float, min_score: float) -> None:
         self.detector, self.every_s, self.min_score = detector, every_s, min_score
         self.sightings: list[Sighting] = []
 

@@ -22,9 +22,8 @@ from action_gru.core.machine import processes_here
 from action_gru.core.progress import Reporter
 from action_gru.dataset import Clip, read_manifest
 from action_gru.dataset.channels import SECONDS, ChannelSpec, ChannelValues
-from action_gru.detection.detector import Detector, kinds_of
+from action_gru.detection.detector import CONTINUES_SHARE, Detector, kinds_of
 from action_gru.detection.frame_views import FrameView, MixedBackbone
-from action_gru.detection.tracker import CONTINUES_SHARE
 from action_gru.features.clip import ViewKey
 from action_gru.features.entry import ClipFeatures
 from action_gru.features.extractor import Extractor
