@@ -7,15 +7,22 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from action_gru.config.data_kinds import DATA_KINDS, DataKind
-from action_gru.config.section import Device, Positive, Section, Sha256, ViewName
-
-LATER, SOON = "later", "soon"  # the classes of rows with a series.horizon
+from action_gru.config.section import (
+    DATA_KINDS,
+    DataKind,
+    Device,
+    Positive,
+    Section,
+    Sha256,
+    ViewName,
+)
 
 if TYPE_CHECKING:
     DataKindName = str
 else:
     DataKindName = Literal[tuple(DATA_KINDS)]
+
+LATER, SOON = "later", "soon"  # the classes of rows with a series.horizon
 
 
 class RunSection(Section):
