@@ -58,18 +58,12 @@ class TrainingSection(Section):
     """Peak rate of AdamW: linear warm-up, then a cosine down to zero."""
     weight_decay: Annotated[float, Field(ge=0.0)] = 0.1
     """Decoupled weight decay of AdamW."""
-    ridge: Positive = 1e-3
-    """Penalty of the closed-form classifier: larger is smoother."""
-    warmup_share: Share = 0.1
-    """Share of all steps over which the rate climbs."""
     label_smoothing: Share = 0.1
     """Share of each target that is spread over all classes."""
     loss: LossName = "cross_entropy"
     """focal (Lin et al. 2017): answers that are right already count for less; for rare classes."""
     class_balance: Literal["none", "weights", "sampler"] = "none"
     """weights: rare classes weigh more in the loss. sampler: they are drawn more often."""
-    grad_clip: Annotated[float, Field(ge=0.0)] = 1.0
-    """Largest gradient norm; 0 switches clipping off."""
     temporal_crop: Share = 0.2
     """Training reads a random stretch of the clip, shorter by up to this share."""
     speed_jitter: Share = 0.2
@@ -104,8 +98,6 @@ class EvaluationSection(Section):
     details: bool = True
     """Whether order counts, how early the answer is there, frames of the worst mistakes. false: the
     scores alone, without some thirty further passes of the model over the test clips."""
-    mistakes: Annotated[int, Field(ge=0, le=100)] = 12
-    """How many of the surest wrong answers are shown with their frames."""
 
 
 class StreamSection(Section):
@@ -149,8 +141,6 @@ class DetectionSection(Section):
     min_score: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.3
     """The weakest box that counts and that starts a track; one down to a third of it continues a
     track."""
-    overlap: Annotated[float, Field(gt=0.0, le=1.0)] = 0.7
-    """Of two boxes of a kind that overlap by more, the weaker is left out."""
     tracker: Literal["bytetrack", "botsort"] = "bytetrack"
     """How boxes keep their number. botsort takes out the camera's motion, and costs more."""
     classes: tuple[str, ...] = ()
@@ -181,8 +171,6 @@ class PeopleSection(Section):
     """Who comes first where there are more; nearest: whose box ends lowest in the picture."""
     timeout_s: Positive = 2.0
     """Who is hidden for longer is gone, and begins afresh."""
-    margin: Annotated[float, Field(ge=0.0, le=2.0)] = 0.25
-    """What is seen around a person on each side, in shares of the longer side of the box."""
 
 
 class DescribeSection(Section):
@@ -194,5 +182,3 @@ class DescribeSection(Section):
     """The detector's classes that act; the first one that is seen is who does it."""
     detect: bool = True
     """false: no detector is run, and sentences tell of someone, next to nothing."""
-    every_s: Positive = 0.5
-    """How often things are counted, seconds of video."""

@@ -22,9 +22,17 @@ TEXT, NULL = "tag:yaml.org,2002:str", "tag:yaml.org,2002:null"
 NULLS = ("null", "~", "")
 MOST_NAMED = 5
 ALIKE_HERE, ALIKE_ELSEWHERE = 0.6, 0.75  # shares of the letters, for "did you mean"
+FIXED = "because its default suits every run"
 # Keys of older versions: what each is fixed at now, and why.
 REMOVED: dict[str, tuple[Any, str]] = {
     "training.mixup": (0.0, "because no data set gained by it"),
+    "training.ridge": (0.001, FIXED),
+    "training.warmup_share": (0.1, FIXED),
+    "training.grad_clip": (1.0, FIXED),
+    "evaluation.mistakes": (12, FIXED),
+    "detection.overlap": (0.7, FIXED),
+    "people.margin": (0.25, FIXED),
+    "describe.every_s": (0.5, FIXED),
 }
 
 

@@ -28,6 +28,8 @@ Floats = NDArray[np.float32]
 STRIDE_PX = 32  # of the coarsest feature map: sides of the input are multiples of it
 GREY = 114
 MOST_BOXES = 300
+# Of two boxes of a kind whose intersection over union is larger, the weaker is left out.
+OVERLAP = 0.7
 USUAL_SIZE_PX = 640
 # ultralytics stops suppressing after a while, and drops the images that are left: never here.
 UNHURRIED_S = 1e9
@@ -103,9 +105,7 @@ class Detector:
     """Finds boxes in frames of any size; a pose model finds the keypoints of each, too.
 
     image_size: the longer side of the network's input, pixels; None: what it was trained at.
-    min_score: weaker boxes are left out. overlap: of two boxes of a kind that overlap by more
-    (intersection over union), the weaker is left out; models without suppression ignore it.
-    sha256: what the file of the weights must have.
+    min_score: weaker boxes are left out. sha256: what the file of the weights must have.
     """
 
     def __init__(
@@ -116,7 +116,6 @@ class Detector:
         key: str = "detection.weights",
         image_size: int | None = None,
         min_score: float = 0.1,
-        overlap: float = 0.7,
         device: str = "auto",
         download: bool = True,
         sha256: str | None = None,
@@ -128,7 +127,7 @@ class Detector:
                 f"as {EXAMPLES[task]}"
             )
         self.weights, self.weights_sha256 = Path(weights).name, network.weights_sha256
-        self.min_score, self.overlap = min_score, overlap
+        self.min_score = min_score
         self.device = pick_device(device)
         self._module: Any = network.module.fuse(verbose=False).to(self.device)
         self._module.requires_grad_(False)
@@ -169,7 +168,7 @@ class Detector:
         rows: list[Tensor] = non_max_suppression(
             output,
             self.min_score,
-            self.overlap,
+            OVERLAP,
             nc=len(self.names),
             max_det=MOST_BOXES,
             max_time_img=UNHURRIED_S,

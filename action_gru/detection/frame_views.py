@@ -19,7 +19,7 @@ from torch import Tensor
 from action_gru.backbone.embedding import Backbone
 from action_gru.backbone.spec import FeatureSpec
 from action_gru.core.errors import BackboneError
-from action_gru.detection.detector import Detector
+from action_gru.detection.detector import OVERLAP, Detector
 from action_gru.detection.vectors import ENCODING_VERSION, Encoder, Vectors, vector_width
 from action_gru.video import Image
 from action_gru.views.maker import ViewMaker
@@ -40,7 +40,6 @@ class FrameView:
     kinds: tuple[int, ...]
     top: int
     min_score: float
-    overlap: float
     tracker: str
     fps: float
     keypoints: int = 0
@@ -58,7 +57,7 @@ class FrameView:
             weights_sha256=self.weights_sha256,
             layer=(
                 f"encoding {ENCODING_VERSION}, top {self.top} of classes {kinds}, score "
-                f"{self.min_score:g}, overlap {self.overlap:g}, {self.tracker}"
+                f"{self.min_score:g}, overlap {OVERLAP:g}, {self.tracker}"
             ),
             image_size=self.image_size,
             fit="frame",

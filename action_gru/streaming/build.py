@@ -77,7 +77,6 @@ def open_people(engine: PeopleEngine, checkpoint: Checkpoint, config: Config) ->
         most=people.max,
         order=people.order,
         timeout_s=people.timeout_s,
-        margin=people.margin,
         tracker=detection.tracker,
     )
     looker = SceneSampler(shared.views, shared.fps, config.stream.max_gap_s)
