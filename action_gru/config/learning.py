@@ -9,13 +9,16 @@ from pydantic import Field, model_validator
 from action_gru.config.section import Device, Positive, Probability, Section, Sha256, Share
 from action_gru.model.cells import CELLS
 from action_gru.model.losses import LOSSES
+from action_gru.model.pooling import POOLINGS
 
 if TYPE_CHECKING:
     CellName = str
     LossName = str
+    PoolingName = str
 else:
     CellName = Literal[(*CELLS, "none")]
     LossName = Literal[(*LOSSES,)]
+    PoolingName = Literal[(*POOLINGS,)]
 
 
 class ModelSection(Section):
@@ -29,8 +32,9 @@ class ModelSection(Section):
     """Stacked layers of the cell."""
     bidirectional: bool = False
     """Read the clip backwards too. Such a model cannot run live."""
-    pooling: Literal["last", "mean", "attention"] = "attention"
-    """How the hidden states become one vector: the last, their mean, or a learned weighting."""
+    pooling: PoolingName = "attention"
+    """How the hidden states become one vector: the last, the largest of each unit, their mean, or a
+    learned weighting."""
     fusion: Literal["late", "early"] = "late"
     """late: each view has its own cell and the scores are averaged. early: one cell reads all."""
     normalisation: Literal["auto", "frame", "channel"] = "auto"
