@@ -55,8 +55,7 @@ def export_network(source: NetworkSource, image_size: int | None) -> ExportedNet
     Raises CacheError when it cannot be written.
     """
     path = networks_folder() / f"{network_key(source, image_size)}.onnx"
-    kept = _read(path)
-    if kept is not None:
+    if kept := _read(path):
         return kept
     side = image_size or source.network.image_size
     dim = feature_dim(source, side)
@@ -94,16 +93,9 @@ def to_onnx(
     """
     try:
         with _quiet_exporter(), torch.no_grad():
-            program = torch.onnx.export(
-                module,
-                inputs,
-                input_names=names[0],
-                output_names=names[1],
-                dynamic_shapes=dynamic_shapes,
-                opset_version=OPSET,
-                dynamo=True,
-                verbose=False,
-            )
+            named = {"input_names": names[0], "output_names": names[1], "opset_version": OPSET}
+            options: dict[str, Any] = named | {"dynamic_shapes": dynamic_shapes, "verbose": False}
+            program = torch.onnx.export(module, inputs, dynamo=True, **options)
     except torch.onnx.OnnxExporterError as error:
         reason = str(error.__cause__ or error).strip().splitlines()[0]
         raise BackboneError(

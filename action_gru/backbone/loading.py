@@ -49,10 +49,7 @@ class LoadedNetwork:
 
 
 def load_network(
-    weights: str,
-    download: bool = True,
-    key: str = "features.weights",
-    sha256: str | None = None,
+    weights: str, download: bool = True, key: str = "features.weights", sha256: str | None = None
 ) -> LoadedNetwork:
     """Load `builtin`, a path to a .pt, or an official name. key: what errors call the setting.
 

@@ -161,13 +161,7 @@ class FeaturesSection(Section):
     """An official Ultralytics name (downloaded once), a path to a .pt, or builtin (demo, tests)."""
     weights_sha256: Sha256 | None = None
     """Pins the file of the weights: one of another hash is refused, fetched or found."""
-    views: Annotated[
-        tuple[ViewName, ...],
-        Field(min_length=1),
-    ] = (
-        "focus",
-        "motion",
-    )
+    views: Annotated[tuple[ViewName, ...], Field(min_length=1)] = ("focus", "motion")
     """rgb: the frame. motion: differences to 40, 80 and 160 ms earlier, by the same network. accel:
     how those change. focus: the frame, its features averaged where something moves. detections and
     pose: boxes and keypoints by detection.weights and pose.weights; best with model.normalisation:

@@ -165,14 +165,10 @@ class Detector:
     def _suppress(self, output: Any) -> list[Tensor]:
         from ultralytics.utils.nms import non_max_suppression
 
+        options = {"nc": len(self.names), "max_det": MOST_BOXES, "max_time_img": UNHURRIED_S}
+        end2end = bool(getattr(self._module.model[-1], "end2end", False))
         rows: list[Tensor] = non_max_suppression(
-            output,
-            self.min_score,
-            OVERLAP,
-            nc=len(self.names),
-            max_det=MOST_BOXES,
-            max_time_img=UNHURRIED_S,
-            end2end=bool(getattr(self._module.model[-1], "end2end", False)),
+            output, self.min_score, OVERLAP, end2end=end2end, **options
         )
         return rows
 

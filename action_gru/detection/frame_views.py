@@ -44,26 +44,16 @@ class FrameView:
     fps: float
     keypoints: int = 0
 
-    @property
-    def dim(self) -> int:
-        return vector_width(len(self.kinds), self.top, self.keypoints)
-
     def spec(self) -> FeatureSpec:
         """The provenance; everything that the values depend on stands in `layer` and its parts."""
         kinds = "+".join(map(str, self.kinds))
-        return FeatureSpec(
-            view=self.view,
-            weights=self.weights,
-            weights_sha256=self.weights_sha256,
-            layer=(
-                f"encoding {ENCODING_VERSION}, top {self.top} of classes {kinds}, score "
-                f"{self.min_score:g}, overlap {OVERLAP:g}, {self.tracker}"
-            ),
-            image_size=self.image_size,
-            fit="frame",
-            precision="fp32",
-            dim=self.dim,
+        layer = (
+            f"encoding {ENCODING_VERSION}, top {self.top} of classes {kinds}, score "
+            f"{self.min_score:g}, overlap {OVERLAP:g}, {self.tracker}"
         )
+        weights = (self.weights, self.weights_sha256, layer)
+        dim = vector_width(len(self.kinds), self.top, self.keypoints)
+        return FeatureSpec(self.view, *weights, self.image_size, "frame", "fp32", dim)
 
     def encoder(self) -> Encoder:
         return Encoder(self.kinds, self.top, self.tracker, self.min_score, self.fps, self.keypoints)
