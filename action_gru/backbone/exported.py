@@ -30,7 +30,7 @@ from action_gru.backbone.runtimes import Pixels, Runner, Runtime, networks_folde
 from action_gru.core.errors import ActionGruError, BackboneError, CacheError
 from action_gru.core.files import file_sha256, write_or_raise
 
-# Raise this when the exported graph changes: networks kept by older versions are then made anew.
+# Raise this when the exported graph changes: networks of older versions are then exported again.
 EXPORT_VERSION = 1
 OPSET = 18
 # Against PyTorch in fp32, for every picture. bf16 gives about 0.9995.

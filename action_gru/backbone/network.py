@@ -62,7 +62,7 @@ def weighted_mean(maps: Tensor, weight: Tensor) -> Tensor:
 
 
 class NetworkSource:
-    """Where a feature network comes from; the weights are read when they are first needed.
+    """The origin of a feature network; reads the weights on first use.
 
     layer: `embedding`, or the number of the layer to tap. sha256: what the file must have.
     """

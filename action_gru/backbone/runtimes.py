@@ -2,7 +2,7 @@
 
 A runner is called with pixels (N, S, S, 3) uint8 RGB and weight (N, S, S) uint8, and gives
 (N, dim) float32. Which is quickest on this machine is measured once and kept in
-HOME/networks/KEY.choice.json. Knows nothing of where the network comes from.
+HOME/networks/KEY.choice.json. Does not know how the network was made.
 """
 
 from __future__ import annotations
@@ -271,7 +271,7 @@ def quickest(costs_ms: Mapping[str, float]) -> str:
 def measure(runners: Mapping[str, Runner], shape: tuple[int, ...]) -> dict[str, float]:
     """Milliseconds a picture of each, in turns; the best round counts, as others are disturbed.
 
-    shape: (N, S, S, 3) of the batches to come.
+    shape: (N, S, S, 3) of the batches.
     """
     pixels = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
     weight = np.full(shape[:3], 255, np.uint8)

@@ -30,7 +30,7 @@ def local_weights(weights: str, download: bool, key: str = "features.weights") -
     """The file of a path or of an official name, where it is or where it would be kept.
 
     key: what errors call the setting. Raises BackboneError where there is no file and none can be
-    fetched, as far as the name tells.
+    fetched under that name.
     """
     path = Path(weights)
     if path.is_file():

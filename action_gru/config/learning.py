@@ -93,9 +93,9 @@ class TrainingSection(Section):
 
 class CalibrationSection(Section):
     how: Literal["auto", "folds", "none"] = "auto"
-    """What tells how often an answer of a given score is right. auto: the validation split; without
-    one a further model, trained without a third of the groups. folds: three such models, so that
-    each training clip tells; for small sets. none: scores stay as they are, none is unsure."""
+    """Which clips measure how often an answer of a given score is right. auto: the validation split;
+    without one a further model, trained without a third of the groups. folds: three such models, so
+    that each training clip counts; for small sets. none: scores stay as they are, none is unsure."""
     precision: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.9
     """Answers are called unsure below the score from which this share of them is right; where no
     score proves it, the largest share that one does is applied, and said."""
@@ -175,17 +175,18 @@ class PeopleSection(Section):
     max: Annotated[int, Field(ge=1, le=64)] = 8
     """How many are followed at once: the cost of a frame grows with them."""
     order: Literal["largest", "nearest"] = "largest"
-    """Who comes first where there are more; nearest: whose box ends lowest in the picture."""
+    """Which people are followed where there are more; nearest: those whose box ends lowest in the
+    picture."""
     timeout_s: Positive = 2.0
     """Who is hidden for longer is gone, and begins afresh."""
 
 
 class DescribeSection(Section):
     language: str = "en"
-    """Which templates tell events in words: en, de, or the path of a .yaml of your own."""
+    """Which templates describe events: en, de, or the path of a .yaml of your own."""
     templates: dict[str, str] = Field(default_factory=dict)
     """More actions, or other words for them: label -> template, as {who} sits down{near}."""
     subjects: tuple[str, ...] = ("person",)
-    """The detector's classes that act; the first one that is seen is who does it."""
+    """The detector's classes that act; the first one in the frame is the subject."""
     detect: bool = True
-    """false: no detector is run, and sentences tell of someone, next to nothing."""
+    """false: no detector is run, and sentences name no objects."""

@@ -58,7 +58,7 @@ class _Loader(BoundedLoader):
 
 
 class _Dumper(yaml.SafeDumper):
-    """Quotes whatever text `_Loader` would read as a number or a boolean, such as '1e5'."""
+    """Quotes text that `_Loader` would read as a number or a boolean, such as '1e5'."""
 
 
 _FLOAT = re.compile(
@@ -323,7 +323,7 @@ def _as_typed(node: yaml.Node, kind: Any) -> yaml.Node:
     """The node with its plain scalars as they were typed wherever `kind` wants text.
 
     YAML makes a number of 01 and a date of 2024-05-01, and a class may be called so. A copy: an
-    alias may stand where a number is wanted, too.
+    alias may also be used where a number is wanted.
     """
     bare, allows_none = _bare(kind)
     item = get_args(bare)[0] if get_origin(bare) is tuple else None

@@ -1,6 +1,6 @@
 """How a CSV is written: its encoding, what separates its fields, how its numbers and dates look.
 
-Programs write `,` between fields; where `,` stands before decimals, spreadsheets write `;`. Knows
+Programs write `,` between fields; where `,` is the decimal mark, spreadsheets write `;`. Knows
 nothing of columns. Raises ValueError, which the caller gives a file's name and line.
 """
 
@@ -111,7 +111,7 @@ def read_rows(
     """The columns in small letters, and (line number, column -> text) of each row.
 
     seconds: columns of numbers, which may have decimal commas where commas do not separate.
-    Raises ValueError for a file that is no CSV, and for a column that stands twice.
+    Raises ValueError for a file that is no CSV, and for a column named twice.
     """
     with open_table(path) as table:
         names = [name.lower() for name in table.names]

@@ -27,7 +27,7 @@ from pathlib import Path
 
 PAUSES_S = (0.2, 2.0)  # between three attempts
 FULL = {errno.ENOSPC, errno.EDQUOT}
-# These stop the work whichever file it is on.
+# No file can be read without these.
 EXHAUSTED = FULL | {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN}
 # These may come from one file or its disk alone.
 INTERRUPTED = {
@@ -105,7 +105,7 @@ class RunInterrupted(KeyboardInterrupt):
 
 
 def system_errno(error: BaseException) -> int | None:
-    """The system's error number; None for PyAV's OSErrors, which tell of the file."""
+    """The system's error number; None for PyAV's OSErrors, which concern the file."""
     is_of_system = isinstance(error, OSError) and type(error).__module__ == "builtins"
     return error.errno if is_of_system else None  # type: ignore[attr-defined]
 

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-# Okabe and Ito 2008: told apart with every common colour blindness. Grey in place of their black,
+# Okabe and Ito 2008: distinct with every common colour blindness. Grey in place of their black,
 # which would vanish on a dark panel.
 OKABE_ITO = (
     "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#F0E442", "#8C8C8C",
@@ -77,7 +77,7 @@ def contrast(one: str, other: str) -> float:
 
 
 def ink_on(colour: str) -> str:
-    """Black or white, whichever is read better on a colour: 4.5 to 1 at least."""
+    """Black or white, the one of higher contrast on a colour: 4.5 to 1 at least."""
     return max(("#000000", WHITE), key=lambda ink: contrast(ink, colour))
 
 
@@ -127,7 +127,7 @@ def _oklab(colours: NDArray[np.int_]) -> NDArray[np.float64]:
 
 @lru_cache(maxsize=2)
 def font_file(bold: bool = False) -> Path:
-    """DejaVu Sans, which draws whatever it can."""
+    """The file of DejaVu Sans."""
     import matplotlib
 
     name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"

@@ -45,7 +45,7 @@ class FrameView:
     keypoints: int = 0
 
     def spec(self) -> FeatureSpec:
-        """The provenance; everything that the values depend on stands in `layer` and its parts."""
+        """The provenance; `layer` and its parts name everything that the values depend on."""
         kinds = "+".join(map(str, self.kinds))
         layer = (
             f"encoding {ENCODING_VERSION}, top {self.top} of classes {kinds}, score "

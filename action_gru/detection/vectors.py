@@ -11,8 +11,8 @@
     keypoint  x, y from the box's centre in shares of its size, confidence, velocity x, y
 
 Places and sizes are shares of the frame, velocities shares a second (of the frame; of the box for
-keypoints). A slot belongs to a track: what is in slot 2 stays there while it is followed, whatever
-the order of the boxes. Who comes new takes the first free slots, by class, then by score.
+keypoints). A slot belongs to a track: it keeps its slot while it is followed, in any
+order of the boxes. New tracks take the first free slots, by class, then by score.
 """
 
 from __future__ import annotations
