@@ -93,9 +93,10 @@ class TrainingSection(Section):
 
 class CalibrationSection(Section):
     how: Literal["auto", "folds", "none"] = "auto"
-    """Which clips measure how often an answer of a given score is right. auto: the validation split;
-    without one a further model, trained without a third of the groups. folds: three such models, so
-    that each training clip counts; for small sets. none: scores stay as they are, none is unsure."""
+    """Which clips measure how often an answer of a given score is right. auto: the validation
+    split; without one a further model, trained without a third of the groups. folds: three such
+    models, so that each training clip counts; for small sets. none: scores stay as they are, none
+    is unsure."""
     precision: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.9
     """Answers are called unsure below the score from which this share of them is right; where no
     score proves it, the largest share that one does is applied, and said."""
