@@ -17,9 +17,9 @@ import platform
 import sys
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -166,7 +166,7 @@ class OpenVinoRunner:
             "NUM_STREAMS": "1",
             "ENABLE_CPU_PINNING": False,
         }
-        self._requests: OrderedDict[int, Any] = OrderedDict()
+        self._request = lru_cache(COMPILED_SIZES_KEPT)(self._compile)
         self._lock = threading.Lock()
 
     def __call__(self, pixels: Pixels, weight: Pixels) -> Vectors:
@@ -175,16 +175,11 @@ class OpenVinoRunner:
             result = request.infer({"pixels": pixels, "weight": weight}, share_inputs=True)
             return np.array(result[0], dtype=np.float32)
 
-    def _request(self, shape: tuple[int, ...]) -> Any:
-        if shape[0] not in self._requests:
-            model = self._model.clone()
-            model.reshape({"pixels": list(shape), "weight": list(shape[:3])})
-            compiled = self._core.compile_model(model, "CPU", self._properties)
-            self._requests[shape[0]] = compiled.create_infer_request()
-        self._requests.move_to_end(shape[0])
-        while len(self._requests) > COMPILED_SIZES_KEPT:
-            self._requests.popitem(last=False)
-        return self._requests[shape[0]]
+    def _compile(self, shape: tuple[int, ...]) -> Any:
+        model = self._model.clone()
+        model.reshape({"pixels": list(shape), "weight": list(shape[:3])})
+        compiled = self._core.compile_model(model, "CPU", self._properties)
+        return compiled.create_infer_request()
 
 
 def _open_onnx(path: Path, precision: str, device: torch.device, threads: int) -> Runner:

@@ -77,18 +77,10 @@ class Detections:
         points = None if self.keypoints is None else self.keypoints[rows]
         return Detections(self.boxes[rows], self.scores[rows], self.kinds[rows], points)
 
-    # The names under which ultralytics' trackers ask for them.
-    @property
-    def conf(self) -> Floats:
-        return self.scores
-
-    @property
-    def cls(self) -> NDArray[np.int64]:
-        return self.kinds
-
-    @property
-    def xyxy(self) -> Floats:
-        return self.boxes
+    # The names that ultralytics' trackers read.
+    conf = property(lambda self: self.scores)
+    cls = property(lambda self: self.kinds)
+    xyxy = property(lambda self: self.boxes)
 
     @property
     def xywh(self) -> Floats:
