@@ -26,7 +26,7 @@ from action_gru.dataset.channels import ROWS, SECONDS, STAMPS
 from action_gru.series.recording import Recording, Recordings, check_times
 
 MISSING = frozenset({"?", "nan", "NaN", "NAN"})
-_TOKEN = re.compile(r"\([^()]*\)|:|[^:()]+|[()]")  # each letter is looked at a few times at most
+_BRACKETS = re.compile(r"\([^()]*\)")
 _STAMPED = re.compile(r"\(([^,()]+),([^,()]+)\)")
 
 
@@ -64,13 +64,10 @@ class Header:
 
     @property
     def label_hint(self) -> str:
-        """What to add to a complaint about a case where the class may stand last."""
+        """What to add to an error about a case where the class may stand last."""
         if self.labelled:
             return ""
         return "; where the class stands last, the header needs '@classLabel true' with the classes"
-
-
-Lines = Iterator[tuple[str, str]]  # the place of a line, for errors, and its text
 
 
 def read_ts(path: Path) -> Recordings:
@@ -97,8 +94,8 @@ def read_ts(path: Path) -> Recordings:
     return Recordings(channels, tuple(items), stamps if header.stamped else ROWS)
 
 
-def _read_header(path: Path, lines: Lines) -> Header:
-    """The header; what is left of the lines is after @data."""
+def _read_header(path: Path, lines: Iterator[tuple[str, str]]) -> Header:
+    """The header; what is left of the lines (place, text) is after @data."""
     header = Header()
     for where, line in lines:
         if line.lower() == "@data":
@@ -135,41 +132,43 @@ def _case(where: str, text: str, header: Header, name: str) -> Recording:
                 f"{where}: the class after the last ':' is '{label[:40]}', @classLabel names "
                 f"{', '.join(header.classes)}"
             )
-    parts = list(_dimensions(where, body, header))
-    lengths = {len(values) for _, values in parts}
+    if header.stamped:  # a colon between brackets is one of a date's
+        body = _BRACKETS.sub(lambda pair: pair[0].replace(":", "\0"), body)
+    times, values = zip(
+        *(
+            _dimension(f"{where}, dimension {number}", part.replace("\0", ":"), header)
+            for number, part in enumerate(body.split(":"), start=1)
+        ),
+        strict=True,
+    )
+    lengths = sorted({len(row) for row in values})
     if len(lengths) > 1:
         raise DataError(
-            f"{where}: its dimensions have {' and '.join(map(str, sorted(lengths)))} values; "
-            f"all dimensions of a case need as many (write ? for one that is missing)"
+            f"{where}: its dimensions have {' and '.join(map(str, lengths))} values; all "
+            f"dimensions of a case need as many (write ? for one that is missing)"
             f"{header.label_hint}"
         )
-    times = parts[0][0]
-    if any(not np.array_equal(times, other) for other, _ in parts[1:]):
+    if any(not np.array_equal(times[0], other) for other in times[1:]):
         raise DataError(f"{where}: its dimensions have different time stamps; resample them first")
-    values = np.stack([values for _, values in parts], axis=1)
-    return Recording(name, values, times, (label,) if header.labelled else ())
+    return Recording(name, np.stack(values, axis=1), times[0], (label,) if header.labelled else ())
 
 
-def _dimensions(
-    where: str, body: str, header: Header
-) -> Iterator[tuple[NDArray[np.float64], NDArray[np.float32]]]:
-    """(times, values) of each dimension of a case; without stamps time counts 0, 1, 2, ..."""
-    parts = _split_stamped(body) if header.stamped else body.split(":")
-    for number, part in enumerate(parts, start=1):
-        place = f"{where}, dimension {number}"
+def _dimension(
+    where: str, part: str, header: Header
+) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+    """(times, values) of a dimension; without stamps time counts 0, 1, 2, ..."""
+    if header.stamped:
+        stamps, texts = _stamps_and_texts(where, part, header)
+        times = _times(where, stamps, header)
+    else:
         texts = part.split(",")
         times = np.arange(len(texts), dtype=np.float64)
-        if header.stamped:
-            pairs = _pairs(place, part, header)
-            texts = [value for _, value in pairs]
-            times = _times(place, [time for time, _ in pairs], header)
-        values = [_number(place, text, header) for text in texts]
-        yield times, np.array(values, dtype=np.float32)
+    return times, np.array([_number(where, text, header) for text in texts], dtype=np.float32)
 
 
-def _pairs(where: str, part: str, header: Header) -> list[tuple[str, str]]:
-    """The (time, value) pairs of a dimension, in their text."""
-    pairs: list[tuple[str, str]] = _STAMPED.findall(part)
+def _stamps_and_texts(where: str, part: str, header: Header) -> tuple[list[str], list[str]]:
+    """The times and values of a dimension, in their text."""
+    pairs = _STAMPED.findall(part)
     rest = _STAMPED.sub("", part).replace(",", "").strip()
     if rest:
         raise DataError(
@@ -178,7 +177,7 @@ def _pairs(where: str, part: str, header: Header) -> list[tuple[str, str]]:
         )
     if not pairs:
         raise DataError(f"{where}: holds no value")
-    return pairs
+    return [time for time, _ in pairs], [value for _, value in pairs]
 
 
 def _times(where: str, texts: list[str], header: Header) -> NDArray[np.float64]:
@@ -192,17 +191,6 @@ def _times(where: str, texts: list[str], header: Header) -> NDArray[np.float64]:
             raise DataError(f"{places[index]}: {error}") from None
     check_times(times, texts, places, "a dimension")
     return times
-
-
-def _split_stamped(body: str) -> list[str]:
-    """Time stamps such as 2004-10-01 00:03 hold colons of their own, always between brackets."""
-    parts = [""]
-    for token in _TOKEN.findall(body):
-        if token == ":":
-            parts.append("")
-        else:
-            parts[-1] += token
-    return parts
 
 
 def _number(where: str, text: str, header: Header) -> float:
@@ -229,10 +217,11 @@ def _check_case(where: str, case: Recording, header: Header, first: Recording) -
     if width != wanted:
         source = "@dimensions says" if header.dimensions else "the first case has"
         raise DataError(f"{where}: has {width} dimensions, {source} {wanted}")
-    if header.equal_length and length != (header.length or len(first.values)):
+    promised = header.length or len(first.values)
+    if header.equal_length and length != promised:
         raise DataError(
-            f"{where}: has {length} values a dimension, the header promises "
-            f"{header.length or len(first.values)} (@equalLength true); mend the header or the case"
+            f"{where}: has {length} values a dimension, the header promises {promised} "
+            "(@equalLength true); mend the header or the case"
         )
     if header.missing is False and np.isnan(case.values).any():
         raise DataError(
