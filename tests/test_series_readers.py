@@ -245,7 +245,7 @@ def test_ts_reads_dates_as_csv_does(tmp_path):
     [
         ("@timeStamps true\n", "", "dimension 1: '(2024-05-01 00' is no number; write ? for a"),
         ("@timeStamps true\n", "", "'@timeStamps true' for (time,value)"),
-        ("00:01:00,2.0)", "00:01:00,2.0),junk", "line 6, dimension 1: 'junk' is no pair"),
+        ("00:01:00,2.0)", "00:01:00,2.0),junk", "line 6: dimension 1: 'junk' is no pair"),
         ("00:01:00,2.0)", "00:01:00,2.0,7)", "00:01:002.07)' is no pair (time,value)"),
         (
             "2024-05-01 00:01:00",
@@ -253,7 +253,7 @@ def test_ts_reads_dates_as_csv_does(tmp_path):
             "column 'time' holds '01/05/24', which is no number",
         ),
         ("2024-05-01 00:01:00", "7", "column 'time' holds '7', a number where the rows above have"),
-        ("00:01:00,2.0", "00:00:00,2.0", "line 6, dimension 1, value 2: a dimension has the same"),
+        ("00:01:00,2.0", "00:00:00,2.0", "line 6: dimension 1: value 2 has the same"),
         ("@classLabel true up down\n", "", "the header needs '@classLabel true'"),
         ("@classLabel true", "@classLabel yes", "line 4: '@classLabel yes up down' needs a value"),
     ],
@@ -267,7 +267,7 @@ def test_a_ts_file_with_times_that_is_not_what_it_says_is_refused(tmp_path, old,
 
 def test_ts_with_dates_in_one_case_and_numbers_in_another_is_refused(tmp_path):
     text = DATED[: DATED.index("( 2024")] + "(1,3.5),(2,4):down\n"
-    with pytest.raises(DataError, match=r"line 7, .*'1', a number where the rows above have dates"):
+    with pytest.raises(DataError, match=r"line 7: .*'1', a number where the rows above have dates"):
         read_ts(write(tmp_path / "a.ts", text))
 
 
@@ -285,8 +285,8 @@ def test_numbers_to_predict_are_refused_and_not_made_classes(tmp_path, key, name
         ("7,8:9,10:run", "7,8:9:run", "line 10: its dimensions have 1 and 2 values"),
         ("7,8:9,10:run", "7,8:run", "line 10: has 1 dimensions, @dimensions says 2"),
         ("7,8:9,10:run", "7,8:9,10:fly", "the class after the last ':' is 'fly'"),
-        ("7,8:9,10:run", "7,1e39:9,10:run", "line 10, dimension 1: '1e39' is no number"),
-        ("7,8:9,10:run", "7,x:9,10:run", "line 10, dimension 1: 'x' is no number"),
+        ("7,8:9,10:run", "7,1e39:9,10:run", "line 10: dimension 1: '1e39' is no number"),
+        ("7,8:9,10:run", "7,x:9,10:run", "line 10: dimension 1: 'x' is no number"),
         ("@equalLength false", "@equalLength true", "line 10: has 2 values a dimension"),
         ("@missing true", "@missing false", "line 9: a value is missing"),
         ("@dimensions 2", "@dimensions two", "line 5: '@dimensions two' needs a value"),

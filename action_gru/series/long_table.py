@@ -25,7 +25,7 @@ from action_gru.config.inputs import SeriesSection
 from action_gru.core.csv_dialect import SEPARATORS, CellReader, find_header, open_table
 from action_gru.core.errors import DataError, MissingExtraError
 from action_gru.dataset.channels import SECONDS
-from action_gru.series.recording import Recording, Recordings, check_times, only
+from action_gru.series.recording import Recording, Recordings, only, time_problem
 
 ROLES = ("id", "time", "label", "group", "split", "remaining")  # columns that are no channel
 MOST_CELLS, MOST_TABLE_BYTES = 50_000_000, 2 << 30
@@ -156,7 +156,8 @@ def _recording(
     places, cells, rows = zip(*entries, strict=True)
     what = f"id '{rows[0].id}'"
     times = np.array([row.time for row in rows])
-    check_times(times, [row[parser.index["time"]] for row in cells], places, what)
+    if problem := time_problem(times, [row[parser.index["time"]] for row in cells]):
+        raise DataError(f"{places[problem[0]]}: {what} has {problem[1]}")
     remaining = []
     for place, row in zip(places, cells, strict=True) if "remaining" in parser.index else ():
         try:

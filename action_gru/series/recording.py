@@ -59,18 +59,19 @@ class Recordings:
     unit: str = ROWS
 
 
-def check_times(
-    times: NDArray[np.float64], shown: Sequence[object], places: Sequence[str], what: str
-) -> None:
-    """Raise DataError unless times grow. shown: as they were written; places: where."""
+def time_problem(times: NDArray[np.float64], shown: Sequence[object]) -> tuple[int, str] | None:
+    """The first row whose time is not after the one above, and why; None where times (T,) grow.
+
+    shown: the times as they were written.
+    """
     steps = np.diff(times)
     if (steps > 0).all():
-        return
+        return None
     row = int(np.argmax(~(steps > 0))) + 1
     problem = "the same time as" if steps[row - 1] == 0 else "a time before"
-    raise DataError(
-        f"{places[row]}: {what} has {problem} the row above it ({shown[row]} after "
-        f"{shown[row - 1]}); sort the rows of each id by time and keep one row a time"
+    return row, (
+        f"{problem} the row above it ({shown[row]} after {shown[row - 1]}); sort the rows of each "
+        "id by time and keep one row a time"
     )
 
 
@@ -127,7 +128,9 @@ class Preparer:
         self.points, self.velocity, self.elapsed = points, velocity, elapsed
         values = width * (1 + len(averages)) + elapsed
         self.dims = [values, width + points] if velocity else [values]
-        self._averages = RunningAverages(width, averages) if averages else None
+        self._kept = np.array([1 - 2 / (span + 1) for span in averages])[:, None]
+        self._total = np.zeros((len(averages), width))
+        self._weight = np.zeros((len(averages), width))
         self._start: float | None = None
         self._before: Values | None = None
         self._spread_sum, self._rows = 0.0, 0
@@ -137,8 +140,8 @@ class Preparer:
         self._start = float(times[0]) if self._start is None else self._start
         placed, moved = self._place(rows) if self.points else (rows, rows)
         views = [placed]
-        if self._averages is not None:
-            views.append(self._averages.push(placed))
+        if len(self._kept):
+            views.append(np.stack([self._average(row) for row in placed]))
         if self.elapsed:
             views.append((times - self._start).astype(np.float32)[:, None])
         if self.velocity:
@@ -169,23 +172,12 @@ class Preparer:
         placed = (around.reshape(values.shape) / scale).astype(np.float32)
         return placed, np.concatenate([placed, (centre / scale).astype(np.float32)], axis=1)
 
+    def _average(self, row: Values) -> Values:
+        """A row (D,) -> the exponential averages of each span side by side, (spans * D,).
 
-class RunningAverages:
-    """Exponential averages: a row that is `span` rows old weighs about an eighth of the newest.
-
-    A missing value counts for nothing; before the first value, the average is missing.
-    """
-
-    def __init__(self, width: int, spans: Sequence[float]) -> None:
-        self._kept = np.array([1 - 2 / (span + 1) for span in spans])[:, None]
-        self._total = np.zeros((len(spans), width))
-        self._weight = np.zeros((len(spans), width))
-
-    def push(self, rows: Values) -> Values:
-        """Rows (T, D) -> the averages of each span side by side, (T, spans * D)."""
-        return np.stack([self._push(row) for row in rows])
-
-    def _push(self, row: Values) -> Values:
+        A row that is `span` rows old weighs about an eighth of the newest. A missing value counts
+        for nothing; before the first value, the average is missing.
+        """
         known = np.isfinite(row)
         self._total = self._total * self._kept + np.where(known, row, 0.0)
         self._weight = self._weight * self._kept + known

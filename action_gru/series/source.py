@@ -45,6 +45,13 @@ READERS: dict[str, Callable[[Path, SeriesSection], Recordings]] = {
     **dict.fromkeys((".csv", ".tsv", ".tab", ".txt", ".parquet", ".pq"), read_long_table),
     ".ts": lambda path, series: read_ts(path),
 }
+_LABEL_TS = (
+    "the header needs '@classLabel true' with the names of the classes, and each case its class "
+    "after the last ':'"
+)
+_LABEL_TABLE = (
+    "name the column in series.label, or set series.horizon where a column says how long it lasts"
+)
 
 
 @dataclass(frozen=True)
@@ -61,8 +68,9 @@ class MeasuredClip:
     @classmethod
     def whole(cls, clip: Clip, rows: Recording) -> MeasuredClip:
         """A whole recording as a clip."""
+        shows = tuple(sorted(set(rows.labels)))
         content = hashlib.sha256(rows.values.tobytes()).hexdigest()
-        return cls(replace(clip, shows=tuple(sorted(set(rows.labels)))), rows, content)
+        return cls(replace(clip, shows=shows), rows, content)
 
     def stretch(self, start: float, end: float) -> MeasuredClip:
         """The rows with start <= time < end."""
@@ -277,25 +285,14 @@ def _whole_clip(series: SeriesSection, item: Recording, path: Path) -> MeasuredC
     several = "has several labels (set series.step_labels=true if each row has its own)"
     label = labels[-1] if labels else only(item.labels, f"{where} {several}")
     if not label:
-        raise DataError(f"{where} has no label; {_how_to_label(path)}")
+        is_ts = path.is_dir() or path.suffix.lower() == ".ts"
+        raise DataError(f"{where} has no label; {_LABEL_TS if is_ts else _LABEL_TABLE}")
     try:
         split = split_name(item.split)
     except ValueError as error:
         raise DataError(f"{where}: {error}") from error
     clip = Clip(path / item.id, item.id, label, item.group or item.id, split)
     return MeasuredClip.whole(clip, replace(item, labels=labels))
-
-
-def _how_to_label(path: Path) -> str:
-    if path.is_dir() or path.suffix.lower() == ".ts":
-        return (
-            "the header needs '@classLabel true' with the names of the classes, and each case its "
-            "class after the last ':'"
-        )
-    return (
-        "name the column in series.label, or set series.horizon where a column says how long it "
-        "lasts"
-    )
 
 
 def _row_labels(series: SeriesSection, item: Recording, path: Path) -> tuple[str, ...]:
