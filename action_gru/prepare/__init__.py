@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from action_gru.core.errors import DataError
-from action_gru.core.paths.to_paste import PICTURE_SUFFIXES, command_line
+from action_gru.core.paths import PICTURE_SUFFIXES
+from action_gru.core.text import command_line
 from action_gru.prepare.benchmarks import (
     build_cmapss,
     build_fights,

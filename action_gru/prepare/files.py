@@ -17,8 +17,8 @@ from pathlib import Path, PurePosixPath
 
 from action_gru.core.errors import DataError
 from action_gru.core.files import write_atomically
-from action_gru.core.paths.names import is_hidden, is_video
-from action_gru.core.paths.to_paste import about_pictures, command_line
+from action_gru.core.paths import about_pictures, is_hidden, is_video
+from action_gru.core.text import command_line
 
 _COLUMNS = ("path", "label", "group", "split", "start_s", "end_s")
 _NAMES_SHOWN, _ENDINGS_SHOWN = 5, 12

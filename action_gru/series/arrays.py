@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from action_gru.core.errors import DataError
-from action_gru.core.paths.file_kind import HEAD_BYTES, file_kind
+from action_gru.core.paths import HEAD_BYTES, file_kind
 from action_gru.dataset import Clip, read_manifest
 from action_gru.series.recording import Recording
 from action_gru.series.source import Measured, MeasuredClip, SeriesSource

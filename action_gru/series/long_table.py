@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
@@ -55,16 +55,14 @@ class RowParser:
         separator: str = ",",
         mend: str = "",
     ) -> None:
-        _check_header(names, where)
         self.column = {role: getattr(series, role) for role in ROLES}
-        for role in ("id", "time"):
-            if self.column[role] not in names:
-                raise DataError(_unknown(self.column[role], names, f"series.{role}", where))
-        self.channels = _channels(names, series, set(self.column.values()), where)
-        self.cells = CellReader(separator, mend)
         self.index = {
             role: names.index(name) for role, name in self.column.items() if name in names
         }
+        roles = set(self.column.values())
+        self.channels = series.channels or tuple(name for name in names if name not in roles)
+        _check_header(names, self.column, self.channels, where)
+        self.cells = CellReader(separator, mend)
         self._channels = [names.index(name) for name in self.channels]
 
     def parse(self, cells: Sequence[object]) -> Row:
@@ -89,32 +87,10 @@ class RowParser:
         return value
 
 
-def _channels(
-    names: Sequence[str], series: SeriesSection, roles: set[str], where: str
-) -> tuple[str, ...]:
-    """The channels among a table's columns, in the order of series.channels where it is set."""
-    if series.channels is None:
-        found = tuple(name for name in names if name not in roles)
-        if not found:
-            raise DataError(f"{where}: has no channel, only the columns {', '.join(names)}")
-        return found
-    for name in series.channels:
-        if name not in names:
-            raise DataError(_unknown(name, names, "series.channels", where))
-        if name in roles:
-            raise DataError(f"{where}: series.channels names '{name}', which is no measurement")
-    return series.channels
-
-
-def _unknown(name: str, names: Sequence[str], key: str, where: str) -> str:
-    close = get_close_matches(name, names, n=1)
-    hint = f"; did you mean '{close[0]}'?" if close else ""
-    if len(names) == 1:
-        hint = f"; separate the columns by one of {' '.join(map(repr, SEPARATORS))}"
-    return f"{where}: no column '{name}' ({key}); it has {', '.join(names)}{hint}"
-
-
-def _check_header(names: Sequence[str], where: str) -> None:
+def _check_header(
+    names: Sequence[str], column: Mapping[str, str], channels: Sequence[str], where: str
+) -> None:
+    """Raise DataError unless each column has its own name and none is missing. column: by role."""
     problems = [f"column {index} has no name" for index, name in enumerate(names, 1) if not name]
     problems += [f"the column '{name}' stands twice" for name in names if names.count(name) > 1]
     if problems or not names:
@@ -122,6 +98,18 @@ def _check_header(names: Sequence[str], where: str) -> None:
             f"{where}: {problems[0] if names else 'is empty'}; the first line is the header, such "
             "as id,time,speed"
         )
+    wanted = {column["id"]: "series.id", column["time"]: "series.time"}
+    for name, key in (*wanted.items(), *((name, "series.channels") for name in channels)):
+        if name not in names:
+            close = get_close_matches(name, names, n=1)
+            hint = f"; did you mean '{close[0]}'?" if close else ""
+            if len(names) == 1:
+                hint = f"; separate the columns by one of {' '.join(map(repr, SEPARATORS))}"
+            raise DataError(f"{where}: no column '{name}' ({key}); it has {', '.join(names)}{hint}")
+    if not channels:
+        raise DataError(f"{where}: has no channel, only the columns {', '.join(names)}")
+    if taken := sorted(set(channels) & set(column.values())):
+        raise DataError(f"{where}: series.channels names '{taken[0]}', which is no measurement")
 
 
 Rows = Iterator[tuple[str, Sequence[object]]]  # the place of a row, for errors, and its cells

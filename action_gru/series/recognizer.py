@@ -28,8 +28,8 @@ from numpy.typing import NDArray
 from action_gru.config import Config, build_config
 from action_gru.config.inputs import SOON
 from action_gru.core.csv_dialect import encoding_of, open_csv
-from action_gru.core.device import pick_device
 from action_gru.core.errors import DataError
+from action_gru.core.machine import pick_device
 from action_gru.core.progress import Reporter
 from action_gru.dataset.channels import ChannelValues
 from action_gru.features.sequences import SequenceSet
