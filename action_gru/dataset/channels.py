@@ -1,4 +1,4 @@
-"""What a column of a measured sequence is: names, values, unit of time, what tells two sets apart.
+"""What a column of a measured sequence is: names, values, unit of time, how two sets differ.
 
 Knows nothing of files or models.
 """

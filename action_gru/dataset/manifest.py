@@ -293,7 +293,7 @@ def class_list(clips: Sequence[Clip], classes: Sequence[str] | None = None) -> t
 
 
 def data_hash(clips: Sequence[Clip]) -> str:
-    """Hash over all rows, in hex: the same data gives the same hash wherever it lies."""
+    """Hash over all rows, in hex: the same data gives the same hash wherever it is stored."""
     digest = hashlib.sha256()
     for clip in sorted(clips, key=lambda clip: clip.name):
         bounds = (clip.start_s or 0.0, clip.end_s)

@@ -174,7 +174,7 @@ def check_classes(split: Split, mend: str = "leave the class out", by_chance: bo
 
 
 def _undivided(clips: Sequence[Clip], unseen: Sequence[str]) -> str:
-    """Why a division left classes out of training: which ones lie in a single group."""
+    """Why a division left classes out of training: which ones are in a single group."""
     groups_of: dict[str, list[str]] = defaultdict(list)
     for clip in clips:
         for label in clip.labels:

@@ -1,4 +1,4 @@
-"""Turns datasets as they come into a manifest CSV, or a table.
+"""Writes the manifest CSV, or the table, of a dataset as published.
 
 Owns which builder reads which dataset; knows nothing of frames, features or models. Paths in a
 manifest are relative to PreparedDataset.root.

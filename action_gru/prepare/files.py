@@ -212,7 +212,7 @@ def match_lines(
 def locate(root: Path, named: Sequence[Row], mend: str) -> list[Row]:
     """The rows of an official list with the paths of their videos below root.
 
-    named: their path is `<folder>/<file>`, or a file wherever it lies. A clip that was encoded anew
+    named: their path is `<folder>/<file>`, or a file in any folder. A clip that was encoded anew
     is found by its stem: `v_1.avi` as `v_1.mp4` and `v_1.avi.mp4`; of several the first by path.
     Raises DataError that counts the files which are absent, and what is there.
     """

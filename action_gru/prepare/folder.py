@@ -67,7 +67,7 @@ def left_aside(root: Path, taken: Collection[str], manifest: Path) -> dict[str, 
 
 
 def _split_depth(root: Path, videos: Sequence[PurePosixPath], splits: bool | None) -> int | None:
-    """Where the splits stand: 0 above the classes, 1 below them, None nowhere.
+    """The level of the split folders: 0 above the classes, 1 below them, None nowhere.
 
     Raises DataError where that cannot be decided.
     """

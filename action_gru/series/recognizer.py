@@ -103,8 +103,8 @@ def warns_from(classes: Sequence[str], config: Config) -> float | None:
 class RowStream:
     """One sequence whose rows arrive one by one. Cost and memory of a row do not grow.
 
-    The answer rests on all rows so far. Where the model was trained on windows (`series.window`) it
-    rests on the last (states - 1) / states to 1 times that time instead: staggered states.
+    The answer is based on all rows so far. A model that was trained on windows (`series.window`)
+    uses the last (states - 1) / states to 1 times that time instead: staggered states.
     """
 
     def __init__(self, recognizer: SequenceRecognizer) -> None:

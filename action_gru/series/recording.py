@@ -103,11 +103,11 @@ def window_bounds(
 class Preparer:
     """Makes the views of one sequence: its values and, with velocity, how they change.
 
-    averages: beside the values stand their running averages over about so many rows. elapsed: the
-    last column of the values is how long the sequence has run. points: the columns are points of so
-    many coordinates (x, y or x, y, z), read around their mean and divided by their usual distance
-    from it, averaged over the rows so far, so that place and size no longer count; the change then
-    has the mean's own movement as its last columns.
+    averages: the values are followed by their running averages over about so many rows. elapsed:
+    the last column of the values is how long the sequence has run. points: the columns are points
+    of so many coordinates (x, y or x, y, z), read around their mean and divided by their usual
+    distance from it, averaged over the rows so far, so that place and size no longer count; the
+    change then has the mean's own movement as its last columns.
 
     dims: how many values each view has. Raises DataError for columns that are no whole points.
     """

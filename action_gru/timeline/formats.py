@@ -90,7 +90,7 @@ def _encoded(text: str) -> bytes:
 
 
 def csv_document(timeline: Timeline) -> bytes:
-    """Times to the millisecond; a column `person` where people are told apart."""
+    """Times to the millisecond; a column `person` where people are tracked one by one."""
     width = 4 if timeline.people is None else 5
     rows: list[tuple[object, ...]] = [("start_s", "end_s", "label", "score", "person")]
     for e in timeline.events:
@@ -179,8 +179,8 @@ def elan_document(timeline: Timeline) -> bytes:
 
     A tier `action` holds one annotation an event; its vocabulary is the list of classes, so that a
     label is corrected by choosing another. A tier `score` below it holds each event's score, which
-    can be hidden or deleted without a loss to the annotations. Where people are told apart, each
-    has both tiers: `person 3` and `score 3`.
+    can be hidden or deleted without a loss to the annotations. Where people are tracked one by one,
+    each has both tiers: `person 3` and `score 3`.
     """
     root = ET.Element(
         "ANNOTATION_DOCUMENT",

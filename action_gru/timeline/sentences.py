@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from statistics import median
-from typing import Any, NamedTuple
+from typing import Any
 
 import yaml
 
@@ -33,19 +33,12 @@ TEXTS: dict[str, tuple[str, ...]] = {
     "comma": (),
     "and": ("first", "last"),
 }
-Forms = dict[str, str]
-
-
-class FormSpec(NamedTuple):
-    """The forms that a phrase may have, beside one and many, and what its templates may name."""
-
-    names: tuple[str, ...]
-    further: tuple[str, ...] = ()
-
-
-CLAUSE = FormSpec(("who", "near", "things", "label", "count", "start", "end", "duration"))
-THING = FormSpec(("name", "count"), ("before_vowel", "near_one", "near_many", "name"))
+CLAUSE = ("who", "near", "things", "label", "count", "start", "end", "duration")
+THING = ("name", "count")
+# The forms of each phrase: by default one and many.
+THING_FORMS = ("one", "many", "before_vowel", "near_one", "near_many", "name")
 SECTIONS = {"numbers": list, "actions": dict, "thing": dict, "things": dict}
+Forms = dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -190,7 +183,7 @@ def story(sentences: Sequence[Sentence], words: Words, duration_s: float) -> str
 def load_words(language: str, templates: dict[str, str] | None = None) -> Words:
     """The words of a language that is shipped, or of a YAML file. Raises ConfigError.
 
-    templates: more actions, label -> template, laid over the file's.
+    templates: label -> template of more actions; they replace the file's.
     """
     tree, source, own = _read(language), _path(language).name, templates or {}
     for name in (*TEXTS, "numbers", "default", "thing"):
@@ -199,21 +192,21 @@ def load_words(language: str, templates: dict[str, str] | None = None) -> Words:
                 f"{source}: lacks the key '{name}'; add it, or begin the file with 'extends: en'"
             )
 
-    def forms(section: str, spec: FormSpec) -> dict[str, Forms]:
-        return {
-            name: _forms(value, spec, f"{source}: {section}.{name}")
-            for name, value in tree[section].items()
-            if section != "actions" or name not in own
-        }
-
-    own_forms = {n: _forms(value, CLAUSE, f"describe.templates.{n}") for n, value in own.items()}
     return Words(
         {name: _text(tree[name], names, f"{source}: {name}") for name, names in TEXTS.items()},
         tuple(map(str, tree["numbers"])),
         _forms(tree["default"], CLAUSE, f"{source}: default"),
-        forms("actions", CLAUSE) | own_forms,
+        {
+            label: _forms(value, CLAUSE, f"{source}: actions.{label}")
+            for label, value in tree["actions"].items()
+            if label not in own
+        }
+        | {
+            label: _forms(text, CLAUSE, f"describe.templates.{label}")
+            for label, text in own.items()
+        },
         _forms(tree["thing"], THING, f"{source}: thing"),
-        forms("things", THING),
+        {n: _forms(value, THING, f"{source}: things.{n}") for n, value in tree["things"].items()},
     )
 
 
@@ -233,7 +226,7 @@ def _path(language: str) -> Path:
 
 
 def _read(language: str) -> dict[str, Any]:
-    """The tree of a file, laid over the one that it extends, section by section."""
+    """The tree of a file; its keys replace those of the file it extends, section by section."""
     path = _path(language)
     try:
         tree = parse_yaml(path.read_text(encoding="utf-8"))
@@ -261,19 +254,19 @@ def _read(language: str) -> dict[str, Any]:
     return {**below, **tree, **merged}
 
 
-def _forms(value: Any, spec: FormSpec, where: str) -> Forms:
-    """A template for each form; a plain text stands for one and many."""
+def _forms(value: Any, names: Sequence[str], where: str) -> Forms:
+    """A template for each form; a plain text is used for one and many."""
     if isinstance(value, str):
         value = {"one": value, "many": value}
     if not isinstance(value, dict):
         raise ConfigError(f"{where}: expected a text, or the keys one and many; got {value!r}")
-    known = ("one", "many", *spec.further)
+    known = THING_FORMS if names is THING else ("one", "many")
     for form in (*value, "one", "many"):
         if form not in known:
             raise ConfigError(f"{where}: unknown form '{form}'{_hint(str(form), known)}")
         if form not in value:
             raise ConfigError(f"{where}: lacks the form '{form}'")
-    return {form: _text(text, spec.names, f"{where}.{form}") for form, text in value.items()}
+    return {form: _text(text, names, f"{where}.{form}") for form, text in value.items()}
 
 
 def _text(template: Any, names: Sequence[str], where: str) -> str:

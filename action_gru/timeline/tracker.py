@@ -41,7 +41,7 @@ class EventTracker:
     another class takes over, the one ends as the other begins. An event that begins less than
     `min_event_s` after one of its class continues that one; else it is dropped if it ends before
     it lasted `min_event_s`. Classes in `background` take over like any other, but are never
-    announced. Times are those that the predictions speak of (`centre_s`), so that smoothing and
+    announced. Times are those that the predictions describe (`centre_s`), so that smoothing and
     the model's window delay an event's announcement but do not shift it.
     """
 
@@ -96,7 +96,7 @@ class EventTracker:
         return events
 
     def finish(self, end_s: float | None = None) -> list[Event]:
-        """Close what is open, at the end of the stream or before a gap, and start afresh."""
+        """Close what is open, at the end of the stream or before a gap, and start again."""
         if self._open is not None:
             self._close(self._open, self._now_s if end_s is None else max(end_s, self._now_s))
         self._announce_pending()
@@ -113,7 +113,7 @@ class EventTracker:
         return float(np.mean(instants)), np.mean(scores, axis=0)
 
     def _note_levels(self, scores: NDArray[np.float64], prediction: Prediction) -> None:
-        # What the very first answer says holds from the first frame that it rests on.
+        # What the very first answer says holds from the first frame that it is based on.
         began_s = prediction.since_s if not self._best_since[0] else None
         since_s = self._now_s if began_s is None else began_s
         for label, score in zip(self.classes, scores, strict=True):
