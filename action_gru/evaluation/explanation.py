@@ -137,7 +137,8 @@ class Explanation:
         answer = self.answer
         if self.label == answer.label:
             return f"{answer.display_label} {self.score:.2f}"
-        return f"{self.label} {self.score:.2f} (the answer is {answer.display_label} {answer.score:.2f})"
+        label = f"{self.label} {self.score:.2f}"
+        return f"{label} (the answer is {answer.display_label} {answer.score:.2f})"
 
     @property
     def views(self) -> tuple[str, ...]:

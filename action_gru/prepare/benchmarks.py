@@ -86,7 +86,9 @@ def build_hmdb51(root: Path, split: int = 1) -> list[Row]:
     if divided:
         logger.warning(
             "hmdb51 split %d divides %d source videos between train and test (first: %s)",
-            *(split, len(divided), divided[0]),
+            split,
+            len(divided),
+            divided[0],
         )
     return [
         replace(row, group=f"{row.group} ({row.split})") if row.group in divided else row

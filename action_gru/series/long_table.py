@@ -79,11 +79,15 @@ class RowParser:
         cell = cells[self.index[role]] if role in self.index else None
         return "" if cell is None else str(cell).strip()
 
-    def remaining(self, cells: Sequence[object]) -> float:
-        """How long the id lasts after the row. Raises ValueError."""
-        value = self.cells.number(cells[self.index["remaining"]], self.column["remaining"])
+    def remaining(self, place: str, cells: Sequence[object]) -> float:
+        """How long the id lasts after the row. Raises DataError."""
+        column = self.column["remaining"]
+        try:
+            value = self.cells.number(cells[self.index["remaining"]], column)
+        except ValueError as error:
+            raise DataError(f"{place}: {error}") from error
         if math.isnan(value):
-            raise ValueError(f"the column '{self.column['remaining']}' is empty")
+            raise DataError(f"{place}: the column '{column}' is empty")
         return value
 
 
@@ -146,12 +150,9 @@ def _recording(
     times = np.array([row.time for row in rows])
     if problem := time_problem(times, [row[parser.index["time"]] for row in cells]):
         raise DataError(f"{places[problem[0]]}: {what} has {problem[1]}")
-    remaining = []
-    for place, row in zip(places, cells, strict=True) if "remaining" in parser.index else ():
-        try:
-            remaining.append(parser.remaining(row))
-        except ValueError as error:
-            raise DataError(f"{place}: {error}") from error
+    remaining = None
+    if "remaining" in parser.index:
+        remaining = np.array([parser.remaining(*row) for row in zip(places, cells, strict=True)])
     return Recording(
         rows[0].id,
         np.stack([row.values for row in rows]),
@@ -159,7 +160,7 @@ def _recording(
         tuple(parser.text(row, "label") for row in cells),
         only((parser.text(row, "group") for row in cells), f"{path}: {what} is in two groups"),
         only((parser.text(row, "split") for row in cells), f"{path}: {what} is in two splits"),
-        np.array(remaining) if remaining else None,
+        remaining,
     )
 
 

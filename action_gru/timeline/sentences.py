@@ -35,7 +35,6 @@ TEXTS: dict[str, tuple[str, ...]] = {
 }
 CLAUSE = ("who", "near", "things", "label", "count", "start", "end", "duration")
 THING = ("name", "count")
-# The forms of each phrase: by default one and many.
 THING_FORMS = ("one", "many", "before_vowel", "near_one", "near_many", "name")
 SECTIONS = {"numbers": list, "actions": dict, "thing": dict, "things": dict}
 Forms = dict[str, str]
@@ -205,8 +204,11 @@ def load_words(language: str, templates: dict[str, str] | None = None) -> Words:
             label: _forms(text, CLAUSE, f"describe.templates.{label}")
             for label, text in own.items()
         },
-        _forms(tree["thing"], THING, f"{source}: thing"),
-        {n: _forms(value, THING, f"{source}: things.{n}") for n, value in tree["things"].items()},
+        _forms(tree["thing"], THING, f"{source}: thing", THING_FORMS),
+        {
+            name: _forms(value, THING, f"{source}: things.{name}", THING_FORMS)
+            for name, value in tree["things"].items()
+        },
     )
 
 
@@ -254,13 +256,14 @@ def _read(language: str) -> dict[str, Any]:
     return {**below, **tree, **merged}
 
 
-def _forms(value: Any, names: Sequence[str], where: str) -> Forms:
+def _forms(
+    value: Any, names: Sequence[str], where: str, known: Sequence[str] = ("one", "many")
+) -> Forms:
     """A template for each form; a plain text is used for one and many."""
     if isinstance(value, str):
         value = {"one": value, "many": value}
     if not isinstance(value, dict):
         raise ConfigError(f"{where}: expected a text, or the keys one and many; got {value!r}")
-    known = THING_FORMS if names is THING else ("one", "many")
     for form in (*value, "one", "many"):
         if form not in known:
             raise ConfigError(f"{where}: unknown form '{form}'{_hint(str(form), known)}")
