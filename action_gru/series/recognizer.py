@@ -62,6 +62,11 @@ class SequenceRecognizer:
         checkpoint = load_checkpoint(Path(run))
         return cls(checkpoint, build_config(checkpoint.config, overrides), device)
 
+    @property
+    def warns_from(self) -> float | None:
+        """The probability of `soon` from which to warn; None for a model without a horizon."""
+        return warns_from(self.classes, self.config)
+
     def classify(
         self, values: NDArray[np.float32], times: NDArray[np.float64] | None = None
     ) -> Prediction:
@@ -182,7 +187,7 @@ class Watcher:
         max_ids: int = MOST_IDS,
     ) -> None:
         self.recognizer, self.max_ids = recognizer, max_ids
-        trained = warns_from(recognizer.classes, recognizer.config)
+        trained = recognizer.warns_from
         self.alarm_class = alarm_class(alarm, recognizer.classes, trained is not None)
         self.threshold = threshold or (trained if self.alarm_class == SOON else None) or 0.5
         self.summary = WatchSummary()
