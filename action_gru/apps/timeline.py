@@ -13,7 +13,7 @@ from typing import Any
 
 from action_gru.apps.checks import PICTURE, SENTENCES
 from action_gru.apps.narrator import Narrator
-from action_gru.apps.people_overlay import PeopleOverlay, marks_of
+from action_gru.apps.overlay import Overlay, marks_of
 from action_gru.core.errors import ActionGruError
 from action_gru.core.phrases import clock_text
 from action_gru.core.progress import Reporter
@@ -119,8 +119,8 @@ class _Painter:
             size_px = (image.shape[1], image.shape[0])
             writer = VideoWriter(self._path, size_px, stream.looker.fps)
             self._writer = self._stack.enter_context(writer)
-            self._overlay = PeopleOverlay(size_px, stream.classes)
-        self._writer.write(self._overlay.draw(image, marks_of(stream.people)))
+            self._overlay = Overlay(size_px, stream.classes)
+        self._writer.write(self._overlay.draw(image, people=marks_of(stream.people)))
 
 
 def _note(reader: TimelineReader[Any]) -> str:
