@@ -15,8 +15,8 @@ import torch
 from action_gru.backbone import Backbone, loading
 from action_gru.backbone.embedding import pick_precision
 from action_gru.backbone.network import weighted_mean
-from action_gru.core.device import pick_device
 from action_gru.core.errors import BackboneError
+from action_gru.core.machine import pick_device
 from action_gru.views.maker import fit
 
 

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
-from action_gru.core.lettering import runs
+from action_gru.core.graphics import runs
 
 SMALLEST_PX = 7  # letters below this cannot be read
 

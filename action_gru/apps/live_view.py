@@ -10,7 +10,7 @@ import numpy as np
 
 from action_gru.apps.live_loop import Feed, LiveLoop
 from action_gru.apps.overlay import Overlay, marks_of, percent
-from action_gru.core.phrases import clock_text
+from action_gru.core.text import clock_text
 from action_gru.streaming import ActionStream
 from action_gru.streaming.people import PeopleStream
 from action_gru.video import Image

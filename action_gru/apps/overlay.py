@@ -31,8 +31,8 @@ from action_gru.apps.drawing import (
     write,
 )
 from action_gru.core.errors import VideoError
-from action_gru.core.palette import class_colours, rgb
-from action_gru.core.phrases import clock_text
+from action_gru.core.graphics import class_colours, rgb
+from action_gru.core.text import clock_text
 from action_gru.streaming.people import Person
 from action_gru.timeline import Prediction
 
