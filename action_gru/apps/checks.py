@@ -10,8 +10,7 @@ import importlib.util
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 from action_gru.backbone.finding import BUILTIN, EXPORTERS, RUNTIME_PACKAGES, local_weights
@@ -242,24 +241,3 @@ def check_picture_or_folder(option: str, target: Path, kept: Sequence[Path]) -> 
 def timeline_endings(in_words: bool) -> tuple[str, ...]:
     """What a timeline can be written as; sentences only where there are any."""
     return (*FORMATS, PICTURE, *([SENTENCES] if in_words else []))
-
-
-@contextmanager
-def folder_for(option: str, folder: Path) -> Iterator[Path]:
-    """A folder made before the work, so that a place that cannot be written is named at once.
-
-    A new one is removed again when the work fails before anything is in it. Raises ConfigError.
-    """
-    is_new = not folder.exists()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(
-            f"{option} {folder}: no folder can be made there ({error.strerror}); name another"
-        ) from error
-    try:
-        yield folder
-    except BaseException:
-        if is_new and not any(folder.iterdir()):
-            folder.rmdir()
-        raise
