@@ -17,8 +17,8 @@ from action_gru.core.machine import program
 from action_gru.core.progress import Reporter
 from action_gru.dataset import read_manifest
 from action_gru.demo import DEMO_CONFIG
+from action_gru.demo.actions import REVERSED_PAIRS
 from action_gru.demo.dataset import write_demo_dataset, write_video
-from action_gru.demo.poses import REVERSED_PAIRS
 from action_gru.demo.scenes import draw_clip
 from action_gru.evaluation.evaluate import evaluate
 from action_gru.evaluation.evaluator import Evaluator
