@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from test_training import settings, toy_set
+from helpers.toy_training import settings, toy_set
 
 from action_gru.cli.commands import app
 from action_gru.cli.common import make_reporter, run

@@ -6,8 +6,7 @@ import os
 import signal
 
 import pytest
-from helpers.videos import FakeBackbone, clip_of, write_square
-from test_extraction import extractor
+from helpers.videos import FakeBackbone, clip_of, extractor, write_square
 
 from action_gru.core.errors import (
     CacheError,
