@@ -20,7 +20,7 @@ from action_gru.apps.live_view import LiveView, fitted
 from action_gru.core.errors import ActionGruError
 from action_gru.core.progress import Reporter
 from action_gru.recognizer import ActionRecognizer
-from action_gru.streaming.people import Person
+from action_gru.streaming.people import PeopleStream, Person
 from action_gru.timeline import Event, Prediction
 from action_gru.video import Image, VideoWriter
 from action_gru.views.sampling import rate_warning
@@ -171,7 +171,7 @@ class Webcam:
     def _is_news(self, feed: Feed, kind: str, value: object, at_first: object) -> bool:
         """Whether this value differs from the feed's last one."""
         last, self._told[id(feed), kind] = self._told.get((id(feed), kind), at_first), value
-        return value != last
+        return bool(value != last)
 
     def _say_state(self, feed: Feed) -> None:
         """Report once when a source is lost, back or over, and when its stream began afresh."""
@@ -196,19 +196,19 @@ class Webcam:
             self._print_json(source=feed.source.name, warnings=[warning])
 
     def _print(self, answer: Answer) -> None:
-        feed, name = answer.feed, answer.feed.source.name
+        feed, stream, name = answer.feed, answer.feed.stream, answer.feed.source.name
         for event in answer.ended:
             self._print_json(source=name, ended=event.to_json())
             if not self.as_json:
                 print(f"{name}  {event}" if len(self.loop.feeds) > 1 else event, flush=True)
         if answer.latency_s is None:
             return
-        if answer.prediction is None:
+        if isinstance(stream, PeopleStream):
             people = [self._person_json(person) for person in answer.people]
-            found = {"time_s": round(feed.stream.last_s, 3), "people": people, "event": None}
+            found = {"time_s": round(stream.last_s, 3), "people": people, "event": None}
         else:
-            current = _event_json(feed.stream.current)
-            found = _prediction_json(answer.prediction) | {"event": current}
+            assert answer.prediction is not None
+            found = _prediction_json(answer.prediction) | {"event": _event_json(stream.current)}
         latency_ms = round(1000 * answer.latency_s, 1)
         self._print_json(source=name, **found, latency_ms=latency_ms, dropped=feed.dropped)
 
