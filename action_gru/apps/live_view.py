@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
+from action_gru.apps.drawing import Area, cut
 from action_gru.apps.live_loop import Feed, LiveLoop
 from action_gru.apps.overlay import Overlay, marks_of, percent
 from action_gru.core.text import clock_text
@@ -46,11 +47,9 @@ class LiveView:
         if feed.frame is None:
             return None
         image, status, stream = feed.frame.image, feed.source.status, feed.stream
-        scale, offset_px = 1.0, (0, 0)
-        if len(self.loop.feeds) > 1:
-            scale, offset_px = fit(image, TILE_PX)
-            image = fitted(image, TILE_PX)
-        size_px = (image.shape[1], image.shape[0])
+        size_px = (image.shape[1], image.shape[0]) if len(self.loop.feeds) == 1 else TILE_PX
+        scale, area = fit(image, size_px)
+        image = image if len(self.loop.feeds) == 1 else fitted(image, size_px)
         place = id(feed), size_px
         if place not in self._overlays:
             self._overlays[place] = Overlay(size_px, self.loop.recognizer.classes)
@@ -59,7 +58,7 @@ class LiveView:
         banner = "" if live else status.detail
         if isinstance(stream, PeopleStream):
             known = live and still_holds(feed)
-            marks = marks_of(stream.people, scale, offset_px) if known else []
+            marks = marks_of(stream.people, scale, area[:2]) if known else []
             return draw(image, lines=lines, banner=banner, people=marks)
         if not live:
             return draw(image, lines=lines, banner=banner)
@@ -113,22 +112,17 @@ def is_cut(before: Image, after: Image) -> bool:
     return bool((np.abs(one - other).max(-1) > CUT_LEVELS).mean() > CUT_SHARE)
 
 
-def fit(image: Image, size_px: tuple[int, int]) -> tuple[float, tuple[int, int]]:
-    """How `fitted` scales a picture, and its left and upper edge."""
-    scale = min(size_px[0] / image.shape[1], size_px[1] / image.shape[0])
-    width, height = _scaled_px(image, scale)
-    return scale, ((size_px[0] - width) // 2, (size_px[1] - height) // 2)
+def fit(image: Image, size_px: tuple[int, int]) -> tuple[float, Area]:
+    """How `fitted` scales a picture, and where it then stands."""
+    height, width = image.shape[:2]
+    scale = min(size_px[0] / width, size_px[1] / height)
+    width, height = max(1, round(width * scale)), max(1, round(height * scale))
+    return scale, ((size_px[0] - width) // 2, (size_px[1] - height) // 2, width, height)
 
 
 def fitted(image: Image, size_px: tuple[int, int]) -> Image:
     """The picture at (width, height), its shape kept, with black bars."""
-    scale, (left, top) = fit(image, size_px)
-    width, height = _scaled_px(image, scale)
+    _, area = fit(image, size_px)
     canvas = np.zeros((size_px[1], size_px[0], 3), np.uint8)
-    scaled = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
-    canvas[top : top + height, left : left + width] = scaled
+    cut(canvas, area)[:] = cv2.resize(image, area[2:], interpolation=cv2.INTER_AREA)
     return canvas
-
-
-def _scaled_px(image: Image, scale: float) -> tuple[int, int]:
-    return max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale))

@@ -91,7 +91,7 @@ class Webcam:
         self.recorder = Recorder(options.record) if options.record else None
         self.paused = False
         self._drawn_s = 0.0
-        self._told: dict[tuple[int, str], Any] = {}  # the last news of each feed, by kind
+        self._news: dict[tuple[int, str], Any] = {}  # the last news of each feed, by kind
 
     def run(self) -> None:
         for answers in self.loop.turns():
@@ -170,7 +170,7 @@ class Webcam:
 
     def _is_news(self, feed: Feed, kind: str, value: object, at_first: object) -> bool:
         """Whether this value differs from the feed's last one."""
-        last, self._told[id(feed), kind] = self._told.get((id(feed), kind), at_first), value
+        last, self._news[id(feed), kind] = self._news.get((id(feed), kind), at_first), value
         return bool(value != last)
 
     def _say_state(self, feed: Feed) -> None:
@@ -313,7 +313,7 @@ class Window:
 
     def __enter__(self) -> Window:
         check_display()
-        import matplotlib  # takes a while, and who has no display need not wait for it
+        import matplotlib  # slow, and not needed without a display
 
         # OpenCV's Qt brings no fonts and says so at every window; ours are matplotlib's.
         os.environ["QT_QPA_FONTDIR"] = str(Path(matplotlib.get_data_path()) / "fonts" / "ttf")
