@@ -145,7 +145,7 @@ class LiveLoop:
         self.engine = self.feeds[0].stream.engine
         self.latencies_s: deque[float] = deque(maxlen=REMEMBERED)
         self.predictions = 0
-        self.work_s = self.backbone_s = 0.0
+        self.work_s = self.backbone_s = 0.0  # a caller adds what it spends: drawing, showing
         self._started_s = time.perf_counter()
 
     def __enter__(self) -> LiveLoop:
@@ -185,10 +185,6 @@ class LiveLoop:
             if ended := tuple(feed.stream.finish()):
                 answers.append(Answer(feed, ended))
         return answers
-
-    def count_work(self, seconds: float) -> None:
-        """Add what a caller spends on a sample: drawing, showing, writing."""
-        self.work_s += seconds
 
     def summary(self) -> dict[str, float | int]:
         """Rates a second, latencies in ms, shares from 0 to 1.

@@ -102,7 +102,7 @@ class Webcam:
                 self._say_state(feed)
                 self._say_rate(feed)
             self._draw()
-            self.loop.count_work(time.perf_counter() - began_s)
+            self.loop.work_s += time.perf_counter() - began_s
             if self.window is not None and self._obey(self.window.key()):
                 return
 
@@ -133,22 +133,18 @@ class Webcam:
 
     def _obey(self, key: str) -> bool:
         """Do what a key asks for; True to end."""
-        if key == " ":
-            self._pause(not self.paused)
+        if key == " ":  # files wait, cameras are not read, the recording leaves the time out
+            self.paused = not self.paused
+            for feed in self.loop.feeds:
+                feed.source.pause(self.paused)
+            if self.paused and self.recorder is not None:
+                self.recorder.pause()
         elif key == "r" and self.recorder is not None:
             self._stop_recording()
         elif key == "r":
             name = datetime.now().strftime("recording-%Y%m%d-%H%M%S.mp4")
             self.recorder = Recorder(Path(name))
         return key in QUIT
-
-    def _pause(self, paused: bool) -> None:
-        """Files wait, cameras are not looked at, the recording leaves the time out."""
-        self.paused = paused
-        for feed in self.loop.feeds:
-            feed.source.pause(paused)
-        if paused and self.recorder is not None:
-            self.recorder.pause()
 
     def _stop_recording(self) -> None:
         if (recorder := self.recorder) is None:

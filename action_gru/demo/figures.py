@@ -111,9 +111,9 @@ class Figure:
     shirt: Colour
     trousers: Colour
     shoes: Colour
-    build: float = 1.0
-    long_sleeves: bool = True
-    shorts: bool = False
+    build: float
+    long_sleeves: bool
+    shorts: bool
 
 
 def skeleton(pose: Pose) -> dict[str, Points]:
@@ -148,9 +148,8 @@ def skeleton(pose: Pose) -> dict[str, Points]:
 def _arm(shoulder: Points, arm: Points, sign: float) -> tuple[Points, Points]:
     """Elbow and hand from (swing, lift, bend, twist) in degrees; sign +1 left, -1 right."""
     swing, lift, bend, twist = np.radians(arm)
-    upper = np.array(
-        [np.sin(swing) * np.cos(lift), sign * np.sin(lift), -np.cos(swing) * np.cos(lift)]
-    )
+    down, ahead_share = -np.cos(swing) * np.cos(lift), np.sin(swing) * np.cos(lift)
+    upper = np.array([ahead_share, sign * np.sin(lift), down])
     ahead = np.array([np.cos(swing), 0.0, np.sin(swing)])
     outward = -sign * np.cross(upper, ahead)
     lower = np.cos(bend) * upper + np.sin(bend) * (np.cos(twist) * ahead + np.sin(twist) * outward)
