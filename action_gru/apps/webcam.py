@@ -197,7 +197,7 @@ class Webcam:
             self._print_json(source=name, ended=event.to_json())
             if not self.as_json:
                 print(f"{name}  {event}" if len(self.loop.feeds) > 1 else event, flush=True)
-        if answer.latency_s is None:
+        if not self.as_json or answer.latency_s is None:
             return
         if isinstance(stream, PeopleStream):
             people = [self._person_json(person) for person in answer.people]
