@@ -209,7 +209,7 @@ def clip_scene(
     travels = action == "walk" or (action == IDLE and rng.random() < 0.25)
     view = _random_view(rng, size_px, horizon, travels=travels)
     # Actions stay as the backbone was trained on them: still in pauses.
-    return _scene(figure, view, moves, background, rng, seed, sways=action == IDLE)
+    return _scene(background, Actor(figure, view, moves), rng, seed, sways=action == IDLE)
 
 
 def long_scene(
@@ -231,23 +231,17 @@ def long_scene(
     view = _random_view(rng, size_px, horizon, travels=False)
     view = replace(view, scale_px=float(size_px[1] * rng.uniform(*_LONG_STATURE)))
     view = _view_half_way(view, travel, size_px).ahead(-travel / 2)
-    return _scene(figure, view, moves, background, rng, seed, sways=True)
+    return _scene(background, Actor(figure, view, moves), rng, seed, sways=True)
 
 
 def _scene(
-    figure: Figure,
-    view: View,
-    moves: tuple[Move, ...],
-    background: Image,
-    rng: np.random.Generator,
-    seed: int,
-    *,
-    sways: bool,
+    background: Image, actor: Actor, rng: np.random.Generator, seed: int, *, sways: bool
 ) -> Scene:
-    prop_colour = random_figure(rng).shirt
+    actor = replace(actor, prop_colour=random_figure(rng).shirt)
     gain, noise = float(rng.uniform(0.75, 1.2)), int(rng.integers(1, 8))
-    sway, from_s = (float(rng.uniform(0.3, 1.6)), rng.uniform(0, 1000)) if sways else (0.0, 0.0)
-    actor = Actor(figure, view, moves, prop_colour, sway, from_s)
+    if sways:
+        sway = float(rng.uniform(0.3, 1.6))
+        actor = replace(actor, sway=sway, sway_from_s=rng.uniform(0, 1000))
     return Scene(background, (actor,), gain, noise, seed)
 
 
