@@ -45,17 +45,19 @@ from action_gru.views.sampling import rate_warning
 if TYPE_CHECKING:
     from action_gru.evaluation.explanation import Explanation
 
+Features = NDArray[np.float16 | np.float32]
+
 
 @dataclass(frozen=True)
 class Reading:
-    """What was seen of one video: its answer, its sampled instants (T,), its features (T, D).
+    """One video as it was read: the answer, the sampled instants (T,), the features (T, D).
 
     scores: how the answer came about. warnings: what to know before believing it.
     """
 
     prediction: Prediction
     times_s: NDArray[np.float64]
-    features: NDArray[np.float16 | np.float32]
+    features: Features
     scores: ClipScores
     warnings: tuple[str, ...] = ()
 
@@ -66,12 +68,11 @@ class ActionRecognizer:
     def __init__(self, checkpoint: Checkpoint, config: Config, device: str = "auto") -> None:
         """config: the run's, with overrides; its features must be those of the checkpoint."""
         check_reads_video(checkpoint.features)
-        self.checkpoint = checkpoint
+        self.checkpoint, self.config = checkpoint, config
         self.classes = checkpoint.classes
         self.model = checkpoint.build().to(pick_device(device))
         self.max_frames = int(checkpoint.sampling["max_frames"])
         self._backbone: Backbone = build_backbone(config)
-        self.config = config
         specs = tuple(self._backbone.spec(view) for view in config.features.views)
         checkpoint.check_fits(specs, config.sampling.fps)
 
@@ -95,17 +96,16 @@ class ActionRecognizer:
 
     @property
     def threshold(self) -> float | None:
-        """The score below which an answer is unsure, for the config's calibration.precision or the
-        most that the run's clips support; None when the run is not calibrated.
+        """The score below which an answer is unsure; None when the run is not calibrated.
+
+        For the config's calibration.precision, or the most that the run's clips support.
         """
         found = self.checkpoint.calibration
         return found.threshold(self.config.calibration.precision) if found else None
 
     @property
     def shortfall(self) -> str | None:
-        """Why less than calibration.precision is applied, in words; None where it is not, or where
-        the run is not calibrated.
-        """
+        """Why less than calibration.precision is applied; None where it is not, or uncalibrated."""
         found = self.checkpoint.calibration
         return found.shortfall(self.config.calibration.precision) if found else None
 
@@ -126,7 +126,7 @@ class ActionRecognizer:
     def read(
         self, video: str | Path, start_s: float | None = None, end_s: float | None = None
     ) -> Reading:
-        """Like `classify`, with the features that the answer rests on."""
+        """Like `classify`, with the features from which the answer was made."""
         path = Path(video)
         clip = Clip(path, path.name, "", path.name, "", start_s, end_s)
         extractor = build_extractor(self.config, self._backbone, MemoryCache())
@@ -154,14 +154,8 @@ class ActionRecognizer:
 
         check_label(label, self.classes)
         reading = self.read(video)
-        subject = Subject(
-            Path(video),
-            reading.times_s,
-            reading.scores,
-            reading.prediction.unsure,
-            reading.warnings,
-            self.limits,
-        )
+        clip = Path(video), reading.times_s, reading.scores
+        subject = Subject(*clip, reading.prediction.unsure, reading.warnings, self.limits)
         return explain_clip(self._backbone, self.checkpoint, subject, label, frames)
 
     def stream(self) -> ActionStream:
@@ -198,7 +192,7 @@ class ActionRecognizer:
 
     @cached_property
     def detector(self) -> Detector:
-        """What finds people; loaded when it is first asked for. Raises BackboneError."""
+        """Finds people; loaded at first use. Raises BackboneError."""
         return build_detector(self.config)
 
     @cached_property
@@ -225,20 +219,14 @@ class ActionRecognizer:
         """
         running = reading.scores.running
         for index, time_s in enumerate(reading.times_s):
-            if running is None:
-                yield reading.prediction
-            else:
-                yield self._answer(running[index], time_s)
+            answer = reading.prediction if running is None else self._answer(running[index], time_s)
+            yield answer
 
     def _answer(self, probabilities: torch.Tensor, time_s: float) -> Prediction:
-        """(C,) -> what is told of them."""
-        return self.judged(
-            Prediction.from_probabilities(self.classes, probabilities.numpy(), float(time_s))
-        )
+        scores = probabilities.numpy()  # (C,)
+        return self.judged(Prediction.from_probabilities(self.classes, scores, float(time_s)))
 
-    def _copies(
-        self, entries: dict[ViewKey, ClipFeatures]
-    ) -> list[NDArray[np.float16 | np.float32]]:
+    def _copies(self, entries: dict[ViewKey, ClipFeatures]) -> list[Features]:
         """The features (T, D) of the plain copy, then of the mirrored one where it counts."""
         views = self.config.features.views
         sides = (False, True) if self.checkpoint.flip and self.config.features.flip else (False,)

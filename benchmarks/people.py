@@ -24,7 +24,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command line sets 
 
 import numpy as np
 
-from action_gru.demo.poses import CYCLE_S, IDLE
+from action_gru.demo.actions import CYCLE_S, IDLE
 from action_gru.demo.scenes import Scene
 from action_gru.detection.detector import Detections, Image
 from action_gru.recognizer import ActionRecognizer

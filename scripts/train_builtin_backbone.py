@@ -28,7 +28,7 @@ from torch.nn import functional
 from torch.optim.lr_scheduler import OneCycleLR
 from ultralytics.nn.tasks import ClassificationModel
 
-from action_gru.demo.poses import ACTIONS, CYCLE_S, STANDING, TRACKS
+from action_gru.demo.actions import ACTIONS, CYCLE_S, STANDING, TRACKS
 from action_gru.demo.scenes import Scene, clip_scene
 from action_gru.views.maker import ViewMaker
 from action_gru.views.pictures import MOTION_LAGS_S, MOTION_REST
@@ -98,9 +98,9 @@ def draw_samples(seed: int) -> tuple[Image, NDArray[np.int64], NDArray[np.float3
         views = maker.observe(scene.image_at(time_s)[window], time_s)
         images.append(views["motion"] if is_motion else degrade(views["rgb"], rng))
         actor = scene.actors[0]
-        moment = actor.moment_at(time_s)
-        bins = BINS[moment.track]
-        labels.append(OFFSETS[moment.track] + min(int(moment.phase * bins), bins - 1))
+        move = actor.move_at(time_s)
+        bins = BINS[move.track]
+        labels.append(OFFSETS[move.track] + min(int(move.phase_at(time_s) * bins), bins - 1))
         poses.append(actor.pose_at(time_s))
     return np.stack(images), np.array(labels), np.stack(poses).astype(np.float32)
 
@@ -108,7 +108,7 @@ def draw_samples(seed: int) -> tuple[Image, NDArray[np.int64], NDArray[np.float3
 def random_instant(scene: Scene, rng: np.random.Generator, fps: float, *, in_move: bool) -> float:
     """A native frame's time; a cyclic action is only looked at while it goes on."""
     move = scene.actors[0].moves[0]
-    cyclic = scene.actors[0].moment_at(move.start_s).track in CYCLE_S
+    cyclic = move.track in CYCLE_S
     low, high = (move.start_s, move.end_s) if in_move or cyclic else (0.0, 2.0)
     return round(float(rng.uniform(low, high)) * fps) / fps
 

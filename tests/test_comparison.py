@@ -8,10 +8,9 @@ import pytest
 import torch
 from helpers.videos import write_square
 
-from action_gru.apps.compare_cells import run_comparison
+from action_gru.cli.insight import compare_cells
 from action_gru.config import build_config
 from action_gru.core.errors import ConfigError, DataError
-from action_gru.core.progress import Reporter
 from action_gru.evaluation.cell_findings import (
     FAILS,
     HOLDS,
@@ -31,7 +30,6 @@ from action_gru.evaluation.compare_cells import parameter_count, step_millisecon
 from action_gru.evaluation.memory_probe import ProbeResult, ProbeSettings
 from action_gru.model import ActionClassifier
 
-QUIET = Reporter(quiet=True)
 GROUPS = tuple(f"g{index // 5}" for index in range(40))
 
 
@@ -241,7 +239,7 @@ def place(tmp_path_factory):
 
 
 def test_the_command_compares_on_all_but_the_test_clips(place, capsys):
-    run_comparison(place / "tiny.yaml", [], 2, 2, None, False, 4, False, QUIET)
+    compare_cells(place / "tiny.yaml", [], 2, 2, probe=False, quiet=True)
     printed = capsys.readouterr().out.splitlines()
     folder = place / "runs" / "tiny-cells"
     assert printed[-1] == str(folder)
@@ -260,7 +258,7 @@ def test_the_command_compares_on_all_but_the_test_clips(place, capsys):
     ("overrides", "folds", "out", "error", "said"),
     [
         ([], 9, None, DataError, "9 folds need as many groups"),
-        ([], 2, "clips.csv/x", ConfigError, "no folder can be made there"),
+        ([], 2, "clips.csv/x", ConfigError, "clips.csv is a file; choose another folder"),
         (["data.manifest={}/test.csv"], 2, None, DataError, "every clip is a test clip"),
     ],
 )
@@ -270,7 +268,7 @@ def test_a_mistake_is_named(place, overrides, folds, out, error, said):
     target = place / out if out else None
     before = sorted(place.glob("runs/*"))
     with pytest.raises(error, match=said):
-        run_comparison(place / "tiny.yaml", overrides, folds, 1, target, False, 4, False, QUIET)
+        compare_cells(place / "tiny.yaml", overrides, folds, 1, target, probe=False, quiet=True)
     assert sorted(place.glob("runs/*")) == before  # nothing is left behind
 
 

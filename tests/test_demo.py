@@ -8,7 +8,7 @@ from action_gru.config import build_config, load_config
 from action_gru.core.errors import DataError
 from action_gru.core.progress import Reporter
 from action_gru.demo import DEMO_CONFIG
-from action_gru.demo.poses import REVERSED_PAIRS
+from action_gru.demo.actions import REVERSED_PAIRS
 from action_gru.training import RunFolder, train
 from action_gru.video import VideoFile
 

@@ -9,7 +9,7 @@ import pytest
 
 from action_gru.core.errors import DataError
 from action_gru.demo import dataset as demo_data
-from action_gru.demo.poses import CLASSES
+from action_gru.demo.actions import CLASSES
 
 
 def _small_clip(label: str, seed: int, *, fps: float, person: int) -> np.ndarray:

@@ -5,8 +5,16 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from action_gru.demo.moves import Move, clip_moves, followers, long_moves, prop_of
-from action_gru.demo.poses import ACTIONS, IDLE, STANDING, sway_at
+from action_gru.demo.actions import (
+    ACTIONS,
+    IDLE,
+    STANDING,
+    Move,
+    clip_moves,
+    followers,
+    long_moves,
+    sway_at,
+)
 
 UNDOES = {"stand_up": "sit_down", "put_down": "pick_up", "lower_arms": "raise_arms"}
 
@@ -52,7 +60,7 @@ def test_pauses_and_lengths_are_those_of_people(seed: int) -> None:
 @pytest.mark.parametrize("seed", range(8))
 def test_a_chair_has_time_to_come_and_go(seed: int) -> None:
     for before, after in pairwise(_plan(seed)):
-        if prop_of(before) != prop_of(after):
+        if before.prop != after.prop:
             assert after.span_s[0] - before.span_s[1] >= 1.0
 
 

@@ -5,8 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from action_gru.demo.moves import Move
-from action_gru.demo.poses import ACTIONS, CLASSES, REVERSED_PAIRS, STANDING
+from action_gru.demo.actions import ACTIONS, CLASSES, REVERSED_PAIRS, STANDING, Move
 from action_gru.demo.scenes import Actor, Scene, clip_scene, draw_clip, long_scene
 
 FPS = 24.0
@@ -144,7 +143,7 @@ def test_an_actor_plays_moves_in_turn_without_a_jump() -> None:
     actor = Actor(actor.figure, actor.view, moves)
     poses = np.stack([actor.pose_at(i / 48) for i in range(48 * 7)])
     assert np.abs(np.diff(poses[:, 1])).max() < 0.02  # pelvis height in statures a step
-    assert actor.moment_at(1.0).track == actor.moment_at(3.0).track == "sit"
+    assert actor.move_at(1.0).track == actor.move_at(3.0).track == "sit"
     assert poses[int(2.0 * 48), 1] == pytest.approx(0.275)  # stays seated in between
 
 

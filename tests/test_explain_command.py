@@ -10,9 +10,8 @@ import torch
 from helpers.people_doubles import frame_view
 from helpers.videos import ROOT, FakeBackbone, write_square
 
-from action_gru.apps.explain import explain_video
+from action_gru.cli.insight import explain
 from action_gru.core.errors import CheckpointError, ConfigError, DataError, VideoError
-from action_gru.core.progress import Reporter
 from action_gru.detection.frame_views import MixedBackbone
 from action_gru.evaluation.curves import linear_answer, stream_curves
 from action_gru.evaluation.explain import Subject, explain_clip
@@ -22,8 +21,6 @@ from action_gru.model import ActionClassifier
 from action_gru.recognizer import ActionRecognizer
 from action_gru.training import Checkpoint
 from action_gru.training.scoring import ClipScores
-
-QUIET = Reporter(quiet=True)
 
 
 @pytest.fixture(scope="module")
@@ -195,7 +192,7 @@ def test_the_command_writes_what_it_names_and_prints_the_answer(
     small_run, square_video, tmp_path, capsys
 ):
     folder = tmp_path / "why"
-    explain_video(square_video, small_run.path, [], folder, None, 1, False, QUIET)
+    explain(square_video, small_run.path, out=folder, frames=1, quiet=True)
     printed = capsys.readouterr().out
     assert printed.startswith(f"{square_video}: ")
     assert "focus: alone " in printed
@@ -204,7 +201,7 @@ def test_the_command_writes_what_it_names_and_prints_the_answer(
     document = json.loads((folder / "explanation.json").read_text())
     assert document["label"] in ("dark", "bright")
     assert len(document["streams"][1]["layers"][0]["mean_gates"]["update"]) == 10
-    explain_video(square_video, small_run.path, [], tmp_path / "a.png", None, 0, True, QUIET)
+    explain(square_video, small_run.path, out=tmp_path / "a.png", frames=0, json_=True)
     assert json.loads(capsys.readouterr().out)["label"] == document["label"]
     assert {path.name for path in tmp_path.iterdir()} == {"why", "a.png", "square.mp4"}
 
@@ -215,20 +212,20 @@ def test_the_command_writes_what_it_names_and_prints_the_answer(
         ("square.mp4", "x.jpg", ConfigError, "is neither a folder nor a .png; name one of these"),
         ("square.mp4", "square.mp4/x", ConfigError, "is a file; "),
         ("square.mp4", "none/x.png", ConfigError, "no folder .*none; make it first"),
-        ("missing.mp4", "new", VideoError, "missing.mp4: no such video file"),
+        ("missing.mp4", "new", VideoError, r"no video at .*missing\.mp4"),
     ],
 )
 def test_a_mistake_is_named_before_the_work(small_run, square_video, video, out, error, said):
     place = square_video.parent
     target = place / out if out else None
     with pytest.raises(error, match=said):
-        explain_video(place / video, small_run.path, [], target, None, 1, False, QUIET)
+        explain(place / video, small_run.path, out=target, frames=1)
     assert [path.name for path in place.iterdir()] == ["square.mp4"]  # nothing is left behind
 
 
 def test_a_folder_that_is_no_run_is_named(square_video, tmp_path):
     with pytest.raises(CheckpointError, match="no checkpoint at"):
-        explain_video(square_video, tmp_path, [], None, None, 1, False, QUIET)
+        explain(square_video, tmp_path)
 
 
 def test_the_square_is_read_again_at_its_own_size(tmp_path, recognizer):

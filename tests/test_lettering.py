@@ -6,8 +6,7 @@ import matplotlib
 import numpy as np
 import pytest
 
-from action_gru.apps import overlay
-from action_gru.apps.overlay import letters as letters_of
+from action_gru.apps.drawing import Font
 from action_gru.core import graphics as lettering
 from action_gru.report.plots import plot_confusion, save_figure
 
@@ -88,13 +87,13 @@ def test_a_report_picture_is_drawn_with_the_font_that_has_the_letters(tmp_path, 
 
 
 def test_a_video_is_drawn_with_the_font_that_has_the_letters(capfd, fonts):
-    boxes = letters_of(RARE, 20, False)
+    boxes = Font(20).letters(RARE)
     lettering.runs.cache_clear()
     lettering._other_font.cache_clear()
     capfd.readouterr()
     fonts(STIX)
-    overlay.letters.cache_clear()
-    letters = letters_of(RARE, 20, False)
+    Font.letters.cache_clear()
+    letters = Font(20).letters(RARE)
     assert letters.max() == 256
     assert not np.array_equal(letters, boxes)
     assert capfd.readouterr().err == ""

@@ -3,7 +3,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from action_gru.apps.overlay import TRACK, Overlay, shortened
+from action_gru.apps.drawing import Font
+from action_gru.apps.overlay import TRACK, Overlay, PersonMark
 from action_gru.core.errors import VideoError
 from action_gru.core.graphics import class_colour, rgb
 from action_gru.timeline import Prediction
@@ -87,11 +88,11 @@ def test_letters_of_many_scripts_have_their_own_shape(labels):
 
 
 def test_a_long_label_ends_in_an_ellipsis_within_its_room():
-    assert shortened("jump", 20, False, 200) == "jump"
-    assert shortened("two\nlines", 20, False, 200) == "two lines"
-    cut = shortened("standing still for a very long time", 20, False, 150)
-    assert cut == "standing still…"
-    assert shortened("jump", 20, False, 3) == ""
+    font = Font(20)
+    assert font.shorten("jump", 200) == "jump"
+    assert font.shorten("two\nlines", 200) == "two lines"
+    assert font.shorten("standing still for a very long time", 150) == "standing still…"
+    assert font.shorten("jump", 3) == ""
 
 
 def test_a_class_keeps_its_colour_when_another_is_best():
@@ -121,8 +122,8 @@ def test_the_panel_keeps_clear_of_what_moves():
 
 def test_the_panel_and_the_banner_share_no_row():
     overlay = Overlay((640, 480))
-    box = (0, 0, 640, 200)  # heads all along the upper edge
-    overlay.draw(white(640, 480), FOUR, banner="lost", people=[box])
+    wide = PersonMark(1, (0, 0, 640, 200), "a")  # heads all along the upper edge
+    overlay.draw(white(640, 480), FOUR, banner="lost", people=[wide])
     _, top, _, height = overlay.panel_area
     assert top > 240
     assert top + height <= 480 - overlay.banner_px

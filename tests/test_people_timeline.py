@@ -12,8 +12,7 @@ from typer.testing import CliRunner
 from action_gru import ActionRecognizer
 from action_gru.apps.live_loop import LiveLoop
 from action_gru.apps.live_view import LiveView
-from action_gru.apps.overlay import PLAIN
-from action_gru.apps.people_overlay import marks_of
+from action_gru.apps.overlay import PLAIN, marks_of
 from action_gru.apps.webcam import WebcamOptions, run_webcam
 from action_gru.cli.commands import app
 from action_gru.cli.live import timeline

@@ -7,10 +7,10 @@ import torch
 from helpers.videos import write_square
 
 from action_gru.apps.classify import annotate, classify_files
-from action_gru.apps.explain import explain_video
 from action_gru.apps.timeline import make_timeline
 from action_gru.apps.web.upload import UploadReading
 from action_gru.apps.webcam import WebcamOptions, run_webcam
+from action_gru.cli.insight import explain
 from action_gru.config import build_config
 from action_gru.core.errors import CheckpointError, VideoError
 from action_gru.core.progress import Reporter
@@ -78,9 +78,9 @@ def test_every_command_and_the_page_give_a_file_the_same_answer(
     quiet = Reporter(quiet=True)
     classify_files([video], doubtful, (), 2, tmp_path / "drawn.mp4", True, quiet)
     told = json.loads(capsys.readouterr().out)
-    explain_video(video, doubtful, (), None, None, 0, True, quiet)
+    explain(video, doubtful, frames=0, json_=True, quiet=True)
     explained = json.loads(capsys.readouterr().out)
-    explain_video(video, doubtful, (), None, None, 0, False, quiet)
+    explain(video, doubtful, frames=0, quiet=True)
     words = capsys.readouterr().out
     recognizer = ActionRecognizer.load(doubtful, device="cpu")
     upload = UploadReading(recognizer, video, "mine.mp4", tmp_path, 60.0)
@@ -115,7 +115,7 @@ def test_a_video_far_slower_than_the_model_is_warned_of_once(small_run, tmp_path
     asks = {
         "classify": lambda q: classify_files([video], model, (), 2, None, True, q),
         "annotate": lambda q: classify_files([video], model, (), 2, tmp_path / "a.mp4", True, q),
-        "explain": lambda q: explain_video(video, model, (), None, None, 0, True, q),
+        "explain": lambda q: explain(video, model, frames=0, json_=True, quiet=True),
         "timeline": lambda q: make_timeline(video, model, (), (), q, as_json=True),
         "webcam": lambda q: run_webcam([str(video)], model, (), live, q),
     }

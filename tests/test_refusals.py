@@ -170,12 +170,12 @@ def test_a_path_is_told_by_its_form_its_ending_and_its_content(tmp_path):
 
 
 def test_one_missing_file_of_several_does_not_stop_the_others(tmp_path, capsys):
-    from action_gru.apps.classify import find_videos, tell_if_none_is_there
+    from action_gru.apps.classify import fail_if_all_missing, find_videos
     from action_gru.core.progress import Reporter
 
     video = write_square(tmp_path / "a.mp4", 3)
-    assert tell_if_none_is_there([video, tmp_path / "no.mp4"], False, Reporter()) == 0
-    assert tell_if_none_is_there([tmp_path / "no.mp4"], True, Reporter()) == VideoError.exit_code
+    assert fail_if_all_missing([video, tmp_path / "no.mp4"], False, Reporter()) == 0
+    assert fail_if_all_missing([tmp_path / "no.mp4"], True, Reporter()) == VideoError.exit_code
     assert "no video at" in json.loads(capsys.readouterr().out)["error"]
     with pytest.raises(VideoError, match="name at least one video"):
         find_videos([])

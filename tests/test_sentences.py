@@ -7,7 +7,7 @@ from helpers.people_doubles import ScriptedDetector, boxes_of
 from helpers.videos import write_square
 from typer.testing import CliRunner
 
-from action_gru.apps.narrator import ObjectCounter
+from action_gru.apps.timeline import ObjectCounter
 from action_gru.cli.commands import app
 from action_gru.cli.live import timeline
 from action_gru.core.errors import ConfigError

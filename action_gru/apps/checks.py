@@ -10,8 +10,7 @@ import importlib.util
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 from action_gru.backbone import FRAME_VIEWS
@@ -68,8 +67,7 @@ def check_model(run: Path, overrides: Sequence[str], live: bool = False) -> tupl
 def check_sources(sources: Sequence[str]) -> None:
     """Raise VideoError for a live source that is none, and for a file that is not there."""
     for text in sources:
-        source = parse_source(text)
-        if source.kind == "file":
+        if parse_source(text).kind == "file":
             check_video(Path(text))
 
 
@@ -115,7 +113,7 @@ def check_export(run: Path, overrides: Sequence[str], runtime: str) -> None:
     document = read_document(run)
     check_exportable(document.features, run)
     check_network(build_config(document.config, overrides))
-    need_runtime(runtime, f"export --format {runtime}")
+    _need_runtime(runtime, f"export --format {runtime}")
 
 
 def check_work(path: Path, overrides: Sequence[str]) -> Config:
@@ -169,11 +167,10 @@ def check_network(config: Config) -> None:
     if features.weights != BUILTIN:
         local_weights(features.weights, features.download)
     if features.runtime in RUNTIME_PACKAGES:
-        need_runtime(features.runtime, f"features.runtime={features.runtime}")
+        _need_runtime(features.runtime, f"features.runtime={features.runtime}")
 
 
-def need_runtime(runtime: str, purpose: str) -> None:
-    """Raise MissingExtraError where a runtime or what exports for it is not installed."""
+def _need_runtime(runtime: str, purpose: str) -> None:
     for package in (RUNTIME_PACKAGES[runtime], *EXPORTERS):
         need(package, runtime, purpose)
 
@@ -188,32 +185,33 @@ def check_target(
     option: str, target: Path, suffixes: tuple[str, ...], kept: Sequence[Path]
 ) -> None:
     """Raise ConfigError where a file could not be written, or would replace one of `kept`."""
-    named = f"{option} {target}"
-    if target.suffix.lower() not in suffixes:
-        raise ConfigError(f"{named}: unknown ending '{target.suffix}'; use {', '.join(suffixes)}")
-    if target.is_dir():
-        raise ConfigError(f"{named}: is a folder; name a new file")
-    if target.resolve() in [path.resolve() for path in kept]:
-        raise ConfigError(f"{named}: would replace a file that is read or written; choose another")
-    folder = target.absolute().parent
-    if not folder.is_dir():
-        raise ConfigError(f"{named}: no folder {folder}; make it first")
+    folder, endings = target.absolute().parent, ", ".join(suffixes)
+    for problem, found in {
+        f"unknown ending '{target.suffix}'; use {endings}": target.suffix.lower() not in suffixes,
+        "is a folder; name a new file": target.is_dir(),
+        "would replace a file that is read or written; choose another": (
+            target.resolve() in [path.resolve() for path in kept]
+        ),
+        f"no folder {folder}; make it first": not folder.is_dir(),
+    }.items():
+        if found:
+            raise ConfigError(f"{option} {target}: {problem}")
     # As long as the longest name that the writing itself will use beside the target.
     probe = folder / f".{target.name}.{os.getpid()}.{'0' * 15}.part"
     try:
         probe.write_bytes(b"probe")
     except OSError as error:
-        raise ConfigError(f"{named}: cannot be written ({error.strerror or error})") from error
+        problem = f"cannot be written ({error.strerror or error})"
+        raise ConfigError(f"{option} {target}: {problem}") from error
     finally:
         probe.unlink(missing_ok=True)
 
 
-def check_targets(
-    option: str, targets: Sequence[Path], suffixes: tuple[str, ...], kept: Sequence[Path]
-) -> None:
-    """Each of several targets, which must not be each other either."""
+def check_timeline_targets(targets: Sequence[Path], kept: Sequence[Path], in_words: bool) -> None:
+    """Each `--out` of a timeline; sentences are only written where there are any."""
+    endings = (*FORMATS, PICTURE, *([SENTENCES] if in_words else []))
     for index, target in enumerate(targets):
-        check_target(option, target, suffixes, [*kept, *targets[:index]])
+        check_target("--out", target, endings, [*kept, *targets[:index]])
 
 
 def check_folder(named: str, folder: Path) -> None:
@@ -223,8 +221,8 @@ def check_folder(named: str, folder: Path) -> None:
     """
     nearest = next(place for place in (folder, *folder.absolute().parents) if place.exists())
     if not nearest.is_dir():
-        raise ConfigError(f"{named}{'' if nearest == folder else f': {nearest}'} is a file; "
-                          "choose another folder")  # fmt: skip
+        which = "" if nearest == folder else f": {nearest}"
+        raise ConfigError(f"{named}{which} is a file; choose another folder")
     if not os.access(nearest, os.W_OK | os.X_OK):
         raise ConfigError(f"{named}: cannot be written ({nearest} allows it not); name another")
 
@@ -237,29 +235,3 @@ def check_picture_or_folder(option: str, target: Path, kept: Sequence[Path]) -> 
         raise ConfigError(f"{option} {target}: is neither a folder nor a .png; name one of these")
     else:
         check_folder(f"{option} {target}", target)
-
-
-def timeline_endings(in_words: bool) -> tuple[str, ...]:
-    """What a timeline can be written as; sentences only where there are any."""
-    return (*FORMATS, PICTURE, *([SENTENCES] if in_words else []))
-
-
-@contextmanager
-def folder_for(option: str, folder: Path) -> Iterator[Path]:
-    """A folder made before the work, so that a place that cannot be written is named at once.
-
-    A new one is removed again when the work fails before anything is in it. Raises ConfigError.
-    """
-    is_new = not folder.exists()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(
-            f"{option} {folder}: no folder can be made there ({error.strerror}); name another"
-        ) from error
-    try:
-        yield folder
-    except BaseException:
-        if is_new and not any(folder.iterdir()):
-            folder.rmdir()
-        raise

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import glob
 import json
+from bisect import bisect_right
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +18,6 @@ from action_gru.core.progress import Reporter
 
 if TYPE_CHECKING:
     from action_gru.recognizer import ActionRecognizer, Reading
-    from action_gru.video import Frame
 
 
 def find_videos(names: Sequence[str]) -> list[Path]:
@@ -30,13 +31,12 @@ def find_videos(names: Sequence[str]) -> list[Path]:
     found: list[Path] = []
     for name in names:
         path = on_disk(Path(), name)
-        if kind_of(path) in ("a run folder", "a folder of runs"):
+        kind, matches = kind_of(path), [str(path)]
+        if kind in ("a run folder", "a folder of runs"):
             raise VideoError(str(instead_of("a video", path)))
-        if glob.has_magic(name) and not path.exists() and kind_of(path) is None:
+        if glob.has_magic(name) and not path.exists() and kind is None:
             matches = sorted(glob.iglob(_with_folders_as_they_are(name), recursive=True))  # noqa: PTH207
-            inside = [video for match in matches for video in _videos_at(Path(match))]
-        else:
-            inside = _videos_at(path)
+        inside = [video for match in matches for video in _videos_at(Path(match))]
         if not inside:
             why = about_pictures(path) or "give files, folders or quoted patterns"
             raise VideoError(f"{name}: no video in it; {why}")
@@ -60,8 +60,8 @@ def _with_folders_as_they_are(pattern: str) -> str:
     return str(Path(glob.escape(str(start)), *parts))
 
 
-def tell_if_none_is_there(paths: Sequence[Path], as_json: bool, reporter: Reporter) -> int:
-    """Why, of each, where not one path can be a video; the exit code, else 0."""
+def fail_if_all_missing(paths: Sequence[Path], as_json: bool, reporter: Reporter) -> int:
+    """Report each path where none can be a video; the exit code, else 0."""
     problems = {}
     for path in paths:
         try:
@@ -89,7 +89,7 @@ def classify_files(
         from action_gru.recognizer import ActionRecognizer  # brings torch along
 
         recognizer = ActionRecognizer.load(model, overrides=overrides)
-    if recognizer.shortfall is not None:  # else nothing tells why all answers are unsure, or none
+    if recognizer.shortfall is not None:  # else nothing says why all answers are unsure, or none
         reporter.say(recognizer.shortfall)
     failed = 0
     with reporter.bar("classify", len(paths)) as advance, keeping_freed_memory():
@@ -101,7 +101,7 @@ def classify_files(
                     reporter.say(f"wrote {target} ({frames} frames, {codec})")
                 for warning in reading.warnings:
                     reporter.warn(f"{path}: {warning}", video=str(path))
-                _print(path, reading, top, as_json)
+                print(_answer(path, reading, top, as_json), flush=True)
             except ActionGruError as error:
                 failed = error.exit_code
                 _print_error(path, error, as_json, reporter)
@@ -112,10 +112,10 @@ def classify_files(
 def annotate(
     recognizer: ActionRecognizer, reading: Reading, video: Path, target: Path
 ) -> tuple[int, str]:
-    """Write `video` again: draw the answer as it stood at each frame into `target`.
+    """Write `video` again with the answer as it stood at each frame; frames written, and the codec.
 
-    Returns the number of frames and the codec. The video is read a second time, frame by frame, so
-    that memory stays flat. Raises VideoError when either file cannot be used.
+    The video is read a second time, frame by frame, so that memory stays flat. Raises VideoError
+    when either file cannot be used.
     """
     from action_gru.apps.overlay import Overlay  # brings matplotlib along
     from action_gru.video import VideoFile, VideoWriter
@@ -123,43 +123,35 @@ def annotate(
     if target.resolve() == video.resolve():
         raise VideoError(f"{target}: would replace the video it is made from; choose another name")
     answers = list(recognizer.running(reading))
-    current = count = 0
+    times_s = [answer.time_s for answer in answers]
     with VideoFile(video, limits=recognizer.limits) as source:
         frames = source.frames()
         first = next(frames)
         size_px = (first.image.shape[1], first.image.shape[0])
-        overlay = Overlay(size_px, recognizer.classes)
+        overlay, count = Overlay(size_px, recognizer.classes), 0
         with VideoWriter(target, size_px, source.fps) as writer:
-
-            def draw(frame: Frame) -> None:
-                writer.write(overlay.draw(frame.image, answers[current]))
-
-            draw(first)
-            for count, frame in enumerate(frames, start=1):  # noqa: B007 - the last one counts
-                while current + 1 < len(answers) and answers[current + 1].time_s <= frame.time_s:
-                    current += 1
-                draw(frame)
-            return count + 1, writer.codec
+            for count, frame in enumerate(chain([first], frames), start=1):  # noqa: B007
+                current = answers[max(bisect_right(times_s, frame.time_s) - 1, 0)]
+                writer.write(overlay.draw(frame.image, current))
+            return count, writer.codec
 
 
-def _print(path: Path, reading: Reading, top: int, as_json: bool) -> None:
+def _answer(path: Path, reading: Reading, top: int, as_json: bool) -> str:
     answer = reading.prediction
     best = answer.top(top)
-    if as_json:
-        labels = [{"label": label, "score": round(score, 6)} for label, score in best]
-        document = {
-            "video": str(path),
-            "label": answer.label,
-            "score": labels[0]["score"],
-            "unsure": answer.unsure,
-            "warnings": list(reading.warnings),
-            "top": labels,
-        }
-        print(json.dumps(document), flush=True)
-    else:
-        told = [(answer.display_label, answer.score), *best[1:]]
-        scores = "  ".join(f"{label} {score:.3f}" for label, score in told)
-        print(f"{path}: {scores}", flush=True)
+    if not as_json:
+        shown = [(answer.display_label, answer.score), *best[1:]]
+        return f"{path}: " + "  ".join(f"{label} {score:.3f}" for label, score in shown)
+    labels = [{"label": label, "score": round(score, 6)} for label, score in best]
+    document = {
+        "video": str(path),
+        "label": answer.label,
+        "score": labels[0]["score"],
+        "unsure": answer.unsure,
+        "warnings": list(reading.warnings),
+        "top": labels,
+    }
+    return json.dumps(document)
 
 
 def _print_error(path: Path, error: ActionGruError, as_json: bool, reporter: Reporter) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shlex
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -18,8 +17,8 @@ from action_gru.core.machine import program
 from action_gru.core.progress import Reporter
 from action_gru.dataset import read_manifest
 from action_gru.demo import DEMO_CONFIG
+from action_gru.demo.actions import REVERSED_PAIRS
 from action_gru.demo.dataset import write_demo_dataset, write_video
-from action_gru.demo.poses import REVERSED_PAIRS
 from action_gru.demo.scenes import draw_clip
 from action_gru.evaluation.evaluate import evaluate
 from action_gru.evaluation.evaluator import Evaluator
@@ -33,22 +32,6 @@ from action_gru.video import VideoFile
 FRESH_ACTION, FRESH_SEED, FPS = "stand_up", 987_650, 24.0
 
 
-@dataclass(frozen=True)
-class DemoResult:
-    """What one demo run scored. Accuracies from 0 to 1; pairs: on the reversed pairs alone."""
-
-    run: RunFolder
-    report: EvaluationReport
-
-    @property
-    def rows(self) -> tuple[tuple[float, float], tuple[float, float]]:
-        """Top-1 of the GRU and of the mean-pooled baseline: on all clips, on the pairs."""
-        mean_pooled = self.report.baselines["mean_pooled"]
-        assert mean_pooled is not None
-        gru = (self.report.metrics.top1, pair_accuracy(self.run, self.run.best))
-        return gru, (mean_pooled, pair_accuracy(self.run, self.run.baseline))
-
-
 def run_demo(folder: Path, reporter: Reporter, overrides: Sequence[str] = ()) -> str:
     """Work below `folder`: data/demo, cache/features and runs/demo; the closing screen as text.
 
@@ -58,18 +41,18 @@ def run_demo(folder: Path, reporter: Reporter, overrides: Sequence[str] = ()) ->
     reporter.say("drawing people who sit down, stand up, wave, clap ...")
     with reporter.doing("drawing"):
         write_demo_dataset(folder / "data" / "demo")
-    both = _train(_placed(config, folder), reporter)
+    both, report = _train(_placed(config, folder), reporter)
     reporter.say("the same again without the motion view: now only order can tell the pairs apart")
     rgb = _train(_placed(config, folder, "run.name=demo-rgb", "features.views=[rgb]"), reporter)
-    fresh = both.run.path / "fresh_clip.mp4"
+    fresh = both.path / "fresh_clip.mp4"
     write_video(fresh, draw_clip(FRESH_ACTION, FRESH_SEED, fps=FPS), FPS)
-    recognizer = ActionRecognizer.load(both.run.path)
+    recognizer = ActionRecognizer.load(both.path)
     reading = recognizer.read(fresh)
-    target = both.run.path / "annotated.mp4"
-    annotate(recognizer, reading, fresh, target)
-    contact_sheet(target, both.run.path / "annotated.png")
+    annotate(recognizer, reading, fresh, both.path / "annotated.mp4")
+    _write_contact_sheet(both.path / "annotated.mp4", both.path / "annotated.png")
+    rows = [*_rows(both, report, "rgb + motion"), *_rows(*rgb, "rgb alone")]
     top = ", ".join(f"{label} {score:.2f}" for label, score in reading.prediction.top(3))
-    return _screen(both, rgb, fresh, top)
+    return _screen(both, report, "\n".join(rows), fresh, top)
 
 
 def _placed(config: Config, folder: Path, *overrides: str) -> Config:
@@ -81,11 +64,10 @@ def _placed(config: Config, folder: Path, *overrides: str) -> Config:
     return build_config(config.to_tree(), [*paths, *overrides])
 
 
-def _train(config: Config, reporter: Reporter) -> DemoResult:
+def _train(config: Config, reporter: Reporter) -> tuple[RunFolder, EvaluationReport]:
     _clear(config.run.folder / config.run.name, config)
     run = train(config, reporter)
-    report, _ = evaluate(run, reporter)
-    return DemoResult(run, report)
+    return run, evaluate(run, reporter)[0]
 
 
 def _clear(path: Path, config: Config) -> None:
@@ -97,7 +79,17 @@ def _clear(path: Path, config: Config) -> None:
     shutil.rmtree(path)
 
 
-def pair_accuracy(run: RunFolder, checkpoint_path: Path) -> float:
+def _rows(run: RunFolder, report: EvaluationReport, views: str) -> list[str]:
+    """Top-1 of the GRU and of the mean-pooled baseline: on all clips, on the reversed pairs."""
+    mean_pooled = report.baselines["mean_pooled"]
+    figures = (("GRU", report.metrics.top1, run.best), ("mean-pooled", mean_pooled, run.baseline))
+    return [
+        f"  {f'{name}, {views}':<28}{top1:.3f}   {_pair_accuracy(run, checkpoint):.3f}"
+        for name, top1, checkpoint in figures
+    ]
+
+
+def _pair_accuracy(run: RunFolder, checkpoint_path: Path) -> float:
     """Top-1 of a checkpoint on the test clips of the reversed pairs, against all classes."""
     config, checkpoint = run.config(), load_checkpoint(checkpoint_path)
     paired = {label for pair in REVERSED_PAIRS for label in pair}
@@ -113,7 +105,7 @@ def pair_accuracy(run: RunFolder, checkpoint_path: Path) -> float:
     return float((scores.argmax(1) == sequences.labels).float().mean())
 
 
-def contact_sheet(video: Path, picture: Path, columns: int = 4) -> None:
+def _write_contact_sheet(video: Path, picture: Path, columns: int = 4) -> None:
     """A row of frames, evenly spread over the video, as a PNG."""
     with VideoFile(video) as source:
         images = [frame.image for frame in source]
@@ -122,23 +114,18 @@ def contact_sheet(video: Path, picture: Path, columns: int = 4) -> None:
     cv2.imwrite(str(picture), cv2.cvtColor(row, cv2.COLOR_RGB2BGR))
 
 
-def _screen(both: DemoResult, rgb: DemoResult, fresh: Path, top: str) -> str:
-    run, metrics = both.run.path, both.report.metrics
-    drawn = sum(bool(row["label"]) for row in both.run.rows())
+def _screen(run: RunFolder, report: EvaluationReport, table: str, fresh: Path, top: str) -> str:
+    metrics, path = report.metrics, run.path
+    drawn = sum(bool(row["label"]) for row in run.rows())
     pairs = ", ".join("/".join(pair) for pair in REVERSED_PAIRS)
-    names = ("GRU, rgb + motion", "mean-pooled, rgb + motion", "GRU, rgb alone",
-             "mean-pooled, rgb alone")  # fmt: skip
-    scores = zip(names, (*both.rows, *rgb.rows), strict=True)
-    config = both.run.config()
-    assert config.data.manifest is not None
-    video = config.data.manifest.parent / "long" / "long_000.mp4"
-    long = pool_segment_scores([one.scores for one in both.report.timelines])
-    table = "\n".join(f"  {name:<28}{top1:.3f}   {on:.3f}" for name, (top1, on) in scores)
+    manifest = run.config().data.manifest
+    assert manifest is not None
+    long = pool_segment_scores([one.scores for one in report.timelines])
     return f"""
 What was made
-  {config.data.manifest.parent}          {drawn} drawn clips of {len(metrics.classes)} actions
-  {run}          the trained run: best.safetensors, evaluation/test/report.md, training.png
-  {run}/annotated.mp4   a clip it had never seen, with its running answer
+  {manifest.parent}          {drawn} drawn clips of {len(metrics.classes)} actions
+  {path}          the trained run: best.safetensors, evaluation/test/report.md, training.png
+  {path}/annotated.mp4   a clip it had never seen, with its running answer
 
 How well it knows {metrics.clips} test clips, of persons it never saw
                               top-1   on the reversed pairs
@@ -147,12 +134,12 @@ How well it knows {metrics.clips} test clips, of persons it never saw
   in rgb no single frame tells them apart, only the order does.
 
 When things happen in {long.videos} long videos of {long.duration_s / long.videos:.0f} s
-  F1@50 {long.f1[0.5]:.3f}, edit {long.edit:.3f}: {run}/evaluation/test/timeline_000.png
+  F1@50 {long.f1[0.5]:.3f}, edit {long.edit:.3f}: {path}/evaluation/test/timeline_000.png
 
 The fresh clip, {FRESH_ACTION}: {top}
 
 What to type next
-{_next_commands(run, fresh, video)}
+{_next_commands(path, fresh, manifest.parent / "long" / "long_000.mp4")}
 """
 
 

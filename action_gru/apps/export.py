@@ -31,12 +31,7 @@ from action_gru.series.recognizer import warns_from
 from action_gru.streaming.build import window_of
 from action_gru.training import Checkpoint, load_checkpoint
 from action_gru.training.document import check_exportable
-from action_gru.views.pictures import (
-    MOTION_GAIN,
-    MOTION_HISTORY_S,
-    MOTION_LAGS_S,
-    MOTION_REST,
-)
+from action_gru.views.pictures import MOTION_GAIN, MOTION_HISTORY_S, MOTION_LAGS_S, MOTION_REST
 from action_gru.views.sampling import TOLERANCE_S
 
 METADATA, FORMAT = "action_gru", "action_gru.export.1"
@@ -61,17 +56,24 @@ def export_run(
     folder = out or (run if run.is_dir() else run.parent) / "export"
     if folder.is_file():
         raise ConfigError(f"--out {folder}: is a file; name a folder")
+    graphs: dict[str, bytes] = {}
     if checkpoint.channels:
-        graphs = {}
-        description = _describe_rows(checkpoint, build_config(checkpoint.config, overrides), model)
+        between = _describe_rows(checkpoint, build_config(checkpoint.config, overrides))
     else:
         reporter.say("exporting the feature network and comparing it with torch")
-        network, config = _feature_network(checkpoint, format_, overrides)
-        graphs = {"features": network}
-        description = _describe_pictures(checkpoint, config, model)
+        settings = [f"features.runtime={format_}", "features.precision=fp32", "features.device=cpu"]
+        config = build_config(checkpoint.config, [*overrides, *settings])
+        graphs["features"] = _feature_network(checkpoint, config)
+        between = _describe_pictures(checkpoint, config)
     reporter.say("exporting the classifier and comparing it with torch")
     graphs["step"] = step_bytes(model)
-    described = json.dumps(description)
+    described = json.dumps({
+        "format": FORMAT,
+        "classes": checkpoint.classes,
+        "feature_size": sum(model.model.view_dims),
+        "state": [tensor.to_json() for tensor in model.state],
+        **between,
+    })  # fmt: skip
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".export-", dir=folder) as place:
         write, open_step = FORMATS[format_]
@@ -84,17 +86,13 @@ def export_run(
     return folder, names
 
 
-def _feature_network(
-    checkpoint: Checkpoint, format_: str, overrides: Sequence[str]
-) -> tuple[bytes, Config]:
-    """The exported backbone, compared with torch, and the config with which it was made."""
-    settings = [f"features.runtime={format_}", "features.precision=fp32", "features.device=cpu"]
-    config = build_config(checkpoint.config, [*overrides, *settings])
+def _feature_network(checkpoint: Checkpoint, config: Config) -> bytes:
+    """The exported backbone, which `build_backbone` has compared with torch."""
     backbone = build_backbone(config)
     specs = tuple(backbone.spec(view) for view in config.features.views)
     checkpoint.check_fits(specs, config.sampling.fps)
     assert backbone.exported is not None
-    return backbone.exported.path.read_bytes(), config
+    return backbone.exported.path.read_bytes()
 
 
 def step_bytes(model: FlatStep) -> bytes:
@@ -110,10 +108,8 @@ def step_bytes(model: FlatStep) -> bytes:
 
 def check_step(step: Step, model: FlatStep) -> None:
     """Raise CheckpointError where an exported step does not answer as the model does."""
-    frames = torch.randn(
-        PARITY_STEPS, PARITY_STREAMS, sum(model.model.view_dims),
-        generator=torch.Generator().manual_seed(0),
-    )  # fmt: skip
+    shape = (PARITY_STEPS, PARITY_STREAMS, sum(model.model.view_dims))
+    frames = torch.randn(shape, generator=torch.Generator().manual_seed(0))
     if model.model.normalisation == "channel":
         frames[::3, 0, ::2] = float("nan")  # missing values
     state = model.model.initial_state(PARITY_STREAMS)
@@ -132,13 +128,11 @@ def check_step(step: Step, model: FlatStep) -> None:
             )
 
 
-def _describe_pictures(checkpoint: Checkpoint, config: Config, model: FlatStep) -> dict[str, Any]:
+def _describe_pictures(checkpoint: Checkpoint, config: Config) -> dict[str, Any]:
     """What lies between a video and the two networks."""
     spec = checkpoint.features[0]
     assert isinstance(spec, FeatureSpec)
     return {
-        "format": FORMAT,
-        "classes": checkpoint.classes,
         "views": [spec.view for spec in checkpoint.features],
         "sampling": {"fps": checkpoint.sampling["fps"], "tolerance_s": TOLERANCE_S},
         "pictures": {
@@ -152,8 +146,6 @@ def _describe_pictures(checkpoint: Checkpoint, config: Config, model: FlatStep) 
             "preprocessing": spec.preprocessing,
         },
         "features_rounded_to": "float16",
-        "feature_size": sum(spec.dim for spec in checkpoint.features),
-        "state": [tensor.to_json() for tensor in model.state],
         "stream": {
             "window_s": window_of(checkpoint, config),
             "states": config.stream.states,
@@ -165,26 +157,16 @@ def _describe_pictures(checkpoint: Checkpoint, config: Config, model: FlatStep) 
     }
 
 
-def _describe_rows(checkpoint: Checkpoint, config: Config, model: FlatStep) -> dict[str, Any]:
+def _describe_rows(checkpoint: Checkpoint, config: Config) -> dict[str, Any]:
     """What lies between the rows of a table and the network of one step."""
     series = config.series
+    made = ("points", "averages", "elapsed", "velocity")
+    states = config.stream.states if series.window else 1
     return {
-        "format": FORMAT,
-        "classes": checkpoint.classes,
         "channels": checkpoint.channels,
         "columns": {"id": series.id, "time": series.time},
-        "rows": {
-            "points": series.points,
-            "averages": series.averages,
-            "elapsed": series.elapsed,
-            "velocity": series.velocity,
-        },
-        "feature_size": sum(model.model.view_dims),
-        "state": [tensor.to_json() for tensor in model.state],
-        "stream": {
-            "window": series.window,
-            "states": config.stream.states if series.window else 1,
-        },
+        "rows": {name: getattr(series, name) for name in made},
+        "stream": {"window": series.window, "states": states},
         "warns_from": warns_from(checkpoint.classes, config),
     }
 
@@ -198,9 +180,8 @@ def _write_onnx(data: bytes, stem: Path, described: str) -> None:
 
 
 def _open_onnx(stem: Path) -> Step:
-    session = import_quietly("onnxruntime").InferenceSession(
-        str(stem.with_suffix(".onnx")), providers=["CPUExecutionProvider"]
-    )
+    path, providers = str(stem.with_suffix(".onnx")), ["CPUExecutionProvider"]
+    session = import_quietly("onnxruntime").InferenceSession(path, providers=providers)
     return lambda inputs: list(session.run(None, inputs))
 
 

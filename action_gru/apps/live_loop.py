@@ -1,5 +1,5 @@
-"""The live loop: a thread looks at each source's frames, and the newest samples of all go through
-the model together.
+"""The live loop: a thread samples each source's frames, and the newest samples of all sources go
+through the model together.
 
 Knows nothing of windows, keys or files.
 """
@@ -9,8 +9,9 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from action_gru.streaming import ActionStream
 from action_gru.streaming.people import PeopleStream, Person
 from action_gru.streaming.scene import Scene
 from action_gru.timeline import Event, Prediction
-from action_gru.video import DecodeLimits, Frame, LiveSource
+from action_gru.video import Frame, LiveSource
 from action_gru.views import VIEWS, Sample
 from action_gru.views.sampling import INSTANTS_KEPT
 
@@ -32,50 +33,37 @@ WAIT_S = 0.1
 
 @dataclass(frozen=True)
 class Due:
-    """A sample with the moment its frame arrived and what looking at frames cost since the last."""
+    """A sample, its frame's arrival (time.perf_counter), and the sampling time since the last."""
 
     sample: Sample | Scene
     frame: Frame
-    arrived_s: float  # time.perf_counter
-    looking_s: float
+    arrived_s: float
+    sampling_s: float
 
 
 class Feed:
     """The newest frame and the newest sample of a source; older ones are dropped and counted.
 
-    pace False: a file is read as fast as the model follows, and nothing is dropped.
+    drops False: the reader waits until a sample is taken, and nothing is dropped.
     """
 
     def __init__(
         self,
-        source: str,
+        open_source: Callable[..., LiveSource],
         stream: ActionStream | PeopleStream,
         wake: threading.Event,
-        *,
-        pace: bool = True,
-        loop: bool = False,
-        max_retries: int | None = None,
-        limits: DecodeLimits | None = None,
+        drops: bool,
     ) -> None:
-        self.stream = stream
-        self.source = LiveSource(
-            source,
-            on_frame=self._on_frame,
-            pace=pace,
-            loop=loop,
-            max_retries=max_retries,
-            limits=limits,
-        )
+        self.source, self.stream = open_source(on_frame=self._on_frame), stream
         self.dropped = 0
         self.instants_s: deque[float] = deque(maxlen=INSTANTS_KEPT)  # sampled, dropped ones too
         self.frame: Frame | None = None
         self.answered: Frame | None = None  # whose sample was taken last
         self.finished = False
-        self._wake, self._waits = wake, not pace
+        self._wake, self._drops = wake, drops
         self._due: Due | None = None
-        self._looking_s = 0.0
-        self._lock = threading.Lock()
-        self._taken = threading.Event()
+        self._sampling_s = 0.0
+        self._lock, self._taken = threading.Lock(), threading.Event()
         self._closed = False
 
     def take(self) -> Due | None:
@@ -86,10 +74,6 @@ class Feed:
                 self.answered = due.frame
         self._taken.set()
         return due
-
-    def pause(self, paused: bool) -> None:
-        """Let no frame come, until it is told to go on. See `LiveSource.pause`."""
-        self.source.pause(paused)
 
     def close(self) -> None:
         self._closed = True
@@ -104,8 +88,8 @@ class Feed:
     def _on_frame(self, frame: Frame) -> None:
         arrived_s = time.perf_counter()
         sample = self.stream.looker.look(frame.image, frame.time_s)
-        self._looking_s += time.perf_counter() - arrived_s
-        while sample and self._waits and self._due is not None and not self._closed:
+        self._sampling_s += time.perf_counter() - arrived_s
+        while sample and not self._drops and self._due is not None and not self._closed:
             self._taken.clear()
             self._taken.wait(WAIT_S)
         with self._lock:
@@ -113,8 +97,8 @@ class Feed:
             if sample is not None:
                 self.instants_s.append(frame.time_s)
                 self.dropped += self._due is not None
-                self._due = Due(sample, frame, arrived_s, self._looking_s)
-                self._looking_s = 0.0
+                self._due = Due(sample, frame, arrived_s, self._sampling_s)
+                self._sampling_s = 0.0
         self._wake.set()
 
 
@@ -122,19 +106,22 @@ class Feed:
 class Answer:
     """What one source's newest sample gave. ended: events that are over for certain by now.
 
-    people: who was looked at, where people are told apart; there is no prediction then.
+    prediction: of the whole picture; people: those who were looked at, where people are followed.
+    Neither, and no latency from the frame's arrival, where the source is over.
     """
 
     feed: Feed
-    prediction: Prediction | None
-    current: Event | None
     ended: tuple[Event, ...]
-    latency_s: float | None  # from the frame's arrival to this answer; None: the source is over
+    latency_s: float | None = None
+    prediction: Prediction | None = None
     people: tuple[Person, ...] = ()
 
 
 class LiveLoop:
-    """Advances the streams of all sources by their newest samples, one batch a turn."""
+    """Advances the streams of all sources by their newest samples, one batch a turn.
+
+    pace False: files are read as fast as the model follows, and nothing is dropped.
+    """
 
     def __init__(
         self,
@@ -148,35 +135,27 @@ class LiveLoop:
     ) -> None:
         self.recognizer = recognizer
         self._wake = threading.Event()
+        reading: Any = {"pace": pace, "loop": loop, "max_retries": max_retries}
+        open_source = partial(LiveSource, limits=recognizer.limits, **reading)
+        open_stream = recognizer.people if per_person else recognizer.stream
         self.feeds = [
-            Feed(
-                source,
-                recognizer.people() if per_person else recognizer.stream(),
-                self._wake,
-                pace=pace,
-                loop=loop,
-                max_retries=max_retries,
-                limits=recognizer.limits,
-            )
+            Feed(partial(open_source, source), open_stream(), self._wake, drops=pace)
             for source in sources
         ]
         self.engine = self.feeds[0].stream.engine
         self.latencies_s: deque[float] = deque(maxlen=REMEMBERED)
         self.predictions = 0
-        self.work_s = self.backbone_s = 0.0
+        self.work_s = self.backbone_s = 0.0  # a caller adds what it spends: drawing, showing
         self._started_s = time.perf_counter()
 
     def __enter__(self) -> LiveLoop:
         """Opens every source. Raises VideoError where one gives no picture."""
         self._warm_up()
-        opened: list[Feed] = []
         try:
             for feed in self.feeds:
-                opened.append(feed)
                 feed.source.start()
         except BaseException:
-            for feed in opened:
-                feed.close()
+            self.__exit__()
             raise
         self._started_s = time.perf_counter()
         return self
@@ -193,32 +172,22 @@ class LiveLoop:
         while not all(feed.over for feed in self.feeds):
             self._wake.wait(IDLE_S)
             self._wake.clear()
-            yield [*self._turn(), *self._endings()]
+            yield [*self._turn(), *self.finish(only_over=True)]
             if all(feed.source.status.state == "failed" for feed in self.feeds):
                 self.feeds[0].source.check()
 
-    def _endings(self) -> list[Answer]:
-        """The last events of sources that are over, once for each."""
+    def finish(self, only_over: bool = False) -> list[Answer]:
+        """The events still open in each stream, once: of all sources, or of those that are over."""
+        due = [feed for feed in self.feeds if not feed.finished and (feed.over or not only_over)]
         answers = []
-        for feed in self.feeds:
-            if feed.over and not feed.finished:
-                feed.finished = True
-                ended = tuple(feed.stream.finish())
-                if ended:
-                    last = getattr(feed.stream, "prediction", None)  # people have one each
-                    answers.append(Answer(feed, last, None, ended, None))
+        for feed in due:
+            feed.finished = True
+            if ended := tuple(feed.stream.finish()):
+                answers.append(Answer(feed, ended))
         return answers
 
-    def finish(self) -> list[tuple[Feed, list[Event]]]:
-        """Close what is still open in each stream."""
-        return [(feed, feed.stream.finish()) for feed in self.feeds if not feed.finished]
-
-    def count_work(self, seconds: float) -> None:
-        """Add what a caller spends on a sample: drawing, showing, writing."""
-        self.work_s += seconds
-
     def summary(self) -> dict[str, float | int]:
-        """How the loop has done: rates a second, latencies in ms, shares from 0 to 1.
+        """Rates a second, latencies in ms, shares from 0 to 1.
 
         share_beside_backbone: of the time worked, all that is not the backbone's forward pass;
         beside_backbone_ms: the same per prediction.
@@ -226,15 +195,16 @@ class LiveLoop:
         p50, p95 = self.latency_ms()
         beside_s = self.work_s - self.backbone_s
         elapsed_s = time.perf_counter() - self._started_s
+        statuses = [feed.source.status for feed in self.feeds]
         return {
             "predictions": self.predictions,
             "per_second": round(self.predictions / max(elapsed_s, 1e-9), 2),
             "latency_p50_ms": round(p50, 1),
             "latency_p95_ms": round(p95, 1),
             "dropped": sum(feed.dropped for feed in self.feeds),
-            "reconnects": sum(feed.source.status.reconnects for feed in self.feeds),
-            "decoder_crashes": sum(feed.source.status.crashes for feed in self.feeds),
-            "failed": sum(feed.source.status.state == "failed" for feed in self.feeds),
+            "reconnects": sum(status.reconnects for status in statuses),
+            "decoder_crashes": sum(status.crashes for status in statuses),
+            "failed": sum(status.state == "failed" for status in statuses),
             "restarts": sum(feed.stream.restarts for feed in self.feeds),
             "beside_backbone_ms": round(1000 * beside_s / max(self.predictions, 1), 2),
             "share_beside_backbone": round(beside_s / max(self.work_s, 1e-9), 3),
@@ -254,22 +224,21 @@ class LiveLoop:
         streams: list[Any] = [feed.stream for feed, _ in taken]
         samples: list[Any] = [due.sample for _, due in taken]
         began_s, before_s = time.perf_counter(), self.engine.backbone_s
-        found = self.engine.advance(streams, samples)
+        found: list[Any] = list(self.engine.advance(streams, samples))
         now_s = time.perf_counter()
         self.backbone_s += self.engine.backbone_s - before_s
-        self.work_s += now_s - began_s + sum(due.looking_s for _, due in taken)
-        self.latencies_s.extend(now_s - due.arrived_s for _, due in taken)
+        self.work_s += now_s - began_s + sum(due.sampling_s for _, due in taken)
+        latencies_s = [now_s - due.arrived_s for _, due in taken]
+        self.latencies_s.extend(latencies_s)
         self.predictions += len(taken)
-        return [
-            self._answer(feed, one, now_s - due.arrived_s)
-            for (feed, due), one in zip(taken, found, strict=True)
-        ]
-
-    def _answer(self, feed: Feed, found: Any, latency_s: float) -> Answer:
-        stream, ended = feed.stream, tuple(feed.stream.ended)
-        if isinstance(stream, PeopleStream):
-            return Answer(feed, None, None, ended, latency_s, tuple(found))
-        return Answer(feed, self.recognizer.judged(found), stream.current, ended, latency_s)
+        answers = []
+        for (feed, _), one, latency_s in zip(taken, found, latencies_s, strict=True):
+            answer = partial(Answer, feed, tuple(feed.stream.ended), latency_s)
+            if isinstance(feed.stream, PeopleStream):
+                answers.append(answer(people=tuple(one)))
+            else:
+                answers.append(answer(prediction=self.recognizer.judged(one)))
+        return answers
 
     def _warm_up(self) -> None:
         """The first calls of a network are slow: not with a frame waiting."""

@@ -3,30 +3,37 @@
 from __future__ import annotations
 
 import json
+import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
+import cv2
 
+from action_gru.apps.checks import check_display
 from action_gru.apps.live_loop import Answer, Feed, LiveLoop
-from action_gru.apps.live_view import QUIT, LiveView, Recorder, Window
+from action_gru.apps.live_view import LiveView, fitted
 from action_gru.core.errors import ActionGruError
 from action_gru.core.progress import Reporter
 from action_gru.recognizer import ActionRecognizer
-from action_gru.streaming.people import PeopleStream
+from action_gru.streaming.people import PeopleStream, Person
 from action_gru.timeline import Event, Prediction
+from action_gru.video import Image, VideoWriter
 from action_gru.views.sampling import rate_warning
 
 TITLE = "action_gru: q quits, space pauses, r records"
+QUIT = frozenset({"q", "Q", "\x1b"})
 DRAW_EVERY_S = 1 / 25
 TOP = 3
 RATE_KNOWN_AFTER = 12  # sampled instants
 ALARMING = ("lost", "failed")
+RECORDED_FPS = 15.0
+LONGEST_FILL_S = 2.0  # a longer stretch without pictures is left out of the recording
+RECORDING_ERRORS = (OSError, ValueError, ActionGruError)
 
 
 @dataclass(frozen=True)
@@ -73,73 +80,65 @@ def run_webcam(
 
 
 class Webcam:
-    """One showing: draws, records, prints and reads keys around a live loop."""
+    """Draws, records, prints and reads keys around a live loop."""
 
     def __init__(
         self, loop: LiveLoop, window: Window | None, options: WebcamOptions, reporter: Reporter
     ) -> None:
-        self.loop, self.window, self.options, self.reporter = loop, window, options, reporter
+        self.loop, self.window, self.reporter = loop, window, reporter
+        self.as_json = options.as_json
         self.view = LiveView(loop)
         self.recorder = Recorder(options.record) if options.record else None
         self.paused = False
         self._drawn_s = 0.0
-        self._states = {id(feed): "" for feed in loop.feeds}
-        self._restarts = {id(feed): 0 for feed in loop.feeds}
-        self._rate_unknown = {id(feed) for feed in loop.feeds}
+        self._news: dict[tuple[int, str], Any] = {}  # the last news of each feed, by kind
 
     def run(self) -> None:
         for answers in self.loop.turns():
             began_s = time.perf_counter()
             for answer in answers:
                 self._print(answer)
-            self._say_states()
-            self._say_rates()
+            for feed in self.loop.feeds:
+                self._say_state(feed)
+                self._say_rate(feed)
             self._draw()
-            self.loop.count_work(time.perf_counter() - began_s)
+            self.loop.work_s += time.perf_counter() - began_s
             if self.window is not None and self._obey(self.window.key()):
                 return
 
     def close(self) -> None:
         """Print the events that were still open, and finish the recording."""
-        for feed, events in self.loop.finish():
-            for event in events:
-                self._print_event(feed, event)
+        for answer in self.loop.finish():
+            self._print(answer)
         self._stop_recording()
 
     def _draw(self) -> None:
-        if self.window is None and self.recorder is None:
-            return
         now_s = time.perf_counter()
-        if now_s - self._drawn_s < DRAW_EVERY_S:
+        if not (self.window or self.recorder) or now_s - self._drawn_s < DRAW_EVERY_S:
             return
         self._drawn_s = now_s
-        image = self.view.draw(self._notes())
+        notes = ["● recording"] if self.recorder else []
+        if self.paused:
+            notes = ["paused, the recording too" if self.recorder else "paused"]
+        image = self.view.draw(notes)
         if image is None:
             return
         if self.recorder is not None and not self.paused:
-            self._record(image)
+            try:
+                self.recorder.add(image)
+            except RECORDING_ERRORS as error:  # a full disk does not end the watching
+                self._give_up_recording(f"the recording has ended: {error}")
         if self.window is not None:
             self.window.show(image)
 
-    def _notes(self) -> list[str]:
-        if not self.paused:
-            return ["● recording"] if self.recorder else []
-        return ["paused, the recording too"] if self.recorder else ["paused"]
-
-    def _record(self, image: NDArray[np.uint8]) -> None:
-        """A full disk ends the recording, not the watching."""
-        assert self.recorder is not None
-        try:
-            self.recorder.add(image)
-        except (OSError, ValueError, ActionGruError) as error:
-            self.reporter.warn(f"{self.recorder.path}: the recording has ended: {error}")
-            self.recorder.discard()
-            self.recorder = None
-
     def _obey(self, key: str) -> bool:
         """Do what a key asks for; True to end."""
-        if key == " ":
-            self._pause(not self.paused)
+        if key == " ":  # files wait, cameras are not read, the recording leaves the time out
+            self.paused = not self.paused
+            for feed in self.loop.feeds:
+                feed.source.pause(self.paused)
+            if self.paused and self.recorder is not None:
+                self.recorder.pause()
         elif key == "r" and self.recorder is not None:
             self._stop_recording()
         elif key == "r":
@@ -147,100 +146,87 @@ class Webcam:
             self.recorder = Recorder(Path(name))
         return key in QUIT
 
-    def _pause(self, paused: bool) -> None:
-        """Files wait, cameras are not looked at, the recording leaves the time out."""
-        self.paused = paused
-        for feed in self.loop.feeds:
-            feed.pause(paused)
-        if paused and self.recorder is not None:
-            self.recorder.pause()
-
     def _stop_recording(self) -> None:
-        recorder, self.recorder = self.recorder, None
-        if recorder is None:
+        if (recorder := self.recorder) is None:
             return
         try:
             frames = recorder.close()
-        except (OSError, ValueError, ActionGruError) as error:
-            self.reporter.warn(f"{recorder.path}: the recording is lost: {error}")
-            recorder.discard()
-        else:
-            told = f"wrote {recorder.path} ({frames} frames)" if frames else "nothing was recorded"
-            self.reporter.say(told)
+        except RECORDING_ERRORS as error:
+            self._give_up_recording(f"the recording is lost: {error}")
+            return
+        self.recorder = None
+        done = f"wrote {recorder.path} ({frames} frames)" if frames else "nothing was recorded"
+        self.reporter.say(done)
 
-    def _say_states(self) -> None:
-        """Tell once when a source is lost, back or over, and when its stream began afresh."""
-        for feed in self.loop.feeds:
-            stream = feed.stream
-            if stream.restarts > self._restarts[id(feed)]:
-                self._restarts[id(feed)] = stream.restarts
-                self.reporter.say(f"{feed.source.name}: started afresh: {stream.restart_reason}")
-            status = feed.source.status
-            if status.state != self._states[id(feed)]:
-                self._states[id(feed)] = status.state
-                news = status.detail or f"{feed.source.name} is live"
-                told = news if feed.source.name in news else f"{feed.source.name}: {news}"
-                tell = self.reporter.warn if status.state in ALARMING else self.reporter.say
-                tell(told)
-                if self.options.as_json and status.state in ALARMING:
-                    line = {"source": feed.source.name, "state": status.state, "detail": news}
-                    print(json.dumps(line), flush=True)
+    def _give_up_recording(self, why: str) -> None:
+        assert self.recorder is not None
+        self.reporter.warn(f"{self.recorder.path}: {why}")
+        self.recorder.discard()
+        self.recorder = None
 
-    def _say_rates(self) -> None:
-        """Tell once of a source whose frames come too seldom for the model."""
-        for feed in self.loop.feeds:
-            instants_s = tuple(feed.instants_s)
-            known = len(instants_s) >= RATE_KNOWN_AFTER or feed.over
-            if id(feed) not in self._rate_unknown or not known:
-                continue
-            self._rate_unknown.remove(id(feed))
-            warning = rate_warning(instants_s, feed.stream.looker.fps)
-            if warning is None:
-                continue
+    def _is_news(self, feed: Feed, kind: str, value: object, at_first: object) -> bool:
+        """Whether this value differs from the feed's last one."""
+        last, self._news[id(feed), kind] = self._news.get((id(feed), kind), at_first), value
+        return bool(value != last)
+
+    def _say_state(self, feed: Feed) -> None:
+        """Report once when a source is lost, back or over, and when its stream began afresh."""
+        stream, status, name = feed.stream, feed.source.status, feed.source.name
+        if self._is_news(feed, "restarts", stream.restarts, 0):
+            self.reporter.say(f"{name}: started afresh: {stream.restart_reason}")
+        if self._is_news(feed, "state", status.state, ""):
+            news = status.detail or f"{name} is live"
+            alarming = status.state in ALARMING
+            report = self.reporter.warn if alarming else self.reporter.say
+            report(news if name in news else f"{name}: {news}")
+            if alarming:
+                self._print_json(source=name, state=status.state, detail=news)
+
+    def _say_rate(self, feed: Feed) -> None:
+        """Report once a source whose frames come too seldom for the model."""
+        known = len(feed.instants_s) >= RATE_KNOWN_AFTER or feed.over
+        if not self._is_news(feed, "rate", known, False):
+            return
+        if warning := rate_warning(tuple(feed.instants_s), feed.stream.looker.fps):
             self.reporter.warn(f"{feed.source.name}: {warning}")
-            if self.options.as_json:
-                line = {"source": feed.source.name, "warnings": [warning]}
-                print(json.dumps(line), flush=True)
+            self._print_json(source=feed.source.name, warnings=[warning])
 
     def _print(self, answer: Answer) -> None:
+        feed, stream, name = answer.feed, answer.feed.stream, answer.feed.source.name
         for event in answer.ended:
-            self._print_event(answer.feed, event)
-        if not self.options.as_json or answer.latency_s is None:
+            self._print_json(source=name, ended=event.to_json())
+            if not self.as_json:
+                print(f"{name}  {event}" if len(self.loop.feeds) > 1 else event, flush=True)
+        if not self.as_json or answer.latency_s is None:
             return
-        feed = answer.feed
-        document = {
-            "source": feed.source.name,
-            **(_said(answer.prediction) if answer.prediction else self._people_said(answer)),
-            "event": answer.current.to_json() if answer.current else None,
-            "latency_ms": round(1000 * answer.latency_s, 1),
-            "dropped": feed.dropped,
-        }
-        print(json.dumps(document), flush=True)
-
-    def _print_event(self, feed: Feed, event: Event) -> None:
-        if self.options.as_json:
-            line = json.dumps({"source": feed.source.name, "ended": event.to_json()})
+        if isinstance(stream, PeopleStream):
+            people = [self._person_json(person) for person in answer.people]
+            found = {"time_s": round(stream.last_s, 3), "people": people, "event": None}
         else:
-            line = f"{feed.source.name}  {event}" if len(self.loop.feeds) > 1 else str(event)
-        print(line, flush=True)
+            assert answer.prediction is not None
+            found = _prediction_json(answer.prediction) | {"event": _event_json(stream.current)}
+        latency_ms = round(1000 * answer.latency_s, 1)
+        self._print_json(source=name, **found, latency_ms=latency_ms, dropped=feed.dropped)
 
-    def _people_said(self, answer: Answer) -> dict[str, object]:
-        """Everyone who was looked at: box (left, top, right, bottom in px), label and event."""
-        stream = answer.feed.stream
-        assert isinstance(stream, PeopleStream)
-        people = []
-        for person in answer.people:
-            assert person.prediction is not None
-            current = person.stream.current
-            event = None if current is None else replace(current, person=person.number).to_json()
-            box = [round(float(side), 1) for side in person.box]
-            said = _said(self.loop.recognizer.judged(person.prediction)) | {"event": event}
-            del said["time_s"]
-            people.append({"person": person.number, "box": box} | said)
-        return {"time_s": round(stream.last_s, 3), "people": people}
+    def _print_json(self, **line: object) -> None:
+        if self.as_json:
+            print(json.dumps(line), flush=True)
+
+    def _person_json(self, person: Person) -> dict[str, object]:
+        """box: left, top, right, bottom in px."""
+        assert person.prediction is not None
+        answer = _prediction_json(self.loop.recognizer.judged(person.prediction))
+        del answer["time_s"]
+        box = [round(float(side), 1) for side in person.box]
+        event = _event_json(person.stream.current, person.number)
+        return {"person": person.number, "box": box} | answer | {"event": event}
 
 
-def _said(prediction: Prediction) -> dict[str, object]:
+def _event_json(event: Event | None, person: int | None = None) -> dict[str, object] | None:
+    return replace(event, person=person).to_json() if event else None
+
+
+def _prediction_json(prediction: Prediction) -> dict[str, object]:
     return {
         "time_s": round(prediction.time_s, 3),
         "label": prediction.label,
@@ -248,3 +234,102 @@ def _said(prediction: Prediction) -> dict[str, object]:
         "unsure": prediction.unsure,
         "top": {label: round(score, 4) for label, score in prediction.top(TOP)},
     }
+
+
+class Recorder:
+    """A recording at a fixed rate: a picture is repeated until the next one comes.
+
+    The file appears when `close` is called, if there was a picture. All have the first one's size.
+    """
+
+    def __init__(self, path: Path, now_s: Callable[[], float] = time.monotonic) -> None:
+        self.path = path
+        self.frames = 0
+        self._now_s = now_s
+        self._writer: VideoWriter | None = None
+        self._last: Image | None = None
+        self._next_s: float | None = None  # when the next one is due; None: with the next picture
+
+    def add(self, image: Image) -> None:
+        """Show a picture (H, W, 3) uint8 RGB from now on."""
+        now_s = self._now_s()
+        if self._writer is None:
+            size_px = (image.shape[1], image.shape[0])
+            self._writer = VideoWriter(self.path, size_px, RECORDED_FPS).__enter__()
+        self._fill(now_s)
+        if self._next_s is None or now_s - self._next_s > LONGEST_FILL_S:
+            self._next_s = now_s
+        width_px, height_px = self._writer.size_px
+        fits = image.shape[:2] == (height_px, width_px)
+        self._last = image if fits else fitted(image, (width_px, height_px))
+
+    def pause(self) -> None:
+        """The last picture was shown until now; the recording goes on with the next one."""
+        self._fill(self._now_s())
+        self._next_s = None
+
+    def close(self) -> int:
+        """Finish the file; the number of frames in it."""
+        if self._writer is not None:
+            if self._last is not None:
+                self._write(self._last)
+            self._writer.__exit__(None, None, None)
+            self._writer = None
+        return self.frames
+
+    def discard(self) -> None:
+        """Leave nothing behind."""
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            writer.discard()
+
+    def _fill(self, now_s: float) -> None:
+        """Repeat the last picture up to now, unless that is too long."""
+        if self._last is None or self._next_s is None or now_s - self._next_s > LONGEST_FILL_S:
+            return
+        while self._next_s + 1 / RECORDED_FPS <= now_s:
+            self._write(self._last)
+            self._next_s += 1 / RECORDED_FPS
+
+    def _write(self, image: Image) -> None:
+        assert self._writer is not None
+        self._writer.write(image)
+        self.frames += 1
+
+
+class Window:
+    """A window on the screen: shows pictures, reads keys. Use as a context manager.
+
+    Raises VideoError where no window can be opened.
+    """
+
+    def __init__(self, title: str) -> None:
+        self.title = title
+        self._sized = False
+
+    def __enter__(self) -> Window:
+        check_display()
+        import matplotlib  # slow, and not needed without a display
+
+        # OpenCV's Qt brings no fonts and says so at every window; ours are matplotlib's.
+        os.environ["QT_QPA_FONTDIR"] = str(Path(matplotlib.get_data_path()) / "fonts" / "ttf")
+        flags = cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL
+        cv2.namedWindow(self.title, flags)
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        cv2.destroyAllWindows()
+
+    def show(self, image: Image) -> None:
+        """image (H, W, 3) uint8 RGB."""
+        if not self._sized:
+            cv2.resizeWindow(self.title, image.shape[1], image.shape[0])
+            self._sized = True
+        cv2.imshow(self.title, cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+
+    def key(self) -> str:
+        """The key that was pressed, or nothing; 'q' when the window was closed."""
+        code = cv2.waitKey(1)
+        if cv2.getWindowProperty(self.title, cv2.WND_PROP_VISIBLE) < 1:
+            return "q"
+        return chr(code & 0xFF) if code >= 0 else ""

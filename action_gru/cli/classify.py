@@ -26,7 +26,7 @@ def classify(
 ) -> None:
     """Name the action in each video. A file that cannot be read sets the exit code to 4."""
     from action_gru.apps.checks import VIDEOS, check_model, check_target
-    from action_gru.apps.classify import classify_files, find_videos, tell_if_none_is_there
+    from action_gru.apps.classify import classify_files, fail_if_all_missing, find_videos
 
     names, overrides = names_and_overrides(videos)
     paths, reporter = find_videos(names), make_reporter(quiet)
@@ -35,7 +35,7 @@ def classify(
     if annotate is not None:
         check_target("--annotate", annotate, VIDEOS, paths)
     check_model(model, overrides)
-    failed = tell_if_none_is_there(paths, json_, reporter)
+    failed = fail_if_all_missing(paths, json_, reporter)
     failed = failed or classify_files(paths, model, overrides, top, annotate, json_, reporter)
     if failed:
         raise typer.Exit(failed)

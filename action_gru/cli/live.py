@@ -86,17 +86,11 @@ def _check_files(
     in_words: bool,
 ) -> None:
     """Raise where the video cannot be read or a target not be written."""
-    from action_gru.apps.checks import (
-        VIDEOS,
-        check_target,
-        check_targets,
-        check_video,
-        timeline_endings,
-    )
+    from action_gru.apps.checks import VIDEOS, check_target, check_timeline_targets, check_video
 
     check_video(video)
     read = [video, *([reference] if reference else [])]
-    check_targets("--out", targets, timeline_endings(in_words), read)
+    check_timeline_targets(targets, read, in_words)
     if annotated is not None:
         check_target("--annotate", annotated, VIDEOS, [*read, *targets])
 

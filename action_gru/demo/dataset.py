@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from action_gru.core.errors import DataError, VideoError
-from action_gru.demo.poses import CLASSES
+from action_gru.demo.actions import CLASSES
 from action_gru.demo.scenes import draw_clip, long_scene
 
 _STAMP = "drawn.json"
@@ -50,19 +50,16 @@ def write_demo_dataset(
     many of long_s seconds to test on; unless 0, one more validates. A complete data set with the
     same arguments is kept as it is; a root that holds anything else is refused.
     """
+    stamp = {
+        "version": _VERSION, "clips_per_class": clips_per_class, "long_videos": long_videos,
+        "long_s": long_s, "seed": seed,
+    }  # fmt: skip
     if clips_per_class < 3:
         raise DataError(f"clips_per_class: got {clips_per_class}; each split needs a person: >= 3")
-    stamp = {
-        "version": _VERSION,
-        "clips_per_class": clips_per_class,
-        "long_videos": long_videos,
-        "long_s": long_s,
-        "seed": seed,
-    }
-    manifest = root / "manifest.csv"
-    if _read_stamp(root) == stamp:
+    manifest, found = root / "manifest.csv", _read_stamp(root)
+    if found == stamp:
         return manifest
-    if root.exists() and any(root.iterdir()) and _read_stamp(root) is None:
+    if root.exists() and any(root.iterdir()) and found is None:
         raise DataError(f"{root}: holds files the demo did not draw; name another folder")
     root.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{root.name}-", dir=root.parent) as folder:
@@ -105,9 +102,9 @@ def write_video(path: Path, images: Iterable[NDArray[np.uint8]], fps: float) -> 
     """Write RGB images (H, W, 3), one or more, as MPEG-4; VideoError if the codec is missing."""
     images = iter(images)
     first = next(images)
-    height, width = first.shape[:2]
-    fourcc = cv2.VideoWriter.fourcc(*"mp4v")
-    writer = cv2.VideoWriter(str(path), fourcc, fps, (width, height))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    size_px = (first.shape[1], first.shape[0])
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), fps, size_px)
     if not writer.isOpened():
         raise VideoError(f"{path}: OpenCV cannot write mp4v; install the opencv-python wheel")
     try:
@@ -119,22 +116,20 @@ def write_video(path: Path, images: Iterable[NDArray[np.uint8]], fps: float) -> 
 
 def _draw_clips(root: Path, clips: list[DemoClip], seed: int) -> None:
     for number, clip in enumerate(clips):
-        path = root / clip.path
-        path.parent.mkdir(parents=True, exist_ok=True)
         # Own random numbers for each clip: members of a reversed pair are no mirrored twins.
         clip_seed, person = (seed << 20) + number, (seed << 20) + int(clip.group[-3:])
-        write_video(path, draw_clip(clip.label, clip_seed, fps=_FPS, person=person), _FPS)
+        images = draw_clip(clip.label, clip_seed, fps=_FPS, person=person)
+        write_video(root / clip.path, images, _FPS)
 
 
 def _draw_longs(root: Path, longs: list[DemoClip], seed: int, long_s: float) -> None:
     for number, video in enumerate(longs):
-        path = root / video.path
-        path.parent.mkdir(parents=True, exist_ok=True)
         long_seed = (seed << 20) + _LONG_SEED + number
         scene = long_scene(long_seed, duration_s=long_s, person=long_seed)
-        write_video(path, (scene.image_at(i / _FPS) for i in range(round(long_s * _FPS))), _FPS)
-        spans = [(*move.span_s, move.action) for move in scene.actors[0].moves]
-        rows = ((f"{start_s:.3f}", f"{end_s:.3f}", label) for start_s, end_s, label in spans)
+        images = (scene.image_at(i / _FPS) for i in range(round(long_s * _FPS)))
+        write_video(root / video.path, images, _FPS)
+        moves = scene.actors[0].moves
+        rows = ((*(f"{edge_s:.3f}" for edge_s in move.span_s), move.action) for move in moves)
         _write_rows(root / video.timeline, ("start_s", "end_s", "label"), rows)
 
 

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from action_gru.demo.poses import GRASP_PHASE, Pose, pose_at
+from action_gru.demo.actions import GRASP_PHASE, Pose, pose_at
 
 Image = NDArray[np.uint8]
 Points = NDArray[np.float64]
@@ -66,18 +66,13 @@ def draw_blob(
 
 
 def draw_cuboid(
-    canvas: Image,
-    view: View,
-    centre: Points,
-    size: tuple[float, float, float],
-    colour: Colour,
+    canvas: Image, view: View, centre: Points, size: tuple[float, float, float], colour: Colour
 ) -> None:
     """A box in figure space, its top lit and its sides darker the more they turn away."""
     signs = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)], np.float64)
     pixels, _ = view.project(centre + signs * np.array(size) / 2)
     for axis, sign in ((0, -1), (0, 1), (1, -1), (1, 1), (2, 1)):
-        normal = np.zeros((1, 3))
-        normal[0, axis] = sign
+        normal = sign * np.eye(3)[[axis]]
         towards = float(view.project(normal)[1][0]) if axis < 2 else 0.9
         if towards <= 0.0:
             continue
@@ -116,9 +111,9 @@ class Figure:
     shirt: Colour
     trousers: Colour
     shoes: Colour
-    build: float = 1.0
-    long_sleeves: bool = True
-    shorts: bool = False
+    build: float
+    long_sleeves: bool
+    shorts: bool
 
 
 def skeleton(pose: Pose) -> dict[str, Points]:
@@ -153,9 +148,8 @@ def skeleton(pose: Pose) -> dict[str, Points]:
 def _arm(shoulder: Points, arm: Points, sign: float) -> tuple[Points, Points]:
     """Elbow and hand from (swing, lift, bend, twist) in degrees; sign +1 left, -1 right."""
     swing, lift, bend, twist = np.radians(arm)
-    upper = np.array(
-        [np.sin(swing) * np.cos(lift), sign * np.sin(lift), -np.cos(swing) * np.cos(lift)]
-    )
+    down, ahead_share = -np.cos(swing) * np.cos(lift), np.sin(swing) * np.cos(lift)
+    upper = np.array([ahead_share, sign * np.sin(lift), down])
     ahead = np.array([np.cos(swing), 0.0, np.sin(swing)])
     outward = -sign * np.cross(upper, ahead)
     lower = np.cos(bend) * upper + np.sin(bend) * (np.cos(twist) * ahead + np.sin(twist) * outward)
@@ -200,14 +194,12 @@ def draw_figure(
     pixels, near = view.project(np.stack(points))
     at = dict(zip(names, pixels, strict=True))
     depth = dict(zip(names, near, strict=True))
-    origin = np.array([view.x_px, view.y_px])
     unit = view.scale_px
     parts = _limbs(canvas, figure, at, depth, unit)
-    parts.append(
-        (depth["pelvis"] / 2 + depth["neck"] / 2, partial(_torso, canvas, figure, at, unit))
-    )
-    face = at["face"] - origin
-    head = partial(_head, canvas, figure, at["neck"], at["head"], face, depth["face"], unit)
+    torso = partial(_draw_torso, canvas, figure, at, unit)
+    parts.append((depth["pelvis"] / 2 + depth["neck"] / 2, torso))
+    face = at["face"] - np.array([view.x_px, view.y_px])
+    head = partial(_draw_head, canvas, figure, at, face, depth["face"], unit)
     parts.append((depth["head"] + 0.07, head))  # leaning back, the chin still covers the chest
     if held is not None and draw_held is not None:
         parts.append((float(view.project(held[None])[1][0]), partial(draw_held, held)))
@@ -242,7 +234,7 @@ def _limbs(
     return parts
 
 
-def _torso(canvas: Image, figure: Figure, at: dict[str, Points], unit: float) -> None:
+def _draw_torso(canvas: Image, figure: Figure, at: dict[str, Points], unit: float) -> None:
     thick = unit * figure.build
     hips = np.stack([at["left_hip"], at["right_hip"]])
     draw_blob(canvas, hips, np.full(2, 0.056 * thick), figure.trousers)
@@ -252,18 +244,12 @@ def _torso(canvas: Image, figure: Figure, at: dict[str, Points], unit: float) ->
     draw_blob(canvas, np.concatenate([waist, chest]), radii, figure.shirt)
 
 
-def _head(
-    canvas: Image,
-    figure: Figure,
-    neck: Points,
-    centre: Points,
-    face: Points,
-    near: float,
-    unit: float,
+def _draw_head(
+    canvas: Image, figure: Figure, at: dict[str, Points], face: Points, near: float, unit: float
 ) -> None:
     """Hair behind a face that sits towards where the figure looks; face is in pixels."""
-    radius = _HEAD_RADIUS * unit
-    throat = np.stack([0.85 * neck + 0.15 * centre, centre])
+    radius, centre = _HEAD_RADIUS * unit, at["head"]
+    throat = np.stack([0.85 * at["neck"] + 0.15 * centre, centre])
     draw_blob(canvas, throat, np.full(2, 0.42 * radius), figure.skin)
     draw_blob(canvas, centre[None] - [0, 0.10 * radius], np.array([radius]), figure.hair)
     look = face / unit
@@ -289,8 +275,7 @@ def draw_shadow(canvas: Image, view: View, pose: Pose) -> None:
     """Darken the floor under a figure."""
     joints = skeleton(pose)
     feet = np.stack([joints["left_ankle"], joints["right_ankle"], joints["pelvis"]])
-    feet[:, 2] = 0.0
-    spots, _ = view.project(feet)
+    spots, _ = view.project(feet * [1.0, 1.0, 0.0])
     radius = int(0.16 * view.scale_px)
     x, y = (int(value) for value in spots.mean(0))
     top, left = max(y - radius // 3, 0), max(x - radius * 3 // 2, 0)
@@ -299,8 +284,8 @@ def draw_shadow(canvas: Image, view: View, pose: Pose) -> None:
         return
     dark = np.zeros(patch.shape[:2], np.uint8)
     cv2.ellipse(dark, (x - left, y - top), (radius * 4 // 3, radius // 4), 0, 0, 360, 90, -1)
-    shade = cv2.GaussianBlur(dark, (9, 9), 0)[..., None]
-    patch[:] = (patch.astype(np.uint16) * (255 - shade) // 255).astype(np.uint8)
+    shadow = cv2.GaussianBlur(dark, (9, 9), 0)[..., None]
+    patch[:] = patch.astype(np.uint16) * (255 - shadow) // 255
 
 
 def draw_chair(canvas: Image, view: View, colour: Colour, x: float = -0.20) -> None:

@@ -13,6 +13,17 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from action_gru.demo.actions import (
+    IDLE,
+    TRACKS,
+    Move,
+    Pose,
+    blend,
+    clip_moves,
+    long_moves,
+    sway_at,
+    track_of,
+)
 from action_gru.demo.figures import (
     Figure,
     Image,
@@ -24,8 +35,6 @@ from action_gru.demo.figures import (
     draw_shadow,
     random_figure,
 )
-from action_gru.demo.moves import Moment, Move, clip_moves, long_moves, prop_of
-from action_gru.demo.poses import IDLE, TRACKS, Pose, blend, sway_at, track_of
 
 _BOX_SIZE = (0.13, 0.17, 0.13)
 _FADE_S = 0.8  # how long a chair or box takes to come or go in a pause
@@ -54,13 +63,8 @@ class Actor:
     sway_from_s: float = 0.0
 
     def move_at(self, time_s: float) -> Move:
-        """The move going on, or else the nearer one in time."""
+        """The move going on, or else the nearer one in time: it labels a single frame."""
         return min(self.moves, key=lambda move: max(move.start_s - time_s, time_s - move.end_s))
-
-    def moment_at(self, time_s: float) -> Moment:
-        """The pose track and phase at an instant: the label of a single frame."""
-        move = self.move_at(time_s)
-        return Moment(track_of(move.action)[0], move.phase_at(time_s))
 
     def pose_at(self, time_s: float) -> Pose:
         """The pose (16,); in a gap between two moves it blends from one to the next."""
@@ -91,22 +95,22 @@ class Actor:
         draw_shadow(canvas, view, pose)
         middle_s = (left.span_s[1] + right.span_s[0]) / 2
         weight = min(max((time_s - middle_s) / _FADE_S + 0.5, 0.0), 1.0)
-        if prop_of(left) == prop_of(right) or weight == 0.0:
+        if left.prop == right.prop:
+            weight = 0.0
+        later = canvas.copy() if 0.0 < weight < 1.0 else canvas
+        if weight < 1.0:
             self._draw(canvas, view, pose, left, time_s)
-        elif weight == 1.0:
-            self._draw(canvas, view, pose, right, time_s)
-        else:
-            later = canvas.copy()
-            self._draw(canvas, view, pose, left, time_s)
+        if weight > 0.0:
             self._draw(later, view, pose, right, time_s)
+        if later is not canvas:
             cv2.addWeighted(canvas, 1.0 - weight, later, weight, 0.0, dst=canvas)
 
     def _draw(self, canvas: Image, view: View, pose: Pose, move: Move, time_s: float) -> None:
         """The figure in a pose with what a move needs."""
-        if prop_of(move) == "chair":
+        if move.prop == "chair":
             draw_chair(canvas, view, self.prop_colour)
         box = partial(draw_cuboid, canvas, view, size=_BOX_SIZE, colour=self.prop_colour)
-        held = box_centre(pose, move.phase_at(time_s)) if prop_of(move) == "box" else None
+        held = box_centre(pose, move.phase_at(time_s)) if move.prop == "box" else None
         draw_figure(canvas, self.figure, pose, view, held=held, draw_held=box)
 
 
@@ -128,16 +132,13 @@ class Scene:
         if self.gain != 1.0:
             canvas = cv2.convertScaleAbs(canvas, alpha=self.gain)
         if self.noise:
-            canvas = self._noisy(canvas, time_s)
+            height, width = canvas.shape[:2]
+            tile = _noise_tile(height + _NOISE_SHIFT, width + _NOISE_SHIFT, self.noise)
+            rng = np.random.default_rng((self.seed, round(time_s * 1e4)))
+            top, left = rng.integers(0, _NOISE_SHIFT, 2)
+            window = tile[top : top + height, left : left + width]
+            canvas = cv2.add(canvas, window, dtype=cv2.CV_8U)
         return np.asarray(canvas, np.uint8)
-
-    def _noisy(self, canvas: Image, time_s: float) -> Image:
-        height, width = canvas.shape[:2]
-        tile = _noise_tile(height + _NOISE_SHIFT, width + _NOISE_SHIFT, self.noise)
-        rng = np.random.default_rng((self.seed, round(time_s * 1e4)))
-        top, left = rng.integers(0, _NOISE_SHIFT, 2)
-        noisy = cv2.add(canvas, tile[top : top + height, left : left + width], dtype=cv2.CV_8U)
-        return np.asarray(noisy, np.uint8)
 
 
 @lru_cache(maxsize=16)
@@ -182,10 +183,9 @@ def _draw_furniture(canvas: Image, rng: np.random.Generator, horizon: float) -> 
     on_wall = rng.random() < 0.6
     top = rng.uniform(0.0, horizon - tall) if on_wall else horizon + 0.04 * height - tall
     colour, frame = (_muted(rng, 30, 230, spread=42.0).tolist() for _ in range(2))
-    corner = (int(left), int(top))
-    opposite = (int(left + wide), int(top + tall))
-    cv2.rectangle(canvas, corner, opposite, colour, -1, cv2.LINE_AA)
-    cv2.rectangle(canvas, corner, opposite, frame, int(rng.integers(1, 5)), cv2.LINE_AA)
+    corners = (int(left), int(top)), (int(left + wide), int(top + tall))
+    cv2.rectangle(canvas, *corners, colour, -1, cv2.LINE_AA)
+    cv2.rectangle(canvas, *corners, frame, int(rng.integers(1, 5)), cv2.LINE_AA)
 
 
 def clip_scene(
@@ -205,19 +205,11 @@ def clip_scene(
     rng = np.random.default_rng((seed, (*TRACKS, IDLE).index(track)))
     figure = random_figure(rng if person is None else np.random.default_rng(person))
     background, horizon = draw_background(rng, size_px)
-    last_s = (round(duration_s * fps) - 1) / fps
-    moves = clip_moves(action, rng, last_s)
+    moves = clip_moves(action, rng, (round(duration_s * fps) - 1) / fps)
     travels = action == "walk" or (action == IDLE and rng.random() < 0.25)
-    actor = Actor(
-        figure,
-        _random_view(rng, size_px, horizon, travels=travels),
-        moves,
-        prop_colour=random_figure(rng).shirt,
-    )
-    gain, noise = float(rng.uniform(0.75, 1.2)), int(rng.integers(1, 8))
-    if action == IDLE:  # the other clips stay as the backbone was trained on them: still in pauses
-        actor = _swaying(actor, rng)
-    return Scene(background, (actor,), gain=gain, noise=noise, seed=seed)
+    view = _random_view(rng, size_px, horizon, travels=travels)
+    # Actions stay as the backbone was trained on them: still in pauses.
+    return _scene(background, Actor(figure, view, moves), rng, seed, sways=action == IDLE)
 
 
 def long_scene(
@@ -239,9 +231,18 @@ def long_scene(
     view = _random_view(rng, size_px, horizon, travels=False)
     view = replace(view, scale_px=float(size_px[1] * rng.uniform(*_LONG_STATURE)))
     view = _view_half_way(view, travel, size_px).ahead(-travel / 2)
-    actor = Actor(figure, view, moves, prop_colour=random_figure(rng).shirt)
+    return _scene(background, Actor(figure, view, moves), rng, seed, sways=True)
+
+
+def _scene(
+    background: Image, actor: Actor, rng: np.random.Generator, seed: int, *, sways: bool
+) -> Scene:
+    actor = replace(actor, prop_colour=random_figure(rng).shirt)
     gain, noise = float(rng.uniform(0.75, 1.2)), int(rng.integers(1, 8))
-    return Scene(background, (_swaying(actor, rng),), gain=gain, noise=noise, seed=seed)
+    if sways:
+        sway = float(rng.uniform(0.3, 1.6))
+        actor = replace(actor, sway=sway, sway_from_s=rng.uniform(0, 1000))
+    return Scene(background, (actor,), gain, noise, seed)
 
 
 def _view_half_way(view: View, travel: float, size_px: tuple[int, int]) -> View:
@@ -259,10 +260,6 @@ def _view_half_way(view: View, travel: float, size_px: tuple[int, int]) -> View:
     x_px = min(max(view.x_px, margin_px), width - margin_px)
     sunk_px = view.ahead(travel / 2).y_px - _LOWEST * height
     return replace(view, x_px=x_px, y_px=view.y_px - max(sunk_px, 0.0))
-
-
-def _swaying(actor: Actor, rng: np.random.Generator) -> Actor:
-    return replace(actor, sway=float(rng.uniform(0.3, 1.6)), sway_from_s=rng.uniform(0, 1000))
 
 
 def _random_view(

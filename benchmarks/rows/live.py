@@ -53,7 +53,7 @@ def live(recognizer: ActionRecognizer, video: Path, picture: bool) -> dict[str, 
             if picture and began_s - drawn_s >= DRAW_EVERY_S:
                 drawn_s = began_s
                 view.draw()
-                loop.count_work(time.perf_counter() - began_s)
+                loop.work_s += time.perf_counter() - began_s
     return loop.summary()
 
 

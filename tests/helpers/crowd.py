@@ -12,9 +12,8 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from action_gru.demo.actions import CYCLE_S, IDLE, WALK_TRAVEL, Move, track_of
 from action_gru.demo.figures import View, random_figure, skeleton
-from action_gru.demo.moves import Move
-from action_gru.demo.poses import CYCLE_S, IDLE, WALK_TRAVEL, track_of
 from action_gru.demo.scenes import Actor, Scene, draw_background
 
 _WALKERS_SHARE = 2.5  # of the picture, where others have 1

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from action_gru.backbone import loading  # noqa: F401 - sets ultralytics' switches before its import
-from action_gru.demo.poses import CLASSES
+from action_gru.demo.actions import CLASSES
 from helpers.crowd import crowd_scene, person_box
 
 POOL = 800  # frames that batches are drawn from
