@@ -149,20 +149,21 @@ class ActionRecognizer:
         matter most to look for places. Raises VideoError, and DataError for a class that the model
         does not know.
         """
-        # Draws pictures: nobody else need wait for that to be imported.
-        from action_gru.evaluation.explain import Subject, explain_clip
+        from action_gru.evaluation.explain import explain_clip  # only this method waits for it
 
         check_label(label, self.classes)
-        reading = self.read(video)
-        subject = Subject(
-            Path(video),
+        reading, path = self.read(video), Path(video)
+        made = explain_clip(
+            self._backbone,
+            self.checkpoint,
+            path,
             reading.times_s,
             reading.scores,
-            reading.prediction.unsure,
-            reading.warnings,
+            label,
+            frames,
             self.limits,
         )
-        return explain_clip(self._backbone, self.checkpoint, subject, label, frames)
+        return replace(made, unsure=reading.prediction.unsure, warnings=reading.warnings)
 
     def stream(self) -> ActionStream:
         """A new endless stream: push frames, get the running answer and events.

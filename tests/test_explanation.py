@@ -8,18 +8,18 @@ import torch
 from helpers.videos import FakeBackbone
 
 from action_gru.evaluation.curves import carried_shares, linear_answer, memory_of, stream_curves
-from action_gru.evaluation.explain import place_falls
-from action_gru.evaluation.explanation_plot import apart
-from action_gru.evaluation.occlusion import (
+from action_gru.evaluation.explain import (
     GRID,
     best_frames,
     heat_map,
     hidden_pictures,
     log_odds,
+    place_falls,
     spread_over,
     stretch_frames,
     time_importance,
 )
+from action_gru.evaluation.explanation_plot import apart
 from action_gru.model import ActionClassifier
 from action_gru.training.scoring import ClipScores
 

@@ -8,7 +8,8 @@ from helpers.videos import write_square
 from test_plots import check_texts
 from test_report import small_report
 
-from action_gru.evaluation.frames import frames_at, read_mistakes, spread_evenly
+from action_gru.evaluation.evaluate import read_mistakes, spread_evenly
+from action_gru.evaluation.explain import frames_at
 from action_gru.report.evaluation import write_report
 from action_gru.report.markdown import html_page
 from action_gru.report.metrics import compute_metrics

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 from torch import Tensor
 
 from action_gru.config import Config
@@ -15,23 +17,29 @@ from action_gru.core.errors import DataError, VideoError
 from action_gru.core.paths.to_paste import command_line
 from action_gru.core.progress import Reporter
 from action_gru.dataset import Clip, LongVideo, read_long_videos
-from action_gru.evaluation.evaluator import Evaluator, FloatArray
-from action_gru.evaluation.frames import read_mistakes
-from action_gru.features.sequences import SequenceSet
+from action_gru.dataset.channels import ROWS
+from action_gru.evaluation.explain import frames_at
+from action_gru.features.sequences import SequenceSet, prefixes, rearrangements
 from action_gru.features.source import FeatureTable, build_backbone, data_source
 from action_gru.model import ActionClassifier
+from action_gru.report.anytime import PREFIXES, AnytimeReport, anytime_report
+from action_gru.report.confidence import Answers, CalibratedAnswers, ConfidenceReport
 from action_gru.report.early_warning import WarnedSequence, WarningReport
 from action_gru.report.evaluation import EvaluationReport, write_report
 from action_gru.report.metrics import compute_metrics, majority_baseline
-from action_gru.report.mistakes import ClipPrediction
+from action_gru.report.mistakes import FRAMES_SHOWN, ClipPrediction, Mistake, worst_mistakes
+from action_gru.report.order import OrderReport, order_report
 from action_gru.report.segments import ScoredTimeline, segment_scores
+from action_gru.report.statistics import FloatArray, best_guess
 from action_gru.streaming.build import build_engine, open_stream, open_timeline
 from action_gru.timeline import Prediction
 from action_gru.training import Checkpoint, load_checkpoint
 from action_gru.training.data import own_root, read_run_clips
 from action_gru.training.run_folder import RunFolder
-from action_gru.training.scoring import score_steps
+from action_gru.training.scoring import score_clips, score_steps
 from action_gru.video import DecodeLimits
+
+MISTAKE_PX = (180, 320)  # height and width that no frame of a mistake exceeds
 
 
 def evaluate(
@@ -54,58 +62,97 @@ def evaluate(
     split = split or ("test" if manifest is None else None)
     clips, long, data = _test_data(run, config, checkpoint.classes, split, manifest, root)
     target = folder or run.new_evaluation(manifest.stem if manifest else str(split))
-    # Of a run's own clips training has judged the bad ones already: they are listed, no more.
-    allowed = 1.0 if manifest is None else None
-    table = data_source(config, manifest).features(clips, reporter, target, allowed)
+    # Training has already checked the share of bad clips among a run's own clips.
+    max_bad_share = 1.0 if manifest is None else None
+    table = data_source(config, manifest).features(clips, reporter, target, max_bad_share)
     checkpoint.check_fits(table.specs, config.sampling.fps)
     usable = table.usable(clips)
     if not usable:
         raise DataError(f"{data}: no clip is left to score; see {target / 'quarantine.csv'}")
-    if manifest is not None and (known := _seen_in_training(run, table, usable)):
+    missing, count = table.missing_values(usable)
+    data += f". {missing} of {count} values are missing" if missing else ""
+    known = _seen_in_training(run, table, usable)
+    data += f". {known}" if known else ""
+    if known and manifest is not None:
         reporter.warn(known)
-    report = score_report(run, config, checkpoint, table, usable, data, split or "all")
-    scored, failed = score_timelines(checkpoint, config, long, reporter)
-    report = replace(report, timelines=tuple(scored), quarantined={**report.quarantined, **failed})
+    report = _score_clips(run, Evaluator(checkpoint, config), table, usable, data, split or "all")
+    scored, failed = _score_timelines(checkpoint, config, long, reporter)
+    report = replace(
+        report,
+        seen_in_training=bool(known),
+        timelines=tuple(scored),
+        quarantined={**table.report.quarantined, **failed},
+    )
     with reporter.doing("writing the report and its pictures"):
         write_report(report, target)
     return report, target
 
 
-def score_report(
+def _test_data(
     run: RunFolder,
     config: Config,
-    checkpoint: Checkpoint,
+    classes: tuple[str, ...],
+    split: str | None,
+    manifest: Path | None,
+    root: Path | None,
+) -> tuple[list[Clip], list[LongVideo], str]:
+    """Return clips, long videos and their description. split: None for all of a manifest."""
+    if manifest is None:
+        read = read_run_clips(run, config, root, classes)
+        listed, start, name = run.clips, root or own_root(config), str(config.data.manifest)
+        mend = "evaluate it on other clips with --manifest CSV --root DIR"
+        missing = f"run {run.path} has no {split} split; {mend}"
+    else:
+        read = data_source(config, manifest, root, classes).clips()
+        listed, start, name = manifest, root, manifest.name
+        missing = f"{manifest}: no clip of it has the split '{split}'"
+    clips = [replace(clip, split="test") for clip in read if split in (None, clip.split)]
+    if not clips:
+        raise DataError(missing)
+    long = read_long_videos(listed, start, classes) if config.data.is_video else []
+    data = f"The {split} split of {name}" if split else f"All clips of {name}"
+    return clips, [video for video in long if split in (None, video.split)], data
+
+
+def _seen_in_training(run: RunFolder, table: FeatureTable, clips: Sequence[Clip]) -> str:
+    """Return a warning if clips were in the training data, else ''."""
+    seen = run.trained_content()
+    known = sum(table.report.content.get(clip.name) in seen for clip in clips)
+    text = f"{known} of these clips were in the training data: the score is too good"
+    return text if known else ""
+
+
+def _score_clips(
+    run: RunFolder,
+    evaluator: Evaluator,
     table: FeatureTable,
     clips: list[Clip],
     data: str,
     split: str,
 ) -> EvaluationReport:
-    """Return the report of a checkpoint on clips whose features are extracted."""
-    sequences = table.sequences(clips, checkpoint.classes)
-    evaluator = Evaluator(checkpoint, config)
-    scores = evaluator.predict(sequences)
-    labels = sequences.labels.numpy()
+    """Return the report of a model on clips whose features are extracted."""
+    checkpoint, config, classes = evaluator.checkpoint, evaluator.config, evaluator.classes
+    sequences = table.sequences(clips, classes)
+    scores, labels = evaluator.predict(sequences), sequences.labels.numpy()
+    answers = [Prediction.from_probabilities(classes, row.numpy()) for row in scores]
     mean_right, notes = _mean_pooled(run, config, sequences)
-    trained = [checkpoint.classes.index(label) for label in run.trained_labels()]
-    missing, count = table.missing_values(clips)
-    data += f". {missing} of {count} values are missing" if missing else ""
-    if known := _seen_in_training(run, table, clips):
-        data += f". {known}"
-    warned = warned_sequences(evaluator.model, config, table, clips, checkpoint.classes)
+    trained = [classes.index(label) for label in run.trained_labels()]
+    warned = warned_sequences(evaluator.model, config, table, clips, classes)
     report = EvaluationReport(
         run_name=run.path.name,
         data=data,
         split=split,
-        metrics=compute_metrics(labels, scores.numpy(), checkpoint.classes),
-        predictions=_predictions(clips, checkpoint.classes, scores),
+        metrics=compute_metrics(labels, scores.numpy(), classes),
+        predictions=tuple(
+            ClipPrediction(c.relative, c.group, c.label, answer, c.start_s, c.end_s)
+            for c, answer in zip(clips, answers, strict=True)
+        ),
         baselines={
             "majority": majority_baseline(trained, labels),
             "mean_pooled": None if mean_right is None else float(mean_right.mean()),
         },
         baseline_notes=notes,
-        quarantined=table.report.quarantined,
         leakage_allowed=bool(checkpoint.data["allow_leakage"]),
-        seen_in_training=bool(known),
         warnings=warning_report(config, warned),
         seed=config.training.seed,
         confidence=evaluator.measure_confidence(sequences, scores),
@@ -114,7 +161,7 @@ def score_report(
         return report  # an answer for each row: there is no whole clip to take apart
     report = replace(
         report,
-        order=evaluator.measure_order(sequences, clips, mean_right),
+        order=evaluator.measure_order(sequences, clips, scores, mean_right),
         anytime=evaluator.measure_anytime(sequences, clips, table),
     )
     if not config.data.is_video:
@@ -130,13 +177,82 @@ def _mean_pooled(
     """Return whether the mean-pooled model was right (N,), or the reason why there is none."""
     if run.baseline.is_file():
         return Evaluator(load_checkpoint(run.baseline), config).is_right(sequences), {}
-    wanted = config.training.mean_pooled_baseline and config.model.cell != "none"
-    note = (
-        f"missing; {command_line('action-gru', 'resume', run.path)} trains it"
-        if wanted
-        else "not trained (training.mean_pooled_baseline or model.cell says so)"
-    )
+    note = "not trained (training.mean_pooled_baseline or model.cell says so)"
+    if config.training.mean_pooled_baseline and config.model.cell != "none":
+        note = f"missing; {command_line('action-gru', 'resume', run.path)} trains it"
     return None, {"mean_pooled": note}
+
+
+class Evaluator:
+    """A model with its checkpoint's reading rules: windows and mirrored copies are averaged."""
+
+    def __init__(self, checkpoint: Checkpoint, config: Config) -> None:
+        self.checkpoint, self.config, self.classes = checkpoint, config, checkpoint.classes
+        self.model: ActionClassifier = checkpoint.build()
+
+    def predict(self, sequences: SequenceSet) -> Tensor:
+        """Return class probabilities (N, C) float32."""
+        max_frames, flip = int(self.checkpoint.sampling["max_frames"]), self.config.features.flip
+        return score_clips(self.model, sequences, max_frames, flip=flip)
+
+    def is_right(self, sequences: SequenceSet) -> FloatArray:
+        """Return whether each clip's answer is right: (N,), 0 or 1."""
+        hits = self.predict(sequences).argmax(1) == sequences.labels
+        return hits.double().numpy()
+
+    def measure_order(
+        self,
+        sequences: SequenceSet,
+        clips: Sequence[Clip],
+        scores: Tensor,
+        mean_pooled: FloatArray | None,
+    ) -> OrderReport:
+        """Measure what reordered or fewer frames cost.
+
+        scores (N, C): of the clips as they are. mean_pooled (N,): was that model right.
+        """
+        seed = self.config.training.seed
+        tries: dict[str, list[FloatArray]] = defaultdict(list)
+        for name, changed in rearrangements(sequences, seed):
+            tries[name].append(self.is_right(changed))
+        after = {name: np.mean(answers, axis=0) for name, answers in tries.items()}
+        if mean_pooled is not None:
+            after["mean_pooled"] = mean_pooled
+        labels, groups = [clip.label for clip in clips], [clip.group for clip in clips]
+        given = [self.classes[number] for number in scores.argmax(1).tolist()]
+        return order_report(given, after, labels, groups, self.classes, seed)
+
+    def measure_anytime(
+        self, sequences: SequenceSet, clips: Sequence[Clip], table: FeatureTable
+    ) -> AnytimeReport:
+        """Measure accuracy after the first frame and after each share of the clips."""
+        first = 1 if table.unit == ROWS else 0  # after the first row one row was seen, but 0 s
+        times = table.times_s(clips)
+        since = [times[clip.name] - times[clip.name][0] + first for clip in clips]
+        rights, seen = [], []
+        for part in prefixes(sequences, PREFIXES):
+            rights.append(self.is_right(part))
+            seen.append([t[n - 1] for t, n in zip(since, part.lengths.tolist(), strict=True)])
+        right, times_seen = np.stack(rights, 1), np.array(seen).T
+        labels, groups = [clip.label for clip in clips], [clip.group for clip in clips]
+        chance, seed = best_guess(labels), self.config.training.seed
+        return anytime_report(right, times_seen, labels, groups, chance, seed, table.unit)
+
+    def measure_confidence(self, sequences: SequenceSet, scores: Tensor) -> ConfidenceReport:
+        """Compare calibrated probabilities (N, C) with those of the uncalibrated model."""
+        raw = Evaluator(replace(self.checkpoint, calibration=None), self.config).predict(sequences)
+        calibration, precision = self.checkpoint.calibration, self.config.calibration.precision
+        before, after = (Answers.of(part.numpy(), sequences.labels) for part in (raw, scores))
+        if sequences.step_labels is not None:
+            note = (
+                "with a class for each row scores stay as they are: series.threshold rests on them"
+            )
+        elif calibration is None:
+            note = "the run has no calibration (calibration.how, or an older version)"
+        else:
+            note = calibration.shortfall(precision) or ""
+        both = CalibratedAnswers(before, after, calibration)
+        return ConfidenceReport.of(both, precision, note, self.config.training.seed)
 
 
 def warned_sequences(
@@ -165,7 +281,7 @@ def warning_report(config: Config, warned: Sequence[WarnedSequence]) -> WarningR
     return WarningReport.of(warned, horizon, config.series.threshold, seed)
 
 
-def score_timelines(
+def _score_timelines(
     checkpoint: Checkpoint, config: Config, videos: Sequence[LongVideo], reporter: Reporter
 ) -> tuple[list[ScoredTimeline], dict[str, str]]:
     """Score the long videos. Returns the scored ones and, by path, the errors of the others.
@@ -180,8 +296,7 @@ def score_timelines(
     engine = build_engine(checkpoint, config, model, build_backbone(config))
     with reporter.bar("timeline", len(videos)) as advance:
         for video in videos:
-            stream = open_stream(engine, checkpoint, config)
-            reader = open_timeline(stream, config, video.path)
+            reader = open_timeline(open_stream(engine, checkpoint, config), config, video.path)
             try:
                 for _ in reader:
                     pass
@@ -190,62 +305,38 @@ def score_timelines(
                 continue
             finally:
                 advance(note=video.relative)
-            timeline = reader.timeline()
-            scores = segment_scores(
-                timeline.events, video.segments, timeline.duration_s, config.events.background
-            )
-            scored.append(ScoredTimeline(video.relative, timeline, video.segments, scores))
+            made, true = reader.timeline(), video.segments
+            scores = segment_scores(made.events, true, made.duration_s, config.events.background)
+            scored.append(ScoredTimeline(video.relative, made, true, scores))
     return scored, failed
 
 
-def _seen_in_training(run: RunFolder, table: FeatureTable, clips: Sequence[Clip]) -> str:
-    """Return a warning if clips were in the training data, else ''."""
-    seen = run.trained_content()
-    known = sum(table.report.content.get(clip.name) in seen for clip in clips)
-    return (
-        f"{known} of these clips were in the training data: the score is too good" if known else ""
-    )
+def read_mistakes(
+    predictions: Sequence[ClipPrediction],
+    clips: Sequence[Clip],
+    times_s: Mapping[str, FloatArray],
+    count: int,
+    limits: DecodeLimits | None = None,
+) -> tuple[Mistake, ...]:
+    """Return the most confident wrong answers with frames. times_s: the sampled instants by name.
+
+    predictions and clips stand in the same order. A video that cannot be read any more is named.
+    """
+    # By identity: two clips may share a path and a label.
+    clip_of = {id(one): clip for one, clip in zip(predictions, clips, strict=True)}
+    mistakes = []
+    for wrong in worst_mistakes(predictions, count):
+        clip = clip_of[id(wrong)]
+        try:
+            frames = frames_at(clip.path, spread_evenly(times_s[clip.name]), MISTAKE_PX, limits)
+            problem = "" if frames else "no frame at the instants that were sampled"
+        except VideoError as error:
+            frames, problem = {}, str(error)
+        mistakes.append(Mistake(wrong, tuple(frames.items()), problem))
+    return tuple(mistakes)
 
 
-def _test_data(
-    run: RunFolder,
-    config: Config,
-    classes: tuple[str, ...],
-    split: str | None,
-    manifest: Path | None,
-    root: Path | None,
-) -> tuple[list[Clip], list[LongVideo], str]:
-    """Return clips, long videos and their description. split: None for all of a manifest."""
-    if manifest is None:
-        read = read_run_clips(run, config, root, classes)
-        listed, start, name = run.clips, root or own_root(config), str(config.data.manifest)
-        missing = (
-            f"run {run.path} has no {split} split; evaluate it on other clips with "
-            "--manifest CSV --root DIR"
-        )
-    else:
-        read = data_source(config, manifest, root, classes).clips()
-        listed, start, name = manifest, root, manifest.name
-        missing = f"{manifest}: no clip of it has the split '{split}'"
-    clips = [replace(clip, split="test") for clip in read if split in (None, clip.split)]
-    if not clips:
-        raise DataError(missing)
-    long = read_long_videos(listed, start, classes) if config.data.is_video else []
-    data = f"The {split} split of {name}" if split else f"All clips of {name}"
-    return clips, [video for video in long if split in (None, video.split)], data
-
-
-def _predictions(
-    clips: Sequence[Clip], classes: Sequence[str], scores: Tensor
-) -> tuple[ClipPrediction, ...]:
-    return tuple(
-        ClipPrediction(
-            path=clip.relative,
-            group=clip.group,
-            label=clip.label,
-            prediction=Prediction.from_probabilities(classes, row.numpy()),
-            start_s=clip.start_s,
-            end_s=clip.end_s,
-        )
-        for clip, row in zip(clips, scores, strict=True)
-    )
+def spread_evenly(times_s: FloatArray) -> FloatArray:
+    """At most FRAMES_SHOWN of the instants (T,), the first and the last among them."""
+    places = np.unique(np.linspace(0, len(times_s) - 1, FRAMES_SHOWN).round().astype(int))
+    return np.asarray(times_s[places])
