@@ -1,14 +1,15 @@
-"""The long-memory probe: how far back a cell can be taught to remember, and why not further.
+"""The long-memory probe: how far back a cell can be trained to remember, and why not further.
 
-The latch problem of Bengio, Simard and Frasconi (1994, section 3) with several classes: the label
-is shown once, in the first step; noise follows; the answer is asked for at the end. Knows nothing
-of video, features or the user's data.
+The latch problem of Bengio, Simard and Frasconi (1994, section 3) with several classes: the first
+step shows the label, noise follows, the cell answers at the end. Knows nothing of video, features
+or the user's data.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from statistics import fmean
 
 import torch
 from torch import Tensor, nn
@@ -54,11 +55,11 @@ class ProbeResult:
     trained_lag: int = 0
 
     def mean_accuracy(self, lag: int) -> float:
-        return sum(self.accuracy[lag]) / len(self.accuracy[lag])
+        return fmean(self.accuracy[lag])
 
     @property
     def largest_solved(self) -> int | None:
-        """The largest lag up to which every lag has a mean accuracy of at least SOLVED."""
+        """The largest lag with a mean accuracy of at least SOLVED."""
         solved = [lag for lag in self.accuracy if self.mean_accuracy(lag) >= SOLVED]
         return max(solved, default=None)
 
@@ -98,12 +99,12 @@ def run_probe(
     cells. Gradients after training are those of the smallest lag that some cell failed at (or of
     the largest): the one lag at which they can be compared.
     """
-    kept: dict[tuple[str, int], list[Latch]] = {}
+    seeds, kept = range(settings.seeds), {}
     results = [ProbeResult(cell) for cell in settings.cells]
     for result in results:
         for lag in settings.lags:
-            models = [train_latch(settings, result.cell, lag, s) for s in range(settings.seeds)]
-            kept[result.cell, lag] = models
+            models = [train_latch(settings, result.cell, lag, seed) for seed in seeds]
+            kept[result.cell, lag] = [model.cell for model in models]
             result.accuracy[lag] = [accuracy_at(model, lag) for model in models]
             advance(f"{result.cell}, lag {lag}: {result.mean_accuracy(lag):.2f}")
             if result.first_failed is not None:
@@ -112,11 +113,10 @@ def run_probe(
     generator = torch.Generator().manual_seed(TEST_SEED)
     sequences, _ = draw_sequences(GRADIENT_SEQUENCES, settings.lags[-1], generator)
     for result in results:
-        fresh = [new_latch(settings, result.cell, seed).cell for seed in range(settings.seeds)]
-        taught = [model.cell for model in kept[result.cell, shared]]
+        fresh = [new_latch(settings, result.cell, seed).cell for seed in seeds]
         result.trained_lag = shared
         result.gradient_before = mean_norms(fresh, sequences, settings.lags)
-        result.gradient_after = mean_norms(taught, sequences, settings.lags)
+        result.gradient_after = mean_norms(kept[result.cell, shared], sequences, settings.lags)
     return results
 
 
@@ -128,7 +128,7 @@ def new_latch(settings: ProbeSettings, cell: str, seed: int) -> Latch:
 
 
 def train_latch(settings: ProbeSettings, cell: str, lag: int, seed: int) -> Latch:
-    """A cell taught with Adam, on lags up to the wanted one.
+    """A cell trained with Adam, on lags up to the wanted one.
 
     The lag of each batch is drawn evenly in its logarithm: with the longest alone no cell finds a
     beginning in such a budget.
