@@ -108,7 +108,7 @@ def pair_accuracy(run: RunFolder, checkpoint_path: Path) -> float:
     ]
     table = data_source(config).features(clips, Reporter(quiet=True))
     sequences = table.sequences(clips, checkpoint.classes)
-    scores = Evaluator(checkpoint, config).predict(sequences)
+    scores = Evaluator.load(checkpoint, config).predict(sequences)
     return float((scores.argmax(1) == sequences.labels).float().mean())
 
 

@@ -23,6 +23,7 @@ from action_gru.evaluation.cross_validation import (
     read_features,
     with_seed,
 )
+from action_gru.evaluation.evaluate import Evaluator
 from action_gru.evaluation.memory_probe import ProbeResult, ProbeSettings, run_probe
 from action_gru.model import CELLS, ActionClassifier
 from action_gru.report.statistics import (
@@ -36,7 +37,6 @@ from action_gru.report.statistics import (
 from action_gru.training.data import TrainingData
 from action_gru.training.fit import closed_form, fit_model, mean_pooled, model_arguments
 from action_gru.training.loop import Trainer
-from action_gru.training.scoring import score_clips
 
 REPEATS = 3
 EPOCHS = 3  # the first of them warms up and is not counted
@@ -158,8 +158,8 @@ def _is_right(config: Config, data: TrainingData) -> NDArray[np.bool_]:
     """Train on one fold's training part; which of its test clips are named right, (N,)."""
     model, test = fit_model(config, data, Reporter(quiet=True)), data.sequences("test")
     assert test is not None
-    scores = score_clips(model, test, config.sampling.max_frames, flip=config.features.flip)
-    return np.asarray((scores.argmax(1) == test.labels).numpy())
+    evaluator = Evaluator(model, config, data.classes, config.sampling.max_frames)
+    return evaluator.is_right(test) > 0
 
 
 def _figures(

@@ -18,9 +18,8 @@ from action_gru.config import Config
 from action_gru.core.errors import DataError
 from action_gru.core.progress import Reporter
 from action_gru.dataset import Clip, Split, check_classes, class_list, grouped_folds, merge_groups
-from action_gru.evaluation.evaluate import warned_sequences, warning_report
+from action_gru.evaluation.evaluate import Evaluator, warning_report
 from action_gru.features.source import data_source
-from action_gru.model import ActionClassifier
 from action_gru.report.confidence import Answers, CalibratedAnswers
 from action_gru.report.cross_validation import CrossValidationReport, FoldResult, write_cv_report
 from action_gru.report.early_warning import WarnedSequence, write_warnings
@@ -32,7 +31,6 @@ from action_gru.training.calibrate import calibrate_model
 from action_gru.training.data import TrainingData, read_clips
 from action_gru.training.fit import fit_model, mean_pooled
 from action_gru.training.run_folder import RunFolder
-from action_gru.training.scoring import score_answers, score_clips
 
 
 def cross_validate(
@@ -120,33 +118,33 @@ def fold_data(
 
 def _fold(
     config: Config, data: TrainingData, fold: int, reporter: Reporter, confidence: bool
-) -> tuple[FoldResult, tuple[WarnedSequence, ...]]:
+) -> tuple[FoldResult, list[WarnedSequence]]:
     """Train and test one fold. Returns its result and its model's warnings."""
     test, train = data.sequences("test"), data.sequences("train")
     assert test is not None
     assert train is not None
 
-    def scores(model: ActionClassifier) -> NDArray[np.float32]:
-        frames, flip = config.sampling.max_frames, config.features.flip
-        return np.asarray(score_answers(model, test, frames, flip)[0].numpy())
+    def fit(config: Config) -> Evaluator:
+        model = fit_model(config, data, reporter)
+        return Evaluator(model, config, data.classes, config.sampling.max_frames)
 
     truth, known = (
         (part.labels if part.step_labels is None else part.step_labels).numpy()
         for part in (test, train)
     )
-    model = fit_model(config, data, reporter)
-    warned = warned_sequences(model, config, data.table, data.part("test"), data.classes)
-    trust = None
+    evaluator = fit(config)
+    model, scores, trust = evaluator.model, evaluator.predict_all(test), None
+    warned = evaluator.warn(data.table, data.part("test"))
     if confidence and (found := calibrate_model(config, data, model, reporter)) is not None:
-        before = Answers.of(scores(model), truth)
-        model.temperature = found.temperature
-        trust = CalibratedAnswers(before, Answers.of(scores(model), truth), found)
+        before, model.temperature = Answers.of(scores, truth), found.temperature
+        scores = evaluator.predict_all(test)
+        trust = CalibratedAnswers(before, Answers.of(scores, truth), found)
     majority = majority_baseline(known, truth)
     baselines: dict[str, float | None] = {"majority": majority, "mean_pooled": None}
     if config.training.mean_pooled_baseline:
-        mean_model = fit_model(mean_pooled(config), data, reporter)
-        baselines["mean_pooled"] = compute_metrics(truth, scores(mean_model), data.classes).top1
-    metrics = compute_metrics(truth, scores(model), data.classes)
+        mean_scores = fit(mean_pooled(config)).predict_all(test)
+        baselines["mean_pooled"] = compute_metrics(truth, mean_scores, data.classes).top1
+    metrics = compute_metrics(truth, scores, data.classes)
     return FoldResult(config.training.seed, fold, metrics, baselines, trust), warned
 
 
@@ -195,8 +193,8 @@ def _top_scores(config: Config, data: TrainingData, label: str, reporter: Report
     model = fit_model(config, TrainingData(Split(train), classes, data.table), reporter)
     # An unknown class has no number in the model, so the clips get any label: only scores are read.
     held = [replace(clip, label=classes[0]) for clip in data.split.test]
-    frames, flip = config.sampling.max_frames, config.features.flip
-    scores = score_clips(model, data.table.sequences(held, classes), frames, flip=flip)
+    evaluator = Evaluator(model, config, classes, config.sampling.max_frames)
+    scores = evaluator.predict(data.table.sequences(held, classes))
     return [float(score) for score in scores.amax(1).clamp_max(1)]
 
 

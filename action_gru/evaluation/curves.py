@@ -1,6 +1,4 @@
-"""Curves of each model branch along a clip: gates, memory, attention, and its own answer.
-
-Reads a model and features (T, D). Knows no videos.
+"""Curves of each model branch along a clip: gates, memory, attention, own answer. Knows no video.
 
 Memory: the gate that keeps (a GRU's update gate, an LSTM's forget gate) multiplies the state at
 each step, so the share of an old state that is still there is the product of the gates since. A
@@ -210,5 +208,5 @@ def _crossing(share: Tensor) -> float | None:
     if not len(below):
         return None
     lag = int(below[0])
-    before, after = float(share[lag - 1]), float(share[lag])
+    before, after = share[lag - 1 : lag + 1].tolist()
     return lag - 1 + (before - FADED) / (before - after)

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from action_gru.config import Config
@@ -36,7 +37,7 @@ from action_gru.timeline import Prediction
 from action_gru.training import Checkpoint, load_checkpoint
 from action_gru.training.data import own_root, read_run_clips
 from action_gru.training.run_folder import RunFolder
-from action_gru.training.scoring import score_clips, score_steps
+from action_gru.training.scoring import score_answers, score_clips, score_steps
 from action_gru.video import DecodeLimits
 
 MISTAKE_PX = (180, 320)  # height and width that no frame of a mistake exceeds
@@ -75,14 +76,10 @@ def evaluate(
     data += f". {known}" if known else ""
     if known and manifest is not None:
         reporter.warn(known)
-    report = _score_clips(run, Evaluator(checkpoint, config), table, usable, data, split or "all")
+    report = _score_clips(run, checkpoint, config, table, usable, data, split or "all")
     scored, failed = _score_timelines(checkpoint, config, long, reporter)
-    report = replace(
-        report,
-        seen_in_training=bool(known),
-        timelines=tuple(scored),
-        quarantined={**table.report.quarantined, **failed},
-    )
+    bad = {**table.report.quarantined, **failed}
+    report = replace(report, seen_in_training=bool(known), timelines=tuple(scored), quarantined=bad)
     with reporter.doing("writing the report and its pictures"):
         write_report(report, target)
     return report, target
@@ -96,7 +93,7 @@ def _test_data(
     manifest: Path | None,
     root: Path | None,
 ) -> tuple[list[Clip], list[LongVideo], str]:
-    """Return clips, long videos and their description. split: None for all of a manifest."""
+    """Return clips, long videos and the data's description. split: None for all of a manifest."""
     if manifest is None:
         read = read_run_clips(run, config, root, classes)
         listed, start, name = run.clips, root or own_root(config), str(config.data.manifest)
@@ -124,20 +121,20 @@ def _seen_in_training(run: RunFolder, table: FeatureTable, clips: Sequence[Clip]
 
 def _score_clips(
     run: RunFolder,
-    evaluator: Evaluator,
+    checkpoint: Checkpoint,
+    config: Config,
     table: FeatureTable,
     clips: list[Clip],
     data: str,
     split: str,
 ) -> EvaluationReport:
     """Return the report of a model on clips whose features are extracted."""
-    checkpoint, config, classes = evaluator.checkpoint, evaluator.config, evaluator.classes
+    evaluator, classes = Evaluator.load(checkpoint, config), checkpoint.classes
     sequences = table.sequences(clips, classes)
     scores, labels = evaluator.predict(sequences), sequences.labels.numpy()
     answers = [Prediction.from_probabilities(classes, row.numpy()) for row in scores]
     mean_right, notes = _mean_pooled(run, config, sequences)
     trained = [classes.index(label) for label in run.trained_labels()]
-    warned = warned_sequences(evaluator.model, config, table, clips, classes)
     report = EvaluationReport(
         run_name=run.path.name,
         data=data,
@@ -153,17 +150,15 @@ def _score_clips(
         },
         baseline_notes=notes,
         leakage_allowed=bool(checkpoint.data["allow_leakage"]),
-        warnings=warning_report(config, warned),
+        warnings=warning_report(config, evaluator.warn(table, clips)),
         seed=config.training.seed,
-        confidence=evaluator.measure_confidence(sequences, scores),
+        confidence=evaluator.measure_confidence(checkpoint, sequences, scores),
     )
     if not config.evaluation.details or sequences.step_labels is not None:
         return report  # an answer for each row: there is no whole clip to take apart
-    report = replace(
-        report,
-        order=evaluator.measure_order(sequences, clips, scores, mean_right),
-        anytime=evaluator.measure_anytime(sequences, clips, table),
-    )
+    order = evaluator.measure_order(sequences, clips, scores, mean_right)
+    anytime = evaluator.measure_anytime(sequences, clips, table)
+    report = replace(report, order=order, anytime=anytime)
     if not config.data.is_video:
         return report
     limits, count = DecodeLimits(**config.decoding.model_dump()), config.evaluation.mistakes
@@ -176,7 +171,7 @@ def _mean_pooled(
 ) -> tuple[FloatArray | None, dict[str, str]]:
     """Return whether the mean-pooled model was right (N,), or the reason why there is none."""
     if run.baseline.is_file():
-        return Evaluator(load_checkpoint(run.baseline), config).is_right(sequences), {}
+        return Evaluator.load(load_checkpoint(run.baseline), config).is_right(sequences), {}
     note = "not trained (training.mean_pooled_baseline or model.cell says so)"
     if config.training.mean_pooled_baseline and config.model.cell != "none":
         note = f"missing; {command_line('action-gru', 'resume', run.path)} trains it"
@@ -184,16 +179,28 @@ def _mean_pooled(
 
 
 class Evaluator:
-    """A model with its checkpoint's reading rules: windows and mirrored copies are averaged."""
+    """A model with its reading rules: windows and mirrored copies are averaged."""
 
-    def __init__(self, checkpoint: Checkpoint, config: Config) -> None:
-        self.checkpoint, self.config, self.classes = checkpoint, config, checkpoint.classes
-        self.model: ActionClassifier = checkpoint.build()
+    def __init__(
+        self, model: ActionClassifier, config: Config, classes: Sequence[str], max_frames: int
+    ) -> None:
+        self.model, self.config, self.classes, self.max_frames = model, config, classes, max_frames
+
+    @classmethod
+    def load(cls, checkpoint: Checkpoint, config: Config) -> Evaluator:
+        """Windows are as long as in training, whatever the config says by now."""
+        max_frames = int(checkpoint.sampling["max_frames"])
+        return cls(checkpoint.build(), config, checkpoint.classes, max_frames)
 
     def predict(self, sequences: SequenceSet) -> Tensor:
         """Return class probabilities (N, C) float32."""
-        max_frames, flip = int(self.checkpoint.sampling["max_frames"]), self.config.features.flip
-        return score_clips(self.model, sequences, max_frames, flip=flip)
+        flip = self.config.features.flip
+        return score_clips(self.model, sequences, self.max_frames, flip=flip)
+
+    def predict_all(self, sequences: SequenceSet) -> NDArray[np.float32]:
+        """Return the probabilities of every answer that has a true class: (M, C)."""
+        flip = self.config.features.flip
+        return score_answers(self.model, sequences, self.max_frames, flip)[0].numpy()
 
     def is_right(self, sequences: SequenceSet) -> FloatArray:
         """Return whether each clip's answer is right: (N,), 0 or 1."""
@@ -238,10 +245,12 @@ class Evaluator:
         chance, seed = best_guess(labels), self.config.training.seed
         return anytime_report(right, times_seen, labels, groups, chance, seed, table.unit)
 
-    def measure_confidence(self, sequences: SequenceSet, scores: Tensor) -> ConfidenceReport:
+    def measure_confidence(
+        self, checkpoint: Checkpoint, sequences: SequenceSet, scores: Tensor
+    ) -> ConfidenceReport:
         """Compare calibrated probabilities (N, C) with those of the uncalibrated model."""
-        raw = Evaluator(replace(self.checkpoint, calibration=None), self.config).predict(sequences)
-        calibration, precision = self.checkpoint.calibration, self.config.calibration.precision
+        raw = Evaluator.load(replace(checkpoint, calibration=None), self.config).predict(sequences)
+        calibration, precision = checkpoint.calibration, self.config.calibration.precision
         before, after = (Answers.of(part.numpy(), sequences.labels) for part in (raw, scores))
         if sequences.step_labels is not None:
             note = (
@@ -254,23 +263,17 @@ class Evaluator:
         both = CalibratedAnswers(before, after, calibration)
         return ConfidenceReport.of(both, precision, note, self.config.training.seed)
 
-
-def warned_sequences(
-    model: ActionClassifier,
-    config: Config,
-    table: FeatureTable,
-    clips: Sequence[Clip],
-    classes: Sequence[str],
-) -> tuple[WarnedSequence, ...]:
-    """Return the probability of the end after each row; empty for a model without a horizon."""
-    if config.series.horizon is None:
-        return ()
-    scores = score_steps(model, table.sequences(clips, classes))
-    return tuple(
-        WarnedSequence(clip.name, row[:, classes.index(SOON)].double().numpy(), remaining)
-        for clip, row in zip(clips, scores, strict=True)
-        if (remaining := table.remaining.get(clip.name)) is not None
-    )
+    def warn(self, table: FeatureTable, clips: Sequence[Clip]) -> list[WarnedSequence]:
+        """Return the probability of the end after each row; empty for a model without a horizon."""
+        if self.config.series.horizon is None:
+            return []
+        soon = self.classes.index(SOON)
+        scores = score_steps(self.model, table.sequences(clips, self.classes))
+        return [
+            WarnedSequence(clip.name, row[:, soon].double().numpy(), remaining)
+            for clip, row in zip(clips, scores, strict=True)
+            if (remaining := table.remaining.get(clip.name)) is not None
+        ]
 
 
 def warning_report(config: Config, warned: Sequence[WarnedSequence]) -> WarningReport | None:
@@ -284,10 +287,7 @@ def warning_report(config: Config, warned: Sequence[WarnedSequence]) -> WarningR
 def _score_timelines(
     checkpoint: Checkpoint, config: Config, videos: Sequence[LongVideo], reporter: Reporter
 ) -> tuple[list[ScoredTimeline], dict[str, str]]:
-    """Score the long videos. Returns the scored ones and, by path, the errors of the others.
-
-    A model that reads backwards too has no stream, hence no timeline.
-    """
+    """Score the long videos. Returns the scored ones and, by path, the errors of the others."""
     scored: list[ScoredTimeline] = []
     failed: dict[str, str] = {}
     model = checkpoint.build().to(pick_device(config.training.device))
@@ -318,25 +318,22 @@ def read_mistakes(
     count: int,
     limits: DecodeLimits | None = None,
 ) -> tuple[Mistake, ...]:
-    """Return the most confident wrong answers with frames. times_s: the sampled instants by name.
+    """Return the most confident wrong answers, each with at most FRAMES_SHOWN frames.
 
-    predictions and clips stand in the same order. A video that cannot be read any more is named.
+    predictions and clips stand in the same order. times_s: the sampled instants by clip name; the
+    frames are spread evenly over them. A video that cannot be read any more is named.
     """
     # By identity: two clips may share a path and a label.
     clip_of = {id(one): clip for one, clip in zip(predictions, clips, strict=True)}
     mistakes = []
     for wrong in worst_mistakes(predictions, count):
         clip = clip_of[id(wrong)]
+        sampled_s = times_s[clip.name]
+        shown = np.linspace(0, len(sampled_s) - 1, FRAMES_SHOWN).round().astype(int)
         try:
-            frames = frames_at(clip.path, spread_evenly(times_s[clip.name]), MISTAKE_PX, limits)
+            frames = frames_at(clip.path, sampled_s[shown], MISTAKE_PX, limits)
             problem = "" if frames else "no frame at the instants that were sampled"
         except VideoError as error:
             frames, problem = {}, str(error)
         mistakes.append(Mistake(wrong, tuple(frames.items()), problem))
     return tuple(mistakes)
-
-
-def spread_evenly(times_s: FloatArray) -> FloatArray:
-    """At most FRAMES_SHOWN of the instants (T,), the first and the last among them."""
-    places = np.unique(np.linspace(0, len(times_s) - 1, FRAMES_SHOWN).round().astype(int))
-    return np.asarray(times_s[places])

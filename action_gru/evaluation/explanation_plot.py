@@ -259,22 +259,19 @@ def _legend(axes: Any, title: str, note: str = "", reverse: bool = False) -> Non
 
 
 def apart(places: Sequence[float], room: float) -> list[float]:
-    """Places that are nearer to each other than room, moved apart by as little as it takes."""
-    groups: list[list[int]] = []
-    middles: list[float] = []
-    for number in sorted(range(len(places)), key=lambda number: places[number]):
-        group, middle = [number], places[number]
-        while groups and middle - middles[-1] < room * (len(group) + len(groups[-1])) / 2:
-            group = groups.pop() + group
-            middles.pop()
-            middle = sum(places[one] for one in group) / len(group)
-        groups.append(group)
-        middles.append(middle)
-    moved = list(places)
-    for group, middle in zip(groups, middles, strict=True):
-        for rank, number in enumerate(group):
-            moved[number] = middle + room * (rank - (len(group) - 1) / 2)
-    return moved
+    """Places moved until any two are `room` apart, with the least sum of squared moves.
+
+    Isotonic regression by its max-min formula (Robertson, Wright and Dykstra 1988, section 1.4).
+    """
+    order = np.argsort(places, kind="stable")
+    steps, moved = room * np.arange(len(places)), np.zeros(len(places))
+    near, count = np.array(places)[order] - steps, len(places)
+    for index in range(count):
+        moved[order[index]] = steps[index] + max(
+            min(near[first:last].mean() for last in range(index + 1, count + 1))
+            for first in range(index + 1)
+        )
+    return [float(place) for place in moved]
 
 
 def _blended(heat: FrameHeat) -> Image:
