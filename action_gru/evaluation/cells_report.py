@@ -5,7 +5,6 @@ The findings are the textbook's claims; every verdict is computed from the figur
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,7 +14,7 @@ from matplotlib.figure import Figure
 
 from action_gru.core.palette import OKABE_ITO
 from action_gru.evaluation.compare_cells import CellComparison, CellFigures
-from action_gru.evaluation.memory_probe import SOLVED
+from action_gru.evaluation.memory_probe import SOLVED, ProbeResult
 from action_gru.model import CELLS
 from action_gru.report.files import json_text, replace_file
 from action_gru.report.markdown import bullets, escape, percent, table
@@ -32,17 +31,6 @@ PARAMETER_BYTES = 4  # float32
 PLOT, TEXT, VALUES = "cells.png", "cells.md", "cells.json"
 SMALLEST = 1e-12  # of the gradients shown: below that nothing can be learned from them
 
-CLAIMS_OF_ACCURACY = (
-    ("A GRU is more accurate than a plain RNN", "gru", "rnn"),
-    ("An LSTM is more accurate than a plain RNN", "lstm", "rnn"),
-    ("A GRU is more accurate than an LSTM", "gru", "lstm"),
-    ("Order matters: a GRU is more accurate than averaging over time", "gru", "none"),
-    ("Reading backwards too helps", "bigru", "gru"),
-)
-CLAIMS_OF_GRADIENTS = (
-    ("Before training, gates carry the gradient further than a plain RNN", "gradient_before"),
-    ("Once trained, gates carry the gradient further than a plain RNN", "gradient_after"),
-)
 CELL_HEADER = ("", "top-1 ± spread", "parameters: cell", "whole model", "bytes: cell",
                "whole model", "epoch", "step")  # fmt: skip
 NOTES = (
@@ -73,54 +61,41 @@ class Finding(NamedTuple):
 
 def findings(comparison: CellComparison) -> list[Finding]:
     """All claims that the measurements speak to."""
-    gru, lstm = comparison.cell("gru"), comparison.cell("lstm")
-    assert gru.step_ms is not None
-    assert lstm.step_ms is not None
-    inside, whole = gru.cell_parameters / lstm.cell_parameters, gru.parameters / lstm.parameters
-    found = [
-        Finding(
-            "A GRU has three quarters of an LSTM's parameters",
-            HOLDS if 4 * gru.cell_parameters == 3 * lstm.cell_parameters else FAILS,
-            f"the cell: {gru.cell_parameters:,} to {lstm.cell_parameters:,}, {inside:.3f}; the "
-            f"whole model, with its projections and head: {whole:.3f}",
-        ),
-        _faster(
-            "A GRU trains faster than an LSTM",
-            gru.epoch_s / lstm.epoch_s,
-            f"an epoch takes {gru.epoch_s:.3g} s with a GRU, {lstm.epoch_s:.3g} s with an LSTM",
-        ),
-        _faster(
-            "A GRU's step is cheaper than an LSTM's",
-            gru.step_ms / lstm.step_ms,
-            f"{gru.step_ms:.3g} ms to {lstm.step_ms:.3g} ms a frame",
-        ),
-    ]
-    found += [_more_accurate(comparison, *claim) for claim in CLAIMS_OF_ACCURACY]
-    if comparison.probe:
-        found.append(_remembers_longer(comparison))
-        found += [_carries_further(comparison, *claim) for claim in CLAIMS_OF_GRADIENTS]
-    return found
+    claims = CLAIMS + PROBE_CLAIMS * bool(comparison.probe)
+    return [Finding(claim, *check(comparison, *inputs)) for claim, check, *inputs in claims]
 
 
-def _verdict(holds: bool, fails: bool) -> str:
+def _verdict(holds: bool, fails: bool = True) -> str:
     return HOLDS if holds else FAILS if fails else OPEN
 
 
-def _faster(claim: str, ratio: float, figures: str) -> Finding:
-    verdict = _verdict(ratio < CLEAR_RATIO, ratio > 1 / CLEAR_RATIO)
-    return Finding(claim, verdict, f"{figures}: {ratio:.2f} times as long")
+def _has_three_quarters(comparison: CellComparison) -> tuple[str, str]:
+    gru, lstm = comparison.cell("gru"), comparison.cell("lstm")
+    inside, whole = gru.cell_parameters / lstm.cell_parameters, gru.parameters / lstm.parameters
+    figures = (
+        f"the cell: {gru.cell_parameters:,} to {lstm.cell_parameters:,}, {inside:.3f}; the whole "
+        f"model, with its projections and head: {whole:.3f}"
+    )
+    return _verdict(4 * gru.cell_parameters == 3 * lstm.cell_parameters), figures
 
 
-def _more_accurate(comparison: CellComparison, claim: str, key: str, other: str) -> Finding:
+def _is_faster(comparison: CellComparison, time: str, text: str) -> tuple[str, str]:
+    gru, lstm = (getattr(comparison.cell(key), time) for key in ("gru", "lstm"))
+    ratio = gru / lstm
+    figures = f"{text.format(gru, lstm)}: {ratio:.2f} times as long"
+    return _verdict(ratio < CLEAR_RATIO, ratio > 1 / CLEAR_RATIO), figures
+
+
+def _is_more_accurate(comparison: CellComparison, key: str, other: str) -> tuple[str, str]:
     gain, interval = comparison.difference(key, other)
     figures = f"{LOOKS[key][0]} against {LOOKS[other][0]}: {_points(gain)} points"
     if interval is None:
-        return Finding(claim, OPEN, f"{figures}; one group of clips gives no interval")
+        return OPEN, f"{figures}; one group of clips gives no interval"
     low, high = interval
     figures += f" (95%: {_points(low)} to {_points(high)})"
     if not any(comparison.beats_guessing(one) for one in (key, other)):
-        return Finding(claim, OPEN, f"{figures}; neither is shown to be better than guessing")
-    return Finding(claim, _verdict(low > 0, high < 0), figures)
+        return OPEN, f"{figures}; neither is shown to be better than guessing"
+    return _verdict(low > 0, high < 0), figures
 
 
 def _points(share: float) -> str:
@@ -129,28 +104,50 @@ def _points(share: float) -> str:
     return f"{rounded:+.1f}" if rounded else "0.0"
 
 
-def _remembers_longer(comparison: CellComparison) -> Finding:
-    words, lags = [], []
-    for result in map(comparison.probed, PROBED):
-        lags.append(result.largest_solved or 0)
-        text = f"{lags[-1]} steps" + (
-            ", the most that was tried" if not result.first_failed else ""
-        )
-        if not lags[-1]:
-            text = f"fails at {result.first_failed} steps already"
-        words.append(f"{LOOKS[result.cell][0]} {text}")
-    verdict = HOLDS if min(lags[1:]) > lags[0] else FAILS
-    figures = f"probe: {', '.join(words)}"
-    return Finding("Gated cells remember longer than a plain RNN", verdict, figures)
+def _remember_longer(comparison: CellComparison) -> tuple[str, str]:
+    results = [comparison.probed(key) for key in PROBED]
+    words = [f"{LOOKS[result.cell][0]} {_solved_words(result)}" for result in results]
+    rnn, *gated = (result.largest_solved or 0 for result in results)
+    return _verdict(min(gated) > rnn), f"probe: {', '.join(words)}"
 
 
-def _carries_further(comparison: CellComparison, claim: str, moment: str) -> Finding:
+def _solved_words(result: ProbeResult) -> str:
+    if result.largest_solved is None:
+        return f"fails at {result.first_failed} steps already"
+    end = ", the most that was tried" if result.first_failed is None else ""
+    return f"{result.largest_solved} steps{end}"
+
+
+def _carry_further(comparison: CellComparison, moment: str) -> tuple[str, str]:
     lag = comparison.probed("gru").trained_lag
     norms = [getattr(comparison.probed(key), moment)[lag] for key in PROBED]
     least = min(norms[1:]) / norms[0]
     words = (f"{LOOKS[key][0]} {norm:.1e}" for key, norm in zip(PROBED, norms, strict=True))
     figures = f"norm over {lag} steps: {', '.join(words)}"
-    return Finding(claim, _verdict(least > CLEAR_GRADIENT, least < 1), figures)
+    return _verdict(least > CLEAR_GRADIENT, least < 1), figures
+
+
+# Claim, what checks it, and what that reads. A check returns the verdict and its figures.
+CLAIMS: tuple[tuple[Any, ...], ...] = (
+    ("A GRU has three quarters of an LSTM's parameters", _has_three_quarters),
+    ("A GRU trains faster than an LSTM", _is_faster, "epoch_s",
+     "an epoch takes {:.3g} s with a GRU, {:.3g} s with an LSTM"),
+    ("A GRU's step is cheaper than an LSTM's", _is_faster, "step_ms",
+     "{:.3g} ms to {:.3g} ms a frame"),
+    ("A GRU is more accurate than a plain RNN", _is_more_accurate, "gru", "rnn"),
+    ("An LSTM is more accurate than a plain RNN", _is_more_accurate, "lstm", "rnn"),
+    ("A GRU is more accurate than an LSTM", _is_more_accurate, "gru", "lstm"),
+    ("Order matters: a GRU is more accurate than averaging over time", _is_more_accurate,
+     "gru", "none"),
+    ("Reading backwards too helps", _is_more_accurate, "bigru", "gru"),
+)  # fmt: skip
+PROBE_CLAIMS: tuple[tuple[Any, ...], ...] = (
+    ("Gated cells remember longer than a plain RNN", _remember_longer),
+    ("Before training, gates carry the gradient further than a plain RNN", _carry_further,
+     "gradient_before"),
+    ("Once trained, gates carry the gradient further than a plain RNN", _carry_further,
+     "gradient_after"),
+)  # fmt: skip
 
 
 def write_comparison(comparison: CellComparison, folder: Path) -> None:
@@ -251,19 +248,15 @@ def comparison_json(comparison: CellComparison) -> dict[str, object]:
             {
                 "cell": result.cell,
                 "largest_lag_solved": result.largest_solved,
-                "accuracy_by_seed": _by_lag(result.accuracy),
+                "accuracy_by_seed": result.accuracy,
                 "trained_lag": result.trained_lag,
-                "gradient_before": _by_lag(result.gradient_before),
-                "gradient_after": _by_lag(result.gradient_after),
+                "gradient_before": result.gradient_before,
+                "gradient_after": result.gradient_after,
             }
             for result in comparison.probe
         ],
         "quarantined": sorted(comparison.quarantined),
     }
-
-
-def _by_lag(values: dict[int, Any]) -> dict[str, Any]:
-    return {str(lag): value for lag, value in values.items()}
 
 
 def plot_comparison(comparison: CellComparison) -> Figure:
@@ -301,14 +294,11 @@ def _draw_data(figure: Any, comparison: CellComparison) -> None:
     )
     for axes, (title, unit, values) in zip(others, columns, strict=True):
         bars = axes.barh(range(len(cells)), values, color=colours, height=0.65)
-        axes.bar_label(bars, _bar_labels(values), padding=3, fontsize=8)
+        texts = ["-" if not v else f"{v:.0f}" if v >= 100 else f"{v:.3g}" for v in values]
+        axes.bar_label(bars, texts, padding=3, fontsize=8)
         axes.set_title(title, fontsize=9.5)
         axes.set_xlabel(unit, fontsize=8.5)
         axes.margins(x=0.3)
-
-
-def _bar_labels(values: Sequence[float]) -> list[str]:
-    return ["-" if not v else f"{v:.0f}" if v >= 100 else f"{v:.3g}" for v in values]
 
 
 def _draw_probe(figure: Any, comparison: CellComparison) -> None:
