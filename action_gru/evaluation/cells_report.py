@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from matplotlib.figure import Figure
 
-from action_gru.core.palette import OKABE_ITO
+from action_gru.core.graphics import OKABE_ITO
 from action_gru.evaluation.compare_cells import CellComparison, CellFigures
 from action_gru.evaluation.memory_probe import SOLVED, ProbeResult
 from action_gru.model import CELLS

@@ -208,5 +208,5 @@ def _crossing(share: Tensor) -> float | None:
     if not len(below):
         return None
     lag = int(below[0])
-    before, after = share[lag - 1 : lag + 1].tolist()
+    before, after = map(float, share[lag - 1 : lag + 1])
     return lag - 1 + (before - FADED) / (before - after)
