@@ -8,7 +8,7 @@ backbone's answers, so it holds for every runtime. Knows no command line and no 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import cv2
@@ -57,15 +57,14 @@ def explain_clip(
     """
     probabilities, running = scores.probabilities, scores.running
     number = checkpoint.classes.index(label) if label else int(probabilities.argmax())
-    ends = np.cumsum(scores.model.view_dims).tolist()
-    views = [spec.view for spec in checkpoint.features]
-    columns = dict(zip(views, map(slice, [0, *ends], ends), strict=True))
-    middles, falls = time_importance(scores, number, list(columns.values()))
-    hidden_frames = stretch_frames(scores)
-    best = best_frames(middles, falls[:, 0], hidden_frames, frames)
+    views, dims = [spec.view for spec in checkpoint.features], scores.model.view_dims
+    occlusion = Occlusion(scores, number, dict(zip(views, dims, strict=True)))
+    middles, falls = occlusion.over_time()
+    best = best_frames(middles, falls[:, 0], occlusion.stretch, frames)
+    fps = float(checkpoint.sampling["fps"])
     shown = range(0, len(times_s), -(-len(times_s) // THUMBNAILS))
     images = frames_at(video, times_s[[*shown, *best]], MOST_PX, limits)
-    best_images = {float(times_s[frame]): (frame, images[times_s[frame]]) for frame in best}
+    best_images = {frame: images[times_s[frame]] for frame in best}
     return Explanation(
         video=str(video),
         classes=checkpoint.classes,
@@ -73,20 +72,18 @@ def explain_clip(
         cell=str(checkpoint.model["cell"]),
         num_layers=int(checkpoint.model["num_layers"]),
         pooling=str(checkpoint.model["pooling"]),
-        fps=float(checkpoint.sampling["fps"]),
+        fps=fps,
         probabilities=probabilities.numpy(),
         times_s=times_s,
         windows=tuple(scores.windows),
         streams=stream_curves(scores, views),
         linear=linear_answer(scores),
         scores=None if running is None else running.numpy(),
-        hidden_frames=hidden_frames,
+        hidden_frames=occlusion.stretch,
         middles=tuple(middles),
         falls=falls.numpy(),
         best=tuple(best),
-        heats=tuple(
-            _heats(backbone, checkpoint, scores, number, columns, video, best_images, limits)
-        ),
+        heats=tuple(_heats(backbone, occlusion, video, times_s, fps, best_images, limits)),
         thumbnails=tuple((times_s[i], images[times_s[i]]) for i in shown),
     )
 
@@ -124,37 +121,56 @@ def log_odds(probabilities: Tensor, number: int) -> Tensor:
     return torch.logit(probabilities[..., number].double(), eps=1e-12)
 
 
-def stretch_frames(scores: ClipScores) -> int:
-    """How many frames are hidden at once."""
-    return max(1, round(STRETCH_SHARE * max(high - low for low, high in scores.windows)))
+class Occlusion:
+    """Measures how much the log-odds of class `number` fall when a part of the clip is hidden.
 
-
-def time_importance(
-    scores: ClipScores, number: int, columns: Sequence[slice]
-) -> tuple[list[int], Tensor]:
-    """Measure how much the log-odds of class `number` fall when a stretch is hidden.
-
-    columns: the views, by their columns. The stretch is hidden in the mirrored copy too. Returns
-    the frames at the middle of each stretch, M of them, and (M, 1 + V): all views hidden, then each
-    alone. Negative where hiding helps the class.
+    dims: the columns of each view, in order. What is hidden is hidden in the mirrored copy too.
+    Falls are negative where hiding helps the class.
     """
-    base = log_odds(scores.probabilities, number)
-    mean = scores.copies.mean(1)  # (P, D)
-    width, stride = stretch_frames(scores), -(-len(scores.features) // MOST_PLACES)
-    middles: list[int] = []
-    rows: list[Tensor] = []
-    for window, (low, high) in enumerate(scores.windows):
-        inside = range(low + (stride - 1) // 2, high, stride) or [(low + high) // 2]
-        found = []
-        for part in (slice(None), *columns):
-            altered = scores.copies[:, low:high].repeat(len(inside), 1, 1, 1)
-            for row, middle in enumerate(inside):
-                first = middle - width // 2 - low
-                altered[row, :, max(0, first) : first + width, part] = mean[:, None, part]
-            found.append(base - log_odds(scores.with_window(window, altered), number))
-        middles += inside
-        rows.append(torch.stack(found, 1))
-    return middles, torch.cat(rows)
+
+    def __init__(self, scores: ClipScores, number: int, dims: Mapping[str, int]) -> None:
+        self.scores, self.number = scores, number
+        ends = np.cumsum(list(dims.values())).tolist()
+        self.columns = dict(zip(dims, map(slice, [0, *ends], ends), strict=True))
+        longest = max(high - low for low, high in scores.windows)
+        self.stretch = max(1, round(STRETCH_SHARE * longest))  # frames hidden at once
+
+    def over_time(self) -> tuple[list[int], Tensor]:
+        """Hide stretches: the frames at their middles, M of them, and the falls (M, 1 + V).
+
+        All views are hidden, then each alone.
+        """
+        scores, width = self.scores, self.stretch
+        base, mean = log_odds(scores.probabilities, self.number), scores.copies.mean(1)  # (P, D)
+        stride = -(-len(scores.features) // MOST_PLACES)
+        middles: list[int] = []
+        rows: list[Tensor] = []
+        for window, (low, high) in enumerate(scores.windows):
+            inside = range(low + (stride - 1) // 2, high, stride) or [(low + high) // 2]
+            found = []
+            for part in (slice(None), *self.columns.values()):
+                altered = scores.copies[:, low:high].repeat(len(inside), 1, 1, 1)
+                for row, middle in enumerate(inside):
+                    first = middle - width // 2 - low
+                    altered[row, :, max(0, first) : first + width, part] = mean[:, None, part]
+                found.append(base - log_odds(scores.with_window(window, altered), self.number))
+            middles += inside
+            rows.append(torch.stack(found, 1))
+        return middles, torch.cat(rows)
+
+    def over_places(self, backbone: Backbone, frame: int, view: str, picture: Image) -> FloatArray:
+        """Hide each patch of a view's picture at one frame: the falls (N,), row by row."""
+        scores, pictures = self.scores, [picture, *hidden_pictures(picture, view)]
+        window = scores.window_at(frame)
+        low, high = scores.windows[window]
+        altered = scores.copies[:, low:high].repeat(len(pictures), 1, 1, 1)
+        for copy in range(len(scores.copies)):
+            shown = [mirror(one) for one in pictures] if copy else pictures
+            batches = [shown[start : start + BATCH] for start in range(0, len(shown), BATCH)]
+            features = torch.cat([backbone(one) for one in batches])
+            altered[:, copy, frame - low, self.columns[view]] = features
+        odds = log_odds(scores.with_window(window, altered), self.number)
+        return np.asarray((odds[0] - odds[1:]).numpy())
 
 
 def best_frames(middles: Sequence[int], fall: Tensor, apart: int, count: int) -> list[int]:
@@ -173,59 +189,27 @@ def best_frames(middles: Sequence[int], fall: Tensor, apart: int, count: int) ->
 
 def _heats(
     backbone: Backbone,
-    checkpoint: Checkpoint,
-    scores: ClipScores,
-    number: int,
-    columns: dict[str, slice],
+    occlusion: Occlusion,
     video: Path,
-    best: dict[float, tuple[int, Image]],
+    times_s: FloatArray,
+    fps: float,
+    best: Mapping[int, Image],
     limits: DecodeLimits | None,
 ) -> Iterator[FrameHeat]:
-    """Frame by frame in the order of time, and view by view; none of a view that is a vector.
-
-    best: frame number and image by instant.
-    """
-    views = [view for view in columns if view not in FRAME_VIEWS]
+    """Frame by frame in the order of time, and view by view; none of a view that is a vector."""
+    views = [view for view in occlusion.columns if view not in FRAME_VIEWS]
     if not views or not best:
         return
+    frame_at = {float(times_s[frame]): frame for frame in best}
     maker = ViewMaker(views, backbone.image_size, backbone.fit)
     with VideoFile(video, limits=limits) as file:
-        for time_s, pictures in look(file, maker, float(checkpoint.sampling["fps"])):
-            if time_s not in best:
+        for time_s, pictures in look(file, maker, fps):
+            if (frame := frame_at.get(time_s)) is None:
                 continue
-            frame, image = best[time_s]
             for view in views:
-                falls = place_falls(
-                    backbone, scores, number, frame, pictures[view], view, columns[view]
-                )
-                heat = heat_map(falls)
-                laid = spread_over(heat, image.shape[0], image.shape[1], backbone.fit)
-                yield FrameHeat(frame, view, heat, laid, image)
-
-
-def place_falls(
-    backbone: Backbone,
-    scores: ClipScores,
-    number: int,
-    frame: int,
-    picture: Image,
-    view: str,
-    columns: slice,
-) -> FloatArray:
-    """The fall of the class's log-odds for each hidden patch of one view of one frame, (N,).
-
-    A patch is hidden in the mirrored copy too, where there is one.
-    """
-    pictures = [picture, *hidden_pictures(picture, view)]
-    window = scores.window_at(frame)
-    low, high = scores.windows[window]
-    altered = scores.copies[:, low:high].repeat(len(pictures), 1, 1, 1)
-    for copy in range(len(scores.copies)):
-        shown = [mirror(one) for one in pictures] if copy else pictures
-        batches = [shown[start : start + BATCH] for start in range(0, len(shown), BATCH)]
-        altered[:, copy, frame - low, columns] = torch.cat([backbone(one) for one in batches])
-    odds = log_odds(scores.with_window(window, altered), number)
-    return np.asarray((odds[0] - odds[1:]).numpy())
+                heat = heat_map(occlusion.over_places(backbone, frame, view, pictures[view]))
+                laid = spread_over(heat, *best[frame].shape[:2], how=backbone.fit)
+                yield FrameHeat(frame, view, heat, laid, best[frame])
 
 
 def hidden_pictures(image: Image, view: str) -> list[Image]:
