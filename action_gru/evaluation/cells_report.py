@@ -180,7 +180,7 @@ def comparison_markdown(comparison: CellComparison) -> str:
         rows = [
             [
                 LOOKS[result.cell][0],
-                *(percent(result.mean_accuracy(lag)) if lag in result.accuracy else ""
+                *(percent(result.mean_accuracy(lag)) if lag in result.accuracy_by_seed else ""
                   for lag in settings.lags),
             ]
             for result in comparison.probe
@@ -245,14 +245,7 @@ def comparison_json(comparison: CellComparison) -> dict[str, object]:
         "findings": [finding._asdict() for finding in findings(comparison)],
         "probe_settings": None if settings is None else asdict(settings),
         "probe": [
-            {
-                "cell": result.cell,
-                "largest_lag_solved": result.largest_solved,
-                "accuracy_by_seed": result.accuracy,
-                "trained_lag": result.trained_lag,
-                "gradient_before": result.gradient_before,
-                "gradient_after": result.gradient_after,
-            }
+            {**asdict(result), "largest_lag_solved": result.largest_solved}
             for result in comparison.probe
         ],
         "quarantined": sorted(comparison.quarantined),
@@ -305,7 +298,7 @@ def _draw_probe(figure: Any, comparison: CellComparison) -> None:
     solved, before, after = panels = figure.subplots(1, 3)
     for result in comparison.probe:
         name, colour, marker = LOOKS[result.cell]
-        means = {lag: result.mean_accuracy(lag) for lag in result.accuracy}
+        means = {lag: result.mean_accuracy(lag) for lag in result.accuracy_by_seed}
         curves = (means, result.gradient_before, result.gradient_after)
         for axes, values in zip(panels, curves, strict=True):
             axes.plot(list(values), list(values.values()), label=name, color=colour,

@@ -206,9 +206,10 @@ def _heats(
         for time_s, pictures in look(file, maker, fps):
             if (frame := frame_at.get(time_s)) is None:
                 continue
+            height, width = best[frame].shape[:2]
             for view in views:
                 heat = heat_map(occlusion.over_places(backbone, frame, view, pictures[view]))
-                laid = spread_over(heat, *best[frame].shape[:2], how=backbone.fit)
+                laid = spread_over(heat, height, width, backbone.fit)
                 yield FrameHeat(frame, view, heat, laid, best[frame])
 
 
