@@ -34,10 +34,10 @@ SMALLEST = 1e-12  # of the gradients shown: below that nothing can be learned fr
 CELL_HEADER = ("", "top-1 ± spread", "parameters: cell", "whole model", "bytes: cell",
                "whole model", "epoch", "step")  # fmt: skip
 NOTES = (
-    "Accuracy: every clip is named by models blind to its group; clips with the split test are "
+    "Accuracy: models that never saw a clip's group classify it; clips with the split test are "
     "left out. ± is the deviation over the seeds, each with its own folds and weights.",
     "Differences are of the same clips, with 95% intervals over groups. Of twenty such "
-    "intervals one misses the truth by chance.",
+    "intervals, about one lies beside the truth by chance.",
     "Epochs and steps are timed on this machine in turns, medians; 'not live' reads backwards.",
 )
 CLOSED_FORM_NOTE = (
@@ -45,7 +45,7 @@ CLOSED_FORM_NOTE = (
     "makes the cells' scores more alike. Bytes and times are those without it."
 )
 PROBE_NOTE = (
-    "Probe: a label is shown once, then noise, then it is asked for. {seeds} seeds, "
+    "Probe: a label is shown once, noise follows, the model answers at the end. {seeds} seeds, "
     "{hidden_size} units, {steps} training steps a lag, the same sequences for all cells. A cell "
     "stops at the first lag with less than 95% in the mean."
 )
@@ -60,7 +60,7 @@ class Finding(NamedTuple):
 
 
 def findings(comparison: CellComparison) -> list[Finding]:
-    """All claims that the measurements speak to."""
+    """Check all claims that the measurements cover."""
     claims = CLAIMS + PROBE_CLAIMS * bool(comparison.probe)
     return [Finding(claim, *check(comparison, *inputs)) for claim, check, *inputs in claims]
 

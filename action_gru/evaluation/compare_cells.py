@@ -45,7 +45,7 @@ STEPS, WARM_STEPS = 200, 20
 
 @dataclass(frozen=True)
 class CellFigures:
-    """One cell, or none. right (S, N): by seed, whether each clip was named right when held out.
+    """One cell, or none. right (S, N): by seed, whether each held-out clip was right.
 
     epoch_s: one pass over all clips while training, median of several. step_ms: one frame of one
     stream, median; None for a model that cannot run live.
@@ -85,7 +85,7 @@ class CellComparison:
         return next(result for result in self.probe if result.cell == key)
 
     def difference(self, key: str, other: str) -> tuple[float, Interval | None]:
-        """How much better the one names clips than the other: mean and 95% interval.
+        """How much more accurate `key` is than `other`: mean and 95% interval.
 
         Both saw the same splits, so clips are compared one by one, averaged over the seeds; the
         interval draws whole groups again. None where there is one group only.
@@ -94,7 +94,7 @@ class CellComparison:
         return float(gain.mean()), group_bootstrap_interval(gain, self.groups, 0, (-0.5, 0.5))
 
     def beats_guessing(self, key: str) -> bool:
-        """Whether more than luck tells a cell from always naming the most frequent class."""
+        """Whether a cell is better than the most frequent class, by more than chance."""
         right = self.cell(key).right.mean(0)
         return lies_above(group_bootstrap_interval(right, self.groups, 0), self.majority)
 
@@ -109,8 +109,8 @@ def compare_cells(
 ) -> CellComparison:
     """Grouped folds x seeds x cells; quarantine.csv goes to folder.
 
-    As in cross-validation, clips whose split column says test are left out: choosing a cell is
-    choosing between models. probe: None leaves the long-memory probe out.
+    As in cross-validation, clips of the split test are left out: choosing a cell is choosing
+    between models. probe: None leaves the long-memory probe out.
     """
     data = read_features(config, *choosing_clips(config, folds), reporter, folder)
     clips, chosen = data.split.train, variants(config)
@@ -155,7 +155,7 @@ def variants(config: Config) -> dict[str, Config]:
 
 
 def _is_right(config: Config, data: TrainingData) -> NDArray[np.bool_]:
-    """Train on one fold's training part; which of its test clips are named right, (N,)."""
+    """Train on one fold's training part; which of its test clips are right, (N,)."""
     model, test = fit_model(config, data, Reporter(quiet=True)), data.sequences("test")
     assert test is not None
     evaluator = Evaluator(model, config, data.classes, config.sampling.max_frames)

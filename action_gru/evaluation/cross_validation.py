@@ -1,4 +1,4 @@
-"""Grouped cross-validation: each clip is tested once a seed, by a model blind to its group.
+"""Grouped cross-validation: each clip is tested once a seed, by a model that never saw its group.
 
 Also the test of unknown classes: each class left out of training once.
 """
@@ -38,8 +38,8 @@ def cross_validate(
 ) -> tuple[CrossValidationReport, Path]:
     """Train folds x seeds models. Returns the report and its folder.
 
-    Each seed draws its own folds and its own weights. Clips whose split column says test are left
-    out: they are not for choosing between models. Groups that share a video's bytes count as one.
+    Each seed draws its own folds and its own weights. Clips of the split test are left out: they
+    are not for choosing between models. Groups that share a video's bytes count as one.
     With as many folds as groups this is leave-one-group-out. confidence: calibrate each model too
     and measure how far its scores can be trusted; trains further models.
     """
@@ -154,7 +154,7 @@ def leave_classes_out(
     """Train classes x folds models. Returns the content of report.json and its folder.
 
     A model that has never seen a class reads the clips of a fold that is held out whole: those of
-    the class are unknown to it, the others known. Clips whose split says test are left out.
+    the class are unknown to it, the others known. Clips of the split test are left out.
     """
     clips, classes = choosing_clips(config, folds)
     if len(classes) < 3:

@@ -1,4 +1,4 @@
-"""Curves of each model branch along a clip: gates, memory, attention, own answer. Knows no video.
+"""Curves of each model branch along a clip: gates, memory, attention, and its own answer.
 
 Memory: the gate that keeps (a GRU's update gate, an LSTM's forget gate) multiplies the state at
 each step, so the share of an old state that is still there is the product of the gates since. A

@@ -55,7 +55,7 @@ def evaluate(
     """Score a run and write its report. Returns the report and its folder.
 
     split: of the run, by default test; of a manifest, by default all of its clips, whatever its
-    split column says. Raises CheckpointError when the features would differ from those the run was
+    split column holds. Raises CheckpointError when the features would differ from those the run was
     trained on.
     """
     checkpoint = load_checkpoint(run.best)
@@ -188,7 +188,7 @@ class Evaluator:
 
     @classmethod
     def load(cls, checkpoint: Checkpoint, config: Config) -> Evaluator:
-        """Windows are as long as in training, whatever the config says by now."""
+        """Windows are as long as in training, even if the config has changed."""
         max_frames = int(checkpoint.sampling["max_frames"])
         return cls(checkpoint.build(), config, checkpoint.classes, max_frames)
 
@@ -321,7 +321,7 @@ def read_mistakes(
     """Return the most confident wrong answers, each with at most FRAMES_SHOWN frames.
 
     predictions and clips stand in the same order. times_s: the sampled instants by clip name; the
-    frames are spread evenly over them. A video that cannot be read any more is named.
+    frames are spread evenly over them. A video that can no longer be read gives its error.
     """
     # By identity: two clips may share a path and a label.
     clip_of = {id(one): clip for one, clip in zip(predictions, clips, strict=True)}

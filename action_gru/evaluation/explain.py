@@ -3,7 +3,7 @@
 Occlusion (Zeiler and Fergus 2014, section 4.1): how the answer changes when a part is hidden. In
 time, the features of a stretch are replaced by the clip's mean, which holds no order. In place,
 patches of a picture are hidden before the backbone: unlike a map of gradients this needs only the
-backbone's answers, so it holds for every runtime. Knows no command line and no plots.
+backbone's answers, so it holds for every runtime. Draws nothing.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ from action_gru.report.plots import GREY, LINES, despine, edge_of, new_figure, s
 from action_gru.video import Image
 
 COLOURS = (*LINES, "#000000")  # of gates, views and layers
-STYLES = ("-", "--", ":")  # with COLOURS fifteen curves are told apart
+STYLES = ("-", "--", ":")  # with COLOURS fifteen different looks
 BACKWARDS = (0, (4, 1, 1, 1))
 WIDTH_IN, LEFT_IN, PANEL_IN = 11.0, 0.75, 7.5  # beside the panels stand their legends
 ROW_IN, GAP_IN, TITLE_IN, FOOT_IN = 1.15, 0.16, 0.62, 0.35
