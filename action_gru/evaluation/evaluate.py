@@ -15,6 +15,7 @@ from action_gru.config import Config
 from action_gru.config.inputs import SOON
 from action_gru.core.errors import DataError, VideoError
 from action_gru.core.machine import pick_device
+from action_gru.core.paths import BEST, FINAL
 from action_gru.core.progress import Reporter
 from action_gru.core.text import command_line
 from action_gru.dataset import Clip, LongVideo, read_long_videos
@@ -36,10 +37,12 @@ from action_gru.streaming.build import build_engine, open_stream, open_timeline
 from action_gru.timeline import Prediction
 from action_gru.training import Checkpoint, load_checkpoint
 from action_gru.training.data import own_root, read_run_clips
+from action_gru.training.refit import wants_refit
 from action_gru.training.run_folder import RunFolder
 from action_gru.training.scoring import score_answers, score_clips, score_steps
 from action_gru.video import DecodeLimits
 
+STEPWISE_NOTE = "with a class for each row scores stay as they are: series.threshold rests on them"
 MISTAKE_PX = (180, 320)  # height and width that no frame of a mistake exceeds
 
 
@@ -58,7 +61,8 @@ def evaluate(
     split column holds. Raises CheckpointError when the features would differ from those the run was
     trained on.
     """
-    checkpoint = load_checkpoint(run.best)
+    # The run's own clips are new only to the model that was trained without them.
+    checkpoint = load_checkpoint(run.best if manifest is None else run.path)
     config = run.config(overrides)
     split = split or ("test" if manifest is None else None)
     clips, long, data = _test_data(run, config, checkpoint.classes, split, manifest, root)
@@ -71,8 +75,13 @@ def evaluate(
     if not usable:
         raise DataError(f"{data}: no clip is left to score; see {target / 'quarantine.csv'}")
     missing, count = table.missing_values(usable)
+    if manifest is None and wants_refit(run, config):
+        data += (
+            f". These figures are those of {BEST}, which was trained without these clips; {FINAL}, "
+            "trained on all clips, is the model to use"
+        )
     data += f". {missing} of {count} values are missing" if missing else ""
-    known = _seen_in_training(run, table, usable)
+    known = _seen_in_training(run, checkpoint, table, usable)
     data += f". {known}" if known else ""
     if known and manifest is not None:
         reporter.warn(known)
@@ -111,9 +120,11 @@ def _test_data(
     return clips, [video for video in long if split in (None, video.split)], data
 
 
-def _seen_in_training(run: RunFolder, table: FeatureTable, clips: Sequence[Clip]) -> str:
+def _seen_in_training(
+    run: RunFolder, checkpoint: Checkpoint, table: FeatureTable, clips: Sequence[Clip]
+) -> str:
     """Return a warning if clips were in the training data, else ''."""
-    seen = run.trained_content()
+    seen = run.trained_content(final="test" not in checkpoint.data["clips"])
     known = sum(table.report.content.get(clip.name) in seen for clip in clips)
     text = f"{known} of these clips were in the training data: the score is too good"
     return text if known else ""
@@ -252,13 +263,10 @@ class Evaluator:
         raw = Evaluator.load(replace(checkpoint, calibration=None), self.config).predict(sequences)
         calibration, precision = checkpoint.calibration, self.config.calibration.precision
         before, after = (Answers.of(part.numpy(), sequences.labels) for part in (raw, scores))
+        note = "the run has no calibration (calibration.how, or an older version)"
         if sequences.step_labels is not None:
-            note = (
-                "with a class for each row scores stay as they are: series.threshold rests on them"
-            )
-        elif calibration is None:
-            note = "the run has no calibration (calibration.how, or an older version)"
-        else:
+            note = STEPWISE_NOTE
+        elif calibration is not None:
             note = calibration.shortfall(precision) or ""
         both = CalibratedAnswers(before, after, calibration)
         return ConfidenceReport.of(both, precision, note, self.config.training.seed)

@@ -1,8 +1,7 @@
 """The long-memory probe: how far back a cell can be trained to remember, and why not further.
 
 The latch problem of Bengio, Simard and Frasconi (1994, section 3) with several classes: the first
-step shows the label, noise follows, the cell answers at the end. Uses
-no data of the user.
+step shows the label, noise follows, the cell answers at the end. Uses no data of the user.
 """
 
 from __future__ import annotations
