@@ -43,6 +43,7 @@ from action_gru.training.scoring import score_answers, score_clips, score_steps
 from action_gru.video import DecodeLimits
 
 STEPWISE_NOTE = "with a class for each row scores stay as they are: series.threshold rests on them"
+MISTAKES_SHOWN = 12  # the surest wrong answers
 MISTAKE_PX = (180, 320)  # height and width that no frame of a mistake exceeds
 
 
@@ -172,8 +173,8 @@ def _score_clips(
     report = replace(report, order=order, anytime=anytime)
     if not config.data.is_video:
         return report
-    limits, count = DecodeLimits(**config.decoding.model_dump()), config.evaluation.mistakes
-    mistakes = read_mistakes(report.predictions, clips, table.times_s(clips), count, limits)
+    limits, times_s = DecodeLimits(**config.decoding.model_dump()), table.times_s(clips)
+    mistakes = read_mistakes(report.predictions, clips, times_s, MISTAKES_SHOWN, limits)
     return replace(report, mistakes=mistakes)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from action_gru.backbone.spec import FRAME_VIEWS
+from action_gru.backbone import FRAME_VIEWS
 from action_gru.evaluation.curves import STATES, LayerCurves, Memory, StreamCurves
 from action_gru.model.cells import CELLS
 from action_gru.report.statistics import FloatArray
