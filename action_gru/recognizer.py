@@ -149,14 +149,21 @@ class ActionRecognizer:
         matter most to look for places. Raises VideoError, and DataError for a class that the model
         does not know.
         """
-        # Draws pictures: nobody else need wait for that to be imported.
-        from action_gru.evaluation.explain import Subject, explain_clip
+        from action_gru.evaluation.explain import explain_clip  # only this method waits for it
 
         check_label(label, self.classes)
-        reading = self.read(video)
-        clip = Path(video), reading.times_s, reading.scores
-        subject = Subject(*clip, reading.prediction.unsure, reading.warnings, self.limits)
-        return explain_clip(self._backbone, self.checkpoint, subject, label, frames)
+        reading, path = self.read(video), Path(video)
+        made = explain_clip(
+            self._backbone,
+            self.checkpoint,
+            path,
+            reading.times_s,
+            reading.scores,
+            label,
+            frames,
+            self.limits,
+        )
+        return replace(made, unsure=reading.prediction.unsure, warnings=reading.warnings)
 
     def stream(self) -> ActionStream:
         """A new endless stream: push frames, get the running answer and events.

@@ -11,22 +11,24 @@ from helpers.videos import write_square
 from action_gru.cli.insight import compare_cells
 from action_gru.config import build_config
 from action_gru.core.errors import ConfigError, DataError
-from action_gru.evaluation.cell_findings import (
+from action_gru.evaluation.cells_report import (
     FAILS,
     HOLDS,
     LOOKS,
     OPEN,
-    CellComparison,
-    CellFigures,
-    findings,
-)
-from action_gru.evaluation.cells_report import (
     comparison_json,
     comparison_markdown,
+    findings,
     plot_comparison,
     summary,
 )
-from action_gru.evaluation.compare_cells import parameter_count, step_milliseconds, variants
+from action_gru.evaluation.compare_cells import (
+    CellComparison,
+    CellFigures,
+    parameter_count,
+    step_milliseconds,
+    variants,
+)
 from action_gru.evaluation.memory_probe import ProbeResult, ProbeSettings
 from action_gru.model import ActionClassifier
 

@@ -10,12 +10,12 @@ import torch
 from helpers.people_doubles import frame_view
 from helpers.videos import ROOT, FakeBackbone, write_square
 
-from action_gru.cli.insight import explain
+from action_gru.cli.insight import explain as explain_command
 from action_gru.core.errors import CheckpointError, ConfigError, DataError, VideoError
 from action_gru.detection.frame_views import MixedBackbone
 from action_gru.evaluation.curves import linear_answer, stream_curves
-from action_gru.evaluation.explain import Subject, explain_clip
-from action_gru.evaluation.explanation import describe
+from action_gru.evaluation.explain import explain_clip
+from action_gru.evaluation.explanation import Explanation, describe
 from action_gru.evaluation.explanation_plot import plot_explanation
 from action_gru.model import ActionClassifier
 from action_gru.recognizer import ActionRecognizer
@@ -28,8 +28,14 @@ def recognizer(small_run) -> ActionRecognizer:
     return ActionRecognizer.load(small_run.path, device="cpu")
 
 
-def subject_of(model, video, times_s, *copies) -> Subject:
-    return Subject(video, times_s, ClipScores(model, [torch.from_numpy(c) for c in copies], 64))
+def scores_of(model, *copies) -> ClipScores:
+    return ClipScores(model, [torch.from_numpy(copy) for copy in copies], 64)
+
+
+def explain(model, checkpoint, video, *copies, backbone=None, **options) -> Explanation:
+    """Explain the answer to the features (T, D) of each copy, sampled at 5 frames a second."""
+    times_s, scores = np.arange(len(copies[0])) * 0.2, scores_of(model, *copies)
+    return explain_clip(backbone or FakeBackbone(), checkpoint, video, times_s, scores, **options)
 
 
 def fake_checkpoint(specs=None, **options) -> tuple[ActionClassifier, Checkpoint]:
@@ -67,8 +73,7 @@ def fake_checkpoint(specs=None, **options) -> tuple[ActionClassifier, Checkpoint
 def test_every_cell_pooling_and_fusion_is_explained_and_drawn(options, square_video):
     model, checkpoint = fake_checkpoint(**options)
     features = np.random.default_rng(0).normal(100, 20, (10, 12)).astype(np.float16)
-    subject = subject_of(model, square_video, np.arange(10) * 0.2, features)
-    made = explain_clip(FakeBackbone(), checkpoint, subject, frames=1)
+    made = explain(model, checkpoint, square_video, features, frames=1)
     plot_explanation(made).savefig("/dev/null", format="png")
     document = json.loads(json.dumps(made.to_json()))
     assert sum(document["probabilities"].values()) == pytest.approx(1, abs=1e-4)
@@ -103,8 +108,7 @@ def test_every_view_is_explained_and_places_are_of_pictures(views, square_video)
         rng.normal(100, 20, (10, sum(spec.dim for spec in specs))).astype(np.float16)
         for _ in range(2)
     ]
-    subject = subject_of(model, square_video, np.arange(10) * 0.2, *copies)
-    made = explain_clip(backbone, checkpoint, subject, frames=1)
+    made = explain(model, checkpoint, square_video, *copies, backbone=backbone, frames=1)
     plot_explanation(made).savefig("/dev/null", format="png")
     assert made.views == tuple(views)
     pictures = [name for name in views if name not in vectors]
@@ -114,13 +118,13 @@ def test_every_view_is_explained_and_places_are_of_pictures(views, square_video)
     assert f"places are shown for views that are pictures; {hidden}: numbers of" in describe(made)
 
 
-def test_the_one_stream_of_a_model_answers_as_the_model_does(square_video):
+def test_the_one_stream_of_a_model_answers_as_the_model_does():
     """Also with a mirrored copy, a temperature and several windows."""
     model, _ = fake_checkpoint(fusion="early")
     model.temperature = 3.0
     rng = np.random.default_rng(0)
     copies = [rng.normal(100, 20, (80, 12)).astype(np.float16) for _ in range(2)]
-    scores = subject_of(model, square_video, np.arange(80) / 5, *copies).scores
+    scores = scores_of(model, *copies)
     (stream,) = stream_curves(scores, ["focus", "motion"])
     assert len(scores.windows) == 2
     assert stream.probabilities == pytest.approx(scores.probabilities.numpy(), abs=1e-6)
@@ -145,13 +149,12 @@ def test_the_answer_and_its_frames_are_those_of_the_video(recognizer, small_run)
 def test_an_unsure_answer_is_explained_as_one(square_video):
     model, checkpoint = fake_checkpoint()
     features = np.random.default_rng(0).normal(100, 20, (10, 12)).astype(np.float16)
-    subject = replace(subject_of(model, square_video, np.arange(10) * 0.2, features), unsure=True)
-    made = explain_clip(FakeBackbone(), checkpoint, subject, frames=0)
+    made = explain(model, checkpoint, square_video, features, frames=0)
+    made = replace(made, unsure=True)
     assert describe(made).startswith(f"unsure, perhaps {made.label} {made.score:.2f}: 10 frames")
     assert made.to_json()["unsure"] is True
     (other,) = {"dark", "bright"} - {made.label}
-    told = describe(explain_clip(FakeBackbone(), checkpoint, subject, other, frames=0))
-    assert told.startswith(
+    assert describe(replace(made, label=other)).startswith(
         f"{other} {1 - made.score:.2f} (the answer is unsure, perhaps {made.label} {made.score:.2f}"
     )
 
@@ -167,11 +170,7 @@ def test_another_class_can_be_explained_and_an_unknown_one_is_named(recognizer, 
 
 def test_a_clip_of_equal_frames_has_no_moment_that_matters(square_video):
     model, checkpoint = fake_checkpoint()
-    times_s = np.arange(10) * 0.2
-    features = np.full((10, 12), 40.0, np.float16)
-    made = explain_clip(
-        FakeBackbone(), checkpoint, subject_of(model, square_video, times_s, features)
-    )
+    made = explain(model, checkpoint, square_video, np.full((10, 12), 40.0, np.float16))
     assert made.best == ()
     assert "no moment mattered by itself" in describe(made)
     assert made.heats == ()
@@ -181,8 +180,7 @@ def test_a_clip_of_equal_frames_has_no_moment_that_matters(square_video):
 def test_a_clip_of_one_frame_is_explained(tmp_path):
     video = write_square(tmp_path / "one.mp4", 1)
     model, checkpoint = fake_checkpoint()
-    features = np.full((1, 12), 40.0, np.float16)
-    made = explain_clip(FakeBackbone(), checkpoint, subject_of(model, video, np.zeros(1), features))
+    made = explain(model, checkpoint, video, np.full((1, 12), 40.0, np.float16))
     assert "too short to tell its memory" in describe(made)
     assert made.falls.tolist() == [[0.0, 0.0, 0.0]]
     plot_explanation(made).savefig("/dev/null", format="png")
@@ -192,7 +190,7 @@ def test_the_command_writes_what_it_names_and_prints_the_answer(
     small_run, square_video, tmp_path, capsys
 ):
     folder = tmp_path / "why"
-    explain(square_video, small_run.path, out=folder, frames=1, quiet=True)
+    explain_command(square_video, small_run.path, out=folder, frames=1, quiet=True)
     printed = capsys.readouterr().out
     assert printed.startswith(f"{square_video}: ")
     assert "focus: alone " in printed
@@ -201,7 +199,7 @@ def test_the_command_writes_what_it_names_and_prints_the_answer(
     document = json.loads((folder / "explanation.json").read_text())
     assert document["label"] in ("dark", "bright")
     assert len(document["streams"][1]["layers"][0]["mean_gates"]["update"]) == 10
-    explain(square_video, small_run.path, out=tmp_path / "a.png", frames=0, json_=True)
+    explain_command(square_video, small_run.path, out=tmp_path / "a.png", frames=0, json_=True)
     assert json.loads(capsys.readouterr().out)["label"] == document["label"]
     assert {path.name for path in tmp_path.iterdir()} == {"why", "a.png", "square.mp4"}
 
@@ -219,13 +217,13 @@ def test_a_mistake_is_named_before_the_work(small_run, square_video, video, out,
     place = square_video.parent
     target = place / out if out else None
     with pytest.raises(error, match=said):
-        explain(place / video, small_run.path, out=target, frames=1)
+        explain_command(place / video, small_run.path, out=target, frames=1)
     assert [path.name for path in place.iterdir()] == ["square.mp4"]  # nothing is left behind
 
 
 def test_a_folder_that_is_no_run_is_named(square_video, tmp_path):
     with pytest.raises(CheckpointError, match="no checkpoint at"):
-        explain(square_video, tmp_path)
+        explain_command(square_video, tmp_path)
 
 
 def test_the_square_is_read_again_at_its_own_size(tmp_path, recognizer):

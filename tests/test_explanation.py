@@ -8,18 +8,16 @@ import torch
 from helpers.videos import FakeBackbone
 
 from action_gru.evaluation.curves import carried_shares, linear_answer, memory_of, stream_curves
-from action_gru.evaluation.explain import place_falls
-from action_gru.evaluation.explanation_plot import apart
-from action_gru.evaluation.occlusion import (
+from action_gru.evaluation.explain import (
     GRID,
+    Occlusion,
     best_frames,
     heat_map,
     hidden_pictures,
     log_odds,
     spread_over,
-    stretch_frames,
-    time_importance,
 )
+from action_gru.evaluation.explanation_plot import apart
 from action_gru.model import ActionClassifier
 from action_gru.training.scoring import ClipScores
 
@@ -106,15 +104,15 @@ def test_hiding_the_one_frame_that_counts_costs_the_answer_and_no_other_does():
     features = torch.zeros(40, 3)
     features[17, 0] = 4.0
     scorer = ClipScores(OneFrame(), [features], 64)
-    middles, falls = time_importance(scorer, 1, [slice(0, 1), slice(1, 3)])
-    width = stretch_frames(scorer)
-    assert width == 4
+    occlusion = Occlusion(scorer, 1, {"a": 1, "b": 2})
+    middles, falls = occlusion.over_time()
+    assert occlusion.stretch == 4
     touched = [middle for middle, fall in zip(middles, falls[:, 0], strict=True) if fall > 0.1]
     assert touched == [16, 17, 18, 19]  # their stretches hold frame 17
     assert falls[middles.index(17), 0] == pytest.approx(4.0 - 0.1)  # to the clip's mean
     assert falls[:, 1].tolist() == falls[:, 0].tolist()
     assert falls[:, 2].abs().max() == 0
-    assert best_frames(middles, falls[:, 0], width, 3) == [16]
+    assert best_frames(middles, falls[:, 0], occlusion.stretch, 3) == [16]
 
 
 def test_a_clip_longer_than_the_windows_is_hidden_from_one_of_them_at_a_time():
@@ -122,7 +120,7 @@ def test_a_clip_longer_than_the_windows_is_hidden_from_one_of_them_at_a_time():
     features = torch.randn(25, 7)
     scorer = ClipScores(model, [features], 10)
     assert scorer.windows == [(0, 9), (9, 17), (17, 25)]
-    middles, falls = time_importance(scorer, 0, [slice(0, 4), slice(4, 7)])
+    middles, falls = Occlusion(scorer, 0, {"a": 4, "b": 3}).over_time()
     assert middles == list(range(25))
     altered = features.clone()
     altered[12:13] = features.mean(0)  # a tenth of nine frames: one
@@ -133,7 +131,7 @@ def test_a_clip_longer_than_the_windows_is_hidden_from_one_of_them_at_a_time():
 
 def test_a_long_clip_is_looked_at_in_a_bounded_number_of_places():
     scorer = ClipScores(OneFrame(), [torch.zeros(1000, 3)], 64)
-    middles, falls = time_importance(scorer, 1, [slice(0, 3)])
+    middles, falls = Occlusion(scorer, 1, {"a": 3}).over_time()
     assert len(middles) == len(falls) <= 160
     assert max(np.diff(middles)) <= 16
 
@@ -181,7 +179,7 @@ def test_hiding_the_one_bright_place_costs_the_answer():
     features = torch.full((5, 6), 40.0)
     features[2] = 52.5  # the mean with the bright square
     scorer = ClipScores(OneFrame(0.1), [features], 64)
-    falls = place_falls(FakeBackbone(), scorer, 1, 2, picture, "rgb", slice(0, 6))
+    falls = Occlusion(scorer, 1, {"rgb": 6}).over_places(FakeBackbone(), 2, "rgb", picture)
     heat = heat_map(falls)
     assert np.unravel_index(heat.argmax(), heat.shape) in [(2, 5), (2, 6), (3, 5), (3, 6)]
     assert falls.max() == pytest.approx(0.1 * 11.7, abs=0.1)  # 12.5, but for the fill

@@ -8,7 +8,8 @@ from helpers.figures import check_texts
 from helpers.reports import small_report
 from helpers.videos import write_square
 
-from action_gru.evaluation.frames import frames_at, read_mistakes, spread_evenly
+from action_gru.evaluation.evaluate import read_mistakes
+from action_gru.evaluation.explain import frames_at
 from action_gru.report.evaluation import write_report
 from action_gru.report.markdown import html_page
 from action_gru.report.metrics import compute_metrics
@@ -95,13 +96,21 @@ def test_markdown_becomes_the_same_page(tmp_path):
     assert not re.search(r"(?<!\w)\*\*", page)
 
 
-def test_frames_are_spread_over_the_sampled_instants(tmp_path):
-    video = write_square(tmp_path / "a.mp4", 20)  # 10 frames a second
-    times_s = spread_evenly(np.arange(2, 18) / 10)
-    assert times_s == pytest.approx([0.2, 0.5, 0.8, 1.1, 1.4, 1.7])
-    got = frames_at(video, times_s, (64, 96))
-    assert list(got) == times_s.tolist()
-    assert {image.shape for image in got.values()} == {(64, 96, 3)}
+def test_frames_are_spread_over_the_sampled_instants(tmp_path, clip_in):
+    one = clip_in(write_square(tmp_path / "a.mp4", 20))  # 10 frames a second
+    times_s = {one.name: np.arange(2, 18) / 10}
+    (mistake,) = read_mistakes([clip("a.mp4")], [one], times_s, 12)
+    shown_s = [time_s for time_s, _ in mistake.frames]
+    assert shown_s == pytest.approx([0.2, 0.5, 0.8, 1.1, 1.4, 1.7])
+    (short,) = read_mistakes([clip("a.mp4")], [one], {one.name: np.array([0.3, 0.4])}, 12)
+    assert [time_s for time_s, _ in short.frames] == pytest.approx([0.3, 0.4])
+
+
+def test_frames_are_read_at_their_instants_and_no_larger_than_wanted(tmp_path):
+    video = write_square(tmp_path / "a.mp4", 20)
+    assert {image.shape for image in frames_at(video, [0.3, 0.5], (64, 96)).values()} == {
+        (64, 96, 3)
+    }
     assert frames_at(video, [0.3], (32, 96))[0.3].shape == (32, 48, 3)
     assert frames_at(video, [0.35], (64, 96)) == {}
 

@@ -9,13 +9,13 @@ from torch import nn
 
 from action_gru.evaluation.memory_probe import (
     CLASSES,
+    Latch,
     ProbeResult,
     ProbeSettings,
     accuracy_at,
     draw_sequences,
     gradient_norm,
     mean_norms,
-    new_latch,
     run_probe,
     train_latch,
 )
@@ -34,7 +34,7 @@ def test_the_label_is_shown_once_and_never_again():
 
 
 def test_an_untaught_cell_guesses():
-    assert accuracy_at(new_latch(ProbeSettings(), "gru", 0), 8) == pytest.approx(0.25, abs=0.1)
+    assert accuracy_at(Latch("gru", 32, 0), 8) == pytest.approx(0.25, abs=0.1)
 
 
 def linear_recurrence(factor: float) -> nn.RNN:
@@ -100,7 +100,7 @@ def test_a_probe_stops_at_the_first_failure_and_compares_gradients_at_one_lag():
     settings = ProbeSettings(lags=(4, 8, 16), hidden_size=8, steps=2, seeds=1)
     notes = []
     results = run_probe(settings, notes.append)
-    assert [list(result.accuracy) for result in results] == [[4]] * 4
+    assert [list(result.accuracy_by_seed) for result in results] == [[4]] * 4
     assert [note.split(":")[0] for note in notes] == [f"{cell}, lag 4" for cell in CELLS]
     assert {result.trained_lag for result in results} == {4}
     assert all(list(result.gradient_after) == [4, 8, 16] for result in results)

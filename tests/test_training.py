@@ -610,9 +610,10 @@ def test_leaving_a_class_out_of_two_is_refused(config):
         leave_classes_out(config, 2, QUIET)
 
 
-def test_more_folds_than_groups_are_refused(config):
+def test_more_folds_than_groups_are_refused_before_the_work(config):
     with pytest.raises(DataError, match="5 folds need as many groups, and the data has 4"):
         cross_validate(config, 5, 1, QUIET)
+    assert not config.run.folder.exists()
 
 
 def test_a_folder_that_is_no_run_is_named(tmp_path):

@@ -20,8 +20,7 @@ from action_gru.demo import DEMO_CONFIG
 from action_gru.demo.actions import REVERSED_PAIRS
 from action_gru.demo.dataset import write_demo_dataset, write_video
 from action_gru.demo.scenes import draw_clip
-from action_gru.evaluation.evaluate import evaluate
-from action_gru.evaluation.evaluator import Evaluator
+from action_gru.evaluation.evaluate import Evaluator, evaluate
 from action_gru.features.source import data_source
 from action_gru.recognizer import ActionRecognizer
 from action_gru.report.evaluation import EvaluationReport
@@ -101,7 +100,7 @@ def _pair_accuracy(run: RunFolder, checkpoint_path: Path) -> float:
     ]
     table = data_source(config).features(clips, Reporter(quiet=True))
     sequences = table.sequences(clips, checkpoint.classes)
-    scores = Evaluator(checkpoint, config).predict(sequences)
+    scores = Evaluator.load(checkpoint, config).predict(sequences)
     return float((scores.argmax(1) == sequences.labels).float().mean())
 
 

@@ -1,7 +1,5 @@
 """Curves of each model branch along a clip: gates, memory, attention, and its own answer.
 
-Reads a model and features (T, D). Knows no videos.
-
 Memory: the gate that keeps (a GRU's update gate, an LSTM's forget gate) multiplies the state at
 each step, so the share of an old state that is still there is the product of the gates since. A
 gate of constant value z loses 1 / e of it in -1 / ln z steps, about 1 / (1 - z): the characteristic
@@ -13,20 +11,75 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from action_gru.evaluation.explanation import FloatArray, LayerCurves, Memory, StreamCurves
 from action_gru.model import LayerGates, LinearBranch, RecurrentBranch, cell_gates
 from action_gru.model.pooling import AttentionPooling
+from action_gru.report.statistics import FloatArray
 from action_gru.training.scoring import ClipScores
 
-Windows = Sequence[tuple[int, int]]
 FADED = 1 / math.e
 STATES = ("candidate", "cell", "hidden")  # of either sign: their size is shown
+
+
+@dataclass(frozen=True)
+class Memory:
+    """How far the state reaches, in frames.
+
+    reach_frames (T,): after each frame, how many frames back the carried share falls below 1 / e.
+    faded (T,): False where even the state before the first frame is above that: the reach is then
+    cut by the clip's start, and the true one is longer. frames: the reach over the whole clip,
+    None when the share never falls so low.
+    """
+
+    reach_frames: tuple[float, ...]
+    faded: tuple[bool, ...]
+    frames: float | None
+
+
+@dataclass(frozen=True)
+class LayerCurves:
+    """One layer of one stream in one direction.
+
+    curves: by gate, the mean over the units, (T,); of states and candidates the mean size |x|.
+    spread: by gate, the 10% and 90% quantiles over the units, (2, T). memory: None for a plain RNN,
+    which has no gate that keeps.
+    """
+
+    layer: int
+    backwards: bool
+    curves: dict[str, FloatArray]
+    spread: dict[str, FloatArray]
+    memory: Memory | None
+
+    @property
+    def direction(self) -> str:
+        return "backwards " if self.backwards else ""
+
+
+@dataclass(frozen=True)
+class StreamCurves:
+    """One trained stream of the model.
+
+    share: its weight among the trained streams. probabilities (C,): its answer alone. layers: none
+    for a model without a cell. attention (T,): each frame's weight in the pooling, summing to 1
+    over each window; None for other poolings.
+    """
+
+    views: tuple[str, ...]
+    share: float
+    probabilities: FloatArray
+    layers: tuple[LayerCurves, ...]
+    attention: FloatArray | None
+
+    @property
+    def name(self) -> str:
+        return " + ".join(self.views)
 
 
 def stream_curves(scores: ClipScores, views: Sequence[str]) -> tuple[StreamCurves, ...]:
@@ -40,57 +93,56 @@ def stream_curves(scores: ClipScores, views: Sequence[str]) -> tuple[StreamCurve
     names = [(view,) for view in views] if count > 1 else [tuple(views)]
     shares = model.shares.tolist() if model.linear is not None else [1 / count] * count
     with torch.inference_mode():
-        parts = torch.split(_standard(scores), model.group_dims, dim=-1)
+        parts = torch.split(_standardised(scores), model.group_dims, dim=-1)
         return tuple(
-            _curves_of(stream, part, scores.windows, name, share, model.temperature)
+            StreamCurves(name, share, _answer(scores, stream, part), *_inside(scores, stream, part))
             for stream, part, name, share in zip(streams, parts, names, shares, strict=True)
         )
 
 
-def _standard(scores: ClipScores) -> Tensor:
-    """All copies as the streams read them, (P, T, D), where the model stands."""
+def linear_answer(scores: ClipScores) -> tuple[float, FloatArray] | None:
+    """Share and probabilities (C,) of the closed-form classifier; None where there is none."""
+    model = scores.model
+    if model.linear is None:
+        return None
+    with torch.inference_mode():
+        return float(model.linear_share), _answer(scores, model.linear, _standardised(scores))
+
+
+def _standardised(scores: ClipScores) -> Tensor:
+    """All copies as the streams read them, (P, T, D), on the model's device."""
     device = next(scores.model.parameters()).device
     return scores.model.standardise(scores.copies.to(device))
 
 
-def _curves_of(
-    stream: RecurrentBranch,
-    copies: Tensor,
-    windows: Windows,
-    views: tuple[str, ...],
-    share: float,
-    temperature: float,
-) -> StreamCurves:
+def _answer(
+    scores: ClipScores, stream: RecurrentBranch | LinearBranch, copies: Tensor
+) -> FloatArray:
+    """One stream's own probabilities (C,), averaged over windows and copies as the clip's are."""
+    rows = []
+    for low, high in scores.windows:
+        lengths = torch.full((len(copies),), high - low, device=copies.device)
+        logits = stream(copies[:, low:high], lengths)
+        rows.append((logits / scores.model.temperature).softmax(-1).mean(0))
+    return _array(torch.stack(rows).mean(0))
+
+
+def _inside(
+    scores: ClipScores, stream: RecurrentBranch, copies: Tensor
+) -> tuple[tuple[LayerCurves, ...], FloatArray | None]:
+    """The layers and the attention (T,) of one stream."""
     layers: list[list[LayerGates]] = []
     attention = []
-    for low, high in windows:
-        plain = copies[:1, low:high]
-        projected = stream.project(plain)
+    for low, high in scores.windows:
+        projected = stream.project(copies[:1, low:high])
         if stream.cell is not None:
             layers.append(cell_gates(stream.cell_name, stream.cell, projected))
         if isinstance(stream.pool_hidden, AttentionPooling):
             lengths = torch.tensor([high - low], device=copies.device)
             hidden = stream.hidden_states(projected, lengths)
             attention.append(stream.pool_hidden.weights(hidden, lengths)[0])
-    return StreamCurves(
-        views,
-        share,
-        _mean_answer(stream, copies, windows, temperature),
-        tuple(_layer(parts) for parts in zip(*layers, strict=True)),
-        _array(torch.cat(attention)) if attention else None,
-    )
-
-
-def _mean_answer(
-    stream: RecurrentBranch | LinearBranch, copies: Tensor, windows: Windows, temperature: float
-) -> FloatArray:
-    """One stream's own probabilities (C,), averaged over windows and copies as the clip's are."""
-    rows = []
-    for low, high in windows:
-        lengths = torch.full((len(copies),), high - low, device=copies.device)
-        logits = stream(copies[:, low:high], lengths)
-        rows.append((logits / temperature).softmax(-1).mean(0))
-    return _array(torch.stack(rows).mean(0))
+    curves = tuple(_layer(parts) for parts in zip(*layers, strict=True))
+    return curves, _array(torch.cat(attention)) if attention else None
 
 
 def _layer(parts: Sequence[LayerGates]) -> LayerCurves:
@@ -107,37 +159,31 @@ def _layer(parts: Sequence[LayerGates]) -> LayerCurves:
     return LayerCurves(first.layer, first.backwards, curves, spread, memory)
 
 
-def linear_answer(scores: ClipScores) -> tuple[float, FloatArray] | None:
-    """Share and probabilities (C,) of the closed-form classifier; None where there is none."""
-    model = scores.model
-    if model.linear is None:
-        return None
-    with torch.inference_mode():
-        answer = _mean_answer(model.linear, _standard(scores), scores.windows, model.temperature)
-    return float(model.linear_share), answer
-
-
 def _array(values: Tensor) -> FloatArray:
     return np.asarray(values.cpu().double().numpy())
 
 
 def memory_of(keeps: Sequence[Tensor], backwards: bool = False) -> Memory:
-    """keeps: a window's gates each, (T, H), values from 0 to 1, in the order of the clip.
+    """keeps: each window's gates, (T, H), values from 0 to 1, in the order of the clip.
 
     The carried share over k frames is the mean over the units. `frames` rests on its mean over all
     places of the clip too, and looks at most half a window back, so that each lag has many places.
     """
     tables = [carried_shares(keep.flip(0) if backwards else keep) for keep in keeps]
-    frames: list[float] = []
-    faded: list[bool] = []
+    reaches: list[tuple[float | None, int]] = []
     for shares in tables:
-        reaches = [_crossing(row[: index + 2]) for index, row in enumerate(shares)]
-        if backwards:
-            reaches.reverse()
-        past = range(len(reaches), 0, -1) if backwards else range(1, len(reaches) + 1)
-        frames += [float(n) if r is None else r for n, r in zip(past, reaches, strict=True)]
-        faded += [reach is not None for reach in reaches]
-    return Memory(tuple(frames), tuple(faded), _crossing(_mean_share(tables)))
+        rows = [(_crossing(row[: past + 1]), past) for past, row in enumerate(shares, 1)]
+        reaches += rows[::-1] if backwards else rows
+    half = max(map(len, tables)) // 2
+    by_lag = [
+        torch.cat([shares[max(0, lag - 1) :, lag] for shares in tables if lag <= len(shares)])
+        for lag in range(half + 1)
+    ]
+    return Memory(
+        tuple(float(past) if reach is None else reach for reach, past in reaches),
+        tuple(reach is not None for reach, _ in reaches),
+        _crossing(torch.stack([shares.mean() for shares in by_lag])),
+    )
 
 
 def carried_shares(keep: Tensor) -> Tensor:
@@ -156,24 +202,11 @@ def carried_shares(keep: Tensor) -> Tensor:
     return shares
 
 
-def _mean_share(tables: Sequence[Tensor]) -> Tensor:
-    """By lag, averaged over the places that have so much past: several (T, T + 1) -> (K,)."""
-    most = max(len(shares) for shares in tables) // 2
-    return torch.stack(
-        [
-            torch.cat(
-                [shares[max(0, lag - 1) :, lag] for shares in tables if lag <= len(shares)]
-            ).mean()
-            for lag in range(most + 1)
-        ]
-    )
-
-
 def _crossing(share: Tensor) -> float | None:
     """Where a falling share (K,) by lag first passes 1 / e, between two lags; None: nowhere."""
     below = (share < FADED).nonzero()
     if not len(below):
         return None
     lag = int(below[0])
-    before, after = float(share[lag - 1]), float(share[lag])
+    before, after = map(float, share[lag - 1 : lag + 1])
     return lag - 1 + (before - FADED) / (before - after)

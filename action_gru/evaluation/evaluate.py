@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from action_gru.config import Config
@@ -16,26 +19,32 @@ from action_gru.core.paths import BEST, FINAL
 from action_gru.core.progress import Reporter
 from action_gru.core.text import command_line
 from action_gru.dataset import Clip, LongVideo, read_long_videos
-from action_gru.evaluation.evaluator import Evaluator, FloatArray
-from action_gru.evaluation.frames import read_mistakes
-from action_gru.features.sequences import SequenceSet
+from action_gru.dataset.channels import ROWS
+from action_gru.evaluation.explain import frames_at
+from action_gru.features.sequences import SequenceSet, prefixes, rearrangements
 from action_gru.features.source import FeatureTable, build_backbone, data_source
 from action_gru.model import ActionClassifier
+from action_gru.report.anytime import PREFIXES, AnytimeReport, anytime_report
+from action_gru.report.confidence import Answers, CalibratedAnswers, ConfidenceReport
 from action_gru.report.early_warning import WarnedSequence, WarningReport
 from action_gru.report.evaluation import EvaluationReport, write_report
 from action_gru.report.metrics import compute_metrics, majority_baseline
-from action_gru.report.mistakes import ClipPrediction
+from action_gru.report.mistakes import FRAMES_SHOWN, ClipPrediction, Mistake, worst_mistakes
+from action_gru.report.order import OrderReport, order_report
 from action_gru.report.segments import ScoredTimeline, segment_scores
+from action_gru.report.statistics import FloatArray, best_guess
 from action_gru.streaming.build import build_engine, open_stream, open_timeline
 from action_gru.timeline import Prediction
 from action_gru.training import Checkpoint, load_checkpoint
 from action_gru.training.data import own_root, read_run_clips
 from action_gru.training.refit import wants_refit
 from action_gru.training.run_folder import RunFolder
-from action_gru.training.scoring import score_steps
+from action_gru.training.scoring import score_answers, score_clips, score_steps
 from action_gru.video import DecodeLimits
 
+STEPWISE_NOTE = "with a class for each row scores stay as they are: series.threshold rests on them"
 MISTAKES_SHOWN = 12  # the surest wrong answers
+MISTAKE_PX = (180, 320)  # height and width that no frame of a mistake exceeds
 
 
 def evaluate(
@@ -50,7 +59,7 @@ def evaluate(
     """Score a run and write its report. Returns the report and its folder.
 
     split: of the run, by default test; of a manifest, by default all of its clips, whatever its
-    split column says. Raises CheckpointError when the features would differ from those the run was
+    split column holds. Raises CheckpointError when the features would differ from those the run was
     trained on.
     """
     # The run's own clips are new only to the model that was trained without them.
@@ -59,164 +68,31 @@ def evaluate(
     split = split or ("test" if manifest is None else None)
     clips, long, data = _test_data(run, config, checkpoint.classes, split, manifest, root)
     target = folder or run.new_evaluation(manifest.stem if manifest else str(split))
-    # Of a run's own clips training has judged the bad ones already: they are listed, no more.
-    allowed = 1.0 if manifest is None else None
-    table = data_source(config, manifest).features(clips, reporter, target, allowed)
+    # Training has already checked the share of bad clips among a run's own clips.
+    max_bad_share = 1.0 if manifest is None else None
+    table = data_source(config, manifest).features(clips, reporter, target, max_bad_share)
     checkpoint.check_fits(table.specs, config.sampling.fps)
     usable = table.usable(clips)
     if not usable:
         raise DataError(f"{data}: no clip is left to score; see {target / 'quarantine.csv'}")
-    if manifest is not None and (known := _seen_in_training(run, checkpoint, table, usable)):
-        reporter.warn(known)
+    missing, count = table.missing_values(usable)
     if manifest is None and wants_refit(run, config):
         data += (
             f". These figures are those of {BEST}, which was trained without these clips; {FINAL}, "
             "trained on all clips, is the model to use"
         )
-    report = score_report(run, config, checkpoint, table, usable, data, split or "all")
-    scored, failed = score_timelines(checkpoint, config, long, reporter)
-    report = replace(report, timelines=tuple(scored), quarantined={**report.quarantined, **failed})
+    data += f". {missing} of {count} values are missing" if missing else ""
+    known = _seen_in_training(run, checkpoint, table, usable)
+    data += f". {known}" if known else ""
+    if known and manifest is not None:
+        reporter.warn(known)
+    report = _score_clips(run, checkpoint, config, table, usable, data, split or "all")
+    scored, failed = _score_timelines(checkpoint, config, long, reporter)
+    bad = {**table.report.quarantined, **failed}
+    report = replace(report, seen_in_training=bool(known), timelines=tuple(scored), quarantined=bad)
     with reporter.doing("writing the report and its pictures"):
         write_report(report, target)
     return report, target
-
-
-def score_report(
-    run: RunFolder,
-    config: Config,
-    checkpoint: Checkpoint,
-    table: FeatureTable,
-    clips: list[Clip],
-    data: str,
-    split: str,
-) -> EvaluationReport:
-    """Return the report of a checkpoint on clips whose features are extracted."""
-    sequences = table.sequences(clips, checkpoint.classes)
-    evaluator = Evaluator(checkpoint, config)
-    scores = evaluator.predict(sequences)
-    labels = sequences.labels.numpy()
-    mean_right, notes = _mean_pooled(run, config, sequences)
-    trained = [checkpoint.classes.index(label) for label in run.trained_labels()]
-    missing, count = table.missing_values(clips)
-    data += f". {missing} of {count} values are missing" if missing else ""
-    if known := _seen_in_training(run, checkpoint, table, clips):
-        data += f". {known}"
-    warned = warned_sequences(evaluator.model, config, table, clips, checkpoint.classes)
-    report = EvaluationReport(
-        run_name=run.path.name,
-        data=data,
-        split=split,
-        metrics=compute_metrics(labels, scores.numpy(), checkpoint.classes),
-        predictions=_predictions(clips, checkpoint.classes, scores),
-        baselines={
-            "majority": majority_baseline(trained, labels),
-            "mean_pooled": None if mean_right is None else float(mean_right.mean()),
-        },
-        baseline_notes=notes,
-        quarantined=table.report.quarantined,
-        leakage_allowed=bool(checkpoint.data["allow_leakage"]),
-        seen_in_training=bool(known),
-        warnings=warning_report(config, warned),
-        seed=config.training.seed,
-        confidence=evaluator.measure_confidence(sequences, scores),
-    )
-    if not config.evaluation.details or sequences.step_labels is not None:
-        return report  # an answer for each row: there is no whole clip to take apart
-    report = replace(
-        report,
-        order=evaluator.measure_order(sequences, clips, mean_right),
-        anytime=evaluator.measure_anytime(sequences, clips, table),
-    )
-    if not config.data.is_video:
-        return report
-    limits, count = DecodeLimits(**config.decoding.model_dump()), MISTAKES_SHOWN
-    mistakes = read_mistakes(report.predictions, clips, table.times_s(clips), count, limits)
-    return replace(report, mistakes=mistakes)
-
-
-def _mean_pooled(
-    run: RunFolder, config: Config, sequences: SequenceSet
-) -> tuple[FloatArray | None, dict[str, str]]:
-    """Return whether the mean-pooled model was right (N,), or the reason why there is none."""
-    if run.baseline.is_file():
-        return Evaluator(load_checkpoint(run.baseline), config).is_right(sequences), {}
-    wanted = config.training.mean_pooled_baseline and config.model.cell != "none"
-    note = (
-        f"missing; {command_line('action-gru', 'resume', run.path)} trains it"
-        if wanted
-        else "not trained (training.mean_pooled_baseline or model.cell says so)"
-    )
-    return None, {"mean_pooled": note}
-
-
-def warned_sequences(
-    model: ActionClassifier,
-    config: Config,
-    table: FeatureTable,
-    clips: Sequence[Clip],
-    classes: Sequence[str],
-) -> tuple[WarnedSequence, ...]:
-    """Return the probability of the end after each row; empty for a model without a horizon."""
-    if config.series.horizon is None:
-        return ()
-    scores = score_steps(model, table.sequences(clips, classes))
-    return tuple(
-        WarnedSequence(clip.name, row[:, classes.index(SOON)].double().numpy(), remaining)
-        for clip, row in zip(clips, scores, strict=True)
-        if (remaining := table.remaining.get(clip.name)) is not None
-    )
-
-
-def warning_report(config: Config, warned: Sequence[WarnedSequence]) -> WarningReport | None:
-    """Score the warnings; None for a model without a horizon."""
-    horizon, seed = config.series.horizon, config.training.seed
-    if horizon is None or not warned:
-        return None
-    return WarningReport.of(warned, horizon, config.series.threshold, seed)
-
-
-def score_timelines(
-    checkpoint: Checkpoint, config: Config, videos: Sequence[LongVideo], reporter: Reporter
-) -> tuple[list[ScoredTimeline], dict[str, str]]:
-    """Score the long videos. Returns the scored ones and, by path, the errors of the others.
-
-    A model that reads backwards too has no stream, hence no timeline.
-    """
-    scored: list[ScoredTimeline] = []
-    failed: dict[str, str] = {}
-    model = checkpoint.build().to(pick_device(config.training.device))
-    if not videos or not model.can_stream:
-        return scored, {v.relative: "the model is bidirectional: no timeline" for v in videos}
-    engine = build_engine(checkpoint, config, model, build_backbone(config))
-    with reporter.bar("timeline", len(videos)) as advance:
-        for video in videos:
-            stream = open_stream(engine, checkpoint, config)
-            reader = open_timeline(stream, config, video.path)
-            try:
-                for _ in reader:
-                    pass
-            except VideoError as error:
-                failed[video.relative] = str(error)
-                continue
-            finally:
-                advance(note=video.relative)
-            timeline = reader.timeline()
-            scores = segment_scores(
-                timeline.events, video.segments, timeline.duration_s, config.events.background
-            )
-            scored.append(ScoredTimeline(video.relative, timeline, video.segments, scores))
-    return scored, failed
-
-
-def _seen_in_training(
-    run: RunFolder, checkpoint: Checkpoint, table: FeatureTable, clips: Sequence[Clip]
-) -> str:
-    """Return a warning if clips were in the training data, else ''."""
-    seen = run.trained_content(final="test" not in checkpoint.data["clips"])
-    known = sum(table.report.content.get(clip.name) in seen for clip in clips)
-    return (
-        f"{known} of these clips were in the training data: the score is too good" if known else ""
-    )
 
 
 def _test_data(
@@ -227,14 +103,12 @@ def _test_data(
     manifest: Path | None,
     root: Path | None,
 ) -> tuple[list[Clip], list[LongVideo], str]:
-    """Return clips, long videos and their description. split: None for all of a manifest."""
+    """Return clips, long videos and the data's description. split: None for all of a manifest."""
     if manifest is None:
         read = read_run_clips(run, config, root, classes)
         listed, start, name = run.clips, root or own_root(config), str(config.data.manifest)
-        missing = (
-            f"run {run.path} has no {split} split; evaluate it on other clips with "
-            "--manifest CSV --root DIR"
-        )
+        mend = "evaluate it on other clips with --manifest CSV --root DIR"
+        missing = f"run {run.path} has no {split} split; {mend}"
     else:
         read = data_source(config, manifest, root, classes).clips()
         listed, start, name = manifest, root, manifest.name
@@ -247,17 +121,228 @@ def _test_data(
     return clips, [video for video in long if split in (None, video.split)], data
 
 
-def _predictions(
-    clips: Sequence[Clip], classes: Sequence[str], scores: Tensor
-) -> tuple[ClipPrediction, ...]:
-    return tuple(
-        ClipPrediction(
-            path=clip.relative,
-            group=clip.group,
-            label=clip.label,
-            prediction=Prediction.from_probabilities(classes, row.numpy()),
-            start_s=clip.start_s,
-            end_s=clip.end_s,
-        )
-        for clip, row in zip(clips, scores, strict=True)
+def _seen_in_training(
+    run: RunFolder, checkpoint: Checkpoint, table: FeatureTable, clips: Sequence[Clip]
+) -> str:
+    """Return a warning if clips were in the training data, else ''."""
+    seen = run.trained_content(final="test" not in checkpoint.data["clips"])
+    known = sum(table.report.content.get(clip.name) in seen for clip in clips)
+    text = f"{known} of these clips were in the training data: the score is too good"
+    return text if known else ""
+
+
+def _score_clips(
+    run: RunFolder,
+    checkpoint: Checkpoint,
+    config: Config,
+    table: FeatureTable,
+    clips: list[Clip],
+    data: str,
+    split: str,
+) -> EvaluationReport:
+    """Return the report of a model on clips whose features are extracted."""
+    evaluator, classes = Evaluator.load(checkpoint, config), checkpoint.classes
+    sequences = table.sequences(clips, classes)
+    scores, labels = evaluator.predict(sequences), sequences.labels.numpy()
+    answers = [Prediction.from_probabilities(classes, row.numpy()) for row in scores]
+    mean_right, notes = _mean_pooled(run, config, sequences)
+    trained = [classes.index(label) for label in run.trained_labels()]
+    report = EvaluationReport(
+        run_name=run.path.name,
+        data=data,
+        split=split,
+        metrics=compute_metrics(labels, scores.numpy(), classes),
+        predictions=tuple(
+            ClipPrediction(c.relative, c.group, c.label, answer, c.start_s, c.end_s)
+            for c, answer in zip(clips, answers, strict=True)
+        ),
+        baselines={
+            "majority": majority_baseline(trained, labels),
+            "mean_pooled": None if mean_right is None else float(mean_right.mean()),
+        },
+        baseline_notes=notes,
+        leakage_allowed=bool(checkpoint.data["allow_leakage"]),
+        warnings=warning_report(config, evaluator.warn(table, clips)),
+        seed=config.training.seed,
+        confidence=evaluator.measure_confidence(checkpoint, sequences, scores),
     )
+    if not config.evaluation.details or sequences.step_labels is not None:
+        return report  # an answer for each row: there is no whole clip to take apart
+    order = evaluator.measure_order(sequences, clips, scores, mean_right)
+    anytime = evaluator.measure_anytime(sequences, clips, table)
+    report = replace(report, order=order, anytime=anytime)
+    if not config.data.is_video:
+        return report
+    limits, times_s = DecodeLimits(**config.decoding.model_dump()), table.times_s(clips)
+    mistakes = read_mistakes(report.predictions, clips, times_s, MISTAKES_SHOWN, limits)
+    return replace(report, mistakes=mistakes)
+
+
+def _mean_pooled(
+    run: RunFolder, config: Config, sequences: SequenceSet
+) -> tuple[FloatArray | None, dict[str, str]]:
+    """Return whether the mean-pooled model was right (N,), or the reason why there is none."""
+    if run.baseline.is_file():
+        return Evaluator.load(load_checkpoint(run.baseline), config).is_right(sequences), {}
+    note = "not trained (training.mean_pooled_baseline or model.cell says so)"
+    if config.training.mean_pooled_baseline and config.model.cell != "none":
+        note = f"missing; {command_line('action-gru', 'resume', run.path)} trains it"
+    return None, {"mean_pooled": note}
+
+
+class Evaluator:
+    """A model with its reading rules: windows and mirrored copies are averaged."""
+
+    def __init__(
+        self, model: ActionClassifier, config: Config, classes: Sequence[str], max_frames: int
+    ) -> None:
+        self.model, self.config, self.classes, self.max_frames = model, config, classes, max_frames
+
+    @classmethod
+    def load(cls, checkpoint: Checkpoint, config: Config) -> Evaluator:
+        """Windows are as long as in training, even if the config has changed."""
+        max_frames = int(checkpoint.sampling["max_frames"])
+        return cls(checkpoint.build(), config, checkpoint.classes, max_frames)
+
+    def predict(self, sequences: SequenceSet) -> Tensor:
+        """Return class probabilities (N, C) float32."""
+        flip = self.config.features.flip
+        return score_clips(self.model, sequences, self.max_frames, flip=flip)
+
+    def predict_all(self, sequences: SequenceSet) -> NDArray[np.float32]:
+        """Return the probabilities of every answer that has a true class: (M, C)."""
+        flip = self.config.features.flip
+        return score_answers(self.model, sequences, self.max_frames, flip)[0].numpy()
+
+    def is_right(self, sequences: SequenceSet) -> FloatArray:
+        """Return whether each clip's answer is right: (N,), 0 or 1."""
+        hits = self.predict(sequences).argmax(1) == sequences.labels
+        return hits.double().numpy()
+
+    def measure_order(
+        self,
+        sequences: SequenceSet,
+        clips: Sequence[Clip],
+        scores: Tensor,
+        mean_pooled: FloatArray | None,
+    ) -> OrderReport:
+        """Measure what reordered or fewer frames cost.
+
+        scores (N, C): of the clips as they are. mean_pooled (N,): was that model right.
+        """
+        seed = self.config.training.seed
+        tries: dict[str, list[FloatArray]] = defaultdict(list)
+        for name, changed in rearrangements(sequences, seed):
+            tries[name].append(self.is_right(changed))
+        after = {name: np.mean(answers, axis=0) for name, answers in tries.items()}
+        if mean_pooled is not None:
+            after["mean_pooled"] = mean_pooled
+        labels, groups = [clip.label for clip in clips], [clip.group for clip in clips]
+        given = [self.classes[number] for number in scores.argmax(1).tolist()]
+        return order_report(given, after, labels, groups, self.classes, seed)
+
+    def measure_anytime(
+        self, sequences: SequenceSet, clips: Sequence[Clip], table: FeatureTable
+    ) -> AnytimeReport:
+        """Measure accuracy after the first frame and after each share of the clips."""
+        first = 1 if table.unit == ROWS else 0  # after the first row one row was seen, but 0 s
+        times = table.times_s(clips)
+        since = [times[clip.name] - times[clip.name][0] + first for clip in clips]
+        rights, seen = [], []
+        for part in prefixes(sequences, PREFIXES):
+            rights.append(self.is_right(part))
+            seen.append([t[n - 1] for t, n in zip(since, part.lengths.tolist(), strict=True)])
+        right, times_seen = np.stack(rights, 1), np.array(seen).T
+        labels, groups = [clip.label for clip in clips], [clip.group for clip in clips]
+        chance, seed = best_guess(labels), self.config.training.seed
+        return anytime_report(right, times_seen, labels, groups, chance, seed, table.unit)
+
+    def measure_confidence(
+        self, checkpoint: Checkpoint, sequences: SequenceSet, scores: Tensor
+    ) -> ConfidenceReport:
+        """Compare calibrated probabilities (N, C) with those of the uncalibrated model."""
+        raw = Evaluator.load(replace(checkpoint, calibration=None), self.config).predict(sequences)
+        calibration, precision = checkpoint.calibration, self.config.calibration.precision
+        before, after = (Answers.of(part.numpy(), sequences.labels) for part in (raw, scores))
+        note = "the run has no calibration (calibration.how, or an older version)"
+        if sequences.step_labels is not None:
+            note = STEPWISE_NOTE
+        elif calibration is not None:
+            note = calibration.shortfall(precision) or ""
+        both = CalibratedAnswers(before, after, calibration)
+        return ConfidenceReport.of(both, precision, note, self.config.training.seed)
+
+    def warn(self, table: FeatureTable, clips: Sequence[Clip]) -> list[WarnedSequence]:
+        """Return the probability of the end after each row; empty for a model without a horizon."""
+        if self.config.series.horizon is None:
+            return []
+        soon = self.classes.index(SOON)
+        scores = score_steps(self.model, table.sequences(clips, self.classes))
+        return [
+            WarnedSequence(clip.name, row[:, soon].double().numpy(), remaining)
+            for clip, row in zip(clips, scores, strict=True)
+            if (remaining := table.remaining.get(clip.name)) is not None
+        ]
+
+
+def warning_report(config: Config, warned: Sequence[WarnedSequence]) -> WarningReport | None:
+    """Score the warnings; None for a model without a horizon."""
+    horizon, seed = config.series.horizon, config.training.seed
+    if horizon is None or not warned:
+        return None
+    return WarningReport.of(warned, horizon, config.series.threshold, seed)
+
+
+def _score_timelines(
+    checkpoint: Checkpoint, config: Config, videos: Sequence[LongVideo], reporter: Reporter
+) -> tuple[list[ScoredTimeline], dict[str, str]]:
+    """Score the long videos. Returns the scored ones and, by path, the errors of the others."""
+    scored: list[ScoredTimeline] = []
+    failed: dict[str, str] = {}
+    model = checkpoint.build().to(pick_device(config.training.device))
+    if not videos or not model.can_stream:
+        return scored, {v.relative: "the model is bidirectional: no timeline" for v in videos}
+    engine = build_engine(checkpoint, config, model, build_backbone(config))
+    with reporter.bar("timeline", len(videos)) as advance:
+        for video in videos:
+            reader = open_timeline(open_stream(engine, checkpoint, config), config, video.path)
+            try:
+                for _ in reader:
+                    pass
+            except VideoError as error:
+                failed[video.relative] = str(error)
+                continue
+            finally:
+                advance(note=video.relative)
+            made, true = reader.timeline(), video.segments
+            scores = segment_scores(made.events, true, made.duration_s, config.events.background)
+            scored.append(ScoredTimeline(video.relative, made, true, scores))
+    return scored, failed
+
+
+def read_mistakes(
+    predictions: Sequence[ClipPrediction],
+    clips: Sequence[Clip],
+    times_s: Mapping[str, FloatArray],
+    count: int,
+    limits: DecodeLimits | None = None,
+) -> tuple[Mistake, ...]:
+    """Return the most confident wrong answers, each with at most FRAMES_SHOWN frames.
+
+    predictions and clips stand in the same order. times_s: the sampled instants by clip name; the
+    frames are spread evenly over them. A video that can no longer be read gives its error.
+    """
+    # By identity: two clips may share a path and a label.
+    clip_of = {id(one): clip for one, clip in zip(predictions, clips, strict=True)}
+    mistakes = []
+    for wrong in worst_mistakes(predictions, count):
+        clip = clip_of[id(wrong)]
+        sampled_s = times_s[clip.name]
+        shown = np.linspace(0, len(sampled_s) - 1, FRAMES_SHOWN).round().astype(int)
+        try:
+            frames = frames_at(clip.path, sampled_s[shown], MISTAKE_PX, limits)
+            problem = "" if frames else "no frame at the instants that were sampled"
+        except VideoError as error:
+            frames, problem = {}, str(error)
+        mistakes.append(Mistake(wrong, tuple(frames.items()), problem))
+    return tuple(mistakes)

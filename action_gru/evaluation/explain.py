@@ -1,165 +1,257 @@
 """Explains one answer: from a model, its backbone and a video to an Explanation.
 
-Knows no command line and no plots.
+Occlusion (Zeiler and Fergus 2014, section 4.1): how the answer changes when a part is hidden. In
+time, the features of a stretch are replaced by the clip's mean, which holds no order. In place,
+patches of a picture are hidden before the backbone: unlike a map of gradients this needs only the
+backbone's answers, so it holds for every runtime. Draws nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+import cv2
 import numpy as np
+import numpy.typing as npt
 import torch
+from numpy.lib.stride_tricks import sliding_window_view
+from torch import Tensor
 
 from action_gru.backbone import FRAME_VIEWS, Backbone
 from action_gru.evaluation.curves import linear_answer, stream_curves
-from action_gru.evaluation.explanation import Explanation, FloatArray, FrameHeat
-from action_gru.evaluation.frames import frames_at
-from action_gru.evaluation.occlusion import (
-    best_frames,
-    heat_map,
-    hidden_pictures,
-    log_odds,
-    spread_over,
-    stretch_frames,
-    time_importance,
-)
+from action_gru.evaluation.explanation import Explanation, FrameHeat
+from action_gru.report.statistics import FloatArray
 from action_gru.training import Checkpoint
-from action_gru.training.document import check_label
 from action_gru.training.scoring import BATCH, ClipScores
 from action_gru.video import DecodeLimits, Image, VideoFile
-from action_gru.views import ViewMaker
+from action_gru.views import VIEWS, ViewMaker
 from action_gru.views.maker import mirror
 from action_gru.views.sampler import look
 
 THUMBNAILS = 10
 MOST_PX = (480, 480)  # height and width of a kept frame
-
-
-@dataclass(frozen=True)
-class Subject:
-    """One video as the model read it: its sampled instants (T,) and the model's scores.
-
-    unsure: whether the answer is only a guess. warnings: what to know before believing it. limits:
-    for reading its frames again.
-    """
-
-    video: Path
-    times_s: FloatArray
-    scores: ClipScores
-    unsure: bool = False
-    warnings: tuple[str, ...] = ()
-    limits: DecodeLimits | None = None
+TOLERANCE_S = 1e-3  # another decoder may round the same instant otherwise
+STRETCH_SHARE = 0.1  # of the clip, or of a window of a long one
+MOST_PLACES = 128
+GRID = 8  # places along a side of a picture
+PATCH = 2  # how many of them a patch covers, along a side
 
 
 def explain_clip(
     backbone: Backbone,
     checkpoint: Checkpoint,
-    subject: Subject,
+    video: Path,
+    times_s: FloatArray,
+    scores: ClipScores,
     label: str | None = None,
     frames: int = 3,
+    limits: DecodeLimits | None = None,
 ) -> Explanation:
     """Explain the model's answer to one video.
 
-    label: the class to explain; by default the answer. frames: in how many of the frames that
-    matter most to look for the places that matter, in the views that are pictures. Raises
-    DataError for an unknown label.
+    times_s (T,): the sampled instants. label: the class to explain; by default the answer. frames:
+    in how many of the frames that matter most to look for the places that matter, in the views that
+    are pictures. limits: for reading the frames again.
     """
-    check_label(label, checkpoint.classes)
-    scores, times_s = subject.scores, subject.times_s
     probabilities, running = scores.probabilities, scores.running
     number = checkpoint.classes.index(label) if label else int(probabilities.argmax())
-    columns = _columns(checkpoint, scores)
-    middles, falls = time_importance(scores, number, list(columns.values()))
-    hidden_frames = stretch_frames(scores)
-    best = best_frames(middles, falls[:, 0], hidden_frames, frames)
+    views, dims = [spec.view for spec in checkpoint.features], scores.model.view_dims
+    occlusion = Occlusion(scores, number, dict(zip(views, dims, strict=True)))
+    middles, falls = occlusion.over_time()
+    best = best_frames(middles, falls[:, 0], occlusion.stretch, frames)
+    fps = float(checkpoint.sampling["fps"])
     shown = range(0, len(times_s), -(-len(times_s) // THUMBNAILS))
-    images = frames_at(subject.video, times_s[[*shown, *best]], MOST_PX, subject.limits)
+    images = frames_at(video, times_s[[*shown, *best]], MOST_PX, limits)
+    best_images = {frame: images[times_s[frame]] for frame in best}
     return Explanation(
-        video=str(subject.video),
+        video=str(video),
         classes=checkpoint.classes,
         label=checkpoint.classes[number],
         cell=str(checkpoint.model["cell"]),
         num_layers=int(checkpoint.model["num_layers"]),
         pooling=str(checkpoint.model["pooling"]),
-        fps=float(checkpoint.sampling["fps"]),
-        probabilities=np.asarray(probabilities.numpy()),
-        unsure=subject.unsure,
-        warnings=subject.warnings,
+        fps=fps,
+        probabilities=probabilities.numpy(),
         times_s=times_s,
         windows=tuple(scores.windows),
-        streams=stream_curves(scores, list(columns)),
+        streams=stream_curves(scores, views),
         linear=linear_answer(scores),
-        scores=None if running is None else np.asarray(running.numpy()),
-        hidden_frames=hidden_frames,
+        scores=None if running is None else running.numpy(),
+        hidden_frames=occlusion.stretch,
         middles=tuple(middles),
-        falls=np.asarray(falls.numpy()),
+        falls=falls.numpy(),
         best=tuple(best),
-        heats=_heats(backbone, checkpoint, number, subject, best, images),
+        heats=tuple(_heats(backbone, occlusion, video, times_s, fps, best_images, limits)),
         thumbnails=tuple((times_s[i], images[times_s[i]]) for i in shown),
     )
 
 
-def _columns(checkpoint: Checkpoint, scores: ClipScores) -> dict[str, slice]:
-    """The columns of each view, in order."""
-    dims = scores.model.view_dims
-    ends = np.cumsum(dims).tolist()
-    slices = [slice(end - dim, end) for end, dim in zip(ends, dims, strict=True)]
-    return dict(zip([spec.view for spec in checkpoint.features], slices, strict=True))
+def frames_at(
+    path: Path, times_s: npt.ArrayLike, most_px: tuple[int, int], limits: DecodeLimits | None = None
+) -> dict[float, Image]:
+    """Return the frames (H, W, 3) uint8 RGB at the instants (T,); missing ones are left out.
+
+    most_px: height and width that no frame exceeds.
+    """
+    wanted = np.unique(times_s)
+    with VideoFile(path, limits=limits) as video:
+        frames = video.frames(
+            lambda time_s: bool(np.abs(wanted - time_s).min() < TOLERANCE_S),
+            float(wanted[-1]) + TOLERANCE_S,
+        )
+        return {
+            float(wanted[np.abs(wanted - frame.time_s).argmin()]): _shrunk(frame.image, *most_px)
+            for frame in frames
+        }
+
+
+def _shrunk(image: Image, most_high: int, most_wide: int) -> Image:
+    height, width = image.shape[:2]
+    ratio = min(most_high / height, most_wide / width)
+    if ratio >= 1:
+        return np.array(image)
+    size = (max(1, round(width * ratio)), max(1, round(height * ratio)))
+    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+
+
+def log_odds(probabilities: Tensor, number: int) -> Tensor:
+    """ln(p / (1 - p)) of one class: (..., C) -> (...)."""
+    return torch.logit(probabilities[..., number].double(), eps=1e-12)
+
+
+class Occlusion:
+    """Measures how much the log-odds of class `number` fall when a part of the clip is hidden.
+
+    dims: the columns of each view, in order. What is hidden is hidden in the mirrored copy too.
+    Falls are negative where hiding helps the class.
+    """
+
+    def __init__(self, scores: ClipScores, number: int, dims: Mapping[str, int]) -> None:
+        self.scores, self.number = scores, number
+        ends = np.cumsum(list(dims.values())).tolist()
+        self.columns = dict(zip(dims, map(slice, [0, *ends], ends), strict=True))
+        longest = max(high - low for low, high in scores.windows)
+        self.stretch = max(1, round(STRETCH_SHARE * longest))  # frames hidden at once
+
+    def over_time(self) -> tuple[list[int], Tensor]:
+        """Hide stretches: the frames at their middles, M of them, and the falls (M, 1 + V).
+
+        All views are hidden, then each alone.
+        """
+        scores, width = self.scores, self.stretch
+        base, mean = log_odds(scores.probabilities, self.number), scores.copies.mean(1)  # (P, D)
+        stride = -(-len(scores.features) // MOST_PLACES)
+        middles: list[int] = []
+        rows: list[Tensor] = []
+        for window, (low, high) in enumerate(scores.windows):
+            inside = range(low + (stride - 1) // 2, high, stride) or [(low + high) // 2]
+            found = []
+            for part in (slice(None), *self.columns.values()):
+                altered = scores.copies[:, low:high].repeat(len(inside), 1, 1, 1)
+                for row, middle in enumerate(inside):
+                    first = middle - width // 2 - low
+                    altered[row, :, max(0, first) : first + width, part] = mean[:, None, part]
+                found.append(base - log_odds(scores.with_window(window, altered), self.number))
+            middles += inside
+            rows.append(torch.stack(found, 1))
+        return middles, torch.cat(rows)
+
+    def over_places(self, backbone: Backbone, frame: int, view: str, picture: Image) -> FloatArray:
+        """Hide each patch of a view's picture at one frame: the falls (N,), row by row."""
+        scores, pictures = self.scores, [picture, *hidden_pictures(picture, view)]
+        window = scores.window_at(frame)
+        low, high = scores.windows[window]
+        altered = scores.copies[:, low:high].repeat(len(pictures), 1, 1, 1)
+        for copy in range(len(scores.copies)):
+            shown = [mirror(one) for one in pictures] if copy else pictures
+            batches = [shown[start : start + BATCH] for start in range(0, len(shown), BATCH)]
+            features = torch.cat([backbone(one) for one in batches])
+            altered[:, copy, frame - low, self.columns[view]] = features
+        odds = log_odds(scores.with_window(window, altered), self.number)
+        return np.asarray((odds[0] - odds[1:]).numpy())
+
+
+def best_frames(middles: Sequence[int], fall: Tensor, apart: int, count: int) -> list[int]:
+    """The frames with the largest falls (M,), at least `apart` frames from each other, best first.
+
+    Only frames whose hiding costs the class something.
+    """
+    chosen: list[int] = []
+    for index in fall.argsort(descending=True, stable=True).tolist():
+        if len(chosen) == count or fall[index] <= 0:
+            break
+        if all(abs(middles[index] - other) >= apart for other in chosen):
+            chosen.append(middles[index])
+    return chosen
 
 
 def _heats(
     backbone: Backbone,
-    checkpoint: Checkpoint,
-    number: int,
-    subject: Subject,
-    best: Sequence[int],
-    images: dict[float, Image],
-) -> tuple[FrameHeat, ...]:
+    occlusion: Occlusion,
+    video: Path,
+    times_s: FloatArray,
+    fps: float,
+    best: Mapping[int, Image],
+    limits: DecodeLimits | None,
+) -> Iterator[FrameHeat]:
     """Frame by frame in the order of time, and view by view; none of a view that is a vector."""
-    columns = _columns(checkpoint, subject.scores)
-    views = [view for view in columns if view not in FRAME_VIEWS]
+    views = [view for view in occlusion.columns if view not in FRAME_VIEWS]
     if not views or not best:
-        return ()
-    frame_at = {float(subject.times_s[frame]): frame for frame in best}
+        return
+    frame_at = {float(times_s[frame]): frame for frame in best}
     maker = ViewMaker(views, backbone.image_size, backbone.fit)
-    found = []
-    with VideoFile(subject.video, limits=subject.limits) as video:
-        for time_s, pictures in look(video, maker, float(checkpoint.sampling["fps"])):
-            if time_s not in frame_at:
+    with VideoFile(video, limits=limits) as file:
+        for time_s, pictures in look(file, maker, fps):
+            if (frame := frame_at.get(time_s)) is None:
                 continue
-            frame, image = frame_at[time_s], images[time_s]
+            height, width = best[frame].shape[:2]
             for view in views:
-                falls = place_falls(
-                    backbone, subject.scores, number, frame, pictures[view], view, columns[view]
-                )
-                heat = heat_map(falls)
-                laid = spread_over(heat, image.shape[0], image.shape[1], backbone.fit)
-                found.append(FrameHeat(frame, view, heat, laid, image))
-    return tuple(found)
+                heat = heat_map(occlusion.over_places(backbone, frame, view, pictures[view]))
+                laid = spread_over(heat, height, width, backbone.fit)
+                yield FrameHeat(frame, view, heat, laid, best[frame])
 
 
-def place_falls(
-    backbone: Backbone,
-    scores: ClipScores,
-    number: int,
-    frame: int,
-    picture: Image,
-    view: str,
-    columns: slice,
-) -> FloatArray:
-    """The fall of the class's log-odds for each hidden patch of one view of one frame, (N,).
+def hidden_pictures(image: Image, view: str) -> list[Image]:
+    """A view's picture (S, S, 3 or 4) with one patch hidden, for each of the patches, row by row.
 
-    A patch is hidden in the mirrored copy too, where there is one.
+    Hidden is: no motion in a motion view; else the picture's mean colour, and for focus also
+    nothing that moves there.
     """
-    pictures = [picture, *hidden_pictures(picture, view)]
-    window = scores.window_at(frame)
-    low, high = scores.windows[window]
-    altered = scores.copies[:, low:high].repeat(len(pictures), 1, 1, 1)
-    for copy in range(len(scores.copies)):
-        shown = [mirror(one) for one in pictures] if copy else pictures
-        batches = [shown[start : start + BATCH] for start in range(0, len(shown), BATCH)]
-        altered[:, copy, frame - low, columns] = torch.cat([backbone(one) for one in batches])
-    odds = log_odds(scores.with_window(window, altered), number)
-    return np.asarray((odds[0] - odds[1:]).numpy())
+    edges = np.linspace(0, len(image), GRID + 1).round().astype(int)
+    fill = VIEWS[view].hidden_fill(image)
+    hidden = []
+    for top, left in np.ndindex(GRID - PATCH + 1, GRID - PATCH + 1):
+        copy = image.copy()
+        copy[edges[top] : edges[top + PATCH], edges[left] : edges[left + PATCH]] = fill
+        hidden.append(copy)
+    return hidden
+
+
+def heat_map(falls: FloatArray) -> FloatArray:
+    """Falls by patch, row by row -> (GRID, GRID): the mean of the patches that cover each place."""
+    count, border = GRID - PATCH + 1, PATCH - 1
+    padded = np.pad(falls.reshape(count, count), border, constant_values=np.nan)
+    return np.asarray(np.nanmean(sliding_window_view(padded, (PATCH, PATCH)), axis=(2, 3)))
+
+
+def spread_over(heat: FloatArray, height: int, width: int, how: str) -> FloatArray:
+    """A map of the square picture (G, G) laid over the frame that `fit` made it from: (H, W).
+
+    how: squash, letterbox or crop, as the frame was fitted. What the network was not shown is 0.
+    """
+    if how == "squash":
+        return _resized(heat, height, width)
+    side = min(height, width) if how == "crop" else max(height, width)
+    square = _resized(heat, side, side)
+    top, left = abs(height - side) // 2, abs(width - side) // 2
+    if how == "letterbox":
+        return square[top : top + height, left : left + width]
+    return np.pad(square, ((top, height - side - top), (left, width - side - left)))
+
+
+def _resized(heat: FloatArray, height: int, width: int) -> FloatArray:
+    size = (width, height)
+    return np.asarray(
+        cv2.resize(heat.astype(np.float32), size, interpolation=cv2.INTER_LINEAR), np.float64
+    )

@@ -6,69 +6,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from action_gru.backbone import FRAME_VIEWS
+from action_gru.evaluation.curves import STATES, LayerCurves, Memory, StreamCurves
 from action_gru.model.cells import CELLS
+from action_gru.report.statistics import FloatArray
 from action_gru.timeline import Prediction
 from action_gru.video import Image
-
-FloatArray = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Memory:
-    """How far the state reaches, in frames.
-
-    reach_frames (T,): after each frame, how many frames back the carried share falls below 1 / e.
-    faded (T,): False where even the state before the first frame is above that: the reach is then
-    cut by the clip's start, and the true one is longer. frames: the reach over the whole clip,
-    None when the share never falls so low.
-    """
-
-    reach_frames: tuple[float, ...]
-    faded: tuple[bool, ...]
-    frames: float | None
-
-
-@dataclass(frozen=True)
-class LayerCurves:
-    """One layer of one stream in one direction.
-
-    curves: by gate, the mean over the units, (T,); of states and candidates the mean size |x|.
-    spread: by gate, what the lowest and the highest tenth of the units stay outside of, (2, T).
-    memory: None for a plain RNN, which has no gate that keeps.
-    """
-
-    layer: int
-    backwards: bool
-    curves: dict[str, FloatArray]
-    spread: dict[str, FloatArray]
-    memory: Memory | None
-
-    @property
-    def direction(self) -> str:
-        return "backwards " if self.backwards else ""
-
-
-@dataclass(frozen=True)
-class StreamCurves:
-    """One trained stream of the model.
-
-    share: its weight among the trained streams. probabilities (C,): its answer alone. attention
-    (T,): each frame's weight in the pooling, summing to 1 over each window; None for other
-    poolings. layers: none for a model without a cell.
-    """
-
-    views: tuple[str, ...]
-    share: float
-    probabilities: FloatArray
-    layers: tuple[LayerCurves, ...]
-    attention: FloatArray | None
-
-    @property
-    def name(self) -> str:
-        return " + ".join(self.views)
 
 
 @dataclass(frozen=True)
@@ -106,8 +50,6 @@ class Explanation:
     pooling: str
     fps: float
     probabilities: FloatArray
-    unsure: bool
-    warnings: tuple[str, ...]
     times_s: FloatArray
     windows: tuple[tuple[int, int], ...]
     streams: tuple[StreamCurves, ...]
@@ -119,6 +61,8 @@ class Explanation:
     best: tuple[int, ...]
     heats: tuple[FrameHeat, ...]
     thumbnails: tuple[tuple[float, Image], ...]
+    unsure: bool = False
+    warnings: tuple[str, ...] = ()
 
     @property
     def score(self) -> float:
@@ -132,7 +76,7 @@ class Explanation:
         return replace(found, unsure=self.unsure)
 
     @property
-    def told(self) -> str:
+    def headline(self) -> str:
         """The label with its score, and the answer where that is another or unsure."""
         answer = self.answer
         if self.label == answer.label:
@@ -150,6 +94,11 @@ class Explanation:
         return tuple(view for view in self.views if view not in FRAME_VIEWS)
 
     @property
+    def shown_gates(self) -> tuple[str, ...]:
+        """The gates of the cell that plot and text show; the JSON has every gate."""
+        return CELLS[self.cell].shown if self.cell in CELLS else ()
+
+    @property
     def hidden_s(self) -> float:
         return self.hidden_frames / self.fps
 
@@ -160,6 +109,17 @@ class Explanation:
     def fall_at(self, frame: int) -> float:
         """The fall of the label's log-odds with all views hidden around one of the middles."""
         return float(self.falls[self.middles.index(frame), 0])
+
+    def memory_words(self, memory: Memory | None) -> str:
+        """The effective memory of a layer: 'memory 1.20 s (6.0 frames)'."""
+        if memory is None:
+            return "no gate that keeps"
+        if memory.frames is not None:
+            return f"memory {memory.frames / self.fps:.2f} s ({memory.frames:.1f} frames)"
+        half = max(high - low for low, high in self.windows) // 2
+        if half == 0:
+            return "too short to tell its memory"
+        return f"memory over {half / self.fps:.2f} s ({half} frames)"
 
     def to_json(self) -> dict[str, Any]:
         """Return JSON-serialisable values rounded to 5 decimals, without pictures."""
@@ -174,15 +134,23 @@ class Explanation:
             "times_s": self.times_s,
             "windows": self.windows,
             "cell": self.cell,
-            "streams": [self._stream_json(stream) for stream in self.streams],
+            "streams": [
+                {
+                    "views": stream.views,
+                    "share": stream.share,
+                    "probabilities": self._by_class(stream.probabilities),
+                    "attention": stream.attention,
+                    "layers": [self._layer_json(layer) for layer in stream.layers],
+                }
+                for stream in self.streams
+            ],
             "closed_form": self.linear
             and {"share": self.linear[0], "probabilities": self._by_class(self.linear[1])},
             "running_scores": None if self.scores is None else self._by_class(self.scores.T),
             "time_occlusion": {
                 "hidden_s": self.hidden_s,
                 "times_s": self.times_s[list(self.middles)],
-                "all": self.falls[:, 0],
-                **dict(zip(self.views, self.falls[:, 1:].T, strict=True)),
+                **dict(zip(("all", *self.views), self.falls.T, strict=True)),
             },
             "most_important": [
                 {"time_s": self.times_s[frame], "log_odds_fall": self.fall_at(frame)}
@@ -200,30 +168,15 @@ class Explanation:
         """values (C, ...) by the name of the class."""
         return dict(zip(self.classes, values, strict=True))
 
-    def _stream_json(self, stream: StreamCurves) -> dict[str, Any]:
+    def _layer_json(self, layer: LayerCurves) -> dict[str, Any]:
+        memory = layer.memory
         return {
-            "views": stream.views,
-            "share": stream.share,
-            "probabilities": self._by_class(stream.probabilities),
-            "attention": stream.attention,
-            "layers": [
-                {
-                    "layer": layer.layer,
-                    "backwards": layer.backwards,
-                    "mean_gates": layer.curves,
-                    **self._memory_json(layer.memory),
-                }
-                for layer in stream.layers
-            ],
-        }
-
-    def _memory_json(self, memory: Memory | None) -> dict[str, Any]:
-        if memory is None:
-            return dict.fromkeys(("memory_s", "reach_s", "reach_cut_by_the_start"))
-        return {
-            "memory_s": None if memory.frames is None else memory.frames / self.fps,
-            "reach_s": np.array(memory.reach_frames) / self.fps,
-            "reach_cut_by_the_start": [not faded for faded in memory.faded],
+            "layer": layer.layer,
+            "backwards": layer.backwards,
+            "mean_gates": layer.curves,
+            "memory_s": memory and memory.frames and memory.frames / self.fps,
+            "reach_s": memory and np.array(memory.reach_frames) / self.fps,
+            "reach_cut_by_the_start": memory and [not faded for faded in memory.faded],
         }
 
 
@@ -236,42 +189,34 @@ def _plain(value: Any) -> Any:
     return round(float(value), 5) if isinstance(value, float) else value
 
 
-def shown_gates(cell: str) -> tuple[str, ...]:
-    """Return the gates that plot and text show of a cell; the JSON has every gate."""
-    return CELLS[cell].shown if cell in CELLS else ()
+def gate_name(name: str) -> str:
+    """Return the display name of a curve: 'update gate', '|hidden|'."""
+    return f"|{name}|" if name in STATES else f"{name} gate"
 
 
 def describe(explanation: Explanation) -> str:
     """Return the explanation as text: the answer, each stream's gates and memory, key moments."""
     count = len(explanation.times_s)
-    lines = [
-        f"{explanation.told}: {count} frame{'s' * (count > 1)}, {count / explanation.fps:.1f} s"
-    ]
-    lines += [_stream_line(explanation, stream) for stream in explanation.streams]
+    length_s = count / explanation.fps
+    lines = [f"{explanation.headline}: {count} frame{'s' * (count > 1)}, {length_s:.1f} s"]
+    for stream in explanation.streams:
+        layers = [_layer_words(explanation, one) for one in explanation.last_layers(stream)]
+        inside = "; ".join(layers) or "no cell, so no gates"
+        lines.append(f"{stream.name}: {_alone(explanation, stream.probabilities)}; {inside}")
     if explanation.linear is not None:
         share, probabilities = explanation.linear
-        lines.append(
-            f"closed form: share {share:.2f} of the log probabilities; "
-            f"{_alone(explanation, probabilities)}"
-        )
+        alone = _alone(explanation, probabilities)
+        lines.append(f"closed form: share {share:.2f} of the log probabilities; {alone}")
     if explanation.scores is None:
         lines.append("reads backwards too: no running scores before the end of the clip")
     lines.append(_moments(explanation))
     vectors = [view for view in explanation.views if view not in explanation.picture_views]
     if vectors:
+        names = " and ".join(vectors)
         lines.append(
-            f"places are shown for views that are pictures; {' and '.join(vectors)}: numbers of "
-            "whole frames"
+            f"places are shown for views that are pictures; {names}: numbers of whole frames"
         )
     return "\n".join(lines)
-
-
-def _stream_line(explanation: Explanation, stream: StreamCurves) -> str:
-    answer = _alone(explanation, stream.probabilities)
-    if not stream.layers:
-        return f"{stream.name}: {answer}; no cell, so no gates"
-    layers = "; ".join(_layer_words(explanation, one) for one in explanation.last_layers(stream))
-    return f"{stream.name}: {answer}; {layers}"
 
 
 def _alone(explanation: Explanation, probabilities: FloatArray) -> str:
@@ -282,29 +227,8 @@ def _alone(explanation: Explanation, probabilities: FloatArray) -> str:
 
 def _layer_words(explanation: Explanation, layer: LayerCurves) -> str:
     """Mean gates and the effective memory of one layer in one direction."""
-    gates = ", ".join(
-        f"{gate_name(name)} {layer.curves[name].mean():.2f}"
-        for name in shown_gates(explanation.cell)
-    )
-    return f"{layer.direction}{gates}, {memory_words(explanation, layer)}"
-
-
-def gate_name(name: str) -> str:
-    """Return the display name of a curve: 'update gate', '|hidden|'."""
-    return f"|{name}|" if name in ("candidate", "cell", "hidden") else f"{name} gate"
-
-
-def memory_words(explanation: Explanation, layer: LayerCurves) -> str:
-    """The effective memory of a layer: 'memory 1.20 s (6.0 frames)'."""
-    if layer.memory is None:
-        return "no gate that keeps"
-    frames = layer.memory.frames
-    if frames is not None:
-        return f"memory {frames / explanation.fps:.2f} s ({frames:.1f} frames)"
-    half = max(high - low for low, high in explanation.windows) // 2
-    if half == 0:
-        return "too short to tell its memory"
-    return f"memory over {half / explanation.fps:.2f} s ({half} frames)"
+    gates = [f"{gate_name(n)} {layer.curves[n].mean():.2f}" for n in explanation.shown_gates]
+    return layer.direction + ", ".join([*gates, explanation.memory_words(layer.memory)])
 
 
 def _moments(explanation: Explanation) -> str:

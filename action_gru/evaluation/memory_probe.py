@@ -1,14 +1,14 @@
-"""The long-memory probe: how far back a cell can be taught to remember, and why not further.
+"""The long-memory probe: how far back a cell can be trained to remember, and why not further.
 
-The latch problem of Bengio, Simard and Frasconi (1994, section 3) with several classes: the label
-is shown once, in the first step; noise follows; the answer is asked for at the end. Knows nothing
-of video, features or the user's data.
+The latch problem of Bengio, Simard and Frasconi (1994, section 3) with several classes: the first
+step shows the label, noise follows, the cell answers at the end. Uses no data of the user.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from statistics import fmean
 
 import torch
 from torch import Tensor, nn
@@ -41,40 +41,45 @@ class ProbeSettings:
 
 @dataclass
 class ProbeResult:
-    """What one cell did. accuracy: by lag, one figure a seed, up to the first lag not solved.
+    """What one cell did. accuracy_by_seed: by lag, one figure a seed, up to the first not solved.
 
     gradient_before, gradient_after: by lag k, the norm of d h_T / d state_(T-k) as `mean_norms`
     measures it, 1 for a state that is carried unchanged; untrained, and trained at `trained_lag`.
     """
 
     cell: str
-    accuracy: dict[int, list[float]] = field(default_factory=dict)
+    accuracy_by_seed: dict[int, list[float]] = field(default_factory=dict)
     gradient_before: dict[int, float] = field(default_factory=dict)
     gradient_after: dict[int, float] = field(default_factory=dict)
     trained_lag: int = 0
 
     def mean_accuracy(self, lag: int) -> float:
-        return sum(self.accuracy[lag]) / len(self.accuracy[lag])
+        return fmean(self.accuracy_by_seed[lag])
 
     @property
     def largest_solved(self) -> int | None:
-        """The largest lag up to which every lag has a mean accuracy of at least SOLVED."""
-        solved = [lag for lag in self.accuracy if self.mean_accuracy(lag) >= SOLVED]
+        """The largest lag with a mean accuracy of at least SOLVED."""
+        solved = [lag for lag in self.accuracy_by_seed if self.mean_accuracy(lag) >= SOLVED]
         return max(solved, default=None)
 
     @property
     def first_failed(self) -> int | None:
-        failed = [lag for lag in self.accuracy if self.mean_accuracy(lag) < SOLVED]
+        failed = [lag for lag in self.accuracy_by_seed if self.mean_accuracy(lag) < SOLVED]
         return min(failed, default=None)
 
 
 class Latch(nn.Module):
-    """A cell and a linear answer from its last hidden state: (B, T, C) -> (B, C)."""
+    """An untrained cell and a linear answer from its last hidden state: (B, T, C) -> (B, C).
 
-    def __init__(self, cell: str, hidden_size: int) -> None:
+    The same seed gives the same weights.
+    """
+
+    def __init__(self, cell: str, hidden_size: int, seed: int) -> None:
         super().__init__()
-        self.cell = build_cell(cell, CLASSES, hidden_size)
-        self.answer = nn.Linear(hidden_size, CLASSES)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.cell = build_cell(cell, CLASSES, hidden_size)
+            self.answer = nn.Linear(hidden_size, CLASSES)
 
     def forward(self, sequences: Tensor) -> Tensor:
         logits: Tensor = self.answer(self.cell(sequences)[0][:, -1])
@@ -98,13 +103,13 @@ def run_probe(
     cells. Gradients after training are those of the smallest lag that some cell failed at (or of
     the largest): the one lag at which they can be compared.
     """
-    kept: dict[tuple[str, int], list[Latch]] = {}
+    seeds, kept = range(settings.seeds), {}
     results = [ProbeResult(cell) for cell in settings.cells]
     for result in results:
         for lag in settings.lags:
-            models = [train_latch(settings, result.cell, lag, s) for s in range(settings.seeds)]
-            kept[result.cell, lag] = models
-            result.accuracy[lag] = [accuracy_at(model, lag) for model in models]
+            models = [train_latch(settings, result.cell, lag, seed) for seed in seeds]
+            kept[result.cell, lag] = [model.cell for model in models]
+            result.accuracy_by_seed[lag] = [accuracy_at(model, lag) for model in models]
             advance(f"{result.cell}, lag {lag}: {result.mean_accuracy(lag):.2f}")
             if result.first_failed is not None:
                 break
@@ -112,28 +117,20 @@ def run_probe(
     generator = torch.Generator().manual_seed(TEST_SEED)
     sequences, _ = draw_sequences(GRADIENT_SEQUENCES, settings.lags[-1], generator)
     for result in results:
-        fresh = [new_latch(settings, result.cell, seed).cell for seed in range(settings.seeds)]
-        taught = [model.cell for model in kept[result.cell, shared]]
+        fresh = [Latch(result.cell, settings.hidden_size, seed).cell for seed in seeds]
         result.trained_lag = shared
         result.gradient_before = mean_norms(fresh, sequences, settings.lags)
-        result.gradient_after = mean_norms(taught, sequences, settings.lags)
+        result.gradient_after = mean_norms(kept[result.cell, shared], sequences, settings.lags)
     return results
 
 
-def new_latch(settings: ProbeSettings, cell: str, seed: int) -> Latch:
-    """An untrained cell with its answer, the same for the same seed."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return Latch(cell, settings.hidden_size)
-
-
 def train_latch(settings: ProbeSettings, cell: str, lag: int, seed: int) -> Latch:
-    """A cell taught with Adam, on lags up to the wanted one.
+    """A cell trained with Adam, on lags up to the wanted one.
 
     The lag of each batch is drawn evenly in its logarithm: with the longest alone no cell finds a
     beginning in such a budget.
     """
-    model = new_latch(settings, cell, seed)
+    model = Latch(cell, settings.hidden_size, seed)
     generator = torch.Generator().manual_seed(1000 * lag + seed)
     optimizer = torch.optim.Adam(model.parameters(), lr=settings.learning_rate)
     shortest = min(SHORTEST_LAG, lag)
