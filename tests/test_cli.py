@@ -19,7 +19,7 @@ from helpers.videos import write_square
 from action_gru.apps.classify import find_videos
 from action_gru.cli import common
 from action_gru.cli.commands import app
-from action_gru.cli.stopping import command_again
+from action_gru.cli.common import command_again
 from action_gru.core.errors import RunInterrupted, VideoError
 from action_gru.video import VideoFile
 

@@ -16,7 +16,7 @@ from action_gru.apps.overlay import PLAIN
 from action_gru.apps.people_overlay import marks_of
 from action_gru.apps.webcam import WebcamOptions, run_webcam
 from action_gru.cli.commands import app
-from action_gru.cli.live import timeline
+from action_gru.cli.inference import timeline
 from action_gru.core.errors import BackboneError, ConfigError
 from action_gru.core.palette import class_colours, rgb
 from action_gru.core.progress import Reporter

@@ -286,7 +286,8 @@ def test_a_camera_goes_on_while_a_video_is_read_and_a_third_waits(visit, page, t
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_the_command_prints_its_address_and_ends_cleanly(run, number, tmp_path):
     code = (
-        "import typer; from action_gru.cli.common import run; from action_gru.cli.web import web;"
+        "import typer; from action_gru.cli.common import run;"
+        "from action_gru.cli.inference import web;"
         "app = typer.Typer(); app.command()(web);"
         f"run(app, ['--model', {str(run)!r}, '--port', '0', 'features.device=cpu'])"
     )

@@ -7,16 +7,9 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
+from typer import Option
 
-from action_gru.cli.common import (
-    ConfigFile,
-    Json,
-    Overrides,
-    Quiet,
-    make_reporter,
-    print_answer,
-)
+from action_gru.cli.common import ConfigFile, Json, Overrides, Quiet, make_reporter, print_answer
 from action_gru.core.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -31,16 +24,16 @@ STEPS, CLASSES = 20, 10  # of the training that is timed; classes hardly change 
 
 def plan(
     config: ConfigFile,
-    clips: Annotated[int, typer.Option(min=1, help="How many clips.")],
-    seconds: Annotated[float, typer.Option(min=0.01, help="Seconds of each.")],
+    clips: Annotated[int, Option(min=1, help="How many clips.")],
+    seconds: Annotated[float, Option(min=0.01, help="Seconds of each.")],
     overrides: Overrides = None,
-    nodes: Annotated[int, typer.Option(min=1, help="Machines like this one.")] = 1,
-    node_hour: Annotated[float, typer.Option(help="Price of a node-hour.")] = 1.0,
-    efficiency: Annotated[float, typer.Option(help="Of several nodes, against one.")] = 0.9,
-    bandwidth_gbit: Annotated[float, typer.Option(help="Gbit/s of a node.")] = 10.0,
-    store_gbit: Annotated[float, typer.Option(help="Gbit/s of the store.")] = 100.0,
-    writes_per_s: Annotated[float, typer.Option(help="Writes the store takes.")] = 3500.0,
-    sample: Annotated[int, typer.Option(min=1, help="How many clips to measure.")] = 16,
+    nodes: Annotated[int, Option(min=1, help="Machines like this one.")] = 1,
+    node_hour: Annotated[float, Option(help="Price of a node-hour.")] = 1.0,
+    efficiency: Annotated[float, Option(help="Of several nodes, against one.")] = 0.9,
+    bandwidth_gbit: Annotated[float, Option(help="Gbit/s of a node.")] = 10.0,
+    store_gbit: Annotated[float, Option(help="Gbit/s of the store.")] = 100.0,
+    writes_per_s: Annotated[float, Option(help="Writes the store takes.")] = 3500.0,
+    sample: Annotated[int, Option(min=1, help="How many clips to measure.")] = 16,
     json_: Json = False,
     quiet: Quiet = False,
 ) -> None:
