@@ -9,7 +9,6 @@ from helpers.videos import write_square
 from action_gru.apps.classify import annotate, classify_files
 from action_gru.apps.explain import explain_video
 from action_gru.apps.timeline import make_timeline
-from action_gru.apps.web.upload import UploadReading
 from action_gru.apps.webcam import WebcamOptions, run_webcam
 from action_gru.config import build_config
 from action_gru.core.errors import CheckpointError, VideoError
@@ -83,6 +82,9 @@ def test_every_command_and_the_page_give_a_file_the_same_answer(
     explain_video(video, doubtful, (), None, None, 0, False, quiet)
     words = capsys.readouterr().out
     recognizer = ActionRecognizer.load(doubtful, device="cpu")
+    pytest.importorskip("gradio")
+    from action_gru.apps.web.upload import UploadReading
+
     upload = UploadReading(recognizer, video, "mine.mp4", tmp_path, 60.0)
     assert list(upload)
     answer = upload.result().answer
@@ -127,6 +129,9 @@ def test_a_video_far_slower_than_the_model_is_warned_of_once(small_run, tmp_path
         slow = [text for text in warnings if text.startswith("has 1 frame a second, ")]
         assert len(slow) == 1, name
         assert " ".join(shown.err.split()).count(said) == 1, name
+    pytest.importorskip("gradio")
+    from action_gru.apps.web.upload import UploadReading
+
     upload = UploadReading(ActionRecognizer.load(model), video, "mine.mp4", tmp_path, 60.0)
     assert list(upload)
     assert upload.result().warnings == tuple(slow)
