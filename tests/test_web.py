@@ -11,7 +11,7 @@ import weakref
 import numpy as np
 import pytest
 from helpers.videos import moving_square, write_square
-from helpers.web_doubles import CLASSES, HOSTILE, FakeRecognizer
+from helpers.web_doubles import CLASSES, HOSTILE, FakeRecognizer, write_audio
 
 from action_gru.apps.web import Limits, Page
 from action_gru.apps.web.camera import CameraSession, CameraSessions
@@ -119,17 +119,6 @@ def test_a_long_video_whose_header_is_silent_is_stopped(tmp_path, recognizer, mo
         read_s.extend(reading)
     assert max(read_s, default=0.0) <= 3.0
     assert not list(tmp_path.glob("*annotated*"))
-
-
-def write_audio(path):
-    av = pytest.importorskip("av")
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("aac", rate=16000)
-        frame = av.AudioFrame.from_ndarray(np.zeros((1, 16000), np.float32), "fltp", "mono")
-        frame.sample_rate = 16000
-        container.mux(stream.encode(frame))
-        container.mux(stream.encode())
-    return path
 
 
 def test_what_is_no_video_is_refused_by_the_users_name_for_it(tmp_path, recognizer):

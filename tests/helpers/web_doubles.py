@@ -1,7 +1,8 @@
-"""What the tests of the web page share: a recognizer without weights."""
+"""What the tests of the web page share: a recognizer without weights, a file of sound alone."""
 
 from dataclasses import replace
 
+import av
 import numpy as np
 import torch
 
@@ -53,3 +54,13 @@ class FakeRecognizer:
     def stream(self):
         tracker = EventTracker(enter=0.34, exit=0.2, min_event_s=0.2, smoothing_s=0.2)
         return self.engine.open(tracker, 2.0, 4, 1.0)
+
+
+def write_audio(path):
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("aac", rate=16000)
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 16000), np.float32), "fltp", "mono")
+        frame.sample_rate = 16000
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    return path
