@@ -85,7 +85,7 @@ def test_every_command_and_the_page_give_a_file_the_same_answer(
     pytest.importorskip("gradio")
     from action_gru.apps.web.upload import UploadReading
 
-    upload = UploadReading(recognizer, video, "mine.mp4", tmp_path, 60.0)
+    upload = UploadReading(recognizer, video, tmp_path, 60.0)
     assert list(upload)
     answer = upload.result().answer
     last = list(recognizer.running(recognizer.read(video)))[-1]
@@ -132,7 +132,7 @@ def test_a_video_far_slower_than_the_model_is_warned_of_once(small_run, tmp_path
     pytest.importorskip("gradio")
     from action_gru.apps.web.upload import UploadReading
 
-    upload = UploadReading(ActionRecognizer.load(model), video, "mine.mp4", tmp_path, 60.0)
+    upload = UploadReading(ActionRecognizer.load(model), video, tmp_path, 60.0)
     assert list(upload)
     assert upload.result().warnings == tuple(slow)
 

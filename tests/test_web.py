@@ -37,8 +37,8 @@ def folders():
         yield folders
 
 
-def read(recognizer, source, folder, max_duration_s=60.0, name="clip.mp4"):
-    reading = UploadReading(recognizer, source, name, folder, max_duration_s)
+def read(recognizer, source, folder):
+    reading = UploadReading(recognizer, source, folder, max_duration_s=60.0)
     assert list(reading)
     return reading.result()
 
@@ -65,14 +65,14 @@ def test_an_upload_has_the_events_of_the_timeline(tmp_path, recognizer):
     ours, theirs = result.timeline.scores, timeline.scores
     assert ours.times_s == pytest.approx(theirs.times_s)
     assert ours.values == pytest.approx(theirs.values, abs=1e-4)
-    assert result.timeline.source == "clip.mp4"
+    assert result.timeline.source == "in.mp4"
     assert result.timeline.complete
     assert result.answer == recognizer.read(source).prediction
 
 
 def test_an_upload_gives_a_playable_copy_a_picture_and_every_format(tmp_path, recognizer):
-    source = write_square(tmp_path / "in.mp4", 30)
-    result = read(recognizer, source, tmp_path, name=f"{HOSTILE}.mp4")
+    source = write_square(tmp_path / f"{HOSTILE}.mp4", 30)
+    result = read(recognizer, source, tmp_path)
     with VideoFile(source) as before, VideoFile(result.video) as after:
         pairs = [(a.image.astype(int), b.image) for a, b in zip(before, after, strict=True)]
     assert len(pairs) == 30
@@ -101,9 +101,8 @@ def test_a_video_of_few_frames_has_an_answer(tmp_path, recognizer, frames):
 
 
 def test_a_long_video_is_refused_by_its_header_before_it_is_read(tmp_path, recognizer):
-    reading = UploadReading(
-        recognizer, write_square(tmp_path / "in.mp4", 50), "my clip.mp4", tmp_path, 3.0
-    )
+    source = write_square(tmp_path / "my clip.mp4", 50)
+    reading = UploadReading(recognizer, source, tmp_path, 3.0)
     with pytest.raises(VideoError, match=r"^my clip.mp4: the video lasts longer than 0:03.0"):
         list(reading)
     assert not list(tmp_path.glob("*annotated*"))
@@ -111,9 +110,8 @@ def test_a_long_video_is_refused_by_its_header_before_it_is_read(tmp_path, recog
 
 def test_a_long_video_whose_header_is_silent_is_stopped(tmp_path, recognizer, monkeypatch):
     monkeypatch.setattr(VideoFile, "declared_s", None)
-    reading = UploadReading(
-        recognizer, write_square(tmp_path / "in.mp4", 50), "clip.mp4", tmp_path, 3.0
-    )
+    source = write_square(tmp_path / "clip.mp4", 50)
+    reading = UploadReading(recognizer, source, tmp_path, 3.0)
     read_s = []
     with pytest.raises(VideoError, match=r"longer than 0:03\.0, which is the limit here"):
         read_s.extend(reading)
@@ -131,10 +129,10 @@ def test_what_is_no_video_is_refused_by_the_users_name_for_it(tmp_path, recogniz
         (tmp_path / name).write_bytes(content)
     write_audio(tmp_path / "sound.mp4")
     for name, reason in [(n, r) for n, (_, r) in cases.items()] + [("sound.mp4", "audio only")]:
-        reading = UploadReading(recognizer, tmp_path / name, f"mine-{name}", tmp_path, 60.0)
+        reading = UploadReading(recognizer, tmp_path / name, tmp_path, 60.0)
         with pytest.raises(VideoError, match=reason) as caught:
             list(reading)
-        assert str(caught.value).startswith(f"mine-{name}: ")
+        assert str(caught.value).startswith(f"{name}: ")
         assert str(tmp_path) not in str(caught.value)
 
 

@@ -69,7 +69,7 @@ def run(app: typer.Typer, arguments: list[str]) -> None:
         code = app(prepared(arguments), standalone_mode=False)
     except ActionGruError as error:
         if isinstance(error, LostProcessError) and _is_follower():
-            _outlast()
+            _wait_for_others()
             raise SystemExit(error.exit_code) from None
         _fail(str(error), error.exit_code, type(error).__name__)
     except Stopped as stopped:
@@ -203,8 +203,8 @@ def _is_follower() -> bool:
     return False
 
 
-def _outlast() -> None:
-    """Let the process that failed speak first: a launcher ends all as soon as one has ended."""
+def _wait_for_others() -> None:
+    """Let the process that failed write first: a launcher ends all as soon as one has ended."""
     try:
         time.sleep(GRACE_S)
     except KeyboardInterrupt:
@@ -214,7 +214,7 @@ def _outlast() -> None:
 def _fail(message: str, code: int, kind: str, **fields: Any) -> NoReturn:
     whose = ""
     if _is_follower():  # the first may have failed the same way
-        _outlast()
+        _wait_for_others()
         whose = f" (process {process_rank()} of {process_count()})"
     if is_json():
         log(logging.ERROR, message + whose, error=kind, exit_code=code, **fields)

@@ -82,19 +82,17 @@ class UploadReading:
         self,
         recognizer: ActionRecognizer,
         source: Path,
-        name: str,
         folder: Path,
         max_duration_s: float,
         turn: AbstractContextManager[object] | None = None,
     ) -> None:
-        """name: what the user calls the file. turn: held around each step of the model."""
-        self.recognizer, self.source, self.name, self.folder = recognizer, source, name, folder
-        self.max_duration_s = max_duration_s
+        """folder: of the results. turn: held around each step of the model."""
+        self.recognizer, self.source, self.folder = recognizer, source, folder
+        self.name, self.max_duration_s = source.name, max_duration_s
         self.stream: ActionStream = recognizer.stream()
         self.declared_s: float | None = None
         self._turn = turn or nullcontext()
-        self._stem = file_stem(name)
-        self._recorder = TimelineRecorder(self.stream, name)
+        self._recorder = TimelineRecorder(self.stream, self.name)
         self._frames = 0
 
     def __iter__(self) -> Iterator[float]:
@@ -103,8 +101,8 @@ class UploadReading:
             # Outside of turns: extraction's threads share the backbone anyway.
             self._whole = self.recognizer.read(self.source)
         except VideoError as error:
-            text = str(error).replace(str(self.source), self.name)
-            raise VideoError(text.replace(str(self.folder), "")) from error
+            text = str(error).replace(str(self.source), self.name).replace(str(self.folder), "")
+            raise VideoError(text) from error
 
     def _read(self) -> Iterator[float]:
         with VideoFile(self.source, limits=self.recognizer.limits) as video:
@@ -134,7 +132,7 @@ class UploadReading:
             )
 
     def _path(self, ending: str) -> Path:
-        return self.folder / f"{self._stem}.{ending}"
+        return self.folder / f"{file_stem(self.name)}.{ending}"
 
     def result(self) -> UploadResult:
         """Write the files and return all; call it once, after reading."""
@@ -279,11 +277,12 @@ class VideoTab:
         if source is None:
             yield self._refusal("The upload is no longer here; upload it again.")
             return
-        name, limit_s = source.name, self.limits.max_duration_s
         job, shown = self.folders.begin(key), False
+        limit_s = self.limits.max_duration_s
         try:
-            yield {self.status: note(f"Reading {name}"), self.results: gr.update(visible=False)}
-            reading = UploadReading(self.recognizer, source, name, job.folder, limit_s, self.turn)
+            reading = UploadReading(self.recognizer, source, job.folder, limit_s, self.turn)
+            news = note(f"Reading {reading.name}")
+            yield {self.status: news, self.results: gr.update(visible=False)}
             yield from self._progress(reading, job)
             if not job.stopped.is_set():
                 changes = self._found(reading.result())
@@ -295,19 +294,19 @@ class VideoTab:
             self.folders.finish(key, job, keep=shown)
 
     def _progress(self, reading: UploadReading, job: Job) -> Iterator[Changes]:
-        told_s, every_s = time.monotonic(), NEWS_EVERY_S
+        shown_s, every_s = time.monotonic(), NEWS_EVERY_S
         for read_s in reading:
             if job.stopped.is_set():
                 return
-            begun_s = time.monotonic()
-            if begun_s - told_s >= every_s:
-                job.used_s = begun_s
+            now_s = time.monotonic()
+            if now_s - shown_s >= every_s:
+                job.used_s = now_s
                 of = f" of {clock_text(reading.declared_s)}" if reading.declared_s else ""
                 yield {self.status: note(f"Reading {reading.name}: {clock_text(read_s)}{of}")}
-                told_s = time.monotonic()
+                shown_s = time.monotonic()
                 # A server that is busy with cameras passes news on slowly, and nothing is read
                 # meanwhile: reading gets three quarters of the time.
-                every_s = max(NEWS_EVERY_S, 3 * (told_s - begun_s))
+                every_s = max(NEWS_EVERY_S, 3 * (shown_s - now_s))
 
     def _found(self, result: UploadResult) -> Changes:
         timeline, answer = result.timeline, result.answer
