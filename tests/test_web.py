@@ -20,7 +20,7 @@ from action_gru.apps.web.guard import Folders, Guard, Rates
 from action_gru.apps.web.server import free_port, load_gradio
 from action_gru.apps.web.upload import AnnotatedCopy, UploadReading, file_stem
 from action_gru.core.errors import CheckpointError, ConfigError, MissingExtraError, VideoError
-from action_gru.core.palette import class_colours
+from action_gru.core.graphics import class_colours
 from action_gru.streaming import TimelineReader
 from action_gru.timeline import Event
 from action_gru.video import Frame, VideoFile

@@ -14,7 +14,7 @@ from typer import Argument, Option
 from action_gru.cli import features, inference, plan, training
 from action_gru.cli.common import Commands, Json, Overrides, Quiet, make_reporter, print_answer
 from action_gru.core.errors import ConfigError
-from action_gru.core.logs import log_as_json
+from action_gru.core.progress import log_as_json
 
 app = typer.Typer(
     cls=Commands,

@@ -18,10 +18,10 @@ import typer
 from typer import Argument, Option
 from typer.core import TyperGroup
 
-from action_gru.core.distributed import process_count, process_rank, program, refuse_several
 from action_gru.core.errors import ActionGruError, ConfigError, LostProcessError, RunInterrupted
-from action_gru.core.logs import LOGGER, is_json, log, log_as_json
-from action_gru.core.paths.given import is_override
+from action_gru.core.machine import process_count, process_rank, program, refuse_several
+from action_gru.core.paths import is_override
+from action_gru.core.progress import LOGGER, is_json, log, log_as_json
 
 if TYPE_CHECKING:
     from action_gru.core.progress import Reporter

@@ -10,7 +10,7 @@ from typer import Argument, Option
 
 from action_gru.cli.common import ConfigFile, Json, Overrides, Quiet, make_reporter, print_answer
 from action_gru.core.errors import CacheError, ConfigError
-from action_gru.core.logs import is_json
+from action_gru.core.progress import is_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -19,9 +19,9 @@ from action_gru.cli.common import (
     make_reporter,
     print_answer,
 )
-from action_gru.core.distributed import only_one_was_meant, process_rank
-from action_gru.core.logs import is_json
-from action_gru.core.phrases import name_or_count
+from action_gru.core.machine import only_one_was_meant, process_rank
+from action_gru.core.progress import is_json
+from action_gru.core.text import name_or_count
 
 if TYPE_CHECKING:
     from action_gru.core.progress import Reporter

@@ -1,9 +1,9 @@
-"""What the tests of the web page share: a recognizer without weights, a file of sound alone."""
+"""What the tests of the web page share: a recognizer without weights."""
 
 from dataclasses import replace
 
-import av
 import numpy as np
+import pytest
 import torch
 
 from action_gru.model import ActionClassifier
@@ -57,6 +57,7 @@ class FakeRecognizer:
 
 
 def write_audio(path):
+    av = pytest.importorskip("av")
     with av.open(str(path), "w") as container:
         stream = container.add_stream("aac", rate=16000)
         frame = av.AudioFrame.from_ndarray(np.zeros((1, 16000), np.float32), "fltp", "mono")

@@ -20,8 +20,8 @@ from action_gru.apps.web.elements import (
     refuse_large_pictures,
 )
 from action_gru.apps.web.guard import Limits
-from action_gru.core.palette import class_colours
-from action_gru.core.phrases import clock_text
+from action_gru.core.graphics import class_colours
+from action_gru.core.text import clock_text
 from action_gru.recognizer import ActionRecognizer
 from action_gru.streaming import ActionStream
 from action_gru.timeline import Event, Prediction

@@ -13,7 +13,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from action_gru.core.phrases import clock_text
+from action_gru.core.text import clock_text
 from action_gru.timeline import Event
 
 MOST_PIXELS = 4096 * 2160  # no browser's camera gives more

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 from action_gru.apps.web.elements import bar_rules, class_list
 from action_gru.apps.web.guard import Folders, Guard, Limits
 from action_gru.core.errors import ConfigError, MissingExtraError
-from action_gru.core.palette import class_colours
-from action_gru.core.paths.names import VIDEO_SUFFIXES
+from action_gru.core.graphics import class_colours
+from action_gru.core.paths import VIDEO_SUFFIXES
 from action_gru.core.progress import Reporter
 
 if TYPE_CHECKING:

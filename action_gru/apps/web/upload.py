@@ -30,8 +30,8 @@ from action_gru.apps.web.elements import (
 )
 from action_gru.apps.web.guard import Folders, Job, Limits
 from action_gru.core.errors import ActionGruError, VideoError
-from action_gru.core.paths.names import VIDEO_SUFFIXES
-from action_gru.core.phrases import clock_text
+from action_gru.core.paths import VIDEO_SUFFIXES
+from action_gru.core.text import clock_text
 from action_gru.recognizer import ActionRecognizer
 from action_gru.report.plots import save_figure
 from action_gru.report.timeline_plot import plot_timeline, shown_colours
