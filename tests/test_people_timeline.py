@@ -121,7 +121,7 @@ def test_options_that_contradict_are_refused(video, small_run, tmp_path):
     reference.write_text("start_s,end_s,label\n")
     common = ["timeline", str(video), "--model", str(small_run.path)]
     refused = CliRunner().invoke(app, [*common, "--per-person", "--reference", str(reference)])
-    assert "--reference tells of one action at a time" in str(refused.exception)
+    assert "--reference has one action at a time" in str(refused.exception)
     refused = CliRunner().invoke(app, [*common, "--annotate", str(tmp_path / "a.mp4")])
     assert "--annotate needs --per-person" in str(refused.exception)
 

@@ -78,7 +78,7 @@ def prepare(
     json_: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Write the manifest of a data set: a folder per class, or a public one as it comes."""
+    """Write the manifest of a data set: a folder per class, or a public one as published."""
     from action_gru.apps.checks import check_target
     from action_gru.prepare import Options
     from action_gru.prepare import prepare as write_manifest

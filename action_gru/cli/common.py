@@ -32,7 +32,7 @@ USAGE_ERROR = 2
 LOG_JSON = "--log-json"
 GRACE_S = 5.0
 IN_SEVERAL_PROCESSES = ("train", "resume", "--help", "-h")
-ENDLESS = ("watch", "webcam", "web")  # what they did not see has gone by
+ENDLESS = ("watch", "webcam", "web")  # what they missed cannot be read again
 MOST_WORDS = 8  # of a path without quotes
 
 ConfigFile = Annotated[Path, Argument(metavar="CONFIG", help="A YAML file.")]
@@ -63,7 +63,7 @@ def run(app: typer.Typer, arguments: list[str]) -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a file name may hold bytes that are no text
+        if isinstance(stream, io.TextIOWrapper):  # a file name may hold bytes that are not text
             stream.reconfigure(errors="backslashreplace")
     try:
         code = app(prepared(arguments), standalone_mode=False)
@@ -79,7 +79,7 @@ def run(app: typer.Typer, arguments: list[str]) -> None:
     except BrokenPipeError:  # `action-gru ... | head` closed our stdout
         sys.stderr.close()
         raise SystemExit(0) from None
-    except OSError as error:  # a path that cannot be used and that no closer handler has named
+    except OSError as error:  # a path that cannot be used and that no other handler named
         where = error.filename or "the system says"
         _fail(f"{where}: {error.strerror or error}", SYSTEM_ERROR, type(error).__name__)
     except Exception as error:
@@ -110,7 +110,7 @@ def prepared(arguments: list[str]) -> list[str]:
 
 
 def names_and_overrides(words: list[str]) -> tuple[list[str], list[str]]:
-    """The words apart; a file that is called like an override, `a.b=c.mp4`, is a name."""
+    """The words apart; a file named like an override, `a.b=c.mp4`, is a name."""
     overrides = [text for text in words if is_override(text)]
     return [text for text in words if text not in overrides], overrides
 
@@ -169,7 +169,7 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 
 def _end_interrupted(arguments: list[str], stop: BaseException | None) -> NoReturn:
-    if _is_follower():  # the launcher ends it because of another, who says why
+    if _is_follower():  # the launcher ends it because another failed, which reports why
         raise SystemExit(INTERRUPTED)
     text, again = "interrupted; what was finished is kept", command_again(arguments, stop)
     if again is None:
@@ -181,7 +181,7 @@ def _end_interrupted(arguments: list[str], stop: BaseException | None) -> NoRetu
 
 
 def _end_unexpected(error: Exception) -> NoReturn:
-    """End with a usage error's message, or with the traceback of what nobody foresaw."""
+    """End with a usage error's message, or with the traceback of an unexpected error."""
     if hasattr(error, "format_message"):  # typer's, of a command line that is wrong
         if type(error).__name__ == "NoSuchOption":
             error.message += "; a file of such a name is written ./-NAME"  # type: ignore[attr-defined]
@@ -197,8 +197,8 @@ def _end_unexpected(error: Exception) -> NoReturn:
 
 
 def _is_follower() -> bool:
-    """Whether it is one of several processes, and not the first, which speaks for all."""
-    with suppress(ConfigError):  # the launcher's variables may be none
+    """Whether this is one of several processes but not the first, which reports for all."""
+    with suppress(ConfigError):  # the launcher's variables may be wrong
         return process_rank() > 0
     return False
 

@@ -101,7 +101,7 @@ def _on_cluster(
 
 
 def _existing(folder: str) -> FeatureCache:
-    """The cache. A mistyped folder must not look like an empty, healthy one."""
+    """The cache. A mistyped folder must not look like an empty cache."""
     from action_gru.features import FeatureCache
 
     cache = FeatureCache(folder)
@@ -176,8 +176,8 @@ def pack(
         raise typer.BadParameter(
             f"'{shard_mb}' is no size; give megabytes", param_hint="--shard-mb"
         )
-    tell = make_reporter(quiet).warn
-    counts = pack_entries(_existing(folder), int(shard_mb * 1e6), keep, tell)
+    warn = make_reporter(quiet).warn
+    counts = pack_entries(_existing(folder), int(shard_mb * 1e6), keep, warn)
     text = _with_notes(
         f"{counts['packed']} entries packed into {counts['shards']} shards of {folder}",
         (counts["already"], "were there already"),

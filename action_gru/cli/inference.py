@@ -118,7 +118,7 @@ def timeline(
 
     if per_person and reference is not None:
         raise ConfigError(
-            "--reference tells of one action at a time; with --per-person there are several: "
+            "--reference has one action at a time; with --per-person there are several: "
             "leave one of the two out"
         )
     if annotate is not None and not per_person:

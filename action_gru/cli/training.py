@@ -88,7 +88,7 @@ def _finish(run: Any, reporter: Reporter, as_json: bool) -> None:
     else:
         reporter.say(
             "no clips were kept for a test, so nothing is known of how right the model is on new "
-            f"ones: action-gru evaluate {run.path} --manifest CSV --root DIR tells"
+            f"ones; score other clips: action-gru evaluate {run.path} --manifest CSV --root DIR"
         )
     print_answer(document, str(run.path), as_json)
 

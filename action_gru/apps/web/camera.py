@@ -134,7 +134,7 @@ class CameraSession:
 
 
 class CameraSessions:
-    """The cameras that stream now, at most `places`; one without a frame for idle_s gives way."""
+    """The cameras that stream now, at most `places`; one without a frame for idle_s is dropped."""
 
     def __init__(self, open_session: Callable[[], CameraSession], places: int, idle_s: float):
         self.places, self.idle_s = places, idle_s
@@ -204,7 +204,7 @@ class CameraTab:
             with gr.Column(scale=2):
                 self.labels = gr.Label(label="Now", num_top_classes=5, elem_id="live_labels")
                 self.events = gr.HTML(elem_id="live_events")
-        # One that waits for a place keeps sending and is told so; its frames are not looked at.
+        # A browser that waits for a place keeps sending and gets a note; its frames are not read.
         self.camera.stream(
             self.see, self.camera, [self.status, self.labels, self.events],
             stream_every=FRAME_EVERY_S, time_limit=None, concurrency_limit=None,

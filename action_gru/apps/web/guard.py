@@ -32,7 +32,7 @@ ADDRESSES_KEPT = 1000
 FORM_BYTES = 100_000  # what a form adds to its file
 HELD_UPLOADS = 10  # uploads and results may take so many times the largest upload
 GRADIO_FOLDER = "GRADIO_TEMP_DIR"  # the environment variable that says where uploads go
-# The page comes from this server alone. Gradio's own pages need inline scripts and templates.
+# The page loads from this server only. Gradio's own pages need inline scripts and templates.
 POLICY = (
     "default-src 'self' data: blob:; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; "
     "style-src 'self' 'unsafe-inline'; object-src 'none'; base-uri 'self'; form-action 'self'"
@@ -50,7 +50,7 @@ class Limits:
 
     max_upload_mb: of one file. max_duration_s: of one video. videos, cameras: at the same time.
     keep_s: how long uploads and results are kept. idle_s: a camera that sends nothing for so long
-    gives up its place. posts_per_s, uploads_per_min: of one address; beyond them it is to wait.
+    gives up its place. posts_per_s, uploads_per_min: of one address; beyond them it has to wait.
     """
 
     max_upload_mb: int = 200
@@ -76,7 +76,7 @@ class Limits:
 class Rates:
     """How often an address may do a thing: per_s on average, and a burst after a rest.
 
-    A token bucket for each address; the ones that rested longest are forgotten first.
+    A token bucket for each address; the least recently seen is dropped first.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class Rates:
         self._held: OrderedDict[str, tuple[float, float]] = OrderedDict()  # tokens, since when
 
     def allow(self, address: str) -> bool:
-        """Count one try; False where it comes too soon."""
+        """Count one try; False where it is too soon."""
         now_s = self.clock()
         tokens, since_s = self._held.pop(address, (self.burst, now_s))
         tokens = min(self.burst, tokens + (now_s - since_s) * self.per_s)
@@ -186,7 +186,7 @@ async def _answer(send: Send, status: int, text: str) -> None:
 class Job:
     """One upload of one browser.
 
-    stopped is set when work on it should end, done when nobody writes into its folder any more.
+    stopped is set when work on it should end, done when its folder is not written to any more.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -233,7 +233,7 @@ class Folders:
         return job
 
     def finish(self, key: str, job: Job, keep: bool) -> None:
-        """Called by whoever worked in the job's folder, when done; keep: there are results."""
+        """End work in the job's folder, by the thread that did it; keep: there are results."""
         with self._lock:
             is_dropped = self._jobs.get(key) is not job
             job.done.set()
@@ -243,7 +243,7 @@ class Folders:
                 self._drop(key)
 
     def end(self, key: str, wait_s: float = 0.0) -> None:
-        """Stop and remove a browser's job; wait a while until nobody works on it any more."""
+        """Stop and remove a browser's job; wait up to wait_s for the work on it to end."""
         with self._lock:
             job = self._drop(key)
         if job is not None:
@@ -258,19 +258,19 @@ class Folders:
         return job
 
     def stop(self, key: str) -> None:
-        """The browser has left: its job need not go on; its results stay for a while."""
+        """Stop a browser's job, for the browser has left; its results stay for keep_s."""
         with self._lock:
             if key in self._jobs:
                 self._jobs[key].stopped.set()
 
     def stop_all(self) -> None:
-        """No job need go on."""
+        """Stop every job."""
         with self._lock:
             for job in self._jobs.values():
                 job.stopped.set()
 
     def sweep(self) -> None:
-        """Remove the jobs that nobody has worked on for keep_s."""
+        """Remove the jobs that were not used for keep_s."""
         oldest_s = time.monotonic() - self.keep_s
         with self._lock:
             for key in [key for key, job in self._jobs.items() if job.used_s < oldest_s]:

@@ -29,7 +29,7 @@ CSS, SCRIPT = (Path(__file__).with_name(f"page.{kind}") for kind in ("css", "js"
 class Page:
     """Two tabs over one recognizer, for any number of browsers; `blocks` is the gradio.Blocks.
 
-    folders: entered already, for Gradio notes where uploads go when its components are made.
+    folders: entered, for Gradio reads where uploads go when its components are made.
     Raises MissingExtraError without Gradio, CheckpointError for a model that cannot run live.
     """
 
@@ -37,12 +37,12 @@ class Page:
         self, recognizer: ActionRecognizer, folders: Folders, limits: Limits | None = None
     ) -> None:
         gr = load_gradio()
-        # It noted when it was imported where temporary files go: somewhere else, maybe gone.
+        # Gradio read at its import where temporary files go: another folder, maybe gone.
         vars(importlib.import_module("gradio.routes"))["DEFAULT_TEMP_DIR"] = str(folders.root)
         from action_gru.apps.web.camera import CameraTab
         from action_gru.apps.web.upload import VideoTab
 
-        recognizer.stream()  # a model that cannot run live says so here
+        recognizer.stream()  # raises for a model that cannot run live
         self.limits, self.folders = limits or Limits(), folders
         self.colours = class_colours(recognizer.classes)
         # Streams share nothing that they write. Taking turns keeps a short step short: the cores
@@ -133,10 +133,10 @@ def launch(page: Page, host: str, port: int) -> str:
 
 
 def load_gradio() -> Any:
-    """Gradio, told to call nobody before it is imported. Raises MissingExtraError."""
+    """Import Gradio with its telemetry off. Raises MissingExtraError."""
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
-    # It also keeps figures on its own calls, made anew with pandas after each of them.
+    # It also keeps statistics of its own calls, computed with pandas after each of them.
     os.environ["GRADIO_ANALYTICS_CACHE_FREQUENCY"] = str(10**12)
     os.environ["GRADIO_ANALYTICS_MAX_EVENTS"] = "100"
     try:
@@ -173,7 +173,7 @@ def _theme() -> Any:
 
 
 def _reach_self_directly(host: str) -> None:
-    """Gradio asks its own server whether it is up; a proxy would not know it."""
+    """Let Gradio reach its own server without a proxy, to see whether it is up."""
     for name in ("no_proxy", "NO_PROXY"):
         known = [part for part in os.environ.get(name, "").split(",") if part]
         os.environ[name] = ",".join(dict.fromkeys([*known, "127.0.0.1", "localhost", host]))

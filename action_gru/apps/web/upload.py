@@ -138,7 +138,7 @@ class UploadReading:
         """Write the files and return all; call it once, after reading."""
         timeline = self._recorder.timeline()
         light, dark = self._path("timeline.png"), self._path("timeline.dark.png")
-        # Without names of the classes: the page has them beside, in letters of its own size.
+        # Without a legend: the page shows the names of the classes itself.
         save_figure(plot_timeline(timeline, legend=False), light)
         save_figure(plot_timeline(timeline, dark=True, legend=False), dark)
         downloads = tuple(self._path(suffix[1:]) for suffix in FORMATS)
@@ -304,7 +304,7 @@ class VideoTab:
                 of = f" of {clock_text(reading.declared_s)}" if reading.declared_s else ""
                 yield {self.status: note(f"Reading {reading.name}: {clock_text(read_s)}{of}")}
                 shown_s = time.monotonic()
-                # A server that is busy with cameras passes news on slowly, and nothing is read
+                # A server that is busy with cameras sends news slowly, and nothing is read
                 # meanwhile: reading gets three quarters of the time.
                 every_s = max(NEWS_EVERY_S, 3 * (shown_s - now_s))
 
@@ -335,7 +335,7 @@ class VideoTab:
 
     def clear(self, request: gr.Request) -> Changes:
         """The upload was taken away: so are its results."""
-        # What the job still tells of its progress comes before the empty page.
+        # The job's last news must arrive before the page is emptied.
         self.folders.end(browser_of(request), wait_s=5.0)
         emptied = dict.fromkeys((self.video, self.labels, *self.pictures, *self.downloads))
         return {self.status: "", self.results: gr.update(visible=False), **emptied}
