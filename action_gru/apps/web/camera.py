@@ -228,8 +228,9 @@ class CameraTab:
         if view is None:
             return {self.status: gr.skip()}
         answer = self.judge(view.prediction)
+        guess = [answer.display_label] if answer.unsure else []
         return {
-            self.status: note(" · ".join([view.status, *([answer.told] if answer.unsure else [])])),
+            self.status: note(" · ".join([view.status, *guess])),
             self.labels: dict(view.prediction.top(len(view.prediction.labels))),
             self.events: events_table(view.events, view.current, "No event yet.", self.colours),
         }

@@ -313,7 +313,7 @@ class VideoTab:
         name, count = timeline.source, len(timeline.events)
         events = "1 event" if count == 1 else f"{count or 'no'} events"
         lasts = clock_text(timeline.duration_s) if result.frames > 1 else ONE_PICTURE
-        text = f"{lasts}, {events}; over the whole video: {answer.told} {answer.score:.2f}"
+        text = f"{lasts}, {events}; over the whole video: {answer.display_label} {answer.score:.2f}"
         lines = [f"{name}: {text}", *(f"{name} {warning}" for warning in result.warnings)]
         has_one_answer = answer.score >= ONE_ANSWER and not answer.unsure
         scores = dict(answer.top(len(answer.labels)))
