@@ -9,13 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from action_gru.cli.arguments import (
-    files_are_no_options,
-    names_and_overrides,
-    refuse_unquoted,
-)
 from action_gru.cli.commands import app
-from action_gru.cli.common import run
+from action_gru.cli.common import names_and_overrides, prepared, refuse_unquoted, run
 from action_gru.core.errors import ConfigError
 from action_gru.training.run_folder import RunFolder
 
@@ -33,7 +28,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.usefixtures("here")
 def test_a_file_with_a_dash_in_front_is_no_option() -> None:
     given = ["classify", "-3abc.mp4", "--model.mp4", "-q", "-4.mp4", "--", "-3abc.mp4"]
-    assert files_are_no_options(given) == [
+    assert prepared(given) == [
         "classify", "./-3abc.mp4", "./--model.mp4", "-q", "-4.mp4", "--", "-3abc.mp4",
     ]  # fmt: skip
 

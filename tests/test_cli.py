@@ -16,7 +16,7 @@ from helpers.dataset_trees import make_tree
 from helpers.videos import write_square
 
 from action_gru.apps.classify import find_videos
-from action_gru.cli.stopping import command_again
+from action_gru.cli.common import command_again
 from action_gru.core.errors import RunInterrupted, VideoError
 from action_gru.video import VideoFile
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from helpers.videos import write_square
 
-from action_gru.cli.insight import compare_cells
+from action_gru.cli.training import compare_cells
 from action_gru.config import build_config
 from action_gru.core.errors import ConfigError, DataError
 from action_gru.evaluation.cells_report import (

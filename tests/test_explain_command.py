@@ -10,7 +10,7 @@ import torch
 from helpers.people_doubles import frame_view
 from helpers.videos import ROOT, FakeBackbone, write_square
 
-from action_gru.cli.insight import explain as explain_command
+from action_gru.cli.inference import explain as explain_command
 from action_gru.core.errors import CheckpointError, ConfigError, DataError, VideoError
 from action_gru.detection.frame_views import MixedBackbone
 from action_gru.evaluation.curves import linear_answer, stream_curves

@@ -15,7 +15,7 @@ from action_gru.apps.live_view import LiveView
 from action_gru.apps.overlay import PLAIN, marks_of
 from action_gru.apps.webcam import WebcamOptions, run_webcam
 from action_gru.cli.commands import app
-from action_gru.cli.live import timeline
+from action_gru.cli.inference import timeline
 from action_gru.core.errors import BackboneError, ConfigError
 from action_gru.core.graphics import class_colours, rgb
 from action_gru.core.progress import Reporter
@@ -120,7 +120,7 @@ def test_options_that_contradict_are_refused(video, small_run, tmp_path):
     reference.write_text("start_s,end_s,label\n")
     common = ["timeline", str(video), "--model", str(small_run.path)]
     refused = CliRunner().invoke(app, [*common, "--per-person", "--reference", str(reference)])
-    assert "--reference tells of one action at a time" in str(refused.exception)
+    assert "--reference has one action at a time" in str(refused.exception)
     refused = CliRunner().invoke(app, [*common, "--annotate", str(tmp_path / "a.mp4")])
     assert "--annotate needs --per-person" in str(refused.exception)
 

@@ -4,13 +4,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from action_gru.cli.inference import explain
 from helpers.videos import write_square
 
 from action_gru.apps.classify import annotate, classify_files
 from action_gru.apps.timeline import make_timeline
-from action_gru.apps.web.upload import UploadReading
 from action_gru.apps.webcam import WebcamOptions, run_webcam
-from action_gru.cli.insight import explain
 from action_gru.config import build_config
 from action_gru.core.errors import CheckpointError, VideoError
 from action_gru.core.progress import Reporter
@@ -83,7 +82,10 @@ def test_every_command_and_the_page_give_a_file_the_same_answer(
     explain(video, doubtful, frames=0, quiet=True)
     words = capsys.readouterr().out
     recognizer = ActionRecognizer.load(doubtful, device="cpu")
-    upload = UploadReading(recognizer, video, "mine.mp4", tmp_path, 60.0)
+    pytest.importorskip("gradio")
+    from action_gru.apps.web.upload import UploadReading
+
+    upload = UploadReading(recognizer, video, tmp_path, 60.0)
     assert list(upload)
     answer = upload.result().answer
     last = list(recognizer.running(recognizer.read(video)))[-1]
@@ -127,7 +129,10 @@ def test_a_video_far_slower_than_the_model_is_warned_of_once(small_run, tmp_path
         slow = [text for text in warnings if text.startswith("has 1 frame a second, ")]
         assert len(slow) == 1, name
         assert " ".join(shown.err.split()).count(said) == 1, name
-    upload = UploadReading(ActionRecognizer.load(model), video, "mine.mp4", tmp_path, 60.0)
+    pytest.importorskip("gradio")
+    from action_gru.apps.web.upload import UploadReading
+
+    upload = UploadReading(ActionRecognizer.load(model), video, tmp_path, 60.0)
     assert list(upload)
     assert upload.result().warnings == tuple(slow)
 

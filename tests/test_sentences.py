@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from action_gru.apps.timeline import ObjectCounter
 from action_gru.cli.commands import app
-from action_gru.cli.live import timeline
+from action_gru.cli.inference import timeline
 from action_gru.core.errors import ConfigError
 from action_gru.timeline import Event
 from action_gru.timeline.sentences import (

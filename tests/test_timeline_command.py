@@ -15,7 +15,7 @@ import pytest
 from helpers.videos import moving_square, write_square
 
 from action_gru import ActionRecognizer
-from action_gru.cli.live import timeline
+from action_gru.cli.inference import timeline
 from action_gru.core.errors import ConfigError, DataError, VideoError
 from action_gru.timeline import read_segments, write_timeline
 from action_gru.video import VideoWriter

@@ -5,6 +5,7 @@ import gc
 import json
 import os
 import threading
+import time
 import weakref
 
 import numpy as np
@@ -12,13 +13,12 @@ import pytest
 from helpers.videos import moving_square, write_square
 from helpers.web_doubles import CLASSES, HOSTILE, FakeRecognizer, write_audio
 
-from action_gru.apps.web import Limits, build_page
+from action_gru.apps.web import Limits, Page
 from action_gru.apps.web.camera import CameraSession, CameraSessions
-from action_gru.apps.web.folders import Folders
-from action_gru.apps.web.guard import Guard, Rates
+from action_gru.apps.web.elements import bar_rules, class_list, events_table, note
+from action_gru.apps.web.guard import Folders, Guard, Rates
 from action_gru.apps.web.server import free_port, load_gradio
 from action_gru.apps.web.upload import AnnotatedCopy, UploadReading, file_stem
-from action_gru.apps.web.words import bar_rules, class_list, events_table, note
 from action_gru.core.errors import CheckpointError, ConfigError, MissingExtraError, VideoError
 from action_gru.core.graphics import class_colours
 from action_gru.streaming import TimelineReader
@@ -37,8 +37,8 @@ def folders():
         yield folders
 
 
-def read(recognizer, source, folder, max_duration_s=60.0, name="clip.mp4"):
-    reading = UploadReading(recognizer, source, name, folder, max_duration_s)
+def read(recognizer, source, folder):
+    reading = UploadReading(recognizer, source, folder, max_duration_s=60.0)
     assert list(reading)
     return reading.result()
 
@@ -65,14 +65,14 @@ def test_an_upload_has_the_events_of_the_timeline(tmp_path, recognizer):
     ours, theirs = result.timeline.scores, timeline.scores
     assert ours.times_s == pytest.approx(theirs.times_s)
     assert ours.values == pytest.approx(theirs.values, abs=1e-4)
-    assert result.timeline.source == "clip.mp4"
+    assert result.timeline.source == "in.mp4"
     assert result.timeline.complete
     assert result.answer == recognizer.read(source).prediction
 
 
 def test_an_upload_gives_a_playable_copy_a_picture_and_every_format(tmp_path, recognizer):
-    source = write_square(tmp_path / "in.mp4", 30)
-    result = read(recognizer, source, tmp_path, name=f"{HOSTILE}.mp4")
+    source = write_square(tmp_path / f"{HOSTILE}.mp4", 30)
+    result = read(recognizer, source, tmp_path)
     with VideoFile(source) as before, VideoFile(result.video) as after:
         pairs = [(a.image.astype(int), b.image) for a, b in zip(before, after, strict=True)]
     assert len(pairs) == 30
@@ -101,9 +101,8 @@ def test_a_video_of_few_frames_has_an_answer(tmp_path, recognizer, frames):
 
 
 def test_a_long_video_is_refused_by_its_header_before_it_is_read(tmp_path, recognizer):
-    reading = UploadReading(
-        recognizer, write_square(tmp_path / "in.mp4", 50), "my clip.mp4", tmp_path, 3.0
-    )
+    source = write_square(tmp_path / "my clip.mp4", 50)
+    reading = UploadReading(recognizer, source, tmp_path, 3.0)
     with pytest.raises(VideoError, match=r"^my clip.mp4: the video lasts longer than 0:03.0"):
         list(reading)
     assert not list(tmp_path.glob("*annotated*"))
@@ -111,9 +110,8 @@ def test_a_long_video_is_refused_by_its_header_before_it_is_read(tmp_path, recog
 
 def test_a_long_video_whose_header_is_silent_is_stopped(tmp_path, recognizer, monkeypatch):
     monkeypatch.setattr(VideoFile, "declared_s", None)
-    reading = UploadReading(
-        recognizer, write_square(tmp_path / "in.mp4", 50), "clip.mp4", tmp_path, 3.0
-    )
+    source = write_square(tmp_path / "clip.mp4", 50)
+    reading = UploadReading(recognizer, source, tmp_path, 3.0)
     read_s = []
     with pytest.raises(VideoError, match=r"longer than 0:03\.0, which is the limit here"):
         read_s.extend(reading)
@@ -131,10 +129,10 @@ def test_what_is_no_video_is_refused_by_the_users_name_for_it(tmp_path, recogniz
         (tmp_path / name).write_bytes(content)
     write_audio(tmp_path / "sound.mp4")
     for name, reason in [(n, r) for n, (_, r) in cases.items()] + [("sound.mp4", "audio only")]:
-        reading = UploadReading(recognizer, tmp_path / name, f"mine-{name}", tmp_path, 60.0)
+        reading = UploadReading(recognizer, tmp_path / name, tmp_path, 60.0)
         with pytest.raises(VideoError, match=reason) as caught:
             list(reading)
-        assert str(caught.value).startswith(f"mine-{name}: ")
+        assert str(caught.value).startswith(f"{name}: ")
         assert str(tmp_path) not in str(caught.value)
 
 
@@ -144,7 +142,8 @@ def test_a_copy_keeps_time_whatever_the_source_s_rate(tmp_path, recognizer):
     stream.push(image, 0.0)
 
     def length(name, fps, times_s):
-        with AnnotatedCopy(tmp_path / name, (96, 64), fps) as copy:
+        copy = AnnotatedCopy(tmp_path / name, (96, 64), fps)
+        with copy.writer:
             for index, time_s in enumerate(times_s):
                 copy.show(Frame(index, time_s, image), stream, recognizer.judged)
         with VideoFile(tmp_path / name) as video:
@@ -294,9 +293,8 @@ def test_only_an_upload_can_be_read(tmp_path, folders):
         assert folders.uploaded(path) is None
 
 
-def ask(guard_limits, path, headers=(), body=b"", pieces=1, method="POST", rates=()):
-    """Send a request through the guard; status, body, headers of the answer."""
-    sent, left = [], [body[i::pieces] for i in range(pieces)]
+def guarded(bytes_held=0, **limits):
+    """A guard before an app that reads all of a request and answers 'ok'."""
 
     async def app(scope, receive, send):
         more = True
@@ -305,6 +303,14 @@ def ask(guard_limits, path, headers=(), body=b"", pieces=1, method="POST", rates
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b"ok"})
 
+    clock = limits.pop("clock", time.monotonic)
+    return Guard(app, Limits(max_upload_mb=1, **limits), lambda: bytes_held, clock)
+
+
+def ask(guard, path, headers=(), body=b"", pieces=1, method="POST"):
+    """Send a request through the guard; status, body, headers of the answer."""
+    sent, left = [], [body[i::pieces] for i in range(pieces)]
+
     async def receive():
         piece = left.pop(0)
         return {"type": "http.request", "body": piece, "more_body": bool(left)}
@@ -312,47 +318,46 @@ def ask(guard_limits, path, headers=(), body=b"", pieces=1, method="POST", rates
     async def send(message):
         sent.append(message)
 
-    guard = Guard(app, *guard_limits, *(rates or (Rates(1000, 1000), Rates(1000, 1000))))
     scope = {"type": "http", "method": method, "path": path, "headers": list(headers)}
     asyncio.run(guard(scope, receive, send))
     return sent[0]["status"], sent[1]["body"], dict(sent[0]["headers"])
 
 
 def test_the_guard_refuses_what_is_too_large_or_goes_elsewhere():
-    limits = (1_000_000, 5_000_000, lambda: 4_500_000)
-    status, body, headers = ask(limits, "/gradio_api/upload", body=b"x" * 1000)
+    guard = guarded(bytes_held=9_500_000)  # of ten uploads of 1 MB
+    status, body, headers = ask(guard, "/gradio_api/upload", body=b"x" * 1000)
     assert (status, body) == (200, b"ok")
     assert b"default-src 'self'" in headers[b"content-security-policy"]
     declared = [(b"content-length", b"2000000")]
-    assert ask(limits, "/gradio_api/upload", declared)[0] == 413
-    status, body, _ = ask(limits, "/gradio_api/upload", body=b"x" * 2_000_000, pieces=8)
+    assert ask(guard, "/gradio_api/upload", declared)[0] == 413
+    status, body, _ = ask(guard, "/gradio_api/upload", body=b"x" * 2_000_000, pieces=8)
     assert (status, body) == (413, b"larger than 1 MB, the limit here")
     fills = [(b"content-length", b"900000")]
-    assert ask(limits, "/gradio_api/upload", fills)[:2] == (
+    assert ask(guard, "/gradio_api/upload", fills)[:2] == (
         507,
         b"the server holds as many videos as it may; try again later",
     )
     for path in ("/gradio_api/file=http://a.b/", "/gradio_api/file=https%3A//a/", "/proxy=x"):
-        assert ask(limits, path, method="GET")[0] == 403
+        assert ask(guard, path, method="GET")[0] == 403
     for path in ("/gradio_api/vibe-code", "/gradio_api/process_recording", "/gradio_api/run/x"):
-        assert ask(limits, path)[:2] == (403, b"this page asks for no such thing")
-    assert ask(limits, "/gradio_api/stream/abc/close")[0] == 200
+        assert ask(guard, path)[:2] == (403, b"this page asks for no such thing")
+    assert ask(guard, "/gradio_api/stream/abc/close")[0] == 200
 
 
 def test_an_address_that_asks_too_often_waits():
     now_s = [0.0]
-    posts, uploads = (Rates(2.0, 3.0, lambda: now_s[0]) for _ in range(2))
-    limits = (1_000_000, 5_000_000, lambda: 0)
+    guard = guarded(posts_per_s=2.0, uploads_per_min=3.0, clock=lambda: now_s[0])
 
     def status(path, method="POST"):
-        return ask(limits, path, method=method, body=b"x", rates=(posts, uploads))[0]
+        return ask(guard, path, method=method, body=b"x")[0]
 
-    assert [status("/gradio_api/queue/join") for _ in range(5)] == [200, 200, 200, 429, 429]
+    assert [status("/gradio_api/queue/join") for _ in range(6)] == [200] * 4 + [429] * 2
     assert [status("/gradio_api/upload") for _ in range(4)] == [200, 200, 200, 429]
     assert [status("/config", "GET") for _ in range(5)] == [200] * 5
     now_s[0] = 1.0  # two a second
     assert [status("/gradio_api/queue/join") for _ in range(3)] == [200, 200, 429]
-    assert uploads.allow("10.0.0.9")
+    assert status("/gradio_api/upload") == 429
+    assert guard.uploads.allow("10.0.0.9")
 
 
 def test_addresses_beyond_what_is_kept_cost_no_memory():
@@ -409,8 +414,6 @@ def test_a_port_that_is_taken_is_named():
 
 
 def test_a_model_that_cannot_run_live_is_refused_at_once(folders):
-    pytest.importorskip("gradio")
-
     class Backwards:
         classes = CLASSES
 
@@ -418,4 +421,4 @@ def test_a_model_that_cannot_run_live_is_refused_at_once(folders):
             raise CheckpointError("the model is bidirectional")
 
     with pytest.raises(CheckpointError, match="bidirectional"):
-        build_page(Backwards(), folders)
+        Page(Backwards(), folders)

@@ -16,8 +16,8 @@ import pytest
 from helpers.videos import write_square
 from helpers.web_doubles import FakeRecognizer, write_audio
 
-from action_gru.apps.web import Limits, build_page
-from action_gru.apps.web.folders import Folders
+from action_gru.apps.web import Limits, Page
+from action_gru.apps.web.guard import Folders
 from action_gru.apps.web.server import free_port, launch
 from action_gru.config import build_config
 from action_gru.core.progress import Reporter
@@ -60,7 +60,7 @@ def page(run):
     recognizer = ActionRecognizer.load(run, device="cpu")
     limits = Limits(max_upload_mb=5, max_duration_s=30, cameras=2)
     with Folders(600.0) as folders:
-        page = build_page(recognizer, folders, limits)
+        page = Page(recognizer, folders, limits)
         page.address = launch(page, "127.0.0.1", free_port("127.0.0.1", 0))
         yield page
         page.blocks.close(verbose=False)
@@ -286,7 +286,8 @@ def test_a_camera_goes_on_while_a_video_is_read_and_a_third_waits(visit, page, t
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_the_command_prints_its_address_and_ends_cleanly(run, number, tmp_path):
     code = (
-        "import typer; from action_gru.cli.common import run; from action_gru.cli.web import web;"
+        "import typer; from action_gru.cli.common import run;"
+        "from action_gru.cli.inference import web;"
         "app = typer.Typer(); app.command()(web);"
         f"run(app, ['--model', {str(run)!r}, '--port', '0', 'features.device=cpu'])"
     )
@@ -312,7 +313,7 @@ def test_the_command_prints_its_address_and_ends_cleanly(run, number, tmp_path):
 def test_labels_are_shown_as_text(browser, clip):
     recognizer = FakeRecognizer()
     with Folders(600.0) as folders:
-        page = build_page(recognizer, folders)
+        page = Page(recognizer, folders)
         window = Visit(browser, launch(page, "127.0.0.1", free_port("127.0.0.1", 0)), DESK)
         window.upload(clip)
         window.wait("#video_status", r"clip\.mp4: 0:.*event")

@@ -16,8 +16,8 @@ import pytest
 from helpers.videos import write_square
 from helpers.web_doubles import FakeRecognizer
 
-from action_gru.apps.web import Limits, build_page
-from action_gru.apps.web.folders import Folders
+from action_gru.apps.web import Limits, Page
+from action_gru.apps.web.guard import Folders
 from action_gru.apps.web.server import free_port, launch
 from action_gru.core.graphics import class_colour, rgb
 
@@ -64,9 +64,8 @@ LOW_CONTRAST = """() => {
 @pytest.fixture(scope="module")
 def address():
     """Of a page with its server."""
-    pytest.importorskip("gradio")
     with Folders(600.0) as folders:
-        page = build_page(FakeRecognizer(), folders, Limits(max_upload_mb=20))
+        page = Page(FakeRecognizer(), folders, Limits(max_upload_mb=20))
         yield launch(page, "127.0.0.1", free_port("127.0.0.1", 0))
         page.blocks.close(verbose=False)
 

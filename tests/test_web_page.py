@@ -13,8 +13,8 @@ import pytest
 from helpers.videos import moving_square, write_square
 from helpers.web_doubles import HOSTILE, FakeRecognizer
 
-from action_gru.apps.web import Limits, build_page
-from action_gru.apps.web.folders import Folders
+from action_gru.apps.web import Limits, Page
+from action_gru.apps.web.guard import Folders
 from action_gru.apps.web.server import free_port, launch
 
 
@@ -26,9 +26,8 @@ def recognizer() -> FakeRecognizer:
 @pytest.fixture(scope="module")
 def page(recognizer):
     """A page with its server, without a browser."""
-    pytest.importorskip("gradio")
     with Folders(60.0) as folders:
-        page = build_page(recognizer, folders, Limits(max_upload_mb=1, cameras=1))
+        page = Page(recognizer, folders, Limits(max_upload_mb=1, cameras=1))
         page.address = launch(page, "127.0.0.1", free_port("127.0.0.1", 0))
         yield page
         page.blocks.close(verbose=False)
@@ -138,7 +137,7 @@ def test_a_camera_frame_s_header_is_read_before_its_pixels(page, content, tmp_pa
 
 
 def test_a_modest_picture_passes(tmp_path):
-    from action_gru.apps.web.requests import is_modest_picture
+    from action_gru.apps.web.elements import is_modest_picture
 
     image = next(moving_square(1))
     for ending in (".jpg", ".png", ".webp"):
@@ -159,9 +158,9 @@ def test_a_full_house_is_told_and_leaving_makes_room(page):
     ask_as = lambda key: page.camera.see(image, SimpleNamespace(session_hash=key))  # noqa: E731
     assert page.camera.labels in ask_as("a")
     assert "All 1 camera places are taken" in ask_as("b")[page.camera.status]
-    page.leave(SimpleNamespace(session_hash="a"))
+    page.camera.leave(SimpleNamespace(session_hash="a"))
     assert page.camera.labels in ask_as("b")
-    page.leave(SimpleNamespace(session_hash="b"))
+    page.camera.leave(SimpleNamespace(session_hash="b"))
     assert len(page.camera.sessions) == 0
 
 

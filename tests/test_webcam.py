@@ -21,7 +21,7 @@ from action_gru.apps.checks import check_display
 from action_gru.apps.live_loop import LiveLoop
 from action_gru.apps.live_view import LiveView, fitted, still_holds
 from action_gru.apps.webcam import RECORDED_FPS, Recorder, Webcam, WebcamOptions, run_webcam
-from action_gru.cli.live import webcam
+from action_gru.cli.inference import webcam
 from action_gru.core.errors import ConfigError, VideoError
 from action_gru.core.progress import Reporter
 from action_gru.video import Frame, VideoFile

@@ -9,7 +9,7 @@ import sys
 def main(*command: str) -> None:
     """Run the process's arguments, after the given command if there is one."""
     # Waiting threads of torch sleep instead of spinning: on a busy machine a small training took
-    # four times as long otherwise. Must stand before torch is imported.
+    # four times as long otherwise. Must be set before torch is imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from action_gru.core.machine import use_one_arena
 

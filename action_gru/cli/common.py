@@ -1,10 +1,11 @@
-"""What the commands share: their options, how they answer, how they end."""
+"""What the commands share: options, file names among the words, errors, interrupts."""
 
 from __future__ import annotations
 
 import io
 import json
 import logging
+import shlex
 import signal
 import sys
 import time
@@ -14,11 +15,12 @@ from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
+from typer import Argument, Option
+from typer.core import TyperGroup
 
-from action_gru.cli.arguments import files_are_no_options, refuse_unquoted
-from action_gru.cli.stopping import Stopped, command_again, sentence
-from action_gru.core.errors import ActionGruError, ConfigError, LostProcessError
-from action_gru.core.machine import process_count, process_rank, refuse_several
+from action_gru.core.errors import ActionGruError, ConfigError, LostProcessError, RunInterrupted
+from action_gru.core.machine import process_count, process_rank, program, refuse_several
+from action_gru.core.paths import is_override
 from action_gru.core.progress import LOGGER, is_json, log, log_as_json
 
 if TYPE_CHECKING:
@@ -30,80 +32,133 @@ USAGE_ERROR = 2
 LOG_JSON = "--log-json"
 GRACE_S = 5.0
 IN_SEVERAL_PROCESSES = ("train", "resume", "--help", "-h")
+ENDLESS = ("watch", "webcam", "web")  # what they missed cannot be read again
+MOST_WORDS = 8  # of a path without quotes
 
-ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="A YAML file.")]
-RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
+ConfigFile = Annotated[Path, Argument(metavar="CONFIG", help="A YAML file.")]
+RunPath = Annotated[Path, Argument(metavar="RUN", help="A run folder.")]
 Overrides = Annotated[
-    list[str] | None, typer.Argument(metavar="[a.b=value ...]", help="Values laid over the config.")
+    list[str] | None, Argument(metavar="[a.b=value ...]", help="Values laid over the config.")
 ]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")]
-Json = Annotated[bool, typer.Option("--json", help="Print the answer as one JSON line.")]
-Model = Annotated[Path, typer.Option("--model", "-m", metavar="RUN", help="A trained run.")]
+Model = Annotated[Path, Option("--model", "-m", metavar="RUN", help="A trained run.")]
+OutFolder = Annotated[Path | None, Option("--out", metavar="DIR", help="Where to write.")]
+Seeds = Annotated[int, Option(min=1, help="Repeat with so many seeds.")]
+Json = Annotated[bool, Option("--json", help="Print the answer as one JSON line.")]
+Quiet = Annotated[bool, Option("--quiet", "-q", help="No progress on stderr.")]
+
+
+def make_reporter(quiet: bool) -> Reporter:
+    """Of several processes only the first one writes."""
+    from action_gru.core.progress import Reporter
+
+    return Reporter(quiet=quiet or process_rank() > 0, mute=process_rank() > 0)
+
+
+def print_answer(document: dict[str, Any], text: str, as_json: bool) -> None:
+    print(json.dumps(document) if as_json else text)
 
 
 def run(app: typer.Typer, arguments: list[str]) -> None:
-    """Run a command line; an error of ours is one clear message and its exit code.
-
-    --log-json may stand anywhere before a bare `--`.
-    """
-    for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # Windows has no SIGHUP
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), _interrupt)
+    """Run a command line; an error of the package is one clear message and its exit code."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a file name may hold bytes that are no text
+        if isinstance(stream, io.TextIOWrapper):  # a file name may hold bytes that are not text
             stream.reconfigure(errors="backslashreplace")
-    given = arguments
-    before = arguments[: arguments.index("--")] if "--" in arguments else arguments
-    if LOG_JSON in before:
-        log_as_json()
-        arguments = [text for text in before if text != LOG_JSON] + arguments[len(before) :]
     try:
-        arguments = files_are_no_options(arguments)
-        refuse_unquoted(arguments)
-        if arguments and arguments[0] not in IN_SEVERAL_PROCESSES:
-            refuse_several(arguments[0])
-        code = app(arguments, standalone_mode=False)
-    except LostProcessError as error:
-        if _is_follower():
-            _outlast()
+        code = app(prepared(arguments), standalone_mode=False)
+    except ActionGruError as error:
+        if isinstance(error, LostProcessError) and _is_follower():
+            _wait_for_others()
             raise SystemExit(error.exit_code) from None
         _fail(str(error), error.exit_code, type(error).__name__)
-    except ActionGruError as error:
-        _fail(str(error), error.exit_code, type(error).__name__)
     except Stopped as stopped:
-        _end_interrupted(given, stopped.__cause__)
+        _end_interrupted(arguments, stopped.__cause__)
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED
     except BrokenPipeError:  # `action-gru ... | head` closed our stdout
         sys.stderr.close()
         raise SystemExit(0) from None
-    except OSError as error:  # a path that cannot be used and that no closer handler has named
+    except OSError as error:  # a path that cannot be used and that no other handler named
         where = error.filename or "the system says"
         _fail(f"{where}: {error.strerror or error}", SYSTEM_ERROR, type(error).__name__)
     except Exception as error:
-        if hasattr(error, "format_message"):  # a usage error of the command line
-            if type(error).__name__ == "NoSuchOption":
-                error.message += "; a file of such a name is written ./-NAME"  # type: ignore[attr-defined]
-            if is_json():
-                _fail(error.format_message(), USAGE_ERROR, "UsageError")
-            error.show()  # type: ignore[attr-defined]
-            raise SystemExit(USAGE_ERROR) from None
-        if is_json():
-            fields = {"error": type(error).__name__, "exit_code": SYSTEM_ERROR}
-            LOGGER.critical("unexpected: %s", error, exc_info=True, extra={"fields": fields})
-            raise SystemExit(SYSTEM_ERROR) from None
-        raise
+        _end_unexpected(error)
     if code == INTERRUPTED:  # a command's own, or typer's, which makes it of an interrupt
         _end_interrupted([], None)
     raise SystemExit(code or 0)
 
 
-def _end_interrupted(arguments: list[str], stop: BaseException | None) -> NoReturn:
-    if _is_follower():  # the launcher ends it because of another, who says why
-        raise SystemExit(INTERRUPTED)
-    again = command_again(arguments, stop)
-    fields = {} if again is None else {"again": again}
-    _fail(sentence(again, stop), INTERRUPTED, "KeyboardInterrupt", **fields)
+def prepared(arguments: list[str]) -> list[str]:
+    """The words for typer. What follows a bare `--` stays as it is.
+
+    --log-json may stand anywhere. `-3abc.mp4`, which `*.mp4` may bring along, becomes
+    `./-3abc.mp4` where such a file is there.
+    """
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    if LOG_JSON in arguments[:end]:
+        log_as_json()
+    words = [
+        f"./{text}" if text.startswith("-") and Path(text).suffix and _exists(text) else text
+        for text in arguments[:end]
+        if text != LOG_JSON
+    ] + arguments[end:]
+    refuse_unquoted(words)
+    if words and words[0] not in IN_SEVERAL_PROCESSES:
+        refuse_several(words[0])
+    return words
+
+
+def names_and_overrides(words: list[str]) -> tuple[list[str], list[str]]:
+    """The words apart; a file named like an override, `a.b=c.mp4`, is a name."""
+    overrides = [text for text in words if is_override(text)]
+    return [text for text in words if text not in overrides], overrides
+
+
+def refuse_unquoted(arguments: list[str]) -> None:
+    """Raise ConfigError where words together name a path that is there and the first does not."""
+    for first, text in enumerate(arguments[1:], start=1):
+        start = text.partition("=")[2] or text  # data.manifest=my clips/manifest.csv
+        if text.startswith("-") or _exists(start):
+            continue
+        for last in range(first + 2, min(first + MOST_WORDS, len(arguments)) + 1):
+            whole = " ".join([start, *arguments[first + 1 : last]])
+            if _exists(whole):
+                raise ConfigError(
+                    f"'{whole}' is one path, and its spaces divided it into {last - first} words; "
+                    "write it in quotes"
+                )
+
+
+def _exists(text: str) -> bool:
+    try:
+        return Path(text).exists()
+    except (OSError, ValueError):  # too long for a name, or no text
+        return False
+
+
+class Stopped(BaseException):
+    """ctrl-C in a command. Typer turns a KeyboardInterrupt into an exit code, without its cause."""
+
+
+class Commands(TyperGroup):
+    """Commands that raise `Stopped` for an interrupt."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as stop:
+            raise Stopped from stop
+
+
+def command_again(arguments: list[str], stop: BaseException | None) -> str | None:
+    """The command that continues: `resume` for a run that has begun, else the same; or None."""
+    command = next((text for text in arguments if not text.startswith("-")), None)
+    if command is None or command in ENDLESS:
+        return None
+    if isinstance(stop, RunInterrupted) and command != "resume":
+        arguments = ["resume", str(stop.run)]
+    return shlex.join([*program(), *arguments])
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
@@ -113,15 +168,43 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
+def _end_interrupted(arguments: list[str], stop: BaseException | None) -> NoReturn:
+    if _is_follower():  # the launcher ends it because another failed, which reports why
+        raise SystemExit(INTERRUPTED)
+    text, again = "interrupted; what was finished is kept", command_again(arguments, stop)
+    if again is None:
+        _fail(text, INTERRUPTED, "KeyboardInterrupt")
+    how = "go on with" if isinstance(stop, RunInterrupted) else "run the same command again"
+    several = ", under the same launcher" if process_count() > 1 else ""
+    text += f"; {how}{several}:\n  {again}"
+    _fail(text, INTERRUPTED, "KeyboardInterrupt", again=again)
+
+
+def _end_unexpected(error: Exception) -> NoReturn:
+    """End with a usage error's message, or with the traceback of an unexpected error."""
+    if hasattr(error, "format_message"):  # typer's, of a command line that is wrong
+        if type(error).__name__ == "NoSuchOption":
+            error.message += "; a file of such a name is written ./-NAME"  # type: ignore[attr-defined]
+        if is_json():
+            _fail(error.format_message(), USAGE_ERROR, "UsageError")
+        error.show()  # type: ignore[attr-defined]
+        raise SystemExit(USAGE_ERROR) from None
+    if not is_json():
+        raise error
+    fields = {"error": type(error).__name__, "exit_code": SYSTEM_ERROR}
+    LOGGER.critical("unexpected: %s", error, exc_info=True, extra={"fields": fields})
+    raise SystemExit(SYSTEM_ERROR) from None
+
+
 def _is_follower() -> bool:
-    """Whether it is one of several processes, and not the first, which speaks for all."""
-    with suppress(ConfigError):  # the launcher's variables may be none
+    """Whether this is one of several processes but not the first, which reports for all."""
+    with suppress(ConfigError):  # the launcher's variables may be wrong
         return process_rank() > 0
     return False
 
 
-def _outlast() -> None:
-    """Let the process that failed speak first: a launcher ends all as soon as one has ended."""
+def _wait_for_others() -> None:
+    """Let the process that failed write first: a launcher ends all as soon as one has ended."""
     try:
         time.sleep(GRACE_S)
     except KeyboardInterrupt:
@@ -131,21 +214,10 @@ def _outlast() -> None:
 def _fail(message: str, code: int, kind: str, **fields: Any) -> NoReturn:
     whose = ""
     if _is_follower():  # the first may have failed the same way
-        _outlast()
+        _wait_for_others()
         whose = f" (process {process_rank()} of {process_count()})"
     if is_json():
         log(logging.ERROR, message + whose, error=kind, exit_code=code, **fields)
     else:
         print(f"error{whose}: {message}", file=sys.stderr)
     raise SystemExit(code)
-
-
-def make_reporter(quiet: bool) -> Reporter:
-    """Of several processes only the first speaks."""
-    from action_gru.core.progress import Reporter
-
-    return Reporter(quiet=quiet or process_rank() > 0, mute=process_rank() > 0)
-
-
-def print_answer(document: dict[str, Any], text: str, as_json: bool) -> None:
-    print(json.dumps(document) if as_json else text)

@@ -7,16 +7,9 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
+from typer import Option
 
-from action_gru.cli.common import (
-    ConfigFile,
-    Json,
-    Overrides,
-    Quiet,
-    make_reporter,
-    print_answer,
-)
+from action_gru.cli.common import ConfigFile, Json, Overrides, Quiet, make_reporter, print_answer
 from action_gru.core.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -26,21 +19,22 @@ if TYPE_CHECKING:
 
 LEAST, MOST = 1e-6, 1e12  # of any amount: beyond, a figure is a typing error, or overflows
 INDEX_BYTES = 64  # of one packed entry
+SIZES = ("source", "cache", "index")
 STEPS, CLASSES = 20, 10  # of the training that is timed; classes hardly change the time of a step
 
 
 def plan(
     config: ConfigFile,
-    clips: Annotated[int, typer.Option(min=1, help="How many clips.")],
-    seconds: Annotated[float, typer.Option(min=0.01, help="Seconds of each.")],
+    clips: Annotated[int, Option(min=1, help="How many clips.")],
+    seconds: Annotated[float, Option(min=0.01, help="Seconds of each.")],
     overrides: Overrides = None,
-    nodes: Annotated[int, typer.Option(min=1, help="Machines like this one.")] = 1,
-    node_hour: Annotated[float, typer.Option(help="Price of a node-hour.")] = 1.0,
-    efficiency: Annotated[float, typer.Option(help="Of several nodes, against one.")] = 0.9,
-    bandwidth_gbit: Annotated[float, typer.Option(help="Gbit/s of a node.")] = 10.0,
-    store_gbit: Annotated[float, typer.Option(help="Gbit/s of the store.")] = 100.0,
-    writes_per_s: Annotated[float, typer.Option(help="Writes the store takes.")] = 3500.0,
-    sample: Annotated[int, typer.Option(min=1, help="How many clips to measure.")] = 16,
+    nodes: Annotated[int, Option(min=1, help="Machines like this one.")] = 1,
+    node_hour: Annotated[float, Option(help="Price of a node-hour.")] = 1.0,
+    efficiency: Annotated[float, Option(help="Of several nodes, against one.")] = 0.9,
+    bandwidth_gbit: Annotated[float, Option(help="Gbit/s of a node.")] = 10.0,
+    store_gbit: Annotated[float, Option(help="Gbit/s of the store.")] = 100.0,
+    writes_per_s: Annotated[float, Option(help="Writes the store takes.")] = 3500.0,
+    sample: Annotated[int, Option(min=1, help="How many clips to measure.")] = 16,
     json_: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -94,13 +88,12 @@ def measure_machine(config: Config, sample: int, reporter: Reporter) -> dict[str
         raise DataError(f"{config.data.manifest}: a measurement needs two clips or more")
     # From all over the set: a manifest is sorted by class, and classes differ in length.
     first, *others = found[:: max(1, len(found) // (sample + 1))][: sample + 1]
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, reporter.bar("measure", len(others)) as advance:
         cache = FeatureCache(Path(folder))
         work = build_extractor(config, build_backbone(config), cache)
         work.extract([first])  # pays for what is paid once
         begun = time.perf_counter()
-        with reporter.bar("measure", len(others)) as advance:
-            report = work.extract(others, lambda clip: advance())
+        report = work.extract(others, lambda clip: advance())
         lasted_s = time.perf_counter() - begun
         whole = [clip for clip in others if clip.name not in report.quarantined]
         if not whole:
@@ -109,12 +102,11 @@ def measure_machine(config: Config, sample: int, reporter: Reporter) -> dict[str
             )
         keys = [key for clip in whole for key in report.keys[clip.name].values()]
         cached = sum(cache.path_of(key).stat().st_size for key in keys)
-    lengths_s = [_lengths_s(clip) for clip in whole]
-    video_s = sum(clip_s for clip_s, _ in lengths_s)
-    source = sum(
-        clip.path.stat().st_size * clip_s / file_s
-        for clip, (clip_s, file_s) in zip(whole, lengths_s, strict=True)
-    )
+    video_s = source = 0.0
+    for clip in whole:
+        clip_s, file_s = _lengths_s(clip)
+        video_s += clip_s
+        source += clip.path.stat().st_size * clip_s / file_s
     return {
         "video_rate": video_s / lasted_s,
         "source_rate": source / video_s,
@@ -170,15 +162,16 @@ def estimate(
     """
     clips, nodes = work["clips"], work["nodes"]
     video_s, entries = clips * work["seconds"], round(clips * measured["entries"])
-    source_bytes, cache_bytes = (video_s * measured[f"{of}_rate"] for of in ("source", "cache"))
-    moved_gbit = (source_bytes + cache_bytes) * 8 / 1e9
-    hours = {
-        "compute": video_s / (measured["video_rate"] * nodes * assumed["efficiency"]) / 3600,
-        "network of a node": moved_gbit / (assumed["bandwidth_gbit"] * nodes) / 3600,
-        "bandwidth of the store": moved_gbit / assumed["store_gbit"] / 3600,
-        "writes of the store": entries / assumed["writes_per_s"] / 3600,
+    source, cache = video_s * measured["source_rate"], video_s * measured["cache_rate"]
+    moved_gbit = (source + cache) * 8 / 1e9
+    seconds = {
+        "compute": video_s / (measured["video_rate"] * nodes * assumed["efficiency"]),
+        "network of a node": moved_gbit / (assumed["bandwidth_gbit"] * nodes),
+        "bandwidth of the store": moved_gbit / assumed["store_gbit"],
+        "writes of the store": entries / assumed["writes_per_s"],
     }
-    limit, longest = max(hours.items(), key=lambda item: item[1])
+    hours = {name: taken_s / 3600 for name, taken_s in seconds.items()}
+    limit = max(hours, key=hours.__getitem__)
     batches = -(-clips // work["batch_size"])
     epochs = max(work["epochs"], -(-work["min_steps"] // batches))  # as the training loop does
     return {
@@ -187,36 +180,34 @@ def estimate(
         "assumed": assumed,
         "hours": hours,
         "limit": limit,
-        "extraction_hours": longest,
-        "node_hours": longest * nodes,
-        "cost": longest * nodes * assumed["node_hour"],
-        "source_bytes": source_bytes,
-        "cache_bytes": cache_bytes,
+        "extraction_hours": hours[limit],
+        "node_hours": hours[limit] * nodes,
+        "cost": hours[limit] * nodes * assumed["node_hour"],
+        "source_bytes": source,
+        "cache_bytes": cache,
         "entries": entries,
         "index_bytes": entries * INDEX_BYTES,
         "training_hours": epochs * batches / measured["step_rate"] / 3600,
     }
 
 
-def _table(document: dict[str, Any]) -> str:
+def _table(plan: dict[str, Any]) -> str:
     """The plan as lines of name and figure."""
-    measured, work, limit = document["measured"], document["work"], document["limit"]
-    sizes = {of: f"{document[f'{of}_bytes'] / 1e9:,.3g} GB" for of in ("source", "cache", "index")}
+    measured, work = plan["measured"], plan["work"]
+    source, cache, index = (f"{plan[f'{of}_bytes'] / 1e9:,.3g} GB" for of in SIZES)
     rows = {
         f"measured on {measured['clips']} clips": f"{measured['video_rate']:.1f} s of video a "
         f"second, {measured['step_rate']:.1f} training steps a second",
         "work": f"{work['clips']:,} clips of {work['seconds']:g} s on {work['nodes']:,} node(s)",
-        "source read": sizes["source"],
-        "cache written": f"{sizes['cache']} in {document['entries']:,} entries",
-        "index, when packed": sizes["index"],
-        "hours": f"{document['extraction_hours']:,.2f}",
-        **{
-            f"  {name}": f"{hours:,.2f}" + " <- the limit" * (name == limit)
-            for name, hours in document["hours"].items()
-        },
-        "node-hours": f"{document['node_hours']:,.1f}",
-        "cost": f"{document['cost']:,.2f}",
-        "hours of training, one node": f"{document['training_hours']:,.2f}",
-    }  # fmt: skip
+        "source read": source,
+        "cache written": f"{cache} in {plan['entries']:,} entries",
+        "index, when packed": index,
+        "hours": f"{plan['extraction_hours']:,.2f}",
+        **{f"  {name}": f"{hours:,.2f}" for name, hours in plan["hours"].items()},
+        "node-hours": f"{plan['node_hours']:,.1f}",
+        "cost": f"{plan['cost']:,.2f}",
+        "hours of training, one node": f"{plan['training_hours']:,.2f}",
+    }
+    rows[f"  {plan['limit']}"] += " <- the limit"
     width = max(map(len, rows))
     return "\n".join(f"{name:<{width}}  {figure}" for name, figure in rows.items())

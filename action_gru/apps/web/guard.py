@@ -1,15 +1,20 @@
-"""The web page's limits, and the middleware that refuses requests beyond them.
+"""The web page's limits, the middleware that refuses requests beyond them, the temporary files.
 
-Refuses requests that are too large, too frequent, or that the page itself never sends.
-A piece of ASGI middleware; knows nothing of actions and imports no Gradio.
+Knows nothing of actions and imports no Gradio.
 """
 
 from __future__ import annotations
 
+import os
+import secrets
+import shutil
+import tempfile
+import threading
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
@@ -25,7 +30,9 @@ MESSAGE_BYTES = 16_000_000  # a camera's frame as text is far smaller
 POSTED = ("/queue/join", "/upload", "/cancel", "/reset", "/stream/")
 ADDRESSES_KEPT = 1000
 FORM_BYTES = 100_000  # what a form adds to its file
-# The page comes from this server alone. Gradio's own pages need inline scripts and templates.
+HELD_UPLOADS = 10  # uploads and results may take so many times the largest upload
+GRADIO_FOLDER = "GRADIO_TEMP_DIR"  # the environment variable that says where uploads go
+# The page loads from this server only. Gradio's own pages need inline scripts and templates.
 POLICY = (
     "default-src 'self' data: blob:; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; "
     "style-src 'self' 'unsafe-inline'; object-src 'none'; base-uri 'self'; form-action 'self'"
@@ -43,7 +50,7 @@ class Limits:
 
     max_upload_mb: of one file. max_duration_s: of one video. videos, cameras: at the same time.
     keep_s: how long uploads and results are kept. idle_s: a camera that sends nothing for so long
-    gives up its place. posts_per_s, uploads_per_min: of one address; beyond them it is to wait.
+    gives up its place. posts_per_s, uploads_per_min: of one address; beyond them it has to wait.
     """
 
     max_upload_mb: int = 200
@@ -69,7 +76,7 @@ class Limits:
 class Rates:
     """How often an address may do a thing: per_s on average, and a burst after a rest.
 
-    A token bucket for each address; the ones that rested longest are forgotten first.
+    A token bucket for each address; the least recently seen is dropped first.
     """
 
     def __init__(
@@ -79,7 +86,7 @@ class Rates:
         self._held: OrderedDict[str, tuple[float, float]] = OrderedDict()  # tokens, since when
 
     def allow(self, address: str) -> bool:
-        """Count one try; False where it comes too soon."""
+        """Count one try; False where it is too soon."""
         now_s = self.clock()
         tokens, since_s = self._held.pop(address, (self.burst, now_s))
         tokens = min(self.burst, tokens + (now_s - since_s) * self.per_s)
@@ -99,43 +106,44 @@ class Guard:
     def __init__(
         self,
         app: Any,
-        max_upload_bytes: int,
-        max_held_bytes: int,
+        limits: Limits,
         bytes_held: Callable[[], int],
-        posts: Rates,
-        uploads: Rates,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.app, self.posts, self.uploads = app, posts, uploads
-        self.max_upload_bytes, self.max_held_bytes = max_upload_bytes, max_held_bytes
-        self.bytes_held = bytes_held
+        self.app, self.bytes_held = app, bytes_held
+        self.max_upload_bytes = limits.max_upload_bytes
+        self.posts = Rates(limits.posts_per_s, 2 * limits.posts_per_s, clock)
+        self.uploads = Rates(limits.uploads_per_min / 60, limits.uploads_per_min, clock)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
         path = unquote(str(scope.get("path", "")))
-        uploads = path.rstrip("/").endswith("/upload")
-        limit = self.max_upload_bytes + FORM_BYTES if uploads else MESSAGE_BYTES
-        posts = scope.get("method") not in ("GET", "HEAD", "OPTIONS")
-        if posts and not path.partition("/gradio_api")[2].startswith(POSTED):
-            await _answer(send, 403, "this page asks for no such thing")
-            return
-        if posts and not (self.uploads if uploads else self.posts).allow(_address(scope)):
-            await _answer(send, 429, "too many requests; wait a moment")
-            return
-        if refused := self._refusal(path, uploads, _declared(scope), limit):
+        is_upload = path.rstrip("/").endswith("/upload")
+        limit = self.max_upload_bytes + FORM_BYTES if is_upload else MESSAGE_BYTES
+        if refused := self._refusal(scope, path, is_upload, limit):
             await _answer(send, *refused)
-            return
-        await self._pass(scope, receive, send, limit)
+        else:
+            await self._pass(scope, receive, send, limit)
 
     def _refusal(
-        self, path: str, uploads: bool, declared: int, limit: int
+        self, scope: Scope, path: str, is_upload: bool, limit: int
     ) -> tuple[int, str] | None:
+        """Status and text for a request that is refused by its head."""
+        if scope.get("method") not in ("GET", "HEAD", "OPTIONS"):
+            if not path.partition("/gradio_api")[2].startswith(POSTED):
+                return 403, "this page asks for no such thing"
+            address = str((scope.get("client") or ("", 0))[0])  # behind a proxy all are the proxy
+            if not (self.uploads if is_upload else self.posts).allow(address):
+                return 429, "too many requests; wait a moment"
         if "/proxy=" in path or any(f"/file={scheme}" in path for scheme in ("http:", "https:")):
             return 403, "this server fetches nothing from other addresses"
+        lengths = [value for name, value in scope.get("headers", []) if name == b"content-length"]
+        declared = next((int(value) for value in lengths if value.isdigit()), 0)
         if declared > limit:
             return 413, f"larger than {limit // 1_000_000} MB, which is the limit here"
-        if uploads and self.bytes_held() + declared > self.max_held_bytes:
+        if is_upload and self.bytes_held() + declared > HELD_UPLOADS * self.max_upload_bytes:
             return 507, "the server holds as many videos as it may; try again later"
         return None
 
@@ -164,20 +172,8 @@ class Guard:
                 await _answer(send, 413, f"larger than {limit // 1_000_000} MB, the limit here")
 
 
-def _address(scope: Scope) -> str:
-    """Who asks, as the network says; behind a proxy all are the proxy."""
-    return str((scope.get("client") or ("", 0))[0])
-
-
-def _declared(scope: Scope) -> int:
-    for name, value in scope.get("headers", []):
-        if name == b"content-length" and value.isdigit():
-            return int(value)
-    return 0
-
-
-async def _answer(send: Send, status: int, words: str) -> None:
-    body = words.encode()
+async def _answer(send: Send, status: int, text: str) -> None:
+    body = text.encode()
     headers = [
         (b"content-type", b"text/plain; charset=utf-8"),
         (b"content-length", str(len(body)).encode()),
@@ -185,3 +181,118 @@ async def _answer(send: Send, status: int, words: str) -> None:
     ]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
+
+
+class Job:
+    """One upload of one browser.
+
+    stopped is set when work on it should end, done when its folder is not written to any more.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.used_s = time.monotonic()
+        self.done, self.stopped = threading.Event(), threading.Event()
+
+    def remove(self) -> None:
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class Folders:
+    """The server's temporary files: one folder, in it one a job.
+
+    Use as a context manager: leaving it removes everything.
+    """
+
+    def __init__(self, keep_s: float) -> None:
+        self.keep_s = keep_s
+        self._jobs: dict[str, Job] = {}
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> Folders:
+        self.root = Path(tempfile.mkdtemp(prefix="action_gru_web_")).resolve()
+        self._before = os.environ.get(GRADIO_FOLDER)
+        os.environ[GRADIO_FOLDER] = str(self.root)
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.stop_all()
+        shutil.rmtree(self.root, ignore_errors=True)
+        if self._before is None:
+            os.environ.pop(GRADIO_FOLDER, None)
+        else:
+            os.environ[GRADIO_FOLDER] = self._before
+
+    def begin(self, key: str) -> Job:
+        """A folder for a browser's new job; its earlier job is stopped and removed."""
+        folder = self.root / "jobs" / secrets.token_urlsafe(16)
+        folder.mkdir(parents=True)
+        with self._lock:
+            self._drop(key)
+            job = self._jobs[key] = Job(folder)
+        return job
+
+    def finish(self, key: str, job: Job, keep: bool) -> None:
+        """End work in the job's folder, by the thread that did it; keep: there are results."""
+        with self._lock:
+            is_dropped = self._jobs.get(key) is not job
+            job.done.set()
+            if is_dropped:
+                job.remove()
+            elif not keep:
+                self._drop(key)
+
+    def end(self, key: str, wait_s: float = 0.0) -> None:
+        """Stop and remove a browser's job; wait up to wait_s for the work on it to end."""
+        with self._lock:
+            job = self._drop(key)
+        if job is not None:
+            job.done.wait(wait_s)
+
+    def _drop(self, key: str) -> Job | None:
+        job = self._jobs.pop(key, None)
+        if job is not None:
+            job.stopped.set()
+            if job.done.is_set():  # else `finish` removes it, later
+                job.remove()
+        return job
+
+    def stop(self, key: str) -> None:
+        """Stop a browser's job, for the browser has left; its results stay for keep_s."""
+        with self._lock:
+            if key in self._jobs:
+                self._jobs[key].stopped.set()
+
+    def stop_all(self) -> None:
+        """Stop every job."""
+        with self._lock:
+            for job in self._jobs.values():
+                job.stopped.set()
+
+    def sweep(self) -> None:
+        """Remove the jobs that were not used for keep_s."""
+        oldest_s = time.monotonic() - self.keep_s
+        with self._lock:
+            for key in [key for key, job in self._jobs.items() if job.used_s < oldest_s]:
+                self._drop(key)
+
+    def uploaded(self, path: object) -> Path | None:
+        """The path if it names a file that was uploaded here, else None."""
+        if not isinstance(path, str):
+            return None
+        try:
+            real = Path(path).resolve(strict=True)
+        except (OSError, ValueError):
+            return None
+        inside = real.is_relative_to(self.root) and not real.is_relative_to(self.root / "jobs")
+        return real if inside and real.is_file() else None
+
+    def bytes_held(self) -> int:
+        """The size of all files below the folder."""
+        total = 0
+        for path in self.root.rglob("*"):
+            try:
+                total += path.stat().st_size if path.is_file() else 0
+            except OSError:  # removed in between
+                continue
+        return total

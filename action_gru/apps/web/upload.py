@@ -1,32 +1,59 @@
-"""One uploaded video: the annotated copy, the timeline, the files to download.
+"""The tab that reads an uploaded video: annotated copy, timeline, files to download.
 
-Knows nothing of pages or browsers. The answer to the whole video takes a second reading, the same
-as `classify`'s: a stream sees no mirrored copy and forgets what is older than its window.
+The answer to the whole video takes a second reading, the same as `classify`'s: a stream sees no
+mirrored copy and forgets what is older than its window.
 """
 
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from html import escape
+from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import cv2
+import gradio as gr
 import numpy as np
 
 from action_gru.apps.overlay import Overlay
-from action_gru.core.errors import VideoError
+from action_gru.apps.web.elements import (
+    browser_of,
+    class_list,
+    events_table,
+    note,
+    refuse_addresses,
+)
+from action_gru.apps.web.guard import Folders, Job, Limits
+from action_gru.core.errors import ActionGruError, VideoError
+from action_gru.core.paths import VIDEO_SUFFIXES
 from action_gru.core.text import clock_text
 from action_gru.recognizer import ActionRecognizer
 from action_gru.report.plots import save_figure
-from action_gru.report.timeline_plot import plot_timeline
+from action_gru.report.timeline_plot import plot_timeline, shown_colours
 from action_gru.streaming import ActionStream, TimelineRecorder
 from action_gru.timeline import FORMATS, Prediction, Timeline, write_timeline
 from action_gru.video import Frame, Image, VideoFile, VideoWriter
 
 SHOWN_PX = 1280  # the annotated copy's longer side at most
 SHOWN_FPS = 30.0
+NEWS_EVERY_S = 0.25  # how often the page hears how far a video is read
+ONE_ANSWER = 0.5  # a score from which on a whole video has one answer, in large letters
+FORMAT_NAMES = {".json": "JSON", ".csv": "CSV", ".vtt": "WebVTT", ".srt": "SRT", ".eaf": "ELAN"}
+ONE_PICTURE = "one picture, no video"  # the warning below it says what that means
+NO_EVENT = "No event: nothing lasted long enough, or nothing was sure enough."
+HELP = (
+    "Upload a video, up to {minutes} min and {megabytes} MB. It comes back without sound, with the "
+    "answer as it stood at each instant, and with the events as files."
+)
+# page.js fills them.
+REFUSED = '<p id="refused" class="error" role="alert" hidden></p>'
+UPLOADING = '<p id="uploading" class="note" role="status" hidden></p>'
+Changes = dict[Any, Any]  # component -> its new value
 
 
 @dataclass(frozen=True)
@@ -55,19 +82,17 @@ class UploadReading:
         self,
         recognizer: ActionRecognizer,
         source: Path,
-        name: str,
         folder: Path,
         max_duration_s: float,
         turn: AbstractContextManager[object] | None = None,
     ) -> None:
-        """name: what the user calls the file. turn: held around each step of the model."""
-        self.recognizer, self.source, self.name, self.folder = recognizer, source, name, folder
-        self.max_duration_s = max_duration_s
+        """folder: of the results. turn: held around each step of the model."""
+        self.recognizer, self.source, self.folder = recognizer, source, folder
+        self.name, self.max_duration_s = source.name, max_duration_s
         self.stream: ActionStream = recognizer.stream()
         self.declared_s: float | None = None
         self._turn = turn or nullcontext()
-        self._stem = file_stem(name)
-        self._recorder = TimelineRecorder(self.stream, name)
+        self._recorder = TimelineRecorder(self.stream, self.name)
         self._frames = 0
 
     def __iter__(self) -> Iterator[float]:
@@ -76,8 +101,8 @@ class UploadReading:
             # Outside of turns: extraction's threads share the backbone anyway.
             self._whole = self.recognizer.read(self.source)
         except VideoError as error:
-            words = str(error).replace(str(self.source), self.name)
-            raise VideoError(words.replace(str(self.folder), "")) from error
+            text = str(error).replace(str(self.source), self.name).replace(str(self.folder), "")
+            raise VideoError(text) from error
 
     def _read(self) -> Iterator[float]:
         with VideoFile(self.source, limits=self.recognizer.limits) as video:
@@ -85,18 +110,19 @@ class UploadReading:
             first = next(frames)
             self.declared_s = video.declared_s
             self._check_length(self.declared_s or 0.0)
-            size_px = shown_size(first.image)
-            path = self.folder / f"{self._stem}.annotated.mp4"
+            path, size_px = self._path("annotated.mp4"), shown_size(first.image)
             copy = AnnotatedCopy(path, size_px, video.fps, self.recognizer.classes)
-            with copy:
-                for frame in _with_first(first, frames):
+            with copy.writer:
+                for frame in chain([first], frames):
                     self._check_length(frame.time_s)
-                    self._look(frame)
+                    with self._turn:
+                        prediction = self.stream.push(frame.image, frame.time_s)
+                    if prediction.time_s == frame.time_s:  # this frame was sampled
+                        self._recorder.record()
                     copy.show(frame, self.stream, self.recognizer.judged)
                     self._recorder.read_s = frame.time_s
                     self._frames += 1
                     yield frame.time_s
-        self._video = copy.path
 
     def _check_length(self, time_s: float) -> None:
         if time_s > self.max_duration_s:
@@ -105,55 +131,38 @@ class UploadReading:
                 "which is the limit here; cut it and try again"
             )
 
-    def _look(self, frame: Frame) -> None:
-        with self._turn:
-            prediction = self.stream.push(frame.image, frame.time_s)
-        if prediction.time_s == frame.time_s:  # this frame was sampled
-            self._recorder.record()
+    def _path(self, ending: str) -> Path:
+        return self.folder / f"{file_stem(self.name)}.{ending}"
 
     def result(self) -> UploadResult:
-        """Write the files and give all; call it once, after reading."""
+        """Write the files and return all; call it once, after reading."""
         timeline = self._recorder.timeline()
-        pictures = self._draw(timeline)
-        downloads = tuple(self.folder / f"{self._stem}{suffix}" for suffix in FORMATS)
-        for path in downloads:
-            write_timeline(timeline, path)
-        whole = self._whole
-        answer, warnings = whole.prediction, whole.warnings
-        return UploadResult(
-            timeline, answer, warnings, self._video, pictures, downloads, self._frames
-        )
-
-    def _draw(self, timeline: Timeline) -> tuple[Path, Path]:
-        """Without names of the classes: the page has them beside, in letters of its own size."""
-        light = self.folder / f"{self._stem}.timeline.png"
-        dark = self.folder / f"{self._stem}.timeline.dark.png"
+        light, dark = self._path("timeline.png"), self._path("timeline.dark.png")
+        # Without a legend: the page shows the names of the classes itself.
         save_figure(plot_timeline(timeline, legend=False), light)
         save_figure(plot_timeline(timeline, dark=True, legend=False), dark)
-        return light, dark
+        downloads = tuple(self._path(suffix[1:]) for suffix in FORMATS)
+        for path in downloads:
+            write_timeline(timeline, path)
+        answer, warnings = self._whole.prediction, self._whole.warnings
+        video = self._path("annotated.mp4")
+        return UploadResult(
+            timeline, answer, warnings, video, (light, dark), downloads, self._frames
+        )
 
 
 class AnnotatedCopy:
-    """Writes frames with the running answer on them, at a steady rate, whatever their timestamps.
+    """Draws the running answer on frames, at a steady rate, whatever their timestamps.
 
-    Use as a context manager. size_px is (width, height).
+    size_px is (width, height). Use it within its `writer`, which is a context manager.
     """
 
     def __init__(
         self, path: Path, size_px: tuple[int, int], fps: float, classes: Sequence[str] = ()
     ) -> None:
-        self.path, self.size_px = path, size_px
-        self.fps = min(max(fps, 1.0), SHOWN_FPS)
+        self.writer = VideoWriter(path, size_px, min(max(fps, 1.0), SHOWN_FPS))
         self._overlay = Overlay(size_px, classes)
-        self._writer = VideoWriter(path, size_px, self.fps)
         self._written = 0
-
-    def __enter__(self) -> AnnotatedCopy:
-        self._writer.__enter__()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._writer.__exit__(*error)  # type: ignore[arg-type]
 
     def show(
         self, frame: Frame, stream: ActionStream, judge: Callable[[Prediction], Prediction]
@@ -162,18 +171,18 @@ class AnnotatedCopy:
 
         judge: marks an answer that is only a guess.
         """
-        due = int(frame.time_s * self.fps + 0.5) + 1 - self._written
+        due = int(frame.time_s * self.writer.fps + 0.5) + 1 - self._written
         if due <= 0:
             return
         image = frame.image
-        if (image.shape[1], image.shape[0]) != self.size_px:
-            image = np.asarray(cv2.resize(image, self.size_px, interpolation=cv2.INTER_AREA))
+        if image.shape[1::-1] != self.writer.size_px:
+            image = np.asarray(cv2.resize(image, self.writer.size_px, interpolation=cv2.INTER_AREA))
         current = stream.current
         lines = [f"{current.label} since {clock_text(current.start_s)}"] if current else []
         answer = stream.smoothed or stream.prediction
         drawn = self._overlay.draw(image, answer and judge(answer), lines=lines)
         for _ in range(due):
-            self._writer.write(drawn)
+            self.writer.write(drawn)
         self._written += due
 
 
@@ -190,6 +199,147 @@ def file_stem(name: str) -> str:
     return stem[:40] or "video"
 
 
-def _with_first(first: Frame, rest: Iterator[Frame]) -> Iterator[Frame]:
-    yield first
-    yield from rest
+class VideoTab:
+    """Upload in; annotated video, scores, timeline, events and files out."""
+
+    def __init__(
+        self,
+        blocks: gr.Blocks,
+        recognizer: ActionRecognizer,
+        limits: Limits,
+        folders: Folders,
+        turn: AbstractContextManager[object],
+    ) -> None:
+        """Call it inside `blocks`. turn: held around each step of the model."""
+        self.recognizer, self.limits, self.folders = recognizer, limits, folders
+        self.turn = turn
+        minutes = clock_text(limits.max_duration_s).split(".")[0]
+        gr.HTML(note(HELP.format(minutes=minutes, megabytes=limits.max_upload_mb)))
+        self.upload = gr.File(
+            label="Video", file_types=sorted(VIDEO_SUFFIXES), height=110, elem_id="upload"
+        )
+        refuse_addresses(self.upload)
+        gr.HTML(REFUSED)
+        gr.HTML(UPLOADING)
+        self.status = gr.HTML(elem_id="video_status")
+        with gr.Column(visible=False, elem_id="results") as self.results:
+            self._build_results()
+        self._connect()
+        blocks.unload(self.leave)
+
+    def _build_results(self) -> None:
+        with gr.Row():
+            with gr.Column(scale=3):
+                self.video = gr.Video(
+                    label="With the answer drawn in", show_label=False, interactive=False,
+                    elem_id="annotated",
+                )  # fmt: skip
+            with gr.Column(scale=2):
+                self.labels = gr.Label(
+                    label="Over the whole video", num_top_classes=5, elem_id="labels"
+                )
+        self.legend = gr.HTML(elem_id="legend")
+        # For a light page and for a dark one: page.css shows one of them.
+        self.pictures = [
+            gr.Image(
+                label="Timeline", show_label=False, interactive=False, buttons=["fullscreen"],
+                elem_id=elem_id, elem_classes="timeline", alt_text="Scores and events over time",
+            )
+            for elem_id in ("timeline", "timeline_dark")
+        ]  # fmt: skip
+        self.events = gr.HTML(elem_id="events")
+        gr.HTML(note("The events as files:"))
+        with gr.Row(elem_classes="downloads"):
+            self.downloads = [
+                gr.DownloadButton(FORMAT_NAMES.get(suffix, suffix[1:]), size="sm", min_width=60)
+                for suffix in FORMATS
+            ]
+
+    def _connect(self) -> None:
+        outputs = [self.status, self.results, self.video, self.labels, self.legend, self.events]
+        outputs += [*self.pictures, *self.downloads]
+        reading = self.upload.upload(
+            self.read, self.upload, outputs, preprocess=False, show_progress="minimal",
+            show_progress_on=self.status, concurrency_limit=self.limits.videos,
+            concurrency_id="videos", trigger_mode="multiple", api_visibility="private",
+        )  # fmt: skip
+        self.upload.clear(
+            self.clear, None, outputs, cancels=reading, concurrency_limit=None,
+            show_progress="hidden", api_visibility="private",
+        )  # fmt: skip
+
+    def read(self, upload: Any, request: gr.Request) -> Iterator[Changes]:
+        """Read an upload as Gradio describes it; yield what changes on the page."""
+        key = browser_of(request)
+        if isinstance(upload, list):
+            upload = upload[0] if upload else None
+        source = self.folders.uploaded(upload.get("path") if isinstance(upload, dict) else None)
+        if source is None:
+            yield self._refusal("The upload is no longer here; upload it again.")
+            return
+        job, shown = self.folders.begin(key), False
+        limit_s = self.limits.max_duration_s
+        try:
+            reading = UploadReading(self.recognizer, source, job.folder, limit_s, self.turn)
+            news = note(f"Reading {reading.name}")
+            yield {self.status: news, self.results: gr.update(visible=False)}
+            yield from self._progress(reading, job)
+            if not job.stopped.is_set():
+                changes = self._found(reading.result())
+                shown = True
+                yield changes
+        except ActionGruError as error:
+            yield self._refusal(str(error))
+        finally:  # also where the browser left: Gradio closes this generator
+            self.folders.finish(key, job, keep=shown)
+
+    def _progress(self, reading: UploadReading, job: Job) -> Iterator[Changes]:
+        shown_s, every_s = time.monotonic(), NEWS_EVERY_S
+        for read_s in reading:
+            if job.stopped.is_set():
+                return
+            now_s = time.monotonic()
+            if now_s - shown_s >= every_s:
+                job.used_s = now_s
+                of = f" of {clock_text(reading.declared_s)}" if reading.declared_s else ""
+                yield {self.status: note(f"Reading {reading.name}: {clock_text(read_s)}{of}")}
+                shown_s = time.monotonic()
+                # A server that is busy with cameras sends news slowly, and nothing is read
+                # meanwhile: reading gets three quarters of the time.
+                every_s = max(NEWS_EVERY_S, 3 * (shown_s - now_s))
+
+    def _found(self, result: UploadResult) -> Changes:
+        timeline, answer = result.timeline, result.answer
+        name, count = timeline.source, len(timeline.events)
+        events = "1 event" if count == 1 else f"{count or 'no'} events"
+        lasts = clock_text(timeline.duration_s) if result.frames > 1 else ONE_PICTURE
+        text = f"{lasts}, {events}; over the whole video: {answer.display_label} {answer.score:.2f}"
+        lines = [f"{name}: {text}", *(f"{name} {warning}" for warning in result.warnings)]
+        has_one_answer = answer.score >= ONE_ANSWER and not answer.unsure
+        scores = dict(answer.top(len(answer.labels)))
+        colours = shown_colours(timeline, timeline.events)
+        shown = [*self.pictures, *self.downloads], [*result.pictures, *result.downloads]
+        return {
+            self.status: "".join(map(note, lines)),
+            self.results: gr.update(visible=True),
+            self.video: str(result.video),
+            self.labels: gr.update(value=scores, show_heading=has_one_answer),
+            self.legend: class_list(colours),
+            self.events: events_table(timeline.events, empty=NO_EVENT, colours=colours),
+            **{component: str(path) for component, path in zip(*shown, strict=True)},
+        }
+
+    def _refusal(self, text: str) -> Changes:
+        gr.Warning(escape(text), title="This video was not read")
+        return {self.status: note(text, "error"), self.results: gr.update(visible=False)}
+
+    def clear(self, request: gr.Request) -> Changes:
+        """The upload was taken away: so are its results."""
+        # The job's last news must arrive before the page is emptied.
+        self.folders.end(browser_of(request), wait_s=5.0)
+        emptied = dict.fromkeys((self.video, self.labels, *self.pictures, *self.downloads))
+        return {self.status: "", self.results: gr.update(visible=False), **emptied}
+
+    def leave(self, request: gr.Request) -> None:
+        """A browser has closed the page: its running job ends."""
+        self.folders.stop(browser_of(request))

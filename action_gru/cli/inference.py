@@ -1,0 +1,308 @@
+"""The commands that use a trained model: on clips, long videos, live sources, rows, a page."""
+
+from __future__ import annotations
+
+import json
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from typer import Argument, Option
+
+from action_gru.cli.common import (
+    INTERRUPTED,
+    Json,
+    Model,
+    Overrides,
+    Quiet,
+    make_reporter,
+    names_and_overrides,
+    print_answer,
+)
+from action_gru.core.errors import ConfigError
+
+PerPerson = Annotated[
+    bool, Option("--per-person", help="Follow each person, and tell what each one does.")
+]
+
+
+def classify(
+    videos: Annotated[
+        list[str], Argument(metavar="VIDEO... [a.b=value ...]", help="Files, folders, globs.")
+    ],
+    model: Model,
+    top: Annotated[int, Option(min=1, help="How many labels to print.")] = 3,
+    annotate: Annotated[
+        Path | None, Option(metavar="OUT.mp4", help="Write the video with an overlay.")
+    ] = None,
+    json_: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Name the action in each video. A file that cannot be read sets the exit code to 4."""
+    from action_gru.apps.checks import VIDEOS, check_model, check_target
+    from action_gru.apps.classify import classify_files, fail_if_all_missing, find_videos
+
+    names, overrides = names_and_overrides(videos)
+    paths, reporter = find_videos(names), make_reporter(quiet)
+    if annotate is not None and len(paths) > 1:
+        raise ConfigError(f"--annotate writes one video, and {len(paths)} were given")
+    if annotate is not None:
+        check_target("--annotate", annotate, VIDEOS, paths)
+    check_model(model, overrides)
+    failed = fail_if_all_missing(paths, json_, reporter)
+    failed = failed or classify_files(paths, model, overrides, top, annotate, json_, reporter)
+    if failed:
+        raise typer.Exit(failed)
+
+
+def explain(
+    video: Annotated[Path, Argument(metavar="VIDEO", help="A clip.")],
+    model: Model,
+    overrides: Overrides = None,
+    out: Annotated[
+        Path | None,
+        Option("--out", "-o", metavar="DIR|PNG", help="A picture, or a folder for it and the "
+               "values as JSON."),
+    ] = None,
+    label: Annotated[
+        str | None, Option(metavar="CLASS", help="Explain this class, not the answer.")
+    ] = None,
+    frames: Annotated[int, Option(min=0, max=6, help="Look for places in so many frames.")] = 3,
+    json_: Json = False,
+    quiet: Quiet = False,
+) -> None:  # fmt: skip
+    """Show why a model answers as it does: gates, memory, attention, moments and places."""
+    from action_gru.apps.checks import check_model, check_picture_or_folder, check_video
+    from action_gru.training.document import check_label
+
+    check_video(video)
+    if out is not None:
+        check_picture_or_folder("--out", out, [video])
+    check_label(label, check_model(model, overrides or [])[0].classes)
+    reporter = make_reporter(quiet)
+    with reporter.doing("loading"):
+        from action_gru.evaluation.explanation import describe
+        from action_gru.evaluation.explanation_plot import plot_explanation
+        from action_gru.recognizer import ActionRecognizer
+        from action_gru.report.files import json_text, replace_file
+        from action_gru.report.plots import save_figure
+    with reporter.doing("explaining"):
+        recognizer = ActionRecognizer.load(model, overrides=overrides or [])
+        explanation = recognizer.explain(video, label, frames)
+        values = explanation.to_json()
+        for warning in explanation.warnings:
+            reporter.warn(f"{video}: {warning}")
+        if out is not None:
+            is_picture = bool(out.suffix) and not out.is_dir()
+            picture = out if is_picture else out / "explanation.png"
+            save_figure(plot_explanation(explanation), picture)
+            reporter.say(f"wrote {picture}")
+            if not is_picture:
+                written = out / "explanation.json"
+                replace_file(written, json_text(values).encode())
+                reporter.say(f"wrote {written}")
+        print(json.dumps(values) if json_ else f"{video}: {describe(explanation)}")
+
+
+def timeline(
+    video: Annotated[Path, Argument(metavar="VIDEO", help="A file of any length.")],
+    model: Model,
+    overrides: Overrides = None,
+    out: Annotated[
+        list[Path] | None,
+        Option("--out", "-o", metavar="FILE", help="Write it as .json, .csv, .vtt, .srt, .eaf "
+               "(ELAN) or .png; repeat for several."),
+    ] = None,
+    reference: Annotated[
+        Path | None,
+        Option(metavar="CSV", help="What truly happens (start_s,end_s,label): adds scores."),
+    ] = None,
+    per_person: PerPerson = False,
+    annotate: Annotated[
+        Path | None,
+        Option(metavar="OUT.mp4", help="With --per-person: a video with everyone marked."),
+    ] = None,
+    describe: Annotated[
+        bool, Option("--describe", help="Tell it in sentences; --out takes .txt, too.")
+    ] = False,
+    json_: Json = False,
+    quiet: Quiet = False,
+) -> None:  # fmt: skip
+    """Say what happens when in a long video. ctrl-C keeps what was read."""
+    from action_gru.apps import checks
+    from action_gru.dataset import check_labels
+    from action_gru.timeline import read_segments
+
+    if per_person and reference is not None:
+        raise ConfigError(
+            "--reference has one action at a time; with --per-person there are several: "
+            "leave one of the two out"
+        )
+    if annotate is not None and not per_person:
+        raise ConfigError("--annotate needs --per-person; for one clip use classify --annotate")
+    targets, changes, reporter = out or [], overrides or [], make_reporter(quiet)
+    checks.check_video(video)
+    kept = [video, *([reference] if reference else [])]
+    checks.check_timeline_targets(targets, kept, describe)
+    if annotate is not None:
+        checks.check_target("--annotate", annotate, checks.VIDEOS, [*kept, *targets])
+    document, tree = checks.check_model(model, changes, live=True)
+    if reference is not None:
+        check_labels(read_segments(reference), str(reference), document.classes)
+    checks.check_detection(tree, per_person, describe)
+    with reporter.doing("loading"):
+        from action_gru.apps.timeline import make_timeline
+    with reporter.doing("reading the video"):
+        is_whole = make_timeline(
+            video,
+            model,
+            changes,
+            targets,
+            reporter,
+            reference=reference,
+            per_person=per_person,
+            annotated=annotate,
+            as_json=json_,
+            in_words=describe,
+        )
+    if not is_whole:
+        raise typer.Exit(INTERRUPTED)
+
+
+def webcam(
+    model: Model,
+    overrides: Overrides = None,
+    source: Annotated[
+        list[str] | None,
+        Option("--source", "-s", metavar="SOURCE", help="A camera (0), a file, rtsp:// or "
+               "http://; repeat for several. Default: 0."),
+    ] = None,
+    window: Annotated[bool, Option("--window/--no-window", help="Show a window.")] = True,
+    record: Annotated[Path | None, Option(metavar="OUT.mp4", help="Record what is shown.")] = None,
+    loop: Annotated[bool, Option("--loop", help="Start a file over at its end.")] = False,
+    pace: Annotated[
+        bool,
+        Option("--pace/--no-pace", help="Play a file like a camera, or as fast as it can be read."),
+    ] = True,
+    max_retries: Annotated[
+        int | None, Option(min=0, help="Give up a lost source after so many tries.")
+    ] = None,
+    per_person: PerPerson = False,
+    json_: Json = False,
+    quiet: Quiet = False,
+) -> None:  # fmt: skip
+    """Watch cameras or streams live. Keys: q quits, space pauses, r records."""
+    from action_gru.apps import checks
+
+    sources, changes, reporter = source or ["0"], overrides or [], make_reporter(quiet)
+    checks.check_sources(sources)
+    if record is not None:
+        checks.check_target("--record", record, checks.VIDEOS, [Path(name) for name in sources])
+    _, tree = checks.check_model(model, changes, live=True)
+    checks.check_detection(tree, per_person)
+    if window:
+        checks.check_display()
+    with reporter.doing("loading"):
+        from action_gru.apps.webcam import WebcamOptions, run_webcam
+
+    options = WebcamOptions(window, json_, record, pace, loop, max_retries, per_person)
+    summary = run_webcam(sources, model, changes, options, reporter)
+    if json_:
+        print(json.dumps({"summary": summary}))
+    reporter.say(
+        "{predictions} predictions, {per_second} a second; latency {latency_p50_ms} ms, 95% within "
+        "{latency_p95_ms} ms; {dropped} samples dropped, {reconnects} reconnects, {restarts} "
+        "restarts; {beside_backbone_ms} ms a prediction beside the backbone".format(**summary)
+    )
+
+
+def watch(
+    source: Annotated[str, Argument(metavar="FILE|-", help="A long CSV, or - for stdin.")],
+    model: Model,
+    overrides: Overrides = None,
+    alarm: Annotated[
+        str | None, Option(metavar="CLASS", help="What to warn of; default: soon.")
+    ] = None,
+    threshold: Annotated[
+        float | None,
+        Option(min=0.001, max=0.999, help="Warn from this score; default: as trained."),
+    ] = None,
+    max_ids: Annotated[
+        int, Option(min=1, help="Ids kept at once; the least recently seen goes first.")
+    ] = 10_000,
+    json_: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Read rows as they arrive and print a line when a warning is raised or cleared."""
+    from action_gru.apps.checks import check_rows_model
+
+    check_rows_model(model, overrides or [], source, alarm)
+    reporter = make_reporter(quiet)
+    with reporter.doing("loading the model"):
+        from action_gru.series.recognizer import watch
+
+    done = watch(source, model, overrides or [], reporter, alarm, threshold, max_ids, json_)
+    reporter.say(
+        f"{done.rows} rows of {done.ids} ids, {done.bad_rows} left out, {done.missing_values} "
+        f"values missing; {done.raised} warnings raised, {done.cleared} cleared"
+    )
+
+
+def web(
+    model: Model,
+    overrides: Overrides = None,
+    host: Annotated[str, Option(help="Where to listen; 0.0.0.0 for all.")] = "127.0.0.1",
+    port: Annotated[int, Option(min=0, max=65535, help="0: any free port.")] = 7860,
+    max_upload_mb: Annotated[int, Option(min=1, help="Of one file.")] = 200,
+    max_duration_s: Annotated[float, Option(min=1, help="Of one video, seconds.")] = 600.0,
+    videos: Annotated[int, Option(min=1, help="Read at the same time.")] = 2,
+    cameras: Annotated[int, Option(min=1, help="Followed at the same time.")] = 4,
+    quiet: Quiet = False,
+) -> None:
+    """Serve a page: upload a video or stream a camera. Prints its address; ctrl-C ends it."""
+    from action_gru.apps.checks import check_model, need
+    from action_gru.apps.web import Limits, free_port
+
+    limits = Limits(max_upload_mb, max_duration_s, videos, cameras)
+    need("gradio", "web", "the web page")
+    check_model(model, overrides or [], live=True)
+    port, reporter = free_port(host, port), make_reporter(quiet)
+    with ExitStack() as starting:
+        starting.enter_context(reporter.doing("starting the page"))
+
+        def ready(address: str) -> None:
+            starting.close()
+            print(address, flush=True)
+            reporter.say("press ctrl-C to end")
+
+        from action_gru.apps.web import serve
+
+        serve(model, overrides or [], host, port, limits, ready)
+
+
+def export(
+    model: Model,
+    overrides: Overrides = None,
+    format_: Annotated[
+        Literal["onnx", "openvino"], Option("--format", help="Whose files.")
+    ] = "onnx",
+    out: Annotated[
+        Path | None, Option(metavar="DIR", help="Where to; by default RUN/export.")
+    ] = None,
+    json_: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Write the feature network and the one-step classifier as files for other runtimes."""
+    from action_gru.apps.checks import check_export, check_folder
+
+    check_export(model, overrides or [], format_)
+    if out is not None:
+        check_folder(f"--out {out}", out)
+    reporter = make_reporter(quiet)
+    with reporter.doing("loading"):
+        from action_gru.apps.export import export_run
+    with reporter.doing("exporting"):
+        folder, names = export_run(model, format_, out, overrides or [], reporter)
+    reporter.say("wrote " + ", ".join(names))
+    print_answer({"folder": str(folder), "files": names}, str(folder), json_)
