@@ -9,10 +9,15 @@ from test_plots import check_texts
 from test_report import small_report
 
 from action_gru.evaluation.frames import frames_at, read_mistakes, spread_evenly
-from action_gru.report.evaluation import write_report
-from action_gru.report.markdown import html_page
+from action_gru.report.documents import html_page
+from action_gru.report.evaluation import (
+    ClipPrediction,
+    Mistake,
+    plot_mistakes,
+    worst_mistakes,
+    write_report,
+)
 from action_gru.report.metrics import compute_metrics
-from action_gru.report.mistakes import ClipPrediction, Mistake, plot_mistakes, worst_mistakes
 from action_gru.timeline import Prediction
 
 HOSTILE = "<script>alert(1)</script>|x*&lt;.mp4"

@@ -11,7 +11,7 @@ from action_gru.core.progress import Reporter
 from action_gru.evaluation.explanation import Explanation, describe
 from action_gru.evaluation.explanation_plot import plot_explanation
 from action_gru.recognizer import ActionRecognizer
-from action_gru.report.files import json_text, replace_file
+from action_gru.report.documents import json_text, replace_file
 from action_gru.report.plots import save_figure
 
 PICTURE, VALUES = "explanation.png", "explanation.json"

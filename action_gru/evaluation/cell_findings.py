@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 from action_gru.core.palette import OKABE_ITO
 from action_gru.evaluation.memory_probe import ProbeResult, ProbeSettings
 from action_gru.model import CELLS
-from action_gru.report.plots import GREY
-from action_gru.report.statistics import (
+from action_gru.report.metrics import (
     FoldSummary,
     fold_summary,
     group_bootstrap_interval,
     lies_above,
 )
+from action_gru.report.plots import GREY
 
 HOLDS, FAILS, OPEN = "holds here", "does not hold here", "not told apart"
 CLEAR_RATIO = 0.95  # times that differ by less are noise

@@ -17,8 +17,7 @@ from action_gru.evaluation.cell_findings import (
     findings,
 )
 from action_gru.evaluation.memory_probe import SOLVED
-from action_gru.report.files import json_text, replace_file
-from action_gru.report.markdown import bullets, escape, percent, table
+from action_gru.report.documents import bullets, escape, json_text, percent, replace_file, table
 from action_gru.report.plots import GREY, despine, new_figure, save_figure
 
 PARAMETER_BYTES = 4  # float32

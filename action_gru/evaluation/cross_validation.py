@@ -23,11 +23,9 @@ from action_gru.features.source import FeatureTable, data_source
 from action_gru.model import ActionClassifier
 from action_gru.report.confidence import Answers, CalibratedAnswers
 from action_gru.report.cross_validation import CrossValidationReport, FoldResult, write_cv_report
+from action_gru.report.documents import escape, figure_text, json_text, replace_file, table
 from action_gru.report.early_warning import WarnedSequence, write_warnings
-from action_gru.report.files import json_text, replace_file
-from action_gru.report.markdown import escape, figure_text, table
-from action_gru.report.metrics import compute_metrics, majority_baseline
-from action_gru.report.statistics import area_under_roc
+from action_gru.report.metrics import area_under_roc, compute_metrics, majority_baseline
 from action_gru.training.calibrate import calibrate_model
 from action_gru.training.data import TrainingData, read_clips
 from action_gru.training.fit import fit_model, mean_pooled

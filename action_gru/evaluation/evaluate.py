@@ -21,9 +21,8 @@ from action_gru.features.sequences import SequenceSet
 from action_gru.features.source import FeatureTable, build_backbone, data_source
 from action_gru.model import ActionClassifier
 from action_gru.report.early_warning import WarnedSequence, WarningReport
-from action_gru.report.evaluation import EvaluationReport, write_report
+from action_gru.report.evaluation import ClipPrediction, EvaluationReport, write_report
 from action_gru.report.metrics import compute_metrics, majority_baseline
-from action_gru.report.mistakes import ClipPrediction
 from action_gru.report.segments import ScoredTimeline, segment_scores
 from action_gru.streaming.build import build_engine, open_stream, open_timeline
 from action_gru.timeline import Prediction
@@ -162,7 +161,7 @@ def warning_report(config: Config, warned: Sequence[WarnedSequence]) -> WarningR
     horizon, seed = config.series.horizon, config.training.seed
     if horizon is None or not warned:
         return None
-    return WarningReport.of(warned, horizon, config.series.threshold, seed)
+    return WarningReport(tuple(warned), horizon, config.series.threshold, seed)
 
 
 def score_timelines(

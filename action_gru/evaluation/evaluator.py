@@ -19,8 +19,8 @@ from action_gru.model import ActionClassifier
 from action_gru.model.calibration import Calibration
 from action_gru.report.anytime import PREFIXES, AnytimeReport, anytime_report
 from action_gru.report.confidence import Answers, CalibratedAnswers, ConfidenceReport
+from action_gru.report.metrics import best_guess
 from action_gru.report.order import OrderReport, order_report
-from action_gru.report.statistics import best_guess
 from action_gru.training import Checkpoint
 from action_gru.training.scoring import score_clips
 

@@ -11,8 +11,14 @@ import numpy.typing as npt
 
 from action_gru.core.errors import VideoError
 from action_gru.dataset import Clip
-from action_gru.report.mistakes import FRAMES_SHOWN, ClipPrediction, Image, Mistake, worst_mistakes
-from action_gru.report.statistics import FloatArray
+from action_gru.report.evaluation import (
+    FRAMES_SHOWN,
+    ClipPrediction,
+    Image,
+    Mistake,
+    worst_mistakes,
+)
+from action_gru.report.metrics import FloatArray
 from action_gru.video import DecodeLimits, VideoFile
 
 MISTAKE_PX = (180, 320)
