@@ -1,13 +1,10 @@
-"""Anytime accuracy: how early in the clip the answer is right.
-
-Reads per clip and prefix whether the answer was right. Knows nothing of models.
-"""
+"""Anytime accuracy: how early in the clip the answer is right. Knows no models."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -26,8 +23,7 @@ NEARLY = 0.9  # of the gain over guessing
 OFTEN = f"{100 * NEARLY:.0f}%"
 
 
-@dataclass(frozen=True)
-class Point:
+class Point(NamedTuple):
     """Accuracy after so much of a clip; at: a share or a time. interval: 95%, over groups."""
 
     at: float
@@ -94,7 +90,6 @@ class AnytimeReport:
         return "at once" if is_first else f"after {self.amount(reached)}"
 
     def to_json(self) -> dict[str, object]:
-        """Return JSON-serialisable values."""
         curves = {"share": self.by_share, "seconds": self.by_second}
         return {
             "sentence": self.sentence,
@@ -147,7 +142,6 @@ class AnytimeReport:
         plots.despine(axes)
 
     def markdown(self) -> str:
-        """Return the section of the report."""
         rows = [
             [label, NONE if settled is None else self.amount(settled)]
             for label, settled in self.settled_s.items()

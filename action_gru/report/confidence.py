@@ -1,7 +1,4 @@
-"""Confidence of scores: calibration errors, risk against coverage, and rejection of answers.
-
-Knows nothing of models: reads top-1 scores and whether the answers were right.
-"""
+"""Confidence of scores: calibration errors, risk against coverage, rejection. Knows no models."""
 
 from __future__ import annotations
 
@@ -13,15 +10,9 @@ import numpy.typing as npt
 from matplotlib.figure import Figure
 
 from action_gru.model.calibration import Calibration
+from action_gru.report import metrics
 from action_gru.report.documents import escape, paragraphs, percent, picture
-from action_gru.report.metrics import (
-    CALIBRATION_BINS,
-    BoolArray,
-    CalibrationBin,
-    FloatArray,
-    calibration_bins,
-    expected_calibration_error,
-)
+from action_gru.report.metrics import CALIBRATION_BINS, BoolArray, CalibrationBin, FloatArray
 from action_gru.report.plots import BLUE, GREY, ORANGE, add_legend, despine, new_figure
 
 FLOOR_DRAWS = 200
@@ -43,7 +34,7 @@ class Answers(NamedTuple):
     @property
     def error(self) -> float:
         """The expected calibration error in equal bins."""
-        return expected_calibration_error(calibration_bins(*self))
+        return metrics.expected_calibration_error(metrics.calibration_bins(*self))
 
 
 class CalibratedAnswers(NamedTuple):
@@ -107,7 +98,7 @@ class ConfidenceReport:
             expected_calibration_error_before=before.error,
             expected_calibration_error=after.error,
             error_of_perfect_calibration=perfect_calibration_error(after.scores, seed),
-            bins_before=calibration_bins(*before),
+            bins_before=metrics.calibration_bins(*before),
             area_under_risk_coverage=float(np.mean([risk for _, risk in curve])),
             risk_coverage=tuple(curve),
             rejection=Rejection.of(after, calibration, precision) if calibration else None,
@@ -115,7 +106,6 @@ class ConfidenceReport:
         )
 
     def to_json(self) -> dict[str, object]:
-        """Return JSON-serialisable values."""
         return asdict(self)
 
     def plot(self) -> Figure:
@@ -142,7 +132,6 @@ class ConfidenceReport:
         return figure
 
     def markdown(self) -> str:
-        """Return the section of the report."""
         error, note, rejection = self.expected_calibration_error, escape(self.note), self.rejection
         is_calibrated = self.temperature is not None
         return paragraphs(

@@ -9,28 +9,14 @@ from statistics import fmean
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from action_gru.report import confidence as trust
 from action_gru.report import documents as md
-from action_gru.report.confidence import (
-    Answers,
-    CalibratedAnswers,
-    Rejection,
-    perfect_calibration_error,
-    risk_coverage,
-    squared_calibration_error,
-)
+from action_gru.report import metrics as stats
+from action_gru.report import plots
+from action_gru.report.confidence import Answers, CalibratedAnswers, Rejection
 from action_gru.report.documents import percent
-from action_gru.report.metrics import (
-    ClassMetrics,
-    FoldSummary,
-    IntArray,
-    Metrics,
-    fold_summary,
-    mean_class_accuracy,
-    per_class_metrics,
-)
-from action_gru.report.plots import plot_classes, plot_confusion, save_figure
+from action_gru.report.metrics import ClassMetrics, FoldSummary, IntArray, Metrics
 
 SPREAD_NOTE = "The spread is over seeds alone: it says nothing of other clips or groups."
 MODEL_NAMES = {
@@ -50,7 +36,6 @@ class FoldResult:
     confidence: CalibratedAnswers | None = None  # None: not asked for, or not calibrated
 
     def to_json(self) -> dict[str, object]:
-        """Return JSON-serialisable values."""
         return {
             "seed": self.seed,
             "fold": self.fold,
@@ -92,13 +77,14 @@ class CrossValidationReport:
     @property
     def confusion(self) -> IntArray:
         """Counts over all folds and seeds: (C, C), rows are true."""
-        return np.sum([one.metrics.confusion_matrix for one in self.results], axis=0)
+        counts = self.by_seed(lambda one: one.metrics.confusion_matrix)
+        return np.asarray(counts.sum((0, 1)), dtype=np.int64)
 
     @property
     def per_class(self) -> tuple[ClassMetrics, ...]:
-        return per_class_metrics(self.confusion, self.classes)
+        return stats.per_class_metrics(self.confusion, self.classes)
 
-    def by_seed(self, value: Callable[[FoldResult], Any]) -> npt.NDArray[Any]:
+    def by_seed(self, value: Callable[[FoldResult], Any]) -> Any:
         """A value of each fold, (seeds, folds, ...)."""
         values = np.array([value(one) for one in self.results])
         return values.reshape(len(self.seeds), self.folds, *values.shape[1:])
@@ -109,10 +95,14 @@ class CrossValidationReport:
         Each over the pooled folds of a seed, averaged over seeds; None if a fold lacks it.
         """
         matrices = self.by_seed(lambda one: one.metrics.confusion_matrix).sum(1)
-        tables = [per_class_metrics(matrix, self.classes) for matrix in matrices]
+        tables = [stats.per_class_metrics(matrix, self.classes) for matrix in matrices]
         return {
-            "top1": fold_summary([float(matrix.trace() / matrix.sum()) for matrix in matrices]),
-            "mean_class_accuracy": fold_summary([mean_class_accuracy(rows) for rows in tables]),
+            "top1": stats.fold_summary(
+                [float(matrix.trace() / matrix.sum()) for matrix in matrices]
+            ),
+            "mean_class_accuracy": stats.fold_summary(
+                [stats.mean_class_accuracy(rows) for rows in tables]
+            ),
             **{f"{name}_top1": self._baseline(name) for name in self.results[0].baselines},
         }
 
@@ -121,26 +111,18 @@ class CrossValidationReport:
             return None
         scores = self.by_seed(lambda one: one.baselines[name])
         clips = self.by_seed(lambda one: one.metrics.clips)
-        return fold_summary(np.average(scores, axis=1, weights=clips))
+        return stats.fold_summary(np.average(scores, axis=1, weights=clips))
 
     def confidence(self) -> list[dict[str, Any]]:
         """How far scores can be trusted: one entry a seed whose folds were all calibrated."""
-        by_seed = {
-            seed: [one.confidence for one in self.results if one.seed == seed and one.confidence]
-            for seed in self.seeds
-        }
-        return [
-            pool_confidence(folds, self.precision, seed)
-            for seed, folds in by_seed.items()
-            if len(folds) == self.folds
-        ]
+        found = []
+        for seed in self.seeds:
+            known = [r.confidence for r in self.results if r.seed == seed and r.confidence]
+            if len(known) == self.folds:
+                found.append(pool_confidence(known, self.precision, seed))
+        return found
 
     def to_json(self) -> dict[str, object]:
-        """Return JSON-serialisable values."""
-        summaries: dict[str, float | None] = {}
-        for name, summary in self.summaries().items():
-            summaries[f"{name}_mean"] = summary.mean if summary else None
-            summaries[f"{name}_spread"] = summary.spread if summary else None
         return {
             "run": self.run_name,
             "data": self.data,
@@ -148,7 +130,11 @@ class CrossValidationReport:
             "classes": list(self.classes),
             "folds": self.folds,
             "seeds": self.seeds,
-            **summaries,
+            **{
+                f"{name}_{part}": getattr(summary, part, None)
+                for name, summary in self.summaries().items()
+                for part in ("mean", "spread")
+            },
             "confidence": self.confidence(),
             "results": [result.to_json() for result in self.results],
             "per_class": [asdict(row) for row in self.per_class],
@@ -161,13 +147,12 @@ class CrossValidationReport:
 
 def write_cv_report(report: CrossValidationReport, folder: Path | str) -> Path:
     """Write report.json, plots and report.md, each atomically; gives report.json's path."""
-    target = Path(folder)
-    confusion = plot_confusion(report.confusion, report.classes)
-    save_figure(confusion, target / "confusion_matrix.png")
-    save_figure(plot_classes(report.per_class), target / "per_class_accuracy.png")
-    md.replace_file(target / "report.md", _markdown(report).encode())
-    md.replace_file(target / "report.json", md.json_text(report.to_json()).encode())
-    return target / "report.json"
+    figures = {
+        "confusion_matrix": plots.plot_confusion(report.confusion, report.classes),
+        "per_class_accuracy": plots.plot_classes(report.per_class),
+    }
+    text = _markdown(report)
+    return plots.write_documents(Path(folder), "report", report.to_json(), text, figures)
 
 
 def _markdown(report: CrossValidationReport) -> str:
@@ -238,16 +223,20 @@ def pool_confidence(
         "temperatures": [calibration.temperature for _, calibration in calibrated],
         "error_before": before.error,
         "error": after.error,
-        "floor": perfect_calibration_error(after.scores, seed),
+        "floor": trust.perfect_calibration_error(after.scores, seed),
         "error_by_fold_before": fmean(fold.before.error for fold in folds),
         "error_by_fold": fmean(fold.after.error for fold in folds),
-        "floor_by_fold": fmean(perfect_calibration_error(f.after.scores, seed) for f in folds),
-        "squared_by_fold_before": fmean(squared_calibration_error(*fold.before) for fold in folds),
-        "squared_by_fold": fmean(squared_calibration_error(*fold.after) for fold in folds),
+        "floor_by_fold": fmean(
+            trust.perfect_calibration_error(f.after.scores, seed) for f in folds
+        ),
+        "squared_by_fold_before": fmean(
+            trust.squared_calibration_error(*fold.before) for fold in folds
+        ),
+        "squared_by_fold": fmean(trust.squared_calibration_error(*fold.after) for fold in folds),
         "precision": round(right) / kept if kept else None,
         "coverage": kept / len(after.scores),
         "unproven": sum(one.applied_precision < one.stated_precision for one in rejections),
-        "area_under_risk_coverage": fmean(risk for _, risk in risk_coverage(*after)),
+        "area_under_risk_coverage": fmean(risk for _, risk in trust.risk_coverage(*after)),
     }
 
 

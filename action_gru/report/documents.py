@@ -15,13 +15,8 @@ from markdown_it import MarkdownIt
 from action_gru.core.errors import ConfigError
 from action_gru.core.files import write_or_raise
 from action_gru.core.phrases import name_some
-from action_gru.report.metrics import (
-    ClassMetrics,
-    IntArray,
-    Interval,
-    largest_confusions,
-    per_class_metrics,
-)
+from action_gru.report import metrics
+from action_gru.report.metrics import ClassMetrics, IntArray
 
 CONFUSIONS_SHOWN = 10
 QUARANTINE_SHOWN = 10
@@ -65,13 +60,10 @@ def replace_file(path: Path, content: bytes) -> None:
 def json_text(values: Mapping[str, object]) -> str:
     """Strict JSON without NaN: one line a key, and one line an item of a list."""
 
-    def line(value: object) -> str:
-        return json.dumps(value, ensure_ascii=False, allow_nan=False)
-
     def block(value: object) -> str:
-        if isinstance(value, list) and value:
-            return "[\n  " + ",\n  ".join(map(line, value)) + "\n ]"
-        return line(value)
+        items = value if isinstance(value, list) and value else [value]
+        lines = [json.dumps(item, ensure_ascii=False, allow_nan=False) for item in items]
+        return lines[0] if items is not value else "[\n  " + ",\n  ".join(lines) + "\n ]"
 
     body = ",\n".join(f" {json.dumps(key)}: {block(value)}" for key, value in values.items())
     return f"{{\n{body}\n}}\n"
@@ -114,34 +106,15 @@ def table(header: Sequence[str], rows: Iterable[Sequence[object]], align: str = 
     return "\n".join(f"| {' | '.join(row)} |" for row in cells)
 
 
-def score_table(
-    top1: float,
-    interval: Interval | None,
-    baselines: Mapping[str, float | None],
-    notes: Mapping[str, str],
-) -> str:
-    """The score, its interval and its baselines, and what the comparison says."""
-    bounds = f"{percent(interval[0])} to {percent(interval[1])}" if interval else NONE
-    rows, verdicts = [["this model", percent(top1), bounds, ""]], []
-    for key, score in baselines.items():
-        name = BASELINE_NAMES.get(key, key)
-        rows.append([name, percent(score), "", notes.get(key, "")])
-        if score is not None and top1 <= score:
-            verdicts.append(f"**No better than the baseline** “{name}”.")
-        elif score is not None and interval and interval[0] <= score:
-            verdicts.append(f"The lead over “{name}” is within the interval: it may be chance.")
-    return paragraphs(table(["", "top-1", "95% interval", "note"], rows, align="lrrl"), *verdicts)
-
-
 def class_sections(confusion: IntArray, classes: Sequence[str], over: str = "") -> tuple[str, str]:
     """The tables of the classes and of the largest confusions. confusion (C, C), rows are true."""
-    per_class = per_class_metrics(confusion, classes)
+    per_class = metrics.per_class_metrics(confusion, classes)
     rows = [
         [row.label, row.support, percent(row.precision), percent(row.recall), percent(row.f1)]
         for row in per_class
     ]
     lines = []
-    for count, row, column in largest_confusions(confusion)[:CONFUSIONS_SHOWN]:
+    for count, row, column in metrics.largest_confusions(confusion)[:CONFUSIONS_SHOWN]:
         times, support = "once" if count == 1 else f"{count} times", per_class[row].support
         lines.append(
             f"**{escape(classes[row])}** was taken for **{escape(classes[column])}** {times}, of "

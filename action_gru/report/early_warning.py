@@ -1,7 +1,4 @@
-"""Scores of early warnings: at the last row of each sequence, row by row, and by lead time.
-
-Knows nothing of models.
-"""
+"""Scores of early warnings: at the last row of each sequence, row by row, and by lead time."""
 
 from __future__ import annotations
 
@@ -14,14 +11,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from action_gru.report import metrics, plots
-from action_gru.report.documents import (
-    figure_text,
-    json_text,
-    paragraphs,
-    percent,
-    replace_file,
-    table,
-)
+from action_gru.report.documents import figure_text, paragraphs, percent, table
 from action_gru.report.metrics import BoolArray, FloatArray, Interval
 from action_gru.timeline import Alarm
 
@@ -54,20 +44,14 @@ class WarningReport:
     seed: int = 0
 
     @property
-    def rows(self) -> tuple[FloatArray, FloatArray]:
-        """Scores and what remains, of all rows."""
-        return (
-            np.concatenate([one.scores for one in self.sequences]),
-            np.concatenate([one.remaining for one in self.sequences]),
-        )
+    def rows(self) -> FloatArray:
+        """Scores and what remains, of all rows: (2, N)."""
+        return np.concatenate([[one.scores, one.remaining] for one in self.sequences], axis=1)
 
     @property
-    def last_rows(self) -> tuple[FloatArray, FloatArray]:
-        """Scores and what remains, of the last row of each sequence."""
-        return (
-            np.array([one.scores[-1] for one in self.sequences]),
-            np.array([one.remaining[-1] for one in self.sequences]),
-        )
+    def last_rows(self) -> FloatArray:
+        """Scores and what remains, of the last row of each sequence: (2, S)."""
+        return np.array([(one.scores[-1], one.remaining[-1]) for one in self.sequences]).T
 
     @cached_property
     def scores(self) -> dict[str, Any]:
@@ -120,7 +104,6 @@ class WarningReport:
         return self.scores
 
     def markdown(self) -> str:
-        """Return the section of the report."""
         scores, interval = self.scores, self.scores["f1_interval"]
         shown = f" ({percent(interval[0])} to {percent(interval[1])})" if interval else ""
         rows = {
@@ -159,7 +142,7 @@ class WarningReport:
             precision, recall, _ = metrics.precision_recall_curve(scores, truth)
             axes.plot(recall, precision, style, color=colour, label=name, drawstyle="steps-post")
             at = _precision_recall_f1(scores >= self.threshold, truth)
-            if at[0] is not None:
+            if at[0] is not None and at[1] is not None:
                 axes.plot(at[1], at[0], "o", color=colour, markeredgecolor="black", zorder=3)
         label = f"threshold {self.threshold:g}"
         axes.plot([], [], "o", color=plots.GREY, markeredgecolor="black", label=label)
@@ -197,6 +180,5 @@ def _f1_interval(warned: BoolArray, truth: BoolArray, seed: int) -> Interval | N
 
 def write_warnings(report: WarningReport, folder: Path) -> None:
     """warnings.json, warnings.md and warnings.png in a folder, each atomically."""
-    plots.save_figure(report.plot(), folder / "warnings.png")
-    replace_file(folder / "warnings.json", json_text(report.to_json()).encode())
-    replace_file(folder / "warnings.md", f"{report.markdown()}\n".encode())
+    text, figures = f"{report.markdown()}\n", {"warnings": report.plot()}
+    plots.write_documents(folder, "warnings", report.scores, text, figures)

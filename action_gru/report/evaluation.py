@@ -1,7 +1,4 @@
-"""The report of one evaluation: report.json for programs, report.md, HTML and plots for people.
-
-Knows nothing of how the predictions came about, and opens no video.
-"""
+"""The report of one evaluation: report.json, report.md, HTML and plots. Opens no video."""
 
 from __future__ import annotations
 
@@ -17,33 +14,14 @@ from matplotlib.figure import Figure
 
 from action_gru.core.phrases import name_or_count
 from action_gru.report import documents as md
+from action_gru.report import metrics as stats
+from action_gru.report import plots, segments
 from action_gru.report.anytime import AnytimeReport
 from action_gru.report.confidence import ConfidenceReport
 from action_gru.report.early_warning import WarningReport
-from action_gru.report.metrics import (
-    Interval,
-    Metrics,
-    best_guess,
-    group_bootstrap_interval,
-    largest_confusions,
-    lies_above,
-)
+from action_gru.report.metrics import Interval, Metrics
 from action_gru.report.order import OrderReport
-from action_gru.report.plots import (
-    GREY,
-    cut_middle,
-    new_figure,
-    plot_classes,
-    plot_confusion,
-    plot_reliability,
-    save_figure,
-)
-from action_gru.report.segments import (
-    ScoredTimeline,
-    timelines_json,
-    timelines_markdown,
-    write_timelines,
-)
+from action_gru.report.segments import ScoredTimeline
 from action_gru.timeline import Prediction
 
 TOP_K = 5
@@ -57,10 +35,10 @@ MOST_CONFUSIONS = 2
 
 # The plots of the sections that describe, draw and store themselves, by their key in report.json.
 SECTION_PLOTS = {
-    "warnings": "warnings.png",
-    "order": "order.png",
-    "anytime": "anytime.png",
-    "confidence": "risk_coverage.png",
+    "warnings": "warnings",
+    "order": "order",
+    "anytime": "anytime",
+    "confidence": "risk_coverage",
 }
 Section = WarningReport | OrderReport | AnytimeReport | ConfidenceReport
 Image = npt.NDArray[np.uint8]
@@ -91,7 +69,6 @@ class ClipPrediction:
         return f"{self.path} ({self.start_s or 0:.1f} s to {end})"
 
     def to_json(self) -> dict[str, object]:
-        """Return JSON-serialisable values."""
         best = self.prediction.top(TOP_K)
         return {
             "path": self.path,
@@ -147,7 +124,7 @@ class EvaluationReport:
         """The 95% interval over groups; None when there is one group only."""
         correct = [clip.correct for clip in self.predictions]
         groups = [clip.group for clip in self.predictions]
-        return group_bootstrap_interval(correct, groups, self.seed)
+        return stats.group_bootstrap_interval(correct, groups, self.seed)
 
     @property
     def groups(self) -> int:
@@ -156,7 +133,9 @@ class EvaluationReport:
     @property
     def beats_guessing(self) -> bool:
         """Whether the interval lies above what always naming the most frequent class would give."""
-        return lies_above(self.top1_interval, best_guess([clip.label for clip in self.predictions]))
+        return stats.lies_above(
+            self.top1_interval, stats.best_guess([clip.label for clip in self.predictions])
+        )
 
     @property
     def sentence(self) -> str:
@@ -172,7 +151,6 @@ class EvaluationReport:
         return {key: found for key in SECTION_PLOTS if (found := getattr(self, key)) is not None}
 
     def to_json(self) -> dict[str, object]:
-        """Return JSON-serialisable values."""
         return {
             "run": self.run_name,
             "data": self.data,
@@ -188,7 +166,7 @@ class EvaluationReport:
             "quarantined": [{"path": p, "reason": why} for p, why in self.quarantined.items()],
             **dict.fromkeys(SECTION_PLOTS),
             **{key: section.to_json() for key, section in self.sections.items()},
-            "timelines": timelines_json(self.timelines),
+            "timelines": segments.timelines_json(self.timelines),
             "predictions": [clip.to_json() for clip in self.predictions],
         }
 
@@ -207,7 +185,7 @@ def closing_sentence(
     text = f"Right on {right} of {metrics.clips} {clips} ({bounds})"
     if not beats_guessing:
         text += ", which is not shown to be better than guessing"
-    for count, row, column in largest_confusions(metrics.confusion_matrix)[:MOST_CONFUSIONS]:
+    for count, row, column in stats.largest_confusions(metrics.confusion_matrix)[:MOST_CONFUSIONS]:
         true, support = metrics.classes[row], metrics.per_class[row].support
         if count >= NAMED_CLIPS and count >= NAMED_SHARE * support:
             text += f"; {true} looks like {metrics.classes[column]} ({count} of {support})"
@@ -219,40 +197,25 @@ def closing_sentence(
 
 
 def write_report(report: EvaluationReport, folder: Path | str) -> Path:
-    """Write report.json, plots, report.md and report.html, each atomically; report.json's path.
-
-    report.html holds all plots and needs nothing else.
-    """
-    target = Path(folder)
-    for name, figure in _plots(report).items():
-        save_figure(figure, target / name)
-    write_timelines(report.timelines, target)
-    text = _markdown(report)
-    page = md.html_page(text, f"{report.run_name}: {report.split}", target)
-    md.replace_file(target / "report.md", text.encode())
-    md.replace_file(target / "report.html", page.encode())
-    md.replace_file(target / "report.json", md.json_text(report.to_json()).encode())
-    return target / "report.json"
-
-
-def _plots(report: EvaluationReport) -> dict[str, Figure]:
-    """By file name."""
-    metrics, trust = report.metrics, report.confidence
+    """Write report.json, plots, report.md and report.html, each atomically; report.json's path."""
+    target, metrics, trust = Path(folder), report.metrics, report.confidence
     before = trust.bins_before if trust and trust.temperature is not None else None
-    plots = {
-        "confusion_matrix.png": plot_confusion(metrics.confusion_matrix, metrics.classes),
-        "per_class_accuracy.png": plot_classes(metrics.per_class),
-        "reliability.png": plot_reliability(metrics.calibration, before),
+    figures = {
+        "confusion_matrix": plots.plot_confusion(metrics.confusion_matrix, metrics.classes),
+        "per_class_accuracy": plots.plot_classes(metrics.per_class),
+        "reliability": plots.plot_reliability(metrics.calibration, before),
         **{SECTION_PLOTS[key]: section.plot() for key, section in report.sections.items()},
     }
     if any(mistake.frames for mistake in report.mistakes):
-        plots["mistakes.png"] = plot_mistakes(report.mistakes)
-    return plots
+        figures["mistakes"] = plot_mistakes(report.mistakes)
+    segments.write_timelines(report.timelines, target)
+    title, text = f"{report.run_name}: {report.split}", _markdown(report)
+    return plots.write_documents(target, "report", report.to_json(), text, figures, title)
 
 
 def plot_mistakes(mistakes: Sequence[Mistake]) -> Figure:
     """A row a mistake: the true and the predicted class, and frames along time."""
-    figure = new_figure(WIDTH_IN, ROW_IN * len(mistakes))
+    figure = plots.new_figure(WIDTH_IN, ROW_IN * len(mistakes))
     rows = figure.subfigures(len(mistakes), 1, squeeze=False)[:, 0]
     for row, mistake in zip(rows, mistakes, strict=True):
         clip, given = mistake.clip, mistake.clip.prediction
@@ -264,17 +227,17 @@ def plot_mistakes(mistakes: Sequence[Mistake]) -> Figure:
             axes.set_axis_off()
         for axes, (time_s, image) in zip(all_axes, mistake.frames, strict=False):
             axes.imshow(image)
-            axes.set_title(f"{time_s:.2f} s", fontsize=7, color=GREY, pad=2)
+            axes.set_title(f"{time_s:.2f} s", fontsize=7, color=plots.GREY, pad=2)
         if not mistake.frames:
             text = _one_line(f"no frames: {mistake.problem}", PROBLEM_LENGTH)
-            row.text(0.01, 0.4, text, fontsize=8, color=GREY, parse_math=False)
+            row.text(0.01, 0.4, text, fontsize=8, color=plots.GREY, parse_math=False)
     return figure
 
 
 def _one_line(text: str, length: int) -> str:
     """On one line, printable, cut in its middle."""
     line = "".join(letter if letter.isprintable() else "�" for letter in " ".join(text.split()))
-    return cut_middle(line, length)
+    return plots.cut_middle(line, length)
 
 
 def _markdown(report: EvaluationReport) -> str:
@@ -286,12 +249,12 @@ def _markdown(report: EvaluationReport) -> str:
         md.LEAKAGE_HINT if report.leakage_allowed else "",
         md.escape(report.data),
         f"{metrics.clips} clips, {len(metrics.classes)} classes, {report.groups} groups.",
-        md.score_table(metrics.top1, report.top1_interval, report.baselines, report.baseline_notes),
+        *_score_table(report),
         f"Also: {top5}mean class accuracy {md.percent(metrics.mean_class_accuracy)}, "
         f"macro F1 {md.percent(metrics.macro_f1)}, "
         f"expected calibration error {metrics.expected_calibration_error:.3f}.",
         *md.class_sections(metrics.confusion_matrix, metrics.classes),
-        timelines_markdown(report.timelines),
+        segments.timelines_markdown(report.timelines),
         *(section.markdown() for section in report.sections.values()),
         "## Worst mistakes",
         *_mistakes_markdown(report),
@@ -301,6 +264,21 @@ def _markdown(report: EvaluationReport) -> str:
         md.bullets(_notes(report)),
     )
     return f"{text}\n"
+
+
+def _score_table(report: EvaluationReport) -> list[str]:
+    """The score, its interval and its baselines, and what the comparison says."""
+    top1, interval, verdicts = report.metrics.top1, report.top1_interval, []
+    bounds = " to ".join(map(md.percent, interval)) if interval else md.NONE
+    rows = [["this model", md.percent(top1), bounds, ""]]
+    for key, score in report.baselines.items():
+        name = md.BASELINE_NAMES.get(key, key)
+        rows.append([name, md.percent(score), "", report.baseline_notes.get(key, "")])
+        if score is not None and top1 <= score:
+            verdicts.append(f"**No better than the baseline** “{name}”.")
+        elif score is not None and interval and interval[0] <= score:
+            verdicts.append(f"The lead over “{name}” is within the interval: it may be chance.")
+    return [md.table(["", "top-1", "95% interval", "note"], rows, align="lrrl"), *verdicts]
 
 
 def _mistakes_markdown(report: EvaluationReport) -> list[str]:

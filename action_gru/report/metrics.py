@@ -1,7 +1,4 @@
-"""Figures of answers: accuracy, F1, calibration, intervals over groups, ranking by score.
-
-Knows no models, no files.
-"""
+"""Accuracy, F1, calibration, intervals over groups, ranking by score. Knows no models or files."""
 
 from __future__ import annotations
 
@@ -87,7 +84,7 @@ def compute_metrics(
     ranked = np.argsort(-scores, axis=1, kind="stable")
     hits = ranked == truth[:, None]  # (N, C), one True a row
     count = len(classes)
-    cells = np.bincount(truth * count + ranked[:, 0], minlength=count * count)
+    cells = np.bincount(truth * count + ranked[:, 0], minlength=count**2)
     confusion = cells.reshape(count, count)
     per_class = per_class_metrics(confusion, classes)
     bins = calibration_bins(scores.max(axis=1), hits[:, 0])
@@ -157,8 +154,7 @@ def calibration_bins(
 
     Guo et al. 2017, section 2.
     """
-    scores = np.asarray(confidences, dtype=np.float64)
-    right = np.asarray(correct, dtype=np.float64)
+    scores, right = (np.asarray(values, dtype=np.float64) for values in (confidences, correct))
     index = np.ceil(scores * CALIBRATION_BINS).astype(np.int64) - 1
     index = np.clip(index, 0, CALIBRATION_BINS - 1)
     counts, score_sums, right_sums = (

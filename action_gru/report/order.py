@@ -1,7 +1,4 @@
-"""The accuracy that a model loses when frames are reordered or left out, class by class.
-
-Reads per clip what was answered. Knows nothing of models or of how frames were moved.
-"""
+"""The accuracy lost when frames are reordered or left out, class by class. Knows no models."""
 
 from __future__ import annotations
 
@@ -16,16 +13,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from action_gru.core.phrases import name_or_count, name_some
-from action_gru.report import plots
+from action_gru.report import metrics, plots
 from action_gru.report.documents import escape, paragraphs, percent, picture, table
-from action_gru.report.metrics import (
-    BoolArray,
-    FloatArray,
-    Interval,
-    best_guess,
-    group_bootstrap_interval,
-    lies_above,
-)
+from action_gru.report.metrics import BoolArray, FloatArray, Interval
 
 # What is done to the frames, and its name; mean_pooled is another model.
 CHANGES = {
@@ -136,7 +126,6 @@ class ClassOrder:
         return self.verdict == NO_ORDER and self.costs["frozen"].bounds[1] < LEAST_COST
 
     def to_json(self) -> dict[str, object]:
-        """Return JSON-serialisable values."""
         verdicts = {"verdict": self.verdict, "one_frame_is_enough": self.one_frame_is_enough}
         return asdict(self) | verdicts
 
@@ -198,7 +187,6 @@ class OrderReport:
         return [change for change in CHANGES if change in self.overall.costs]
 
     def to_json(self) -> dict[str, object]:
-        """Return JSON-serialisable values."""
         return {
             "sentence": self.sentence,
             "overall_sentence": self.overall_sentence,
@@ -247,7 +235,6 @@ class OrderReport:
         return figure
 
     def markdown(self) -> str:
-        """Return the section of the report."""
         # The verdict first: a page that is too narrow for the table hides its last columns.
         header = ["", "verdict", "clips", "accuracy", *(CHANGES[one] for one in self.changes)]
         rows = [
@@ -282,7 +269,7 @@ def order_report(
 
     def row(label: str, inside: BoolArray, guessed: float, may: bool) -> ClassOrder:
         base, own = right[inside], owners[inside].tolist()
-        interval = group_bootstrap_interval(base, own, seed)
+        interval = metrics.group_bootstrap_interval(base, own, seed)
         return ClassOrder(
             label=label,
             clips=len(base),
@@ -290,11 +277,11 @@ def order_report(
             accuracy=float(base.mean()),
             interval=interval,
             guessed=guessed,
-            better_than_guessing=may and lies_above(interval, guessed),
+            better_than_guessing=may and metrics.lies_above(interval, guessed),
             costs={name: _cost(base, after[name][inside], own, seed) for name in after},
         )
 
-    overall = row("all classes", np.ones(len(names), dtype=bool), best_guess(labels), True)
+    overall = row("all classes", np.ones(len(names), dtype=bool), metrics.best_guess(labels), True)
     rows = [
         row(label, names == label, float((answers == label).mean()), overall.better_than_guessing)
         for label in classes
@@ -309,5 +296,5 @@ def _cost(before: FloatArray, after: FloatArray, groups: Sequence[str], seed: in
     Groups not yet met may lose half of what is right, or gain as much: one loss alone is no need.
     """
     loss, half = before - after, float(before.mean()) / 2
-    interval = group_bootstrap_interval(loss, groups, seed, (-half, half))
+    interval = metrics.group_bootstrap_interval(loss, groups, seed, (-half, half))
     return Cost(float(after.mean()), float(loss.mean()), interval)

@@ -24,14 +24,9 @@ from matplotlib.ticker import MaxNLocator
 
 from action_gru.core.lettering import families, no_raw_warnings, set_fonts
 from action_gru.core.palette import NIGHT, OKABE_ITO, WHITE, class_colours, contrast
-from action_gru.report.documents import replace_file
-from action_gru.report.metrics import (
-    CalibrationBin,
-    ClassMetrics,
-    IntArray,
-    expected_calibration_error,
-    mean_class_accuracy,
-)
+from action_gru.report import metrics
+from action_gru.report.documents import html_page, json_text, replace_file
+from action_gru.report.metrics import CalibrationBin, ClassMetrics, IntArray
 
 DPI = 130
 NAME_LENGTH = 28
@@ -75,6 +70,26 @@ def save_figure(figure: Figure, path: Path) -> None:
     with no_raw_warnings():
         figure.savefig(buffer, format="png", dpi=DPI, facecolor=figure.get_facecolor())
     replace_file(path, buffer.getvalue())
+
+
+def write_documents(
+    folder: Path,
+    stem: str,
+    values: Mapping[str, object],
+    text: str,
+    figures: Mapping[str, Figure],
+    html_title: str = "",
+) -> Path:
+    """Write the figures by name, STEM.md, STEM.html with all pictures if it has a title, and last
+    STEM.json, each atomically. Returns the path of the JSON.
+    """
+    for name, figure in figures.items():
+        save_figure(figure, folder / f"{name}.png")
+    replace_file(folder / f"{stem}.md", text.encode())
+    if html_title:
+        replace_file(folder / f"{stem}.html", html_page(text, html_title, folder).encode())
+    replace_file(folder / f"{stem}.json", json_text(values).encode())
+    return folder / f"{stem}.json"
 
 
 def despine(axes: Any) -> None:
@@ -211,7 +226,7 @@ def plot_classes(per_class: Sequence[ClassMetrics]) -> Figure:
     for position, (row, recall) in enumerate(zip(rows, recalls, strict=True)):
         right = f"{round(recall * row.support)} of {row.support}" if row.support else "no clip"
         axes.text(1.02, position, right, fontsize=font_size, va="center", color=GREY)
-    mean = mean_class_accuracy(per_class)
+    mean = metrics.mean_class_accuracy(per_class)
     axes.axvline(mean, color="black", linestyle="--")
     part = part_title(len(rows), len(per_class), "least often right")
     axes.set_title(f"mean over classes: {100 * mean:.1f}% (dashed)\n{part}".rstrip(), fontsize=10)
@@ -239,7 +254,7 @@ def plot_reliability(
         above.bar(middles, accuracies, width=width, color=BLUE, label="accuracy in the bin")
         above.plot([0, 1], [0, 1], color=ORANGE, linestyle="--", label="perfectly calibrated")
         above.set(xlim=(0, 1), ylim=(0, 1))
-        error = expected_calibration_error(column)
+        error = metrics.expected_calibration_error(column)
         above.set_title(f"{name}expected calibration error {error:.3f}", fontsize=10)
         below.bar(middles, [one.clips for one in column], width=width, color=GREY)
         below.set(xlabel="score of the answer")

@@ -1,7 +1,4 @@
-"""Scores the events of long videos against reference timelines; their section of the report.
-
-Knows nothing of models.
-"""
+"""Scores the events of long videos against reference timelines. Knows nothing of models."""
 
 from __future__ import annotations
 
@@ -208,10 +205,7 @@ def timelines_json(scored: Sequence[ScoredTimeline]) -> dict[str, Any] | None:
         | {"events": [event.to_json() for event in one.timeline.events]}
         for one in scored
     ]
-    return {
-        **pool_segment_scores([one.scores for one in scored]).to_json(),
-        "per_video": per_video,
-    }
+    return {**pool_segment_scores([one.scores for one in scored]).to_json(), "per_video": per_video}
 
 
 def timelines_markdown(scored: Sequence[ScoredTimeline]) -> str:
