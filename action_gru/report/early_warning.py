@@ -69,14 +69,16 @@ class WarningReport:
         near = remaining <= STOPPED_HORIZONS * self.horizon
         best, best_f1 = best_threshold(scores[near], soon[near])
         precision, recall, f1 = _precision_recall_f1(last_warned, last_soon)
-        alarms = [one.alarms(self.threshold) for one in self.sequences]
-        leads = [
-            left[-1]
-            for (left, on), is_soon in zip(alarms, last_soon, strict=True)
-            if on and is_soon
-        ]
-        false_alarms = sum(left > self.horizon for raised, _ in alarms for left in raised)
+        raised, leads = [], []
+        for one, is_soon in zip(self.sequences, last_soon, strict=True):
+            left, stands = one.alarms(self.threshold)
+            raised += left
+            leads += left[-1:] if stands and is_soon else []
         outside = int((~soon).sum())
+
+        def per_1000(count: int) -> float | None:
+            return 1000 * count / outside if outside else None
+
         return {
             "horizon": self.horizon,
             "threshold": self.threshold,
@@ -94,10 +96,8 @@ class WarningReport:
             "best_threshold": best,
             "best_stopped_f1": best_f1,
             "lead_median": float(np.median(leads)) if leads else None,
-            "false_alarms_per_1000": 1000 * false_alarms / outside if outside else None,
-            "false_rows_per_1000": 1000 * int((warned & ~soon).sum()) / outside
-            if outside
-            else None,
+            "false_alarms_per_1000": per_1000(sum(left > self.horizon for left in raised)),
+            "false_rows_per_1000": per_1000(int((warned & ~soon).sum())),
         }
 
     def to_json(self) -> dict[str, Any]:

@@ -33,16 +33,11 @@ ROW_IN, WIDTH_IN = 1.45, 10.0
 NAMED_CLIPS, NAMED_SHARE = 2, 0.25
 MOST_CONFUSIONS = 2
 
-# The plots of the sections that describe, draw and store themselves, by their key in report.json.
-SECTION_PLOTS = {
-    "warnings": "warnings",
-    "order": "order",
-    "anytime": "anytime",
-    "confidence": "risk_coverage",
-}
+# The plots of the sections, by their key in report.json.
+SECTION_PLOTS = {key: key for key in ("warnings", "order", "anytime")}
+SECTION_PLOTS["confidence"] = "risk_coverage"
 Section = WarningReport | OrderReport | AnytimeReport | ConfidenceReport
 Image = npt.NDArray[np.uint8]
-Frames = tuple[tuple[float, Image], ...]  # (time_s, (H, W, 3) RGB) each
 
 
 @dataclass(frozen=True)
@@ -87,7 +82,7 @@ class Mistake:
     """A wrong answer with frames along its clip; problem: why there are none."""
 
     clip: ClipPrediction
-    frames: Frames = ()
+    frames: tuple[tuple[float, Image], ...] = ()  # (time_s, (H, W, 3) RGB) each
     problem: str = ""
 
 
@@ -283,10 +278,10 @@ def _score_table(report: EvaluationReport) -> list[str]:
 
 def _mistakes_markdown(report: EvaluationReport) -> list[str]:
     wrong = sum(not clip.correct for clip in report.predictions)
+    if not wrong:
+        return ["None: every clip is right."]
     worst = worst_mistakes(report.predictions, WORST_SHOWN)
     mistakes = report.mistakes or [Mistake(clip) for clip in worst]
-    if not mistakes:
-        return ["None: every clip is right."]
     rows = [
         [one.name, one.label, one.prediction.label, md.percent(one.prediction.score)]
         for one in (mistake.clip for mistake in mistakes)
