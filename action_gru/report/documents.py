@@ -14,7 +14,7 @@ from markdown_it import MarkdownIt
 
 from action_gru.core.errors import ConfigError
 from action_gru.core.files import write_or_raise
-from action_gru.core.phrases import name_some
+from action_gru.core.text import name_some
 from action_gru.report import metrics
 from action_gru.report.metrics import ClassMetrics, IntArray
 

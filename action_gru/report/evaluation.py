@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
 
-from action_gru.core.phrases import name_or_count
+from action_gru.core.text import name_or_count
 from action_gru.report import documents as md
 from action_gru.report import metrics as stats
 from action_gru.report import plots, segments

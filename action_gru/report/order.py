@@ -12,7 +12,7 @@ import numpy.typing as npt
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from action_gru.core.phrases import name_or_count, name_some
+from action_gru.core.text import name_or_count, name_some
 from action_gru.report import metrics, plots
 from action_gru.report.documents import escape, paragraphs, percent, picture, table
 from action_gru.report.metrics import BoolArray, FloatArray, Interval

@@ -22,8 +22,7 @@ from matplotlib.patheffects import withStroke
 from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator
 
-from action_gru.core.lettering import families, no_raw_warnings, set_fonts
-from action_gru.core.palette import NIGHT, OKABE_ITO, WHITE, class_colours, contrast
+from action_gru.core import graphics
 from action_gru.report import metrics
 from action_gru.report.documents import html_page, json_text, replace_file
 from action_gru.report.metrics import CalibrationBin, ClassMetrics, IntArray
@@ -33,9 +32,9 @@ NAME_LENGTH = 28
 MANY = 30  # more classes than this: smaller rows, and no counts in cells
 MOST_CLASSES = 150  # more than this: those that matter most, so that names can be read
 
-BLUE, ORANGE, GREEN, *_ = OKABE_ITO  # where what is drawn is no class
+BLUE, ORANGE, GREEN, *_ = graphics.OKABE_ITO  # where what is drawn is no class
 GREY = "#666666"
-LINES = OKABE_ITO[:4]
+LINES = graphics.OKABE_ITO[:4]
 FAINT = 2.0  # a line with less contrast to its background, yellow on white, needs an edge
 
 
@@ -49,8 +48,8 @@ class Theme(NamedTuple):
     lane: str  # under bars
 
 
-LIGHT = Theme(WHITE, "black", GREY, "#E5E5E5", "#F5F5F5")
-DARK = Theme(NIGHT, "#E5E7EB", "#9CA3AF", "#374151", "#1F2937")
+LIGHT = Theme(graphics.WHITE, "black", GREY, "#E5E5E5", "#F5F5F5")
+DARK = Theme(graphics.NIGHT, "#E5E7EB", "#9CA3AF", "#374151", "#1F2937")
 
 # Panel -> how the keys of its curves end.
 PANELS = {"loss": ("loss",), "accuracy": ("accuracy",), "learning rate": ("lr", "learning_rate")}
@@ -66,8 +65,8 @@ def new_figure(width_in: float, height_in: float, is_laid_out: bool = True) -> F
 def save_figure(figure: Figure, path: Path) -> None:
     """Write a PNG, atomically."""
     buffer = io.BytesIO()
-    set_fonts(figure)
-    with no_raw_warnings():
+    graphics.set_fonts(figure)
+    with graphics.no_raw_warnings():
         figure.savefig(buffer, format="png", dpi=DPI, facecolor=figure.get_facecolor())
     replace_file(path, buffer.getvalue())
 
@@ -138,16 +137,16 @@ def text_width_in(texts: Sequence[str], font_size: float) -> float:
     renderer = FigureCanvasAgg(Figure(dpi=DPI)).get_renderer()
 
     def width(text: str) -> float:
-        font = FontProperties(family=families(text), size=font_size)
+        font = FontProperties(family=graphics.families(text), size=font_size)
         return float(renderer.get_text_width_height_descent(text, font, False)[0])
 
-    with no_raw_warnings():
+    with graphics.no_raw_warnings():
         return max(map(width, texts)) / DPI
 
 
 def edge_of(colour: str, theme: Theme = LIGHT) -> list[Any]:
     """matplotlib's path effects of a thin line: an edge where its colour would be lost."""
-    if contrast(colour, theme.background) >= FAINT:
+    if graphics.contrast(colour, theme.background) >= FAINT:
         return []
     return [withStroke(linewidth=2.1, foreground=theme.muted)]
 
@@ -213,7 +212,7 @@ def plot_classes(per_class: Sequence[ClassMetrics]) -> Figure:
     """
     labels = [row.label for row in per_class]
     short = dict(zip(labels, short_names(labels), strict=True))
-    colours = class_colours(labels)
+    colours = graphics.class_colours(labels)
     rows = sorted(per_class, key=lambda row: (row.recall is not None, row.recall or 0))
     if len(rows) > MOST_CLASSES:  # of a class without a clip there is nothing to see
         rows = [row for row in rows if row.support][:MOST_CLASSES]

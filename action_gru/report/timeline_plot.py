@@ -11,9 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, MultipleLocator
 
-from action_gru.core.lettering import families, no_raw_warnings, set_fonts
-from action_gru.core.palette import UNKNOWN, class_colours, contrast, ink_on
-from action_gru.core.phrases import clock_text
+from action_gru.core import graphics
+from action_gru.core.text import clock_text
 from action_gru.report import plots
 from action_gru.timeline import Event, Timeline
 
@@ -109,8 +108,8 @@ def shown_colours(timeline: Timeline, events: Iterable[Event]) -> dict[str, str]
     best = sorted(ranks, key=lambda label: ranks[label], reverse=True)
     least = (0.0, SHOWN_SCORE)
     worth = [label for label in best if label in winners or ranks[label] >= least]
-    colours = class_colours(classes)
-    return {label: colours.get(label, UNKNOWN) for label in worth or best[:2]}
+    colours = graphics.class_colours(classes)
+    return {label: colours.get(label, graphics.UNKNOWN) for label in worth or best[:2]}
 
 
 def _columns(names: Sequence[str]) -> int:
@@ -161,7 +160,7 @@ def _draw_bars(axes: Any, rows: Rows, colours: Colours, last_s: float, theme: pl
             colour = edge = colours[event.label]
             # An edge parts neighbours; its own colour keeps the shortest visible in hours.
             if event.duration_s > last_s / 250:
-                is_clear = contrast(colour, theme.background) >= plots.FAINT
+                is_clear = graphics.contrast(colour, theme.background) >= plots.FAINT
                 edge = theme.background if is_clear else theme.muted
             axes.barh(
                 position, event.duration_s, left=event.start_s, height=0.8, color=colour,
@@ -200,8 +199,8 @@ def _add_legend(figure: Figure, colours: Colours, columns: int) -> None:
 
 def _write_labels(figure: Figure, axes: Any, rows: Rows, colours: Colours) -> None:
     """Write each event's label into its bar, where there is room."""
-    set_fonts(figure)
-    with no_raw_warnings():
+    graphics.set_fonts(figure)
+    with graphics.no_raw_warnings():
         figure.draw_without_rendering()  # the layout decides how wide a second is
     px_per_s = axes.bbox.width / axes.get_xlim()[1]
     for position, events in enumerate(rows.values()):
@@ -211,10 +210,10 @@ def _write_labels(figure: Figure, axes: Any, rows: Rows, colours: Colours) -> No
                 continue
             text = axes.text(
                 (event.start_s + event.end_s) / 2, position, plots.short_names([event.label])[0],
-                ha="center", va="center_baseline", fontsize=8, color=ink_on(colours[event.label]),
-                family=families(event.label), parse_math=False,
+                ha="center", va="center_baseline", fontsize=8, parse_math=False,
+                color=graphics.ink_on(colours[event.label]), family=graphics.families(event.label),
             )  # fmt: skip
-            with no_raw_warnings():
+            with graphics.no_raw_warnings():
                 width_px = text.get_window_extent().width
             if width_px > room_px:
                 text.remove()
