@@ -34,18 +34,12 @@ LEAST_GROUPS = 3
 LEAST_ACCURACY = 0.5  # of a class that is rarely right nothing can be lost
 
 NEEDS_ORDER, NO_ORDER, UNDECIDED = "needs order", "order does not matter", "undecided"
-OVERALL = {
-    NEEDS_ORDER: "Over all classes order counts",
-    NO_ORDER: "Over all classes order costs little",
-    UNDECIDED: "How much order counts over all classes stays open",
+# A colour and a shape each, so that either alone tells them apart; and the words for all classes.
+VERDICTS = {
+    NEEDS_ORDER: (plots.ORANGE, "D", "Over all classes order counts"),
+    NO_ORDER: (plots.BLUE, "o", "Over all classes order costs little"),
+    UNDECIDED: (plots.GREY, "s", "How much order counts over all classes stays open"),
 }
-# A colour and a shape each: either alone tells them apart.
-LOOKS = {
-    NEEDS_ORDER: (plots.ORANGE, "D"),
-    NO_ORDER: (plots.BLUE, "o"),
-    UNDECIDED: (plots.GREY, "s"),
-}
-WHOLE = ("black", "P")
 PANEL_IN, NAMES_IN = 1.75, 2.4
 
 NOT_SHOWN = (
@@ -140,10 +134,7 @@ class OrderReport:
     @cached_property
     def by_verdict(self) -> dict[str, list[str]]:
         """The labels of each verdict."""
-        return {
-            verdict: [row.label for row in self.classes if row.verdict == verdict]
-            for verdict in LOOKS
-        }
+        return {v: [row.label for row in self.classes if row.verdict == v] for v in VERDICTS}
 
     @property
     def sentence(self) -> str:
@@ -177,7 +168,7 @@ class OrderReport:
             )
         shuffled, reversed_ = (overall.costs[change].text(" points") for change in ORDER_CHANGES)
         return (
-            f"{OVERALL[overall.verdict]}: shuffling the frames costs {shuffled} and reversing the "
+            f"{VERDICTS[overall.verdict][2]}: shuffling the frames costs {shuffled} and reversing the "
             f"frames costs {reversed_}."
         )
 
@@ -209,7 +200,9 @@ class OrderReport:
         lowest = -105 if min(min(cost.loss, *cost.bounds) for cost in everything) < -0.5 else -55
         for axes, change in zip(panels, self.changes, strict=True):
             for height, row in enumerate(rows):
-                cost, (colour, marker) = row.costs[change], LOOKS[row.verdict] if height else WHOLE
+                cost, (colour, marker, _) = row.costs[change], VERDICTS[row.verdict]
+                if row is self.overall:
+                    colour, marker = "black", "P"
                 low, high = cost.bounds
                 axes.plot([100 * low, 100 * high], [height] * 2, color=colour, linewidth=1.6)
                 axes.plot([100 * cost.loss], [height], color=colour, marker=marker, markersize=5)
@@ -224,11 +217,15 @@ class OrderReport:
         figure.supxlabel("accuracy lost, points (95% interval over groups)", fontsize=9)
         handles = [
             Line2D([], [], color=colour, marker=marker, linewidth=1.6, label=verdict)
-            for verdict, (colour, marker) in LOOKS.items()
+            for verdict, (colour, marker, _) in VERDICTS.items()
             if any(row.verdict == verdict for row in costliest)
         ]
         figure.legend(
-            handles=handles, loc="outside upper right", ncols=len(LOOKS), frameon=False, fontsize=9
+            handles=handles,
+            loc="outside upper right",
+            ncols=len(VERDICTS),
+            frameon=False,
+            fontsize=9,
         )
         if title := plots.part_title(len(costliest), len(self.classes), "costliest"):
             figure.suptitle(title, x=0.01, ha="left", fontsize=9)
