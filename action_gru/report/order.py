@@ -168,8 +168,8 @@ class OrderReport:
             )
         shuffled, reversed_ = (overall.costs[change].text(" points") for change in ORDER_CHANGES)
         return (
-            f"{VERDICTS[overall.verdict][2]}: shuffling the frames costs {shuffled} and reversing the "
-            f"frames costs {reversed_}."
+            f"{VERDICTS[overall.verdict][2]}: shuffling the frames costs {shuffled} and reversing "
+            f"the frames costs {reversed_}."
         )
 
     @property
