@@ -17,7 +17,7 @@ from action_gru.report.metrics import FloatArray, Interval, group_bootstrap_inte
 
 # The first 5% of a clip, 10%, ... all of it.
 SHARES = tuple(round(0.05 * step, 2) for step in range(1, 21))
-PREFIXES = (0.0, *SHARES)  # 0: the first frame alone, so that there is an answer from the start on
+PREFIXES = (0.0, *SHARES)  # 0: the first frame alone
 STEPS = 20
 NEARLY = 0.9  # of the gain over guessing
 OFTEN = f"{100 * NEARLY:.0f}%"
@@ -36,7 +36,7 @@ class AnytimeReport:
     """Accuracy along the clip, from the first frame to the whole of it.
 
     settled_s: per class, the median instant from which the answer stayed right, over the clips
-    that are right at the end; None where none is. unit: of it and of by_second (see channels).
+    that are right at the end; None where none is. unit: of it and of by_second.
     """
 
     chance: float  # of the best that one can always answer

@@ -109,7 +109,7 @@ class ConfidenceReport:
         return asdict(self)
 
     def plot(self) -> Figure:
-        """The share of wrong answers as ever less sure ones are given."""
+        """The share of wrong answers over the share of answers given, surest first."""
         figure = new_figure(5.0, 4.2)
         axes = figure.subplots()
         axes.plot(*(100 * np.array(self.risk_coverage).T), color=BLUE)
@@ -154,10 +154,9 @@ class ConfidenceReport:
 
 
 def risk_coverage(scores: npt.ArrayLike, right: npt.ArrayLike) -> list[tuple[float, float]]:
-    """(share answered, share of these that is wrong) as ever less sure answers are let in.
+    """(share answered, share of these that is wrong), surest first (El-Yaniv and Wiener 2010).
 
-    El-Yaniv and Wiener 2010. Answers of one score come in together: within them the errors are
-    spread evenly. scores, right (N,) -> N points.
+    The errors of answers with equal scores are spread evenly. scores, right (N,) -> N points.
     """
     values, wrong = np.asarray(scores, dtype=np.float64), 1 - np.asarray(right, dtype=np.float64)
     levels, index = np.unique(-values, return_inverse=True)

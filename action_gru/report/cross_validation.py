@@ -33,7 +33,7 @@ class FoldResult:
     fold: int
     metrics: Metrics
     baselines: Mapping[str, float | None]  # name -> top-1 on the same fold
-    confidence: CalibratedAnswers | None = None  # None: not asked for, or not calibrated
+    confidence: CalibratedAnswers | None = None  # None: not measured, or not calibrated
 
     def to_json(self) -> dict[str, object]:
         return {

@@ -28,7 +28,7 @@ class WarnedSequence:
     remaining: FloatArray
 
     def alarms(self, threshold: float) -> tuple[list[float], bool]:
-        """What remained at each alarm, and whether the last one stands at the end."""
+        """What remained at each alarm, and whether the alarm is on at the end."""
         alarm = Alarm(threshold)
         pairs = zip(self.scores.tolist(), self.remaining.tolist(), strict=True)
         return [left for score, left in pairs if alarm.push(score) == "raised"], alarm.on
@@ -58,8 +58,8 @@ class WarningReport:
         """Every figure; None where it has no denominator. Rates are over the sequences given.
 
         precision, recall, f1: at the last row of each sequence; the interval is over sequences.
-        stopped_f1: every row of the last horizons taken as a last row; best_threshold is the one
-        with the largest, to choose with on training data only. lead_median: of what remained when
+        stopped_f1: every row of the last horizons counts as a last row; best_threshold maximises
+        it: choose with it on training data only. lead_median: of what remained when
         the alarm was raised that stood at the end. false_alarms_per_1000: alarms raised outside
         the horizon, per 1000 such rows.
         """
@@ -71,9 +71,9 @@ class WarningReport:
         precision, recall, f1 = _precision_recall_f1(last_warned, last_soon)
         raised, leads = [], []
         for one, is_soon in zip(self.sequences, last_soon, strict=True):
-            left, stands = one.alarms(self.threshold)
+            left, is_on = one.alarms(self.threshold)
             raised += left
-            leads += left[-1:] if stands and is_soon else []
+            leads += left[-1:] if is_on and is_soon else []
         outside = int((~soon).sum())
 
         def per_1000(count: int) -> float | None:
@@ -168,7 +168,7 @@ def _precision_recall_f1(
 
 
 def _f1_interval(warned: BoolArray, truth: BoolArray, seed: int) -> Interval | None:
-    """Over whole sequences, with half of a right and half of a wrong one that were not met; None
+    """Over whole sequences, with half of an unseen right one and half of an unseen wrong one; None
     without a positive.
     """
     if not truth.any():

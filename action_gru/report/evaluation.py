@@ -29,7 +29,7 @@ WORST_SHOWN = 12
 FRAMES_SHOWN = 6
 TITLE_LENGTH, PROBLEM_LENGTH = 96, 120
 ROW_IN, WIDTH_IN = 1.45, 10.0
-# A confusion is named if it is no slip: so many clips, and so large a share of the true class's.
+# The sentence names a confusion of at least so many clips and such a share of the true class.
 NAMED_CLIPS, NAMED_SHARE = 2, 0.25
 MOST_CONFUSIONS = 2
 
@@ -142,7 +142,7 @@ class EvaluationReport:
 
     @property
     def sections(self) -> dict[str, Section]:
-        """Those that were asked for, by their key in report.json."""
+        """The sections that were measured, by their key in report.json."""
         return {key: found for key in SECTION_PLOTS if (found := getattr(self, key)) is not None}
 
     def to_json(self) -> dict[str, object]:
@@ -171,7 +171,7 @@ def closing_sentence(
 ) -> str:
     """'Right on 5 of 7 new clips (37 to 94 %); punch looks like kick (2 of 3).'
 
-    clips: what they are called, such as 'new clips'. Classes of which no clip was scored follow.
+    clips: the noun, such as 'new clips'. Classes without a scored clip are named at the end.
     """
     right = int(metrics.confusion_matrix.trace())
     bounds = "no interval: all are of one group"
@@ -185,8 +185,8 @@ def closing_sentence(
         if count >= NAMED_CLIPS and count >= NAMED_SHARE * support:
             text += f"; {true} looks like {metrics.classes[column]} ({count} of {support})"
     if absent := metrics.classes_without_clips:
-        whom = name_or_count(absent, len(metrics.classes))
-        text += f". There is no clip of {whom} among them: the score says nothing of "
+        names = name_or_count(absent, len(metrics.classes))
+        text += f". There is no clip of {names} among them: the score says nothing of "
         text += "it" if len(absent) == 1 else "these"
     return f"{text}."
 

@@ -208,7 +208,7 @@ def group_bootstrap_interval(
 
     Clips of one group (a source video, an actor) are not independent: counting single clips would
     make the interval too narrow. Half a group of the mean size is added at either end of span, for
-    groups not yet met, so the interval has a width also where all groups agree.
+    unseen groups, so the interval has a width also where all groups agree.
     correct (N,) bool, or any figure; groups (N,).
     """
     right = np.asarray(correct, dtype=np.float64)

@@ -28,7 +28,7 @@ CHANGES = {
 }
 ORDER_CHANGES = ("shuffled", "reversed")  # these keep every frame and change only the order
 
-LEAST_COST = 0.1  # what is called a cost: ten points of accuracy
+LEAST_COST = 0.1  # ten points of accuracy
 LEAST_CLIPS = 5
 LEAST_GROUPS = 3
 LEAST_ACCURACY = 0.5  # of a class that is rarely right nothing can be lost
@@ -151,8 +151,8 @@ class OrderReport:
             texts.append(f"one frame is enough for {name_some(one_frame)}")
         if open_:
             count = len(self.classes)
-            whom = "any class" if len(open_) == count else name_or_count(open_, count)
-            texts.append(f"whether order counts cannot be said for {whom}")
+            names = "any class" if len(open_) == count else name_or_count(open_, count)
+            texts.append(f"whether order counts cannot be said for {names}")
         return " ".join(f"{text[0].upper()}{text[1:]}." for text in texts if text)
 
     @property
@@ -257,7 +257,7 @@ def order_report(
     classes: Sequence[str],
     seed: int = 0,
 ) -> OrderReport:
-    """What each change costs. given, labels and groups (N,): answer, truth and group of each clip;
+    """The cost of each change. given, labels and groups (N,): answer, truth and group of each clip;
     changed: (N,) each, the share of tries that were right.
     """
     after = {name: np.asarray(values, dtype=np.float64) for name, values in changed.items()}
@@ -290,7 +290,7 @@ def order_report(
 def _cost(before: FloatArray, after: FloatArray, groups: Sequence[str], seed: int) -> Cost:
     """The paired loss: each clip is compared with itself.
 
-    Groups not yet met may lose half of what is right, or gain as much: one loss alone is no need.
+    Unseen groups may lose half of what is right, or gain as much: one loss alone proves nothing.
     """
     loss, half = before - after, float(before.mean()) / 2
     interval = metrics.group_bootstrap_interval(loss, groups, seed, (-half, half))

@@ -32,14 +32,14 @@ NAME_LENGTH = 28
 MANY = 30  # more classes than this: smaller rows, and no counts in cells
 MOST_CLASSES = 150  # more than this: those that matter most, so that names can be read
 
-BLUE, ORANGE, GREEN, *_ = graphics.OKABE_ITO  # where what is drawn is no class
+BLUE, ORANGE, GREEN, *_ = graphics.OKABE_ITO  # for what is no class
 GREY = "#666666"
 LINES = graphics.OKABE_ITO[:4]
 FAINT = 2.0  # a line with less contrast to its background, yellow on white, needs an edge
 
 
 class Theme(NamedTuple):
-    """The colours that a chart stands on."""
+    """The colours of a chart's background, text and grid."""
 
     background: str
     text: str
@@ -79,8 +79,8 @@ def write_documents(
     figures: Mapping[str, Figure],
     html_title: str = "",
 ) -> Path:
-    """Write the figures by name, STEM.md, STEM.html with all pictures if it has a title, and last
-    STEM.json, each atomically. Returns the path of the JSON.
+    """Write NAME.png of each figure, STEM.md, STEM.html if it has a title, and STEM.json, each
+    atomically. Returns the path of the JSON.
     """
     for name, figure in figures.items():
         save_figure(figure, folder / f"{name}.png")
@@ -144,11 +144,16 @@ def text_width_in(texts: Sequence[str], font_size: float) -> float:
         return max(map(width, texts)) / DPI
 
 
+def edge_colour(colour: str, theme: Theme = LIGHT) -> str:
+    """The background's, or a muted one where the colour would be lost on the background."""
+    is_clear = graphics.contrast(colour, theme.background) >= FAINT
+    return theme.background if is_clear else theme.muted
+
+
 def edge_of(colour: str, theme: Theme = LIGHT) -> list[Any]:
     """matplotlib's path effects of a thin line: an edge where its colour would be lost."""
-    if graphics.contrast(colour, theme.background) >= FAINT:
-        return []
-    return [withStroke(linewidth=2.1, foreground=theme.muted)]
+    edge = edge_colour(colour, theme)
+    return [] if edge == theme.background else [withStroke(linewidth=2.1, foreground=edge)]
 
 
 def apply_theme(figure: Figure, theme: Theme) -> None:

@@ -48,7 +48,7 @@ def plot_timeline(
 
 
 def plot_people(timeline: Timeline) -> Figure:
-    """The events of each person, a row each; beyond MOST_PEOPLE those with the longest events."""
+    """The events of each person, a row each; of more than MOST_PEOPLE those active longest."""
     by_person: dict[int, list[Event]] = {}
     for event in timeline.events:
         by_person.setdefault(event.person or 0, []).append(event)
@@ -94,9 +94,9 @@ def _plot(
 
 
 def shown_colours(timeline: Timeline, events: Iterable[Event]) -> dict[str, str]:
-    """The classes that a timeline's picture names with their colours, the weightiest first.
+    """The classes that a timeline's picture names, with their colours.
 
-    By how long they last, then by their highest score.
+    Ranked by how long they last, then by their highest score.
     """
     classes, values = timeline.classes, timeline.scores.values
     peaks = values.max(axis=0).tolist() if len(values) else [0.0] * len(classes)
@@ -156,16 +156,16 @@ def _draw_scores(axes: Any, timeline: Timeline, colours: Colours, theme: plots.T
 def _draw_bars(axes: Any, rows: Rows, colours: Colours, last_s: float, theme: plots.Theme) -> None:
     for position, events in enumerate(rows.values()):
         axes.axhspan(position - 0.4, position + 0.4, color=theme.lane, linewidth=0)
-        for event in events:
-            colour = edge = colours[event.label]
-            # An edge parts neighbours; its own colour keeps the shortest visible in hours.
-            if event.duration_s > last_s / 250:
-                is_clear = graphics.contrast(colour, theme.background) >= plots.FAINT
-                edge = theme.background if is_clear else theme.muted
-            axes.barh(
-                position, event.duration_s, left=event.start_s, height=0.8, color=colour,
-                edgecolor=edge, linewidth=0.7,
-            )  # fmt: skip
+        drawn, lasts_s = [colours[e.label] for e in events], [e.duration_s for e in events]
+        # An edge parts neighbours; its own colour keeps the shortest visible in hours.
+        edges = [
+            colour if duration_s <= last_s / 250 else plots.edge_colour(colour, theme)
+            for colour, duration_s in zip(drawn, lasts_s, strict=True)
+        ]
+        axes.barh(
+            [position] * len(events), lasts_s, left=[e.start_s for e in events], height=0.8,
+            color=drawn, edgecolor=edges, linewidth=0.7,
+        )  # fmt: skip
         if not events:
             axes.text(
                 0.5, position, "no event", transform=axes.get_yaxis_transform(), ha="center",
