@@ -84,6 +84,9 @@ class TrainingSection(Section):
     """Precision of the training step; fp16 and bf16 are for GPUs."""
     device: Device = "auto"
     """auto, cpu, cuda, cuda:N or mps, for training."""
+    refit: Literal["auto"] | bool = "auto"
+    """After the evaluation, train the model that is kept on all clips, the test clips included. Its
+    score is that of the model without them. auto: if the test split was drawn here, not given."""
     mean_pooled_baseline: bool = True
     """Train the same model without its cell too, and report its score beside the model's."""
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0

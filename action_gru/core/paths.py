@@ -23,6 +23,7 @@ VIDEO_SUFFIXES = frozenset({
 })  # fmt: skip
 PICTURE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 BEST = "best.safetensors"
+FINAL = "final.safetensors"  # where there is one it is the model to use
 # Of macOS's zip files, of Synology's, Windows' and Linux' disks.
 _OF_SYSTEMS = {"__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information", "lost+found"}
 _SPLIT_FOLDER = re.compile(
