@@ -74,7 +74,6 @@ class CrossValidationReport:
     def clips(self) -> int:
         return sum(one.metrics.clips for one in self.results[: self.folds])
 
-    @property
     def confusion(self) -> IntArray:
         """Counts over all folds and seeds: (C, C), rows are true."""
         counts = self.by_seed(lambda one: one.metrics.confusion_matrix)
@@ -82,7 +81,7 @@ class CrossValidationReport:
 
     @property
     def per_class(self) -> tuple[ClassMetrics, ...]:
-        return stats.per_class_metrics(self.confusion, self.classes)
+        return stats.per_class_metrics(self.confusion(), self.classes)
 
     def by_seed(self, value: Callable[[FoldResult], Any]) -> Any:
         """A value of each fold, (seeds, folds, ...)."""
@@ -138,7 +137,7 @@ class CrossValidationReport:
             "confidence": self.confidence(),
             "results": [result.to_json() for result in self.results],
             "per_class": [asdict(row) for row in self.per_class],
-            "confusion_matrix": self.confusion.tolist(),
+            "confusion_matrix": self.confusion().tolist(),
             "baseline_notes": dict(self.baseline_notes),
             "leakage_allowed": self.leakage_allowed,
             "quarantined": [{"path": p, "reason": why} for p, why in self.quarantined.items()],
@@ -148,7 +147,7 @@ class CrossValidationReport:
 def write_cv_report(report: CrossValidationReport, folder: Path | str) -> Path:
     """Write report.json, plots and report.md, each atomically; gives report.json's path."""
     figures = {
-        "confusion_matrix": plots.plot_confusion(report.confusion, report.classes),
+        "confusion_matrix": plots.plot_confusion(report.confusion(), report.classes),
         "per_class_accuracy": plots.plot_classes(report.per_class),
     }
     text = _markdown(report)
@@ -170,7 +169,7 @@ def _markdown(report: CrossValidationReport) -> str:
         _fold_table(report, "top1"),
         "## Mean class accuracy by fold and seed",
         _fold_table(report, "mean_class_accuracy"),
-        *md.class_sections(report.confusion, report.classes, ", over all seeds"),
+        *md.class_sections(report.confusion(), report.classes, ", over all seeds"),
         pooled_markdown(report.confidence(), report.precision),
         "## Pictures",
         md.picture("confusion_matrix", "confusion matrix"),
