@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from action_gru.model.calibration import precision_threshold
 from action_gru.report.confidence import Answers, squared_calibration_error
-from action_gru.report.markdown import table
+from action_gru.report.documents import table
 
 RESULT = Path(__file__).parent / "results" / "calibration.md"
 PRECISION = 0.9

@@ -1,5 +1,7 @@
 """Early warnings: the alarm's rule, and their scores on literal cases."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -7,9 +9,8 @@ from action_gru.report.early_warning import (
     WarnedSequence,
     WarningReport,
     best_threshold,
-    warning_scores,
 )
-from action_gru.report.statistics import area_under_roc, average_precision
+from action_gru.report.metrics import area_under_roc, average_precision
 from action_gru.timeline import Alarm
 
 
@@ -17,6 +18,10 @@ def sequence(name: str, scores: list[float], end: int) -> WarnedSequence:
     """Remaining counts down to `end` at the last row."""
     remaining = np.arange(end + len(scores) - 1, end - 1, -1, dtype=np.float64)
     return WarnedSequence(name, np.array(scores), remaining)
+
+
+def scores(*sequences: WarnedSequence) -> dict[str, Any]:
+    return WarningReport(sequences, horizon=2, threshold=0.5).scores
 
 
 def test_a_score_that_trembles_raises_one_alarm():
@@ -41,34 +46,30 @@ def test_average_precision_and_best_threshold_by_hand():
 
 
 def test_warnings_are_scored_at_the_end_row_by_row_and_by_lead():
-    found = warning_scores(
-        [
-            sequence("warned in time", [0.1, 0.1, 0.9, 0.9], end=0),  # raised with 1 left
-            sequence("missed", [0.1, 0.1, 0.1, 0.1], end=1),
-            sequence("false alarm, then cleared", [0.9, 0.1, 0.1, 0.1], end=50),
-            sequence("false at the end", [0.1, 0.1, 0.1, 0.9], end=50),
-        ],
-        horizon=2,
-        threshold=0.5,
+    found = scores(
+        sequence("warned in time", [0.1, 0.1, 0.9, 0.9], end=0),  # raised with 1 left
+        sequence("missed", [0.1, 0.1, 0.1, 0.1], end=1),
+        sequence("false alarm, then cleared", [0.9, 0.1, 0.1, 0.1], end=50),
+        sequence("false at the end", [0.1, 0.1, 0.1, 0.9], end=50),
     )
-    assert (found.sequences, found.positives, found.rows) == (4, 2, 16)
-    assert (found.precision, found.recall, found.f1) == (0.5, 0.5, 0.5)
-    assert found.lead_median == 1.0
+    assert (found["sequences"], found["positives"], found["rows"]) == (4, 2, 16)
+    assert (found["precision"], found["recall"], found["f1"]) == (0.5, 0.5, 0.5)
+    assert found["lead_median"] == 1.0
     outside = 1 + 2 + 4 + 4  # rows with more than 2 left
-    assert found.false_alarms_per_1000 == pytest.approx(1000 * 2 / outside)
-    low, high = found.f1_interval
+    assert found["false_alarms_per_1000"] == pytest.approx(1000 * 2 / outside)
+    low, high = found["f1_interval"]
     assert low < 0.5 < high
 
 
 def test_a_faultless_run_is_no_certainty():
     soon = [sequence(f"s{n}", [0.1, 0.9], end=0) for n in range(25)]
     late = [sequence(f"l{n}", [0.1, 0.1], end=90) for n in range(75)]
-    low, high = warning_scores(soon + late, horizon=2, threshold=0.5).f1_interval
+    low, high = scores(*soon, *late)["f1_interval"]
     assert 0.93 < low < 0.97
     assert high == 1.0
-    assert warning_scores(late, horizon=2, threshold=0.5).f1_interval is None
+    assert scores(*late)["f1_interval"] is None
 
 
 def test_the_picture_is_drawn_without_a_positive_too():
-    figure = WarningReport.of([sequence("a", [0.1, 0.2], end=90)], 30, 0.5).plot()
+    figure = WarningReport((sequence("a", [0.1, 0.2], end=90),), 30, 0.5).plot()
     assert figure.axes[0].get_xlabel() == "recall"

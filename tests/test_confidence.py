@@ -13,11 +13,10 @@ from action_gru.report.confidence import (
     CalibratedAnswers,
     ConfidenceReport,
     perfect_calibration_error,
-    pool_confidence,
-    pooled_markdown,
     risk_coverage,
     squared_calibration_error,
 )
+from action_gru.report.cross_validation import pool_confidence, pooled_markdown
 from action_gru.report.metrics import calibration_bins
 from action_gru.report.plots import plot_reliability
 

@@ -4,13 +4,14 @@ import torch
 from torchmetrics.functional import classification as reference
 
 from action_gru.core.errors import DataError
-from action_gru.report.metrics import compute_metrics, majority_baseline
-from action_gru.report.statistics import (
+from action_gru.report.metrics import (
     FoldSummary,
     best_guess,
+    compute_metrics,
     fold_summary,
     group_bootstrap_interval,
     lies_above,
+    majority_baseline,
 )
 
 ABC = ["a", "b", "c"]
@@ -113,8 +114,8 @@ def test_majority_baseline_answers_the_most_frequent_training_class():
 
 
 def test_fold_summary_uses_the_sample_deviation():
-    assert fold_summary([0.5, 0.75, 1.0]) == FoldSummary(0.75, 0.25, 3)
-    assert fold_summary([0.5]) == FoldSummary(0.5, None, 1)
+    assert fold_summary([0.5, 0.75, 1.0]) == FoldSummary(0.75, 0.25)
+    assert fold_summary([0.5]) == FoldSummary(0.5, None)
 
 
 def test_an_interval_counts_groups_not_clips():

@@ -10,10 +10,15 @@ from helpers.videos import write_square
 
 from action_gru.evaluation.evaluate import read_mistakes
 from action_gru.evaluation.explain import frames_at
-from action_gru.report.evaluation import write_report
-from action_gru.report.markdown import html_page
+from action_gru.report.documents import html_page
+from action_gru.report.evaluation import (
+    ClipPrediction,
+    Mistake,
+    plot_mistakes,
+    worst_mistakes,
+    write_report,
+)
 from action_gru.report.metrics import compute_metrics
-from action_gru.report.mistakes import ClipPrediction, Mistake, plot_mistakes, worst_mistakes
 from action_gru.timeline import Prediction
 
 HOSTILE = "<script>alert(1)</script>|x*&lt;.mp4"

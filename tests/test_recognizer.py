@@ -4,12 +4,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from action_gru.cli.inference import explain
 from helpers.videos import write_square
 
 from action_gru.apps.classify import annotate, classify_files
 from action_gru.apps.timeline import make_timeline
 from action_gru.apps.webcam import WebcamOptions, run_webcam
+from action_gru.cli.inference import explain
 from action_gru.config import build_config
 from action_gru.core.errors import CheckpointError, VideoError
 from action_gru.core.progress import Reporter

@@ -7,9 +7,8 @@ from helpers.reports import small_report, sure
 
 from action_gru.core.errors import ConfigError
 from action_gru.report.cross_validation import CrossValidationReport, FoldResult, write_cv_report
-from action_gru.report.evaluation import closing_sentence, write_report
+from action_gru.report.evaluation import ClipPrediction, closing_sentence, write_report
 from action_gru.report.metrics import compute_metrics
-from action_gru.report.mistakes import ClipPrediction
 from action_gru.timeline import Prediction
 
 

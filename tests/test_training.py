@@ -397,7 +397,7 @@ def test_the_report_holds_order_time_trust_and_one_page(config):
 
 def test_details_can_be_left_out(config):
     report, folder = evaluate(train(config, QUIET), QUIET, overrides=["evaluation.details=false"])
-    assert (report.order, report.anytime, report.mistakes) == (None, None, ())
+    assert (report.order, report.anytime, report.evaluation) == (None, None, ())
     assert not (folder / "order.png").exists()
     assert "Does it use the order" not in (folder / "report.md").read_text()
 
@@ -407,7 +407,7 @@ def test_a_mistake_is_shown_with_its_frames(config):
     swapped = path.read_text().replace("dark_6.mp4,dark", "dark_6.mp4,bright")
     path.write_text(swapped)
     report, folder = evaluate(train(config, QUIET), QUIET)
-    (mistake,) = report.mistakes
+    (mistake,) = report.evaluation
     assert (mistake.clip.path, mistake.clip.label) == ("dark_6.mp4", "bright")
     assert len(mistake.frames) == 6
     assert (folder / "mistakes.png").is_file()
@@ -569,7 +569,7 @@ def test_a_fold_that_would_train_without_a_class_is_refused(config):
 def test_cross_validation_tests_every_clip_once_a_seed(config):
     report, folder = cross_validate(with_(config, "training.epochs=25"), 3, 2, QUIET)
     # Clips of the test column stay out: 12 are left in 4 groups.
-    assert report.confusion(0).sum() == report.confusion(1).sum() == 12
+    assert report.by_seed(lambda one: one.metrics.clips).sum(1).tolist() == [12, 12]
     written = json.loads((folder / "report.json").read_text())
     assert written["top1_mean"] == 1.0
     assert written["mean_pooled_top1_mean"] is not None

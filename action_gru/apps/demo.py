@@ -20,7 +20,8 @@ from action_gru.demo import DEMO_CONFIG
 from action_gru.demo.actions import REVERSED_PAIRS
 from action_gru.demo.dataset import write_demo_dataset, write_video
 from action_gru.demo.scenes import draw_clip
-from action_gru.evaluation.evaluate import Evaluator, evaluate
+from action_gru.evaluation.evaluate import evaluate
+from action_gru.evaluation.evaluator import Evaluator
 from action_gru.features.source import data_source
 from action_gru.recognizer import ActionRecognizer
 from action_gru.report.evaluation import EvaluationReport

@@ -85,7 +85,7 @@ def explain(
         from action_gru.evaluation.explanation import describe
         from action_gru.evaluation.explanation_plot import plot_explanation
         from action_gru.recognizer import ActionRecognizer
-        from action_gru.report.files import json_text, replace_file
+        from action_gru.report.documents import json_text, replace_file
         from action_gru.report.plots import save_figure
     with reporter.doing("explaining"):
         recognizer = ActionRecognizer.load(model, overrides=overrides or [])

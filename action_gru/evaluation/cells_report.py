@@ -16,8 +16,7 @@ from action_gru.core.graphics import OKABE_ITO
 from action_gru.evaluation.compare_cells import CellComparison, CellFigures
 from action_gru.evaluation.memory_probe import SOLVED, ProbeResult
 from action_gru.model import CELLS
-from action_gru.report.files import json_text, replace_file
-from action_gru.report.markdown import bullets, escape, percent, table
+from action_gru.report.documents import bullets, escape, json_text, percent, replace_file, table
 from action_gru.report.plots import GREY, despine, new_figure, save_figure
 
 HOLDS, FAILS, OPEN = "holds here", "does not hold here", "not told apart"

@@ -23,10 +23,10 @@ from action_gru.evaluation.cross_validation import (
     read_features,
     with_seed,
 )
-from action_gru.evaluation.evaluate import Evaluator
+from action_gru.evaluation.evaluator import Evaluator
 from action_gru.evaluation.memory_probe import ProbeResult, ProbeSettings, run_probe
 from action_gru.model import CELLS, ActionClassifier
-from action_gru.report.statistics import (
+from action_gru.report.metrics import (
     FoldSummary,
     Interval,
     best_guess,

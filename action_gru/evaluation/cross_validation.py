@@ -18,15 +18,14 @@ from action_gru.config import Config
 from action_gru.core.errors import DataError
 from action_gru.core.progress import Reporter
 from action_gru.dataset import Clip, Split, check_classes, class_list, grouped_folds, merge_groups
-from action_gru.evaluation.evaluate import Evaluator, warning_report
+from action_gru.evaluation.evaluate import warning_report
+from action_gru.evaluation.evaluator import Evaluator
 from action_gru.features.source import data_source
 from action_gru.report.confidence import Answers, CalibratedAnswers
 from action_gru.report.cross_validation import CrossValidationReport, FoldResult, write_cv_report
+from action_gru.report.documents import escape, figure_text, json_text, replace_file, table
 from action_gru.report.early_warning import WarnedSequence, write_warnings
-from action_gru.report.files import json_text, replace_file
-from action_gru.report.markdown import escape, figure_text, table
-from action_gru.report.metrics import compute_metrics, majority_baseline
-from action_gru.report.statistics import area_under_roc
+from action_gru.report.metrics import area_under_roc, compute_metrics, majority_baseline
 from action_gru.training.calibrate import calibrate_model
 from action_gru.training.data import TrainingData, read_clips
 from action_gru.training.fit import fit_model, mean_pooled

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from action_gru.model import LayerGates, LinearBranch, RecurrentBranch, cell_gates
 from action_gru.model.pooling import AttentionPooling
-from action_gru.report.statistics import FloatArray
+from action_gru.report.metrics import FloatArray
 from action_gru.training.scoring import ClipScores
 
 FADED = 1 / math.e

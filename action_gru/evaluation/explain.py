@@ -21,7 +21,7 @@ from torch import Tensor
 from action_gru.backbone import FRAME_VIEWS, Backbone
 from action_gru.evaluation.curves import linear_answer, stream_curves
 from action_gru.evaluation.explanation import Explanation, FrameHeat
-from action_gru.report.statistics import FloatArray
+from action_gru.report.metrics import FloatArray
 from action_gru.training import Checkpoint
 from action_gru.training.scoring import BATCH, ClipScores
 from action_gru.video import DecodeLimits, Image, VideoFile

@@ -10,7 +10,7 @@ import numpy as np
 from action_gru.backbone import FRAME_VIEWS
 from action_gru.evaluation.curves import STATES, LayerCurves, Memory, StreamCurves
 from action_gru.model.cells import CELLS
-from action_gru.report.statistics import FloatArray
+from action_gru.report.metrics import FloatArray
 from action_gru.timeline import Prediction
 from action_gru.video import Image
 

@@ -1,13 +1,10 @@
-"""Anytime accuracy: how early in the clip the answer is right.
-
-Reads per clip and prefix whether the answer was right. Knows nothing of models.
-"""
+"""Anytime accuracy: how early in the clip the answer is right. Knows no models."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -15,26 +12,23 @@ from matplotlib.figure import Figure
 
 from action_gru.dataset.channels import ROWS, SECONDS
 from action_gru.report import plots
-from action_gru.report.markdown import NONE, escape, table
-from action_gru.report.statistics import FloatArray, Interval, group_bootstrap_interval, lies_above
+from action_gru.report.documents import NONE, escape, paragraphs, picture, table
+from action_gru.report.metrics import FloatArray, Interval, group_bootstrap_interval, lies_above
 
 # The first 5% of a clip, 10%, ... all of it.
 SHARES = tuple(round(0.05 * step, 2) for step in range(1, 21))
-PREFIXES = (0.0, *SHARES)  # 0: the first frame alone, so that there is an answer from the start on
+PREFIXES = (0.0, *SHARES)  # 0: the first frame alone
 STEPS = 20
 NEARLY = 0.9  # of the gain over guessing
+OFTEN = f"{100 * NEARLY:.0f}%"
 
 
-@dataclass(frozen=True)
-class Point:
+class Point(NamedTuple):
     """Accuracy after so much of a clip; at: a share or a time. interval: 95%, over groups."""
 
     at: float
     accuracy: float
     interval: Interval | None
-
-    def to_json(self, unit: str) -> dict[str, object]:
-        return {unit: self.at, "accuracy": self.accuracy, "interval": self.interval}
 
 
 @dataclass(frozen=True)
@@ -42,8 +36,7 @@ class AnytimeReport:
     """Accuracy along the clip, from the first frame to the whole of it.
 
     settled_s: per class, the median instant from which the answer stayed right, over the clips
-    that are right at the end; None where none is. unit: what it and by_second are counted in (see
-    channels).
+    that are right at the end; None where none is. unit: of it and of by_second.
     """
 
     chance: float  # of the best that one can always answer
@@ -65,8 +58,8 @@ class AnytimeReport:
             return None
         goal = self.chance + part * (self.final - self.chance)
         below = [index for index, point in enumerate(points) if point.accuracy < goal]
-        first = below[-1] + 1 if below else 0
-        return points[first].at if first < len(points) else None
+        later = points[below[-1] + 1 :] if below else points
+        return later[0].at if later else None
 
     @property
     def sentence(self) -> str:
@@ -77,12 +70,11 @@ class AnytimeReport:
                 "Even the whole clip is not shown to be better than guessing: there is no instant "
                 "to name."
             )
-        often = f"{100 * NEARLY:.0f}%"
         by = "time" if self.unit == SECONDS else self.unit
         return (
-            f"Half of the gain over guessing is there after {100 * half:.0f}% of the clip, {often} "
+            f"Half of the gain over guessing is there after {100 * half:.0f}% of the clip, {OFTEN} "
             f"of it after {100 * nearly:.0f}%. By {by} from each clip's start: half "
-            f"{self._when(0.5)}, {often} {self._when(NEARLY)}."
+            f"{self._when(0.5)}, {OFTEN} {self._when(NEARLY)}."
         )
 
     def amount(self, value: float) -> str:
@@ -94,23 +86,26 @@ class AnytimeReport:
         reached = self.reached(part, self.by_second)
         if reached is None:
             return f"later than {self.amount(self.by_second[-1].at)}"
-        if reached == self.by_second[0].at:
-            return "at once"
-        return f"after {self.amount(reached)}"
+        is_first = reached == self.by_second[0].at
+        return "at once" if is_first else f"after {self.amount(reached)}"
 
     def to_json(self) -> dict[str, object]:
-        """Return JSON-serialisable values."""
-        halves = {
-            f"{name}_to_{round(100 * part)}_percent_of_the_gain": self.reached(part, points)
-            for part in (0.5, NEARLY)
-            for name, points in (("share", self.by_share), ("seconds", self.by_second))
-        }
+        curves = {"share": self.by_share, "seconds": self.by_second}
         return {
             "sentence": self.sentence,
             "chance": self.chance,
-            **halves,
-            "by_share": [point.to_json("share") for point in self.by_share],
-            "by_second": [point.to_json("seconds") for point in self.by_second],
+            **{
+                f"{name}_to_{round(100 * part)}_percent_of_the_gain": self.reached(part, points)
+                for part in (0.5, NEARLY)
+                for name, points in curves.items()
+            },
+            **{
+                f"by_{name.removesuffix('s')}": [
+                    {name: one.at, "accuracy": one.accuracy, "interval": one.interval}
+                    for one in points
+                ]
+                for name, points in curves.items()
+            },
             "settled_s": dict(self.settled_s),
             "unit": self.unit,
         }
@@ -119,8 +114,8 @@ class AnytimeReport:
         """Accuracy after a share of the clip, and after a time, with its interval over groups."""
         figure = plots.new_figure(9.0, 4.0)
         left, right = figure.subplots(1, 2, sharey=True, gridspec_kw={"wspace": 0.08})
-        _draw_curve(left, self, self.by_share, scale=100.0)
-        _draw_curve(right, self, self.by_second, scale=1.0)
+        self._draw_curve(left, self.by_share, scale=100.0)
+        self._draw_curve(right, self.by_second, scale=1.0)
         left.set(
             xlabel="share of the clip seen, %", ylabel="accuracy", xlim=(0, 101), ylim=(0, 1.02)
         )
@@ -131,19 +126,34 @@ class AnytimeReport:
         plots.add_legend(figure, left, 4)
         return figure
 
+    def _draw_curve(self, axes: Any, points: Sequence[Point], scale: float) -> None:
+        at = [scale * point.at for point in points]
+        if bounds := [point.interval for point in points if point.interval]:
+            axes.fill_between(
+                at, *zip(*bounds, strict=True), color=plots.BLUE, alpha=0.18, linewidth=0,
+                label="95% interval",
+            )  # fmt: skip
+        accuracies = [point.accuracy for point in points]
+        axes.plot(at, accuracies, color=plots.BLUE, marker="o", markersize=3, label="accuracy")
+        axes.axhline(self.chance, color=plots.GREY, linestyle=":", label="most frequent class")
+        if (nearly := self.reached(NEARLY, points)) is not None:
+            label = f"{OFTEN} of the gain"
+            axes.axvline(scale * nearly, color=plots.ORANGE, linestyle="--", label=label)
+        plots.despine(axes)
+
     def markdown(self) -> str:
-        """Return the section of the report."""
         rows = [
             [label, NONE if settled is None else self.amount(settled)]
             for label, settled in self.settled_s.items()
         ]
         by = "" if self.unit in (SECONDS, ROWS) else f", by {escape(self.unit)}"
-        return (
-            f"## When could the answer have been given?\n\n**{escape(self.sentence)}**\n\n"
+        return paragraphs(
+            "## When could the answer have been given?",
+            f"**{escape(self.sentence)}**",
             "Shares and times are read each from its own curve: where clips differ in length, the "
-            "one is no translation of the other.\n\n"
-            + table(["class", f"right to the end from (median{by})"], rows, align="lr")
-            + "\n\n![anytime](anytime.png)"
+            "one is no translation of the other.",
+            table(["class", f"right to the end from (median{by})"], rows),
+            picture("anytime"),
         )
 
 
@@ -168,9 +178,11 @@ def anytime_report(
 
     by_share = [point(share, hits[:, index]) for index, share in enumerate(PREFIXES) if share]
     by_time = [point(float(at), _answered(hits, times, at)) for at in _instants(times, unit)]
-    settled = _settled(hits, times)
-    names = np.asarray(labels, dtype=np.str_)
-    by_class = {label: _median(settled[names == label]) for label in sorted(set(labels))}
+    settled, names = _settled(hits, times), np.asarray(labels, dtype=np.str_)
+    by_class = {}
+    for label in sorted(set(labels)):
+        known = settled[(names == label) & ~np.isnan(settled)]
+        by_class[label] = float(np.median(known)) if len(known) else None
     return AnytimeReport(chance, tuple(by_share), tuple(by_time), by_class, unit)
 
 
@@ -191,26 +203,3 @@ def _settled(hits: FloatArray, times: FloatArray) -> FloatArray:
     stays = np.flip(np.cumprod(np.flip(hits, 1), axis=1), 1)  # 1 from where all later are right
     first = stays.argmax(1)
     return np.where(stays[:, -1] > 0, times[np.arange(len(hits)), first], np.nan)
-
-
-def _median(values: FloatArray) -> float | None:
-    known = values[~np.isnan(values)]
-    return float(np.median(known)) if len(known) else None
-
-
-def _draw_curve(axes: Any, report: AnytimeReport, points: Sequence[Point], scale: float) -> None:
-    at = [scale * point.at for point in points]
-    bounds = [point.interval for point in points if point.interval]
-    if len(bounds) == len(points):
-        lows, highs = zip(*bounds, strict=True)
-        axes.fill_between(
-            at, lows, highs, color=plots.BLUE, alpha=0.18, linewidth=0, label="95% interval"
-        )
-    axes.plot(at, [point.accuracy for point in points], color=plots.BLUE, marker="o", markersize=3,
-              label="accuracy")  # fmt: skip
-    axes.axhline(report.chance, color=plots.GREY, linestyle=":", label="most frequent class")
-    nearly = report.reached(NEARLY, points)
-    if nearly is not None:
-        axes.axvline(scale * nearly, color=plots.ORANGE, linestyle="--",
-                     label=f"{100 * NEARLY:.0f}% of the gain")  # fmt: skip
-    plots.despine(axes)

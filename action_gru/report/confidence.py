@@ -1,29 +1,19 @@
-"""Confidence of scores: calibration errors, risk against coverage, and rejection of answers.
-
-Knows nothing of models: reads top-1 scores and whether the answers were right.
-"""
+"""Confidence of scores: calibration errors, risk against coverage, rejection. Knows no models."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from statistics import fmean
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
 
 from action_gru.model.calibration import Calibration
-from action_gru.report.markdown import escape, percent, table
-from action_gru.report.metrics import (
-    CALIBRATION_BINS,
-    CalibrationBin,
-    calibration_bins,
-    expected_calibration_error,
-)
+from action_gru.report import metrics
+from action_gru.report.documents import escape, paragraphs, percent, picture
+from action_gru.report.metrics import CALIBRATION_BINS, BoolArray, CalibrationBin, FloatArray
 from action_gru.report.plots import BLUE, GREY, ORANGE, add_legend, despine, new_figure
-from action_gru.report.statistics import BoolArray, FloatArray
 
 FLOOR_DRAWS = 200
 
@@ -41,14 +31,10 @@ class Answers(NamedTuple):
         scores = np.minimum(probabilities.max(1), 1).astype(np.float64)
         return cls(scores, probabilities.argmax(1) == np.asarray(labels))
 
-    @classmethod
-    def joined(cls, parts: Sequence[Answers]) -> Answers:
-        return cls(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
-
     @property
     def error(self) -> float:
         """The expected calibration error in equal bins."""
-        return expected_calibration_error(calibration_bins(*self))
+        return metrics.expected_calibration_error(metrics.calibration_bins(*self))
 
 
 class CalibratedAnswers(NamedTuple):
@@ -112,7 +98,7 @@ class ConfidenceReport:
             expected_calibration_error_before=before.error,
             expected_calibration_error=after.error,
             error_of_perfect_calibration=perfect_calibration_error(after.scores, seed),
-            bins_before=calibration_bins(*before),
+            bins_before=metrics.calibration_bins(*before),
             area_under_risk_coverage=float(np.mean([risk for _, risk in curve])),
             risk_coverage=tuple(curve),
             rejection=Rejection.of(after, calibration, precision) if calibration else None,
@@ -120,22 +106,19 @@ class ConfidenceReport:
         )
 
     def to_json(self) -> dict[str, object]:
-        """Return JSON-serialisable values."""
         return asdict(self)
 
     def plot(self) -> Figure:
-        """The share of wrong answers as ever less sure ones are given."""
+        """The share of wrong answers over the share of answers given, surest first."""
         figure = new_figure(5.0, 4.2)
         axes = figure.subplots()
-        coverage, risk = 100 * np.array(self.risk_coverage).T
-        axes.plot(coverage, risk, color=BLUE)
-        rejection = self.rejection
-        if rejection is not None:
+        axes.plot(*(100 * np.array(self.risk_coverage).T), color=BLUE)
+        if rejection := self.rejection:
             is_stated = rejection.applied_precision == rejection.stated_precision
             allowed = 100 * (1 - rejection.applied_precision)
             label = f"{'stated' if is_stated else 'supported'}: {allowed:.0f}% wrong"
             axes.axhline(allowed, color=GREY, linestyle=":", label=label)
-        if rejection is not None and rejection.precision is not None:
+        if rejection and rejection.precision is not None:
             axes.plot(
                 [100 * rejection.coverage], [100 * (1 - rejection.precision)], color=ORANGE,
                 marker="D", linestyle="none", clip_on=False,
@@ -149,37 +132,31 @@ class ConfidenceReport:
         return figure
 
     def markdown(self) -> str:
-        """Return the section of the report."""
-        after = self.expected_calibration_error
-        lines = [
-            f"Not calibrated: {escape(self.note)}. Expected calibration error {after:.3f}."
-            if self.temperature is None
-            else f"Temperature {self.temperature:.2f}, from {escape(self.source)}. Expected "
-            f"calibration error {self.expected_calibration_error_before:.3f} before, {after:.3f} "
-            "after.",
+        error, note, rejection = self.expected_calibration_error, escape(self.note), self.rejection
+        is_calibrated = self.temperature is not None
+        return paragraphs(
+            "## Can the scores be trusted?",
+            f"Temperature {self.temperature:.2f}, from {escape(self.source)}. Expected calibration "
+            f"error {self.expected_calibration_error_before:.3f} before, {error:.3f} after."
+            if is_calibrated
+            else f"Not calibrated: {note}. Expected calibration error {error:.3f}.",
             "Perfectly calibrated scores would show about "
             f"{self.error_of_perfect_calibration:.3f} on so few clips (15 equal bins). Area under "
             f"the risk-coverage curve {self.area_under_risk_coverage:.3f}.",
-        ]
-        rejection = self.rejection
-        if self.note and self.temperature is not None:
-            lines.append(f"Unsure rule: {escape(self.note)}.")
-        if rejection is not None:
-            lines.append(
-                f"Unsure below a score of {rejection.threshold:.3f}, chosen for a precision of "
-                f"{percent(rejection.applied_precision)}: here {rejection.kept} answers stay "
-                f"({percent(rejection.coverage)}), of which {percent(rejection.precision)} are "
-                "right."
-            )
-        text = "\n\n".join(lines)
-        return f"## Can the scores be trusted?\n\n{text}\n\n![risk_coverage](risk_coverage.png)"
+            f"Unsure rule: {note}." if note and is_calibrated else "",
+            f"Unsure below a score of {rejection.threshold:.3f}, chosen for a precision of "
+            f"{percent(rejection.applied_precision)}: here {rejection.kept} answers stay "
+            f"({percent(rejection.coverage)}), of which {percent(rejection.precision)} are right."
+            if rejection
+            else "",
+            picture("risk_coverage"),
+        )
 
 
 def risk_coverage(scores: npt.ArrayLike, right: npt.ArrayLike) -> list[tuple[float, float]]:
-    """(share answered, share of these that is wrong) as ever less sure answers are let in.
+    """(share answered, share of these that is wrong), surest first (El-Yaniv and Wiener 2010).
 
-    El-Yaniv and Wiener 2010. Answers of one score come in together: within them the errors are
-    spread evenly. scores, right (N,) -> N points.
+    The errors of answers with equal scores are spread evenly. scores, right (N,) -> N points.
     """
     values, wrong = np.asarray(scores, dtype=np.float64), 1 - np.asarray(right, dtype=np.float64)
     levels, index = np.unique(-values, return_inverse=True)
@@ -189,7 +166,7 @@ def risk_coverage(scores: npt.ArrayLike, right: npt.ArrayLike) -> list[tuple[flo
     return list(zip((counts / len(values)).tolist(), (errors / counts).tolist(), strict=True))
 
 
-def perfect_calibration_error(scores: npt.ArrayLike, seed: int, draws: int = FLOOR_DRAWS) -> float:
+def perfect_calibration_error(scores: npt.ArrayLike, seed: int) -> float:
     """The mean calibration error if each answer were right with the probability it states. (N,).
 
     Few clips in a bin differ from their mean by chance, so even perfect scores show an error: the
@@ -197,8 +174,8 @@ def perfect_calibration_error(scores: npt.ArrayLike, seed: int, draws: int = FLO
     """
     values = np.asarray(scores, dtype=np.float64)
     rng = np.random.default_rng(seed)
-    errors = [Answers(values, rng.random(len(values)) < values).error for _ in range(draws)]
-    return float(np.mean(errors))
+    draws = (rng.random(len(values)) < values for _ in range(FLOOR_DRAWS))
+    return float(np.mean([Answers(values, right).error for right in draws]))
 
 
 def squared_calibration_error(
@@ -223,80 +200,3 @@ def squared_calibration_error(
     gap = accuracy - np.bincount(index, weights=values) / clips
     chance = accuracy * (1 - accuracy) / (clips - 1)
     return float((clips * (gap**2 - chance)).sum() / len(values))
-
-
-def pool_confidence(
-    folds: Sequence[CalibratedAnswers], precision: float, seed: int = 0
-) -> dict[str, Any]:
-    """The figures of all folds of one seed, for report.json. precision: as stated in the config.
-
-    error: expected calibration error in 15 equal bins, over all clips of the seed; error_by_fold:
-    the mean of the folds' own errors, which so few clips push up; floor and floor_by_fold: what
-    perfectly calibrated scores would show there. squared_by_fold: the mean of
-    `squared_calibration_error`. precision: of the answers at or above the threshold that the fold's
-    own training clips give; None: none is kept. unproven: in how many folds these clips do not
-    prove the stated precision, so that a lower one was applied.
-    """
-    before = Answers.joined([fold.before for fold in folds])
-    after = Answers.joined([fold.after for fold in folds])
-    calibrations = [fold.calibration for fold in folds if fold.calibration]
-    rejections = [
-        Rejection.of(fold.after, calibration, precision)
-        for fold, calibration in zip(folds, calibrations, strict=True)
-    ]
-    kept = sum(one.kept for one in rejections)
-    right = sum(one.kept * (one.precision or 0) for one in rejections)
-    return {
-        "temperatures": [one.temperature for one in calibrations],
-        "error_before": before.error,
-        "error": after.error,
-        "floor": perfect_calibration_error(after.scores, seed),
-        "error_by_fold_before": fmean(fold.before.error for fold in folds),
-        "error_by_fold": fmean(fold.after.error for fold in folds),
-        "floor_by_fold": fmean(perfect_calibration_error(f.after.scores, seed) for f in folds),
-        "squared_by_fold_before": fmean(squared_calibration_error(*fold.before) for fold in folds),
-        "squared_by_fold": fmean(squared_calibration_error(*fold.after) for fold in folds),
-        "precision": round(right) / kept if kept else None,
-        "coverage": kept / len(after.scores),
-        "unproven": sum(one.applied_precision < one.stated_precision for one in rejections),
-        "area_under_risk_coverage": fmean(risk for _, risk in risk_coverage(*after)),
-    }
-
-
-def pooled_markdown(pooled: Sequence[Mapping[str, Any]], precision: float) -> str:
-    """A section of the cross-validation's report, from `pool_confidence` of each seed."""
-
-    def mean(key: str) -> str:
-        return f"{fmean(one[key] for one in pooled):.3f}"
-
-    def root(key: str) -> str:  # 0 where chance explains more than is seen
-        return f"{max(0.0, fmean(one[key] for one in pooled)) ** 0.5:.3f}"
-
-    rows = [
-        ["calibration error, pooled", mean("error_before"), mean("error"), mean("floor")],
-        ["calibration error, mean of the folds'", mean("error_by_fold_before"),
-         mean("error_by_fold"), mean("floor_by_fold")],
-        ["the folds', root of squared and debiased", root("squared_by_fold_before"),
-         root("squared_by_fold"), "0"],
-    ]  # fmt: skip
-    kept = [one["precision"] for one in pooled if one["precision"] is not None]
-    rule = (
-        f"Unsure rule, stated precision {percent(precision)}: of the "
-        f"{percent(fmean(one['coverage'] for one in pooled))} of the held-out clips that were "
-        f"answered, {percent(fmean(kept))} are right."
-        if kept
-        else "Unsure rule: no held-out clip was answered."
-    )
-    if unproven := sum(one["unproven"] for one in pooled):
-        folds = sum(len(one["temperatures"]) for one in pooled)
-        rule += (
-            f" In {unproven} of {folds} folds the training clips do not prove that precision, and "
-            "the most that they support was applied."
-        )
-    return (
-        "## Can the scores be trusted?\n\n"
-        + table(["", "before", "after", "if perfectly calibrated"], rows, align="lrrr")
-        + "\n\nFifteen equal bins; debiased, the part of chance taken off (Kumar et al. 2019). A "
-        "fold holds few clips, so even perfect scores show an error there: the last column. Pooled "
-        f"and debiased are the figures to go by.\n\n{rule}"
-    )

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import numpy as np
 
-from action_gru.report import markdown as md
-from action_gru.report.confidence import CalibratedAnswers, pool_confidence, pooled_markdown
-from action_gru.report.evaluation import quarantine_json
-from action_gru.report.files import json_text, replace_file
-from action_gru.report.metrics import IntArray, Metrics, mean_class_accuracy, per_class_metrics
-from action_gru.report.plots import plot_classes, plot_confusion, save_figure
-from action_gru.report.statistics import FoldSummary, fold_summary
+from action_gru.report import confidence as trust
+from action_gru.report import documents as md
+from action_gru.report import metrics as stats
+from action_gru.report import plots
+from action_gru.report.confidence import Answers, CalibratedAnswers, Rejection
+from action_gru.report.documents import percent
+from action_gru.report.metrics import ClassMetrics, FoldSummary, IntArray, Metrics
+
+SPREAD_NOTE = "The spread is over seeds alone: it says nothing of other clips or groups."
+MODEL_NAMES = {
+    "top1": "this model, top-1",
+    "mean_class_accuracy": "this model, mean class accuracy",
+}
 
 
 @dataclass(frozen=True)
@@ -26,10 +33,9 @@ class FoldResult:
     fold: int
     metrics: Metrics
     baselines: Mapping[str, float | None]  # name -> top-1 on the same fold
-    confidence: CalibratedAnswers | None = None  # None: not asked for, or not calibrated
+    confidence: CalibratedAnswers | None = None  # None: not measured, or not calibrated
 
     def to_json(self) -> dict[str, object]:
-        """Return JSON-serialisable values."""
         return {
             "seed": self.seed,
             "fold": self.fold,
@@ -46,7 +52,7 @@ class CrossValidationReport:
 
     run_name: str
     data: str  # one line: which data this is
-    results: tuple[FoldResult, ...]
+    results: tuple[FoldResult, ...]  # by seed, then by fold
     baseline_notes: Mapping[str, str] = field(default_factory=dict)
     quarantined: Mapping[str, str] = field(default_factory=dict)  # path -> reason
     leakage_allowed: bool = False
@@ -57,8 +63,8 @@ class CrossValidationReport:
         return sorted({result.seed for result in self.results})
 
     @property
-    def folds(self) -> list[int]:
-        return sorted({result.fold for result in self.results})
+    def folds(self) -> int:
+        return len({result.fold for result in self.results})
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -66,140 +72,210 @@ class CrossValidationReport:
 
     @property
     def clips(self) -> int:
-        return int(self.confusion(self.seeds[0]).sum())
+        return sum(one.metrics.clips for one in self.results[: self.folds])
 
-    def of_seed(self, seed: int) -> list[FoldResult]:
-        return [one for one in self.results if one.seed == seed]
+    def confusion(self) -> IntArray:
+        """Counts over all folds and seeds: (C, C), rows are true."""
+        counts = self.by_seed(lambda one: one.metrics.confusion_matrix)
+        return np.asarray(counts.sum((0, 1)), dtype=np.int64)
 
-    def confusion(self, seed: int | None = None) -> IntArray:
-        """Counts over the folds of one seed, or of all: (C, C), rows are true."""
-        chosen = self.results if seed is None else self.of_seed(seed)
-        counts = np.stack([one.metrics.confusion_matrix for one in chosen])
-        return np.asarray(counts.sum(axis=0), dtype=np.int64)
+    @property
+    def per_class(self) -> tuple[ClassMetrics, ...]:
+        return stats.per_class_metrics(self.confusion(), self.classes)
+
+    def by_seed(self, value: Callable[[FoldResult], Any]) -> Any:
+        """A value of each fold, (seeds, folds, ...)."""
+        values = np.array([value(one) for one in self.results])
+        return values.reshape(len(self.seeds), self.folds, *values.shape[1:])
 
     def summaries(self) -> dict[str, FoldSummary | None]:
         """Top-1, mean class accuracy and the baselines' top-1, by name.
 
         Each over the pooled folds of a seed, averaged over seeds; None if a fold lacks it.
         """
-        matrices = [self.confusion(seed) for seed in self.seeds]
-        tables = [per_class_metrics(matrix, self.classes) for matrix in matrices]
+        matrices = self.by_seed(lambda one: one.metrics.confusion_matrix).sum(1)
+        tables = [stats.per_class_metrics(matrix, self.classes) for matrix in matrices]
         return {
-            "top1": fold_summary([float(matrix.trace() / matrix.sum()) for matrix in matrices]),
-            "mean_class_accuracy": fold_summary([mean_class_accuracy(rows) for rows in tables]),
+            "top1": stats.fold_summary(
+                [float(matrix.trace() / matrix.sum()) for matrix in matrices]
+            ),
+            "mean_class_accuracy": stats.fold_summary(
+                [stats.mean_class_accuracy(rows) for rows in tables]
+            ),
             **{f"{name}_top1": self._baseline(name) for name in self.results[0].baselines},
         }
 
     def _baseline(self, name: str) -> FoldSummary | None:
-        pooled = [_pooled(self.of_seed(seed), name) for seed in self.seeds]
-        known = [value for value in pooled if value is not None]
-        return fold_summary(known) if len(known) == len(pooled) else None
+        if any(one.baselines[name] is None for one in self.results):
+            return None
+        scores = self.by_seed(lambda one: one.baselines[name])
+        clips = self.by_seed(lambda one: one.metrics.clips)
+        return stats.fold_summary(np.average(scores, axis=1, weights=clips))
 
     def confidence(self) -> list[dict[str, Any]]:
         """How far scores can be trusted: one entry a seed whose folds were all calibrated."""
-        by_seed = {
-            seed: [one.confidence for one in self.of_seed(seed) if one.confidence]
-            for seed in self.seeds
-        }
-        return [
-            pool_confidence(folds, self.precision, seed)
-            for seed, folds in by_seed.items()
-            if len(folds) == len(self.folds)
-        ]
+        found = []
+        for seed in self.seeds:
+            known = [r.confidence for r in self.results if r.seed == seed and r.confidence]
+            if len(known) == self.folds:
+                found.append(pool_confidence(known, self.precision, seed))
+        return found
 
     def to_json(self) -> dict[str, object]:
-        """Return JSON-serialisable values."""
-        pooled = self.confusion()
-        summaries: dict[str, float | None] = {}
-        for name, summary in self.summaries().items():
-            summaries[f"{name}_mean"] = summary.mean if summary else None
-            summaries[f"{name}_spread"] = summary.spread if summary else None
         return {
             "run": self.run_name,
             "data": self.data,
             "clips": self.clips,
             "classes": list(self.classes),
-            "folds": len(self.folds),
+            "folds": self.folds,
             "seeds": self.seeds,
-            **summaries,
+            **{
+                f"{name}_{part}": getattr(summary, part, None)
+                for name, summary in self.summaries().items()
+                for part in ("mean", "spread")
+            },
             "confidence": self.confidence(),
             "results": [result.to_json() for result in self.results],
-            "per_class": [asdict(row) for row in per_class_metrics(pooled, self.classes)],
-            "confusion_matrix": pooled.tolist(),
+            "per_class": [asdict(row) for row in self.per_class],
+            "confusion_matrix": self.confusion().tolist(),
             "baseline_notes": dict(self.baseline_notes),
             "leakage_allowed": self.leakage_allowed,
-            "quarantined": quarantine_json(self.quarantined),
+            "quarantined": [{"path": p, "reason": why} for p, why in self.quarantined.items()],
         }
 
 
 def write_cv_report(report: CrossValidationReport, folder: Path | str) -> Path:
     """Write report.json, plots and report.md, each atomically; gives report.json's path."""
-    target = Path(folder)
-    pooled = report.confusion()
-    save_figure(plot_confusion(pooled, report.classes), target / "confusion_matrix.png")
-    rows = per_class_metrics(pooled, report.classes)
-    save_figure(plot_classes(rows), target / "per_class_accuracy.png")
-    replace_file(target / "report.md", _markdown(report).encode())
-    replace_file(target / "report.json", json_text(report.to_json()).encode())
-    return target / "report.json"
-
-
-def _pooled(results: Sequence[FoldResult], name: str) -> float | None:
-    """Weigh a baseline's folds by their clips; None if one lacks it."""
-    scores = [(one.baselines[name], one.metrics.clips) for one in results]
-    known = [(score * clips, clips) for score, clips in scores if score is not None]
-    if len(known) < len(scores):
-        return None
-    right, clips = map(sum, zip(*known, strict=True))
-    return right / clips
+    figures = {
+        "confusion_matrix": plots.plot_confusion(report.confusion(), report.classes),
+        "per_class_accuracy": plots.plot_classes(report.per_class),
+    }
+    text = _markdown(report)
+    return plots.write_documents(Path(folder), "report", report.to_json(), text, figures)
 
 
 def _markdown(report: CrossValidationReport) -> str:
-    pooled = report.confusion()
-    rows = per_class_metrics(pooled, report.classes)
-    notes = md.data_notes(rows, report.clips, report.quarantined, report.leakage_allowed)
-    notes.insert(0, "The spread is over seeds alone: it says nothing of other clips or groups.")
-    trusted = report.confidence()
-    parts = [
+    notes = md.data_notes(
+        report.per_class, report.clips, report.quarantined, report.leakage_allowed
+    )
+    text = md.paragraphs(
         f"# {md.escape(report.run_name)}: cross-validation",
-        "**Leakage was allowed: see the notes.**" if report.leakage_allowed else "",
+        md.LEAKAGE_HINT if report.leakage_allowed else "",
         md.escape(report.data),
         f"{report.clips} clips, {len(report.classes)} classes; "
-        f"{len(report.folds)} folds, {len(report.seeds)} seeds.",
+        f"{report.folds} folds, {len(report.seeds)} seeds.",
         _score_table(report),
-        "## Top-1 by fold and seed\n\n" + _fold_table(report, "top1"),
-        "## Mean class accuracy by fold and seed\n\n" + _fold_table(report, "mean_class_accuracy"),
-        "## Classes, over all seeds\n\n" + md.class_table(rows),
-        "## Most frequent confusions, over all seeds\n\n" + md.confusions(pooled, report.classes),
-        pooled_markdown(trusted, report.precision) if trusted else "",
-        "## Pictures\n\n![confusion matrix](confusion_matrix.png)\n\n"
-        "![per-class accuracy](per_class_accuracy.png)",
-        "## Notes\n\n" + md.bullets(notes),
-    ]
-    return "\n\n".join(part for part in parts if part) + "\n"
+        "## Top-1 by fold and seed",
+        _fold_table(report, "top1"),
+        "## Mean class accuracy by fold and seed",
+        _fold_table(report, "mean_class_accuracy"),
+        *md.class_sections(report.confusion(), report.classes, ", over all seeds"),
+        pooled_markdown(report.confidence(), report.precision),
+        "## Pictures",
+        md.picture("confusion_matrix", "confusion matrix"),
+        md.picture("per_class_accuracy", "per-class accuracy"),
+        "## Notes",
+        md.bullets([SPREAD_NOTE, *notes]),
+    )
+    return f"{text}\n"
 
 
 def _score_table(report: CrossValidationReport) -> str:
-    names = {"top1": "this model, top-1", "mean_class_accuracy": "this model, mean class accuracy"}
     rows = []
     for key, summary in report.summaries().items():
         baseline = key.removesuffix("_top1")
-        mean, spread = (summary.mean, summary.spread) if summary else (None, None)
+        mean, spread = summary or (None, None)
         # Seeds that agree to the clip are no certainty, and no deviation of nothing either.
-        width = (
-            "all alike" if spread == 0 else md.NONE if spread is None else f"±{md.percent(spread)}"
-        )
-        name = names.get(key) or f"{md.baseline_name(baseline)}, top-1"
-        rows.append([name, md.percent(mean), width, report.baseline_notes.get(baseline, "")])
+        width = "all alike" if spread == 0 else f"±{percent(spread)}" if spread else md.NONE
+        name = MODEL_NAMES.get(key) or f"{md.BASELINE_NAMES.get(baseline, baseline)}, top-1"
+        rows.append([name, percent(mean), width, report.baseline_notes.get(baseline, "")])
     return md.table(["", "mean over seeds", "spread over seeds", "note"], rows, align="lrrl")
 
 
 def _fold_table(report: CrossValidationReport, figure: str) -> str:
-    values = {
-        (one.seed, one.fold): md.percent(getattr(one.metrics, figure)) for one in report.results
+    values = report.by_seed(lambda one: percent(getattr(one.metrics, figure))).T
+    rows = [[f"fold {number}", *row] for number, row in enumerate(values)]
+    return md.table(["", *(f"seed {seed}" for seed in report.seeds)], rows)
+
+
+def pool_confidence(
+    folds: Sequence[CalibratedAnswers], precision: float, seed: int = 0
+) -> dict[str, Any]:
+    """The figures of all folds of one seed, for report.json. precision: as stated in the config.
+
+    error: expected calibration error in 15 equal bins, over all clips of the seed; error_by_fold:
+    the mean of the folds' own errors, which so few clips push up; floor and floor_by_fold: what
+    perfectly calibrated scores would show there. squared_by_fold: the mean of
+    `squared_calibration_error`. precision: of the answers at or above the threshold that the fold's
+    own training clips give; None: none is kept. unproven: in how many folds these clips do not
+    prove the stated precision, so that a lower one was applied.
+    """
+    before, after = (
+        Answers(*map(np.concatenate, zip(*parts, strict=True)))
+        for parts in ([fold.before for fold in folds], [fold.after for fold in folds])
+    )
+    calibrated = [(fold.after, fold.calibration) for fold in folds if fold.calibration]
+    rejections = [Rejection.of(*one, precision) for one in calibrated]
+    kept = sum(one.kept for one in rejections)
+    right = sum(one.kept * (one.precision or 0) for one in rejections)
+    return {
+        "temperatures": [calibration.temperature for _, calibration in calibrated],
+        "error_before": before.error,
+        "error": after.error,
+        "floor": trust.perfect_calibration_error(after.scores, seed),
+        "error_by_fold_before": fmean(fold.before.error for fold in folds),
+        "error_by_fold": fmean(fold.after.error for fold in folds),
+        "floor_by_fold": fmean(
+            trust.perfect_calibration_error(f.after.scores, seed) for f in folds
+        ),
+        "squared_by_fold_before": fmean(
+            trust.squared_calibration_error(*fold.before) for fold in folds
+        ),
+        "squared_by_fold": fmean(trust.squared_calibration_error(*fold.after) for fold in folds),
+        "precision": round(right) / kept if kept else None,
+        "coverage": kept / len(after.scores),
+        "unproven": sum(one.applied_precision < one.stated_precision for one in rejections),
+        "area_under_risk_coverage": fmean(risk for _, risk in trust.risk_coverage(*after)),
     }
+
+
+def pooled_markdown(pooled: Sequence[Mapping[str, Any]], precision: float) -> str:
+    """A section of the report, from `pool_confidence` of each seed; '' without a seed."""
+    if not pooled:
+        return ""
+
+    def mean(key: str) -> str:
+        return f"{fmean(one[key] for one in pooled):.3f}"
+
+    def root(key: str) -> str:  # 0 where chance explains more than is seen
+        return f"{max(0.0, fmean(one[key] for one in pooled)) ** 0.5:.3f}"
+
     rows = [
-        [f"fold {fold}", *(values[seed, fold] for seed in report.seeds)] for fold in report.folds
-    ]
-    header = ["", *(f"seed {seed}" for seed in report.seeds)]
-    return md.table(header, rows, align="l" + "r" * len(report.seeds))
+        ["calibration error, pooled", *map(mean, ("error_before", "error", "floor"))],
+        ["calibration error, mean of the folds'",
+         *map(mean, ("error_by_fold_before", "error_by_fold", "floor_by_fold"))],
+        ["the folds', root of squared and debiased",
+         *map(root, ("squared_by_fold_before", "squared_by_fold")), "0"],
+    ]  # fmt: skip
+    kept = [one["precision"] for one in pooled if one["precision"] is not None]
+    rule = "Unsure rule: no held-out clip was answered."
+    if kept:
+        rule = (
+            f"Unsure rule, stated precision {percent(precision)}: of the "
+            f"{percent(fmean(one['coverage'] for one in pooled))} of the held-out clips that were "
+            f"answered, {percent(fmean(kept))} are right."
+        )
+    if unproven := sum(one["unproven"] for one in pooled):
+        folds = sum(len(one["temperatures"]) for one in pooled)
+        rule += (
+            f" In {unproven} of {folds} folds the training clips do not prove that precision, and "
+            "the most that they support was applied."
+        )
+    return md.paragraphs(
+        "## Can the scores be trusted?",
+        md.table(["", "before", "after", "if perfectly calibrated"], rows),
+        "Fifteen equal bins; debiased, the part of chance taken off (Kumar et al. 2019). A fold "
+        "holds few clips, so even perfect scores show an error there: the last column. Pooled and "
+        "debiased are the figures to go by.",
+        rule,
+    )

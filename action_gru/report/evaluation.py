@@ -1,57 +1,95 @@
-"""The report of one evaluation: report.json for programs, report.md, HTML and plots for people.
-
-Knows nothing of how the predictions came about.
-"""
+"""The report of one evaluation: report.json, report.md, HTML and plots. Opens no video."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 from matplotlib.figure import Figure
 
 from action_gru.core.text import name_or_count
-from action_gru.report import markdown as md
+from action_gru.report import documents as md
+from action_gru.report import metrics as stats
+from action_gru.report import plots, segments
 from action_gru.report.anytime import AnytimeReport
 from action_gru.report.confidence import ConfidenceReport
 from action_gru.report.early_warning import WarningReport
-from action_gru.report.files import json_text, replace_file
-from action_gru.report.metrics import Metrics, largest_confusions
-from action_gru.report.mistakes import (
-    TOP_K,
-    ClipPrediction,
-    Mistake,
-    mistakes_markdown,
-    plot_mistakes,
-    worst_mistakes,
-)
+from action_gru.report.metrics import Interval, Metrics
 from action_gru.report.order import OrderReport
-from action_gru.report.plots import plot_classes, plot_confusion, plot_reliability, save_figure
-from action_gru.report.segments import (
-    ScoredTimeline,
-    timelines_json,
-    timelines_markdown,
-    write_timelines,
-)
-from action_gru.report.statistics import Interval, best_guess, group_bootstrap_interval, lies_above
+from action_gru.report.segments import ScoredTimeline
+from action_gru.timeline import Prediction
 
+TOP_K = 5
 WORST_SHOWN = 12
-METRIC_PLOTS = ("confusion_matrix", "per_class_accuracy", "reliability")
-# A confusion is named if it is no slip: so many clips, and so large a share of the true class's.
+FRAMES_SHOWN = 6
+TITLE_LENGTH, PROBLEM_LENGTH = 96, 120
+ROW_IN, WIDTH_IN = 1.45, 10.0
+# The sentence names a confusion of at least so many clips and such a share of the true class.
 NAMED_CLIPS, NAMED_SHARE = 2, 0.25
 MOST_CONFUSIONS = 2
 
-# The sections that tell, draw and store themselves, by their key in report.json.
-SECTION_PLOTS = {
-    "warnings": "warnings.png",
-    "order": "order.png",
-    "anytime": "anytime.png",
-    "confidence": "risk_coverage.png",
-}
+# The plots of the sections, by their key in report.json.
+SECTION_PLOTS = {key: key for key in ("warnings", "order", "anytime")}
+SECTION_PLOTS["confidence"] = "risk_coverage"
 Section = WarningReport | OrderReport | AnytimeReport | ConfidenceReport
+Image = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class ClipPrediction:
+    """The true label of one clip and the model's prediction."""
+
+    path: str
+    group: str
+    label: str  # the truth
+    prediction: Prediction
+    start_s: float | None = None  # None: from the start
+    end_s: float | None = None  # None: to the end
+
+    @property
+    def correct(self) -> bool:
+        return self.prediction.label == self.label
+
+    @property
+    def name(self) -> str:
+        """The path, and which stretch of it if it is not all."""
+        if self.start_s is None and self.end_s is None:
+            return self.path
+        end = "end" if self.end_s is None else f"{self.end_s:.1f} s"
+        return f"{self.path} ({self.start_s or 0:.1f} s to {end})"
+
+    def to_json(self) -> dict[str, object]:
+        best = self.prediction.top(TOP_K)
+        return {
+            "path": self.path,
+            "start_s": self.start_s,
+            "end_s": self.end_s,
+            "group": self.group,
+            "true_label": self.label,
+            "predicted_label": self.prediction.label,
+            "score": self.prediction.score,
+            "top": [{"label": label, "score": score} for label, score in best],
+        }
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A wrong answer with frames along its clip; problem: why there are none."""
+
+    clip: ClipPrediction
+    frames: tuple[tuple[float, Image], ...] = ()  # (time_s, (H, W, 3) RGB) each
+    problem: str = ""
+
+
+def worst_mistakes(predictions: Sequence[ClipPrediction], count: int) -> list[ClipPrediction]:
+    """Return the wrong answers with the highest scores, highest first."""
+    wrong = [clip for clip in predictions if not clip.correct]
+    return sorted(wrong, key=lambda clip: -clip.prediction.score)[:count]
 
 
 @dataclass(frozen=True)
@@ -81,7 +119,7 @@ class EvaluationReport:
         """The 95% interval over groups; None when there is one group only."""
         correct = [clip.correct for clip in self.predictions]
         groups = [clip.group for clip in self.predictions]
-        return group_bootstrap_interval(correct, groups, self.seed)
+        return stats.group_bootstrap_interval(correct, groups, self.seed)
 
     @property
     def groups(self) -> int:
@@ -90,7 +128,9 @@ class EvaluationReport:
     @property
     def beats_guessing(self) -> bool:
         """Whether the interval lies above what always naming the most frequent class would give."""
-        return lies_above(self.top1_interval, best_guess([clip.label for clip in self.predictions]))
+        return stats.lies_above(
+            self.top1_interval, stats.best_guess([clip.label for clip in self.predictions])
+        )
 
     @property
     def sentence(self) -> str:
@@ -102,11 +142,10 @@ class EvaluationReport:
 
     @property
     def sections(self) -> dict[str, Section]:
-        """Those that were asked for, by their key in report.json."""
+        """The sections that were measured, by their key in report.json."""
         return {key: found for key in SECTION_PLOTS if (found := getattr(self, key)) is not None}
 
     def to_json(self) -> dict[str, object]:
-        """Return JSON-serialisable values."""
         return {
             "run": self.run_name,
             "data": self.data,
@@ -119,17 +158,12 @@ class EvaluationReport:
             "baselines": dict(self.baselines),
             "baseline_notes": dict(self.baseline_notes),
             "leakage_allowed": self.leakage_allowed,
-            "quarantined": quarantine_json(self.quarantined),
+            "quarantined": [{"path": p, "reason": why} for p, why in self.quarantined.items()],
             **dict.fromkeys(SECTION_PLOTS),
             **{key: section.to_json() for key, section in self.sections.items()},
-            "timelines": timelines_json(self.timelines),
+            "timelines": segments.timelines_json(self.timelines),
             "predictions": [clip.to_json() for clip in self.predictions],
         }
-
-
-def quarantine_json(quarantined: Mapping[str, str]) -> list[dict[str, str]]:
-    """One record a clip that could not be used."""
-    return [{"path": path, "reason": reason} for path, reason in quarantined.items()]
 
 
 def closing_sentence(
@@ -137,7 +171,7 @@ def closing_sentence(
 ) -> str:
     """'Right on 5 of 7 new clips (37 to 94 %); punch looks like kick (2 of 3).'
 
-    clips: what they are called, such as 'new clips'. Classes of which no clip was scored follow.
+    clips: the noun, such as 'new clips'. Classes without a scored clip are named at the end.
     """
     right = int(metrics.confusion_matrix.trace())
     bounds = "no interval: all are of one group"
@@ -146,77 +180,122 @@ def closing_sentence(
     text = f"Right on {right} of {metrics.clips} {clips} ({bounds})"
     if not beats_guessing:
         text += ", which is not shown to be better than guessing"
-    for count, row, column in largest_confusions(metrics.confusion_matrix)[:MOST_CONFUSIONS]:
+    for count, row, column in stats.largest_confusions(metrics.confusion_matrix)[:MOST_CONFUSIONS]:
         true, support = metrics.classes[row], metrics.per_class[row].support
         if count >= NAMED_CLIPS and count >= NAMED_SHARE * support:
             text += f"; {true} looks like {metrics.classes[column]} ({count} of {support})"
-    text += "."
-    absent = metrics.classes_without_clips
-    if absent:
-        whom = name_or_count(absent, len(metrics.classes))
-        text += f" There is no clip of {whom} among them: the score says nothing of "
-        text += "it." if len(absent) == 1 else "these."
-    return text
+    if absent := metrics.classes_without_clips:
+        names = name_or_count(absent, len(metrics.classes))
+        text += f". There is no clip of {names} among them: the score says nothing of "
+        text += "it" if len(absent) == 1 else "these"
+    return f"{text}."
 
 
 def write_report(report: EvaluationReport, folder: Path | str) -> Path:
-    """Write report.json, plots, report.md and report.html, each atomically; report.json's path.
-
-    report.html holds all plots and needs nothing else.
-    """
-    target = Path(folder)
-    for name, figure in _plots(report).items():
-        save_figure(figure, target / name)
-    write_timelines(report.timelines, target)
-    text = _markdown(report)
-    replace_file(target / "report.md", text.encode())
-    page = md.html_page(text, f"{report.run_name}: {report.split}", target)
-    replace_file(target / "report.html", page.encode())
-    replace_file(target / "report.json", json_text(report.to_json()).encode())
-    return target / "report.json"
-
-
-def _plots(report: EvaluationReport) -> dict[str, Figure]:
-    """By file name."""
-    metrics, trust = report.metrics, report.confidence
+    """Write report.json, plots, report.md and report.html, each atomically; report.json's path."""
+    target, metrics, trust = Path(folder), report.metrics, report.confidence
     before = trust.bins_before if trust and trust.temperature is not None else None
-    plots = {
-        "confusion_matrix.png": plot_confusion(metrics.confusion_matrix, metrics.classes),
-        "per_class_accuracy.png": plot_classes(metrics.per_class),
-        "reliability.png": plot_reliability(metrics.calibration, before),
+    figures = {
+        "confusion_matrix": plots.plot_confusion(metrics.confusion_matrix, metrics.classes),
+        "per_class_accuracy": plots.plot_classes(metrics.per_class),
+        "reliability": plots.plot_reliability(metrics.calibration, before),
+        **{SECTION_PLOTS[key]: section.plot() for key, section in report.sections.items()},
     }
-    for key, section in report.sections.items():
-        plots[SECTION_PLOTS[key]] = section.plot()
     if any(mistake.frames for mistake in report.mistakes):
-        plots["mistakes.png"] = plot_mistakes(report.mistakes)
-    return plots
+        figures["mistakes"] = plot_mistakes(report.mistakes)
+    segments.write_timelines(report.timelines, target)
+    title, text = f"{report.run_name}: {report.split}", _markdown(report)
+    return plots.write_documents(target, "report", report.to_json(), text, figures, title)
+
+
+def plot_mistakes(mistakes: Sequence[Mistake]) -> Figure:
+    """A row a mistake: the true and the predicted class, and frames along time."""
+    figure = plots.new_figure(WIDTH_IN, ROW_IN * len(mistakes))
+    rows = figure.subfigures(len(mistakes), 1, squeeze=False)[:, 0]
+    for row, mistake in zip(rows, mistakes, strict=True):
+        clip, given = mistake.clip, mistake.clip.prediction
+        title = f"{clip.label}, taken for {given.label} ({md.percent(given.score)}): {clip.name}"
+        title = _one_line(title, TITLE_LENGTH)
+        row.suptitle(title, x=0.01, ha="left", fontsize=9, parse_math=False)
+        all_axes = row.subplots(1, FRAMES_SHOWN)
+        for axes in all_axes:
+            axes.set_axis_off()
+        for axes, (time_s, image) in zip(all_axes, mistake.frames, strict=False):
+            axes.imshow(image)
+            axes.set_title(f"{time_s:.2f} s", fontsize=7, color=plots.GREY, pad=2)
+        if not mistake.frames:
+            text = _one_line(f"no frames: {mistake.problem}", PROBLEM_LENGTH)
+            row.text(0.01, 0.4, text, fontsize=8, color=plots.GREY, parse_math=False)
+    return figure
+
+
+def _one_line(text: str, length: int) -> str:
+    """On one line, printable, cut in its middle."""
+    line = "".join(letter if letter.isprintable() else "�" for letter in " ".join(text.split()))
+    return plots.cut_middle(line, length)
 
 
 def _markdown(report: EvaluationReport) -> str:
     metrics = report.metrics
-    wrong = sum(not clip.correct for clip in report.predictions)
-    worst = [Mistake(clip) for clip in worst_mistakes(report.predictions, WORST_SHOWN)]
     top5 = f"top-5 {md.percent(metrics.top5)}, " if len(metrics.classes) > TOP_K else ""
-    parts = [
+    text = md.paragraphs(
         f"# {md.escape(report.run_name)}: {md.escape(report.split)}",
         f"**{md.escape(report.sentence)}**",
-        "**Leakage was allowed: see the notes.**" if report.leakage_allowed else "",
+        md.LEAKAGE_HINT if report.leakage_allowed else "",
         md.escape(report.data),
         f"{metrics.clips} clips, {len(metrics.classes)} classes, {report.groups} groups.",
-        md.score_table(metrics.top1, report.top1_interval, report.baselines, report.baseline_notes),
+        *_score_table(report),
         f"Also: {top5}mean class accuracy {md.percent(metrics.mean_class_accuracy)}, "
         f"macro F1 {md.percent(metrics.macro_f1)}, "
         f"expected calibration error {metrics.expected_calibration_error:.3f}.",
-        "## Classes\n\n" + md.class_table(metrics.per_class),
-        "## Most frequent confusions\n\n"
-        + md.confusions(metrics.confusion_matrix, metrics.classes),
-        timelines_markdown(report.timelines) if report.timelines else "",
+        *md.class_sections(metrics.confusion_matrix, metrics.classes),
+        segments.timelines_markdown(report.timelines),
         *(section.markdown() for section in report.sections.values()),
-        "## Worst mistakes\n\n" + mistakes_markdown(report.mistakes or worst, wrong),
-        "## Pictures\n\n" + "\n\n".join(f"![{name}]({name}.png)" for name in METRIC_PLOTS),
-        "## Notes\n\n" + md.bullets(_notes(report)),
+        "## Worst mistakes",
+        *_mistakes_markdown(report),
+        "## Pictures",
+        *map(md.picture, ("confusion_matrix", "per_class_accuracy", "reliability")),
+        "## Notes",
+        md.bullets(_notes(report)),
+    )
+    return f"{text}\n"
+
+
+def _score_table(report: EvaluationReport) -> list[str]:
+    """The score, its interval and its baselines, and what the comparison says."""
+    top1, interval, verdicts = report.metrics.top1, report.top1_interval, []
+    bounds = " to ".join(map(md.percent, interval)) if interval else md.NONE
+    rows = [["this model", md.percent(top1), bounds, ""]]
+    for key, score in report.baselines.items():
+        name = md.BASELINE_NAMES.get(key, key)
+        rows.append([name, md.percent(score), "", report.baseline_notes.get(key, "")])
+        if score is not None and top1 <= score:
+            verdicts.append(f"**No better than the baseline** “{name}”.")
+        elif score is not None and interval and interval[0] <= score:
+            verdicts.append(f"The lead over “{name}” is within the interval: it may be chance.")
+    return [md.table(["", "top-1", "95% interval", "note"], rows, align="lrrl"), *verdicts]
+
+
+def _mistakes_markdown(report: EvaluationReport) -> list[str]:
+    wrong = sum(not clip.correct for clip in report.predictions)
+    if not wrong:
+        return ["None: every clip is right."]
+    worst = worst_mistakes(report.predictions, WORST_SHOWN)
+    mistakes = report.mistakes or [Mistake(clip) for clip in worst]
+    rows = [
+        [one.name, one.label, one.prediction.label, md.percent(one.prediction.score)]
+        for one in (mistake.clip for mistake in mistakes)
     ]
-    return "\n\n".join(part for part in parts if part) + "\n"
+    return [
+        f"The {len(rows)} surest of {wrong} wrong answers.",
+        md.table(["clip", "true", "predicted", "score"], rows, align="lll"),
+        *(
+            f"No frames of {md.escape(one.clip.name)}: {md.escape(one.problem)}."
+            for one in mistakes
+            if one.problem
+        ),
+        md.picture("mistakes") if any(one.frames for one in mistakes) else "",
+    ]
 
 
 def _notes(report: EvaluationReport) -> list[str]:

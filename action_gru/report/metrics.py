@@ -1,9 +1,11 @@
-"""Metrics of classification: accuracy, F1, confusions, calibration. Knows no models, no files."""
+"""Accuracy, F1, calibration, intervals over groups, ranking by score. Knows no models or files."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -12,9 +14,13 @@ from action_gru.core.errors import DataError
 from action_gru.timeline import SUM_TOLERANCE
 
 CALIBRATION_BINS = 15
+BLOCK = 1_000_000  # drawn groups at once
+RESAMPLES = 10_000
 
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
+Interval = tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -54,7 +60,6 @@ class Metrics:
 
     @property
     def classes_without_clips(self) -> tuple[str, ...]:
-        """The classes of which no clip was scored."""
         return tuple(row.label for row in self.per_class if row.support == 0)
 
     def to_json(self) -> dict[str, object]:
@@ -79,7 +84,7 @@ def compute_metrics(
     ranked = np.argsort(-scores, axis=1, kind="stable")
     hits = ranked == truth[:, None]  # (N, C), one True a row
     count = len(classes)
-    cells = np.bincount(truth * count + ranked[:, 0], minlength=count * count)
+    cells = np.bincount(truth * count + ranked[:, 0], minlength=count**2)
     confusion = cells.reshape(count, count)
     per_class = per_class_metrics(confusion, classes)
     bins = calibration_bins(scores.max(axis=1), hits[:, 0])
@@ -97,21 +102,37 @@ def compute_metrics(
     )
 
 
+def _check_probabilities(scores: FloatArray) -> None:
+    fits = (scores >= 0) & (scores <= 1)  # also false for NaN
+    rows = fits.all(axis=1) & (np.abs(scores.sum(axis=1) - 1) <= SUM_TOLERANCE)
+    if not rows.all():
+        bad = int(np.argmin(rows))
+        raise DataError(
+            f"probabilities must lie in 0 to 1 and sum to 1 per clip; clip {bad} has "
+            f"[{', '.join(f'{score:.3g}' for score in scores[bad][:8])}]: apply softmax first, "
+            "and look for NaN in the features"
+        )
+
+
 def per_class_metrics(confusion: IntArray, classes: Sequence[str]) -> tuple[ClassMetrics, ...]:
     """Read the per-class table off the counts. confusion (C, C), rows are true."""
-    rows = zip(
-        classes, confusion.diagonal(), confusion.sum(axis=1), confusion.sum(axis=0), strict=True
-    )
+    counts = zip(confusion.diagonal(), confusion.sum(axis=0), confusion.sum(axis=1), strict=True)
     return tuple(
-        ClassMetrics(
-            label=label,
-            support=int(support),
-            precision=_ratio(right, predicted),
-            recall=_ratio(right, support),
-            f1=_ratio(2 * right, support + predicted) if support else None,
-        )
-        for label, right, support, predicted in rows
+        ClassMetrics(label, int(support), *precision_recall_f1(right, predicted, support))
+        for label, (right, predicted, support) in zip(classes, counts, strict=True)
     )
+
+
+def precision_recall_f1(
+    right: float, predicted: float, actual: float
+) -> tuple[float | None, float | None, float | None]:
+    """From counts; None where a ratio has no denominator, F1 also where nothing is actual."""
+    f1 = _ratio(2 * right, predicted + actual) if actual else None
+    return _ratio(right, predicted), _ratio(right, actual), f1
+
+
+def _ratio(part: float, whole: float) -> float | None:
+    return float(part / whole) if whole else None
 
 
 def mean_class_accuracy(per_class: Sequence[ClassMetrics]) -> float:
@@ -127,18 +148,19 @@ def largest_confusions(confusion: IntArray) -> list[tuple[int, int, int]]:
 
 
 def calibration_bins(
-    confidences: npt.ArrayLike, correct: npt.ArrayLike, bins: int = CALIBRATION_BINS
+    confidences: npt.ArrayLike, correct: npt.ArrayLike
 ) -> tuple[CalibrationBin, ...]:
-    """Sort clips by top-1 score into the equal bins ((m-1)/M, m/M]. confidences, correct (N,).
+    """Sort clips by top-1 score into the M equal bins ((m-1)/M, m/M]. confidences, correct (N,).
 
     Guo et al. 2017, section 2.
     """
-    scores = np.asarray(confidences, dtype=np.float64)
-    right = np.asarray(correct, dtype=np.float64)
-    index = np.clip(np.ceil(scores * bins).astype(np.int64) - 1, 0, bins - 1)
-    counts = np.bincount(index, minlength=bins)
-    score_sums = np.bincount(index, weights=scores, minlength=bins)
-    right_sums = np.bincount(index, weights=right, minlength=bins)
+    scores, right = (np.asarray(values, dtype=np.float64) for values in (confidences, correct))
+    index = np.ceil(scores * CALIBRATION_BINS).astype(np.int64) - 1
+    index = np.clip(index, 0, CALIBRATION_BINS - 1)
+    counts, score_sums, right_sums = (
+        np.bincount(index, weights=weights, minlength=CALIBRATION_BINS)
+        for weights in (None, scores, right)
+    )
     return tuple(
         CalibrationBin(int(count), _ratio(score_sum, count), _ratio(right_sum, count))
         for count, score_sum, right_sum in zip(counts, score_sums, right_sums, strict=True)
@@ -147,13 +169,8 @@ def calibration_bins(
 
 def expected_calibration_error(bins: Sequence[CalibrationBin]) -> float:
     """Average |accuracy - confidence| over bins, weighted by clips. Guo et al. 2017, eq. 3."""
-    total = sum(one.clips for one in bins)
-    gaps = (
-        one.clips * abs(one.accuracy - one.confidence)
-        for one in bins
-        if one.accuracy is not None and one.confidence is not None
-    )
-    return float(sum(gaps) / total)
+    gaps = (one.clips * abs((one.accuracy or 0) - (one.confidence or 0)) for one in bins)
+    return float(sum(gaps) / sum(one.clips for one in bins))
 
 
 def majority_baseline(train_labels: npt.ArrayLike, test_labels: npt.ArrayLike) -> float:
@@ -161,18 +178,102 @@ def majority_baseline(train_labels: npt.ArrayLike, test_labels: npt.ArrayLike) -
     return float(np.mean(np.asarray(test_labels) == np.bincount(train_labels).argmax()))
 
 
-def _check_probabilities(scores: FloatArray) -> None:
-    """(N, C). Raises DataError where a row is no distribution, as with NaN in the features."""
-    fits = (scores >= 0) & (scores <= 1)  # also false for NaN
-    rows = fits.all(axis=1) & (np.abs(scores.sum(axis=1) - 1) <= SUM_TOLERANCE)
-    if not rows.all():
-        bad = int(np.argmin(rows))
-        raise DataError(
-            f"probabilities must lie in 0 to 1 and sum to 1 per clip; clip {bad} has "
-            f"[{', '.join(f'{score:.3g}' for score in scores[bad][:8])}]: apply softmax first, "
-            "and look for NaN in the features"
-        )
+def best_guess(labels: Sequence[object]) -> float:
+    """The accuracy of always answering the most frequent class of these clips.
+
+    Of these and not of the training clips: a model that always gives one answer must not look
+    better than guessing because the clips happen to hold more of that class.
+    """
+    return max(Counter(labels).values()) / len(labels)
 
 
-def _ratio(part: float, whole: float) -> float | None:
-    return float(part / whole) if whole else None
+class FoldSummary(NamedTuple):
+    """Mean and sample standard deviation of repeats; spread is None for one."""
+
+    mean: float
+    spread: float | None
+
+
+def fold_summary(values: npt.ArrayLike) -> FoldSummary:
+    """Mean and spread of one figure over folds or seeds."""
+    numbers = np.asarray(values, dtype=np.float64)
+    spread = float(numbers.std(ddof=1)) if len(numbers) > 1 else None
+    return FoldSummary(float(numbers.mean()), spread)
+
+
+def group_bootstrap_interval(
+    correct: npt.ArrayLike, groups: Sequence[str], seed: int, span: Interval = (0.0, 1.0)
+) -> Interval | None:
+    """The 95% interval of a mean over groups like these; None for one group.
+
+    Clips of one group (a source video, an actor) are not independent: counting single clips would
+    make the interval too narrow. Half a group of the mean size is added at either end of span, for
+    unseen groups, so the interval has a width also where all groups agree.
+    correct (N,) bool, or any figure; groups (N,).
+    """
+    right = np.asarray(correct, dtype=np.float64)
+    names, index = np.unique(np.asarray(groups, dtype=np.str_), return_inverse=True)
+    if len(names) < 2:
+        return None
+    sums, sizes = np.bincount(index, weights=right), np.bincount(index)
+    size = len(right) / len(names)
+    return ratio_interval(sums, sizes, [(end * size, size) for end in span], seed)
+
+
+def ratio_interval(
+    parts: npt.ArrayLike, wholes: npt.ArrayLike, unseen: Sequence[tuple[float, float]], seed: int
+) -> Interval:
+    """The 95% interval of sum(parts) / sum(wholes) over groups like these; holds that ratio.
+
+    A Bayesian bootstrap (Rubin 1981): each group (G,) weighs as an exponential draw. Each of
+    `unseen`, (part, whole), weighs as half a group. With one clip a group and unseen at 0 and 1
+    this is the interval of Jeffreys (Brown, Cai and DasGupta 2001, section 3.1.3).
+    """
+    values = np.asarray([parts, wholes], dtype=np.float64)
+    ends = np.asarray(unseen, dtype=np.float64).T
+    observed = float(values[0].sum() / values[1].sum())
+    rng = np.random.default_rng(seed)
+    rates: list[float] = []
+    while len(rates) < RESAMPLES:  # in blocks: thousands of groups would fill the memory at once
+        rows = min(RESAMPLES - len(rates), max(1, BLOCK // values.shape[1]))
+        weighed = values @ rng.standard_exponential((values.shape[1], rows))
+        weighed += ends @ rng.standard_gamma(0.5, (len(unseen), rows))
+        rates += (weighed[0] / weighed[1]).tolist()
+    low, high = np.quantile(rates, [0.025, 0.975])
+    return min(float(low), observed), max(float(high), observed)
+
+
+def lies_above(interval: Interval | None, rate: float) -> bool:
+    """Whether an interval lies above a rate; False where there is no interval."""
+    return interval is not None and interval[0] > rate
+
+
+def area_under_roc(scores: FloatArray, truth: BoolArray) -> float | None:
+    """The chance that a positive scores above a negative, ties half (Mann and Whitney 1947).
+
+    scores, truth (N,); None without a positive or without a negative.
+    """
+    positives, negatives = int(truth.sum()), int((~truth).sum())
+    if not positives or not negatives:
+        return None
+    _, place, counts = np.unique(scores, return_inverse=True, return_counts=True)
+    ranks = (np.cumsum(counts) - (counts - 1) / 2)[place]  # of equal scores: their mean rank
+    return float((ranks[truth].sum() - positives * (positives + 1) / 2) / (positives * negatives))
+
+
+def precision_recall_curve(
+    scores: FloatArray, truth: BoolArray
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """(precision, recall, threshold) at each distinct score, the highest first; each (K,)."""
+    order = np.argsort(-scores, kind="stable")
+    ranked, hits = scores[order], np.cumsum(truth[order])
+    ends = np.append(np.flatnonzero(np.diff(ranked)), len(ranked) - 1)
+    return hits[ends] / (ends + 1), hits[ends] / max(int(truth.sum()), 1), ranked[ends]
+
+
+def average_precision(scores: FloatArray, truth: BoolArray) -> float | None:
+    """Precision, averaged over the steps of recall; None without a positive."""
+    if not truth.any():
+        return None
+    precision, recall, _ = precision_recall_curve(scores, truth)
+    return float((precision * np.diff(recall, prepend=0.0)).sum())

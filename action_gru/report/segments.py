@@ -1,29 +1,29 @@
-"""Scores the events of long videos against reference timelines; their section of the report.
-
-Knows nothing of models.
-"""
+"""Scores the events of long videos against reference timelines. Knows nothing of models."""
 
 from __future__ import annotations
 
 import math
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, astuple, dataclass
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from action_gru.report.files import replace_file
-from action_gru.report.markdown import escape, percent, table
+from action_gru.report.documents import paragraphs, percent, picture, replace_file, table
 from action_gru.report.plots import save_figure
 from action_gru.report.timeline_plot import plot_timeline
 from action_gru.timeline import Event, Timeline, csv_document
 
 OVERLAPS = (0.1, 0.25, 0.5)  # intersection over union, as in the literature
+EXPLANATION = (
+    "F1@k: a found event is right if it and a reference segment of its label share k% of their "
+    "joint time. Edit: how alike the two sequences of labels are. Time accuracy: the share of time "
+    "for which both say the same."
+)
 
 
-@dataclass(frozen=True)
-class SegmentCounts:
+class SegmentCounts(NamedTuple):
     """Counts of found, false and missed segments."""
 
     true_positives: int
@@ -66,13 +66,11 @@ class SegmentScores:
         """Return JSON-serialisable values; F1@k has the key str(100 k)."""
         return {
             "videos": self.videos,
-            "f1": {_percent(overlap): round(f1, 4) for overlap, f1 in self.f1.items()},
+            "f1": {f"{100 * overlap:g}": round(f1, 4) for overlap, f1 in self.f1.items()},
             "edit": round(self.edit, 4),
             "time_accuracy": round(self.time_accuracy, 4),
             "duration_s": round(self.duration_s, 3),
-            "counts": {
-                _percent(overlap): asdict(counts) for overlap, counts in self.counts.items()
-            },
+            "counts": {f"{100 * overlap:g}": one._asdict() for overlap, one in self.counts.items()},
         }
 
 
@@ -81,7 +79,6 @@ def segment_scores(
     reference: Sequence[Event],
     duration_s: float,
     background: Sequence[str] = (),
-    overlaps: Sequence[float] = OVERLAPS,
 ) -> SegmentScores:
     """Score the events of one video of duration_s seconds; neither side's events overlap.
 
@@ -90,10 +87,9 @@ def segment_scores(
     et al. 2017, "Temporal Convolutional Networks for Action Segmentation and Detection", section
     4. Only the time accuracy looks at duration_s: what lies beyond is cut off.
     """
-    found = _segments(predicted, background)
-    truth = _segments(reference, background)
+    found, truth = _segments(predicted, background), _segments(reference, background)
     return SegmentScores(
-        counts={overlap: _counts(found, truth, overlap) for overlap in overlaps},
+        counts={overlap: _counts(found, truth, overlap) for overlap in OVERLAPS},
         edit=_edit_score([one.label for one in found], [one.label for one in truth]),
         agreed_s=_agreed_s(found, truth, duration_s),
         duration_s=duration_s,
@@ -110,9 +106,9 @@ def pool_segment_scores(scores: Sequence[SegmentScores]) -> SegmentScores:
     return SegmentScores(
         counts={
             overlap: SegmentCounts(
-                *map(sum, zip(*(astuple(one.counts[overlap]) for one in scores), strict=True))
+                *map(sum, zip(*(one.counts[overlap] for one in scores), strict=True))
             )
-            for overlap in scores[0].counts
+            for overlap in OVERLAPS
         },
         edit=math.fsum(one.edit * one.videos for one in scores) / videos,
         agreed_s=math.fsum(one.agreed_s for one in scores),
@@ -123,12 +119,10 @@ def pool_segment_scores(scores: Sequence[SegmentScores]) -> SegmentScores:
 
 def _segments(events: Sequence[Event], background: Sequence[str]) -> list[Event]:
     """In order of time, without background, touching ones of one label joined."""
-    shown = sorted(
-        (event for event in events if event.label not in background),
-        key=lambda event: (event.start_s, event.end_s),
-    )
     joined: list[Event] = []
-    for event in shown:
+    for event in sorted(events, key=lambda event: (event.start_s, event.end_s)):
+        if event.label in background:
+            continue
         before = joined[-1] if joined else None
         if before and before.label == event.label and event.start_s == before.end_s:
             joined[-1] = Event(event.label, before.start_s, event.end_s)
@@ -146,9 +140,8 @@ def _counts(found: Sequence[Event], truth: Sequence[Event], overlap: float) -> S
     claimed: set[int] = set()
     for one in found:
         fits = [_overlap(one, other) for other in truth]
-        best = max(range(len(truth)), key=fits.__getitem__, default=-1)
-        if best >= 0 and fits[best] >= overlap:
-            claimed.add(best)
+        if max(fits, default=0) >= overlap:
+            claimed.add(fits.index(max(fits)))
     right = len(claimed)
     return SegmentCounts(right, len(found) - right, len(truth) - right)
 
@@ -179,12 +172,10 @@ def _edit_score(found: Sequence[str], truth: Sequence[str]) -> float:
 
 def _agreed_s(found: Sequence[Event], truth: Sequence[Event], duration_s: float) -> float:
     """Seconds of [0, duration_s] for which both name the same label, or none."""
-    edges = {0.0, duration_s}
-    edges |= {edge for one in (*found, *truth) for edge in (one.start_s, one.end_s)}
-    cuts = sorted(edge for edge in edges if 0 <= edge <= duration_s)
+    edges = {0.0, duration_s, *(s for e in (*found, *truth) for s in (e.start_s, e.end_s))}
     return math.fsum(
         end_s - start_s
-        for start_s, end_s in pairwise(cuts)
+        for start_s, end_s in pairwise(sorted(s for s in edges if 0 <= s <= duration_s))
         if _label_at(found, start_s) == _label_at(truth, start_s)
     )
 
@@ -193,10 +184,6 @@ def _label_at(segments: Sequence[Event], time_s: float) -> str | None:
     """The label over [time_s, next edge)."""
     index = bisect_right(segments, time_s, key=lambda one: one.start_s) - 1
     return segments[index].label if index >= 0 and time_s < segments[index].end_s else None
-
-
-def _percent(overlap: float) -> str:
-    return f"{100 * overlap:g}"
 
 
 @dataclass(frozen=True)
@@ -210,52 +197,37 @@ class ScoredTimeline:
 
 
 def timelines_json(scored: Sequence[ScoredTimeline]) -> dict[str, Any] | None:
-    """The pooled scores, and those of each video."""
+    """The pooled scores, and those of each video; None without any."""
     if not scored:
         return None
-    return {
-        **pool_segment_scores([one.scores for one in scored]).to_json(),
-        "per_video": [
-            {
-                "path": one.path,
-                **one.scores.to_json(),
-                "events": [event.to_json() for event in one.timeline.events],
-            }
-            for one in scored
-        ],
-    }
+    per_video = [
+        {"path": one.path, **one.scores.to_json()}
+        | {"events": [event.to_json() for event in one.timeline.events]}
+        for one in scored
+    ]
+    return {**pool_segment_scores([one.scores for one in scored]).to_json(), "per_video": per_video}
 
 
 def timelines_markdown(scored: Sequence[ScoredTimeline]) -> str:
-    """Return the section on long videos."""
-    rows = [_score_row(one.path, one.scores) for one in scored]
+    """Return the section on long videos; '' without any."""
+    if not scored:
+        return ""
+    named = [(one.path, one.scores) for one in scored]
     if len(scored) > 1:
-        rows.append(_score_row("all", pool_segment_scores([one.scores for one in scored])))
+        named.append(("all", pool_segment_scores([one.scores for one in scored])))
+    rows = []
+    for name, scores in named:
+        first = scores.counts[OVERLAPS[0]]
+        figures = map(percent, (*scores.f1.values(), scores.edit, scores.time_accuracy))
+        rows.append([name, first.true_positives + first.false_negatives, *figures])
     header = ["video", "reference segments", "F1@10", "F1@25", "F1@50", "edit", "time accuracy"]
-    pictures = "\n\n".join(
-        f"![{escape(one.path)}]({_file_stem(index)}.png)" for index, one in enumerate(scored)
-    )
-    return (
-        "## Long videos\n\n"
-        + table(header, rows, align="lrrrrrr")
-        + "\n\nF1@k: a found event is right if it and a reference segment of its label share k% of "
-        "their joint time. Edit: how alike the two sequences of labels are. Time accuracy: the "
-        f"share of time for which both say the same.\n\n{pictures}"
-    )
+    pictures = (picture(f"timeline_{n:03d}", one.path) for n, one in enumerate(scored))
+    return paragraphs("## Long videos", table(header, rows), EXPLANATION, *pictures)
 
 
 def write_timelines(scored: Sequence[ScoredTimeline], folder: Path) -> None:
     """A picture and the events of each video: timeline_000.png, timeline_000.csv, ..."""
     for index, one in enumerate(scored):
-        save_figure(plot_timeline(one.timeline, one.reference), folder / f"{_file_stem(index)}.png")
-        replace_file(folder / f"{_file_stem(index)}.csv", csv_document(one.timeline))
-
-
-def _score_row(name: str, scores: SegmentScores) -> list[str]:
-    first = next(iter(scores.counts.values()))
-    figures = [*scores.f1.values(), scores.edit, scores.time_accuracy]
-    return [name, str(first.true_positives + first.false_negatives), *map(percent, figures)]
-
-
-def _file_stem(index: int) -> str:
-    return f"timeline_{index:03d}"
+        stem = folder / f"timeline_{index:03d}"
+        save_figure(plot_timeline(one.timeline, one.reference), stem.with_suffix(".png"))
+        replace_file(stem.with_suffix(".csv"), csv_document(one.timeline))

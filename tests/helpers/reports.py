@@ -2,9 +2,8 @@
 
 import numpy as np
 
-from action_gru.report.evaluation import EvaluationReport
+from action_gru.report.evaluation import ClipPrediction, EvaluationReport
 from action_gru.report.metrics import compute_metrics
-from action_gru.report.mistakes import ClipPrediction
 from action_gru.timeline import Prediction
 
 
