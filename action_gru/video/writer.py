@@ -6,7 +6,7 @@ import os
 from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
+from typing import Any
 
 import av
 import av.container
@@ -47,7 +47,7 @@ class VideoWriter:
             ) from error
         try:
             rate = Fraction(self.fps).limit_denominator(100000)
-            self._stream = container.add_stream("libx264", rate=rate)
+            self._stream: Any = container.add_stream("libx264", rate=rate)
         except (av.FFmpegError, ValueError) as error:
             container.close()
             raise VideoError(
@@ -86,12 +86,7 @@ class VideoWriter:
             container.mux(self._stream.encode())
             container.close()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
         try:
             self._close()
             if kind is None:
