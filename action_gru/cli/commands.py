@@ -23,10 +23,10 @@ from action_gru.cli.common import (
     print_answer,
 )
 from action_gru.cli.stopping import Commands
-from action_gru.core.distributed import only_one_was_meant, process_rank
 from action_gru.core.errors import ConfigError
-from action_gru.core.logs import is_json, log_as_json
-from action_gru.core.phrases import name_or_count
+from action_gru.core.machine import only_one_was_meant, process_rank
+from action_gru.core.progress import is_json, log_as_json
+from action_gru.core.text import name_or_count
 
 if TYPE_CHECKING:
     from action_gru.core.progress import Reporter
@@ -164,6 +164,7 @@ def _finish(run: Any, reporter: Reporter, as_json: bool) -> None:
     """Evaluate what training left on its test split, and name the run: once, by one process."""
     from action_gru.evaluation.evaluate import evaluate as evaluate_run
     from action_gru.training import leave_processes
+    from action_gru.training.refit import refit, wants_refit
 
     leave_processes()
     if process_rank():
@@ -177,6 +178,10 @@ def _finish(run: Any, reporter: Reporter, as_json: bool) -> None:
         document |= {"evaluation": str(folder)} | _summary(report)
         if not as_json:
             print(_score_line(report))
+        if wants_refit(run, run.config()):
+            with reporter.doing("training on all clips"), run.naming_interrupts():
+                refit(run, reporter)
+            reporter.say(f"{run.final} is trained on all clips, the test clips too; use it")
     else:
         reporter.say(
             "no clips were kept for a test, so nothing is known of how right the model is on new "

@@ -8,11 +8,14 @@ from pydantic import Field, model_validator
 
 from action_gru.config.section import Device, Positive, Section, Share
 from action_gru.model.cells import CELLS
+from action_gru.model.losses import LOSSES
 
 if TYPE_CHECKING:
     CellName = str
+    LossName = str
 else:
     CellName = Literal[(*CELLS, "none")]
+    LossName = Literal[(*LOSSES,)]
 
 
 class ModelSection(Section):
@@ -61,6 +64,8 @@ class TrainingSection(Section):
     """Share of all steps over which the rate climbs."""
     label_smoothing: Share = 0.1
     """Share of each target that is spread over all classes."""
+    loss: LossName = "cross_entropy"
+    """focal (Lin et al. 2017): answers that are right already count for less; for rare classes."""
     class_balance: Literal["none", "weights", "sampler"] = "none"
     """weights: rare classes weigh more in the loss. sampler: they are drawn more often."""
     grad_clip: Annotated[float, Field(ge=0.0)] = 1.0
@@ -79,6 +84,9 @@ class TrainingSection(Section):
     """Precision of the training step; fp16 and bf16 are for GPUs."""
     device: Device = "auto"
     """auto, cpu, cuda, cuda:N or mps, for training."""
+    refit: Literal["auto"] | bool = "auto"
+    """After the evaluation, train the model that is kept on all clips, the test clips included. Its
+    score is that of the model without them. auto: if the test split was drawn here, not given."""
     mean_pooled_baseline: bool = True
     """Train the same model without its cell too, and report its score beside the model's."""
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0

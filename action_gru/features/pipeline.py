@@ -16,9 +16,17 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from action_gru.core.errors import ActionGruError, CacheError, MachineError, VideoError
-from action_gru.core.malloc import keeping_freed_memory
-from action_gru.core.retry import PAUSES_S, is_exhausted, is_full, is_transient
+from action_gru.core.errors import (
+    PAUSES_S,
+    ActionGruError,
+    CacheError,
+    MachineError,
+    VideoError,
+    is_exhausted,
+    is_full,
+    is_transient,
+)
+from action_gru.core.machine import keeping_freed_memory
 from action_gru.dataset import Clip
 from action_gru.features.clip import Job, ViewKey
 from action_gru.features.report import ExtractionReport

@@ -11,7 +11,7 @@ from typing import Any
 
 from action_gru.config import build_config
 from action_gru.core.errors import ActionGruError, ClusterError
-from action_gru.core.malloc import use_one_arena
+from action_gru.core.machine import use_one_arena
 from action_gru.dataset import Clip
 from action_gru.features.extractor import Extractor
 from action_gru.features.report import ExtractionReport

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from action_gru.backbone import Backbone, FeatureSpec
 from action_gru.backbone.spec import FRAME_VIEWS
 from action_gru.config import Config
-from action_gru.core.distributed import processes_here
+from action_gru.core.machine import processes_here
 from action_gru.core.progress import Reporter
 from action_gru.dataset import Clip, read_manifest
 from action_gru.dataset.channels import SECONDS, ChannelSpec, ChannelValues

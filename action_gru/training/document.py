@@ -21,8 +21,7 @@ from action_gru.config import Config
 from action_gru.config.inputs import SOON
 from action_gru.config.learning import ModelSection
 from action_gru.core.errors import CheckpointError, ConfigError, DataError
-from action_gru.core.paths.file_kind import file_kind
-from action_gru.core.paths.given import BEST, instead_of, missing
+from action_gru.core.paths import BEST, FINAL, file_kind, instead_of, missing
 from action_gru.dataset.channels import ChannelSpec
 from action_gru.model.calibration import Calibration
 
@@ -85,7 +84,8 @@ class Document(_Part):
 
 def find_checkpoint(run: Path) -> Path:
     """The checkpoint of a run folder, or the file itself. Raises CheckpointError."""
-    path = run / BEST if run.is_dir() else run
+    names = [name for name in (FINAL, BEST) if (run / name).is_file()]
+    path = run / (names or [BEST])[0] if run.is_dir() else run
     if path.is_file() and path.suffix == Path(BEST).suffix:
         return path
     if mend := instead_of("a run", run):

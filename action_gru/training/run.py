@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from action_gru.config import Config
-from action_gru.core.device import pick_device
 from action_gru.core.errors import CheckpointError, ConfigError, DataError
-from action_gru.core.phrases import name_some
+from action_gru.core.machine import pick_device
 from action_gru.core.progress import Reporter
+from action_gru.core.text import name_some
 from action_gru.dataset import (
     LongVideo,
     Split,
@@ -92,9 +92,10 @@ def resume(folder: Path, reporter: Reporter, overrides: Sequence[str] = ()) -> R
     overrides: other settings from here on, which the run's config.yaml then has; of the data and
     the model they must be the same.
     """
-    config = _resumed_config(RunFolder.open(folder), overrides)
+    run = RunFolder.open(folder)
+    config = _resumed_config(run, overrides)
     processes = join_processes(pick_device(config.training.device))
-    plan = processes.first(lambda: _hold_and_load(RunFolder.open(folder), config))
+    plan = processes.first(lambda: _hold_and_load(run, config))
     try:
         return _train_into(plan, config, reporter, processes)
     finally:
@@ -117,6 +118,7 @@ def _resumed_config(run: RunFolder, overrides: Sequence[str]) -> Config:
 
 def _hold_and_load(run: RunFolder, config: Config) -> RunPlan:
     run.hold()
+    run.final.unlink(missing_ok=True)  # of the training as it was; made again at the end
     try:
         return _load_resumed(run, config)
     except BaseException:

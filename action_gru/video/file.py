@@ -15,7 +15,7 @@ import av.container
 import av.stream
 
 from action_gru.core.errors import VideoError
-from action_gru.core.paths.to_paste import about_pictures
+from action_gru.core.paths import about_pictures
 from action_gru.video.clock import FrameClock
 from action_gru.video.decoder_process import ProcessReader, give_back_process, take_process
 from action_gru.video.frame import (
