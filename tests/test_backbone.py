@@ -18,7 +18,7 @@ from action_gru.backbone.embedding import pick_precision
 from action_gru.backbone.network import weighted_mean
 from action_gru.core.errors import BackboneError
 from action_gru.core.machine import pick_device
-from action_gru.views.maker import fit
+from action_gru.views.sampler import fit
 
 
 @pytest.fixture(scope="module")

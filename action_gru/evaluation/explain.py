@@ -31,7 +31,6 @@ from action_gru.training.document import check_label
 from action_gru.training.scoring import BATCH, ClipScores
 from action_gru.video import DecodeLimits, Image, VideoFile
 from action_gru.views import ViewMaker
-from action_gru.views.maker import mirror
 from action_gru.views.sampler import look
 
 THUMBNAILS = 10
@@ -159,7 +158,7 @@ def place_falls(
     low, high = scores.windows[window]
     altered = scores.copies[:, low:high].repeat(len(pictures), 1, 1, 1)
     for copy in range(len(scores.copies)):
-        shown = [mirror(one) for one in pictures] if copy else pictures
+        shown = [np.ascontiguousarray(one[:, ::-1]) for one in pictures] if copy else pictures
         batches = [shown[start : start + BATCH] for start in range(0, len(shown), BATCH)]
         altered[:, copy, frame - low, columns] = torch.cat([backbone(one) for one in batches])
     odds = log_odds(scores.with_window(window, altered), number)
