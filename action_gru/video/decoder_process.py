@@ -66,11 +66,7 @@ class DecoderProcess:
     def begin(
         self, do: str, work: Callable[[], Any], name: str, limits: DecodeLimits
     ) -> dict[str, Any]:
-        """The first answer of work on what is called `name`.
-
-        do: 'open' for work that opens a `FrameReader`, 'run' for work that yields (time_s, named
-        pictures, frames decoded). The process imports and calls the work.
-        """
+        """The first answer of 'open' or 'run'; see `worker`. name: of what is decoded."""
         self._name, self._limits = name, limits
         place = {"name": name, "memory_gb": limits.max_memory_gb, "folder": str(Path.cwd())}
         return self.ask(do, work=work, **place)
@@ -116,10 +112,11 @@ class DecoderProcess:
                 self._process.wait(ENDING_S)
             lines = self.end()
             how = self._how_it_ended()
-            message = f"{self._name}: {self._why_it_ended(how, lines)}"
-            # No file can send SIGKILL: the next attempt may succeed.
-            cause = InterruptedError(errno.EINTR, "killed") if self._was_killed else None
-            raise DecoderEndedError(message, how) from cause
+            was_killed = self.has_crashed and how == "SIGKILL"
+            # No file can send it: the next attempt may succeed.
+            cause = InterruptedError(errno.EINTR, "killed") if was_killed else None
+            why = self._why_it_ended(how, was_killed, lines)
+            raise DecoderEndedError(f"{self._name}: {why}", how) from cause
         except BaseException:  # after Ctrl-C, the next command would get this one's answer
             self.end()
             raise
@@ -143,25 +140,21 @@ class DecoderProcess:
                 file.close()
         return lines
 
-    @property
-    def _was_killed(self) -> bool:
-        return self.has_crashed and self._process.returncode == -signal.SIGKILL
-
     def _how_it_ended(self) -> str:
         code = self._process.returncode
         if code == -signal.SIGALRM:
             return "silent"
         return signal.Signals(-code).name if code < 0 else f"exit code {code}"
 
-    def _why_it_ended(self, how: str, lines: list[str]) -> str:
+    def _why_it_ended(self, how: str, was_killed: bool, lines: list[str]) -> str:
         if how == "silent":
             return (
                 f"the decoder hung: no frame for {self._limits.max_silence_s:g} s; re-encode it, "
                 "or raise decoding.max_silence_s"
             )
-        if self._process.returncode == 1 and lines:
+        if how == "exit code 1" and lines:
             return f"the decoding process ended: {lines[-1]}; try decoding.isolate=false"
-        if self._was_killed:
+        if was_killed:
             return (
                 "the decoding process was killed (SIGKILL), as the system does when memory runs "
                 "out; free memory, or lower features.workers or decoding.max_memory_gb"

@@ -26,8 +26,8 @@ from action_gru.video.frame import (
     PictureMaker,
     VideoInfo,
     Watch,
+    believable_fps,
     declared_length_s,
-    rate_of,
 )
 
 GENERATE_PTS = 1  # of the container's flags: FFmpeg makes up the time stamps that are missing
@@ -183,7 +183,7 @@ class FileReader:
         context.options = {"max_pixels": str(2 * most_pixels)}
         context.thread_count = threads or 0
         context.thread_type = "AUTO"
-        fps = rate_of(stream)
+        fps = believable_fps(stream.guessed_rate, stream.average_rate)
         self._clock = FrameClock(
             float(stream.time_base or 1 / av.time_base),
             _start_s(container, stream),

@@ -106,7 +106,7 @@ class Watch:
     VideoError, which names the limit's key, when a limit is passed.
     """
 
-    alarm: ClassVar[Callable[[float], None]] = lambda seconds: None
+    alarm: ClassVar[Callable[[float], object]] = lambda seconds: None
 
     def __init__(
         self,
@@ -139,14 +139,10 @@ class Watch:
             )
 
 
-def believable_fps(fps: float) -> float:
-    """The declared rate, or the default for one that is absent or a clock's (90000)."""
+def believable_fps(*declared: Any) -> float:
+    """The first rate that is declared, or the default for none or a clock's (90000)."""
+    fps = float(next(filter(None, declared), 0.0))
     return fps if 0 < fps <= MOST_FPS else DEFAULT_FPS
-
-
-def rate_of(stream: av.VideoStream) -> float:
-    """The declared frames per second."""
-    return believable_fps(float(stream.guessed_rate or stream.average_rate or 0))
 
 
 def declared_length_s(container: av.container.InputContainer) -> float | None:

@@ -32,7 +32,6 @@ from action_gru.video.frame import (
     Watch,
     believable_fps,
     declared_length_s,
-    rate_of,
 )
 
 SCHEMES = ("rtsp", "rtsps", "rtmp", "rtmps", "http", "https", "udp")
@@ -157,8 +156,8 @@ class StreamReader:
             stream.thread_type = "NONE"
             context = stream.codec_context
             context.options = {"max_pixels": str(max_pixels)}
-            size_px = context.width, context.height
-            self.info = replace(self.info, fps=rate_of(stream), size_px=size_px)
+            fps = believable_fps(stream.guessed_rate, stream.average_rate)
+            self.info = replace(self.info, fps=fps, size_px=(context.width, context.height))
             self._frames = self._decoded(stream)
 
     def _decoded(self, stream: Any) -> Iterator[Any]:

@@ -16,6 +16,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -52,7 +53,7 @@ class Session:
             self._send(error=text, errno=system_errno(error))
 
     def open(self, work: Callable[[], FrameReader], **place: Any) -> None:
-        """Answers the `info` of the reader, which stands on its first frame."""
+        """Hold the reader that the work makes. Answers its `info`."""
         self._begin(**place)
         self._reader = work()
         self._held.callback(self._reader.close)
@@ -61,8 +62,6 @@ class Session:
     def grab(self) -> None:
         assert self._reader is not None
         time_s = self._reader.grab()
-        if time_s is None:
-            check_memory()
         self._send(time_s=time_s)
 
     def retrieve(self) -> None:
@@ -72,11 +71,9 @@ class Session:
     def run(
         self, work: Callable[[], Iterator[tuple[float | None, dict[str, Image], int]]], **place: Any
     ) -> None:
-        """Answers each sample as soon as it is made; time_s None ends them."""
+        """Answers each (time_s, pictures, frames decoded) at once; time_s None ends them."""
         self._begin(**place)
         for time_s, pictures, frames in work():
-            if time_s is None:
-                check_memory()
             self._send(pictures, time_s=time_s, frames=frames)
 
     def close(self) -> None:
@@ -91,17 +88,14 @@ class Session:
         self._held.enter_context(keeping_freed_memory())  # the next frame takes it again
 
     def _send(self, pictures: Mapping[str, Image] | None = None, **answer: Any) -> None:
+        if answer.get("time_s", 0) is None:  # FFmpeg does not say that memory ran out: try some
+            np.empty(SPARE_BYTES, np.uint8)
         made = {name: np.ascontiguousarray(image) for name, image in (pictures or {}).items()}
         answer["pictures"] = [(name, image.shape) for name, image in made.items()]
         self._answers.write(json.dumps(answer).encode() + b"\n")
         for image in made.values():
             self._answers.write(image.data)
         self._answers.flush()
-
-
-def check_memory() -> None:
-    """Raise MemoryError if a file may have ended because memory ran out: FFmpeg does not say."""
-    np.empty(SPARE_BYTES, np.uint8)
 
 
 def limit_memory(memory_gb: float) -> None:
@@ -115,16 +109,11 @@ def limit_memory(memory_gb: float) -> None:
     resource.setrlimit(resource.RLIMIT_DATA, (most, hard))
 
 
-def set_alarm(seconds: float) -> None:
-    """End the process after so many seconds, whatever it does then; 0: do not."""
-    signal.setitimer(signal.ITIMER_REAL, seconds)
-
-
 def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends us
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints is no answer
-    Watch.alarm = set_alarm
+    Watch.alarm = partial(signal.setitimer, signal.ITIMER_REAL)  # it ends the process; 0: no alarm
     for kind in (resource.RLIMIT_FSIZE, resource.RLIMIT_CORE):  # write no file, dump no core
         resource.setrlimit(kind, (0, 0))
     use_one_arena()
