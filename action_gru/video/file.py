@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import struct
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from itertools import chain
@@ -161,14 +162,12 @@ class FileReader:
         limits = limits or DecodeLimits()
         self._path = path
         self._watch = Watch(str(path), limits.max_silence_s, limits.max_frames, limits.max_decode_s)
-        with self._watch:
-            self._container = _open(path)
-        try:
+        with contextlib.ExitStack() as on_failure:
             with self._watch:
+                self._container = on_failure.enter_context(_open(path))
                 self._begin(threads, limits.max_pixels)
-        except BaseException:
-            self.close()
-            raise
+            self._watch.frames = 1
+            on_failure.pop_all()
 
     def _begin(self, threads: int | None, most_pixels: int) -> None:
         container, stream = self._container, _video_stream(self._container, self._path)
@@ -198,20 +197,21 @@ class FileReader:
                 f"{self._path}: opened, but no frame decoded (codec {context.name}); copy it "
                 "again, or re-encode it to H.264"
             )
-        size_px = width_px, height_px
-        self.info = VideoInfo(first_s, fps, size_px, declared_length_s(container))
+        length_s = declared_length_s(container)
+        self.info = VideoInfo(first_s, fps, (width_px, height_px), length_s)
 
     def _next_s(self) -> float | None:
         self._frame: Any = next(self._frames, None)
         if self._frame is None:
             return None
-        self._watch.frames += 1
         return self._clock.time_s(self._frame.pts, self._frame.dts)
 
     def grab(self) -> float | None:
         """Instant of the next frame in seconds, None at the end."""
         with self._watch:
-            return self._next_s()
+            time_s = self._next_s()
+            self._watch.frames += time_s is not None
+        return time_s
 
     def retrieve(self) -> Image:
         """The frame that was grabbed, (H, W, 3) uint8 RGB. Raises VideoError."""
@@ -278,8 +278,8 @@ def _decoded(
     container: av.container.InputContainer, stream: av.VideoStream
 ) -> Iterator[av.VideoFrame]:
     """The stream's frames. A damaged packet costs its own frames, a damaged container the rest."""
-    for packet in chain(_whole_packets(container, stream), [None]):  # None: give what is held back
-        with suppress(av.FFmpegError, OSError):
+    for packet in chain(_whole_packets(container, stream), [None]):  # None: flush the decoder
+        with contextlib.suppress(av.FFmpegError, OSError):
             yield from stream.decode(packet)
 
 
@@ -291,7 +291,7 @@ def _whole_packets(
     It would decode to a picture whose foot is green, or left over from another.
     """
     held: av.Packet | None = None
-    with suppress(av.FFmpegError, OSError):
+    with contextlib.suppress(av.FFmpegError, OSError):
         for packet in container.demux(stream):
             if held is not None and packet.size:
                 yield held
@@ -325,13 +325,10 @@ def _mp4_boxes(path: Path) -> list[bytes]:
     with path.open("rb") as file:
         while offset + 8 <= size and len(names) < 64:
             file.seek(offset)
-            header = file.read(16)
-            length = int.from_bytes(header[:4], "big")
-            if length == 1:
-                length = int.from_bytes(header[8:16], "big")
-            length = length or size - offset
+            short, name, long = struct.unpack(">I4sQ", file.read(16).ljust(16, b"\0"))
+            length = long if short == 1 else short or size - offset
             if length < 8 or offset + length > size:
                 break
-            names.append(header[4:8])
+            names.append(name)
             offset += length
     return names

@@ -145,10 +145,8 @@ class LiveSource:
         """Deliver nothing until it goes on. A file waits where it stands; of a camera or stream the
         frames that come meanwhile are left out, and are a gap.
         """
-        if paused:
-            self._going.clear()
-        else:
-            self._going.set()
+        change = self._going.clear if paused else self._going.set
+        change()
 
     def check(self) -> None:
         """Raise what ended the source: an error of on_frame, or VideoError once retries ran out."""

@@ -228,10 +228,8 @@ def why_no_camera(source: Source) -> str:
     path = Path(f"/dev/video{source.name}" if source.name.isdecimal() else source.address)
     if path.exists() and not os.access(path, os.R_OK | os.W_OK):
         return f"no permission to use {path}; add your user to the group 'video' and log in again"
-    here = ""
-    if sys.platform == "linux":
-        names = sorted(str(found) for found in Path("/dev").glob("video*"))
-        here = f"cameras here: {', '.join(names) or 'none'}; "
+    names = ", ".join(sorted(map(str, Path("/dev").glob("video*"))))
+    here = f"cameras here: {names or 'none'}; " if sys.platform == "linux" else ""
     return (
         f"cannot be opened; {here}plug one in, check that no other program uses it, "
         "or give a file or rtsp:// address"
@@ -240,12 +238,10 @@ def why_no_camera(source: Source) -> str:
 
 def _why_no_stream(source: Source, waited_s: float, timeout_s: float) -> str:
     """What is wrong with a stream that gave no frame. waited_s: how long opening it took."""
-    parts = urlsplit(source.address)
     if waited_s >= timeout_s:
-        return (
-            f"no picture within {waited_s:.1f} s (timed out); "
-            "check the address and that the server is sending"
-        )
+        check = "check the address and that the server is sending"
+        return f"no picture within {waited_s:.1f} s (timed out); {check}"
+    parts = urlsplit(source.address)
     if parts.scheme.lower() not in DEFAULT_PORTS:
         return "no video in it that can be read; check the address and what is sent there"
     try:
@@ -253,10 +249,8 @@ def _why_no_stream(source: Source, waited_s: float, timeout_s: float) -> str:
     except socket.gaierror:
         return f"host '{parts.hostname}' not found; check its name and the network"
     except ConnectionRefusedError:
-        return (
-            "connection refused: no server listens at that address; "
-            "start it, or check host and port"
-        )
+        mend = "start it, or check host and port"
+        return f"connection refused: no server listens at that address; {mend}"
     except TimeoutError:
         return f"the server did not answer within {PROBE_S:g} s (timed out); check the address"
     except OSError as error:

@@ -35,7 +35,7 @@ class Session:
 
     def __init__(self, answers: BinaryIO) -> None:
         self._answers = answers
-        self._reader: FrameReader | None = None
+        self._reader: Any = None
         self._held = contextlib.ExitStack()
         self._name = ""
 
@@ -60,12 +60,9 @@ class Session:
         self._send(info=asdict(self._reader.info))
 
     def grab(self) -> None:
-        assert self._reader is not None
-        time_s = self._reader.grab()
-        self._send(time_s=time_s)
+        self._send(time_s=self._reader.grab())
 
     def retrieve(self) -> None:
-        assert self._reader is not None
         self._send({"": self._reader.retrieve()})
 
     def run(
