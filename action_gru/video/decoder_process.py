@@ -10,6 +10,8 @@ import contextlib
 import errno
 import fcntl
 import json
+import math
+import mmap
 import os
 import pickle
 import signal
@@ -26,8 +28,9 @@ import numpy as np
 from action_gru.core.errors import VideoError
 from action_gru.video.frame import DecodeLimits, FrameReader, Image, VideoInfo
 
-START = "import sys; sys.path[:] = sys.argv[1:]; from action_gru.video.worker import main; main()"
+START = "import sys; sys.path[:] = sys.argv[2:]; from action_gru.video.worker import main; main()"
 PIPE_BYTES = 1 << 20  # about half a second of pictures, decoded ahead; Linux allows no more
+SHARED_BYTES = 1 << 28  # larger pictures than decoding.max_pixels allows by default use the pipe
 ENDING_S = 1.0  # from the end of its answers to the end of a process
 MOST_IDLE = 16
 
@@ -51,9 +54,14 @@ class DecoderProcess:
         self._is_stopped = False
         self._name, self._limits = "", DecodeLimits()  # of what it decodes
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
-        command = [sys.executable, "-I", "-c", START, *sys.path]
         pipe = subprocess.PIPE
-        process: Any = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=self._errors)
+        with _frame_file() as file:
+            self._shared = mmap.mmap(file.fileno(), SHARED_BYTES)
+            number = file.fileno()
+            command = [sys.executable, "-I", "-c", START, str(number), *sys.path]
+            process: Any = subprocess.Popen(
+                command, stdin=pipe, stdout=pipe, stderr=self._errors, pass_fds=[number]
+            )
         self._process, self._commands, self._answers = process, process.stdin, process.stdout
         if hasattr(fcntl, "F_SETPIPE_SZ"):  # Linux
             with contextlib.suppress(OSError):  # the user's pipes hold much already
@@ -90,14 +98,18 @@ class DecoderProcess:
                 raise EOFError
             answer = dict(json.loads(line))
             layout = answer.get("pictures", ())
-            answer["pictures"] = {name: self._picture(shape) for name, shape in layout}
+            read = self._read_shared if answer.get("is_shared") else self._read_pipe
+            answer["pictures"] = {name: read(shape) for name, shape in layout}
         if "error" in answer:
             number = answer["errno"]
             cause = OSError(number, os.strerror(number)) if number else None
             raise VideoError(answer["error"]) from cause
         return answer
 
-    def _picture(self, shape: Sequence[int]) -> Image:
+    def _read_shared(self, shape: Sequence[int]) -> Image:
+        return np.frombuffer(self._shared, np.uint8, math.prod(shape)).reshape(shape).copy()
+
+    def _read_pipe(self, shape: Sequence[int]) -> Image:
         picture = np.empty(shape, np.uint8)
         if self._answers.readinto(picture) != picture.nbytes:
             raise EOFError
@@ -135,7 +147,7 @@ class DecoderProcess:
         if not self._errors.closed:
             self._errors.seek(0)
             lines = self._errors.read().decode(errors="replace").strip().splitlines()
-        for file in (self._errors, self._commands, self._answers):
+        for file in (self._errors, self._shared, self._commands, self._answers):
             with contextlib.suppress(OSError):
                 file.close()
         return lines
@@ -160,6 +172,16 @@ class DecoderProcess:
                 "out; free memory, or lower features.workers or decoding.max_memory_gb"
             )
         return f"the decoder crashed ({how}): the file is damaged or crafted; re-encode it"
+
+
+def _frame_file() -> Any:
+    """Memory for a whole frame, taken as it is written. A pipe makes decoding 1080p slower."""
+    if hasattr(os, "memfd_create"):  # Linux
+        file: Any = os.fdopen(os.memfd_create("frame"), "r+b")
+    else:
+        file = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
+    file.truncate(SHARED_BYTES)
+    return file
 
 
 _idle: list[DecoderProcess] = []

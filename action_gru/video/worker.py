@@ -1,6 +1,7 @@
 """The process that decodes files and streams; `decoder_process` starts it.
 
-Commands come on stdin. An answer on stdout is a line of JSON, and the bytes of its pictures follow.
+Commands come on stdin. An answer on stdout is a line of JSON; the bytes of its pictures follow, or
+lie in the memory that both processes share.
 The process ends when stdin does, and the system ends it when the next frame takes longer than the
 limit, so that it can't outlive its parent.
 """
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import mmap
 import os
 import pickle
 import resource
@@ -33,8 +35,8 @@ SPARE_BYTES = 32 << 20  # where less is left at the end of a file, memory may ha
 class Session:
     """The commands, as methods, and the reader that is open between them."""
 
-    def __init__(self, answers: BinaryIO) -> None:
-        self._answers = answers
+    def __init__(self, answers: BinaryIO, shared: mmap.mmap) -> None:
+        self._answers, self._shared = answers, shared
         self._reader: Any = None
         self._held = contextlib.ExitStack()
         self._name = ""
@@ -63,7 +65,11 @@ class Session:
         self._send(time_s=self._reader.grab())
 
     def retrieve(self) -> None:
-        self._send({"": self._reader.retrieve()})
+        image = self._reader.retrieve()
+        is_shared = image.nbytes <= len(self._shared)
+        if is_shared:
+            np.frombuffer(self._shared, np.uint8, image.nbytes)[:] = image.reshape(-1)
+        self._send({"": image}, is_shared=is_shared)
 
     def run(
         self, work: Callable[[], Iterator[tuple[float | None, dict[str, Image], int]]], **place: Any
@@ -74,11 +80,15 @@ class Session:
             self._send(pictures, time_s=time_s, frames=frames)
 
     def close(self) -> None:
-        self._held.close()
+        self._release()
         self._send()
 
-    def _begin(self, name: str, memory_gb: float, folder: str) -> None:
+    def _release(self) -> None:
+        self._reader = None  # its memory is free when the allocator gives back
         self._held.close()
+
+    def _begin(self, name: str, memory_gb: float, folder: str) -> None:
+        self._release()
         self._name = name
         os.chdir(folder)  # a relative path starts there
         limit_memory(memory_gb)
@@ -90,7 +100,7 @@ class Session:
         made = {name: np.ascontiguousarray(image) for name, image in (pictures or {}).items()}
         answer["pictures"] = [(name, image.shape) for name, image in made.items()]
         self._answers.write(json.dumps(answer).encode() + b"\n")
-        for image in made.values():
+        for image in () if answer.get("is_shared") else made.values():
             self._answers.write(image.data)
         self._answers.flush()
 
@@ -115,7 +125,7 @@ def main() -> None:
         resource.setrlimit(kind, (0, 0))
     use_one_arena()
     cv2.setNumThreads(1)  # for more cores, more processes are started
-    session = Session(answers)
+    session = Session(answers, mmap.mmap(int(sys.argv[1]), 0))
     with contextlib.suppress(EOFError):
         while True:
             session.answer(*pickle.load(sys.stdin.buffer))
