@@ -35,6 +35,8 @@ from action_gru.training.run_folder import RunFolder
 from action_gru.training.scoring import score_steps
 from action_gru.video import DecodeLimits
 
+MISTAKES_SHOWN = 12  # the surest wrong answers
+
 
 def evaluate(
     run: RunFolder,
@@ -127,7 +129,7 @@ def score_report(
     )
     if not config.data.is_video:
         return report
-    limits, count = DecodeLimits(**config.decoding.model_dump()), config.evaluation.mistakes
+    limits, count = DecodeLimits(**config.decoding.model_dump()), MISTAKES_SHOWN
     mistakes = read_mistakes(report.predictions, clips, table.times_s(clips), count, limits)
     return replace(report, mistakes=mistakes)
 

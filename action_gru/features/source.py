@@ -16,16 +16,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from action_gru.backbone import Backbone, FeatureSpec
-from action_gru.backbone.spec import FRAME_VIEWS
+from action_gru.backbone import FRAME_VIEWS, Backbone, FeatureSpec
 from action_gru.config import Config
 from action_gru.core.machine import processes_here
 from action_gru.core.progress import Reporter
 from action_gru.dataset import Clip, read_manifest
 from action_gru.dataset.channels import SECONDS, ChannelSpec, ChannelValues
-from action_gru.detection.detector import Detector, kinds_of
+from action_gru.detection.detector import CONTINUES_SHARE, Detector, kinds_of
 from action_gru.detection.frame_views import FrameView, MixedBackbone
-from action_gru.detection.tracker import CONTINUES_SHARE
 from action_gru.features.clip import ViewKey
 from action_gru.features.entry import ClipFeatures
 from action_gru.features.extractor import Extractor
@@ -156,7 +154,6 @@ def _detections_view(config: Config) -> FrameView:
         kinds_of(detection.classes or detector.names, detector, "detection.classes"),
         detection.top,
         detection.min_score,
-        detection.overlap,
         detection.tracker,
         config.sampling.fps,
     )
@@ -170,7 +167,6 @@ def _pose_view(config: Config) -> FrameView:
         key="pose.weights",
         image_size=None if pose.image_size == "auto" else pose.image_size,
         min_score=pose.min_score * CONTINUES_SHARE,
-        overlap=config.detection.overlap,
         device=config.features.device,
         download=config.features.download,
         sha256=pose.weights_sha256,
@@ -185,7 +181,6 @@ def _pose_view(config: Config) -> FrameView:
         (0,),
         pose.top,
         pose.min_score,
-        config.detection.overlap,
         config.detection.tracker,
         config.sampling.fps,
         detector.keypoint_shape[0],
@@ -199,7 +194,6 @@ def build_detector(config: Config) -> Detector:
         detection.weights,
         image_size=None if detection.image_size == "auto" else detection.image_size,
         min_score=detection.min_score * CONTINUES_SHARE,
-        overlap=detection.overlap,
         device=config.features.device,
         download=config.features.download,
         sha256=detection.weights_sha256,

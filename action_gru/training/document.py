@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from pydantic_core import from_json
 from safetensors import SafetensorError, safe_open
 
-from action_gru.backbone.spec import FRAME_VIEWS, FeatureSpec
+from action_gru.backbone import FRAME_VIEWS, FeatureSpec
 from action_gru.config import Config
 from action_gru.config.inputs import SOON
 from action_gru.config.learning import ModelSection
