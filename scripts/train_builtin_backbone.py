@@ -30,8 +30,8 @@ from ultralytics.nn.tasks import ClassificationModel
 
 from action_gru.demo.actions import ACTIONS, CYCLE_S, STANDING, TRACKS
 from action_gru.demo.scenes import Scene, clip_scene
-from action_gru.views.maker import ViewMaker
 from action_gru.views.pictures import MOTION_LAGS_S, MOTION_REST
+from action_gru.views.sampler import ViewMaker
 
 ARCHITECTURE = "yolo26n-cls.yaml"
 IMAGE_PX = 128

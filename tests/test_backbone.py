@@ -19,7 +19,7 @@ from action_gru.backbone.network import weighted_mean
 from action_gru.backbone.weight_files import BUILTIN_PATH, find_weights
 from action_gru.core.errors import BackboneError
 from action_gru.core.machine import pick_device
-from action_gru.views.maker import fit
+from action_gru.views.sampler import fit
 
 
 @pytest.fixture(scope="module")

@@ -246,7 +246,7 @@ def test_a_clock_that_jumps_changes_nothing(place, jump_s):
 
 
 @pytest.mark.slow
-def test_a_full_temporary_folder_is_named_and_quarantines_no_clip(place):
+def test_a_full_temporary_folder_does_not_hold_up_decoding(place):
     root, wanted = place
     said = with_mounts(
         root,
@@ -254,15 +254,10 @@ def test_a_full_temporary_folder_is_named_and_quarantines_no_clip(place):
         mount -t tmpfs -o size=8k none /dev/shm
         TMPDIR=/dev/shm; export TMPDIR
         act extract config.yaml --json -q
-        unset TMPDIR
-        act extract config.yaml --json -q
         cp -r cache kept
         """,
     )
-    assert "no room of" in said[0]
-    assert "not read in 3 attempts, and not for its own fault" in said[0]
-    assert said[1] == "exit 1"
-    assert json.loads(said[2])["quarantined"] == 0
+    assert json.loads(said[0])["quarantined"] == 0
     assert hashes(root / "kept") == wanted
 
 

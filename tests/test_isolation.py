@@ -21,7 +21,7 @@ from action_gru.config.inputs import DecodingSection
 from action_gru.core.errors import VideoError
 from action_gru.features import Extractor, MemoryCache
 from action_gru.video import DecodeLimits, VideoFile, decoder_process
-from action_gru.video.file_reader import FileReader
+from action_gru.video.file import FileReader
 from action_gru.video.worker import limit_memory
 from action_gru.views.sampler import pictures
 
@@ -104,9 +104,9 @@ def test_a_decoder_that_fails_costs_its_file_only(square_video, bad_program, bod
 
 def test_a_decoder_that_hangs_is_stopped_by_the_system_itself(square_video, bad_program):
     program = bad_program(
-        "from action_gru.video.file_reader import FileReader\n"
+        "from action_gru.video.clock import FrameClock\n"
         "def program(video):\n"
-        "    FileReader.grab = lambda self: time.sleep(60)\n"
+        "    FrameClock.time_s = lambda self, pts, dts: time.sleep(60)\n"
         "    yield from ((f.time_s, {}) for f in video)\n"
     )
     with pytest.raises(VideoError, match=r"hung: no frame for 0.3 s.*decoding.max_silence_s"):
@@ -154,14 +154,14 @@ def test_a_file_at_its_limits_is_read(square_video):
 
 def test_a_file_of_one_crashed_worker_is_quarantined_and_the_rest_extracted(tmp_path, monkeypatch):
     paths = [write_square(tmp_path / f"{name}.mp4", 20) for name in "abc"]
-    real = decoder_process.DecoderProcess.send
+    real = decoder_process.DecoderProcess.begin
 
-    def crash_at_b(self, do, **arguments):
-        real(self, do, **arguments)
-        if arguments.get("path", "").endswith("b.mp4"):
+    def crash_at_b(self, do, work, name, limits):
+        if name.endswith("b.mp4"):
             os.kill(self._process.pid, signal.SIGSEGV)
+        return real(self, do, work, name, limits)
 
-    monkeypatch.setattr(decoder_process.DecoderProcess, "send", crash_at_b)
+    monkeypatch.setattr(decoder_process.DecoderProcess, "begin", crash_at_b)
     extractor = Extractor(FakeBackbone(), MemoryCache(), fps=5.0, views=["rgb"])
     report = extractor.extract([clip_of(path) for path in paths])
     assert list(report.quarantined) == ["b.mp4"]
@@ -175,7 +175,7 @@ def test_a_worker_ends_with_the_process_that_asked_it(square_video):
     if not child:  # a process that is killed while it reads a file
         with VideoFile(square_video) as video:
             next(iter(video))
-            os.write(writer, str(video._reader._lease._process._process.pid).encode())
+            os.write(writer, str(video._reader._process._process.pid).encode())
             signal.pause()
     worker = int(os.read(reader, 20))
     os.kill(child, signal.SIGKILL)
@@ -246,14 +246,12 @@ def test_the_config_and_the_reader_have_the_same_limits():
     assert DecodeLimits(**DecodingSection().model_dump()) == DecodeLimits()
 
 
-def test_memory_is_shared_once_and_kept_for_the_next_file(square_video):
+def test_a_worker_is_kept_for_the_next_file(square_video):
     with VideoFile(square_video) as video:
         list(video.run(pictures, **ARGUMENTS))
         worker = decoder_process._idle[-1]
-        shared = worker.shared
         list(video.run(pictures, **ARGUMENTS))
     assert decoder_process._idle[-1] is worker
-    assert worker.shared is shared
 
 
 def test_metadata_that_is_no_text_does_not_hide_the_frames(tmp_path):

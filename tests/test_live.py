@@ -16,7 +16,7 @@ from helpers.live_servers import (
 
 from action_gru.core.errors import VideoError
 from action_gru.video import LiveSource, live_reader
-from action_gru.video.pacer import Pacer
+from action_gru.video.clock import Pacer
 
 
 def test_a_stream_gives_rgb_frames_at_the_time_of_their_arrival():

@@ -15,8 +15,7 @@ from helpers.live_servers import (
 
 from action_gru.core.errors import VideoError
 from action_gru.video import LiveSource
-from action_gru.video.errors import why_no_camera
-from action_gru.video.source import Source, parse_source
+from action_gru.video.live_reader import Source, parse_source, why_no_camera
 
 
 @pytest.mark.parametrize("scheme", ["http", "rtsp", "rtmp"])

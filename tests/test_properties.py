@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from helpers.sampling import sample
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
@@ -18,7 +19,7 @@ from action_gru.core.errors import ConfigError, DataError
 from action_gru.dataset import Clip, split_clips
 from action_gru.features import ClipFeatures, FeatureCache, cache_key
 from action_gru.features.sequences import SequenceSet
-from action_gru.views.sampling import sample, windows
+from action_gru.views.sampling import windows
 
 PLAIN = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),

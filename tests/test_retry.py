@@ -18,7 +18,7 @@ from action_gru.core.errors import (
 )
 from action_gru.core.files import write_atomically
 from action_gru.features import ExtractionReport
-from action_gru.video import decoder_process, process_reader
+from action_gru.video import decoder_process, file
 
 
 @pytest.fixture
@@ -57,9 +57,7 @@ PASSING = [
 def test_what_passes_costs_an_attempt_and_no_clip(tmp_path, clips, monkeypatch, error, where):
     work = extractor(tmp_path, workers=1)
     if where == "decoder":  # no decoding process can be started
-        monkeypatch.setattr(
-            process_reader, "take_process", failing(2, error, process_reader.take_process)
-        )
+        monkeypatch.setattr(file, "take_process", failing(2, error, file.take_process))
     else:
         name = "action_gru.features.extractor.file_sha256"
         from action_gru.core.files import file_sha256
@@ -100,9 +98,7 @@ def test_an_attempt_that_broke_off_half_way_leaves_no_row_behind(tmp_path, clips
 
 def test_a_machine_without_handles_ends_the_run_and_blames_no_clip(tmp_path, clips, monkeypatch):
     error = OSError(errno.EMFILE, "Too many open files")
-    monkeypatch.setattr(
-        process_reader, "take_process", failing(99, error, process_reader.take_process)
-    )
+    monkeypatch.setattr(file, "take_process", failing(99, error, file.take_process))
     with pytest.raises(
         MachineError,
         match=r"0\.mp4: not read in 3 attempts, and not for its own fault: .*Too many open files; "
@@ -180,15 +176,15 @@ def test_a_full_disk_is_told_at_once(tmp_path, clips, monkeypatch):
 
 
 def test_a_decoder_that_the_system_kills_is_tried_again(tmp_path, clips, monkeypatch):
-    real, kills = decoder_process.DecoderProcess.send, []
+    real, kills = decoder_process.DecoderProcess.begin, []
 
-    def kill_at_1(self, do, **arguments):
-        real(self, do, **arguments)
-        if arguments.get("path", "").endswith("1.mp4") and len(kills) < most:
+    def kill_at_1(self, do, work, name, limits):
+        if name.endswith("1.mp4") and len(kills) < most:
             kills.append(1)
             os.kill(self._process.pid, signal.SIGKILL)
+        return real(self, do, work, name, limits)
 
-    monkeypatch.setattr(decoder_process.DecoderProcess, "send", kill_at_1)
+    monkeypatch.setattr(decoder_process.DecoderProcess, "begin", kill_at_1)
     most = 2
     report = extractor(tmp_path / "a").extract(clips)
     assert (report.quarantined, report.retried, len(kills)) == ({}, 2, 2)

@@ -5,6 +5,7 @@ import signal
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 
 import psutil
 import pytest
@@ -12,10 +13,9 @@ from helpers.live_servers import QUICK, MJPEGServer, Seen, eventually, live_thre
 
 from action_gru.core.errors import VideoError
 from action_gru.video import DecodeLimits, LiveSource, decoder_process
-from action_gru.video.limits import LimitedReader, limited_stream
-from action_gru.video.live_reader import open_live
-from action_gru.video.process_reader import open_stream, stream_lease
-from action_gru.video.source import parse_source
+from action_gru.video.decoder_process import ProcessReader, take_process
+from action_gru.video.frame import Watch
+from action_gru.video.live_reader import open_live, parse_source
 
 
 def suppressed(start: Callable[[], None]) -> None:
@@ -61,13 +61,16 @@ def test_a_decoder_that_hangs_ends_itself(tmp_path, monkeypatch):
         "av.open = lambda *arguments, **settings: time.sleep(3600)\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
-    lease = stream_lease()
-    source = parse_source("rtsp://me:hush@127.0.0.1:9/1")
+    address = "rtsp://me:hush@127.0.0.1:9/1"
+    source = LiveSource(address, on_frame=Seen(), open_timeout_s=0.1, read_timeout_s=0.1)
+    with pytest.raises(VideoError, match="no picture within"):
+        source.start()
+    assert eventually(lambda: source.status.state == "failed")
     with pytest.raises(VideoError, match=r"its decoder ended after .* without a picture") as caught:
-        open_stream(lease, source, 0.1, 0.1, DecodeLimits())
+        source.check()
     assert "hush" not in str(caught.value)
     assert "silent" in str(caught.value)
-    assert lease.crashes == 1
+    assert source.status.crashes == 1
     assert not decoders()
 
 
@@ -111,23 +114,20 @@ def test_a_stream_can_be_decoded_in_this_process():
 
 def test_both_ways_give_the_same_picture():
     pictures = []
-    lease, bound = stream_lease(), DecodeLimits()
     with MJPEGServer() as server:
-        source = parse_source(server.url)
-        for reader in (open_stream(lease, source, 5, 5, bound), open_live(source, 5, 5, 1 << 26)):
+        work = partial(open_live, parse_source(server.url), (5, 5), 1 << 26)
+        for reader in (ProcessReader(take_process(), work, "cam", DecodeLimits()), work()):
             assert reader.info.size_px == (96, 64)
             pictures.append(reader.retrieve())
             reader.close()
-    lease.release()
     assert (pictures[0] == pictures[1]).all()
 
 
 def test_the_alarm_is_set_around_every_piece_of_work(monkeypatch):
     told = []
-    monkeypatch.setattr(LimitedReader, "alarm", staticmethod(told.append))
+    monkeypatch.setattr(Watch, "alarm", staticmethod(told.append))
     with MJPEGServer() as server:
-        stream = limited_stream(parse_source(server.url), 2.0, 1.0, 1 << 26)
-        stream.grab()
+        stream = open_live(parse_source(server.url), (2.0, 1.0), 1 << 26)
         stream.retrieve()
         stream.close()
-    assert told == [7.0, 0, 4.0, 0, 4.0, 0]
+    assert told == [6.0, 0, 4.0, 0, 4.0, 0]  # opened, grabbed, retrieved

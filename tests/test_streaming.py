@@ -13,7 +13,8 @@ from action_gru.core.errors import VideoError
 from action_gru.streaming import TimelineReader
 from action_gru.streaming.states import OverlappingWindows, join, reset_rows, split
 from action_gru.timeline import EventTracker, ScoreTrack
-from action_gru.video import DecodeLimits, VideoFile, file_reader
+from action_gru.video import DecodeLimits, VideoFile
+from action_gru.video.clock import FrameClock
 from action_gru.views import FrameSampler, ViewMaker
 from action_gru.views.sampler import look
 
@@ -327,9 +328,9 @@ def test_one_state_alone_is_refused():
 def test_a_file_and_a_camera_are_looked_at_in_the_same_frames(tmp_path, monkeypatch, first_s):
     """Wherever the first frame stands: of a recording that begins with sound, not at 0."""
     source = write_square(tmp_path / "a.mp4", 60, fps=25.0)
-    grab = file_reader.FileReader.grab
-    shift = lambda self: None if (time_s := grab(self)) is None else time_s + first_s  # noqa: E731
-    monkeypatch.setattr(file_reader.FileReader, "grab", shift)
+    time_of = FrameClock.time_s
+    shift = lambda self, pts, dts: time_of(self, pts, dts) + first_s  # noqa: E731
+    monkeypatch.setattr(FrameClock, "time_s", shift)
     looker = FrameSampler(lambda: ViewMaker(VIEWS, 32, "squash"), 10.0, 1.0)
     with VideoFile(source, limits=DecodeLimits(isolate=False)) as video:
         of_file = [time_s for time_s, _ in look(video, ViewMaker(VIEWS, 32, "squash"), 10.0)]

@@ -11,10 +11,10 @@ import pytest
 from helpers.videos import write_square
 
 from action_gru.core.errors import VideoError
-from action_gru.video import DecodeLimits, VideoFile, VideoWriter, file_reader
-from action_gru.video.errors import diagnose
-from action_gru.video.file_reader import FrameClock
-from action_gru.video.picture import PictureMaker, oriented
+from action_gru.video import DecodeLimits, VideoFile, VideoWriter, file
+from action_gru.video.clock import FrameClock
+from action_gru.video.file import diagnose
+from action_gru.video.frame import PictureMaker, oriented
 
 HERE = DecodeLimits(isolate=False)
 # What OpenCV, whose counts the list has, cannot decode, gives up at a damaged packet, or decodes to
@@ -44,10 +44,8 @@ def test_frames_come_in_order_as_rgb_with_real_times(square_video):
 
 def test_only_wanted_frames_are_converted_and_all_are_counted(square_video, monkeypatch):
     converted = []
-    real = file_reader.FileReader.retrieve
-    monkeypatch.setattr(
-        file_reader.FileReader, "retrieve", lambda self: converted.append(1) or real(self)
-    )
+    real = file.FileReader.retrieve
+    monkeypatch.setattr(file.FileReader, "retrieve", lambda self: converted.append(1) or real(self))
     with VideoFile(square_video, limits=HERE) as video:
         times_s = [f.time_s for f in video.frames(lambda time_s: time_s >= 1.0)]
         assert len(times_s) == len(converted) == 10

@@ -1,10 +1,11 @@
 import numpy as np
 import pytest
+from helpers.sampling import sample
 from hypothesis import given
 from hypothesis import strategies as st
 
 from action_gru.views import VIEWS, ViewMaker
-from action_gru.views.sampling import Sampler, rate_warning, sample, slow_clips_warning, windows
+from action_gru.views.sampling import Sampler, rate_warning, slow_clips_warning, windows
 
 
 @pytest.mark.parametrize(

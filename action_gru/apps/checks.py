@@ -33,7 +33,7 @@ from action_gru.training.document import (
     check_settings,
     find_run,
 )
-from action_gru.video.source import parse_source
+from action_gru.video.live_reader import parse_source
 
 VIDEOS = (".mp4", ".mov", ".mkv")
 PICTURE, SENTENCES = ".png", ".txt"

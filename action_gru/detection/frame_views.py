@@ -22,7 +22,7 @@ from action_gru.core.errors import BackboneError
 from action_gru.detection.detector import OVERLAP, Detector
 from action_gru.detection.vectors import ENCODING_VERSION, Encoder, Vectors, vector_width
 from action_gru.video import Image
-from action_gru.views.maker import ViewMaker
+from action_gru.views.sampler import ViewMaker
 
 
 @dataclass(frozen=True)

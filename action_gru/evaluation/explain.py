@@ -26,7 +26,6 @@ from action_gru.training import Checkpoint
 from action_gru.training.scoring import BATCH, ClipScores
 from action_gru.video import DecodeLimits, Image, VideoFile
 from action_gru.views import VIEWS, ViewMaker
-from action_gru.views.maker import mirror
 from action_gru.views.sampler import look
 
 THUMBNAILS = 10
@@ -164,7 +163,7 @@ class Occlusion:
         low, high = scores.windows[window]
         altered = scores.copies[:, low:high].repeat(len(pictures), 1, 1, 1)
         for copy in range(len(scores.copies)):
-            shown = [mirror(one) for one in pictures] if copy else pictures
+            shown = [np.ascontiguousarray(one[:, ::-1]) for one in pictures] if copy else pictures
             batches = [shown[start : start + BATCH] for start in range(0, len(shown), BATCH)]
             features = torch.cat([backbone(one) for one in batches])
             altered[:, copy, frame - low, self.columns[view]] = features

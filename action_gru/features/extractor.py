@@ -22,7 +22,6 @@ from action_gru.features.report import ExtractionReport
 from action_gru.features.store import FeatureCache, MemoryCache
 from action_gru.features.threads import ThreadBudget
 from action_gru.video import DecodeLimits, Image, VideoFile
-from action_gru.views.maker import mirror
 from action_gru.views.sampler import look, pictures
 from action_gru.views.sampling import rate_warning
 
@@ -152,4 +151,4 @@ def _side(made: Any, flipped: bool) -> NDArray[Any]:
     """A picture or a vector, or that of the mirrored frame."""
     if isinstance(made, Vectors):
         return side(made, flipped)
-    return mirror(made) if flipped else made
+    return np.ascontiguousarray(made[:, ::-1]) if flipped else made

@@ -9,8 +9,7 @@ cameras.
 import cv2  # noqa: F401
 
 from action_gru.video.file import VideoFile
-from action_gru.video.frame import Frame, Image
-from action_gru.video.limits import DecodeLimits
+from action_gru.video.frame import DecodeLimits, Frame, Image
 from action_gru.video.live import LiveSource, LiveStatus
 from action_gru.video.writer import VideoWriter
 

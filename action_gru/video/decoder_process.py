@@ -1,170 +1,172 @@
-"""The decoding processes: started, asked, ended. Idle ones are kept, and end with this process.
+"""The processes that decode: started, given commands, kept while idle, stopped.
 
-What they do is in `worker`. Knows nothing of codecs.
+What runs in them is `worker`. Knows nothing of codecs.
 """
 
 from __future__ import annotations
 
 import atexit
 import contextlib
+import errno
+import fcntl
 import json
 import math
 import mmap
 import os
+import pickle
 import signal
 import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from action_gru.core.errors import VideoError
-from action_gru.video.frame import Image
+from action_gru.video.frame import DecodeLimits, FrameReader, Image, VideoInfo
 
-START = "import sys; sys.path[:] = sys.argv[1:]; from action_gru.video.worker import main; main()"
-SHARED_MEMORY = Path("/dev/shm")
+START = "import sys; sys.path[:] = sys.argv[2:]; from action_gru.video.worker import main; main()"
+PIPE_BYTES = 1 << 20  # about half a second of pictures, decoded ahead; Linux allows no more
+SHARED_BYTES = 1 << 28  # larger pictures than decoding.max_pixels allows by default use the pipe
 ENDING_S = 1.0  # from the end of its answers to the end of a process
-MOST_IDLE = min(16, os.cpu_count() or 1)
+MOST_IDLE = 16
+
+
+class DecoderEndedError(VideoError):
+    """The process ended without an answer. how: 'silent', 'SIGSEGV', 'exit code 3'."""
+
+    def __init__(self, message: str, how: str) -> None:
+        super().__init__(message)
+        self.how = how
 
 
 class DecoderProcess:
-    """One decoding process: commands as lines of JSON, pictures through memory that it shares."""
+    """One decoding process. One thread uses it, any may `kill` it.
+
+    has_crashed: it ended, and nobody here stopped it.
+    """
 
     def __init__(self) -> None:
-        self.shared: mmap.mmap | None = None
+        self.has_crashed = False
+        self._is_stopped = False
+        self._name, self._limits = "", DecodeLimits()  # of what it decodes
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
-        self.is_ours = False  # who ended it
-        self._said: list[str] = []  # its lines, once the process has ended
-        command = [sys.executable, "-I", "-c", START, *sys.path]
         pipe = subprocess.PIPE
-        self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=self._errors)
-
-    def ask(self, do: str, **arguments: Any) -> dict[str, Any]:
-        """The answer to a command. Raises VideoError with the error that the process answers, and
-        EOFError when it has ended instead.
-        """
-        self.send(do, **arguments)
-        return self.receive()
-
-    def send(self, do: str, **arguments: Any) -> None:
-        """Give a command without waiting for its answer."""
-        with self._ended_if_broken_off():
-            assert self._process.stdin is not None
-            self._process.stdin.write(json.dumps({"do": do, **arguments}).encode() + b"\n")
-            self._process.stdin.flush()
-
-    def receive(self) -> dict[str, Any]:
-        """The answer to the oldest command that has none yet."""
-        with self._ended_if_broken_off():
-            assert self._process.stdout is not None
-            line = self._process.stdout.readline()
-            if not line.endswith(b"\n"):
-                raise EOFError
-            answer = dict(json.loads(line))
-        if "error" in answer:
-            number = answer.get("errno")
-            cause = OSError(number, os.strerror(number)) if number else None
-            raise VideoError(answer["error"]) from cause
-        return answer
-
-    @contextlib.contextmanager
-    def _ended_if_broken_off(self) -> Iterator[None]:
-        """An answer that nobody waited for, as after Ctrl-C, would be taken for the next one's."""
-        try:
-            yield
-        except (EOFError, OSError, ValueError):
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(ENDING_S)
-            self.end()
-            raise EOFError from None
-        except BaseException:
-            self.end()
-            raise
-
-    def make_room(self, size_bytes: int) -> None:
-        """Share at least so much memory: a file that both map, and that then has no name any more.
-
-        Raises VideoError when there is no room for it.
-        """
-        if self.shared is not None and len(self.shared) >= size_bytes:
-            return
-        refused: OSError | None = None
-        for folder in (SHARED_MEMORY, None):  # some containers have a tiny /dev/shm
-            try:
-                with tempfile.NamedTemporaryFile(prefix="action_gru-", dir=folder) as file:
-                    _reserve(file.fileno(), size_bytes)
-                    self.shared = mmap.mmap(file.fileno(), size_bytes)
-                    self.ask("map", path=file.name)
-                    return
-            except OSError as error:
-                refused = error
-        raise VideoError(
-            f"no room of {size_bytes:,} bytes to pass a picture on ({refused}); free some in "
-            f"{tempfile.gettempdir()}"
-        ) from refused
+        with _frame_file() as file:
+            self._shared = mmap.mmap(file.fileno(), SHARED_BYTES)
+            number = file.fileno()
+            command = [sys.executable, "-I", "-c", START, str(number), *sys.path]
+            process: Any = subprocess.Popen(
+                command, stdin=pipe, stdout=pipe, stderr=self._errors, pass_fds=[number]
+            )
+        self._process, self._commands, self._answers = process, process.stdin, process.stdout
+        if hasattr(fcntl, "F_SETPIPE_SZ"):  # Linux
+            with contextlib.suppress(OSError):  # the user's pipes hold much already
+                fcntl.fcntl(self._answers, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
 
     @property
     def is_alive(self) -> bool:
         return self._process.poll() is None
 
-    def pictures(
-        self, offset: int, layout: Sequence[tuple[str, Sequence[int]]]
-    ) -> dict[str, Image]:
-        """Copies of the pictures that lie one after the other in the shared memory, by name."""
-        made = {}
-        for name, shape in layout:
-            assert self.shared is not None
-            size = math.prod(shape)
-            there = np.frombuffer(self.shared, np.uint8, size, offset)
-            made[name] = np.array(there.reshape(shape), dtype=np.uint8)
-            offset += size
-        return made
+    def begin(
+        self, do: str, work: Callable[[], Any], name: str, limits: DecodeLimits
+    ) -> dict[str, Any]:
+        """The first answer of 'open' or 'run'; see `worker`. name: of what is decoded."""
+        self._name, self._limits = name, limits
+        place = {"name": name, "memory_gb": limits.max_memory_gb, "folder": str(Path.cwd())}
+        return self.ask(do, work=work, **place)
+
+    def ask(self, do: str, **arguments: Any) -> dict[str, Any]:
+        """Send a command and return its answer; see `receive`."""
+        with self._ending_on_failure():
+            pickle.dump((do, arguments), self._commands)
+            self._commands.flush()
+        return self.receive()
+
+    def receive(self) -> dict[str, Any]:
+        """The next answer; its `pictures` are (H, W, C) uint8 by name.
+
+        Raises VideoError with the error that the process answers, DecoderEndedError if it ended.
+        """
+        with self._ending_on_failure():
+            # Not pickle: a crafted file may have taken over the process that answers.
+            line = self._answers.readline()
+            if not line.endswith(b"\n"):
+                raise EOFError
+            answer = dict(json.loads(line))
+            layout = answer.get("pictures", ())
+            read = self._read_shared if answer.get("is_shared") else self._read_pipe
+            answer["pictures"] = {name: read(shape) for name, shape in layout}
+        if "error" in answer:
+            number = answer["errno"]
+            cause = OSError(number, os.strerror(number)) if number else None
+            raise VideoError(answer["error"]) from cause
+        return answer
+
+    def _read_shared(self, shape: Sequence[int]) -> Image:
+        return np.frombuffer(self._shared, np.uint8, math.prod(shape)).reshape(shape).copy()
+
+    def _read_pipe(self, shape: Sequence[int]) -> Image:
+        picture = np.empty(shape, np.uint8)
+        if self._answers.readinto(picture) != picture.nbytes:
+            raise EOFError
+        return picture
+
+    @contextlib.contextmanager
+    def _ending_on_failure(self) -> Iterator[None]:
+        try:
+            yield
+        except (EOFError, OSError, ValueError):
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(ENDING_S)
+            lines = self.end()
+            how = self._how_it_ended()
+            was_killed = self.has_crashed and how == "SIGKILL"
+            # No file can send it: the next attempt may succeed.
+            cause = InterruptedError(errno.EINTR, "killed") if was_killed else None
+            why = self._why_it_ended(how, was_killed, lines)
+            raise DecoderEndedError(f"{self._name}: {why}", how) from cause
+        except BaseException:  # after Ctrl-C, the next command would get this one's answer
+            self.end()
+            raise
 
     def kill(self) -> None:
-        """Stop the process, whatever it is doing; another thread may wait for its answer."""
-        self.is_ours |= self._process.poll() is None
+        """Stop the process, whatever it does; another thread may be waiting for its answer."""
+        self._is_stopped |= self.is_alive
         self._process.kill()
 
-    def end(self) -> None:
-        """Stop the process, and keep what it wrote on stderr."""
+    def end(self) -> list[str]:
+        """Stop the process and close its files. Returns the lines that it wrote on stderr."""
         self.kill()
         self._process.wait()
+        self.has_crashed = not self._is_stopped
+        lines: list[str] = []
         if not self._errors.closed:
             self._errors.seek(0)
-            self._said = self._errors.read().decode(errors="replace").strip().splitlines()
-            self._errors.close()
-        for stream in (self._process.stdin, self._process.stdout):
+            lines = self._errors.read().decode(errors="replace").strip().splitlines()
+        for file in (self._errors, self._shared, self._commands, self._answers):
             with contextlib.suppress(OSError):
-                if stream is not None:
-                    stream.close()
+                file.close()
+        return lines
 
-    @property
-    def was_killed(self) -> bool:
-        """Has somebody else ended the process, by force?"""
-        return self._process.returncode == -signal.SIGKILL and not self.is_ours
-
-    def how_it_ended(self) -> str:
-        """In a word or two: 'silent', 'SIGSEGV', 'exit code 3'."""
+    def _how_it_ended(self) -> str:
         code = self._process.returncode
         if code == -signal.SIGALRM:
             return "silent"
         return signal.Signals(-code).name if code < 0 else f"exit code {code}"
 
-    def why_it_ended(self, silence_s: float) -> str:
-        """What became of a file's decoder in words, with the mend."""
-        how = self.how_it_ended()
+    def _why_it_ended(self, how: str, was_killed: bool, lines: list[str]) -> str:
         if how == "silent":
             return (
-                f"the decoder hung: no frame for {silence_s:g} s; re-encode it, or raise "
-                "decoding.max_silence_s"
+                f"the decoder hung: no frame for {self._limits.max_silence_s:g} s; re-encode it, "
+                "or raise decoding.max_silence_s"
             )
-        if self._process.returncode == 1 and self._said:
-            return f"the decoding process ended: {self._said[-1]}; try decoding.isolate=false"
-        if self.was_killed:
+        if how == "exit code 1" and lines:
+            return f"the decoding process ended: {lines[-1]}; try decoding.isolate=false"
+        if was_killed:
             return (
                 "the decoding process was killed (SIGKILL), as the system does when memory runs "
                 "out; free memory, or lower features.workers or decoding.max_memory_gb"
@@ -172,12 +174,14 @@ class DecoderProcess:
         return f"the decoder crashed ({how}): the file is damaged or crafted; re-encode it"
 
 
-def _reserve(number: int, size_bytes: int) -> None:
-    """Make the open file this long. Raises OSError when there is no room for it."""
-    if hasattr(os, "posix_fallocate"):  # macOS has none
-        os.posix_fallocate(number, 0, size_bytes)
+def _frame_file() -> Any:
+    """Memory for a whole frame, taken as it is written. A pipe makes decoding 1080p slower."""
+    if hasattr(os, "memfd_create"):  # Linux
+        file: Any = os.fdopen(os.memfd_create("frame"), "r+b")
     else:
-        os.ftruncate(number, size_bytes)
+        file = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
+    file.truncate(SHARED_BYTES)
+    return file
 
 
 _idle: list[DecoderProcess] = []
@@ -185,18 +189,22 @@ _lock = threading.Lock()
 
 
 def take_process() -> DecoderProcess:
-    """An idle process, or a new one."""
+    """An idle process, or a new one, which takes about a second to start."""
     with _lock:
-        while _idle:
-            process = _idle.pop()
-            if process.is_alive:
-                return process
-            process.end()
-    return DecoderProcess()
+        while _idle and not _idle[-1].is_alive:
+            _idle.pop().end()
+        if _idle:
+            return _idle.pop()
+    process = DecoderProcess()
+    with contextlib.suppress(VideoError):
+        process.ask("close")
+    return process
 
 
 def give_back_process(process: DecoderProcess) -> None:
-    """Keep it for the next who takes one; whoever gives it back has closed what it held."""
+    """Close what the process holds, and keep it for the next user."""
+    with contextlib.suppress(VideoError):
+        process.ask("close")
     with _lock:
         if process.is_alive and len(_idle) < MOST_IDLE:
             _idle.append(process)
@@ -212,4 +220,37 @@ def end_idle() -> None:
             _idle.pop().end()
 
 
-os.register_at_fork(after_in_child=_idle.clear)  # a child must not speak on its parent's pipes
+os.register_at_fork(after_in_child=_idle.clear)  # a child must not write to its parent's processes
+
+
+class ProcessReader:
+    """A `FrameReader` that is open in a process. Closing it gives the process back.
+
+    Raises VideoError where `open_reader` does, DecoderEndedError where it ends the process.
+    """
+
+    def __init__(
+        self,
+        process: DecoderProcess,
+        open_reader: Callable[[], FrameReader],
+        name: str,
+        limits: DecodeLimits,
+    ) -> None:
+        self._process = process
+        try:
+            info = process.begin("open", open_reader, name, limits)["info"]
+        except BaseException:
+            self.close()
+            raise
+        self.info = VideoInfo(**{**info, "size_px": tuple(info["size_px"])})
+
+    def grab(self) -> float | None:
+        time_s: float | None = self._process.ask("grab")["time_s"]
+        return time_s
+
+    def retrieve(self) -> Image:
+        image: Image = self._process.ask("retrieve")["pictures"][""]
+        return image
+
+    def close(self) -> None:
+        give_back_process(self._process)

@@ -1,16 +1,40 @@
-"""Video files as frames with real timestamps, one at a time."""
+"""Video files as frames with real timestamps, one at a time, decoded by FFmpeg through PyAV."""
 
 from __future__ import annotations
 
+import contextlib
+import struct
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from dataclasses import replace
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import av
+import av.container
+import av.stream
+
 from action_gru.core.errors import VideoError
-from action_gru.video.frame import Frame, FrameReader, Image
-from action_gru.video.limits import DecodeLimits, limited_file
-from action_gru.video.process_reader import open_file, run_in_process
+from action_gru.core.paths import about_pictures
+from action_gru.video.clock import FrameClock
+from action_gru.video.decoder_process import ProcessReader, give_back_process, take_process
+from action_gru.video.frame import (
+    DecodeLimits,
+    Frame,
+    FrameReader,
+    Image,
+    PictureMaker,
+    VideoInfo,
+    Watch,
+    believable_fps,
+    declared_length_s,
+)
+
+GENERATE_PTS = 1  # of the container's flags: FFmpeg makes up the time stamps that are missing
+TIMES_MAY_JUMP = 0x0200  # of the format's flags (AVFMT_TS_DISCONT)
+
+Samples = Iterator[tuple[float, dict[str, Image]]]
 
 
 class VideoFile:
@@ -26,7 +50,7 @@ class VideoFile:
     ) -> None:
         """threads: of the decoder; by default as many as it likes. The frames are the same.
 
-        limits: what the file may ask; by default those of the config's `decoding` section.
+        limits: what the file may cost; by default those of the config's `decoding` section.
         """
         self.path = Path(path)
         self.threads = threads
@@ -41,9 +65,9 @@ class VideoFile:
         self.close()
 
     def close(self) -> None:
-        if self._reader is not None:
-            self._reader.close()
-            self._reader = None
+        reader, self._reader = self._reader, None
+        if reader is not None:
+            reader.close()
 
     @property
     def fps(self) -> float:
@@ -64,45 +88,247 @@ class VideoFile:
         self, wanted: Callable[[float], bool] | None = None, end_s: float | None = None
     ) -> Iterator[Frame]:
         """Frames before end_s whose instant (seconds) is wanted; others are never converted."""
-        for index, time_s in self._instants():
+        self.close()
+        self._reader = reader = open_file(self.path, self.threads, self.limits)
+        index = 0
+        time_s: float | None = reader.info.first_s
+        while time_s is not None:
             self.frames_decoded = index + 1
             if end_s is not None and time_s >= end_s:
-                break
+                return
             if wanted is None or wanted(time_s):
-                assert self._reader is not None
-                yield Frame(index, time_s, self._reader.retrieve())
+                yield Frame(index, time_s, reader.retrieve())
+                if self._reader is not reader:  # closed meanwhile
+                    return
+            index, time_s = index + 1, reader.grab()
+        self.close()
 
-    def run(
-        self, program: Callable[..., Iterator[tuple[float, dict[str, Image]]]], **arguments: Any
-    ) -> Iterator[tuple[float, dict[str, Image]]]:
-        """What program(self, **arguments) yields: (seconds, named pictures, of the same shapes).
+    def run(self, program: Callable[..., Samples], **arguments: Any) -> Samples:
+        """What program(self, **arguments) yields: (seconds, named pictures).
 
         It runs where the file is decoded, so that only its pictures have to be handed over.
-        program: a module's function; arguments: what JSON can hold.
+        program: a module's function; arguments: what can be pickled.
         """
         self.close()
         if not self.limits.isolate:
             yield from program(self, **arguments)
             return
-        self.frames_decoded = 0
-        made = run_in_process(self.path, self.threads, self.limits, program, arguments)
-        with closing(made):
-            for self.frames_decoded, time_s, pictures in made:
-                if time_s is not None:
-                    yield time_s, pictures
+        there = VideoFile(self.path, self.threads, replace(self.limits, isolate=False))
+        work = partial(_run, there, program, arguments)
+        process = take_process()
+        try:
+            answer = process.begin("run", work, str(self.path), self.limits)
+            while answer["time_s"] is not None:
+                self.frames_decoded = answer["frames"]
+                yield answer["time_s"], answer["pictures"]
+                answer = process.receive()
+            self.frames_decoded = answer["frames"]
+        except BaseException as error:
+            if not isinstance(error, VideoError):
+                process.end()  # it is ahead, and would answer with samples that nobody wants
+            raise
+        finally:
+            give_back_process(process)
 
-    def _instants(self) -> Iterator[tuple[int, float]]:
-        """(index, time_s) of each decoded frame; times strictly grow."""
-        self.close()
-        open_reader = open_file if self.limits.isolate else limited_file
-        self._reader = open_reader(self.path, self.threads, self.limits)
-        info = self._reader.info
-        time_s, index = info.first_s, 0
-        grabbed: float | None = time_s
-        while grabbed is not None:
-            # Broken timestamps (all zero, or jumping back) become steps of the declared rate.
-            time_s = grabbed if index == 0 or grabbed > time_s else time_s + 1 / info.fps
-            yield index, time_s
-            index += 1
-            grabbed = self._reader.grab()
-        self.close()
+
+def _run(
+    video: VideoFile, program: Callable[..., Samples], arguments: dict[str, Any]
+) -> Iterator[tuple[float | None, dict[str, Image], int]]:
+    """Each sample with the frames decoded so far, and these again at the end."""
+    for time_s, pictures in program(video, **arguments):
+        yield time_s, pictures, video.frames_decoded
+    yield None, {}, video.frames_decoded
+
+
+def open_file(path: Path, threads: int | None, limits: DecodeLimits) -> FrameReader:
+    """A file's reader, in a process of its own where limits.isolate. Raises VideoError."""
+    if not limits.isolate:
+        return FileReader(path, threads, limits)
+    work = partial(FileReader, path, threads, limits)
+    return ProcessReader(take_process(), work, str(path), limits)
+
+
+class FileReader:
+    """One pass over a file: `grab` moves to the next frame, `retrieve` converts it.
+
+    A new reader stands on the first frame. Raises VideoError where there is none, and for a header
+    that announces too large frames before any is decoded.
+    """
+
+    def __init__(
+        self, path: Path, threads: int | None = None, limits: DecodeLimits | None = None
+    ) -> None:
+        """threads: of the decoder, None: as many as it likes."""
+        limits = limits or DecodeLimits()
+        self._path = path
+        self._watch = Watch(str(path), limits.max_silence_s, limits.max_frames, limits.max_decode_s)
+        with contextlib.ExitStack() as on_failure:
+            with self._watch:
+                self._container = on_failure.enter_context(_open(path))
+                self._begin(threads, limits.max_pixels)
+            self._watch.frames = 1
+            on_failure.pop_all()
+
+    def _begin(self, threads: int | None, most_pixels: int) -> None:
+        container, stream = self._container, _video_stream(self._container, self._path)
+        context = stream.codec_context
+        width_px, height_px = context.width, context.height
+        if width_px * height_px > most_pixels:
+            raise VideoError(
+                f"{self._path}: its header announces frames of {width_px} x {height_px}, more than "
+                f"{most_pixels:,} pixels; scale it down, or raise decoding.max_pixels"
+            )
+        # Of later frames, which may be larger: FFmpeg counts with widths rounded up.
+        context.options = {"max_pixels": str(2 * most_pixels)}
+        context.thread_count = threads or 0
+        context.thread_type = "AUTO"
+        fps = believable_fps(stream.guessed_rate, stream.average_rate)
+        self._clock = FrameClock(
+            float(stream.time_base or 1 / av.time_base),
+            _start_s(container, stream),
+            1 / fps,
+            bool(container.format.flags & TIMES_MAY_JUMP),
+        )
+        self._pictures = PictureMaker(one_size=True)
+        self._frames = _decoded(container, stream)
+        first_s = self._next_s()
+        if first_s is None:
+            raise VideoError(
+                f"{self._path}: opened, but no frame decoded (codec {context.name}); copy it "
+                "again, or re-encode it to H.264"
+            )
+        length_s = declared_length_s(container)
+        self.info = VideoInfo(first_s, fps, (width_px, height_px), length_s)
+
+    def _next_s(self) -> float | None:
+        self._frame: Any = next(self._frames, None)
+        if self._frame is None:
+            return None
+        return self._clock.time_s(self._frame.pts, self._frame.dts)
+
+    def grab(self) -> float | None:
+        """Instant of the next frame in seconds, None at the end."""
+        with self._watch:
+            time_s = self._next_s()
+            self._watch.frames += time_s is not None
+        return time_s
+
+    def retrieve(self) -> Image:
+        """The frame that was grabbed, (H, W, 3) uint8 RGB. Raises VideoError."""
+        try:
+            with self._watch:
+                return self._pictures.picture(self._frame)
+        except (av.FFmpegError, ValueError) as error:
+            raise VideoError(
+                f"{self._path}: a frame ({self._frame.format.name}) cannot be converted to RGB "
+                f"({error}); re-encode it to H.264"
+            ) from error
+
+    def close(self) -> None:
+        self._container.close()
+
+
+def _open(path: Path) -> av.container.InputContainer:
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:
+        raise VideoError(f"{str(path)!r}: the name is no valid text; rename the file") from error
+    if path.is_dir():
+        mend = about_pictures(path) or "name one of its files"
+        raise VideoError(f"{path}: this is a folder, no video; {mend}")
+    if not path.is_file():
+        raise VideoError(f"{path}: no such video file; check the path")
+    try:
+        # Absolute: of `cam1:12.mp4` FFmpeg would take `cam1` for a protocol. Only files: a playlist
+        # in a file's clothes must not make us fetch what it names.
+        only_files = {"protocol_whitelist": "file"}
+        container = av.open(str(path.absolute()), options=only_files, metadata_errors="replace")
+    except (av.FFmpegError, ValueError) as error:
+        raise VideoError(f"{path}: {diagnose(path)}") from error
+    container.flags &= ~GENERATE_PTS  # so that a missing stamp is seen
+    return container
+
+
+def _video_stream(container: av.container.InputContainer, path: Path) -> av.VideoStream:
+    """The stream that a player shows; a cover picture is none. Raises VideoError."""
+    if not container.streams.video:
+        raise VideoError(f"{path}: {diagnose(path)}")
+    cover = av.stream.Disposition.attached_pic
+    shown = [stream for stream in container.streams.video if not stream.disposition & cover]
+    if not shown:
+        raise VideoError(
+            f"{path}: no video in it but a cover picture; give a file that holds video"
+        )
+    if shown[0].codec_context is None:
+        raise VideoError(f"{path}: no decoder here for the video in it; re-encode it to H.264")
+    return shown[0]
+
+
+def _start_s(container: av.container.InputContainer, stream: av.VideoStream) -> float:
+    """Where a player's clock stands at 0, in the container's time.
+
+    Sound from before 0 is what its decoder needs to begin with, and nobody hears it.
+    """
+    start_s = (container.start_time or 0) / av.time_base
+    picture_s = float((stream.start_time or 0) * (stream.time_base or 0))
+    return float(max(start_s, min(0.0, picture_s)))
+
+
+def _decoded(
+    container: av.container.InputContainer, stream: av.VideoStream
+) -> Iterator[av.VideoFrame]:
+    """The stream's frames. A damaged packet costs its own frames, a damaged container the rest."""
+    for packet in chain(_whole_packets(container, stream), [None]):  # None: flush the decoder
+        with contextlib.suppress(av.FFmpegError, OSError):
+            yield from stream.decode(packet)
+
+
+def _whole_packets(
+    container: av.container.InputContainer, stream: av.VideoStream
+) -> Iterator[av.Packet]:
+    """The stream's packets, without the one in which the file is cut off.
+
+    It would decode to a picture whose foot is green, or left over from another.
+    """
+    held: av.Packet | None = None
+    with contextlib.suppress(av.FFmpegError, OSError):
+        for packet in container.demux(stream):
+            if held is not None and packet.size:
+                yield held
+            held = packet if packet.size else held
+    if held is not None and not held.is_corrupt:
+        yield held
+
+
+def diagnose(path: Path) -> str:
+    """Why a file does not open as video, in words, with the mend."""
+    with path.open("rb") as file:
+        head = file.read(512)
+    boxes = _mp4_boxes(path) if head[4:8] == b"ftyp" else []
+    if not head:
+        return "the file is empty (0 bytes); copy or download it again"
+    if head.startswith(b"version https://git-lfs"):
+        return "this is a Git LFS pointer (text), not the video; run 'git lfs pull'"
+    if boxes and b"moov" not in boxes:
+        return "the MP4 is cut short: its index (moov) is missing; copy or download it again"
+    if boxes:
+        return "no video stream in it (audio only?); give a file that holds video"
+    if not any(byte < 9 for byte in head):
+        return "this is text, not a video; check what the path points to"
+    return "not a video that can be read (random or damaged bytes); copy it again or re-encode it"
+
+
+def _mp4_boxes(path: Path) -> list[bytes]:
+    """Names of the top-level boxes that lie wholly inside the file (ISO/IEC 14496-12, 4.2)."""
+    names: list[bytes] = []
+    offset, size = 0, path.stat().st_size
+    with path.open("rb") as file:
+        while offset + 8 <= size and len(names) < 64:
+            file.seek(offset)
+            short, name, long = struct.unpack(">I4sQ", file.read(16).ljust(16, b"\0"))
+            length = long if short == 1 else short or size - offset
+            if length < 8 or offset + length > size:
+                break
+            names.append(name)
+            offset += length
+    return names

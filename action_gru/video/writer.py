@@ -6,7 +6,7 @@ import os
 from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
+from typing import Any
 
 import av
 import av.container
@@ -25,9 +25,7 @@ class VideoWriter:
     codec = "h264"
 
     def __init__(self, path: str | Path, size_px: tuple[int, int], fps: float) -> None:
-        self.path = Path(path)
-        self.size_px = size_px
-        self.fps = fps
+        self.path, self.size_px, self.fps = Path(path), size_px, fps
         self._part = self.path.with_name(f".{self.path.stem}.part-{os.getpid()}{self.path.suffix}")
         self._container: av.container.OutputContainer | None = None
 
@@ -41,17 +39,12 @@ class VideoWriter:
             # faststart: a browser can play it before all of it has arrived.
             options = {"movflags": "+faststart"} if self.path.suffix in (".mp4", ".mov") else {}
             container = av.open(str(self._part), "w", options=options)
-        except (av.FFmpegError, OSError, ValueError) as error:
-            raise VideoError(
-                f"{self._part}: cannot be written ({error}); use a .mp4 name"
-            ) from error
-        try:
             rate = Fraction(self.fps).limit_denominator(100000)
-            self._stream = container.add_stream("libx264", rate=rate)
-        except (av.FFmpegError, ValueError) as error:
-            container.close()
+            self._stream: Any = container.add_stream("libx264", rate=rate)
+        except (av.FFmpegError, OSError, ValueError) as error:
+            self._part.unlink(missing_ok=True)
             raise VideoError(
-                f"{self._part}: this container takes no H.264 ({error}); use .mp4"
+                f"{self._part}: cannot be written as H.264 ({error}); use a .mp4 name"
             ) from error
         # yuv420p, which every player shows, needs even sides: an odd last row or column is dropped.
         self._stream.width, self._stream.height = (side // 2 * 2 for side in self.size_px)
@@ -86,12 +79,7 @@ class VideoWriter:
             container.mux(self._stream.encode())
             container.close()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
         try:
             self._close()
             if kind is None:

@@ -11,15 +11,11 @@ from typing import TYPE_CHECKING
 from action_gru.core import exported_from
 
 if TYPE_CHECKING:
-    from action_gru.views.maker import ViewMaker
     from action_gru.views.pictures import MOTION_HISTORY_S, VIEWS, View
-    from action_gru.views.sampler import FrameSampler, Sample
+    from action_gru.views.sampler import FrameSampler, Sample, ViewMaker
 
 __all__ = ["MOTION_HISTORY_S", "VIEWS", "FrameSampler", "Sample", "View", "ViewMaker"]
 
 __getattr__ = exported_from(
-    __name__,
-    maker="ViewMaker",
-    pictures="MOTION_HISTORY_S VIEWS View",
-    sampler="FrameSampler Sample",
+    __name__, pictures="MOTION_HISTORY_S VIEWS View", sampler="FrameSampler Sample ViewMaker"
 )

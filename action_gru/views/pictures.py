@@ -1,8 +1,8 @@
-"""The picture views: what a network looks at of a frame and of those before it.
+"""`VIEWS`: the pictures that a network looks at of a frame and of those before it.
 
-`VIEWS` holds every view by name; config, extraction, the live form and `explain` read it from
-there. A new view is a function and an entry. Only past frames are used, so that a file and a live
-stream agree. OpenCV is imported where it is used, because a config is checked without it.
+A new view is a function and an entry. Only past frames are used, so that a file and a live stream
+agree. OpenCV is imported where it is used, because a config is checked without it. Raise
+spec.PREPROCESSING_VERSION when a change here changes what a network sees.
 """
 
 from __future__ import annotations
@@ -17,9 +17,6 @@ from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from action_gru.video.frame import Image
-
-# Raise spec.PREPROCESSING_VERSION when a line below changes what a network sees: old cache entries
-# then no longer match.
 
 MOTION_LAGS_S = (0.04, 0.08, 0.16)
 MOTION_GAIN = 1.5
@@ -71,7 +68,7 @@ class View:
 
 
 def _mean_colour(image: Image) -> NDArray[Any]:
-    return np.asarray(image.reshape(-1, image.shape[2]).mean(0).round())
+    return np.asarray(image.mean((0, 1)).round())
 
 
 def _no_motion(image: Image) -> NDArray[Any]:
@@ -87,9 +84,7 @@ def _focus(moment: Moment) -> Image:
 
 
 def _focus_fill(image: Image) -> NDArray[Any]:
-    fill = _mean_colour(image)
-    fill[3] = 0  # nothing moves there
-    return fill
+    return _mean_colour(image) * (1, 1, 1, 0)  # nothing moves there
 
 
 def _acceleration(moment: Moment) -> Image:

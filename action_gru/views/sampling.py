@@ -1,9 +1,8 @@
-"""Decides which instants of a video to look at, for a file and live alike.
+"""Decides which instants of a video to look at, and warns where its frames come too seldom.
 
-Also says where a source's frames come too seldom for a model. Knows no codec and no model. The
-rule: the first frame is taken, and of each instant k / fps after
-it the first frame at or after that instant. A source that is slower than fps gives each of its
-frames once; a gap is never filled with copies.
+Knows no codec and no model. The rule, for a file and live alike: the first frame is taken, and of
+each instant k / fps after it the first frame at or after that instant. A source that is slower than
+fps gives each of its frames once; a gap is never filled with copies.
 """
 
 from __future__ import annotations
@@ -38,29 +37,15 @@ class Sampler:
         """Take this frame? time_s in seconds, growing from call to call."""
         if not self.would_take(time_s):
             return False
-        if self.start_s is None:
-            self.start_s = time_s
+        self.start_s = time_s if self.start_s is None else self.start_s
         elapsed_s = time_s - self.start_s + TOLERANCE_S
         self._next = int(elapsed_s * self.fps + 1e-9) + 1
         return True
 
     def would_take(self, time_s: float) -> bool:
         """What `due` would say, without taking the frame."""
-        if self.start_s is None:
-            return True
-        return time_s - self.start_s + TOLERANCE_S >= self._next / self.fps
-
-
-def sample(
-    times_s: Iterable[float], fps: float, start_s: float = 0.0, end_s: float | None = None
-) -> list[int]:
-    """Indices of the frames taken from a clip [start_s, end_s). times_s (T,) seconds, growing."""
-    sampler = Sampler(fps)
-    return [
-        index
-        for index, time_s in enumerate(times_s)
-        if in_window(time_s, start_s, end_s) and sampler.due(time_s)
-    ]
+        start_s = self.start_s
+        return start_s is None or time_s - start_s + TOLERANCE_S >= self._next / self.fps
 
 
 def in_window(time_s: float, start_s: float, end_s: float | None) -> bool:
@@ -76,14 +61,12 @@ def windows(length: int, max_frames: int) -> list[tuple[int, int]]:
     """
     count = max(1, -(-length // max_frames))
     base, longer = divmod(length, count)
-    bounds = [0]
-    for index in range(count):
-        bounds.append(bounds[-1] + base + (index < longer))
+    bounds = [index * base + min(index, longer) for index in range(count + 1)]
     return list(itertools.pairwise(bounds))
 
 
 def rate_warning(times_s: Iterable[float], fps: float) -> str | None:
-    """What to know before believing an answer that rests on these instants; None: nothing.
+    """Why an answer that rests on these instants means little; None: it does not.
 
     times_s (T,): the sampled instants, in seconds and growing; fps: the model's rate. The source's
     rate is that of the median step, so that one gap does not make a slow video.
@@ -106,7 +89,7 @@ def rate_warning(times_s: Iterable[float], fps: float) -> str | None:
 
 
 def slow_clips_warning(slow: Sequence[str], read: int, fps: float) -> str | None:
-    """The same of the clips of a data set. slow: their names, of `read` clips; None: no such."""
+    """The same of a data set. slow: the names of its slow clips, of `read` in all."""
     if not slow:
         return None
     return (

@@ -12,7 +12,7 @@ from action_gru.streaming import StreamEngine
 from action_gru.timeline import EventTracker, Prediction
 from action_gru.training.scoring import ClipScores
 from action_gru.video import DecodeLimits, VideoFile
-from action_gru.views.maker import fit
+from action_gru.views.sampler import fit
 from helpers.videos import FakeBackbone
 
 HOSTILE = "<img src=x onerror=alert(1)>"
