@@ -21,10 +21,9 @@ from action_gru.features import (
     duplicates_across,
     pack_entries,
 )
-from action_gru.features.clip import Rows
-from action_gru.features.entry import parse_entry
+from action_gru.features.entry import Rows, parse_entry
+from action_gru.features.extractor import ThreadBudget, usable_cores
 from action_gru.features.pipeline import THREAD_NAME
-from action_gru.features.threads import ThreadBudget, usable_cores
 from action_gru.video import VideoFile
 from action_gru.views import ViewMaker
 from action_gru.views.sampler import look
@@ -264,7 +263,7 @@ def test_a_long_clip_goes_through_a_file_and_gives_the_same_entry(tmp_path, monk
     clip = clip_of(write_square(tmp_path / "a.mp4", 60))
     short = extractor(tmp_path / "short", fps=100.0, flip=True)
     keys = short.extract([clip]).keys[clip.name].values()
-    monkeypatch.setattr("action_gru.features.clip.MOST_IN_MEMORY", 7)
+    monkeypatch.setattr("action_gru.features.entry.MOST_ROWS_IN_MEMORY", 7)
     long = extractor(tmp_path / "long", fps=100.0, flip=True, workers=3)
     long.extract([clip])
     for key in keys:
@@ -272,7 +271,7 @@ def test_a_long_clip_goes_through_a_file_and_gives_the_same_entry(tmp_path, monk
 
 
 def test_rows_may_come_out_of_order_and_must_all_come(monkeypatch):
-    monkeypatch.setattr("action_gru.features.clip.MOST_IN_MEMORY", 3)
+    monkeypatch.setattr("action_gru.features.entry.MOST_ROWS_IN_MEMORY", 3)
     rows = Rows()
     for _ in range(5):
         rows.expect()
@@ -281,8 +280,7 @@ def test_rows_may_come_out_of_order_and_must_all_come(monkeypatch):
     with pytest.raises(AssertionError):
         rows.whole()
     rows.put(2, np.full(2, 2, np.float16))
-    kept = np.concatenate(list(rows.whole().chunks()))
-    assert kept.tolist() == [[0, 0], [1, 1], [2, 2], [3, 3], [4, 4]]
+    assert rows.whole().tolist() == [[0, 0], [1, 1], [2, 2], [3, 3], [4, 4]]
     rows.close()
 
 
@@ -312,7 +310,7 @@ def test_the_report_is_in_the_order_of_the_clips_whoever_was_first(tmp_path, cli
 
 
 def test_threads_share_the_cores_and_give_them_back(monkeypatch):
-    monkeypatch.setattr("action_gru.features.threads.usable_cores", lambda: 6)
+    monkeypatch.setattr("action_gru.features.extractor.usable_cores", lambda: 6)
     before = torch.get_num_threads(), cv2.getNumThreads()
     assert (ThreadBudget().workers, ThreadBudget().threads_each) == (6, 1)
     assert (ThreadBudget(40).workers, ThreadBudget(40).threads_each) == (40, 1)

@@ -19,7 +19,8 @@ from action_gru.core.errors import DataError
 from action_gru.core.progress import Reporter
 from action_gru.dataset import Clip, Split, check_classes, class_list, grouped_folds, merge_groups
 from action_gru.evaluation.evaluate import warned_sequences, warning_report
-from action_gru.features.source import FeatureTable, data_source
+from action_gru.features.sequences import FeatureTable
+from action_gru.features.source import data_source
 from action_gru.model import ActionClassifier
 from action_gru.report.confidence import Answers, CalibratedAnswers
 from action_gru.report.cross_validation import CrossValidationReport, FoldResult, write_cv_report

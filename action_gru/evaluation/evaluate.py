@@ -17,8 +17,8 @@ from action_gru.core.progress import Reporter
 from action_gru.dataset import Clip, LongVideo, read_long_videos
 from action_gru.evaluation.evaluator import Evaluator, FloatArray
 from action_gru.evaluation.frames import read_mistakes
-from action_gru.features.sequences import SequenceSet
-from action_gru.features.source import FeatureTable, build_backbone, data_source
+from action_gru.features.sequences import FeatureTable, SequenceSet
+from action_gru.features.source import build_backbone, data_source
 from action_gru.model import ActionClassifier
 from action_gru.report.early_warning import WarnedSequence, WarningReport
 from action_gru.report.evaluation import EvaluationReport, write_report

@@ -18,7 +18,7 @@ from action_gru.core.errors import DataError
 from action_gru.core.paths.file_kind import HEAD_BYTES, file_kind
 from action_gru.core.progress import Reporter
 from action_gru.dataset import Clip, read_manifest
-from action_gru.features.source import FeatureTable
+from action_gru.features.sequences import FeatureTable
 from action_gru.series.recording import Recording
 from action_gru.series.source import Measured, MeasuredClip, features_of
 

@@ -18,9 +18,8 @@ from action_gru.features import (
     ViewKey,
     check_quarantine,
     duplicates_across,
-    keep_quarantine,
 )
-from action_gru.features.source import FeatureTable
+from action_gru.features.sequences import FeatureTable
 from action_gru.series.preparation import preparer_of, specs_of
 from action_gru.series.recording import Recording, window_bounds
 
@@ -86,9 +85,8 @@ def features_of(
     report = ExtractionReport(len(clips), quarantined=found.quarantined, content=content)
     report.read = len(clips) - len(found.quarantined)
     report.frames = sum(len(item.rows.times) for item in found.items.values())
-    keep_quarantine(report, reporter, folder)
     allowed = config.data.max_bad_share if max_bad_share is None else max_bad_share
-    check_quarantine(report, allowed, folder)
+    check_quarantine(report, reporter, folder, allowed)
     copies = duplicates_across(clips, content)
     if copies:
         first, second = copies[0]

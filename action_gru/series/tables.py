@@ -14,7 +14,7 @@ from action_gru.core.progress import Reporter
 from action_gru.dataset import Clip
 from action_gru.dataset.manifest import SPLITS, split_name
 from action_gru.dataset.splits import split_of_name
-from action_gru.features.source import FeatureTable
+from action_gru.features.sequences import FeatureTable
 from action_gru.series.long_table import LongColumns, long_columns, read_long_table
 from action_gru.series.recording import Recording, Recordings, merge, only
 from action_gru.series.source import Measured, MeasuredClip, features_of
