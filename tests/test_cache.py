@@ -14,9 +14,8 @@ from action_gru.features import (
     FeatureCache,
     MemoryCache,
     cache_key,
-    read_entry,
 )
-from action_gru.features.entry import Rows
+from action_gru.features.entry import Rows, parse_entry
 
 KEY = cache_key({"video": "a", "fps": 12.5})
 
@@ -73,9 +72,8 @@ def test_rows_from_a_file_make_the_same_entry_as_rows_in_memory(tmp_path, monkey
     monkeypatch.setattr("action_gru.features.entry.MOST_ROWS_IN_MEMORY", 4)
     rows = Rows()
     for place, row in enumerate(kept.values):
-        rows.expect()
         rows.put(place, row)
-    same = replace(kept, values=rows.whole())
+    same = replace(kept, values=rows.whole(10))
     rows.close()
     cache.put(KEY, same)
     from_file = cache.path_of(KEY).read_bytes()
@@ -109,7 +107,7 @@ def test_no_prefix_of_an_entry_is_trusted(tmp_path):
     for length in range(0, len(data), 17):
         path.write_bytes(data[:length])
         with pytest.raises(CacheError):
-            read_entry(path)
+            parse_entry(path.read_bytes(), str(path))
         assert not cache.has(KEY)
 
 

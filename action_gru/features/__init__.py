@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from action_gru.core.lazy import exported_from
 
 if TYPE_CHECKING:
-    from action_gru.features.entry import ClipFeatures, ViewKey, cache_key, read_entry
+    from action_gru.features.entry import ClipFeatures, ViewKey, cache_key
     from action_gru.features.extractor import Extractor
     from action_gru.features.packing import pack_entries
     from action_gru.features.ray_engine import extract_on_cluster
@@ -41,13 +41,12 @@ __all__ = [
     "duplicates_across",
     "extract_on_cluster",
     "pack_entries",
-    "read_entry",
     "report_on_error",
 ]
 
 __getattr__ = exported_from(
     __name__,
-    entry="ClipFeatures ViewKey cache_key read_entry",
+    entry="ClipFeatures ViewKey cache_key",
     extractor="Extractor",
     packing="pack_entries",
     ray_engine="extract_on_cluster",

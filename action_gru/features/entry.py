@@ -15,7 +15,6 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -28,8 +27,10 @@ METADATA = "action_gru"
 SUFFIX = ".safetensors"
 KEY = re.compile(r"[0-9a-f]{64}\Z")
 CHUNK_ROWS = 2048
+# 5 MB at 1280 values: clips of under three minutes, at 12 frames a second, never touch the disk.
+MOST_ROWS_IN_MEMORY = 2048
 MOST_HEADER_BYTES = 1 << 20  # ours are under a thousand; JSON takes many times its size in memory
-# What a file of anyone's making can lead to while it is read.
+# What a file that another program made can raise while it is read.
 DAMAGE = (AttributeError, LookupError, ValueError, TypeError, OverflowError, RecursionError)
 
 Values = NDArray[np.float16]  # (T, D)
@@ -119,78 +120,50 @@ def key_of(name: str) -> str | None:
     return key if KEY.match(key) and name == name_of(key) else None
 
 
-def entry_pieces(
-    values: Values,
-    times_s: NDArray[np.float64],
-    frames_decoded: int,
-    provenance: dict[str, Any],
-) -> Iterator[bytes | memoryview]:
+def entry_pieces(clip: ClipFeatures) -> Iterator[bytes | memoryview]:
     """The bytes of an entry, a piece at a time."""
-    shape = (int(values.shape[0]), int(values.shape[1]))
-    times = np.ascontiguousarray(times_s, dtype=np.float64)
-    metadata = {
-        "format": FORMAT,
-        "sha256": _checksum(shape, frames_decoded, provenance, _chunks(values), times),
-        "frames_decoded": frames_decoded,
-        "provenance": provenance,
-    }
+    shape = (int(clip.values.shape[0]), int(clip.values.shape[1]))
+    times = np.ascontiguousarray(clip.times_s, dtype=np.float64)
+    head = {"frames_decoded": clip.frames_decoded, "provenance": clip.provenance}
+    checksum = _checksum(shape, head, _chunks(clip.values), times)
+    metadata = {"format": FORMAT, "sha256": checksum, **head}
     yield _header(shape, json.dumps(metadata, sort_keys=True))
     yield times.data.cast("B")
-    for chunk in _chunks(values):
+    for chunk in _chunks(clip.values):
         yield np.ascontiguousarray(chunk).data.cast("B")
-
-
-def read_entry(path: Path) -> ClipFeatures:
-    """One file of the cache, checked.
-
-    Raises DamagedEntryError, UnreadableEntryError, or FileNotFoundError if it is absent.
-    """
-    with naming_refusals(str(path)):
-        return parse_entry(path.read_bytes(), str(path))
 
 
 def parse_entry(data: bytes, label: str) -> ClipFeatures:
     """The bytes of an entry, checked. Raises DamagedEntryError that names the label if damaged."""
-    head, times_s, (values,) = _read_checked(io.BytesIO(data), label)
-    try:
-        return ClipFeatures(values, times_s, head["frames_decoded"], head["provenance"])
-    except CacheError as error:
-        raise DamagedEntryError(f"{label}: not a feature entry ({error})") from error
+    (clip,) = _read_checked(io.BytesIO(data), label, keep=True)
+    return clip
 
 
 def check_entry(file: BinaryIO, label: str) -> None:
     """Like `parse_entry` of an open file, from its begin to its end, a piece at a time."""
-    _read_checked(file, label, CHUNK_ROWS)
+    _read_checked(file, label, keep=False)
 
 
-def _read_checked(
-    file: Any, label: str, chunk_rows: int | None = None
-) -> tuple[dict[str, Any], NDArray[np.float64], list[Values]]:
-    """(metadata, times_s, [values]) of an entry; no values where it is read by chunk_rows."""
-    values: list[Values] = []
+def _read_checked(file: Any, label: str, keep: bool) -> list[ClipFeatures]:
+    """The entry if keep, else nothing, in memory that does not grow with it."""
     try:
         (count, dim), head = _read_header(file)
         times_s = np.frombuffer(file.read(count * 8), np.float64).copy()
-        step = chunk_rows or count
+        values = np.empty((count if keep else min(count, CHUNK_ROWS), dim), np.float16)
 
-        def rows() -> Iterator[Values]:
-            for first in range(0, count, step):
-                chunk = np.empty((min(step, count - first), dim), np.float16)
+        def chunks() -> Iterator[Values]:
+            for first in range(0, count, CHUNK_ROWS):
+                chunk = values[first if keep else 0 :][: min(CHUNK_ROWS, count - first)]
                 file.readinto(chunk)
-                if chunk_rows is None:
-                    values.append(chunk)  # `ClipFeatures` checks them
-                else:
-                    _check_finite(chunk)
+                _check_finite(chunk)
                 yield chunk
 
-        shape = (count, dim)
-        found = _checksum(shape, head["frames_decoded"], head["provenance"], rows(), times_s)
-        is_whole = bool(head["sha256"] == found)
+        if head["sha256"] != _checksum((count, dim), head, chunks(), times_s):
+            raise CacheError("its checksum does not match its content")
+        kept = (values, times_s, head["frames_decoded"], head["provenance"])
+        return [ClipFeatures(*kept)] if keep else []
     except (CacheError, *DAMAGE) as error:
         raise DamagedEntryError(f"{label}: not a feature entry ({error})") from error
-    if not is_whole:
-        raise DamagedEntryError(f"{label}: its checksum does not match its content")
-    return head, times_s, values
 
 
 def _read_header(file: BinaryIO) -> tuple[tuple[int, int], dict[str, Any]]:
@@ -234,22 +207,17 @@ def _header(shape: tuple[int, int], metadata: str) -> bytes:
 
 
 def _checksum(
-    shape: tuple[int, ...],
-    frames_decoded: int,
-    provenance: dict[str, Any],
+    shape: tuple[int, int],
+    head: dict[str, Any],
     chunks: Iterable[Values],
     times_s: NDArray[np.float64],
 ) -> str:
-    digest = hashlib.sha256(repr((tuple(shape), frames_decoded)).encode())
-    digest.update(json.dumps(provenance, sort_keys=True).encode())
+    digest = hashlib.sha256(repr((shape, head["frames_decoded"])).encode())
+    digest.update(json.dumps(head["provenance"], sort_keys=True).encode())
     for chunk in chunks:
         digest.update(np.ascontiguousarray(chunk).data)
     digest.update(np.ascontiguousarray(times_s).data)
     return digest.hexdigest()
-
-
-# 5 MB at 1280 values: clips of under three minutes, at 12 frames a second, never touch the disk.
-MOST_ROWS_IN_MEMORY = 2048
 
 
 class Rows:
@@ -260,46 +228,38 @@ class Rows:
     """
 
     def __init__(self) -> None:
-        self._rows: list[Values | None] = []
-        self._first = 0  # the place of the first row that is still in memory
+        self._rows: dict[int, Values] = {}
+        self._written = 0  # rows in the file
         self._file: Any = None
 
-    def expect(self) -> None:
-        """One more row will come."""
-        self._rows.append(None)
-
     def put(self, place: int, row: Values) -> None:
-        """row (D,)."""
-        self._rows[place - self._first] = row
+        self._rows[place] = row
         if len(self._rows) >= MOST_ROWS_IN_MEMORY:
             self._spill()
 
-    def whole(self) -> Values:
-        """All rows (T, D), mapped if they are in a file; every expected one must have come."""
-        if self._file is not None:
-            self._spill()
-        assert all(row is not None for row in self._rows)
+    def whole(self, count: int) -> Values:
+        """All rows (count, D), mapped if they are in a file."""
         if self._file is None:
-            return np.stack([row for row in self._rows if row is not None])
-        assert not self._rows
-        return np.asarray(np.memmap(self._file, np.float16, "r").reshape(self._first, -1))
+            return np.stack([self._rows[place] for place in range(count)])
+        self._spill()
+        assert self._written == count
+        return np.asarray(np.memmap(self._file, np.float16, "r").reshape(count, -1))
 
     def close(self) -> None:
-        self._rows = []
+        self._rows = {}
         if self._file is not None:
             self._file.close()
 
     def _spill(self) -> None:
         """Write the rows in memory, up to the first that has not come."""
-        count = next((n for n, row in enumerate(self._rows) if row is None), len(self._rows))
         try:
             self._file = self._file or tempfile.TemporaryFile()  # noqa: SIM115 see `close`
-            self._file.writelines(row.tobytes() for row in self._rows[:count] if row is not None)
+            while (row := self._rows.pop(self._written, None)) is not None:
+                self._file.write(row.tobytes())
+                self._written += 1
             self._file.flush()
         except OSError as error:
             raise CacheError(
                 f"{tempfile.gettempdir()}: the features of a long clip cannot be kept there "
                 f"({error.strerror or error}); free space or set TMPDIR to a folder you may write"
             ) from error
-        self._first += count
-        del self._rows[:count]

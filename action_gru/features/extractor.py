@@ -197,7 +197,8 @@ class Extractor:
         for view_key in job.missing:
             provenance = {"clip": job.clip.name, "view": view_key.view, "flipped": view_key.flipped}
             provenance |= {"fps": self.fps, "weights": self.backbone.weights}
-            features = ClipFeatures(job.rows[view_key].whole(), times_s, job.frames, provenance)
+            values = job.rows[view_key].whole(len(times_s))
+            features = ClipFeatures(values, times_s, job.frames, provenance)
             self.cache.put(job.keys[view_key], features)
 
 

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import struct
 import uuid
-from array import array
 from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
@@ -44,6 +44,7 @@ from action_gru.features.store import FeatureCache
 
 SHARD_BYTES = 1 << 30
 CLIP_BYTES = 8  # of the hash of a clip's name
+ROW = np.dtype([("keys", "u1", KEY_BYTES), *((name, "=i8") for name in COLUMNS)])
 # The header of nearly every entry. A path of 3000 characters that are not ASCII takes more: JSON in
 # JSON writes each as 7 or 14 bytes.
 BEGIN_BYTES = 1 << 13
@@ -77,29 +78,25 @@ def pack_entries(
             cache.storage.write(INDEX, [packing.merged(cache.packs.index).to_bytes()])
         cache.packs.load()
         packing.check_there()
-        packed = packing.keys + packing.already
-        for first in range(0, 0 if keep else len(packed), KEY_BYTES):
-            cache.storage.remove(name_of(packed[first : first + KEY_BYTES].hex()))
-    return packing.counts | {
-        "packed": len(packing.keys) // KEY_BYTES,
-        "already": len(packing.already) // KEY_BYTES,
-        "shards": len(packing.names),
-    }
+        packed = np.frombuffer(bytes(packing.rows), ROW)["keys"]
+        keys = itertools.chain((key.tobytes().hex() for key in packed), packing.already)
+        for key in () if keep else keys:
+            cache.storage.remove(name_of(key))
+    counts = {"packed": len(packed), "already": len(packing.already)}
+    return counts | packing.left_out | {"shards": len(packing.names)}
 
 
 class _Packing:
-    """One run of it: the rows of the index as they come, 64 bytes each.
+    """One run of it. rows: those of the index, 64 bytes each; their shards are numbered by names.
 
-    Their shards are counted from 0, by names. already: keys whose entries are packed as they are;
-    held: the shards that hold those.
+    already: keys whose entries are packed as they are; held: the shards that hold those.
     """
 
     def __init__(self, cache: FeatureCache, tell: Callable[[str], None]) -> None:
         self.cache, self.storage, self.tell = cache, cache.storage, tell
-        self.counts = dict.fromkeys(("packed", "already", "damaged", "unreadable", "shards"), 0)
-        self.keys, self.columns = bytearray(), {name: array("q") for name in COLUMNS}
-        self.names: list[str] = []
-        self.already, self.held = bytearray(), set[str]()
+        self.left_out = {"damaged": 0, "unreadable": 0}
+        self.rows, self.names = bytearray(), list[str]()
+        self.already, self.held = list[str](), set[str]()
 
     def to_pack(self) -> Iterator[tuple[str, bytes]]:
         """(key, bytes) of every whole entry that is not packed already, byte for byte."""
@@ -111,31 +108,26 @@ class _Packing:
                     parse_entry(data, label)
             except FileNotFoundError:  # another process removed it meanwhile
                 continue
-            except DamagedEntryError as error:
-                self._leave_out("damaged", str(error))
-                continue
-            except UnreadableEntryError as error:
-                self._leave_out("unreadable", str(error))
+            except (DamagedEntryError, UnreadableEntryError) as error:
+                is_damaged = isinstance(error, DamagedEntryError)
+                self._leave_out("damaged" if is_damaged else "unreadable", str(error))
                 continue
             entry = self.cache.packs.find(key)
             if entry and self._lies_there(entry, data):
-                self.already += bytes.fromhex(key)
+                self.already.append(key)
                 self.held.add(entry.shard)
             else:
                 yield key, data
 
     def _leave_out(self, kind: str, problem: str) -> None:
-        self.counts[kind] += 1
+        self.left_out[kind] += 1
         self.tell(problem)
 
     def _lies_there(self, entry: PackedEntry, data: bytes) -> bool:
-        if (entry.size, entry.check) != (len(data), check_of(data)):
-            return False
         try:
-            found = self.storage.read_part(f"{FOLDER}/{entry.shard}", entry.offset, entry.size)
-        except OSError:  # absent, or not to be read: it is packed anew
+            return self.cache.packs.read(entry) == data
+        except (OSError, DamagedEntryError):  # absent, or not to be read: it is packed anew
             return False
-        return found == data
 
     def _by_clip(self) -> Iterator[str]:
         """The keys of all entries in files of their own, those of a clip side by side.
@@ -151,9 +143,9 @@ class _Packing:
             clip = self._clip_of(name).encode(errors="surrogatepass")  # of a path that is no text
             rows += hashlib.sha256(clip).digest()[:CLIP_BYTES] + bytes.fromhex(key)
         width = CLIP_BYTES + KEY_BYTES
-        words = np.frombuffer(bytes(rows), ">u8").reshape(-1, width // 8)
-        for row in np.lexsort(words.T[::-1]):  # the last key of lexsort counts first
-            yield rows[row * width + CLIP_BYTES : (row + 1) * width].hex()
+        ordered = np.sort(np.frombuffer(bytes(rows), f"S{width}"))
+        for row in ordered.view("u1").reshape(-1, width):
+            yield row[CLIP_BYTES:].tobytes().hex()
 
     def _clip_of(self, name: str) -> str:
         """Which clip an entry is of, by its header; '' where that does not say. Unchecked."""
@@ -170,10 +162,8 @@ class _Packing:
         """The pieces of one shard; a row for each."""
         offset = 0
         for key, data in entries:
-            self.keys += bytes.fromhex(key)
-            row = (len(self.names), offset, len(data), check_of(data))
-            for column, value in zip(self.columns.values(), row, strict=True):
-                column.append(value)
+            place = (len(self.names), offset, len(data), check_of(data))
+            self.rows += struct.pack("=32s4q", bytes.fromhex(key), *place)
             offset += len(data)
             yield data
             if offset >= shard_bytes:
@@ -183,22 +173,18 @@ class _Packing:
         """Old and new rows by key; of two of one key the new one stays, which was read just now. A
         shard without a row is named no longer, so that `prune` finds it.
         """
-        keys = np.frombuffer(bytes(self.keys), np.uint8).reshape(-1, KEY_BYTES)
-        keys = np.concatenate([keys, old.keys])
-        # The last key counts first; lexsort is stable, so that a new row precedes an old one.
-        order = np.lexsort(keys.view(">u8").T[::-1])
-        keys = keys[order]
-        fresh = np.ones(len(keys), bool)
-        fresh[1:] = (keys[1:] != keys[:-1]).any(1)
-        added = {name: np.asarray(self.columns[name], np.int64) for name in COLUMNS}
-        added["shards"] = added["shards"] + len(old.names)
-        columns = {
-            name: np.concatenate([added[name], old.columns[name]])[order][fresh] for name in COLUMNS
-        }
-        used, columns["shards"] = np.unique(columns["shards"], return_inverse=True)
-        columns["shards"] = columns["shards"].astype(np.int64, copy=False)
+        new = np.frombuffer(bytes(self.rows), ROW).copy()
+        new["shards"] += len(old.names)
+        rows = np.concatenate([new, np.empty(len(old), ROW)])
+        for name, values in {"keys": old.keys, **old.columns}.items():
+            rows[name][len(new) :] = values
+        keys = np.ascontiguousarray(rows["keys"]).view(f"S{KEY_BYTES}")
+        rows = rows[np.unique(keys, return_index=True)[1]]  # the first of equal keys: the new one
+        columns = {name: np.ascontiguousarray(rows[name]) for name in ("keys", *COLUMNS)}
+        used, shards = np.unique(columns["shards"], return_inverse=True)
+        columns["shards"] = shards.astype(np.int64, copy=False)
         names = [*old.names, *self.names]
-        return Index(np.ascontiguousarray(keys[fresh]), columns, [names[n] for n in used])
+        return Index(columns.pop("keys"), columns, [names[number] for number in used])
 
     def check_there(self) -> None:
         """Raise CacheError unless the index names the shards of this packing and all are there.
@@ -207,11 +193,7 @@ class _Packing:
         pruned or packed meanwhile.
         """
         ours, named = [*self.names, *sorted(self.held)], set(self.cache.packs.index.names)
-        gone = [
-            name
-            for name in ours
-            if name not in named or not self.storage.status(f"{FOLDER}/{name}")
-        ]
+        gone = [n for n in ours if n not in named or not self.storage.status(f"{FOLDER}/{n}")]
         if gone:
             raise CacheError(
                 f"{self.cache.root}: {len(gone)} of {len(ours)} shards of what was packed are gone "

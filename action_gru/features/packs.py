@@ -72,20 +72,9 @@ class Index:
 
     def find(self, key: str) -> PackedEntry | None:
         """Where the entry of a key lies, or None."""
-        row = self._row_of(key)
-        return None if row is None else self.row(row)
-
-    def place_of(self, key: str) -> tuple[int, int] | None:
-        """(number of the shard, offset) of a key's entry, or None: it sorts as it is read."""
-        row = self._row_of(key)
-        if row is None:
-            return None
-        return int(self.columns["shards"][row]), int(self.columns["offsets"][row])
-
-    def _row_of(self, key: str) -> int | None:
         wanted = bytes.fromhex(key)
         row = bisect_left(range(len(self)), wanted, key=self._key_at)
-        return row if row < len(self) and self._key_at(row) == wanted else None
+        return self.row(row) if row < len(self) and self._key_at(row) == wanted else None
 
     def row(self, row: int) -> PackedEntry:
         shard, offset, size, check = (int(self.columns[name][row]) for name in COLUMNS)
@@ -104,15 +93,6 @@ class Index:
         metadata = {"format": FORMAT, "shards": self.names, "sha256": self.checksum()}
         tensors = {"keys": self.keys, **self.columns}
         return bytes(save(tensors, {"action_gru": json.dumps(metadata)}))
-
-    def check_shapes(self) -> None:
-        """Raise ValueError where a look-up would step out of the index."""
-        if self.keys.ndim != 2 or self.keys.shape[1] != KEY_BYTES:
-            raise ValueError(f"keys of shape {self.keys.shape}")
-        if any(column.shape != (len(self),) for column in self.columns.values()):
-            raise ValueError("its columns differ in length")
-        if not all(isinstance(name, str) and SHARD_NAME.match(name) for name in self.names):
-            raise ValueError("it names what is no shard")
 
 
 EMPTY = Index(
@@ -141,7 +121,13 @@ def read_index(data: memoryview, label: str) -> Index:
 
         columns = {name: column(name, np.int64) for name in COLUMNS}
         index = Index(column("keys", np.uint8), columns, metadata["shards"])
-        index.check_shapes()
+        # Where a look-up would step out of the index.
+        if index.keys.ndim != 2 or index.keys.shape[1] != KEY_BYTES:
+            raise ValueError(f"keys of shape {index.keys.shape}")
+        if any(values.shape != (len(index),) for values in columns.values()):
+            raise ValueError("its columns differ in length")
+        if not all(isinstance(name, str) and SHARD_NAME.match(name) for name in index.names):
+            raise ValueError("it names what is no shard")
     except (LookupError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise CacheError(
             f"{label}: not an index of packed entries ({error}); remove it and the shards beside "
@@ -177,12 +163,10 @@ class Packs:
         version = status.version if status else None
         if self._index is not None and version == self._version:
             return False
-        self._index = self._read() if status else EMPTY
+        view, label = self.storage.view, self.storage.label(INDEX)
+        self._index = read_index(view(INDEX), label) if status else EMPTY
         self._version = version
         return True
-
-    def _read(self) -> Index:
-        return read_index(self.storage.view(INDEX), self.storage.label(INDEX))
 
     def find(self, key: str) -> PackedEntry | None:
         return self.index.find(key)
@@ -211,15 +195,6 @@ class Packs:
         """The place of an entry in words."""
         shard = self.storage.label(f"{FOLDER}/{entry.shard}")
         return f"{shard} at byte {entry.offset} (entry {entry.key})"
-
-    def problems(self) -> list[str]:
-        """What is wrong with the index, in words."""
-        try:
-            if self.storage.status(INDEX):
-                self._read()
-        except CacheError as error:
-            return [str(error)]
-        return []
 
     def entries(self, problems: list[str]) -> Iterator[tuple[PackedEntry, bytes]]:
         """Every packed entry with the bytes that lie there, each shard read once.

@@ -19,7 +19,7 @@ from urllib.parse import unquote
 from filelock import FileLock, Timeout
 
 from action_gru.core.errors import CacheError, MissingExtraError
-from action_gru.core.files import is_abandoned, write_atomically
+from action_gru.core.files import YOUNG_S, is_abandoned, write_atomically
 
 URL = re.compile(r"([a-z][a-z0-9+.-]*)://(.*)\Z", re.DOTALL | re.IGNORECASE)
 # A URL that is cut or mistyped: 's3:bucket', 'http:/host'. A folder 'a:b' is none.
@@ -45,7 +45,7 @@ class Folder:
     that was unmounted, is never made or filled again: the disk may be full of entries.
     """
 
-    has_locks = True
+    young_s = YOUNG_S  # a younger file may belong to a process whose lock is not seen
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -145,7 +145,7 @@ class Folder:
 
     @contextmanager
     def locked(self, name: str) -> Iterator[None]:
-        """Keeps other processes out, where has_locks. Raises CacheError when one is inside."""
+        """Keeps other processes out, in a folder. Raises CacheError when one is inside."""
         path = self.root / name
         self._make()
         path.parent.mkdir(exist_ok=True)
@@ -170,7 +170,7 @@ class ObjectStore:
     Raises CacheError when the store refuses or does not answer.
     """
 
-    has_locks = False
+    young_s = 86_400.0  # without locks: a running packing is assumed to be younger
 
     def __init__(self, scheme: str, path: str) -> None:
         import fsspec

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from action_gru.core.errors import CacheError
-from action_gru.core.files import YOUNG_S
 from action_gru.features.entry import (
     SUFFIX,
     ClipFeatures,
@@ -23,8 +22,6 @@ from action_gru.features.entry import (
 )
 from action_gru.features.packs import INDEX, LOCK, PackedEntry, Packs
 from action_gru.features.storage import Folder, open_storage
-
-UNLOCKED_YOUNG_S = 86_400.0  # without locks: a running packing is assumed to be younger
 
 
 class FeatureCache:
@@ -80,8 +77,7 @@ class FeatureCache:
 
     def put(self, key: str, clip: ClipFeatures) -> None:
         """Keep an entry. Raises CacheError when the disk is full or the folder is not writable."""
-        pieces = entry_pieces(clip.values, clip.times_s, clip.frames_decoded, clip.provenance)
-        self.storage.write(name_of(key), pieces)
+        self.storage.write(name_of(key), entry_pieces(clip))
 
     def exists(self) -> bool:
         """Is its folder there? An object store has none."""
@@ -92,8 +88,10 @@ class FeatureCache:
         then those in files of their own, as given.
         """
         index = self.packs.index
-        places = [index.place_of(key) for key in keys]
-        return sorted(range(len(keys)), key=lambda number: places[number] or (len(index.names), 0))
+        shards = {name: number for number, name in enumerate(index.names)}
+        found = [index.find(key) for key in keys]
+        places = [(shards[e.shard], e.offset) if e else (len(shards), 0) for e in found]
+        return sorted(range(len(keys)), key=places.__getitem__)
 
     def names(self) -> Iterator[str]:
         """The names of all entries in files of their own, whole or not."""
@@ -116,8 +114,13 @@ class FeatureCache:
 
     def verify(self) -> list[str]:
         """Read every entry whole; what is wrong with those that are damaged or cannot be read."""
-        index_problems = self.packs.problems()
-        problems = list(index_problems)
+        problems: list[str] = []
+        packs = Packs(self.storage)
+        try:
+            packed = packs.entries(problems) if packs.index.names else iter(())
+        except CacheError as error:
+            problems.append(str(error))
+            packed = iter(())
         for name in self.names():
             try:
                 self._check_file(name)
@@ -125,9 +128,9 @@ class FeatureCache:
                 continue
             except (DamagedEntryError, UnreadableEntryError) as error:
                 problems.append(str(error))
-        for entry, data in [] if index_problems else self.packs.entries(problems):
+        for entry, data in packed:
             try:
-                parse_entry(self.packs.checked(entry, data), self.packs.label(entry))
+                parse_entry(packs.checked(entry, data), packs.label(entry))
             except DamagedEntryError as error:
                 problems.append(str(error))
         return problems
@@ -140,6 +143,7 @@ class FeatureCache:
         names. Packed entries stay: a shard is never changed.
         """
         removed = {"damaged": 0, "old": 0, "leftovers": 0, "unreadable": 0}
+        before = len(self.damaged)
         for name in self.storage.leftovers(only_abandoned=True):
             self.storage.remove(name)
             removed["leftovers"] += 1
@@ -148,21 +152,25 @@ class FeatureCache:
             if older_than_s is not None and self._is_older(name, older_than_s):
                 self.storage.remove(name)
                 removed["old"] += 1
-            elif kind := self._remove_damaged(name):
-                removed[kind] += 1
+                continue
+            try:
+                self._whole(name, self._check_file)
+            except UnreadableEntryError:
+                removed["unreadable"] += 1
+        removed["damaged"] = len(self.damaged) - before
+        del self.damaged[before:]
         return removed
 
     def _prune_shards(self) -> int:
         """Remove shards that no index names, unless a process packs now."""
         removed = 0
-        young_s = YOUNG_S if self.storage.has_locks else UNLOCKED_YOUNG_S
         if not any(self.packs.unnamed()):
             return removed
         try:
             with self.storage.locked(LOCK):
                 self.packs.load()
                 for name in self.packs.unnamed():
-                    if self._is_older(name, young_s):  # of another machine, whose lock is not seen
+                    if self._is_older(name, self.storage.young_s):
                         self.storage.remove(name)
                         removed += 1
         except (CacheError, OSError):  # another process packs, or nothing may be written here
@@ -172,17 +180,6 @@ class FeatureCache:
     def _is_older(self, name: str, age_s: float) -> bool:
         status = self.storage.status(name)
         return status is not None and time.time() - status.used_s > age_s
-
-    def _remove_damaged(self, name: str) -> str:
-        """`damaged`, `unreadable`, or '' for one that is whole or was removed meanwhile."""
-        before = len(self.damaged)
-        try:
-            self._whole(name, self._check_file)
-        except UnreadableEntryError:
-            return "unreadable"
-        found = self.damaged[before:]
-        del self.damaged[before:]
-        return "damaged" if found else ""
 
     def _read_file(self, name: str) -> ClipFeatures:
         label = self.storage.label(name)
