@@ -25,8 +25,8 @@ from numpy.typing import NDArray
 
 from action_gru.backbone import Backbone
 from action_gru.config import Config, build_config
-from action_gru.core.device import pick_device
 from action_gru.core.errors import VideoError
+from action_gru.core.machine import pick_device
 from action_gru.dataset import Clip
 from action_gru.detection.detector import BoxDetector
 from action_gru.features import ClipFeatures, MemoryCache, ViewKey

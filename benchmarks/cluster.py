@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from action_gru.config import Config, build_config
-from action_gru.core.malloc import use_one_arena
+from action_gru.core.machine import use_one_arena
 from action_gru.core.progress import Reporter
 from action_gru.dataset import Clip
 from action_gru.features import FeatureCache, extract_on_cluster

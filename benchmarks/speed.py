@@ -26,7 +26,7 @@ import torch
 from rows import classify, extraction, live, scaling, sequence
 from rows.turns import Row
 
-from action_gru.core.malloc import use_one_arena
+from action_gru.core.machine import use_one_arena
 
 RESULTS = Path(__file__).parent / "results"
 

@@ -6,12 +6,12 @@ import sys
 
 import pytest
 
-from action_gru.core import malloc as allocator
-from action_gru.core.malloc import keeping_freed_memory, use_one_arena
+from action_gru.core import machine as allocator
+from action_gru.core.machine import keeping_freed_memory, use_one_arena
 
 PROGRAM = """
 import resource, threading
-from action_gru.core.malloc import keeping_freed_memory, use_one_arena
+from action_gru.core.machine import keeping_freed_memory, use_one_arena
 
 def faults():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from test_plots import check_texts
+from helpers.figures import check_texts
 
 from action_gru.report.anytime import SHARES, anytime_report
 

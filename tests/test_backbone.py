@@ -11,18 +11,14 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from helpers.videos import noise_pictures
 
 from action_gru.backbone import Backbone, loading
 from action_gru.backbone.embedding import pick_precision
 from action_gru.backbone.network import weighted_mean
-from action_gru.core.device import pick_device
 from action_gru.core.errors import BackboneError
+from action_gru.core.machine import pick_device
 from action_gru.views.maker import fit
-
-
-def pictures(count: int, size_px: int, seed: int = 0) -> list[np.ndarray]:
-    rng = np.random.default_rng(seed)
-    return [rng.integers(0, 255, (size_px, size_px, 3), dtype=np.uint8) for _ in range(count)]
 
 
 @pytest.fixture(scope="module")
@@ -32,21 +28,21 @@ def builtin() -> Backbone:
 
 def test_builtin_gives_1280_values_that_tell_pictures_apart(builtin):
     assert (builtin.dim, builtin.image_size) == (1280, 128)
-    features = builtin(pictures(3, 128))
+    features = builtin(noise_pictures(3, 128))
     assert features.shape == (3, 1280)
     assert torch.isfinite(features).all()
     assert features.std(0).mean() > 1e-3
 
 
 def test_a_batch_gives_what_each_picture_gives_alone(builtin):
-    images = pictures(4, 128)
+    images = noise_pictures(4, 128)
     together = builtin(images)
     alone = torch.cat([builtin([image]) for image in images])
     torch.testing.assert_close(together, alone, atol=1e-4, rtol=1e-4)
 
 
 def test_a_fourth_channel_weighs_the_area(builtin):
-    (image,) = pictures(1, 128)
+    (image,) = noise_pictures(1, 128)
     even = np.dstack([image, np.full((128, 128), 80, np.uint8)])
     nothing = np.dstack([image, np.zeros((128, 128), np.uint8)])
     corner = nothing.copy()
@@ -66,7 +62,7 @@ def test_weighted_mean_is_the_mean_by_weight():
 
 def test_bf16_agrees_with_fp32(builtin):
     rounded = Backbone("builtin", precision="bf16", device="cpu")
-    images = pictures(4, 128)
+    images = noise_pictures(4, 128)
     similarity = torch.nn.functional.cosine_similarity(rounded(images), builtin(images))
     assert similarity.min() > 0.99
 
@@ -87,7 +83,7 @@ def test_the_fingerprint_names_what_features_depend_on(builtin):
 
 def test_any_layer_can_be_pooled():
     backbone = Backbone("builtin", layer=9, precision="fp32", device="cpu")
-    assert backbone(pictures(2, 128)).shape == (2, backbone.dim)
+    assert backbone(noise_pictures(2, 128)).shape == (2, backbone.dim)
     assert backbone.dim == 256
     with pytest.raises(BackboneError, match=r"has layers 0 to 9 before its head, got 10"):
         Backbone("builtin", layer=10)
@@ -100,14 +96,14 @@ def test_detect_pose_and_segment_models_pool_a_layer(tmp_path):
     path = tmp_path / "detector.pt"
     torch.save({"model": model, "train_args": {}}, path)
     backbone = Backbone(str(path), layer=10, image_size=64, precision="fp32", device="cpu")
-    assert backbone(pictures(2, 64)).shape == (2, 256)
+    assert backbone(noise_pictures(2, 64)).shape == (2, 256)
     with pytest.raises(BackboneError, match=r"detect model, which has no classification embedding"):
         Backbone(str(path))
 
 
 def test_the_embedding_is_what_the_last_linear_layer_reads(shared_weights):
     backbone = Backbone(str(shared_weights), precision="fp32", device="cpu")
-    images = pictures(2, 224)
+    images = noise_pictures(2, 224)
     network = loading.load_network(str(shared_weights)).module
     read = []
     network.model[-1].linear.register_forward_pre_hook(

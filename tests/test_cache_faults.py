@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 import pytest
-from test_cache import KEY, clip
+from helpers.entries import KEY, drawn_entry
 
 from action_gru.core.errors import CacheError
 from action_gru.core.files import is_abandoned, remove_leftovers, write_atomically
@@ -50,7 +50,7 @@ def test_an_entry_that_the_machine_does_not_give_is_named_and_stays(
     tmp_path, monkeypatch, verb, error, said
 ):
     cache = FeatureCache(tmp_path)
-    cache.put(KEY, clip())
+    cache.put(KEY, drawn_entry())
     before = cache.path_of(KEY).read_bytes()
     with monkeypatch.context() as patched:
         refuse(patched, error)
@@ -66,7 +66,7 @@ def test_pruning_leaves_what_it_cannot_read_and_verifying_names_it(
     tmp_path, monkeypatch, error, said
 ):
     cache = FeatureCache(tmp_path)
-    cache.put(KEY, clip())
+    cache.put(KEY, drawn_entry())
     with monkeypatch.context() as patched:
         refuse(patched, error)
         assert cache.prune() == {"damaged": 0, "old": 0, "leftovers": 0, "unreadable": 1}
@@ -77,7 +77,7 @@ def test_pruning_leaves_what_it_cannot_read_and_verifying_names_it(
 
 def test_a_refusal_half_way_through_an_entry_is_no_damage(tmp_path, monkeypatch):
     cache = FeatureCache(tmp_path)
-    cache.put(KEY, clip(steps=5000))
+    cache.put(KEY, drawn_entry(steps=5000))
     monkeypatch.setattr("action_gru.features.entry.np.frombuffer", raise_memory_error)
     with pytest.raises(CacheError, match="no memory left"):
         cache.has(KEY)
@@ -91,7 +91,7 @@ def raise_memory_error(*_: object) -> None:
 @pytest.mark.parametrize("length", [1 << 62, (1 << 20) + 1])
 def test_a_header_that_claims_too_much_is_damage_and_takes_no_memory(tmp_path, length):
     cache = FeatureCache(tmp_path)
-    cache.put(KEY, clip())
+    cache.put(KEY, drawn_entry())
     path = cache.path_of(KEY)
     with path.open("r+b") as file:
         file.write(length.to_bytes(8, "little"))
@@ -104,7 +104,7 @@ def test_a_header_that_claims_too_much_is_damage_and_takes_no_memory(tmp_path, l
 
 def test_a_shape_that_claims_too_much_is_damage_and_takes_no_memory(tmp_path):
     cache = FeatureCache(tmp_path)
-    cache.put(KEY, clip())
+    cache.put(KEY, drawn_entry())
     path = cache.path_of(KEY)
     data = path.read_bytes()
     length = int.from_bytes(data[:8], "little")
@@ -120,7 +120,7 @@ def test_a_shape_that_claims_too_much_is_damage_and_takes_no_memory(tmp_path):
 
 def test_an_index_that_claims_too_much_takes_no_memory(tmp_path, monkeypatch):
     cache = FeatureCache(tmp_path)
-    cache.put(KEY, clip())
+    cache.put(KEY, drawn_entry())
     pack_entries(cache)
     found = cache.packs.find(KEY)
     for claimed in ({"size": 1 << 60}, {"offset": -8}, {"offset": 1 << 60}):
@@ -132,7 +132,7 @@ def test_an_index_that_claims_too_much_takes_no_memory(tmp_path, monkeypatch):
 
 def test_a_packed_entry_that_the_machine_does_not_give_is_named(tmp_path, monkeypatch):
     cache = FeatureCache(tmp_path)
-    cache.put(KEY, clip())
+    cache.put(KEY, drawn_entry())
     pack_entries(cache)
     for ending in (".shard", "index.safetensors"):
         fresh = FeatureCache(tmp_path)
@@ -145,7 +145,7 @@ def test_a_packed_entry_that_the_machine_does_not_give_is_named(tmp_path, monkey
 
 def test_an_entry_that_another_process_has_just_healed_is_not_removed(tmp_path, monkeypatch):
     cache = FeatureCache(tmp_path)
-    cache.put(KEY, clip())
+    cache.put(KEY, drawn_entry())
     whole = cache.path_of(KEY).read_bytes()
     cache.path_of(KEY).write_bytes(b"damaged")
     read = cache.storage.read
@@ -222,7 +222,7 @@ def test_shards_of_a_packing_that_goes_on_are_not_removed_whatever_the_clock_say
     tmp_path, monkeypatch
 ):
     cache = FeatureCache(tmp_path)
-    cache.put(KEY, clip())
+    cache.put(KEY, drawn_entry())
     cache.storage.write("shards/abc.shard", [b"of a packing that goes on"])
     now = time.time
     monkeypatch.setattr(time, "time", lambda: now() + 86_400)
@@ -237,7 +237,7 @@ def test_looking_after_a_cache_bears_that_another_process_removes_entries(
 ):
     cache = FeatureCache(tmp_path)
     for number in range(3):
-        cache.put(cache_key({"clip": number}), clip(number))
+        cache.put(cache_key({"clip": number}), drawn_entry(number))
     names = list(cache.names())
 
     def with_ghosts(ending: str):
@@ -260,12 +260,16 @@ def test_looking_after_a_cache_bears_that_another_process_removes_entries(
 def test_a_cache_that_vanishes_is_named_at_once_and_not_made_again(tmp_path, how):
     root = tmp_path / "disk" / "cache"
     cache = FeatureCache(root)
-    cache.put(KEY, clip())
+    cache.put(KEY, drawn_entry())
     root.rename(tmp_path / "away")
     if how == "unmounted":  # an empty folder shows where the disk was
         root.mkdir()
     other = cache_key({"clip": 2})
-    for verb in (lambda: cache.put(other, clip()), lambda: cache.get(KEY), lambda: cache.has(KEY)):
+    for verb in (
+        lambda: cache.put(other, drawn_entry()),
+        lambda: cache.get(KEY),
+        lambda: cache.has(KEY),
+    ):
         with pytest.raises(CacheError, match=r"vanished while it was in use; bring it back"):
             verb()
     assert root.exists() == (how == "unmounted")
@@ -273,13 +277,13 @@ def test_a_cache_that_vanishes_is_named_at_once_and_not_made_again(tmp_path, how
     shutil.rmtree(root, ignore_errors=True)
     (tmp_path / "away").rename(root)
     assert cache.get(KEY) is not None
-    cache.put(other, clip())
+    cache.put(other, drawn_entry())
 
 
 def test_the_first_write_makes_the_folder_and_an_index_is_found_later(tmp_path):
     cache = FeatureCache(tmp_path / "new" / "cache")
     assert cache.get(KEY) is None
-    cache.put(KEY, clip())
+    cache.put(KEY, drawn_entry())
     pack_entries(cache)
     assert (tmp_path / "new" / "cache" / INDEX).is_file()
 

@@ -4,9 +4,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from helpers.models import checkpoint
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
-from test_checkpoint import checkpoint
 
 from action_gru.model.calibration import (
     Calibration,

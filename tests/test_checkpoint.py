@@ -4,37 +4,13 @@ import pickle
 
 import pytest
 import torch
+from helpers.models import ARGUMENTS, checkpoint, spec
 from safetensors.torch import load_file
 
-from action_gru.backbone import FeatureSpec
 from action_gru.core import files
 from action_gru.core.errors import CheckpointError
 from action_gru.model import ActionClassifier
-from action_gru.training import Checkpoint, load_checkpoint, save_checkpoint
-
-ARGUMENTS = {"view_dims": [4, 4], "num_classes": 2, "projection_size": 3, "hidden_size": 3}
-
-
-def spec(view: str, **changes) -> FeatureSpec:
-    parts = {
-        "view": view, "weights": "w.pt", "weights_sha256": "ab", "layer": "embedding",
-        "image_size": 224, "fit": "squash", "precision": "bf16", "dim": 4,
-    }  # fmt: skip
-    return FeatureSpec(**(parts | changes))
-
-
-def checkpoint(**changes) -> Checkpoint:
-    parts = {
-        "weights": ActionClassifier(**ARGUMENTS).state_dict(),
-        "model": ARGUMENTS,
-        "classes": ("sit", "stånd"),
-        "features": (spec("rgb"), spec("motion")),
-        "sampling": {"fps": 12.0, "max_frames": 64},
-        "flip": False,
-        "data": {"hash": "x", "allow_leakage": False},
-        "config": {"model": {"cell": "gru"}},
-    }
-    return Checkpoint(**(parts | changes))
+from action_gru.training import load_checkpoint, save_checkpoint
 
 
 def test_what_is_saved_is_what_is_loaded(tmp_path):

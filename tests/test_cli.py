@@ -1,7 +1,5 @@
 """The command line as a user meets it, on a tiny run with the builtin backbone."""
 
-import contextlib
-import io
 import json
 import os
 import shlex
@@ -13,37 +11,16 @@ import unicodedata
 from pathlib import Path
 
 import pytest
+from helpers.command_line import run
 from helpers.dataset_trees import make_tree
 from helpers.videos import write_square
 
 from action_gru.apps.classify import find_videos
-from action_gru.cli import common
-from action_gru.cli.commands import app
 from action_gru.cli.stopping import command_again
 from action_gru.core.errors import RunInterrupted, VideoError
 from action_gru.video import VideoFile
 
 PROGRAM = [sys.executable, "-m", "action_gru"]
-
-
-def run(*arguments: object, cwd: Path = Path(), code: int = 0) -> subprocess.CompletedProcess:
-    """The command in this process: one of its own imports torch first, for seconds."""
-    words, (out, err) = [str(argument) for argument in arguments], (io.StringIO(), io.StringIO())
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        with (
-            contextlib.chdir(cwd),
-            contextlib.redirect_stdout(out),
-            contextlib.redirect_stderr(err),
-            pytest.raises(SystemExit) as ended,
-        ):
-            common.run(app, words)
-    finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
-    done = subprocess.CompletedProcess(words, ended.value.code, out.getvalue(), err.getvalue())
-    assert done.returncode == code, done.stderr
-    return done
 
 
 def run_alone(*arguments: str, cwd: Path) -> subprocess.CompletedProcess:

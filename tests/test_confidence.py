@@ -3,8 +3,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.figures import check_texts
 from helpers.videos import clip_of
-from test_plots import check_texts
 
 from action_gru.evaluation.cross_validation import left_out_row, unknown_markdown
 from action_gru.model.calibration import Calibration

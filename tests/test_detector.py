@@ -1,37 +1,20 @@
 """The detector as a function from frames to boxes, with untrained networks of each kind."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
-import torch
-import ultralytics
+from helpers.untrained_networks import save_untrained
 from ultralytics.nn.tasks import DetectionModel, PoseModel
-from ultralytics.utils import YAML
 
 from action_gru.core.errors import BackboneError
 from action_gru.detection.detector import Detector
-
-MODELS = Path(ultralytics.__file__).parent / "cfg" / "models"
-
-
-def save(path, kind, file, imgsz=64, **changes):
-    """An untrained narrow network, saved as ultralytics saves one."""
-    torch.manual_seed(0)
-    tree = YAML.load(MODELS / file) | {"scale": "n", **changes}
-    tree["scales"] = {"n": [0.34, 0.125, 1024]}
-    model = kind(tree, verbose=False)
-    model.args = {"imgsz": imgsz}
-    torch.save({"model": model.half().eval(), "train_args": {}}, path)
-    return str(path)
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     made = tmp_path_factory.mktemp("weights")
-    save(made / "v11.pt", DetectionModel, "11/yolo11.yaml", nc=2)
-    save(made / "v26.pt", DetectionModel, "26/yolo26.yaml", nc=2)
-    save(made / "pose.pt", PoseModel, "11/yolo11-pose.yaml", nc=1, kpt_shape=[5, 3])
+    save_untrained(made / "v11.pt", DetectionModel, "11/yolo11.yaml", nc=2)
+    save_untrained(made / "v26.pt", DetectionModel, "26/yolo26.yaml", nc=2)
+    save_untrained(made / "pose.pt", PoseModel, "11/yolo11-pose.yaml", nc=1, kpt_shape=[5, 3])
     return made
 
 

@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from helpers.people_doubles import frame_view
 from helpers.videos import ROOT, FakeBackbone, write_square
-from test_frame_views import view
 
 from action_gru.apps.explain import explain_video
 from action_gru.core.errors import CheckpointError, ConfigError, DataError, VideoError
@@ -97,7 +97,7 @@ def test_every_cell_pooling_and_fusion_is_explained_and_drawn(options, square_vi
     ids=len,
 )
 def test_every_view_is_explained_and_places_are_of_pictures(views, square_video):
-    vectors = {"detections": view(), "pose": view(view="pose", kinds=(0,), keypoints=5)}
+    vectors = {"detections": frame_view(), "pose": frame_view(view="pose", kinds=(0,), keypoints=5)}
     backbone = MixedBackbone(FakeBackbone(), vectors)
     specs = tuple(backbone.spec(name) for name in views)
     model, checkpoint = fake_checkpoint(specs, cell="gru")

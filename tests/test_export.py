@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from helpers.models import COMBINATIONS, build_model
 from helpers.videos import ROOT, write_square
-from test_model import COMBINATIONS, build
 
 from action_gru import ActionRecognizer
 from action_gru.apps.export import FORMATS, check_step, export_run, step_bytes
@@ -27,7 +27,9 @@ PLAIN = ["features.precision=fp32", "features.device=cpu"]
 @pytest.mark.parametrize(("cell", "pooling", "fusion"), COMBINATIONS)
 @pytest.mark.parametrize("closed_form", [False, True])
 def test_a_flat_state_carries_all_that_step_needs(cell, pooling, fusion, closed_form):
-    model = build(cell=cell, pooling=pooling, fusion=fusion, num_layers=2, closed_form=closed_form)
+    model = build_model(
+        cell=cell, pooling=pooling, fusion=fusion, num_layers=2, closed_form=closed_form
+    )
     flat, frames = FlatStep(model), torch.randn(6, 3, 7) * 3
     state, carried = None, model.initial_state(3)
     for frame in frames:
@@ -44,14 +46,16 @@ def test_a_flat_state_carries_all_that_step_needs(cell, pooling, fusion, closed_
 
 def test_a_bidirectional_model_is_refused():
     with pytest.raises(ConfigError, match=r"has no one-step form and cannot be exported"):
-        FlatStep(build(bidirectional=True))
+        FlatStep(build_model(bidirectional=True))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("cell", "pooling", "fusion"), COMBINATIONS)
 def test_every_model_that_streams_exports(tmp_path, cell, pooling, fusion):
     closed_form = fusion == "late"
-    model = FlatStep(build(cell=cell, pooling=pooling, fusion=fusion, closed_form=closed_form))
+    model = FlatStep(
+        build_model(cell=cell, pooling=pooling, fusion=fusion, closed_form=closed_form)
+    )
     data = step_bytes(model)
     for write, open_step in FORMATS.values():
         write(data, tmp_path / "step", "{}")
@@ -166,7 +170,7 @@ def test_the_example_names_what_it_does_not_make(exported, tmp_path, changed, sa
 
 
 def test_a_step_that_answers_otherwise_is_refused():
-    model = FlatStep(build())
+    model = FlatStep(build_model())
 
     def wrong(inputs):
         made = model(*(torch.from_numpy(value) for value in inputs.values()))

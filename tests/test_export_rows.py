@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.series_tables import engines, machines, table_config
 from helpers.videos import ROOT
-from test_series import config, engines, machines
 
 from action_gru import SequenceRecognizer
 from action_gru.apps.export import export_run
@@ -30,7 +30,7 @@ RUNS = {
 @pytest.mark.parametrize("kind", RUNS)
 def test_the_example_answers_as_the_stream_does(tmp_path, kind):
     write, series = RUNS[kind]
-    settings = config(
+    settings = table_config(
         tmp_path, "rows", write(), series=series, training={"epochs": 2, "temporal_crop": 0.0}
     )
     run = train(settings, QUIET)
@@ -58,7 +58,9 @@ def test_the_example_answers_as_the_stream_does(tmp_path, kind):
 
 def test_the_metadata_say_what_is_made_of_a_row(tmp_path):
     write, series = RUNS["averages and elapsed time"]
-    run = train(config(tmp_path, "rows", write(), series=series, training={"epochs": 1}), QUIET)
+    run = train(
+        table_config(tmp_path, "rows", write(), series=series, training={"epochs": 1}), QUIET
+    )
     folder, _ = export_run(run.path, "onnx", tmp_path / "out", [], QUIET)
     import onnx
 

@@ -9,12 +9,11 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from helpers.videos import FakeBackbone, clip_of, write_square
+from helpers.videos import BOTH, FakeBackbone, clip_of, extractor, write_square
 
 from action_gru.core.errors import CacheError
 from action_gru.dataset import Clip
 from action_gru.features import (
-    Extractor,
     FeatureCache,
     LazyFeatures,
     ViewKey,
@@ -27,13 +26,6 @@ from action_gru.features.pipeline import THREAD_NAME
 from action_gru.video import VideoFile
 from action_gru.views import ViewMaker
 from action_gru.views.sampler import look
-
-BOTH = ("rgb", "motion")
-
-
-def extractor(tmp_path, backbone=None, **options) -> Extractor:
-    options = {"fps": 5.0, "views": BOTH, "batch_size": 4} | options
-    return Extractor(backbone or FakeBackbone(), FeatureCache(tmp_path / "cache"), **options)
 
 
 @pytest.fixture

@@ -2,47 +2,36 @@
 
 import numpy as np
 import pytest
-from helpers.people_doubles import ScriptedDetector
+from helpers.people_doubles import ROWS, ScriptedDetector, frame_view
 from helpers.videos import FakeBackbone, clip_of, write_square
 
 from action_gru import ActionRecognizer
 from action_gru.config import build_config
 from action_gru.core.errors import BackboneError, ConfigError
 from action_gru.core.progress import Reporter
-from action_gru.detection.frame_views import FrameView, MixedBackbone
+from action_gru.detection.frame_views import MixedBackbone
 from action_gru.features import Extractor, MemoryCache, ViewKey
 from action_gru.features.source import build_backbone
 from action_gru.training import train
 
-ROWS = [[("person", 2 + i, 4, 40 + i, 60), ("chair", 60, 30, 80, 60)] for i in range(40)]
-
-
-def view(detector=None, **changes):
-    usual = {
-        "view": "detections", "detector": detector or ScriptedDetector(ROWS), "weights": "d.pt",
-        "weights_sha256": "1" * 64, "image_size": 64, "kinds": (0, 1), "top": 2, "min_score": 0.3,
-        "overlap": 0.7, "tracker": "bytetrack", "fps": 5.0,
-    }  # fmt: skip
-    return FrameView(**(usual | changes))
-
 
 def mixed(pictures=None, detector=None):
-    return MixedBackbone(pictures, {"detections": view(detector)})
+    return MixedBackbone(pictures, {"detections": frame_view(detector)})
 
 
 def test_everything_that_the_values_depend_on_is_in_the_fingerprint():
-    plain = view().spec()
+    plain = frame_view().spec()
     changes = [
         {"weights_sha256": "2" * 64}, {"image_size": 96}, {"kinds": (0,)}, {"top": 3},
         {"min_score": 0.4}, {"overlap": 0.5}, {"tracker": "botsort"},
     ]  # fmt: skip
-    prints = {plain.fingerprint, *(view(**change).spec().fingerprint for change in changes)}
+    prints = {plain.fingerprint, *(frame_view(**change).spec().fingerprint for change in changes)}
     assert len(prints) == 1 + len(changes)
-    assert plain.differences(view(top=3).spec())
+    assert plain.differences(frame_view(top=3).spec())
 
 
 def test_vectors_and_pictures_of_a_clip_stand_side_by_side(tmp_path):
-    backbone = MixedBackbone(FakeBackbone(), {"detections": view()})
+    backbone = MixedBackbone(FakeBackbone(), {"detections": frame_view()})
     extractor = Extractor(
         backbone, MemoryCache(), fps=5.0, views=["rgb", "detections"], flip=True, batch_size=4
     )

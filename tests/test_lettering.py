@@ -8,7 +8,7 @@ import pytest
 
 from action_gru.apps import overlay
 from action_gru.apps.overlay import letters as letters_of
-from action_gru.core import lettering
+from action_gru.core import graphics as lettering
 from action_gru.report.plots import plot_confusion, save_figure
 
 STIX = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "STIXGeneral.ttf"
@@ -24,7 +24,7 @@ def fonts(monkeypatch):
         monkeypatch.setattr(lettering, "system_fonts", lambda: paths)
 
     def forget() -> None:
-        lettering._told.clear()
+        lettering._warned.clear()
         lettering.runs.cache_clear()
         lettering._other_font.cache_clear()
 

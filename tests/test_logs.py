@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from helpers.videos import write_square
 
-from action_gru.core import logs
+from action_gru.core import progress as logs
 from action_gru.core.progress import Reporter
 
 BASE = {"time", "level", "logger", "message"}

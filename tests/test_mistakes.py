@@ -4,9 +4,9 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from helpers.figures import check_texts
+from helpers.reports import small_report
 from helpers.videos import write_square
-from test_plots import check_texts
-from test_report import small_report
 
 from action_gru.evaluation.frames import frames_at, read_mistakes, spread_evenly
 from action_gru.report.evaluation import write_report

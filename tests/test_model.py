@@ -1,33 +1,9 @@
-import itertools
-from typing import get_args
-
 import pytest
 import torch
+from helpers.models import COMBINATIONS, build_model
 
-from action_gru.config.learning import ModelSection
 from action_gru.core.errors import ConfigError
 from action_gru.model import CELLS, ActionClassifier, fuse, pool_opinions
-
-COMBINATIONS = list(
-    itertools.product(
-        [*CELLS, "none"],
-        get_args(ModelSection.model_fields["pooling"].annotation),
-        ["late", "early"],
-    )
-)
-
-
-def build(**options):
-    torch.manual_seed(0)
-    options = {"projection_size": 6, "hidden_size": 5} | options
-    model = ActionClassifier((4, 3), 3, **options).eval()
-    model.fit_statistics(torch.randn(50, 7) * 2 + 1)
-    if model.linear is not None:  # as if solved
-        model.linear.weight.normal_()
-        model.linear.bias.normal_()
-        model.shares.copy_(torch.rand(len(model.shares)).softmax(0))
-        model.linear_share.fill_(0.4)
-    return model
 
 
 @pytest.mark.parametrize(("cell", "pooling", "fusion"), COMBINATIONS)
@@ -35,7 +11,7 @@ def build(**options):
 @pytest.mark.parametrize("closed_form", [False, True])
 def test_step_equals_forward(cell, pooling, fusion, num_layers, closed_form):
     options = {"cell": cell, "pooling": pooling, "fusion": fusion, "num_layers": num_layers}
-    model = build(**options, closed_form=closed_form)
+    model = build_model(**options, closed_form=closed_form)
     features = torch.randn(2, 9, 7) * 3
     state = None
     for length in range(1, 10):
@@ -49,7 +25,7 @@ def test_step_equals_forward(cell, pooling, fusion, num_layers, closed_form):
 @pytest.mark.parametrize("closed_form", [False, True])
 def test_padding_never_changes_the_logits(cell, pooling, fusion, bidirectional, closed_form):
     options = {"cell": cell, "pooling": pooling, "fusion": fusion, "bidirectional": bidirectional}
-    model = build(**options, closed_form=closed_form)
+    model = build_model(**options, closed_form=closed_form)
     features = torch.randn(3, 8, 7)
     lengths = torch.tensor([8, 3, 1])
     together = model(features, lengths)
@@ -63,14 +39,14 @@ def test_padding_never_changes_the_logits(cell, pooling, fusion, bidirectional, 
 @pytest.mark.parametrize("cell", list(CELLS))
 def test_order_reaches_the_logits_only_through_a_cell(cell):
     features, lengths = torch.randn(1, 6, 7), torch.tensor([6])
-    ordered, mean_pooled = build(cell=cell), build(cell="none", pooling="mean")
+    ordered, mean_pooled = build_model(cell=cell), build_model(cell="none", pooling="mean")
     backwards = features.flip(1)
     assert not torch.allclose(ordered(features, lengths), ordered(backwards, lengths), atol=1e-4)
     torch.testing.assert_close(mean_pooled(features, lengths), mean_pooled(backwards, lengths))
 
 
 def test_a_long_stream_neither_overflows_nor_drifts():
-    model = build(pooling="attention")
+    model = build_model(pooling="attention")
     features = torch.randn(1, 3000, 7) * 50
     state = None
     for step in range(3000):
@@ -80,27 +56,27 @@ def test_a_long_stream_neither_overflows_nor_drifts():
 
 def test_a_bidirectional_model_refuses_to_stream():
     with pytest.raises(ConfigError, match="cannot run live"):
-        build(bidirectional=True).step(torch.zeros(1, 7))
+        build_model(bidirectional=True).step(torch.zeros(1, 7))
 
 
 def test_gru_has_three_quarters_of_the_lstm_parameters():
     def count(cell: str) -> int:
         return sum(
-            p.numel() for stream in build(cell=cell).streams for p in stream.cell.parameters()
+            p.numel() for stream in build_model(cell=cell).streams for p in stream.cell.parameters()
         )
 
     assert count("gru") / count("lstm") == 0.75
 
 
 def test_pooling_weights_sum_to_one_over_the_valid_steps():
-    pooling = build(pooling="attention").streams[0].pool_hidden
+    pooling = build_model(pooling="attention").streams[0].pool_hidden
     weights = pooling.weights(torch.randn(2, 5, 5), torch.tensor([5, 2]))
     torch.testing.assert_close(weights.sum(1), torch.ones(2))
     assert weights[1, 2:].tolist() == [0.0, 0.0, 0.0]
 
 
 def test_channel_normalisation_standardises_each_column_by_the_training_data():
-    model = build(normalisation="channel")
+    model = build_model(normalisation="channel")
     training = torch.randn(400, 7) * torch.arange(1, 8) + torch.arange(7)
     model.fit_statistics(training, chunk=64)
     made = model.standardise(training)
@@ -109,7 +85,7 @@ def test_channel_normalisation_standardises_each_column_by_the_training_data():
 
 
 def test_frame_normalisation_forgets_the_scale_of_a_view():
-    model = build()
+    model = build_model()
     features = torch.randn(2, 7)
     louder = torch.cat([features[:, :4] * 30 + 5, features[:, 4:]], 1)
     torch.testing.assert_close(
@@ -118,7 +94,7 @@ def test_frame_normalisation_forgets_the_scale_of_a_view():
 
 
 def test_a_constant_feature_is_not_blown_up():
-    model = build(normalisation="channel")
+    model = build_model(normalisation="channel")
     model.fit_statistics(torch.zeros(5, 7))
     assert model.standardise(torch.full((1, 7), 0.5)).abs().max() == 0
 
@@ -150,7 +126,7 @@ def test_an_undecided_closed_form_stream_leaves_the_choice_to_the_cell():
 @pytest.mark.parametrize(("cell", "pooling", "fusion"), COMBINATIONS)
 @pytest.mark.parametrize("closed_form", [False, True])
 def test_running_gives_what_step_gives_after_each_row(cell, pooling, fusion, closed_form):
-    model = build(cell=cell, pooling=pooling, fusion=fusion, closed_form=closed_form)
+    model = build_model(cell=cell, pooling=pooling, fusion=fusion, closed_form=closed_form)
     features = torch.randn(2, 9, 7) * 3
     model.temperature = 2.0
     running, state = model.running(features), None
@@ -161,7 +137,7 @@ def test_running_gives_what_step_gives_after_each_row(cell, pooling, fusion, clo
 
 @pytest.mark.parametrize("closed_form", [False, True])
 def test_missing_values_step_as_they_are_read_whole(closed_form):
-    model = build(normalisation="channel", flag_missing=True, closed_form=closed_form)
+    model = build_model(normalisation="channel", flag_missing=True, closed_form=closed_form)
     features = torch.randn(2, 6, 7)
     features[0, 1, 2] = features[1, 5] = torch.nan
     state = None

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from action_gru.core.paths.names import is_hidden, is_video, on_disk, split_of, with_slashes
+from action_gru.core.paths import is_hidden, is_video, on_disk, split_of, with_slashes
 
 NFC, NFD = (unicodedata.normalize(form, "café") for form in ("NFC", "NFD"))
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from test_plots import check_texts, long_names
+from helpers.figures import check_texts, long_names
 
 from action_gru.features import ClipFeatures
 from action_gru.features.sequences import SequenceSet, prefixes, rearrangements

@@ -5,7 +5,7 @@ import pytest
 
 from action_gru.apps.overlay import TRACK, Overlay, shortened
 from action_gru.core.errors import VideoError
-from action_gru.core.palette import class_colour, rgb
+from action_gru.core.graphics import class_colour, rgb
 from action_gru.timeline import Prediction
 
 SIZES = [(40, 30), (64, 48), (320, 240), (640, 480), (320, 568), (1920, 1080), (3840, 2160)]

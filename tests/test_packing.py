@@ -5,9 +5,8 @@ import os
 
 import fsspec
 import pytest
-from test_cache import clip
-from test_cli import run
-from test_packs import KEYS, filled, shards
+from helpers.command_line import run
+from helpers.entries import KEYS, drawn_entry, filled, shards
 
 from action_gru.core.errors import CacheError
 from action_gru.features import FeatureCache, pack_entries
@@ -95,7 +94,7 @@ def test_a_shard_that_no_entry_uses_any_more_is_pruned_and_an_old_reader_finds_t
     reader = FeatureCache(tmp_path)
     assert reader.has(min(gone))
     for key in gone:
-        cache.put(key, clip(99, steps=4))
+        cache.put(key, drawn_entry(99, steps=4))
     pack_entries(cache)
     assert cache.packs.index.names[:-1] == old[1:]
     assert cache.verify() == []
@@ -103,7 +102,7 @@ def test_a_shard_that_no_entry_uses_any_more_is_pruned_and_an_old_reader_finds_t
     assert cache.prune()["leftovers"] == 1
     assert [name[7:] for name in shards(cache)] == sorted(cache.packs.index.names)
     for number, key in enumerate(KEYS[:10]):
-        expected = clip(99, 4) if key in gone else clip(number, 3 + number % 4)
+        expected = drawn_entry(99, 4) if key in gone else drawn_entry(number, 3 + number % 4)
         assert reader.get(key).values.tobytes() == expected.values.tobytes()
     assert reader.damaged == []
 

@@ -5,21 +5,12 @@ import os
 
 import fsspec
 import pytest
-from test_cache import clip
+from helpers.entries import KEYS, drawn_entry, filled, shards
 
 from action_gru.core.errors import CacheError
 from action_gru.features import FeatureCache, cache_key, pack_entries
 from action_gru.features.entry import parse_entry
 from action_gru.features.packs import EMPTY, INDEX
-
-KEYS = [cache_key({"clip": number}) for number in range(30)]
-
-
-def filled(root, numbers=range(30)) -> FeatureCache:
-    cache = FeatureCache(root)
-    for number in numbers:
-        cache.put(KEYS[number], clip(number, steps=3 + number % 4))
-    return cache
 
 
 @pytest.fixture(params=["folder", "memory"])
@@ -34,10 +25,6 @@ def counts(**given: int) -> dict[str, int]:
     """What a packing counts: nothing of what is not given."""
     kinds = ("packed", "already", "damaged", "unreadable", "shards")
     return dict.fromkeys(kinds, 0) | given
-
-
-def shards(cache: FeatureCache) -> list[str]:
-    return list(cache.storage.names(".shard"))
 
 
 def before_the_index(monkeypatch, cache: FeatureCache, act) -> None:
@@ -64,7 +51,9 @@ def test_a_packed_entry_is_the_entry_and_its_file_is_gone(root):
     fresh = FeatureCache(root)
     for number, key in enumerate(KEYS):
         assert fresh.has(key)
-        assert fresh.get(key).values.tobytes() == clip(number, 3 + number % 4).values.tobytes()
+        assert (
+            fresh.get(key).values.tobytes() == drawn_entry(number, 3 + number % 4).values.tobytes()
+        )
         found = fresh.packs.find(key)
         assert fresh.packs.read(found) == before[number]
         assert found.size == len(before[number])
@@ -106,7 +95,7 @@ def test_a_shard_in_the_place_of_another_is_found_out(tmp_path):
     stores = [FeatureCache(tmp_path / name) for name in ("one", "two")]
     for store, first in zip(stores, (0, 10), strict=True):
         for number in range(2):
-            store.put(KEYS[number], clip(first + number, steps=4))
+            store.put(KEYS[number], drawn_entry(first + number, steps=4))
         pack_entries(store)
     (mine,), (its,) = shards(stores[0]), shards(stores[1])
     stores[0].storage.write(mine, [stores[1].storage.read(its)])
@@ -143,7 +132,7 @@ def test_a_damaged_packed_entry_is_named_never_given_and_heals(root, where):
     assert last.key in fresh.damaged[0]
     assert len(fresh.verify()) == (10 if where == "gone" else 1)
     number = KEYS.index(last.key)
-    fresh.put(last.key, clip(number, 3 + number % 4))
+    fresh.put(last.key, drawn_entry(number, 3 + number % 4))
     assert fresh.get(last.key) is not None
     assert pack_entries(fresh)["packed"] == 1
     healed = FeatureCache(root)
@@ -219,7 +208,7 @@ def test_entries_of_a_clip_lie_side_by_side_and_are_read_from_begin_to_end(root)
     cache = FeatureCache(root)
     for number in range(20):
         for view in ("rgb", "motion", "rgb flipped"):
-            entry = clip(number, steps=4)
+            entry = drawn_entry(number, steps=4)
             entry.provenance.update(clip=f"{number}.mp4", view=view)
             cache.put(cache_key({"clip": number, "view": view}), entry)
     pack_entries(cache, shard_bytes=5000)
@@ -228,7 +217,7 @@ def test_entries_of_a_clip_lie_side_by_side_and_are_read_from_begin_to_end(root)
     ]
     assert len(cache.packs.index.names) > 3
     assert [name for name, _ in itertools.groupby(found)] == list(dict.fromkeys(found))
-    cache.put(KEYS[0], clip(0))
+    cache.put(KEYS[0], drawn_entry(0))
     keys = [cache_key({"clip": number, "view": "motion"}) for number in range(20)]
     keys = [*keys[:7], KEYS[0], cache_key({"clip": "none"}), *keys[7:]]
     order = cache.reading_order(keys)
@@ -301,7 +290,7 @@ def test_entries_of_a_clip_lie_side_by_side_however_long_its_path(root, path):
     cache = FeatureCache(root)
     for number in range(10):
         for view in ("rgb", "motion", "rgb flipped"):
-            entry = clip(number, steps=4)
+            entry = drawn_entry(number, steps=4)
             entry.provenance.update(clip=f"{path}{number}.mp4", view=view)
             cache.put(cache_key({"clip": number, "view": view}), entry)
     pack_entries(cache)
@@ -313,7 +302,7 @@ def test_entries_of_a_clip_lie_side_by_side_however_long_its_path(root, path):
 
 def test_a_clip_whose_name_is_no_text_is_packed(root):
     cache = filled(root, range(2))
-    entry = clip(2)
+    entry = drawn_entry(2)
     entry.provenance.update(clip=os.fsdecode(b"\xff.mp4"))
     cache.put(KEYS[2], entry)
     assert pack_entries(cache)["packed"] == 3

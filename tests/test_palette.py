@@ -1,6 +1,6 @@
 import pytest
 
-from action_gru.core.palette import (
+from action_gru.core.graphics import (
     NIGHT,
     OKABE_ITO,
     WHITE,

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from helpers.crowd import crowd_scene, moved
 from helpers.people_doubles import SceneDetector, ScriptedDetector
-from test_streaming import FPS, VIEWS, make_engine, pictures
+from helpers.streams import FPS, VIEWS, make_engine, square_frames
 
 from action_gru.streaming.people import Following, PeopleEngine, PeopleStream
 from action_gru.streaming.scene import SceneSampler
@@ -32,7 +32,7 @@ def play(script, count=None, events=EAGER, seed=0, **following):
     people = PeopleEngine(engine, ScriptedDetector(script))
     stream = open_people(people, events, **following)
     looked = []
-    for index, image in enumerate(pictures(count or len(script), seed)):
+    for index, image in enumerate(square_frames(count or len(script), seed)):
         scene = stream.looker.look(image, index / FPS)
         (some,) = people.advance([stream], [scene])
         looked.append([one.number for one in some])
@@ -132,7 +132,7 @@ def test_a_gap_ends_everyone_and_starts_afresh():
     engine = make_engine()
     people = PeopleEngine(engine, ScriptedDetector([[person(5)]]))
     stream = open_people(people)
-    image = pictures(1)[0]
+    image = square_frames(1)[0]
     for time_s in (*np.arange(0, 2, 0.1), 9.0, 9.1):
         people.advance([stream], [stream.looker.look(image, float(time_s))])
     assert (stream.restarts, stream.met) == (1, 2)
@@ -144,7 +144,7 @@ def test_two_sources_advance_in_one_batch_and_keep_apart():
     engine = make_engine()
     people = PeopleEngine(engine, ScriptedDetector([[person(5)], [person(60), person(5)]] * 12))
     streams = [open_people(people), open_people(people)]
-    for index, image in enumerate(pictures(10)):
+    for index, image in enumerate(square_frames(10)):
         scenes = [stream.looker.look(image, index / FPS) for stream in streams]
         found = people.advance(streams, scenes)
     assert [[one.number for one in some] for some in found] == [[1], [1, 2]]

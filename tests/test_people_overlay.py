@@ -6,7 +6,7 @@ import pytest
 
 from action_gru.apps.overlay import PLAIN, overlaps
 from action_gru.apps.people_overlay import PeopleOverlay, PersonMark, marks_of
-from action_gru.core.palette import class_colour, rgb
+from action_gru.core.graphics import class_colour, rgb
 
 SIZE_PX = (640, 360)
 CLASSES = ("wave", "walk", "raise_arms")

@@ -18,7 +18,7 @@ from action_gru.apps.webcam import WebcamOptions, run_webcam
 from action_gru.cli.commands import app
 from action_gru.cli.live import timeline
 from action_gru.core.errors import BackboneError, ConfigError
-from action_gru.core.palette import class_colours, rgb
+from action_gru.core.graphics import class_colours, rgb
 from action_gru.core.progress import Reporter
 from action_gru.video import VideoFile
 

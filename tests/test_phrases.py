@@ -1,6 +1,6 @@
 import pytest
 
-from action_gru.core.phrases import clock_text, name_or_count, name_some
+from action_gru.core.text import clock_text, name_or_count, name_some
 
 
 @pytest.mark.parametrize(

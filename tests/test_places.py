@@ -5,7 +5,7 @@ from pathlib import Path
 
 import fsspec
 import pytest
-from test_cache import KEY, clip
+from helpers.entries import KEY, drawn_entry
 
 from action_gru.config import build_config
 from action_gru.core.errors import CacheError, ConfigError, MissingExtraError
@@ -22,9 +22,9 @@ def memory() -> str:
 
 def test_a_file_url_is_the_folder_itself(tmp_path):
     by_url = FeatureCache(f"file://{tmp_path}/with%20space")
-    by_url.put(KEY, clip())
+    by_url.put(KEY, drawn_entry())
     by_path = FeatureCache(tmp_path / "with space")
-    assert by_path.get(KEY).values.tobytes() == clip().values.tobytes()
+    assert by_path.get(KEY).values.tobytes() == drawn_entry().values.tobytes()
     assert by_url.path_of(KEY) == by_path.path_of(KEY)
 
 
@@ -33,19 +33,19 @@ def test_an_object_holds_the_bytes_of_the_file(tmp_path, memory):
     assert store.get(KEY) is None
     assert not store.has(KEY)
     for cache in (folder, store):
-        cache.put(KEY, clip())
+        cache.put(KEY, drawn_entry())
         assert cache.has(KEY)
     assert list(store.names()) == [f"{KEY[:2]}/{KEY}.safetensors"] == list(folder.names())
     held = fsspec.filesystem("memory").cat_file(f"/bucket/features/{KEY[:2]}/{KEY}.safetensors")
     assert held == folder.path_of(KEY).read_bytes()
-    assert store.get(KEY).values.tobytes() == clip().values.tobytes()
+    assert store.get(KEY).values.tobytes() == drawn_entry().values.tobytes()
     assert store.stats() == folder.stats()
 
 
 def test_a_damaged_object_is_removed_and_named(memory):
     cache = FeatureCache(memory)
-    cache.put(KEY, clip())
-    cache.put(cache_key({"clip": 2}), clip())
+    cache.put(KEY, drawn_entry())
+    cache.put(cache_key({"clip": 2}), drawn_entry())
     place = cache.storage
     name = next(name for name in cache.names() if KEY in name)
     place.write(name, [place.read(name)[:-1]])
@@ -74,7 +74,7 @@ def test_a_clip_that_breaks_while_it_is_written_leaves_no_object(memory):
 
 def test_a_store_that_does_not_answer_is_not_taken_for_an_empty_one(memory, monkeypatch):
     cache = FeatureCache(memory)
-    cache.put(KEY, clip())
+    cache.put(KEY, drawn_entry())
 
     def broken(*_: object, **__: object) -> bytes:
         raise ConnectionError("no route to host")
@@ -123,7 +123,7 @@ def test_what_is_nearly_a_url_or_no_place_is_refused_and_no_folder_is_made(
 ):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(CacheError):
-        FeatureCache(where).put(KEY, clip())
+        FeatureCache(where).put(KEY, drawn_entry())
     with pytest.raises(CacheError):
         FeatureCache(where)
     assert list(tmp_path.iterdir()) == []

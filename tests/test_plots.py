@@ -1,7 +1,6 @@
-from itertools import pairwise
-
 import numpy as np
 import pytest
+from helpers.figures import check_texts, long_names
 
 from action_gru.report.metrics import compute_metrics
 from action_gru.report.plots import (
@@ -18,31 +17,11 @@ SIZES = (2, 8, 26, 101, 400)
 READABLE_PX = 4000
 
 
-def long_names(count):
-    stems = ("прыжок в длину из очень длинного разбега", "W" * 40, "cost $5 and $6", "jump")
-    return [f"{stems[i % 4]} {i} {'and so on' if i % 3 else ''}" for i in range(count)]
-
-
 def metrics(count):
     rng = np.random.default_rng(0)
     labels = np.concatenate([np.arange(count), rng.integers(count, size=3 * count)])
     probabilities = rng.dirichlet(np.ones(count), size=len(labels))
     return compute_metrics(labels, (probabilities + np.eye(count)[labels]) / 2, long_names(count))
-
-
-def check_texts(figure):
-    """No neighbouring tick labels overlap, and no text leaves the canvas."""
-    figure.canvas.draw()
-    for axes in figure.axes:
-        for ticks in (axes.get_xticklabels(), axes.get_yticklabels()):
-            boxes = [one.get_window_extent() for one in ticks if one.get_text()]
-            assert not any(one.overlaps(other) for one, other in pairwise(boxes))
-    box = figure.get_tightbbox()
-    width_in, height_in = figure.get_size_inches()
-    assert box.x0 >= 0
-    assert box.y0 >= 0
-    assert box.x1 <= width_in
-    assert box.y1 <= height_in
 
 
 @pytest.mark.parametrize("count", SIZES)

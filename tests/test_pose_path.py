@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
+from helpers.untrained_networks import save_untrained
 from helpers.videos import write_square
-from test_detector import save
 from ultralytics.nn.tasks import PoseModel
 
 from action_gru import ActionRecognizer
@@ -21,7 +21,9 @@ QUIET = Reporter(quiet=True)
 def run(tmp_path_factory):
     """Eight clips, and a pose network that has learnt nothing but always finds somebody."""
     root = tmp_path_factory.mktemp("pose")
-    weights = save(root / "pose.pt", PoseModel, "11/yolo11-pose.yaml", nc=1, kpt_shape=[5, 3])
+    weights = save_untrained(
+        root / "pose.pt", PoseModel, "11/yolo11-pose.yaml", nc=1, kpt_shape=[5, 3]
+    )
     rows = ["path,label,split"]
     for index in range(8):
         write_square(root / f"{index}.mp4", 24, seed=index + 100 * (index % 2))
@@ -80,6 +82,8 @@ def test_a_pose_run_is_explained_without_places(run):
 
 def test_other_pose_weights_are_refused(run, tmp_path):
     trained, _ = run
-    other = save(tmp_path / "other.pt", PoseModel, "11/yolo11-pose.yaml", nc=1, kpt_shape=[4, 3])
+    other = save_untrained(
+        tmp_path / "other.pt", PoseModel, "11/yolo11-pose.yaml", nc=1, kpt_shape=[4, 3]
+    )
     with pytest.raises(CheckpointError, match="pose"):
         ActionRecognizer.load(trained.path, overrides=[f"pose.weights={other}"])

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 import torch
-from test_training import settings, toy_set
+from helpers.toy_training import settings, toy_set
 
 from action_gru.cli.commands import app
 from action_gru.cli.common import make_reporter, run
-from action_gru.core.distributed import only_one_was_meant, processes_here, refuse_several
 from action_gru.core.errors import ConfigError, LostProcessError
+from action_gru.core.machine import only_one_was_meant, processes_here, refuse_several
 from action_gru.features import ClipFeatures
 from action_gru.features.extractor import usable_cores
 from action_gru.features.sequences import SequenceSet

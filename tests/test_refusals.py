@@ -10,7 +10,7 @@ import pytest
 from helpers.videos import write_square
 
 from action_gru.core.errors import VideoError
-from action_gru.core.paths.given import instead_of, kind_of
+from action_gru.core.paths import instead_of, kind_of
 
 PROGRAM = """
 import contextlib, io, json, os, sys

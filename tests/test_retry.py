@@ -6,12 +6,17 @@ import os
 import signal
 
 import pytest
-from helpers.videos import FakeBackbone, clip_of, write_square
-from test_extraction import extractor
+from helpers.videos import FakeBackbone, clip_of, extractor, write_square
 
-from action_gru.core.errors import CacheError, MachineError, VideoError
+from action_gru.core.errors import (
+    CacheError,
+    MachineError,
+    VideoError,
+    is_exhausted,
+    is_full,
+    is_transient,
+)
 from action_gru.core.files import write_atomically
-from action_gru.core.retry import is_exhausted, is_full, is_transient
 from action_gru.features import ExtractionReport
 from action_gru.video import decoder_process, process_reader
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from test_backbone import pictures
+from helpers.videos import noise_pictures
 from torch.nn.functional import cosine_similarity
 
 from action_gru.backbone import Backbone, FeatureSpec, exported
@@ -62,20 +62,20 @@ def weighed(count: int) -> list[np.ndarray]:
     """Pictures with a fourth channel, which weighs the area."""
     corner = np.zeros((SIDE, SIDE, 1), np.uint8)
     corner[: SIDE // 2, : SIDE // 3] = 200
-    return [np.dstack([image, corner]) for image in pictures(count, SIDE)]
+    return [np.dstack([image, corner]) for image in noise_pictures(count, SIDE)]
 
 
 @pytest.mark.parametrize("runtime", ["onnx", "openvino"])
 @pytest.mark.parametrize("count", [1, 3])
 def test_a_runtime_gives_what_torch_gives(runtime, count):
     ours, theirs = build(runtime), build("torch")
-    for images in (pictures(count, SIDE), weighed(count)):
+    for images in (noise_pictures(count, SIDE), weighed(count)):
         made, wanted = ours(images), theirs(images)
         assert made.shape == (count, 1280)
         assert cosine_similarity(made, wanted).min() > 0.99999
         torch.testing.assert_close(made, wanted, atol=1e-3, rtol=1e-3)
     # The weight counts: without it the vector is another.
-    assert cosine_similarity(ours(weighed(1)), ours(pictures(1, SIDE))).item() < 0.9999
+    assert cosine_similarity(ours(weighed(1)), ours(noise_pictures(1, SIDE))).item() < 0.9999
 
 
 @pytest.mark.parametrize(("precision", "asked"), [("fp32", "f32"), ("bf16", "bf16")])
@@ -91,8 +91,8 @@ def test_openvino_is_asked_for_the_precision(monkeypatch, precision, asked):
         return compiled
 
     monkeypatch.setattr(core, "compile_model", spy)
-    made = build("openvino", precision)(pictures(2, SIDE))
-    cosine = cosine_similarity(made, build("torch")(pictures(2, SIDE))).min()
+    made = build("openvino", precision)(noise_pictures(2, SIDE))
+    cosine = cosine_similarity(made, build("torch")(noise_pictures(2, SIDE))).min()
     assert set(asks) == {asked}
     assert says[-1] in {"f32", asked}
     assert cosine > 0.99
@@ -102,8 +102,8 @@ def test_openvino_is_asked_for_the_precision(monkeypatch, precision, asked):
 @pytest.mark.slow
 def test_another_layer_can_be_run(home):
     options = {"layer": 9, "precision": "fp32", "image_size": SIDE, "device": "cpu"}
-    made = Backbone("builtin", runtime="openvino", **options)(pictures(2, SIDE))
-    wanted = Backbone("builtin", **options)(pictures(2, SIDE))
+    made = Backbone("builtin", runtime="openvino", **options)(noise_pictures(2, SIDE))
+    wanted = Backbone("builtin", **options)(noise_pictures(2, SIDE))
     torch.testing.assert_close(made, wanted, atol=1e-3, rtol=1e-3)
 
 

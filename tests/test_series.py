@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from helpers.series_tables import SMALL, engines, machines, table_config
 
 from action_gru.config import build_config
 from action_gru.core.errors import CheckpointError, ConfigError, DataError
@@ -32,64 +33,16 @@ from action_gru.training.loop import Trainer
 from action_gru.training.scoring import score_steps
 
 QUIET = Reporter(quiet=True)
-SMALL = {
-    "model": {"projection_size": 16, "hidden_size": 16, "dropout": 0.0, "head_dropout": 0.0},
-    "training": {
-        "epochs": 12, "batch_size": 8, "learning_rate": 0.02, "device": "cpu",
-        "mean_pooled_baseline": False,
-    },
-}  # fmt: skip
-
-
-def machines(test_shift: float = 0.0, empty: bool = False) -> str:
-    """12 machines that heat up, or do not; the last four are the test, with missing values."""
-    rng = np.random.default_rng(0)
-    rows = ["id,time,heat,hum,label,split"]
-    for number in range(12):
-        is_test = number >= 8
-        for step in range(8 + number % 3):
-            heat = 1000 + 0.05 * step * (number % 2) + 0.01 * rng.normal() + test_shift * is_test
-            hum = "" if empty or (step == 2 and number in (0, 9)) else f"{rng.normal():.4f}"
-            label = "warming" if number % 2 else "steady"
-            split = "test" if is_test else "train"
-            rows.append(f"m{number},{step},{heat:.4f},{hum},{label},{split}")
-    return "\n".join(rows) + "\n"
-
-
-def engines() -> str:
-    """10 engines that run down; the last three are stopped before: 2, 40 and 3 cycles left."""
-    rng = np.random.default_rng(1)
-    rows = ["id,time,split,remaining,wear,noise"]
-    for number, left in enumerate([0] * 7 + [2, 40, 3]):
-        life = 30 + 2 * number
-        for cycle in range(life):
-            remaining = life - 1 - cycle + left
-            wear = max(0.0, 10 - remaining) + 0.3 * rng.normal()
-            split = "train" if number < 7 else "test"
-            rows.append(f"e{number},{cycle},{split},{remaining},{wear:.3f},{rng.normal():.3f}")
-    return "\n".join(rows) + "\n"
-
-
-def config(folder: Path, name: str, text: str, **sections):
-    (folder / f"{name}.csv").write_text(text)
-    tree = {
-        "run": {"folder": str(folder / "runs"), "name": name},
-        "data": {"kind": "table", "manifest": str(folder / f"{name}.csv")},
-        **SMALL,
-    }
-    for key, values in sections.items():
-        tree[key] = {**tree.get(key, {}), **values}
-    return build_config(tree)
 
 
 @pytest.fixture(scope="module")
 def machine_run(tmp_path_factory) -> RunFolder:
-    return train(config(tmp_path_factory.mktemp("machines"), "machines", machines()), QUIET)
+    return train(table_config(tmp_path_factory.mktemp("machines"), "machines", machines()), QUIET)
 
 
 @pytest.fixture(scope="module")
 def engine_run(tmp_path_factory) -> RunFolder:
-    settings = config(
+    settings = table_config(
         tmp_path_factory.mktemp("engines"),
         "engines",
         engines(),
@@ -109,7 +62,7 @@ def test_a_small_difference_on_a_large_value_is_learnt(machine_run):
 
 
 def test_normalisation_never_sees_a_test_row(machine_run, tmp_path):
-    shifted = train(config(tmp_path, "shifted", machines(test_shift=1e6)), QUIET)
+    shifted = train(table_config(tmp_path, "shifted", machines(test_shift=1e6)), QUIET)
     plain, other = (load_checkpoint(run.best).weights for run in (machine_run, shifted))
     assert plain["feature_mean"][0] == pytest.approx(1000.08, abs=0.1)
     assert all(torch.equal(plain[name], other[name]) for name in plain)
@@ -126,7 +79,7 @@ def test_missing_values_are_flagged_where_training_had_some(machine_run):
 
 
 def test_a_channel_without_any_value_is_left_out_and_said(tmp_path, capsys):
-    settings = config(tmp_path, "empty", machines(empty=True), training={"epochs": 2})
+    settings = table_config(tmp_path, "empty", machines(empty=True), training={"epochs": 2})
     run = train(settings, Reporter(quiet=False))
     assert "no training sequence has a value of hum" in capsys.readouterr().err
     weights = load_checkpoint(run.best).weights
@@ -264,7 +217,9 @@ def test_watch_of_a_model_without_a_horizon_asks_what_to_warn_of(machine_run, tm
 
 
 def test_a_stream_of_windows_answers_as_the_whole_sequence_since_its_oldest_state(tmp_path):
-    settings = config(tmp_path, "cut", machines(), series={"window": 4.0}, training={"epochs": 2})
+    settings = table_config(
+        tmp_path, "cut", machines(), series={"window": 4.0}, training={"epochs": 2}
+    )
     recognizer = SequenceRecognizer.load(train(settings, QUIET).path)
     rows = np.random.default_rng(0).normal(size=(30, 2)).astype(np.float32)
     stream = recognizer.stream()
@@ -282,7 +237,7 @@ def test_windows_cover_a_sequence_and_its_end():
 
 
 def test_windows_of_an_id_stay_on_its_side_and_their_rows_are_right(tmp_path):
-    settings = config(tmp_path, "cut", machines(), series={"window": 4.0, "stride": 2.0})
+    settings = table_config(tmp_path, "cut", machines(), series={"window": 4.0, "stride": 2.0})
     clips = data_source(settings).clips()
     first = [clip for clip in clips if clip.relative == "m0"]
     assert [clip.name for clip in first] == ["m0[0:4]", "m0[2:6]", "m0[4:8]"]
@@ -305,7 +260,7 @@ def test_windows_of_an_id_stay_on_its_side_and_their_rows_are_right(tmp_path):
     ],
 )
 def test_a_table_that_cannot_be_used_is_told_why(tmp_path, change, series, message):
-    settings = config(tmp_path, "bad", machines().replace(*change), series=series)
+    settings = table_config(tmp_path, "bad", machines().replace(*change), series=series)
     with pytest.raises(DataError) as caught:
         class_list(data_source(settings).clips(), settings.classes)
     assert message in str(caught.value)
@@ -512,7 +467,7 @@ def test_a_table_of_another_format_is_told_to_be_saved_as_csv(tmp_path):
 
 
 def test_a_small_set_gets_epochs_until_it_has_its_steps(tmp_path):
-    settings = config(
+    settings = table_config(
         tmp_path, "steps", machines(), training={"epochs": 2, "batch_size": 4, "min_steps": 9}
     )
     log = train(settings, QUIET).log.read_text().splitlines()

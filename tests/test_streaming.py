@@ -6,36 +6,20 @@ import numpy as np
 import psutil
 import pytest
 import torch
-from helpers.videos import FakeBackbone, moving_square, write_square
+from helpers.streams import CLASSES, FPS, VIEWS, make_engine, square_frames
+from helpers.videos import write_square
 
 from action_gru.core.errors import VideoError
-from action_gru.model import ActionClassifier
-from action_gru.streaming import StreamEngine, TimelineReader
+from action_gru.streaming import TimelineReader
 from action_gru.streaming.states import OverlappingWindows, join, reset_rows, split
 from action_gru.timeline import EventTracker, ScoreTrack
 from action_gru.video import DecodeLimits, VideoFile, file_reader
 from action_gru.views import FrameSampler, ViewMaker
 from action_gru.views.sampler import look
 
-CLASSES = ("clap", "nod", "wave")
-VIEWS = ("rgb", "motion")
-FPS = 10.0
-
-
-def make_engine(cell="gru", pooling="attention", num_layers=1, fusion="late", seed=0):
-    torch.manual_seed(seed)
-    model = ActionClassifier(
-        [6, 6], len(CLASSES), cell, 8, 8, num_layers, pooling=pooling, fusion=fusion
-    ).eval()
-    return StreamEngine(model, FakeBackbone(), CLASSES, VIEWS, FPS)
-
 
 def open_stream(engine, window_s=1.6, states=4, max_gap_s=1.0, **events):
     return engine.open(EventTracker(**events), window_s, states, max_gap_s)
-
-
-def pictures(count, seed=0):
-    return list(moving_square(count, seed))
 
 
 def collect_features(engine, images, times_s):
@@ -53,7 +37,7 @@ def test_every_answer_of_a_stream_is_forward_on_its_window(cell, pooling, num_la
     engine = make_engine(cell, pooling, num_layers, fusion)
     stream = open_stream(engine)
     times_s = [index / 10 for index in range(60)]
-    images = pictures(60)
+    images = square_frames(60)
     features, sampled_s = collect_features(engine, images, times_s)
     for image, time_s in zip(images, times_s, strict=True):
         answer = stream.push(image, time_s)
@@ -71,7 +55,7 @@ def test_every_answer_of_a_stream_is_forward_on_its_window(cell, pooling, num_la
 def test_an_answer_rests_on_nearly_the_window_and_never_more():
     stream = open_stream(make_engine(), window_s=1.6, states=4)
     spans = []
-    for index, image in enumerate(pictures(80)):
+    for index, image in enumerate(square_frames(80)):
         answer = stream.push(image, index / 10)
         spans.append(answer.time_s - answer.since_s)
     assert spans[:16] == pytest.approx([index / 10 for index in range(16)])  # all there was
@@ -123,7 +107,7 @@ def test_joined_states_split_into_what_they_were():
 def test_each_sample_goes_through_the_backbone_once():
     engine = make_engine()
     stream = open_stream(engine)
-    for index, image in enumerate(pictures(90)):
+    for index, image in enumerate(square_frames(90)):
         stream.push(image, index / 30)  # 30 fps sampled at 10
     assert engine.backbone.calls == 30
     assert engine.backbone.sizes == {2}  # one picture a view
@@ -133,7 +117,7 @@ def test_several_streams_share_one_backbone_call_and_do_not_mix():
     engine = make_engine()
     together, alone = [open_stream(engine) for _ in range(3)], []
     calls = 0
-    videos = [pictures(30, seed) for seed in range(3)]
+    videos = [square_frames(30, seed) for seed in range(3)]
     for index in range(30):
         samples = [
             stream.looker.look(video[index], index / 10)
@@ -172,10 +156,10 @@ def test_a_slow_camera_and_a_fast_file_give_one_answer():
 
 def test_a_gap_starts_afresh_and_says_so():
     stream = open_stream(make_engine())
-    for index, image in enumerate(pictures(20)):
+    for index, image in enumerate(square_frames(20)):
         stream.push(image, index / 10)
     assert stream.restarts == 0
-    images = pictures(6, seed=9)
+    images = square_frames(6, seed=9)
     for index, image in enumerate(images):
         after = stream.push(image, 5.1 + index / 10)
     assert (stream.restarts, stream.restart_reason) == (1, "no frame for 3.2 s")
@@ -189,7 +173,7 @@ def test_a_gap_starts_afresh_and_says_so():
 def test_a_seek_back_starts_afresh():
     stream = open_stream(make_engine())
     for time_s in (0.0, 0.1, 0.2, 8.0, 8.1, 2.0):
-        answer = stream.push(pictures(1)[0], time_s)
+        answer = stream.push(square_frames(1)[0], time_s)
     assert stream.restarts == 2
     assert stream.restart_reason == "time jumped back 6.1 s"
     assert answer.time_s == answer.since_s == 2.0
@@ -198,9 +182,9 @@ def test_a_seek_back_starts_afresh():
 def test_a_restart_is_noticed_though_the_sample_that_began_it_was_dropped():
     engine = make_engine()
     stream = open_stream(engine)
-    stream.push(pictures(1)[0], 0.0)
-    stream.looker.look(pictures(1)[0], 7.0)  # its sample never reaches the model
-    sample = stream.looker.look(pictures(1)[0], 7.1)
+    stream.push(square_frames(1)[0], 0.0)
+    stream.looker.look(square_frames(1)[0], 7.0)  # its sample never reaches the model
+    sample = stream.looker.look(square_frames(1)[0], 7.1)
     (answer,) = engine.advance([stream], [sample])
     assert stream.restarts == 1
     assert answer.since_s == 7.1
@@ -208,16 +192,18 @@ def test_a_restart_is_noticed_though_the_sample_that_began_it_was_dropped():
 
 def test_between_samples_the_answer_stands():
     stream = open_stream(make_engine())
-    first = stream.push(pictures(1)[0], 0.0)
-    assert stream.push(pictures(1)[0], 0.05) is first
-    assert stream.push(pictures(1)[0], 0.1) is not first
+    first = stream.push(square_frames(1)[0], 0.0)
+    assert stream.push(square_frames(1)[0], 0.05) is first
+    assert stream.push(square_frames(1)[0], 0.1) is not first
 
 
 def test_a_stream_announces_every_event_once():
     engine = make_engine()
     stream = open_stream(engine, enter=0.35, exit=0.3, min_event_s=0.2, smoothing_s=0.2)
     announced = []
-    for index, image in enumerate([*pictures(40, 1), *pictures(40, 5), *pictures(40, 1)]):
+    for index, image in enumerate(
+        [*square_frames(40, 1), *square_frames(40, 5), *square_frames(40, 1)]
+    ):
         stream.push(image, index / 10)
         announced += stream.ended
     announced += stream.finish()
@@ -229,13 +215,13 @@ def test_a_stream_announces_every_event_once():
 
 def test_finishing_twice_announces_nothing_twice():
     stream = open_stream(make_engine(), enter=0.35, exit=0.3, min_event_s=0.2)
-    for index, image in enumerate(pictures(40, 1)):
+    for index, image in enumerate(square_frames(40, 1)):
         stream.push(image, index / 10)
     assert stream.finish()
     known = list(stream.events)
     assert stream.finish() == []
     assert list(stream.events) == known
-    answer = stream.push(pictures(1)[0], 4.0)
+    answer = stream.push(square_frames(1)[0], 4.0)
     assert answer.since_s == answer.time_s == 4.0
 
 
@@ -255,10 +241,10 @@ def test_what_is_no_frame_is_refused_and_the_stream_goes_on(image, time_s, said)
     stream = open_stream(make_engine())
     with pytest.raises(VideoError, match=said):
         stream.push(image, time_s)
-    stream.push(pictures(1)[0], 0.0)
+    stream.push(square_frames(1)[0], 0.0)
     with pytest.raises(VideoError, match=said):
         stream.push(image, time_s)
-    assert stream.push(pictures(1)[0], 0.1).since_s == 0.0
+    assert stream.push(square_frames(1)[0], 0.1).since_s == 0.0
     assert stream.restarts == 0
 
 
@@ -266,7 +252,7 @@ def test_what_is_no_frame_is_refused_and_the_stream_goes_on(image, time_s, said)
 def test_memory_of_a_stream_does_not_grow():
     engine = make_engine()
     stream = open_stream(engine, enter=0.35, exit=0.3, min_event_s=0.1)
-    images = pictures(20)
+    images = square_frames(20)
     process = psutil.Process()
 
     def run(first, last):
@@ -356,7 +342,7 @@ def test_scores_go_on_to_a_gap_and_begin_anew_after_it():
     stream = open_stream(make_engine(), window_s=1.6, states=4)
     stream.track = ScoreTrack()
     for start_s in (0.0, 10.0):
-        for index, image in enumerate(pictures(40)):
+        for index, image in enumerate(square_frames(40)):
             stream.push(image, start_s + index / 10)
     times_s, begins = stream.track.times_s, stream.track.begins
     assert stream.restarts == 1
@@ -368,7 +354,7 @@ def test_a_jump_to_a_younger_state_is_no_gap_in_the_scores():
     stream = open_stream(make_engine(), window_s=6.0, states=2)
     stream.track = ScoreTrack()
     for index in range(200):
-        stream.push(pictures(1)[0], index / 10)
+        stream.push(square_frames(1)[0], index / 10)
     steps_s = np.diff(stream.track.times_s)
     assert steps_s.max() > 10 * np.median(steps_s)
     assert not stream.track.begins.any()

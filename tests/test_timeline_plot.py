@@ -5,7 +5,7 @@ import pytest
 from matplotlib.colors import to_hex
 from matplotlib.text import Text
 
-from action_gru.core.palette import class_colour, contrast
+from action_gru.core.graphics import class_colour, contrast
 from action_gru.report.plots import save_figure
 from action_gru.report.timeline_plot import plot_timeline
 from action_gru.timeline import Event, ScoreTrack, Timeline

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from action_gru.core.paths.to_paste import about_pictures, command_line
+from action_gru.core.paths import about_pictures
+from action_gru.core.text import command_line
 from action_gru.video import VideoFile
 
 ODD = "my clips/it's $HOME (1) [2] & co"

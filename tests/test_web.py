@@ -10,7 +10,7 @@ import weakref
 import numpy as np
 import pytest
 from helpers.videos import moving_square, write_square
-from helpers.web_doubles import CLASSES, HOSTILE, FakeRecognizer
+from helpers.web_doubles import CLASSES, HOSTILE, FakeRecognizer, write_audio
 
 from action_gru.apps.web import Limits, build_page
 from action_gru.apps.web.camera import CameraSession, CameraSessions
@@ -20,7 +20,7 @@ from action_gru.apps.web.server import free_port, load_gradio
 from action_gru.apps.web.upload import AnnotatedCopy, UploadReading, file_stem
 from action_gru.apps.web.words import bar_rules, class_list, events_table, note
 from action_gru.core.errors import CheckpointError, ConfigError, MissingExtraError, VideoError
-from action_gru.core.palette import class_colours
+from action_gru.core.graphics import class_colours
 from action_gru.streaming import TimelineReader
 from action_gru.timeline import Event
 from action_gru.video import Frame, VideoFile
@@ -119,17 +119,6 @@ def test_a_long_video_whose_header_is_silent_is_stopped(tmp_path, recognizer, mo
         read_s.extend(reading)
     assert max(read_s, default=0.0) <= 3.0
     assert not list(tmp_path.glob("*annotated*"))
-
-
-def write_audio(path):
-    av = pytest.importorskip("av")
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("aac", rate=16000)
-        frame = av.AudioFrame.from_ndarray(np.zeros((1, 16000), np.float32), "fltp", "mono")
-        frame.sample_rate = 16000
-        container.mux(stream.encode(frame))
-        container.mux(stream.encode())
-    return path
 
 
 def test_what_is_no_video_is_refused_by_the_users_name_for_it(tmp_path, recognizer):

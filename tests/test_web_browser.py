@@ -14,7 +14,7 @@ from pathlib import Path
 import cv2
 import pytest
 from helpers.videos import write_square
-from test_web import FakeRecognizer, write_audio
+from helpers.web_doubles import FakeRecognizer, write_audio
 
 from action_gru.apps.web import Limits, build_page
 from action_gru.apps.web.folders import Folders

@@ -19,7 +19,7 @@ from helpers.web_doubles import FakeRecognizer
 from action_gru.apps.web import Limits, build_page
 from action_gru.apps.web.folders import Folders
 from action_gru.apps.web.server import free_port, launch
-from action_gru.core.palette import class_colour, rgb
+from action_gru.core.graphics import class_colour, rgb
 
 pytestmark = pytest.mark.slow
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")

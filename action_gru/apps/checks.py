@@ -18,7 +18,7 @@ from action_gru.backbone.finding import BUILTIN, EXPORTERS, RUNTIME_PACKAGES, lo
 from action_gru.backbone.spec import FRAME_VIEWS
 from action_gru.config import Config, build_config, check_files, load_config
 from action_gru.core.errors import ConfigError, DataError, MissingExtraError, VideoError
-from action_gru.core.paths.given import instead_of, missing
+from action_gru.core.paths import instead_of, missing
 from action_gru.dataset import read_manifest
 from action_gru.dataset.manifest import SPLITS
 from action_gru.timeline import FORMATS

@@ -10,10 +10,8 @@ from typing import TYPE_CHECKING
 
 from action_gru.apps.checks import check_video
 from action_gru.core.errors import ActionGruError, VideoError
-from action_gru.core.malloc import keeping_freed_memory
-from action_gru.core.paths.given import instead_of, kind_of
-from action_gru.core.paths.names import is_hidden, is_video, on_disk
-from action_gru.core.paths.to_paste import about_pictures
+from action_gru.core.machine import keeping_freed_memory
+from action_gru.core.paths import about_pictures, instead_of, is_hidden, is_video, kind_of, on_disk
 from action_gru.core.progress import Reporter
 
 if TYPE_CHECKING:

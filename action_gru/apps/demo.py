@@ -13,8 +13,8 @@ import numpy as np
 
 from action_gru.apps.classify import annotate
 from action_gru.config import Config, build_config
-from action_gru.core.distributed import program
 from action_gru.core.errors import DataError
+from action_gru.core.machine import program
 from action_gru.core.progress import Reporter
 from action_gru.dataset import read_manifest
 from action_gru.demo import DEMO_CONFIG

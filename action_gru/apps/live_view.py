@@ -17,7 +17,7 @@ from action_gru.apps.checks import check_display
 from action_gru.apps.live_loop import Feed, LiveLoop
 from action_gru.apps.overlay import Overlay
 from action_gru.apps.people_overlay import PeopleOverlay, PersonMark, marks_of
-from action_gru.core.phrases import clock_text
+from action_gru.core.text import clock_text
 from action_gru.streaming import ActionStream
 from action_gru.streaming.people import PeopleStream
 from action_gru.timeline import Event

@@ -20,9 +20,8 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
 from action_gru.core.errors import VideoError
-from action_gru.core.lettering import runs
-from action_gru.core.palette import class_colours, rgb
-from action_gru.core.phrases import clock_text
+from action_gru.core.graphics import class_colours, rgb, runs
+from action_gru.core.text import clock_text
 from action_gru.timeline import Prediction
 
 MAX_BARS = 3

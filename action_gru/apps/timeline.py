@@ -15,8 +15,8 @@ from action_gru.apps.checks import PICTURE, SENTENCES
 from action_gru.apps.narrator import Narrator
 from action_gru.apps.people_overlay import PeopleOverlay, marks_of
 from action_gru.core.errors import ActionGruError
-from action_gru.core.phrases import clock_text
 from action_gru.core.progress import Reporter
+from action_gru.core.text import clock_text
 from action_gru.recognizer import ActionRecognizer
 from action_gru.report.plots import save_figure
 from action_gru.report.segments import SegmentScores, segment_scores

@@ -20,7 +20,7 @@ from action_gru.backbone.network import NetworkSource, feature_dim
 from action_gru.backbone.runtime_choice import candidates, choice_key, choose, measure
 from action_gru.backbone.runtimes import RUNTIMES, Runner, TorchRunner
 from action_gru.backbone.spec import FeatureSpec
-from action_gru.core.device import pick_device
+from action_gru.core.machine import pick_device
 
 
 class Backbone:

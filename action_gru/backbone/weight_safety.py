@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from action_gru.core.paths.file_kind import file_kind
+from action_gru.core.paths import file_kind
 
 NAMES_SHOWN = 6
 MOST_SCANNED_BYTES = 64 << 20

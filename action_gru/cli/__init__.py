@@ -11,7 +11,7 @@ def main(*command: str) -> None:
     # Waiting threads of torch sleep instead of spinning: on a busy machine a small training took
     # four times as long otherwise. Must stand before torch is imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    from action_gru.core.malloc import use_one_arena
+    from action_gru.core.machine import use_one_arena
 
     use_one_arena()
     from action_gru.cli.commands import app

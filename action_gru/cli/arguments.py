@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from action_gru.core.errors import ConfigError
-from action_gru.core.paths.given import is_override
+from action_gru.core.paths import is_override
 
 _MOST_WORDS = 8
 

@@ -23,10 +23,10 @@ from action_gru.cli.common import (
     print_answer,
 )
 from action_gru.cli.stopping import Commands
-from action_gru.core.distributed import only_one_was_meant, process_rank
 from action_gru.core.errors import ConfigError
-from action_gru.core.logs import is_json, log_as_json
-from action_gru.core.phrases import name_or_count
+from action_gru.core.machine import only_one_was_meant, process_rank
+from action_gru.core.progress import is_json, log_as_json
+from action_gru.core.text import name_or_count
 
 if TYPE_CHECKING:
     from action_gru.core.progress import Reporter

@@ -17,9 +17,9 @@ import typer
 
 from action_gru.cli.arguments import files_are_no_options, refuse_unquoted
 from action_gru.cli.stopping import Stopped, command_again, sentence
-from action_gru.core.distributed import process_count, process_rank, refuse_several
 from action_gru.core.errors import ActionGruError, ConfigError, LostProcessError
-from action_gru.core.logs import LOGGER, is_json, log, log_as_json
+from action_gru.core.machine import process_count, process_rank, refuse_several
+from action_gru.core.progress import LOGGER, is_json, log, log_as_json
 
 if TYPE_CHECKING:
     from action_gru.core.progress import Reporter

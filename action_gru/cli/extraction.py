@@ -15,7 +15,7 @@ from action_gru.cli.common import (
     print_answer,
 )
 from action_gru.core.errors import ConfigError
-from action_gru.core.logs import is_json
+from action_gru.core.progress import is_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

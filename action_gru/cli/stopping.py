@@ -7,8 +7,8 @@ from typing import Any
 
 from typer.core import TyperGroup
 
-from action_gru.core.distributed import process_count, program
 from action_gru.core.errors import RunInterrupted
+from action_gru.core.machine import process_count, program
 
 ENDLESS = ("watch", "webcam", "web")  # what they did not see has gone by
 

@@ -8,11 +8,14 @@ from pydantic import Field, model_validator
 
 from action_gru.config.section import Device, Positive, Section, Share
 from action_gru.model.cells import CELLS
+from action_gru.model.losses import LOSSES
 
 if TYPE_CHECKING:
     CellName = str
+    LossName = str
 else:
     CellName = Literal[(*CELLS, "none")]
+    LossName = Literal[(*LOSSES,)]
 
 
 class ModelSection(Section):
@@ -61,6 +64,8 @@ class TrainingSection(Section):
     """Share of all steps over which the rate climbs."""
     label_smoothing: Share = 0.1
     """Share of each target that is spread over all classes."""
+    loss: LossName = "cross_entropy"
+    """focal (Lin et al. 2017): answers that are right already count for less; for rare classes."""
     class_balance: Literal["none", "weights", "sampler"] = "none"
     """weights: rare classes weigh more in the loss. sampler: they are drawn more often."""
     grad_clip: Annotated[float, Field(ge=0.0)] = 1.0

@@ -16,7 +16,7 @@ from action_gru.config.hints import did_you_mean
 from action_gru.config.kinds import NULLS, allows_none, is_text, kind_at, typed_as_text
 from action_gru.config.tree import Config
 from action_gru.core.errors import ConfigError
-from action_gru.core.paths.given import instead_of
+from action_gru.core.paths import instead_of
 from action_gru.core.safe_yaml import BoundedLoader, parse_yaml
 
 

@@ -1,10 +1,10 @@
-"""Every error that a user can cause or meet. Knows nothing of what raises them.
+"""Every error that a user can cause or meet, and which errors of the system may pass.
 
 ActionGruError               exit code
 ├── MachineError             1   no handles, memory or disk left for the work, whatever the file
 ├── ConfigError              2   a key, a type, a range or a path in the YAML or an override
 ├── DataError                3   a manifest, a label, a split, a class list
-├── VideoError               4   a file that is no video, or gives no frame
+├── VideoError               4   a file or stream that is no video, or gives no frame
 ├── BackboneError            5   weights that are missing, unsafe or of another kind
 ├── CacheError               6   a feature store that cannot be read or written
 ├── CheckpointError          7   a run that is missing, damaged or does not fit the data
@@ -21,7 +21,19 @@ Each message says what went wrong, what was found, and how to mend it.
 
 from __future__ import annotations
 
+import errno
+from collections.abc import Iterator
 from pathlib import Path
+
+PAUSES_S = (0.2, 2.0)  # between three attempts
+FULL = {errno.ENOSPC, errno.EDQUOT}
+# These stop the work whichever file it is on.
+EXHAUSTED = FULL | {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN}
+# These may come from one file or its disk alone.
+INTERRUPTED = {
+    errno.EIO, errno.EINTR, errno.ESTALE, errno.ETIMEDOUT, errno.EBUSY, errno.ENOTCONN,
+    errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENETDOWN, errno.ENETUNREACH, errno.ECONNRESET,
+}  # fmt: skip
 
 
 class ActionGruError(Exception):
@@ -31,48 +43,34 @@ class ActionGruError(Exception):
 
 
 class MachineError(ActionGruError):
-    """A machine that has not enough left for the work, again and again."""
+    exit_code = 1
 
 
 class ConfigError(ActionGruError):
-    """A config that does not validate."""
-
     exit_code = 2
 
 
 class DataError(ActionGruError):
-    """A manifest, split or class list that cannot be used."""
-
     exit_code = 3
 
 
 class VideoError(ActionGruError):
-    """A video file or stream that yields no usable frame."""
-
     exit_code = 4
 
 
 class BackboneError(ActionGruError):
-    """Backbone weights that are missing, unsafe to load, or of an unknown architecture."""
-
     exit_code = 5
 
 
 class CacheError(ActionGruError):
-    """A feature cache that cannot be read or written."""
-
     exit_code = 6
 
 
 class CheckpointError(ActionGruError):
-    """A trained run that is missing, damaged, or does not fit the features it is given."""
-
     exit_code = 7
 
 
 class MissingExtraError(ActionGruError):
-    """An optional dependency that is not installed."""
-
     exit_code = 8
 
     def __init__(self, package: str, extra: str, purpose: str) -> None:
@@ -83,19 +81,19 @@ class MissingExtraError(ActionGruError):
 
 
 class TrainingError(ActionGruError):
-    """A training that diverged."""
-
     exit_code = 9
 
 
 class LostProcessError(TrainingError):
-    """Another process of the same training has ended; what it met is told by itself."""
-
     def __init__(self) -> None:
         super().__init__(
             "another process of this training ended; its own message, or the launcher's, says why. "
             "Whole epochs are kept: go on with 'action-gru resume RUN', under the same launcher"
         )
+
+
+class ClusterError(ActionGruError):
+    exit_code = 10
 
 
 class RunInterrupted(KeyboardInterrupt):
@@ -106,7 +104,33 @@ class RunInterrupted(KeyboardInterrupt):
         self.run = run
 
 
-class ClusterError(ActionGruError):
-    """A cluster that cannot be reached, or whose workers cannot do their work."""
+def system_errno(error: BaseException) -> int | None:
+    """The system's error number; None for PyAV's OSErrors, which tell of the file."""
+    is_of_system = isinstance(error, OSError) and type(error).__module__ == "builtins"
+    return error.errno if is_of_system else None  # type: ignore[attr-defined]
 
-    exit_code = 10
+
+def is_full(error: BaseException) -> bool:
+    """Is the disk full?"""
+    return any(system_errno(one) in FULL for one in _with_causes(error))
+
+
+def is_exhausted(error: BaseException) -> bool:
+    """Has the machine no handles, memory or disk left, for any file?"""
+    return any(
+        isinstance(one, MemoryError) or system_errno(one) in EXHAUSTED
+        for one in _with_causes(error)
+    )
+
+
+def is_transient(error: BaseException) -> bool:
+    """Is another attempt worthwhile: a machine at its limit, or a disk that did not answer?"""
+    return is_exhausted(error) or any(
+        system_errno(one) in INTERRUPTED for one in _with_causes(error)
+    )
+
+
+def _with_causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__

@@ -1,45 +1,76 @@
-"""Progress and messages on stderr; stdout stays free for the answer. Knows no stage.
+"""Progress, messages and log lines on stderr; stdout stays free for the answer. Knows no stage.
 
-Nothing is silent for long: whatever takes its time says so again and again, by a thread of its own.
+Whatever takes long says so again and again, by a thread of its own. As JSON, one object a line:
+{"time": "2026-11-24T20:15:00.123+00:00", "level": "warning", "logger": "action_gru",
+ "message": "left out a.mp4: ...", "clip": "a.mp4", ...}
 """
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
-
-from action_gru.core.logs import is_json, log
-
+LOGGER = logging.getLogger("action_gru")
 Advance = Callable[..., None]
 # A person waits no more than two seconds for a sign. In a file, lines get rarer as time goes by.
 QUICKEST_S, SLOWEST_S = 1.8, 10.0
 LOOK_EVERY_S = 0.1
 WIPE = "\r\x1b[2K"
+LOOKS = {logging.INFO: ("", None), logging.WARNING: ("warning: ", "yellow")}
 
 
+class JsonLines(logging.Formatter):
+    """A record as one line of JSON. extra={"fields": ...} becomes keys of its own."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        first = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        document = first | getattr(record, "fields", {}) | first
+        if record.exc_info:
+            document["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(document, default=str)
+
+
+def log_as_json() -> None:
+    """From here on every log line, Python's warnings too, is JSON on stderr."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonLines())
+    logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+    logging.captureWarnings(True)
+    LOGGER.setLevel(logging.INFO)
+
+
+def is_json() -> bool:
+    """Are log lines JSON?"""
+    return any(isinstance(handler.formatter, JsonLines) for handler in logging.root.handlers)
+
+
+def log(level: int, message: str, /, **fields: Any) -> None:
+    """One line; fields: what JSON can hold."""
+    LOGGER.log(level, message, extra={"fields": fields})
+
+
+@dataclass(eq=False)
 class _Stage:
-    """What is done just now. total: of so many steps, if they are counted."""
+    """The work in progress. total: the number of its steps, if they are counted."""
 
-    def __init__(self, title: str, total: float | None = None) -> None:
-        self.title, self.total = title, total
-        self.done: float = 0
-        self.note = ""
-        self.began_s = time.monotonic()
+    title: str
+    total: float | None = None
+    done: float = 0
+    note: str = ""
+    began_s: float = field(default_factory=time.monotonic)
 
     def advance(self, steps: float = 1, **fields: Any) -> None:
         self.done += steps
@@ -59,55 +90,47 @@ class _Stage:
 
     def gap_s(self) -> float:
         """How long it may be silent."""
-        if is_json():
-            return SLOWEST_S
         lasted_s = time.monotonic() - self.began_s
-        return min(max(QUICKEST_S, lasted_s / 10), SLOWEST_S)
+        return SLOWEST_S if is_json() else min(max(QUICKEST_S, lasted_s / 10), SLOWEST_S)
 
 
 class Reporter:
-    """Tells a person how the work goes; a program, where log lines are JSON (see `logs`).
+    """Shows progress and messages to a person, or as JSON after `log_as_json`.
 
-    quiet says nothing but warnings and errors, mute not even those. fields: what stands in the
-    text, for programs.
+    quiet shows warnings and errors only, mute nothing. fields: the values in the text, for JSON.
     """
 
     def __init__(self, quiet: bool = True, mute: bool = False) -> None:
+        from rich.console import Console
+
         self.quiet, self.mute = quiet or mute, mute
-        self._console = Console(file=sys.stderr, highlight=False)
+        self._console = Console(file=sys.stderr, highlight=False, emoji=False)
         self._stages: list[_Stage] = []
-        self._told_s = time.monotonic()
-        self._is_line_open = False  # on a terminal a sign of life is written over by what follows
+        self._shown_s = time.monotonic()
+        self._is_line_open = False  # on a terminal the next message overwrites a sign of life
 
     def say(self, text: str, /, **fields: Any) -> None:
         """One line of news."""
-        if self.quiet:
-            return
-        self._begin_line()
-        if is_json():
-            log(logging.INFO, text, **fields)
-        else:
-            self._console.print(text, markup=False, soft_wrap=True)
+        if not self.quiet:
+            self._write(logging.INFO, text, fields)
 
     def warn(self, text: str, /, **fields: Any) -> None:
-        """Something the user must know, shown even when quiet."""
-        if self.mute:
-            return
-        self._begin_line()
-        if is_json():
-            log(logging.WARNING, text, **fields)
-        else:
-            self._console.print(f"warning: {text}", markup=False, style="yellow", soft_wrap=True)
+        """What the user must know, shown even when quiet."""
+        if not self.mute:
+            self._write(logging.WARNING, text, fields)
 
     def fail(self, text: str, /, **fields: Any) -> None:
         """What went wrong with one of several things, shown even when quiet."""
-        if self.mute:
-            return
+        if not self.mute:
+            self._write(logging.ERROR, text, fields)
+
+    def _write(self, level: int, text: str, fields: dict[str, Any]) -> None:
         self._begin_line()
         if is_json():
-            log(logging.ERROR, text, **fields)
+            log(level, text, **fields)
         else:
-            print(f"error: {text}", file=sys.stderr)
+            start, style = LOOKS.get(level, ("error: ", None))
+            self._console.print(f"{start}{text}", markup=False, style=style, soft_wrap=True)
 
     @contextmanager
     def doing(self, title: str) -> Iterator[None]:
@@ -117,52 +140,51 @@ class Reporter:
 
     @contextmanager
     def bar(self, title: str, total: int) -> Iterator[Advance]:
-        """A bar over `total` steps; call the given function once a step, with note="..." beside it.
+        """A bar over `total` steps; call the yielded function once a step, note="..." beside it.
 
-        The time left is shown too. On a stream that is no terminal, and in a log, it is a line at
-        the start, one now and then, and one at the end.
+        On a stream that is no terminal, and in a log, it is a line at the start, one now and then,
+        and one at the end.
         """
-        if self._is_terminal() and not self.quiet:
-            yield from self._drawn_bar(title, total)
-            return
         stage = _Stage(title, total)
+        if self._is_terminal() and not self.quiet:
+            with self._drawn_bar(stage) as advance:
+                yield advance
+            return
         with self._stage(stage):
             self._show(stage)
             yield stage.advance
             self._show(stage)
 
-    def _drawn_bar(self, title: str, total: int) -> Iterator[Advance]:
+    @contextmanager
+    def _drawn_bar(self, stage: _Stage) -> Iterator[Advance]:
+        from rich import progress
+
         columns = [
-            TextColumn("{task.description:<8}"),
-            BarColumn(bar_width=14),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[note]}", markup=False),
+            progress.TextColumn("{task.description:<8}"),
+            progress.BarColumn(bar_width=14),
+            progress.MofNCompleteColumn(),
+            progress.TimeElapsedColumn(),
+            progress.TextColumn("left"),
+            progress.TimeRemainingColumn(),
+            progress.TextColumn("{task.fields[note]}", markup=False),
         ]
         self._begin_line()
-        stage = _Stage(title, total)
         self._stages.append(stage)  # the stage around it is silent meanwhile
         try:
-            with Progress(*columns, console=self._console) as progress:
-                task = progress.add_task(title, total=total, note="")
-
-                def advance(steps: float = 1, **fields: Any) -> None:
-                    progress.update(task, advance=steps, **fields)
-
-                yield advance
+            with progress.Progress(*columns, console=self._console) as drawn:
+                task = drawn.add_task(stage.title, total=stage.total, note="")
+                yield lambda steps=1, **fields: drawn.update(task, advance=steps, **fields)
         finally:
             self._stages.remove(stage)
-            self._told_s = time.monotonic()
+            self._shown_s = time.monotonic()
 
     @contextmanager
     def _stage(self, stage: _Stage) -> Iterator[None]:
-        """While it lasts a thread shows the stage, whenever nothing else was told for its gap."""
+        """Meanwhile a thread shows the stage whenever nothing else was shown for its gap."""
         if self.quiet:
             yield
             return
-        self._told_s = time.monotonic()
+        self._shown_s = time.monotonic()
         self._stages.append(stage)
         over = threading.Event()
         threading.Thread(target=self._keep_showing, args=(stage, over), daemon=True).start()
@@ -175,24 +197,21 @@ class Reporter:
 
     def _keep_showing(self, stage: _Stage, over: threading.Event) -> None:
         while not over.wait(LOOK_EVERY_S):
-            is_innermost = self._stages[-1:] == [stage]
             gap_s = QUICKEST_S if self._is_terminal() else stage.gap_s()
-            if is_innermost and time.monotonic() - self._told_s >= gap_s:
+            if self._stages[-1:] == [stage] and time.monotonic() - self._shown_s >= gap_s:
                 self._show(stage)
 
     def _show(self, stage: _Stage) -> None:
-        if self.quiet:
-            return
         if not self._is_terminal():
             self.say(stage.text(), **stage.fields())
-            return
-        self._begin_line()
-        self._console.print(stage.text(), markup=False, end="", soft_wrap=True)
-        self._is_line_open = True
+        elif not self.quiet:
+            self._begin_line()
+            self._console.print(stage.text(), markup=False, end="", soft_wrap=True)
+            self._is_line_open = True
 
     def _begin_line(self) -> None:
         """Whatever is written next stands on a line of its own."""
-        self._told_s = time.monotonic()
+        self._shown_s = time.monotonic()
         if self._is_line_open:
             self._is_line_open = False
             self._console.file.write(WIPE)

@@ -1,7 +1,4 @@
-"""YAML bounded in size, depth and aliases; a key stands once.
-
-Makes plain values alone, never objects. Knows nothing of what they mean.
-"""
+"""YAML bounded in size and aliases, as plain values; a key that stands twice is refused."""
 
 from __future__ import annotations
 
@@ -11,26 +8,28 @@ from typing import Any
 import yaml
 
 MOST_CHARACTERS = 1 << 18  # the largest config that is shipped has under 3,000
-MOST_VALUES = 20_000  # aliases written out: nine lines of them can stand for a billion values
-MOST_LEVELS = 40
+MOST_ALIASES = 16  # nine lines of ten aliases each can stand for a billion values
 
 
 class BoundedLoader(yaml.SafeLoader):
-    """A SafeLoader that counts before it builds anything."""
+    """A SafeLoader that counts aliases before it builds anything."""
 
-    def get_single_node(self) -> yaml.Node | None:
-        node: yaml.Node | None = super().get_single_node()
-        if node is not None:
-            _count(node, {}, 1)
+    aliases = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        self.aliases += self.check_event(yaml.AliasEvent)
+        if self.aliases > MOST_ALIASES:
+            problem = f"uses more than {MOST_ALIASES} aliases"
+            raise _refusal(self.peek_event(), problem)  # type: ignore[no-untyped-call]
+        node: yaml.Node | None = super().compose_node(parent, index)
         return node
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[str] = set()
+        seen: set[Any] = set()
         for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if isinstance(key, str) and key in seen:
-                raise _refusal(key_node, f"the key '{key}' stands twice")
-            seen.add(str(key))
+            if isinstance(key_node, yaml.ScalarNode) and key_node.value in seen:
+                raise _refusal(key_node, f"the key '{key_node.value}' stands twice")
+            seen.add(key_node.value if isinstance(key_node, yaml.ScalarNode) else None)
         return super().construct_mapping(node, deep)
 
 
@@ -41,7 +40,7 @@ def parse_yaml(text: str, loader: Callable[[str], BoundedLoader] = BoundedLoader
     try:
         return loader(text).get_single_data()
     except RecursionError as error:
-        raise yaml.YAMLError(f"nested deeper than {MOST_LEVELS} levels") from error
+        raise yaml.YAMLError("nested too deeply, or in itself") from error
     except yaml.YAMLError:
         raise
     # PyYAML lets through what int(), datetime() and the like say of a value: 2001-99-99.
@@ -49,19 +48,5 @@ def parse_yaml(text: str, loader: Callable[[str], BoundedLoader] = BoundedLoader
         raise yaml.YAMLError(f"holds a value that cannot be read ({error})") from error
 
 
-def _count(node: yaml.Node, known: dict[int, int], level: int) -> int:
-    """How many values a node stands for, each alias counted again. Raises yaml.YAMLError."""
-    if level > MOST_LEVELS:
-        raise _refusal(node, f"nested deeper than {MOST_LEVELS} levels, or in itself")
-    if id(node) not in known:
-        children = [] if isinstance(node, yaml.ScalarNode) else node.value
-        parts = [part for one in children for part in (one if isinstance(one, tuple) else (one,))]
-        total = 1 + sum(_count(part, known, level + 1) for part in parts)
-        if total > MOST_VALUES:
-            raise _refusal(node, f"stands for more than {MOST_VALUES} values")
-        known[id(node)] = total
-    return known[id(node)]
-
-
-def _refusal(node: yaml.Node, problem: str) -> yaml.YAMLError:
-    return yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
+def _refusal(place: Any, problem: str) -> yaml.YAMLError:
+    return yaml.constructor.ConstructorError(None, None, problem, place.start_mark)

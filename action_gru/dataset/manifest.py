@@ -20,8 +20,7 @@ from pathlib import Path
 
 from action_gru.core.csv_dialect import read_rows
 from action_gru.core.errors import DataError
-from action_gru.core.paths.names import composed, on_disk, split_of, with_slashes
-from action_gru.core.paths.to_paste import about_pictures
+from action_gru.core.paths import about_pictures, composed, on_disk, split_of, with_slashes
 from action_gru.timeline import Event, read_segments
 
 SPLITS = ("train", "val", "test")

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from action_gru.core.errors import DataError
-from action_gru.core.phrases import name_some
+from action_gru.core.text import name_some
 from action_gru.dataset.manifest import SPLITS, Clip
 
 

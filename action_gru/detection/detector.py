@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from action_gru.backbone.loading import load_network
-from action_gru.core.device import pick_device
 from action_gru.core.errors import BackboneError, ConfigError
+from action_gru.core.machine import pick_device
 from action_gru.video import Image
 
 Floats = NDArray[np.float32]

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from action_gru.core.palette import OKABE_ITO
+from action_gru.core.graphics import OKABE_ITO
 from action_gru.evaluation.memory_probe import ProbeResult, ProbeSettings
 from action_gru.model import CELLS
 from action_gru.report.plots import GREY

@@ -10,10 +10,10 @@ from torch import Tensor
 
 from action_gru.config import Config
 from action_gru.config.inputs import SOON
-from action_gru.core.device import pick_device
 from action_gru.core.errors import DataError, VideoError
-from action_gru.core.paths.to_paste import command_line
+from action_gru.core.machine import pick_device
 from action_gru.core.progress import Reporter
+from action_gru.core.text import command_line
 from action_gru.dataset import Clip, LongVideo, read_long_videos
 from action_gru.evaluation.evaluator import Evaluator, FloatArray
 from action_gru.evaluation.frames import read_mistakes

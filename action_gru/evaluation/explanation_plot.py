@@ -14,7 +14,7 @@ import numpy as np
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from action_gru.core.palette import class_colour
+from action_gru.core.graphics import class_colour
 from action_gru.evaluation.explanation import (
     Explanation,
     FrameHeat,

@@ -17,9 +17,17 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from action_gru.core.errors import ActionGruError, CacheError, MachineError, VideoError
-from action_gru.core.malloc import keeping_freed_memory
-from action_gru.core.retry import PAUSES_S, is_exhausted, is_full, is_transient
+from action_gru.core.errors import (
+    PAUSES_S,
+    ActionGruError,
+    CacheError,
+    MachineError,
+    VideoError,
+    is_exhausted,
+    is_full,
+    is_transient,
+)
+from action_gru.core.machine import keeping_freed_memory
 from action_gru.dataset import Clip
 from action_gru.features.entry import Rows, ViewKey
 from action_gru.features.report import ExtractionReport, one_line
@@ -34,9 +42,9 @@ class Job:
     """A clip on its way: what was decoded of it and what the backbone has answered."""
 
     clip: Clip
-    content: str
-    keys: dict[ViewKey, str]
-    missing: list[ViewKey]
+    content: str = ""
+    keys: dict[ViewKey, str] = field(default_factory=dict)
+    missing: list[ViewKey] = field(default_factory=list)
     times_s: list[float] = field(default_factory=list)
     rows: dict[ViewKey, Rows] = field(default_factory=dict)
     pending: int = 0  # pictures that are not embedded yet
@@ -181,51 +189,42 @@ class Pass:
     def _extract(self, clip: Clip) -> None:
         """Bring a clip to its end; again, where the machine stopped it and not the clip."""
         for pause_s in (*PAUSES_S, None):
-            job, failure = self._plan(clip)
-            if job is not None:
-                failure = self._decode(job)
-                if self._stopped:
-                    return
+            job, failure = self._attempt(clip)
+            if self._stopped:
+                return
             if failure is None or not is_transient(failure):
                 break
             if pause_s is None:
                 failure = _explain(clip, failure)
                 break
-            if job is not None:
-                self._abandon(job)
+            self._abandon(job)
             if self._pause(pause_s):
                 return
-        if job is not None:
+        if job.missing or failure is not None:
             self._end(job, failure)
-        elif failure is not None:
-            with self._lock:
-                self.report.quarantined[clip.name] = one_line(failure)
-                self._advance(clip)
+            return
+        with self._lock:
+            self.report.cached += 1
+            self._advance(clip)
+
+    def _attempt(self, clip: Clip) -> tuple[Job, Exception | None]:
+        """Decode what the cache does not have, and what went wrong with it, if anything."""
+        try:
+            job = self.stages.plan(clip)
+        except (VideoError, CacheError, OSError, MemoryError) as error:
+            if isinstance(error, CacheError) and not is_transient(error):
+                raise
+            return Job(clip), error
+        with self._lock:
+            self.report.keys[clip.name] = job.keys
+            self.report.content[clip.name] = job.content
+        return job, self._decode(job) if job.missing else None
 
     def _pause(self, seconds: float) -> bool:
         """Wait before another attempt; was the run stopped meanwhile?"""
         with self._lock:
             self.report.retried += 1
             return self._lock.wait_for(lambda: self._stopped, seconds)
-
-    def _plan(self, clip: Clip) -> tuple[Job | None, Exception | None]:
-        """What is to be decoded, or what went wrong; neither for a clip that is in the cache."""
-        try:
-            job = self.stages.plan(clip)
-        except CacheError as error:
-            if is_transient(error):
-                return None, error
-            raise
-        except (VideoError, OSError, MemoryError) as unreadable:
-            return None, unreadable
-        with self._lock:
-            self.report.keys[clip.name] = job.keys
-            self.report.content[clip.name] = job.content
-            if job.missing:
-                return job, None
-            self.report.cached += 1
-            self._advance(clip)
-            return None, None
 
     def _abandon(self, job: Job) -> None:
         """Forget what came of an attempt; answers that are still to come are dropped."""
@@ -333,17 +332,15 @@ def _explain(clip: Clip, error: Exception) -> VideoError:
 
     Raises MachineError where no other clip could be read either, and what the cache says.
     """
-    reason = one_line(error) or type(error).__name__
-    attempts = len(PAUSES_S) + 1
     if isinstance(error, CacheError):
         raise error
+    reason = one_line(error) or type(error).__name__
+    said = f"{clip.path}: not read in {len(PAUSES_S) + 1} attempts"
     if is_exhausted(error):
         raise MachineError(
-            f"{clip.path}: not read in {attempts} attempts, and not for its own fault: {reason}; "
-            "free what is named, or lower features.workers, and run again: what was finished is "
-            "in the cache"
+            f"{said}, and not for its own fault: {reason}; free what is named, or lower "
+            "features.workers, and run again: what was finished is in the cache"
         ) from error
     return VideoError(
-        f"{clip.path}: not read in {attempts} attempts; the machine or the disk may be the reason, "
-        f"and not the clip: {reason}"
+        f"{said}; the machine or the disk may be the reason, and not the clip: {reason}"
     )

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from action_gru.core.errors import ActionGruError, ClusterError, MissingExtraError
-from action_gru.core.malloc import use_one_arena
+from action_gru.core.machine import use_one_arena
 from action_gru.dataset import Clip
 from action_gru.features.extractor import Extractor, usable_cores
 from action_gru.features.report import ExtractionReport

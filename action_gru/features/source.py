@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from action_gru.backbone import Backbone, FeatureSpec
 from action_gru.backbone.spec import FRAME_VIEWS
 from action_gru.config import Config, build_config
-from action_gru.core.distributed import processes_here
+from action_gru.core.machine import processes_here
 from action_gru.core.progress import Reporter
 from action_gru.dataset import Clip, read_manifest
 from action_gru.detection.detector import Detector

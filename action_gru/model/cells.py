@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from action_gru.core.palette import OKABE_ITO
+from action_gru.core.graphics import OKABE_ITO
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from action_gru.core.errors import DataError
-from action_gru.core.paths.to_paste import PICTURE_SUFFIXES, command_line
+from action_gru.core.paths import PICTURE_SUFFIXES
+from action_gru.core.text import command_line
 from action_gru.prepare.benchmarks import build_fights, build_hmdb51, build_kth, build_ucf101
 from action_gru.prepare.cmapss import build_cmapss
 from action_gru.prepare.folder import build_folder, left_aside

@@ -6,8 +6,14 @@ from collections.abc import Collection, Sequence
 from pathlib import Path, PurePosixPath
 
 from action_gru.core.errors import DataError
-from action_gru.core.paths.names import VIDEO_SUFFIXES, composed, is_hidden, is_video, split_of
-from action_gru.core.paths.to_paste import about_pictures
+from action_gru.core.paths import (
+    VIDEO_SUFFIXES,
+    about_pictures,
+    composed,
+    is_hidden,
+    is_video,
+    split_of,
+)
 from action_gru.prepare.rows import Row
 from action_gru.prepare.tree import count, ending, videos_in, walk_files
 

@@ -11,8 +11,7 @@ from pathlib import Path
 
 from action_gru.core.errors import DataError
 from action_gru.core.files import write_atomically
-from action_gru.core.paths.names import is_video
-from action_gru.core.paths.to_paste import about_pictures
+from action_gru.core.paths import about_pictures, is_video
 from action_gru.prepare.tree import count, counts_text, ending, walk_files
 
 _NAMES_SHOWN = 5

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
 from action_gru.core.errors import DataError
-from action_gru.core.paths.names import is_hidden, is_video
-from action_gru.core.paths.to_paste import command_line
+from action_gru.core.paths import is_hidden, is_video
+from action_gru.core.text import command_line
 
 _ENDINGS_SHOWN = 12
 _ARCHIVE = re.compile(r"(.+)\.(zip|rar|tar(?:\.gz|\.bz2|\.xz)?|tgz|tbz2|txz)", re.IGNORECASE)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from action_gru.core.phrases import name_or_count
+from action_gru.core.text import name_or_count
 from action_gru.report import markdown as md
 from action_gru.report.anytime import AnytimeReport
 from action_gru.report.confidence import ConfidenceReport

@@ -11,7 +11,7 @@ from typing import Any
 
 from markdown_it import MarkdownIt
 
-from action_gru.core.phrases import name_some
+from action_gru.core.text import name_some
 from action_gru.report.metrics import ClassMetrics, IntArray, largest_confusions
 from action_gru.report.statistics import Interval
 

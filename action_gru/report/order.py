@@ -16,7 +16,7 @@ import numpy.typing as npt
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from action_gru.core.phrases import name_or_count, name_some
+from action_gru.core.text import name_or_count, name_some
 from action_gru.report import plots
 from action_gru.report.markdown import escape, percent, table
 from action_gru.report.statistics import (

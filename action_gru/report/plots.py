@@ -22,8 +22,16 @@ from matplotlib.patheffects import withStroke
 from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator
 
-from action_gru.core.lettering import families, no_raw_warnings, set_fonts
-from action_gru.core.palette import NIGHT, OKABE_ITO, WHITE, class_colours, contrast
+from action_gru.core.graphics import (
+    NIGHT,
+    OKABE_ITO,
+    WHITE,
+    class_colours,
+    contrast,
+    families,
+    no_raw_warnings,
+    set_fonts,
+)
 from action_gru.report.files import replace_file
 from action_gru.report.metrics import (
     CalibrationBin,

@@ -11,9 +11,16 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, MultipleLocator
 
-from action_gru.core.lettering import families, no_raw_warnings, set_fonts
-from action_gru.core.palette import UNKNOWN, class_colours, contrast, ink_on
-from action_gru.core.phrases import clock_text
+from action_gru.core.graphics import (
+    UNKNOWN,
+    class_colours,
+    contrast,
+    families,
+    ink_on,
+    no_raw_warnings,
+    set_fonts,
+)
+from action_gru.core.text import clock_text
 from action_gru.report import plots
 from action_gru.report.statistics import FloatArray
 from action_gru.timeline import Event, ScoreTrack, Timeline

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from action_gru.config import Config
 from action_gru.core.errors import DataError
-from action_gru.core.paths.file_kind import HEAD_BYTES, file_kind
+from action_gru.core.paths import HEAD_BYTES, file_kind
 from action_gru.core.progress import Reporter
 from action_gru.dataset import Clip, read_manifest
 from action_gru.features.sequences import FeatureTable

@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 
 from action_gru.config import Config, build_config
 from action_gru.config.inputs import SOON
-from action_gru.core.device import pick_device
 from action_gru.core.errors import DataError
+from action_gru.core.machine import pick_device
 from action_gru.dataset.channels import ChannelValues
 from action_gru.features.sequences import SequenceSet
 from action_gru.series.preparation import preparer_of

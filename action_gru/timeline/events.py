@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from action_gru.core.errors import DataError
-from action_gru.core.phrases import clock_text
+from action_gru.core.text import clock_text
 
 SUM_TOLERANCE = 0.01  # half-precision softmax over 100 classes is off by about 0.001
 FIRST_BIN_S = 0.05

@@ -21,8 +21,7 @@ from action_gru.config import Config
 from action_gru.config.inputs import SOON
 from action_gru.config.learning import ModelSection
 from action_gru.core.errors import CheckpointError, ConfigError, DataError
-from action_gru.core.paths.file_kind import file_kind
-from action_gru.core.paths.given import BEST, instead_of, missing
+from action_gru.core.paths import BEST, file_kind, instead_of, missing
 from action_gru.dataset.channels import ChannelSpec
 from action_gru.model.calibration import Calibration
 

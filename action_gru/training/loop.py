@@ -11,14 +11,14 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 
 from action_gru.config.learning import TrainingSection
-from action_gru.core.device import pick_device
 from action_gru.core.errors import TrainingError
+from action_gru.core.machine import pick_device
 from action_gru.core.prefetch import Prefetch
 from action_gru.features.sequences import NO_LABEL, Batch, SequenceSet
 from action_gru.model import ActionClassifier, fuse
+from action_gru.model.losses import LOSSES
 from action_gru.training.batches import Batches, Part
 from action_gru.training.linear import solve_linear
 from action_gru.training.processes import join_processes
@@ -166,14 +166,14 @@ class Trainer:
         ]
 
     def _loss(self, branch_logits: Tensor, labels: Tensor) -> Tensor:
-        """Cross-entropy of each branch alone, summed: (B, S, C), (B,) -> ().
+        """The loss of each branch alone, summed: (B, S, C), (B,) -> ().
 
         None of it looks at the fused logits: there the view that learns fastest, which need not be
         the one that generalises, would leave the other nothing to learn.
         """
-        smoothing = self.settings.label_smoothing
+        loss, smoothing = LOSSES[self.settings.loss], self.settings.label_smoothing
         losses = [
-            cross_entropy(logits, labels, self.class_weights, label_smoothing=smoothing)
+            loss(logits, labels, self.class_weights, smoothing)
             for logits in branch_logits.unbind(1)
         ]
         return torch.stack(losses).sum()

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, distributed, nn
 
 from action_gru.backbone.loading import import_ultralytics
-from action_gru.core.distributed import check_meeting_point, process_count
 from action_gru.core.errors import ConfigError, LostProcessError
+from action_gru.core.machine import check_meeting_point, process_count
 
 Value = TypeVar("Value")
 

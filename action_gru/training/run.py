@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from action_gru.config import Config
-from action_gru.core.device import pick_device
 from action_gru.core.errors import CheckpointError, ConfigError, DataError
-from action_gru.core.phrases import name_some
+from action_gru.core.machine import pick_device
 from action_gru.core.progress import Reporter
+from action_gru.core.text import name_some
 from action_gru.dataset import (
     LongVideo,
     Split,

@@ -15,7 +15,7 @@ import av.container
 import av.stream
 
 from action_gru.core.errors import VideoError
-from action_gru.core.paths.to_paste import about_pictures
+from action_gru.core.paths import about_pictures
 from action_gru.video.errors import diagnose
 from action_gru.video.frame import Image, VideoInfo
 from action_gru.video.picture import PictureMaker

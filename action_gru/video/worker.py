@@ -24,9 +24,8 @@ from typing import Any, BinaryIO
 import cv2
 import numpy as np
 
-from action_gru.core.errors import ActionGruError
-from action_gru.core.malloc import keeping_freed_memory, use_one_arena
-from action_gru.core.retry import system_errno
+from action_gru.core.errors import ActionGruError, system_errno
+from action_gru.core.machine import keeping_freed_memory, use_one_arena
 from action_gru.video.file import VideoFile
 from action_gru.video.frame import Image
 from action_gru.video.limits import DecodeLimits, LimitedReader, limited_file, limited_stream

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from action_gru.core.lazy import exported_from
+from action_gru.core import exported_from
 
 if TYPE_CHECKING:
     from action_gru.views.maker import ViewMaker

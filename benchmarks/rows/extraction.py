@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from action_gru.backbone import Backbone
-from action_gru.core.malloc import keeping_freed_memory
+from action_gru.core.machine import keeping_freed_memory
 from action_gru.dataset import Clip
 from action_gru.features import Extractor, FeatureCache
 from action_gru.features.extractor import usable_cores

@@ -1,14 +1,21 @@
 """Runs a command as a user types it, in this process. Knows nothing below the command line."""
 
+import contextlib
+import io
 import json
 import signal
+import subprocess
 import sys
 from contextlib import redirect_stderr, redirect_stdout
 from io import StringIO
+from pathlib import Path
 from typing import Any, NamedTuple
 from unittest import mock
 
-from action_gru.cli import main
+import pytest
+
+from action_gru.cli import common, main
+from action_gru.cli.commands import app
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -47,3 +54,23 @@ def action_gru(*arguments: object, code: int = 0) -> Done:
             signal.signal(number, handler)
     assert ended == code, f"{arguments[0]} ended with {ended}: {err.getvalue()}"
     return Done(out.getvalue(), err.getvalue())
+
+
+def run(*arguments: object, cwd: Path = Path(), code: int = 0) -> subprocess.CompletedProcess:
+    """The command in this process: one of its own imports torch first, for seconds."""
+    words, (out, err) = [str(argument) for argument in arguments], (io.StringIO(), io.StringIO())
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        with (
+            contextlib.chdir(cwd),
+            contextlib.redirect_stdout(out),
+            contextlib.redirect_stderr(err),
+            pytest.raises(SystemExit) as ended,
+        ):
+            common.run(app, words)
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    done = subprocess.CompletedProcess(words, ended.value.code, out.getvalue(), err.getvalue())
+    assert done.returncode == code, done.stderr
+    return done

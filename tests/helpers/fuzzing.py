@@ -420,12 +420,11 @@ def check_packed(changed: dict[str, bytes]) -> None:
 
 
 def checkpoint_sources(folder: Path) -> list[bytes]:
-    from test_checkpoint import checkpoint
-
     from action_gru.config import Config
     from action_gru.dataset.channels import ChannelSpec
     from action_gru.model.calibration import Calibration
     from action_gru.training import save_checkpoint
+    from helpers.models import checkpoint
 
     tree = Config().to_tree()
     told = Calibration(1.5, "validation", (0.5, 0.9), (False, True))

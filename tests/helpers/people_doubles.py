@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from action_gru.detection.detector import Detections, no_detections
+from action_gru.detection.frame_views import FrameView
 from helpers.crowd import person_box
 
 
@@ -51,3 +52,15 @@ class SceneDetector:
         count = len(boxes)
         scores, kinds = np.full(count, 0.9, np.float32), np.zeros(count, np.int64)
         return [Detections(boxes.astype(np.float32), scores, kinds) for _ in images]
+
+
+ROWS = [[("person", 2 + i, 4, 40 + i, 60), ("chair", 60, 30, 80, 60)] for i in range(40)]
+
+
+def frame_view(detector=None, **changes):
+    usual = {
+        "view": "detections", "detector": detector or ScriptedDetector(ROWS), "weights": "d.pt",
+        "weights_sha256": "1" * 64, "image_size": 64, "kinds": (0, 1), "top": 2, "min_score": 0.3,
+        "overlap": 0.7, "tracker": "bytetrack", "fps": 5.0,
+    }  # fmt: skip
+    return FrameView(**(usual | changes))

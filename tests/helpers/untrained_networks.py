@@ -9,20 +9,22 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+import ultralytics
+from ultralytics.nn.tasks import DetectionModel, PoseModel
+from ultralytics.utils import YAML
 
 SIDE_PX = 64
 
 
 def write_detector(path: Path) -> Path:
     """A detect network of two classes, named 0 and 1."""
-    from ultralytics.nn.tasks import DetectionModel
 
     return _write(path, DetectionModel, "yolo11.yaml", nc=2)
 
 
 def write_pose_network(path: Path) -> Path:
     """A pose network of people with five points."""
-    from ultralytics.nn.tasks import PoseModel
 
     return _write(path, PoseModel, "yolo11-pose.yaml", nc=1, kpt_shape=[5, 3])
 
@@ -47,3 +49,17 @@ def _write(path: Path, kind: Any, file: str, **changes: Any) -> Path:
                 parameter.copy_(torch.from_numpy(values))
     torch.save({"model": model.half().eval(), "train_args": {}}, path)
     return path
+
+
+MODELS = Path(ultralytics.__file__).parent / "cfg" / "models"
+
+
+def save_untrained(path, kind, file, imgsz=64, **changes):
+    """An untrained narrow network, saved as ultralytics saves one."""
+    torch.manual_seed(0)
+    tree = YAML.load(MODELS / file) | {"scale": "n", **changes}
+    tree["scales"] = {"n": [0.34, 0.125, 1024]}
+    model = kind(tree, verbose=False)
+    model.args = {"imgsz": imgsz}
+    torch.save({"model": model.half().eval(), "train_args": {}}, path)
+    return str(path)

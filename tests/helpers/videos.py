@@ -8,6 +8,10 @@ import torch
 
 from action_gru.backbone import FeatureSpec
 from action_gru.dataset import Clip
+from action_gru.features import (
+    Extractor,
+    FeatureCache,
+)
 from action_gru.video import VideoWriter
 
 ROOT = Path(__file__).parents[2]
@@ -57,3 +61,16 @@ class FakeBackbone:
         self.sizes.add(len(images))
         batch = torch.from_numpy(np.stack([image[..., :3] for image in images])).float()
         return torch.cat([batch.mean((1, 2)), batch[:, :, 16:].mean((1, 2))], 1)
+
+
+BOTH = ("rgb", "motion")
+
+
+def extractor(tmp_path, backbone=None, **options) -> Extractor:
+    options = {"fps": 5.0, "views": BOTH, "batch_size": 4} | options
+    return Extractor(backbone or FakeBackbone(), FeatureCache(tmp_path / "cache"), **options)
+
+
+def noise_pictures(count: int, size_px: int, seed: int = 0) -> list[np.ndarray]:
+    rng = np.random.default_rng(seed)
+    return [rng.integers(0, 255, (size_px, size_px, 3), dtype=np.uint8) for _ in range(count)]

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 import torch
 
 from action_gru.model import ActionClassifier
@@ -53,3 +54,14 @@ class FakeRecognizer:
     def stream(self):
         tracker = EventTracker(enter=0.34, exit=0.2, min_event_s=0.2, smoothing_s=0.2)
         return self.engine.open(tracker, 2.0, 4, 1.0)
+
+
+def write_audio(path):
+    av = pytest.importorskip("av")
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("aac", rate=16000)
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 16000), np.float32), "fltp", "mono")
+        frame.sample_rate = 16000
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    return path

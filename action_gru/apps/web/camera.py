@@ -12,7 +12,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
-from action_gru.core.phrases import clock_text
+from action_gru.core.text import clock_text
 from action_gru.streaming import ActionStream
 from action_gru.timeline import Event, Prediction
 from action_gru.video import Image

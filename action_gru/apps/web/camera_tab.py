@@ -12,7 +12,7 @@ from action_gru.apps.web.camera import CameraSession, CameraSessions
 from action_gru.apps.web.guard import Limits
 from action_gru.apps.web.requests import browser_of, refuse_addresses, refuse_large_pictures
 from action_gru.apps.web.words import events_table, note
-from action_gru.core.palette import class_colours
+from action_gru.core.graphics import class_colours
 from action_gru.recognizer import ActionRecognizer
 
 FRAME_EVERY_S = 1 / 15  # how often a browser sends a frame

@@ -13,7 +13,7 @@ from action_gru.apps.web.guard import Limits
 from action_gru.apps.web.requests import browser_of
 from action_gru.apps.web.video_tab import VideoTab
 from action_gru.apps.web.words import class_list
-from action_gru.core.palette import class_colours
+from action_gru.core.graphics import class_colours
 from action_gru.recognizer import ActionRecognizer
 
 

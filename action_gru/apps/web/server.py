@@ -17,7 +17,7 @@ from action_gru.apps.web.folders import Folders
 from action_gru.apps.web.guard import Guard, Limits, Rates
 from action_gru.apps.web.words import bar_rules
 from action_gru.core.errors import ConfigError, MissingExtraError
-from action_gru.core.paths.names import VIDEO_SUFFIXES
+from action_gru.core.paths import VIDEO_SUFFIXES
 from action_gru.core.progress import Reporter
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ import numpy as np
 
 from action_gru.apps.overlay import Overlay
 from action_gru.core.errors import VideoError
-from action_gru.core.phrases import clock_text
+from action_gru.core.text import clock_text
 from action_gru.recognizer import ActionRecognizer
 from action_gru.report.plots import save_figure
 from action_gru.report.timeline_plot import plot_timeline

@@ -16,8 +16,8 @@ from action_gru.apps.web.requests import browser_of, path_of, refuse_addresses
 from action_gru.apps.web.upload import UploadReading, UploadResult
 from action_gru.apps.web.words import class_list, events_table, note
 from action_gru.core.errors import ActionGruError
-from action_gru.core.paths.names import VIDEO_SUFFIXES
-from action_gru.core.phrases import clock_text
+from action_gru.core.paths import VIDEO_SUFFIXES
+from action_gru.core.text import clock_text
 from action_gru.recognizer import ActionRecognizer
 from action_gru.report.timeline_plot import shown_colours
 from action_gru.timeline import FORMATS

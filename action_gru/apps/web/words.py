@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from html import escape
 
-from action_gru.core.phrases import clock_text
+from action_gru.core.text import clock_text
 from action_gru.timeline import Event
 
 Row = tuple[str, str, str, str]

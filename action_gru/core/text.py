@@ -1,8 +1,12 @@
-"""Lists and times in sentences. Knows nothing of their meaning."""
+"""Lists, times and command lines in messages."""
 
 from __future__ import annotations
 
+import os
+import shlex
+import subprocess
 from collections.abc import Sequence
+from pathlib import Path
 
 MOST_NAMED = 5
 
@@ -10,7 +14,7 @@ MOST_NAMED = 5
 def name_some(names: Sequence[str], most: int = MOST_NAMED) -> str:
     """'a, b and c', or the first few: 'a, b and 298 more'; '' for none.
 
-    Of one name too many there is no more to say than that name.
+    Where only one is left over, it is named too.
     """
     if not names:
         return ""
@@ -20,9 +24,7 @@ def name_some(names: Sequence[str], most: int = MOST_NAMED) -> str:
 
 def name_or_count(labels: Sequence[str], of: int) -> str:
     """The labels where they are few, else how many of all classes they are."""
-    if len(labels) <= MOST_NAMED:
-        return name_some(labels)
-    return f"{len(labels)} of {of} classes"
+    return name_some(labels) if len(labels) <= MOST_NAMED else f"{len(labels)} of {of} classes"
 
 
 def clock_text(time_s: float, decimals: int = 1) -> str:
@@ -34,3 +36,9 @@ def clock_text(time_s: float, decimals: int = 1) -> str:
     sign = "-" if time_s < 0 and rounded_s else ""
     width = 3 + decimals if decimals else 2
     return f"{sign}{head}:{seconds:0{width}.{decimals}f}"
+
+
+def command_line(*words: str | Path) -> str:
+    """The words with quotes where the shell needs them, to paste."""
+    texts = [str(word) for word in words]
+    return subprocess.list2cmdline(texts) if os.name == "nt" else shlex.join(texts)

@@ -1,0 +1,243 @@
+"""What a path is: by its name, by the first bytes of its file, and as a user's argument.
+
+A sentence says what a path is where something else is needed, with the mend.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+import unicodedata
+from collections import Counter
+from pathlib import Path, PureWindowsPath
+
+from action_gru.core.text import command_line
+
+VIDEO_SUFFIXES = frozenset({
+    ".avi", ".divx", ".flv", ".f4v", ".gif", ".mkv", ".webm", ".wmv", ".asf", ".wtv", ".nut",
+    ".mp4", ".m4v", ".mov", ".qt", ".3gp", ".3g2", ".mj2", ".ogv", ".ogm", ".rm", ".rmvb", ".mpg",
+    ".mpeg", ".mpe", ".m1v", ".m2v", ".m2p", ".vob", ".vro", ".evo", ".dv", ".mod", ".tod",
+    ".mts", ".m2ts", ".m2t", ".ts", ".tp", ".trp", ".mxf", ".gxf", ".mjpeg", ".mjpg", ".h264",
+    ".264", ".h265", ".265", ".hevc", ".ivf", ".y4m", ".amv",
+})  # fmt: skip
+PICTURE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"})
+BEST = "best.safetensors"
+# Of macOS's zip files, of Synology's, Windows' and Linux' disks.
+_OF_SYSTEMS = {"__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information", "lost+found"}
+_SPLIT_FOLDER = re.compile(
+    r"[\d _.-]*(?:(?P<train>train(?:ing)?)|(?P<val>val(?:id(?:ation)?)?|dev(?:el(?:opment)?)?)"
+    r"|(?P<test>test(?:ing)?|eval(?:uation)?))"
+    r"(?:[ _.-]*(?:set|data|split|videos?|clips?|files?))?[\d _.-]*"
+)
+HEAD_BYTES, _MOST_GIF_BYTES = 512, 1 << 22
+_GIF_PICTURE = re.compile(rb"\x21\xf9\x04.{4}\x00[\x21\x2c]", re.DOTALL)
+# Protocol 0 has no magic number: it is text whose first line pushes a value or names a function.
+_TEXT_PICKLE = re.compile(rb"(\(?[cdlt(]|[(\]}]+[pq])[^\n]{0,200}\n")
+_KINDS = (
+    (re.compile(rb"\x80[\x02-\x05]"), "a pickle, which can run code when it is read"),
+    (re.compile(rb"PK\x03\x04"), "a zip, as torch.save writes, with a pickle inside"),
+    (re.compile(rb"\x89HDF"), "an HDF5 file"),
+    (re.compile(rb"version https://git-lfs"), "a Git LFS pointer, not the file itself"),
+    (re.compile(rb"\s*<(!doctype|html)", re.IGNORECASE), "a web page"),
+    (_TEXT_PICKLE, "a pickle, which can run code when it is read"),
+)
+_ENDINGS = {
+    **dict.fromkeys(VIDEO_SUFFIXES, "a video"),
+    **dict.fromkeys((".yaml", ".yml"), "a config"),
+    **dict.fromkeys((".csv", ".tsv", ".parquet"), "a table"),
+    ".safetensors": "a checkpoint",
+}
+# A path object has one slash left of the two: http:/host. One letter is a drive of Windows.
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
+_HOST = re.compile(r"([^:]+):/+(?:.*@)?([^/?#]*).*", re.DOTALL)
+_OVERRIDE = re.compile(r"[a-z_]+(\.[a-z_]+)+=")
+_SWAPPED = "were two arguments swapped?"
+_RUN = "give the folder that 'action-gru train' printed as its last line"
+_PREPARED = "give the CSV that 'action-gru prepare' wrote"
+_YAML = "give a YAML file; configs/template.yaml is one to start from"
+# By what is needed: the mend for each kind that was given instead.
+_MENDS = {
+    "a video": {
+        "an address": "download it first, or watch it live with 'action-gru webcam --source'",
+        "a folder": "name one file of it; 'action-gru classify' takes whole folders",
+        **dict.fromkeys(("a run folder", "a folder of runs", "a config", "a checkpoint"), _SWAPPED),
+        "a table": "name one of the videos that it lists",
+    },
+    "a run": {
+        "an address": "download the whole run folder first and give its path",
+        "a folder of runs": "name one of them",
+        "a config": "train with it first: 'action-gru train CONFIG' prints the run folder",
+        "a table": _RUN,
+        "a video": _SWAPPED,
+        "a checkpoint": "give the run folder that it lies in",
+    },
+    "a config": {
+        "an address": "download it first and give its path",
+        "a run folder": "give the config.yaml in it, or go on with 'action-gru resume RUN'",
+        "a folder of runs": "give the config.yaml of one of them",
+        "a folder": _YAML,
+        "a table": "write a config, and lay the table over it: data.manifest=CSV",
+        "a video": _YAML,
+        "a checkpoint": "give the config.yaml beside it",
+        "an override": "the config comes first, then a.b=value",
+    },
+    "a manifest": {
+        "an address": "download it first, with its clips",
+        "a folder": "write a manifest of it: 'action-gru prepare folder DIR'",
+        **dict.fromkeys(("a run folder", "a folder of runs", "a video"), _PREPARED),
+        **dict.fromkeys(("a config", "a checkpoint"), _SWAPPED),
+    },
+}
+
+
+def is_hidden(name: str) -> bool:
+    """Dot files, `._` files among them, and the folders that systems put beside the user's own."""
+    return name.startswith(".") or name in _OF_SYSTEMS
+
+
+def is_video(path: Path) -> bool:
+    """Whether a file has a video's ending and is no other kind of file with that ending.
+
+    A file that cannot be opened counts as one, so that its reader tells why.
+    """
+    suffix = path.suffix.lower()
+    if suffix not in VIDEO_SUFFIXES:
+        return False
+    try:
+        if suffix == ".gif":
+            return len(_GIF_PICTURE.findall(_head(path, _MOST_GIF_BYTES))) > 1  # it moves
+        if suffix in (".ts", ".mts", ".mod"):
+            return any(byte < 9 for byte in _head(path))  # no text: a table, TypeScript, Modula
+        return not path.is_dir()
+    except IsADirectoryError:
+        return False
+    except OSError:
+        return True
+
+
+def file_kind(path: Path) -> str | None:
+    """What a file is by its first bytes, in words; None for anything else. Raises OSError."""
+    head = _head(path)
+    return next((kind for magic, kind in _KINDS if magic.match(head)), None)
+
+
+def _head(path: Path, size: int = HEAD_BYTES) -> bytes:
+    with path.open("rb") as file:
+        return file.read(size)
+
+
+def split_of(name: str) -> str:
+    """train, val or test, as people write them: `Training`, `2_dev`, `TEST_set`; '' for none."""
+    match = _SPLIT_FOLDER.fullmatch(name.strip().casefold())
+    return str(match.lastgroup) if match else ""
+
+
+def composed(text: str) -> str:
+    """The text in NFC: macOS writes é as two letters, and both are one name."""
+    return unicodedata.normalize("NFC", text)
+
+
+def with_slashes(root: Path, relative: str) -> str:
+    r"""A path written on Windows with its own separators: `walk\a.mp4` -> `walk/a.mp4`.
+
+    A file below root that bears the backslash in its name keeps it. Raises ValueError for a drive.
+    """
+    if "\\" not in relative or _exists(root / relative):
+        return relative
+    if PureWindowsPath(relative).drive:
+        raise ValueError(f"path must be relative to the root, got '{relative}' of a Windows drive")
+    return relative.replace("\\", "/")
+
+
+def on_disk(root: Path, relative: str) -> Path:
+    """root / relative, each part composed (NFC) or decomposed (NFD) as it is found there."""
+    path = root / relative
+    if relative.isascii() or _exists(path):
+        return path
+    path = root
+    for part in Path(relative).parts:
+        forms = (part, composed(part), unicodedata.normalize("NFD", part))
+        path /= next((form for form in forms if _exists(path / form)), part)
+    return path
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # a name that is too long, or no name
+        return False
+
+
+def is_override(text: str) -> bool:
+    """Whether a word is `a.b=value`, and no file that is called so."""
+    return bool(_OVERRIDE.match(text)) and not _exists(Path(text))
+
+
+def kind_of(path: Path) -> str | None:
+    """In words, by its form, its ending or what the folder holds; None where nothing tells."""
+    if _ADDRESS.match(str(path)):
+        return "an address"
+    if path.is_dir():
+        if (path / BEST).is_file() or (path / "config.yaml").is_file():
+            return "a run folder"
+        return "a folder of runs" if next(path.glob(f"*/{BEST}"), None) else "a folder"
+    if is_override(str(path)):
+        return "an override"
+    return _ENDINGS.get(path.suffix.lower()) if path.is_file() else None
+
+
+def instead_of(wanted: str, path: Path) -> str | None:
+    """Why a path cannot be what is wanted, with the mend; None where nothing speaks against it.
+
+    wanted: 'a video', 'a run', 'a config' or 'a manifest'.
+    """
+    found = kind_of(path)
+    mend = _MENDS[wanted].get(found or "")
+    # Of an address no more than the host is shown: the rest may hold a password.
+    shown = _HOST.sub(r"\1://\2", str(path)) if found == "an address" else path
+    return f"{shown} is {found}, and {wanted} is needed: {mend}" if mend else None
+
+
+def missing(what: str, path: Path) -> str:
+    """The sentence for a file that is not there."""
+    return f"no {what} at {path} (looked up as {path.absolute()})"
+
+
+def about_pictures(place: Path) -> str | None:
+    """That folders of pictures are not read, and the mend; None where place holds no picture."""
+    for parent, folders, files in os.walk(place):
+        folders[:] = sorted(name for name in folders if not is_hidden(name))
+        suffixes = Counter(Path(name).suffix for name in files if not is_hidden(name))
+        pictures = [suffix for suffix in suffixes if suffix.lower() in PICTURE_SUFFIXES]
+        if pictures:
+            suffix = max(sorted(pictures), key=suffixes.__getitem__)
+            return (
+                "it holds pictures, and folders of pictures are not read; make a video of each "
+                f"folder, at the rate they were taken: {_video_of_pictures(Path(parent), suffix)}"
+            )
+    return None
+
+
+def _video_of_pictures(folder: Path, suffix: str) -> str:
+    """The ffmpeg command that makes `folder.mkv` of a folder's pictures of one ending."""
+    folder = folder if folder.name else folder.resolve()
+    stems = sorted(p.stem for p in folder.glob(f"*{suffix}") if not is_hidden(p.name))
+    # ffmpeg takes a dash for an option, and what stands before a colon for a protocol.
+    shown = f"./{folder}" if str(folder).startswith("-") or ":" in str(folder) else str(folder)
+    pictures = _ffmpeg_input(shown, stems, suffix)
+    codec = ("-c:v", "mjpeg", "-q:v", "2")  # takes odd sizes, unlike H.264
+    return command_line("ffmpeg", "-framerate", "25", *pictures, *codec, f"{shown}.mkv")
+
+
+def _ffmpeg_input(folder: str, stems: list[str], suffix: str) -> list[str]:
+    """The pictures by running numbers, or else by pattern, sorted by name."""
+    matches = [match for stem in stems if (match := re.fullmatch(r"(.*?)(\d+)", stem))]
+    starts, digits = {match[1] for match in matches}, [match[2] for match in matches]
+    first = min(map(int, digits), default=0)
+    running = sorted(map(int, digits)) == list(range(first, first + len(stems)))
+    if len(starts) != 1 or not running:
+        return ["-pattern_type", "glob", "-i", f"{glob.escape(folder)}/*{suffix}"]
+    width = min(map(len, digits))  # 1, 2, ... 10 are unpadded: %01d reads them
+    start = f"{folder}/{starts.pop()}".replace("%", "%%")
+    return ["-start_number", str(first), "-i", f"{start}%0{width}d{suffix}"]
