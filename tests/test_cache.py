@@ -62,7 +62,7 @@ def test_the_bytes_are_those_of_the_safetensors_library(tmp_path):
 def test_rows_from_a_file_make_the_same_entry_as_rows_in_memory(tmp_path, monkeypatch):
     monkeypatch.setattr("action_gru.features.entry.CHUNK_ROWS", 3)
     kept, cache = drawn_entry(steps=10), FeatureCache(tmp_path)
-    monkeypatch.setattr("action_gru.features.entry.MOST_ROWS_IN_MEMORY", 4)
+    monkeypatch.setattr("action_gru.features.entry.MOST_CLIP_BYTES", 60)
     rows = Rows()
     for place, row in enumerate(kept.values):
         rows.put(place, row)

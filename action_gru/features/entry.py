@@ -20,15 +20,15 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from action_gru.core.errors import CacheError
+from action_gru.core.errors import ActionGruError, CacheError
 
 FORMAT = "action_gru.features.1"
 METADATA = "action_gru"
 SUFFIX = ".safetensors"
 KEY = re.compile(r"[0-9a-f]{64}\Z")
 CHUNK_ROWS = 2048
-# 5 MB at 1280 values: clips of under three minutes, at 12 frames a second, never touch the disk.
-MOST_ROWS_IN_MEMORY = 2048
+# At 1280 values: clips of under three minutes, at 12 frames a second, never touch the disk.
+MOST_CLIP_BYTES = 5 << 20
 MOST_HEADER_BYTES = 1 << 20  # ours are under a thousand; JSON takes many times its size in memory
 # What a file that another program made can raise while it is read.
 DAMAGE = (AttributeError, LookupError, ValueError, TypeError, OverflowError, RecursionError)
@@ -220,46 +220,67 @@ def _checksum(
     return digest.hexdigest()
 
 
-class Rows:
-    """Rows (D,) float16 by place, which arrive in nearly their order.
+class RowBuffer:
+    """Rows (N, D) one after another, above most_bytes in a temporary file without a name.
 
-    Those of a long clip go to a temporary file without a name, which leaves nothing behind. Raises
-    CacheError when the temporary folder is full.
+    Nothing of the file is left behind. Where there is no room for it `kind` is raised, with mend.
     """
 
-    def __init__(self) -> None:
-        self._rows: dict[int, Values] = {}
-        self._written = 0  # rows in the file
+    def __init__(self, most_bytes: int | None, kind: type[ActionGruError], mend: str) -> None:
+        self.count = 0
+        self._most_bytes, self._kind, self._mend = most_bytes, kind, mend
+        self._bytes = 0
+        self._kept: list[NDArray[Any]] = []
         self._file: Any = None
 
-    def put(self, place: int, row: Values) -> None:
-        self._rows[place] = row
-        if len(self._rows) >= MOST_ROWS_IN_MEMORY:
-            self._spill()
+    def append(self, rows: NDArray[Any]) -> None:
+        self._kept.append(rows)
+        self.count += len(rows)
+        self._bytes += rows.nbytes
+        if self._most_bytes is not None and self._bytes > self._most_bytes:
+            self._write()
+            self._type, self._shape = rows.dtype, (-1, rows.shape[1])
 
-    def whole(self, count: int) -> Values:
-        """All rows (count, D), mapped if they are in a file."""
+    def whole(self) -> NDArray[Any]:
+        """All rows; those of a file are mapped: the system reads what is accessed."""
         if self._file is None:
-            return np.stack([self._rows[place] for place in range(count)])
-        self._spill()
-        assert self._written == count
-        return np.asarray(np.memmap(self._file, np.float16, "r").reshape(count, -1))
+            return np.concatenate(self._kept)
+        with self._file:  # the map holds on to it by itself
+            return np.memmap(self._file, self._type, "r+").reshape(self._shape)
 
     def close(self) -> None:
-        self._rows = {}
         if self._file is not None:
             self._file.close()
 
-    def _spill(self) -> None:
-        """Write the rows in memory, up to the first that has not come."""
+    def _write(self) -> None:
         try:
             self._file = self._file or tempfile.TemporaryFile()  # noqa: SIM115 see `close`
-            while (row := self._rows.pop(self._written, None)) is not None:
-                self._file.write(row.tobytes())
-                self._written += 1
+            for rows in self._kept:
+                self._file.write(np.ascontiguousarray(rows).data)
             self._file.flush()
         except OSError as error:
-            raise CacheError(
-                f"{tempfile.gettempdir()}: the features of a long clip cannot be kept there "
-                f"({error.strerror or error}); free space or set TMPDIR to a folder you may write"
+            raise self._kind(
+                f"{tempfile.gettempdir()}: the features do not fit into memory, and cannot be kept "
+                f"there ({error.strerror or error}); {self._mend}"
             ) from error
+        self._kept.clear()
+
+
+class Rows:
+    """Rows (D,) float16 by place, which arrive in nearly their order."""
+
+    def __init__(self) -> None:
+        mend = "free space or set TMPDIR to a folder you may write"
+        self._in_order = RowBuffer(MOST_CLIP_BYTES, CacheError, mend)
+        self._early: dict[int, Values] = {}
+        self.close = self._in_order.close
+
+    def put(self, place: int, row: Values) -> None:
+        self._early[place] = row
+        while self._in_order.count in self._early:
+            self._in_order.append(self._early.pop(self._in_order.count)[None])
+
+    def whole(self, count: int) -> Values:
+        """All rows (count, D)."""
+        assert self._in_order.count == count
+        return self._in_order.whole()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import cv2
@@ -12,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from action_gru.backbone import Backbone, FeatureSpec
+from action_gru.backbone import Backbone
 from action_gru.backbone.loading import file_sha256
 from action_gru.core.errors import VideoError
 from action_gru.dataset import Clip
@@ -29,6 +30,8 @@ from action_gru.views.sampler import look, pictures
 from action_gru.views.sampling import rate_warning
 
 MOST_WORKERS = 16  # each holds a batch's activations; beyond, a batch is shared by several cores
+_lock = threading.Lock()
+_before: list[tuple[int, int]] = []  # OpenCV's and torch's threads, of each budget that is in use
 
 
 def usable_cores() -> int:
@@ -42,53 +45,27 @@ def usable_cores() -> int:
     return max(1, min(cores, int(limit))) if limit.isdecimal() else cores
 
 
-class ThreadBudget:
-    """`workers` threads that together use as many processors as `usable_cores` says.
+@contextmanager
+def thread_budget(workers: int | None = None) -> Iterator[tuple[int, Callable[[], None]]]:
+    """Divides the processors among threads, so that libraries do not multiply theirs.
 
-    workers None: one a processor, at most 16. Within the `with` block OpenCV uses the thread that
-    calls it; `claim` gives the calling thread its share of torch.
+    Yields how many threads to start, and a function that gives the thread that calls it its share
+    of torch. workers None: one a processor, at most 16. OpenCV uses the thread that calls it.
     """
-
-    _lock = threading.Lock()
-    _before: list[tuple[int, int]] = []  # noqa: RUF012 OpenCV's and torch's threads, of each in use
-
-    def __init__(self, workers: int | None = None) -> None:
-        self.cores = usable_cores()
-        self.workers = workers or min(self.cores, MOST_WORKERS)
-        self.threads_each = max(1, self.cores // self.workers)
-
-    def claim(self) -> None:
-        torch.set_num_threads(self.threads_each)
-
-    def __enter__(self) -> ThreadBudget:
-        with self._lock:
-            self._before.append((cv2.getNumThreads(), torch.get_num_threads()))
-            cv2.setNumThreads(1)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        with self._lock:
-            opencv, torch_threads = self._before[0]
-            self._before.pop()
-            if not self._before:
+    cores = usable_cores()
+    workers = workers or min(cores, MOST_WORKERS)
+    with _lock:
+        _before.append((cv2.getNumThreads(), torch.get_num_threads()))
+        cv2.setNumThreads(1)
+    try:
+        yield workers, lambda: torch.set_num_threads(max(1, cores // workers))
+    finally:
+        with _lock:
+            opencv, torch_threads = _before[0]
+            _before.pop()
+            if not _before:
                 cv2.setNumThreads(opencv)
             torch.set_num_threads(torch_threads)
-
-
-def clip_key(
-    video_sha256: str, clip: Clip, fps: float, view_key: ViewKey, spec: FeatureSpec
-) -> str:
-    """The cache key of one view of one clip: all that its values depend on."""
-    return cache_key(
-        {
-            "video": video_sha256,
-            "bounds_s": [clip.start_s, clip.end_s],
-            "fps": fps,
-            "flipped": view_key.flipped,
-            "decoding": DECODING_VERSION,
-            "features": spec.fingerprint,
-        }
-    )
 
 
 class Extractor:
@@ -134,8 +111,8 @@ class Extractor:
         report = ExtractionReport() if report is None else report
         report.clips = len(clips)
         try:
-            with ThreadBudget(self.workers) as budget:
-                Pass(self, clips, report, progress, budget.workers, budget.claim).run()
+            with thread_budget(self.workers) as (workers, claim):
+                Pass(self, clips, report, progress, workers, claim).run()
         finally:
             report.damaged = list(self.cache.damaged)
             report.sort(clips)  # threads end their clips in any order
@@ -164,12 +141,20 @@ class Extractor:
         if not clip.path.is_file():
             raise VideoError(f"{clip.path}: no such video file; check the path")
         content = file_sha256(clip.path)
-        keys = {
-            view_key: clip_key(content, clip, self.fps, view_key, self.specs[view_key.view])
-            for view_key in self.view_keys
+        parts = {
+            "video": content,
+            "bounds_s": [clip.start_s, clip.end_s],
+            "fps": self.fps,
+            "decoding": DECODING_VERSION,
         }
-        missing = [view_key for view_key, key in keys.items() if not self.cache.has(key)]
-        return Job(clip, content, keys, missing, rows={view_key: Rows() for view_key in missing})
+        keys = {
+            key: cache_key(
+                parts | {"flipped": key.flipped, "features": self.specs[key.view].fingerprint}
+            )
+            for key in self.view_keys
+        }
+        missing = [view_key for view_key in keys if not self.cache.has(keys[view_key])]
+        return Job(clip, content, keys, missing, rows={key: Rows() for key in missing})
 
     def decode(self, job: Job) -> Generator[tuple[float, Pictures], None, None]:
         """(time_s, the pictures of the missing view keys) at each sampled instant."""

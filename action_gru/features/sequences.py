@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import copy
 import itertools
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,7 +20,7 @@ from action_gru.backbone.spec import FeatureSpec
 from action_gru.core.errors import DataError
 from action_gru.dataset import Clip
 from action_gru.dataset.channels import SECONDS, ChannelSpec, ChannelValues
-from action_gru.features.entry import ClipFeatures, ViewKey
+from action_gru.features.entry import ClipFeatures, RowBuffer, ViewKey
 from action_gru.features.report import ExtractionReport, LazyFeatures
 from action_gru.views.sampling import windows
 
@@ -226,42 +225,17 @@ def join_views(views: Sequence[Features]) -> Rows:
 def stack_rows(parts: Iterable[Rows], most_bytes: int | None) -> tuple[Rows, list[int]]:
     """(sum of T, D) and the length of each part. parts: (T, D) each, taken one at a time.
 
-    With more than most_bytes the rows go to a temporary file without a name and come back mapped
-    into memory: the system reads what is asked for. Raises DataError where there is no room.
+    With more than most_bytes they are mapped from a temporary file. Raises DataError where there is
+    no room for it.
     """
-    kept: list[Rows] = []
-    lengths: list[int] = []
-    file: BinaryIO | None = None
-    size = width = 0
-    kind: Any = np.float32
+    mend = "free space, set TMPDIR, or raise features.memory_gb"
+    buffer, lengths = RowBuffer(most_bytes, DataError, mend), list[int]()
     for part in parts:
         lengths.append(len(part))
-        width, kind = part.shape[1], part.dtype
-        size += part.nbytes
-        kept.append(part)
-        if most_bytes is not None and size > most_bytes:
-            file = file or tempfile.TemporaryFile()  # noqa: SIM115 closed below
-            _move(kept, file)
+        buffer.append(part)
     if not lengths:
         raise DataError("a set of sequences needs at least one")
-    if file is None:
-        return np.concatenate(kept), lengths
-    with file:  # the map holds on to it by itself
-        return np.memmap(file, kind, "r+", shape=(sum(lengths), width)), lengths
-
-
-def _move(kept: list[Rows], file: BinaryIO) -> None:
-    try:
-        for one in kept:
-            file.write(np.ascontiguousarray(one).data)
-        file.flush()
-    except OSError as error:
-        raise DataError(
-            f"{tempfile.gettempdir()}: the features do not fit into memory, and cannot be kept "
-            f"there ({error.strerror or error}); free space, set TMPDIR, or raise "
-            "features.memory_gb"
-        ) from error
-    kept.clear()
+    return buffer.whole(), lengths
 
 
 def _frozen(share: float) -> Rule:
