@@ -150,12 +150,12 @@ def test_an_entry_that_another_process_has_just_healed_is_not_removed(tmp_path, 
     cache.path_of(KEY).write_bytes(b"damaged")
     read = cache.storage.read
 
-    def read_and_heal(name: str) -> bytes:
-        data = read(name)
+    def read_and_heal(name: str) -> io.BytesIO:
+        data = io.BytesIO(read(name))
         write_atomically(cache.path_of(KEY), whole)  # as another process does at this moment
         return data
 
-    monkeypatch.setattr(cache.storage, "read", read_and_heal)
+    monkeypatch.setattr(cache.storage, "open", read_and_heal)
     assert cache.get(KEY) is not None
     assert cache.damaged == []
     assert cache.path_of(KEY).read_bytes() == whole

@@ -135,17 +135,13 @@ def entry_pieces(clip: ClipFeatures) -> Iterator[bytes | memoryview]:
 
 def parse_entry(data: bytes, label: str) -> ClipFeatures:
     """The bytes of an entry, checked. Raises DamagedEntryError that names the label if damaged."""
-    (clip,) = _read_checked(io.BytesIO(data), label, keep=True)
+    clip = read_entry(io.BytesIO(data), label, keep=True)
+    assert clip is not None
     return clip
 
 
-def check_entry(file: BinaryIO, label: str) -> None:
-    """Like `parse_entry` of an open file, from its begin to its end, a piece at a time."""
-    _read_checked(file, label, keep=False)
-
-
-def _read_checked(file: Any, label: str, keep: bool) -> list[ClipFeatures]:
-    """The entry if keep, else nothing, in memory that does not grow with it."""
+def read_entry(file: Any, label: str, keep: bool) -> ClipFeatures | None:
+    """Like `parse_entry` of an open file; where not keep, only checks it, in little memory."""
     try:
         (count, dim), head = _read_header(file)
         times_s = np.frombuffer(file.read(count * 8), np.float64).copy()
@@ -161,7 +157,7 @@ def _read_checked(file: Any, label: str, keep: bool) -> list[ClipFeatures]:
         if head["sha256"] != _checksum((count, dim), head, chunks(), times_s):
             raise CacheError("its checksum does not match its content")
         kept = (values, times_s, head["frames_decoded"], head["provenance"])
-        return [ClipFeatures(*kept)] if keep else []
+        return ClipFeatures(*kept) if keep else None
     except (CacheError, *DAMAGE) as error:
         raise DamagedEntryError(f"{label}: not a feature entry ({error})") from error
 

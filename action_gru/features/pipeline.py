@@ -197,7 +197,10 @@ class Pass:
             if pause_s is None:
                 failure = _explain(clip, failure)
                 break
-            self._abandon(job)
+            with self._lock:  # answers that are still to come are dropped
+                job.failed = job.finished = True
+                self._drop_waiting(job)
+            job.release()
             if self._pause(pause_s):
                 return
         if job.missing or failure is not None:
@@ -225,13 +228,6 @@ class Pass:
         with self._lock:
             self.report.retried += 1
             return self._lock.wait_for(lambda: self._stopped, seconds)
-
-    def _abandon(self, job: Job) -> None:
-        """Forget what came of an attempt; answers that are still to come are dropped."""
-        with self._lock:
-            job.failed = job.finished = True
-            self._drop_waiting(job)
-        job.release()
 
     def _drop_waiting(self, job: Job) -> None:
         self._waiting = deque(slot for slot in self._waiting if slot.job is not job)

@@ -14,7 +14,6 @@ from action_gru.core.progress import Reporter
 from action_gru.dataset import Clip
 from action_gru.features.ray_worker import (
     MakeExtractor,
-    Outcome,
     Portion,
     Portions,
     Worker,
@@ -207,7 +206,8 @@ class _Run:
                 self.report.workers += 1
             while member.given:
                 answer, portion = member.given[0]
-                self._keep(self.ray.get(answer, timeout=0), portion)
+                came, seconds = self.ray.get(answer, timeout=0)
+                self._keep(came, seconds, portion)
                 member.given.popleft()
         except GetTimeoutError:
             return
@@ -216,22 +216,12 @@ class _Run:
         except RayTaskError as error:  # what the worker raised
             raise (error.cause if isinstance(error.cause, ClusterError) else error) from None
 
-    def _keep(self, outcome: Outcome, portion: Portion) -> None:
-        came, total = outcome.report, self.report.extraction
+    def _keep(self, came: ExtractionReport, seconds: float, portion: Portion) -> None:
         if portion.again:
             self.report.redone += len(portion.clips) - came.cached
-            total.read += came.cached  # by the worker that was lost
-        else:
-            total.cached += came.cached
-        total.frames += came.frames
-        total.read += came.read
-        total.retried += came.retried
-        total.quarantined |= came.quarantined
-        total.keys |= came.keys
-        total.content |= came.content
-        total.damaged += came.damaged
-        total.slow += came.slow
-        self.portions.learn(len(portion.clips), outcome.seconds)
+            came.read, came.cached = came.read + came.cached, 0  # by the worker that was lost
+        self.report.extraction.add(came)
+        self.portions.learn(len(portion.clips), seconds)
         self._count(len(portion.clips))
 
     def _lose(self, member: Member, error: Exception) -> None:

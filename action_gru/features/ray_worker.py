@@ -153,14 +153,6 @@ class Portions:
         return given_up
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What came of a portion, and how long it took."""
-
-    report: ExtractionReport
-    seconds: float
-
-
 class Worker:
     """Holds one extractor. folder: where the run was started, so that a relative path to weights
     means the same here.
@@ -180,12 +172,12 @@ class Worker:
             self._extractor = self._make(self._tree)
         return platform.node()
 
-    def extract(self, clips: Sequence[Clip]) -> Outcome:
-        """Bring the clips into the cache."""
+    def extract(self, clips: Sequence[Clip]) -> tuple[ExtractionReport, float]:
+        """Bring the clips into the cache; what came of it, and how many seconds it took."""
         begun = time.perf_counter()
         self._extractor.cache.damaged.clear()  # each is reported once
         with self._errors_named():
-            return Outcome(self._extractor.extract(clips), time.perf_counter() - begun)
+            return self._extractor.extract(clips), time.perf_counter() - begun
 
     @contextmanager
     def _errors_named(self) -> Iterator[None]:

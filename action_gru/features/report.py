@@ -52,36 +52,38 @@ class ExtractionReport:
 
     def counts(self) -> dict[str, int]:
         """The run in figures."""
-        figures = {name: getattr(self, name) for name in ("clips", "read", "frames", "cached")}
-        return figures | {
-            "skipped": self.skipped,
-            "quarantined": len(self.quarantined),
-            "retried": self.retried,
-            "damaged": len(self.damaged),
-        }
+        numbers = {n: getattr(self, n) for n in ("clips", "read", "frames", "cached", "skipped")}
+        left_out, damaged = len(self.quarantined), len(self.damaged)
+        return numbers | {"quarantined": left_out, "retried": self.retried, "damaged": damaged}
 
     def sentence(self, frames: str = "frames decoded") -> str:
         """The same in words. frames: what was counted as such."""
-        text = (
+        rest = {
+            "not reached": self.skipped,
+            "attempts repeated": self.retried,
+            "damaged cache entries extracted again": len(self.damaged),
+        }
+        return (
             f"{self.clips} clips: {self.read} read ({self.frames} {frames}), {self.cached} "
             f"already cached, {len(self.quarantined)} left out"
-        )
-        for count, what in (
-            (self.skipped, "not reached"),
-            (self.retried, "attempts repeated"),
-            (len(self.damaged), "damaged cache entries extracted again"),
-        ):
-            text += f", {count} {what}" if count else ""
-        return text
+        ) + "".join(f", {count} {what}" for what, count in rest.items() if count)
+
+    def add(self, part: ExtractionReport) -> None:
+        """Take in what came of some of the clips."""
+        for name, more in vars(part).items():
+            mine = getattr(self, name)
+            if isinstance(mine, dict):
+                mine.update(more)
+            elif name != "clips":
+                setattr(self, name, mine + more)
 
     def sort(self, clips: Sequence[Clip]) -> None:
         """Bring what is kept by clip name into the order of the clips."""
-        names = [clip.name for clip in clips]
-        self.quarantined = {n: self.quarantined[n] for n in names if n in self.quarantined}
-        self.keys = {n: self.keys[n] for n in names if n in self.keys}
-        self.content = {n: self.content[n] for n in names if n in self.content}
-        slow = set(self.slow)
-        self.slow = [name for name in names if name in slow]
+        place = {clip.name: number for number, clip in enumerate(clips)}
+        self.slow.sort(key=place.__getitem__)
+        for name in ("quarantined", "keys", "content"):
+            items = getattr(self, name).items()
+            setattr(self, name, dict(sorted(items, key=lambda item: place[item[0]])))
 
 
 def one_line(error: Exception) -> str:

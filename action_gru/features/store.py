@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from action_gru.core.errors import CacheError
 from action_gru.features.entry import (
@@ -13,12 +12,12 @@ from action_gru.features.entry import (
     ClipFeatures,
     DamagedEntryError,
     UnreadableEntryError,
-    check_entry,
     entry_pieces,
     key_of,
     name_of,
     naming_refusals,
     parse_entry,
+    read_entry,
 )
 from action_gru.features.packs import INDEX, LOCK, PackedEntry, Packs
 from action_gru.features.storage import Folder, open_storage
@@ -45,20 +44,22 @@ class FeatureCache:
 
     def get(self, key: str) -> ClipFeatures | None:
         """The entry, or None if there is none. A damaged one is removed and noted, never given."""
-        found: ClipFeatures | None = self._find(key, self._read_file)
-        return found
+        return self._find(key, keep=True)[1]
 
     def has(self, key: str) -> bool:
         """Is there a whole entry? A damaged one is removed and noted."""
-        return self._find(key, self._check_file) is not None
+        return self._find(key, keep=False)[0]
 
-    def _find(self, key: str, look: Callable[[str], Any]) -> Any:
-        found = self._get_packed(key, self.packs.find)
-        if found is None:  # a packed entry that was damaged has a file once it is extracted again
-            found = self._whole(name_of(key), look)
-        if found is None:  # another process may have packed the file meanwhile
-            found = self._get_packed(key, self.packs.find_again)
-        return found
+    def _find(self, key: str, keep: bool) -> tuple[bool, ClipFeatures | None]:
+        """Is it there, and whole; the entry itself where it is packed, or if keep."""
+        clip = self._get_packed(key, self.packs.find)
+        if clip is None:  # a packed entry that was damaged has a file once it is extracted again
+            is_whole, clip = self._whole(name_of(key), keep)
+            if is_whole:
+                return True, clip
+            # Another process may have packed the file meanwhile.
+            clip = self._get_packed(key, self.packs.find_again)
+        return clip is not None, clip
 
     def _get_packed(
         self, key: str, find: Callable[[str], PackedEntry | None]
@@ -123,7 +124,7 @@ class FeatureCache:
             packed = iter(())
         for name in self.names():
             try:
-                self._check_file(name)
+                self._read_file(name, keep=False)
             except FileNotFoundError:  # another process removed it meanwhile
                 continue
             except (DamagedEntryError, UnreadableEntryError) as error:
@@ -154,7 +155,7 @@ class FeatureCache:
                 removed["old"] += 1
                 continue
             try:
-                self._whole(name, self._check_file)
+                self._whole(name, keep=False)
             except UnreadableEntryError:
                 removed["unreadable"] += 1
         removed["damaged"] = len(self.damaged) - before
@@ -181,29 +182,23 @@ class FeatureCache:
         status = self.storage.status(name)
         return status is not None and time.time() - status.used_s > age_s
 
-    def _read_file(self, name: str) -> ClipFeatures:
-        label = self.storage.label(name)
-        with naming_refusals(label):
-            return parse_entry(self.storage.read(name), label)
-
-    def _check_file(self, name: str) -> bool:
+    def _read_file(self, name: str, keep: bool) -> ClipFeatures | None:
         label = self.storage.label(name)
         with naming_refusals(label), self.storage.open(name) as file:
-            check_entry(file, label)
-        return True
+            return read_entry(file, label, keep)
 
-    def _whole(self, name: str, look: Callable[[str], Any]) -> Any:
-        """What look gives of a whole entry. A damaged one is removed, noted, and as if absent.
+    def _whole(self, name: str, keep: bool) -> tuple[bool, ClipFeatures | None]:
+        """Is the file there, and whole; its entry if keep. A damaged one is removed and noted.
 
-        It is looked at twice: another process may just have replaced it by a whole one, and what is
+        It is read twice: another process may just have replaced it by a whole one, and what is
         removed must be what was found damaged. Raises UnreadableEntryError: that file stays.
         """
         try:
             try:
-                return look(name)
+                return True, self._read_file(name, keep)
             except DamagedEntryError:
                 before = self.storage.status(name)
-                return look(name)
+                return True, self._read_file(name, keep)
         except FileNotFoundError:
             self.storage.check_there()
         except DamagedEntryError as error:
@@ -211,7 +206,7 @@ class FeatureCache:
             after = self.storage.status(name)
             if before and after and before.version == after.version:
                 self.storage.remove(name)
-        return None
+        return False, None
 
 
 class MemoryCache:
