@@ -197,9 +197,8 @@ class Pass:
             if pause_s is None:
                 failure = _explain(clip, failure)
                 break
-            with self._lock:  # answers that are still to come are dropped
-                job.failed = job.finished = True
-                self._drop_waiting(job)
+            with self._lock:
+                job.failed = job.finished = True  # answers that are still to come are dropped
             job.release()
             if self._pause(pause_s):
                 return
@@ -228,9 +227,6 @@ class Pass:
         with self._lock:
             self.report.retried += 1
             return self._lock.wait_for(lambda: self._stopped, seconds)
-
-    def _drop_waiting(self, job: Job) -> None:
-        self._waiting = deque(slot for slot in self._waiting if slot.job is not job)
 
     def _decode(self, job: Job) -> Exception | None:
         """Show every sampled frame to the backbone; what went wrong with the clip, if anything.
@@ -292,7 +288,6 @@ class Pass:
             if error is not None:
                 job.failed = True
                 self.report.quarantined[job.clip.name] = one_line(error)
-                self._drop_waiting(job)
         self._finish(job)
 
     def _finish(self, job: Job) -> None:

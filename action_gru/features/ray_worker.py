@@ -22,6 +22,7 @@ from action_gru.features.extractor import Extractor, usable_cores
 from action_gru.features.report import ExtractionReport
 
 CONNECT_S = 10.0
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 STORE_BYTES = 100_000_000  # nothing large passes through Ray
 # A batch of the backbone ends with a portion: ten seconds waste one part in some dozens, and a
 # lost worker costs no more than ten seconds of its work.
@@ -55,13 +56,12 @@ def connected(address: str | None, cores_each: int | None = None) -> Iterator[An
             f"--cores-per-worker {cores_each}: this machine has {cores} for workers, and no other "
             f"joins it; give {cores} or fewer, or the --address of a cluster of larger nodes"
         )
-    own: dict[str, Any] = {} if address else {"num_cpus": cores, "include_dashboard": False}
-    if not address:
-        own["object_store_memory"] = STORE_BYTES
+    own = {"num_cpus": cores, "include_dashboard": False, "object_store_memory": STORE_BYTES}
     try:
         _check_listening(address)
         with _same_signals():
-            ray.init(address or "local", log_to_driver=False, logging_level="ERROR", **own)
+            options: dict[str, Any] = {} if address else own
+            ray.init(address or "local", log_to_driver=False, logging_level="ERROR", **options)
     except (OSError, ValueError, RuntimeError) as error:
         raise ClusterError(
             f"no Ray cluster at {address or 'this machine'} ({' '.join(str(error).split())}); "
@@ -76,16 +76,14 @@ def connected(address: str | None, cores_each: int | None = None) -> Iterator[An
 @contextmanager
 def _same_signals() -> Iterator[None]:
     """Ray takes over SIGTERM, and dies of it with a trace of its own: restore the handlers."""
-    before = {
-        name: signal.getsignal(name) for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    }
+    before = {number: signal.getsignal(number) for number in SIGNALS}
     try:
         yield
     finally:
         if threading.current_thread() is threading.main_thread():
-            for name, handler in before.items():
+            for number, handler in before.items():
                 if handler is not None:  # one that was not set from Python
-                    signal.signal(name, handler)
+                    signal.signal(number, handler)
 
 
 def _check_listening(address: str | None) -> None:
