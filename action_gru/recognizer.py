@@ -28,7 +28,7 @@ from action_gru.config import Config, build_config
 from action_gru.core.errors import VideoError
 from action_gru.core.machine import pick_device
 from action_gru.dataset import Clip
-from action_gru.detection.detector import BoxDetector
+from action_gru.detection.detector import Detector
 from action_gru.features import ClipFeatures, MemoryCache, ViewKey
 from action_gru.features.sequences import join_views
 from action_gru.features.source import build_backbone, build_detector, build_extractor
@@ -197,7 +197,7 @@ class ActionRecognizer:
         return open_timeline(self.stream(), self.config, Path(video), watch)
 
     @cached_property
-    def detector(self) -> BoxDetector:
+    def detector(self) -> Detector:
         """What finds people; loaded when it is first asked for. Raises BackboneError."""
         return build_detector(self.config)
 

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from action_gru.backbone import Backbone
-from action_gru.backbone.runtime_choice import machine
+from action_gru.backbone.runtimes import machine
 from action_gru.core.errors import ActionGruError
 
 RESULTS = Path(__file__).parent / "results"

@@ -16,6 +16,7 @@ from helpers.videos import noise_pictures
 from action_gru.backbone import Backbone, loading
 from action_gru.backbone.embedding import pick_precision
 from action_gru.backbone.network import weighted_mean
+from action_gru.backbone.weight_files import BUILTIN_PATH, find_weights
 from action_gru.core.errors import BackboneError
 from action_gru.core.machine import pick_device
 from action_gru.views.maker import fit
@@ -180,7 +181,7 @@ def test_other_weights_than_were_pinned_are_refused(tmp_path, monkeypatch):
     with Server(tmp_path / "served") as server:
         monkeypatch.setenv("ACTION_GRU_WEIGHTS_URL", server.url)
         with pytest.raises(BackboneError, match=said):
-            loading.find_weights("yolo26n-cls.pt", True, sha256="0" * 64)
+            find_weights("yolo26n-cls.pt", True, sha256="0" * 64)
         assert list((tmp_path / "home" / "weights").iterdir()) == []
     with pytest.raises(BackboneError, match=said):
         Backbone(str(tmp_path / "served" / "yolo26n-cls.pt"), sha256="0" * 64)
@@ -283,7 +284,7 @@ def test_precision_follows_the_units_of_the_device(monkeypatch):
 
 
 def test_the_packaged_weights_are_small():
-    assert loading.BUILTIN_PATH.stat().st_size < 4_000_000
+    assert BUILTIN_PATH.stat().st_size < 4_000_000
 
 
 @pytest.mark.parametrize(

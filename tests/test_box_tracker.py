@@ -5,8 +5,7 @@ import pytest
 from helpers.people_doubles import boxes_of
 
 from action_gru.core.errors import MissingExtraError
-from action_gru.detection.detector import Detections, no_detections
-from action_gru.detection.tracker import BoxTracker
+from action_gru.detection.detector import BoxTracker, Detections, no_detections
 
 BLANK = np.zeros((120, 200, 3), np.uint8)
 NAMES = ("person",)

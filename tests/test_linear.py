@@ -31,7 +31,7 @@ def solved(strength=1.5, count=60, fusion="late"):
     options = {"projection_size": 6, "hidden_size": 5, "normalisation": "channel"}
     model = ActionClassifier((4, 3), 3, fusion=fusion, closed_form=True, **options).eval()
     model.fit_statistics(train.values)
-    solve_linear(model, train, [index // 12 for index in range(count)], 1e-3, 64)
+    solve_linear(model, train, [index // 12 for index in range(count)], 64)
     return model
 
 

@@ -62,7 +62,7 @@ def test_what_passes_costs_an_attempt_and_no_clip(tmp_path, clips, monkeypatch, 
         )
     else:
         name = "action_gru.features.extractor.file_sha256"
-        from action_gru.backbone.loading import file_sha256
+        from action_gru.core.files import file_sha256
 
         monkeypatch.setattr(name, failing(2, error, file_sha256))
     report = work.extract(clips)
@@ -117,7 +117,7 @@ def test_a_machine_without_handles_ends_the_run_and_blames_no_clip(tmp_path, cli
 def test_a_file_whose_disk_fails_is_left_out_with_a_reason_that_blames_the_disk(
     tmp_path, clips, monkeypatch
 ):
-    from action_gru.backbone.loading import file_sha256
+    from action_gru.core.files import file_sha256
 
     def broken(path):
         if path.name == "1.mp4":

@@ -21,13 +21,19 @@ from action_gru.backbone.exported import (
     export_network,
     lowest_cosine,
     network_key,
-    networks_folder,
     parity_pictures,
     to_onnx,
 )
 from action_gru.backbone.network import NetworkSource
-from action_gru.backbone.runtime_choice import choice_key, choose, quickest
-from action_gru.backbone.runtimes import RUNTIMES, TorchRunner, import_quietly
+from action_gru.backbone.runtimes import (
+    RUNTIMES,
+    TorchRunner,
+    choice_key,
+    choose,
+    import_quietly,
+    networks_folder,
+    quickest,
+)
 from action_gru.config import build_config
 from action_gru.core.errors import BackboneError, CacheError, MissingExtraError
 from action_gru.core.progress import Reporter

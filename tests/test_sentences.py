@@ -110,7 +110,7 @@ CASES = {
 
 def spotted(script):
     """What is counted of a scripted detector's boxes, twice a second."""
-    counter = ObjectCounter(ScriptedDetector(script, NAMES), 0.5, 0.3)
+    counter = ObjectCounter(ScriptedDetector(script, NAMES), 0.3)
     for index in range(2 * len(script)):
         counter.look(None, index * 0.25)
     return counter.sightings
@@ -129,7 +129,7 @@ def test_the_sentence_is_right(name):
 
 
 def test_a_sighting_is_taken_no_more_often_than_asked():
-    counter = ObjectCounter(ScriptedDetector([[PERSON]], NAMES), 0.5, 0.3)
+    counter = ObjectCounter(ScriptedDetector([[PERSON]], NAMES), 0.3)
     for index in range(25):
         counter.look(None, index / 12)
     assert len(counter.sightings) == 5

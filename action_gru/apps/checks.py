@@ -14,8 +14,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from action_gru.backbone.finding import BUILTIN, EXPORTERS, RUNTIME_PACKAGES, local_weights
-from action_gru.backbone.spec import FRAME_VIEWS
+from action_gru.backbone import FRAME_VIEWS
+from action_gru.backbone.weight_files import BUILTIN, EXPORTERS, RUNTIME_PACKAGES, local_weights
 from action_gru.config import Config, build_config, check_files, load_config
 from action_gru.core.errors import ConfigError, DataError, MissingExtraError, VideoError
 from action_gru.core.paths import instead_of, missing

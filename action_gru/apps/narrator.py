@@ -7,11 +7,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from action_gru.detection.detector import BoxDetector, Detections, kinds_of
+from action_gru.detection.detector import Detections, Detector, kinds_of
 from action_gru.recognizer import ActionRecognizer
 from action_gru.timeline import Timeline
 from action_gru.timeline.sentences import Sentence, Sighting, Words, describe, load_words
 from action_gru.video import Image
+
+COUNT_EVERY_S = 0.5  # of video
 
 
 class Narrator:
@@ -30,7 +32,7 @@ class Narrator:
             detector = recognizer.detector
             kinds_of(section.subjects, detector, "describe.subjects")
             min_score = recognizer.config.detection.min_score
-            self.counter = ObjectCounter(detector, section.every_s, min_score)
+            self.counter = ObjectCounter(detector, min_score)
 
     def tell(self, timeline: Timeline) -> Timeline:
         """The timeline with a sentence for each event."""
@@ -40,13 +42,13 @@ class Narrator:
 
 
 class ObjectCounter:
-    """Counts what is detected in a stream of frames, at most once in every_s seconds.
+    """Counts what is detected in a stream of frames, at most once in COUNT_EVERY_S.
 
     min_score: the weakest box that counts.
     """
 
-    def __init__(self, detector: BoxDetector, every_s: float, min_score: float) -> None:
-        self.detector, self.every_s, self.min_score = detector, every_s, min_score
+    def __init__(self, detector: Detector, min_score: float) -> None:
+        self.detector, self.min_score = detector, min_score
         self.sightings: list[Sighting] = []
 
     def look(self, image: Image, time_s: float) -> None:
@@ -65,4 +67,4 @@ class ObjectCounter:
         if not self.sightings:
             return True
         # Half of a millisecond: containers round their instants.
-        return not 0 <= time_s - self.sightings[-1].time_s < self.every_s - 0.0005
+        return not 0 <= time_s - self.sightings[-1].time_s < COUNT_EVERY_S - 0.0005

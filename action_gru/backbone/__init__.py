@@ -11,12 +11,8 @@ from action_gru.core import exported_from
 
 if TYPE_CHECKING:
     from action_gru.backbone.embedding import Backbone
-    from action_gru.backbone.spec import FeatureSpec
+    from action_gru.backbone.spec import FRAME_VIEWS, FeatureSpec
 
-__all__ = ["Backbone", "FeatureSpec"]
+__all__ = ["FRAME_VIEWS", "Backbone", "FeatureSpec"]
 
-__getattr__ = exported_from(
-    __name__,
-    embedding="Backbone",
-    spec="FeatureSpec",
-)
+__getattr__ = exported_from(__name__, embedding="Backbone", spec="FRAME_VIEWS FeatureSpec")

@@ -9,16 +9,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from action_gru.backbone.exported import (
-    ExportedNetwork,
-    export_network,
-    network_key,
-    networks_folder,
-    open_checked,
-)
+from action_gru.backbone.exported import ExportedNetwork, export_network, network_key, open_checked
 from action_gru.backbone.network import NetworkSource, feature_dim
-from action_gru.backbone.runtime_choice import candidates, choice_key, choose, measure
-from action_gru.backbone.runtimes import RUNTIMES, Runner, TorchRunner
+from action_gru.backbone.runtimes import (
+    RUNTIMES,
+    Runner,
+    TorchRunner,
+    candidates,
+    choice_key,
+    choose,
+    measure,
+    networks_folder,
+)
 from action_gru.backbone.spec import FeatureSpec
 from action_gru.core.machine import pick_device
 
@@ -46,12 +48,9 @@ class Backbone:
         sha256: str | None = None,
     ) -> None:
         self._source = NetworkSource(weights, layer, download, sha256)
-        self._asked_size, self._asked_precision = image_size, precision
-        self._threads = threads
+        self._size, self._wished_precision, self._threads = image_size, precision, threads
         self.exported: ExportedNetwork | None = None  # what runs, where it is not torch
-        self.weights = self._source.name
-        self.layer = layer
-        self.fit = fit
+        self.weights, self.layer, self.fit = self._source.name, layer, fit
         self.device = pick_device(device)
         if device == "auto" and runtime in RUNTIMES:
             self.device = RUNTIMES[runtime].nearest(self.device)
@@ -62,17 +61,9 @@ class Backbone:
 
     def spec(self, view: str) -> FeatureSpec:
         """The provenance of this backbone's features of one view."""
-        return FeatureSpec(
-            view=view,
-            weights=self.weights,
-            weights_sha256=self.weights_sha256,
-            layer=str(self.layer),
-            image_size=self.image_size,
-            fit=self.fit,
-            precision=self.precision,
-            dim=self.dim,
-            runtime=self.runtime,
-        )
+        network = (self.weights, self.weights_sha256, str(self.layer), self.image_size)
+        parts = (*network, self.fit, self.precision, self.dim)
+        return FeatureSpec(view, *parts, runtime=self.runtime)
 
     def __call__(self, images: Sequence[NDArray[np.uint8]]) -> Tensor:
         """images: N of (S, S, 3) uint8 RGB, S = image_size -> (N, dim) float32 on the CPU.
@@ -80,7 +71,8 @@ class Backbone:
         Features are averaged over the picture's area; a fourth channel, if there is one, weighs it.
         """
         pixels = np.stack([image[..., :3] for image in images])
-        weight = np.stack([_area_weight(image) for image in images])
+        even = np.full(pixels.shape[1:3], 255, np.uint8)
+        weight = np.stack([image[..., 3] if image.shape[-1] == 4 else even for image in images])
         return torch.from_numpy(self._run(pixels, weight))
 
     def _open(self, runtime: str) -> Runner:
@@ -89,27 +81,26 @@ class Backbone:
         if runtime == "torch":
             self.exported = None
             network = self._source.network
-            self.image_size = self._asked_size or network.image_size
+            self.image_size = self._size or network.image_size
             self.dim = feature_dim(self._source, self.image_size)
             return TorchRunner(network, precision, self.device, self._threads)
-        RUNTIMES[runtime].check(self.device)
-        exported = self.exported = export_network(self._source, self._asked_size)
+        chosen, threads = RUNTIMES[runtime], self._threads or torch.get_num_threads()
+        chosen.check(self.device)
+        exported = self.exported = export_network(self._source, self._size)
         self.image_size, self.dim = exported.image_size, exported.dim
-        threads = self._threads or torch.get_num_threads()
-        found = RUNTIMES[runtime]
-        return open_checked(exported, self._source, found, precision, self.device, threads)
+        return open_checked(exported, self._source, chosen, precision, self.device, threads)
 
     def _precision(self, runtime: str) -> str:
-        native = pick_precision(self._asked_precision, self.device)
+        native = pick_precision(self._wished_precision, self.device)
         if runtime == "torch":
             return native
-        return RUNTIMES[runtime].pick_precision(self._asked_precision, native)
+        return RUNTIMES[runtime].pick_precision(self._wished_precision, native)
 
     def _quickest(self, batch_size: int) -> str:
-        names = candidates(self.device, self._asked_precision)
+        names = candidates(self.device, self._wished_precision)
         key = choice_key(
-            network_key(self._source, self._asked_size),
-            precision=self._asked_precision,
+            network_key(self._source, self._size),
+            precision=self._wished_precision,
             device=self.device.type,
             batch=batch_size,
             threads=self._threads or torch.get_num_threads(),
@@ -123,19 +114,15 @@ class Backbone:
         return choose(networks_folder() / f"{key}.choice.json", names, take_times)
 
 
-def _area_weight(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    return image[..., 3] if image.shape[-1] == 4 else np.full(image.shape[:2], 255, np.uint8)
-
-
 def pick_precision(name: str, device: torch.device) -> str:
     """auto -> bf16 where the device multiplies bf16 natively and torch lets it, else fp32."""
     if name != "auto":
         return name
+    has_units = False
     if device.type == "cuda":
-        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
-    if device.type == "cpu":
-        if torch.backends.cpu.get_cpu_capability() == "AVX2":  # or held so: ATEN_CPU_CAPABILITY
-            return "fp32"
+        has_units = torch.cuda.is_bf16_supported(including_emulation=False)
+    # ATEN_CPU_CAPABILITY may hold torch to AVX2, whatever units there are.
+    elif device.type == "cpu" and torch.backends.cpu.get_cpu_capability() != "AVX2":
         units = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
-        return "bf16" if units.get("avx512_bf16") or units.get("amx_bf16") else "fp32"
-    return "fp32"
+        has_units = bool(units.get("avx512_bf16") or units.get("amx_bf16"))
+    return "bf16" if has_units else "fp32"

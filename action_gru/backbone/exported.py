@@ -1,8 +1,8 @@
 """The feature network as an ONNX file: exported once, kept, and compared with PyTorch before use.
 
-Layout: HOME/networks/KEY.onnx, which takes any number of pictures, and KEY.json: what is known of
-it, with the file's hash and the cosines measured. KEY is a hash of the weights, the layer and the
-picture's side.
+Layout: HOME/networks/KEY.onnx, which takes any number of pictures, and KEY.json: its properties,
+the file's hash and the cosines measured. KEY is a hash of the weights, the layer and the picture's
+side.
 """
 
 from __future__ import annotations
@@ -25,14 +25,12 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter
 from torch import Tensor, nn
 
-from action_gru.backbone.finding import home_folder
-from action_gru.backbone.loading import file_sha256
 from action_gru.backbone.network import FeatureNetwork, NetworkSource, feature_dim
-from action_gru.backbone.runtimes import Pixels, Runner, Runtime
+from action_gru.backbone.runtimes import Pixels, Runner, Runtime, networks_folder
 from action_gru.core.errors import ActionGruError, BackboneError, CacheError
-from action_gru.core.files import write_or_raise
+from action_gru.core.files import file_sha256, write_or_raise
 
-# Raise this when the exported graph changes: networks kept by older versions are then made anew.
+# Raise this when the exported graph changes: networks of older versions are then exported again.
 EXPORT_VERSION = 1
 OPSET = 18
 # Against PyTorch in fp32, for every picture. bf16 gives about 0.9995.
@@ -57,15 +55,14 @@ def export_network(source: NetworkSource, image_size: int | None) -> ExportedNet
     Raises CacheError when it cannot be written.
     """
     path = networks_folder() / f"{network_key(source, image_size)}.onnx"
-    kept = _read(path)
-    if kept is not None:
+    if kept := _read(path):
         return kept
     side = image_size or source.network.image_size
     dim = feature_dim(source, side)
     data = onnx_bytes(source.network, side)
     made = ExportedNetwork(path, hashlib.sha256(data).hexdigest(), side, dim, {})
     _write(path, data)
-    _note(made)
+    _write_note(made)
     return made
 
 
@@ -73,10 +70,6 @@ def network_key(source: NetworkSource, image_size: int | None) -> str:
     """What the graph is a function of, as a hash in hex."""
     parts = [source.weights_sha256, str(source.layer), image_size, EXPORT_VERSION]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
-
-
-def networks_folder() -> Path:
-    return home_folder() / "networks"
 
 
 def onnx_bytes(network: FeatureNetwork, image_size: int) -> bytes:
@@ -99,17 +92,10 @@ def to_onnx(
     Raises BackboneError where the exporter gives up.
     """
     try:
-        with quiet_exporter(), torch.no_grad():
-            program = torch.onnx.export(
-                module,
-                inputs,
-                input_names=names[0],
-                output_names=names[1],
-                dynamic_shapes=dynamic_shapes,
-                opset_version=OPSET,
-                dynamo=True,
-                verbose=False,
-            )
+        with _quiet_exporter(), torch.no_grad():
+            named = {"input_names": names[0], "output_names": names[1], "opset_version": OPSET}
+            options: dict[str, Any] = named | {"dynamic_shapes": dynamic_shapes, "verbose": False}
+            program = torch.onnx.export(module, inputs, dynamo=True, **options)
     except torch.onnx.OnnxExporterError as error:
         reason = str(error.__cause__ or error).strip().splitlines()[0]
         raise BackboneError(
@@ -121,8 +107,8 @@ def to_onnx(
 
 
 @contextlib.contextmanager
-def quiet_exporter() -> Iterator[None]:
-    """Keep the exporter's notes, of its own workings, from the user's terminal."""
+def _quiet_exporter() -> Iterator[None]:
+    """Keep the exporter's notes on its own workings from the user's terminal."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)
@@ -159,7 +145,7 @@ def open_checked(
     if named not in network.checked:
         cosine = lowest_cosine(runner, source.network, network.image_size)
         check_cosine(cosine, named)
-        _note(replace(network, checked=network.checked | {named: cosine}))
+        _write_note(replace(network, checked=network.checked | {named: cosine}))
     return runner
 
 
@@ -195,15 +181,14 @@ def parity_pictures(image_size: int) -> tuple[Pixels, Pixels]:
         how = cv2.INTER_CUBIC if cells < 20 else cv2.INTER_NEAREST
         return np.asarray(cv2.resize(coarse, (image_size, image_size), interpolation=how))
 
-    sizes = [3 + 3 * index for index in range(PARITY_PICTURES)]
-    pixels = np.stack([blots(3, cells) for cells in sizes])
+    pixels = np.stack([blots(3, 3 + 3 * index) for index in range(PARITY_PICTURES)])
     weight = np.full(pixels.shape[:3], 255, np.uint8)
-    weight[::2] = np.stack([blots(3, 6)[..., 0] for _ in sizes[::2]])
+    weight[::2] = np.stack([blots(3, 6)[..., 0] for _ in weight[::2]])
     return pixels, weight
 
 
 def _read(path: Path) -> ExportedNetwork | None:
-    """What was kept, if it is whole; a damaged file counts as absent and is written again."""
+    """The kept network, if it is whole; a damaged file counts as absent and is written again."""
     try:
         document = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
         text = json.dumps({**document, "path": str(path)})
@@ -213,12 +198,11 @@ def _read(path: Path) -> ExportedNetwork | None:
         return None
 
 
-def _note(network: ExportedNetwork) -> None:
+def _write_note(network: ExportedNetwork) -> None:
     document = {key: value for key, value in asdict(network).items() if key != "path"}
     _write(network.path.with_suffix(".json"), json.dumps(document, indent=1).encode())
 
 
 def _write(path: Path, data: bytes) -> None:
-    failed = "the exported network cannot be written"
     mend = "free space, or set ACTION_GRU_HOME to a folder you may write"
-    write_or_raise(path, data, CacheError, failed, mend)
+    write_or_raise(path, data, CacheError, "the exported network cannot be written", mend)

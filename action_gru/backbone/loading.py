@@ -1,12 +1,18 @@
-"""Finds YOLO weights, fetches a missing official one, and loads them without running their code."""
+"""Loads YOLO weights without running their code.
+
+A `.pt` is a pickle: a list of functions to call. Only those that Ultralytics' safe loading knows
+are called; errors name the others. A file that weighs less than what it unpacks to is refused.
+"""
 
 from __future__ import annotations
 
-import hashlib
 import importlib
+import io
 import os
-import urllib.error
+import pickletools
+import re
 import warnings
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,19 +24,18 @@ os.environ["YOLO_AUTOINSTALL"] = "false"
 os.environ["ULTRALYTICS_SAFE_LOAD"] = "1"
 os.environ.setdefault("YOLO_VERBOSE", "false")
 
+import torch
 from torch import nn
 
-from action_gru.backbone.finding import BUILTIN, local_weights, no_such_weights
-from action_gru.backbone.weight_safety import (
-    check_container,
-    check_tensors,
-    format_names,
-    unsafe_names,
-)
+from action_gru.backbone.weight_files import BUILTIN, BUILTIN_PATH, find_weights
 from action_gru.core.errors import BackboneError
+from action_gru.core.files import file_sha256
+from action_gru.core.paths import file_kind
 
-BUILTIN_PATH = Path(__file__).parents[1] / "weights" / "builtin.safetensors"
-OFFICIAL_URL = "https://github.com/ultralytics/assets/releases/download/v8.4.0"
+NAMES_SHOWN = 6
+MOST_SCANNED_BYTES = 64 << 20
+MOST_PICKLES = 8  # torch.save wrote five in a row before it wrote zips
+_USUAL = re.compile(r"(torch|ultralytics|collections)\.")  # every pickle of a network names these
 
 
 @dataclass(frozen=True)
@@ -44,64 +49,125 @@ class LoadedNetwork:
 
 
 def load_network(
-    weights: str,
-    download: bool = True,
-    key: str = "features.weights",
-    sha256: str | None = None,
+    weights: str, download: bool = True, key: str = "features.weights", sha256: str | None = None
 ) -> LoadedNetwork:
     """Load `builtin`, a path to a .pt, or an official name. key: what errors call the setting.
 
     sha256: what the file must have. Raises BackboneError when it is missing, is no YOLO
     checkpoint, or would run code.
     """
-    _import_ultralytics()
+    import_ultralytics()
     if weights == BUILTIN:
         return _load_builtin()
     path = find_weights(weights, download, key, sha256)
-    _check_safe_loading(path)
-    checkpoint = _safely_loaded(path)
+    checkpoint = _load_safely(path)
     module = checkpoint.get("ema") or checkpoint.get("model")
     if not isinstance(module, nn.Module):
         raise BackboneError(
             f"{path}: holds no network (keys: {', '.join(map(str, list(checkpoint)[:6]))}); "
             "give a .pt saved by Ultralytics"
         )
+    from ultralytics.nn.tasks import guess_model_task
+
     try:
-        check_tensors(module)
+        _check_tensors(module)
         module = module.float().eval()
-        task = str(getattr(module, "task", "") or _task_of(module))
+        task = str(getattr(module, "task", "") or guess_model_task(module))
     except Exception as error:  # a module of anyone's making: its parts may be of any kind
         raise _refusal(path, _first_line(error)) from error
     return LoadedNetwork(module, task, file_sha256(path), 224 if task == "classify" else 640)
 
 
-def _import_ultralytics() -> None:
-    """Its import sets OMP_NUM_THREADS to 1 where it is not set. That would be taken for the user's
-    wish, by us and by every process that is started later: an extraction would use one core.
-    """
+def import_ultralytics() -> None:
+    """Import it now, before a process group: there its first import waits for all processes."""
+    # It sets OMP_NUM_THREADS to 1 where it is not set. We, and every process started later, would
+    # take that for the user's wish: an extraction would use one core.
     wish = os.environ.get("OMP_NUM_THREADS")
-    importlib.import_module("ultralytics")
+    importlib.import_module("ultralytics.utils")
     if not wish:
         os.environ.pop("OMP_NUM_THREADS", None)
 
 
-def _safely_loaded(path: Path) -> dict[str, Any]:
+def _load_safely(path: Path) -> dict[str, Any]:
     """The content of a .pt; nothing but known classes of torch and ultralytics is called."""
     from ultralytics.nn.tasks import torch_safe_load
 
+    if not hasattr(torch.serialization, "get_unsafe_globals_in_checkpoint"):
+        # ultralytics drops to plain unpickling there without a word.
+        raise BackboneError(
+            f"{path}: cannot be loaded safely with torch {torch.__version__}; "
+            "install torch 2.6 or newer"
+        )
     try:
-        check_container(path)
-    except Exception as error:
-        raise _refusal(path, _first_line(error)) from error
-    try:
+        _check_container(path)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch's, of pickle protocols: the error tells enough
             checkpoint, _ = torch_safe_load(str(path), safe_only=True)
     except Exception as error:
-        names = unsafe_names(path)
-        found = f"it would run {format_names(names)}" if names else _first_line(error)
+        names = [] if isinstance(error, _ContainerError) else _unsafe_names(path)
+        more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
+        shown = ", ".join(name[:80] for name in names[:NAMES_SHOWN]) + more
+        found = f"it would run {shown}" if names else _first_line(error)
         raise _refusal(path, found) from error
     return dict(checkpoint)
+
+
+class _ContainerError(ValueError):
+    """A file that is of another kind, or unpacks to more than itself."""
+
+
+def _check_container(path: Path) -> None:
+    if not zipfile.is_zipfile(path):
+        if (kind := file_kind(path)) and "pickle" not in kind:
+            raise _ContainerError(f"it is {kind}")
+        return
+    with zipfile.ZipFile(path) as archive:
+        entries = archive.infolist()
+    packed = [entry.filename for entry in entries if entry.compress_type != zipfile.ZIP_STORED]
+    if packed:  # torch.save compresses nothing
+        raise _ContainerError(f"its {packed[0]} is compressed")
+    unpacked, size = sum(entry.file_size for entry in entries), path.stat().st_size
+    if unpacked > size:
+        raise _ContainerError(f"it would unpack from {size} to {unpacked} bytes")
+
+
+def _unsafe_names(path: Path) -> list[str]:
+    """The functions and classes that a refused file names and that safe loading does not know."""
+    try:
+        # Those that Ultralytics knows were registered when it tried to load the file.
+        return sorted(torch.serialization.get_unsafe_globals_in_checkpoint(str(path)))
+    except Exception:  # no zip: an older torch.save, or a bare pickle
+        return sorted(name for name in _pickled_names(path) if not _USUAL.match(name))
+
+
+def _pickled_names(path: Path) -> set[str]:
+    """What a bare pickle imports, as far as it can be read; nothing of it is run."""
+    names: set[str] = set()
+    with path.open("rb") as file:
+        stream = io.BytesIO(file.read(MOST_SCANNED_BYTES))
+    texts: list[str] = []
+    try:
+        for _ in range(MOST_PICKLES):
+            for opcode, argument, _ in pickletools.genops(stream):
+                if opcode.name in ("GLOBAL", "INST"):
+                    names.add(str(argument).replace(" ", "."))
+                elif opcode.name == "STACK_GLOBAL" and len(texts) > 1:
+                    names.add(".".join(texts[-2:]))
+                elif isinstance(argument, str):
+                    texts = [*texts[-1:], argument]
+    except Exception:  # damaged, no pickle, or at its end: the names found so far are kept
+        return names
+    return names
+
+
+def _check_tensors(module: nn.Module) -> None:
+    """Raise ValueError for a tensor that claims more values than it holds, NaN or infinity."""
+    for name, tensor in module.state_dict().items():
+        held = tensor.untyped_storage().nbytes() // max(1, tensor.element_size())
+        if tensor.numel() > held:
+            raise ValueError(f"{name} claims {tensor.numel()} values and holds {held}")
+        if tensor.is_floating_point() and not tensor.isfinite().all():
+            raise ValueError(f"{name} holds NaN or infinity")
 
 
 def _refusal(path: Path, found: str) -> BackboneError:
@@ -109,71 +175,6 @@ def _refusal(path: Path, found: str) -> BackboneError:
         f"{path}: refused as YOLO weights: {found}; "
         "give a .pt saved by Ultralytics, from a source you trust"
     )
-
-
-def _check_safe_loading(path: Path) -> None:
-    """Below torch 2.6 ultralytics drops to plain unpickling without a word: refuse instead."""
-    import torch
-
-    if not hasattr(torch.serialization, "get_unsafe_globals_in_checkpoint"):
-        raise BackboneError(
-            f"{path}: cannot be loaded safely with torch {torch.__version__}; "
-            "install torch 2.6 or newer"
-        )
-
-
-def find_weights(
-    weights: str, download: bool, key: str = "features.weights", sha256: str | None = None
-) -> Path:
-    """The local file of a path or an official name, fetched once if it is missing.
-
-    Raises BackboneError where its hash is not sha256, if one is given.
-    """
-    path = _kept_weights(weights, download, key, sha256)
-    _check_hash(path, path, key, sha256)
-    return path
-
-
-def _kept_weights(weights: str, download: bool, key: str, sha256: str | None) -> Path:
-    path = local_weights(weights, download, key)
-    if path.is_file():
-        return path
-    from ultralytics.utils.downloads import GITHUB_ASSETS_NAMES
-
-    if path.name not in GITHUB_ASSETS_NAMES:
-        raise no_such_weights(weights, key)
-    return _download(path.name, path, key, sha256)
-
-
-def _check_hash(path: Path, named: Path, key: str, sha256: str | None) -> None:
-    found = file_sha256(path) if sha256 else None
-    if found != sha256:
-        raise BackboneError(
-            f"{named}: has the SHA-256 {found}, and {key}_sha256 asks for {sha256}; it is another "
-            "file than was pinned: fetch it from its publisher, or pin the new one"
-        )
-
-
-def _download(name: str, target: Path, key: str, sha256: str | None) -> Path:
-    """Fetch an official weight; the file appears only when it is whole and as pinned."""
-    import torch
-
-    url = f"{os.environ.get('ACTION_GRU_WEIGHTS_URL', OFFICIAL_URL)}/{name}"
-    part = target.with_name(f".{target.name}.part-{os.getpid()}")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        torch.hub.download_url_to_file(url, str(part), progress=False)
-        _check_hash(part, target, key, sha256)
-        part.replace(target)
-    except (urllib.error.URLError, OSError) as error:
-        raise BackboneError(
-            f"{key}: '{name}' is not on this machine and could not be fetched from "
-            f"{url} ({error}); download it elsewhere and put it at {target}, "
-            f"or set {key} to a local .pt"
-        ) from error
-    finally:
-        part.unlink(missing_ok=True)
-    return target
 
 
 def _load_builtin() -> LoadedNetwork:
@@ -197,32 +198,9 @@ def _load_builtin() -> LoadedNetwork:
             f"{BUILTIN_PATH} does not fit this ultralytics' {metadata['architecture']} (first "
             f"difference: {[*missing, *lacking.unexpected_keys][0]}); install ultralytics 8.4"
         )
-    return LoadedNetwork(
-        module.eval(), "classify", file_sha256(BUILTIN_PATH), int(metadata["image_size"])
-    )
-
-
-def file_sha256(path: Path) -> str:
-    """Hash of a file's bytes, in hex."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()
-
-
-def _task_of(module: Any) -> str:
-    from ultralytics.nn.tasks import guess_model_task
-
-    return str(guess_model_task(module))
+    size_px = int(metadata["image_size"])
+    return LoadedNetwork(module.eval(), "classify", file_sha256(BUILTIN_PATH), size_px)
 
 
 def _first_line(error: Exception) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
-
-
-def import_ultralytics() -> None:
-    """Import it now. Its first import inside a process group waits for all processes to do the
-    same, and only one of them extracts.
-    """
-    importlib.import_module("ultralytics.utils")

@@ -11,9 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d
 
-from action_gru.backbone.finding import BUILTIN
-from action_gru.backbone.loading import BUILTIN_PATH, file_sha256, find_weights, load_network
+from action_gru.backbone.loading import load_network
+from action_gru.backbone.weight_files import BUILTIN, BUILTIN_PATH, find_weights
 from action_gru.core.errors import BackboneError
+from action_gru.core.files import file_sha256
 
 
 class FeatureNetwork(nn.Module):
@@ -30,25 +31,20 @@ class FeatureNetwork(nn.Module):
     def forward(self, pixels: Tensor, weight: Tensor) -> Tensor:
         """pixels (N, S, S, 3) uint8 RGB, weight (N, S, S) uint8 -> (N, dim) float32."""
         # A contiguous NHWC array seen as NCHW is channels_last already: no copy.
-        batch = pixels.permute(0, 3, 1, 2).to(self.dtype) / 255
-        return weighted_mean(self.maps(batch), weight)
-
-    @property
-    def dtype(self) -> torch.dtype:
-        return next(self.parameters()).dtype
+        dtype = next(self.parameters()).dtype
+        return weighted_mean(self.maps(pixels.permute(0, 3, 1, 2).to(dtype) / 255), weight)
 
     def maps(self, batch: Tensor) -> Tensor:
         """(N, 3, S, S) in 0 to 1 -> the tapped layer's maps (N, dim, h, w)."""
         outputs: list[Tensor] = []
         for layer in self.layers:
             source: Any = getattr(layer, "f", -1)  # ultralytics: index or indices of the inputs
-            if source == -1:
-                inputs: Any = outputs[-1] if outputs else batch
+            if not outputs:
+                outputs.append(layer(batch))
             elif isinstance(source, int):
-                inputs = outputs[source]
+                outputs.append(layer(outputs[source]))
             else:
-                inputs = [outputs[index] for index in source]
-            outputs.append(layer(inputs))
+                outputs.append(layer([outputs[index] for index in source]))
         return outputs[-1]
 
 
@@ -66,15 +62,14 @@ def weighted_mean(maps: Tensor, weight: Tensor) -> Tensor:
 
 
 class NetworkSource:
-    """Where a feature network comes from; the weights are read when they are first needed.
+    """The origin of a feature network; reads the weights on first use.
 
-    layer: `embedding`, or the number of the layer to tap.
+    layer: `embedding`, or the number of the layer to tap. sha256: what the file must have.
     """
 
     def __init__(
         self, weights: str, layer: str | int, download: bool, sha256: str | None = None
     ) -> None:
-        """sha256: what the file must have, if it is known."""
         self.weights, self.layer, self.download, self.pinned = weights, layer, download, sha256
         self.name = Path(weights).name
 

@@ -1,19 +1,25 @@
 """What can run the feature network: PyTorch itself, ONNX Runtime, OpenVINO, TensorRT.
 
 A runner is called with pixels (N, S, S, 3) uint8 RGB and weight (N, S, S) uint8, and gives
-(N, dim) float32. Knows nothing of where the network comes from.
+(N, dim) float32. Which is quickest on this machine is measured once and kept in
+HOME/networks/KEY.choice.json. Does not know how the network was made.
 """
 
 from __future__ import annotations
 
 import copy
+import hashlib
 import importlib
 import importlib.util
+import json
+import os
+import platform
 import sys
 import threading
-from collections import OrderedDict
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +27,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from action_gru.backbone.finding import EXPORTERS, RUNTIME_PACKAGES
 from action_gru.backbone.network import FeatureNetwork
-from action_gru.core.errors import BackboneError, MissingExtraError
+from action_gru.backbone.weight_files import EXPORTERS, RUNTIME_PACKAGES, home_folder
+from action_gru.core.errors import BackboneError, CacheError, MissingExtraError
+from action_gru.core.files import write_or_raise
 
 Pixels = NDArray[np.uint8]
 Vectors = NDArray[np.float32]
@@ -31,6 +38,9 @@ Runner = Callable[[Pixels, Pixels], Vectors]
 
 # Compiled for one batch size each, 20% faster than for any; a stream and a batch need two.
 COMPILED_SIZES_KEPT = 8
+# PyTorch is always there and shares its cache with every machine: it is left for a clear gain only.
+CLEAR_GAIN = 1.2
+ROUNDS, ROUND_S = 5, 0.1
 
 
 @dataclass(frozen=True)
@@ -42,13 +52,9 @@ class Runtime:
     precisions: tuple[str, ...]
     open: Callable[[Path, str, torch.device, int], Runner]
 
-    @property
-    def package(self) -> str:
-        return RUNTIME_PACKAGES[self.name]
-
     def missing(self) -> str | None:
         """The first of its packages that is not installed, or None."""
-        names = (self.package, *EXPORTERS)
+        names = (RUNTIME_PACKAGES[self.name], *EXPORTERS)
         return next((name for name in names if importlib.util.find_spec(name) is None), None)
 
     def check(self, device: torch.device) -> None:
@@ -79,7 +85,7 @@ class Runtime:
 
     @property
     def version(self) -> str:
-        return str(import_quietly(self.package).__version__)
+        return str(import_quietly(RUNTIME_PACKAGES[self.name]).__version__)
 
 
 def import_quietly(package: str) -> Any:
@@ -123,21 +129,23 @@ class TorchRunner:
 
 
 class OnnxRunner:
-    """ONNX Runtime, on the CPU or by one of its providers for NVIDIA GPUs."""
+    """ONNX Runtime by one of its providers; options: the provider's."""
 
-    def __init__(self, path: Path, providers: list[Any], threads: int) -> None:
+    def __init__(self, path: Path, provider: str, options: dict[str, Any], threads: int) -> None:
         onnxruntime = import_quietly("onnxruntime")
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
+        settings = onnxruntime.SessionOptions()
+        settings.intra_op_num_threads = threads
         # Threads that spin while they wait take the time of those that decode.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.log_severity_level = 3
-        self._session = onnxruntime.InferenceSession(str(path), options, providers=providers)
-        wanted, used = providers[0][0], self._session.get_providers()
-        if used[0] != wanted:  # it goes on with the processor when a library is not found
+        settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        settings.log_severity_level = 3
+        self._session = onnxruntime.InferenceSession(
+            str(path), settings, providers=[(provider, options)]
+        )
+        used = self._session.get_providers()[0]
+        if used != provider:  # it goes on with the processor when a library is not found
             raise BackboneError(
-                f"features.runtime: ONNX Runtime could not start its {wanted} and would use "
-                f"{used[0]}; its own message above says why. Set features.runtime=torch"
+                f"features.runtime: ONNX Runtime could not start its {provider} and would use "
+                f"{used}; its own message above says why. Set features.runtime=torch"
             )
 
     def __call__(self, pixels: Pixels, weight: Pixels) -> Vectors:
@@ -146,9 +154,9 @@ class OnnxRunner:
 
 
 class OpenVinoRunner:
-    """OpenVINO on the CPU, compiled for each batch size when it first comes."""
+    """OpenVINO on the CPU, compiled for each batch size when it is first used."""
 
-    def __init__(self, path: Path, precision: str, threads: int) -> None:
+    def __init__(self, path: Path, precision: str, device: torch.device, threads: int) -> None:
         self._core = import_quietly("openvino").Core()
         self._model = self._core.read_model(str(path))
         self._properties = {
@@ -158,7 +166,7 @@ class OpenVinoRunner:
             "NUM_STREAMS": "1",
             "ENABLE_CPU_PINNING": False,
         }
-        self._requests: OrderedDict[int, Any] = OrderedDict()
+        self._request = lru_cache(COMPILED_SIZES_KEPT)(self._compile)
         self._lock = threading.Lock()
 
     def __call__(self, pixels: Pixels, weight: Pixels) -> Vectors:
@@ -167,43 +175,32 @@ class OpenVinoRunner:
             result = request.infer({"pixels": pixels, "weight": weight}, share_inputs=True)
             return np.array(result[0], dtype=np.float32)
 
-    def _request(self, shape: tuple[int, ...]) -> Any:
-        if shape[0] not in self._requests:
-            model = self._model.clone()
-            model.reshape({"pixels": list(shape), "weight": list(shape[:3])})
-            compiled = self._core.compile_model(model, "CPU", self._properties)
-            self._requests[shape[0]] = compiled.create_infer_request()
-        self._requests.move_to_end(shape[0])
-        while len(self._requests) > COMPILED_SIZES_KEPT:
-            self._requests.popitem(last=False)
-        return self._requests[shape[0]]
+    def _compile(self, shape: tuple[int, ...]) -> Any:
+        model = self._model.clone()
+        model.reshape({"pixels": list(shape), "weight": list(shape[:3])})
+        compiled = self._core.compile_model(model, "CPU", self._properties)
+        return compiled.create_infer_request()
 
 
 def _open_onnx(path: Path, precision: str, device: torch.device, threads: int) -> Runner:
-    provider = "CPUExecutionProvider"
-    options: dict[str, Any] = {}
-    if device.type == "cuda":
-        provider, options = "CUDAExecutionProvider", {"device_id": device.index or 0}
-        _check_provider(provider, "onnx")
-    return OnnxRunner(path, [(provider, options)], threads)
-
-
-def _open_openvino(path: Path, precision: str, device: torch.device, threads: int) -> Runner:
-    return OpenVinoRunner(path, precision, threads)
+    if device.type == "cpu":
+        return OnnxRunner(path, "CPUExecutionProvider", {}, threads)
+    _check_provider("CUDAExecutionProvider", "onnx")
+    return OnnxRunner(path, "CUDAExecutionProvider", {"device_id": device.index or 0}, threads)
 
 
 def _open_tensorrt(path: Path, precision: str, device: torch.device, threads: int) -> Runner:
     _check_provider("TensorrtExecutionProvider", "tensorrt")
     importlib.import_module("tensorrt")  # loads the libraries that the provider links to
     engines = path.with_suffix(".tensorrt")
+    engines.mkdir(parents=True, exist_ok=True)
     options = {
         "device_id": device.index or 0,
         "trt_bf16_enable": precision == "bf16",
         "trt_engine_cache_enable": True,  # building an engine takes a minute
         "trt_engine_cache_path": str(engines),
     }
-    engines.mkdir(parents=True, exist_ok=True)
-    return OnnxRunner(path, [("TensorrtExecutionProvider", options)], threads)
+    return OnnxRunner(path, "TensorrtExecutionProvider", options, threads)
 
 
 def _check_provider(provider: str, runtime: str) -> None:
@@ -217,10 +214,87 @@ def _check_provider(provider: str, runtime: str) -> None:
 
 
 RUNTIMES = {
-    runtime.name: runtime
-    for runtime in (
-        Runtime("onnx", ("cpu", "cuda"), ("fp32",), _open_onnx),
-        Runtime("openvino", ("cpu",), ("fp32", "bf16"), _open_openvino),
-        Runtime("tensorrt", ("cuda",), ("fp32", "bf16"), _open_tensorrt),
-    )
+    "onnx": Runtime("onnx", ("cpu", "cuda"), ("fp32",), _open_onnx),
+    "openvino": Runtime("openvino", ("cpu",), ("fp32", "bf16"), OpenVinoRunner),
+    "tensorrt": Runtime("tensorrt", ("cuda",), ("fp32", "bf16"), _open_tensorrt),
 }
+
+
+def networks_folder() -> Path:
+    """Where exported networks and choices of a runtime are kept."""
+    return home_folder() / "networks"
+
+
+def candidates(device: torch.device, precision: str) -> list[str]:
+    """torch, and what is installed, runs on the device and has the precision."""
+    return ["torch"] + [
+        name
+        for name, runtime in RUNTIMES.items()
+        if runtime.missing() is None
+        and device.type in runtime.devices
+        and precision in ("auto", *runtime.precisions)
+    ]
+
+
+def choose(path: Path, names: list[str], take_times: Callable[[], dict[str, float]]) -> str:
+    """The remembered choice, or a new one. take_times: milliseconds a picture of each name."""
+    # A choice stands: one that flipped with the load would send every feature to a new key.
+    try:
+        remembered = str(json.loads(path.read_text(encoding="utf-8"))["runtime"])
+    except (OSError, ValueError, KeyError, TypeError):
+        remembered = None
+    if remembered in names or len(names) == 1:
+        return remembered if remembered in names else names[0]
+    costs_ms = take_times()
+    document = {"runtime": quickest(costs_ms), "ms_per_picture": costs_ms}
+    write_or_raise(
+        path,
+        json.dumps(document, indent=1).encode(),
+        CacheError,
+        "the choice of a runtime cannot be kept",
+        "name one in features.runtime, or set ACTION_GRU_HOME to a folder you may write",
+    )
+    return quickest(costs_ms)
+
+
+def quickest(costs_ms: Mapping[str, float]) -> str:
+    """torch, unless another is clearly quicker."""
+    best = min(costs_ms, key=lambda name: costs_ms[name])
+    return best if costs_ms["torch"] > CLEAR_GAIN * costs_ms[best] else "torch"
+
+
+def measure(runners: Mapping[str, Runner], shape: tuple[int, ...]) -> dict[str, float]:
+    """Milliseconds a picture of each, in turns; the best round counts, as others are disturbed.
+
+    shape: (N, S, S, 3) of the batches.
+    """
+    pixels = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    weight = np.full(shape[:3], 255, np.uint8)
+    best = dict.fromkeys(runners, float("inf"))
+    for _ in range(ROUNDS):
+        for name, run in runners.items():
+            run(pixels, weight)
+            count, started_s = 0, time.perf_counter()
+            while time.perf_counter() - started_s < ROUND_S:
+                run(pixels, weight)
+                count += 1
+            cost = (time.perf_counter() - started_s) / count / shape[0] * 1000
+            best[name] = min(best[name], round(cost, 4))
+    return best
+
+
+def choice_key(network_key: str, **parts: Any) -> str:
+    """A hash over the machine and what else a choice depends on, in hex."""
+    document = json.dumps([machine(), network_key, parts], sort_keys=True)
+    return hashlib.sha256(document.encode()).hexdigest()[:32]
+
+
+def machine() -> list[str]:
+    """What a machine's timings depend on: its processor, cores and GPU."""
+    try:  # Linux names the processor in a file alone
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        model = next(line.split(":", 1)[1].strip() for line in lines if "model name" in line)
+    except (OSError, StopIteration):
+        model = platform.processor() or platform.machine()
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
+    return [model, str(os.cpu_count()), gpu]

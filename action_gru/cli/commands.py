@@ -164,6 +164,7 @@ def _finish(run: Any, reporter: Reporter, as_json: bool) -> None:
     """Evaluate what training left on its test split, and name the run: once, by one process."""
     from action_gru.evaluation.evaluate import evaluate as evaluate_run
     from action_gru.training import leave_processes
+    from action_gru.training.refit import refit, wants_refit
 
     leave_processes()
     if process_rank():
@@ -177,6 +178,10 @@ def _finish(run: Any, reporter: Reporter, as_json: bool) -> None:
         document |= {"evaluation": str(folder)} | _summary(report)
         if not as_json:
             print(_score_line(report))
+        if wants_refit(run, run.config()):
+            with reporter.doing("training on all clips"), run.naming_interrupts():
+                refit(run, reporter)
+            reporter.say(f"{run.final} is trained on all clips, the test clips too; use it")
     else:
         reporter.say(
             "no clips were kept for a test, so nothing is known of how right the model is on new "

@@ -7,15 +7,22 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from action_gru.config.data_kinds import DATA_KINDS, DataKind
-from action_gru.config.section import Device, Positive, Section, Sha256, ViewName
-
-LATER, SOON = "later", "soon"  # the classes of rows with a series.horizon
+from action_gru.config.section import (
+    DATA_KINDS,
+    DataKind,
+    Device,
+    Positive,
+    Section,
+    Sha256,
+    ViewName,
+)
 
 if TYPE_CHECKING:
     DataKindName = str
 else:
     DataKindName = Literal[tuple(DATA_KINDS)]
+
+LATER, SOON = "later", "soon"  # the classes of rows with a series.horizon
 
 
 class RunSection(Section):
@@ -154,13 +161,7 @@ class FeaturesSection(Section):
     """An official Ultralytics name (downloaded once), a path to a .pt, or builtin (demo, tests)."""
     weights_sha256: Sha256 | None = None
     """Pins the file of the weights: one of another hash is refused, fetched or found."""
-    views: Annotated[
-        tuple[ViewName, ...],
-        Field(min_length=1),
-    ] = (
-        "focus",
-        "motion",
-    )
+    views: Annotated[tuple[ViewName, ...], Field(min_length=1)] = ("focus", "motion")
     """rgb: the frame. motion: differences to 40, 80 and 160 ms earlier, by the same network. accel:
     how those change. focus: the frame, its features averaged where something moves. detections and
     pose: boxes and keypoints by detection.weights and pose.weights; best with model.normalisation:

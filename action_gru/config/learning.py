@@ -1,21 +1,24 @@
-"""The sections of the sequence model: its shape, training, calibration, evaluation."""
+"""The sections of the sequence model and of its answers: training, events, people, words."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from action_gru.config.section import Device, Positive, Section, Share
+from action_gru.config.section import Device, Positive, Probability, Section, Sha256, Share
 from action_gru.model.cells import CELLS
 from action_gru.model.losses import LOSSES
+from action_gru.model.pooling import POOLINGS
 
 if TYPE_CHECKING:
     CellName = str
     LossName = str
+    PoolingName = str
 else:
     CellName = Literal[(*CELLS, "none")]
     LossName = Literal[(*LOSSES,)]
+    PoolingName = Literal[(*POOLINGS,)]
 
 
 class ModelSection(Section):
@@ -29,8 +32,9 @@ class ModelSection(Section):
     """Stacked layers of the cell."""
     bidirectional: bool = False
     """Read the clip backwards too. Such a model cannot run live."""
-    pooling: Literal["last", "mean", "attention"] = "attention"
-    """How the hidden states become one vector: the last, their mean, or a learned weighting."""
+    pooling: PoolingName = "attention"
+    """How the hidden states become one vector: the last, the largest of each unit, their mean, or a
+    learned weighting."""
     fusion: Literal["late", "early"] = "late"
     """late: each view has its own cell and the scores are averaged. early: one cell reads all."""
     normalisation: Literal["auto", "frame", "channel"] = "auto"
@@ -58,18 +62,12 @@ class TrainingSection(Section):
     """Peak rate of AdamW: linear warm-up, then a cosine down to zero."""
     weight_decay: Annotated[float, Field(ge=0.0)] = 0.1
     """Decoupled weight decay of AdamW."""
-    ridge: Positive = 1e-3
-    """Penalty of the closed-form classifier: larger is smoother."""
-    warmup_share: Share = 0.1
-    """Share of all steps over which the rate climbs."""
     label_smoothing: Share = 0.1
     """Share of each target that is spread over all classes."""
     loss: LossName = "cross_entropy"
     """focal (Lin et al. 2017): answers that are right already count for less; for rare classes."""
     class_balance: Literal["none", "weights", "sampler"] = "none"
     """weights: rare classes weigh more in the loss. sampler: they are drawn more often."""
-    grad_clip: Annotated[float, Field(ge=0.0)] = 1.0
-    """Largest gradient norm; 0 switches clipping off."""
     temporal_crop: Share = 0.2
     """Training reads a random stretch of the clip, shorter by up to this share."""
     speed_jitter: Share = 0.2
@@ -84,27 +82,21 @@ class TrainingSection(Section):
     """Precision of the training step; fp16 and bf16 are for GPUs."""
     device: Device = "auto"
     """auto, cpu, cuda, cuda:N or mps, for training."""
+    refit: Literal["auto"] | bool = "auto"
+    """After the evaluation, train the model that is kept on all clips, the test clips included. Its
+    score is that of the model without them. auto: if the test split was drawn here, not given."""
     mean_pooled_baseline: bool = True
     """Train the same model without its cell too, and report its score beside the model's."""
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     """Draws the first weights, the batches and dropout."""
 
-    @model_validator(mode="before")
-    @classmethod
-    def _drop_mixup(cls, values: Any) -> Any:
-        """Runs of older versions name the key, switched off."""
-        if not isinstance(values, dict) or "mixup" not in values:
-            return values
-        if values["mixup"]:
-            raise ValueError("mixup was removed, because no data set gained by it; leave it out")
-        return {key: value for key, value in values.items() if key != "mixup"}
-
 
 class CalibrationSection(Section):
     how: Literal["auto", "folds", "none"] = "auto"
-    """What tells how often an answer of a given score is right. auto: the validation split; without
-    one a further model, trained without a third of the groups. folds: three such models, so that
-    each training clip tells; for small sets. none: scores stay as they are, none is unsure."""
+    """Which clips measure how often an answer of a given score is right. auto: the validation
+    split; without one a further model, trained without a third of the groups. folds: three such
+    models, so that each training clip counts; for small sets. none: scores stay as they are, none
+    is unsure."""
     precision: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.9
     """Answers are called unsure below the score from which this share of them is right; where no
     score proves it, the largest share that one does is applied, and said."""
@@ -114,5 +106,88 @@ class EvaluationSection(Section):
     details: bool = True
     """Whether order counts, how early the answer is there, frames of the worst mistakes. false: the
     scores alone, without some thirty further passes of the model over the test clips."""
-    mistakes: Annotated[int, Field(ge=0, le=100)] = 12
-    """How many of the surest wrong answers are shown with their frames."""
+
+
+class StreamSection(Section):
+    window_s: Literal["auto"] | Positive = "auto"
+    """How far back a running answer looks, seconds. auto: 0.7 times as long as the training clips
+    usually are. larger: surer of long actions, blind to short ones."""
+    states: Annotated[int, Field(ge=2, le=64)] = 8
+    """Staggered states of the model: one restarts every window_s / states seconds, and the answer
+    rests on the last (states - 1) / states to 1 times window_s."""
+    max_gap_s: Positive = 1.0
+    """Without a frame for longer than this, a stream starts afresh."""
+
+
+class EventsSection(Section):
+    enter: Probability = 0.4
+    """An event needs its class to be the best somewhere, with at least this smoothed score."""
+    exit: Probability = 0.25
+    """It lasts as long as its class scores at least this."""
+    min_event_s: Annotated[float, Field(ge=0.0)] = 0.4
+    """Shorter events are dropped, and shorter breaks bridged, seconds."""
+    smoothing_s: Annotated[float, Field(ge=0.0)] = 0.4
+    """Scores are averaged over this long, seconds. larger: steadier, announced later."""
+    background: tuple[str, ...] = ()
+    """Classes that mean nothing in particular: they are never events."""
+
+    @model_validator(mode="after")
+    def _exit_is_below_enter(self) -> EventsSection:
+        if self.exit > self.enter:
+            raise ValueError(f"exit ({self.exit:g}) must not be above enter ({self.enter:g})")
+        return self
+
+
+class DetectionSection(Section):
+    weights: str = "yolo26n.pt"
+    """A detect model: an official Ultralytics name (downloaded once) or a path to a .pt."""
+    weights_sha256: Sha256 | None = None
+    """Pins that file, as features.weights_sha256 does."""
+    image_size: Literal["auto"] | Annotated[int, Field(ge=32, le=1280, multiple_of=32)] = "auto"
+    """The longer side of its input, pixels; auto: what it was trained at. larger: finds smaller
+    things, costs more."""
+    min_score: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.3
+    """The weakest box that counts and that starts a track; one down to a third of it continues a
+    track."""
+    tracker: Literal["bytetrack", "botsort"] = "bytetrack"
+    """How boxes keep their number. botsort takes out the camera's motion, and costs more."""
+    classes: tuple[str, ...] = ()
+    """Of the view detections: the classes that count; none named: all of the model's."""
+    top: Annotated[int, Field(ge=1, le=64)] = 8
+    """Of the view detections: how many boxes a frame's vector has room for."""
+
+
+class PoseSection(Section):
+    weights: str = "yolo26n-pose.pt"
+    """A pose model: an official Ultralytics name (downloaded once) or a path to a .pt."""
+    weights_sha256: Sha256 | None = None
+    """Pins that file, as features.weights_sha256 does."""
+    image_size: Literal["auto"] | Annotated[int, Field(ge=32, le=1280, multiple_of=32)] = "auto"
+    """The longer side of its input, pixels; auto: what it was trained at."""
+    min_score: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.3
+    """The weakest person that counts."""
+    top: Annotated[int, Field(ge=1, le=16)] = 2
+    """Of the view pose: how many people a frame's vector has room for."""
+
+
+class PeopleSection(Section):
+    classes: Annotated[tuple[str, ...], Field(min_length=1)] = ("person",)
+    """The detector's classes that are followed one by one (--per-person)."""
+    max: Annotated[int, Field(ge=1, le=64)] = 8
+    """How many are followed at once: the cost of a frame grows with them."""
+    order: Literal["largest", "nearest"] = "largest"
+    """Which people are followed where there are more; nearest: those whose box ends lowest in the
+    picture."""
+    timeout_s: Positive = 2.0
+    """Who is hidden for longer is gone, and begins afresh."""
+
+
+class DescribeSection(Section):
+    language: str = "en"
+    """Which templates describe events: en, de, or the path of a .yaml of your own."""
+    templates: dict[str, str] = Field(default_factory=dict)
+    """More actions, or other words for them: label -> template, as {who} sits down{near}."""
+    subjects: tuple[str, ...] = ("person",)
+    """The detector's classes that act; the first one in the frame is the subject."""
+    detect: bool = True
+    """false: no detector is run, and sentences name no objects."""

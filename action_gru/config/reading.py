@@ -4,20 +4,36 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from difflib import SequenceMatcher
 from functools import partial
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Annotated, Any, get_args, get_origin
 
 import yaml
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
-from action_gru.config.hints import did_you_mean
-from action_gru.config.kinds import NULLS, allows_none, is_text, kind_at, typed_as_text
 from action_gru.config.tree import Config
 from action_gru.core.errors import ConfigError
-from action_gru.core.paths import instead_of
+from action_gru.core.paths import instead_of, missing
 from action_gru.core.safe_yaml import BoundedLoader, parse_yaml
+
+TEXT, NULL = "tag:yaml.org,2002:str", "tag:yaml.org,2002:null"
+NULLS = ("null", "~", "")
+MOST_NAMED = 5
+ALIKE_HERE, ALIKE_ELSEWHERE = 0.6, 0.75  # shares of the letters, for "did you mean"
+FIXED = "because its default suits every run"
+# Keys of older versions: what each is fixed at now, and why.
+REMOVED: dict[str, tuple[Any, str]] = {
+    "training.mixup": (0.0, "because no data set gained by it"),
+    "training.ridge": (0.001, FIXED),
+    "training.warmup_share": (0.1, FIXED),
+    "training.grad_clip": (1.0, FIXED),
+    "evaluation.mistakes": (12, FIXED),
+    "detection.overlap": (0.7, FIXED),
+    "people.margin": (0.25, FIXED),
+    "describe.every_s": (0.5, FIXED),
+}
 
 
 class _Loader(BoundedLoader):
@@ -32,7 +48,7 @@ class _Loader(BoundedLoader):
 
     def get_single_node(self) -> yaml.Node | None:
         node = super().get_single_node()
-        return None if node is None else typed_as_text(node, self._kind)
+        return None if node is None else _as_typed(node, self._kind)
 
     yaml_implicit_resolvers = {  # noqa: RUF012 - the base class declares it so
         first: [rule for rule in rules if rule[0] not in _REPLACED]
@@ -42,7 +58,7 @@ class _Loader(BoundedLoader):
 
 
 class _Dumper(yaml.SafeDumper):
-    """Quotes whatever text `_Loader` would read as a number or a boolean, such as '1e5'."""
+    """Quotes text that `_Loader` would read as a number or a boolean, such as '1e5'."""
 
 
 _FLOAT = re.compile(
@@ -63,7 +79,7 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
     if sentence := instead_of("a config", path):
         raise ConfigError(sentence)
     if not path.is_file():
-        raise ConfigError(f"no config file at {path} (looked up as {path.absolute()})")
+        raise ConfigError(missing("config file", path))
     try:
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
@@ -79,8 +95,13 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
 def build_config(
     tree: dict[str, Any], overrides: Sequence[str] = (), source: str = "config"
 ) -> Config:
-    """Validate a tree of plain values with overrides laid over it."""
+    """Validate a tree of plain values with overrides laid over it.
+
+    Keys that were removed are left out of the tree, as runs of older versions name them; a warning
+    says so where the value differs from the one that is fixed now.
+    """
     tree = json.loads(_to_json(tree, source))
+    _drop_removed(tree, source)
     for override in overrides:
         _apply_override(tree, override)
     try:
@@ -97,8 +118,7 @@ def check_files(config: Config) -> None:
             "data.manifest is not set; write one with 'action-gru prepare folder DIR' "
             "and set data.manifest=DIR/manifest.csv"
         )
-    sentence = instead_of("a manifest", manifest) if config.data.is_video else None
-    if sentence is not None:
+    if config.data.is_video and (sentence := instead_of("a manifest", manifest)):
         raise ConfigError(f"data.manifest: {sentence}")
     kind = "folder" if config.data.traits.may_be_folder and manifest.is_dir() else "file"
     named = [("data.manifest", manifest, kind), ("data.root", config.data.root, "folder")]
@@ -107,7 +127,7 @@ def check_files(config: Config) -> None:
         named.append(("features.weights", weights, "file"))
     for key, path, kind in named:
         if path is not None and not (path.is_dir() if kind == "folder" else path.is_file()):
-            raise ConfigError(f"{key}: no {kind} at {path} (looked up as {path.absolute()})")
+            raise ConfigError(f"{key}: {missing(kind, path)}")
 
 
 def to_yaml(config: Config) -> str:
@@ -140,6 +160,16 @@ def _to_json(tree: dict[str, Any], source: str) -> str:
         ) from error
 
 
+def _drop_removed(tree: dict[str, Any], source: str) -> None:
+    from action_gru.core.progress import Reporter
+
+    for path, (fixed, why) in REMOVED.items():
+        name, _, key = path.partition(".")
+        section = tree.get(name)
+        if isinstance(section, dict) and section.pop(key, fixed) != fixed:
+            Reporter().warn(f"{source}: {path} was removed, {why}; leave it out")
+
+
 def _apply_override(tree: dict[str, Any], override: str) -> None:
     key, equals, text = override.partition("=")
     parts = key.strip().split(".")
@@ -152,14 +182,12 @@ def _apply_override(tree: dict[str, Any], override: str) -> None:
         if not isinstance(child, dict):
             raise ConfigError(f"override '{override}': '{part}' holds a value, not a section")
         tree = child
-    tree[parts[-1]] = _override_value(text, f"override '{override}'", kind_at(Config, parts))
-
-
-def _override_value(text: str, source: str, kind: Any) -> Any:
-    """A path or a name is taken as it stands, `#` and all; anything else is YAML."""
-    if is_text(kind):
-        return None if text in NULLS and (allows_none(kind) or not text) else text
-    return _parse_yaml(text, source, kind)
+    kind = _kind_at(Config, parts)
+    if not _is_text(kind):
+        tree[parts[-1]] = _parse_yaml(text, f"override '{override}'", kind)
+    else:  # a path or a name is taken as it stands, `#` and all
+        is_none = text in NULLS and (_bare(kind)[1] or not text)
+        tree[parts[-1]] = None if is_none else text
 
 
 def _explain(error: ValidationError) -> list[str]:
@@ -167,19 +195,17 @@ def _explain(error: ValidationError) -> list[str]:
     problems: dict[str, list[str]] = {}
     given: dict[str, str] = {}
     for detail in error.errors():
+        *above, last = detail["loc"] or ("",)
         is_unknown = detail["type"] == "extra_forbidden"
-        # An unknown key may look like anything: it stays, whatever it looks like.
-        given_key = detail["loc"][-1:] if is_unknown else ()
-        tried = detail["loc"][: len(detail["loc"]) - len(given_key)]
-        location = [*(part for part in tried if not _is_union_branch(part)), *given_key]
-        path = ".".join(str(part) for part in location)
+        # An unknown key may look like the branch of a union: it stays.
+        parts = [part for part in above if not _is_union_branch(part)]
+        parts += [last] if is_unknown or not _is_union_branch(last) else []
+        path = ".".join(map(str, parts))
         if is_unknown:
-            hint = did_you_mean([str(part) for part in location], detail["input"])
-            problems[f"unknown key '{path}'{hint}"] = []
+            problems[_unknown_key([str(part) for part in parts], detail["input"])] = []
             continue
-        message = (
-            detail["msg"].removeprefix("Value error, ").replace("Input should be", "should be")
-        )
+        message = detail["msg"].removeprefix("Value error, ")
+        message = message.replace("Input should be", "should be")
         message += _how_to_write(detail["type"], detail["input"])
         problems.setdefault(path, []).append(message[0].lower() + message[1:])
         if not isinstance(detail["input"], dict):
@@ -199,3 +225,120 @@ def _how_to_write(problem: str, value: Any) -> str:
 def _is_union_branch(part: Any) -> bool:
     """pydantic puts the tried type of a union, such as 'literal['auto']', into the path."""
     return isinstance(part, str) and bool(re.search(r"[\[\]()]|^constrained-|^(int|float)$", part))
+
+
+def _unknown_key(location: Sequence[str], value: Any) -> str:
+    """The error for a key that the tree does not know; value: what was given for it.
+
+    Of a section that does not exist the keys in it are looked for, too.
+    """
+    path = ".".join(location)
+    if path in REMOVED:
+        return f"{path} was removed, {REMOVED[path][1]}; leave it out"
+    return f"unknown key '{path}'{_did_you_mean(location, value)}"
+
+
+def _did_you_mean(location: Sequence[str], value: Any) -> str:
+    *above, name = location
+    dotted = [*above, *name.split(".")]
+    if "." in name and ".".join(dotted) in set(_paths()):
+        section = ": {".join(dotted) + ": ..." + "}" * (len(dotted) - 1)
+        return f"; in a file it stands in its section, as {section}"
+    names = [dotted[-1], *(map(str, value) if isinstance(value, Mapping) else ())]
+    for key in names:
+        if found := [f"'{path}'" for path in _meant(key, ".".join(above))[:MOST_NAMED]]:
+            listed = " or ".join(part for part in (", ".join(found[:-1]), found[-1]) if part)
+            return f"; did you mean {listed}?"
+    siblings = _keys_of(_kind_at(Config, above))
+    return f"; known here: {', '.join(siblings)}" if siblings else ""
+
+
+def _meant(name: str, here: str) -> list[str]:
+    """Paths whose last key is the same but for case, `_` and `-`; else similar; else a part.
+
+    Of several that are as good, those of the key's own section.
+    """
+
+    def likeness(path: str) -> float:
+        section, _, key = path.rpartition(".")
+        is_here = section == here
+        alike = SequenceMatcher(None, _letters(name), _letters(key)).ratio()
+        if alike >= (ALIKE_HERE if is_here else ALIKE_ELSEWHERE):
+            return 1 + alike + 1e-6 * is_here
+        words = key.split("_")
+        initials = "".join(word[0] for word in words) if len(words) > 1 else ""
+        return 0.5 + 0.1 * is_here if name.lower() in (words[0], initials) else 0.0
+
+    scores = {path: likeness(path) for path in _paths()}
+    best = max(scores.values())
+    return [path for path, score in scores.items() if score == best > 0]
+
+
+def _letters(name: str) -> str:
+    return re.sub(r"[\W_]", "", name.lower())
+
+
+def _keys_of(kind: Any) -> list[str]:
+    is_section = isinstance(kind, type) and issubclass(kind, BaseModel)
+    return list(kind.model_fields) if is_section else []
+
+
+def _paths(kind: Any = Config, prefix: str = "") -> Iterator[str]:
+    """Every key of the tree by its path, sections too."""
+    for name in _keys_of(kind):
+        yield prefix + name
+        yield from _paths(kind.model_fields[name].annotation, f"{prefix}{name}.")
+
+
+def _kind_at(kind: Any, parts: Sequence[str]) -> Any:
+    """The annotation below `kind` by that path of keys; None where the tree knows none."""
+    for part in parts:
+        kind = _kind_of_key(kind, part)
+    return kind
+
+
+def _kind_of_key(kind: Any, key: str) -> Any:
+    bare = _bare(kind)[0]
+    if key in _keys_of(bare):
+        return bare.model_fields[key].annotation
+    return get_args(bare)[1] if get_origin(bare) is dict else None
+
+
+def _bare(kind: Any) -> tuple[Any, bool]:
+    """The annotation without its constraints and without None; whether it had None."""
+    if get_origin(kind) is Annotated:
+        kind = get_args(kind)[0]
+    options = get_args(kind)
+    rest = [option for option in options if option is not type(None)]
+    if len(rest) == len(options):
+        return kind, False
+    return (_bare(rest[0])[0] if len(rest) == 1 else kind), True
+
+
+def _is_text(kind: Any) -> bool:
+    return _bare(kind)[0] in (str, Path)
+
+
+def _as_typed(node: yaml.Node, kind: Any) -> yaml.Node:
+    """The node with its plain scalars as they were typed wherever `kind` wants text.
+
+    YAML makes a number of 01 and a date of 2024-05-01, and a class may be called so. A copy: an
+    alias may also be used where a number is wanted.
+    """
+    bare, allows_none = _bare(kind)
+    item = get_args(bare)[0] if get_origin(bare) is tuple else None
+    if isinstance(node, yaml.ScalarNode):
+        # One value in place of several: the error then shows what was typed.
+        wants_text = _is_text(kind) or _is_text(item)
+        if node.tag == NULL and (allows_none or _is_text(item) or not node.value):
+            return node
+        same = (node.value, node.start_mark, node.end_mark, node.style)
+        return yaml.ScalarNode(TEXT, *same) if wants_text else node
+    if isinstance(node, yaml.SequenceNode):
+        items = [_as_typed(child, item) for child in node.value]
+        return yaml.SequenceNode(node.tag, items, node.start_mark, node.end_mark)
+    pairs = []
+    for key, value in node.value:
+        name = _as_typed(key, str)
+        pairs.append((name, _as_typed(value, _kind_of_key(kind, str(name.value)))))
+    return yaml.MappingNode(node.tag, pairs, node.start_mark, node.end_mark)

@@ -6,50 +6,27 @@ from typing import Any
 
 from pydantic import model_validator
 
-from action_gru.config.answers import (
-    DescribeSection,
-    DetectionSection,
-    EventsSection,
-    PeopleSection,
-    PoseSection,
-    StreamSection,
-)
-from action_gru.config.inputs import (
-    LATER,
-    SOON,
-    DataSection,
-    DecodingSection,
-    FeaturesSection,
-    RunSection,
-    SamplingSection,
-    SeriesSection,
-)
-from action_gru.config.learning import (
-    CalibrationSection,
-    EvaluationSection,
-    ModelSection,
-    TrainingSection,
-)
+from action_gru.config import inputs, learning
 from action_gru.config.section import Section
 
 
 class Config(Section):
-    run: RunSection = RunSection()
-    data: DataSection = DataSection()
-    series: SeriesSection = SeriesSection()
-    decoding: DecodingSection = DecodingSection()
-    sampling: SamplingSection = SamplingSection()
-    features: FeaturesSection = FeaturesSection()
-    model: ModelSection = ModelSection()
-    training: TrainingSection = TrainingSection()
-    calibration: CalibrationSection = CalibrationSection()
-    evaluation: EvaluationSection = EvaluationSection()
-    stream: StreamSection = StreamSection()
-    events: EventsSection = EventsSection()
-    detection: DetectionSection = DetectionSection()
-    pose: PoseSection = PoseSection()
-    people: PeopleSection = PeopleSection()
-    describe: DescribeSection = DescribeSection()
+    run: inputs.RunSection = inputs.RunSection()
+    data: inputs.DataSection = inputs.DataSection()
+    series: inputs.SeriesSection = inputs.SeriesSection()
+    decoding: inputs.DecodingSection = inputs.DecodingSection()
+    sampling: inputs.SamplingSection = inputs.SamplingSection()
+    features: inputs.FeaturesSection = inputs.FeaturesSection()
+    model: learning.ModelSection = learning.ModelSection()
+    training: learning.TrainingSection = learning.TrainingSection()
+    calibration: learning.CalibrationSection = learning.CalibrationSection()
+    evaluation: learning.EvaluationSection = learning.EvaluationSection()
+    stream: learning.StreamSection = learning.StreamSection()
+    events: learning.EventsSection = learning.EventsSection()
+    detection: learning.DetectionSection = learning.DetectionSection()
+    pose: learning.PoseSection = learning.PoseSection()
+    people: learning.PeopleSection = learning.PeopleSection()
+    describe: learning.DescribeSection = learning.DescribeSection()
 
     @model_validator(mode="after")
     def _each_row_can_have_a_class(self) -> Config:
@@ -73,7 +50,9 @@ class Config(Section):
     @property
     def classes(self) -> tuple[str, ...] | None:
         """The class list where the config gives it; else the labels are the classes."""
-        return self.data.classes or (None if self.series.horizon is None else (LATER, SOON))
+        return self.data.classes or (
+            None if self.series.horizon is None else (inputs.LATER, inputs.SOON)
+        )
 
     def to_tree(self) -> dict[str, Any]:
         """Plain dicts, lists and scalars, ready for YAML and JSON."""

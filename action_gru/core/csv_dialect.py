@@ -1,6 +1,6 @@
 """How a CSV is written: its encoding, what separates its fields, how its numbers and dates look.
 
-Programs write `,` between fields; where `,` stands before decimals, spreadsheets write `;`. Knows
+Programs write `,` between fields; where `,` is the decimal mark, spreadsheets write `;`. Knows
 nothing of columns. Raises ValueError, which the caller gives a file's name and line.
 """
 
@@ -10,7 +10,6 @@ import codecs
 import csv
 import math
 import re
-from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -51,7 +50,7 @@ def encoding_of(head: bytes) -> str:
 @dataclass(frozen=True)
 class CsvTable:
     """names: the header's cells, stripped. rows: line number and cells, as many as the header has;
-    blank rows and those of separators alone, which spreadsheets write, are left out.
+    rows that are blank or hold separators alone, which spreadsheets write, are left out.
     """
 
     names: list[str]
@@ -61,7 +60,7 @@ class CsvTable:
 
 @contextmanager
 def open_table(path: Path, wanted: Collection[str] = ()) -> Iterator[CsvTable]:
-    """A CSV whose rows are read as they are asked for. wanted: see `separator_of`.
+    """A CSV whose rows are read one by one. wanted: see `separator_of`.
 
     Raises ValueError, then or while rows are read, for a file that is no CSV or no text.
     """
@@ -69,15 +68,14 @@ def open_table(path: Path, wanted: Collection[str] = ()) -> Iterator[CsvTable]:
 
     def rows() -> Iterator[tuple[int, list[str]]]:
         nonlocal line
-        for row in reader:
+        for row in filter(any, reader):
             line = before + reader.line_num
-            if any(row) and len(row) != len(names):
+            if len(row) != len(names):
                 raise ValueError(
                     f"line {line}: has {len(row)} fields, the header has {len(names)}; put quotes "
                     "around a field that holds the separator"
                 )
-            if any(row):
-                yield line, row
+            yield line, row
 
     with open_csv(path) as file:
         try:
@@ -94,7 +92,7 @@ def open_table(path: Path, wanted: Collection[str] = ()) -> Iterator[CsvTable]:
 
 
 def find_header(lines: Iterator[str], wanted: Collection[str] = ()) -> tuple[str, str, int]:
-    """The header line, what separates its fields, and how many lines stand before it.
+    """The header line, what separates its fields, and the number of lines before it.
 
     Those are blank, or `sep=;`, which Excel writes. wanted: see `separator_of`.
     """
@@ -113,49 +111,43 @@ def read_rows(
     """The columns in small letters, and (line number, column -> text) of each row.
 
     seconds: columns of numbers, which may have decimal commas where commas do not separate.
-    Raises ValueError for a file that is no CSV, and for a column that stands twice.
+    Raises ValueError for a file that is no CSV, and for a column named twice.
     """
     with open_table(path) as table:
         names = [name.lower() for name in table.names]
         rows = [(line, dict(zip(names, row, strict=True))) for line, row in table.rows]
-    twice = [name for name, times in Counter(names).items() if name and times > 1]
-    if twice:
+    if twice := [name for name in names if name and names.count(name) > 1]:
         raise ValueError(f"the column '{twice[0]}' stands twice; keep one of the two")
     cells = CellReader(table.separator)
     for line, row in rows:
-        for name in seconds:
-            if row.get(name):
-                try:
-                    row[name] = cells.plain(row[name])
-                except ValueError as error:
-                    raise ValueError(f"line {line}: {name} is '{row[name]}', {error}") from error
+        for name in set(seconds) & set(names):
+            try:
+                row[name] = cells.plain(row[name])
+            except ValueError as error:
+                raise ValueError(f"line {line}: {name} is '{row[name]}', {error}") from error
     return names, rows
 
 
 def separator_of(header: str, wanted: Collection[str] = ()) -> str:
-    """What separates the fields of a header.
+    """The mark that gives a header the most fields, of those that give all wanted names, if any do.
 
-    wanted: names in lower case that it must have. Whatever gives these decides; else whatever gives
-    most fields.
+    wanted: names in lower case.
     """
-    fields = {mark: next(csv.reader([header], delimiter=mark), []) for mark in SEPARATORS}
-    fitting = [
-        mark
-        for mark, names in fields.items()
-        if wanted and set(wanted) <= {name.strip("\ufeff \r\n").lower() for name in names}
-    ]
-    return max(fitting or SEPARATORS, key=lambda mark: len(fields[mark]))
+
+    def fit(mark: str) -> tuple[bool, int]:
+        fields = next(csv.reader([header], delimiter=mark), [])
+        names = {name.strip("\ufeff \r\n").lower() for name in fields}
+        return set(wanted) <= names, len(fields)
+
+    return max(SEPARATORS, key=fit)
 
 
 class CellReader:
     """Reads the cells of one file, whose first ones decide how the others must be written.
 
-    The decimal mark is `.` or `,`: that of the first number with decimals; `.` from the start where
-    `,` separates fields.
-
-    separator: of the fields. mend: what errors of numbers end in. are_dates: whether its times are
-    dates; None before the first. Each method raises ValueError that names the column, the cell, and
-    what it is instead.
+    The decimal mark is that of the first number with decimals; `.` where `,` separates fields.
+    mend: the end of errors about numbers. are_dates: whether its times are dates; None before the
+    first. Each method raises ValueError that names the column, the cell and the problem.
     """
 
     def __init__(self, separator: str = ",", mend: str = "") -> None:
@@ -178,12 +170,9 @@ class CellReader:
     def number(self, cell: object, name: str) -> float:
         """The value of a cell, NaN where it is missing; it fits into float32."""
         try:
-            value = self._number(cell)
-            if abs(value) > LARGEST:
-                raise ValueError("which is too large for float32")
+            return self._number(cell, LARGEST)
         except ValueError as error:
             raise _named(cell, name, f"{error}{self._mend}") from None
-        return value
 
     def instant(self, cell: object, name: str) -> float:
         """A time: a number as it stands, or a date, ISO 8601 or 31.12.2024, in seconds since 1970.
@@ -208,12 +197,10 @@ class CellReader:
     def plain(self, text: str) -> str:
         """The text of a number with `.`; any other text as it is. Raises ValueError."""
         found = _NUMBER.fullmatch(text.strip())
-        if found is None:
-            if _GROUPED.fullmatch(text.strip()):
-                raise ValueError("which has marks between thousands: write it without")
-            return text
-        mark = found["mark"] or found["first"]
-        if mark is None:
+        if found is None and _GROUPED.fullmatch(text.strip()):
+            raise ValueError("which has marks between thousands: write it without")
+        mark = found and (found["mark"] or found["first"])
+        if not mark:
             return text
         self._mark = self._mark or mark
         if mark != self._mark:
@@ -223,7 +210,7 @@ class CellReader:
             )
         return text.replace(",", ".")
 
-    def _number(self, cell: object) -> float:
+    def _number(self, cell: object, largest: float = math.inf) -> float:
         if cell is None or (isinstance(cell, str) and cell.strip().lower() in MISSING):
             return math.nan
         text = self.plain(cell) if isinstance(cell, str) else cell
@@ -231,8 +218,9 @@ class CellReader:
             value = float(text)  # type: ignore[arg-type]
         except (TypeError, ValueError, OverflowError):
             raise ValueError("which is no number") from None
-        if math.isinf(value):
-            raise ValueError("which is infinite")
+        if math.isinf(value) or abs(value) > largest:
+            too_large = "which is too large for float32"
+            raise ValueError("which is infinite" if math.isinf(value) else too_large)
         return value
 
 
@@ -241,12 +229,9 @@ def _named(cell: object, name: str, problem: str) -> ValueError:
 
 
 def _moment(cell: object) -> datetime | None:
-    if isinstance(cell, datetime):
-        moment = cell
-    else:
-        text = _DAY_FIRST.sub(lambda d: f"{d[3]}-{d[2]:0>2}-{d[1]:0>2}", str(cell).strip(), count=1)
-        try:
-            moment = datetime.fromisoformat(text.upper())
-        except ValueError:
-            return None
+    text = _DAY_FIRST.sub(lambda d: f"{d[3]}-{d[2]:0>2}-{d[1]:0>2}", str(cell).strip(), count=1)
+    try:
+        moment = cell if isinstance(cell, datetime) else datetime.fromisoformat(text.upper())
+    except ValueError:
+        return None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -22,12 +22,11 @@ Each message says what went wrong, what was found, and how to mend it.
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator
 from pathlib import Path
 
 PAUSES_S = (0.2, 2.0)  # between three attempts
 FULL = {errno.ENOSPC, errno.EDQUOT}
-# These stop the work whichever file it is on.
+# No file can be read without these.
 EXHAUSTED = FULL | {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN}
 # These may come from one file or its disk alone.
 INTERRUPTED = {
@@ -105,32 +104,30 @@ class RunInterrupted(KeyboardInterrupt):
 
 
 def system_errno(error: BaseException) -> int | None:
-    """The system's error number; None for PyAV's OSErrors, which tell of the file."""
+    """The system's error number; None for PyAV's OSErrors, which concern the file."""
     is_of_system = isinstance(error, OSError) and type(error).__module__ == "builtins"
     return error.errno if is_of_system else None  # type: ignore[attr-defined]
 
 
 def is_full(error: BaseException) -> bool:
     """Is the disk full?"""
-    return any(system_errno(one) in FULL for one in _with_causes(error))
+    return bool(_errnos(error) & FULL)
 
 
 def is_exhausted(error: BaseException) -> bool:
     """Has the machine no handles, memory or disk left, for any file?"""
-    return any(
-        isinstance(one, MemoryError) or system_errno(one) in EXHAUSTED
-        for one in _with_causes(error)
-    )
+    return bool(_errnos(error) & EXHAUSTED)
 
 
 def is_transient(error: BaseException) -> bool:
     """Is another attempt worthwhile: a machine at its limit, or a disk that did not answer?"""
-    return is_exhausted(error) or any(
-        system_errno(one) in INTERRUPTED for one in _with_causes(error)
-    )
+    return bool(_errnos(error) & (EXHAUSTED | INTERRUPTED))
 
 
-def _with_causes(error: BaseException | None) -> Iterator[BaseException]:
+def _errnos(error: BaseException | None) -> set[int | None]:
+    """The numbers of an error and its causes."""
+    found = set()
     while error is not None:
-        yield error
+        found.add(errno.ENOMEM if isinstance(error, MemoryError) else system_errno(error))
         error = error.__cause__
+    return found

@@ -26,12 +26,10 @@ YOUNG_S = 3600.0  # what is younger may belong to a process of another machine
 def write_atomically(
     path: Path, data: bytes | Iterable[bytes | memoryview], root: Path | None = None
 ) -> None:
-    """Write beside the place, sync, rename; nothing half-written stays, whatever happens.
+    """Write beside the place, sync, rename: a crash leaves the old file or the new one.
 
-    data: all of it, or pieces that are made one after another. root: a folder at most one above the
-    file that must be there and is not made again, as when its disk was taken away meanwhile.
-
-    Safe under several processes: the last one wins. Raises OSError (a full disk, no permission).
+    data: all of it, or its pieces. root: a folder at most one above the file, which is not made
+    again where it has vanished. Of several processes the last one wins. Raises OSError.
     """
     mark = f"{_machine()}-{os.getpid()}-{time.monotonic_ns()}"
     part = path.with_name(f".{path.name}.{mark}{PART}")
@@ -65,10 +63,10 @@ def write_or_raise(
 
 
 def is_abandoned(part: Path) -> bool:
-    """Was the process that wrote this .part file ended, so that the file may go?
+    """Has the process that wrote this .part file ended, so that the file can be removed?
 
-    A process of this machine is known by its lock and its number, whatever the clock says. Locks of
-    other machines are not always seen: their files must be an hour old too.
+    A process of this machine is known by its lock and its number. Locks of other machines are not
+    always seen: their files must be an hour old too.
     """
     try:
         with part.open("rb") as file:
@@ -112,33 +110,34 @@ def hold_folder(folder: Path) -> int | None:
     number = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    except OSError as error:
         os.close(number)
-        raise
-    except OSError:
-        os.close(number)
+        if isinstance(error, BlockingIOError):
+            raise
         return None
     return number
 
 
+def file_sha256(path: Path) -> str:
+    """Hash of a file's bytes, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def _lock(file: IO[Any], how: int) -> bool:
-    """Take the lock, which goes with the open file; False when another one holds it."""
+    """Take the lock, which ends with the open file; False when another one holds it."""
     try:
         fcntl.flock(file, how)
-    except BlockingIOError:
-        return False
-    except OSError:  # a file system without locks: there the age alone counts
-        return True
+    except OSError as error:  # without locks on the file system the age alone counts
+        return not isinstance(error, BlockingIOError)
     return True
 
 
 def _is_running(process: int) -> bool:
     try:
         os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:  # somebody else's
-        return True
+    except OSError as error:  # of another user's process: permission
+        return not isinstance(error, ProcessLookupError)
     return True
 
 

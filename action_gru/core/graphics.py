@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-# Okabe and Ito 2008: told apart with every common colour blindness. Grey in place of their black,
+# Okabe and Ito 2008: distinct with every common colour blindness. Grey in place of their black,
 # which would vanish on a dark panel.
 OKABE_ITO = (
     "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#F0E442", "#8C8C8C",
@@ -77,7 +77,7 @@ def contrast(one: str, other: str) -> float:
 
 
 def ink_on(colour: str) -> str:
-    """Black or white, whichever is read better on a colour: 4.5 to 1 at least."""
+    """Black or white, the one of higher contrast on a colour: 4.5 to 1 at least."""
     return max(("#000000", WHITE), key=lambda ink: contrast(ink, colour))
 
 
@@ -127,7 +127,7 @@ def _oklab(colours: NDArray[np.int_]) -> NDArray[np.float64]:
 
 @lru_cache(maxsize=2)
 def font_file(bold: bool = False) -> Path:
-    """DejaVu Sans, which draws whatever it can."""
+    """The file of DejaVu Sans."""
     import matplotlib
 
     name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
@@ -168,7 +168,9 @@ def no_raw_warnings() -> Iterator[None]:
 def _warn_of_lacking(text: str) -> None:
     from action_gru.core.progress import Reporter
 
-    lacking = [letter for letter in dict.fromkeys(text) if not _is_drawable(letter)]
+    lacking = [
+        letter for letter in dict.fromkeys(text) if _is_lacking(letter) and not _other_font(letter)
+    ]
     packages = dict.fromkeys(map(_package, lacking))
     if _warned.issuperset(packages):
         return
@@ -180,13 +182,10 @@ def _warn_of_lacking(text: str) -> None:
     )
 
 
-def _is_drawable(letter: str) -> bool:
-    return _has(font_file(), letter) or _other_font(letter) is not None or not _is_shown(letter)
-
-
-def _is_shown(letter: str) -> bool:
-    """Controls, and what joins letters, are not drawn."""
-    return letter not in NOT_SHOWN and unicodedata.category(letter) not in ("Cc", "Cf", "Zs")
+def _is_lacking(letter: str) -> bool:
+    """Has DejaVu Sans no outline of a letter that is drawn? Controls and joiners are not."""
+    is_shown = letter not in NOT_SHOWN and unicodedata.category(letter) not in ("Cc", "Cf", "Zs")
+    return is_shown and letter not in _letters_of(font_file())
 
 
 def _package(letter: str) -> str:
@@ -198,9 +197,9 @@ def _package(letter: str) -> str:
 @lru_cache(maxsize=4096)
 def _other_font(letter: str) -> Path | None:
     """The first font of this machine that has a letter which DejaVu Sans lacks."""
-    if _has(font_file(), letter) or not _is_shown(letter):
+    if not _is_lacking(letter):
         return None
-    return next((path for path in system_fonts() if _has(path, letter)), None)
+    return next((path for path in system_fonts() if letter in _letters_of(path)), None)
 
 
 @lru_cache(maxsize=1)
@@ -218,19 +217,15 @@ def system_fonts() -> tuple[Path, ...]:
 
 
 @lru_cache(maxsize=1024)
-def _letters_of(path: Path) -> frozenset[int]:
-    """The code points that a font file draws as outlines; none where it cannot be read."""
+def _letters_of(path: Path) -> frozenset[str]:
+    """The letters that a font file draws as outlines; none where it cannot be read."""
     from matplotlib.ft2font import FT2Font
 
     try:
         font = FT2Font(str(path))
-        return frozenset(font.get_charmap()) if font.scalable else frozenset()
+        return frozenset(map(chr, font.get_charmap())) if font.scalable else frozenset()
     except (OSError, RuntimeError, ValueError):  # a broken file, or a format of its own
         return frozenset()
-
-
-def _has(path: Path, letter: str) -> bool:
-    return ord(letter) in _letters_of(path)
 
 
 @lru_cache(maxsize=64)

@@ -49,8 +49,8 @@ def pick_device(name: str) -> torch.device:
 def use_one_arena(environment: Mapping[str, str] = os.environ) -> bool:
     """Let all threads that are still to start share one arena; returns whether it was done.
 
-    Only the main arena grows in place: other ones take and give back pieces of 64 MB, whatever
-    `keeping_freed_memory` asks. For a program of its own, at its start.
+    Only the main arena grows in place: other arenas give back pieces of 64 MB even
+    within `keeping_freed_memory`. Call it at the start of a program.
     """
     library = _glibc(environment)
     return library is not None and library.mallopt(M_ARENA_MAX, 1) == 1

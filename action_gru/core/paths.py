@@ -23,6 +23,7 @@ VIDEO_SUFFIXES = frozenset({
 })  # fmt: skip
 PICTURE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 BEST = "best.safetensors"
+FINAL = "final.safetensors"  # where there is one it is the model to use
 # Of macOS's zip files, of Synology's, Windows' and Linux' disks.
 _OF_SYSTEMS = {"__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information", "lost+found"}
 _SPLIT_FOLDER = re.compile(
@@ -99,7 +100,7 @@ def is_hidden(name: str) -> bool:
 def is_video(path: Path) -> bool:
     """Whether a file has a video's ending and is no other kind of file with that ending.
 
-    A file that cannot be opened counts as one, so that its reader tells why.
+    A file that cannot be opened counts as one, so that its reader raises the reason.
     """
     suffix = path.suffix.lower()
     if suffix not in VIDEO_SUFFIXES:
@@ -141,7 +142,7 @@ def composed(text: str) -> str:
 def with_slashes(root: Path, relative: str) -> str:
     r"""A path written on Windows with its own separators: `walk\a.mp4` -> `walk/a.mp4`.
 
-    A file below root that bears the backslash in its name keeps it. Raises ValueError for a drive.
+    A file below root with a backslash in its name keeps it. Raises ValueError for a drive.
     """
     if "\\" not in relative or _exists(root / relative):
         return relative
@@ -175,7 +176,7 @@ def is_override(text: str) -> bool:
 
 
 def kind_of(path: Path) -> str | None:
-    """In words, by its form, its ending or what the folder holds; None where nothing tells."""
+    """In words, by its form, its ending or what the folder holds; None for anything else."""
     if _ADDRESS.match(str(path)):
         return "an address"
     if path.is_dir():
@@ -188,7 +189,7 @@ def kind_of(path: Path) -> str | None:
 
 
 def instead_of(wanted: str, path: Path) -> str | None:
-    """Why a path cannot be what is wanted, with the mend; None where nothing speaks against it.
+    """Why a path cannot be what is wanted, with the mend; None if it may be.
 
     wanted: 'a video', 'a run', 'a config' or 'a manifest'.
     """
@@ -223,7 +224,7 @@ def _video_of_pictures(folder: Path, suffix: str) -> str:
     """The ffmpeg command that makes `folder.mkv` of a folder's pictures of one ending."""
     folder = folder if folder.name else folder.resolve()
     stems = sorted(p.stem for p in folder.glob(f"*{suffix}") if not is_hidden(p.name))
-    # ffmpeg takes a dash for an option, and what stands before a colon for a protocol.
+    # ffmpeg takes a dash for an option, and the text before a colon for a protocol.
     shown = f"./{folder}" if str(folder).startswith("-") or ":" in str(folder) else str(folder)
     pictures = _ffmpeg_input(shown, stems, suffix)
     codec = ("-c:v", "mjpeg", "-q:v", "2")  # takes odd sizes, unlike H.264

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 from collections.abc import Iterable, Iterator
@@ -18,7 +19,8 @@ class Prefetch(Generic[Item]):
 
     def __init__(self, items: Iterable[Item], size: int) -> None:
         self._items = items
-        self._queue: queue.Queue[tuple[bool, Item | BaseException | None]] = queue.Queue(size)
+        # Each entry: an item alone, the error that making one raised, or nothing at the end.
+        self._queue: queue.Queue[tuple[Item] | BaseException | None] = queue.Queue(size)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._make, name="action_gru prefetch", daemon=True)
 
@@ -31,28 +33,23 @@ class Prefetch(Generic[Item]):
         self._thread.join()
 
     def __iter__(self) -> Iterator[Item]:
-        while True:
-            more, item = self._queue.get()
-            if isinstance(item, BaseException):
-                raise item
-            if not more:
-                return
-            yield item  # type: ignore[misc]
+        while entry := self._queue.get():
+            if isinstance(entry, BaseException):
+                raise entry
+            yield entry[0]
 
     def _make(self) -> None:
         try:
             for item in self._items:
-                if not self._put(True, item):
+                if not self._put((item,)):
                     return
-            self._put(False, None)
+            self._put(None)
         except BaseException as error:  # raised again by the thread that iterates
-            self._put(False, error)
+            self._put(error)
 
-    def _put(self, more: bool, item: Item | BaseException | None) -> bool:
+    def _put(self, entry: tuple[Item] | BaseException | None) -> bool:
         while not self._stop.is_set():
-            try:
-                self._queue.put((more, item), timeout=0.1)
-            except queue.Full:
-                continue
-            return True
+            with contextlib.suppress(queue.Full):
+                self._queue.put(entry, timeout=0.1)
+                return True
         return False

@@ -210,7 +210,7 @@ class Reporter:
             self._is_line_open = True
 
     def _begin_line(self) -> None:
-        """Whatever is written next stands on a line of its own."""
+        """Put the next message on a line of its own."""
         self._shown_s = time.monotonic()
         if self._is_line_open:
             self._is_line_open = False

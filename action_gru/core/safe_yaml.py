@@ -1,4 +1,4 @@
-"""YAML bounded in size and aliases, as plain values; a key that stands twice is refused."""
+"""YAML bounded in size and aliases, as plain values; a repeated key is refused."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class BoundedLoader(yaml.SafeLoader):
 
 
 def parse_yaml(text: str, loader: Callable[[str], BoundedLoader] = BoundedLoader) -> Any:
-    """Plain values of one document. Raises yaml.YAMLError for whatever is wrong with it."""
+    """Plain values of one document. Raises yaml.YAMLError for every fault."""
     if len(text) > MOST_CHARACTERS:
         raise yaml.YAMLError(f"longer than {MOST_CHARACTERS} characters")
     try:

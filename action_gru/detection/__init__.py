@@ -1,1 +1,1 @@
-"""What is in a frame: boxes and keypoints, who is who from frame to frame, and both as vectors."""
+"""Boxes and keypoints in frames, their tracks, and both as feature vectors."""

@@ -1,15 +1,17 @@
-"""Boxes in frames, as plain arrays: a YOLO detect or pose model with our own preprocessing.
+"""Boxes in frames, as plain arrays, and numbers that stay theirs from frame to frame.
 
-Knows nothing of tracks, features or actions.
+A YOLO detect or pose model with our own preprocessing, and ultralytics' trackers. Knows nothing of
+features or actions.
 """
 
 from __future__ import annotations
 
+from argparse import Namespace
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import cv2
 import numpy as np
@@ -18,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from action_gru.backbone.loading import load_network
-from action_gru.core.errors import BackboneError, ConfigError
+from action_gru.core.errors import BackboneError, ConfigError, MissingExtraError
 from action_gru.core.machine import pick_device
 from action_gru.video import Image
 
@@ -26,9 +28,21 @@ Floats = NDArray[np.float32]
 STRIDE_PX = 32  # of the coarsest feature map: sides of the input are multiples of it
 GREY = 114
 MOST_BOXES = 300
+# Of two boxes of a kind whose intersection over union is larger, the weaker is left out.
+OVERLAP = 0.7
 USUAL_SIZE_PX = 640
 # ultralytics stops suppressing after a while, and drops the images that are left: never here.
 UNHURRIED_S = 1e9
+# A box this much weaker than a new track's still continues one (Zhang et al. 2022, ByteTrack).
+CONTINUES_SHARE = 1 / 3
+# Of BoT-SORT's own: motion compensation as it ships; no second network for appearance.
+_BOTSORT = {
+    "gmc_method": "sparseOptFlow",
+    "proximity_thresh": 0.5,
+    "appearance_thresh": 0.8,
+    "with_reid": False,
+    "model": "auto",
+}
 EXAMPLES = {"detect": "yolo26n.pt", "pose": "yolo26n-pose.pt"}
 
 
@@ -63,18 +77,10 @@ class Detections:
         points = None if self.keypoints is None else self.keypoints[rows]
         return Detections(self.boxes[rows], self.scores[rows], self.kinds[rows], points)
 
-    # The names under which ultralytics' trackers ask for them.
-    @property
-    def conf(self) -> Floats:
-        return self.scores
-
-    @property
-    def cls(self) -> NDArray[np.int64]:
-        return self.kinds
-
-    @property
-    def xyxy(self) -> Floats:
-        return self.boxes
+    # The names that ultralytics' trackers read.
+    conf = property(lambda self: self.scores)
+    cls = property(lambda self: self.kinds)
+    xyxy = property(lambda self: self.boxes)
 
     @property
     def xywh(self) -> Floats:
@@ -87,22 +93,11 @@ def no_detections() -> Detections:
     return Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int64))
 
 
-class BoxDetector(Protocol):
-    """Whatever finds boxes: a network, or a double in a test."""
-
-    names: tuple[str, ...]
-
-    def __call__(self, images: Sequence[Image]) -> list[Detections]:
-        """images: N of (H, W, 3) uint8 RGB -> what is in each."""
-        ...
-
-
 class Detector:
     """Finds boxes in frames of any size; a pose model finds the keypoints of each, too.
 
     image_size: the longer side of the network's input, pixels; None: what it was trained at.
-    min_score: weaker boxes are left out. overlap: of two boxes of a kind that overlap by more
-    (intersection over union), the weaker is left out; models without suppression ignore it.
+    min_score: weaker boxes are left out. sha256: what the file of the weights must have.
     """
 
     def __init__(
@@ -113,12 +108,10 @@ class Detector:
         key: str = "detection.weights",
         image_size: int | None = None,
         min_score: float = 0.1,
-        overlap: float = 0.7,
         device: str = "auto",
         download: bool = True,
         sha256: str | None = None,
     ) -> None:
-        """sha256: what the file must have, if it is known."""
         network = load_network(weights, download, key, sha256)
         if network.task != task:
             raise BackboneError(
@@ -126,25 +119,27 @@ class Detector:
                 f"as {EXAMPLES[task]}"
             )
         self.weights, self.weights_sha256 = Path(weights).name, network.weights_sha256
-        self.min_score, self.overlap = min_score, overlap
+        self.min_score = min_score
         self.device = pick_device(device)
         self._module: Any = network.module.fuse(verbose=False).to(self.device)
         self._module.requires_grad_(False)
-        self.names = _names_of(self._module)
-        self.image_size = image_size or _trained_size(self._module)
+        names = self._module.names  # by their numbers, or a list
+        self.names = tuple(str(names[number]) for number in range(len(names)))
+        trained = getattr(self._module, "args", None)
+        trained_size = trained.get("imgsz") if isinstance(trained, dict) else None
+        usual = trained_size if isinstance(trained_size, int) else USUAL_SIZE_PX
+        self.image_size = image_size or usual
         self.keypoint_shape: tuple[int, int] | None = None
         if task == "pose":
             self.keypoint_shape = tuple(self._module.model[-1].kpt_shape)
 
     def __call__(self, images: Sequence[Image]) -> list[Detections]:
         """images: N of (H, W, 3) uint8 RGB -> the boxes of each, the surest first."""
-        found: list[Detections | None] = [None] * len(images)
-        shapes = [image.shape for image in images]
-        for shape in dict.fromkeys(shapes):
-            rows = [row for row, other in enumerate(shapes) if other == shape]
-            for row, one in zip(rows, self._detect([images[row] for row in rows]), strict=True):
-                found[row] = one
-        return [one for one in found if one is not None]
+        found: dict[int, Detections] = {}
+        for shape in {image.shape for image in images}:
+            rows = [row for row, image in enumerate(images) if image.shape == shape]
+            found |= zip(rows, self._detect([images[row] for row in rows]), strict=True)
+        return [found[row] for row in range(len(images))]
 
     def _detect(self, images: list[Image]) -> list[Detections]:
         """The boxes of frames that have one size."""
@@ -162,48 +157,24 @@ class Detector:
     def _suppress(self, output: Any) -> list[Tensor]:
         from ultralytics.utils.nms import non_max_suppression
 
-        head = self._module.model[-1]
-        return list(
-            non_max_suppression(
-                output,
-                self.min_score,
-                self.overlap,
-                nc=len(self.names),
-                max_det=MOST_BOXES,
-                max_time_img=UNHURRIED_S,
-                end2end=bool(getattr(head, "end2end", False)),
-            )
+        options = {"nc": len(self.names), "max_det": MOST_BOXES, "max_time_img": UNHURRIED_S}
+        end2end = bool(getattr(self._module.model[-1], "end2end", False))
+        rows: list[Tensor] = non_max_suppression(
+            output, self.min_score, OVERLAP, end2end=end2end, **options
         )
+        return rows
 
     def _boxes(self, rows: Floats, per_px: Floats, size_px: tuple[int, int]) -> Detections:
         """rows (N, 6 + J * 2 or 3) in pixels of the input -> in pixels of the frame."""
         limit = np.array([*size_px, *size_px], np.float32)
         boxes = np.clip(rows[:, :4] * np.tile(per_px, 2), 0, limit)
-        return Detections(
-            boxes, rows[:, 4], rows[:, 5].astype(np.int64), self._points(rows[:, 6:], per_px)
-        )
-
-    def _points(self, flat: Floats, per_px: Floats) -> Floats | None:
-        if self.keypoint_shape is None:
-            return None
-        count, parts = self.keypoint_shape
-        points = flat[:, : count * parts].reshape(len(flat), count, parts)
-        sure = points[..., 2:] if parts == 3 else np.ones_like(points[..., :1])
-        return np.concatenate([points[..., :2] * per_px, sure], -1)
-
-
-def _names_of(module: Any) -> tuple[str, ...]:
-    """Class names in the order of their numbers."""
-    names = module.names
-    if isinstance(names, dict):
-        return tuple(str(names[number]) for number in sorted(names))
-    return tuple(map(str, names))
-
-
-def _trained_size(module: Any) -> int:
-    arguments = getattr(module, "args", {})
-    size = arguments.get("imgsz") if isinstance(arguments, dict) else None
-    return int(size) if isinstance(size, int) else USUAL_SIZE_PX
+        points = None
+        if self.keypoint_shape is not None:
+            count, parts = self.keypoint_shape
+            points = rows[:, 6 : 6 + count * parts].reshape(len(rows), count, parts)
+            sure = points[..., 2:] if parts == 3 else np.ones_like(points[..., :1])
+            points = np.concatenate([points[..., :2] * per_px, sure], -1)
+        return Detections(boxes, rows[:, 4], rows[:, 5].astype(np.int64), points)
 
 
 def _letterbox(image: Image, height_px: int, width_px: int) -> NDArray[np.uint8]:
@@ -217,7 +188,7 @@ def _letterbox(image: Image, height_px: int, width_px: int) -> NDArray[np.uint8]
     return canvas
 
 
-def kinds_of(classes: Sequence[str], detector: BoxDetector, key: str) -> tuple[int, ...]:
+def kinds_of(classes: Sequence[str], detector: Detector, key: str) -> tuple[int, ...]:
     """The numbers of a detector's classes. Raises ConfigError that names an unknown one."""
     unknown = [name for name in classes if name not in detector.names]
     if unknown:
@@ -228,3 +199,55 @@ def kinds_of(classes: Sequence[str], detector: BoxDetector, key: str) -> tuple[i
             f"{key}: the detector knows no '{unknown[0]}'{hint}; its classes are {known}"
         )
     return tuple(detector.names.index(name) for name in classes)
+
+
+@dataclass(frozen=True)
+class Tracked:
+    """A box with its track's number. row: which of the frame's detections it is."""
+
+    number: int
+    box: Floats  # (4,) left, top, right, bottom, px
+    score: float
+    row: int
+
+
+class BoxTracker:
+    """Follows the boxes of one stream; numbers grow, and none is given twice.
+
+    min_score: the weakest box that starts a track. patience: for how many frames a track that is
+    not seen is kept.
+    """
+
+    def __init__(self, kind: str, *, min_score: float, patience: int) -> None:
+        # Streams are sampled at a third of the rate that ultralytics' defaults are meant for: a
+        # leg that kicks out halves the overlap with the box before. So less overlap is enough.
+        arguments = {
+            "track_high_thresh": min_score,
+            "track_low_thresh": min_score * CONTINUES_SHARE,
+            "new_track_thresh": min_score,
+            "track_buffer": patience,
+            "match_thresh": 0.9,
+            "fuse_score": False,
+        }
+        self._wants_image = kind == "botsort"
+        self._tracker = _import_tracker(kind)(Namespace(**arguments, **_BOTSORT))
+
+    def update(self, found: Detections, image: Image) -> list[Tracked]:
+        """The tracks that are seen in the next frame, image (H, W, 3) uint8 RGB."""
+        # BoT-SORT takes out the camera's motion; its optical flow takes BGR.
+        picture = np.ascontiguousarray(image[..., ::-1]) if self._wants_image else None
+        rows = self._tracker.update(found, picture)
+        return [
+            Tracked(int(row[4]), np.array(found.boxes[int(row[7])]), float(row[5]), int(row[7]))
+            for row in np.asarray(rows).reshape(-1, 8)
+        ]
+
+
+def _import_tracker(kind: str) -> Any:
+    try:
+        import lap  # noqa: F401 - ultralytics' trackers need it, and would install it themselves
+    except ImportError as error:
+        raise MissingExtraError("lap", "people", "following boxes from frame to frame") from error
+    from ultralytics.trackers import BOTSORT, BYTETracker
+
+    return {"bytetrack": BYTETracker, "botsort": BOTSORT}[kind]

@@ -19,8 +19,7 @@ from torch import Tensor
 from action_gru.backbone.embedding import Backbone
 from action_gru.backbone.spec import FeatureSpec
 from action_gru.core.errors import BackboneError
-from action_gru.detection.detector import BoxDetector, Detector, kinds_of
-from action_gru.detection.tracker import CONTINUES_SHARE
+from action_gru.detection.detector import CONTINUES_SHARE, OVERLAP, Detector, kinds_of
 from action_gru.detection.vectors import ENCODING_VERSION, Encoder, Vectors, vector_width
 from action_gru.video import Image
 from action_gru.views.maker import ViewMaker
@@ -51,48 +50,31 @@ class FrameView:
     """
 
     view: str
-    detector: BoxDetector
+    detector: Detector
     weights: str
     weights_sha256: str
     image_size: int
     kinds: tuple[int, ...]
     top: int
     min_score: float
-    overlap: float
     tracker: str
     fps: float
     keypoints: int = 0
 
-    @property
-    def dim(self) -> int:
-        return vector_width(len(self.kinds), self.top, self.keypoints)
-
     def spec(self) -> FeatureSpec:
-        """The provenance; everything that the values depend on stands in `layer` and its parts."""
+        """The provenance; `layer` and its parts name everything that the values depend on."""
         kinds = "+".join(map(str, self.kinds))
-        return FeatureSpec(
-            view=self.view,
-            weights=self.weights,
-            weights_sha256=self.weights_sha256,
-            layer=(
-                f"encoding {ENCODING_VERSION}, top {self.top} of classes {kinds}, score "
-                f"{self.min_score:g}, overlap {self.overlap:g}, {self.tracker}"
-            ),
-            image_size=self.image_size,
-            fit="frame",
-            precision="fp32",
-            dim=self.dim,
+        layer = (
+            f"encoding {ENCODING_VERSION}, top {self.top} of classes {kinds}, score "
+            f"{self.min_score:g}, overlap {OVERLAP:g}, {self.tracker}"
         )
+        weights = (self.weights, self.weights_sha256, layer)
+        dim = vector_width(len(self.kinds), self.top, self.keypoints)
+        return FeatureSpec(self.view, *weights, self.image_size, "frame", "fp32", dim)
 
     def encoder(self) -> Encode:
-        encode = Encoder(
-            self.kinds,
-            self.top,
-            tracker=self.tracker,
-            min_score=self.min_score,
-            fps=self.fps,
-            keypoints=self.keypoints,
-        )
+        settings = (self.tracker, self.min_score, self.fps, self.keypoints)
+        encode = Encoder(self.kinds, self.top, *settings)
 
         def detect_and_encode(image: Image, time_s: float) -> Vectors:
             with _detecting:
@@ -107,7 +89,6 @@ def detections_view(
     classes: Sequence[str],
     top: int,
     min_score: float,
-    overlap: float,
     tracker: str,
     fps: float,
     **keys: Any,
@@ -115,19 +96,17 @@ def detections_view(
     """The boxes of a detect model. classes: those that count; none: all of the model's. keys: see
     `following_detector`.
     """
-    detector = following_detector(min_score=min_score, overlap=overlap, **keys)
+    detector = following_detector(min_score=min_score, **keys)
     kinds = kinds_of(classes or detector.names, detector, "detection.classes")
-    return _view_of("detections", detector, kinds, top, min_score, overlap, tracker, fps)
+    return _view_of("detections", detector, kinds, top, min_score, tracker, fps)
 
 
-def pose_view(
-    *, top: int, min_score: float, overlap: float, tracker: str, fps: float, **keys: Any
-) -> FrameView:
+def pose_view(*, top: int, min_score: float, tracker: str, fps: float, **keys: Any) -> FrameView:
     """The people of a pose model with their keypoints. keys: see `following_detector`."""
-    detector = following_detector("pose", min_score=min_score, overlap=overlap, **keys)
+    detector = following_detector("pose", min_score=min_score, **keys)
     assert detector.keypoint_shape is not None
     keypoints = detector.keypoint_shape[0]
-    return _view_of("pose", detector, (0,), top, min_score, overlap, tracker, fps, keypoints)
+    return _view_of("pose", detector, (0,), top, min_score, tracker, fps, keypoints)
 
 
 def _view_of(view: str, detector: Detector, *settings: Any) -> FrameView:
@@ -142,7 +121,6 @@ def following_detector(
     weights_sha256: str | None,
     image_size: int | str,
     min_score: float,
-    overlap: float,
     device: str,
     download: bool,
     **_: Any,
@@ -157,43 +135,33 @@ def following_detector(
         key="pose.weights" if task == "pose" else "detection.weights",
         image_size=None if image_size == "auto" else int(image_size),
         min_score=min_score * CONTINUES_SHARE,
-        overlap=overlap,
         device=device,
         download=download,
         sha256=weights_sha256,
     )
 
 
-class FrameMaker:
-    """Like `ViewMaker`, for streams that have frame views too: their pictures are `Vectors`."""
+class FrameMaker(ViewMaker):
+    """Makes the pictures of a stream, and the `Vectors` of its frame views."""
 
     def __init__(
         self, views: Sequence[str], size_px: int, how: str, frame_views: Mapping[str, VectorView]
     ) -> None:
-        self.views = tuple(views)
-        self._pictures = ViewMaker([v for v in views if v not in frame_views], size_px, how)
-        self.needs_history = self._pictures.needs_history
+        super().__init__([view for view in views if view not in frame_views], size_px, how)
+        self._order = tuple(views)
         self._encoders = {v: frame_views[v].encoder() for v in views if v in frame_views}
-
-    def remember(self, image: Image, time_s: float) -> None:
-        """Take in a frame that is not sampled, (H, W, 3) uint8 RGB, for later motion."""
-        self._pictures.remember(image, time_s)
 
     def observe(self, image: Image, time_s: float) -> dict[str, Any]:
         """Take in a frame; its pictures and its `Vectors` by view."""
-        made: dict[str, Any] = dict(self._pictures.observe(image, time_s))
+        made: dict[str, Any] = dict(super().observe(image, time_s))
         for view, encode in self._encoders.items():
             made[view] = encode(image, time_s)
-        return {view: made[view] for view in self.views}
+        return {view: made[view] for view in self._order}
 
 
-def make_maker(backbone: Any, views: Sequence[str]) -> ViewMaker | FrameMaker:
-    """What makes the pictures of a stream for this backbone."""
-    frame_views = frame_views_of(backbone)
-    size_px, how = backbone.image_size, backbone.fit
-    if not frame_views:
-        return ViewMaker(views, size_px, how)
-    return FrameMaker(views, size_px, how, frame_views)
+def make_maker(backbone: Any, views: Sequence[str]) -> FrameMaker:
+    """Makes what this backbone needs of a stream's frames."""
+    return FrameMaker(views, backbone.image_size, backbone.fit, frame_views_of(backbone))
 
 
 def frame_views_of(backbone: Any) -> Mapping[str, VectorView]:

@@ -11,8 +11,8 @@
     keypoint  x, y from the box's centre in shares of its size, confidence, velocity x, y
 
 Places and sizes are shares of the frame, velocities shares a second (of the frame; of the box for
-keypoints). A slot belongs to a track: what is in slot 2 stays there while it is followed, whatever
-the order of the boxes. Who comes new takes the first free slots, by class, then by score.
+keypoints). A slot belongs to a track: it keeps its slot while it is followed, in any
+order of the boxes. New tracks take the first free slots, by class, then by score.
 """
 
 from __future__ import annotations
@@ -23,8 +23,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from action_gru.detection.detector import Detections, Floats
-from action_gru.detection.tracker import BoxTracker, Tracked
+from action_gru.detection.detector import BoxTracker, Detections, Floats, Tracked
 from action_gru.video import Image
 
 ENCODING_VERSION = 1  # raise when the layout changes: cached features then no longer match
@@ -54,28 +53,6 @@ class Seen:
     points: Floats | None
 
 
-class Slots:
-    """Which track stands where; also what was there in the frame before, for velocities."""
-
-    def __init__(self, top: int) -> None:
-        self.keys: list[Key | None] = [None] * top
-        self.before: dict[Key, tuple[float, Seen]] = {}
-
-    def place(self, seen: Mapping[Key, Seen], time_s: float) -> list[Key | None]:
-        """The key of each slot, after those who are gone made room for those who came."""
-        for slot, key in enumerate(self.keys):
-            if key is not None and key not in seen and time_s - self.before[key][0] > PATIENCE_S:
-                self.keys[slot] = None
-                del self.before[key]
-        new = [key for key in seen if key not in self.keys]
-        new.sort(key=lambda key: -seen[key].score)
-        free = [slot for slot, key in enumerate(self.keys) if key is None]
-        chosen = sorted(new[: len(free)], key=lambda key: (key[0], -seen[key].score))
-        for slot, key in zip(free, chosen, strict=False):
-            self.keys[slot] = key
-        return list(self.keys)
-
-
 class Encoder:
     """Follows and encodes the boxes of one stream, in order of time.
 
@@ -87,7 +64,6 @@ class Encoder:
         self,
         kinds: Sequence[int],
         top: int,
-        *,
         tracker: str,
         min_score: float,
         fps: float,
@@ -99,21 +75,22 @@ class Encoder:
         self._trackers = {
             kind: BoxTracker(tracker, min_score=min_score, patience=patience) for kind in kinds
         }
-        self._slots = Slots(top)
+        self._slots: list[Key | None] = [None] * top
+        self._before: dict[Key, tuple[float, Seen]] = {}  # when and how each was last seen
 
     def __call__(self, found: Detections, image: Image, time_s: float) -> Vectors:
         """The vectors of the next frame, image (H, W, 3) uint8 RGB at time_s seconds."""
         seen = self._follow(found, image)
-        keys = self._slots.place(seen, time_s)
-        tail = np.zeros(0, np.float32) if self.keypoints else self._counts(found)
-        vectors = []
-        for mirrored in (False, True):
-            parts = [self._slot(key, seen, time_s, mirrored) for key in keys]
-            vectors.append(np.concatenate([*parts, tail]).astype(np.float16))
-        for key, one in seen.items():
-            if key in keys:
-                self._slots.before[key] = (time_s, one)
-        return Vectors(*vectors)
+        self._place(seen, time_s)
+        slots = [self._slot(key, seen, time_s) for key in self._slots]
+        sure = found.kinds[found.scores >= self.min_score]
+        counts = [(sure == kind).sum() / self.top for kind in self.kinds if not self.keypoints]
+        tail = np.array(counts, np.float32)
+        self._before |= {key: (time_s, one) for key, one in seen.items() if key in self._slots}
+        return Vectors(
+            np.concatenate([*slots, tail]).astype(np.float16),
+            np.concatenate([*map(self._mirrored, slots), tail]).astype(np.float16),
+        )
 
     def _follow(self, found: Detections, image: Image) -> dict[Key, Seen]:
         size_px = np.array(image.shape[1::-1], np.float32)
@@ -124,28 +101,46 @@ class Encoder:
                 seen[kind, one.number] = _in_shares(one, kind, mine, size_px)
         return seen
 
-    def _counts(self, found: Detections) -> Floats:
-        sure = found.kinds[found.scores >= self.min_score]
-        return np.array([(sure == kind).sum() / self.top for kind in self.kinds], np.float32)
+    def _place(self, seen: Mapping[Key, Seen], time_s: float) -> None:
+        """Free the slots of tracks that are gone, and fill free ones with new tracks."""
+        for slot, key in enumerate(self._slots):
+            if key is not None and key not in seen and time_s - self._before[key][0] > PATIENCE_S:
+                self._slots[slot] = None
+                del self._before[key]
+        free = [slot for slot, key in enumerate(self._slots) if key is None]
+        new = [key for key in seen if key not in self._slots]
+        surest = sorted(new, key=lambda key: -seen[key].score)[: len(free)]
+        surest.sort(key=lambda key: (key[0], -seen[key].score))
+        for slot, key in zip(free, surest, strict=False):
+            self._slots[slot] = key
 
-    def _slot(
-        self, key: Key | None, seen: Mapping[Key, Seen], time_s: float, mirrored: bool
-    ) -> Floats:
+    def _slot(self, key: Key | None, seen: Mapping[Key, Seen], time_s: float) -> Floats:
         if key is None or key not in seen:
             return np.zeros(slot_width(len(self.kinds), self.keypoints), np.float32)
-        one, past = seen[key], self._slots.before.get(key)
-        elapsed_s = time_s - past[0] if past else 0.0
-        before = past[1] if past else one
-        side = -1.0 if mirrored else 1.0
-        centre, size = one.box[:2].copy(), one.box[2:]
-        if mirrored:
-            centre[0] = 1 - centre[0]
-        head = np.array([1.0, one.score, *centre, *size], np.float32)
+        one = seen[key]
+        before_s, before = self._before.get(key, (time_s, one))
+        elapsed_s = time_s - before_s
+        head = np.array([1.0, one.score, *one.box], np.float32)
         if one.points is not None:
-            return np.concatenate([head, _points(one.points, before.points, elapsed_s, mirrored)])
-        speed = _speed(one.box[:2], before.box[:2], elapsed_s) * np.array([side, 1.0], np.float32)
+            past = one.points if before.points is None else before.points
+            speeds = _speed(one.points[:, :2], past[:, :2], elapsed_s)
+            return np.concatenate([head, np.concatenate([one.points, speeds], 1).ravel()])
         kind = (np.array(self.kinds) == one.kind).astype(np.float32)
-        return np.concatenate([head, speed, kind])
+        return np.concatenate([head, _speed(one.box[:2], before.box[:2], elapsed_s), kind])
+
+    def _mirrored(self, slot: Floats) -> Floats:
+        """The slot in the mirrored frame."""
+        if not slot[0]:
+            return slot
+        slot = slot.copy()
+        slot[2] = 1 - slot[2]
+        if not self.keypoints:
+            slot[6] = -slot[6]
+            return slot
+        points = slot[6:].reshape(-1, POINT_PARTS) * np.array([-1, 1, 1, -1, 1], np.float32)
+        if len(points) == len(OTHER_SIDE):
+            points = points[list(OTHER_SIDE)]
+        return np.concatenate([slot[:6], points.ravel()])
 
 
 def slot_width(kinds: int, keypoints: int) -> int:
@@ -156,17 +151,6 @@ def slot_width(kinds: int, keypoints: int) -> int:
 def vector_width(kinds: int, top: int, keypoints: int) -> int:
     """Values of a frame, D."""
     return top * slot_width(kinds, keypoints) + (0 if keypoints else kinds)
-
-
-def _points(now: Floats, before: Floats | None, elapsed_s: float, mirrored: bool) -> Floats:
-    """Keypoints (J, 3) with their velocities, flat (J * 5,)."""
-    past = now if before is None else before
-    rows = np.concatenate([now, _speed(now[:, :2], past[:, :2], elapsed_s)], 1)
-    if mirrored:
-        rows = rows * np.array([-1, 1, 1, -1, 1], np.float32)
-        if len(rows) == len(OTHER_SIDE):
-            rows = rows[list(OTHER_SIDE)]
-    return rows.ravel()
 
 
 def _speed(now: Floats, before: Floats, elapsed_s: float) -> Floats:

@@ -12,6 +12,7 @@ from action_gru.config import Config
 from action_gru.config.inputs import SOON
 from action_gru.core.errors import DataError, VideoError
 from action_gru.core.machine import pick_device
+from action_gru.core.paths import BEST, FINAL
 from action_gru.core.progress import Reporter
 from action_gru.core.text import command_line
 from action_gru.dataset import Clip, LongVideo, read_long_videos
@@ -29,9 +30,12 @@ from action_gru.streaming.build import build_engine, open_stream, open_timeline
 from action_gru.timeline import Prediction
 from action_gru.training import Checkpoint, load_checkpoint
 from action_gru.training.data import own_root, read_run_clips
+from action_gru.training.refit import wants_refit
 from action_gru.training.run_folder import RunFolder
 from action_gru.training.scoring import score_steps
 from action_gru.video import DecodeLimits
+
+MISTAKES_SHOWN = 12  # the surest wrong answers
 
 
 def evaluate(
@@ -49,7 +53,8 @@ def evaluate(
     split column says. Raises CheckpointError when the features would differ from those the run was
     trained on.
     """
-    checkpoint = load_checkpoint(run.best)
+    # The run's own clips are new only to the model that was trained without them.
+    checkpoint = load_checkpoint(run.best if manifest is None else run.path)
     config = run.config(overrides)
     split = split or ("test" if manifest is None else None)
     clips, long, data = _test_data(run, config, checkpoint.classes, split, manifest, root)
@@ -61,8 +66,13 @@ def evaluate(
     usable = table.usable(clips)
     if not usable:
         raise DataError(f"{data}: no clip is left to score; see {target / 'quarantine.csv'}")
-    if manifest is not None and (known := _seen_in_training(run, table, usable)):
+    if manifest is not None and (known := _seen_in_training(run, checkpoint, table, usable)):
         reporter.warn(known)
+    if manifest is None and wants_refit(run, config):
+        data += (
+            f". These figures are those of {BEST}, which was trained without these clips; {FINAL}, "
+            "trained on all clips, is the model to use"
+        )
     report = score_report(run, config, checkpoint, table, usable, data, split or "all")
     scored, failed = score_timelines(checkpoint, config, long, reporter)
     report = replace(report, timelines=tuple(scored), quarantined={**report.quarantined, **failed})
@@ -89,7 +99,7 @@ def score_report(
     trained = [checkpoint.classes.index(label) for label in run.trained_labels()]
     missing, count = table.missing_values(clips)
     data += f". {missing} of {count} values are missing" if missing else ""
-    if known := _seen_in_training(run, table, clips):
+    if known := _seen_in_training(run, checkpoint, table, clips):
         data += f". {known}"
     warned = warned_sequences(evaluator.model, config, table, clips, checkpoint.classes)
     report = EvaluationReport(
@@ -119,7 +129,7 @@ def score_report(
     )
     if not config.data.is_video:
         return report
-    limits, count = DecodeLimits(**config.decoding.model_dump()), config.evaluation.mistakes
+    limits, count = DecodeLimits(**config.decoding.model_dump()), MISTAKES_SHOWN
     mistakes = read_mistakes(report.predictions, clips, table.times_s(clips), count, limits)
     return replace(report, mistakes=mistakes)
 
@@ -198,9 +208,11 @@ def score_timelines(
     return scored, failed
 
 
-def _seen_in_training(run: RunFolder, table: FeatureTable, clips: Sequence[Clip]) -> str:
+def _seen_in_training(
+    run: RunFolder, checkpoint: Checkpoint, table: FeatureTable, clips: Sequence[Clip]
+) -> str:
     """Return a warning if clips were in the training data, else ''."""
-    seen = run.trained_content()
+    seen = run.trained_content(final="test" not in checkpoint.data["clips"])
     known = sum(table.report.content.get(clip.name) in seen for clip in clips)
     return (
         f"{known} of these clips were in the training data: the score is too good" if known else ""

@@ -12,8 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from action_gru.backbone import Backbone
-from action_gru.backbone.spec import FRAME_VIEWS
+from action_gru.backbone import FRAME_VIEWS, Backbone
 from action_gru.evaluation.curves import linear_answer, stream_curves
 from action_gru.evaluation.explanation import Explanation, FloatArray, FrameHeat
 from action_gru.evaluation.frames import frames_at

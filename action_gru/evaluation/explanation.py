@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from action_gru.backbone.spec import FRAME_VIEWS
+from action_gru.backbone import FRAME_VIEWS
 from action_gru.model.cells import CELLS
 from action_gru.timeline import Prediction
 from action_gru.video import Image

@@ -14,8 +14,8 @@ import torch
 from numpy.typing import NDArray
 
 from action_gru.backbone import Backbone
-from action_gru.backbone.loading import file_sha256
 from action_gru.core.errors import VideoError
+from action_gru.core.files import file_sha256
 from action_gru.dataset import Clip
 from action_gru.detection.frame_views import frame_views_of, make_maker, side
 from action_gru.detection.vectors import Vectors

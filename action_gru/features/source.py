@@ -12,8 +12,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
 
-from action_gru.backbone import Backbone, FeatureSpec
-from action_gru.backbone.spec import FRAME_VIEWS
+from action_gru.backbone import FRAME_VIEWS, Backbone, FeatureSpec
 from action_gru.config import Config, build_config
 from action_gru.core.machine import processes_here
 from action_gru.core.progress import Reporter

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn.functional import linear
 
 from action_gru.model.cells import CELLS
-from action_gru.model.pooling import POOLINGS, LastPooling
+from action_gru.model.pooling import LastPooling, pooling_module
 from action_gru.model.recurrence import build_cell
 
 State = tuple[Tensor, ...]
@@ -116,9 +116,9 @@ class RecurrentBranch(_Branch):
         if cell != "none":
             self.cell = build_cell(cell, width, hidden_size, num_layers, bidirectional, dropout)
         hidden = width if self.cell is None else hidden_size * (1 + bidirectional)
-        self.pool_hidden = POOLINGS[pooling](hidden)
+        self.pool_hidden = pooling_module(pooling, hidden)
         around = [] if self.cell is None else ["mean", "max"]
-        self.pool_around = nn.ModuleList(POOLINGS[kind](width) for kind in around)
+        self.pool_around = nn.ModuleList(pooling_module(kind, width) for kind in around)
         pooled = hidden + width * len(around)
         self.head = nn.Sequential(nn.Dropout(head_dropout), nn.Linear(pooled, num_classes))
 
@@ -200,7 +200,7 @@ class LinearBranch(_Branch):
 
     def __init__(self, dim: int, num_classes: int) -> None:
         super().__init__()
-        self._pools = (POOLINGS["mean"](dim), POOLINGS["max"](dim))
+        self._pools = (pooling_module("mean", dim), pooling_module("max", dim))
         self.register_buffer("weight", torch.zeros(num_classes, 2 * dim))
         self.register_buffer("bias", torch.zeros(num_classes))
 

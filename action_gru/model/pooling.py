@@ -1,17 +1,22 @@
 """One vector for a sequence, over the whole of it or step by step. Knows no cells.
 
-A further pooling is a class here and its name in `POOLINGS` and in `model.pooling` of the config.
+A further pooling is a class here and an entry in `POOLINGS`, from which `model.pooling` of the
+config has its names. Imports torch inside the functions, so that a config is checked without it;
+`pooling_module` makes the module.
 """
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor, nn
+import math
+from typing import TYPE_CHECKING, Any
 
-Carried = tuple[Tensor, ...]
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    Carried = tuple[Tensor, ...]
 
 
-class LastPooling(nn.Module):
+class LastPooling:
     """The newest step.
 
     start: width and start value of each tensor of the state by name; each is (B, width).
@@ -23,6 +28,8 @@ class LastPooling(nn.Module):
 
     def forward(self, hidden: Tensor, lengths: Tensor) -> Tensor:
         """hidden (B, T, H), lengths (B,) -> (B, H). Steps after a length count for nothing."""
+        import torch
+
         return hidden[torch.arange(len(hidden), device=hidden.device), lengths - 1]
 
     def running(self, hidden: Tensor) -> Tensor:
@@ -39,16 +46,16 @@ class MaxPooling(LastPooling):
 
     def __init__(self, size: int) -> None:
         super().__init__(size)
-        self.start = {"total": (size, -torch.inf)}
+        self.start = {"total": (size, -math.inf)}
 
     def forward(self, hidden: Tensor, lengths: Tensor) -> Tensor:
-        return hidden.masked_fill(_beyond(hidden, lengths)[..., None], -torch.inf).amax(1)
+        return hidden.masked_fill(_beyond(hidden, lengths)[..., None], -math.inf).amax(1)
 
     def running(self, hidden: Tensor) -> Tensor:
         return hidden.cummax(1).values
 
     def step(self, hidden: Tensor, state: Carried) -> tuple[Tensor, Carried]:
-        largest = torch.maximum(state[0], hidden)
+        largest = state[0].maximum(hidden)
         return largest, (largest,)
 
 
@@ -61,7 +68,7 @@ class MeanPooling(LastPooling):
 
     def __init__(self, size: int) -> None:
         super().__init__(size)
-        self.start = {"total": (size, 0.0), "weight": (1, 0.0), "peak": (1, -torch.inf)}
+        self.start = {"total": (size, 0.0), "weight": (1, 0.0), "peak": (1, -math.inf)}
 
     def forward(self, hidden: Tensor, lengths: Tensor) -> Tensor:
         return (hidden * self.weights(hidden, lengths)[..., None]).sum(1)
@@ -75,14 +82,14 @@ class MeanPooling(LastPooling):
     def step(self, hidden: Tensor, state: Carried) -> tuple[Tensor, Carried]:
         total, weight, before = state
         score = self.scores(hidden)[:, None]
-        peak = torch.maximum(before, score)
+        peak = before.maximum(score)
         kept, added = (before - peak).exp(), (score - peak).exp()
         total, weight = total * kept + hidden * added, weight * kept + added
         return total / weight, (total, weight, peak)
 
     def weights(self, hidden: Tensor, lengths: Tensor) -> Tensor:
         """Share of each step, (B, T), summing to 1 over the valid steps."""
-        return self.scores(hidden).masked_fill(_beyond(hidden, lengths), -torch.inf).softmax(1)
+        return self.scores(hidden).masked_fill(_beyond(hidden, lengths), -math.inf).softmax(1)
 
     def scores(self, hidden: Tensor) -> Tensor:
         """(..., H) -> (...)."""
@@ -93,6 +100,8 @@ class AttentionPooling(MeanPooling):
     """A weighted mean with learned, linear scores (Bahdanau et al. 2015, without a query)."""
 
     def __init__(self, size: int) -> None:
+        from torch import nn
+
         super().__init__(size)
         self.score = nn.Linear(size, 1)
 
@@ -109,6 +118,16 @@ POOLINGS: dict[str, type[LastPooling]] = {
 }
 
 
+def pooling_module(name: str, size: int) -> Any:
+    """The pooling of that name over vectors of a size, as a torch module."""
+    from torch import nn
+
+    kind = POOLINGS[name]
+    return type(kind.__name__, (kind, nn.Module), {})(size)
+
+
 def _beyond(hidden: Tensor, lengths: Tensor) -> Tensor:
     """Which steps lie after the end of their sequence: (B, T, H), (B,) -> (B, T) bool."""
+    import torch
+
     return torch.arange(hidden.shape[1], device=hidden.device) >= lengths[:, None]

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from action_gru.backbone import Backbone
-from action_gru.backbone.spec import FRAME_VIEWS
+from action_gru.backbone import FRAME_VIEWS, Backbone
 from action_gru.config import Config
 from action_gru.core.errors import ConfigError
 from action_gru.detection.detector import kinds_of
@@ -78,7 +77,6 @@ def open_people(engine: PeopleEngine, checkpoint: Checkpoint, config: Config) ->
         most=people.max,
         order=people.order,
         timeout_s=people.timeout_s,
-        margin=people.margin,
         tracker=detection.tracker,
     )
     looker = SceneSampler(shared.views, shared.fps, config.stream.max_gap_s)

@@ -13,8 +13,14 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from action_gru.detection.detector import BoxDetector, Detections, Floats, no_detections
-from action_gru.detection.tracker import BoxTracker, Tracked
+from action_gru.detection.detector import (
+    BoxTracker,
+    Detections,
+    Detector,
+    Floats,
+    Tracked,
+    no_detections,
+)
 from action_gru.streaming.scene import Cutting, Scene, SceneSampler, cut_views
 from action_gru.streaming.stream import EVENTS_KEPT, ActionStream, StreamEngine
 from action_gru.timeline import Event, Prediction, ScoreTrack
@@ -248,7 +254,7 @@ class PeopleStream:
 class PeopleEngine:
     """Advances the people of any number of sources, each source by one scene, in one batch."""
 
-    def __init__(self, engine: StreamEngine, detector: BoxDetector) -> None:
+    def __init__(self, engine: StreamEngine, detector: Detector) -> None:
         self.engine, self.detector = engine, detector
 
     @property

@@ -16,12 +16,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from pydantic_core import from_json
 from safetensors import SafetensorError, safe_open
 
-from action_gru.backbone.spec import FRAME_VIEWS, FeatureSpec
+from action_gru.backbone import FRAME_VIEWS, FeatureSpec
 from action_gru.config import Config
 from action_gru.config.inputs import SOON
 from action_gru.config.learning import ModelSection
 from action_gru.core.errors import CheckpointError, ConfigError, DataError
-from action_gru.core.paths import BEST, file_kind, instead_of, missing
+from action_gru.core.paths import BEST, FINAL, file_kind, instead_of, missing
 from action_gru.dataset.channels import ChannelSpec
 from action_gru.model.calibration import Calibration
 
@@ -84,7 +84,8 @@ class Document(_Part):
 
 def find_checkpoint(run: Path) -> Path:
     """The checkpoint of a run folder, or the file itself. Raises CheckpointError."""
-    path = run / BEST if run.is_dir() else run
+    names = [name for name in (FINAL, BEST) if (run / name).is_file()]
+    path = run / (names or [BEST])[0] if run.is_dir() else run
     if path.is_file() and path.suffix == Path(BEST).suffix:
         return path
     if mend := instead_of("a run", run):

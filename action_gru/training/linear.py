@@ -19,6 +19,7 @@ from action_gru.model import ActionClassifier
 # Above this many rows the halves of clips are left out: there are clips enough.
 MAX_ROWS = 20_000
 # A cell always has a say: kappa of few clips is a rough figure.
+RIDGE = 1e-3  # larger is smoother
 MAX_SHARE = 0.9
 SHARPNESS = torch.logspace(-1, 2, 61)
 
@@ -27,7 +28,6 @@ def solve_linear(
     model: ActionClassifier,
     train: SequenceSet,
     folds: Sequence[int],
-    ridge: float,
     max_frames: int,
 ) -> None:
     """Fill the model's closed-form branch and the shares. folds (N,): the part of each clip.
@@ -43,9 +43,9 @@ def solve_linear(
     targets = one_hot(train.labels, model.num_classes).float()
     fold_of = torch.tensor(list(folds))
     columns = _columns(model.read_dims)
-    fits = [fit_ridge(rows[:, view], targets[clips], ridge) for view in columns]
+    fits = [fit_ridge(rows[:, view], targets[clips]) for view in columns]
     answers = torch.stack(
-        [_left_out(rows[:, view], clips, whole, targets, fold_of, ridge) for view in columns]
+        [_left_out(rows[:, view], clips, whole, targets, fold_of) for view in columns]
     )
     odds = torch.stack([_kappa(answer, train.labels) for answer in answers]).clamp(0.01, 0.99)
     weights = odds / (1 - odds) / (odds / (1 - odds)).sum()
@@ -60,7 +60,7 @@ def solve_linear(
         model.shares.copy_(weights)
 
 
-def fit_ridge(rows: Tensor, targets: Tensor, ridge: float) -> tuple[Tensor, Tensor]:
+def fit_ridge(rows: Tensor, targets: Tensor, ridge: float = RIDGE) -> tuple[Tensor, Tensor]:
     """rows (N, P), targets (N, C) -> matrix (P, C), offset (C,): targets ~ rows @ matrix + offset.
 
     ridge: the penalty, as a share of the mean squared length of a centred row.
@@ -117,14 +117,12 @@ def _columns(view_dims: Sequence[int]) -> list[Tensor]:
     return columns
 
 
-def _left_out(
-    rows: Tensor, clips: Tensor, whole: Tensor, targets: Tensor, folds: Tensor, ridge: float
-) -> Tensor:
+def _left_out(rows: Tensor, clips: Tensor, whole: Tensor, targets: Tensor, folds: Tensor) -> Tensor:
     """Each clip's answer by a fit without its fold, averaged over its whole copies: (N, C)."""
     total, count = torch.zeros_like(targets), torch.zeros(len(targets), 1)
     for fold in sorted(set(folds.tolist())):
         inside = folds[clips] == fold
-        matrix, offset = fit_ridge(rows[~inside], targets[clips[~inside]], ridge)
+        matrix, offset = fit_ridge(rows[~inside], targets[clips[~inside]])
         asked = inside & whole
         total.index_add_(0, clips[asked], rows[asked] @ matrix + offset)
         count.index_add_(0, clips[asked], torch.ones(int(asked.sum()), 1))

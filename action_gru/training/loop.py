@@ -24,6 +24,9 @@ from action_gru.training.linear import solve_linear
 from action_gru.training.processes import join_processes
 from action_gru.training.scoring import score_answers
 
+WARMUP_SHARE = 0.1  # of all steps, over which the rate climbs
+LARGEST_GRADIENT = 1.0  # its norm
+
 
 @dataclass
 class Progress:
@@ -96,7 +99,7 @@ class Trainer:
         model.fit_statistics(train.values)
         if model.linear is not None:
             parts = [index % 5 for index in range(len(train))] if folds is None else folds
-            solve_linear(model, train, parts, self.settings.ridge, self.max_frames)
+            solve_linear(model, train, parts, self.max_frames)
 
     def fit(self, after_epoch: Callable[[Trainer, dict[str, float]], None]) -> None:
         """Run the epochs that are left; after_epoch may save, log, and look at the progress."""
@@ -145,8 +148,7 @@ class Trainer:
         self.optimizer.zero_grad()
         self.accelerator.backward(loss)
         self.processes.add_gradients(self.model.parameters())
-        if self.settings.grad_clip:
-            self.accelerator.clip_grad_norm_(self.model.parameters(), self.settings.grad_clip)
+        self.accelerator.clip_grad_norm_(self.model.parameters(), LARGEST_GRADIENT)
         self.optimizer.step()
         self.average.update(self.bare_model)
         hits = (fuse(logits.detach()).argmax(-1) == labels).sum() * (part.share > 0)
@@ -197,7 +199,7 @@ class Trainer:
 
     def _set_rate(self, step: int) -> None:
         total = self.epochs * len(self.batches)
-        warmup = max(1, round(self.settings.warmup_share * total))
+        warmup = max(1, round(WARMUP_SHARE * total))
         climb = min(1.0, (step + 1) / warmup)
         done = max(0.0, (step - warmup) / max(1, total - warmup))
         self._rate = self.settings.learning_rate * climb * 0.5 * (1 + math.cos(math.pi * done))

@@ -93,9 +93,10 @@ def resume(folder: Path, reporter: Reporter, overrides: Sequence[str] = ()) -> R
     overrides: other settings from here on, which the run's config.yaml then has; of the data and
     the model they must be the same.
     """
-    config = _resumed_config(RunFolder.open(folder), overrides)
+    run = RunFolder.open(folder)
+    config = _resumed_config(run, overrides)
     processes = join_processes(pick_device(config.training.device))
-    plan = processes.first(lambda: _hold_and_load(RunFolder.open(folder), config))
+    plan = processes.first(lambda: _hold_and_load(run, config))
     try:
         return _train_into(plan, config, reporter, processes)
     finally:
@@ -118,6 +119,7 @@ def _resumed_config(run: RunFolder, overrides: Sequence[str]) -> Config:
 
 def _hold_and_load(run: RunFolder, config: Config) -> RunPlan:
     run.hold()
+    run.final.unlink(missing_ok=True)  # of the training as it was; made again at the end
     try:
         return _load_resumed(run, config)
     except BaseException:

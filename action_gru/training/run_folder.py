@@ -1,6 +1,7 @@
 """A run's folder on disk: what a training leaves, and how it is found again.
 
-RUN/config.yaml       the resolved config          RUN/best.safetensors      the model to use
+RUN/config.yaml       the resolved config          RUN/best.safetensors      the scored model
+RUN/final.safetensors the model to use, trained on all clips, where training.refit asks for it
 RUN/clips.csv         every clip with its split    RUN/last.safetensors      to resume from
 RUN/quarantine.csv    clips left out, and why      RUN/baseline.safetensors  the mean-pooled model
 RUN/log.jsonl         one line an epoch            RUN/tensorboard/          event files
@@ -25,6 +26,7 @@ from pathlib import Path
 from action_gru.config import Config, load_config, to_yaml
 from action_gru.core.errors import CheckpointError, ConfigError, RunInterrupted
 from action_gru.core.files import PART, hold_folder, remove_leftovers, write_run_file
+from action_gru.core.paths import BEST, FINAL
 from action_gru.dataset import Clip, LongVideo
 from action_gru.training.document import find_run
 
@@ -40,7 +42,8 @@ class RunFolder:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        self.best = self.path / "best.safetensors"
+        self.best = self.path / BEST
+        self.final = self.path / FINAL
         self.last = self.path / "last.safetensors"
         self.baseline = self.path / "baseline.safetensors"
         self.log = self.path / "log.jsonl"
@@ -191,9 +194,10 @@ class RunFolder:
     def has_split(self, name: str) -> bool:
         return any(row["split"] == name and row["label"] for row in self.rows())
 
-    def trained_content(self) -> set[str]:
-        """SHA-256 of every file the model was trained on."""
-        return {row["sha256"] for row in self.rows() if row["split"] == "train"} - {""}
+    def trained_content(self, final: bool = False) -> set[str]:
+        """SHA-256 of every file that the best model, or the final one, was trained on."""
+        rows = self.rows()
+        return {row["sha256"] for row in rows if final or row["split"] == "train"} - {""}
 
     def trained_labels(self) -> list[str]:
         """The label of each training clip."""

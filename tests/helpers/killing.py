@@ -28,8 +28,8 @@ from typing import Any
 
 import psutil
 
-from action_gru.backbone.loading import file_sha256
 from action_gru.config import Config, build_config
+from action_gru.core.files import file_sha256
 from action_gru.core.progress import Reporter
 from action_gru.dataset import read_manifest
 from action_gru.evaluation.evaluate import evaluate

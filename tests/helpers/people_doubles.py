@@ -61,6 +61,6 @@ def frame_view(detector=None, **changes):
     usual = {
         "view": "detections", "detector": detector or ScriptedDetector(ROWS), "weights": "d.pt",
         "weights_sha256": "1" * 64, "image_size": 64, "kinds": (0, 1), "top": 2, "min_score": 0.3,
-        "overlap": 0.7, "tracker": "bytetrack", "fps": 5.0,
+        "tracker": "bytetrack", "fps": 5.0,
     }  # fmt: skip
     return FrameView(**(usual | changes))

@@ -1,0 +1,106 @@
+"""Where the files of weights lie on this machine; fetches a missing official one. Loads none."""
+
+from __future__ import annotations
+
+import os
+import re
+import urllib.error
+from pathlib import Path
+
+from action_gru.core.errors import BackboneError
+from action_gru.core.files import file_sha256
+
+BUILTIN = "builtin"
+BUILTIN_PATH = Path(__file__).parents[1] / "weights" / "builtin.safetensors"
+OFFICIAL_URL = "https://github.com/ultralytics/assets/releases/download/v8.4.0"
+EXAMPLES = {"detection.weights": "yolo26n.pt", "pose.weights": "yolo26n-pose.pt"}
+# The package of each runtime of exported networks; each needs the exporters too.
+RUNTIME_PACKAGES = {"onnx": "onnxruntime", "openvino": "openvino", "tensorrt": "tensorrt"}
+EXPORTERS = ("onnx", "onnxscript")
+_LIKE_OFFICIAL = re.compile(r"(yolo|rtdetr|sam|mobile|fast)[\w.-]*\.(pt|pth)", re.IGNORECASE)
+
+
+def home_folder() -> Path:
+    """What is made or fetched once and kept: ACTION_GRU_HOME, or a part of the user's cache."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return Path(os.environ.get("ACTION_GRU_HOME") or cache / "action_gru")
+
+
+def local_weights(weights: str, download: bool, key: str = "features.weights") -> Path:
+    """The file of a path or of an official name, where it is or where it would be kept.
+
+    key: what errors call the setting. Raises BackboneError where there is no file and none can be
+    fetched under that name.
+    """
+    path = Path(weights)
+    if path.is_file():
+        return path
+    if len(path.parts) > 1:
+        raise BackboneError(f"{key}: no file at {path} (looked up as {path.absolute()})")
+    kept = home_folder() / "weights" / path.name
+    if kept.is_file():
+        return kept
+    if not _LIKE_OFFICIAL.fullmatch(weights):
+        raise _no_such_weights(weights, key)
+    if not download:
+        raise BackboneError(
+            f"{key}: '{weights}' is not on this machine (looked up as "
+            f"{path.absolute()} and {kept}) and features.download is false; put the file there, "
+            "or set features.download=true"
+        )
+    return kept
+
+
+def find_weights(
+    weights: str, download: bool, key: str = "features.weights", sha256: str | None = None
+) -> Path:
+    """The local file of a path or an official name, fetched once if it is missing.
+
+    Raises BackboneError where its hash is not sha256, if one is given.
+    """
+    path = local_weights(weights, download, key)
+    if not path.is_file():
+        from ultralytics.utils.downloads import GITHUB_ASSETS_NAMES
+
+        if path.name not in GITHUB_ASSETS_NAMES:
+            raise _no_such_weights(weights, key)
+        _download(path, key, sha256)
+    _check_hash(path, path, key, sha256)
+    return path
+
+
+def _no_such_weights(weights: str, key: str) -> BackboneError:
+    return BackboneError(
+        f"{key}: '{weights}' is neither a file (looked up as {Path(weights).absolute()}) "
+        f"nor an official Ultralytics name such as {EXAMPLES.get(key, 'yolo26n-cls.pt')}"
+    )
+
+
+def _check_hash(path: Path, named: Path, key: str, sha256: str | None) -> None:
+    found = file_sha256(path) if sha256 else None
+    if found != sha256:
+        raise BackboneError(
+            f"{named}: has the SHA-256 {found}, and {key}_sha256 asks for {sha256}; it is another "
+            "file than was pinned: fetch it from its publisher, or pin the new one"
+        )
+
+
+def _download(target: Path, key: str, sha256: str | None) -> None:
+    """Fetch an official weight; the file appears only when it is whole and as pinned."""
+    import torch
+
+    url = f"{os.environ.get('ACTION_GRU_WEIGHTS_URL', OFFICIAL_URL)}/{target.name}"
+    part = target.with_name(f".{target.name}.part-{os.getpid()}")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        torch.hub.download_url_to_file(url, str(part), progress=False)
+        _check_hash(part, target, key, sha256)
+        part.replace(target)
+    except (urllib.error.URLError, OSError) as error:
+        raise BackboneError(
+            f"{key}: '{target.name}' is not on this machine and could not be fetched from "
+            f"{url} ({error}); download it elsewhere and put it at {target}, "
+            f"or set {key} to a local .pt"
+        ) from error
+    finally:
+        part.unlink(missing_ok=True)

@@ -1,0 +1,59 @@
+"""Trains the model that is kept on every clip of a run, once its test clips have been scored.
+
+More clips make a better model, and after the evaluation the test clips are free to be learned
+from. The score stays that of the model without them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from action_gru.config import Config
+from action_gru.core.progress import Reporter
+from action_gru.dataset import Clip, Split, data_hash
+from action_gru.features.source import data_source
+from action_gru.training.checkpoint import load_checkpoint, save_checkpoint
+from action_gru.training.data import TrainingData, read_clips, read_run_clips
+from action_gru.training.fit import fit_model, model_arguments
+from action_gru.training.run_folder import RunFolder
+
+
+def wants_refit(run: RunFolder, config: Config) -> bool:
+    """Whether a run's final model is trained on its held-out clips too; see `training.refit`."""
+    wanted, how = config.training.refit, config.data.split
+    if wanted != "auto":
+        return wanted and any(run.has_split(name) for name in ("val", "test"))
+    # Whoever names the test clips in a manifest may keep them to compare models by.
+    drew_split = how == "group" or (
+        how == "auto" and not any(clip.split for clip in read_clips(config))
+    )
+    return drew_split and run.has_split("test")
+
+
+def refit(run: RunFolder, reporter: Reporter) -> None:
+    """Write RUN/final.safetensors: the run's recipe on all of its usable clips.
+
+    It takes as many epochs as the best model took. Temperature and threshold are those of the
+    model without the held-out clips, because no clip is left to find them anew.
+    """
+    config, best = run.config(), load_checkpoint(run.best)
+    clips = read_run_clips(run, config)
+    # Training has judged the bad clips already.
+    table = data_source(config).features(clips, reporter, None, 1.0)
+    data = TrainingData(Split(train=tuple(map(_as_training, clips))), best.classes, table)
+    epochs = int(load_checkpoint(run.last).progress["best_epoch"])
+    changes = {"epochs": epochs, "min_steps": 0, "early_stop_patience": 0}
+    recipe = config.model_copy(update={"training": config.training.model_copy(update=changes)})
+    model = fit_model(recipe, data, reporter, title="all clips")
+    usable = data.part("train")
+    final = replace(
+        best,
+        weights=model.state_dict(),
+        model=model_arguments(recipe, data),
+        data={**best.data, "hash": data_hash(usable), "clips": {"train": len(usable)}},
+    )
+    save_checkpoint(final, run.final)
+
+
+def _as_training(clip: Clip) -> Clip:
+    return replace(clip, split="train")
