@@ -39,8 +39,12 @@ def test_training_engines_run_out_and_test_engines_stop_before(folder):
     ("name", "text", "message"),
     [
         ("RUL_FD001.txt", "1\n2\n", "has 1 engines, its RUL file 2 lines"),
-        ("RUL_FD001.txt", "x\n", "line 1: 'x' is no whole number"),
-        ("test_FD001.txt", "1 1 5\n", "line 1: has 3 numbers, expected 26"),
+        ("RUL_FD001.txt", "x\n", "RUL_FD001.txt:1: got 'x', expected a whole number"),
+        (
+            "test_FD001.txt",
+            "1 1 5\n",
+            "test_FD001.txt:1: got '1 1 5', expected an engine, a cycle and 24 numbers",
+        ),
         ("test_FD001.txt", "1 2 " + "1 " * 24 + "\n", "engine 1 is at cycle 2, expected 1"),
     ],
 )

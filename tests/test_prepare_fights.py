@@ -114,8 +114,8 @@ def test_the_groups_agree_with_those_derived_before_but_for_one_clip(
     with (shared_data / "fights" / "clips.csv").open(encoding="utf-8") as file:
         derived = {row["path"]: row["group"] for row in csv.DictReader(file)}
     write(make_tree(tmp_path, *derived) / "videos.txt", *published_videos_txt())
-    built = {row.path: row.group or "" for row in build_fights(tmp_path)}
-    # Its picture says IZjLv7alWTk, see _SETTLED; clips.csv took the later of its two entries.
+    built = {row.path: row.group for row in build_fights(tmp_path)}
+    # Its picture says IZjLv7alWTk, see _FIGHTS_KNOWN; clips.csv took the later of its two entries.
     disputed = "noFight/nofi022.mp4"
     assert built.pop(disputed) == built["fight/fi044.mp4"] == "IZjLv7alWTk"
     del derived[disputed]

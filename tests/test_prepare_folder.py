@@ -69,7 +69,7 @@ def test_a_class_whose_name_ends_in_spaces_is_refused(tmp_path: Path, top: str) 
     assert not (tmp_path / "manifest.csv").exists()
 
 
-def splits_of(root: Path, splits: bool | None = None) -> list[tuple[str, str, str | None]]:
+def splits_of(root: Path, splits: bool | None = None) -> list[tuple[str, str, str]]:
     return [(row.path, row.label, row.split) for row in build_folder(root, splits=splits)]
 
 
@@ -103,7 +103,7 @@ def test_folders_of_which_some_are_called_like_splits_are_a_question(tmp_path: P
     ):
         build_folder(tmp_path)
     assert [label for _, label, _ in splits_of(tmp_path, True)] == ["a", "a", "b"]
-    assert splits_of(tmp_path, False)[-1] == ("unlabeled/c/1.mp4", "unlabeled", None)
+    assert splits_of(tmp_path, False)[-1] == ("unlabeled/c/1.mp4", "unlabeled", "")
 
 
 def test_the_mixed_folders_of_the_case_are_a_question(shared_cases: Path) -> None:
@@ -126,7 +126,7 @@ def test_splits_below_the_classes_are_splits_too(tmp_path: Path) -> None:
     make_tree(tmp_path, "kick/4.mp4")
     with pytest.raises(DataError, match=r"Train, test, train would be splits .* \(kick\)"):
         build_folder(tmp_path)
-    assert {split for *_, split in splits_of(tmp_path, False)} == {None}
+    assert {split for *_, split in splits_of(tmp_path, False)} == {""}
 
 
 def test_classes_that_are_called_train_and_test_need_the_word(tmp_path: Path) -> None:

@@ -24,10 +24,8 @@ from action_gru.features.source import data_source
 from action_gru.model import ActionClassifier
 from action_gru.prepare import prepare
 from action_gru.recognizer import ActionRecognizer
-from action_gru.series.arrays import read_arrays
-from action_gru.series.recognizer import SequenceRecognizer
+from action_gru.series.recognizer import SequenceRecognizer, watch
 from action_gru.series.recording import window_bounds
-from action_gru.series.watch import watch
 from action_gru.training import RunFolder, load_checkpoint, resume, train
 from action_gru.training.loop import Trainer
 from action_gru.training.scoring import score_steps
@@ -179,10 +177,10 @@ def test_watch_warns_while_the_pipe_is_still_open(engine_run, monkeypatch):
 
 
 def test_watch_forgets_the_least_recent_ids_and_counts_them(engine_run, tmp_path):
-    lines = "".join(f"{t},id{n},0,0\n" for t in range(2) for n in range(4))
+    lines = "".join(f"{t},id{n},,0\n" for t in range(2) for n in range(4))
     (tmp_path / "rows.csv").write_text("time,id,noise,wear\n" + lines)
     found = watch(str(tmp_path / "rows.csv"), engine_run.path, [], QUIET, max_ids=3)
-    assert (found.rows, found.forgotten_ids) == (8, 5)
+    assert (found.rows, found.missing_values, found.forgotten_ids) == (8, 8, 5)
 
 
 def european(lines: str, encoding: str = "utf-8") -> bytes:
@@ -434,7 +432,7 @@ def test_a_table_of_a_european_spreadsheet_is_read(cases, tmp_path, suffix):
 def test_files_that_are_no_arrays_of_sequences_are_told_so(cases, manifest, message):
     path = cases / "F19" / manifest
     settings = build_config({"data": {"kind": "arrays", "manifest": str(path)}})
-    found = read_arrays(data_source(settings).clips())
+    found = data_source(settings).measure(data_source(settings).clips())
     assert not found.items
     assert message in next(iter(found.quarantined.values()))
 
@@ -444,7 +442,7 @@ def test_arrays_whose_second_axis_is_time_are_told_to_be_turned(tmp_path):
         np.save(tmp_path / f"{number}.npy", np.ones((4, length)))
     (tmp_path / "clips.csv").write_text("path,label\n0.npy,a\n1.npy,b\n")
     settings = build_config({"data": {"kind": "arrays", "manifest": str(tmp_path / "clips.csv")}})
-    found = read_arrays(data_source(settings).clips())
+    found = data_source(settings).measure(data_source(settings).clips())
     assert "has 7 values a row, the first array 9; save array.T" in found.quarantined["1.npy"]
 
 
@@ -453,7 +451,7 @@ def test_bounds_of_an_array_without_a_row_cost_that_clip_only(tmp_path):
     rows = "a.npy,x,0.5,0.75\na.npy,y,1,3\na.npy,y,9,12\n"
     (tmp_path / "clips.csv").write_text(f"path,label,start_s,end_s\n{rows}")
     settings = build_config({"data": {"kind": "arrays", "manifest": str(tmp_path / "clips.csv")}})
-    found = read_arrays(data_source(settings).clips())
+    found = data_source(settings).measure(data_source(settings).clips())
     assert list(found.items) == ["a.npy[1:3]"]
     none, late = found.quarantined.values()
     assert "has no row from 0.5 up to 0.75" in none

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 import torch
 
+from action_gru.config.inputs import SeriesSection
 from action_gru.core.errors import DataError
 from action_gru.series import long_table
 from action_gru.series.arrays import read_array
-from action_gru.series.long_table import LongColumns, RowReader, read_long_table
-from action_gru.series.preparation import Preparer
+from action_gru.series.long_table import arriving_rows, read_long_table
+from action_gru.series.recording import Preparer
 from action_gru.series.ts import read_ts
 
 TS = """#comment
@@ -39,7 +40,7 @@ def table(tmp_path: Path, text: str) -> Path:
 
 def test_interleaved_rows_are_sorted_into_their_ids(tmp_path):
     path = table(tmp_path, "time,b,id,a,label\n0,1,x,2,up\n0,3,y,4,down\n1.5,5,x,,up\n")
-    found = read_long_table(path, LongColumns())
+    found = read_long_table(path, SeriesSection())
     assert found.channels == ("b", "a")
     first, second = found.items
     assert (first.id, second.id) == ("x", "y")
@@ -51,13 +52,13 @@ def test_interleaved_rows_are_sorted_into_their_ids(tmp_path):
 
 def test_channels_are_taken_in_the_order_asked_for(tmp_path):
     path = table(tmp_path, "id,time,a,b\nx,0,1,2\n")
-    found = read_long_table(path, LongColumns(channels=("b",)))
+    found = read_long_table(path, SeriesSection(channels=("b",)))
     assert found.items[0].values.tolist() == [[2.0]]
 
 
 def test_dates_are_seconds(tmp_path):
     path = table(tmp_path, "id,time,a\nx,2024-05-01T12:00:00,1\nx,2024-05-01T12:00:30Z,1\n")
-    found = read_long_table(path, LongColumns())
+    found = read_long_table(path, SeriesSection())
     times = found.items[0].times
     assert times[1] - times[0] == 30.0
     assert found.unit == "s"
@@ -65,7 +66,7 @@ def test_dates_are_seconds(tmp_path):
 
 def test_numbers_in_a_time_column_are_in_its_own_unit(tmp_path):
     path = table(tmp_path, "id,cycle,a\nx,0,1\nx,1,1\n")
-    assert read_long_table(path, LongColumns(time="cycle")).unit == "cycle"
+    assert read_long_table(path, SeriesSection(time="cycle")).unit == "cycle"
 
 
 SPREADSHEET = "id;time;temp;label\np1;0;61,2;ok\np1;1;1,234;ok\np2;0,5;58;leak, big\n"
@@ -90,7 +91,7 @@ SPREADSHEET = "id;time;temp;label\np1;0;61,2;ok\np1;1;1,234;ok\np2;0,5;58;leak, 
 )
 def test_what_spreadsheets_write_is_read(tmp_path, data):
     (tmp_path / "table.csv").write_bytes(data)
-    first, second = read_long_table(tmp_path / "table.csv", LongColumns()).items
+    first, second = read_long_table(tmp_path / "table.csv", SeriesSection()).items
     np.testing.assert_array_equal(first.values, np.float32([[61.2], [1.234]]))
     assert second.times.tolist() == [0.5]
     assert second.labels == ("leak, big",)
@@ -118,41 +119,41 @@ def test_what_spreadsheets_write_is_read(tmp_path, data):
 def test_a_spreadsheet_s_table_that_is_wrong_is_told_where_and_what(tmp_path, old, new, message):
     assert old in SPREADSHEET
     with pytest.raises(DataError) as caught:
-        read_long_table(table(tmp_path, SPREADSHEET.replace(old, new)), LongColumns())
+        read_long_table(table(tmp_path, SPREADSHEET.replace(old, new)), SeriesSection())
     assert message in str(caught.value)
 
 
 def test_a_comma_between_fields_is_never_a_decimal_mark(tmp_path):
     with pytest.raises(DataError, match="line 2: has 4 fields, the header has 3"):
-        read_long_table(table(tmp_path, "id,time,a\nx,0,1,234\n"), LongColumns())
+        read_long_table(table(tmp_path, "id,time,a\nx,0,1,234\n"), SeriesSection())
     with pytest.raises(DataError, match=r"a comma-separated file has '.': write all alike"):
-        read_long_table(table(tmp_path, 'id,time,a\nx,0,"1,234"\n'), LongColumns())
-    found = read_long_table(table(tmp_path, "id,time,a;b\nx,0,1\n"), LongColumns())
+        read_long_table(table(tmp_path, 'id,time,a\nx,0,"1,234"\n'), SeriesSection())
+    found = read_long_table(table(tmp_path, "id,time,a;b\nx,0,1\n"), SeriesSection())
     assert found.channels == ("a;b",)
 
 
 def test_text_of_another_encoding_is_refused_with_the_way_to_save_it(tmp_path):
     (tmp_path / "t.csv").write_bytes("id;time;témp\n".encode("latin-1"))
     with pytest.raises(DataError, match=r"no text in UTF-8 or UTF-16 .*save it as 'CSV UTF-8'"):
-        read_long_table(tmp_path / "t.csv", LongColumns())
+        read_long_table(tmp_path / "t.csv", SeriesSection())
 
 
 @pytest.mark.parametrize("cell", ["", "?", "NA", "n/a", "#N/A", "<NA>", "nan", "NaN", "-nan"])
 def test_every_usual_spelling_of_a_missing_value_is_one(tmp_path, cell):
-    found = read_long_table(table(tmp_path, f"id,time,a\nx,0,{cell}\nx,1,2\n"), LongColumns())
+    found = read_long_table(table(tmp_path, f"id,time,a\nx,0,{cell}\nx,1,2\n"), SeriesSection())
     np.testing.assert_array_equal(found.items[0].values, [[np.nan], [2]])
 
 
 def test_ids_are_text_however_many_digits_they_have(tmp_path):
     ids = "99999999999999999999999", "99999999999999999999998"
     text = "id,time,a\n" + "".join(f"{name},0,1\n" for name in ids)
-    found = read_long_table(table(tmp_path, text), LongColumns())
+    found = read_long_table(table(tmp_path, text), SeriesSection())
     assert tuple(item.id for item in found.items) == ids
 
 
 def test_a_date_with_dots_has_its_day_first(tmp_path):
     text = "id;time;a\nx;01.05.2024 12:30;1\nx;2024-05-01T12:31Z;1\n"
-    found = read_long_table(table(tmp_path, text), LongColumns())
+    found = read_long_table(table(tmp_path, text), SeriesSection())
     assert (found.items[0].times.tolist(), found.unit) == ([1714566600.0, 1714566660.0], "s")
 
 
@@ -162,7 +163,7 @@ def test_parquet_reads_as_csv_does(tmp_path):
         {"id": [1, 1], "time": [0, 1], "a": [0.5, None], "label": ["up", "up"]}
     )
     frame.write_parquet(tmp_path / "t.parquet")
-    found = read_long_table(tmp_path / "t.parquet", LongColumns())
+    found = read_long_table(tmp_path / "t.parquet", SeriesSection())
     np.testing.assert_array_equal(found.items[0].values, [[0.5], [np.nan]])
     assert (found.items[0].id, found.items[0].labels) == ("1", ("up", "up"))
 
@@ -189,7 +190,7 @@ def test_parquet_reads_as_csv_does(tmp_path):
 )
 def test_a_bad_table_is_told_where_and_what(tmp_path, text, columns, message):
     with pytest.raises(DataError) as caught:
-        read_long_table(table(tmp_path, text), LongColumns(**columns))
+        read_long_table(table(tmp_path, text), SeriesSection(**columns))
     assert message in str(caught.value)
 
 
@@ -244,7 +245,7 @@ def test_ts_reads_dates_as_csv_does(tmp_path):
     [
         ("@timeStamps true\n", "", "dimension 1: '(2024-05-01 00' is no number; write ? for a"),
         ("@timeStamps true\n", "", "'@timeStamps true' for (time,value)"),
-        ("00:01:00,2.0)", "00:01:00,2.0),junk", "line 6, dimension 1: 'junk' is no pair"),
+        ("00:01:00,2.0)", "00:01:00,2.0),junk", "line 6: dimension 1: 'junk' is no pair"),
         ("00:01:00,2.0)", "00:01:00,2.0,7)", "00:01:002.07)' is no pair (time,value)"),
         (
             "2024-05-01 00:01:00",
@@ -252,7 +253,7 @@ def test_ts_reads_dates_as_csv_does(tmp_path):
             "column 'time' holds '01/05/24', which is no number",
         ),
         ("2024-05-01 00:01:00", "7", "column 'time' holds '7', a number where the rows above have"),
-        ("00:01:00,2.0", "00:00:00,2.0", "line 6, dimension 1, value 2: a dimension has the same"),
+        ("00:01:00,2.0", "00:00:00,2.0", "line 6: dimension 1: value 2 has the same"),
         ("@classLabel true up down\n", "", "the header needs '@classLabel true'"),
         ("@classLabel true", "@classLabel yes", "line 4: '@classLabel yes up down' needs a value"),
     ],
@@ -266,7 +267,7 @@ def test_a_ts_file_with_times_that_is_not_what_it_says_is_refused(tmp_path, old,
 
 def test_ts_with_dates_in_one_case_and_numbers_in_another_is_refused(tmp_path):
     text = DATED[: DATED.index("( 2024")] + "(1,3.5),(2,4):down\n"
-    with pytest.raises(DataError, match=r"line 7, .*'1', a number where the rows above have dates"):
+    with pytest.raises(DataError, match=r"line 7: .*'1', a number where the rows above have dates"):
         read_ts(write(tmp_path / "a.ts", text))
 
 
@@ -284,8 +285,8 @@ def test_numbers_to_predict_are_refused_and_not_made_classes(tmp_path, key, name
         ("7,8:9,10:run", "7,8:9:run", "line 10: its dimensions have 1 and 2 values"),
         ("7,8:9,10:run", "7,8:run", "line 10: has 1 dimensions, @dimensions says 2"),
         ("7,8:9,10:run", "7,8:9,10:fly", "the class after the last ':' is 'fly'"),
-        ("7,8:9,10:run", "7,1e39:9,10:run", "line 10, dimension 1: '1e39' is no number"),
-        ("7,8:9,10:run", "7,x:9,10:run", "line 10, dimension 1: 'x' is no number"),
+        ("7,8:9,10:run", "7,1e39:9,10:run", "line 10: dimension 1: '1e39' is no number"),
+        ("7,8:9,10:run", "7,x:9,10:run", "line 10: dimension 1: 'x' is no number"),
         ("@equalLength false", "@equalLength true", "line 10: has 2 values a dimension"),
         ("@missing true", "@missing false", "line 9: a value is missing"),
         ("@dimensions 2", "@dimensions two", "line 5: '@dimensions two' needs a value"),
@@ -363,7 +364,7 @@ def test_a_parquet_bomb_is_refused_by_what_it_would_unpack_to(tmp_path, monkeypa
     polars.select(polars.repeat(cell, rows).alias("id")).write_parquet(path)
     assert path.stat().st_size < 200_000
     with pytest.raises(DataError, match=rf"unpacks to {rows} cells from \d+ bytes, more than"):
-        read_long_table(path, LongColumns())
+        read_long_table(path, SeriesSection())
 
 
 def test_a_line_of_colons_is_read_in_one_pass(tmp_path):
@@ -451,35 +452,34 @@ def test_columns_that_are_no_whole_points_are_refused():
         Preparer(8, points=3)
 
 
-def test_rows_that_arrive_are_read_named_and_counted():
+def test_rows_that_arrive_are_read_or_named():
     lines = ["time,extra,id,b,a\n", "0,x,p,1,2\n", "1,x,p,oops,2\n", "\n", "2,x,p\n", "3,x,p,,4\n"]
-    reader = RowReader(lines, LongColumns(), ("a", "b"), "pipe")
-    found = list(reader)
+    found = list(arriving_rows(lines, SeriesSection(), ("a", "b"), "pipe"))
     assert found[1] == "pipe, line 3: column 'b' holds 'oops', which is no number"
     assert found[2] == "pipe, line 5: has 3 fields, the header has 5"
     np.testing.assert_array_equal(found[3].values, [4, np.nan])
     assert found[0].values.tolist() == [2, 1]
-    assert (reader.rows, reader.bad, reader.missing) == (2, 2, 1)
+    assert len(found) == 4
 
 
 def test_rows_of_a_spreadsheet_that_arrive_are_read_as_its_file_is():
     text = "sep=;\nid;time;a\np;0;61,2\n;;\np;1;1,234\np;2;5.5\np;3;1.234,5\n"
-    reader = RowReader(text.splitlines(keepends=True), LongColumns(), ("a",), "pipe")
-    found = list(reader)
+    lines = text.splitlines(keepends=True)
+    found = list(arriving_rows(lines, SeriesSection(), ("a",), "pipe"))
     assert [row.values.tolist() for row in found[:2]] == [
         [np.float32(61.2)],
         [np.float32(1.234)],
     ]
     assert "pipe, line 6: column 'a' holds '5.5', which has '.' before its decimals" in found[2]
     assert "pipe, line 7: column 'a' holds '1.234,5', which has marks between" in found[3]
-    assert (reader.rows, reader.bad) == (2, 2)
+    assert len(found) == 4
 
 
 def test_a_header_that_names_a_column_twice_ends_the_reading():
     with pytest.raises(DataError, match="pipe: the column 'a' stands twice"):
-        list(RowReader(["id\ttime\ta\ta\n"], LongColumns(), ("a",), "pipe"))
+        list(arriving_rows(["id\ttime\ta\ta\n"], SeriesSection(), ("a",), "pipe"))
 
 
 def test_a_header_without_a_trained_channel_ends_the_reading():
     with pytest.raises(DataError, match="no column 'b'"):
-        list(RowReader(["id,time,a\n"], LongColumns(), ("a", "b")))
+        list(arriving_rows(["id,time,a\n"], SeriesSection(), ("a", "b"), "pipe"))

@@ -35,8 +35,11 @@ def test_json_keeps_the_order_and_plain_numbers():
 
 
 def test_an_unsure_answer_is_told_in_the_same_words_everywhere():
-    assert Prediction(("kick", "punch"), (0.6, 0.4)).told == "kick"
-    assert Prediction(("kick", "punch"), (0.6, 0.4), unsure=True).told == "unsure, perhaps kick"
+    assert Prediction(("kick", "punch"), (0.6, 0.4)).display_label == "kick"
+    assert (
+        Prediction(("kick", "punch"), (0.6, 0.4), unsure=True).display_label
+        == "unsure, perhaps kick"
+    )
 
 
 def test_half_precision_softmax_of_many_classes_is_accepted():

@@ -157,7 +157,7 @@ def _print(path: Path, reading: Reading, top: int, as_json: bool) -> None:
         }
         print(json.dumps(document), flush=True)
     else:
-        told = [(answer.told, answer.score), *best[1:]]
+        told = [(answer.display_label, answer.score), *best[1:]]
         scores = "  ".join(f"{label} {score:.3f}" for label, score in told)
         print(f"{path}: {scores}", flush=True)
 

@@ -88,7 +88,11 @@ class LiveView:
         label = stream.current.label if stream.current else smoothed.label
         if not stream.current and (smoothed.score < tracker.enter or label in tracker.background):
             return NOTHING, ""
-        told = self.loop.recognizer.judged(smoothed).told if label == smoothed.label else label
+        told = (
+            self.loop.recognizer.judged(smoothed).display_label
+            if label == smoothed.label
+            else label
+        )
         return told, f"{round(100 * smoothed.probabilities([label])[0])}%"
 
     def _overlay(self, feed: Feed, size_px: tuple[int, int], kind: type[Drawing]) -> Drawing:

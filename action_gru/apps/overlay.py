@@ -139,7 +139,7 @@ class Overlay:
         bars: list[_Row] = []
         clock: list[_Row] = []
         if prediction is not None:
-            named = named or (prediction.told, _percent(prediction.score))
+            named = named or (prediction.display_label, _percent(prediction.score))
             clock = [_Row(clock_text(prediction.time_s))]
             bars = [
                 _Row(label, _percent(score), score, self.colour(label))

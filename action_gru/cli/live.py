@@ -186,7 +186,7 @@ def watch(
     check_rows_model(model, overrides or [], source, alarm)
     reporter = make_reporter(quiet)
     with reporter.doing("loading the model"):
-        from action_gru.series.watch import watch
+        from action_gru.series.recognizer import watch
 
     done = watch(source, model, overrides or [], reporter, alarm, threshold, max_ids, json_)
     reporter.say(

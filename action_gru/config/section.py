@@ -54,7 +54,7 @@ DATA_KINDS = {
         "action_gru.features.source:VideoSource", is_video=True, normalisation="frame"
     ),
     "table": DataKind(
-        "action_gru.series.tables:TableSource", may_be_folder=True, has_row_classes=True
+        "action_gru.series.source:TableSource", may_be_folder=True, has_row_classes=True
     ),
     "arrays": DataKind("action_gru.series.arrays:ArraySource"),
 }

@@ -1,30 +1,23 @@
 """Clips, measured channels and splits. Knows nothing of video or of models."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
-from action_gru.core import exported_from
-
-if TYPE_CHECKING:
-    from action_gru.dataset.manifest import (
-        Clip,
-        LongVideo,
-        check_labels,
-        check_long_videos,
-        class_list,
-        data_hash,
-        read_long_videos,
-        read_manifest,
-    )
-    from action_gru.dataset.splits import (
-        Split,
-        check_classes,
-        check_leakage,
-        grouped_folds,
-        merge_groups,
-        split_clips,
-    )
+from action_gru.dataset.manifest import (
+    Clip,
+    LongVideo,
+    check_labels,
+    check_long_videos,
+    class_list,
+    data_hash,
+    read_long_videos,
+    read_manifest,
+)
+from action_gru.dataset.splits import (
+    Split,
+    check_classes,
+    check_leakage,
+    grouped_folds,
+    merge_groups,
+    split_clips,
+)
 
 __all__ = [
     "Clip",
@@ -42,10 +35,3 @@ __all__ = [
     "read_manifest",
     "split_clips",
 ]
-
-__getattr__ = exported_from(
-    __name__,
-    manifest="Clip LongVideo check_labels check_long_videos class_list data_hash read_long_videos "
-    "read_manifest",
-    splits="Split check_classes check_leakage grouped_folds merge_groups split_clips",
-)

@@ -1,4 +1,4 @@
-"""What a column of a measured sequence is: names, values, unit of time, what tells two sets apart.
+"""What a column of a measured sequence is: names, values, unit of time, how two sets differ.
 
 Knows nothing of files or models.
 """
@@ -34,13 +34,11 @@ class ChannelSpec:
     def differences(self, other: object) -> list[str]:
         """The parts in which two are not interchangeable, in words; empty if they are."""
         if not isinstance(other, ChannelSpec):
-            return [f"{self.view}: channels {named(self.channels)} against features of pictures"]
+            return [f"{self.view}: channels {_named(self.channels)} against features of pictures"]
         found = []
         if self.channels != other.channels:
-            found.append(
-                f"channels: {named(self.channels)} ({len(self.channels)}) against "
-                f"{named(other.channels)} ({len(other.channels)})"
-            )
+            sides = [f"{_named(one)} ({len(one)})" for one in (self.channels, other.channels)]
+            found.append(f"channels: {' against '.join(sides)}")
         if self.preparation != other.preparation:
             found.append(f"preparation: {self.preparation} against {other.preparation}")
         return found
@@ -57,7 +55,6 @@ class ChannelValues:
     times_s: NDArray[np.float64]
 
 
-def named(channels: tuple[str, ...]) -> str:
-    """The first few names, as an error message has room for."""
+def _named(channels: tuple[str, ...]) -> str:
     more = ", ..." if len(channels) > NAMES_SHOWN else ""
     return ", ".join(channels[:NAMES_SHOWN]) + more

@@ -10,22 +10,24 @@ or val.
 from __future__ import annotations
 
 import hashlib
-import math
 import unicodedata
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
+from typing import TypeVar
 
 from action_gru.core.csv_dialect import read_rows
 from action_gru.core.errors import DataError
 from action_gru.core.paths import about_pictures, composed, on_disk, split_of, with_slashes
 from action_gru.timeline import Event, read_segments
+from action_gru.timeline.formats import seconds_of
 
 SPLITS = ("train", "val", "test")
 COLUMNS = ("path", "label", "group", "split", "start_s", "end_s", "timeline")
 MOST_PATH_CHARACTERS, MOST_NAME_CHARACTERS = 3000, 255
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -91,72 +93,62 @@ def read_manifest(
         raise DataError(f"no manifest at {manifest} (looked up as {manifest.absolute()})")
     if not root.is_dir():
         raise DataError(f"data.root: no folder at {root} (looked up as {root.absolute()})")
-    clips: list[Clip] = []
-    for line, row in manifest_rows(manifest):
-        try:
-            if not row.get("timeline"):
-                clips.append(_clip(row, root))
-        except ValueError as error:
-            raise DataError(f"{manifest}, line {line}: {error}") from error
+    clips = _read_rows(manifest, root, _clip, has_timeline=False)
     if not clips:
         raise DataError(f"{manifest}: holds no clip, only a header")
     _check_labels(clips, classes, manifest)
     _check_duplicates(clips, manifest)
-    _refuse_folders(clips, manifest)
-    if not any(clip.path.is_file() for clip in clips):
-        raise DataError(
-            f"{manifest}: none of its {len(clips)} files exists, the first looked up as "
-            f"{clips[0].path}; set data.root (for evaluate --root) to "
-            "the folder that its paths start from"
-        )
+    _check_files(clips, manifest)
     return clips
 
 
-def class_list(clips: Sequence[Clip], classes: Sequence[str] | None = None) -> tuple[str, ...]:
-    """The classes in order: as configured, else the labels sorted. At least two, none empty."""
-    found = sorted({label for clip in clips for label in clip.labels})
-    if len(found) < 2:
-        raise DataError(
-            f"the data has one class only ('{found[0]}'); a classifier needs at least two: "
-            "add clips of something else, such as a folder named 'other'"
-        )
-    if classes is None:
-        return tuple(found)
-    spelled = {composed(name): name for name in found}
-    classes = tuple(spelled.get(composed(name), name) for name in classes)
-    empty = [name for name in classes if name not in found]
-    if empty:
-        raise DataError(f"data.classes: no clip shows {', '.join(empty)}; add some or drop it")
-    return classes
+def read_long_videos(
+    manifest: Path, root: Path | None = None, classes: Sequence[str] | None = None
+) -> list[LongVideo]:
+    """The long videos of a manifest, in its order; most have none.
+
+    Raises DataError for a row or a timeline that cannot be used.
+    """
+    videos = _read_rows(manifest, root or manifest.parent, _long_video, has_timeline=True)
+    for index, video in enumerate(videos):
+        if classes is not None:
+            check_labels(video.segments, video.timeline, classes)
+        if video.path in [other.path for other in videos[:index]]:
+            raise DataError(f"{manifest}: the long video {video.relative} stands twice")
+    return videos
 
 
-def data_hash(clips: Sequence[Clip]) -> str:
-    """Hash over all rows, in hex: the same data gives the same hash wherever it lies."""
-    digest = hashlib.sha256()
-    for clip in sorted(clips, key=lambda clip: clip.name):
-        bounds = (clip.start_s or 0.0, clip.end_s)
-        digest.update(repr((clip.relative, bounds, clip.label, clip.group, clip.split)).encode())
-    return digest.hexdigest()[:16]
+def _read_rows(
+    manifest: Path, root: Path, parse: Callable[[dict[str, str], Path], T], has_timeline: bool
+) -> list[T]:
+    """What parse makes of each row with a timeline, or of each row without one.
 
-
-def manifest_rows(manifest: Path) -> list[tuple[int, dict[str, str]]]:
-    """(line number, column -> text) of each row. Raises DataError if the file is no manifest."""
+    Raises DataError for a file that is no manifest, and where parse raises ValueError.
+    """
     try:
         names, rows = read_rows(manifest, ("start_s", "end_s"))
     except ValueError as error:
         raise DataError(f"{manifest}: {error}") from error
+    _check_columns(names, manifest)
+    found = []
+    for line, row in rows:
+        row = {key: text.strip() for key, text in row.items()}
+        if bool(row.get("timeline")) == has_timeline:
+            try:
+                found.append(parse(row, root))
+            except ValueError as error:
+                raise DataError(f"{manifest}, line {line}: {error}") from error
+    return found
+
+
+def _check_columns(names: Sequence[str], manifest: Path) -> None:
+    """A column of the user's own is fine; one that is nearly one of ours is a typing error."""
     lacking = [name for name in ("path", "label") if name not in names]
     if lacking:
         raise DataError(
             f"{manifest}: the column {' and '.join(lacking)} is missing; the first line "
             f"must be path,label[,group][,split][,start_s,end_s], got {','.join(names)}"
         )
-    _check_columns(names, manifest)
-    return [(line, {key: text.strip() for key, text in row.items()}) for line, row in rows]
-
-
-def _check_columns(names: Sequence[str], manifest: Path) -> None:
-    """A column of the user's own is fine; one that is nearly one of ours is a typing error."""
     for name in names:
         close = get_close_matches(name, COLUMNS, n=1, cutoff=0.75)
         if name not in COLUMNS and close:
@@ -164,17 +156,38 @@ def _check_columns(names: Sequence[str], manifest: Path) -> None:
 
 
 def _clip(row: dict[str, str], root: Path) -> Clip:
-    _check_text(row)
+    for column, text in row.items():
+        if any(unicodedata.category(letter) == "Cc" for letter in text):  # may steer a terminal
+            raise ValueError(f"{column} holds a control character, got {text[:40]!r}")
     relative, label = with_slashes(root, row["path"]), composed(row["label"])
     if not relative or not label:
         raise ValueError(f"path and label must not be empty, got '{relative}' and '{label}'")
     split = split_name(row.get("split", ""))
-    start_s, end_s = _seconds(row, "start_s"), _seconds(row, "end_s")
+    start_s, end_s = (
+        seconds_of(row, column) if row.get(column) else None for column in ("start_s", "end_s")
+    )
     if end_s is not None and end_s <= (start_s or 0.0):
         raise ValueError(f"end_s must lie after start_s, got {start_s} to {end_s}")
-    path = inside(root, relative)
-    group = composed(row.get("group") or relative)
+    path, group = inside(root, relative), composed(row.get("group") or relative)
     return Clip(path, relative, label, group, split, start_s, end_s)
+
+
+def _long_video(row: dict[str, str], root: Path) -> LongVideo:
+    relative, timeline = (with_slashes(root, row[column]) for column in ("path", "timeline"))
+    if not relative or row["label"]:
+        raise ValueError(
+            f"a row with a timeline is a long video: path and no label, got '{relative}' "
+            f"and '{row['label']}'"
+        )
+    if row.get("start_s") or row.get("end_s"):
+        raise ValueError("a long video is read whole: leave start_s and end_s empty")
+    split = split_name(row.get("split", "")) or "test"
+    if split == "train":
+        raise ValueError("a long video is for test or val; train on clips cut from another one")
+    path, reference = inside(root, relative), inside(root, timeline)
+    group = composed(row.get("group") or relative)
+    segments = tuple(replace(one, label=composed(one.label)) for one in read_segments(reference))
+    return LongVideo(path, relative, group, split, timeline, segments)
 
 
 def split_name(text: str) -> str:
@@ -202,26 +215,6 @@ def inside(root: Path, relative: str) -> Path:
     return path
 
 
-def _check_text(row: dict[str, str]) -> None:
-    """Raise ValueError for what no name holds: it would steer the terminal that shows it."""
-    for column, text in row.items():
-        if any(unicodedata.category(letter) == "Cc" for letter in text):
-            raise ValueError(f"{column} holds a control character, got {text[:40]!r}")
-
-
-def _seconds(row: dict[str, str], column: str) -> float | None:
-    text = row.get(column, "")
-    if not text:
-        return None
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not (math.isfinite(value) and value >= 0):
-        raise ValueError(f"{column} is seconds from the start of the file, got '{text}'")
-    return value
-
-
 def _check_labels(clips: Sequence[Clip], classes: Sequence[str] | None, manifest: Path) -> None:
     known = set(map(composed, classes or ()))
     unknown = Counter(clip.label for clip in clips if known and clip.label not in known)
@@ -229,15 +222,6 @@ def _check_labels(clips: Sequence[Clip], classes: Sequence[str] | None, manifest
         named = ", ".join(f"'{label}' ({count} clips)" for label, count in unknown.most_common(5))
         raise DataError(
             f"{manifest}: unknown label {named}; the classes are {', '.join(classes or [])}"
-        )
-
-
-def _refuse_folders(clips: Sequence[Clip], manifest: Path) -> None:
-    folders = [clip for clip in clips if clip.path.is_dir()]
-    if folders and not any(clip.path.is_file() for clip in clips):
-        raise DataError(
-            f"{manifest}: {folders[0].relative} is a folder, as are {len(folders)} of its "
-            f"{len(clips)} paths; {about_pictures(folders[0].path) or 'name the files in it'}"
         )
 
 
@@ -251,26 +235,20 @@ def _check_duplicates(clips: Sequence[Clip], manifest: Path) -> None:
             raise DataError(f"{manifest}: the clip {clip.name} stands twice{labels}; keep one row")
 
 
-def read_long_videos(
-    manifest: Path, root: Path | None = None, classes: Sequence[str] | None = None
-) -> list[LongVideo]:
-    """The long videos of a manifest, in its order; most have none.
-
-    Raises DataError for a row or a timeline that cannot be used.
-    """
-    videos = []
-    for line, row in manifest_rows(manifest):
-        if row.get("timeline"):
-            try:
-                videos.append(_long_video(row, root or manifest.parent))
-            except ValueError as error:
-                raise DataError(f"{manifest}, line {line}: {error}") from error
-    for index, video in enumerate(videos):
-        if classes is not None:
-            check_labels(video.segments, video.timeline, classes)
-        if video.path in [other.path for other in videos[:index]]:
-            raise DataError(f"{manifest}: the long video {video.relative} stands twice")
-    return videos
+def _check_files(clips: Sequence[Clip], manifest: Path) -> None:
+    """Raise DataError unless one path at least is that of a file."""
+    if any(clip.path.is_file() for clip in clips):
+        return
+    if folders := [clip for clip in clips if clip.path.is_dir()]:
+        raise DataError(
+            f"{manifest}: {folders[0].relative} is a folder, as are {len(folders)} of its "
+            f"{len(clips)} paths; {about_pictures(folders[0].path) or 'name the files in it'}"
+        )
+    raise DataError(
+        f"{manifest}: none of its {len(clips)} files exists, the first looked up as "
+        f"{clips[0].path}; set data.root (for evaluate --root) to the folder that its paths start "
+        "from"
+    )
 
 
 def check_labels(segments: Sequence[Event], name: str, classes: Sequence[str]) -> None:
@@ -296,19 +274,28 @@ def check_long_videos(videos: Sequence[LongVideo], trained: Sequence[Clip]) -> N
             )
 
 
-def _long_video(row: dict[str, str], root: Path) -> LongVideo:
-    relative, timeline = (with_slashes(root, row[column]) for column in ("path", "timeline"))
-    if not relative or row["label"]:
-        raise ValueError(
-            f"a row with a timeline is a long video: path and no label, got '{relative}' "
-            f"and '{row['label']}'"
+def class_list(clips: Sequence[Clip], classes: Sequence[str] | None = None) -> tuple[str, ...]:
+    """The classes in order: as configured, else the labels sorted. At least two, none empty."""
+    found = sorted({label for clip in clips for label in clip.labels})
+    if len(found) < 2:
+        raise DataError(
+            f"the data has one class only ('{found[0]}'); a classifier needs at least two: "
+            "add clips of something else, such as a folder named 'other'"
         )
-    if row.get("start_s") or row.get("end_s"):
-        raise ValueError("a long video is read whole: leave start_s and end_s empty")
-    split = split_name(row.get("split", "")) or "test"
-    if split == "train":
-        raise ValueError("a long video is for test or val; train on clips cut from another one")
-    path, reference = inside(root, relative), inside(root, timeline)
-    group = composed(row.get("group") or relative)
-    segments = tuple(replace(one, label=composed(one.label)) for one in read_segments(reference))
-    return LongVideo(path, relative, group, split, timeline, segments)
+    if classes is None:
+        return tuple(found)
+    spelled = {composed(name): name for name in found}
+    classes = tuple(spelled.get(composed(name), name) for name in classes)
+    empty = [name for name in classes if name not in found]
+    if empty:
+        raise DataError(f"data.classes: no clip shows {', '.join(empty)}; add some or drop it")
+    return classes
+
+
+def data_hash(clips: Sequence[Clip]) -> str:
+    """Hash over all rows, in hex: the same data gives the same hash wherever it is stored."""
+    digest = hashlib.sha256()
+    for clip in sorted(clips, key=lambda clip: clip.name):
+        bounds = (clip.start_s or 0.0, clip.end_s)
+        digest.update(repr((clip.relative, bounds, clip.label, clip.group, clip.split)).encode())
+    return digest.hexdigest()[:16]

@@ -41,8 +41,12 @@ def split_clips(
     if how == "auto":
         how = "column" if any(clip.split for clip in clips) else "group"
     if how == "column":
+        if lacking := [clip for clip in clips if not clip.split]:
+            raise DataError(
+                f"{len(lacking)} clips have no split, the first {lacking[0].name}; fill the column "
+                "with train, val or test, or set data.split=group"
+            )
         train, val, test = (tuple(c for c in clips if c.split == name) for name in SPLITS)
-        _check_column(clips)
     elif how == "group":
         train, test = hold_out(clips, test_share, seed)
         val = ()
@@ -50,7 +54,8 @@ def split_clips(
         train, val, test = tuple(clips), (), ()
     if not val and val_share:
         train, val = hold_out(train, val_share, seed + 1)
-    split = Split(*(_named(part, n) for part, n in zip((train, val, test), SPLITS, strict=True)))
+    parts = zip((train, val, test), SPLITS, strict=True)
+    split = Split(*(tuple(replace(clip, split=name) for clip in part) for part, name in parts))
     if not allow_leakage:
         check_leakage(split)
     shares = {"data.test_share=0": how == "group", "data.val_share=0": val_share}
@@ -59,12 +64,6 @@ def split_clips(
         mends = ["mark some as train in the column split", *(mends if val_share else [])]
     check_classes(split, ", or ".join(mends), by_chance=how != "column")
     return split
-
-
-def split_of_name(stem: str) -> str:
-    """The split that a file's name ends in: X_TRAIN -> train; '' for none."""
-    ending = stem.rpartition("_")[2].lower()
-    return ending if ending in SPLITS else ""
 
 
 def hold_out(
@@ -83,10 +82,11 @@ def hold_out(
     if abs(1 / share - folds) > 0.05:  # no whole number of folds: several small ones
         folds = min(20, groups)
         taken = max(1, round(share * folds))
-    part_of = grouped_folds(clips, max(2, folds), seed)
-    kept = tuple(clip for clip, fold in zip(clips, part_of, strict=True) if fold >= taken)
-    held = tuple(clip for clip, fold in zip(clips, part_of, strict=True) if fold < taken)
-    return kept, held
+    fold_of = list(zip(clips, grouped_folds(clips, max(2, folds), seed), strict=True))
+    return (
+        tuple(clip for clip, fold in fold_of if fold >= taken),
+        tuple(clip for clip, fold in fold_of if fold < taken),
+    )
 
 
 def grouped_folds(clips: Sequence[Clip], folds: int, seed: int) -> list[int]:
@@ -127,10 +127,10 @@ def _unevenness(held: Counter[str], added: Counter[str]) -> float:
 
 def check_leakage(split: Split) -> None:
     """Raise DataError when a group, or the very same clip, stands on two sides."""
-    for kind, attribute in (("group", "group"), ("file", "path")):
+    for kind in ("group", "file"):
         sides: dict[str, set[str]] = defaultdict(set)
         for clip in split.clips:
-            sides[str(getattr(clip, attribute))].add(clip.split)
+            sides[clip.group if kind == "group" else str(clip.path)].add(clip.split)
         shared = sorted(name for name, parts in sides.items() if len(parts) > 1)
         if shared:
             parts = " and ".join(sorted(sides[shared[0]], key=SPLITS.index))
@@ -156,15 +156,6 @@ def merge_groups(clips: Sequence[Clip], content: Mapping[str, str]) -> list[Clip
     return [replace(clip, group=find(clip.group)) for clip in clips]
 
 
-def _check_column(clips: Sequence[Clip]) -> None:
-    lacking = [clip for clip in clips if not clip.split]
-    if lacking:
-        raise DataError(
-            f"{len(lacking)} clips have no split, the first {lacking[0].name}; fill the column "
-            "with train, val or test, or set data.split=group"
-        )
-
-
 def check_classes(split: Split, mend: str = "leave the class out", by_chance: bool = True) -> None:
     """Raise DataError when the training part is empty or lacks a class that another part has.
 
@@ -183,23 +174,19 @@ def check_classes(split: Split, mend: str = "leave the class out", by_chance: bo
 
 
 def _undivided(clips: Sequence[Clip], unseen: Sequence[str]) -> str:
-    """Why a division left classes out of training: which ones lie in a single group."""
-    clips_of: dict[str, list[Clip]] = defaultdict(list)
+    """Why a division left classes out of training: which ones are in a single group."""
+    groups_of: dict[str, list[str]] = defaultdict(list)
     for clip in clips:
         for label in clip.labels:
-            clips_of[label].append(clip)
-    whole = {label for label, own in clips_of.items() if len({clip.group for clip in own}) == 1}
-    if not whole & set(unseen):
+            groups_of[label].append(clip.group)
+    whole = sorted(label for label, groups in groups_of.items() if len(set(groups)) == 1)
+    if not set(whole) & set(unseen):
         return ", by chance: try another seed"
-    one = sorted(label for label in whole if len(clips_of[label]) == 1)
-    several = sorted(whole - set(one))
+    one = [label for label in whole if len(groups_of[label]) == 1]
+    several = [label for label in whole if len(groups_of[label]) > 1]
     whys = []
     if one:
         whys.append(f"{', '.join(one)} {'has one clip' if len(one) == 1 else 'have one clip each'}")
     if several:
         whys.append(f"all clips of {', '.join(several)} are of one group")
     return f": {' and '.join(whys)}, so that none is left to train on when it is held out"
-
-
-def _named(part: Sequence[Clip], name: str) -> tuple[Clip, ...]:
-    return tuple(replace(clip, split=name) for clip in part)

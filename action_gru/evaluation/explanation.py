@@ -136,8 +136,9 @@ class Explanation:
         """The label with its score, and the answer where that is another or unsure."""
         answer = self.answer
         if self.label == answer.label:
-            return f"{answer.told} {self.score:.2f}"
-        return f"{self.label} {self.score:.2f} (the answer is {answer.told} {answer.score:.2f})"
+            return f"{answer.display_label} {self.score:.2f}"
+        label = f"{self.label} {self.score:.2f}"
+        return f"{label} (the answer is {answer.display_label} {answer.score:.2f})"
 
     @property
     def views(self) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Turns datasets as they come into a manifest CSV, or a table.
+"""Writes the manifest CSV, or the table, of a dataset as published.
 
 Owns which builder reads which dataset; knows nothing of frames, features or models. Paths in a
 manifest are relative to PreparedDataset.root.
@@ -14,11 +14,22 @@ from typing import Any
 from action_gru.core.errors import DataError
 from action_gru.core.paths import PICTURE_SUFFIXES
 from action_gru.core.text import command_line
-from action_gru.prepare.benchmarks import build_fights, build_hmdb51, build_kth, build_ucf101
-from action_gru.prepare.cmapss import build_cmapss
+from action_gru.prepare.benchmarks import (
+    build_cmapss,
+    build_fights,
+    build_hmdb51,
+    build_kth,
+    build_ucf101,
+)
+from action_gru.prepare.files import (
+    Content,
+    Row,
+    content_of,
+    counts_text,
+    how_to_unpack,
+    write_content,
+)
 from action_gru.prepare.folder import build_folder, left_aside
-from action_gru.prepare.rows import Content, Row, content_of, write_content
-from action_gru.prepare.tree import counts_text, how_to_unpack
 
 __all__ = ["BUILDERS", "Options", "PreparedDataset", "Row", "prepare"]
 
@@ -36,12 +47,12 @@ class Options:
 
 
 BUILDERS: dict[str, Callable[[Path, Options], Content]] = {
-    "folder": lambda root, asked: content_of(build_folder(root, asked.splits)),
-    "ucf101": lambda root, asked: content_of(build_ucf101(root, asked.split)),
-    "hmdb51": lambda root, asked: content_of(build_hmdb51(root, asked.split)),
-    "kth": lambda root, asked: content_of(build_kth(root)),
-    "fights": lambda root, asked: content_of(build_fights(root)),
-    "cmapss": lambda root, asked: build_cmapss(root, asked.subset),
+    "folder": lambda root, options: content_of(build_folder(root, options.splits)),
+    "ucf101": lambda root, options: content_of(build_ucf101(root, options.split)),
+    "hmdb51": lambda root, options: content_of(build_hmdb51(root, options.split)),
+    "kth": lambda root, options: content_of(build_kth(root)),
+    "fights": lambda root, options: content_of(build_fights(root)),
+    "cmapss": lambda root, options: build_cmapss(root, options.subset),
 }
 OFFICIAL_SPLITS = {"ucf101": 3, "hmdb51": 3}  # the others have one
 
@@ -62,9 +73,9 @@ class PreparedDataset:
 
     def document(self) -> dict[str, Any]:
         """The answer of `prepare --json`."""
-        document = {"manifest": str(self.manifest), "root": str(self.root)}
+        document = {"manifest": str(self.manifest), "root": str(self.root), **self.counts}
         left = {"left_aside": self.left_aside} if self.counts else {}
-        return {**document, **self.counts, "splits": self.splits, **left}
+        return {**document, "splits": self.splits, **left}
 
     def sentences(self) -> list[str]:
         """What is in it, what is not, and the command that trains on it."""
@@ -76,16 +87,13 @@ class PreparedDataset:
         clips, groups = self.counts["clips"], self.counts["groups"] or "no"
         parts = "".join(f", {count} in {name}" for name, count in self.splits.items())
         command = command_line("action-gru", "train", "CONFIG", manifest, f"data.root={self.root}")
-        said = f"{clips} clips{parts}, {self.counts['classes']} classes, {groups} groups"
-        return [*self._left_aside(clips), f"{said}; next: {command}"]
-
-    def _left_aside(self, clips: int) -> list[str]:
-        left = sum(self.left_aside.values())
-        if not left:
-            return []
-        note = "; pictures are not read" if PICTURE_SUFFIXES & self.left_aside.keys() else ""
-        counts = counts_text(self.left_aside)
-        return [f"left aside {left} of {left + clips} files, as no clips: {counts}{note}"]
+        summary = f"{clips} clips{parts}, {self.counts['classes']} classes, {groups} groups"
+        sentences = [f"{summary}; next: {command}"]
+        if left := sum(self.left_aside.values()):
+            note = "; pictures are not read" if PICTURE_SUFFIXES & self.left_aside.keys() else ""
+            aside = f"{counts_text(self.left_aside)}{note}"
+            sentences.insert(0, f"left aside {left} of {left + clips} files, as no clips: {aside}")
+        return sentences
 
 
 def prepare(
@@ -101,18 +109,22 @@ def prepare(
     Raises DataError for a dataset that is incomplete, packed or of another layout, and for a
     manifest that exists and differs, unless overwrite.
     """
-    asked = options or Options()
+    options = options or Options()
     if dataset not in BUILDERS:
         raise DataError(f"{dataset!r} is no known dataset; choose one of {', '.join(BUILDERS)}")
     most = OFFICIAL_SPLITS.get(dataset, 1)
-    if not 1 <= asked.split <= most:
+    if not 1 <= options.split <= most:
         have = "one split" if most == 1 else f"the splits 1 to {most}"
-        raise DataError(f"{dataset} has {have}, got --split {asked.split}; choose one of these")
-    if asked.splits is not None and dataset != "folder":
+        raise DataError(f"{dataset} has {have}, got --split {options.split}; choose one of these")
+    if options.splits is not None and dataset != "folder":
         raise DataError(f"{dataset} brings its own splits; leave --splits and --no-splits out")
-    root = _folder(source)
+    if not source.exists():
+        raise DataError(f"{source}: does not exist; pass the dataset's folder")
+    if not source.is_dir():
+        raise DataError(f"{source}: is no folder. {how_to_unpack(source) or 'Pass the folder'}")
+    root = source.resolve()
     try:
-        content = BUILDERS[dataset](root, asked)
+        content = BUILDERS[dataset](root, options)
     except DataError as error:
         if packed := how_to_unpack(root):
             raise DataError(f"{error}. {packed}") from error
@@ -121,11 +133,3 @@ def prepare(
     write_content(manifest, content, overwrite=overwrite)
     left = left_aside(root, content.paths, manifest) if dataset == "folder" else {}
     return PreparedDataset(root, manifest, content.splits, content.counts, left)
-
-
-def _folder(source: Path) -> Path:
-    if source.is_dir():
-        return source.resolve()
-    if not source.exists():
-        raise DataError(f"{source}: does not exist; pass the dataset's folder")
-    raise DataError(f"{source}: is no folder. {how_to_unpack(source) or 'Pass the folder'}")

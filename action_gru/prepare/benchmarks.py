@@ -1,6 +1,6 @@
-"""Public data sets of clips: UCF101, HMDB51 and KTH with their official splits, and fights.
+"""Public data sets: UCF101, HMDB51 and KTH with their official splits, fights, C-MAPSS.
 
-Reads names only, never a video.
+Reads names and lists only, never a video.
 """
 
 from __future__ import annotations
@@ -12,17 +12,27 @@ from dataclasses import replace
 from pathlib import Path
 
 from action_gru.core.errors import DataError
-from action_gru.prepare.rows import Row, divided_groups, locate
-from action_gru.prepare.tree import find_file, read_lines, videos_in, walk_files
+from action_gru.prepare.files import (
+    Content,
+    Row,
+    csv_text,
+    divided_groups,
+    find_file,
+    locate,
+    match_lines,
+    videos_in,
+    walk_files,
+)
 
 logger = logging.getLogger(__name__)
 
-_UCF101_CLIP = re.compile(r"v_\w+_(?P<group>g\d{2})_c\d{2}\.avi")
-_UCF101_LISTS = (
-    "unpack UCF101TrainTestSplits-RecognitionTask.zip into the same folder as the videos "
-    "and pass that folder"
+_UCF101_CLASS = re.compile(r"(?P<number>\S+)\s+(?P<name>\S+)")
+_UCF101_CLIP = re.compile(
+    r"(?P<label>[^/]*)/(?P<name>v_\w+_(?P<group>g\d{2})_c\d{2}\.avi)(?: (?P<number>.*))?"
 )
-_UCF101_VIDEOS = "unpack UCF101.rar whole into the folder passed"
+_UCF101_FILES = (
+    "unpack UCF101.rar and UCF101TrainTestSplits-RecognitionTask.zip whole into the folder passed"
+)
 
 
 def build_ucf101(root: Path, split: int = 1) -> list[Row]:
@@ -33,85 +43,70 @@ def build_ucf101(root: Path, split: int = 1) -> list[Row]:
     The class of a file name may differ in case from its folder (HandstandPushups); the folder
     counts.
     """
-    numbers = _class_numbers(root)
-    named = [
-        Row(f"{label}/{name}", label, group, part)
-        for part in ("train", "test")
-        for label, name, group in _ucf101_clips(root, f"{part}list{split:02d}.txt", numbers)
-    ]
-    return locate(root, named, _UCF101_VIDEOS)
+    index = find_file(root, "classInd.txt", _UCF101_FILES)
+    classes = match_lines(index, _UCF101_CLASS, "'<number> <class>'", _UCF101_FILES)
+    numbers = {match["name"]: match["number"] for _, match in classes}
+    named = [row for part in ("train", "test") for row in _ucf101_rows(root, part, split, numbers)]
+    return locate(root, named, _UCF101_FILES)
 
 
-def _class_numbers(root: Path) -> dict[str, str]:
-    """Class name -> its number, from the lines `1 ApplyEyeMakeup` of classInd.txt."""
-    path = find_file(root, "classInd.txt", _UCF101_LISTS)
-    pairs = [line.split() for line in read_lines(path) if line]
-    wrong = [pair for pair in pairs if len(pair) != 2]
-    if wrong:
-        raise DataError(f"{path}: got the line {' '.join(wrong[0])!r}, expected '<number> <class>'")
-    return {name: number for number, name in pairs}
-
-
-def _ucf101_clips(
-    root: Path, listing: str, numbers: dict[str, str]
-) -> Iterator[tuple[str, str, str]]:
-    """(class, file name, group) of the lines `<Class>/<file> <number>` or `<Class>/<file>`."""
-    path = find_file(root, listing, _UCF101_LISTS)
-    for line_number, line in enumerate(read_lines(path), start=1):
-        if not line:
-            continue
-        clip, _, number = line.partition(" ")
-        label, _, name = clip.partition("/")
-        if label not in numbers or (number and number != numbers[label]):
+def _ucf101_rows(root: Path, part: str, split: int, numbers: dict[str, str]) -> Iterator[Row]:
+    """One row for each line `<Class>/<file> <number>` or `<Class>/<file>`."""
+    listing = find_file(root, f"{part}list{split:02d}.txt", _UCF101_FILES)
+    expected = "<Class>/v_<Class>_gNN_cNN.avi"
+    for where, clip in match_lines(listing, _UCF101_CLIP, expected, _UCF101_FILES):
+        label = clip["label"]
+        if label not in numbers or (clip["number"] and clip["number"] != numbers[label]):
             raise DataError(
-                f"{path}:{line_number}: got {line!r}, which does not agree with classInd.txt; "
-                f"{_UCF101_LISTS}"
+                f"{where}: got {clip[0]!r}, which does not agree with classInd.txt; {_UCF101_FILES}"
             )
-        match = _UCF101_CLIP.fullmatch(name)
-        if match is None:
-            raise DataError(
-                f"{path}: got {name!r}, expected v_<Class>_gNN_cNN.avi; {_UCF101_LISTS}"
-            )
-        yield label, name, match["group"]
+        yield Row(f"{label}/{clip['name']}", label, clip["group"], part)
 
 
 # visible body, camera motion, persons, viewpoint, quality, running number
 _HMDB51_TAGS = re.compile(r"_[hulf]_(?:nm|cm)_np\d+_(?:fr|ba|le|ri)_(?:bad|med|goo)_\d+$")
-_HMDB51_MARKS = {"1": "train", "2": "test", "0": ""}
-_HMDB51_LISTS = (
-    "unpack test_train_splits.rar into the same folder as the videos and pass that folder"
-)
-_HMDB51_VIDEOS = (
-    "unpack hmdb51_org.rar, and the archive of each class in it, into the folder passed"
+_HMDB51_CLIP = re.compile(r"(?P<name>.*\S)\s+(?P<mark>[012])")
+_HMDB51_MARKS = {"1": "train", "2": "test"}  # 0: unused
+_HMDB51_FILES = (
+    "unpack test_train_splits.rar, hmdb51_org.rar and the archive of each class in it into the "
+    "folder passed"
 )
 
 
 def build_hmdb51(root: Path, split: int = 1) -> list[Row]:
-    """Rows of `<class>/*.avi` as `<class>_test_split{split}.txt` divides them.
+    """Rows of `<class>/*.avi` as `<class>_test_split{split}.txt` divides them, less unused clips.
 
-    Its marks: 1 train, 2 test, 0 unused (left out). group is `<class>/<source video>`. The class
-    belongs to it because the official splits keep a source video whole within a class only: in
-    split 1 RETURN_OF_THE_KING trains `drink` and tests `stand`. Where a list divides a source
-    within a class, the protocol is kept, both halves get groups of their own, and a warning
-    says how many.
+    group is `<class>/<source video>`. The class belongs to it because the official splits keep a
+    source video whole within a class only: in split 1 RETURN_OF_THE_KING trains `drink` and tests
+    `stand`. Where a list divides a source within a class, the protocol is kept, both halves get
+    groups of their own, and a warning says how many.
     """
-    named = [
-        Row(f"{label}/{name}", label, f"{label}/{source_video(name, label)}", part)
-        for label, name, part in _hmdb51_clips(root, f"_test_split{split}.txt")
-    ]
-    rows = locate(root, named, _HMDB51_VIDEOS)
-    divided = set(divided_groups(rows))
+    rows = locate(root, list(_hmdb51_rows(root, f"_test_split{split}.txt")), _HMDB51_FILES)
+    divided = divided_groups(rows)
     if divided:
         logger.warning(
             "hmdb51 split %d divides %d source videos between train and test (first: %s)",
             split,
             len(divided),
-            min(divided),
+            divided[0],
         )
     return [
         replace(row, group=f"{row.group} ({row.split})") if row.group in divided else row
         for row in rows
     ]
+
+
+def _hmdb51_rows(root: Path, ending: str) -> Iterator[Row]:
+    """A row for each clip in use. ending: of the lists' names."""
+    lists = [path for path in walk_files(root) if path.name.endswith(ending)]
+    if not lists:
+        raise DataError(f"{root}: holds no <class>{ending}; {_HMDB51_FILES}")
+    for path in lists:
+        label, expected = path.name.removesuffix(ending), "'<file> <0, 1 or 2>'"
+        for _, clip in match_lines(root / path, _HMDB51_CLIP, expected, _HMDB51_FILES):
+            if part := _HMDB51_MARKS.get(clip["mark"]):
+                group = f"{label}/{source_video(clip['name'], label)}"
+                yield Row(f"{label}/{clip['name']}", label, group, part)
 
 
 def source_video(name: str, label: str) -> str:
@@ -124,23 +119,6 @@ def source_video(name: str, label: str) -> str:
     return stem[: match.start()].removesuffix(f"_{label}") if match else stem
 
 
-def _hmdb51_clips(root: Path, ending: str) -> Iterator[tuple[str, str, str]]:
-    """(class, file name, train or test) of every clip in use. ending: of the lists' names."""
-    lists = [path for path in walk_files(root) if path.name.endswith(ending)]
-    if not lists:
-        raise DataError(f"{root}: holds no <class>{ending}; {_HMDB51_LISTS}")
-    for path in lists:
-        for line in filter(None, read_lines(root / path)):
-            name, _, mark = line.rpartition(" ")
-            if mark not in _HMDB51_MARKS or not name:
-                raise DataError(
-                    f"{root / path}: got the line {line!r}, expected '<file> <0, 1 or 2>'; "
-                    f"{_HMDB51_LISTS}"
-                )
-            if part := _HMDB51_MARKS[mark]:
-                yield path.name.removesuffix(ending), name.strip(), part
-
-
 KTH_FPS = 25.0
 # 00sequences.txt, its header: the subdivision of Schuldt, Laptev, Caputo, ICPR 2004.
 KTH_SUBJECTS = {
@@ -150,11 +128,13 @@ KTH_SUBJECTS = {
 }
 _KTH_SPLIT_OF = {subject: split for split, subjects in KTH_SUBJECTS.items() for subject in subjects}
 _KTH_LINE = re.compile(
-    r"(?P<video>(?P<person>person(?P<subject>\d\d))_(?P<action>[a-z]+)_d\d)\s+"
+    r"(?P<video>(?P<person>person(?P<subject>0[1-9]|1\d|2[0-5]))_(?P<action>[a-z]+)_d\d)\s+"
     r"(?:\*missing\*|frames\s+(?P<ranges>\d+-\d+(?:\s*,\s*\d+-\d+)*))"
+    r"|(?!person\d).*"  # the text around the table
 )
 _KTH_FILES = (
-    "put 00sequences.txt and the six unpacked archives (boxing.zip to walking.zip) into one folder"
+    "put 00sequences.txt as published and the six unpacked archives (boxing.zip to walking.zip) "
+    "into one folder"
 )
 
 
@@ -168,48 +148,42 @@ def build_kth(root: Path) -> list[Row]:
     said to break off near frame 305, so its fourth range (246-370) is short.
     """
     path = find_file(root, "00sequences.txt", _KTH_FILES)
-    named = [
-        row
-        for number, line in enumerate(read_lines(path), start=1)
-        if re.match(r"person\d", line)  # text outside of the table is skipped
-        for row in _kth_rows(f"{path}:{number}", line)
-    ]
+    expected = "'personNN_<action>_dN frames 1-95, ...' with NN from 01 to 25"
+    videos = match_lines(path, _KTH_LINE, expected, _KTH_FILES)
+    named = [row for where, video in videos for row in _kth_rows(where, video)]
     if not named:
-        raise DataError(f"{path}: lists no video; take the file afresh")
+        raise DataError(f"{path}: lists no video; {_KTH_FILES}")
     return locate(root, named, _KTH_FILES)
 
 
-def _kth_rows(where: str, line: str) -> Iterator[Row]:
+def _kth_rows(where: str, video: re.Match[str]) -> Iterator[Row]:
     """The subsequences of a video, none of one that is missing."""
-    match = _KTH_LINE.fullmatch(line)
-    if match is None or int(match["subject"]) not in _KTH_SPLIT_OF:
-        raise DataError(
-            f"{where}: got {line!r}, expected 'personNN_<action>_dN frames 1-95, ...' "
-            "with NN from 01 to 25; take the file afresh"
-        )
-    split = _KTH_SPLIT_OF[int(match["subject"])]
-    for part in filter(None, (match["ranges"] or "").split(",")):
+    for part in filter(None, (video["ranges"] or "").split(",")):
         first, last = map(int, part.split("-"))  # counted from 1, both included
         if not 1 <= first <= last:
             raise DataError(
-                f"{where}: got the frames {first}-{last}, expected first <= last from 1 "
-                "on; take the file afresh"
+                f"{where}: got the frames {first}-{last}, expected first <= last from 1 on; "
+                f"{_KTH_FILES}"
             )
-        start_s, end_s = (first - 1) / KTH_FPS, last / KTH_FPS
-        name = f"{match['video']}_uncomp.avi"
-        yield Row(name, match["action"], match["person"], split, start_s, end_s)
+        yield Row(
+            f"{video['video']}_uncomp.avi",
+            video["action"],
+            video["person"],
+            _KTH_SPLIT_OF[int(video["subject"])],
+            (first - 1) / KTH_FPS,
+            last / KTH_FPS,
+        )
 
 
-_FIGHTS_LABELS = ("fight", "noFight")
-_FIGHTS_SOURCE = re.compile(r"https?://\S*?(?:[?&]v=(?P<id>[\w-]+)\S*)?")
-_FIGHTS_CLIP = re.compile(r"(?P<clip>(?:no)?fi\d+)\s*:.*")
-_FIGHTS_RANGE = re.compile(
-    r"(?P<kind>(?:no)?fi)(?P<first>\d+)\s*-\s*(?P=kind)(?P<last>\d+)\s*:\s*(?P<source>.+)"
+_FIGHTS_LINE = re.compile(
+    r"(?P<url>https?://\S*?(?:[?&]v=(?P<id>[\w-]+)\S*)?)"
+    r"|(?P<kind>(?:no)?fi)(?P<first>\d+)\s*-\s*(?P=kind)(?P<last>\d+)\s*:\s*(?P<dataset>.+)"
+    r"|(?P<clip>(?:no)?fi\d+)\s*:.*"
 )
 # videos.txt puts two clips under two sources each. nofi022 is 640x360 and 2.0 s long like the
 # entry and all other clips of IZjLv7alWTk; those of g0x9-0pOuhw are 640x314, its entry 2.1 s.
 # nofi076 shows the same corridor as nofi075.
-_FIGHTS_SETTLED = {"nofi022": "IZjLv7alWTk", "nofi076": "CamNet Dataset"}
+_FIGHTS_KNOWN = {"nofi022": "IZjLv7alWTk", "nofi076": "CamNet Dataset"}
 _FIGHTS_FILES = "clone fight-detection-surv-dataset whole and pass its folder"
 
 
@@ -227,9 +201,18 @@ def build_fights(root: Path) -> list[Row]:
     A part of the clips is enough. Raises DataError for a clip that videos.txt does not name.
     """
     listing = find_file(root, "videos.txt", _FIGHTS_FILES)
-    sources = _fights_sources(listing)
-    named = {(path.parent.name, path.name): path for path in videos_in(root)}
-    clips = [path for (folder, _), path in named.items() if folder in _FIGHTS_LABELS]
+    sources: dict[str, str] = {}
+    for clip, source in _fights_sources(listing):
+        earlier = sources.setdefault(clip, source)
+        if earlier != source:
+            sources[clip] = _FIGHTS_KNOWN.get(clip, "")
+            if sources[clip] not in (earlier, source):
+                raise DataError(
+                    f"{listing}: names two sources for {clip}, {earlier} and {source}; "
+                    "remove the wrong line"
+                )
+    clips = [path for path in videos_in(root) if path.parent.name in ("fight", "noFight")]
+    clips = list({path.parts[-2:]: path for path in clips}.values())
     unnamed = [str(path) for path in clips if path.stem not in sources]
     if unnamed:
         raise DataError(
@@ -241,44 +224,83 @@ def build_fights(root: Path) -> list[Row]:
     return [Row(str(path), path.parent.name, sources[path.stem]) for path in clips]
 
 
-def _fights_sources(listing: Path) -> dict[str, str]:
-    """Clip name -> source video or dataset."""
-    sources: dict[str, str] = {}
-    for clip, source in _fights_claims(listing):
-        earlier = sources.setdefault(clip, source)
-        if earlier != source:
-            settled = _FIGHTS_SETTLED.get(clip)
-            if settled is None or settled not in (earlier, source):
-                raise DataError(
-                    f"{listing}: names two sources for {clip}, {earlier} and {source}; "
-                    "remove the wrong line"
-                )
-            sources[clip] = settled
-    return sources
-
-
-def _fights_claims(listing: Path) -> Iterator[tuple[str, str]]:
-    """(clip, source) in the order of the file."""
-    current: str | None = None
-    for number, line in enumerate(read_lines(listing), start=1):
-        if not line:
-            continue
-        if match := _FIGHTS_SOURCE.fullmatch(line):
-            current = match["id"] or line
-        elif match := _FIGHTS_RANGE.fullmatch(line):
-            yield from _fights_range(match)
-        elif (match := _FIGHTS_CLIP.fullmatch(line)) and current is not None:
-            yield match["clip"], current
+def _fights_sources(listing: Path) -> Iterator[tuple[str, str]]:
+    """(clip, source video or dataset) in the order of the file."""
+    expected = (
+        "the address of a video, then its clips 'fi001: 0.13.50 - 0.15.60', or a range "
+        "'fi001 - fi009 : <source>'"
+    )
+    source = ""
+    for where, line in match_lines(listing, _FIGHTS_LINE, expected, _FIGHTS_FILES):
+        if line["url"]:
+            source = line["id"] or line["url"]
+        elif line["kind"]:  # nofi062 - nofi076 -> nofi062, nofi063, ... nofi076
+            for number in range(int(line["first"]), int(line["last"]) + 1):
+                yield f"{line['kind']}{number:0{len(line['first'])}d}", line["dataset"]
+        elif source:
+            yield line["clip"], source
         else:
+            raise DataError(f"{where}: got {line[0]!r}, expected {expected}; {_FIGHTS_FILES}")
+
+
+CMAPSS_SUBSETS = ("FD001", "FD002", "FD003", "FD004")
+_CMAPSS_CHANNELS = [f"setting_{n}" for n in (1, 2, 3)] + [f"sensor_{n}" for n in range(1, 22)]
+_CMAPSS_ROW = re.compile(r"(?P<engine>\d+)\s+(?P<cycle>\d+)(?P<values>(?:\s+\S+){24})")
+_CMAPSS_FILES = (
+    "pass the folder with the three files of the subset, such as train_, test_ and RUL_FD001.txt"
+)
+
+
+def build_cmapss(root: Path, subset: str) -> Content:
+    """NASA's turbofan engines as one long table; its splits count engines. Raises DataError.
+
+    Layout: train_FD001.txt, test_FD001.txt and RUL_FD001.txt, likewise FD002 to FD004. A row is an
+    engine's number, the cycle, three settings and 21 sensors, between spaces; training engines run
+    to failure, test engines stop before, and the RUL file says how many cycles before.
+    """
+    if subset not in CMAPSS_SUBSETS:
+        raise DataError(f"C-MAPSS has the subsets {', '.join(CMAPSS_SUBSETS)}; got '{subset}'")
+    cycles = _cmapss_lines(root / f"RUL_{subset}.txt", re.compile(r"\d+"), "a whole number")
+    after = [int(line[0]) for _, line in cycles]
+    lines: list[list[object]] = [["id", "time", "split", "remaining", *_CMAPSS_CHANNELS]]
+    counts = {}
+    for split in ("train", "test"):
+        path = root / f"{split}_{subset}.txt"
+        engines = _engines(path)
+        counts[split] = len(engines)
+        left = [0] * len(engines) if split == "train" else after
+        if len(left) != len(engines):
             raise DataError(
-                f"{listing}:{number}: got {line!r}, expected the address of a video, then its "
-                "clips 'fi001: 0.13.50 - 0.15.60', or a range 'fi001 - fi009 : <source>'; "
-                f"{_FIGHTS_FILES}"
+                f"{path}: has {len(engines)} engines, its RUL file {len(after)} lines; "
+                f"{_CMAPSS_FILES}"
             )
+        for (engine, rows), unseen in zip(engines.items(), left, strict=True):
+            lines += [
+                [f"{split}-{int(engine):03d}", cycle, split, len(rows) - cycle + unseen, *values]
+                for cycle, values in enumerate(rows, start=1)
+            ]
+    return Content(csv_text(lines), counts, f"{subset}.csv")
 
 
-def _fights_range(match: re.Match[str]) -> Iterator[tuple[str, str]]:
-    """nofi062 - nofi076 -> nofi062, nofi063, ... nofi076."""
-    width = len(match["first"])
-    for number in range(int(match["first"]), int(match["last"]) + 1):
-        yield f"{match['kind']}{number:0{width}d}", match["source"]
+def _cmapss_lines(
+    path: Path, pattern: re.Pattern[str], expected: str
+) -> Iterator[tuple[str, re.Match[str]]]:
+    if not path.is_file():
+        raise DataError(f"{path.parent}: has no {path.name}; {_CMAPSS_FILES}")
+    return match_lines(path, pattern, expected, _CMAPSS_FILES)
+
+
+def _engines(path: Path) -> dict[str, list[list[str]]]:
+    """Engine number -> the settings and sensors of its cycles 1, 2, 3, ..."""
+    engines: dict[str, list[list[str]]] = {}
+    for where, row in _cmapss_lines(path, _CMAPSS_ROW, "an engine, a cycle and 24 numbers"):
+        rows = engines.setdefault(row["engine"], [])
+        if int(row["cycle"]) != len(rows) + 1:
+            raise DataError(
+                f"{where}: engine {row['engine']} is at cycle {row['cycle']}, expected "
+                f"{len(rows) + 1}; {_CMAPSS_FILES}, unedited"
+            )
+        rows.append(row["values"].split())
+    if not engines:
+        raise DataError(f"{path}: holds no row; {_CMAPSS_FILES}")
+    return engines

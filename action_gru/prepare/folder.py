@@ -14,8 +14,7 @@ from action_gru.core.paths import (
     is_video,
     split_of,
 )
-from action_gru.prepare.rows import Row
-from action_gru.prepare.tree import count, ending, videos_in, walk_files
+from action_gru.prepare.files import Row, count, ending, videos_in, walk_files
 
 
 def build_folder(root: Path, splits: bool | None = None) -> list[Row]:
@@ -30,7 +29,12 @@ def build_folder(root: Path, splits: bool | None = None) -> list[Row]:
     if depth is not None:
         videos = [path for path in videos if split_of(_folder(path, depth))]
     above = 1 if depth == 0 else 0
-    _refuse_strays(root, [path for path in videos if len(path.parts) < above + 2], above)
+    if strays := [path for path in videos if len(path.parts) < above + 2]:
+        raise DataError(
+            f"{root}: {len(strays)} videos lie outside of any class folder (first: {strays[0]}); "
+            "move each into the folder of its class"
+            + (f", or pass --no-splits if '{strays[0].parts[0]}' is a class" if above else "")
+        )
     _refuse_empty(root, videos, above)
     labels = sorted({composed(path.parts[above]) for path in videos})
     if len(labels) < 2:
@@ -39,7 +43,14 @@ def build_folder(root: Path, splits: bool | None = None) -> list[Row]:
             "least 2 are needed; put the videos of each class into a folder of its own"
             + (f", or pass {root / labels[0]} if its folders are the classes" if labels else "")
         )
-    return [_row(path, above, depth) for path in videos]
+    return [
+        Row(
+            str(path),
+            composed(path.parts[above]),
+            split="" if depth is None else split_of(path.parts[depth]),
+        )
+        for path in videos
+    ]
 
 
 def left_aside(root: Path, taken: Collection[str], manifest: Path) -> dict[str, int]:
@@ -55,15 +66,10 @@ def left_aside(root: Path, taken: Collection[str], manifest: Path) -> dict[str, 
     )
 
 
-def _row(path: PurePosixPath, above: int, depth: int | None) -> Row:
-    split = None if depth is None else split_of(path.parts[depth])
-    return Row(str(path), composed(path.parts[above]), split=split)
-
-
 def _split_depth(root: Path, videos: Sequence[PurePosixPath], splits: bool | None) -> int | None:
-    """Where the splits stand: 0 above the classes, 1 below them, None nowhere.
+    """The level of the split folders: 0 above the classes, 1 below them, None nowhere.
 
-    Raises DataError where that is a question.
+    Raises DataError where that cannot be decided.
     """
     if splits is False:
         return None
@@ -95,27 +101,14 @@ def _listed(names: set[str]) -> str:
     return ", ".join(sorted(names)[:5]) + (", ..." if len(names) > 5 else "")
 
 
-def _refuse_strays(root: Path, strays: Sequence[PurePosixPath], above: int) -> None:
-    if strays:
-        raise DataError(
-            f"{root}: {len(strays)} videos lie outside of any class folder (first: {strays[0]}); "
-            "move each into the folder of its class"
-            + (f", or pass --no-splits if '{strays[0].parts[0]}' is a class" if above else "")
-        )
-
-
 def _refuse_empty(root: Path, videos: Sequence[PurePosixPath], above: int) -> None:
-    """Raise DataError for a class folder without a video, and tell of the pictures in it."""
+    """Raise DataError for a class folder without a video; the error names pictures in it."""
     full = {root.joinpath(*path.parts[: above + 1]) for path in videos}
     parents = sorted({root.joinpath(*path.parts[:above]) for path in videos}) or [root]
-    for folder in (folder for parent in parents for folder in _folders(parent)):
-        if folder not in full:
+    for folder in (inner for parent in parents for inner in sorted(parent.iterdir())):
+        if folder.is_dir() and not is_hidden(folder.name) and folder not in full:
             endings = " ".join(sorted(VIDEO_SUFFIXES))
             raise DataError(
                 f"{folder}: the class has no video; "
                 + (about_pictures(folder) or f"add clips ({endings}) or remove the folder")
             )
-
-
-def _folders(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.is_dir() and not is_hidden(path.name))

@@ -7,20 +7,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from action_gru.config import Config
 from action_gru.core.errors import DataError
 from action_gru.core.paths import HEAD_BYTES, file_kind
-from action_gru.core.progress import Reporter
 from action_gru.dataset import Clip, read_manifest
-from action_gru.features.sequences import FeatureTable
 from action_gru.series.recording import Recording
-from action_gru.series.source import Measured, MeasuredClip, features_of
+from action_gru.series.source import Measured, MeasuredClip, SeriesSource
 
 MAGIC = b"\x93NUMPY"
 NPZ = re.compile(rb"PK\x03\x04.{26}[^\0]*\.npy", re.DOTALL)  # a zip and its first name
@@ -93,76 +89,53 @@ def _other_kind(path: Path, head: bytes) -> str:
         return "an empty file"
     if NPZ.match(head):
         return "a .npz of one or more arrays"
-    kind = file_kind(path)
-    if kind is None:
-        is_text = b"\0" not in head and all(byte >= 32 or byte in b"\t\r\n" for byte in head)
-        return "text" if is_text else "a file of another kind"
-    return kind
+    is_text = all(byte >= 32 or byte in b"\t\r\n" for byte in head)
+    return file_kind(path) or ("text" if is_text else "a file of another kind")
 
 
-@dataclass(frozen=True)
-class ArraySource:
+class ArraySource(SeriesSource):
     """Arrays by manifest. One that cannot be read is quarantined with its reason."""
-
-    config: Config
-    manifest: Path | None = None
-    root: Path | None = None
-    classes: Sequence[str] | None = None
 
     def clips(self) -> list[Clip]:
         """Every array of the manifest, or its windows."""
         data = self.config.data
-        manifest = self.manifest or data.manifest
-        assert manifest is not None
-        clips = read_manifest(manifest, self.root or data.root, self.classes or data.classes)
+        clips = read_manifest(self.path, self.root or data.root, self.classes or data.classes)
         return [part for clip in clips for part in self._windows(clip)]
 
-    def features(
-        self,
-        clips: Sequence[Clip],
-        reporter: Reporter,
-        folder: Path | None = None,
-        max_bad_share: float | None = None,
-    ) -> FeatureTable:
-        """The rows of the clips as the config's `series` section prepares them."""
-        found = read_arrays(clips)
-        return features_of(found, self.config, clips, reporter, folder, max_bad_share)
+    def measure(self, clips: Sequence[Clip]) -> Measured:
+        """The values of the clips, which must be as wide as the first that can be read."""
+        items: dict[str, MeasuredClip] = {}
+        quarantined: dict[str, str] = {}
+        first: tuple[int, ...] = ()
+        for clip in clips:
+            try:
+                item = _measured_clip(clip)
+                first = first or item.rows.values.shape
+                _check_width(clip, item.rows.values.shape, first)
+                items[clip.name] = item
+            except (DataError, OSError) as error:
+                quarantined[clip.name] = str(error)
+        names = tuple(f"column_{index}" for index in range(first[1] if first else 0))
+        return Measured(names, items, quarantined)
 
     def _windows(self, clip: Clip) -> list[Clip]:
-        series = self.config.series
-        if series.window is None:
+        if self.config.series.window is None:
             return [clip]
         try:
-            return [item.clip for item in _array_clip(clip).windows(series.window, series.stride)]
+            return [item.clip for item in _measured_clip(clip).windows(self.config.series)]
         except (DataError, OSError):
             return [clip]  # quarantined with its reason when its values are read
 
 
-def read_arrays(clips: Sequence[Clip]) -> Measured:
-    """The values of the clips, which must be as wide as the first that can be read."""
-    items: dict[str, MeasuredClip] = {}
-    quarantined: dict[str, str] = {}
-    first: tuple[int, ...] = ()
-    for clip in clips:
-        try:
-            item = _array_clip(clip)
-            first = first or item.rows.values.shape
-            _check_width(clip, item.rows.values.shape, first)
-            items[clip.name] = item
-        except (DataError, OSError) as error:
-            quarantined[clip.name] = str(error)
-    names = tuple(f"column_{index}" for index in range(first[1] if first else 0))
-    return Measured(names, items, quarantined)
-
-
 def _check_width(clip: Clip, shape: tuple[int, ...], first: tuple[int, ...]) -> None:
-    if shape[1] == first[1]:
-        return
-    turned = "; save array.T if time is the second axis" if shape[0] == first[0] else ""
-    raise DataError(f"{clip.path}: has {shape[1]} values a row, the first array {first[1]}{turned}")
+    if shape[1] != first[1]:
+        turned = "; save array.T if time is the second axis" if shape[0] == first[0] else ""
+        raise DataError(
+            f"{clip.path}: has {shape[1]} values a row, the first array {first[1]}{turned}"
+        )
 
 
-def _array_clip(clip: Clip) -> MeasuredClip:
+def _measured_clip(clip: Clip) -> MeasuredClip:
     """One array, or the rows between its clip's bounds."""
     if not clip.path.is_file():
         raise DataError(f"{clip.path}: no such file")

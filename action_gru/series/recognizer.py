@@ -1,4 +1,4 @@
-"""The Python API for measured sequences: a trained run reads rows, whole or as they arrive.
+"""A trained run reads measured rows: whole, one by one, or as the lines of a pipe (`watch`).
 
     from action_gru import SequenceRecognizer
 
@@ -7,12 +7,18 @@
     for time, row in rows:
         print(stream.push(row, time).scores["soon"])
 
-Knows no file but the checkpoint, and no command line.
+`watch` keeps one state an id and forgets the least recently seen where there are too many.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import io
+import json
+import sys
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -21,17 +27,21 @@ from numpy.typing import NDArray
 
 from action_gru.config import Config, build_config
 from action_gru.config.inputs import SOON
+from action_gru.core.csv_dialect import encoding_of, open_csv
 from action_gru.core.errors import DataError
 from action_gru.core.machine import pick_device
+from action_gru.core.progress import Reporter
 from action_gru.dataset.channels import ChannelValues
 from action_gru.features.sequences import SequenceSet
-from action_gru.series.preparation import preparer_of
+from action_gru.series import long_table
+from action_gru.series.recording import preparer_of
 from action_gru.streaming.states import OverlappingWindows, reset_rows
-from action_gru.timeline import Prediction
+from action_gru.timeline import Alarm, Prediction
 from action_gru.training import Checkpoint, load_checkpoint
-from action_gru.training.document import check_reads_rows
+from action_gru.training.document import alarm_class, check_reads_rows
 from action_gru.training.scoring import score_clips
 
+BAD_ROWS_NAMED, MOST_IDS = 20, 10_000
 Row = Mapping[str, float] | Sequence[float] | NDArray[np.float32]
 
 
@@ -72,10 +82,10 @@ class SequenceRecognizer:
             )
         if not len(rows):
             raise DataError("a sequence has at least one row, got none")
-        series = self.config.series
         instants = np.asarray(np.arange(len(rows)) if times is None else times, dtype=np.float64)
         if instants.shape != (len(rows),):
             raise DataError(f"{len(rows)} rows need as many times, got {instants.shape}")
+        series = self.config.series
         views = preparer_of(series, len(self.channels)).views(rows, instants)
         steps = [[0] * len(rows)] if series.targets_each_row else None
         entries = [ChannelValues(view, instants) for view in views]
@@ -98,8 +108,8 @@ def warns_from(classes: Sequence[str], config: Config) -> float | None:
 class RowStream:
     """One sequence whose rows arrive one by one. Cost and memory of a row do not grow.
 
-    The answer rests on all rows so far. Where the model was trained on windows (`series.window`) it
-    rests on the last (states - 1) / states to 1 times that time instead: staggered states.
+    The answer is based on all rows so far. A model that was trained on windows (`series.window`)
+    uses the last (states - 1) / states to 1 times that time instead: staggered states.
     """
 
     def __init__(self, recognizer: SequenceRecognizer) -> None:
@@ -107,10 +117,9 @@ class RowStream:
         series, states = recognizer.config.series, recognizer.config.stream.states
         self._preparer = preparer_of(series, len(recognizer.channels))
         self._windows = OverlappingWindows(states, series.window) if series.window else None
-        count = states if self._windows else 1
+        self._count = states if self._windows else 1
         self._fresh = recognizer.model.initial_state(1)
-        self._state = recognizer.model.initial_state(count)
-        self._count = count
+        self._state = recognizer.model.initial_state(self._count)
         self._device = next(recognizer.model.parameters()).device
         self.rows = 0
         self.time: float | None = None
@@ -142,8 +151,7 @@ class RowStream:
     def _values(self, row: Row) -> NDArray[np.float32]:
         channels = self._recognizer.channels
         if isinstance(row, Mapping):
-            lacking = [name for name in channels if name not in row]
-            if lacking:
+            if lacking := [name for name in channels if name not in row]:
                 raise DataError(f"the row has no channel {', '.join(lacking[:5])}")
             row = [row[name] for name in channels]
         values = np.asarray(row, dtype=np.float32)
@@ -153,3 +161,128 @@ class RowStream:
                 f"{values.shape}"
             )
         return values
+
+
+@dataclass
+class WatchSummary:
+    """How many rows were read, and what they gave."""
+
+    rows: int = 0
+    bad_rows: int = 0
+    missing_values: int = 0
+    ids: int = 0
+    forgotten_ids: int = 0
+    raised: int = 0
+    cleared: int = 0
+
+
+class Watcher:
+    """The streams and alarms of all ids. alarm, threshold: by default `soon`, as trained."""
+
+    def __init__(
+        self,
+        recognizer: SequenceRecognizer,
+        alarm: str | None = None,
+        threshold: float | None = None,
+        max_ids: int = MOST_IDS,
+    ) -> None:
+        self.recognizer, self.max_ids = recognizer, max_ids
+        trained = recognizer.warns_from
+        self.alarm_class = alarm_class(alarm, recognizer.classes, trained is not None)
+        self.threshold = threshold or (trained if self.alarm_class == SOON else None) or 0.5
+        self.summary = WatchSummary()
+        self._streams: OrderedDict[str, tuple[RowStream, Alarm]] = OrderedDict()
+
+    def take(self, row: long_table.Row) -> dict[str, object] | None:
+        """The event that a row causes, if any. Raises DataError for a row out of order."""
+        self.summary.rows += 1
+        self.summary.missing_values += int(np.isnan(row.values).sum())
+        stream, alarm = self._stream(row.id)
+        score = float(stream.push(row.values, row.time).probabilities([self.alarm_class])[0])
+        change = alarm.push(score)
+        if change is None:
+            return None
+        self.summary.raised += change == "raised"
+        self.summary.cleared += change == "cleared"
+        return {
+            "event": change,
+            "id": row.id,
+            "time": row.time,
+            "class": self.alarm_class,
+            "score": round(score, 4),
+            "rows": stream.rows,
+        }
+
+    def _stream(self, name: str) -> tuple[RowStream, Alarm]:
+        if name not in self._streams:
+            self.summary.ids += 1
+            self._streams[name] = self.recognizer.stream(), Alarm(self.threshold)
+            if len(self._streams) > self.max_ids:
+                self._streams.popitem(last=False)
+                self.summary.forgotten_ids += 1
+        self._streams.move_to_end(name)
+        return self._streams[name]
+
+
+def watch(
+    source: str,
+    run: Path,
+    overrides: list[str],
+    reporter: Reporter,
+    alarm: str | None = None,
+    threshold: float | None = None,
+    max_ids: int = MOST_IDS,
+    as_json: bool = False,
+) -> WatchSummary:
+    """Print one line an event until the rows end; the counts. Further arguments: see `Watcher`."""
+    with reporter.doing("loading the model"):
+        recognizer = SequenceRecognizer.load(run, overrides=overrides)
+    watcher = Watcher(recognizer, alarm, threshold, max_ids)
+    summary, name = watcher.summary, "stdin" if source == "-" else source
+    with _lines(source) as lines:
+        rows = long_table.arriving_rows(lines, recognizer.config.series, recognizer.channels, name)
+        for row in rows:
+            if isinstance(row, str):
+                _leave_out(row, summary, reporter)
+                continue
+            try:
+                event = watcher.take(row)
+            except DataError as error:
+                _leave_out(f"{name}, id '{row.id}': {error}", summary, reporter)
+                continue
+            if event is not None:
+                print(json.dumps(event) if as_json else _sentence(event), flush=True)
+    if as_json:
+        print(json.dumps({"summary": asdict(summary)}), flush=True)
+    return summary
+
+
+def _leave_out(problem: str, summary: WatchSummary, reporter: Reporter) -> None:
+    summary.bad_rows += 1
+    if summary.bad_rows <= BAD_ROWS_NAMED:
+        reporter.warn(f"left out {problem}")
+    if summary.bad_rows == BAD_ROWS_NAMED:
+        reporter.warn("further bad rows are counted and no longer named")
+
+
+def _sentence(event: dict[str, object]) -> str:
+    verb = "warning" if event["event"] == "raised" else "cleared"
+    return f"{verb}  {event['id']}  time {event['time']:g}  {event['class']} {event['score']:.2f}"
+
+
+@contextmanager
+def _lines(source: str) -> Iterator[Iterable[str]]:
+    """The lines of a file, or those that arrive on a pipe, each as soon as it is whole."""
+    if source == "-":
+        if isinstance(sys.stdin, io.TextIOWrapper):  # a byte that is no text costs its row only
+            head = sys.stdin.buffer.peek(4)[:4]
+            sys.stdin.reconfigure(encoding=encoding_of(head), errors="replace")
+        yield iter(sys.stdin.readline, "")
+        return
+    try:
+        with open_csv(Path(source), errors="replace") as file:
+            yield file
+    except OSError as error:
+        raise DataError(
+            f"{source}: cannot be read ({error.strerror}); name a CSV, or - for stdin"
+        ) from error

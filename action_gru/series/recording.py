@@ -1,4 +1,8 @@
-"""One measured sequence, what must be true of it, and the windows it is cut into. Knows no file."""
+"""One measured sequence: its rows, the windows it is cut into, the views that a model reads of it.
+
+A view of a row depends on this row and earlier ones only: a whole sequence and its rows one by one
+give the same values. Knows no file and no model.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +12,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from action_gru.config.inputs import SeriesSection
 from action_gru.core.errors import DataError
-from action_gru.dataset.channels import ROWS, STAMPS
+from action_gru.dataset.channels import ROWS, ChannelSpec
+
+Values = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -21,7 +28,7 @@ class Recording:
     """
 
     id: str
-    values: NDArray[np.float32]
+    values: Values
     times: NDArray[np.float64]
     labels: tuple[str, ...] = ()
     group: str = ""
@@ -52,41 +59,19 @@ class Recordings:
     unit: str = ROWS
 
 
-def merge(parts: Sequence[tuple[str, Recordings]]) -> Recordings:
-    """Several files as one data set: (name, what it holds).
+def time_problem(times: NDArray[np.float64], shown: Sequence[object]) -> tuple[int, str] | None:
+    """The first row whose time is not after the one above, and why; None where times (T,) grow.
 
-    Raises DataError where channels differ or an id stands in two files.
+    shown: the times as they were written.
     """
-    first, found = parts[0]
-    home: dict[str, str] = {}
-    for name, recordings in parts:
-        if recordings.channels != found.channels:
-            raise DataError(
-                f"{name}: has the channels {', '.join(recordings.channels)}, {first} has "
-                f"{', '.join(found.channels)}; files of one data set need the same, in this order"
-            )
-        for item in recordings.items:
-            if home.setdefault(item.id, name) != name:
-                raise DataError(
-                    f"id '{item.id}' stands in {home[item.id]} and in {name}; give each its own id"
-                )
-    units = {part.unit for _, part in parts}
-    items = tuple(item for _, part in parts for item in part.items)
-    return Recordings(found.channels, items, found.unit if len(units) == 1 else STAMPS)
-
-
-def check_times(
-    times: NDArray[np.float64], shown: Sequence[object], places: Sequence[str], what: str
-) -> None:
-    """Raise DataError unless times grow. shown: as they were written; places: where."""
     steps = np.diff(times)
     if (steps > 0).all():
-        return
+        return None
     row = int(np.argmax(~(steps > 0))) + 1
     problem = "the same time as" if steps[row - 1] == 0 else "a time before"
-    raise DataError(
-        f"{places[row]}: {what} has {problem} the row above it ({shown[row]} after "
-        f"{shown[row - 1]}); sort the rows of each id by time and keep one row a time"
+    return row, (
+        f"{problem} the row above it ({shown[row]} after {shown[row - 1]}); sort the rows of each "
+        "id by time and keep one row a time"
     )
 
 
@@ -113,3 +98,109 @@ def window_bounds(
         starts.append(end - window)
     bounds = [(float(start), float(start + window)) for start in starts]
     return [b for b in bounds if ((times >= b[0]) & (times < b[1])).any()]
+
+
+class Preparer:
+    """Makes the views of one sequence: its values and, with velocity, how they change.
+
+    averages: the values are followed by their running averages over about so many rows. elapsed:
+    the last column of the values is how long the sequence has run. points: the columns are points
+    of so many coordinates (x, y or x, y, z), read around their mean and divided by their usual
+    distance from it, averaged over the rows so far, so that place and size no longer count; the
+    change then has the mean's own movement as its last columns.
+
+    dims: how many values each view has. Raises DataError for columns that are no whole points.
+    """
+
+    def __init__(
+        self,
+        width: int,
+        points: int = 0,
+        velocity: bool = False,
+        averages: Sequence[float] = (),
+        elapsed: bool = False,
+    ) -> None:
+        if points and width % points:
+            raise DataError(
+                f"series.points: {width} columns are no whole number of points of {points} "
+                "coordinates; set series.points=0 for columns that are no points"
+            )
+        self.points, self.velocity, self.elapsed = points, velocity, elapsed
+        values = width * (1 + len(averages)) + elapsed
+        self.dims = [values, width + points] if velocity else [values]
+        self._kept = np.array([1 - 2 / (span + 1) for span in averages])[:, None]
+        self._total = np.zeros((len(averages), width))
+        self._weight = np.zeros((len(averages), width))
+        self._start: float | None = None
+        self._before: Values | None = None
+        self._spread_sum, self._rows = 0.0, 0
+
+    def push(self, rows: Values, times: NDArray[np.float64]) -> Values:
+        """The next rows (T, D) at times (T,) -> their views side by side, (T, sum of dims)."""
+        self._start = float(times[0]) if self._start is None else self._start
+        placed, moved = self._place(rows) if self.points else (rows, rows)
+        views = [placed]
+        if len(self._kept):
+            views.append(np.stack([self._average(row) for row in placed]))
+        if self.elapsed:
+            views.append((times - self._start).astype(np.float32)[:, None])
+        if self.velocity:
+            before = moved[:1] if self._before is None else self._before
+            views.append(np.diff(moved, axis=0, prepend=before).astype(np.float32))
+            self._before = moved[-1:]
+        return np.concatenate(views, axis=1)
+
+    def views(self, rows: Values, times: NDArray[np.float64]) -> list[Values]:
+        """The views (T, dim) of a whole sequence."""
+        return np.split(self.push(rows, times), self.dims[:1], axis=1)[: len(self.dims)]
+
+    def _place(self, values: Values) -> tuple[Values, Values]:
+        """(T, D) -> points around their mean (T, D); the same with the mean's own place behind
+        (T, D + coordinates). Missing coordinates stay missing and do not move the mean.
+        """
+        shaped = values.reshape(len(values), -1, self.points).astype(np.float64)
+        known = np.isfinite(shaped)
+        count = np.maximum(known.sum(1), 1)
+        centre = np.where(known, shaped, 0.0).sum(1) / count
+        around = shaped - centre[:, None]
+        squares = np.where(known, around, 0.0) ** 2
+        spread = np.sqrt(squares.sum((1, 2)) / np.maximum(known.all(2).sum(1), 1))
+        rows = self._rows + np.arange(1, len(values) + 1)
+        sums = self._spread_sum + np.cumsum(spread)
+        self._rows, self._spread_sum = int(rows[-1]), float(sums[-1])
+        scale = np.maximum(sums / rows, 1e-6)[:, None]
+        placed = (around.reshape(values.shape) / scale).astype(np.float32)
+        return placed, np.concatenate([placed, (centre / scale).astype(np.float32)], axis=1)
+
+    def _average(self, row: Values) -> Values:
+        """A row (D,) -> the exponential averages of each span side by side, (spans * D,).
+
+        A row that is `span` rows old weighs about an eighth of the newest. A missing value counts
+        for nothing; before the first value, the average is missing.
+        """
+        known = np.isfinite(row)
+        self._total = self._total * self._kept + np.where(known, row, 0.0)
+        self._weight = self._weight * self._kept + known
+        average = np.full_like(self._total, np.nan)
+        np.divide(self._total, self._weight, out=average, where=self._weight > 0)
+        return average.ravel().astype(np.float32)
+
+
+def preparer_of(series: SeriesSection, width: int) -> Preparer:
+    """The preparer of a sequence of `width` channels, as the `series` section says."""
+    return Preparer(width, series.points, series.velocity, series.averages, series.elapsed)
+
+
+def specs_of(series: SeriesSection, channels: tuple[str, ...]) -> tuple[ChannelSpec, ...]:
+    """What each view of these channels is, as the `series` section prepares them."""
+    words = {
+        f"points of {series.points}": series.points,
+        f"averages over {', '.join(f'{span:g}' for span in series.averages)}": series.averages,
+        "elapsed": series.elapsed,
+    }
+    preparation = "; ".join(word for word, is_set in words.items() if is_set) or "none"
+    dims = preparer_of(series, len(channels)).dims
+    return tuple(
+        ChannelSpec(view, channels, dim, preparation)
+        for view, dim in zip(("values", "velocity"), dims, strict=False)
+    )

@@ -13,7 +13,7 @@ One line a case: its dimensions between colons, the values of each between comma
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,54 +23,65 @@ from numpy.typing import NDArray
 from action_gru.core.csv_dialect import LARGEST, CellReader
 from action_gru.core.errors import DataError
 from action_gru.dataset.channels import ROWS, SECONDS, STAMPS
-from action_gru.series.recording import Recording, Recordings, check_times
+from action_gru.series.recording import Recording, Recordings, time_problem
 
 MISSING = frozenset({"?", "nan", "NaN", "NAN"})
-_TOKEN = re.compile(r"\([^()]*\)|:|[^:()]+|[()]")  # each letter is looked at a few times at most
+_BRACKETS = re.compile(r"\([^()]*\)")
 _STAMPED = re.compile(r"\(([^,()]+),([^,()]+)\)")
+_NO_LABEL = "; where the class stands last, the header needs '@classLabel true' with the classes"
 
 
-def _is_true(word: str) -> bool:
-    return {"true": True, "false": False}[word.lower()]
+def _is_true(words: list[str]) -> bool:
+    return {"true": True, "false": False}[words[0].lower()]
 
 
-# Key in small letters -> the part of the Header that it gives, and how its value is read.
-_KEYS: dict[str, tuple[str, Callable[[str], object]]] = {
-    "dimensions": ("dimensions", int),
-    "dimension": ("dimensions", int),  # both spellings are in the archive
-    "univariate": ("dimensions", lambda word: 1 if _is_true(word) else None),
-    "serieslength": ("length", int),
+def _refuse_numbers(words: list[str]) -> None:
+    if _is_true(words):
+        raise DataError(
+            "@targetlabel: numbers to predict (regression) are not supported; give each case a "
+            "class, and write '@classLabel true' with their names"
+        )
+
+
+# Key in small letters -> the part of the Header that it gives, and how its words are read; None
+# leaves the part as it is.
+_KEYS: dict[str, tuple[str, Callable[[list[str]], object]]] = {
+    "dimensions": ("dimensions", lambda words: int(words[0])),
+    "dimension": ("dimensions", lambda words: int(words[0])),  # both are in the archive
+    "univariate": ("dimensions", lambda words: 1 if _is_true(words) else None),
+    "serieslength": ("length", lambda words: int(words[0])),
     "equallength": ("equal_length", _is_true),
     "timestamps": ("stamped", _is_true),
     "missing": ("missing", _is_true),
-    "classlabel": ("labelled", _is_true),
-    "targetlabel": ("targets", _is_true),
+    "classlabel": ("classes", lambda words: words[1:] if _is_true(words) else None),
+    "targetlabel": ("", _refuse_numbers),
 }
 
 
 @dataclass
 class Header:
-    """What the lines before @data say. A key that is not given promises nothing."""
+    """What the lines before @data say. A key that is not given promises nothing.
+
+    classes: None where no class stands last.
+    """
 
     dimensions: int | None = None
     length: int | None = None
     equal_length: bool = False
     stamped: bool = False
     stamps: CellReader = field(default_factory=CellReader)
-    classes: list[str] = field(default_factory=list)
-    labelled: bool = False
-    targets: bool = False
+    classes: list[str] | None = None
     missing: bool | None = None
 
-    @property
-    def label_hint(self) -> str:
-        """What to add to a complaint about a case where the class may stand last."""
-        if self.labelled:
-            return ""
-        return "; where the class stands last, the header needs '@classLabel true' with the classes"
-
-
-Lines = Iterator[tuple[str, str]]  # the place of a line, for errors, and its text
+    def read(self, line: str) -> None:
+        """Take in a line. Raises DataError."""
+        key, *words = line[1:].split() or [""]
+        part, read = _KEYS.get(key.lower(), ("", lambda words: None))
+        try:
+            if (value := read(words)) is not None:
+                setattr(self, part, value)
+        except (IndexError, ValueError, KeyError) as error:
+            raise DataError(f"'{line}' needs a value that fits it") from error
 
 
 def read_ts(path: Path) -> Recordings:
@@ -79,17 +90,27 @@ def read_ts(path: Path) -> Recordings:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
         text = path.read_text(encoding="latin-1")
-    stripped = enumerate(map(str.strip, text.splitlines()), start=1)
-    lines = (
-        (f"{path}, line {number}", line)
-        for number, line in stripped
-        if line and not line.startswith(("#", "%"))
-    )
-    header = _read_header(path, lines)
-    items: list[Recording] = []
-    for where, line in lines:
-        items.append(_case(where, line, header, f"{path.stem}#{len(items) + 1}"))
-        _check_case(where, items[-1], header, items[0])
+    header, is_data, items = Header(), False, list[Recording]()
+    for number, line in enumerate(map(str.strip, text.splitlines()), start=1):
+        if not line or line.startswith(("#", "%")):
+            continue
+        try:
+            if is_data:
+                items.append(_case(line, header, f"{path.stem}#{len(items) + 1}"))
+                _check_case(items[-1], header, items[0])
+            elif line.startswith("@"):
+                is_data = line.lower() == "@data"
+                header.read(line)
+            else:
+                break
+        except (DataError, ValueError) as error:
+            hint = _NO_LABEL if is_data and header.classes is None else ""
+            raise DataError(f"{path}, line {number}: {error}{hint}") from error
+    if not is_data:
+        raise DataError(
+            f"{path}: no line '@data' after the header; a .ts file has lines such as "
+            "'@dimensions 6' and '@classLabel true walk run', then '@data', then one line a case"
+        )
     if not items:
         raise DataError(f"{path}: holds no case after @data; copy the file again")
     channels = tuple(f"dim_{index}" for index in range(items[0].values.shape[1]))
@@ -97,115 +118,56 @@ def read_ts(path: Path) -> Recordings:
     return Recordings(channels, tuple(items), stamps if header.stamped else ROWS)
 
 
-def _read_header(path: Path, lines: Lines) -> Header:
-    """The header; what is left of the lines is after @data."""
-    header = Header()
-    for where, line in lines:
-        if line.lower() == "@data":
-            return header
-        if not line.startswith("@"):
-            break
-        key, *values = line[1:].split() or [""]
-        part, read = _KEYS.get(key.lower(), ("", str))
-        try:
-            if part and (value := read(values[0])) is not None:
-                setattr(header, part, value)
-        except (IndexError, ValueError, KeyError) as error:
-            raise DataError(f"{where}: '{line}' needs a value that fits it") from error
-        if part == "labelled":
-            header.classes = values[1:]
-        if header.targets:
-            raise DataError(
-                f"{where}: @targetlabel: numbers to predict (regression) are not supported; give "
-                "each case a class, and write '@classLabel true' with their names"
-            )
-    raise DataError(
-        f"{path}: no line '@data' after the header; a .ts file has lines such as "
-        "'@dimensions 6' and '@classLabel true walk run', then '@data', then one line a case"
-    )
-
-
-def _case(where: str, text: str, header: Header, name: str) -> Recording:
-    label, body = "", text
-    if header.labelled:
+def _case(text: str, header: Header, name: str) -> Recording:
+    body, labels = text, tuple[str, ...]()
+    if header.classes is not None:
         body, colon, label = text.rpartition(":")
-        label = label.strip()
-        if not colon or (header.classes and label not in header.classes):
-            raise DataError(
-                f"{where}: the class after the last ':' is '{label[:40]}', @classLabel names "
+        labels = (label.strip(),)
+        if not colon or (header.classes and labels[0] not in header.classes):
+            raise ValueError(
+                f"the class after the last ':' is '{labels[0][:40]}', @classLabel names "
                 f"{', '.join(header.classes)}"
             )
-    parts = list(_dimensions(where, body, header))
-    lengths = {len(values) for _, values in parts}
+    if header.stamped:  # a colon between brackets is one of a date's
+        body = _BRACKETS.sub(lambda pair: pair[0].replace(":", "\0"), body)
+    times, values = [], []
+    for number, part in enumerate(body.split(":"), start=1):
+        try:
+            instants, numbers = _dimension(part.replace("\0", ":"), header)
+        except ValueError as error:
+            raise ValueError(f"dimension {number}: {error}") from error
+        times.append(instants)
+        values.append(numbers)
+    lengths = sorted({len(numbers) for numbers in values})
     if len(lengths) > 1:
-        raise DataError(
-            f"{where}: its dimensions have {' and '.join(map(str, sorted(lengths)))} values; "
-            f"all dimensions of a case need as many (write ? for one that is missing)"
-            f"{header.label_hint}"
+        raise ValueError(
+            f"its dimensions have {' and '.join(map(str, lengths))} values; all dimensions of a "
+            "case need as many (write ? for one that is missing)"
         )
-    times = parts[0][0]
-    if any(not np.array_equal(times, other) for other, _ in parts[1:]):
-        raise DataError(f"{where}: its dimensions have different time stamps; resample them first")
-    values = np.stack([values for _, values in parts], axis=1)
-    return Recording(name, values, times, (label,) if header.labelled else ())
+    if any(not np.array_equal(times[0], other) for other in times[1:]):
+        raise ValueError("its dimensions have different time stamps; resample them first")
+    return Recording(name, np.stack(values, axis=1), times[0], labels)
 
 
-def _dimensions(
-    where: str, body: str, header: Header
-) -> Iterator[tuple[NDArray[np.float64], NDArray[np.float32]]]:
-    """(times, values) of each dimension of a case; without stamps time counts 0, 1, 2, ..."""
-    parts = _split_stamped(body) if header.stamped else body.split(":")
-    for number, part in enumerate(parts, start=1):
-        place = f"{where}, dimension {number}"
-        texts = part.split(",")
-        times = np.arange(len(texts), dtype=np.float64)
-        if header.stamped:
-            pairs = _pairs(place, part, header)
-            texts = [value for _, value in pairs]
-            times = _times(place, [time for time, _ in pairs], header)
-        values = [_number(place, text, header) for text in texts]
-        yield times, np.array(values, dtype=np.float32)
-
-
-def _pairs(where: str, part: str, header: Header) -> list[tuple[str, str]]:
-    """The (time, value) pairs of a dimension, in their text."""
-    pairs: list[tuple[str, str]] = _STAMPED.findall(part)
+def _dimension(part: str, header: Header) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+    """(times, values) of a dimension; without stamps time counts 0, 1, 2, ..."""
+    if not header.stamped:
+        values = np.array([_number(text) for text in part.split(",")], dtype=np.float32)
+        return np.arange(len(values), dtype=np.float64), values
+    pairs = _STAMPED.findall(part)
     rest = _STAMPED.sub("", part).replace(",", "").strip()
     if rest:
-        raise DataError(
-            f"{where}: '{rest[:40]}' is no pair (time,value), as '@timeStamps true' promises"
-            f"{header.label_hint}"
-        )
+        raise ValueError(f"'{rest[:40]}' is no pair (time,value), as '@timeStamps true' promises")
     if not pairs:
-        raise DataError(f"{where}: holds no value")
-    return pairs
+        raise ValueError("holds no value")
+    stamps = [stamp for stamp, _ in pairs]
+    times = np.array([header.stamps.instant(stamp, "time") for stamp in stamps])
+    if problem := time_problem(times, stamps):
+        raise ValueError(f"value {problem[0] + 1} has {problem[1]}")
+    return times, np.array([_number(text) for _, text in pairs], dtype=np.float32)
 
 
-def _times(where: str, texts: list[str], header: Header) -> NDArray[np.float64]:
-    """Instants that grow, all numbers or all dates in the whole file."""
-    places = [f"{where}, value {index}" for index in range(1, len(texts) + 1)]
-    times = np.empty(len(texts))
-    for index, text in enumerate(texts):
-        try:
-            times[index] = header.stamps.instant(text, "time")
-        except ValueError as error:
-            raise DataError(f"{places[index]}: {error}") from None
-    check_times(times, texts, places, "a dimension")
-    return times
-
-
-def _split_stamped(body: str) -> list[str]:
-    """Time stamps such as 2004-10-01 00:03 hold colons of their own, always between brackets."""
-    parts = [""]
-    for token in _TOKEN.findall(body):
-        if token == ":":
-            parts.append("")
-        else:
-            parts[-1] += token
-    return parts
-
-
-def _number(where: str, text: str, header: Header) -> float:
+def _number(text: str) -> float:
     text = text.strip()
     if text in MISSING:
         return float("nan")
@@ -214,27 +176,22 @@ def _number(where: str, text: str, header: Header) -> float:
     except ValueError:
         value = float("inf")
     if not abs(value) <= LARGEST:
-        hint = "" if header.stamped or "(" not in text else ", '@timeStamps true' for (time,value)"
-        raise DataError(
-            f"{where}: '{text[:40]}' is no number; write ? for a missing value{hint}"
-            f"{header.label_hint}"
-        )
+        hint = ", '@timeStamps true' for (time,value)" if "(" in text else ""
+        raise ValueError(f"'{text[:40]}' is no number; write ? for a missing value{hint}")
     return value
 
 
-def _check_case(where: str, case: Recording, header: Header, first: Recording) -> None:
-    """The case against what the header promises and against the first case."""
+def _check_case(case: Recording, header: Header, first: Recording) -> None:
     length, width = case.values.shape
     wanted = header.dimensions or first.values.shape[1]
+    promised = header.length or len(first.values)
     if width != wanted:
         source = "@dimensions says" if header.dimensions else "the first case has"
-        raise DataError(f"{where}: has {width} dimensions, {source} {wanted}")
-    if header.equal_length and length != (header.length or len(first.values)):
-        raise DataError(
-            f"{where}: has {length} values a dimension, the header promises "
-            f"{header.length or len(first.values)} (@equalLength true); mend the header or the case"
+        raise ValueError(f"has {width} dimensions, {source} {wanted}")
+    if header.equal_length and length != promised:
+        raise ValueError(
+            f"has {length} values a dimension, the header promises {promised} "
+            "(@equalLength true); mend the header or the case"
         )
     if header.missing is False and np.isnan(case.values).any():
-        raise DataError(
-            f"{where}: a value is missing, the header says '@missing false'; mend one of them"
-        )
+        raise ValueError("a value is missing, the header says '@missing false'; mend one of them")

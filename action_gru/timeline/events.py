@@ -23,8 +23,8 @@ class Prediction:
 
     labels: tuple[str, ...]
     scores: tuple[float, ...]
-    time_s: float = 0.0  # instant of the last frame it rests on
-    since_s: float | None = None  # instant of the first one; None: not told
+    time_s: float = 0.0  # instant of the last frame it is based on
+    since_s: float | None = None  # instant of the first one; None: unknown
     unsure: bool = False  # below the score from which such answers are right often enough
 
     def __post_init__(self) -> None:
@@ -72,13 +72,13 @@ class Prediction:
         return self.scores[0]
 
     @property
-    def told(self) -> str:
+    def display_label(self) -> str:
         """The label as every page, window and command shows it: 'unsure, perhaps kick'."""
         return f"unsure, perhaps {self.label}" if self.unsure else self.label
 
     @property
     def centre_s(self) -> float:
-        """The middle of the stretch it rests on: the instant that it speaks of."""
+        """The middle of the stretch it is based on: the instant it describes."""
         return self.time_s if self.since_s is None else (self.since_s + self.time_s) / 2
 
     def probabilities(self, classes: Sequence[str]) -> NDArray[np.float64]:
@@ -105,7 +105,7 @@ class Prediction:
 class Event:
     """One action from start_s to end_s; score: its mean probability over that time.
 
-    person: the number of the one who does it, where people are told apart.
+    person: the number of the one who does it, where people are tracked one by one.
     """
 
     label: str
@@ -199,11 +199,11 @@ class ScoreTrack:
 
 @dataclass(frozen=True)
 class Timeline:
-    """The events of one video, in order of time, with the scores they rest on.
+    """The events of one video, in order of time, with the scores they are based on.
 
     duration_s: how far it was read. complete: False when reading was stopped before the end.
     restarts: how often the state was reset because frames were missing. people: how many were
-    followed, where they are told apart. sentences: one an event, where it is told in words.
+    tracked, one by one. sentences: one an event, where a narrator wrote them.
     """
 
     source: str

@@ -4,7 +4,7 @@
 .csv   the events; for spreadsheets, and `read_segments` reads it back
 .vtt   WebVTT, for a web page's video element
 .srt   SubRip, for video players
-.eaf   ELAN, for annotators (see elan.py)
+.eaf   ELAN, for annotators
 
 Beside these `write_sentences` writes a .txt for readers (see sentences.py).
 """
@@ -16,15 +16,17 @@ import html
 import io
 import json
 import math
+import re
 from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
 from difflib import get_close_matches
-from itertools import pairwise
+from itertools import count, pairwise
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 from action_gru.core.csv_dialect import read_rows
 from action_gru.core.errors import ConfigError, DataError
 from action_gru.core.files import write_or_raise
-from action_gru.timeline.elan import elan_document
 from action_gru.timeline.events import Event, Timeline
 
 COLUMNS = ("start_s", "end_s", "label")
@@ -74,16 +76,27 @@ def json_document(timeline: Timeline) -> bytes:
     return f"{{\n{body}\n}}\n".encode("utf-8", "backslashreplace")
 
 
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)
+
+
+def _json_lines(items: Iterable[object]) -> str:
+    lines = ",\n  ".join(map(_json, items))
+    return f"[\n  {lines}\n ]" if lines else "[]"
+
+
+def _encoded(text: str) -> bytes:
+    return text.encode("utf-8", "replace")
+
+
 def csv_document(timeline: Timeline) -> bytes:
-    """Times to the millisecond; a column `person` where people are told apart."""
+    """Times to the millisecond; a column `person` where people are tracked one by one."""
+    width = 4 if timeline.people is None else 5
+    rows: list[tuple[object, ...]] = [("start_s", "end_s", "label", "score", "person")]
+    for e in timeline.events:
+        rows.append((f"{e.start_s:.3f}", f"{e.end_s:.3f}", e.label, f"{e.score:.4f}", e.person))
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    apart = timeline.people is not None
-    writer.writerow(("start_s", "end_s", "label", "score", *(["person"] if apart else [])))
-    for event in timeline.events:
-        times = (f"{event.start_s:.3f}", f"{event.end_s:.3f}")
-        who = [event.person] if apart else []
-        writer.writerow((*times, event.label, f"{event.score:.4f}", *who))
+    csv.writer(text, lineterminator="\n").writerows(row[:width] for row in rows)
     return _encoded(text.getvalue())
 
 
@@ -111,15 +124,6 @@ def srt_document(timeline: Timeline) -> bytes:
     )
 
 
-FORMATS: dict[str, Callable[[Timeline], bytes]] = {
-    ".json": json_document,
-    ".csv": csv_document,
-    ".vtt": vtt_document,
-    ".srt": srt_document,
-    ".eaf": elan_document,
-}
-
-
 def _cue(event: Event) -> str:
     """'label (0.87)' on one line, or 'person 3: label (0.87)'."""
     label = "".join(char if char.isprintable() else " " for char in event.label)
@@ -128,10 +132,14 @@ def _cue(event: Event) -> str:
 
 
 def _span(event: Event, point: str) -> str:
-    """A cue lasts a millisecond at least: players drop those that last none."""
-    start_ms = max(0, round(event.start_s * 1000))
-    end_ms = max(round(event.end_s * 1000), start_ms + 1)
+    start_ms, end_ms = _milliseconds(event)
     return f"{_clock(start_ms, point)} --> {_clock(end_ms, point)}"
+
+
+def _milliseconds(event: Event, from_ms: int = 0) -> tuple[int, int]:
+    """(start, end) from from_ms on; a millisecond at least, since no player shows less."""
+    start_ms = max(round(event.start_s * 1000), from_ms)
+    return start_ms, max(round(event.end_s * 1000), start_ms + 1)
 
 
 def _clock(time_ms: int, point: str) -> str:
@@ -142,25 +150,136 @@ def _clock(time_ms: int, point: str) -> str:
     return f"{hours:02d}:{minutes:02d}:{seconds:02d}{point}{thousandths:03d}"
 
 
-def _json(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, allow_nan=False)
+XSI = "http://www.w3.org/2001/XMLSchema-instance"
+ELAN_SCHEMA = "http://www.mpi.nl/tools/elan/EAFv3.0.xsd"
+MIME_TYPES = {
+    ".mp4": "video/mp4",
+    ".m4v": "video/mp4",
+    ".mov": "video/quicktime",
+    ".mpg": "video/mpeg",
+    ".mpeg": "video/mpeg",
+}
+# The language is ELAN's of labels in no language.
+ELAN_TYPES = """<types>
+<LINGUISTIC_TYPE LINGUISTIC_TYPE_ID="action" TIME_ALIGNABLE="true" GRAPHIC_REFERENCES="false"
+ CONTROLLED_VOCABULARY_REF="classes" />
+<LINGUISTIC_TYPE LINGUISTIC_TYPE_ID="score" TIME_ALIGNABLE="false" GRAPHIC_REFERENCES="false"
+ CONSTRAINTS="Symbolic_Association" />
+<LANGUAGE LANG_ID="und" LANG_DEF="http://cdb.iso.org/lg/CDB-00130975-001"
+ LANG_LABEL="undetermined (und)" />
+<CONSTRAINT STEREOTYPE="Symbolic_Association" DESCRIPTION="1-1 association with a parent annotation"
+ />
+</types>"""
+_NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
-def _json_lines(items: Iterable[object]) -> str:
-    lines = ",\n  ".join(_json(item) for item in items)
-    return f"[\n  {lines}\n ]" if lines else "[]"
+def elan_document(timeline: Timeline) -> bytes:
+    """ELAN annotation document, format 3.0; it expects the video where it was read, else beside
+    itself. https://www.mpi.nl/tools/elan/EAF_Annotation_Format_3.0_and_ELAN.pdf
+
+    A tier `action` holds one annotation an event; its vocabulary is the list of classes, so that a
+    label is corrected by choosing another. A tier `score` below it holds each event's score, which
+    can be hidden or deleted without a loss to the annotations. Where people are tracked one by one,
+    each has both tiers: `person 3` and `score 3`.
+    """
+    root = ET.Element(
+        "ANNOTATION_DOCUMENT",
+        {
+            "AUTHOR": "action-gru",
+            "DATE": datetime.now(UTC).isoformat(timespec="seconds"),
+            "FORMAT": "3.0",
+            "VERSION": "3.0",
+            "xmlns:xsi": XSI,
+            "xsi:noNamespaceSchemaLocation": ELAN_SCHEMA,
+        },
+    )
+    labels = dict.fromkeys([*timeline.classes, *(event.label for event in timeline.events)])
+    entries = {label: f"cve{number}" for number, label in enumerate(labels)}
+    _add_header(root, timeline)
+    _add_tiers(root, timeline, entries)
+    root.extend(ET.fromstring(ELAN_TYPES))
+    vocabulary = _add(root, "CONTROLLED_VOCABULARY", CV_ID="classes")
+    _add(vocabulary, "DESCRIPTION", "the classes of the model", LANG_REF="und")
+    for label, entry in entries.items():
+        _add(_add(vocabulary, "CV_ENTRY_ML", CVE_ID=entry), "CVE_VALUE", label, LANG_REF="und")
+    ET.indent(root)
+    text: str = ET.tostring(root, encoding="unicode")
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n{text}\n'.encode()
 
 
-def _encoded(text: str) -> bytes:
-    return text.encode("utf-8", "replace")
+def _add_header(root: ET.Element, timeline: Timeline) -> None:
+    header = _add(root, "HEADER", MEDIA_FILE="", TIME_UNITS="milliseconds")
+    source = timeline.source
+    if "://" in source:
+        _add(header, "MEDIA_DESCRIPTOR", MEDIA_URL=source, MIME_TYPE="video/*")
+    elif Path(source).suffix:  # a camera's number has none
+        path = Path(source).absolute()
+        _add(
+            header,
+            "MEDIA_DESCRIPTOR",
+            # ELAN strips file:// and takes the rest as it is: no %20 for a space.
+            MEDIA_URL=f"file:///{path.as_posix().lstrip('/')}",
+            MIME_TYPE=MIME_TYPES.get(path.suffix.lower(), "video/*"),
+            RELATIVE_MEDIA_URL=f"./{path.name}",
+        )
+    _add(header, "PROPERTY", str(2 * len(timeline.events)), NAME="lastUsedAnnotationId")
+    if not timeline.complete:
+        _add(header, "PROPERTY", f"{timeline.duration_s:.3f}", NAME="incomplete: stopped at second")
+
+
+def _add_tiers(root: ET.Element, timeline: Timeline, entries: dict[str, str]) -> None:
+    """The time slots and the tiers of annotations; entries: label -> its id in the vocabulary."""
+    order, numbers, total = _add(root, "TIME_ORDER"), count(1), len(timeline.events)
+    people: list[int | None] = [None]
+    if timeline.people and timeline.events:
+        people = [*sorted({event.person or 0 for event in timeline.events})]
+    for person in people:
+        name, below = (
+            ("action", "score") if person is None else (f"person {person}", f"score {person}")
+        )
+        actions = _add(root, "TIER", TIER_ID=name, LINGUISTIC_TYPE_REF="action")
+        scores = _add(root, "TIER", TIER_ID=below, LINGUISTIC_TYPE_REF="score", PARENT_REF=name)
+        end_ms = 0  # ELAN takes no overlap within a tier
+        for event in timeline.events:
+            if person not in (None, event.person or 0):
+                continue
+            number = next(numbers)
+            start_ms, end_ms = _milliseconds(event, end_ms)
+            slots = {"TIME_SLOT_REF1": f"ts{2 * number - 1}", "TIME_SLOT_REF2": f"ts{2 * number}"}
+            for slot, time_ms in zip(slots.values(), (start_ms, end_ms), strict=True):
+                _add(order, "TIME_SLOT", TIME_SLOT_ID=slot, TIME_VALUE=str(time_ms))
+            ids = {"ANNOTATION_ID": f"a{number}", "CVE_REF": entries[event.label], **slots}
+            _add_annotation(actions, "ALIGNABLE_ANNOTATION", event.label, ids)
+            ids = {"ANNOTATION_ID": f"a{total + number}", "ANNOTATION_REF": f"a{number}"}
+            _add_annotation(scores, "REF_ANNOTATION", f"{event.score:.2f}", ids)
+
+
+def _add_annotation(tier: ET.Element, kind: str, value: str, ids: dict[str, str]) -> None:
+    _add(_add(_add(tier, "ANNOTATION"), kind, **ids), "ANNOTATION_VALUE", value)
+
+
+def _add(parent: ET.Element, tag: str, text: str = "", /, **attributes: str) -> ET.Element:
+    """A child; what XML cannot hold becomes U+FFFD."""
+    clean = {key: _NO_XML.sub("\ufffd", value) for key, value in attributes.items()}
+    element = ET.SubElement(parent, tag, clean)
+    element.text = _NO_XML.sub("\ufffd", text) or None
+    return element
+
+
+FORMATS: dict[str, Callable[[Timeline], bytes]] = {
+    ".json": json_document,
+    ".csv": csv_document,
+    ".vtt": vtt_document,
+    ".srt": srt_document,
+    ".eaf": elan_document,
+}
 
 
 def read_segments(path: Path) -> tuple[Event, ...]:
     """The timeline that a person wrote as CSV start_s,end_s,label, in order of time.
 
     Further columns are ignored, every score is 1. Seconds from the start of the video, one action
-    at a time; only a header: nothing happens.
-    Raises DataError with the line number.
+    at a time; only a header: nothing happens. Raises DataError with the line number.
     """
     if not path.is_file():
         raise DataError(f"no timeline at {path} (looked up as {path.absolute()})")
@@ -187,35 +306,35 @@ def read_segments(path: Path) -> tuple[Event, ...]:
 
 def _check_columns(names: list[str], path: Path) -> None:
     lacking = [name for name in COLUMNS if name not in names]
-    if not lacking:
-        return
     spare = [name for name in names if name not in COLUMNS]
     hints = [
         f"; did you mean {name} by '{close}'?"
         for name in lacking
         for close in get_close_matches(name, spare, n=1, cutoff=0.7)
     ]
-    raise DataError(
-        f"{path}: the column {' and '.join(lacking)} is missing; the first line must be "
-        f"{','.join(COLUMNS)}, got {','.join(names) or 'an empty file'}{''.join(hints)}"
-    )
+    if lacking:
+        raise DataError(
+            f"{path}: the column {' and '.join(lacking)} is missing; the first line must be "
+            f"{','.join(COLUMNS)}, got {','.join(names) or 'an empty file'}{''.join(hints)}"
+        )
 
 
 def _segment(row: dict[str, str]) -> Event:
     label = row["label"].strip()
     if not label:
         raise ValueError("label must not be empty")
-    start_s, end_s = _seconds(row, "start_s"), _seconds(row, "end_s")
+    start_s, end_s = seconds_of(row, "start_s"), seconds_of(row, "end_s")
     if end_s < start_s:
         raise ValueError(f"end_s must not lie before start_s, got {start_s:g} to {end_s:g}")
     return Event(label, start_s, end_s)
 
 
-def _seconds(row: dict[str, str], column: str) -> float:
+def seconds_of(row: dict[str, str], column: str) -> float:
+    """The number of a row's column. Raises ValueError unless it is finite and 0 or more."""
     try:
         value = float(row[column])
     except ValueError:
         value = math.nan
     if not (math.isfinite(value) and value >= 0):
-        raise ValueError(f"{column} is seconds from the start of the video, got '{row[column]}'")
+        raise ValueError(f"{column} is seconds from the start of the file, got '{row[column]}'")
     return value

@@ -21,11 +21,8 @@ from action_gru.core.safe_yaml import parse_yaml
 from action_gru.timeline.events import Event
 
 LANGUAGES = Path(__file__).parent / "languages"
-KEY = "describe.language"
 
 # What each template may name.
-CLAUSE_NAMES = ("who", "near", "things", "label", "count", "start", "end", "duration")
-THING_NAMES = ("name", "count")
 TEXTS: dict[str, tuple[str, ...]] = {
     "span": ("start", "end", "duration", "clause"),
     "moment": ("start", "end", "duration", "clause"),
@@ -36,7 +33,8 @@ TEXTS: dict[str, tuple[str, ...]] = {
     "comma": (),
     "and": ("first", "last"),
 }
-CLAUSE_FORMS = ("one", "many")
+CLAUSE = ("who", "near", "things", "label", "count", "start", "end", "duration")
+THING = ("name", "count")
 THING_FORMS = ("one", "many", "before_vowel", "near_one", "near_many", "name")
 SECTIONS = {"numbers": list, "actions": dict, "thing": dict, "things": dict}
 Forms = dict[str, str]
@@ -109,7 +107,7 @@ def describe(
     """A sentence an event, in order of start.
 
     sightings: in order of time; none: nothing was looked for. A class counts as often as in the
-    middle one of an event's sightings, so that a flicker is not told. subjects: the classes that
+    middle one of an event's sightings, so that a flicker is left out. subjects: the classes that
     act; the first of them that is seen is who does it, the others are things beside.
     """
     sentences = []
@@ -130,9 +128,7 @@ def _during(event: Event, sightings: Sequence[Sighting]) -> Sequence[Sighting]:
 def typical_counts(sightings: Sequence[Sighting]) -> dict[str, int]:
     """The median count of each class, those that are not 0, most first."""
     names = sorted({name for sighting in sightings for name in sighting.counts})
-    middle = {
-        name: int(median(sighting.counts.get(name, 0) for sighting in sightings)) for name in names
-    }
+    middle = {name: int(median(one.counts.get(name, 0) for one in sightings)) for name in names}
     seen = [(name, count) for name, count in middle.items() if count > 0]
     return dict(sorted(seen, key=lambda pair: -pair[1]))
 
@@ -141,12 +137,14 @@ def _sentence(
     event: Event, counts: Mapping[str, int], words: Words, subjects: Sequence[str]
 ) -> str:
     actor = next((name for name in subjects if counts.get(name)), None)
-    count = counts[actor] if actor and event.person is None else 1
+    count, hidden = 1, [actor]
     if event.person is not None:
-        who = words.numbered(subjects[0] if subjects else "person", event.person)
+        who, hidden = words.numbered((*subjects, "person")[0], event.person), list(subjects)
+    elif actor:
+        count = counts[actor]
+        who = words.phrase(actor, count)
     else:
-        who = words.phrase(actor, count) if actor else words.texts["someone"]
-    hidden = subjects if event.person is not None else (actor,)
+        who = words.texts["someone"]
     seen = [(name, number) for name, number in counts.items() if name not in hidden]
     things = words.join([words.phrase(name, number, near=True) for name, number in seen])
     times = {
@@ -184,7 +182,7 @@ def story(sentences: Sequence[Sentence], words: Words, duration_s: float) -> str
 def load_words(language: str, templates: dict[str, str] | None = None) -> Words:
     """The words of a language that is shipped, or of a YAML file. Raises ConfigError.
 
-    templates: more actions, label -> template, laid over the file's.
+    templates: label -> template of more actions; they replace the file's.
     """
     tree, source, own = _read(language), _path(language).name, templates or {}
     for name in (*TEXTS, "numbers", "default", "thing"):
@@ -193,44 +191,44 @@ def load_words(language: str, templates: dict[str, str] | None = None) -> Words:
                 f"{source}: lacks the key '{name}'; add it, or begin the file with 'extends: en'"
             )
 
-    def clause(value: Any, where: str) -> Forms:
-        return _forms(value, CLAUSE_NAMES, where, CLAUSE_FORMS)
-
-    def thing(value: Any, where: str) -> Forms:
-        return _forms(value, THING_NAMES, where, THING_FORMS)
-
     return Words(
         {name: _text(tree[name], names, f"{source}: {name}") for name, names in TEXTS.items()},
         tuple(map(str, tree["numbers"])),
-        clause(tree["default"], f"{source}: default"),
+        _forms(tree["default"], CLAUSE, f"{source}: default"),
         {
-            label: clause(value, f"{source}: actions.{label}")
+            label: _forms(value, CLAUSE, f"{source}: actions.{label}")
             for label, value in tree["actions"].items()
             if label not in own
         }
-        | {label: clause(value, f"describe.templates.{label}") for label, value in own.items()},
-        thing(tree["thing"], f"{source}: thing"),
-        {name: thing(value, f"{source}: things.{name}") for name, value in tree["things"].items()},
+        | {
+            label: _forms(text, CLAUSE, f"describe.templates.{label}")
+            for label, text in own.items()
+        },
+        _forms(tree["thing"], THING, f"{source}: thing", THING_FORMS),
+        {
+            name: _forms(value, THING, f"{source}: things.{name}", THING_FORMS)
+            for name, value in tree["things"].items()
+        },
     )
 
 
 def _path(language: str) -> Path:
-    shipped = LANGUAGES / f"{language}.yaml"
-    own = Path(language)
-    if own.suffix in (".yaml", ".yml") and own.is_file():
+    own, shipped = Path(language), LANGUAGES / f"{language}.yaml"
+    is_file_name = own.suffix in (".yaml", ".yml")
+    if is_file_name and own.is_file():
         return own
     if own.name == language and shipped.is_file():
         return shipped
-    there = ", ".join(sorted(path.stem for path in LANGUAGES.glob("*.yaml")))
-    looked = f" (looked up as {own.absolute()})" if own.suffix in (".yaml", ".yml") else ""
+    known = ", ".join(sorted(path.stem for path in LANGUAGES.glob("*.yaml")))
+    looked = f" (looked up as {own.absolute()})" if is_file_name else ""
     raise ConfigError(
-        f"{KEY}: no templates for '{language}'{looked}; there are {there}, or name a .yaml of "
-        "your own"
+        f"describe.language: no templates for '{language}'{looked}; there are {known}, or name a "
+        ".yaml of your own"
     )
 
 
 def _read(language: str) -> dict[str, Any]:
-    """The tree of a file, laid over the one that it extends, section by section."""
+    """The tree of a file; its keys replace those of the file it extends, section by section."""
     path = _path(language)
     try:
         tree = parse_yaml(path.read_text(encoding="utf-8"))
@@ -238,7 +236,14 @@ def _read(language: str) -> dict[str, Any]:
         raise ConfigError(f"{path}: not YAML in UTF-8: {' '.join(str(error).split())}") from error
     if not isinstance(tree, dict):
         raise ConfigError(f"{path}: holds no templates; copy one of {LANGUAGES} and change it")
-    _check_tree(tree, path)
+    known = (*TEXTS, *SECTIONS, "default", "extends")
+    for name, value in tree.items():
+        kind = SECTIONS.get(name)
+        if name not in known:
+            raise ConfigError(f"{path}: unknown key '{name}'{_hint(str(name), known)}")
+        if kind is not None and value is not None and not isinstance(value, kind):
+            expected = "a list" if kind is list else "keys with templates"
+            raise ConfigError(f"{path}: {name}: expected {expected}, got {value!r}")
     base = tree.pop("extends", None)
     if base is None:
         return {"actions": {}, "things": {}, **tree}
@@ -251,27 +256,17 @@ def _read(language: str) -> dict[str, Any]:
     return {**below, **tree, **merged}
 
 
-def _check_tree(tree: dict[str, Any], path: Path) -> None:
-    known = (*TEXTS, *SECTIONS, "default", "extends")
-    for name, value in tree.items():
-        if name not in known:
-            raise ConfigError(f"{path}: unknown key '{name}'{_hint(str(name), known)}")
-        kind = SECTIONS.get(name)
-        if kind is not None and value is not None and not isinstance(value, kind):
-            expected = "a list" if kind is list else "keys with templates"
-            raise ConfigError(f"{path}: {name}: expected {expected}, got {value!r}")
-
-
-def _forms(value: Any, names: Sequence[str], where: str, known: Sequence[str]) -> Forms:
-    """A template for each form; a plain text stands for one and many."""
+def _forms(
+    value: Any, names: Sequence[str], where: str, known: Sequence[str] = ("one", "many")
+) -> Forms:
+    """A template for each form; a plain text is used for one and many."""
     if isinstance(value, str):
         value = {"one": value, "many": value}
     if not isinstance(value, dict):
         raise ConfigError(f"{where}: expected a text, or the keys one and many; got {value!r}")
-    for form in value:
+    for form in (*value, "one", "many"):
         if form not in known:
             raise ConfigError(f"{where}: unknown form '{form}'{_hint(str(form), known)}")
-    for form in CLAUSE_FORMS:
         if form not in value:
             raise ConfigError(f"{where}: lacks the form '{form}'")
     return {form: _text(text, names, f"{where}.{form}") for form, text in value.items()}

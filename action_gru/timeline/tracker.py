@@ -19,8 +19,8 @@ CLEAR_SHARE = 0.5
 
 
 @dataclass
-class _Going:
-    """An event on its way: its smoothed scores are summed up as they come."""
+class _OpenEvent:
+    """An event that is not announced yet, with the sum of its smoothed scores so far."""
 
     label: str
     start_s: float
@@ -41,7 +41,7 @@ class EventTracker:
     another class takes over, the one ends as the other begins. An event that begins less than
     `min_event_s` after one of its class continues that one; else it is dropped if it ends before
     it lasted `min_event_s`. Classes in `background` take over like any other, but are never
-    announced. Times are those that the predictions speak of (`centre_s`), so that smoothing and
+    announced. Times are those that the predictions describe (`centre_s`), so that smoothing and
     the model's window delay an event's announcement but do not shift it.
     """
 
@@ -67,9 +67,9 @@ class EventTracker:
         self._recent.clear()
         self._above_since: dict[str, float] = {}  # class -> since when it scores at least exit
         self._best_since: tuple[str, float] = ("", 0.0)
-        self._open: _Going | None = None
-        self._pending: _Going | None = None  # ended, but may yet be taken up again
-        self._over: list[Event] = []  # not handed out yet
+        self._open: _OpenEvent | None = None
+        self._pending: _OpenEvent | None = None  # ended, but may yet be continued
+        self._over: list[Event] = []  # not returned yet
         self._last_end_s = self._now_s = -np.inf
 
     @property
@@ -89,16 +89,18 @@ class EventTracker:
         )
         self._note_levels(scores, prediction)
         self._decide(self.smoothed)
-        if self._pending is not None and not self._may_resume(self._pending):
-            self._settle()
-        return self._hand_out()
+        ended = self._pending
+        if ended and (self._is_certain() or not self._continues(ended)):
+            self._announce_pending()
+        events, self._over = self._over, []
+        return events
 
     def finish(self, end_s: float | None = None) -> list[Event]:
-        """Close what is open, at the end of the stream or before a gap, and start afresh."""
+        """Close what is open, at the end of the stream or before a gap, and start again."""
         if self._open is not None:
-            self._close(self._now_s if end_s is None else max(end_s, self._now_s))
-        self._settle()
-        events = self._hand_out()
+            self._close(self._open, self._now_s if end_s is None else max(end_s, self._now_s))
+        self._announce_pending()
+        events = self._over
         self._clear()
         return events
 
@@ -111,7 +113,7 @@ class EventTracker:
         return float(np.mean(instants)), np.mean(scores, axis=0)
 
     def _note_levels(self, scores: NDArray[np.float64], prediction: Prediction) -> None:
-        # What the very first answer says holds from the first frame that it rests on.
+        # What the very first answer says holds from the first frame that it is based on.
         began_s = prediction.since_s if not self._best_since[0] else None
         since_s = self._now_s if began_s is None else began_s
         for label, score in zip(self.classes, scores, strict=True):
@@ -128,61 +130,47 @@ class EventTracker:
         score = dict(zip(smoothed.labels, smoothed.scores, strict=True))
         enters = score[best] >= self.enter
         if self._open is not None and self._open.label != best and enters:
-            self._close(best_since_s)
+            self._close(self._open, best_since_s)
         elif self._open is not None and score[self._open.label] < self.exit:
-            self._close(self._now_s)
+            self._close(self._open, self._now_s)
         if self._open is None and enters:
-            self._start(best)
+            before, start_s = self._pending, self._rise_s(best)
+            if before and before.label == best and self._continues(before):
+                self._open, self._pending = before, None
+            else:
+                self._open = _OpenEvent(best, start_s, start_s)
         if self._open is not None:
             self._open.total += score[self._open.label]
             self._open.count += 1
 
-    def _start(self, label: str) -> None:
-        """Take up the event before, or open one where its class rose above exit."""
-        before = self._pending
-        start_s = self._rise_s(label)
-        if before and before.label == label and start_s - before.end_s < self.min_event_s:
-            self._open, self._pending = before, None
-        else:
-            self._open = _Going(label, start_s, start_s)
-
-    def _close(self, end_s: float) -> None:
-        """End the open event; one that was too short never was."""
-        going, self._open = self._open, None
-        if going is not None and self._lasts(going, end_s):
-            self._settle()
-            going.end_s = self._last_end_s = max(end_s, going.start_s)
-            self._pending = going
-
-    def _lasts(self, going: _Going, end_s: float) -> bool:
-        return end_s - going.start_s >= self.min_event_s
+    def _close(self, ended: _OpenEvent, end_s: float) -> None:
+        """End the open event; one that was too short is dropped."""
+        self._open = None
+        if end_s - ended.start_s >= self.min_event_s:
+            self._announce_pending()
+            ended.end_s = self._last_end_s = max(end_s, ended.start_s)
+            self._pending = ended
 
     def _is_certain(self) -> bool:
         """Whether the open event will be one, even if the class that is best now takes over."""
+        if self._open is None:
+            return False
         best, best_since_s = self._best_since
-        going = self._open
-        return going is not None and self._lasts(
-            going, self._now_s if best == going.label else best_since_s
-        )
+        end_s = self._now_s if best == self._open.label else best_since_s
+        return end_s - self._open.start_s >= self.min_event_s
 
-    def _may_resume(self, ended: _Going) -> bool:
-        """Whether its class came back in time, or still can, and no event lies between."""
-        gap_s = self._rise_s(ended.label) - ended.end_s
-        return gap_s < self.min_event_s and not self._is_certain()
+    def _continues(self, ended: _OpenEvent) -> bool:
+        """Whether the class of an ended event came back in time, or still can."""
+        return self._rise_s(ended.label) - ended.end_s < self.min_event_s
 
     def _rise_s(self, label: str) -> float:
         """Where an event of the class would start: above exit, and after the event before."""
         return max(self._above_since.get(label, self._now_s), self._last_end_s)
 
-    def _settle(self) -> None:
-        """The event before will not be taken up again."""
+    def _announce_pending(self) -> None:
         if self._pending is not None and self._pending.label not in self.background:
             self._over.append(self._pending.event(self._pending.end_s))
         self._pending = None
-
-    def _hand_out(self) -> list[Event]:
-        events, self._over = self._over, []
-        return events
 
 
 @dataclass

@@ -563,11 +563,12 @@ def table_sources(folder: Path) -> list[bytes]:
 
 
 def check_table(path: Path) -> None:
-    from action_gru.series.long_table import LongColumns, read_long_table
+    from action_gru.config.inputs import SeriesSection
+    from action_gru.series.long_table import read_long_table
     from action_gru.series.ts import read_ts
 
     is_ts = b"@" in path.read_bytes()[:40]
-    found = read_ts(path) if is_ts else read_long_table(path, LongColumns())
+    found = read_ts(path) if is_ts else read_long_table(path, SeriesSection())
     for item in found.items:
         assert item.values.shape[1] == len(found.channels)
         assert len(item.times) == len(item.values)

@@ -86,7 +86,9 @@ class CameraTab:
             return {self.status: gr.skip()}
         answer = self.judge(view.prediction)
         return {
-            self.status: note(" · ".join([view.status, *([answer.told] if answer.unsure else [])])),
+            self.status: note(
+                " · ".join([view.status, *([answer.display_label] if answer.unsure else [])])
+            ),
             self.labels: dict(view.prediction.top(len(view.prediction.labels))),
             self.events: events_table(view.events, view.current, "No event yet.", self.colours),
         }

@@ -158,7 +158,7 @@ class VideoTab:
         answer = result.answer
         one_answer = answer.score >= ONE_ANSWER and not answer.unsure
         lasts = clock_text(timeline.duration_s) if result.frames > 1 else ONE_PICTURE
-        told = f"{lasts}, {words}; over the whole video: {answer.told}"
+        told = f"{lasts}, {words}; over the whole video: {answer.display_label}"
         colours = shown_colours(timeline, timeline.events)
         found: Changes = {
             self.status: note(f"{timeline.source}: {told} {answer.score:.2f}")
