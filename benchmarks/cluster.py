@@ -23,7 +23,7 @@ from action_gru.core.machine import use_one_arena
 from action_gru.core.progress import Reporter
 from action_gru.dataset import Clip
 from action_gru.features import FeatureCache, extract_on_cluster
-from action_gru.features.source import build_backbone, build_extractor
+from action_gru.features.source import build_backbone, build_extractor, make_extractor
 from action_gru.video import VideoWriter
 
 
@@ -75,7 +75,9 @@ def _local(cache: Path, clips: list[Clip]) -> dict[str, float]:
 
 def _ray(cache: Path, clips: list[Clip]) -> dict[str, float]:
     begun = time.perf_counter()
-    found = extract_on_cluster(_config(cache), clips, Reporter(), most_workers=1, cores_each=1)
+    found = extract_on_cluster(
+        make_extractor, _config(cache).to_tree(), clips, Reporter(), most_workers=1, cores_each=1
+    )
     whole_s = time.perf_counter() - begun
     return {"ray_s": found.seconds, "ray_start_s": whole_s - found.seconds}
 

@@ -23,7 +23,7 @@ from pathlib import Path
 
 import numpy as np
 
-from action_gru.features import FeatureCache, cache_key, pack_entries
+from action_gru.features import ClipFeatures, FeatureCache, cache_key, pack_entries
 from action_gru.features.entry import entry_pieces, parse_entry
 
 ROUND = 100_000
@@ -64,7 +64,8 @@ def fill(folder: Path, entries: int) -> dict[str, float]:
             path = cache.path_of(key_of(number))
             path.parent.mkdir(exist_ok=True)
             # Without the sync that the cache itself makes: it is not what is measured.
-            path.write_bytes(b"".join(entry_pieces(values, times_s, 4, {"number": number})))
+            entry = ClipFeatures(values, times_s, 4, {"number": number})
+            path.write_bytes(b"".join(entry_pieces(entry)))
         begun = time.perf_counter()
         pack_entries(cache)
         last_s = time.perf_counter() - begun

@@ -109,6 +109,16 @@ def test_measured_sequences_see_neither_video_nor_networks_for_pictures():
             assert not {room(module) for module in imports_of(path)} & {"video", "backbone"}, path
 
 
+def test_below_the_builders_of_features_nothing_sees_a_config():
+    below = {"video", "views", "backbone", "detection", "model", "dataset", "core", "features"}
+    seen = {
+        str(path.relative_to(PACKAGE))
+        for path in MODULES
+        if own_room(path) in below and "config" in map(room, imports_of(path))
+    }
+    assert seen == {"features/source.py"}
+
+
 def test_nothing_imports_the_leaves_but_the_command_line():
     for path in MODULES:
         if own_room(path) not in ("apps", "cli", "__main__"):

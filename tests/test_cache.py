@@ -1,5 +1,6 @@
 import os
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +14,9 @@ from action_gru.features import (
     ClipFeatures,
     FeatureCache,
     MemoryCache,
-    RowFile,
     cache_key,
-    read_entry,
 )
+from action_gru.features.entry import Rows, parse_entry
 
 
 def test_what_is_put_is_what_is_got(tmp_path):
@@ -62,15 +62,18 @@ def test_the_bytes_are_those_of_the_safetensors_library(tmp_path):
 def test_rows_from_a_file_make_the_same_entry_as_rows_in_memory(tmp_path, monkeypatch):
     monkeypatch.setattr("action_gru.features.entry.CHUNK_ROWS", 3)
     kept, cache = drawn_entry(steps=10), FeatureCache(tmp_path)
-    rows = RowFile()
-    rows.append(kept.values[:4])
-    rows.append(kept.values[4:])
-    cache.put_rows(KEY, rows, kept.times_s, kept.frames_decoded, kept.provenance)
+    monkeypatch.setattr("action_gru.features.entry.MOST_CLIP_BYTES", 60)
+    rows = Rows()
+    for place, row in enumerate(kept.values):
+        rows.put(place, row)
+    same = replace(kept, values=rows.whole(10))
+    rows.close()
+    cache.put(KEY, same)
     from_file = cache.path_of(KEY).read_bytes()
     cache.put(KEY, kept)
     assert from_file == cache.path_of(KEY).read_bytes()
     memory = MemoryCache()
-    memory.put_rows(KEY, rows, kept.times_s, 12, {})
+    memory.put(KEY, same)
     assert memory.get(KEY).values.tobytes() == kept.values.tobytes()
 
 
@@ -97,7 +100,7 @@ def test_no_prefix_of_an_entry_is_trusted(tmp_path):
     for length in range(0, len(data), 17):
         path.write_bytes(data[:length])
         with pytest.raises(CacheError):
-            read_entry(path)
+            parse_entry(path.read_bytes(), str(path))
         assert not cache.has(KEY)
 
 

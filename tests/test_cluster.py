@@ -14,8 +14,8 @@ from action_gru.config import build_config
 from action_gru.core.errors import ClusterError
 from action_gru.core.progress import Reporter
 from action_gru.features import extract_on_cluster, ray_engine
-from action_gru.features.ray_connection import connected
-from action_gru.features.ray_portions import MOST_CLIPS, Portion, portions_of
+from action_gru.features.ray_worker import MOST_CLIPS, Portion, Portions, connected
+from action_gru.features.source import make_extractor
 
 CLIPS = [clip_of(Path(f"{number}.mp4")) for number in range(40)]
 
@@ -25,7 +25,7 @@ def names(portion: Portion | None) -> list[str]:
 
 
 def test_every_clip_is_handed_out_once_in_order():
-    portions = portions_of(CLIPS, 3)
+    portions = Portions(CLIPS, 3)
     seen = []
     while portion := portions.take(workers=2):
         seen += names(portion)
@@ -34,7 +34,7 @@ def test_every_clip_is_handed_out_once_in_order():
 
 
 def test_a_portion_grows_to_ten_seconds_of_work_and_shrinks_towards_the_end():
-    portions = portions_of(CLIPS, 3)
+    portions = Portions(CLIPS, 3)
     assert len(names(portions.take(1))) == 4  # nothing is known yet
     portions.learn(clips=4, seconds=8.0)
     assert len(names(portions.take(1))) == 5
@@ -47,7 +47,7 @@ def test_a_portion_grows_to_ten_seconds_of_work_and_shrinks_towards_the_end():
 
 
 def test_lost_clips_come_back_alone_and_are_given_up_after_the_last_attempt():
-    portions = portions_of(CLIPS[:6], 2)
+    portions = Portions(CLIPS[:6], 2)
     first = portions.take(1)
     assert names(first) == ["0.mp4", "1.mp4", "2.mp4"]
     assert portions.lose(first) == []
@@ -62,7 +62,7 @@ def test_lost_clips_come_back_alone_and_are_given_up_after_the_last_attempt():
 
 
 def test_a_portion_that_was_not_begun_is_not_blamed():
-    portions = portions_of(CLIPS[:6], 1)
+    portions = Portions(CLIPS[:6], 1)
     first = portions.take(1)
     portions.give_back(first)
     assert not portions.lost
@@ -74,14 +74,16 @@ def test_a_portion_that_was_not_begun_is_not_blamed():
 def test_an_address_where_nobody_is_is_named():
     pytest.importorskip("ray")
     with pytest.raises(ClusterError, match=r"no Ray cluster at 127\.0\.0\.1:1 .*ray start --head"):
-        extract_on_cluster(build_config({}), [], Reporter(), "127.0.0.1:1")
+        extract_on_cluster(
+            make_extractor, build_config({}).to_tree(), [], Reporter(), "127.0.0.1:1"
+        )
 
 
 @pytest.mark.parametrize("where", ["memory://a", "MEMORY://a"])
 def test_a_cache_in_the_memory_of_one_process_is_refused(where):
     config = build_config({"features": {"cache_dir": where}})
     with pytest.raises(ClusterError, match=r"memory of one process.*a folder that all of them see"):
-        extract_on_cluster(config, [], Reporter())
+        extract_on_cluster(make_extractor, config.to_tree(), [], Reporter())
 
 
 @pytest.mark.parametrize(
@@ -97,7 +99,7 @@ def test_a_cache_in_the_memory_of_one_process_is_refused(where):
 def test_one_worker_a_gpu_or_a_few_cores(nodes, device, expected):
     from action_gru.features.ray_engine import _Run
 
-    run = _Run(None, {"features": {"device": device}}, portions_of([], 1), None, None, None)
+    run = _Run(None, {"features": {"device": device}}, Portions([], 1), None, None, None)
     assert run._room(nodes) == expected
 
 
@@ -129,10 +131,12 @@ def test_joining_leaves_the_signals_to_their_handlers(pretended_ray):
 
 
 def test_workers_for_whom_this_machine_has_no_room_are_refused_at_once(pretended_ray, monkeypatch):
-    monkeypatch.setattr("action_gru.features.ray_connection.usable_cores", lambda: 2)
+    monkeypatch.setattr("action_gru.features.ray_worker.usable_cores", lambda: 2)
     said = r"--cores-per-worker 3: this machine has 2 for workers.* give 2 or fewer"
     with pytest.raises(ClusterError, match=said):
-        extract_on_cluster(build_config({}), CLIPS, Reporter(), cores_each=3)
+        extract_on_cluster(
+            make_extractor, build_config({}).to_tree(), CLIPS, Reporter(), cores_each=3
+        )
     assert pretended_ray.joined == 0
     with connected("cluster", 3):  # other nodes may have it
         assert pretended_ray.joined == 1
@@ -147,7 +151,7 @@ def test_a_run_that_ends_in_an_error_tells_how_far_it_came(monkeypatch, capsys, 
     monkeypatch.setattr(ray_engine, "connected", lambda *given: nullcontext())
     monkeypatch.setattr(ray_engine._Run, "go", go)
     with pytest.raises(type(error)):
-        extract_on_cluster(build_config({}), CLIPS, Reporter(quiet=False))
+        extract_on_cluster(make_extractor, build_config({}).to_tree(), CLIPS, Reporter(quiet=False))
     said = capsys.readouterr().err
     assert said.count("summary: 40 clips: 7 read") == 1
     assert "33 not reached" in said

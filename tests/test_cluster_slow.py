@@ -19,7 +19,7 @@ from action_gru.config import Config, build_config
 from action_gru.core.errors import ClusterError
 from action_gru.core.progress import Reporter
 from action_gru.features import Extractor, FeatureCache, extract_on_cluster
-from action_gru.features.source import build_backbone, build_extractor
+from action_gru.features.source import build_backbone, build_extractor, make_extractor
 
 pytestmark = pytest.mark.slow
 CLIPS = 500
@@ -112,7 +112,7 @@ def test_a_node_that_dies_half_way_costs_only_its_clips_in_flight(cluster, tmp_p
     watcher = Watcher(
         CLIPS // 2, lambda: cluster.remove_node(cluster.workers[0], allow_graceful=False)
     )
-    found = extract_on_cluster(config_of(tmp_path), clips, watcher)
+    found = extract_on_cluster(make_extractor, config_of(tmp_path).to_tree(), clips, watcher)
     assert found.extraction.clips == CLIPS
     assert found.extraction.quarantined == {}
     assert found.extraction.keys == expected.keys
@@ -124,7 +124,7 @@ def test_a_node_that_dies_half_way_costs_only_its_clips_in_flight(cluster, tmp_p
     assert 0 <= found.redone <= found.again < CLIPS // 2
     assert any("2 workers" in note for note in watcher.notes)
     assert "1 workers" in watcher.notes[-1]
-    again = extract_on_cluster(config_of(tmp_path), clips, Reporter())
+    again = extract_on_cluster(make_extractor, config_of(tmp_path).to_tree(), clips, Reporter())
     assert (again.extraction.cached, again.extraction.frames) == (CLIPS, 0)
 
 
@@ -145,7 +145,9 @@ def test_a_clip_that_kills_its_workers_is_given_up_and_takes_no_other_with_it(cl
         made.plan = deadly
         return made
 
-    found = extract_on_cluster(config_of(tmp_path), clips, Reporter(), make=make, most_attempts=2)
+    found = extract_on_cluster(
+        make, config_of(tmp_path).to_tree(), clips, Reporter(), most_attempts=2
+    )
     assert list(found.extraction.quarantined) == ["007.mp4"]
     assert "2 workers were lost over it" in found.extraction.quarantined["007.mp4"]
     assert found.lost_workers == 2
@@ -157,11 +159,11 @@ def test_what_a_worker_cannot_do_ends_the_run_in_words(cluster, tmp_path):
     config = config_of(tmp_path, "file")
     (tmp_path / "file").write_text("no folder")
     with pytest.raises(ClusterError, match=r"cannot be written .*set features.cache_dir.* worker"):
-        extract_on_cluster(config, clips, Reporter())
+        extract_on_cluster(make_extractor, config.to_tree(), clips, Reporter())
     tree = config_of(tmp_path).to_tree()
     tree["features"]["weights"] = "absent/weights.pt"
     with pytest.raises(ClusterError, match=r"absent/weights\.pt.*\(a worker on "):
-        extract_on_cluster(build_config(tree), clips, Reporter())
+        extract_on_cluster(make_extractor, build_config(tree).to_tree(), clips, Reporter())
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -3,6 +3,7 @@ import os
 import signal
 import threading
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import cv2
@@ -20,10 +21,9 @@ from action_gru.features import (
     duplicates_across,
     pack_entries,
 )
-from action_gru.features.clip import Rows
-from action_gru.features.entry import parse_entry
+from action_gru.features.entry import Rows, parse_entry
+from action_gru.features.extractor import thread_budget, usable_cores
 from action_gru.features.pipeline import THREAD_NAME
-from action_gru.features.threads import ThreadBudget, usable_cores
 from action_gru.video import VideoFile
 from action_gru.views import ViewMaker
 from action_gru.views.sampler import look
@@ -256,7 +256,7 @@ def test_a_long_clip_goes_through_a_file_and_gives_the_same_entry(tmp_path, monk
     clip = clip_of(write_square(tmp_path / "a.mp4", 60))
     short = extractor(tmp_path / "short", fps=100.0, flip=True)
     keys = short.extract([clip]).keys[clip.name].values()
-    monkeypatch.setattr("action_gru.features.clip.MOST_IN_MEMORY", 7)
+    monkeypatch.setattr("action_gru.features.entry.MOST_CLIP_BYTES", 84)
     long = extractor(tmp_path / "long", fps=100.0, flip=True, workers=3)
     long.extract([clip])
     for key in keys:
@@ -264,17 +264,14 @@ def test_a_long_clip_goes_through_a_file_and_gives_the_same_entry(tmp_path, monk
 
 
 def test_rows_may_come_out_of_order_and_must_all_come(monkeypatch):
-    monkeypatch.setattr("action_gru.features.clip.MOST_IN_MEMORY", 3)
+    monkeypatch.setattr("action_gru.features.entry.MOST_CLIP_BYTES", 10)
     rows = Rows()
-    for _ in range(5):
-        rows.expect()
     for place in (1, 0, 3, 4):
         rows.put(place, np.full(2, place, np.float16))
     with pytest.raises(AssertionError):
-        rows.whole()
+        rows.whole(5)
     rows.put(2, np.full(2, 2, np.float16))
-    kept = np.concatenate(list(rows.whole().chunks()))
-    assert kept.tolist() == [[0, 0], [1, 1], [2, 2], [3, 3], [4, 4]]
+    assert rows.whole(5).tolist() == [[0, 0], [1, 1], [2, 2], [3, 3], [4, 4]]
     rows.close()
 
 
@@ -304,26 +301,27 @@ def test_the_report_is_in_the_order_of_the_clips_whoever_was_first(tmp_path, cli
 
 
 def test_threads_share_the_cores_and_give_them_back(monkeypatch):
-    monkeypatch.setattr("action_gru.features.threads.usable_cores", lambda: 6)
+    monkeypatch.setattr("action_gru.features.extractor.usable_cores", lambda: 6)
     before = torch.get_num_threads(), cv2.getNumThreads()
-    assert (ThreadBudget().workers, ThreadBudget().threads_each) == (6, 1)
-    assert (ThreadBudget(40).workers, ThreadBudget(40).threads_each) == (40, 1)
-    with ThreadBudget(3) as budget:
-        assert cv2.getNumThreads() == 1
-        shares = []
-        thread = threading.Thread(
-            target=lambda: (budget.claim(), shares.append(torch.get_num_threads()))
-        )
-        thread.start()
-        thread.join()
-        assert shares == [2]
-    assert (torch.get_num_threads(), cv2.getNumThreads()) == before
-    first, second = ThreadBudget(2), ThreadBudget(2)
-    first.__enter__()
-    second.__enter__()
-    first.__exit__(None, None, None)
+    for wanted, workers, share in ((None, 6, 1), (40, 40, 1), (3, 3, 2)):
+        with thread_budget(wanted) as (count, claim):
+            assert cv2.getNumThreads() == 1
+            shares = []
+            thread = threading.Thread(
+                target=lambda claim=claim, shares=shares: (
+                    claim(), shares.append(torch.get_num_threads())
+                )
+            )  # fmt: skip
+            thread.start()
+            thread.join()
+        assert (count, shares) == (workers, [share])
+        assert (torch.get_num_threads(), cv2.getNumThreads()) == before
+    first, second = ExitStack(), ExitStack()
+    first.enter_context(thread_budget(2))
+    second.enter_context(thread_budget(2))
+    first.close()
     assert cv2.getNumThreads() == 1
-    second.__exit__(None, None, None)
+    second.close()
     assert (torch.get_num_threads(), cv2.getNumThreads()) == before
 
 

@@ -18,8 +18,7 @@ from action_gru.features import (
     cache_key,
     pack_entries,
 )
-from action_gru.features.sequences import SequenceSet
-from action_gru.features.source import FeatureTable
+from action_gru.features.sequences import FeatureTable, SequenceSet
 
 STREAMS = [ViewKey("rgb"), ViewKey("motion"), ViewKey("rgb", True), ViewKey("motion", True)]
 CLASSES = ("a", "b", "c")

@@ -82,7 +82,7 @@ def run(tmp_path, monkeypatch):
             return [found for image in images for found in ScriptedDetector(
                 [[("person", *square_of(image))]], self.names)([image])]  # fmt: skip
 
-    monkeypatch.setattr("action_gru.features.source.build_detector", lambda config: Moving())
+    monkeypatch.setattr("action_gru.detection.frame_views.Detector", lambda *_, **__: Moving())
     rows = ["path,label,split"]
     for index in range(8):
         write_square(tmp_path / f"{index}.mp4", 24, seed=index + 100 * (index % 2))

@@ -246,7 +246,7 @@ def test_a_prune_beside_a_packing_without_locks_takes_no_entry(monkeypatch):
     root = "memory://bucket/packs"
     cache = filled(root, range(5))
     before_the_index(monkeypatch, cache, lambda: FeatureCache(root).prune())
-    monkeypatch.setattr("action_gru.features.store.YOUNG_S", -1)
+    monkeypatch.setattr("action_gru.features.storage.Folder.young_s", -1)
     pack_entries(cache)
     assert all(FeatureCache(root).get(key) is not None for key in KEYS[:5])
     assert list(cache.names()) == []

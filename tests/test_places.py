@@ -10,7 +10,7 @@ from helpers.entries import KEY, drawn_entry
 from action_gru.config import build_config
 from action_gru.core.errors import CacheError, ConfigError, MissingExtraError
 from action_gru.features import FeatureCache, cache_key
-from action_gru.features.object_store import open_storage
+from action_gru.features.storage import open_storage
 
 
 @pytest.fixture

@@ -22,6 +22,7 @@ from action_gru.features import (
     extract_on_cluster,
     pack_entries,
 )
+from action_gru.features.source import make_extractor
 
 pytestmark = pytest.mark.slow
 KEY = cache_key({"clip": "cut"})
@@ -131,7 +132,7 @@ def test_a_bucket_that_is_not_there_ends_the_commands_with_the_exit_code_of_the_
     assert "there is no bucket" in done.stderr
     config = build_config({"features": {"cache_dir": no_such(bucket)}})
     with pytest.raises(CacheError, match="there is no bucket"):
-        extract_on_cluster(config, [], Reporter(quiet=True))
+        extract_on_cluster(make_extractor, config.to_tree(), [], Reporter(quiet=True))
 
 
 class Tap:

@@ -10,8 +10,8 @@ from action_gru.cli.common import make_reporter, run
 from action_gru.core.errors import ConfigError, LostProcessError
 from action_gru.core.machine import only_one_was_meant, processes_here, refuse_several
 from action_gru.features import ClipFeatures
+from action_gru.features.extractor import usable_cores
 from action_gru.features.sequences import SequenceSet
-from action_gru.features.threads import usable_cores
 from action_gru.training.batches import Batches
 from action_gru.training.processes import Processes, join_processes
 

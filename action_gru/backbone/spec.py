@@ -6,11 +6,28 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass
 
-FRAME_VIEWS = ("detections", "pose")  # vectors of whole frames, not pictures
 PREPROCESSING_VERSION = 2  # of the pictures that `views` makes
 
 # Parts that change a feature by rounding only: a model trained on one runs on the other.
 ROUNDING_PARTS = frozenset({"precision", "runtime", "weights"})
+
+
+@dataclass(frozen=True)
+class VectorKind:
+    """A view that is a vector of the whole frame, not a picture.
+
+    builder: what makes its `VectorView`, as module:name. It is called with the keys of these
+    sections of the config, where the last one counts, and with fps, device and download.
+    """
+
+    builder: str
+    sections: tuple[str, ...] = ()
+
+
+FRAME_VIEWS = {
+    "detections": VectorKind("action_gru.detection.frame_views:detections_view", ("detection",)),
+    "pose": VectorKind("action_gru.detection.frame_views:pose_view", ("detection", "pose")),
+}
 
 
 @dataclass(frozen=True)

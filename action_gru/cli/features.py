@@ -80,14 +80,20 @@ def _on_cluster(
     most_workers: int | None,
 ) -> tuple[ExtractionReport, dict[str, Any]]:
     from action_gru.features import extract_on_cluster, report_on_error
-    from action_gru.features.source import check_extraction
+    from action_gru.features.source import check_extraction, make_extractor
 
     if not config.data.is_video:
         raise ConfigError(
             f"data.kind: {config.data.kind} is read, not extracted; leave --engine ray out"
         )
     found = extract_on_cluster(
-        config, clips, reporter, address, cores_each=cores_each, most_workers=most_workers
+        make_extractor,
+        config.to_tree(),
+        clips,
+        reporter,
+        address,
+        cores_each=cores_each,
+        most_workers=most_workers,
     )
     names = ("workers", "nodes", "lost_workers", "again", "redone", "seconds")
     counts = {name: getattr(found, name) for name in names}

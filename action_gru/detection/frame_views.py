@@ -1,15 +1,15 @@
 """Views that are vectors, not pictures: detections and poses of a whole frame, in order of time.
 
-A `FrameView` owns its detector and makes an encoder for each stream. `MixedBackbone` puts them
-beside the network that embeds pictures. Knows nothing of files or actions.
+A `VectorView` makes an encoder for each stream; `FRAME_VIEWS` names what builds it. `MixedBackbone`
+puts them beside the network that embeds pictures. Knows nothing of files or actions.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -19,15 +19,32 @@ from torch import Tensor
 from action_gru.backbone.embedding import Backbone
 from action_gru.backbone.spec import FeatureSpec
 from action_gru.core.errors import BackboneError
-from action_gru.detection.detector import OVERLAP, Detector
+from action_gru.detection.detector import CONTINUES_SHARE, OVERLAP, Detector, kinds_of
 from action_gru.detection.vectors import ENCODING_VERSION, Encoder, Vectors, vector_width
 from action_gru.video import Image
 from action_gru.views.sampler import ViewMaker
 
+Encode = Callable[[Image, float], Vectors]  # (frame (H, W, 3) RGB, time_s), in order of time
+
+
+class VectorView(Protocol):
+    """What extraction and streams need of a view that is a vector."""
+
+    def spec(self) -> FeatureSpec:
+        """The provenance, with all that the values depend on."""
+        ...
+
+    def encoder(self) -> Encode:
+        """What makes the vectors of one stream."""
+        ...
+
+
+_detecting = threading.Lock()  # a detect head keeps its grid: one frame at a time
+
 
 @dataclass(frozen=True)
 class FrameView:
-    """What one of FRAME_VIEWS is a function of, besides the frames before.
+    """A view of boxes or poses: what it is a function of, besides the frames before.
 
     kinds: the detector's classes that count; top: how many boxes have a slot.
     """
@@ -55,33 +72,90 @@ class FrameView:
         dim = vector_width(len(self.kinds), self.top, self.keypoints)
         return FeatureSpec(self.view, *weights, self.image_size, "frame", "fp32", dim)
 
-    def encoder(self) -> Encoder:
-        return Encoder(self.kinds, self.top, self.tracker, self.min_score, self.fps, self.keypoints)
+    def encoder(self) -> Encode:
+        settings = (self.tracker, self.min_score, self.fps, self.keypoints)
+        encode = Encoder(self.kinds, self.top, *settings)
+
+        def detect_and_encode(image: Image, time_s: float) -> Vectors:
+            with _detecting:
+                (found,) = self.detector([image])
+            return encode(found, image, time_s)
+
+        return detect_and_encode
+
+
+def detections_view(
+    *,
+    classes: Sequence[str],
+    top: int,
+    min_score: float,
+    tracker: str,
+    fps: float,
+    **keys: Any,
+) -> FrameView:
+    """The boxes of a detect model. classes: those that count; none: all of the model's. keys: see
+    `following_detector`.
+    """
+    detector = following_detector(min_score=min_score, **keys)
+    kinds = kinds_of(classes or detector.names, detector, "detection.classes")
+    return _view_of("detections", detector, kinds, top, min_score, tracker, fps)
+
+
+def pose_view(*, top: int, min_score: float, tracker: str, fps: float, **keys: Any) -> FrameView:
+    """The people of a pose model with their keypoints. keys: see `following_detector`."""
+    detector = following_detector("pose", min_score=min_score, **keys)
+    assert detector.keypoint_shape is not None
+    keypoints = detector.keypoint_shape[0]
+    return _view_of("pose", detector, (0,), top, min_score, tracker, fps, keypoints)
+
+
+def _view_of(view: str, detector: Detector, *settings: Any) -> FrameView:
+    size_px, sha256 = detector.image_size, detector.weights_sha256
+    return FrameView(view, detector, detector.weights, sha256, size_px, *settings)
+
+
+def following_detector(
+    task: str = "detect",
+    *,
+    weights: str,
+    weights_sha256: str | None,
+    image_size: int | str,
+    min_score: float,
+    device: str,
+    download: bool,
+    **_: Any,
+) -> Detector:
+    """A detector that also finds boxes so weak that they only continue a track.
+
+    image_size: pixels, or `auto`. Other keys of a section are not for the detector.
+    """
+    return Detector(
+        weights,
+        task=task,
+        key="pose.weights" if task == "pose" else "detection.weights",
+        image_size=None if image_size == "auto" else int(image_size),
+        min_score=min_score * CONTINUES_SHARE,
+        device=device,
+        download=download,
+        sha256=weights_sha256,
+    )
 
 
 class FrameMaker(ViewMaker):
     """Makes the pictures of a stream, and the `Vectors` of its frame views."""
 
-    _detecting = threading.Lock()  # a detect head keeps its grid: one frame at a time
-
     def __init__(
-        self, views: Sequence[str], size_px: int, how: str, frame_views: Mapping[str, FrameView]
+        self, views: Sequence[str], size_px: int, how: str, frame_views: Mapping[str, VectorView]
     ) -> None:
         super().__init__([view for view in views if view not in frame_views], size_px, how)
         self._order = tuple(views)
-        self._encoders = {
-            view: (frame_views[view].detector, frame_views[view].encoder())
-            for view in views
-            if view in frame_views
-        }
+        self._encoders = {v: frame_views[v].encoder() for v in views if v in frame_views}
 
     def observe(self, image: Image, time_s: float) -> dict[str, Any]:
         """Take in a frame; its pictures and its `Vectors` by view."""
         made: dict[str, Any] = dict(super().observe(image, time_s))
-        for view, (detector, encoder) in self._encoders.items():
-            with self._detecting:
-                (found,) = detector([image])
-            made[view] = encoder(found, image, time_s)
+        for view, encode in self._encoders.items():
+            made[view] = encode(image, time_s)
         return {view: made[view] for view in self._order}
 
 
@@ -90,9 +164,9 @@ def make_maker(backbone: Any, views: Sequence[str]) -> FrameMaker:
     return FrameMaker(views, backbone.image_size, backbone.fit, frame_views_of(backbone))
 
 
-def frame_views_of(backbone: Any) -> Mapping[str, FrameView]:
+def frame_views_of(backbone: Any) -> Mapping[str, VectorView]:
     """The views of a backbone that are vectors; none for a plain one."""
-    found: Mapping[str, FrameView] = getattr(backbone, "frame_views", {})
+    found: Mapping[str, VectorView] = getattr(backbone, "frame_views", {})
     return found
 
 
@@ -108,9 +182,9 @@ class MixedBackbone(Backbone):
     Stands where a `Backbone` does: it embeds pictures and gives every view's provenance.
     """
 
-    def __init__(self, pictures: Backbone | None, frame_views: Mapping[str, FrameView]) -> None:
+    def __init__(self, pictures: Backbone | None, frame_views: Mapping[str, VectorView]) -> None:
         self.pictures, self.frame_views = pictures, dict(frame_views)
-        first = next(iter(frame_views.values()))
+        first = next(iter(frame_views.values())).spec()
         self.weights = pictures.weights if pictures else first.weights
         self.image_size = pictures.image_size if pictures else 32
         self.fit = pictures.fit if pictures else "squash"

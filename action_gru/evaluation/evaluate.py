@@ -17,8 +17,8 @@ from action_gru.core.text import command_line
 from action_gru.dataset import Clip, LongVideo, read_long_videos
 from action_gru.evaluation.evaluator import Evaluator
 from action_gru.evaluation.explain import frames_at
-from action_gru.features.sequences import SequenceSet
-from action_gru.features.source import FeatureTable, build_backbone, data_source
+from action_gru.features.sequences import FeatureTable, SequenceSet
+from action_gru.features.source import build_backbone, data_source
 from action_gru.report.early_warning import WarnedSequence, WarningReport
 from action_gru.report.evaluation import (
     FRAMES_SHOWN,

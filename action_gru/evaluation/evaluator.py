@@ -14,8 +14,7 @@ from action_gru.config import Config
 from action_gru.config.inputs import SOON
 from action_gru.dataset import Clip
 from action_gru.dataset.channels import ROWS
-from action_gru.features.sequences import SequenceSet, prefixes, rearrangements
-from action_gru.features.source import FeatureTable
+from action_gru.features.sequences import FeatureTable, SequenceSet, prefixes, rearrangements
 from action_gru.model import ActionClassifier
 from action_gru.report.anytime import PREFIXES, AnytimeReport, anytime_report
 from action_gru.report.confidence import Answers, CalibratedAnswers, ConfidenceReport

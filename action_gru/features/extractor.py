@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
+import cv2
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from action_gru.backbone import Backbone
@@ -14,18 +19,52 @@ from action_gru.core.files import file_sha256
 from action_gru.dataset import Clip
 from action_gru.detection.frame_views import frame_views_of, make_maker, side
 from action_gru.detection.vectors import Vectors
-from action_gru.features.clip import Job, Rows, ViewKey, clip_key, view_keys_of
-from action_gru.features.entry import ClipFeatures, RowFile
-from action_gru.features.lazy import read_clip
-from action_gru.features.pipeline import Pass, Pictures
-from action_gru.features.report import ExtractionReport
+from action_gru.features.entry import ClipFeatures, Rows, ViewKey, cache_key
+from action_gru.features.pipeline import Job, Pass, Pictures
+from action_gru.features.report import ExtractionReport, LazyFeatures
 from action_gru.features.store import FeatureCache, MemoryCache
-from action_gru.features.threads import ThreadBudget
 from action_gru.video import DecodeLimits, Image, VideoFile
+from action_gru.video.frame import DECODING_VERSION
 from action_gru.views.sampler import look, pictures
 from action_gru.views.sampling import rate_warning
 
-Progress = Callable[[Clip], None]
+MOST_WORKERS = 16  # each holds a batch's activations; beyond, a batch is shared by several cores
+_lock = threading.Lock()
+_before: list[tuple[int, int]] = []  # OpenCV's and torch's threads, of each budget that is in use
+
+
+def usable_cores() -> int:
+    """The processors that this process may use, at most OMP_NUM_THREADS of them.
+
+    Torch takes one thread for two processors that share a core; two threads are quicker there.
+    """
+    affinity = getattr(os, "sched_getaffinity", None)  # not on every system
+    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
+    limit = os.environ.get("OMP_NUM_THREADS", "")
+    return max(1, min(cores, int(limit))) if limit.isdecimal() else cores
+
+
+@contextmanager
+def thread_budget(workers: int | None = None) -> Iterator[tuple[int, Callable[[], None]]]:
+    """Divides the processors among threads, so that libraries do not multiply theirs.
+
+    Yields how many threads to start, and a function that gives the thread that calls it its share
+    of torch. workers None: one a processor, at most 16. OpenCV uses the thread that calls it.
+    """
+    cores = usable_cores()
+    workers = workers or min(cores, MOST_WORKERS)
+    with _lock:
+        _before.append((cv2.getNumThreads(), torch.get_num_threads()))
+        cv2.setNumThreads(1)
+    try:
+        yield workers, lambda: torch.set_num_threads(max(1, cores // workers))
+    finally:
+        with _lock:
+            opencv, torch_threads = _before[0]
+            _before.pop()
+            if not _before:
+                cv2.setNumThreads(opencv)
+            torch.set_num_threads(torch_threads)
 
 
 class Extractor:
@@ -47,43 +86,43 @@ class Extractor:
         batch_size: int = 32,
         limits: DecodeLimits | None = None,
     ) -> None:
-        self.backbone = backbone
-        self.cache = cache
+        self.backbone, self.cache = backbone, cache
         self.fps = fps
-        self.view_keys = view_keys_of(views, flip)
-        self.workers = workers
-        self.batch_size = batch_size
-        self.limits = limits
+        self.view_keys = [
+            ViewKey(view, flipped) for flipped in ([False, True][: 1 + flip]) for view in views
+        ]
+        self.workers, self.batch_size, self.limits = workers, batch_size, limits
         self.specs = {view: backbone.spec(view) for view in views}
 
     def extract(
         self,
         clips: Sequence[Clip],
-        progress: Progress | None = None,
+        progress: Callable[[Clip], None] | None = None,
         report: ExtractionReport | None = None,
     ) -> ExtractionReport:
         """Bring every clip's features into the cache; each clip is decoded at most once.
 
         progress is called with each clip that is done, by one thread at a time. report: one to
-        fill, for who wants to know how far an interrupted run came. Raises CacheError when the
-        cache cannot be used, MachineError when the machine has not enough left for the work. On an
-        error or an interrupt the threads stop, and what was finished stays.
+        fill, which shows how far an interrupted run came. Raises CacheError when the cache cannot
+        be used, MachineError when the machine has not enough left for the work. On an error or an
+        interrupt the threads stop, and what was finished stays.
         """
         report = ExtractionReport() if report is None else report
         report.clips = len(clips)
         try:
-            Pass(self, clips, report, progress, ThreadBudget(self.workers)).go()
+            with thread_budget(self.workers) as (workers, claim):
+                Pass(self, clips, report, progress, workers, claim).run()
         finally:
             report.damaged = list(self.cache.damaged)
             report.sort(clips)  # threads end their clips in any order
         return report
 
     def read(self, clip: Clip, report: ExtractionReport) -> dict[ViewKey, ClipFeatures] | None:
-        """A clip's features from the cache; None only for one that was quarantined.
+        """A clip's features from the cache; None for one that was quarantined.
 
         Raises CacheError when an entry has vanished since it was extracted.
         """
-        return read_clip(self.cache, clip, report)
+        return LazyFeatures(self.cache, report, [clip], 0).get(clip.name)
 
     def embed(self, images: Sequence[Image]) -> NDArray[np.float16]:
         """(N, D) features of at most batch_size pictures.
@@ -101,32 +140,34 @@ class Extractor:
         if not clip.path.is_file():
             raise VideoError(f"{clip.path}: no such video file; check the path")
         content = file_sha256(clip.path)
-        keys = {
-            view_key: clip_key(content, clip, self.fps, view_key, self.specs[view_key.view])
-            for view_key in self.view_keys
+        parts = {
+            "video": content,
+            "bounds_s": [clip.start_s, clip.end_s],
+            "fps": self.fps,
+            "decoding": DECODING_VERSION,
         }
-        missing = [view_key for view_key, key in keys.items() if not self.cache.has(key)]
-        return Job(clip, content, keys, missing, rows={view_key: Rows() for view_key in missing})
+        keys = {
+            key: cache_key(
+                parts | {"flipped": key.flipped, "features": self.specs[key.view].fingerprint}
+            )
+            for key in self.view_keys
+        }
+        missing = [view_key for view_key in keys if not self.cache.has(keys[view_key])]
+        return Job(clip, content, keys, missing, rows={key: Rows() for key in missing})
 
     def decode(self, job: Job) -> Generator[tuple[float, Pictures], None, None]:
         """(time_s, the pictures of the missing view keys) at each sampled instant."""
         views = list(dict.fromkeys(view_key.view for view_key in job.missing))
         with VideoFile(job.clip.path, threads=1, limits=self.limits) as video:
             for time_s, made in self._look(video, job.clip, views):
-                yield (
-                    time_s,
-                    [
-                        (view_key, _side(made[view_key.view], view_key.flipped))
-                        for view_key in job.missing
-                    ],
-                )
+                yield time_s, [(key, _side(made[key.view], key.flipped)) for key in job.missing]
                 job.frames = video.frames_decoded
             job.frames = video.frames_decoded
 
     def _look(
         self, video: VideoFile, clip: Clip, views: list[str]
     ) -> Iterator[tuple[float, dict[str, Any]]]:
-        if not frame_views_of(self.backbone):  # whoever decodes can make the pictures too
+        if not frame_views_of(self.backbone):  # the decoder's process can make the pictures too
             size_px, fit = self.backbone.image_size, self.backbone.fit
             arguments = {"views": views, "size_px": size_px, "fit": fit, "fps": self.fps}
             return video.run(pictures, **arguments, start_s=clip.start_s, end_s=clip.end_s)
@@ -140,11 +181,9 @@ class Extractor:
         for view_key in job.missing:
             provenance = {"clip": job.clip.name, "view": view_key.view, "flipped": view_key.flipped}
             provenance |= {"fps": self.fps, "weights": self.backbone.weights}
-            values, key = job.rows[view_key].whole(), job.keys[view_key]
-            if isinstance(values, RowFile):
-                self.cache.put_rows(key, values, times_s, job.frames, provenance)
-            else:
-                self.cache.put(key, ClipFeatures(values, times_s, job.frames, provenance))
+            values = job.rows[view_key].whole(len(times_s))
+            features = ClipFeatures(values, times_s, job.frames, provenance)
+            self.cache.put(job.keys[view_key], features)
 
 
 def _side(made: Any, flipped: bool) -> NDArray[Any]:

@@ -1,63 +1,53 @@
-"""Moves entries from files of their own into shards. Knows nothing of how they are looked up.
+"""Moves entries from files of their own into shards. Knows nothing of look-ups.
 
-Entries of one clip lie side by side, so that who reads clip by clip reads each shard once, from its
-begin to its end. Clips follow each other by a hash of their names: any stretch of a shard is a
-sample of them.
+Entries of one clip lie side by side, so that reading clip by clip reads each shard once, from its
+begin to its end. Clips are ordered by a hash of their names: any stretch of a shard is a sample of
+them.
 
-First the shards are written, then the index that names them, then the files go: whatever cuts it
-short, every entry can still be read, and `prune` takes shards that no index names.
+First the shards are written, then the index that names them, then the files are removed: whatever
+cuts it short, every entry can still be read, and `prune` takes shards that no index names.
 """
 
 from __future__ import annotations
 
 import hashlib
 import itertools
+import struct
 import uuid
-from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
 from action_gru.core.errors import CacheError
 from action_gru.features.entry import (
-    BEGIN_BYTES,
+    DAMAGE,
+    MOST_HEADER_BYTES,
     DamagedEntryError,
     UnreadableEntryError,
-    begin_bytes,
-    clip_of_begin,
+    key_of,
+    name_of,
+    naming_refusals,
     parse_entry,
-    telling_why,
+    parse_metadata,
 )
 from action_gru.features.packs import (
     COLUMNS,
     FOLDER,
     INDEX,
     KEY_BYTES,
+    LOCK,
     Index,
     PackedEntry,
     check_of,
 )
-from action_gru.features.store import LOCK, FeatureCache, key_of, name_of
+from action_gru.features.store import FeatureCache
 
 SHARD_BYTES = 1 << 30
 CLIP_BYTES = 8  # of the hash of a clip's name
-
-
-class _Table:
-    """The rows of an index as they come, 64 bytes each; their shards are counted from 0.
-
-    already: keys whose entries are packed as they are; held: the shards that hold those.
-    """
-
-    def __init__(self) -> None:
-        self.already, self.held = bytearray(), set[str]()
-        self.keys = bytearray()
-        self.columns = {name: array("q") for name in COLUMNS}
-
-    def add(self, key: str, *row: int) -> None:
-        self.keys += bytes.fromhex(key)
-        for name, value in zip(COLUMNS, row, strict=True):
-            self.columns[name].append(value)
+ROW = np.dtype([("keys", "u1", KEY_BYTES), *((name, "=i8") for name in COLUMNS)])
+# The header of nearly every entry. A path of 3000 characters that are not ASCII takes more: JSON in
+# JSON writes each as 7 or 14 bytes.
+BEGIN_BYTES = 1 << 13
 
 
 def pack_entries(
@@ -75,152 +65,138 @@ def pack_entries(
     tell. Raises CacheError, and leaves the files, when a new shard has vanished meanwhile.
     """
     with cache.storage.locked(LOCK):
-        table, names = _Table(), list[str]()
-        counts = {"packed": 0, "already": 0, "damaged": 0, "unreadable": 0, "shards": 0}
-        cache.packs.latest()
-        files = _to_pack(cache, _whole_files(cache, counts, tell), table)
-        for head in files:  # one shard a turn
+        cache.packs.load()
+        packing = _Packing(cache, tell)
+        entries = packing.to_pack()
+        for head in entries:  # one shard a turn
             name = f"{uuid.uuid4().hex}.shard"
-            pieces = _until_full(itertools.chain([head], files), shard_bytes, table, len(names))
+            pieces = packing.fill(itertools.chain([head], entries), shard_bytes)
             cache.storage.write(f"{FOLDER}/{name}", pieces)
-            names.append(name)
-        if names:
-            index = _merged(cache.packs.latest(), table, names)
-            cache.storage.write(INDEX, [index.to_bytes()])
-        counts |= {"packed": len(table.columns["sizes"]), "shards": len(names)}
-        counts["already"] = len(table.already) // KEY_BYTES
-        cache.packs.latest()
-        _check_there(cache, [*names, *sorted(table.held)])
-        if not keep:
-            _remove_files(cache, table.keys + table.already)
-    return counts
+            packing.names.append(name)
+        if packing.names:
+            cache.packs.load()
+            cache.storage.write(INDEX, [packing.merged(cache.packs.index).to_bytes()])
+        cache.packs.load()
+        packing.check_there()
+        packed = np.frombuffer(bytes(packing.rows), ROW)["keys"]
+        keys = itertools.chain((key.tobytes().hex() for key in packed), packing.already)
+        for key in () if keep else keys:
+            cache.storage.remove(name_of(key))
+    counts = {"packed": len(packed), "already": len(packing.already)}
+    return counts | packing.left_out | {"shards": len(packing.names)}
 
 
-def _whole_files(
-    cache: FeatureCache, counts: dict[str, int], tell: Callable[[str], None]
-) -> Iterator[tuple[str, bytes]]:
-    """(key, bytes) of every whole entry in a file of its own."""
-    for key in _by_clip(cache, counts, tell):
-        name = name_of(key)
-        label = cache.storage.label(name)
+class _Packing:
+    """One run of it. rows: those of the index, 64 bytes each; their shards are numbered by names.
+
+    already: keys whose entries are packed as they are; held: the shards that hold those.
+    """
+
+    def __init__(self, cache: FeatureCache, tell: Callable[[str], None]) -> None:
+        self.cache, self.storage, self.tell = cache, cache.storage, tell
+        self.left_out = {"damaged": 0, "unreadable": 0}
+        self.rows, self.names = bytearray(), list[str]()
+        self.already, self.held = list[str](), set[str]()
+
+    def to_pack(self) -> Iterator[tuple[str, bytes]]:
+        """(key, bytes) of every whole entry that is not packed already, byte for byte."""
+        for key in self._by_clip():
+            label = self.storage.label(name_of(key))
+            try:
+                with naming_refusals(label):
+                    data = self.storage.read(name_of(key))
+                    parse_entry(data, label)
+            except FileNotFoundError:  # another process removed it meanwhile
+                continue
+            except (DamagedEntryError, UnreadableEntryError) as error:
+                is_damaged = isinstance(error, DamagedEntryError)
+                self._leave_out("damaged" if is_damaged else "unreadable", str(error))
+                continue
+            entry = self.cache.packs.find(key)
+            if entry and self._lies_there(entry, data):
+                self.already.append(key)
+                self.held.add(entry.shard)
+            else:
+                yield key, data
+
+    def _leave_out(self, kind: str, problem: str) -> None:
+        self.left_out[kind] += 1
+        self.tell(problem)
+
+    def _lies_there(self, entry: PackedEntry, data: bytes) -> bool:
         try:
-            with telling_why(label):
-                data = cache.storage.read(name)
-                parse_entry(data, label)
-        except FileNotFoundError:  # another process removed it meanwhile
-            continue
-        except (DamagedEntryError, UnreadableEntryError) as error:
-            counts["damaged" if isinstance(error, DamagedEntryError) else "unreadable"] += 1
-            tell(str(error))
-            continue
-        yield key, data
+            return self.cache.packs.read(entry) == data
+        except (OSError, DamagedEntryError):  # absent, or not to be read: it is packed anew
+            return False
 
+    def _by_clip(self) -> Iterator[str]:
+        """The keys of all entries in files of their own, those of a clip side by side.
 
-def _to_pack(
-    cache: FeatureCache, files: Iterator[tuple[str, bytes]], table: _Table
-) -> Iterator[tuple[str, bytes]]:
-    """Those that are not packed already, byte for byte; the table takes note of the others."""
-    for key, data in files:
-        entry = cache.packs.find(key)
-        if entry and _lies_there(cache, entry, data):
-            table.already += bytes.fromhex(key)
-            table.held.add(entry.shard)
-        else:
-            yield key, data
+        40 bytes each are held.
+        """
+        rows = bytearray()
+        for name in self.cache.names():
+            key = key_of(name)
+            if key is None:
+                self._leave_out("damaged", f"{self.storage.label(name)}: not the name of an entry")
+                continue
+            clip = self._clip_of(name).encode(errors="surrogatepass")  # of a path that is no text
+            rows += hashlib.sha256(clip).digest()[:CLIP_BYTES] + bytes.fromhex(key)
+        width = CLIP_BYTES + KEY_BYTES
+        ordered = np.sort(np.frombuffer(bytes(rows), f"S{width}"))
+        for row in ordered.view("u1").reshape(-1, width):
+            yield row[CLIP_BYTES:].tobytes().hex()
 
+    def _clip_of(self, name: str) -> str:
+        """Which clip an entry is of, by its header; '' where that does not say. Unchecked."""
+        try:
+            begin = self.storage.read_part(name, 0, BEGIN_BYTES)
+            length = int.from_bytes(begin[:8], "little")
+            if len(begin) - 8 < length <= MOST_HEADER_BYTES:
+                begin = self.storage.read_part(name, 0, 8 + length)
+            return str(parse_metadata(begin[8 : 8 + length])["provenance"]["clip"])
+        except (OSError, CacheError, *DAMAGE):  # reading it whole will say what is wrong
+            return ""
 
-def _lies_there(cache: FeatureCache, entry: PackedEntry, data: bytes) -> bool:
-    if (entry.size, entry.check) != (len(data), check_of(data)):
-        return False
-    try:
-        return cache.storage.read_part(f"{FOLDER}/{entry.shard}", entry.offset, entry.size) == data
-    except OSError:  # gone, or not to be read: it is packed anew
-        return False
+    def fill(self, entries: Iterable[tuple[str, bytes]], shard_bytes: int) -> Iterator[bytes]:
+        """The pieces of one shard; a row for each."""
+        offset = 0
+        for key, data in entries:
+            place = (len(self.names), offset, len(data), check_of(data))
+            self.rows += struct.pack("=32s4q", bytes.fromhex(key), *place)
+            offset += len(data)
+            yield data
+            if offset >= shard_bytes:
+                return
 
+    def merged(self, old: Index) -> Index:
+        """Old and new rows by key; of two of one key the new one stays, which was read just now. A
+        shard without a row is named no longer, so that `prune` finds it.
+        """
+        new = np.frombuffer(bytes(self.rows), ROW).copy()
+        new["shards"] += len(old.names)
+        rows = np.concatenate([new, np.empty(len(old), ROW)])
+        for name, values in {"keys": old.keys, **old.columns}.items():
+            rows[name][len(new) :] = values
+        keys = np.ascontiguousarray(rows["keys"]).view(f"S{KEY_BYTES}")
+        rows = rows[np.unique(keys, return_index=True)[1]]  # the first of equal keys: the new one
+        columns = {name: np.ascontiguousarray(rows[name]) for name in ("keys", *COLUMNS)}
+        used, shards = np.unique(columns["shards"], return_inverse=True)
+        columns["shards"] = shards.astype(np.int64, copy=False)
+        names = [*old.names, *self.names]
+        return Index(columns.pop("keys"), columns, [names[number] for number in used])
 
-def _by_clip(
-    cache: FeatureCache, counts: dict[str, int], tell: Callable[[str], None]
-) -> Iterator[str]:
-    """The keys of all entries in files of their own, those of a clip side by side. 40 bytes each
-    are held.
-    """
-    rows = bytearray()
-    for name in cache.names():
-        key = key_of(name)
-        if key is None:
-            counts["damaged"] += 1
-            tell(f"{cache.storage.label(name)}: not the name of an entry")
-            continue
-        clip = _clip_of(cache, name).encode(errors="surrogatepass")  # of a path that is no text
-        rows += hashlib.sha256(clip).digest()[:CLIP_BYTES] + bytes.fromhex(key)
-    width = CLIP_BYTES + KEY_BYTES
-    words = np.frombuffer(bytes(rows), ">u8").reshape(-1, width // 8)
-    for row in np.lexsort(words.T[::-1]):  # the last key of lexsort counts first
-        yield rows[row * width + CLIP_BYTES : (row + 1) * width].hex()
+    def check_there(self) -> None:
+        """Raise CacheError unless the index names the shards of this packing and all are there.
 
-
-def _clip_of(cache: FeatureCache, name: str) -> str:
-    try:
-        begin = cache.storage.read_part(name, 0, BEGIN_BYTES)
-        if (needed := begin_bytes(begin)) > len(begin):
-            begin = cache.storage.read_part(name, 0, needed)
-    except OSError:  # gone, or refused: reading it whole will tell
-        return ""
-    return clip_of_begin(begin)
-
-
-def _until_full(
-    files: Iterator[tuple[str, bytes]], shard_bytes: int, table: _Table, number: int
-) -> Iterator[bytes]:
-    offset = 0
-    for key, data in files:
-        table.add(key, number, offset, len(data), check_of(data))
-        offset += len(data)
-        yield data
-        if offset >= shard_bytes:
-            return
-
-
-def _merged(old: Index, table: _Table, names: list[str]) -> Index:
-    """Old and new rows by key; of two of one key the new one stays, which was read just now. A
-    shard without a row is named no longer, so that `prune` finds it.
-    """
-    keys = np.frombuffer(bytes(table.keys), np.uint8).reshape(-1, KEY_BYTES)
-    keys = np.concatenate([keys, old.keys])
-    words = keys.view(">u8")
-    # The last key counts first; lexsort is stable, so that the new row of a key precedes the old.
-    order = np.lexsort(tuple(words[:, place] for place in (3, 2, 1, 0)))
-    keys = keys[order]
-    fresh = np.ones(len(keys), bool)
-    fresh[1:] = (keys[1:] != keys[:-1]).any(1)
-    added = {name: np.asarray(table.columns[name], np.int64) for name in COLUMNS}
-    added["shards"] = added["shards"] + len(old.names)
-    columns = {
-        name: np.concatenate([added[name], old.columns[name]])[order][fresh] for name in COLUMNS
-    }
-    used, columns["shards"] = np.unique(columns["shards"], return_inverse=True)
-    columns["shards"] = columns["shards"].astype(np.int64, copy=False)
-    every = [*old.names, *names]
-    return Index(np.ascontiguousarray(keys[fresh]), columns, [every[number] for number in used])
-
-
-def _check_there(cache: FeatureCache, names: list[str]) -> None:
-    """Raise CacheError unless the index names these shards and all of them are there.
-
-    Without locks, or with one that another machine does not see, somebody may have pruned or packed
-    meanwhile.
-    """
-    named = set(cache.packs.index.names)
-    gone = [n for n in names if n not in named or not cache.storage.version(f"{FOLDER}/{n}")]
-    if gone:
-        raise CacheError(
-            f"{cache.root}: {len(gone)} of {len(names)} shards of what was packed are gone or "
-            "not in the index: another process pruned or packed this cache meanwhile. The files "
-            "were left and hold every entry; stop the other process and pack again"
-        )
-
-
-def _remove_files(cache: FeatureCache, keys: bytearray) -> None:
-    for first in range(0, len(keys), KEY_BYTES):
-        key = keys[first : first + KEY_BYTES].hex()
-        cache.storage.remove(name_of(key))
+        Without locks, or with one that another machine does not see, another process may have
+        pruned or packed meanwhile.
+        """
+        ours, named = [*self.names, *sorted(self.held)], set(self.cache.packs.index.names)
+        gone = [n for n in ours if n not in named or not self.storage.status(f"{FOLDER}/{n}")]
+        if gone:
+            raise CacheError(
+                f"{self.cache.root}: {len(gone)} of {len(ours)} shards of what was packed are gone "
+                "or not in the index: another process pruned or packed this cache meanwhile. The "
+                "files were left and hold every entry; stop the other process and pack again"
+            )

@@ -1,4 +1,4 @@
-"""Entries packed into shards, and the index that finds them. Knows nothing of single files.
+"""Entries packed into shards, and the index that finds them.
 
 ROOT/shards/ID.shard           entries as they are, back to back
 ROOT/shards/index.safetensors  one row an entry, sorted by key: keys (N, 32) uint8,
@@ -6,9 +6,9 @@ ROOT/shards/index.safetensors  one row an entry, sorted by key: keys (N, 32) uin
                                `action_gru` is JSON with `format`, `shards` (their names, by
                                number) and the `sha256` of the columns
 
-A shard is never changed. The index is replaced as a whole, after the shards it names: whoever reads
-sees the old one or the new one. Look-ups are a binary search in the mapped file, so that memory
-does not grow with the number of entries.
+A shard is never changed. The index is replaced as a whole, after the shards it names: a reader sees
+the old one or the new one. Look-ups are a binary search in the mapped file, so that memory does not
+grow with the entries. Knows nothing of single files.
 """
 
 from __future__ import annotations
@@ -25,12 +25,17 @@ from numpy.typing import NDArray
 from safetensors.numpy import save
 
 from action_gru.core.errors import CacheError
-from action_gru.features.entry import DamagedEntryError, UnreadableEntryError, telling_why
+from action_gru.features.entry import (
+    DamagedEntryError,
+    UnreadableEntryError,
+    naming_refusals,
+)
 from action_gru.features.storage import Storage
 
 FORMAT = "action_gru.packs.2"
 FOLDER = "shards"
 INDEX = f"{FOLDER}/index.safetensors"
+LOCK = f"{FOLDER}/.lock"  # held by the process that packs
 COLUMNS = ("shards", "offsets", "sizes", "checks")
 KEY_BYTES = 32
 SHARD_NAME = re.compile(r"[0-9a-f]{32}\.shard\Z")
@@ -67,28 +72,13 @@ class Index:
 
     def find(self, key: str) -> PackedEntry | None:
         """Where the entry of a key lies, or None."""
-        row = self._row_of(key)
-        return None if row is None else self.row(row)
-
-    def place_of(self, key: str) -> tuple[int, int] | None:
-        """(number of the shard, offset) of a key's entry, or None: it sorts as it is read."""
-        row = self._row_of(key)
-        if row is None:
-            return None
-        return int(self.columns["shards"][row]), int(self.columns["offsets"][row])
-
-    def _row_of(self, key: str) -> int | None:
         wanted = bytes.fromhex(key)
         row = bisect_left(range(len(self)), wanted, key=self._key_at)
-        return row if row < len(self) and self._key_at(row) == wanted else None
+        return self.row(row) if row < len(self) and self._key_at(row) == wanted else None
 
     def row(self, row: int) -> PackedEntry:
         shard, offset, size, check = (int(self.columns[name][row]) for name in COLUMNS)
         return PackedEntry(self._key_at(row).hex(), self.names[shard], offset, size, check)
-
-    def in_reading_order(self) -> NDArray[np.int64]:
-        """Row numbers, shard by shard, from the begin of each to its end."""
-        return np.lexsort((self.columns["offsets"], self.columns["shards"]))
 
     def _key_at(self, row: int) -> bytes:
         return self._flat[row * KEY_BYTES : (row + 1) * KEY_BYTES].tobytes()
@@ -101,14 +91,8 @@ class Index:
 
     def to_bytes(self) -> bytes:
         metadata = {"format": FORMAT, "shards": self.names, "sha256": self.checksum()}
-        found: bytes = save(
-            {"keys": self.keys, **self.columns}, {"action_gru": json.dumps(metadata)}
-        )
-        return found
-
-
-def check_of(data: bytes) -> int:
-    return int.from_bytes(hashlib.sha256(data).digest()[:8], "little", signed=True)
+        tensors = {"keys": self.keys, **self.columns}
+        return bytes(save(tensors, {"action_gru": json.dumps(metadata)}))
 
 
 EMPTY = Index(
@@ -116,8 +100,10 @@ EMPTY = Index(
 )
 
 
-def read_index(data: memoryview, label: str) -> tuple[Index, str]:
-    """The index in the bytes of its file, which are not copied, and the checksum it claims."""
+def read_index(data: memoryview, label: str) -> Index:
+    """The index in the bytes of its file, which are not copied. Raises CacheError: a wrong row
+    would give the features of another clip.
+    """
     try:
         length = int.from_bytes(data[:8], "little")
         header = json.loads(bytes(data[8 : 8 + length]))
@@ -135,72 +121,59 @@ def read_index(data: memoryview, label: str) -> tuple[Index, str]:
 
         columns = {name: column(name, np.int64) for name in COLUMNS}
         index = Index(column("keys", np.uint8), columns, metadata["shards"])
-        _check_shapes(index)
+        # Where a look-up would step out of the index.
+        if index.keys.ndim != 2 or index.keys.shape[1] != KEY_BYTES:
+            raise ValueError(f"keys of shape {index.keys.shape}")
+        if any(values.shape != (len(index),) for values in columns.values()):
+            raise ValueError("its columns differ in length")
+        if not all(isinstance(name, str) and SHARD_NAME.match(name) for name in index.names):
+            raise ValueError("it names what is no shard")
     except (LookupError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise CacheError(
             f"{label}: not an index of packed entries ({error}); remove it and the shards beside "
             "it, and extract again"
         ) from error
-    return index, str(metadata.get("sha256"))
-
-
-def _check_shapes(index: Index) -> None:
-    """Raise ValueError where a look-up would step out of the index."""
-    if index.keys.ndim != 2 or index.keys.shape[1] != KEY_BYTES:
-        raise ValueError(f"keys of shape {index.keys.shape}")
-    if any(column.shape != (len(index),) for column in index.columns.values()):
-        raise ValueError("its columns differ in length")
-    if not all(isinstance(name, str) and SHARD_NAME.match(name) for name in index.names):
-        raise ValueError("it names what is no shard")
+    if index.checksum() != str(metadata.get("sha256")):
+        raise CacheError(
+            f"{label}: its checksum does not match its content; bring it back from a copy, or "
+            "remove it and the shards beside it, and extract again"
+        )
+    return index
 
 
 class Packs:
-    """The packed entries of a store; none until something is packed."""
+    """The packed entries of a cache; none until something is packed."""
 
     def __init__(self, storage: Storage) -> None:
         self.storage = storage
         self._index: Index | None = None
-        self._version: tuple[object, ...] = ()
+        self._version: tuple[object, ...] | None = None
 
     @property
     def index(self) -> Index:
-        """The index as it was when last looked at; read at the first use."""
+        """The index as it was at the last `load`; read at the first use."""
         if self._index is None:
-            self._load()
+            self.load()
         assert self._index is not None
         return self._index
 
-    def latest(self) -> Index:
-        """The index as it is now."""
-        self._load()
-        return self.index
-
-    def _load(self) -> bool:
+    def load(self) -> bool:
         """Read the index if it has changed; has it?"""
-        version = self.storage.version(INDEX)
+        status = self.storage.status(INDEX)
+        version = status.version if status else None
         if self._index is not None and version == self._version:
             return False
-        self._index = self._checked() if version else EMPTY
+        view, label = self.storage.view, self.storage.label(INDEX)
+        self._index = read_index(view(INDEX), label) if status else EMPTY
         self._version = version
         return True
-
-    def _checked(self) -> Index:
-        """The index as its file has it. A wrong row would give the features of another clip."""
-        label = self.storage.label(INDEX)
-        index, claimed = read_index(self.storage.view(INDEX), label)
-        if index.checksum() != claimed:
-            raise CacheError(
-                f"{label}: its checksum does not match its content; bring it back from a copy, or "
-                "remove it and the shards beside it, and extract again"
-            )
-        return index
 
     def find(self, key: str) -> PackedEntry | None:
         return self.index.find(key)
 
     def find_again(self, key: str) -> PackedEntry | None:
         """Like `find`, when the index was replaced meanwhile."""
-        return self.index.find(key) if self._load() else None
+        return self.index.find(key) if self.load() else None
 
     def read(self, entry: PackedEntry) -> bytes:
         """The bytes of an entry. Raises DamagedEntryError where they are not what was packed."""
@@ -223,51 +196,32 @@ class Packs:
         shard = self.storage.label(f"{FOLDER}/{entry.shard}")
         return f"{shard} at byte {entry.offset} (entry {entry.key})"
 
-    def problems(self) -> list[str]:
-        """What is wrong with the index, in words."""
-        if not self.storage.version(INDEX):
-            return []
-        try:
-            self._checked()
-        except CacheError as error:
-            return [str(error)]
-        return []
-
     def entries(self, problems: list[str]) -> Iterator[tuple[PackedEntry, bytes]]:
         """Every packed entry with the bytes that lie there, each shard read once.
 
         problems: takes, in words, which shards are there and cannot be read.
         """
         index = self.index
-        order = index.in_reading_order()
+        order = np.lexsort((index.columns["offsets"], index.columns["shards"]))
         numbers = index.columns["shards"][order]
-        for number, name in enumerate(index.names):
+        for number, shard in enumerate(index.names):
             low, high = np.searchsorted(numbers, [number, number + 1])
-            rows = [int(row) for row in order[low:high]]
+            entries, name = [index.row(int(row)) for row in order[low:high]], f"{FOLDER}/{shard}"
             try:
-                with telling_why(self.storage.label(f"{FOLDER}/{name}")):
-                    yield from self._entries_of(
-                        f"{FOLDER}/{name}", [index.row(row) for row in rows]
-                    )
+                with naming_refusals(self.storage.label(name)), self.storage.open(name) as file:
+                    for entry in entries:
+                        file.seek(entry.offset)
+                        yield entry, file.read(entry.size)
+            except FileNotFoundError:
+                yield from ((entry, b"") for entry in entries)
             except UnreadableEntryError as error:
                 problems.append(str(error))
 
-    def _entries_of(
-        self, name: str, entries: Sequence[PackedEntry]
-    ) -> Iterator[tuple[PackedEntry, bytes]]:
-        try:
-            file = self.storage.open(name)
-        except FileNotFoundError:
-            yield from ((entry, b"") for entry in entries)
-            return
-        with file:
-            for entry in entries:
-                file.seek(entry.offset)
-                yield entry, file.read(entry.size)
-
     def unnamed(self) -> Iterator[str]:
         """Shards that the index does not name: of a packing that was cut, or replaced entries."""
-        named = set(self.index.names)
-        for name in self.storage.names(".shard"):
-            if name.split("/")[1] not in named:
-                yield name
+        named = {f"{FOLDER}/{name}" for name in self.index.names}
+        return (name for name in self.storage.names(".shard") if name not in named)
+
+
+def check_of(data: bytes) -> int:
+    return int.from_bytes(hashlib.sha256(data).digest()[:8], "little", signed=True)

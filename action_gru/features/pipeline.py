@@ -10,6 +10,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
+from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 import cv2
@@ -28,13 +29,36 @@ from action_gru.core.errors import (
 )
 from action_gru.core.machine import keeping_freed_memory
 from action_gru.dataset import Clip
-from action_gru.features.clip import Job, ViewKey
-from action_gru.features.report import ExtractionReport
-from action_gru.features.threads import ThreadBudget
+from action_gru.features.entry import Rows, ViewKey
+from action_gru.features.report import ExtractionReport, one_line
 from action_gru.video import Image
 
 Pictures = list[tuple[ViewKey, Image]]
 THREAD_NAME = "action_gru extract"
+
+
+@dataclass
+class Job:
+    """A clip on its way: what was decoded of it and what the backbone has answered."""
+
+    clip: Clip
+    content: str = ""
+    keys: dict[ViewKey, str] = field(default_factory=dict)
+    missing: list[ViewKey] = field(default_factory=list)
+    times_s: list[float] = field(default_factory=list)
+    rows: dict[ViewKey, Rows] = field(default_factory=dict)
+    pending: int = 0  # pictures that are not embedded yet
+    frames: int = 0
+    slow: bool = False  # its frames come too seldom for the sampling rate
+    decoded: bool = False  # nothing more will come
+    failed: bool = False
+    finished: bool = False
+
+    def release(self) -> None:
+        """Let go of the features."""
+        for rows in self.rows.values():
+            rows.close()
+        self.rows = {}
 
 
 class Slot(NamedTuple):
@@ -52,17 +76,14 @@ class Stages(Protocol):
     batch_size: int
 
     def plan(self, clip: Clip) -> Job: ...
-
     def decode(self, job: Job) -> Generator[tuple[float, Pictures], None, None]: ...
-
     def embed(self, images: Sequence[Image]) -> NDArray[np.float16]: ...
-
     def finish(self, job: Job) -> None: ...
 
 
 class Pass:
     """Work-conserving: a thread without a clip embeds what others have decoded; a thread that has
-    filled a batch which nobody is free to take embeds it itself.
+    filled a batch which no thread is free to take embeds it itself.
 
     At most one batch a thread and one more wait.
     """
@@ -73,26 +94,29 @@ class Pass:
         clips: Sequence[Clip],
         report: ExtractionReport,
         progress: Callable[[Clip], None] | None,
-        budget: ThreadBudget,
+        workers: int,
+        claim: Callable[[], None],
     ) -> None:
-        self.stages, self.report, self.progress, self.budget = stages, report, progress, budget
+        """workers: how many threads; claim is called by each as it begins."""
+        self.stages, self.report, self.claim = stages, report, claim
+        self._advance = progress or (lambda clip: None)
         self._clips = iter(clips)
         self._lock = threading.Condition()  # guards all that follows, the report and the jobs
         self._waiting: deque[Slot] = deque()
         self._ready: deque[list[Slot]] = deque()
-        self._decoding = budget.workers
+        self._decoding = workers
         self._running = 0
         self._idle = 0
         self._stopped = False
         self._error: BaseException | None = None
 
-    def go(self) -> None:
+    def run(self) -> None:
         """Bring every clip to its end. Raises what a thread raised, once all have stopped."""
         threads = [
             threading.Thread(target=self._work, name=THREAD_NAME, daemon=True)
-            for _ in range(self.budget.workers)
+            for _ in range(self._decoding)
         ]
-        with self.budget, keeping_freed_memory():
+        with keeping_freed_memory():
             try:
                 for thread in threads:
                     with self._lock:
@@ -115,9 +139,15 @@ class Pass:
         with self._lock:
             self._lock.wait_for(lambda: not self._running)
 
+    def _stop(self, error: BaseException | None) -> None:
+        with self._lock:
+            self._stopped = True
+            self._error = self._error or error
+            self._lock.notify_all()
+
     def _work(self) -> None:
         try:
-            self.budget.claim()
+            self.claim()
             while (clip := self._next_clip()) is not None:
                 self._extract(clip)
             while (batch := self._next_batch()) is not None:
@@ -138,7 +168,7 @@ class Pass:
             return clip
 
     def _next_batch(self) -> list[Slot] | None:
-        """A batch for a thread that has no clip left; None when nothing is to come."""
+        """A batch for a thread that has no clip left; None when no more will come."""
         with self._lock:
             self._idle += 1
             self._lock.wait_for(lambda: self._ready or not self._decoding or self._stopped)
@@ -159,61 +189,44 @@ class Pass:
     def _extract(self, clip: Clip) -> None:
         """Bring a clip to its end; again, where the machine stopped it and not the clip."""
         for pause_s in (*PAUSES_S, None):
-            job, failure = self._plan(clip)
-            if job is not None:
-                failure = self._decode(job)
-                if self._stopped:
-                    return
-            is_again = failure is not None and is_transient(failure)
-            if not is_again or pause_s is None:
+            job, failure = self._attempt(clip)
+            if self._stopped:
+                return
+            if failure is None or not is_transient(failure):
                 break
-            if job is not None:
-                self._abandon(job)
+            if pause_s is None:
+                failure = _explain(clip, failure)
+                break
+            with self._lock:
+                job.failed = job.finished = True  # answers that are still to come are dropped
+            job.release()
             if self._pause(pause_s):
                 return
-        if failure is not None and is_again:
-            failure = _told(clip, failure)
-        if job is not None:
+        if job.missing or failure is not None:
             self._end(job, failure)
-        elif failure is not None:
-            self._leave_out(clip, failure)
+            return
+        with self._lock:
+            self.report.cached += 1
+            self._advance(clip)
+
+    def _attempt(self, clip: Clip) -> tuple[Job, Exception | None]:
+        """Decode what the cache does not have, and what went wrong with it, if anything."""
+        try:
+            job = self.stages.plan(clip)
+        except (VideoError, CacheError, OSError, MemoryError) as error:
+            if isinstance(error, CacheError) and not is_transient(error):
+                raise
+            return Job(clip), error
+        with self._lock:
+            self.report.keys[clip.name] = job.keys
+            self.report.content[clip.name] = job.content
+        return job, self._decode(job) if job.missing else None
 
     def _pause(self, seconds: float) -> bool:
         """Wait before another attempt; was the run stopped meanwhile?"""
         with self._lock:
             self.report.retried += 1
             return self._lock.wait_for(lambda: self._stopped, seconds)
-
-    def _plan(self, clip: Clip) -> tuple[Job | None, Exception | None]:
-        """What is to be decoded, or what went wrong; neither for a clip that is in the cache."""
-        try:
-            job = self.stages.plan(clip)
-        except CacheError as error:
-            if is_transient(error):
-                return None, error
-            raise
-        except (VideoError, OSError, MemoryError) as unreadable:
-            return None, unreadable
-        with self._lock:
-            self.report.keys[clip.name] = job.keys
-            self.report.content[clip.name] = job.content
-            if job.missing:
-                return job, None
-            self.report.cached += 1
-            self._advance(clip)
-            return None, None
-
-    def _leave_out(self, clip: Clip, reason: Exception) -> None:
-        with self._lock:
-            self.report.quarantined[clip.name] = one_line(reason)
-            self._advance(clip)
-
-    def _abandon(self, job: Job) -> None:
-        """Forget what came of an attempt; answers that are still to come find nobody."""
-        with self._lock:
-            job.failed = job.settled = True
-            self._waiting = deque(slot for slot in self._waiting if slot.job is not job)
-        job.release()
 
     def _decode(self, job: Job) -> Exception | None:
         """Show every sampled frame to the backbone; what went wrong with the clip, if anything.
@@ -227,10 +240,12 @@ class Pass:
                 except ActionGruError as error:
                     return error
                 except (cv2.error, OSError, RuntimeError, ValueError, MemoryError) as error:
-                    # A decoder's own failure costs this clip only, and is named.
-                    return _named(job.clip, error)
+                    kind = type(error).__name__
+                    named = VideoError(f"{job.clip.path}: {kind} while decoding: {error}")
+                    named.__cause__ = error
+                    return named
                 if sample is None:
-                    break
+                    return None
                 self._add(job, *sample)
                 while (batch := self._surplus()) is not None:
                     self._embed(batch)
@@ -241,7 +256,6 @@ class Pass:
             place = len(job.times_s)
             job.times_s.append(time_s)
             for view_key, image in pictures:
-                job.rows[view_key].expect()
                 if image.ndim == 1:  # a vector already: its view needs no network for pictures
                     job.rows[view_key].put(place, np.asarray(image, dtype=np.float16))
                     continue
@@ -260,7 +274,7 @@ class Pass:
                 if not slot.job.failed:
                     slot.job.rows[slot.view_key].put(slot.place, row)
         for job in {id(slot.job): slot.job for slot in batch}.values():
-            self._settle(job)
+            self._finish(job)
 
     def _end(self, job: Job, error: Exception | None) -> None:
         if error is None and not job.times_s:
@@ -269,20 +283,19 @@ class Pass:
                 "bounds; check start_s and end_s"
             )
         with self._lock:
-            job.ended = True
+            job.decoded = True
             self.report.frames += job.frames
             if error is not None:
                 job.failed = True
                 self.report.quarantined[job.clip.name] = one_line(error)
-                self._waiting = deque(slot for slot in self._waiting if slot.job is not job)
-        self._settle(job)
+        self._finish(job)
 
-    def _settle(self, job: Job) -> None:
+    def _finish(self, job: Job) -> None:
         """Store a clip once all of it is decoded and embedded; once, by one thread."""
         with self._lock:
-            if job.settled or not job.ended or (job.pending and not job.failed):
+            if job.finished or not job.decoded or (job.pending and not job.failed):
                 return
-            job.settled = True
+            job.finished = True
         if not job.failed:
             self._store(job)
         job.release()
@@ -304,45 +317,21 @@ class Pass:
             self._pause(pause_s)
         self.stages.finish(job)
 
-    def _advance(self, clip: Clip) -> None:
-        if self.progress:
-            self.progress(clip)
 
-    def _stop(self, error: BaseException | None) -> None:
-        with self._lock:
-            self._stopped = True
-            self._error = self._error or error
-            self._lock.notify_all()
-
-
-def _named(clip: Clip, error: Exception) -> VideoError:
-    """A failure that has no message for a user, with one."""
-    made = VideoError(f"{clip.path}: {type(error).__name__} while decoding: {error}")
-    made.__cause__ = error
-    return made
-
-
-def _told(clip: Clip, error: Exception) -> Exception:
+def _explain(clip: Clip, error: Exception) -> VideoError:
     """What the last attempt met, in words that do not blame the clip.
 
     Raises MachineError where no other clip could be read either, and what the cache says.
     """
-    reason = one_line(error) or type(error).__name__
-    attempts = len(PAUSES_S) + 1
     if isinstance(error, CacheError):
         raise error
+    reason = one_line(error) or type(error).__name__
+    said = f"{clip.path}: not read in {len(PAUSES_S) + 1} attempts"
     if is_exhausted(error):
         raise MachineError(
-            f"{clip.path}: not read in {attempts} attempts, and not for its own fault: {reason}; "
-            "free what is named, or lower features.workers, and run again: what was finished is "
-            "in the cache"
+            f"{said}, and not for its own fault: {reason}; free what is named, or lower "
+            "features.workers, and run again: what was finished is in the cache"
         ) from error
     return VideoError(
-        f"{clip.path}: not read in {attempts} attempts; the machine or the disk may be the reason, "
-        f"and not the clip: {reason}"
+        f"{said}; the machine or the disk may be the reason, and not the clip: {reason}"
     )
-
-
-def one_line(error: Exception) -> str:
-    """The error's text without line breaks."""
-    return " ".join(str(error).split())

@@ -1,7 +1,4 @@
-"""The clips of a config through the workers of a Ray cluster.
-
-With connection.py the only place that sees Ray.
-"""
+"""Clips through the workers of a Ray cluster. With ray_worker the only place that sees Ray."""
 
 from __future__ import annotations
 
@@ -12,21 +9,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from action_gru.config import Config
 from action_gru.core.errors import ClusterError
 from action_gru.core.progress import Reporter
 from action_gru.dataset import Clip
-from action_gru.features.object_store import ObjectStore, open_storage
-from action_gru.features.ray_connection import connected
-from action_gru.features.ray_portions import Portion, Portions, portions_of
-from action_gru.features.ray_worker import MakeExtractor, Outcome, Worker, make_extractor
+from action_gru.features.ray_worker import (
+    MakeExtractor,
+    Portion,
+    Portions,
+    Worker,
+    connected,
+)
 from action_gru.features.report import ExtractionReport, report_on_error
-from action_gru.features.storage import Folder
+from action_gru.features.storage import Folder, open_storage
 
 AHEAD = 2  # portions with a worker at once: it never waits for the next one
 MOST_ATTEMPTS = 3
 CORES_EACH = 4
-LOOK_S = 2.0  # how often the nodes are counted
+COUNT_S = 2.0  # how often the nodes are counted
 PATIENCE_S = 300.0  # without any worker
 
 
@@ -54,13 +53,10 @@ class Member:
     node: str = ""
     given: deque[tuple[Any, Portion]] = field(default_factory=deque)
 
-    @property
-    def answers(self) -> list[Any]:
-        return [self.starting] if self.starting is not None else [ref for ref, _ in self.given]
-
 
 def extract_on_cluster(
-    config: Config,
+    make: MakeExtractor,
+    tree: dict[str, Any],
     clips: Sequence[Clip],
     reporter: Reporter,
     address: str | None = None,
@@ -68,28 +64,29 @@ def extract_on_cluster(
     cores_each: int | None = None,
     most_workers: int | None = None,
     most_attempts: int = MOST_ATTEMPTS,
-    make: MakeExtractor = make_extractor,
 ) -> ClusterReport:
-    """Bring every clip's features into the config's cache.
+    """Bring every clip's features into the cache that a config's plain tree names.
 
-    address: of a running cluster, or `auto`; None starts one on this machine, for this run.
-    cores_each: processor cores of a worker where there is no GPU; by default four, or the whole of
-    a smaller node. A clip over which most_attempts workers were lost is quarantined. Raises
-    ClusterError when there is no cluster, no worker comes up, or a worker cannot do its work, and
-    CacheError when the cache is none; how far it came is told first.
+    make: what each worker calls with the tree. address: of a running cluster, or `auto`; None
+    starts one on this machine, for this run. cores_each: processor cores of a worker where there is
+    no GPU; by default four, or the whole of a smaller node. A clip over which most_attempts workers
+    were lost is quarantined. Raises ClusterError when there is no cluster, no worker comes up, or a
+    worker cannot do its work, and CacheError when the cache is none; how far it came is reported
+    first.
     """
-    storage = open_storage(config.features.cache_dir)
+    cache_dir = tree["features"]["cache_dir"]
+    storage = open_storage(cache_dir)
     storage.check_there()
-    if isinstance(storage, ObjectStore) and storage.scheme == "memory":
-        raise ClusterError(
-            f"features.cache_dir: {config.features.cache_dir} is the memory of one process, and "
-            "workers are others; take a folder that all of them see, or s3://"
-        )
-    tree = config.to_tree()
     if isinstance(storage, Folder):  # a worker may stand in another folder
-        tree["features"]["cache_dir"] = str(storage.root.absolute())
+        cache_dir = str(storage.root.absolute())
+    elif storage.scheme == "memory":
+        raise ClusterError(
+            f"features.cache_dir: {cache_dir} is the memory of one process, and workers are "
+            "others; take a folder that all of them see, or s3://"
+        )
+    tree = tree | {"features": tree["features"] | {"cache_dir": cache_dir}}
     with connected(address, cores_each) as ray:
-        run = _Run(ray, tree, portions_of(clips, most_attempts), make, cores_each, most_workers)
+        run = _Run(ray, tree, Portions(clips, most_attempts), make, cores_each, most_workers)
         run.report.extraction.clips = len(clips)
         with report_on_error(run.report.extraction, reporter):
             try:
@@ -118,7 +115,7 @@ class _Run:
         self.report = ClusterReport(ExtractionReport())
         self.advance: Any = lambda *_, **__: None
         self._crew: list[Member] = []
-        self._looked_s = self._begun_s = 0.0
+        self._counted_s = self._begun_s = 0.0
         self._alive_s = time.monotonic()
         self._wanted = 0
         self._options: dict[str, Any] = {}
@@ -128,11 +125,12 @@ class _Run:
         while len(self.portions) or any(member.given for member in self._crew):
             self._hire()
             self._hand_out()
-            answers = [answer for member in self._crew for answer in member.answers]
-            if not answers:
-                time.sleep(0.1)
-            else:
+            answers = [answer for member in self._crew for answer, _ in member.given]
+            answers += [m.starting for m in self._crew if m.starting is not None]
+            if answers:
                 self.ray.wait(answers, num_returns=1, timeout=1.0)
+            else:
+                time.sleep(0.1)
             for member in list(self._crew):
                 self._collect(member)
         if self._begun_s:
@@ -143,15 +141,18 @@ class _Run:
             self.ray.kill(member.actor)
         self._crew = []
 
+    def _ready(self) -> list[Member]:
+        return [member for member in self._crew if member.starting is None]
+
     def _hire(self) -> None:
         """As many workers as the living nodes have room for."""
         now = time.monotonic()
-        if now - self._looked_s > LOOK_S:
-            self._looked_s = now
+        if now - self._counted_s > COUNT_S:
+            self._counted_s = now
             nodes = [node["Resources"] for node in self.ray.nodes() if node["Alive"]]
             self._wanted, self._options = self._room(nodes)
-        ready = any(member.starting is None for member in self._crew)
-        self._alive_s = now if ready else self._alive_s
+        if self._ready():
+            self._alive_s = now
         if now - self._alive_s > PATIENCE_S:
             raise ClusterError(
                 f"no worker came up in {PATIENCE_S:.0f} s: the cluster has room for "
@@ -160,15 +161,12 @@ class _Run:
             )
         busy = sum(bool(member.given) for member in self._crew)
         while len(self._crew) < min(self._wanted, busy + len(self.portions)):
-            actor = (
-                self.ray.remote(Worker)
-                .options(max_restarts=0, **self._options)
-                .remote(self.tree, str(Path.cwd()), self.make)
-            )
+            kind = self.ray.remote(Worker).options(max_restarts=0, **self._options)
+            actor = kind.remote(self.tree, str(Path.cwd()), self.make)
             self._crew.append(Member(actor, actor.start.remote()))
 
     def _room(self, nodes: Sequence[dict[str, float]]) -> tuple[int, dict[str, Any]]:
-        """How many workers the nodes hold, and what each of them asks for."""
+        """How many workers the nodes hold, and the resources of each."""
         cores = [int(node.get("CPU", 0)) for node in nodes if node.get("CPU", 0) >= 1]
         graphics = sum(int(node.get("GPU", 0)) for node in nodes)
         if graphics and self.tree["features"]["device"] != "cpu":
@@ -180,7 +178,7 @@ class _Run:
         return min(count, self.most_workers or count), options
 
     def _hand_out(self) -> None:
-        ready = [member for member in self._crew if member.starting is None]
+        ready = self._ready()
         for depth in range(AHEAD):
             for member in ready:
                 if len(member.given) > depth:
@@ -189,57 +187,48 @@ class _Run:
                 if portion is None:
                     return
                 self.report.again += portion.again
-                answer = member.actor.extract.remote(list(portion.clips))
-                member.given.append((answer, portion))
+                member.given.append((member.actor.extract.remote(list(portion.clips)), portion))
 
     def _collect(self, member: Member) -> None:
         """Take what a worker has answered, in order; or note that it is lost."""
-        from ray.exceptions import ActorUnavailableError, GetTimeoutError, RayActorError
+        from ray.exceptions import (
+            ActorUnavailableError,
+            GetTimeoutError,
+            RayActorError,
+            RayTaskError,
+        )
 
         try:
             if member.starting is not None:
-                member.node = self._get(member.starting)
+                member.node = self.ray.get(member.starting, timeout=0)
                 member.starting, self._failed_starts = None, 0
                 self._begun_s = self._begun_s or time.monotonic()
                 self.report.workers += 1
             while member.given:
-                self._keep(self._get(member.given[0][0]), member.given[0][1])
+                answer, portion = member.given[0]
+                came, seconds = self.ray.get(answer, timeout=0)
+                self._keep(came, seconds, portion)
                 member.given.popleft()
         except GetTimeoutError:
             return
         except (RayActorError, ActorUnavailableError) as error:
             self._lose(member, error)
-
-    def _get(self, answer: Any) -> Any:
-        from ray.exceptions import RayTaskError
-
-        try:
-            return self.ray.get(answer, timeout=0)
         except RayTaskError as error:  # what the worker raised
             raise (error.cause if isinstance(error.cause, ClusterError) else error) from None
 
-    def _keep(self, outcome: Outcome, portion: Portion) -> None:
-        came, total = outcome.report, self.report.extraction
+    def _keep(self, came: ExtractionReport, seconds: float, portion: Portion) -> None:
         if portion.again:
             self.report.redone += len(portion.clips) - came.cached
-            total.read += came.cached  # by the worker that was lost
-        else:
-            total.cached += came.cached
-        total.frames += came.frames
-        total.read += came.read
-        total.retried += came.retried
-        for name in ("quarantined", "keys", "content"):
-            getattr(total, name).update(getattr(came, name))
-        total.damaged += came.damaged
-        total.slow += came.slow
-        self.portions.learn(len(portion.clips), outcome.seconds)
-        self._tell(len(portion.clips))
+            came.read, came.cached = came.read + came.cached, 0  # by the worker that was lost
+        self.report.extraction.add(came)
+        self.portions.learn(len(portion.clips), seconds)
+        self._count(len(portion.clips))
 
     def _lose(self, member: Member, error: Exception) -> None:
         self._crew.remove(member)
         self.ray.kill(member.actor)  # one that only cannot be reached must not go on
         self.report.lost_workers += 1
-        self._looked_s = 0.0
+        self._counted_s = 0.0
         if member.starting is not None:
             self._failed_starts += 1
             if self._failed_starts >= MOST_ATTEMPTS:
@@ -254,16 +243,15 @@ class _Run:
                     f"{clip.path}: {self.portions.lost[clip.name]} workers were lost over it; "
                     "extract it alone on one machine to see why"
                 )
-                self._tell(1)
+                self._count(1)
 
-    def _tell(self, clips: int) -> None:
+    def _count(self, clips: int) -> None:
         self._done += clips
         lasted = max(1e-9, time.monotonic() - self._begun_s)
-        ready = sum(member.starting is None for member in self._crew)
         hosts = {member.node for member in self._crew if member.node}
         self.report.nodes = max(self.report.nodes, len(hosts))
         self.advance(
             clips,
             note=f"{self._done / lasted:.1f} clips/s, "
-            f"{self.report.extraction.frames / lasted:.0f} frames/s, {ready} workers",
+            f"{self.report.extraction.frames / lasted:.0f} frames/s, {len(self._ready())} workers",
         )

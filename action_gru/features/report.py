@@ -1,4 +1,4 @@
-"""What came of an extraction: its counts, the clips left out and why, copies across the split.
+"""What came of an extraction: its counts, the clips left out and why, and the features it brought.
 
 Knows nothing of how clips are read.
 """
@@ -9,16 +9,20 @@ import csv
 import io
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from action_gru.core.errors import DataError
+from action_gru.core.errors import CacheError, DataError
 from action_gru.core.files import write_run_file
 from action_gru.core.progress import Reporter
 from action_gru.dataset import Clip
-from action_gru.features.clip import ViewKey
+from action_gru.features.entry import ClipFeatures, ViewKey
+from action_gru.features.store import FeatureCache, MemoryCache
+
+FALLBACK_BYTES = 4 << 30  # where the system does not say what is free
 
 
 @dataclass
@@ -48,44 +52,48 @@ class ExtractionReport:
 
     def counts(self) -> dict[str, int]:
         """The run in figures."""
-        return {
-            "clips": self.clips,
-            "read": self.read,
-            "frames": self.frames,
-            "cached": self.cached,
-            "skipped": self.skipped,
-            "quarantined": len(self.quarantined),
-            "retried": self.retried,
-            "damaged": len(self.damaged),
-        }
+        numbers = {n: getattr(self, n) for n in ("clips", "read", "frames", "cached", "skipped")}
+        left_out, damaged = len(self.quarantined), len(self.damaged)
+        return numbers | {"quarantined": left_out, "retried": self.retried, "damaged": damaged}
 
     def sentence(self, frames: str = "frames decoded") -> str:
         """The same in words. frames: what was counted as such."""
-        text = (
+        rest = {
+            "not reached": self.skipped,
+            "attempts repeated": self.retried,
+            "damaged cache entries extracted again": len(self.damaged),
+        }
+        return (
             f"{self.clips} clips: {self.read} read ({self.frames} {frames}), {self.cached} "
             f"already cached, {len(self.quarantined)} left out"
-        )
-        for count, what in (
-            (self.skipped, "not reached"),
-            (self.retried, "attempts repeated"),
-            (len(self.damaged), "damaged cache entries extracted again"),
-        ):
-            text += f", {count} {what}" if count else ""
-        return text
+        ) + "".join(f", {count} {what}" for what, count in rest.items() if count)
+
+    def add(self, part: ExtractionReport) -> None:
+        """Take in what came of some of the clips."""
+        for name, more in vars(part).items():
+            mine = getattr(self, name)
+            if isinstance(mine, dict):
+                mine.update(more)
+            elif name != "clips":
+                setattr(self, name, mine + more)
 
     def sort(self, clips: Sequence[Clip]) -> None:
         """Bring what is kept by clip name into the order of the clips."""
-        names = [clip.name for clip in clips]
-        self.quarantined = {n: self.quarantined[n] for n in names if n in self.quarantined}
-        self.keys = {n: self.keys[n] for n in names if n in self.keys}
-        self.content = {n: self.content[n] for n in names if n in self.content}
-        slow = set(self.slow)
-        self.slow = [name for name in names if name in slow]
+        place = {clip.name: number for number, clip in enumerate(clips)}
+        self.slow.sort(key=place.__getitem__)
+        for name in ("quarantined", "keys", "content"):
+            items = getattr(self, name).items()
+            setattr(self, name, dict(sorted(items, key=lambda item: place[item[0]])))
+
+
+def one_line(error: Exception) -> str:
+    """The error's text without line breaks."""
+    return " ".join(str(error).split())
 
 
 @contextmanager
 def report_on_error(report: ExtractionReport, reporter: Reporter) -> Iterator[None]:
-    """When the run ends in an error, its summary is told first."""
+    """When the run ends in an error, its summary is written first."""
     try:
         yield
     except BaseException:
@@ -93,29 +101,23 @@ def report_on_error(report: ExtractionReport, reporter: Reporter) -> Iterator[No
         raise
 
 
-def keep_quarantine(report: ExtractionReport, reporter: Reporter, folder: Path | None) -> None:
-    """Every clip that is left out, with its reason: in the folder, or told where there is none."""
-    if folder is not None:
-        write_quarantine(report, folder / "quarantine.csv")
-        return
-    for clip, reason in report.quarantined.items():
-        reporter.warn(f"left out {clip}: {reason}", clip=clip, reason=reason)
-
-
-def write_quarantine(report: ExtractionReport, path: Path) -> None:
-    """The clips left out, with the reason of each, as CSV."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["clip", "reason"])
-    writer.writerows(sorted(report.quarantined.items()))
-    write_run_file(path, text.getvalue().encode())
-
-
-def check_quarantine(report: ExtractionReport, allowed: float, folder: Path | None) -> None:
-    """Raise DataError when more than the allowed share of the clips is bad."""
+def check_quarantine(
+    report: ExtractionReport, reporter: Reporter, folder: Path | None, allowed: float
+) -> None:
+    """Write every clip that is left out, with its reason, to quarantine.csv of the folder, or warn
+    of each where there is none. Raises DataError when more than the allowed share is bad.
+    """
     bad = report.quarantined
+    if folder is not None:
+        text = io.StringIO()
+        rows = [("clip", "reason"), *sorted(bad.items())]
+        csv.writer(text, lineterminator="\n").writerows(rows)
+        write_run_file(folder / "quarantine.csv", text.getvalue().encode())
+    else:
+        for clip, reason in bad.items():
+            reporter.warn(f"left out {clip}: {reason}", clip=clip, reason=reason)
     if len(bad) > allowed * report.clips:
-        name, reason = sorted(bad.items())[0]
+        name, reason = min(bad.items())
         listed = f"; all are listed in {folder / 'quarantine.csv'}" if folder else ""
         raise DataError(
             f"{len(bad)} of {report.clips} clips cannot be read, more than data.max_bad_share="
@@ -156,3 +158,65 @@ def duplicates_across(clips: Sequence[Clip], content: dict[str, str]) -> list[tu
 def _overlap(first: Clip, second: Clip) -> bool:
     ends = [math.inf if clip.end_s is None else clip.end_s for clip in (first, second)]
     return (first.start_s or 0.0) < ends[1] and (second.start_s or 0.0) < ends[0]
+
+
+def free_memory_bytes() -> int:
+    """What the machine has free now."""
+    try:
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, OSError, ValueError):  # not POSIX
+        return FALLBACK_BYTES
+
+
+class LazyFeatures(Mapping[str, dict[ViewKey, ClipFeatures]]):
+    """ViewKey -> features, by the name of each clip that was extracted.
+
+    Up to most_bytes stay in memory; what is beyond is read from the cache at each access. Raises
+    CacheError when an entry has vanished meanwhile.
+    """
+
+    def __init__(
+        self,
+        cache: FeatureCache | MemoryCache,
+        report: ExtractionReport,
+        clips: Sequence[Clip],
+        most_bytes: int,
+    ) -> None:
+        self._cache, self._room = cache, most_bytes
+        self._keys = {
+            clip.name: report.keys[clip.name]
+            for clip in clips
+            if clip.name in report.keys and clip.name not in report.quarantined
+        }
+        self._kept: dict[str, dict[ViewKey, ClipFeatures]] = {}
+
+    def __getitem__(self, name: str) -> dict[ViewKey, ClipFeatures]:
+        if name in self._kept:
+            return self._kept[name]
+        found = {view_key: self._cache.get(key) for view_key, key in self._keys[name].items()}
+        whole = {view_key: entry for view_key, entry in found.items() if entry is not None}
+        if len(whole) < len(found):
+            raise CacheError(
+                f"the cache entries of {name} vanished while in use; "
+                "is something else cleaning features.cache_dir? Run again"
+            )
+        size = sum(entry.values.nbytes + entry.times_s.nbytes for entry in whole.values())
+        if size <= self._room:
+            self._room -= size
+            self._kept[name] = whole
+        return whole
+
+    def reading_order(self, names: Sequence[str]) -> list[int]:
+        """Which of the clips to read first: as their entries lie in the cache."""
+        if isinstance(self._cache, MemoryCache):
+            return list(range(len(names)))
+        return self._cache.reading_order([next(iter(self._keys[name].values())) for name in names])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._keys)
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._keys

@@ -1,4 +1,4 @@
-"""Feature sequences in one array, in other orders, and the batches a model reads.
+"""The features of clips by name, and in one array: in other orders, and as batches for a model.
 
 Knows nothing of video.
 """
@@ -7,22 +7,22 @@ from __future__ import annotations
 
 import copy
 import itertools
-import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, BinaryIO
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from action_gru.backbone.spec import FeatureSpec
 from action_gru.core.errors import DataError
+from action_gru.dataset import Clip
+from action_gru.dataset.channels import SECONDS, ChannelSpec, ChannelValues
+from action_gru.features.entry import ClipFeatures, RowBuffer, ViewKey
+from action_gru.features.report import ExtractionReport, LazyFeatures
 from action_gru.views.sampling import windows
-
-if TYPE_CHECKING:
-    from action_gru.dataset.channels import ChannelValues
-    from action_gru.features.entry import ClipFeatures
 
 NO_LABEL = -100  # what torch's cross-entropy leaves out
 SHUFFLES = 5
@@ -30,6 +30,68 @@ FROZEN_AT = (0.25, 0.5, 0.75)
 
 Rows = NDArray[Any]  # (T, D), float16 or float32
 Rule = Callable[[int, torch.Generator], Tensor]  # (T, random source) -> the rows to read
+Features = ClipFeatures | ChannelValues
+
+
+@dataclass(frozen=True)
+class FeatureTable:
+    """The features of all usable clips, by clip name, and what became of the others.
+
+    step_labels: the class of each row, where every row has one. remaining: how long the thing
+    still lasts after each row, where known. missing: of measured clips, how many values are
+    missing, of how many. unit: what times are counted in (see channels).
+    most_bytes: of a sequence set in memory.
+    """
+
+    by_clip: Mapping[str, Mapping[ViewKey, Features]]
+    specs: tuple[FeatureSpec, ...] | tuple[ChannelSpec, ...]
+    report: ExtractionReport
+    flip: bool = False
+    step_labels: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    remaining: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+    missing: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    unit: str = SECONDS
+    most_bytes: int | None = None
+
+    def usable(self, clips: Sequence[Clip]) -> list[Clip]:
+        return [clip for clip in clips if clip.name in self.by_clip]
+
+    def sequences(self, clips: Sequence[Clip], classes: Sequence[str]) -> SequenceSet:
+        """The clips' features with class numbers; every clip must be usable.
+
+        They are read as they lie in the cache, and stand in the order of the clips.
+        """
+        order = list(range(len(clips)))
+        if isinstance(self.by_clip, LazyFeatures):
+            order = self.by_clip.reading_order([clip.name for clip in clips])
+        ordered = [clips[index] for index in order]
+        number = {name: index for index, name in enumerate(classes)}
+
+        def side(flipped: bool) -> Iterator[list[Features]]:
+            for clip in ordered:
+                found = self.by_clip[clip.name]
+                yield [found[ViewKey(spec.view, flipped)] for spec in self.specs]
+
+        steps = [[number[label] for label in self.step_labels.get(c.name, ())] for c in ordered]
+        made = SequenceSet(
+            side(False),
+            [number[clip.label] for clip in ordered],
+            side(True) if self.flip else None,
+            steps if self.step_labels else None,
+            self.most_bytes,
+        )
+        return made.only(torch.argsort(torch.tensor(order)))
+
+    def missing_values(self, clips: Sequence[Clip]) -> tuple[int, int]:
+        """(missing values, all values) of some clips; (0, 0) of video."""
+        counts = [self.missing.get(clip.name, (0, 0)) for clip in clips]
+        return sum(missing for missing, _ in counts), sum(count for _, count in counts)
+
+    def times_s(self, clips: Sequence[Clip]) -> dict[str, NDArray[np.float64]]:
+        """The sampled instants (T,) of each clip, by clip name; of measured rows the time since the
+        first, in `unit`.
+        """
+        return {clip.name: next(iter(self.by_clip[clip.name].values())).times_s for clip in clips}
 
 
 @dataclass(frozen=True)
@@ -63,9 +125,9 @@ class SequenceSet:
 
     def __init__(
         self,
-        sequences: Iterable[Sequence[ClipFeatures | ChannelValues]],
+        sequences: Iterable[Sequence[Features]],
         labels: Sequence[int],
-        flipped: Iterable[Sequence[ClipFeatures | ChannelValues]] | None = None,
+        flipped: Iterable[Sequence[Features]] | None = None,
         step_labels: Sequence[Sequence[int]] | None = None,
         most_bytes: int | None = None,
     ) -> None:
@@ -152,7 +214,7 @@ class SequenceSet:
         return clip, start, length
 
 
-def join_views(views: Sequence[ClipFeatures | ChannelValues]) -> Rows:
+def join_views(views: Sequence[Features]) -> Rows:
     """Lay a clip's views side by side: V of (T, D_v) -> (T, sum D_v), of the views' own type."""
     lengths = {len(view.values) for view in views}
     if len(lengths) != 1:
@@ -163,42 +225,17 @@ def join_views(views: Sequence[ClipFeatures | ChannelValues]) -> Rows:
 def stack_rows(parts: Iterable[Rows], most_bytes: int | None) -> tuple[Rows, list[int]]:
     """(sum of T, D) and the length of each part. parts: (T, D) each, taken one at a time.
 
-    With more than most_bytes the rows go to a temporary file without a name and come back mapped
-    into memory: the system reads what is asked for. Raises DataError where there is no room.
+    With more than most_bytes they are mapped from a temporary file. Raises DataError where there is
+    no room for it.
     """
-    kept: list[Rows] = []
-    lengths: list[int] = []
-    file: BinaryIO | None = None
-    size = width = 0
-    kind: Any = np.float32
+    mend = "free space, set TMPDIR, or raise features.memory_gb"
+    buffer, lengths = RowBuffer(most_bytes, DataError, mend), list[int]()
     for part in parts:
         lengths.append(len(part))
-        width, kind = part.shape[1], part.dtype
-        size += part.nbytes
-        kept.append(part)
-        if most_bytes is not None and size > most_bytes:
-            file = file or tempfile.TemporaryFile()  # noqa: SIM115 closed below
-            _move(kept, file)
+        buffer.append(part)
     if not lengths:
         raise DataError("a set of sequences needs at least one")
-    if file is None:
-        return np.concatenate(kept), lengths
-    with file:  # the map holds on to it by itself
-        return np.memmap(file, kind, "r+", shape=(sum(lengths), width)), lengths
-
-
-def _move(kept: list[Rows], file: BinaryIO) -> None:
-    try:
-        for one in kept:
-            file.write(np.ascontiguousarray(one).data)
-        file.flush()
-    except OSError as error:
-        raise DataError(
-            f"{tempfile.gettempdir()}: the features do not fit into memory, and cannot be kept "
-            f"there ({error.strerror or error}); free space, set TMPDIR, or raise "
-            "features.memory_gb"
-        ) from error
-    kept.clear()
+    return buffer.whole(), lengths
 
 
 def _frozen(share: float) -> Rule:

@@ -1,81 +1,41 @@
-"""Where the files of a store lie: the protocol, and a folder as such a storage.
+"""Where the files of a cache lie: a folder, or an object store below a URL.
 
-A storage shows a file whole or not at all. A folder does it by writing beside the place and
-renaming. Knows nothing of entries.
+Both show a file whole or not at all, under names such as 'ab/abcd.safetensors', and have the same
+methods. Knows nothing of entries.
 """
 
 from __future__ import annotations
 
 import mmap
 import os
+import re
+import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import BinaryIO, NamedTuple, Protocol
+from typing import Any, BinaryIO, NamedTuple, cast
+from urllib.parse import unquote
 
 from filelock import FileLock, Timeout
 
-from action_gru.core.errors import CacheError
-from action_gru.core.files import is_abandoned, write_atomically
+from action_gru.core.errors import CacheError, MissingExtraError
+from action_gru.core.files import YOUNG_S, is_abandoned, write_atomically
+
+URL = re.compile(r"([a-z][a-z0-9+.-]*)://(.*)\Z", re.DOTALL | re.IGNORECASE)
+# A URL that is cut or mistyped: 's3:bucket', 'http:/host'. A folder 'a:b' is none.
+NEARLY_URL = re.compile(r"(file|memory|s3):|[a-z][a-z0-9+.-]+:/", re.IGNORECASE)
+SCHEMES = ("memory", "s3")  # of object stores: how an object appears whole differs between stores
+KINDS = "take a folder, file://, " + " or ".join(f"{name}://" for name in SCHEMES)
 
 
 class Status(NamedTuple):
-    """size in bytes; used_s: when it was last read or written, seconds since 1970."""
+    """size in bytes; used_s: when it was last read or written, seconds since 1970; version: another
+    value whenever the file was replaced.
+    """
 
     size: int
     used_s: float
-
-
-class Storage(Protocol):
-    """Files by name, such as 'ab/abcd.safetensors'. Any of them may raise FileNotFoundError.
-
-    has_locks: does `locked` keep others out?
-    """
-
-    has_locks: bool
-
-    def label(self, name: str) -> str:
-        """The name as a user would write it."""
-
-    def read(self, name: str) -> bytes:
-        """The whole file. Raises OSError when a local file cannot be read."""
-
-    def read_part(self, name: str, start: int, size: int) -> bytes:
-        """size bytes from start on, or what the file has of them."""
-
-    def open(self, name: str) -> BinaryIO:
-        """The file, to be read a piece at a time: an object as a copy on disk."""
-
-    def view(self, name: str) -> memoryview:
-        """The whole file without reading it now, where the storage can."""
-
-    def version(self, name: str) -> tuple[object, ...]:
-        """Another value whenever the file was replaced; () where there is none."""
-
-    def write(self, name: str, pieces: Iterable[bytes | memoryview]) -> None:
-        """The file appears whole or not at all; of several writers the last one wins."""
-
-    def remove(self, name: str, version: tuple[object, ...] = ()) -> None:
-        """Remove a file if it is there; what cannot be removed stays, and what is of another
-        version than the one that was given.
-        """
-
-    def names(self, ending: str) -> Iterator[str]:
-        """The files one folder below the top that end so, in order."""
-
-    def status(self, name: str) -> Status: ...
-
-    def locked(self, name: str) -> AbstractContextManager[None]:
-        """Only one process of a folder is inside. Raises CacheError when another one is."""
-
-    def leftovers(self) -> Iterator[str]:
-        """Half-written files: of running processes, and of some that were killed."""
-
-    def is_abandoned(self, name: str) -> bool:
-        """Will nobody finish this half-written file?"""
-
-    def check_there(self) -> None:
-        """Raise CacheError when the storage has vanished since it was opened."""
+    version: tuple[object, ...]
 
 
 class Folder:
@@ -85,45 +45,53 @@ class Folder:
     that was unmounted, is never made or filled again: the disk may be full of entries.
     """
 
-    has_locks: bool = True
+    young_s = YOUNG_S  # a younger file may belong to a process whose lock is not seen
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self._identity = self._found()
 
     def label(self, name: str) -> str:
+        """The name as a user would write it."""
         return str(self.root / name)
 
     def read(self, name: str) -> bytes:
+        """The whole file. Raises FileNotFoundError, like every method that reads, and OSError."""
         return (self.root / name).read_bytes()
 
     def read_part(self, name: str, start: int, size: int) -> bytes:
-        with (self.root / name).open("rb") as file:
-            there = os.fstat(file.fileno()).st_size
-            if not 0 <= start <= there or size < 0:
+        """size bytes from start on, or what the file has of them."""
+        with self.open(name) as file:
+            length = os.fstat(file.fileno()).st_size
+            if not 0 <= start <= length or size < 0:
                 return b""
             file.seek(start)
-            return file.read(min(size, there - start))  # what an index claims takes no memory
+            return file.read(min(size, length - start))  # what an index claims takes no memory
 
     def open(self, name: str) -> BinaryIO:
+        """The file, to be read a piece at a time: an object as a copy on disk."""
         return (self.root / name).open("rb")
 
     def view(self, name: str) -> memoryview:
-        with (self.root / name).open("rb") as file:
+        """The whole file, mapped where the storage can do it."""
+        with self.open(name) as file:
             if os.fstat(file.fileno()).st_size == 0:  # which cannot be mapped
                 return memoryview(b"")
             return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
 
-    def version(self, name: str) -> tuple[object, ...]:
+    def status(self, name: str) -> Status | None:
+        """None where there is no such file."""
         try:
             found = (self.root / name).stat()
         except (FileNotFoundError, NotADirectoryError):
-            return ()
-        return found.st_ino, found.st_size, found.st_mtime_ns
+            return None
+        version = found.st_ino, found.st_size, found.st_mtime_ns
+        return Status(found.st_size, max(found.st_atime, found.st_mtime), version)
 
     def write(self, name: str, pieces: Iterable[bytes | memoryview]) -> None:
+        """The file appears whole or not at all; of several writers the last one wins."""
         try:
-            self._stand()
+            self._make()
             write_atomically(self.root / name, pieces, self.root)
         except OSError as error:
             self.check_there()
@@ -132,8 +100,7 @@ class Folder:
                 "free space or set features.cache_dir to a folder you may write"
             ) from error
 
-    def _stand(self) -> None:
-        """Make the folder, unless it was there before."""
+    def _make(self) -> None:
         if self._identity is None:
             self.root.mkdir(parents=True, exist_ok=True)
             self._identity = self._found()
@@ -147,27 +114,28 @@ class Folder:
         return found.st_dev, found.st_ino
 
     def check_there(self) -> None:
+        """Raise CacheError when the storage has vanished since it was opened."""
         if self._identity is not None and self._found() != self._identity:
             raise CacheError(
                 f"{self.root}: the cache folder has vanished while it was in use; bring it back "
                 "(is its disk still mounted?) and run again: what was finished is in it"
             )
 
-    def remove(self, name: str, version: tuple[object, ...] = ()) -> None:
-        if version and self.version(name) != version:
-            return
+    def remove(self, name: str) -> None:
+        """Remove a file, where it is there and can be removed."""
         try:
             (self.root / name).unlink(missing_ok=True)
         except OSError:  # a read-only cache keeps it, which harms nothing
             return
 
     def names(self, ending: str) -> Iterator[str]:
+        """The files one folder below the top that end so, in order."""
         # A folder at a time: a million paths at once would be half a gigabyte.
         if self.root.is_dir():
             for folder in sorted(self.root.iterdir()):
                 try:
                     names = sorted(entry.name for entry in os.scandir(folder))
-                except (FileNotFoundError, NotADirectoryError):  # gone meanwhile, or a file
+                except (FileNotFoundError, NotADirectoryError):  # removed meanwhile, or a file
                     continue
                 yield from (
                     f"{folder.name}/{name}"
@@ -175,14 +143,11 @@ class Folder:
                     if name.endswith(ending) and not name.startswith(".")
                 )
 
-    def status(self, name: str) -> Status:
-        found = (self.root / name).stat()
-        return Status(found.st_size, max(found.st_atime, found.st_mtime))
-
     @contextmanager
     def locked(self, name: str) -> Iterator[None]:
+        """Keeps other processes out, in a folder. Raises CacheError when one is inside."""
         path = self.root / name
-        self._stand()
+        self._make()
         path.parent.mkdir(exist_ok=True)
         try:
             with FileLock(path, blocking=False):
@@ -192,10 +157,188 @@ class Folder:
                 f"{self.root}: another process packs this cache now; wait for it"
             ) from error
 
-    def leftovers(self) -> Iterator[str]:
-        if self.root.is_dir():
-            for path in sorted(self.root.glob("*/.*.part")):
+    def leftovers(self, only_abandoned: bool = False) -> Iterator[str]:
+        """Half-written files; only_abandoned: not those of a running process."""
+        for path in sorted(self.root.glob("*/.*.part")):
+            if not only_abandoned or is_abandoned(path):
                 yield f"{path.parent.name}/{path.name}"
 
-    def is_abandoned(self, name: str) -> bool:
-        return is_abandoned(self.root / name)
+
+class ObjectStore:
+    """Objects below a URL, by fsspec: an object that is cut half-way never becomes one.
+
+    Raises CacheError when the store refuses or does not answer.
+    """
+
+    young_s = 86_400.0  # without locks: a running packing is assumed to be younger
+
+    def __init__(self, scheme: str, path: str) -> None:
+        import fsspec
+
+        self.scheme, self.root = scheme, path.rstrip("/")
+        self._bucket_was_there = scheme == "memory"  # which needs no bucket
+        try:
+            # Listings are not remembered: other machines write at the same time.
+            self._files: Any = fsspec.filesystem(scheme, use_listings_cache=False)
+        except ImportError as error:
+            raise MissingExtraError("s3fs", "s3", f"a cache at {scheme}://") from error
+
+    def label(self, name: str) -> str:
+        return f"{self.scheme}://{self.root}/{name}"
+
+    def read(self, name: str) -> bytes:
+        with self._answering(name):
+            return bytes(self._files.cat_file(self._at(name)))
+
+    def read_part(self, name: str, start: int, size: int) -> bytes:
+        try:
+            with self._answering(name):
+                return bytes(self._files.cat_file(self._at(name), start=start, end=start + size))
+        except CacheError:
+            status = self.status(name)
+            if status and status.size <= start:  # S3 refuses a range that begins behind the end
+                return b""
+            raise
+
+    def open(self, name: str) -> BinaryIO:
+        file = tempfile.NamedTemporaryFile()  # noqa: SIM115 the caller closes it
+        try:
+            with self._answering(name):
+                self._files.get_file(self._at(name), file.name)
+        except BaseException:
+            file.close()
+            raise
+        file.seek(0)
+        return cast(BinaryIO, file)
+
+    def view(self, name: str) -> memoryview:
+        return memoryview(self.read(name))
+
+    def status(self, name: str) -> Status | None:
+        try:
+            with self._answering(name):
+                found = self._files.info(self._at(name))
+        except FileNotFoundError:
+            return None
+        size, written = int(found["size"]), found.get("LastModified") or found.get("created")
+        return Status(size, written.timestamp(), (found.get("ETag"), size, str(written)))
+
+    def write(self, name: str, pieces: Iterable[bytes | memoryview]) -> None:
+        """All pieces are made before the first byte is sent."""
+        try:
+            with self._answering(name):
+                if self.scheme == "memory":
+                    self._files.pipe_file(self._at(name), b"".join(pieces))
+                    return
+                # From disk, so that memory does not grow with them. S3 shows an object after its
+                # put, or after the last step of a put in parts, and not before.
+                with tempfile.NamedTemporaryFile() as file:
+                    file.writelines(pieces)
+                    file.flush()
+                    self._files.put_file(file.name, self._at(name))
+        except FileNotFoundError:
+            self._check_bucket()  # which was there before
+            raise
+
+    def remove(self, name: str) -> None:
+        try:
+            self._files.rm_file(self._at(name))
+        except Exception:  # read-only, or removed already: it harms nothing
+            return
+
+    def names(self, ending: str) -> Iterator[str]:
+        with self._answering(""):
+            found = self._files.find(self.root)
+            if not found:
+                self.check_there()
+        start = len(self._files._strip_protocol(self.root).rstrip("/")) + 1
+        for path in sorted(found):
+            name = path[start:]
+            if name.endswith(ending) and name.count("/") == 1:
+                yield name
+
+    def locked(self, name: str) -> AbstractContextManager[None]:
+        return nullcontext()
+
+    def leftovers(self, only_abandoned: bool = False) -> Iterator[str]:
+        return iter(())
+
+    def check_there(self) -> None:
+        """Raise CacheError when there is no such bucket. The store is asked once."""
+        if not self._bucket_was_there:
+            self._check_bucket()
+            self._bucket_was_there = True
+
+    def _check_bucket(self) -> None:
+        """S3 tells an absent bucket from an absent object only if the bucket is looked up."""
+        bucket = self.root.partition("/")[0]
+        try:
+            self._files.info(bucket)
+        except FileNotFoundError as error:
+            raise CacheError(
+                f"{self.scheme}://{self.root}: there is no bucket '{bucket}'; check the name in "
+                "features.cache_dir and the address of the store (AWS_ENDPOINT_URL), or make the "
+                f"bucket: aws s3 mb {self.scheme}://{bucket}"
+            ) from error
+        except Exception:  # one that may not be looked up is there, or its use will say so
+            return
+
+    def _at(self, name: str) -> str:
+        return f"{self.root}/{name}"
+
+    @contextmanager
+    def _answering(self, name: str) -> Iterator[None]:
+        """Every store's driver raises its own kinds: only 'not there' is kept apart."""
+        try:
+            yield
+        except FileNotFoundError:
+            self.check_there()
+            raise
+        except CacheError:
+            raise
+        except Exception as error:
+            kind = type(error).__name__
+            raise CacheError(
+                f"{self.label(name)}: the object store refused or did not answer ({kind}: {error});"
+                " check features.cache_dir, the network and the credentials"
+            ) from error
+
+
+Storage = Folder | ObjectStore
+
+
+def open_storage(where: str | Path) -> Storage:
+    """A folder by its path or file:// URL, or an object store by its URL.
+
+    Raises CacheError for what looks like a URL and is none of these: no folder of such a name.
+    """
+    text = str(where)
+    if not text.strip():
+        raise CacheError(f"a cache at '{text}': that is no place; {KINDS}")
+    match = URL.match(text)
+    if match is None:
+        return Folder(_path(text))
+    scheme, (host, slash, path) = match[1].lower(), match[2].partition("/")
+    if scheme == "file":
+        if host.lower() not in ("", "localhost") or not slash:
+            raise CacheError(
+                f"{text}: a file:// URL names a folder of this machine from its root on, such as "
+                "file:///mnt/share/features; mount that of another machine"
+            )
+        return Folder(Path("/" + unquote(path)))
+    if scheme not in SCHEMES:
+        raise CacheError(f"{where}: no cache can be kept at {scheme}://; {KINDS}")
+    if not host:
+        raise CacheError(f"{where}: it names no bucket; write {scheme}://BUCKET/PREFIX")
+    return ObjectStore(scheme, match[2])
+
+
+def _path(text: str) -> Path:
+    if NEARLY_URL.match(text):
+        raise CacheError(
+            f"{text}: neither a URL nor clearly a path; {KINDS}. A folder of that name: ./{text}"
+        )
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:
+        raise CacheError(f"{text}: {error}; write the path in full") from error

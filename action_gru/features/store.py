@@ -1,64 +1,34 @@
-"""The store: entries by key, safe under several processes."""
+"""The cache: entries by key, safe under several processes."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-import re
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
-
-import numpy as np
-from numpy.typing import NDArray
 
 from action_gru.core.errors import CacheError
-from action_gru.core.files import YOUNG_S
 from action_gru.features.entry import (
+    SUFFIX,
     ClipFeatures,
     DamagedEntryError,
-    RowFile,
     UnreadableEntryError,
-    check_open_entry,
     entry_pieces,
+    key_of,
+    name_of,
+    naming_refusals,
     parse_entry,
-    telling_why,
+    read_entry,
 )
-from action_gru.features.object_store import open_storage
-from action_gru.features.packs import FOLDER, INDEX, PackedEntry, Packs
-from action_gru.features.storage import Folder, Status
-
-SUFFIX = ".safetensors"
-LOCK = f"{FOLDER}/.lock"  # held by whoever packs
-UNLOCKED_YOUNG_S = 86_400.0  # without locks: a packing that goes on is hoped to be younger
-
-KEY = re.compile(r"[0-9a-f]{64}\Z")
-
-Looked = TypeVar("Looked")
-
-
-def cache_key(parts: dict[str, Any]) -> str:
-    """Hash of everything a feature sequence depends on, in hex. parts: JSON values."""
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
-
-
-def name_of(key: str) -> str:
-    return f"{key[:2]}/{key}{SUFFIX}"
-
-
-def key_of(name: str) -> str | None:
-    """None for a name that this program gives to no entry."""
-    key = name.rpartition("/")[2].removesuffix(SUFFIX)
-    return key if KEY.match(key) and name == name_of(key) else None
+from action_gru.features.packs import INDEX, LOCK, PackedEntry, Packs
+from action_gru.features.storage import Folder, open_storage
 
 
 class FeatureCache:
     """Feature sequences by key, in files ROOT/ab/abcdef....safetensors, or packed into shards.
 
     root: a folder, or a URL (see `open_storage`). `damaged` names the entries that were read, found
-    damaged and removed. What is there and cannot be read is left alone, and UnreadableEntryError
-    says why. Where a store does not answer, or has vanished, every verb raises CacheError.
+    damaged and removed. An entry that cannot be read is left alone, and UnreadableEntryError says
+    why. Where a store does not answer, or has vanished, every method raises CacheError.
     """
 
     def __init__(self, root: str | Path) -> None:
@@ -74,42 +44,41 @@ class FeatureCache:
 
     def get(self, key: str) -> ClipFeatures | None:
         """The entry, or None if there is none. A damaged one is removed and noted, never given."""
-        packed = self._find_packed(key)
-        clip = self._get_packed(packed) if packed else None
-        if clip is None:  # a packed entry that was damaged has a file once it is extracted again
-            clip = self._get_file(name_of(key))
-        if clip is None and (later := self._find_packed(key, again=True)):
-            clip = self._get_packed(later)  # another process has packed the file meanwhile
-        return clip
+        return self._find(key, keep=True)[1]
 
     def has(self, key: str) -> bool:
         """Is there a whole entry? A damaged one is removed and noted."""
-        packed = self._find_packed(key)
-        if packed and self._get_packed(packed) is not None:
-            return True
-        if self._has_file(name_of(key)):
-            return True
-        later = self._find_packed(key, again=True)
-        return later is not None and self._get_packed(later) is not None
+        return self._find(key, keep=False)[0]
 
-    def _find_packed(self, key: str, again: bool = False) -> PackedEntry | None:
-        with telling_why(self.storage.label(INDEX)):
-            return self.packs.find_again(key) if again else self.packs.find(key)
+    def _find(self, key: str, keep: bool) -> tuple[bool, ClipFeatures | None]:
+        """Is it there, and whole; the entry itself where it is packed, or if keep."""
+        clip = self._get_packed(key, self.packs.find)
+        if clip is None:  # a packed entry that was damaged has a file once it is extracted again
+            is_whole, clip = self._whole(name_of(key), keep)
+            if is_whole:
+                return True, clip
+            # Another process may have packed the file meanwhile.
+            clip = self._get_packed(key, self.packs.find_again)
+        return clip is not None, clip
+
+    def _get_packed(
+        self, key: str, find: Callable[[str], PackedEntry | None]
+    ) -> ClipFeatures | None:
+        try:
+            with naming_refusals(self.storage.label(INDEX)):
+                entry = find(key)
+            if entry is None:
+                return None
+            label = self.packs.label(entry)
+            with naming_refusals(label):
+                return parse_entry(self.packs.read(entry), label)
+        except DamagedEntryError as error:
+            self.damaged.append(str(error))
+            return None
 
     def put(self, key: str, clip: ClipFeatures) -> None:
         """Keep an entry. Raises CacheError when the disk is full or the folder is not writable."""
-        self._write(
-            key, entry_pieces(clip.values, clip.times_s, clip.frames_decoded, clip.provenance)
-        )
-
-    def put_rows(
-        self, key: str, rows: RowFile, times_s: NDArray[np.float64], frames: int, provenance: Any
-    ) -> None:
-        """Keep an entry whose rows, all finite, are in a file: flat in memory."""
-        self._write(key, entry_pieces(rows, times_s, frames, provenance))
-
-    def _write(self, key: str, pieces: Iterable[bytes | memoryview]) -> None:
-        self.storage.write(name_of(key), pieces)
+        self.storage.write(name_of(key), entry_pieces(clip))
 
     def exists(self) -> bool:
         """Is its folder there? An object store has none."""
@@ -120,8 +89,10 @@ class FeatureCache:
         then those in files of their own, as given.
         """
         index = self.packs.index
-        places = [index.place_of(key) for key in keys]
-        return sorted(range(len(keys)), key=lambda number: places[number] or (len(index.names), 0))
+        shards = {name: number for number, name in enumerate(index.names)}
+        found = [index.find(key) for key in keys]
+        places = [(shards[e.shard], e.offset) if e else (len(shards), 0) for e in found]
+        return sorted(range(len(keys)), key=places.__getitem__)
 
     def names(self) -> Iterator[str]:
         """The names of all entries in files of their own, whole or not."""
@@ -135,33 +106,32 @@ class FeatureCache:
         index = self.packs.index
         entries, size = len(index), int(index.columns["sizes"].sum())
         for name in self.names():
-            if status := self._status(name):
+            if status := self.storage.status(name):
                 size += status.size
                 key = key_of(name)
                 entries += key is None or index.find(key) is None
-        return {
-            "entries": entries,
-            "bytes": size,
-            "leftovers": sum(1 for _ in self.storage.leftovers()),
-            "packed": len(index),
-        }
+        leftovers = sum(1 for _ in self.storage.leftovers())
+        return {"entries": entries, "bytes": size, "leftovers": leftovers, "packed": len(index)}
 
     def verify(self) -> list[str]:
-        """Read every entry whole; what is wrong with those that are damaged or cannot be read, in
-        words.
-        """
-        index_problems = self.packs.problems()
-        problems = list(index_problems)
+        """Read every entry whole; what is wrong with those that are damaged or cannot be read."""
+        problems: list[str] = []
+        packs = Packs(self.storage)
+        try:
+            packed = packs.entries(problems) if packs.index.names else iter(())
+        except CacheError as error:
+            problems.append(str(error))
+            packed = iter(())
         for name in self.names():
             try:
-                self._check_file(name)
+                self._read_file(name, keep=False)
             except FileNotFoundError:  # another process removed it meanwhile
                 continue
             except (DamagedEntryError, UnreadableEntryError) as error:
                 problems.append(str(error))
-        for entry, data in [] if index_problems else self.packs.entries(problems):
+        for entry, data in packed:
             try:
-                parse_entry(self.packs.checked(entry, data), self.packs.label(entry))
+                parse_entry(packs.checked(entry, data), packs.label(entry))
             except DamagedEntryError as error:
                 problems.append(str(error))
         return problems
@@ -174,106 +144,73 @@ class FeatureCache:
         names. Packed entries stay: a shard is never changed.
         """
         removed = {"damaged": 0, "old": 0, "leftovers": 0, "unreadable": 0}
-        for name in self.storage.leftovers():
-            if self.storage.is_abandoned(name):
-                self.storage.remove(name)
-                removed["leftovers"] += 1
+        before = len(self.damaged)
+        for name in self.storage.leftovers(only_abandoned=True):
+            self.storage.remove(name)
+            removed["leftovers"] += 1
         removed["leftovers"] += self._prune_shards()
         for name in self.names():
-            kind = "old" if self._is_older(name, older_than_s) else self._remove_damaged(name)
-            if kind == "old":
+            if older_than_s is not None and self._is_older(name, older_than_s):
                 self.storage.remove(name)
-            if kind:
-                removed[kind] += 1
+                removed["old"] += 1
+                continue
+            try:
+                self._whole(name, keep=False)
+            except UnreadableEntryError:
+                removed["unreadable"] += 1
+        removed["damaged"] = len(self.damaged) - before
+        del self.damaged[before:]
         return removed
 
     def _prune_shards(self) -> int:
         """Remove shards that no index names, unless a process packs now."""
         removed = 0
-        young_s = YOUNG_S if self.storage.has_locks else UNLOCKED_YOUNG_S
         if not any(self.packs.unnamed()):
             return removed
         try:
             with self.storage.locked(LOCK):
-                self.packs.latest()
+                self.packs.load()
                 for name in self.packs.unnamed():
-                    if self._is_older(name, young_s):  # of another machine, whose lock is not seen
+                    if self._is_older(name, self.storage.young_s):
                         self.storage.remove(name)
                         removed += 1
-        except (CacheError, OSError):  # somebody packs, or nothing may be written here
+        except (CacheError, OSError):  # another process packs, or nothing may be written here
             return removed
         return removed
 
-    def _is_older(self, name: str, age_s: float | None) -> bool:
-        status = self._status(name)
-        return age_s is not None and status is not None and time.time() - status.used_s > age_s
+    def _is_older(self, name: str, age_s: float) -> bool:
+        status = self.storage.status(name)
+        return status is not None and time.time() - status.used_s > age_s
 
-    def _status(self, name: str) -> Status | None:
-        """None where another process removed the file meanwhile."""
-        try:
-            return self.storage.status(name)
-        except FileNotFoundError:
-            return None
-
-    def _get_packed(self, entry: PackedEntry) -> ClipFeatures | None:
-        label = self.packs.label(entry)
-        try:
-            with telling_why(label):
-                return parse_entry(self.packs.read(entry), label)
-        except DamagedEntryError as error:
-            self.damaged.append(str(error))
-            return None
-
-    def _get_file(self, name: str) -> ClipFeatures | None:
-        return self._whole(name, self._read_file)
-
-    def _has_file(self, name: str) -> bool:
-        return self._whole(name, self._check_file) is True
-
-    def _read_file(self, name: str) -> ClipFeatures:
+    def _read_file(self, name: str, keep: bool) -> ClipFeatures | None:
         label = self.storage.label(name)
-        with telling_why(label):
-            return parse_entry(self.storage.read(name), label)
+        with naming_refusals(label), self.storage.open(name) as file:
+            return read_entry(file, label, keep)
 
-    def _check_file(self, name: str) -> bool:
-        label = self.storage.label(name)
-        with telling_why(label), self.storage.open(name) as file:
-            check_open_entry(file, label)
-        return True
+    def _whole(self, name: str, keep: bool) -> tuple[bool, ClipFeatures | None]:
+        """Is the file there, and whole; its entry if keep. A damaged one is removed and noted.
 
-    def _whole(self, name: str, look: Callable[[str], Looked]) -> Looked | None:
-        """What look gives of a whole entry. A damaged one is removed, noted, and as if absent.
-
-        It is looked at twice: another process may just have replaced it by a whole one, and what is
+        It is read twice: another process may just have replaced it by a whole one, and what is
         removed must be what was found damaged. Raises UnreadableEntryError: that file stays.
         """
         try:
             try:
-                return look(name)
+                return True, self._read_file(name, keep)
             except DamagedEntryError:
-                version = self.storage.version(name)
-                return look(name)
+                before = self.storage.status(name)
+                return True, self._read_file(name, keep)
         except FileNotFoundError:
             self.storage.check_there()
         except DamagedEntryError as error:
             self.damaged.append(str(error))
-            self.storage.remove(name, version)
-        return None
-
-    def _remove_damaged(self, name: str) -> str:
-        """`damaged`, `unreadable`, or '' for one that is whole or gone."""
-        before = len(self.damaged)
-        try:
-            self._has_file(name)
-        except UnreadableEntryError:
-            return "unreadable"
-        found = len(self.damaged) > before
-        del self.damaged[before:]
-        return "damaged" if found else ""
+            after = self.storage.status(name)
+            if before and after and before.version == after.version:
+                self.storage.remove(name)
+        return False, None
 
 
 class MemoryCache:
-    """The same two verbs for one process: what `classify` fills and forgets."""
+    """The same for one process: what `classify` fills and forgets."""
 
     def __init__(self) -> None:
         self.damaged: list[str] = []
@@ -287,10 +224,3 @@ class MemoryCache:
 
     def put(self, key: str, clip: ClipFeatures) -> None:
         self._clips[key] = clip
-
-    def put_rows(
-        self, key: str, rows: RowFile, times_s: NDArray[np.float64], frames: int, provenance: Any
-    ) -> None:
-        self._clips[key] = ClipFeatures(
-            np.concatenate(list(rows.chunks())), times_s, frames, provenance
-        )

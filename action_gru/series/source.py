@@ -27,9 +27,8 @@ from action_gru.features import (
     ViewKey,
     check_quarantine,
     duplicates_across,
-    keep_quarantine,
 )
-from action_gru.features.source import FeatureTable
+from action_gru.features.sequences import FeatureTable
 from action_gru.series.long_table import read_long_table
 from action_gru.series.recording import (
     Recording,
@@ -142,9 +141,8 @@ class SeriesSource(ABC):
         report = ExtractionReport(len(clips), quarantined=found.quarantined, content=content)
         report.read = len(clips) - len(found.quarantined)
         report.frames = sum(len(item.rows.times) for item in found.items.values())
-        keep_quarantine(report, reporter, folder)
         allowed = self.config.data.max_bad_share if max_bad_share is None else max_bad_share
-        check_quarantine(report, allowed, folder)
+        check_quarantine(report, reporter, folder, allowed)
         if copies := duplicates_across(clips, content):
             first, second = copies[0]
             reporter.warn(

@@ -9,8 +9,8 @@ from pathlib import Path
 from action_gru.config import Config, check_files
 from action_gru.core.errors import CheckpointError
 from action_gru.dataset import Clip, Split, grouped_folds, read_manifest
-from action_gru.features.sequences import SequenceSet
-from action_gru.features.source import FeatureTable, data_source
+from action_gru.features.sequences import FeatureTable, SequenceSet
+from action_gru.features.source import data_source
 from action_gru.training.run_folder import RunFolder
 
 

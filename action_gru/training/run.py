@@ -21,7 +21,8 @@ from action_gru.dataset import (
     split_clips,
 )
 from action_gru.features import ExtractionReport
-from action_gru.features.source import FeatureTable, data_source, read_features
+from action_gru.features.sequences import FeatureTable
+from action_gru.features.source import data_source, read_features
 from action_gru.model import ActionClassifier
 from action_gru.training.calibrate import calibrate_model
 from action_gru.training.checkpoint import load_checkpoint, save_checkpoint

@@ -15,7 +15,7 @@ from action_gru.backbone import Backbone
 from action_gru.core.machine import keeping_freed_memory
 from action_gru.dataset import Clip
 from action_gru.features import Extractor, FeatureCache
-from action_gru.features.threads import usable_cores
+from action_gru.features.extractor import usable_cores
 from action_gru.video import DecodeLimits, VideoFile
 from action_gru.views import ViewMaker
 from action_gru.views.sampler import look

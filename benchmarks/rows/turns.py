@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from action_gru.features.threads import usable_cores
+from action_gru.features.extractor import usable_cores
 
 
 @dataclass
