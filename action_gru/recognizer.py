@@ -210,7 +210,7 @@ class ActionRecognizer:
     def people(self) -> PeopleStream:
         """A new stream of one source whose people are followed one by one.
 
-        Show its `looker` every frame; `people_engine.advance` takes the scenes that it gives.
+        Show its `sampler` every frame; `people_engine.advance` takes the scenes that it gives.
         """
         return open_people(self.people_engine, self.checkpoint, self.config)
 

@@ -86,7 +86,7 @@ def cost_of(recognizer: ActionRecognizer, count: int) -> dict[str, float]:
     spent_ms = []
     for index in range(72):
         detector.time_s = index / FPS
-        scene = stream.looker.look(detector.scene.image_at(detector.time_s), detector.time_s)
+        scene = stream.sampler.sample(detector.scene.image_at(detector.time_s), detector.time_s)
         if scene is None:
             continue
         began_s = time.perf_counter()
@@ -132,7 +132,7 @@ def play(
     right: dict[int, list[bool]] = defaultdict(list)
     for index in range(round(DURATION_S * FPS)):
         truth.time_s = time_s = index / FPS
-        due = stream.looker.look(scene.image_at(time_s), time_s)
+        due = stream.sampler.sample(scene.image_at(time_s), time_s)
         if due is None:
             continue
         for person in engine.advance([stream], [due])[0]:

@@ -26,7 +26,7 @@ from action_gru.features.extractor import thread_budget, usable_cores
 from action_gru.features.pipeline import THREAD_NAME
 from action_gru.video import VideoFile
 from action_gru.views import ViewMaker
-from action_gru.views.sampler import look
+from action_gru.views.sampler import sample_video
 
 
 @pytest.fixture
@@ -408,7 +408,7 @@ def test_fifty_and_twenty_five_fps_show_the_same_motion():
 def test_rgb_alone_converts_only_the_sampled_frames(tmp_path):
     video = write_square(tmp_path / "a.mp4", 20)
     with VideoFile(video) as file:
-        times_s = [t for t, _ in look(file, ViewMaker(("rgb",), 32, "crop"), 2.0)]
+        times_s = [t for t, _ in sample_video(file, ViewMaker(("rgb",), 32, "crop"), 2.0)]
     assert times_s == pytest.approx([0.0, 0.5, 1.0, 1.5])
 
 

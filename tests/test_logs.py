@@ -50,7 +50,7 @@ def json_log(monkeypatch):
 def test_a_reporter_logs_where_logs_are_json(json_log):
     assert logs.is_json()
     reporter = Reporter(quiet=False)
-    reporter.say("news\nof two lines", count=3, message="not this", path=Path("a"))
+    reporter.info("news\nof two lines", count=3, message="not this", path=Path("a"))
     reporter.warn("look out")
     reporter.fail("a.mp4: broken", video="a.mp4")
     with reporter.bar("extract", 2) as advance:
@@ -75,7 +75,7 @@ def test_a_reporter_logs_where_logs_are_json(json_log):
 
 def test_a_quiet_log_has_warnings_and_errors_only(json_log):
     reporter = Reporter(quiet=True)
-    reporter.say("news")
+    reporter.info("news")
     with reporter.bar("extract", 2):
         reporter.warn("look out")
     reporter.fail("broken")

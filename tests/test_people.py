@@ -33,7 +33,7 @@ def play(script, count=None, events=EAGER, seed=0, **following):
     stream = open_people(people, events, **following)
     looked = []
     for index, image in enumerate(square_frames(count or len(script), seed)):
-        scene = stream.looker.look(image, index / FPS)
+        scene = stream.sampler.sample(image, index / FPS)
         (some,) = people.advance([stream], [scene])
         looked.append([one.number for one in some])
     return looked, stream, people
@@ -134,7 +134,7 @@ def test_a_gap_ends_everyone_and_starts_afresh():
     stream = open_people(people)
     image = square_frames(1)[0]
     for time_s in (*np.arange(0, 2, 0.1), 9.0, 9.1):
-        people.advance([stream], [stream.looker.look(image, float(time_s))])
+        people.advance([stream], [stream.sampler.sample(image, float(time_s))])
     assert (stream.restarts, stream.met) == (1, 2)
     assert "no frame for 7.1 s" in stream.restart_reason
     assert [event.person for event in stream.events] == [1]
@@ -145,7 +145,7 @@ def test_two_sources_advance_in_one_batch_and_keep_apart():
     people = PeopleEngine(engine, ScriptedDetector([[person(5)], [person(60), person(5)]] * 12))
     streams = [open_people(people), open_people(people)]
     for index, image in enumerate(square_frames(10)):
-        scenes = [stream.looker.look(image, index / FPS) for stream in streams]
+        scenes = [stream.sampler.sample(image, index / FPS) for stream in streams]
         found = people.advance(streams, scenes)
     assert [[one.number for one in some] for some in found] == [[1], [1, 2]]
     assert engine.backbone.calls == 10
@@ -167,7 +167,7 @@ def test_a_walker_is_looked_at_where_they_are():
     stream = open_people(people)
     for index in range(80):
         detector.time_s = index / 20
-        due = stream.looker.look(scene.image_at(index / 20), index / 20)
+        due = stream.sampler.sample(scene.image_at(index / 20), index / 20)
         if due is None:
             continue
         for one in people.advance([stream], [due])[0]:

@@ -63,14 +63,14 @@ def right_shares(recognizer, scene, actions):
         time_s = index / FPS
         if isinstance(engine.detector, SceneDetector):
             engine.detector.time_s = time_s
-        due = stream.looker.look(scene.image_at(time_s), time_s)
+        due = stream.sampler.sample(scene.image_at(time_s), time_s)
         if due is None:
             continue
         for person in engine.advance([stream], [due])[0]:
             actor = actor_at(scene, person.box, time_s)
             if person.stream.smoothed is not None:
                 right[actor].append(person.stream.smoothed.label == actions[actor])
-    enough = 0.8 * DURATION_S * stream.looker.fps
+    enough = 0.8 * DURATION_S * stream.sampler.fps
     shares = {
         actor: float(np.mean(right[actor])) if len(right[actor]) >= enough else 0.0
         for actor in range(len(actions))

@@ -69,7 +69,7 @@ def test_what_follows_on_a_terminal_writes_over_the_sign_of_life(stderr, monkeyp
     reporter = reporter_to(stderr)
     with reporter.doing("loading"):
         wait_for("loading", stderr)
-        reporter.say("news")
+        reporter.info("news")
         wait_for(r"loading \.\.\. \d+ s" + re.escape(progress.WIPE) + "news\n", stderr)
     assert stderr.getvalue().endswith((progress.WIPE, "news\n"))
 

@@ -22,8 +22,8 @@ def noise(seed=0):
 
 
 def scenes_of(images, fps=25.0, views=("motion",)):
-    looker = SceneSampler(views, 12.5, 1.0)
-    seen = [looker.look(image, index / fps) for index, image in enumerate(images)]
+    sampler = SceneSampler(views, 12.5, 1.0)
+    seen = [sampler.sample(image, index / fps) for index, image in enumerate(images)]
     return [scene for scene in seen if scene]
 
 
@@ -80,27 +80,27 @@ def test_outside_of_the_frame_it_is_grey():
 
 
 def test_no_motion_is_measured_across_a_gap_or_a_change_of_size():
-    looker = SceneSampler(("motion",), 25.0, 1.0)
+    sampler = SceneSampler(("motion",), 25.0, 1.0)
     for index in range(5):
-        scene = looker.look(noise(), index / 25)
+        scene = sampler.sample(noise(), index / 25)
     assert len(scene.earlier) == 3
-    assert looker.look(noise(), 5.0).earlier == ()
-    assert looker.look(noise(), 5.04).earlier != ()
-    assert looker.look(noise()[:60], 5.08).earlier == ()
+    assert sampler.sample(noise(), 5.0).earlier == ()
+    assert sampler.sample(noise(), 5.04).earlier != ()
+    assert sampler.sample(noise()[:60], 5.08).earlier == ()
 
 
 def test_views_without_motion_keep_no_frame_and_need_no_frame_between():
     scenes = scenes_of([noise()] * 6, views=("rgb",))
     assert all(scene.earlier == () for scene in scenes)
-    looker = SceneSampler(("rgb",), 12.5, 1.0)
-    looker.look(noise(), 0.0)
-    assert not looker.wants(0.04)
+    sampler = SceneSampler(("rgb",), 12.5, 1.0)
+    sampler.sample(noise(), 0.0)
+    assert not sampler.wants(0.04)
     assert SceneSampler(("rgb", "motion"), 12.5, 1.0).wants(0.04)
 
 
 def test_a_scene_refuses_what_is_no_frame():
     with pytest.raises(VideoError, match="a frame is an array"):
-        SceneSampler(("rgb",), 12.5, 1.0).look(np.zeros((4, 4)), 0.0)
+        SceneSampler(("rgb",), 12.5, 1.0).sample(np.zeros((4, 4)), 0.0)
 
 
 def test_a_crop_is_a_square_with_a_margin_inside_of_the_frame():

@@ -112,7 +112,7 @@ def spotted(script):
     """What is counted of a scripted detector's boxes, twice a second."""
     counter = ObjectCounter(ScriptedDetector(script, NAMES), 0.3)
     for index in range(2 * len(script)):
-        counter.look(None, index * 0.25)
+        counter.count(None, index * 0.25)
     return counter.sightings
 
 
@@ -131,7 +131,7 @@ def test_the_sentence_is_right(name):
 def test_a_sighting_is_taken_no_more_often_than_asked():
     counter = ObjectCounter(ScriptedDetector([[PERSON]], NAMES), 0.3)
     for index in range(25):
-        counter.look(None, index / 12)
+        counter.count(None, index / 12)
     assert len(counter.sightings) == 5
     counter.add(boxes_of([CHAIR], NAMES), 2.2)  # too soon
     counter.add(boxes_of([CHAIR], NAMES), 0.0)  # time jumped back

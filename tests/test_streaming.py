@@ -16,7 +16,7 @@ from action_gru.timeline import EventTracker, ScoreTrack
 from action_gru.video import DecodeLimits, VideoFile
 from action_gru.video.clock import FrameClock
 from action_gru.views import FrameSampler, ViewMaker
-from action_gru.views.sampler import look
+from action_gru.views.sampler import sample_video
 
 
 def open_stream(engine, window_s=1.6, states=4, max_gap_s=1.0, **events):
@@ -25,8 +25,8 @@ def open_stream(engine, window_s=1.6, states=4, max_gap_s=1.0, **events):
 
 def collect_features(engine, images, times_s):
     """What a stream's backbone saw of each sampled frame: (T, D) and its instants."""
-    looker = FrameSampler(lambda: ViewMaker(VIEWS, 32, "squash"), FPS, 1.0)
-    samples = [looker.look(image, t) for image, t in zip(images, times_s, strict=True)]
+    sampler = FrameSampler(lambda: ViewMaker(VIEWS, 32, "squash"), FPS, 1.0)
+    samples = [sampler.sample(image, t) for image, t in zip(images, times_s, strict=True)]
     samples = [sample for sample in samples if sample]
     return engine.embed(samples), [sample.time_s for sample in samples]
 
@@ -121,7 +121,7 @@ def test_several_streams_share_one_backbone_call_and_do_not_mix():
     videos = [square_frames(30, seed) for seed in range(3)]
     for index in range(30):
         samples = [
-            stream.looker.look(video[index], index / 10)
+            stream.sampler.sample(video[index], index / 10)
             for stream, video in zip(together, videos, strict=True)
         ]
         before = engine.backbone.calls
@@ -184,8 +184,8 @@ def test_a_restart_is_noticed_though_the_sample_that_began_it_was_dropped():
     engine = make_engine()
     stream = open_stream(engine)
     stream.push(square_frames(1)[0], 0.0)
-    stream.looker.look(square_frames(1)[0], 7.0)  # its sample never reaches the model
-    sample = stream.looker.look(square_frames(1)[0], 7.1)
+    stream.sampler.sample(square_frames(1)[0], 7.0)  # its sample never reaches the model
+    sample = stream.sampler.sample(square_frames(1)[0], 7.1)
     (answer,) = engine.advance([stream], [sample])
     assert stream.restarts == 1
     assert answer.since_s == 7.1
@@ -331,10 +331,12 @@ def test_a_file_and_a_camera_are_looked_at_in_the_same_frames(tmp_path, monkeypa
     time_of = FrameClock.time_s
     shift = lambda self, pts, dts: time_of(self, pts, dts) + first_s  # noqa: E731
     monkeypatch.setattr(FrameClock, "time_s", shift)
-    looker = FrameSampler(lambda: ViewMaker(VIEWS, 32, "squash"), 10.0, 1.0)
+    sampler = FrameSampler(lambda: ViewMaker(VIEWS, 32, "squash"), 10.0, 1.0)
     with VideoFile(source, limits=DecodeLimits(isolate=False)) as video:
-        of_file = [time_s for time_s, _ in look(video, ViewMaker(VIEWS, 32, "squash"), 10.0)]
-        live = [sample for frame in video if (sample := looker.look(frame.image, frame.time_s))]
+        of_file = [
+            time_s for time_s, _ in sample_video(video, ViewMaker(VIEWS, 32, "squash"), 10.0)
+        ]
+        live = [sample for frame in video if (sample := sampler.sample(frame.image, frame.time_s))]
     assert of_file == [sample.time_s for sample in live]
     assert of_file[:3] == pytest.approx([first_s, first_s + 0.12, first_s + 0.2])
 

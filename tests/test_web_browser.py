@@ -203,7 +203,11 @@ def test_a_camera_is_named_live_and_forgotten(visit, page, size):
     assert window.fits()
     window.shoot(f"camera_{size['width']}")
     (session,) = page.camera.sessions._sessions.values()
-    traces = [weakref.ref(session), weakref.ref(session.stream), weakref.ref(session.stream.looker)]
+    traces = [
+        weakref.ref(session),
+        weakref.ref(session.stream),
+        weakref.ref(session.stream.sampler),
+    ]
     del session
     window.close()  # mid-stream
     end_s = time.monotonic() + 15

@@ -208,8 +208,8 @@ def scene(seed, shift=0):
 
 def test_no_box_outlives_a_cut_or_a_gap():
     def feed(answered, frame):
-        looker = SimpleNamespace(max_gap_s=1.0)
-        stream = SimpleNamespace(looker=looker)
+        sampler = SimpleNamespace(max_gap_s=1.0)
+        stream = SimpleNamespace(sampler=sampler)
         return SimpleNamespace(answered=answered, frame=frame, stream=stream)
 
     before = Frame(0, 1.0, scene(1))

@@ -90,7 +90,7 @@ def classify_files(
 
         recognizer = ActionRecognizer.load(model, overrides=overrides)
     if recognizer.shortfall is not None:  # else nothing says why all answers are unsure, or none
-        reporter.say(recognizer.shortfall)
+        reporter.info(recognizer.shortfall)
     failed = 0
     with reporter.bar("classify", len(paths)) as advance, keeping_freed_memory():
         for path in paths:
@@ -98,7 +98,7 @@ def classify_files(
                 reading = recognizer.read(path)
                 if target is not None:
                     frames, codec = annotate(recognizer, reading, path, target)
-                    reporter.say(f"wrote {target} ({frames} frames, {codec})")
+                    reporter.info(f"wrote {target} ({frames} frames, {codec})")
                 for warning in reading.warnings:
                     reporter.warn(f"{path}: {warning}", video=str(path))
                 print(_answer(path, reading, top, as_json), flush=True)

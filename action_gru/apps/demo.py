@@ -38,11 +38,11 @@ def run_demo(folder: Path, reporter: Reporter, overrides: Sequence[str] = ()) ->
     overrides are laid over DEMO_CONFIG. An earlier runs/demo is made anew.
     """
     config = build_config(DEMO_CONFIG, overrides)
-    reporter.say("drawing people who sit down, stand up, wave, clap ...")
+    reporter.info("drawing people who sit down, stand up, wave, clap ...")
     with reporter.doing("drawing"):
         write_demo_dataset(folder / "data" / "demo")
     both, report = _train(_placed(config, folder), reporter)
-    reporter.say("the same again without the motion view: now only order can tell the pairs apart")
+    reporter.info("the same again without the motion view: now only order can tell the pairs apart")
     rgb = _train(_placed(config, folder, "run.name=demo-rgb", "features.views=[rgb]"), reporter)
     fresh = both.path / "fresh_clip.mp4"
     write_video(fresh, draw_clip(FRESH_ACTION, FRESH_SEED, fps=FPS), FPS)

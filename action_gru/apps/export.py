@@ -60,12 +60,12 @@ def export_run(
     if checkpoint.channels:
         between = _describe_rows(checkpoint, build_config(checkpoint.config, overrides))
     else:
-        reporter.say("exporting the feature network and comparing it with torch")
+        reporter.info("exporting the feature network and comparing it with torch")
         settings = [f"features.runtime={format_}", "features.precision=fp32", "features.device=cpu"]
         config = build_config(checkpoint.config, [*overrides, *settings])
         graphs["features"] = _feature_network(checkpoint, config)
         between = _describe_pictures(checkpoint, config)
-    reporter.say("exporting the classifier and comparing it with torch")
+    reporter.info("exporting the classifier and comparing it with torch")
     graphs["step"] = step_bytes(model)
     described = json.dumps({
         "format": FORMAT,

@@ -87,7 +87,7 @@ class Feed:
 
     def _on_frame(self, frame: Frame) -> None:
         arrived_s = time.perf_counter()
-        sample = self.stream.looker.look(frame.image, frame.time_s)
+        sample = self.stream.sampler.sample(frame.image, frame.time_s)
         self._sampling_s += time.perf_counter() - arrived_s
         while sample and not self._drops and self._due is not None and not self._closed:
             self._taken.clear()

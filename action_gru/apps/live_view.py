@@ -98,7 +98,7 @@ def still_holds(feed: Feed) -> bool:
     if feed.frame is feed.answered:
         return True
     passed_s = feed.frame.time_s - feed.answered.time_s
-    if not 0 <= passed_s <= feed.stream.looker.max_gap_s:
+    if not 0 <= passed_s <= feed.stream.sampler.max_gap_s:
         return False
     return not is_cut(feed.answered.image, feed.frame.image)
 

@@ -83,7 +83,7 @@ def make_timeline(
             print(f"{f1}, edit {scores.edit:.3f}, time accuracy {scores.time_accuracy:.3f}")
     _write_all(timeline, targets, segments, reporter)
     if annotated is not None and annotated.exists():
-        reporter.say(f"wrote {annotated}")
+        reporter.info(f"wrote {annotated}")
     return timeline.complete
 
 
@@ -97,7 +97,7 @@ class ObjectCounter:
         self.detector, self.min_score = detector, min_score
         self.sightings: list[Sighting] = []
 
-    def look(self, image: Image, time_s: float) -> None:
+    def count(self, image: Image, time_s: float) -> None:
         """Detect in a frame (H, W, 3) uint8 RGB if it is time."""
         if self._due(time_s):
             self.add(self.detector([image])[0], time_s)
@@ -131,7 +131,7 @@ def _read(
     reporter: Reporter,
 ) -> TimelineReader[Any]:
     """A reader that has read the video, or as much of it as there was before ctrl-C."""
-    watch = counter.look if counter else None
+    watch = counter.count if counter else None
     reader: TimelineReader[Any] = (
         recognizer.read_people(video) if per_person else recognizer.read_timeline(video, watch)
     )
@@ -168,7 +168,7 @@ class _Painter:
         image = stream.scene.image
         if self._writer is None:
             size_px = (image.shape[1], image.shape[0])
-            writer = VideoWriter(self._path, size_px, stream.looker.fps)
+            writer = VideoWriter(self._path, size_px, stream.sampler.fps)
             self._writer = self._stack.enter_context(writer)
             self._overlay = Overlay(size_px, stream.classes)
         self._writer.write(self._overlay.draw(image, people=marks_of(stream.people)))
@@ -189,7 +189,7 @@ def _doubts(
 ) -> Iterator[str]:
     """What the user should know before believing the answer."""
     stream, end_s, declared_s = reader.stream, timeline.duration_s, reader.declared_s
-    if slow := rate_warning(reader.recorder.instants_s, stream.looker.fps):
+    if slow := rate_warning(reader.recorder.instants_s, stream.sampler.fps):
         yield slow
     if isinstance(stream, PeopleStream) and not stream.met:
         yield (
@@ -206,7 +206,7 @@ def _doubts(
     if timeline.restarts:
         yield (
             f"started afresh {timeline.restarts} times, the last for: {stream.restart_reason} "
-            f"(stream.max_gap_s is {stream.looker.max_gap_s:g})"
+            f"(stream.max_gap_s is {stream.sampler.max_gap_s:g})"
         )
     if timeline.complete and declared_s and end_s < 0.9 * declared_s - 1:
         yield (
@@ -264,7 +264,7 @@ def _write_all(
                 write_sentences(timeline, target)
             else:
                 write_timeline(timeline, target)
-            reporter.say(f"wrote {target}")
+            reporter.info(f"wrote {target}")
         except ActionGruError as error:
             errors.append(error)
     if errors:

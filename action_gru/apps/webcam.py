@@ -73,7 +73,7 @@ def run_webcam(
         try:
             show.run()
         except KeyboardInterrupt:
-            reporter.say("stopped")
+            reporter.info("stopped")
         finally:
             show.close()
     return loop.summary()
@@ -156,7 +156,7 @@ class Webcam:
             return
         self.recorder = None
         done = f"wrote {recorder.path} ({frames} frames)" if frames else "nothing was recorded"
-        self.reporter.say(done)
+        self.reporter.info(done)
 
     def _give_up_recording(self, why: str) -> None:
         assert self.recorder is not None
@@ -173,11 +173,11 @@ class Webcam:
         """Report once when a source is lost, back or over, and when its stream began afresh."""
         stream, status, name = feed.stream, feed.source.status, feed.source.name
         if self._is_news(feed, "restarts", stream.restarts, 0):
-            self.reporter.say(f"{name}: started afresh: {stream.restart_reason}")
+            self.reporter.info(f"{name}: started afresh: {stream.restart_reason}")
         if self._is_news(feed, "state", status.state, ""):
             news = status.detail or f"{name} is live"
             alarming = status.state in ALARMING
-            report = self.reporter.warn if alarming else self.reporter.say
+            report = self.reporter.warn if alarming else self.reporter.info
             report(news if name in news else f"{name}: {news}")
             if alarming:
                 self._print_json(source=name, state=status.state, detail=news)
@@ -187,7 +187,7 @@ class Webcam:
         known = len(feed.instants_s) >= RATE_KNOWN_AFTER or feed.over
         if not self._is_news(feed, "rate", known, False):
             return
-        if warning := rate_warning(tuple(feed.instants_s), feed.stream.looker.fps):
+        if warning := rate_warning(tuple(feed.instants_s), feed.stream.sampler.fps):
             self.reporter.warn(f"{feed.source.name}: {warning}")
             self._print_json(source=feed.source.name, warnings=[warning])
 

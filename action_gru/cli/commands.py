@@ -89,7 +89,7 @@ def prepare(
     made = write_manifest(dataset, source, out, choices, overwrite=overwrite)
     reporter = make_reporter(quiet)
     for sentence in made.sentences():
-        reporter.say(sentence)
+        reporter.info(sentence)
     print_answer(made.document(), str(made.manifest), json_)
 
 

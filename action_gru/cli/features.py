@@ -67,7 +67,7 @@ def extract(
     document = report.counts() | {"cache_dir": tree.features.cache_dir} | cluster
     text = f"{report.sentence()}; features in {tree.features.cache_dir}"
     if is_json():  # a person reads it on stdout
-        reporter.say(f"summary: {text}", summary=document)
+        reporter.info(f"summary: {text}", summary=document)
     print_answer(document, text, json_)
 
 
@@ -97,7 +97,7 @@ def _on_cluster(
     )
     names = ("workers", "nodes", "lost_workers", "again", "redone", "seconds")
     counts = {name: getattr(found, name) for name in names}
-    reporter.say(
+    reporter.info(
         "{workers} workers on {nodes} nodes, {lost_workers} lost; {again} clips handed out again, "
         "{redone} of them redone; {seconds:.1f} s".format(**counts)
     )

@@ -97,11 +97,11 @@ def explain(
             is_picture = bool(out.suffix) and not out.is_dir()
             picture = out if is_picture else out / "explanation.png"
             save_figure(plot_explanation(explanation), picture)
-            reporter.say(f"wrote {picture}")
+            reporter.info(f"wrote {picture}")
             if not is_picture:
                 written = out / "explanation.json"
                 replace_file(written, json_text(values).encode())
-                reporter.say(f"wrote {written}")
+                reporter.info(f"wrote {written}")
         print(json.dumps(values) if json_ else f"{video}: {describe(explanation)}")
 
 
@@ -210,7 +210,7 @@ def webcam(
     summary = run_webcam(sources, model, changes, options, reporter)
     if json_:
         print(json.dumps({"summary": summary}))
-    reporter.say(
+    reporter.info(
         "{predictions} predictions, {per_second} a second; latency {latency_p50_ms} ms, 95% within "
         "{latency_p95_ms} ms; {dropped} samples dropped, {reconnects} reconnects, {restarts} "
         "restarts; {beside_backbone_ms} ms a prediction beside the backbone".format(**summary)
@@ -243,7 +243,7 @@ def watch(
         from action_gru.series.recognizer import watch
 
     done = watch(source, model, overrides or [], reporter, alarm, threshold, max_ids, json_)
-    reporter.say(
+    reporter.info(
         f"{done.rows} rows of {done.ids} ids, {done.bad_rows} left out, {done.missing_values} "
         f"values missing; {done.raised} warnings raised, {done.cleared} cleared"
     )
@@ -274,7 +274,7 @@ def web(
         def ready(address: str) -> None:
             starting.close()
             print(address, flush=True)
-            reporter.say("press ctrl-C to end")
+            reporter.info("press ctrl-C to end")
 
         from action_gru.apps.web import serve
 
@@ -304,5 +304,5 @@ def export(
         from action_gru.apps.export import export_run
     with reporter.doing("exporting"):
         folder, names = export_run(model, format_, out, overrides or [], reporter)
-    reporter.say("wrote " + ", ".join(names))
+    reporter.info("wrote " + ", ".join(names))
     print_answer({"folder": str(folder), "files": names}, str(folder), json_)

@@ -86,16 +86,16 @@ def _finish(run: Any, reporter: Reporter, as_json: bool) -> None:
         with reporter.doing("evaluating"), run.naming_interrupts():
             report, folder = evaluate_run(run, reporter)
         if is_json():  # a person reads it on stdout
-            reporter.say(f"evaluated: {_score_line(report)}", evaluation=_summary(report))
+            reporter.info(f"evaluated: {_score_line(report)}", evaluation=_summary(report))
         document |= {"evaluation": str(folder)} | _summary(report)
         if not as_json:
             print(_score_line(report))
         if wants_refit(run, run.config()):
             with reporter.doing("training on all clips"), run.naming_interrupts():
                 refit(run, reporter)
-            reporter.say(f"{run.final} is trained on all clips, the test clips too; use it")
+            reporter.info(f"{run.final} is trained on all clips, the test clips too; use it")
     else:
-        reporter.say(
+        reporter.info(
             "no clips were kept for a test, so nothing is known of how right the model is on new "
             f"ones; score other clips: action-gru evaluate {run.path} --manifest CSV --root DIR"
         )

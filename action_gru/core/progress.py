@@ -109,7 +109,7 @@ class Reporter:
         self._shown_s = time.monotonic()
         self._is_line_open = False  # on a terminal the next message overwrites a sign of life
 
-    def say(self, text: str, /, **fields: Any) -> None:
+    def info(self, text: str, /, **fields: Any) -> None:
         """One line of news."""
         if not self.quiet:
             self._write(logging.INFO, text, fields)
@@ -203,7 +203,7 @@ class Reporter:
 
     def _show(self, stage: _Stage) -> None:
         if not self._is_terminal():
-            self.say(stage.text(), **stage.fields())
+            self.info(stage.text(), **stage.fields())
         elif not self.quiet:
             self._begin_line()
             self._console.print(stage.text(), markup=False, end="", soft_wrap=True)

@@ -123,7 +123,7 @@ def compare_cells(
                 for key, variant in chosen.items():
                     right[key][row, held] = _is_right(with_seed(variant, seed), part)
                     advance(note=key)
-    reporter.say("timing epochs and steps")
+    reporter.info("timing epochs and steps")
     figures = _figures(chosen, data, right)
     results: list[ProbeResult] = []
     if probe is not None:

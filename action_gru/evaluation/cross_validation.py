@@ -105,7 +105,7 @@ def fold_data(
     """Which clips each fold tests, (N,), and the data with these as test, the others as train."""
     part_of = np.array(grouped_folds(data.split.train, folds, seed))
     for fold in range(folds):
-        reporter.say(f"{title}, fold {fold + 1} of {folds}")
+        reporter.info(f"{title}, fold {fold + 1} of {folds}")
         held = part_of == fold
         named = [
             replace(clip, split="test" if is_held else "train")

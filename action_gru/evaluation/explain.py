@@ -26,7 +26,7 @@ from action_gru.training import Checkpoint
 from action_gru.training.scoring import BATCH, ClipScores
 from action_gru.video import DecodeLimits, Image, VideoFile
 from action_gru.views import VIEWS, ViewMaker
-from action_gru.views.sampler import look
+from action_gru.views.sampler import sample_video
 
 THUMBNAILS = 10
 MOST_PX = (480, 480)  # height and width of a kept frame
@@ -201,7 +201,7 @@ def _heats(
     frame_at = {float(times_s[frame]): frame for frame in best}
     maker = ViewMaker(views, backbone.image_size, backbone.fit)
     with VideoFile(video, limits=limits) as file:
-        for time_s, pictures in look(file, maker, fps):
+        for time_s, pictures in sample_video(file, maker, fps):
             if (frame := frame_at.get(time_s)) is None:
                 continue
             height, width = best[frame].shape[:2]

@@ -25,7 +25,7 @@ from action_gru.features.report import ExtractionReport, LazyFeatures
 from action_gru.features.store import FeatureCache, MemoryCache
 from action_gru.video import DecodeLimits, Image, VideoFile
 from action_gru.video.frame import DECODING_VERSION
-from action_gru.views.sampler import look, pictures
+from action_gru.views.sampler import pictures, sample_video
 from action_gru.views.sampling import rate_warning
 
 MOST_WORKERS = 16  # each holds a batch's activations; beyond, a batch is shared by several cores
@@ -172,7 +172,7 @@ class Extractor:
             arguments = {"views": views, "size_px": size_px, "fit": fit, "fps": self.fps}
             return video.run(pictures, **arguments, start_s=clip.start_s, end_s=clip.end_s)
         maker = make_maker(self.backbone, views)
-        return look(video, maker, self.fps, clip.start_s, clip.end_s)
+        return sample_video(video, maker, self.fps, clip.start_s, clip.end_s)
 
     def finish(self, job: Job) -> None:
         """Put a clip's features into the cache."""

@@ -97,7 +97,7 @@ def report_on_error(report: ExtractionReport, reporter: Reporter) -> Iterator[No
     try:
         yield
     except BaseException:
-        reporter.say(f"summary: {report.sentence()}", summary=report.counts())
+        reporter.info(f"summary: {report.sentence()}", summary=report.counts())
         raise
 
 

@@ -153,7 +153,7 @@ class SeriesSource(ABC):
         table = _feature_table(found, self.config.series, report)
         missing, count = table.missing_values(clips)
         if missing:
-            reporter.say(f"{missing} of {count} values are missing ({missing / count:.2%})")
+            reporter.info(f"{missing} of {count} values are missing ({missing / count:.2%})")
         if empty := _empty_channels(found, clips):
             reporter.warn(
                 f"no training sequence has a value of {', '.join(empty[:5])}: the model leaves "

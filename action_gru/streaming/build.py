@@ -79,8 +79,8 @@ def open_people(engine: PeopleEngine, checkpoint: Checkpoint, config: Config) ->
         timeout_s=people.timeout_s,
         tracker=detection.tracker,
     )
-    looker = SceneSampler(shared.views, shared.fps, config.stream.max_gap_s)
-    return PeopleStream(engine, looker, lambda: open_stream(shared, checkpoint, config), following)
+    sampler = SceneSampler(shared.views, shared.fps, config.stream.max_gap_s)
+    return PeopleStream(engine, sampler, lambda: open_stream(shared, checkpoint, config), following)
 
 
 def open_timeline(

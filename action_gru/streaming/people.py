@@ -139,7 +139,7 @@ class PeopleStream:
     """
 
     engine: PeopleEngine
-    looker: SceneSampler
+    sampler: SceneSampler
     open_stream: Callable[[], ActionStream]
     following: Following
     people: list[Person] = field(default_factory=list)
@@ -205,7 +205,7 @@ class PeopleStream:
 
     def _new_tracker(self) -> BoxTracker:
         how = self.following
-        patience = max(1, round(how.timeout_s * self.looker.fps))
+        patience = max(1, round(how.timeout_s * self.sampler.fps))
         return BoxTracker(how.tracker, min_score=how.min_score, patience=patience)
 
     def _choose(self, tracked: Sequence[Tracked]) -> list[Tracked]:

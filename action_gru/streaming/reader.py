@@ -91,10 +91,10 @@ class TimelineReader(Generic[Answer]):
         return self.recorder.timeline(self._complete)
 
     def _samples(self) -> Iterator[Any]:
-        looker = self.stream.looker
-        for frame in self.video.frames(looker.wants):
+        sampler = self.stream.sampler
+        for frame in self.video.frames(sampler.wants):
             self.declared_s = self.declared_s or self.video.declared_s
-            sample = looker.look(frame.image, frame.time_s)
+            sample = sampler.sample(frame.image, frame.time_s)
             if sample is not None:
                 if self.watch is not None:
                     self.watch(frame.image, frame.time_s)

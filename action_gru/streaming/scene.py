@@ -76,12 +76,12 @@ class SceneSampler:
         self._sampler = FrameSampler(lambda: WholeFrames(views), fps, max_gap_s)
         self.wants = self._sampler.wants
 
-    def look(self, image: Image, time_s: float) -> Scene | None:
+    def sample(self, image: Image, time_s: float) -> Scene | None:
         """Take in a frame (H, W, 3) uint8 RGB at time_s seconds; the scene if it is due.
 
         Raises VideoError for anything else, and leaves the stream as it was.
         """
-        sample = self._sampler.look(image, time_s)
+        sample = self._sampler.sample(image, time_s)
         if sample is None:
             return None
         return Scene(time_s, **sample.pictures, run=sample.run, reason=sample.reason)

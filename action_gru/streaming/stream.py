@@ -30,11 +30,11 @@ Answer = TypeVar("Answer", covariant=True)
 class FrameStream(Protocol[Answer]):
     """What reads one source: the whole picture (`ActionStream`) or each person (`PeopleStream`).
 
-    looker: is shown every frame and gives the samples that are due. ended: the events that ended
+    sampler: is shown every frame and gives the samples that are due. ended: the events that ended
     for certain with the last sample. met: how many people were followed; None: not told apart.
     """
 
-    looker: Any
+    sampler: Any
     ended: list[Event]
     events: deque[Event]
     restarts: int
@@ -83,8 +83,8 @@ class StreamEngine:
         self, tracker: EventTracker, window_s: float, states: int, max_gap_s: float
     ) -> ActionStream:
         """A new stream. window_s: how far back an answer looks."""
-        looker = FrameSampler(lambda: make_maker(self.backbone, self.views), self.fps, max_gap_s)
-        return ActionStream(self, looker, tracker, window_s, states)
+        sampler = FrameSampler(lambda: make_maker(self.backbone, self.views), self.fps, max_gap_s)
+        return ActionStream(self, sampler, tracker, window_s, states)
 
     def advance(
         self, streams: Sequence[ActionStream], samples: Sequence[Sample]
@@ -143,12 +143,12 @@ class ActionStream:
     def __init__(
         self,
         engine: StreamEngine,
-        looker: FrameSampler,
+        sampler: FrameSampler,
         tracker: EventTracker,
         window_s: float,
         states: int,
     ) -> None:
-        self.engine, self.looker, self.tracker = engine, looker, tracker
+        self.engine, self.sampler, self.tracker = engine, sampler, tracker
         self.window_s, self.states = window_s, states
         self.prediction: Prediction | None = None
         self.events: deque[Event] = deque(maxlen=EVENTS_KEPT)  # those that are over
@@ -186,7 +186,7 @@ class ActionStream:
         Every frame of the source should be shown: sampling is done here, by time. Between two
         samples the answer stays as it is, with the time_s of its frame.
         """
-        sample = self.looker.look(image, time_s)
+        sample = self.sampler.sample(image, time_s)
         if sample is not None:
             self.engine.advance([self], [sample])
         else:

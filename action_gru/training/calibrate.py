@@ -72,7 +72,7 @@ def _left_out(
         if len(labels) == parts:
             break
     if not count:
-        reporter.say(
+        reporter.info(
             "the scores are not calibrated: without a part of the groups some class has no clip "
             "left to train on; add groups, or set data.val_share"
         )

@@ -183,7 +183,7 @@ def _summarise(run: RunFolder, data: TrainingData, reporter: Reporter) -> None:
     text += f"{epochs['epochs']} epochs"
     if data.split.val:  # else the last one counts, and none was chosen
         text += f", the best was {epochs['best_epoch']}"
-    reporter.say(text, summary=run.summary())
+    reporter.info(text, summary=run.summary())
 
 
 def _read_data(
@@ -233,7 +233,7 @@ def _calibrate(
     save_checkpoint(replace(load_checkpoint(run.best), calibration=found), run.best)
     shortfall = found.shortfall(config.calibration.precision)
     if shortfall is not None:
-        reporter.say(shortfall)
+        reporter.info(shortfall)
 
 
 def _check_usable(data: TrainingData) -> None:

@@ -146,7 +146,7 @@ class FrameSampler:
         self.needs_history = self._maker.needs_history
         self._last_s = 0.0
 
-    def look(self, image: Image, time_s: float) -> Sample | None:
+    def sample(self, image: Image, time_s: float) -> Sample | None:
         """Take in a frame (H, W, 3) uint8 RGB at time_s seconds; the sample if it is due.
 
         Raises VideoError for anything else, and leaves the stream as it was.
@@ -179,7 +179,7 @@ class FrameSampler:
         self.run += 1
 
 
-def look(
+def sample_video(
     video: VideoFile,
     maker: Maker,
     fps: float,
@@ -189,7 +189,7 @@ def look(
     """(time_s, view -> picture) at each sampled instant of a file from start_s to end_s."""
     sampler = FrameSampler(lambda: maker, fps, start_s=start_s or 0.0, end_s=end_s)
     for frame in video.frames(sampler.wants, end_s):
-        if (sample := sampler.look(frame.image, frame.time_s)) is not None:
+        if (sample := sampler.sample(frame.image, frame.time_s)) is not None:
             yield sample.time_s, sample.pictures
 
 
@@ -200,7 +200,7 @@ def pictures(
 
     It runs in the process that decodes, so that pictures come out of it and not whole frames.
     """
-    return look(video, ViewMaker(views, size_px, fit), **when)
+    return sample_video(video, ViewMaker(views, size_px, fit), **when)
 
 
 def _check(image: Image, time_s: float) -> None:

@@ -18,7 +18,7 @@ from action_gru.features import Extractor, FeatureCache
 from action_gru.features.extractor import usable_cores
 from action_gru.video import DecodeLimits, VideoFile
 from action_gru.views import ViewMaker
-from action_gru.views.sampler import look
+from action_gru.views.sampler import sample_video
 from rows.turns import Row, in_turns, medians, paired_ratio
 
 BOTH = ("rgb", "motion")
@@ -80,7 +80,7 @@ class ExtractionBench:
         for path in self.clips:
             maker = ViewMaker(BOTH, self.backbone.image_size, "squash")
             with VideoFile(path, threads=1, limits=DecodeLimits(isolate=False)) as video:
-                for _ in look(video, maker, ALL_FRAMES_FPS):
+                for _ in sample_video(video, maker, ALL_FRAMES_FPS):
                     pass
         return time.thread_time() - began_s
 

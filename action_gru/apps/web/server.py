@@ -94,7 +94,7 @@ def _sweep_until_interrupted(page: Page) -> None:
             time.sleep(SWEEP_EVERY_S)
             page.sweep()
     except KeyboardInterrupt:
-        Reporter(quiet=False).say("closing")
+        Reporter(quiet=False).info("closing")
 
 
 def launch(page: Page, host: str, port: int) -> str:
