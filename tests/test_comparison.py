@@ -169,7 +169,7 @@ def test_tables_hold_every_cell_and_the_closed_form_is_named():
     assert "| GRU | 80.0% | 300 | 700 | 1,200 | 2,800 | 1.00 s | 0.50 ms |" in text
     assert "| bidirectional GRU | 60.0% | 600 | 200 | 2,400 | 800 | 1.00 s | not live |" in text
     assert "| RNN | 100.0% | 30.0% | 30.0% |" in text
-    assert "beside each cell stands the same linear classifier" in text
+    assert "each cell has the same linear classifier beside it" in text
     assert "linear classifier" not in comparison_markdown(comparison())
     document = json.loads(json.dumps(comparison_json(comparison())))
     assert [row["cell"] for row in document["cells"]] == ["rnn", "lstm", "gru", "bigru", "none"]

@@ -73,7 +73,7 @@ MERGES = "".join(
     ("text", "said"),
     [
         ("model:\n\tcell: gru\n", "line 2, column 1 .*spaces, not tabs"),
-        ("model:\n  cell: gru\n  cell: lstm\n", "line 3.*'cell' stands twice"),
+        ("model:\n  cell: gru\n  cell: lstm\n", "line 3.*'cell' appears twice"),
         ("- a\n", "holds a list; expected sections"),
         ("model: !!python/object/apply:os.system ['true']\n", "could not determine a constructor"),
         ("a: &x [*x]\n", "nested too deeply, or in itself"),

@@ -127,7 +127,7 @@ def test_commas_in_words_stay(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("header", ["a,b,A", "a,\ufeffa,b", "a;b; a"])
 def test_a_column_twice_is_refused(tmp_path: Path, header: str) -> None:
-    with pytest.raises(ValueError, match="the column 'a' stands twice"):
+    with pytest.raises(ValueError, match="the column 'a' appears twice"):
         read_rows(written(tmp_path, f"{header}\n"), ())
 
 

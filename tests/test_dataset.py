@@ -78,7 +78,7 @@ def test_a_manifest_gives_its_clips(tmp_path):
         ("path,label,start_s\na.mp4,x,-1\n", "start_s is seconds .* got '-1'"),
         ("path,label,start_s\na.mp4,x,nan\n", "start_s is seconds .* got 'nan'"),
         ("path,label,start_s,end_s\na.mp4,x,2,1\n", "end_s must lie after start_s, got 2.0 to 1.0"),
-        ("path,label\na.mp4,x\na.mp4,y\n", "a.mp4 stands twice as 'x' and 'y'"),
+        ("path,label\na.mp4,x\na.mp4,y\n", "a.mp4 appears twice as 'x' and 'y'"),
         ("path,label\nb.mp4,x\nc.mp4,y\n", "none of its 2 files exists.*set data.root"),
     ],
 )
@@ -329,7 +329,7 @@ def test_the_smallest_share_holds_out_no_more_than_a_part():
 def test_a_column_that_stands_twice_is_refused(tmp_path, header):
     twice = "path" if "PATH" in header else "label"
     row = header.count(",") * ",x" if "," in header else ";x;y"
-    with pytest.raises(DataError, match=f"the column '{twice}' stands twice"):
+    with pytest.raises(DataError, match=f"the column '{twice}' appears twice"):
         read_manifest(manifest(tmp_path, f"{header}\na.mp4{row}\n"))
 
 
@@ -339,7 +339,7 @@ def test_columns_without_a_name_may_be_several(tmp_path):
 
 
 def test_the_duplicate_column_of_the_case_is_refused(shared_cases):
-    with pytest.raises(DataError, match="the column 'label' stands twice"):
+    with pytest.raises(DataError, match="the column 'label' appears twice"):
         read_manifest(shared_cases / "F11" / "manifest.csv")
 
 
@@ -373,7 +373,7 @@ def test_paths_written_on_windows_are_found_and_are_the_same_clips(tmp_path):
     for wrong, said in (
         (r"..\a.mp4", "must be relative to the root and stay in it"),
         (r"C:\clips\a.mp4", "must be relative to the root, got .* of a Windows drive"),
-        ("./a.mp4", "stands twice as 'y' and 'x'"),
+        ("./a.mp4", "appears twice as 'y' and 'x'"),
     ):
         with pytest.raises(DataError, match=said):
             read_manifest(manifest(tmp_path, f"path,label\na.mp4,y\n{wrong},x\n"))
@@ -389,7 +389,7 @@ def test_names_with_accents_are_one_whichever_way_they_are_written(tmp_path):
     assert (first.label, first.group) == (second.label, second.group) == (nfc, nfc)
     clips = [first, replace(second, label="x")]
     assert class_list(clips, [nfd, "x"]) == (nfc, "x")
-    with pytest.raises(DataError, match="stands twice"):
+    with pytest.raises(DataError, match="appears twice"):
         read_manifest(manifest(tmp_path, f"path,label\n{nfc}/1.mp4,x\n{nfd}/1.mp4,y\n"))
     (tmp_path / "\u2126.mp4").touch()  # the Ohm sign, which neither form keeps
     (ohm,) = read_manifest(manifest(tmp_path, "path,label\n\u2126.mp4,x\n"))

@@ -109,7 +109,7 @@ def test_what_spreadsheets_write_is_read(tmp_path, data):
         ("0,5", "2024-05-01", "'2024-05-01', a date where the rows above have numbers"),
         ("p1;1;1,234", "p1;1;1;234", "line 3: has 5 fields, the header has 4"),
         ("p1;1", "p1;-1", "(-1 after 0); sort the rows of each id by time"),
-        ("temp", "time", "the column 'time' stands twice"),
+        ("temp", "time", "the column 'time' appears twice"),
         ("temp", "", "column 3 has no name"),
         ("58", '"58', "after line 3: not a CSV"),
         (SPREADSHEET, "", "is empty; the first line is the header"),
@@ -183,7 +183,7 @@ def test_parquet_reads_as_csv_does(tmp_path):
         ("id,time,a,split\nx,0,1,train\nx,1,1,test\n", {}, "id 'x' is in two splits"),
         ("id,time,a\n,0,1\n", {}, "line 2: the column 'id' is empty"),
         ("id,time,a\nx,0\n", {}, "line 2: has 2 fields, the header has 3"),
-        ("id,time,a,a\nx,0,1,2\n", {}, "the column 'a' stands twice"),
+        ("id,time,a,a\nx,0,1,2\n", {}, "the column 'a' appears twice"),
         ("id,time\nx,0\n", {}, "has no channel"),
         ("id,time,a\n", {}, "holds a header and no row"),
     ],
@@ -476,7 +476,7 @@ def test_rows_of_a_spreadsheet_that_arrive_are_read_as_its_file_is():
 
 
 def test_a_header_that_names_a_column_twice_ends_the_reading():
-    with pytest.raises(DataError, match="pipe: the column 'a' stands twice"):
+    with pytest.raises(DataError, match="pipe: the column 'a' appears twice"):
         list(arriving_rows(["id\ttime\ta\ta\n"], SeriesSection(), ("a",), "pipe"))
 
 

@@ -89,7 +89,7 @@ def check_display() -> None:
 
 
 def check_detection(config: Config, per_person: bool, in_words: bool = False) -> None:
-    """Raise where people cannot be found and followed, or a timeline not told in sentences."""
+    """Raise if people cannot be detected and followed, or sentences not be written."""
     if per_person:
         need("lap", "people", "following boxes from frame to frame")
     if in_words:
@@ -117,7 +117,7 @@ def check_export(run: Path, overrides: Sequence[str], runtime: str) -> None:
 
 
 def check_work(path: Path, overrides: Sequence[str]) -> Config:
-    """The config of a training or extraction whose files are there."""
+    """The config of a training or extraction; raises if its files are missing."""
     config = load_config(path, overrides)
     check_files(config)
     if config.data.is_video:

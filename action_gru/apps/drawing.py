@@ -92,7 +92,7 @@ class QuietCorner:
     def place(
         self, image: Frame, panel_px: tuple[int, int], foot_px: int, people: Sequence[Box] | None
     ) -> Area:
-        """Where a panel of (width, height) stands; the lowest foot_px rows are taken."""
+        """The place of a panel of (width, height); the lowest foot_px rows are in use."""
         (width, height), margin = panel_px, self.margin_px
         right = max(margin, self.size_px[0] - margin - width)
         low = max(margin, self.size_px[1] - margin - height - foot_px)

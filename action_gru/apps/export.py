@@ -1,8 +1,8 @@
 """A run as files for other runtimes: the feature network, and one step of the classifier.
 
 `features` reads pictures, `step` a frame's features and the state; `action_gru` in the metadata of
-both says in JSON all that lies between: views, sampling, classes, state. A run of measured channels
-has `step` alone.
+both describes in JSON what connects them: views, sampling, classes, state. A run of measured
+channels has `step` alone.
 """
 
 from __future__ import annotations
@@ -129,7 +129,7 @@ def check_step(step: Step, model: FlatStep) -> None:
 
 
 def _describe_pictures(checkpoint: Checkpoint, config: Config) -> dict[str, Any]:
-    """What lies between a video and the two networks."""
+    """The steps from a video to the two networks."""
     spec = checkpoint.features[0]
     assert isinstance(spec, FeatureSpec)
     return {
@@ -158,7 +158,7 @@ def _describe_pictures(checkpoint: Checkpoint, config: Config) -> dict[str, Any]
 
 
 def _describe_rows(checkpoint: Checkpoint, config: Config) -> dict[str, Any]:
-    """What lies between the rows of a table and the network of one step."""
+    """The steps from the rows of a table to the network of one step."""
     series = config.series
     made = ("points", "averages", "elapsed", "velocity")
     states = config.stream.states if series.window else 1

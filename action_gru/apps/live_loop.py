@@ -67,7 +67,7 @@ class Feed:
         self._closed = False
 
     def take(self) -> Due | None:
-        """The newest sample that nobody has taken yet."""
+        """The newest sample that was not taken yet."""
         with self._lock:
             due, self._due = self._due, None
             if due is not None:

@@ -65,7 +65,7 @@ class LiveView:
         return draw(image, stream.smoothed, title=self._title(stream), lines=lines)
 
     def _title(self, stream: ActionStream) -> tuple[str, str]:
-        """The event that goes on, or is about to be one: it is certain only after min_event_s."""
+        """The current event, or one that may begin: it is certain only after min_event_s."""
         smoothed, tracker = stream.smoothed, stream.tracker
         if smoothed is None:
             return NOTHING
@@ -91,7 +91,7 @@ class LiveView:
 
 def still_holds(feed: Feed) -> bool:
     """Does what was found in the last sample still hold for the newest frame? Not after a cut, nor
-    after a gap: nobody may be marked where another picture showed somebody.
+    after a gap: a box of another picture would be wrong.
     """
     if feed.frame is None or feed.answered is None:
         return False
@@ -115,7 +115,7 @@ def is_cut(before: Image, after: Image) -> bool:
 
 
 def fit(image: Image, size_px: tuple[int, int]) -> tuple[float, Area]:
-    """How `fitted` scales a picture, and where it then stands."""
+    """How `fitted` scales and places a picture."""
     height, width = image.shape[:2]
     scale = min(size_px[0] / width, size_px[1] / height)
     width, height = max(1, round(width * scale)), max(1, round(height * scale))

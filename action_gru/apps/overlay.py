@@ -1,7 +1,7 @@
 """Draws what was recognised onto frames. Knows nothing of models, files or windows.
 
 A dark translucent panel holds, top to bottom: the best label with its score, score bars of the
-best classes in their colours, the time, and further lines. It stands in the corner where it covers
+best classes in their colours, the time, and further lines. It is in the corner where it covers
 least, and covers a third of the frame at most; what does not fit is left out, bars first, then
 lines from below. Each person has a box in the colour of their label, with number and label above.
 """
@@ -76,7 +76,7 @@ def marks_of(
 ) -> list[PersonMark]:
     """The event that each person is in, or is about to be in, on a scaled and shifted picture.
 
-    Only of those who were seen in the newest scene: nobody may be where somebody was.
+    Only people seen in the newest scene: an older box may be empty now.
     """
     marks = []
     for person in people:
@@ -227,7 +227,7 @@ class Overlay:
             chip[-self.line_px :] = self._colour(mark)
 
     def label_areas(self, marks: Sequence[PersonMark], banner: bool = False) -> list[Area | None]:
-        """Where each label stands: on the frame, off the panel, the banner and each other.
+        """The place of each label: on the frame, off the panel, the banner and each other.
 
         None where no room is left. Above the box if possible, with a gap: a box often cuts a head
         off, and the label would hide it.

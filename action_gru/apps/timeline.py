@@ -210,11 +210,11 @@ def _doubts(
         )
     if timeline.complete and declared_s and end_s < 0.9 * declared_s - 1:
         yield (
-            f"ends at {clock_text(end_s)}, and its header tells of {clock_text(declared_s)}: "
+            f"ends at {clock_text(end_s)}, and its header says {clock_text(declared_s)}: "
             "cut short or damaged?"
         )
     if reference and reference[-1].end_s > end_s + 1 and timeline.complete:
-        yield "the reference goes on after its end: is it of another video?"
+        yield "the reference continues after its end: is it of another video?"
 
 
 def _doubts_of_events(events: Sequence[Event], end_s: float, stream: ActionStream) -> Iterator[str]:

@@ -132,7 +132,7 @@ class Webcam:
             self.window.show(image)
 
     def _obey(self, key: str) -> bool:
-        """Do what a key asks for; True to end."""
+        """Handle a key; True to end."""
         if key == " ":  # files wait, cameras are not read, the recording leaves the time out
             self.paused = not self.paused
             for feed in self.loop.feeds:
@@ -237,7 +237,7 @@ def _prediction_json(prediction: Prediction) -> dict[str, object]:
 
 
 class Recorder:
-    """A recording at a fixed rate: a picture is repeated until the next one comes.
+    """A recording at a fixed rate: a picture is repeated until the next one.
 
     The file appears when `close` is called, if there was a picture. All have the first one's size.
     """
@@ -264,7 +264,7 @@ class Recorder:
         self._last = image if fits else fitted(image, (width_px, height_px))
 
     def pause(self) -> None:
-        """The last picture was shown until now; the recording goes on with the next one."""
+        """The last picture was shown until now; the recording continues with the next one."""
         self._fill(self._now_s())
         self._next_s = None
 

@@ -101,7 +101,7 @@ def _load_safely(path: Path) -> dict[str, Any]:
     try:
         _check_container(path)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torch's, of pickle protocols: the error tells enough
+            warnings.simplefilter("ignore")  # torch's, of pickle protocols: the error says enough
             checkpoint, _ = torch_safe_load(str(path), safe_only=True)
     except Exception as error:
         names = [] if isinstance(error, _ContainerError) else _unsafe_names(path)

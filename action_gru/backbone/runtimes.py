@@ -142,7 +142,7 @@ class OnnxRunner:
             str(path), settings, providers=[(provider, options)]
         )
         used = self._session.get_providers()[0]
-        if used != provider:  # it goes on with the processor when a library is not found
+        if used != provider:  # it falls back to the CPU if a library is not found
             raise BackboneError(
                 f"features.runtime: ONNX Runtime could not start its {provider} and would use "
                 f"{used}; its own message above says why. Set features.runtime=torch"
@@ -238,7 +238,7 @@ def candidates(device: torch.device, precision: str) -> list[str]:
 
 def choose(path: Path, names: list[str], take_times: Callable[[], dict[str, float]]) -> str:
     """The remembered choice, or a new one. take_times: milliseconds a picture of each name."""
-    # A choice stands: one that flipped with the load would send every feature to a new key.
+    # A choice is kept: one that changed with the load would give every feature a new key.
     try:
         remembered = str(json.loads(path.read_text(encoding="utf-8"))["runtime"])
     except (OSError, ValueError, KeyError, TypeError):

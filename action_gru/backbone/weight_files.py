@@ -1,4 +1,4 @@
-"""Where the files of weights lie on this machine; fetches a missing official one. Loads none."""
+"""Finds weight files on this machine and fetches a missing official one. Loads none."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ app = typer.Typer(
 @app.callback()
 def options(
     log_json: Annotated[
-        bool, Option("--log-json", help="Log lines on stderr as JSON; may stand anywhere.")
+        bool, Option("--log-json", help="Log lines on stderr as JSON; may be anywhere.")
     ] = False,
 ) -> None:
     if log_json:

@@ -92,8 +92,8 @@ def run(app: typer.Typer, arguments: list[str]) -> None:
 def prepared(arguments: list[str]) -> list[str]:
     """The words for typer. What follows a bare `--` stays as it is.
 
-    --log-json may stand anywhere. `-3abc.mp4`, which `*.mp4` may bring along, becomes
-    `./-3abc.mp4` where such a file is there.
+    --log-json may be anywhere. `-3abc.mp4`, which `*.mp4` may bring along, becomes
+    `./-3abc.mp4` if such a file exists.
     """
     end = arguments.index("--") if "--" in arguments else len(arguments)
     if LOG_JSON in arguments[:end]:
@@ -116,7 +116,7 @@ def names_and_overrides(words: list[str]) -> tuple[list[str], list[str]]:
 
 
 def refuse_unquoted(arguments: list[str]) -> None:
-    """Raise ConfigError where words together name a path that is there and the first does not."""
+    """Raise ConfigError if words joined by spaces name a path, and the first word does not."""
     for first, text in enumerate(arguments[1:], start=1):
         start = text.partition("=")[2] or text  # data.manifest=my clips/manifest.csv
         if text.startswith("-") or _exists(start):

@@ -117,7 +117,7 @@ def read_rows(
         names = [name.lower() for name in table.names]
         rows = [(line, dict(zip(names, row, strict=True))) for line, row in table.rows]
     if twice := [name for name in names if name and names.count(name) > 1]:
-        raise ValueError(f"the column '{twice[0]}' stands twice; keep one of the two")
+        raise ValueError(f"the column '{twice[0]}' appears twice; keep one of the two")
     cells = CellReader(table.separator)
     for line, row in rows:
         for name in set(seconds) & set(names):

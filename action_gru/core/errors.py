@@ -13,7 +13,7 @@ ActionGruError               exit code
 │   └── LostProcessError     9   a training in several processes, one of which ended
 └── ClusterError            10   a cluster that is not there, or whose workers cannot work
 
-Other exit codes: 0 done, 1 the system (a path that cannot be used, and what nobody foresaw), 2 a
+Other exit codes: 0 done, 1 the system (a path that cannot be used, and unforeseen errors), 2 a
 command line that is none, 130 interrupted.
 
 Each message says what went wrong, what was found, and how to mend it.
@@ -96,7 +96,7 @@ class ClusterError(ActionGruError):
 
 
 class RunInterrupted(KeyboardInterrupt):
-    """ctrl-C in a training of which an epoch is finished: `action-gru resume RUN` goes on."""
+    """ctrl-C in a training with a finished epoch: `action-gru resume RUN` continues."""
 
     def __init__(self, run: Path) -> None:
         super().__init__()

@@ -1,7 +1,7 @@
 """Files that appear whole or not at all. Knows nothing of what is in them.
 
 While it is written, a file is called .NAME.MACHINE-PID-TIME.part and its writer holds a lock on it.
-The lock ends with the process, however that ends: what nobody holds is left over.
+The lock ends with the process, however that ends: a file without a lock is a leftover.
 """
 
 from __future__ import annotations

@@ -51,7 +51,7 @@ _warned: set[str] = set()  # packages that were named: one line for all labels o
 def class_colour(index: int) -> str:
     """The colour of the class at a place in the model's list, as #RRGGBB.
 
-    The first eight are Okabe and Ito's. Each later one is the colour that lies farthest from all
+    The first eight are Okabe and Ito's. Each later one is the colour farthest from all
     before it, of those that are seen on white and on black; after some hundreds they repeat.
     """
     if index < len(OKABE_ITO):

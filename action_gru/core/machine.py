@@ -132,7 +132,7 @@ def refuse_several(command: str) -> None:
 
 
 def only_one_was_meant() -> bool:
-    """Did the user ask `accelerate launch --cpu` for several processes, of which it starts one?
+    """Whether `accelerate launch --cpu` was given several processes, of which it starts one.
 
     It sets a meeting point then, and no process count.
     """

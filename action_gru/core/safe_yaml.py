@@ -28,7 +28,7 @@ class BoundedLoader(yaml.SafeLoader):
         seen: set[Any] = set()
         for key_node, _ in node.value:
             if isinstance(key_node, yaml.ScalarNode) and key_node.value in seen:
-                raise _refusal(key_node, f"the key '{key_node.value}' stands twice")
+                raise _refusal(key_node, f"the key '{key_node.value}' appears twice")
             seen.add(key_node.value if isinstance(key_node, yaml.ScalarNode) else None)
         return super().construct_mapping(node, deep)
 

@@ -35,7 +35,7 @@ class Clip:
     """A stretch [start_s, end_s) of a video file with a label; None bounds reach the file's ends.
 
     group names the source (person, camera, original video) that a split must not divide; a clip
-    without one is its file's own group. shows: every class that stands in it, where each of its
+    without one is its file's own group. shows: every class in it, where each of its
     rows has one; label is then that of its end.
     """
 
@@ -114,7 +114,7 @@ def read_long_videos(
         if classes is not None:
             check_labels(video.segments, video.timeline, classes)
         if video.path in [other.path for other in videos[:index]]:
-            raise DataError(f"{manifest}: the long video {video.relative} stands twice")
+            raise DataError(f"{manifest}: the long video {video.relative} appears twice")
     return videos
 
 
@@ -232,7 +232,7 @@ def _check_duplicates(clips: Sequence[Clip], manifest: Path) -> None:
         other = seen.setdefault(place, clip)
         if other is not clip:
             labels = f" as '{other.label}' and '{clip.label}'" if other.label != clip.label else ""
-            raise DataError(f"{manifest}: the clip {clip.name} stands twice{labels}; keep one row")
+            raise DataError(f"{manifest}: the clip {clip.name} appears twice{labels}; keep one row")
 
 
 def _check_files(clips: Sequence[Clip], manifest: Path) -> None:

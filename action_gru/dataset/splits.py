@@ -35,7 +35,7 @@ def split_clips(
 ) -> Split:
     """Divide by the manifest's column, by whole groups, or not at all; see `data.split`.
 
-    Raises DataError when a group or clip stands on both sides (unless allow_leakage), when the
+    Raises DataError when a group or clip is on both sides (unless allow_leakage), when the
     training part lacks a class that another part has, or when there is nothing to train on.
     """
     if how == "auto":
@@ -110,7 +110,7 @@ def grouped_folds(clips: Sequence[Clip], folds: int, seed: int) -> list[int]:
     fold_of: dict[str, int] = {}
     for place, name in enumerate(names):
         added = Counter(clip.label for clip in groups[name])
-        # An empty fold comes first while there are only just enough groups left to fill them.
+        # An empty fold is filled first while only just enough groups are left.
         empty = [fold for fold in range(folds) if not counts[fold]]
         choices = empty if len(empty) >= len(names) - place else range(folds)
         best = min(choices, key=lambda fold: (_unevenness(counts[fold], added), fold))
@@ -126,7 +126,7 @@ def _unevenness(held: Counter[str], added: Counter[str]) -> float:
 
 
 def check_leakage(split: Split) -> None:
-    """Raise DataError when a group, or the very same clip, stands on two sides."""
+    """Raise DataError when a group, or the same clip, is on two sides."""
     for kind in ("group", "file"):
         sides: dict[str, set[str]] = defaultdict(set)
         for clip in split.clips:

@@ -1,4 +1,4 @@
-"""What a figure does: the poses of each action, and which action comes when. Knows no pixels.
+"""The poses of each action, and the order of actions. Knows no pixels.
 
 Lengths are in statures (figure height = 1), angles in degrees. A pose is a flat array, so that
 two poses blend with one weighted sum.
@@ -132,7 +132,7 @@ SHORTEST_LONG_S = 8.0  # room for the longest pause and the longest action
 _ONE_SHOT_S = 1.1  # usual duration of an action that happens once
 _BLEND_S = 0.35  # how long a figure takes to get into a cyclic action and out of it
 _PAUSE_S = (0.5, 3.0)
-_PROP_PAUSE_S = 1.0  # the shortest pause in which a chair or box comes or goes
+_PROP_PAUSE_S = 1.0  # the shortest pause in which a chair or box appears or disappears
 _CYCLIC_S = (1.2, 3.3)  # without getting into it and out of it: an action is seen 1.9 to 4 s
 _WALK_S = (1.0, 1.3)
 _MOST_WALKS = 2  # of one figure, which walks one way and stays in the picture
@@ -193,7 +193,7 @@ class Move:
         return self.start_s - margin_s, self.end_s + margin_s
 
     def distance_s(self, time_s: float) -> float:
-        """How far an instant lies from the span; 0 or less within it."""
+        """Distance of an instant from the span; 0 or less within it."""
         start_s, end_s = self.span_s
         return max(start_s - time_s, time_s - end_s)
 

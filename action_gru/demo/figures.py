@@ -28,7 +28,7 @@ _CIRCLE = np.stack([np.cos(_ANGLES), np.sin(_ANGLES)], 1)
 
 @dataclass(frozen=True)
 class View:
-    """Where a figure stands in the picture: feet at (x_px, y_px), 1 stature = scale_px.
+    """The place of a figure in the picture: feet at (x_px, y_px), 1 stature = scale_px.
 
     yaw_deg: 0 faces the camera, 90 faces right, -90 left. tilt_deg: how far the camera looks down.
     """

@@ -2,7 +2,7 @@
 
 A `Scene` is a background and its `Actor`s; an `Actor` plays `Move`s one after another. Everything
 is a pure function of a seed. A reversed pair shares one generator: a frame of one is as likely in
-the other, so only the order of frames tells them apart.
+the other, so only the order of frames distinguishes them.
 """
 
 from dataclasses import dataclass, replace
@@ -49,7 +49,7 @@ _LEAST_TURNED_DEG = 30.0  # in clips 22
 
 @dataclass(frozen=True)
 class Actor:
-    """A figure, where it stands, and what it does: moves in order of time, at least one.
+    """A figure, its place, and its moves in order of time, at least one.
 
     sway: how much it drifts while it does nothing, 1 as people usually do; sway_from_s: when in an
     endless drift it begins.

@@ -36,11 +36,11 @@ NOTES = (
     "Accuracy: models that never saw a clip's group classify it; clips with the split test are "
     "left out. ± is the deviation over the seeds, each with its own folds and weights.",
     "Differences are of the same clips, with 95% intervals over groups. Of twenty such "
-    "intervals, about one lies beside the truth by chance.",
+    "intervals, about one misses the truth by chance.",
     "Epochs and steps are timed on this machine in turns, medians; 'not live' reads backwards.",
 )
 CLOSED_FORM_NOTE = (
-    "model.closed_form is on: beside each cell stands the same linear classifier, which "
+    "model.closed_form is on: each cell has the same linear classifier beside it, which "
     "makes the cells' scores more alike. Bytes and times are those without it."
 )
 PROBE_NOTE = (

@@ -229,7 +229,7 @@ def read_mistakes(
 ) -> tuple[Mistake, ...]:
     """Return the most confident wrong answers, each with at most FRAMES_SHOWN frames.
 
-    predictions and clips stand in the same order. times_s: the sampled instants by clip name; the
+    predictions and clips are in the same order. times_s: the sampled instants by clip name; the
     frames are spread evenly over them. A video that can no longer be read gives its error.
     """
     # By identity: two clips may share a path and a label.

@@ -1,4 +1,4 @@
-"""A trained model asked about sequences: its scores, and what order, time and trust do to them."""
+"""The scores of a trained model on sequences, and what order, time and calibration change."""
 
 from __future__ import annotations
 

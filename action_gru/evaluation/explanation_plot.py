@@ -23,7 +23,7 @@ from action_gru.video import Image
 COLOURS = (*LINES, "#000000")  # of gates, views and layers
 STYLES = ("-", "--", ":")  # with COLOURS fifteen different looks
 BACKWARDS = (0, (4, 1, 1, 1))
-WIDTH_IN, LEFT_IN, PANEL_IN = 11.0, 0.75, 7.5  # beside the panels stand their legends
+WIDTH_IN, LEFT_IN, PANEL_IN = 11.0, 0.75, 7.5  # legends are beside the panels
 ROW_IN, GAP_IN, TITLE_IN, FOOT_IN = 1.15, 0.16, 0.62, 0.35
 MOST_THUMB_IN = 1.1
 SHOWN_CLASSES = 4
@@ -50,7 +50,7 @@ class _Drawing:
         self.of = explanation
         thumbs_s = [time_s for time_s, _ in explanation.thumbnails]
         self.first_s, self.last_s = map(float, explanation.times_s[[0, -1]])
-        # The room of one thumbnail: half of it lies outside the first and the last instant.
+        # The width of one thumbnail: half of it is outside the first and the last instant.
         self.room_s = float(np.diff(thumbs_s).min()) if len(thumbs_s) > 1 else 1 / explanation.fps
         self.width_s = self.last_s - self.first_s + self.room_s
         share = min(0.96 * self.room_s / self.width_s, 0.25)

@@ -41,7 +41,7 @@ class DamagedEntryError(CacheError):
 
 
 class UnreadableEntryError(CacheError):
-    """An entry that is there and that the machine does not give: its file stays."""
+    """An entry that exists and cannot be read: its file stays."""
 
     def __init__(self, label: str, error: OSError | MemoryError) -> None:
         reason = (error.strerror if isinstance(error, OSError) else "") or str(error)

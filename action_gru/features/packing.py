@@ -1,6 +1,6 @@
 """Moves entries from files of their own into shards. Knows nothing of look-ups.
 
-Entries of one clip lie side by side, so that reading clip by clip reads each shard once, from its
+Entries of one clip are adjacent, so that reading clip by clip reads each shard once, from its
 begin to its end. Clips are ordered by a hash of their names: any stretch of a shard is a sample of
 them.
 

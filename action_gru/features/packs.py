@@ -42,10 +42,10 @@ SHARD_NAME = re.compile(r"[0-9a-f]{32}\.shard\Z")
 
 
 class PackedEntry(NamedTuple):
-    """Where an entry lies: shard is a file's name, offset and size are bytes.
+    """The place of an entry: shard is a file's name, offset and size are bytes.
 
     check: the first 8 bytes of the SHA-256 of its bytes. An entry does not hold its own key: only
-    this tells it from another whole one in its place.
+    this detects another whole entry in its place.
     """
 
     key: str
@@ -71,7 +71,7 @@ class Index:
         return len(self.keys)
 
     def find(self, key: str) -> PackedEntry | None:
-        """Where the entry of a key lies, or None."""
+        """The place of a key's entry, or None."""
         wanted = bytes.fromhex(key)
         row = bisect_left(range(len(self)), wanted, key=self._key_at)
         return self.row(row) if row < len(self) and self._key_at(row) == wanted else None
@@ -197,7 +197,7 @@ class Packs:
         return f"{shard} at byte {entry.offset} (entry {entry.key})"
 
     def entries(self, problems: list[str]) -> Iterator[tuple[PackedEntry, bytes]]:
-        """Every packed entry with the bytes that lie there, each shard read once.
+        """Every packed entry with its bytes; each shard is read once.
 
         problems: takes, in words, which shards are there and cannot be read.
         """

@@ -77,7 +77,7 @@ def extract_on_cluster(
     cache_dir = tree["features"]["cache_dir"]
     storage = open_storage(cache_dir)
     storage.check_there()
-    if isinstance(storage, Folder):  # a worker may stand in another folder
+    if isinstance(storage, Folder):  # a worker may run in another folder
         cache_dir = str(storage.root.absolute())
     elif storage.scheme == "memory":
         raise ClusterError(

@@ -127,7 +127,7 @@ def check_quarantine(
 
 
 def check_copies(clips: Sequence[Clip], report: ExtractionReport) -> None:
-    """Raise DataError when the same moment of the same video stands on two sides of the split."""
+    """Raise DataError when the same moment of the same video is on two sides of the split."""
     copies = duplicates_across(clips, report.content)
     if copies:
         first, second = copies[0]
@@ -207,7 +207,7 @@ class LazyFeatures(Mapping[str, dict[ViewKey, ClipFeatures]]):
         return whole
 
     def reading_order(self, names: Sequence[str]) -> list[int]:
-        """Which of the clips to read first: as their entries lie in the cache."""
+        """Which of the clips to read first: in the order of their entries in the cache."""
         if isinstance(self._cache, MemoryCache):
             return list(range(len(names)))
         return self._cache.reading_order([next(iter(self._keys[name].values())) for name in names])

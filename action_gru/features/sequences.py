@@ -59,7 +59,7 @@ class FeatureTable:
     def sequences(self, clips: Sequence[Clip], classes: Sequence[str]) -> SequenceSet:
         """The clips' features with class numbers; every clip must be usable.
 
-        They are read as they lie in the cache, and stand in the order of the clips.
+        They are read in the order of the cache, and returned in the order of the clips.
         """
         order = list(range(len(clips)))
         if isinstance(self.by_clip, LazyFeatures):

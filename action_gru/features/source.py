@@ -99,7 +99,7 @@ class VideoSource:
         folder: Path | None = None,
         max_bad_share: float | None = None,
     ) -> FeatureTable:
-        """Raises DataError, too, when the same video stands on two sides."""
+        """Raises DataError, too, when the same video is on two sides."""
         config = self.config
         backbone = build_backbone(config)
         extractor = build_extractor(config, backbone, FeatureCache(config.features.cache_dir))

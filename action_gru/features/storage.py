@@ -1,4 +1,4 @@
-"""Where the files of a cache lie: a folder, or an object store below a URL.
+"""The storage of a cache: a folder, or an object store below a URL.
 
 Both show a file whole or not at all, under names such as 'ab/abcd.safetensors', and have the same
 methods. Knows nothing of entries.
@@ -122,7 +122,7 @@ class Folder:
             )
 
     def remove(self, name: str) -> None:
-        """Remove a file, where it is there and can be removed."""
+        """Remove a file if it exists and can be removed."""
         try:
             (self.root / name).unlink(missing_ok=True)
         except OSError:  # a read-only cache keeps it, which harms nothing
@@ -264,13 +264,13 @@ class ObjectStore:
         return iter(())
 
     def check_there(self) -> None:
-        """Raise CacheError when there is no such bucket. The store is asked once."""
+        """Raise CacheError if the bucket does not exist. Checks once."""
         if not self._bucket_was_there:
             self._check_bucket()
             self._bucket_was_there = True
 
     def _check_bucket(self) -> None:
-        """S3 tells an absent bucket from an absent object only if the bucket is looked up."""
+        """Only a look-up of the bucket distinguishes it from an absent object."""
         bucket = self.root.partition("/")[0]
         try:
             self._files.info(bucket)
@@ -280,7 +280,7 @@ class ObjectStore:
                 "features.cache_dir and the address of the store (AWS_ENDPOINT_URL), or make the "
                 f"bucket: aws s3 mb {self.scheme}://{bucket}"
             ) from error
-        except Exception:  # one that may not be looked up is there, or its use will say so
+        except Exception:  # a bucket without permission to look it up exists, or its use raises
             return
 
     def _at(self, name: str) -> str:

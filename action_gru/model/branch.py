@@ -83,7 +83,7 @@ class RecurrentBranch(_Branch):
 
     Each view is projected, normalised and dropped out on its own, so that a wide or loud one does
     not drown another. The head reads the pooled hidden states beside the mean and the maximum of
-    the projections: where order says nothing, this way around the cell is there. Without a cell
+    the projections: a path around the cell for data in which order does not matter. Without a cell
     the head reads the pooled projections alone.
     """
 

@@ -18,7 +18,7 @@ TEMPERATURES = tuple(10 ** (step / 200 - 1) for step in range(401))
 
 @dataclass(frozen=True)
 class Calibration:
-    """What clips outside the training told about the scores.
+    """What clips outside the training show about the scores.
 
     source: which clips. scores, right (N,): their calibrated top scores, and whether they were
     right.

@@ -45,7 +45,7 @@ class ActionClassifier(nn.Module):
     flag_missing: the branches read beside each column whether it is missing. The statistics travel
     with the weights.
 
-    closed_form: a LinearBranch over all views stands beside the trained branches, with a share in
+    closed_form: adds a LinearBranch over all views, with a share in
     the answer of linear_share; until it is solved, that is 0. shares (S,) weighs the trained ones.
 
     temperature: what `forward`, `running` and `step` divide the logits by; 1 until a calibration
@@ -117,7 +117,7 @@ class ActionClassifier(nn.Module):
         """
         total = torch.zeros(features.shape[1], dtype=torch.float64)
         squares, count = torch.zeros_like(total), torch.zeros_like(total)
-        # Sums of squares around a first guess of the mean: a column may stand far from zero.
+        # Sums of squares around a first guess of the mean: a column may be far from zero.
         guess = self._normalise_frames(features[:chunk].float()).double().nanmean(0).nan_to_num()
         for low in range(0, len(features), chunk):
             part = self._normalise_frames(features[low : low + chunk].float()).double() - guess

@@ -127,7 +127,7 @@ def pooling_module(name: str, size: int) -> Any:
 
 
 def _beyond(hidden: Tensor, lengths: Tensor) -> Tensor:
-    """Which steps lie after the end of their sequence: (B, T, H), (B,) -> (B, T) bool."""
+    """Which steps are after the end of their sequence: (B, T, H), (B,) -> (B, T) bool."""
     import torch
 
     return torch.arange(hidden.shape[1], device=hidden.device) >= lengths[:, None]

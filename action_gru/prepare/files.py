@@ -54,7 +54,7 @@ class Content:
 def content_of(rows: Sequence[Row]) -> Content:
     """The manifest of a dataset of clips.
 
-    Raises DataError where there is no clip, where a group stands in more than one split (its score
+    Raises DataError where there is no clip, where a group is in more than one split (its score
     would be a leak), and for a name that the manifest's reader, which strips, would not find again.
     """
     if not rows:
@@ -62,7 +62,7 @@ def content_of(rows: Sequence[Row]) -> Content:
     divided = divided_groups(rows)
     if divided:
         raise DataError(
-            f"{len(divided)} groups stand in more than one split (first: {divided[0]!r}), so test "
+            f"{len(divided)} groups are in more than one split (first: {divided[0]!r}), so test "
             "clips would be known from training; use the dataset's own split files, unedited"
         )
     for row in rows:
@@ -137,7 +137,7 @@ def write_content(path: Path, content: Content, *, overwrite: bool) -> None:
 def walk_files(root: Path) -> Iterator[PurePosixPath]:
     """All files below root, relative to it, hidden ones skipped; in a fixed order.
 
-    Raises DataError at a link: what it points to may lie outside of the root.
+    Raises DataError at a link: its target may be outside of the root.
     """
     for parent, folders, files in os.walk(root, onerror=_unreadable):
         folders[:] = sorted(name for name in folders if not is_hidden(name))
@@ -214,7 +214,7 @@ def locate(root: Path, named: Sequence[Row], mend: str) -> list[Row]:
 
     named: their path is `<folder>/<file>`, or a file in any folder. A clip that was encoded anew
     is found by its stem: `v_1.avi` as `v_1.mp4` and `v_1.avi.mp4`; of several the first by path.
-    Raises DataError that counts the files which are absent, and what is there.
+    Raises DataError with the number of missing and of found files.
     """
     files = list(walk_files(root))
     videos = [path for path in files if is_video(root / path)]

@@ -93,7 +93,7 @@ def _split_depth(root: Path, videos: Sequence[PurePosixPath], splits: bool | Non
 
 
 def _folder(path: PurePosixPath, depth: int) -> str:
-    """The folder at a depth above a file; '' where the file lies higher."""
+    """The folder at a depth above a file; '' if the file is higher up."""
     return path.parts[depth] if len(path.parts) > depth + 1 else ""
 
 

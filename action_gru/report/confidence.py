@@ -190,7 +190,7 @@ def squared_calibration_error(
     """
     values = np.asarray(scores, dtype=np.float64)
     if len(values) < 2:
-        return 0.0  # one clip: its gap and its chance cannot be told apart
+        return 0.0  # with one clip the gap and its chance cannot be separated
     order = np.argsort(values, kind="stable")
     values, hits = values[order], np.asarray(right, dtype=np.float64)[order]
     bins = min(most_bins, len(values) // 2)

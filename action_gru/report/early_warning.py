@@ -15,7 +15,7 @@ from action_gru.report.documents import figure_text, paragraphs, percent, table
 from action_gru.report.metrics import BoolArray, FloatArray, Interval
 from action_gru.timeline import Alarm
 
-# Rows up to this many horizons before the end stand for a sequence that was stopped at random.
+# Rows up to this many horizons before the end represent a sequence stopped at random.
 STOPPED_HORIZONS = 4
 
 

@@ -127,7 +127,7 @@ class EvaluationReport:
 
     @property
     def beats_guessing(self) -> bool:
-        """Whether the interval lies above what always naming the most frequent class would give."""
+        """Whether the interval is above the share of the most frequent class."""
         return stats.lies_above(
             self.top1_interval, stats.best_guess([clip.label for clip in self.predictions])
         )

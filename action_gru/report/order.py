@@ -34,7 +34,7 @@ LEAST_GROUPS = 3
 LEAST_ACCURACY = 0.5  # of a class that is rarely right nothing can be lost
 
 NEEDS_ORDER, NO_ORDER, UNDECIDED = "needs order", "order does not matter", "undecided"
-# A colour and a shape each, so that either alone tells them apart; and the words for all classes.
+# A colour and a shape each, so either alone is enough; and the words for all classes.
 VERDICTS = {
     NEEDS_ORDER: (plots.ORANGE, "D", "Over all classes order counts"),
     NO_ORDER: (plots.BLUE, "o", "Over all classes order costs little"),

@@ -85,7 +85,7 @@ def segment_scores(
     Gaps are no segments, nor are those with a label of `background`. Touching segments of one
     label are one segment, as they are where frames are labelled. Segmental F1 and edit score: Lea
     et al. 2017, "Temporal Convolutional Networks for Action Segmentation and Detection", section
-    4. Only the time accuracy looks at duration_s: what lies beyond is cut off.
+    4. Only the time accuracy uses duration_s: later parts are cut off.
     """
     found, truth = _segments(predicted, background), _segments(reference, background)
     return SegmentScores(

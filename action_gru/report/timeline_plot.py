@@ -17,7 +17,7 @@ from action_gru.report import plots
 from action_gru.timeline import Event, Timeline
 
 SHOWN_SCORE = 0.25  # a class that never scores this, never wins and is no event, is left out
-BESIDE = 16  # so many names fit beside the picture; more stand below it, in columns
+BESIDE = 16  # names that fit beside the picture; more are below it, in columns
 NAME_HIGH_IN, NAME_MARGIN_IN, NAME_POINTS = 0.19, 0.6, 9
 WIDTH_IN, SCORES_IN, ROW_IN = 11.0, 2.6, 0.42
 MOST_TICKS = 10
@@ -131,7 +131,7 @@ def _title(timeline: Timeline) -> str:
 
 def _draw_scores(axes: Any, timeline: Timeline, colours: Colours, theme: plots.Theme) -> None:
     track = timeline.scores
-    # A NaN before each gap, so that no line is drawn across. How far apart the instants lie says
+    # A NaN before each gap, so that no line is drawn across. The distance of the instants shows
     # nothing: they jump whenever a younger state answers.
     breaks = np.flatnonzero(track.begins)
     times_s = np.insert(track.times_s, breaks, np.nan)

@@ -96,7 +96,7 @@ def _check_header(
 ) -> None:
     """Raise DataError unless each column has its own name and none is missing. column: by role."""
     problems = [f"column {index} has no name" for index, name in enumerate(names, 1) if not name]
-    problems += [f"the column '{name}' stands twice" for name in names if names.count(name) > 1]
+    problems += [f"the column '{name}' appears twice" for name in names if names.count(name) > 1]
     if problems or not names:
         raise DataError(
             f"{where}: {problems[0] if names else 'is empty'}; the first line is the header, such "

@@ -146,7 +146,7 @@ class SeriesSource(ABC):
         if copies := duplicates_across(clips, content):
             first, second = copies[0]
             reporter.warn(
-                f"{len(copies)} pairs of equal sequences stand on two sides of the split, such as "
+                f"{len(copies)} pairs of equal sequences are on two sides of the split, such as "
                 f"{first.name} ({first.split}) and {second.name} ({second.split}): a score on "
                 "them is too good"
             )

@@ -6,7 +6,7 @@
     0.1,0.2,?:1.5,1.4,1.3:walk
 
 One line a case: its dimensions between colons, the values of each between commas, the class last;
-`?` is a missing value. With `@timeStamps true` a value stands beside its time or date:
+`?` is a missing value. With `@timeStamps true` a value follows its time or date:
 (2024-05-01 12:30:00,0.1),(2024-05-01 12:31:00,0.2). Knows nothing of splits.
 """
 
@@ -62,7 +62,7 @@ _KEYS: dict[str, tuple[str, Callable[[list[str]], object]]] = {
 class Header:
     """What the lines before @data say. A key that is not given promises nothing.
 
-    classes: None where no class stands last.
+    classes: None if a case has no class.
     """
 
     dimensions: int | None = None

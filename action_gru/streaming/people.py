@@ -1,4 +1,4 @@
-"""Everyone in one stream of frames: who is there, what each one does, until they are gone.
+"""The people in one stream of frames: each one's track, crop, state and events.
 
 One detection a sampled frame for all, then one backbone call and one step over the states of all.
 Knows nothing of cameras, files or pictures on a screen.

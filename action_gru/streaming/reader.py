@@ -49,7 +49,7 @@ class TimelineRecorder:
 class TimelineReader(Generic[Answer]):
     """Reads one video from start to end; iterate for the answer at each sampled instant.
 
-    The answer is a prediction, or where people are told apart those who were looked at.
+    The answer is a prediction, or with people, those whose crops were read.
     `timeline()` is what is known so far, also after reading was broken off. Raises VideoError from
     iteration when the file cannot be read.
     """
@@ -86,7 +86,7 @@ class TimelineReader(Generic[Answer]):
         self._complete = True
 
     def timeline(self) -> Timeline:
-        """The events and scores up to where reading stands. Ends the reading."""
+        """The events and scores of what was read so far. Ends the reading."""
         self._ended = True
         return self.recorder.timeline(self._complete)
 

@@ -31,7 +31,7 @@ class FrameStream(Protocol[Answer]):
     """What reads one source: the whole picture (`ActionStream`) or each person (`PeopleStream`).
 
     sampler: is shown every frame and gives the samples that are due. ended: the events that ended
-    for certain with the last sample. met: how many people were followed; None: not told apart.
+    for certain with the last sample. met: how many people were followed; None without --per-person.
     """
 
     sampler: Any

@@ -181,7 +181,7 @@ class ScoreTrack:
 
     @property
     def begins(self) -> NDArray[np.bool_]:
-        """Whether a gap lies before each of those bins, (N,)."""
+        """Whether a gap precedes each of those bins, (N,)."""
         return self._begins[self._counts > 0]
 
     def _halve(self) -> None:

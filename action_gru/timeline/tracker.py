@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from action_gru.core.errors import DataError
 from action_gru.timeline.events import Event, Prediction
 
-MOST_SMOOTHED = 4096  # predictions at most, also where time stands still
+MOST_SMOOTHED = 4096  # predictions at most, also if time does not advance
 # Below this share of the threshold an alarm is over; between the two it stays as it is, so that a
 # score that trembles around the threshold is one alarm and not twenty.
 CLEAR_SHARE = 0.5

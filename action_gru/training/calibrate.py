@@ -26,7 +26,7 @@ def calibrate_model(
     model: ActionClassifier,
     reporter: Reporter,
 ) -> Calibration | None:
-    """The calibration of a trained model as the config wants it; None where it cannot be had."""
+    """The calibration of a trained model by the config; None if no clip is left to fit it on."""
     how, val = config.calibration.how, data.sequences("val")
     if how == "none" or data.table.step_labels:
         return None  # where every row has a class, series.threshold rests on the scores as they are

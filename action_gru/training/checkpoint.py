@@ -1,6 +1,6 @@
 """What a checkpoint holds, and the file that holds it.
 
-One file is one atomic write: weights never stand beside the metadata of other weights.
+One file is one atomic write: weights never get the metadata of other weights.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Checkpoint:
     model: the keyword arguments of ActionClassifier. features: one spec per view, in the order of
     their columns. sampling: fps, max_frames and usual_frames, the median length of the training
     sequences. data: hash and protocol of the training data.
-    calibration: None if nothing told how far the scores can be trusted.
+    calibration: None if no clips were left to calibrate on.
     progress and extra tensors (optimizer) are there only in a checkpoint to resume from.
     """
 

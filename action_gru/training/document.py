@@ -28,7 +28,7 @@ from action_gru.model.calibration import Calibration
 FORMAT = "action_gru.checkpoint.1"
 METADATA = "action_gru"
 
-# A header's length stands before it; a classifier's has a few thousand characters.
+# A header's length precedes it; a classifier's has a few thousand characters.
 MOST_HEADER_BYTES = 64 << 20
 MOST_VALUES = 1 << 20  # of a row, and classes
 MOST_VIEWS = 64

@@ -79,7 +79,7 @@ def model_arguments(config: Config, data: TrainingData) -> dict[str, Any]:
 
 
 def closed_form(config: Config, clips: int) -> bool:
-    """Does a linear classifier stand beside the cells, with so many training clips?"""
+    """Whether a linear classifier is added to the cells, for this number of training clips."""
     if config.model.closed_form == "auto":
         return config.data.is_video and clips <= FEW_CLIPS
     return config.model.closed_form
@@ -94,7 +94,7 @@ def mean_pooled(config: Config) -> Config:
 
 
 def _note(row: dict[str, float], train: SequenceSet, val: SequenceSet | None) -> str:
-    """How often the newest answers are right, and of which clips they are."""
+    """The newest accuracy, and on which clips it was measured."""
     if val is None:
         return f"acc {row['accuracy']:.2f} ({_count(train, 'training ')})"
     return f"val acc {row['val_accuracy']:.2f} ({_count(val)})"
@@ -219,8 +219,8 @@ class CheckpointWriter:
 
         assert self.run is not None
         if self._board is None:
-            # A killed run may have logged epochs of which no checkpoint came, or not yet logged
-            # those of which one did: what it wrote is hidden, and all is written again.
+            # A killed run may have logged epochs without a checkpoint, or not yet logged
+            # epochs with one: its lines are hidden, and all are written again.
             self._board = SummaryWriter(str(self.run.path / "tensorboard"), purge_step=1)
             rows = list(history)
         else:

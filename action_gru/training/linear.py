@@ -2,7 +2,7 @@
 
 Ridge regression of the classes on the mean and the maximum over time (Hoerl and Kennard 1970), a
 view by itself. Each part of the clips is also scored by a fit without it, whole groups at a time:
-that tells how far the fit can be trusted on clips of new groups. Knows nothing of the loop.
+these scores show how far the fit can be trusted on clips of new groups. Knows nothing of the loop.
 """
 
 from __future__ import annotations

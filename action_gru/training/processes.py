@@ -20,12 +20,12 @@ from action_gru.core.machine import check_meeting_point, process_count
 Value = TypeVar("Value")
 
 # The first process may extract for days while the others wait. Torch's own limit, minutes, stays
-# for the steps, where nobody waits long. A process that ends wakes the others at once either way.
+# for the steps, where no process waits long. A process that ends wakes the others.
 PATIENCE = timedelta(days=30)
 
 
 class Processes:
-    """rank of count; `is_first` writes and speaks. One process alone needs no launcher."""
+    """rank of count; `is_first` writes and prints. A single process needs no launcher."""
 
     def __init__(self, rank: int = 0, count: int = 1, waiting: Any = None) -> None:
         self.rank, self.count, self._waiting = rank, count, waiting

@@ -32,7 +32,7 @@ from action_gru.training.fit import fit_model, mean_pooled, model_arguments
 from action_gru.training.processes import Processes, join_processes
 from action_gru.training.run_folder import RunFolder
 
-# What makes a run this one; of features its checkpoint tells. A data set may have moved: which
+# What identifies a run; its checkpoint identifies the features. A data set may have moved: which
 # clips it holds is compared.
 FIXED = ("run", "data", "sampling", "model", "series")
 MAY_DIFFER = ("data.root", "data.manifest", "data.max_bad_share")

@@ -134,7 +134,7 @@ class RunFolder:
 
     @contextmanager
     def naming_interrupts(self) -> Iterator[None]:
-        """ctrl-C tells of this run, once there is something to resume."""
+        """Makes ctrl-C name this run, once there is something to resume."""
         try:
             yield
         except KeyboardInterrupt as stop:
@@ -173,7 +173,7 @@ class RunFolder:
         self.take_name()
 
     def take_name(self) -> None:
-        """There is a result to keep from here on: nobody takes the folder over."""
+        """Marks the run as one with a result: no other run takes the folder."""
         (self.path / BEGUN).unlink(missing_ok=True)
 
     @property
@@ -182,7 +182,7 @@ class RunFolder:
         return self.path / "clips.csv"
 
     def rows(self) -> list[dict[str, str]]:
-        """clips.csv as it stands."""
+        """The rows of clips.csv."""
         try:
             with self.clips.open(encoding="utf-8", newline="") as file:
                 return list(csv.DictReader(file))

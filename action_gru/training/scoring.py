@@ -51,7 +51,7 @@ class ClipScores:
         """The answer as it stood after each frame, (T, C) float64; the last is the whole answer.
 
         A window counts by the share of it that is read: the first alone, then the mean of those
-        that are over and, growing from 0 to 1, of the one that goes on. None for a model that
+        that are over and, growing from 0 to 1, of the current one. None for a model that
         reads backwards too and so has no answer before the end.
         """
         if not self.model.can_stream:
@@ -93,7 +93,7 @@ class ClipScores:
 
 
 def read_logits(model: ActionClassifier, features: Tensor, lengths: Tensor) -> Tensor:
-    """(B, T, D), (B,) -> (B, C) float32 on the CPU, by a model that stands where it may."""
+    """(B, T, D), (B,) -> (B, C) float32 on the CPU, on whatever device the model is."""
     device = next(model.parameters()).device
     with torch.inference_mode():
         logits: Tensor = model(features.to(device), lengths.to(device))

@@ -18,7 +18,7 @@ class FrameClock:
     time_base_s: one tick. start_s: where the container starts, sound included, so that a picture
     that starts after the sound has a player's time. step_s: from frame to frame where a frame has
     no stamp. may_restart: files of the format can be joined end to end (MPEG-TS), so that a jump is
-    a join and no pause; what follows it goes on one step after the last frame.
+    a join and no pause; what follows continues one step after the last frame.
     """
 
     def __init__(

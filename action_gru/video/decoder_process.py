@@ -46,7 +46,7 @@ class DecoderEndedError(VideoError):
 class DecoderProcess:
     """One decoding process. One thread uses it, any may `kill` it.
 
-    has_crashed: it ended, and nobody here stopped it.
+    has_crashed: it ended without being stopped here.
     """
 
     def __init__(self) -> None:
@@ -214,7 +214,7 @@ def give_back_process(process: DecoderProcess) -> None:
 
 @atexit.register
 def end_idle() -> None:
-    """Stop the processes that nobody uses now."""
+    """Stop the unused processes."""
     with _lock:
         while _idle:
             _idle.pop().end()

@@ -78,7 +78,7 @@ class VideoFile:
 
     @property
     def declared_s(self) -> float | None:
-        """How long the header says it is, seconds, for a progress bar; headers can lie."""
+        """How long the header says it is, seconds, for a progress bar; headers can be wrong."""
         return self._reader.info.length_s if self._reader else None
 
     def __iter__(self) -> Iterator[Frame]:
@@ -125,7 +125,7 @@ class VideoFile:
             self.frames_decoded = answer["frames"]
         except BaseException as error:
             if not isinstance(error, VideoError):
-                process.end()  # it is ahead, and would answer with samples that nobody wants
+                process.end()  # it reads ahead, and would answer with samples of the old request
             raise
         finally:
             give_back_process(process)
@@ -151,7 +151,7 @@ def open_file(path: Path, threads: int | None, limits: DecodeLimits) -> FrameRea
 class FileReader:
     """One pass over a file: `grab` moves to the next frame, `retrieve` converts it.
 
-    A new reader stands on the first frame. Raises VideoError where there is none, and for a header
+    A new reader is at the first frame. Raises VideoError where there is none, and for a header
     that announces too large frames before any is decoded.
     """
 
@@ -265,9 +265,9 @@ def _video_stream(container: av.container.InputContainer, path: Path) -> av.Vide
 
 
 def _start_s(container: av.container.InputContainer, stream: av.VideoStream) -> float:
-    """Where a player's clock stands at 0, in the container's time.
+    """The instant at which a player's clock is 0, in the container's time.
 
-    Sound from before 0 is what its decoder needs to begin with, and nobody hears it.
+    Sound from before 0 only starts its decoder and is not played.
     """
     start_s = (container.start_time or 0) / av.time_base
     picture_s = float((stream.start_time or 0) * (stream.time_base or 0))
@@ -319,7 +319,7 @@ def diagnose(path: Path) -> str:
 
 
 def _mp4_boxes(path: Path) -> list[bytes]:
-    """Names of the top-level boxes that lie wholly inside the file (ISO/IEC 14496-12, 4.2)."""
+    """Names of the top-level boxes that are wholly inside the file (ISO/IEC 14496-12, 4.2)."""
     names: list[bytes] = []
     offset, size = 0, path.stat().st_size
     with path.open("rb") as file:

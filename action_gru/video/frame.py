@@ -53,7 +53,7 @@ class Frame:
 
 @dataclass(frozen=True)
 class VideoInfo:
-    """What is known of a video that stands on its first frame, at first_s.
+    """What is known of a video at its first frame, first_s.
 
     fps: as declared. size_px: width and height as announced; (0, 0) where nothing opened.
     length_s: as declared, which can be wrong; None where it is live and has no end. waits: the
@@ -155,7 +155,7 @@ class PictureMaker:
     """Makes (H, W, 3) uint8 RGB of the frames of one stream.
 
     one_size: scale what is larger or smaller than the first frame to its size. Interlaced frames
-    are woven: both fields stand in one picture, line by line, as they were recorded. The display
+    are woven: one picture holds both fields, line by line, as recorded. The display
     matrix is applied, mirrored ones included.
     """
 

@@ -125,7 +125,7 @@ class LiveSource:
         if self._has_process:
             self._process = take_process()  # before the time runs
         thread = threading.Thread(target=self._run, name=f"live {self.name}", daemon=True)
-        with self._lock:  # whoever closes meanwhile finds it running, or not at all
+        with self._lock:  # a concurrent close finds it running, or not at all
             thread.start()
             self._thread = thread
         try:
@@ -142,7 +142,7 @@ class LiveSource:
             self.check()
 
     def pause(self, paused: bool) -> None:
-        """Deliver nothing until it goes on. A file waits where it stands; of a camera or stream the
+        """Deliver nothing until resumed. A file waits at its place; of a camera or stream the
         frames that come meanwhile are left out, and are a gap.
         """
         change = self._going.clear if paused else self._going.set
@@ -174,7 +174,7 @@ class LiveSource:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
-        """Closes; an error of the source that nobody has seen is raised, if none is on its way."""
+        """Closes; an unseen error of the source is raised, if none is on its way."""
         self.close()
         if kind is None and not self._error_raised:
             self.check()
@@ -194,7 +194,7 @@ class LiveSource:
             self._status = replace(self._status, **changes)
 
     def _deliver_all(self) -> None:
-        """Deliver the laps of a file, or what comes over one connection after the other."""
+        """Deliver the laps of a file, or the frames of one connection after the other."""
         reader: FrameReader | None = self._open()
         while reader is not None:
             try:
@@ -261,7 +261,7 @@ class LiveSource:
         return length_s is not None and last_s - info.first_s >= length_s - 1.0
 
     def _goes_on(self) -> bool:
-        """Whether the source is not paused; a file waits until it goes on."""
+        """Whether the source is not paused; a file waits until it is resumed."""
         if self._is_file:
             began_s = time.monotonic()
             self._going.wait()

@@ -194,7 +194,7 @@ def waits(address: str, length_s: float | None) -> bool:
 
 
 def open_live(source: Source, timeouts_s: tuple[float, float], max_pixels: int) -> FrameReader:
-    """A camera's or stream's reader, which stands on the first frame.
+    """A camera's or stream's reader, at the first frame.
 
     timeouts_s: for opening it, and for each frame. max_pixels: of a frame. Raises VideoError with
     the reason where none comes; it names the source, never a password.

@@ -1,7 +1,7 @@
 """The process that decodes files and streams; `decoder_process` starts it.
 
 Commands come on stdin. An answer on stdout is a line of JSON; the bytes of its pictures follow, or
-lie in the memory that both processes share.
+are in memory that both processes share.
 The process ends when stdin does, and the system ends it when the next frame takes longer than the
 limit, so that it can't outlive its parent.
 """

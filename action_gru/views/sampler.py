@@ -126,8 +126,8 @@ class FrameSampler:
     """Samples one source by time between start_s and end_s, shown every frame in turn.
 
     make: gives what makes the pictures of a run. Where time jumps back, or ahead by more than
-    max_gap_s, a new run begins: motion is not measured across the gap, and whoever carries a state
-    must reset it. Motion is measured at the source's own rate, also over the moment before start_s.
+    max_gap_s, a new run begins: motion is not measured across the gap, and a carried state
+    must be reset. Motion is measured at the source's own rate, also over the moment before start_s.
     """
 
     def __init__(

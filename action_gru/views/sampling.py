@@ -49,7 +49,7 @@ class Sampler:
 
 
 def in_window(time_s: float, start_s: float, end_s: float | None) -> bool:
-    """Does the instant lie in [start_s, end_s)? Seconds; end_s None is the end of the video."""
+    """Whether the instant is in [start_s, end_s). Seconds; end_s None is the end of the video."""
     after_start = time_s >= start_s - TOLERANCE_S
     return after_start and (end_s is None or time_s < end_s - TOLERANCE_S)
 

@@ -89,7 +89,7 @@ class CameraSession:
         """Show a frame (H, W, 3) uint8 RGB that arrived at now_s; what the page should show.
 
         None where that is nothing new, or a newer frame was faster. Latency is the time until the
-        answer stands, waiting for the model included.
+        answer is shown, waiting for the model included.
         """
         with self._lock:
             if self._first_s is None:

@@ -73,7 +73,7 @@ class UploadResult:
 
 
 class UploadReading:
-    """Reads one video; iterate for the instant it stands at, then ask for `result()`.
+    """Reads one video; iterate for the instant reached, then call `result()`.
 
     Raises VideoError, without the path of any folder, where the file is no video or too long.
     """
