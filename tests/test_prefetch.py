@@ -2,7 +2,7 @@ import threading
 
 import pytest
 
-from action_gru.core.prefetch import Prefetch
+from action_gru.core.machine import Prefetch
 
 
 def test_prefetch_hands_errors_over_and_stops_when_left():

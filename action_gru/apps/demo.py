@@ -33,9 +33,9 @@ FRESH_ACTION, FRESH_SEED, FPS = "stand_up", 987_650, 24.0
 
 
 def run_demo(folder: Path, reporter: Reporter, overrides: Sequence[str] = ()) -> str:
-    """Work below `folder`: data/demo, cache/features and runs/demo; the closing screen as text.
+    """Work below `folder`: data/demo, cache/features and runs/demo (replaced); the closing screen.
 
-    overrides are laid over DEMO_CONFIG. An earlier runs/demo is made anew.
+    overrides: of DEMO_CONFIG.
     """
     config = build_config(DEMO_CONFIG, overrides)
     reporter.info("drawing people who sit down, stand up, wave, clap ...")
@@ -50,9 +50,9 @@ def run_demo(folder: Path, reporter: Reporter, overrides: Sequence[str] = ()) ->
     reading = recognizer.read(fresh)
     annotate(recognizer, reading, fresh, both.path / "annotated.mp4")
     _write_contact_sheet(both.path / "annotated.mp4", both.path / "annotated.png")
-    rows = [*_rows(both, report, "rgb + motion"), *_rows(*rgb, "rgb alone")]
+    rows = "\n".join([*_rows(both, report, "rgb + motion"), *_rows(*rgb, "rgb alone")])
     top = ", ".join(f"{label} {score:.2f}" for label, score in reading.prediction.top(3))
-    return _screen(both, report, "\n".join(rows), fresh, top)
+    return _screen(both, report, rows, fresh, top)
 
 
 def _placed(config: Config, folder: Path, *overrides: str) -> Config:

@@ -103,8 +103,7 @@ class QuietCorner:
             for x, y, width, height in areas
         ]
         best = covered.index(min(covered))
-        if self._chosen is None:
-            self._chosen = best
+        self._chosen = best if self._chosen is None else self._chosen
         clearer = covered[best] < CLEARER * covered[self._chosen] - 1e-3
         self._better = self._better + 1 if clearer else 0
         if self._better >= STEADY:

@@ -110,8 +110,7 @@ def read_rows(
 ) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
     """The columns in small letters, and (line number, column -> text) of each row.
 
-    seconds: columns of numbers, which may have decimal commas where commas do not separate.
-    Raises ValueError for a file that is no CSV, and for a column named twice.
+    seconds: columns of numbers, perhaps with decimal commas. Raises ValueError for a bad file.
     """
     with open_table(path) as table:
         names = [name.lower() for name in table.names]

@@ -1,4 +1,4 @@
-"""The machine and this process on it: its GPU, its freed memory, the launcher's other processes.
+"""This process on its machine: device, freed memory, launcher, a thread that works ahead.
 
 `torchrun` and `accelerate launch` set RANK, WORLD_SIZE and LOCAL_WORLD_SIZE in the environment.
 """
@@ -19,6 +19,12 @@ from action_gru.core.errors import BackboneError, ConfigError
 
 if TYPE_CHECKING:
     import torch
+
+
+import contextlib
+import queue
+from collections.abc import Iterable
+from typing import Generic, TypeVar
 
 # From glibc's malloc.h; `man mallopt` describes them.
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_MMAP_MAX, M_ARENA_MAX = -1, -3, -4, -8
@@ -157,3 +163,50 @@ def _launcher_number(name: str, default: int, least: int = 0) -> int:
             f"{least} on; unset it, or start with torchrun or accelerate launch"
         )
     return int(text or default)
+
+
+Item = TypeVar("Item")
+
+
+class Prefetch(Generic[Item]):
+    """Iterates over `items` with at most `size` of them made ahead. Use as a context manager.
+
+    What making them raises is raised here. Leaving the block ends the thread.
+    """
+
+    def __init__(self, items: Iterable[Item], size: int) -> None:
+        self._items = items
+        # Each entry: an item alone, the error that making one raised, or nothing at the end.
+        self._queue: queue.Queue[tuple[Item] | BaseException | None] = queue.Queue(size)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._make, name="action_gru prefetch", daemon=True)
+
+    def __enter__(self) -> Prefetch[Item]:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def __iter__(self) -> Iterator[Item]:
+        while entry := self._queue.get():
+            if isinstance(entry, BaseException):
+                raise entry
+            yield entry[0]
+
+    def _make(self) -> None:
+        try:
+            for item in self._items:
+                if not self._put((item,)):
+                    return
+            self._put(None)
+        except BaseException as error:  # raised again by the thread that iterates
+            self._put(error)
+
+    def _put(self, entry: tuple[Item] | BaseException | None) -> bool:
+        while not self._stop.is_set():
+            with contextlib.suppress(queue.Full):
+                self._queue.put(entry, timeout=0.1)
+                return True
+        return False

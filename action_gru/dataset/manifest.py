@@ -121,10 +121,7 @@ def read_long_videos(
 def _read_rows(
     manifest: Path, root: Path, parse: Callable[[dict[str, str], Path], T], has_timeline: bool
 ) -> list[T]:
-    """What parse makes of each row with a timeline, or of each row without one.
-
-    Raises DataError for a file that is no manifest, and where parse raises ValueError.
-    """
+    """The parsed rows with a timeline, or those without one. Raises DataError where parse fails."""
     try:
         names, rows = read_rows(manifest, ("start_s", "end_s"))
     except ValueError as error:

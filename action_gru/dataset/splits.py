@@ -83,10 +83,8 @@ def hold_out(
         folds = min(20, groups)
         taken = max(1, round(share * folds))
     fold_of = list(zip(clips, grouped_folds(clips, max(2, folds), seed), strict=True))
-    return (
-        tuple(clip for clip, fold in fold_of if fold >= taken),
-        tuple(clip for clip, fold in fold_of if fold < taken),
-    )
+    kept = tuple(clip for clip, fold in fold_of if fold >= taken)
+    return kept, tuple(clip for clip, fold in fold_of if fold < taken)
 
 
 def grouped_folds(clips: Sequence[Clip], folds: int, seed: int) -> list[int]:

@@ -164,10 +164,10 @@ def _array(values: Tensor) -> FloatArray:
 
 
 def memory_of(keeps: Sequence[Tensor], backwards: bool = False) -> Memory:
-    """keeps: each window's gates, (T, H), values from 0 to 1, in the order of the clip.
+    """keeps: each window's gates, (T, H) in 0 to 1, in the order of the clip.
 
-    The carried share over k frames is the mean over the units. `frames` rests on its mean over all
-    places of the clip too, and looks at most half a window back, so that each lag has many places.
+    The share carried over k frames is a mean over units; for `frames` over all places too, at most
+    half a window back, so that each lag has many places.
     """
     tables = [carried_shares(keep.flip(0) if backwards else keep) for keep in keeps]
     reaches: list[tuple[float | None, int]] = []

@@ -63,9 +63,9 @@ class Evaluator:
         scores: Tensor,
         mean_pooled: FloatArray | None,
     ) -> OrderReport:
-        """Measure what reordered or fewer frames cost.
+        """Measure what reordered or fewer frames cost, from the scores (N, C) of unchanged clips.
 
-        scores (N, C): of the clips as they are. mean_pooled (N,): was that model right.
+        mean_pooled (N,): whether that model was right.
         """
         seed = self.config.training.seed
         tries: dict[str, list[FloatArray]] = defaultdict(list)

@@ -140,12 +140,8 @@ class Extractor:
         if not clip.path.is_file():
             raise VideoError(f"{clip.path}: no such video file; check the path")
         content = file_sha256(clip.path)
-        parts = {
-            "video": content,
-            "bounds_s": [clip.start_s, clip.end_s],
-            "fps": self.fps,
-            "decoding": DECODING_VERSION,
-        }
+        parts = {"video": content, "fps": self.fps, "decoding": DECODING_VERSION}
+        parts |= {"bounds_s": [clip.start_s, clip.end_s]}
         keys = {
             key: cache_key(
                 parts | {"flipped": key.flipped, "features": self.specs[key.view].fingerprint}

@@ -105,8 +105,7 @@ class Pass:
         self._waiting: deque[Slot] = deque()
         self._ready: deque[list[Slot]] = deque()
         self._decoding = workers
-        self._running = 0
-        self._idle = 0
+        self._running = self._idle = 0
         self._stopped = False
         self._error: BaseException | None = None
 
@@ -126,9 +125,8 @@ class Pass:
             finally:
                 self._stop(None)
                 self._wait()
-                for thread in threads:
-                    if thread.ident is not None:
-                        thread.join()
+                for thread in (one for one in threads if one.ident is not None):
+                    thread.join()
         if self._error is not None:
             raise self._error
 

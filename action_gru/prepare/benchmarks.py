@@ -82,8 +82,7 @@ def build_hmdb51(root: Path, split: int = 1) -> list[Row]:
     groups of their own, and a warning says how many.
     """
     rows = locate(root, list(_hmdb51_rows(root, f"_test_split{split}.txt")), _HMDB51_FILES)
-    divided = divided_groups(rows)
-    if divided:
+    if divided := divided_groups(rows):
         logger.warning(
             "hmdb51 split %d divides %d source videos between train and test (first: %s)",
             split,

@@ -240,10 +240,7 @@ def locate(root: Path, named: Sequence[Row], mend: str) -> list[Row]:
 
 
 def how_to_unpack(place: Path) -> str | None:
-    """The shell command that unpacks an archive, or the archives below a folder.
-
-    None where there is none, or each has a folder of its name beside it: it is unpacked already.
-    """
+    """The shell command that unpacks an archive, or those below a folder without a folder beside."""
     if place.is_file():
         archive = place.absolute()
         match = _ARCHIVE.fullmatch(archive.name)

@@ -225,13 +225,12 @@ def ratio_interval(
 ) -> Interval:
     """The 95% interval of sum(parts) / sum(wholes) over groups like these; holds that ratio.
 
-    A Bayesian bootstrap (Rubin 1981): each group (G,) weighs as an exponential draw. Each of
-    `unseen`, (part, whole), weighs as half a group. With one clip a group and unseen at 0 and 1
-    this is the interval of Jeffreys (Brown, Cai and DasGupta 2001, section 3.1.3).
+    A Bayesian bootstrap (Rubin 1981) with exponential weights of groups (G,) and half weights of
+    `unseen` (part, whole). With one clip a group and unseen at 0 and 1 this is the interval of
+    Jeffreys (Brown, Cai and DasGupta 2001, section 3.1.3).
     """
     values = np.asarray([parts, wholes], dtype=np.float64)
-    ends = np.asarray(unseen, dtype=np.float64).T
-    observed = float(values[0].sum() / values[1].sum())
+    ends, observed = np.asarray(unseen, np.float64).T, float(values[0].sum() / values[1].sum())
     rng = np.random.default_rng(seed)
     rates: list[float] = []
     while len(rates) < RESAMPLES:  # in blocks: thousands of groups would fill the memory at once

@@ -144,7 +144,6 @@ def read_long_table(path: Path, series: SeriesSection) -> Recordings:
 def _recording(
     path: Path, entries: Sequence[tuple[str, Sequence[object], Row]], parser: RowParser
 ) -> Recording:
-    """The rows of one id, each with its place and its cells."""
     places, cells, rows = zip(*entries, strict=True)
     what = f"id '{rows[0].id}'"
     times = np.array([row.time for row in rows])

@@ -181,10 +181,9 @@ class PeopleStream:
         tracked = self._tracker.update(found[wanted], scene.image)
         for person in self.people:
             person.visible = False
-        chosen = self._choose(tracked)
         boxes = np.array([one.box for one in tracked], np.float32).reshape(-1, 4)
         samples = []
-        for one in chosen:
+        for one in self._choose(tracked):
             others = boxes[[other is not one for other in tracked]]
             person = self._meet(one)
             samples.append((person, self._sample(person, scene, others)))

@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Generic
 
-from action_gru.core.machine import keeping_freed_memory
-from action_gru.core.prefetch import Prefetch
+from action_gru.core.machine import Prefetch, keeping_freed_memory
 from action_gru.streaming.stream import Answer, FrameStream
 from action_gru.timeline import Event, ScoreTrack, Timeline
 from action_gru.video import DecodeLimits, Image, VideoFile

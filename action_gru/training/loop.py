@@ -14,8 +14,7 @@ from torch import Tensor, nn
 
 from action_gru.config.learning import TrainingSection
 from action_gru.core.errors import TrainingError
-from action_gru.core.machine import pick_device
-from action_gru.core.prefetch import Prefetch
+from action_gru.core.machine import Prefetch, pick_device
 from action_gru.features.sequences import NO_LABEL, Batch, SequenceSet
 from action_gru.model import ActionClassifier, fuse
 from action_gru.model.losses import LOSSES

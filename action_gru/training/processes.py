@@ -35,10 +35,9 @@ class Processes:
         return self.rank == 0
 
     def first(self, work: Callable[[], Value]) -> Value:
-        """What `work` gives in the first process, in all of them; the others wait for it.
+        """The result of `work` in the first process, in all of them; picklable if several.
 
-        It must be picklable where there are several. What it raises is raised in the first process;
-        the others raise LostProcessError.
+        An error of `work` is raised in the first process; the others raise LostProcessError.
         """
         if self.count == 1:
             return work()

@@ -66,10 +66,9 @@ def windows(length: int, max_frames: int) -> list[tuple[int, int]]:
 
 
 def rate_warning(times_s: Iterable[float], fps: float) -> str | None:
-    """Why an answer that rests on these instants means little; None: it does not.
+    """Why an answer on these sampled instants (T,), in seconds, means little; None if it does not.
 
-    times_s (T,): the sampled instants, in seconds and growing; fps: the model's rate. The source's
-    rate is that of the median step, so that one gap does not make a slow video.
+    fps: the model's rate. The source's rate is that of the median step, so one gap does not count.
     """
     instants = np.fromiter(times_s, np.float64)
     if len(instants) == 1:
