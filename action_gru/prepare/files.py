@@ -240,7 +240,7 @@ def locate(root: Path, named: Sequence[Row], mend: str) -> list[Row]:
 
 
 def how_to_unpack(place: Path) -> str | None:
-    """The shell command that unpacks an archive, or those below a folder without a folder beside."""
+    """The shell command that unpacks an archive, or those of a folder that lack their folder."""
     if place.is_file():
         archive = place.absolute()
         match = _ARCHIVE.fullmatch(archive.name)
