@@ -240,6 +240,7 @@ def place(tmp_path_factory):
     return root
 
 
+@pytest.mark.slow
 def test_the_command_compares_on_all_but_the_test_clips(place, capsys):
     compare_cells(place / "tiny.yaml", [], 2, 2, probe=False, quiet=True)
     printed = capsys.readouterr().out.splitlines()

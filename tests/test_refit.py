@@ -65,6 +65,7 @@ def test_the_test_clips_of_a_run_are_known_to_its_final_model(run, tmp_path):
     assert f"{len(held_out)} of these clips were in the training data" in done.err
 
 
+@pytest.mark.slow
 def test_a_given_test_split_is_never_trained_on_unless_asked(tmp_path):
     given = train(tmp_path, split=True)
     assert not given.final.exists()

@@ -397,7 +397,7 @@ def test_the_report_holds_order_time_trust_and_one_page(config):
 
 def test_details_can_be_left_out(config):
     report, folder = evaluate(train(config, QUIET), QUIET, overrides=["evaluation.details=false"])
-    assert (report.order, report.anytime, report.evaluation) == (None, None, ())
+    assert (report.order, report.anytime, report.mistakes) == (None, None, ())
     assert not (folder / "order.png").exists()
     assert "Does it use the order" not in (folder / "report.md").read_text()
 
@@ -407,7 +407,7 @@ def test_a_mistake_is_shown_with_its_frames(config):
     swapped = path.read_text().replace("dark_6.mp4,dark", "dark_6.mp4,bright")
     path.write_text(swapped)
     report, folder = evaluate(train(config, QUIET), QUIET)
-    (mistake,) = report.evaluation
+    (mistake,) = report.mistakes
     assert (mistake.clip.path, mistake.clip.label) == ("dark_6.mp4", "bright")
     assert len(mistake.frames) == 6
     assert (folder / "mistakes.png").is_file()
@@ -566,6 +566,7 @@ def test_a_fold_that_would_train_without_a_class_is_refused(config):
         cross_validate(config, 3, 1, QUIET)
 
 
+@pytest.mark.slow
 def test_cross_validation_tests_every_clip_once_a_seed(config):
     report, folder = cross_validate(with_(config, "training.epochs=25"), 3, 2, QUIET)
     # Clips of the test column stay out: 12 are left in 4 groups.
@@ -575,6 +576,7 @@ def test_cross_validation_tests_every_clip_once_a_seed(config):
     assert written["mean_pooled_top1_mean"] is not None
 
 
+@pytest.mark.slow
 def test_cross_validation_asks_how_far_scores_can_be_trusted(config):
     wanted = with_(config, "calibration.precision=0.5", "training.mean_pooled_baseline=false")
     report, folder = cross_validate(wanted, 4, 1, QUIET, confidence=True)
