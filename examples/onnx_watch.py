@@ -16,7 +16,7 @@ spec = json.loads(step.get_modelmeta().custom_metadata_map["action_gru"])
 made, count, window = spec["rows"], spec["stream"]["states"], spec["stream"]["window"]
 keep = np.array([1 - 2 / (span + 1) for span in made["averages"]])[:, None]
 if made["points"]:
-    sys.exit("series.points: action_gru/recordings/preparing.py makes them, this does not")
+    sys.exit("series.points: action_gru/series/preparation.py makes them, this does not")
 
 
 class Sequence:

@@ -7,10 +7,13 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from action_gru.backbone.spec import FRAME_VIEWS
 from action_gru.config import Config, build_config, check_files, json_schema, load_config, to_yaml
 from action_gru.config.section import DATA_KINDS
 from action_gru.core.errors import ConfigError, DataError
 from action_gru.features.source import data_source
+from action_gru.model.cells import CELLS
+from action_gru.views.pictures import VIEWS
 
 ROOT = Path(__file__).parents[1]
 
@@ -19,6 +22,11 @@ def write(tmp_path: Path, text: str) -> Path:
     path = tmp_path / "config.yaml"
     path.write_text(text)
     return path
+
+
+def one_of(*names: str) -> str:
+    *first, last = map(repr, names)
+    return f"{', '.join(first)} or {last}"
 
 
 WRONG = [
@@ -30,14 +38,14 @@ WRONG = [
     ("training.learning_rate='1e-3'", "learning_rate: should be a valid number, got '1e-3'"),
     (
         "features.views=[rgb, depth]",
-        "views.1: should be 'rgb', 'focus', 'motion', 'accel', 'detections' or 'pose', got 'depth'",
+        f"views.1: should be {one_of(*VIEWS, *FRAME_VIEWS)}, got 'depth'",
     ),
     ("features.views=[]", r"features.views: .*at least 1"),
     ("features.views=[rgb, rgb]", "names a view twice"),
     ("features.image_size=100", "should be 'auto' or should be a multiple of 32, got 100"),
     ("features.device=gpu", "should be auto, cpu, mps, cuda or cuda:N, got 'gpu'"),
     ("features.flip=no", "features.flip: should be a valid boolean, got 'no'"),
-    ("model.cell=GRU", "model.cell: should be 'rnn', 'lstm', 'gru', 'mgu' or 'none', got 'GRU'"),
+    ("model.cell=GRU", f"model.cell: should be {one_of(*CELLS, 'none')}, got 'GRU'"),
     ("model=3", "model: should be an object, got 3"),
     ("sampling.fps=-1", "sampling.fps: should be greater than 0, got -1"),
     ('data.classes=["a\\n", b]', "classes are printable names"),
@@ -52,6 +60,14 @@ WRONG = [
 def test_a_wrong_value_names_its_key_what_is_allowed_and_what_was_given(override, said):
     with pytest.raises(ConfigError, match=said):
         build_config({}, [override])
+
+
+def test_a_mistake_is_one_line_and_names_its_key():
+    for override in ("features.views=[rbg]", "series.horizon=5"):
+        with pytest.raises(ConfigError) as caught:
+            build_config({}, [override])
+        (line,) = str(caught.value).splitlines()
+        assert line.startswith(("config: features.views.0: ", "config: data.kind: "))
 
 
 def test_all_mistakes_are_told_at_once():

@@ -50,6 +50,12 @@ def with_biases(name, *biases: float):
     return {gate: [round(x, 4) for x in steps.flatten().tolist()] for gate, steps in values.items()}
 
 
+@pytest.mark.parametrize("name", CELLS)
+def test_the_gates_to_show_are_gates_of_the_step(name):
+    (found,) = cell_gates(name, build_cell(name, 4, 3), torch.zeros(1, 2, 4))
+    assert set(CELLS[name].shown) <= set(found.values)
+
+
 def test_each_gate_of_the_gru_has_its_own_name():
     assert with_biases("gru", -1.0, 2.0, 0.5) == {
         "reset": [0.2689, 0.2689],

@@ -100,7 +100,7 @@ def test_a_probe_stops_at_the_first_failure_and_compares_gradients_at_one_lag():
     settings = ProbeSettings(lags=(4, 8, 16), hidden_size=8, steps=2, seeds=1)
     notes = []
     results = run_probe(settings, notes.append)
-    assert [list(result.accuracy_by_seed) for result in results] == [[4]] * 4
+    assert [list(result.accuracy_by_seed) for result in results] == [[4]] * len(CELLS)
     assert [note.split(":")[0] for note in notes] == [f"{cell}, lag 4" for cell in CELLS]
     assert {result.trained_lag for result in results} == {4}
     assert all(list(result.gradient_after) == [4, 8, 16] for result in results)

@@ -140,7 +140,7 @@ def test_a_video_far_slower_than_the_model_is_warned_of_once(small_run, tmp_path
 def test_a_file_of_one_picture_is_said_to_be_one(recognizer, tmp_path):
     reading = recognizer.read(write_square(tmp_path / "one.mp4", 1))
     (warning,) = reading.warnings
-    assert warning.startswith("is one picture: ")
+    assert warning.startswith("only one frame of it is read: ")
     usual = recognizer.read(write_square(tmp_path / "usual.mp4", 10))
     assert usual.warnings == ()
 

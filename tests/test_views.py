@@ -4,7 +4,7 @@ from helpers.sampling import sample
 from hypothesis import given
 from hypothesis import strategies as st
 
-from action_gru.views import VIEWS, ViewMaker
+from action_gru.views import VIEWS, View, ViewMaker
 from action_gru.views.sampling import Sampler, rate_warning, slow_clips_warning, windows
 
 
@@ -105,7 +105,7 @@ def test_one_gap_does_not_make_a_slow_source():
 
 
 def test_one_picture_is_said_to_be_one_and_nothing_is_said_of_none():
-    assert rate_warning([0.0], 12.0).startswith("is one picture: ")
+    assert rate_warning([0.0], 12.0).startswith("only one frame of it is read: ")
     assert rate_warning([], 12.0) is None
 
 
@@ -118,10 +118,18 @@ def test_the_slow_clips_of_a_data_set_are_counted():
     assert slow_clips_warning([], 7, 12.0) is None
 
 
+def test_a_view_that_returns_another_picture_is_named(monkeypatch):
+    wrong = View("wrong", 3, False, lambda moment: moment.square / 255, lambda image: np.zeros(3))
+    monkeypatch.setitem(VIEWS, "wrong", wrong)
+    with pytest.raises(TypeError, match=r"'wrong' returned float64 .*returns uint8 \(16, 16, 3"):
+        ViewMaker(["wrong"], 16, "squash").observe(np.zeros((20, 24, 3), np.uint8), 0.0)
+
+
 @pytest.mark.parametrize("view", VIEWS.values(), ids=list(VIEWS))
 def test_a_view_keeps_what_its_entry_says(view):
     rng, maker = np.random.default_rng(0), ViewMaker([view.name], 16, "squash")
     frames = [rng.integers(0, 256, (20, 24, 3), dtype=np.uint8) for _ in range(3)]
+    assert VIEWS[view.name] is view
     made = [maker.observe(frame, index / 25)[view.name] for index, frame in enumerate(frames)]
     assert made[2].shape == (16, 16, view.channels)
     assert view.hidden_fill(made[2]).shape == (view.channels,)

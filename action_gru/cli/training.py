@@ -93,7 +93,7 @@ def _finish(run: Any, reporter: Reporter, as_json: bool) -> None:
         if wants_refit(run, run.config()):
             with reporter.doing("training on all clips"), run.naming_interrupts():
                 refit(run, reporter)
-            reporter.info(f"{run.final} is trained on all clips, the test clips too; use it")
+            reporter.info(f"use {run.final}: it was trained on all clips, the test clips included")
     else:
         reporter.info(
             "no clips were kept for a test, so nothing is known of how right the model is on new "

@@ -194,7 +194,10 @@ def _explain(error: ValidationError) -> list[str]:
     """One line a key: its path, what is allowed, what was given."""
     problems: dict[str, list[str]] = {}
     given: dict[str, str] = {}
-    for detail in error.errors():
+    details = error.errors()
+    for detail in details:
+        if detail["type"] == "too_short" and len(details) > 1:
+            continue  # pydantic counts a wrong item as missing
         *above, last = detail["loc"] or ("",)
         is_unknown = detail["type"] == "extra_forbidden"
         # An unknown key may look like the branch of a union: it stays.
@@ -211,7 +214,9 @@ def _explain(error: ValidationError) -> list[str]:
         if not isinstance(detail["input"], dict):
             given[path] = f", got {detail['input']!r}"
     return [
-        f"{path}: {' or '.join(messages)}{given.get(path, '')}" if messages else path
+        f"{path}: {' or '.join(messages)}{given.get(path, '')}".removeprefix(": ")
+        if messages
+        else path
         for path, messages in problems.items()
     ]
 

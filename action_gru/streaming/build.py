@@ -18,6 +18,7 @@ from action_gru.timeline import EventTracker
 from action_gru.training import Checkpoint
 from action_gru.training.document import check_background, check_runs_live
 from action_gru.video import DecodeLimits, Image
+from action_gru.views import VIEWS
 
 # A window as long as a training clip mixes neighbouring actions of a long video. On the demo's
 # validation video 0.6 to 0.75 found all 22 events, 0.5 and 1.0 missed or misplaced some.
@@ -68,7 +69,7 @@ def open_people(engine: PeopleEngine, checkpoint: Checkpoint, config: Config) ->
     if whole:
         raise ConfigError(
             f"features.views: {whole[0]} looks at the whole frame; --per-person looks at a crop of "
-            "each: train a model on rgb, focus, motion or accel alone"
+            f"each: train a model on pictures alone: {', '.join(VIEWS)}"
         )
     people, detection = config.people, config.detection
     following = Following(

@@ -24,6 +24,7 @@ from action_gru.core.errors import CheckpointError, ConfigError, DataError
 from action_gru.core.paths import BEST, FINAL, file_kind, instead_of, missing
 from action_gru.dataset.channels import ChannelSpec
 from action_gru.model.calibration import Calibration
+from action_gru.views.pictures import VIEWS
 
 FORMAT = "action_gru.checkpoint.1"
 METADATA = "action_gru"
@@ -200,8 +201,8 @@ def check_exportable(features: Specs, run: Path) -> None:
     if beside:
         raise CheckpointError(
             f"{run}: reads {beside[0]}, and export writes models of pictures and of measured "
-            "channels; stay with this package ('action-gru timeline', 'webcam'), or train on rgb, "
-            "focus, motion or accel"
+            "channels; stay with this package ('action-gru timeline', 'webcam'), or train on views "
+            f"that are pictures: {', '.join(VIEWS)}"
         )
 
 

@@ -13,21 +13,18 @@ from action_gru.core.progress import Reporter
 from action_gru.dataset import Clip, Split, data_hash
 from action_gru.features.source import data_source
 from action_gru.training.checkpoint import load_checkpoint, save_checkpoint
-from action_gru.training.data import TrainingData, read_clips, read_run_clips
+from action_gru.training.data import TrainingData, read_run_clips
 from action_gru.training.fit import fit_model, model_arguments
 from action_gru.training.run_folder import RunFolder
 
 
 def wants_refit(run: RunFolder, config: Config) -> bool:
     """Whether a run's final model is trained on its held-out clips too; see `training.refit`."""
-    wanted, how = config.training.refit, config.data.split
-    if wanted != "auto":
-        return wanted and any(run.has_split(name) for name in ("val", "test"))
-    # Whoever names the test clips in a manifest may keep them to compare models by.
-    drew_split = how == "group" or (
-        how == "auto" and not any(clip.split for clip in read_clips(config))
-    )
-    return drew_split and run.has_split("test")
+    if config.training.refit != "auto":
+        return config.training.refit and any(run.has_split(name) for name in ("val", "test"))
+    # Test clips that a manifest names may be kept to compare models by. `train` stores group where
+    # data.split was auto and it drew the split.
+    return config.data.split == "group" and run.has_split("test")
 
 
 def refit(run: RunFolder, reporter: Reporter) -> None:

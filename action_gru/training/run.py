@@ -46,6 +46,7 @@ class RunPlan:
     """
 
     run: RunFolder
+    config: Config
     split: Split
     classes: tuple[str, ...]
     long: Sequence[LongVideo]
@@ -63,7 +64,7 @@ def train(config: Config, reporter: Reporter) -> RunFolder:
         )
     plan = processes.first(lambda: _plan_new(config))
     try:
-        return _train_into(plan, config, reporter, processes)
+        return _train_into(plan, plan.config, reporter, processes)
     except BaseException:
         if processes.is_first:
             plan.run.discard_if_empty()  # a run that never began must not take the name
@@ -75,6 +76,10 @@ def train(config: Config, reporter: Reporter) -> RunFolder:
 def _plan_new(config: Config) -> RunPlan:
     data = config.data
     clips = read_clips(config)
+    if data.split == "auto":  # the run's own clips.csv has a column in either case
+        how = "column" if any(clip.split for clip in clips) else "group"
+        data = data.model_copy(update={"split": how})
+        config = config.model_copy(update={"data": data})
     classes = class_list(clips, config.classes)
     split = split_clips(
         clips, data.split, data.test_share, data.val_share, data.split_seed, data.allow_leakage
@@ -84,7 +89,7 @@ def _plan_new(config: Config) -> RunPlan:
     check_background(config, classes)
     if not data.allow_leakage:
         check_long_videos(long, split.train)
-    return RunPlan(RunFolder.create(config), split, classes, long)
+    return RunPlan(RunFolder.create(config), config, split, classes, long)
 
 
 def resume(folder: Path, reporter: Reporter, overrides: Sequence[str] = ()) -> RunFolder:
@@ -139,7 +144,7 @@ def _load_resumed(run: RunFolder, config: Config) -> RunPlan:
     long = read_long_videos(run.clips, own_root(config)) if is_video else []
     split = split_clips(clips, "column", allow_leakage=config.data.allow_leakage)
     classes = class_list(clips, config.classes)
-    return RunPlan(run, split, classes, long, content)
+    return RunPlan(run, config, split, classes, long, content)
 
 
 def _train_into(

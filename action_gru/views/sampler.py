@@ -87,7 +87,16 @@ class ViewMaker:
             pasts = [self._nearest(time_s - lag_s, grey) for lag_s in MOTION_LAGS_S]
             moment = Moment(square, grey, pasts)
             self._past.append((time_s, grey))
-        return {view: VIEWS[view].make(moment) for view in self.views}
+        return {view: self._made(view, moment) for view in self.views}
+
+    def _made(self, view: str, moment: Moment) -> Image:
+        """The picture of a view; its bytes cross to another process, which knows their number."""
+        made, shape = VIEWS[view].make(moment), (self.size_px, self.size_px, VIEWS[view].channels)
+        if made.dtype != np.uint8 or made.shape != shape:
+            raise TypeError(
+                f"view '{view}' returned {made.dtype} {made.shape}; a view returns uint8 {shape}"
+            )
+        return made
 
     def _grey(self, square: Image, time_s: float) -> Image:
         """The blurred grey picture. Forgets those that are too old to compare it with."""

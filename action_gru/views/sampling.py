@@ -73,8 +73,8 @@ def rate_warning(times_s: Iterable[float], fps: float) -> str | None:
     instants = np.fromiter(times_s, np.float64)
     if len(instants) == 1:
         return (
-            "is one picture: the model reads what changes from frame to frame, and nothing does; "
-            "its answer means little"
+            "only one frame of it is read: the model reads what changes from frame to frame; its "
+            "answer means little"
         )
     rate_fps = 1 / np.median(np.diff(instants)) if len(instants) else fps
     if rate_fps >= least_fps(fps):
