@@ -11,7 +11,7 @@ from helpers.videos import write_square
 
 from action_gru.core.errors import VideoError
 from action_gru.streaming import TimelineReader
-from action_gru.streaming.stream import OverlappingWindows, join, reset_rows, split
+from action_gru.streaming.states import OverlappingWindows, join, reset_rows, split
 from action_gru.timeline import EventTracker, ScoreTrack
 from action_gru.video import DecodeLimits, VideoFile
 from action_gru.video.clock import FrameClock

@@ -157,7 +157,7 @@ def test_doubts_are_told(small_run, tmp_path, capsys):
     make(video, small_run, reference=tmp_path / "r.csv")
     told = " ".join(capsys.readouterr().err.split())
     assert "'dark' from start to end" in told
-    assert "the reference goes on after its end" in told
+    assert "the reference continues after its end" in told
 
 
 def test_a_file_that_is_no_video_leaves_no_output(small_run, tmp_path):

@@ -35,7 +35,7 @@ from action_gru.dataset.channels import ChannelValues
 from action_gru.features.sequences import SequenceSet
 from action_gru.series import long_table
 from action_gru.series.recording import preparer_of
-from action_gru.streaming.stream import OverlappingWindows, reset_rows
+from action_gru.streaming.states import OverlappingWindows, reset_rows
 from action_gru.timeline import Alarm, Prediction
 from action_gru.training import Checkpoint, load_checkpoint
 from action_gru.training.document import alarm_class, check_reads_rows

@@ -15,70 +15,11 @@ from torch import Tensor
 
 from action_gru.backbone import Backbone
 from action_gru.detection.frame_views import frame_views_of, make_maker, side
-from action_gru.model import ActionClassifier, State
+from action_gru.model import ActionClassifier
+from action_gru.streaming.states import OverlappingWindows, join, reset_rows, split
 from action_gru.timeline import Event, EventTracker, Prediction, ScoreTrack
 from action_gru.video import Image
 from action_gru.views import FrameSampler, Sample
-
-
-class OverlappingWindows:
-    """Says when each of K states of one stream starts afresh, and which one answers.
-
-    State k restarts at k, K + k, 2 K + k, ... times window_s / K. The oldest one answers: it rests
-    on the last (K - 1) / K to 1 times window_s seconds, and before window_s on all there was.
-    """
-
-    def __init__(self, count: int, window_s: float) -> None:
-        if count < 2:
-            raise ValueError(f"one state that restarts would forget all at once; got {count}")
-        self.count = count
-        self.step_s = window_s / count
-        self.since_s = [0.0] * count  # when each one began
-        self._begun = [-1] * count  # the stage in which it began
-        self._origin_s = 0.0
-        self._stage = -1
-
-    def restarting(self, time_s: float) -> list[int]:
-        """The states that start afresh with the frame at this instant, seconds."""
-        if self._stage < 0:
-            self._origin_s = time_s
-        stage = int((time_s - self._origin_s) / self.step_s + 1e-6)
-        first = max(self._stage + 1, stage - self.count + 1)
-        self._stage = stage
-        for begun in range(first, stage + 1):
-            self.since_s[begun % self.count] = time_s
-            self._begun[begun % self.count] = begun
-        return [begun % self.count for begun in range(first, stage + 1)]
-
-    def oldest_first(self) -> list[int]:
-        """The states that have begun, the one that rests on the longest stretch first."""
-        begun = [number for number in range(self.count) if self._begun[number] >= 0]
-        return sorted(begun, key=lambda number: self._begun[number])
-
-
-def reset_rows(state: State, rows: Sequence[int], fresh: State) -> None:
-    """Start some streams of a batch afresh, in place. fresh: `initial_state(1)` of the model."""
-    if not rows:
-        return
-    index = torch.tensor(rows)
-    for carried, start in zip(state, fresh, strict=True):
-        carried[..., index, :] = start  # the batch is the last axis but one
-
-
-def join(states: Sequence[State]) -> State:
-    """One state whose batch is the others' batches, one after another."""
-    if len(states) == 1:
-        return states[0]
-    return tuple(torch.cat(tensors, -2) for tensors in zip(*states, strict=True))
-
-
-def split(state: State, sizes: Sequence[int]) -> list[State]:
-    """The inverse of `join`; the parts share memory with the whole."""
-    if len(sizes) == 1:
-        return [state]
-    parts: list[tuple[Tensor, ...]] = [torch.split(tensor, list(sizes), -2) for tensor in state]
-    return [tuple(tensors[index] for tensors in parts) for index in range(len(sizes))]
-
 
 EVENTS_KEPT = 1000
 # An answer that rests on less than this share of the window is too young to make an event of.
