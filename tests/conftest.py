@@ -1,6 +1,5 @@
 """What several test modules need: real data where it is there, and tiny videos."""
 
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -11,8 +10,6 @@ from action_gru.config import build_config
 from action_gru.core.progress import Reporter
 from action_gru.training import RunFolder, train
 
-# The page's tests import its tabs, and these Gradio, of the extra `web`.
-collect_ignore_glob = [] if find_spec("gradio") else ["test_web.py", "test_web_*.py"]
 settings.register_profile("here", deadline=None)  # how long a case takes is not what is tested
 settings.load_profile("here")
 

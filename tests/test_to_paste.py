@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import shutil
 import subprocess
@@ -19,7 +18,6 @@ from action_gru.video import VideoFile
 ODD = "my clips/it's $HOME (1) [2] & co"
 
 
-@pytest.mark.skipif(os.name == "nt", reason="a shell of Unix reads it")
 @pytest.mark.parametrize("path", [ODD, "plain/path.csv", 'a"b', "a;b", "tab\there", "é", "~x"])
 def test_a_command_reads_back_as_its_words(path: str) -> None:
     line = command_line("action-gru", "train", f"data.manifest={path}", Path("a b"))
