@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from helpers.videos import noise_pictures
+from safetensors.torch import save_file
 
 from action_gru.backbone import Backbone, loading
 from action_gru.backbone.embedding import pick_precision
@@ -114,6 +115,34 @@ def test_the_embedding_is_what_the_last_linear_layer_reads(shared_weights):
         network(torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float() / 255)
     torch.testing.assert_close(backbone(images), read[0], atol=1e-3, rtol=1e-3)
     assert backbone.dim == 1280
+
+
+@pytest.mark.parametrize("change", ["half", "fuse"])
+def test_a_network_that_is_saved_gives_the_same_features(tmp_path, builtin, change):
+    module = loading.load_network("builtin").module
+    path = tmp_path / "tuned.safetensors"
+    loading.save_network(path, getattr(module, change)(), 64, made_by="a test")
+    backbone = Backbone(str(path), precision="fp32", device="cpu")
+    images = noise_pictures(2, 64)
+    wanted = Backbone("builtin", image_size=64, precision="fp32", device="cpu")(images)
+    torch.testing.assert_close(backbone(images), wanted, atol=1e-4, rtol=1e-4)
+    assert (backbone.weights, backbone.image_size) == ("tuned.safetensors", 64)
+
+
+def test_a_saved_network_that_does_not_fit_is_refused(tmp_path):
+    module = loading.load_network("builtin").module
+    module.yaml["yaml_file"] = "yolo26s-cls.yaml"
+    said = r"does not fit ultralytics' yolo26s-cls.yaml \(.*size mismatch"
+    with pytest.raises(BackboneError, match=said):
+        loading.save_network(tmp_path / "other.safetensors", module, 64)
+    assert list(tmp_path.iterdir()) == []
+    for name in ("http://host/yolo26n-cls.yaml", "/yolo26n-cls.yaml", ""):
+        save_file({"x": torch.zeros(1)}, tmp_path / "a.safetensors", {"architecture": name})
+        with pytest.raises(BackboneError, match=f"its metadata name the architecture '{name}'"):
+            loading.load_network(str(tmp_path / "a.safetensors"))
+    (tmp_path / "a.safetensors").write_bytes(b"no tensors")
+    with pytest.raises(BackboneError, match=r"a.safetensors: refused as YOLO weights"):
+        loading.load_network(str(tmp_path / "a.safetensors"))
 
 
 class Harmful:

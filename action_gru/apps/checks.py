@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from action_gru.backbone import FRAME_VIEWS
-from action_gru.backbone.weight_files import BUILTIN, EXPORTERS, RUNTIME_PACKAGES, local_weights
+from action_gru.backbone.weight_files import EXPORTERS, RUNTIME_PACKAGES, local_weights
 from action_gru.config import Config, build_config, check_files, load_config
 from action_gru.core.errors import ConfigError, DataError, MissingExtraError, VideoError
 from action_gru.core.paths import instead_of, missing
@@ -164,8 +164,7 @@ def check_network(config: Config) -> None:
     features = config.features
     if not config.data.is_video or set(features.views) <= set(FRAME_VIEWS):
         return
-    if features.weights != BUILTIN:
-        local_weights(features.weights, features.download)
+    local_weights(features.weights, features.download)
     if features.runtime in RUNTIME_PACKAGES:
         _need_runtime(features.runtime, f"features.runtime={features.runtime}")
 

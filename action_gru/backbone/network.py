@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d
 
 from action_gru.backbone.loading import load_network
-from action_gru.backbone.weight_files import BUILTIN, BUILTIN_PATH, find_weights
+from action_gru.backbone.weight_files import find_weights
 from action_gru.core.errors import BackboneError
 from action_gru.core.files import file_sha256
 
@@ -76,8 +76,6 @@ class NetworkSource:
     @cached_property
     def weights_sha256(self) -> str:
         """Raises BackboneError when there are no such weights."""
-        if self.weights == BUILTIN:
-            return file_sha256(BUILTIN_PATH)
         return file_sha256(find_weights(self.weights, self.download, sha256=self.pinned))
 
     @cached_property

@@ -32,7 +32,7 @@ def local_weights(weights: str, download: bool, key: str = "features.weights") -
     key: what errors call the setting. Raises BackboneError where there is no file and none can be
     fetched under that name.
     """
-    path = Path(weights)
+    path = BUILTIN_PATH if weights == BUILTIN else Path(weights)
     if path.is_file():
         return path
     if len(path.parts) > 1:

@@ -158,7 +158,7 @@ class SamplingSection(Section):
 
 class FeaturesSection(Section):
     weights: str = "yolo26n-cls.pt"
-    """An official Ultralytics name (downloaded once), a path to a .pt, or builtin (demo, tests)."""
+    """An official Ultralytics name (downloaded once), a .pt, a .safetensors of this program, or builtin."""
     weights_sha256: Sha256 | None = None
     """Pins the file of the weights: one of another hash is refused, fetched or found."""
     views: Annotated[tuple[ViewName, ...], Field(min_length=1)] = ("focus", "motion")
