@@ -57,13 +57,14 @@ class Backbone:
         self.runtime = self._quickest(batch_size) if runtime == "auto" else runtime
         self._run = self._open(self.runtime)
         self.precision = self._precision(self.runtime)
-        self.weights_sha256 = self._source.weights_sha256
+        self._content = (self.exported or self._source).content_sha256
 
     def spec(self, view: str) -> FeatureSpec:
         """The provenance of this backbone's features of one view."""
-        network = (self.weights, self.weights_sha256, str(self.layer), self.image_size)
+        network = (self.weights, self._content, str(self.layer), self.image_size)
         parts = (*network, self.fit, self.precision, self.dim)
-        return FeatureSpec(view, *parts, runtime=self.runtime)
+        file = self._source.file_sha256
+        return FeatureSpec(view, *parts, runtime=self.runtime, file_sha256=file)
 
     def __call__(self, images: Sequence[NDArray[np.uint8]]) -> Tensor:
         """images: N of (S, S, 3) uint8 RGB, S = image_size -> (N, dim) float32 on the CPU.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -74,16 +75,51 @@ class NetworkSource:
         self.name = Path(weights).name
 
     @cached_property
-    def weights_sha256(self) -> str:
+    def file_sha256(self) -> str:
         """Raises BackboneError when there are no such weights."""
         return file_sha256(find_weights(self.weights, self.download, sha256=self.pinned))
 
-    @cached_property
+    @property
+    def content_sha256(self) -> str:
+        """See `content_sha256`; reads the weights."""
+        return self._opened[1]
+
+    @property
     def network(self) -> FeatureNetwork:
         """In float32, on the CPU, frozen. Raises BackboneError where there is nothing to tap."""
+        return self._opened[0]
+
+    @cached_property
+    def _opened(self) -> tuple[FeatureNetwork, str]:
         loaded = load_network(self.weights, self.download, sha256=self.pinned)
-        layers = _layers_to_tap(loaded.module, loaded.task, self.layer, self.name)
-        return FeatureNetwork(layers, loaded.image_size).requires_grad_(False).eval()
+        try:
+            layers = _layers_to_tap(loaded.module, loaded.task, self.layer, self.name)
+            # Before layers are fused, which rounds.
+            content = content_sha256(nn.ModuleList(layers).state_dict().values())
+            loaded.module.fuse(verbose=False)
+        except BackboneError:
+            raise
+        except Exception as error:  # a module of anyone's making may lack anything
+            raise BackboneError(
+                f"features.weights: {self.name} is no YOLO network ({error}); "
+                "give a .pt saved by Ultralytics"
+            ) from error
+        network = FeatureNetwork(layers, loaded.image_size)
+        return network.requires_grad_(False).eval(), content
+
+
+def content_sha256(tensors: Iterable[Tensor]) -> str:
+    """Hash over the order, shapes and float32 values of tensors, in hex.
+
+    Names, dtypes and whole numbers (batch normalisation counts its batches) are not in it: a copy
+    of the file, in half precision where the values are the same, has the same hash.
+    """
+    digest = hashlib.sha256()
+    for tensor in tensors:
+        if tensor.is_floating_point():
+            digest.update(repr(tuple(tensor.shape)).encode())
+            digest.update(tensor.detach().cpu().float().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def feature_dim(source: NetworkSource, image_size: int) -> int:
@@ -104,24 +140,16 @@ def feature_dim(source: NetworkSource, image_size: int) -> int:
         ) from error
 
 
-def _layers_to_tap(module: nn.Module, task: str, layer: str | int, weights: str) -> list[nn.Module]:
+def _layers_to_tap(module: Any, task: str, layer: str | int, weights: str) -> list[nn.Module]:
     """The layers to run, in order; the last one's maps are the features."""
-    try:
-        fused: Any = module.fuse(verbose=False)  # type: ignore[operator]
-        layers = list(fused.model)
-        head = layers[-1].conv if task == "classify" else None
-    except Exception as error:  # a module of anyone's making may lack anything
-        raise BackboneError(
-            f"features.weights: {weights} is no YOLO network ({error}); "
-            "give a .pt saved by Ultralytics"
-        ) from error
+    layers = list(module.model)
     if layer == "embedding":
         if task != "classify":
             raise BackboneError(
                 f"features.layer: {weights} is a {task} model, which has no classification "
                 f"embedding; set features.layer to a layer index from 0 to {len(layers) - 2}"
             )
-        return [*layers[:-1], head]
+        return [*layers[:-1], layers[-1].conv]
     if not 0 <= int(layer) < len(layers) - 1:
         raise BackboneError(
             f"features.layer: {weights} has layers 0 to {len(layers) - 2} before its head, "
