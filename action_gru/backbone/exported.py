@@ -72,7 +72,7 @@ def export_network(source: NetworkSource, image_size: int | None) -> ExportedNet
 
 def network_key(source: NetworkSource, image_size: int | None) -> str:
     """What the graph is a function of, as a hash in hex."""
-    parts = [source.file_sha256, str(source.layer), image_size, EXPORT_VERSION]
+    parts = [*source.identity, image_size, EXPORT_VERSION]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 
 

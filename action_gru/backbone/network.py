@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d
 
+from action_gru.backbone import hubs
 from action_gru.backbone.loading import load_network
-from action_gru.backbone.weight_files import find_weights
+from action_gru.backbone.weight_files import check_hash, find_weights, hub_of
 from action_gru.core.errors import BackboneError
 from action_gru.core.files import file_sha256
 
@@ -65,7 +66,9 @@ def weighted_mean(maps: Tensor, weight: Tensor) -> Tensor:
 class NetworkSource:
     """The origin of a feature network; reads the weights on first use.
 
-    layer: `embedding`, or the number of the layer to tap. sha256: what the file must have.
+    weights: of Ultralytics, or `timm:NAME`, `torchvision:NAME`. layer: `embedding`, or the number
+    of the layer to tap. sha256: what the file must have. Raises BackboneError for a layer of a
+    network of another library.
     """
 
     def __init__(
@@ -73,15 +76,32 @@ class NetworkSource:
     ) -> None:
         self.weights, self.layer, self.download, self.pinned = weights, layer, download, sha256
         self.name = Path(weights).name
+        self._hub = hub_of(weights)
+        if self._hub is not None:
+            check_whole(layer, weights)
+
+    @cached_property
+    def _file(self) -> Path:
+        if self._hub is None:
+            return find_weights(self.weights, self.download, sha256=self.pinned)
+        library, name = self._hub
+        path = hubs.HUBS[library].find(name, self.download)
+        check_hash(file_sha256(path), path, "features.weights", self.pinned)
+        return path
 
     @cached_property
     def file_sha256(self) -> str:
         """Raises BackboneError when there are no such weights."""
-        return file_sha256(find_weights(self.weights, self.download, sha256=self.pinned))
+        return file_sha256(self._file)
+
+    @property
+    def identity(self) -> list[str]:
+        """What the network follows from, as far as it is known without loading it."""
+        return [self.file_sha256, str(self.layer), *(self._hub or ())]
 
     @property
     def content_sha256(self) -> str:
-        """See `content_sha256`; reads the weights."""
+        """See the function of that name; reads the weights."""
         return self._opened[1]
 
     @property
@@ -91,11 +111,19 @@ class NetworkSource:
 
     @cached_property
     def _opened(self) -> tuple[FeatureNetwork, str]:
+        if self._hub is None:
+            layers, image_size, content = self._load()
+        else:
+            library, name = self._hub
+            layers, image_size = hubs.HUBS[library].load(name, self._file)
+            content = content_sha256(layers)
+        return FeatureNetwork(layers, image_size).requires_grad_(False).eval(), content
+
+    def _load(self) -> tuple[list[nn.Module], int, str]:
         loaded = load_network(self.weights, self.download, sha256=self.pinned)
         try:
             layers = _layers_to_tap(loaded.module, loaded.task, self.layer, self.name)
-            # Before layers are fused, which rounds.
-            content = content_sha256(nn.ModuleList(layers).state_dict().values())
+            content = content_sha256(layers)  # before layers are fused, which rounds
             loaded.module.fuse(verbose=False)
         except BackboneError:
             raise
@@ -104,18 +132,26 @@ class NetworkSource:
                 f"features.weights: {self.name} is no YOLO network ({error}); "
                 "give a .pt saved by Ultralytics"
             ) from error
-        network = FeatureNetwork(layers, loaded.image_size)
-        return network.requires_grad_(False).eval(), content
+        return layers, loaded.image_size, content
 
 
-def content_sha256(tensors: Iterable[Tensor]) -> str:
-    """Hash over the order, shapes and float32 values of tensors, in hex.
+def check_whole(layer: str | int, name: str) -> None:
+    """Raise BackboneError for a layer of a network that is only read as a whole."""
+    if layer != "embedding":
+        raise BackboneError(
+            f"features.layer: layers of {name} have no numbers here, got {layer}; leave it at "
+            "embedding"
+        )
+
+
+def content_sha256(layers: Sequence[nn.Module]) -> str:
+    """Hash over the order, shapes and float32 values of the layers' tensors, in hex.
 
     Names, dtypes and whole numbers (batch normalisation counts its batches) are not in it: a copy
     of the file, in half precision where the values are the same, has the same hash.
     """
     digest = hashlib.sha256()
-    for tensor in tensors:
+    for tensor in nn.ModuleList(layers).state_dict().values():
         if tensor.is_floating_point():
             digest.update(repr(tuple(tensor.shape)).encode())
             digest.update(tensor.detach().cpu().float().numpy().tobytes())
