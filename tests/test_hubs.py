@@ -71,6 +71,7 @@ def test_a_transformer_reads_other_sizes_and_weighs_places(hub):
     assert (plain - weighed).abs().max() > 1e-3
 
 
+@pytest.mark.slow
 def test_both_libraries_know_a_resnet_by_the_same_values(hub, tmp_path, monkeypatch):
     ours = backbone("torchvision:resnet18.IMAGENET1K_V1", image_size=64)
     state = models.resnet18().eval()
