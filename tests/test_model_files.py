@@ -9,14 +9,17 @@ import onnx
 import openvino
 import pytest
 import torch
+from helpers.models import checkpoint
 from helpers.videos import noise_pictures, write_square
 from onnx import TensorProto, helper
 
+from action_gru.apps.checks import check_network
+from action_gru.apps.export import _feature_network
 from action_gru.backbone import Backbone
 from action_gru.backbone.network import weighted_mean
 from action_gru.backbone.runtimes import RUNTIMES
 from action_gru.config import build_config
-from action_gru.core.errors import BackboneError, MissingExtraError
+from action_gru.core.errors import BackboneError, CheckpointError, MissingExtraError
 from action_gru.core.progress import Reporter
 from action_gru.features.source import build_backbone, data_source
 
@@ -179,6 +182,14 @@ def test_a_missing_runtime_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(type(RUNTIMES["onnx"]), "missing", lambda self: "onnxruntime")
     with pytest.raises(MissingExtraError, match=r"pip install 'action-gru\[onnx\]'"):
         backbone(path)
+
+
+def test_export_writes_no_file_again(tmp_path):
+    path = write_network(tmp_path / "net.onnx")
+    config = build_config({"features": {"weights": str(path), "runtime": "onnx"}})
+    check_network(config)
+    with pytest.raises(CheckpointError, match=r"net.onnx is a file of its own runtime, which exp"):
+        _feature_network(checkpoint(), config)
 
 
 def test_features_of_a_file_are_extracted_and_cached(tmp_path, capsys):
