@@ -186,7 +186,7 @@ def test_a_missing_runtime_is_named(tmp_path, monkeypatch):
 
 def test_export_writes_no_file_again(tmp_path):
     path = write_network(tmp_path / "net.onnx")
-    config = build_config({"features": {"weights": str(path), "runtime": "onnx"}})
+    config = build_config({"features": {"weights": str(path), "runtime": "openvino"}})
     check_network(config)
     with pytest.raises(CheckpointError, match=r"net.onnx is a file of its own runtime, which exp"):
         _feature_network(checkpoint(), config)

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from action_gru.backbone import FeatureSpec
 from action_gru.backbone.exported import to_onnx
 from action_gru.backbone.runtimes import import_quietly
+from action_gru.backbone.weight_files import runtime_of
 from action_gru.config import Config, build_config
 from action_gru.core.errors import CheckpointError, ConfigError
 from action_gru.core.progress import Reporter
@@ -88,14 +89,15 @@ def export_run(
 
 def _feature_network(checkpoint: Checkpoint, config: Config) -> bytes:
     """The exported backbone, which `build_backbone` has compared with torch."""
-    backbone = build_backbone(config)
-    if backbone.exported is None:
+    if runtime_of(weights := config.features.weights):
         raise CheckpointError(
-            f"{backbone.weights} is a file of its own runtime, which export does not write again; "
-            "give it on as it is, or train with weights for torch"
+            f"{weights} is a file of its own runtime, which export does not write again; give it "
+            "on as it is, or train with weights for torch"
         )
+    backbone = build_backbone(config)
     specs = tuple(backbone.spec(view) for view in config.features.views)
     checkpoint.check_fits(specs, config.sampling.fps)
+    assert backbone.exported is not None
     return backbone.exported.path.read_bytes()
 
 
