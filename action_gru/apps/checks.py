@@ -19,6 +19,7 @@ from action_gru.backbone.weight_files import (
     RUNTIME_PACKAGES,
     hub_of,
     local_weights,
+    network_file,
     runtime_of,
 )
 from action_gru.config import Config, build_config, check_files, load_config
