@@ -34,7 +34,7 @@ def run(tmp_path_factory):
         "data": {"manifest": str(root / "manifest.csv")},
         "sampling": {"fps": 5.0},
         "features": {"views": ["pose"], "cache_dir": str(root / "cache"), "flip": True},
-        "pose": {"weights": weights, "min_score": 1e-6, "top": 2},
+        "pose": {"weights": weights, "min_score": 1e-6},
         "model": {"projection_size": 8, "hidden_size": 8, "normalisation": "channel"},
         "training": {"epochs": 2, "device": "cpu", "mean_pooled_baseline": False},
     }

@@ -158,14 +158,14 @@ class SamplingSection(Section):
 
 class FeaturesSection(Section):
     weights: str = "yolo26n-cls.pt"
-    """An official Ultralytics name (downloaded once), a .pt, a .safetensors of this program, or builtin."""
+    """An official Ultralytics name (downloaded once), a .pt, a .safetensors of this program, or
+    builtin."""
     weights_sha256: Sha256 | None = None
     """Pins the file of the weights: one of another hash is refused, fetched or found."""
     views: Annotated[tuple[ViewName, ...], Field(min_length=1)] = ("focus", "motion")
     """rgb: the frame. motion: differences to 40, 80 and 160 ms earlier, by the same network. accel:
     how those change. focus: the frame, its features averaged where something moves. detections and
-    pose: boxes and keypoints by detection.weights and pose.weights; best with model.normalisation:
-    channel."""
+    pose: boxes and keypoints by detection.weights and pose.weights."""
     layer: Literal["embedding"] | int = "embedding"
     """embedding: what a cls model's last linear layer reads (1280 values). A number: that layer of
     any YOLO model, averaged over its area."""
