@@ -16,7 +16,7 @@ MEAN = slice(0, person_width(JOINTS))
 def somebody(left, top=100.0, height=200.0, seed=0, score=0.9):
     """A box half as wide as high, and joints anywhere in it: (box (4,), score, joints (17, 3))."""
     places = np.random.default_rng(seed).uniform(0.1, 0.9, (JOINTS, 2)) * [height / 2, height]
-    joints = np.concatenate([places + [left, top], np.full((JOINTS, 1), 0.8)], 1)
+    joints = np.concatenate([places + np.array([left, top]), np.full((JOINTS, 1), 0.8)], 1)
     box = np.array([left, top, left + height / 2, top + height])
     return box, score, joints
 
@@ -36,7 +36,7 @@ NOBODY = Detections(
 
 def play(frames, step_s=0.1):
     """The vectors of a stream, (T, D) plain and mirrored; frames: lists of people."""
-    encode = PoseEncoder("bytetrack", 0.3, 1 / step_s, JOINTS)
+    encode = PoseEncoder(0.3, JOINTS)
     made = [
         encode(found(people) if people else NOBODY, np.zeros((480, WIDTH, 3), np.uint8), n * step_s)
         for n, people in enumerate(frames)
@@ -144,7 +144,7 @@ def test_a_hand_that_reaches_the_other_is_near():
 
 
 def test_a_network_of_other_joints_is_taken_as_it_is():
-    encode = PoseEncoder("bytetrack", 0.3, 10, 5)
+    encode = PoseEncoder(0.3, 5)
     box, score, joints = somebody(100)
     one = Detections(
         np.array([box], np.float32), np.array([score], np.float32), np.zeros(1, np.int64),

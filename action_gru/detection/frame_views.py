@@ -72,20 +72,19 @@ class FrameView:
     def spec(self) -> FeatureSpec:
         """The provenance; `layer` and its parts name everything that the values depend on."""
         kinds = "+".join(map(str, self.kinds))
-        encoding = f"encoding {ENCODING_VERSION}, top {self.top} of classes {kinds}"
-        dim = vector_width(len(self.kinds), self.top)
+        limits = f"score {self.min_score:g}, overlap {OVERLAP:g}"
+        layer = f"encoding {ENCODING_VERSION}, top {self.top} of classes {kinds}, {limits}, "
+        layer, dim = layer + self.tracker, vector_width(len(self.kinds), self.top)
         if self.keypoints:
-            encoding, dim = f"pose encoding {POSE_VERSION}", pose_width(self.keypoints)
-        layer = f"{encoding}, score {self.min_score:g}, overlap {OVERLAP:g}, {self.tracker}"
+            layer, dim = f"pose encoding {POSE_VERSION}, {limits}", pose_width(self.keypoints)
         weights = (self.weights, self.weights_sha256, layer)
         return FeatureSpec(self.view, *weights, self.image_size, "frame", "fp32", dim)
 
     def encoder(self) -> Encode:
-        settings = (self.tracker, self.min_score, self.fps)
         encode: Callable[[Detections, Image, float], Vectors] = (
-            PoseEncoder(*settings, self.keypoints)
+            PoseEncoder(self.min_score, self.keypoints)
             if self.keypoints
-            else Encoder(self.kinds, self.top, *settings)
+            else Encoder(self.kinds, self.top, self.tracker, self.min_score, self.fps)
         )
 
         def detect_and_encode(image: Image, time_s: float) -> Vectors:

@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from action_gru.detection.detector import BoxTracker, Detections, Floats
+from action_gru.detection.detector import Detections, Floats
 from action_gru.detection.vectors import PATIENCE_S, Vectors
 from action_gru.video import Image
 
@@ -38,6 +38,9 @@ LEAST_CONFIDENCE = 0.3  # a joint that is less sure is not seen
 NEAR = 0.5
 STAYS = 1.5  # a pair is left only for one that counts this many times more
 PAIR_PARTS = 5
+# Intersection over union of a person's boxes from frame to frame, at least, and of two boxes that
+# the network gave one person.
+SAME_PERSON, SEEN_TWICE = 0.2, 0.6
 # A network's mistake must not outweigh what it sees: limits of places, of velocities of joints and
 # of people, and of distances.
 FARTHEST, FASTEST_JOINT, FASTEST, MOST_APART = 1.5, 6.0, 4.0, 3.0
@@ -77,18 +80,17 @@ class Person:
 
 
 class PoseEncoder:
-    """Follows and encodes the people of one stream, in order of time. fps: frames a second."""
+    """Follows and encodes the people of one stream, in order of time."""
 
-    def __init__(self, tracker: str, min_score: float, fps: float, keypoints: int) -> None:
+    def __init__(self, min_score: float, keypoints: int) -> None:
         self.keypoints, self.min_score = keypoints, min_score
-        patience = max(1, round(PATIENCE_S * fps))
-        self._tracker = BoxTracker(tracker, min_score=min_score, patience=patience)
+        self._count = 0
         self._before: dict[int, tuple[float, Person]] = {}  # when and how each was last seen
         self._pair: tuple[int, ...] = ()
 
     def __call__(self, found: Detections, image: Image, time_s: float) -> Vectors:
         """The vectors of the next frame, image (H, W, 3) uint8 RGB at time_s seconds."""
-        people = self._follow(found, image)
+        people = self._follow(found)
         self._pair = self._choose(people)
         count = int((found.scores >= self.min_score).sum())
         plain = self._encode(people, time_s, 1, count)
@@ -98,13 +100,30 @@ class PoseEncoder:
         self._before = {n: kept for n, kept in before.items() if time_s - kept[0] <= PATIENCE_S}
         return Vectors(plain.astype(np.float16), mirrored.astype(np.float16))
 
-    def _follow(self, found: Detections, image: Image) -> dict[int, Person]:
-        """The people in the frame by the numbers of their tracks."""
-        if found.keypoints is None:
-            found = found[:0]
-        tracked = self._tracker.update(found, image)
+    def _follow(self, found: Detections) -> dict[int, Person]:
+        """The people in the frame by the numbers of their tracks.
+
+        The boxes that overlap most continue a track, weak ones too. Unlike `BoxTracker` it takes a
+        new person at once: where people are seen now and then, waiting would lose most of them.
+        """
         joints = found.keypoints
-        return {} if joints is None else {t.number: Person(t.box, joints[t.row]) for t in tracked}
+        people = [] if joints is None else list(map(Person, found.boxes, joints))
+        numbers = list(self._before)
+        overlaps = {
+            (number, row): _overlap(self._before[number][1], person)
+            for number in numbers
+            for row, person in enumerate(people)
+        }
+        followed: dict[int, int] = {}  # number -> row
+        for (number, row), overlap in sorted(overlaps.items(), key=lambda item: -item[1]):
+            if overlap >= SAME_PERSON and number not in followed and row not in followed.values():
+                followed[number] = row
+        for row, person in enumerate(people):
+            again = any(_overlap(person, people[known]) > SEEN_TWICE for known in followed.values())
+            if found.scores[row] >= self.min_score and not again:
+                self._count += 1
+                followed[self._count] = row
+        return {number: people[row] for number, row in followed.items()}
 
     def _choose(self, people: Mapping[int, Person]) -> tuple[int, ...]:
         """The numbers of the two who are largest and nearest; of the one, if there is one."""
@@ -208,15 +227,16 @@ def _together(chosen: Sequence[Person], count: int) -> Floats:
         return np.array([np.nan] * (PAIR_PARTS - 1) + [np.log1p(count)], np.float32)
     one, other = chosen
     apart = np.abs(one.centre - other.centre) / _mean_size(one, other)
-    corner, opposite = (
-        np.maximum(one.box[:2], other.box[:2]),
-        np.minimum(one.box[2:], other.box[2:]),
-    )
-    shared = np.maximum(opposite - corner, 0).prod()
-    overlap = shared / (one.extent.prod() + other.extent.prod() - shared)
     ratio = abs(np.log(one.size / other.size))
-    parts = [*apart.clip(0, MOST_APART), ratio, overlap, np.log1p(count)]
+    parts = [*apart.clip(0, MOST_APART), ratio, _overlap(one, other), np.log1p(count)]
     return np.array(parts, np.float32)
+
+
+def _overlap(one: Person, other: Person) -> float:
+    """Intersection over union of the boxes."""
+    sides = np.minimum(one.box[2:], other.box[2:]) - np.maximum(one.box[:2], other.box[:2])
+    shared = float(np.maximum(sides, 0).prod())
+    return shared / float(one.extent.prod() + other.extent.prod() - shared)
 
 
 def _mean_size(one: Person, other: Person) -> float:
