@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -16,7 +17,7 @@ from safetensors.torch import save_file
 
 from action_gru.backbone import Backbone, loading
 from action_gru.backbone.embedding import pick_precision
-from action_gru.backbone.network import weighted_mean
+from action_gru.backbone.network import NetworkSource, weighted_mean
 from action_gru.backbone.weight_files import BUILTIN_PATH, find_weights
 from action_gru.core.errors import BackboneError
 from action_gru.core.machine import pick_device
@@ -81,6 +82,38 @@ def test_the_fingerprint_names_what_features_depend_on(builtin):
     rounded = Backbone("builtin", precision="bf16", device="cpu").spec("rgb")
     assert rounded.fingerprint != spec.fingerprint
     assert rounded.differences(spec) == []
+
+
+def test_a_network_is_known_by_the_values_that_it_computes_with(tmp_path, builtin):
+    def saved(name: str, **checkpoint) -> NetworkSource:
+        torch.save(checkpoint, tmp_path / name)
+        return NetworkSource(str(tmp_path / name), "embedding", download=False)
+
+    model = loading.load_network("builtin").module
+    model.model[10].linear = torch.nn.Linear(1280, 7)
+    copies = [saved("last.pt", model=model), saved("ema.pt", model=None, ema=model)]
+    copies.append(saved("half.pt", model=model.half()))
+    with torch.no_grad():
+        model.model[9].m[0].ffn[1].conv.weight[0, 0] += 1e-2
+    other = saved("other.pt", model=model)
+    ours = builtin.spec("rgb")
+    assert len({ours.file_sha256, *(copy.file_sha256 for copy in copies)}) == 4
+    assert {copy.content_sha256 for copy in copies} == {ours.weights_sha256}
+    theirs = replace(ours, weights_sha256=other.content_sha256, file_sha256=other.file_sha256)
+    assert theirs.fingerprint != ours.fingerprint
+    assert theirs.differences(ours) == [
+        f"rgb weights_sha256: {theirs.weights_sha256} against {ours.weights_sha256}"
+    ]
+
+
+def test_what_was_known_by_its_file_still_fits(builtin):
+    ours = builtin.spec("rgb")
+    older = replace(ours, weights_sha256=ours.file_sha256, file_sha256="")
+    assert ours.differences(older) == older.differences(ours) == []
+    assert ours.fingerprints == (ours.fingerprint, older.fingerprint)
+    assert ours.fingerprint != older.fingerprint
+    assert replace(older, weights_sha256="1" * 64).differences(ours) != []
+    assert builtin.spec("rgb").weights_sha256[:8] == "c0cbecca"  # on every machine
 
 
 def test_any_layer_can_be_pooled():
