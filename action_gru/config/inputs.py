@@ -159,12 +159,8 @@ class SamplingSection(Section):
 class FeaturesSection(Section):
     weights: str = "yolo26n-cls.pt"
     """An official Ultralytics name (downloaded once), a .pt, a .safetensors of this program, or
-<<<<<<< HEAD
-    builtin."""
-=======
     builtin (demo, tests). Other networks (docs/export.md): timm:NAME (extra timm),
     torchvision:NAME, an .onnx file, an OpenVINO file or folder."""
->>>>>>> main
     weights_sha256: Sha256 | None = None
     """Pins the file of the weights: one of another hash is refused, fetched or found."""
     views: Annotated[tuple[ViewName, ...], Field(min_length=1)] = ("focus", "motion")
