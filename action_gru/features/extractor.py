@@ -161,8 +161,8 @@ class Extractor:
         with VideoFile(job.clip.path, threads=1, limits=self.limits) as video:
             for time_s, made in self._look(video, job.clip, views):
                 yield time_s, [(key, _side(made[key.view], key.flipped)) for key in job.missing]
-                job.frames = video.frames_decoded
-            job.frames = video.frames_decoded
+                job.frames, job.declared_s = video.frames_decoded, video.declared_s
+            job.frames, job.damaged = video.frames_decoded, video.damaged
 
     def _look(
         self, video: VideoFile, clip: Clip, views: list[str]
