@@ -13,6 +13,7 @@ import pytest
 from helpers.videos import write_square
 
 from action_gru.features import FeatureCache
+from action_gru.features.report import named
 
 
 def empty(path: Path, good: bytes) -> None:
@@ -121,3 +122,10 @@ def test_each_bad_clip_costs_itself_and_has_a_reason(tmp_path, count):
     )
     assert len(re.findall(r"^warning: left out ", again.stderr, re.MULTILINE)) == bad
     assert FeatureCache(tmp_path / "cache").stats()["entries"] == good
+
+
+@pytest.mark.parametrize("reason", ["seq0.csv: no rows", "/data/seq0.csv: no rows", "no rows"])
+def test_a_clip_is_named_once_before_its_reason(reason):
+    said = named("seq0.csv", reason)
+    assert said.count("seq0.csv") == 1
+    assert said.endswith("seq0.csv: no rows")

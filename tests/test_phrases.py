@@ -1,6 +1,6 @@
 import pytest
 
-from action_gru.core.text import clock_text, name_or_count, name_some
+from action_gru.core.text import clock_text, counted, name_or_count, name_some
 
 
 @pytest.mark.parametrize(
@@ -33,3 +33,9 @@ def test_time_reads_like_a_clock():
         "0:00.0",
         "-0:02.5",
     ]
+
+
+def test_one_thing_is_no_plural():
+    assert [counted(n, "id") for n in (0, 1, 2)] == ["0 ids", "1 id", "2 ids"]
+    assert [counted(n, "entry") for n in (1, 3)] == ["1 entry", "3 entries"]
+    assert counted(2, "row left") == "2 rows left"
