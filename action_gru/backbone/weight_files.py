@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import urllib.error
@@ -17,6 +18,8 @@ EXAMPLES = {"detection.weights": "yolo26n.pt", "pose.weights": "yolo26n-pose.pt"
 # The package of each runtime of exported networks; each needs the exporters too.
 RUNTIME_PACKAGES = {"onnx": "onnxruntime", "openvino": "openvino", "tensorrt": "tensorrt"}
 EXPORTERS = ("onnx", "onnxscript")
+# The runtime of a detector's file by its ending; OpenVINO's are folders.
+_EXPORTED = {".onnx": "onnx", ".engine": "tensorrt"}
 _LIKE_OFFICIAL = re.compile(r"(yolo|rtdetr|sam|mobile|fast)[\w.-]*\.(pt|pth)", re.IGNORECASE)
 
 
@@ -27,13 +30,15 @@ def home_folder() -> Path:
 
 
 def local_weights(weights: str, download: bool, key: str = "features.weights") -> Path:
-    """The file of a path or of an official name, where it is or where it would be kept.
+    """What a path or an official name stands for, where it is or where it would be kept.
 
     key: what errors call the setting. Raises BackboneError where there is no file and none can be
     fetched under that name.
     """
     path = Path(weights)
-    if path.is_file():
+    if path.is_dir():
+        openvino_files(path, key)
+    if path.exists():
         return path
     if len(path.parts) > 1:
         raise BackboneError(f"{key}: no file at {path} (looked up as {path.absolute()})")
@@ -59,7 +64,7 @@ def find_weights(
     Raises BackboneError where its hash is not sha256, if one is given.
     """
     path = local_weights(weights, download, key)
-    if not path.is_file():
+    if not path.exists():
         from ultralytics.utils.downloads import GITHUB_ASSETS_NAMES
 
         if path.name not in GITHUB_ASSETS_NAMES:
@@ -67,6 +72,35 @@ def find_weights(
         _download(path, key, sha256)
     _check_hash(path, path, key, sha256)
     return path
+
+
+def exported_for(weights: str) -> str | None:
+    """The runtime that a detector's network was exported for; None for a .pt."""
+    return "openvino" if Path(weights).is_dir() else _EXPORTED.get(Path(weights).suffix.lower())
+
+
+def openvino_files(folder: Path, key: str = "weights") -> tuple[Path, Path, Path]:
+    """The .xml, .bin and metadata.yaml of Ultralytics' OpenVINO export.
+
+    Raises BackboneError for any other folder.
+    """
+    found = sorted(folder.glob("*.xml"))
+    files = [path for xml in found[:1] for path in (xml, xml.with_suffix(".bin"))]
+    files.append(folder / "metadata.yaml")
+    if len(found) != 1 or not all(path.is_file() for path in files):
+        raise BackboneError(
+            f"{key}: {folder} is a folder, and not one that 'yolo export format=openvino' writes: "
+            "one .xml, its .bin and metadata.yaml; export it again, or give a file"
+        )
+    return files[0], files[1], files[2]
+
+
+def weights_sha256(path: Path) -> str:
+    """Hash of a file; of an OpenVINO folder over the names and contents of its three files."""
+    if not path.is_dir():
+        return file_sha256(path)
+    lines = [f"{file_sha256(file)}  {file.name}\n" for file in sorted(openvino_files(path))]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def _no_such_weights(weights: str, key: str) -> BackboneError:
@@ -77,7 +111,7 @@ def _no_such_weights(weights: str, key: str) -> BackboneError:
 
 
 def _check_hash(path: Path, named: Path, key: str, sha256: str | None) -> None:
-    found = file_sha256(path) if sha256 else None
+    found = weights_sha256(path) if sha256 else None
     if found != sha256:
         raise BackboneError(
             f"{named}: has the SHA-256 {found}, and {key}_sha256 asks for {sha256}; it is another "
