@@ -11,7 +11,7 @@ import importlib.util
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -60,15 +60,24 @@ class BoxNetwork:
 
 
 def open_network(
-    weights: str, *, key: str, device: str, download: bool, sha256: str | None
+    weights: str,
+    *,
+    key: str,
+    image_size: int | None,
+    device: str,
+    download: bool,
+    sha256: str | None,
 ) -> BoxNetwork:
     """Open a .pt or an export, found as `find_weights` says. key: what errors call the setting.
 
-    Raises BackboneError for what is none, MissingExtraError where its runtime is not installed.
+    image_size: the longer side of its input, px; None: what it was trained at, or, of an export of
+    one shape, that shape. Raises BackboneError for what is none, MissingExtraError where its
+    runtime is not installed.
     """
     runtime = exported_for(weights)
     if runtime is None:
-        return _open_torch(weights, key, pick_device(device), download, sha256)
+        made = _open_torch(weights, key, pick_device(device), download, sha256)
+        return replace(made, image_size=image_size or made.image_size)
     package = RUNTIME_PACKAGES[runtime]
     if importlib.util.find_spec(package) is None:
         raise MissingExtraError(package, runtime, f"{key}={weights}")
@@ -76,8 +85,11 @@ def open_network(
     import_ultralytics()
     import_quietly(package)
     try:
-        opened = _OpenVino(path) if runtime == "openvino" else _AutoBackend(path, runtime, device)
-        return _described(opened, weights_sha256(path))
+        if runtime == "openvino":
+            opened: Any = _OpenVino(path, image_size)
+        else:
+            opened = _AutoBackend(path, runtime, device)
+        return _described(opened, weights_sha256(path), image_size)
     except BackboneError as error:
         raise BackboneError(f"{key}: {error}") from error
     except Exception as error:  # each runtime raises errors of its own
@@ -132,13 +144,16 @@ class _OpenVino:
     threads of an extraction take 15 % less time so than in turns with both processors each.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, image_size: int | None) -> None:
         network, weights, metadata = openvino_files(folder)
         self._core = import_quietly("openvino").Core()
         self._model = self._core.read_model(str(network), str(weights))
         self.metadata = parse_yaml(metadata.read_text(encoding="utf-8"))
         shape = self._model.input().partial_shape
         self.fixed = None if shape.is_dynamic else tuple(shape.to_shape())
+        self._is_cut = self.fixed is not None and image_size is not None
+        if self._is_cut and image_size <= max(self.fixed) and _levels(self._model):
+            self.fixed = None
         self._threads, self._own = torch.get_num_threads(), threading.local()
         self._compiled = lru_cache(COMPILED_SIZES_KEPT)(self._compile)
         self._lock = threading.Lock()
@@ -160,7 +175,11 @@ class _OpenVino:
     def _compile(self, threads: int, shape: tuple[int, ...]) -> Any:
         openvino = import_quietly("openvino")
         model = self._model.clone()
-        model.reshape([shape[0], shape[3], *shape[1:3]])
+        sides = openvino.PartialShape([shape[0], shape[3], *shape[1:3]])
+        if self._is_cut:
+            _cut(model, shape[1], shape[2])
+        model.get_parameters()[0].set_partial_shape(sides)
+        model.validate_nodes_and_infer_types()
         made = openvino.preprocess.PrePostProcessor(model)
         made.input().tensor().set_element_type(openvino.Type.u8).set_layout(openvino.Layout("NHWC"))
         made.input().model().set_layout(openvino.Layout("NCHW"))
@@ -172,6 +191,45 @@ class _OpenVino:
             "ENABLE_CPU_PINNING": False,
         }
         return self._core.compile_model(made.build(), "CPU", properties)
+
+
+def _levels(model: Any) -> tuple[int, ...]:
+    """The strides of the grids whose cells are the columns of a network's output; () if unknown."""
+    height, width = model.input().shape[2:]
+    cells = {
+        strides: sum((height // stride) * (width // stride) for stride in strides)
+        for strides in ((8, 16, 32), (4, 8, 16, 32), (8, 16, 32, 64))
+    }
+    columns = model.output(0).shape[-1]
+    return next((strides for strides, count in cells.items() if count == columns), ())
+
+
+def _cut(model: Any, height_px: int, width_px: int) -> None:
+    """Let a network that was exported for one size take a smaller one.
+
+    All that fixes its size are constants with a column for each cell of its grids. The cells of a
+    smaller picture are those at the left and the top of each grid.
+    """
+    openvino, strides = import_quietly("openvino"), _levels(model)
+    down, across = model.input().shape[2:]
+    kept, before = [], 0
+    for stride in strides:
+        grid = np.arange(before, before + (down // stride) * (across // stride))
+        before += len(grid)
+        grid = grid.reshape(down // stride, across // stride)
+        kept.append(grid[: height_px // stride, : width_px // stride].ravel())
+    columns = np.concatenate(kept)
+    for constant in [op for op in model.get_ops() if op.get_type_name() == "Constant"]:
+        values = constant.data
+        if values.ndim > 1 and values.shape[-1] == before:
+            values = np.ascontiguousarray(values[..., columns])
+        elif values.ndim == 1 and before in values and values.dtype == np.int64:  # a shape
+            values = np.where(values == before, len(columns), values)
+        else:
+            continue
+        new = openvino.op.Constant(values)
+        for place in constant.output(0).get_target_inputs():
+            place.replace_source_output(new.output(0))
 
 
 class _AutoBackend:
@@ -215,19 +273,27 @@ def _device_of(runtime: str, name: str) -> torch.device:
     return torch.device("cpu")
 
 
-def _described(opened: Any, sha256: str) -> BoxNetwork:
-    """The network of an export by its metadata. Raises BackboneError where they are not whole."""
+def _described(opened: Any, sha256: str, image_size: int | None) -> BoxNetwork:
+    """The network of an export by its metadata.
+
+    Raises BackboneError where they are not whole, or the export takes no image_size.
+    """
+    fixed = opened.fixed
+    if fixed and image_size not in (None, max(fixed[2:])):
+        raise BackboneError(
+            f"was exported for {fixed[3]}x{fixed[2]} pixels, and image_size {image_size} was asked "
+            "for; set it to auto, or export the network with that imgsz or with dynamic=True"
+        )
     given = opened.metadata if isinstance(opened.metadata, Mapping) else {}
     with suppress(KeyError, TypeError, ValueError):
         names = given["names"]
         args = given.get("args") or {}
         points = given.get("kpt_shape")
-        fixed = opened.fixed
         return BoxNetwork(
             opened,
             str(given["task"]),
             tuple(str(names[number]) for number in range(len(names))),
-            max(_sides(given["imgsz"])),
+            image_size or max(_sides(given["imgsz"])),
             sha256,
             fixed=fixed and (fixed[0], fixed[2], fixed[3]),
             end2end=bool(given.get("end2end") or args.get("nms")),

@@ -110,7 +110,8 @@ class Detector:
         download: bool = True,
         sha256: str | None = None,
     ) -> None:
-        network = open_network(weights, key=key, device=device, download=download, sha256=sha256)
+        how = {"image_size": image_size, "device": device, "download": download}
+        network = open_network(weights, key=key, sha256=sha256, **how)
         if network.task != task:
             raise BackboneError(
                 f"{key}: {weights} is a {network.task} model; a {task} model is needed here, such "
@@ -119,15 +120,7 @@ class Detector:
         self.weights, self.weights_sha256 = Path(weights).name, network.weights_sha256
         self.min_score, self.names = min_score, network.names
         self.keypoint_shape = network.keypoint_shape
-        self.image_size = image_size or network.image_size
-        self._network = network
-        if network.fixed and self.image_size != max(network.fixed[1:]):
-            height, width = network.fixed[1:]
-            raise BackboneError(
-                f"{key.replace('weights', 'image_size')}: {weights} takes {width}x{height} pixels "
-                f"alone, and {image_size} was asked for; set it to auto, or export the network "
-                "with that imgsz or with dynamic=True"
-            )
+        self.image_size, self._network = network.image_size, network
 
     def __call__(self, images: Sequence[Image]) -> list[Detections]:
         """images: N of (H, W, 3) uint8 RGB -> the boxes of each, the surest first."""
