@@ -91,7 +91,7 @@ def open_network(
             opened = _AutoBackend(path, runtime, device)
         return _described(opened, weights_sha256(path), image_size)
     except BackboneError as error:
-        raise BackboneError(f"{key}: {error}") from error
+        raise BackboneError(f"{key}: {weights}: {error}") from error
     except Exception as error:  # each runtime raises errors of its own
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise BackboneError(
@@ -151,26 +151,30 @@ class _OpenVino:
         self.metadata = parse_yaml(metadata.read_text(encoding="utf-8"))
         shape = self._model.input().partial_shape
         self.fixed = None if shape.is_dynamic else tuple(shape.to_shape())
-        self._is_cut = self.fixed is not None and image_size is not None
-        if self._is_cut and image_size <= max(self.fixed) and _levels(self._model):
+        # Only where it is asked for: of its own shape it gives what ultralytics gives.
+        self._is_cut = bool(
+            self.fixed
+            and image_size is not None
+            and image_size <= min(self.fixed[2:])
+            and _levels(self._model)
+        )
+        if self._is_cut:
             self.fixed = None
         self._threads, self._own = torch.get_num_threads(), threading.local()
         self._compiled = lru_cache(COMPILED_SIZES_KEPT)(self._compile)
         self._lock = threading.Lock()
 
     def __call__(self, pixels: Pixels) -> Tensor:
-        size = self.fixed[0] if self.fixed else 1
-        parts = [pixels[start : start + size] for start in range(0, len(pixels), size)]
-        return torch.cat([torch.from_numpy(self._infer(part)) for part in parts])
+        return _in_parts(self._infer, pixels, self.fixed[0] if self.fixed else 1)
 
-    def _infer(self, pixels: Pixels) -> NDArray[np.float32]:
+    def _infer(self, pixels: Pixels) -> Tensor:
         with self._lock:
             compiled = self._compiled(torch.get_num_threads(), pixels.shape)
-        requests = self._own.__dict__.setdefault("requests", {})
-        if compiled not in requests:
-            requests[compiled] = compiled.create_infer_request()
-        result = requests[compiled].infer([pixels], share_inputs=True)
-        return np.array(result[0], dtype=np.float32)
+        own = self._own
+        if getattr(own, "compiled", None) is not compiled:
+            own.compiled, own.request = compiled, compiled.create_infer_request()
+        result = own.request.infer([pixels], share_inputs=True)
+        return torch.from_numpy(np.array(result[0], dtype=np.float32))
 
     def _compile(self, threads: int, shape: tuple[int, ...]) -> Any:
         openvino = import_quietly("openvino")
@@ -249,8 +253,11 @@ class _AutoBackend:
 
     def __call__(self, pixels: Pixels) -> Tensor:
         with self._lock, torch.inference_mode():
-            made = self._backend(_scaled(pixels, self._backend.device).contiguous())
-            return _first(made).clone()  # the runtime writes its next results there
+            return _in_parts(self._infer, pixels, self.fixed[0] if self.fixed else len(pixels))
+
+    def _infer(self, pixels: Pixels) -> Tensor:
+        made = self._backend(_scaled(pixels, self._backend.device).contiguous())
+        return _first(made).clone()  # the runtime writes its next results there
 
 
 def _device_of(runtime: str, name: str) -> torch.device:
@@ -281,8 +288,8 @@ def _described(opened: Any, sha256: str, image_size: int | None) -> BoxNetwork:
     fixed = opened.fixed
     if fixed and image_size not in (None, max(fixed[2:])):
         raise BackboneError(
-            f"was exported for {fixed[3]}x{fixed[2]} pixels, and image_size {image_size} was asked "
-            "for; set it to auto, or export the network with that imgsz or with dynamic=True"
+            f"takes pictures of {fixed[3]}x{fixed[2]} pixels, and image_size {image_size} was "
+            "asked for; set it to auto, or export the network with that imgsz or with dynamic=True"
         )
     given = opened.metadata if isinstance(opened.metadata, Mapping) else {}
     with suppress(KeyError, TypeError, ValueError):
@@ -314,6 +321,12 @@ def _sides(imgsz: Any) -> tuple[int, int]:
 def _scaled(pixels: Pixels, device: torch.device) -> Tensor:
     """(N, H, W, 3) from 0 to 255 -> (N, 3, H, W) from 0 to 1."""
     return torch.from_numpy(pixels).permute(0, 3, 1, 2).to(device).float() / 255
+
+
+def _in_parts(infer: Callable[[Pixels], Tensor], pixels: Pixels, size: int) -> Tensor:
+    """The boxes of many pictures, size of them at a time."""
+    parts = [pixels[start : start + size] for start in range(0, len(pixels), size)]
+    return torch.cat([infer(part) for part in parts])
 
 
 def _first(made: Any) -> Tensor:

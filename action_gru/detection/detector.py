@@ -110,7 +110,7 @@ class Detector:
         download: bool = True,
         sha256: str | None = None,
     ) -> None:
-        how = {"image_size": image_size, "device": device, "download": download}
+        how: dict[str, Any] = {"image_size": image_size, "device": device, "download": download}
         network = open_network(weights, key=key, sha256=sha256, **how)
         if network.task != task:
             raise BackboneError(
@@ -157,8 +157,8 @@ class Detector:
         scale = min(room[0] / height, room[1] / width)
         down, across = max(1, round(height * scale)), max(1, round(width * scale))
         if not fixed:  # grey to the right and below
-            padded = (-(-side // STRIDE_PX) * STRIDE_PX for side in (down, across))
-            return (down, across), (*padded,), (0, 0)
+            bottom, right = (-(-side // STRIDE_PX) * STRIDE_PX for side in (down, across))
+            return (down, across), (bottom, right), (0, 0)
         # In the middle, as ultralytics: a wide grey edge costs boxes beside it.
         return (down, across), room, ((room[0] - down) // 2, (room[1] - across) // 2)
 
