@@ -15,11 +15,12 @@ from pathlib import Path
 
 from action_gru.backbone import FRAME_VIEWS
 from action_gru.backbone.weight_files import (
-    BUILTIN,
     EXPORTERS,
     RUNTIME_PACKAGES,
     exported_for,
+    hub_of,
     local_weights,
+    runtime_of,
 )
 from action_gru.config import Config, build_config, check_files, load_config
 from action_gru.core.errors import ConfigError, DataError, MissingExtraError, VideoError
@@ -183,8 +184,13 @@ def check_network(config: Config) -> None:
             _check_boxes(config, sections[-1])
     if set(features.views) <= set(FRAME_VIEWS):
         return
-    if features.weights != BUILTIN:
+    purpose = f"features.weights={features.weights}"
+    if hub := hub_of(features.weights):
+        need(hub[0], "timm", purpose)  # torchvision comes with ultralytics
+    else:
         local_weights(features.weights, features.download)
+    if runtime := runtime_of(features.weights):
+        _need_runtime(runtime, purpose)
     if features.runtime in RUNTIME_PACKAGES:
         _need_runtime(features.runtime, f"features.runtime={features.runtime}")
 

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from action_gru.backbone import FeatureSpec
 from action_gru.backbone.exported import to_onnx
 from action_gru.backbone.runtimes import import_quietly
+from action_gru.backbone.weight_files import runtime_of
 from action_gru.config import Config, build_config
 from action_gru.core.errors import CheckpointError, ConfigError
 from action_gru.core.progress import Reporter
@@ -88,6 +89,11 @@ def export_run(
 
 def _feature_network(checkpoint: Checkpoint, config: Config) -> bytes:
     """The exported backbone, which `build_backbone` has compared with torch."""
+    if runtime_of(weights := config.features.weights):
+        raise CheckpointError(
+            f"{weights} is a file of its own runtime, which export does not write again; give it "
+            "on as it is, or train with weights for torch"
+        )
     backbone = build_backbone(config)
     specs = tuple(backbone.spec(view) for view in config.features.views)
     checkpoint.check_fits(specs, config.sampling.fps)
