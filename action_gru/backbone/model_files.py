@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from action_gru.backbone.network import check_whole, weighted_mean
 from action_gru.backbone.runtimes import RUNTIMES, Pixels, Port, Vectors, import_quietly
-from action_gru.backbone.weight_files import check_hash, runtime_of
+from action_gru.backbone.weight_files import check_hash, network_file, runtime_of
 from action_gru.core.errors import ActionGruError, BackboneError
 from action_gru.core.safe_yaml import parse_yaml
 
@@ -39,7 +39,7 @@ class ModelFile:
     """
 
     def __init__(self, weights: str, layer: str | int, sha256: str | None = None) -> None:
-        self.path, self.pinned = _file_of(Path(weights)), sha256
+        self.path, self.pinned = network_file(weights), sha256
         self.name = Path(weights).name
         check_whole(layer, self.name)
         self.runtime = str(runtime_of(weights))
@@ -189,14 +189,3 @@ class FileRunner:
 
     def _refusal(self, found: str) -> BackboneError:
         return BackboneError(f"features.weights: {self._name} {found} is needed here")
-
-
-def _file_of(path: Path) -> Path:
-    """The file itself, or the one network of a folder."""
-    files = sorted(path.glob("*.xml")) if path.is_dir() else [path]
-    if len(files) != 1 or not files[0].is_file():
-        raise BackboneError(
-            f"features.weights: no one network at {path} (looked up as {path.absolute()}); give "
-            "the file"
-        )
-    return files[0]
