@@ -20,6 +20,7 @@ from action_gru.backbone.weight_files import (
     exported_for,
     hub_of,
     local_weights,
+    network_file,
     runtime_of,
 )
 from action_gru.config import Config, build_config, check_files, load_config
