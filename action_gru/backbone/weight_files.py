@@ -126,11 +126,11 @@ def openvino_files(folder: Path, key: str = "weights") -> tuple[Path, Path, Path
 
 
 def weights_sha256(path: Path) -> str:
-    """Hash of a file; of an OpenVINO folder over the names and contents of its three files."""
+    """Hash of a file; of an OpenVINO folder that of its .xml and .bin, one after another."""
     if not path.is_dir():
         return file_sha256(path)
-    lines = [f"{file_sha256(file)}  {file.name}\n" for file in sorted(openvino_files(path))]
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
+    network, values, _ = openvino_files(path)
+    return hashlib.sha256(network.read_bytes() + values.read_bytes()).hexdigest()
 
 
 def _no_such_weights(weights: str, key: str) -> BackboneError:

@@ -151,10 +151,10 @@ class _OpenVino:
         self.metadata = parse_yaml(metadata.read_text(encoding="utf-8"))
         shape = self._model.input().partial_shape
         self.fixed = None if shape.is_dynamic else tuple(shape.to_shape())
-        # Only where it is asked for: of its own shape it gives what ultralytics gives.
+        # Not at its own size: there it gives what ultralytics gives of the shape it has.
         self._is_cut = bool(
             self.fixed
-            and image_size is not None
+            and image_size not in (None, max(self.fixed[2:]))
             and image_size <= min(self.fixed[2:])
             and _levels(self._model)
         )
