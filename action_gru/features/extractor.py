@@ -17,7 +17,7 @@ from action_gru.backbone import Backbone
 from action_gru.core.errors import VideoError
 from action_gru.core.files import file_sha256
 from action_gru.dataset import Clip
-from action_gru.detection.frame_views import frame_views_of, make_maker, side
+from action_gru.detection.frame_views import encode_samples, frame_views_of, side
 from action_gru.detection.vectors import Vectors
 from action_gru.features.entry import ClipFeatures, Rows, ViewKey, cache_key
 from action_gru.features.pipeline import Job, Pass, Pictures
@@ -25,7 +25,7 @@ from action_gru.features.report import ExtractionReport, LazyFeatures
 from action_gru.features.store import FeatureCache, MemoryCache
 from action_gru.video import DecodeLimits, Image, VideoFile
 from action_gru.video.frame import DECODING_VERSION
-from action_gru.views.sampler import pictures, sample_video
+from action_gru.views.sampler import pictures
 from action_gru.views.sampling import rate_warning
 
 MOST_WORKERS = 16  # each holds a batch's activations; beyond, a batch is shared by several cores
@@ -167,12 +167,12 @@ class Extractor:
     def _look(
         self, video: VideoFile, clip: Clip, views: list[str]
     ) -> Iterator[tuple[float, dict[str, Any]]]:
-        if not frame_views_of(self.backbone):  # the decoder's process can make the pictures too
-            size_px, fit = self.backbone.image_size, self.backbone.fit
-            arguments = {"views": views, "size_px": size_px, "fit": fit, "fps": self.fps}
-            return video.run(pictures, **arguments, start_s=clip.start_s, end_s=clip.end_s)
-        maker = make_maker(self.backbone, views)
-        return sample_video(video, maker, self.fps, clip.start_s, clip.end_s)
+        vectors = frame_views_of(self.backbone)
+        encoders = {view: vectors[view].encoder() for view in views if view in vectors}
+        arguments = {"views": [view for view in views if view not in vectors], "fps": self.fps}
+        arguments |= {"size_px": self.backbone.image_size, "fit": self.backbone.fit}
+        arguments |= {"start_s": clip.start_s, "end_s": clip.end_s, "whole": bool(encoders)}
+        return encode_samples(video.run(pictures, **arguments), encoders)
 
     def finish(self, job: Job) -> None:
         """Put a clip's features into the cache."""
