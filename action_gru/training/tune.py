@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -96,6 +96,8 @@ def tune(config: Config, path: Path, epochs: int, layers: int, reporter: Reporte
     def tuner(numbers: Tensor) -> Tuner:
         return Tuner(stem, copy.deepcopy(top), maps, numbers, len(classes), config.training)
 
+    if data.allow_leakage:  # the data is to be tested on groups that it was trained on
+        used = [replace(clip, group=clip.name) for clip in used]
     groups = [clip.group for clip in used]
     folds = torch.tensor(grouped_folds(used, min(FOLDS, max(2, len(set(groups)))), 0))
     parts = [(folds != fold).nonzero()[:, 0] for fold in range(int(folds.max()) + 1)]
