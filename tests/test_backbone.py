@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -14,7 +15,7 @@ import torch
 from helpers.videos import noise_pictures
 from safetensors.torch import save_file
 
-from action_gru.backbone import Backbone, loading
+from action_gru.backbone import Backbone, FeatureSpec, loading
 from action_gru.backbone.embedding import pick_precision
 from action_gru.backbone.network import weighted_mean
 from action_gru.backbone.weight_files import BUILTIN_PATH, find_weights
@@ -81,6 +82,43 @@ def test_the_fingerprint_names_what_features_depend_on(builtin):
     rounded = Backbone("builtin", precision="bf16", device="cpu").spec("rgb")
     assert rounded.fingerprint != spec.fingerprint
     assert rounded.differences(spec) == []
+
+
+def test_a_network_is_known_by_the_values_that_it_computes_with(tmp_path, builtin):
+    from ultralytics.nn.tasks import ClassificationModel
+
+    def saved(name: str, change=lambda model: None, **checkpoint) -> FeatureSpec:
+        model = ClassificationModel("yolo26n-cls.yaml", nc=7, verbose=False)
+        tensors = loading.load_network("builtin").module.state_dict()
+        used = {name: value for name, value in tensors.items() if ".linear." not in name}
+        model.load_state_dict(used, strict=False)
+        change(model)
+        torch.save({"model": model} | checkpoint, tmp_path / name)
+        return Backbone(str(tmp_path / name), image_size=128, device="cpu").spec("rgb")
+
+    def retrained(model: torch.nn.Module) -> None:
+        with torch.no_grad():
+            model.model[9].m[0].ffn[1].conv.weight[0, 0] += 1e-3
+
+    ours = Backbone("builtin", device="cpu").spec("rgb")
+    kept = saved("last.pt"), saved("half.pt", lambda model: model.half()), saved("ema.pt", ema=None)
+    assert len({spec.file_sha256 for spec in (ours, *kept)}) == 4
+    assert {spec.fingerprint for spec in (ours, *kept)} == {ours.fingerprint}
+    other = saved("other.pt", retrained)
+    assert other.fingerprint != ours.fingerprint
+    assert other.differences(ours) == [
+        f"rgb weights_sha256: {other.weights_sha256} against {ours.weights_sha256}"
+    ]
+
+
+def test_what_was_known_by_its_file_still_fits(builtin):
+    ours = builtin.spec("rgb")
+    older = replace(ours, weights_sha256=ours.file_sha256, file_sha256="")
+    assert ours.differences(older) == older.differences(ours) == []
+    assert ours.fingerprints == (ours.fingerprint, older.fingerprint)
+    assert ours.fingerprint != older.fingerprint
+    assert replace(older, weights_sha256="1" * 64).differences(ours) != []
+    assert builtin.spec("rgb").weights_sha256[:8] == "c0cbecca"  # on every machine
 
 
 def test_any_layer_can_be_pooled():

@@ -12,7 +12,7 @@ from torch.nn.functional import layer_norm
 from action_gru.backbone import Backbone
 from action_gru.backbone.network import FeatureNetwork, NetworkSource
 from action_gru.training import tune
-from action_gru.training.tune import Stem, Tuner, error_over_groups
+from action_gru.training.tune import LowerLayers, Stem, Tuner, error_over_groups
 from action_gru.views.sampling import spread
 
 
@@ -97,7 +97,7 @@ def test_an_interrupt_leaves_nothing(config, tmp_path, monkeypatch):
 def test_the_two_parts_of_the_network_give_the_features_of_the_whole():
     backbone = Backbone("builtin", image_size=64, precision="fp32", device="cpu")
     layers = list(NetworkSource("builtin", "embedding", False).network.layers)
-    below, top = FeatureNetwork(layers[:-3], 64).eval(), FeatureNetwork(layers[-3:], 64).eval()
+    below, top = LowerLayers(layers[:-3], 64).eval(), FeatureNetwork(layers[-3:], 64).eval()
     stem = Stem(below, top, 64, "squash", "cpu")
     images = [np.dstack([i, i[..., 0]]) for i in noise_pictures(3, 64)]
     with torch.no_grad():
@@ -108,8 +108,8 @@ def test_the_two_parts_of_the_network_give_the_features_of_the_whole():
 
 def test_layers_that_the_network_does_not_have_are_refused(config, tmp_path):
     out = tmp_path / "a.safetensors"
-    done = action_gru("tune", config, "--out", out, "--layers", 11, code=5)
-    assert "--layers 11: the last 11 of the 11 layers of builtin cannot be tuned apart" in done.err
+    done = action_gru("tune", config, "--out", out, "--layers", 11, code=2)
+    assert "--layers 11: builtin has 11, and the first one stays as it is" in done.err
 
 
 def test_a_config_without_a_picture_is_refused(config, tmp_path):

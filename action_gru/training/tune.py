@@ -16,13 +16,14 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import torch
 from accelerate import Accelerator
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d, cross_entropy, dropout, layer_norm, one_hot
 
-from action_gru.backbone import FeatureSpec
-from action_gru.backbone.loading import load_network, save_network
+from action_gru.backbone import Backbone, FeatureSpec
+from action_gru.backbone.loading import LoadedNetwork, load_network, save_network
 from action_gru.backbone.network import FeatureNetwork, NetworkSource, weighted_mean
+from action_gru.backbone.runtimes import TorchRunner
+from action_gru.backbone.weight_files import hub_of, runtime_of
 from action_gru.config import Config
 from action_gru.config.learning import TrainingSection
 from action_gru.core.errors import BackboneError, ConfigError
@@ -125,58 +126,61 @@ def _only_pictures(config: Config) -> Config:
     return config.model_copy(update={"features": features})
 
 
-class Stem:
-    """The layers that stay, where a `Backbone` stands: a row of what the last layers read.
+class LowerLayers(FeatureNetwork):
+    """The layers that stay; gives their maps, and where to look at the size grid, in one row."""
 
-    shape: of their maps; grid: the size of the maps of the last layer; width: how many it has.
+    grid: tuple[int, int] = (1, 1)
+
+    def forward(self, pixels: Tensor, weight: Tensor) -> Tensor:
+        """pixels (N, S, S, 3) uint8 RGB, weight (N, S, S) uint8 -> (N, D) float32."""
+        maps = self.maps(pixels.permute(0, 3, 1, 2).float() / 255)
+        shares = adaptive_avg_pool2d(weight[:, None].float(), self.grid)
+        return torch.cat([maps.flatten(1), shares.flatten(1)], 1)
+
+
+class Stem(Backbone):
+    """Stands where a `Backbone` does: gives rows of what the last layers read, not features.
+
+    width: how many values the last layers make of a picture.
     """
 
     def __init__(
-        self, below: FeatureNetwork, top: FeatureNetwork, image_size: int, fit: str, device: str
+        self, below: LowerLayers, top: FeatureNetwork, image_size: int, fit: str, device: str
     ) -> None:
-        self.below, self.device = below, pick_device(device)
         self.image_size, self.fit, self.weights = image_size, fit, "below"
         with torch.inference_mode():
             made = below.maps(torch.zeros(1, 3, image_size, image_size))
             last = top.maps(made)
-        self.shape, self.grid, self.width = made.shape[1:], last.shape[2:], last.shape[1]
-        self.parts = [self.shape.numel(), self.grid.numel()]
-        below.to(self.device)
+        self.shape, self.width, self.cut = made.shape[1:], last.shape[1], made.numel()
+        self.grid = below.grid = (last.shape[2], last.shape[3])
+        self.dim = self.cut + last[0, 0].numel()
+        self._run = TorchRunner(below, "fp32", pick_device(device), None)
 
     def spec(self, view: str) -> FeatureSpec:
         """What an `Extractor` asks for; its cache is not kept."""
-        place = ("0" * 64, "below", self.image_size, self.fit, "fp32", sum(self.parts))
+        place = ("0" * 64, "below", self.image_size, self.fit, "fp32", self.dim)
         return FeatureSpec(view, self.weights, *place)
-
-    def __call__(self, images: Sequence[NDArray[np.uint8]]) -> Tensor:
-        """images: N of (S, S, 3 or 4) uint8 -> (N, D) on the CPU: maps, then where to look."""
-        pixels = torch.from_numpy(np.stack([image[..., :3] for image in images]))
-        even = np.full(pixels.shape[1:3], 255, np.uint8)
-        weight = np.stack([image[..., 3] if image.shape[-1] == 4 else even for image in images])
-        with torch.inference_mode():
-            batch = pixels.to(self.device).permute(0, 3, 1, 2).float() / 255
-            shares = adaptive_avg_pool2d(torch.from_numpy(weight)[:, None].float(), self.grid)
-            return torch.cat([self.below.maps(batch).cpu().flatten(1), shares.flatten(1)], 1)
 
     def pooled(self, top: FeatureNetwork, rows: Tensor) -> Tensor:
         """Mean and maximum over frames of normalised features: (B, F, D) -> (B, 2 width)."""
-        maps, weight = rows.flatten(0, 1).float().split(self.parts, 1)
-        maps = maps.unflatten(1, self.shape).contiguous(memory_format=torch.channels_last)
-        made = weighted_mean(top.maps(maps), weight.unflatten(1, self.grid))
-        made = layer_norm(made, made.shape[1:]).unflatten(0, rows.shape[:2])
+        flat = rows.flatten(0, 1).float()
+        maps, weight = flat[:, : self.cut], flat[:, self.cut :]
+        maps = maps.reshape(-1, *self.shape).contiguous(memory_format=torch.channels_last)
+        made = weighted_mean(top.maps(maps), weight.reshape(-1, *self.grid))
+        made = layer_norm(made, made.shape[1:]).reshape(*rows.shape[:2], -1)
         return torch.cat([made.mean(1), made.amax(1)], 1)
 
 
 def _divide(source: NetworkSource, layers: int, config: Config) -> tuple[Stem, FeatureNetwork]:
-    """The layers that stay and the last ones. Raises BackboneError where they cannot be parted."""
+    """The layers that stay, and the last ones."""
+    _classifier(source)
     whole, size_px = list(source.network.layers), source.network.image_size
-    last = whole[-layers:]
-    if layers >= len(whole) or any(getattr(layer, "f", -1) != -1 for layer in last):
-        raise BackboneError(
-            f"--layers {layers}: the last {layers} of the {len(whole)} layers of {source.name} "
-            "cannot be tuned apart from those below; choose fewer"
+    if layers >= len(whole):
+        raise ConfigError(
+            f"--layers {layers}: {source.name} has {len(whole)}, and the first one stays as it is; "
+            "choose fewer"
         )
-    below, top = FeatureNetwork(whole[:-layers], size_px), FeatureNetwork(last, size_px)
+    below, top = LowerLayers(whole[:-layers], size_px), FeatureNetwork(whole[-layers:], size_px)
     features = config.features
     wished = size_px if features.image_size == "auto" else features.image_size
     return Stem(below.eval(), top.eval(), wished, features.fit, features.device), top
@@ -224,7 +228,7 @@ class Tuner:
         self.accelerator = Accelerator(
             cpu=device.type == "cpu", mixed_precision=settings.mixed_precision
         )
-        views = maps.dim // sum(stem.parts)
+        views = maps.dim // stem.dim
         heads = nn.ModuleList(nn.Linear(2 * stem.width, classes) for _ in range(views))
         for parameter in heads.parameters():
             nn.init.zeros_(parameter)
@@ -240,7 +244,7 @@ class Tuner:
     def run_epoch(self) -> float:
         """One pass over the training clips; the mean loss of a view."""
         losses = []
-        for numbers in torch.randperm(len(self.train), generator=self.random).split(BATCH):
+        for numbers in torch.split(torch.randperm(len(self.train), generator=self.random), BATCH):
             clips = self.train[numbers]
             shift, mirrored = torch.rand(2, generator=self.random).tolist()
             with self.accelerator.autocast():
@@ -275,8 +279,8 @@ class Tuner:
         share = (torch.arange(count) + min(shift, 0.999)) / count
         places = self.maps.starts[clips, None] + (self.maps.lengths[clips, None] * share).long()
         rows = self.maps.values[places + self.maps.flip_offset * mirrored]
-        parts = rows.to(self.accelerator.device).split(sum(self.stem.parts), -1)
-        return [self.stem.pooled(self.network, part) for part in parts]
+        views = rows.to(self.accelerator.device).reshape(*rows.shape[:2], -1, self.stem.dim)
+        return [self.stem.pooled(self.network, view) for view in views.unbind(2)]
 
     def left_out_hits(self) -> Tensor:
         """Which clips that were not trained on are named right: (N,) of 0 or 1; 0 of the others.
@@ -284,7 +288,7 @@ class Tuner:
         By a ridge regression on each view's features: the heads were made to know their clips.
         """
         with torch.inference_mode():
-            batches = torch.arange(len(self.maps)).split(BATCH)
+            batches = torch.split(torch.arange(len(self.maps)), BATCH)
             views = zip(*(self._pooled(clips, FRAMES) for clips in batches), strict=True)
             answers = torch.zeros_like(self.targets)
             for rows in (torch.cat(parts).cpu() for parts in views):
@@ -319,15 +323,27 @@ def error_over_groups(gains: Tensor, groups: Sequence[str]) -> float:
     return float(np.linalg.norm(list(sums.values()))) / len(groups)
 
 
+def _classifier(source: NetworkSource) -> LoadedNetwork:
+    """The whole network. Raises BackboneError where it is none that can be written again."""
+    if not (hub_of(source.weights) or runtime_of(source.weights)):
+        loaded = load_network(source.weights, source.download, sha256=source.pinned)
+        if loaded.task == "classify":
+            return loaded
+    raise BackboneError(
+        f"features.weights: {source.name} is no classification network of Ultralytics, and no "
+        "other can be tuned; use one such as yolo26n-cls.pt"
+    )
+
+
 def _save(path: Path, source: NetworkSource, top: FeatureNetwork, image_size: int) -> None:
     """Write the whole network, its last layers replaced by the tuned ones."""
-    loaded = load_network(source.weights, source.download, sha256=source.pinned)
-    loaded.module.fuse(verbose=False)
-    state, count = loaded.module.state_dict(), len(source.network.layers)
+    module = _classifier(source).module
+    module.fuse(verbose=False)
+    state, count = module.state_dict(), len(source.network.layers)
     for number, layer in enumerate(top.layers, start=count - len(top.layers)):
         # What is tapped last of a classifier is the convolution before its linear layer.
         is_head = source.layer == "embedding" and number == count - 1
         prefix = f"model.{number}.{'conv.' if is_head else ''}"
         state |= {f"{prefix}{name}": value for name, value in layer.state_dict().items()}
-    loaded.module.load_state_dict(state)
-    save_network(path, loaded.module, image_size)
+    module.load_state_dict(state)
+    save_network(path, module, image_size)
