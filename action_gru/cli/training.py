@@ -93,6 +93,11 @@ def tune(
         from action_gru.training.tune import tune as tune_backbone
     with reporter.doing("tuning"):
         result = tune_backbone(tree, out, epochs, layers, reporter)
+    if result.path:
+        reporter.info(
+            f"train with features.weights={result.path}; it knows the training clips, so trust the "
+            "score on the test split and not 'cv'"
+        )
     text = f"{result.sentence}\n{result.path}" if result.path else result.sentence
     print_answer(asdict(result), text, json_)
 
