@@ -10,9 +10,10 @@ from helpers.videos import noise_pictures, write_square
 from torch.nn.functional import layer_norm
 
 from action_gru.backbone import Backbone
-from action_gru.backbone.network import FeatureNetwork, NetworkSource
+from action_gru.backbone.network import NetworkSource
+from action_gru.backbone.partial import divide
 from action_gru.training import tune
-from action_gru.training.tune import LowerLayers, Stem, Tuner, error_over_groups
+from action_gru.training.tune import Tuner, error_over_groups
 from action_gru.views.sampling import spread
 
 
@@ -96,9 +97,8 @@ def test_an_interrupt_leaves_nothing(config, tmp_path, monkeypatch):
 
 def test_the_two_parts_of_the_network_give_the_features_of_the_whole():
     backbone = Backbone("builtin", image_size=64, precision="fp32", device="cpu")
-    layers = list(NetworkSource("builtin", "embedding", False).network.layers)
-    below, top = LowerLayers(layers[:-3], 64).eval(), FeatureNetwork(layers[-3:], 64).eval()
-    stem = Stem(below, top, 64, "squash", "cpu")
+    source = NetworkSource("builtin", "embedding", False)
+    stem, top = divide(source, 3, 64, "squash", "cpu")
     images = [np.dstack([i, i[..., 0]]) for i in noise_pictures(3, 64)]
     with torch.no_grad():
         pooled = stem.pooled(top, stem(images)[None].half())[0]

@@ -17,16 +17,13 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
-from torch.nn.functional import adaptive_avg_pool2d, cross_entropy, dropout, layer_norm, one_hot
+from torch.nn.functional import cross_entropy, dropout, one_hot
 
-from action_gru.backbone import Backbone, FeatureSpec
-from action_gru.backbone.loading import LoadedNetwork, load_network, save_network
-from action_gru.backbone.network import FeatureNetwork, NetworkSource, weighted_mean
-from action_gru.backbone.runtimes import TorchRunner
-from action_gru.backbone.weight_files import hub_of, runtime_of
+from action_gru.backbone.network import FeatureNetwork, NetworkSource
+from action_gru.backbone.partial import Stem, divide, save_tuned
 from action_gru.config import Config
 from action_gru.config.learning import TrainingSection
-from action_gru.core.errors import BackboneError, ConfigError
+from action_gru.core.errors import ConfigError
 from action_gru.core.machine import pick_device
 from action_gru.core.progress import Reporter
 from action_gru.dataset import Clip, class_list, grouped_folds, merge_groups, split_clips
@@ -42,7 +39,9 @@ FRAMES = 8  # of a clip, evenly spread
 STEP_FRAMES = 4  # of these, in each step
 BATCH = 16  # clips
 FOLDS = 4
-RATE, HEAD_RATE = 3e-4, 1e-3  # the new head starts at zero and has farther to go
+# A head that starts from scratch pulls the layers below out of shape before it knows anything
+# (Kumar et al. 2022): it starts as the ridge regression, at the slope SHARPNESS, and hardly moves.
+RATE, HEAD_RATE, SHARPNESS = 1e-4, 2e-5, 4.0
 HEAD_DROPOUT = 0.5
 LARGEST_GRADIENT = 1.0  # its norm
 PATIENCE = 3  # epochs without a better answer on left-out groups
@@ -87,7 +86,8 @@ def tune(config: Config, path: Path, epochs: int, layers: int, reporter: Reporte
     features, data = config.features, config.data
     pinned = features.weights_sha256
     source = NetworkSource(features.weights, features.layer, features.download, pinned)
-    stem, top = _divide(source, layers, config)
+    size_px = None if features.image_size == "auto" else features.image_size
+    stem, top = divide(source, layers, size_px, features.fit, features.device)
     clips = read_clips(config)
     classes = class_list(clips, config.classes)
     arguments = (data.test_share, data.val_share, data.split_seed, data.allow_leakage)
@@ -113,7 +113,7 @@ def tune(config: Config, path: Path, epochs: int, layers: int, reporter: Reporte
         with reporter.bar("tune", best) as advance:
             for _ in range(best):
                 advance(note=f"loss {final.run_epoch():.3f}")
-        _save(path, source, final.network, stem.image_size)
+        save_tuned(path, source, final.network, stem.image_size)
     written = str(path) if won else None
     return TuningResult(len(used), len(set(groups)), top1, best, gain, error, written)
 
@@ -124,66 +124,6 @@ def _only_pictures(config: Config) -> Config:
         raise ConfigError("features.views: tune needs a view that is a picture, such as motion")
     features = config.features.model_copy(update={"views": views})
     return config.model_copy(update={"features": features})
-
-
-class LowerLayers(FeatureNetwork):
-    """The layers that stay; gives their maps, and where to look at the size grid, in one row."""
-
-    grid: tuple[int, int] = (1, 1)
-
-    def forward(self, pixels: Tensor, weight: Tensor) -> Tensor:
-        """pixels (N, S, S, 3) uint8 RGB, weight (N, S, S) uint8 -> (N, D) float32."""
-        maps = self.maps(pixels.permute(0, 3, 1, 2).float() / 255)
-        shares = adaptive_avg_pool2d(weight[:, None].float(), self.grid)
-        return torch.cat([maps.flatten(1), shares.flatten(1)], 1)
-
-
-class Stem(Backbone):
-    """Stands where a `Backbone` does: gives rows of what the last layers read, not features.
-
-    width: how many values the last layers make of a picture.
-    """
-
-    def __init__(
-        self, below: LowerLayers, top: FeatureNetwork, image_size: int, fit: str, device: str
-    ) -> None:
-        self.image_size, self.fit, self.weights = image_size, fit, "below"
-        with torch.inference_mode():
-            made = below.maps(torch.zeros(1, 3, image_size, image_size))
-            last = top.maps(made)
-        self.shape, self.width, self.cut = made.shape[1:], last.shape[1], made.numel()
-        self.grid = below.grid = (last.shape[2], last.shape[3])
-        self.dim = self.cut + last[0, 0].numel()
-        self._run = TorchRunner(below, "fp32", pick_device(device), None)
-
-    def spec(self, view: str) -> FeatureSpec:
-        """What an `Extractor` asks for; its cache is not kept."""
-        place = ("0" * 64, "below", self.image_size, self.fit, "fp32", self.dim)
-        return FeatureSpec(view, self.weights, *place)
-
-    def pooled(self, top: FeatureNetwork, rows: Tensor) -> Tensor:
-        """Mean and maximum over frames of normalised features: (B, F, D) -> (B, 2 width)."""
-        flat = rows.flatten(0, 1).float()
-        maps, weight = flat[:, : self.cut], flat[:, self.cut :]
-        maps = maps.reshape(-1, *self.shape).contiguous(memory_format=torch.channels_last)
-        made = weighted_mean(top.maps(maps), weight.reshape(-1, *self.grid))
-        made = layer_norm(made, made.shape[1:]).reshape(*rows.shape[:2], -1)
-        return torch.cat([made.mean(1), made.amax(1)], 1)
-
-
-def _divide(source: NetworkSource, layers: int, config: Config) -> tuple[Stem, FeatureNetwork]:
-    """The layers that stay, and the last ones."""
-    _classifier(source)
-    whole, size_px = list(source.network.layers), source.network.image_size
-    if layers >= len(whole):
-        raise ConfigError(
-            f"--layers {layers}: {source.name} has {len(whole)}, and the first one stays as it is; "
-            "choose fewer"
-        )
-    below, top = LowerLayers(whole[:-layers], size_px), FeatureNetwork(whole[-layers:], size_px)
-    features = config.features
-    wished = size_px if features.image_size == "auto" else features.image_size
-    return Stem(below.eval(), top.eval(), wished, features.fit, features.device), top
 
 
 def _read_maps(
@@ -228,12 +168,11 @@ class Tuner:
         self.accelerator = Accelerator(
             cpu=device.type == "cpu", mixed_precision=settings.mixed_precision
         )
-        views = maps.dim // stem.dim
-        heads = nn.ModuleList(nn.Linear(2 * stem.width, classes) for _ in range(views))
-        for parameter in heads.parameters():
-            nn.init.zeros_(parameter)
         prepare = self.accelerator.prepare_model
         self.network = prepare(top.requires_grad_(True), evaluation_mode=True)
+        heads = nn.ModuleList(
+            _linear(SHARPNESS * matrix, SHARPNESS * offset) for _, matrix, offset in self._solve()
+        )
         self.heads = prepare(heads, evaluation_mode=True)
         groups = [
             {"params": list(self.network.parameters()), "lr": RATE},
@@ -282,21 +221,34 @@ class Tuner:
         views = rows.to(self.accelerator.device).reshape(*rows.shape[:2], -1, self.stem.dim)
         return [self.stem.pooled(self.network, view) for view in views.unbind(2)]
 
+    @torch.no_grad()
+    def _solve(self) -> list[tuple[Tensor, Tensor, Tensor]]:
+        """Of each view the rows (N, 2 width) of all clips, and the ridge regression of the classes
+        of the training clips on theirs: matrix (2 width, C), offset (C,).
+        """
+        batches = torch.split(torch.arange(len(self.maps)), BATCH)
+        views = zip(*(self._pooled(clips, FRAMES) for clips in batches), strict=True)
+        rows = [torch.cat(parts).cpu() for parts in views]
+        targets = self.targets[self.train]
+        return [(view, *fit_ridge(view[self.train], targets)) for view in rows]
+
     def left_out_hits(self) -> Tensor:
         """Which clips that were not trained on are named right: (N,) of 0 or 1; 0 of the others.
 
         By a ridge regression on each view's features: the heads were made to know their clips.
         """
-        with torch.inference_mode():
-            batches = torch.split(torch.arange(len(self.maps)), BATCH)
-            views = zip(*(self._pooled(clips, FRAMES) for clips in batches), strict=True)
-            answers = torch.zeros_like(self.targets)
-            for rows in (torch.cat(parts).cpu() for parts in views):
-                matrix, offset = fit_ridge(rows[self.train], self.targets[self.train])
-                answers += rows @ matrix + offset
+        views = [rows @ matrix + offset for rows, matrix, offset in self._solve()]
+        answers = torch.stack(views).sum(0)
         hits = (answers.argmax(1) == self.maps.labels).float()
         hits[self.train] = 0.0
         return hits
+
+
+def _linear(matrix: Tensor, offset: Tensor) -> nn.Linear:
+    """matrix (P, C), offset (C,)."""
+    layer = nn.Linear(*matrix.shape)
+    layer.load_state_dict({"weight": matrix.T, "bias": offset})
+    return layer
 
 
 def _left_out_hits(tuners: Sequence[Tuner], epochs: int, reporter: Reporter) -> list[Tensor]:
@@ -321,29 +273,3 @@ def error_over_groups(gains: Tensor, groups: Sequence[str]) -> float:
     for group, gain in zip(groups, (gains - gains.mean()).tolist(), strict=True):
         sums[group] += gain
     return float(np.linalg.norm(list(sums.values()))) / len(groups)
-
-
-def _classifier(source: NetworkSource) -> LoadedNetwork:
-    """The whole network. Raises BackboneError where it is none that can be written again."""
-    if not (hub_of(source.weights) or runtime_of(source.weights)):
-        loaded = load_network(source.weights, source.download, sha256=source.pinned)
-        if loaded.task == "classify":
-            return loaded
-    raise BackboneError(
-        f"features.weights: {source.name} is no classification network of Ultralytics, and no "
-        "other can be tuned; use one such as yolo26n-cls.pt"
-    )
-
-
-def _save(path: Path, source: NetworkSource, top: FeatureNetwork, image_size: int) -> None:
-    """Write the whole network, its last layers replaced by the tuned ones."""
-    module = _classifier(source).module
-    module.fuse(verbose=False)
-    state, count = module.state_dict(), len(source.network.layers)
-    for number, layer in enumerate(top.layers, start=count - len(top.layers)):
-        # What is tapped last of a classifier is the convolution before its linear layer.
-        is_head = source.layer == "embedding" and number == count - 1
-        prefix = f"model.{number}.{'conv.' if is_head else ''}"
-        state |= {f"{prefix}{name}": value for name, value in layer.state_dict().items()}
-    module.load_state_dict(state)
-    save_network(path, module, image_size)
