@@ -37,6 +37,11 @@ features: {{weights: builtin, image_size: 64, views: [focus], flip: true, precis
     return root / "config.yaml"
 
 
+@pytest.fixture(autouse=True)
+def two_folds(monkeypatch):
+    monkeypatch.setattr(tune, "FOLDS", 2)
+
+
 def gaining(top1):
     """In place of a trial: the share of clips that are right after each epoch."""
 
