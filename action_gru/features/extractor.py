@@ -26,7 +26,7 @@ from action_gru.features.store import FeatureCache, MemoryCache
 from action_gru.video import DecodeLimits, Image, VideoFile
 from action_gru.video.frame import DECODING_VERSION
 from action_gru.views.sampler import pictures
-from action_gru.views.sampling import rate_warning
+from action_gru.views.sampling import rate_warning, spread
 
 MOST_WORKERS = 16  # each holds a batch's activations; beyond, a batch is shared by several cores
 _lock = threading.Lock()
@@ -71,7 +71,7 @@ class Extractor:
     """Fills a cache with the features of clips.
 
     fps: sampling rate. views and flip: the view keys of a clip. workers: threads that decode and
-    embed; None is one a core.
+    embed; None is one a core. most_frames: of a clip, evenly spread; None: all.
     """
 
     def __init__(
@@ -85,6 +85,7 @@ class Extractor:
         workers: int | None = None,
         batch_size: int = 32,
         limits: DecodeLimits | None = None,
+        most_frames: int | None = None,
     ) -> None:
         self.backbone, self.cache = backbone, cache
         self.fps = fps
@@ -92,6 +93,7 @@ class Extractor:
             ViewKey(view, flipped) for flipped in ([False, True][: 1 + flip]) for view in views
         ]
         self.workers, self.batch_size, self.limits = workers, batch_size, limits
+        self.most_frames = most_frames
         self.specs = {view: backbone.spec(view) for view in views}
 
     def extract(
@@ -142,6 +144,7 @@ class Extractor:
         content = file_sha256(clip.path)
         parts = {"video": content, "fps": self.fps, "decoding": DECODING_VERSION}
         parts |= {"bounds_s": [clip.start_s, clip.end_s]}
+        parts |= {"most_frames": self.most_frames} if self.most_frames else {}
         keys: dict[ViewKey, str] = {}
         missing: list[ViewKey] = []
         for view_key in self.view_keys:
@@ -159,7 +162,10 @@ class Extractor:
         """(time_s, the pictures of the missing view keys) at each sampled instant."""
         views = list(dict.fromkeys(view_key.view for view_key in job.missing))
         with VideoFile(job.clip.path, threads=1, limits=self.limits) as video:
-            for time_s, made in self._look(video, job.clip, views):
+            samples = self._look(video, job.clip, views)
+            if self.most_frames:
+                samples = spread(samples, self.most_frames)
+            for time_s, made in samples:
                 yield time_s, [(key, _side(made[key.view], key.flipped)) for key in job.missing]
                 job.frames = video.frames_decoded
             job.frames = video.frames_decoded
