@@ -117,8 +117,8 @@ def demo(
 for command in (
     config, demo, prepare, features.extract, plan.plan,
     training.train, training.resume, training.evaluate, training.cv, training.compare_cells,
-    inference.classify, inference.explain, inference.timeline, inference.webcam,
-    inference.watch, inference.web, inference.export,
+    inference.models, inference.classify, inference.explain, inference.timeline,
+    inference.webcam, inference.watch, inference.web, inference.export,
 ):  # fmt: skip
     app.command()(command)
 app.add_typer(features.cache_app, name="cache")
