@@ -22,12 +22,12 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim.lr_scheduler import OneCycleLR
 from ultralytics.nn.tasks import ClassificationModel
 
+from action_gru.backbone.loading import save_network
 from action_gru.demo.actions import ACTIONS, CYCLE_S, STANDING, TRACKS
 from action_gru.demo.scenes import Scene, clip_scene
 from action_gru.views.pictures import MOTION_LAGS_S, MOTION_REST
@@ -201,28 +201,6 @@ def accuracy(model: nn.Module, samples: Samples) -> dict[str, float]:
     return report
 
 
-def save(model: nn.Module, path: Path, settings: dict[str, object]) -> None:
-    """Write all but the classifier's last layer, fp16, under the model's own names.
-
-    settings: the options that the weights depend on, kept as metadata.
-    """
-    tensors = {
-        name: value.half().contiguous() if value.is_floating_point() else value
-        for name, value in model.state_dict().items()
-        if not name.startswith("model.10.linear.")
-    }
-    metadata = {
-        "format_version": "1",
-        "architecture": ARCHITECTURE,
-        "image_size": str(IMAGE_PX),
-        "made_by": "scripts/train_builtin_backbone.py",
-        **{name: str(value) for name, value in settings.items()},
-        "licence": "AGPL-3.0-or-later",
-    }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    save_file(tensors, path, metadata=metadata)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("action_gru/weights/builtin.safetensors"))
@@ -243,8 +221,9 @@ def main() -> None:
     model = ClassificationModel(ARCHITECTURE, nc=NUM_LABELS + POSE_SIZE, verbose=False)
     model = model.to(memory_format=torch.channels_last)
     train(model, samples, args.epochs, args.batch_size, args.rate, args.seed)
-    settings = vars(args) | {"out": None}
-    save(model, args.out, {name: value for name, value in settings.items() if value is not None})
+    notes = {name: str(value) for name, value in vars(args).items() if name != "out"}
+    notes |= {"made_by": "scripts/train_builtin_backbone.py", "licence": "AGPL-3.0-or-later"}
+    save_network(args.out, model.half(), IMAGE_PX, **notes)
     print({name: round(value, 3) for name, value in accuracy(model, held_out).items()})
     print(f"{args.out}: {args.out.stat().st_size / 1e6:.2f} MB")
 

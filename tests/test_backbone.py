@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -12,8 +13,9 @@ import numpy as np
 import pytest
 import torch
 from helpers.videos import noise_pictures
+from safetensors.torch import save_file
 
-from action_gru.backbone import Backbone, loading
+from action_gru.backbone import Backbone, FeatureSpec, loading
 from action_gru.backbone.embedding import pick_precision
 from action_gru.backbone.network import weighted_mean
 from action_gru.backbone.weight_files import BUILTIN_PATH, find_weights
@@ -82,6 +84,43 @@ def test_the_fingerprint_names_what_features_depend_on(builtin):
     assert rounded.differences(spec) == []
 
 
+def test_a_network_is_known_by_the_values_that_it_computes_with(tmp_path, builtin):
+    from ultralytics.nn.tasks import ClassificationModel
+
+    def saved(name: str, change=lambda model: None, **checkpoint) -> FeatureSpec:
+        model = ClassificationModel("yolo26n-cls.yaml", nc=7, verbose=False)
+        tensors = loading.load_network("builtin").module.state_dict()
+        used = {name: value for name, value in tensors.items() if ".linear." not in name}
+        model.load_state_dict(used, strict=False)
+        change(model)
+        torch.save({"model": model} | checkpoint, tmp_path / name)
+        return Backbone(str(tmp_path / name), image_size=128, device="cpu").spec("rgb")
+
+    def retrained(model: torch.nn.Module) -> None:
+        with torch.no_grad():
+            model.model[9].m[0].ffn[1].conv.weight[0, 0] += 1e-3
+
+    ours = Backbone("builtin", device="cpu").spec("rgb")
+    kept = saved("last.pt"), saved("half.pt", lambda model: model.half()), saved("ema.pt", ema=None)
+    assert len({spec.file_sha256 for spec in (ours, *kept)}) == 4
+    assert {spec.fingerprint for spec in (ours, *kept)} == {ours.fingerprint}
+    other = saved("other.pt", retrained)
+    assert other.fingerprint != ours.fingerprint
+    assert other.differences(ours) == [
+        f"rgb weights_sha256: {other.weights_sha256} against {ours.weights_sha256}"
+    ]
+
+
+def test_what_was_known_by_its_file_still_fits(builtin):
+    ours = builtin.spec("rgb")
+    older = replace(ours, weights_sha256=ours.file_sha256, file_sha256="")
+    assert ours.differences(older) == older.differences(ours) == []
+    assert ours.fingerprints == (ours.fingerprint, older.fingerprint)
+    assert ours.fingerprint != older.fingerprint
+    assert replace(older, weights_sha256="1" * 64).differences(ours) != []
+    assert builtin.spec("rgb").weights_sha256[:8] == "c0cbecca"  # on every machine
+
+
 def test_any_layer_can_be_pooled():
     backbone = Backbone("builtin", layer=9, precision="fp32", device="cpu")
     assert backbone(noise_pictures(2, 128)).shape == (2, backbone.dim)
@@ -114,6 +153,34 @@ def test_the_embedding_is_what_the_last_linear_layer_reads(shared_weights):
         network(torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float() / 255)
     torch.testing.assert_close(backbone(images), read[0], atol=1e-3, rtol=1e-3)
     assert backbone.dim == 1280
+
+
+@pytest.mark.parametrize("change", ["half", "fuse"])
+def test_a_network_that_is_saved_gives_the_same_features(tmp_path, builtin, change):
+    module = loading.load_network("builtin").module
+    path = tmp_path / "tuned.safetensors"
+    loading.save_network(path, getattr(module, change)(), 64, made_by="a test")
+    backbone = Backbone(str(path), precision="fp32", device="cpu")
+    images = noise_pictures(2, 64)
+    wanted = Backbone("builtin", image_size=64, precision="fp32", device="cpu")(images)
+    torch.testing.assert_close(backbone(images), wanted, atol=1e-4, rtol=1e-4)
+    assert (backbone.weights, backbone.image_size) == ("tuned.safetensors", 64)
+
+
+def test_a_saved_network_that_does_not_fit_is_refused(tmp_path):
+    module = loading.load_network("builtin").module
+    module.yaml["yaml_file"] = "yolo26s-cls.yaml"
+    said = r"does not fit ultralytics' yolo26s-cls.yaml \(.*size mismatch"
+    with pytest.raises(BackboneError, match=said):
+        loading.save_network(tmp_path / "other.safetensors", module, 64)
+    assert list(tmp_path.iterdir()) == []
+    for name in ("http://host/yolo26n-cls.yaml", "/yolo26n-cls.yaml", ""):
+        save_file({"x": torch.zeros(1)}, tmp_path / "a.safetensors", {"architecture": name})
+        with pytest.raises(BackboneError, match=f"its metadata name the architecture '{name}'"):
+            loading.load_network(str(tmp_path / "a.safetensors"))
+    (tmp_path / "a.safetensors").write_bytes(b"no tensors")
+    with pytest.raises(BackboneError, match=r"a.safetensors: refused as YOLO weights"):
+        loading.load_network(str(tmp_path / "a.safetensors"))
 
 
 class Harmful:

@@ -391,7 +391,7 @@ def test_a_kept_network_reads_no_other_file(tmp_path, monkeypatch, runtime, cont
     path.parent.mkdir()
     data = b"no network" if content is None else external(content)
     path.write_bytes(data)
-    known = {"image_size": SIDE, "dim": 1280, "checked": {}}
+    known = {"content_sha256": "0" * 64, "image_size": SIDE, "dim": 1280, "checked": {}}
     known["sha256"] = hashlib.sha256(data).hexdigest()
     path.with_suffix(".json").write_text(json.dumps(known))
     with pytest.raises(BackboneError, match=f"{runtime} cannot read the exported network"):
@@ -403,7 +403,7 @@ def test_a_note_of_other_kinds_counts_as_absent(tmp_path, monkeypatch, note):
     monkeypatch.setenv("ACTION_GRU_HOME", str(tmp_path))
     path = tmp_path / "a.onnx"
     path.write_bytes(b"x")
-    known = {"image_size": SIDE, "dim": 1280, "checked": {"a": 1.0}}
+    known = {"content_sha256": "0" * 64, "image_size": SIDE, "dim": 1280, "checked": {"a": 1.0}}
     known["sha256"] = hashlib.sha256(b"x").hexdigest()
     path.with_suffix(".json").write_text(json.dumps(known))
     assert exported._read(path) is not None

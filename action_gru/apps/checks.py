@@ -14,7 +14,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from action_gru.backbone import FRAME_VIEWS
-from action_gru.backbone.weight_files import BUILTIN, EXPORTERS, RUNTIME_PACKAGES, local_weights
+from action_gru.backbone.weight_files import (
+    EXPORTERS,
+    RUNTIME_PACKAGES,
+    hub_of,
+    local_weights,
+    runtime_of,
+)
 from action_gru.config import Config, build_config, check_files, load_config
 from action_gru.core.errors import ConfigError, DataError, MissingExtraError, VideoError
 from action_gru.core.paths import instead_of, missing
@@ -164,8 +170,13 @@ def check_network(config: Config) -> None:
     features = config.features
     if not config.data.is_video or set(features.views) <= set(FRAME_VIEWS):
         return
-    if features.weights != BUILTIN:
+    purpose = f"features.weights={features.weights}"
+    if hub := hub_of(features.weights):
+        need(hub[0], "timm", purpose)  # torchvision comes with ultralytics
+    else:
         local_weights(features.weights, features.download)
+    if runtime := runtime_of(features.weights):
+        _need_runtime(runtime, purpose)
     if features.runtime in RUNTIME_PACKAGES:
         _need_runtime(features.runtime, f"features.runtime={features.runtime}")
 

@@ -89,9 +89,13 @@ def export_run(
 def _feature_network(checkpoint: Checkpoint, config: Config) -> bytes:
     """The exported backbone, which `build_backbone` has compared with torch."""
     backbone = build_backbone(config)
+    if backbone.exported is None:
+        raise CheckpointError(
+            f"{backbone.weights} is a file of its own runtime, which export does not write again; "
+            "give it on as it is, or train with weights for torch"
+        )
     specs = tuple(backbone.spec(view) for view in config.features.views)
     checkpoint.check_fits(specs, config.sampling.fps)
-    assert backbone.exported is not None
     return backbone.exported.path.read_bytes()
 
 

@@ -1,4 +1,4 @@
-"""One frozen YOLO network as a function from pictures to feature vectors, by any runtime."""
+"""One frozen network as a function from pictures to feature vectors, by any runtime."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from action_gru.backbone.exported import ExportedNetwork, export_network, network_key, open_checked
+from action_gru.backbone.model_files import ModelFile
 from action_gru.backbone.network import NetworkSource, feature_dim
 from action_gru.backbone.runtimes import (
     RUNTIMES,
@@ -22,12 +23,14 @@ from action_gru.backbone.runtimes import (
     networks_folder,
 )
 from action_gru.backbone.spec import FeatureSpec
+from action_gru.backbone.weight_files import runtime_of
 from action_gru.core.machine import pick_device
 
 
 class Backbone:
-    """Embeds pictures with a frozen YOLO network, on the CPU or an accelerator.
+    """Embeds pictures with a frozen network, on the CPU or an accelerator.
 
+    has_maps: whether it weighs places, as `focus` needs; note: what its file leaves open, in words.
     runtime: torch, onnx, openvino, tensorrt, or auto for the one that is quickest here at batches
     of batch_size. threads: how many of the processor's the network may use; None: as torch is set.
     sha256: what the file of the weights must have, if it is known.
@@ -47,23 +50,28 @@ class Backbone:
         batch_size: int = 32,
         sha256: str | None = None,
     ) -> None:
-        self._source = NetworkSource(weights, layer, download, sha256)
+        self._source = open_source(weights, layer, download, sha256)
         self._size, self._wished_precision, self._threads = image_size, precision, threads
         self.exported: ExportedNetwork | None = None  # what runs, where it is not torch
         self.weights, self.layer, self.fit = self._source.name, layer, fit
+        self.has_maps = True
+        self.note: str | None = None
+        if isinstance(self._source, ModelFile):
+            runtime = self._source.check_runtime(runtime)
         self.device = pick_device(device)
         if device == "auto" and runtime in RUNTIMES:
             self.device = RUNTIMES[runtime].nearest(self.device)
         self.runtime = self._quickest(batch_size) if runtime == "auto" else runtime
         self._run = self._open(self.runtime)
         self.precision = self._precision(self.runtime)
-        self.weights_sha256 = self._source.weights_sha256
+        self._content = (self.exported or self._source).content_sha256
 
     def spec(self, view: str) -> FeatureSpec:
         """The provenance of this backbone's features of one view."""
-        network = (self.weights, self.weights_sha256, str(self.layer), self.image_size)
+        network = (self.weights, self._content, str(self.layer), self.image_size)
         parts = (*network, self.fit, self.precision, self.dim)
-        return FeatureSpec(view, *parts, runtime=self.runtime)
+        file = self._source.file_sha256
+        return FeatureSpec(view, *parts, runtime=self.runtime, file_sha256=file)
 
     def __call__(self, images: Sequence[NDArray[np.uint8]]) -> Tensor:
         """images: N of (S, S, 3) uint8 RGB, S = image_size -> (N, dim) float32 on the CPU.
@@ -78,6 +86,12 @@ class Backbone:
     def _open(self, runtime: str) -> Runner:
         """A runner of the network; sets image_size and dim."""
         precision = self._precision(runtime)
+        if isinstance(self._source, ModelFile):
+            threads = self._threads or torch.get_num_threads()
+            file = self._source.open(self._size, precision, self.device, threads)
+            self.image_size, self.dim = file.image_size, file.dim
+            self.has_maps, self.note = file.has_maps, file.note
+            return file
         if runtime == "torch":
             self.exported = None
             network = self._source.network
@@ -97,6 +111,7 @@ class Backbone:
         return RUNTIMES[runtime].pick_precision(self._wished_precision, native)
 
     def _quickest(self, batch_size: int) -> str:
+        assert isinstance(self._source, NetworkSource)
         names = candidates(self.device, self._wished_precision)
         key = choice_key(
             network_key(self._source, self._size),
@@ -112,6 +127,15 @@ class Backbone:
             return measure(runners, (batch_size, self.image_size, self.image_size, 3))
 
         return choose(networks_folder() / f"{key}.choice.json", names, take_times)
+
+
+def open_source(
+    weights: str, layer: str | int, download: bool, sha256: str | None
+) -> NetworkSource | ModelFile:
+    """Where the network comes from: tensors for torch, or a file of another runtime."""
+    if runtime_of(weights):
+        return ModelFile(weights, layer, sha256)
+    return NetworkSource(weights, layer, download, sha256)
 
 
 def pick_precision(name: str, device: torch.device) -> str:

@@ -40,10 +40,13 @@ PARITY_PICTURES = 12
 
 @dataclass(frozen=True)
 class ExportedNetwork:
-    """An exported network. checked: the lowest cosine of each runtime that was compared."""
+    """An exported network. content_sha256: of the weights, as `NetworkSource` has it, so that they
+    need not be read. checked: the lowest cosine of each runtime that was compared.
+    """
 
     path: Path
     sha256: str
+    content_sha256: str
     image_size: int
     dim: int
     checked: dict[str, float]
@@ -60,7 +63,8 @@ def export_network(source: NetworkSource, image_size: int | None) -> ExportedNet
     side = image_size or source.network.image_size
     dim = feature_dim(source, side)
     data = onnx_bytes(source.network, side)
-    made = ExportedNetwork(path, hashlib.sha256(data).hexdigest(), side, dim, {})
+    hashes = (hashlib.sha256(data).hexdigest(), source.content_sha256)
+    made = ExportedNetwork(path, *hashes, side, dim, {})
     _write(path, data)
     _write_note(made)
     return made
@@ -68,7 +72,7 @@ def export_network(source: NetworkSource, image_size: int | None) -> ExportedNet
 
 def network_key(source: NetworkSource, image_size: int | None) -> str:
     """What the graph is a function of, as a hash in hex."""
-    parts = [source.weights_sha256, str(source.layer), image_size, EXPORT_VERSION]
+    parts = [*source.identity, image_size, EXPORT_VERSION]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 
 

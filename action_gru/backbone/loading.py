@@ -25,16 +25,18 @@ os.environ["ULTRALYTICS_SAFE_LOAD"] = "1"
 os.environ.setdefault("YOLO_VERBOSE", "false")
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from action_gru.backbone.weight_files import BUILTIN, BUILTIN_PATH, find_weights
+from action_gru.backbone.weight_files import find_weights
 from action_gru.core.errors import BackboneError
-from action_gru.core.files import file_sha256
+from action_gru.core.files import file_sha256, write_or_raise
 from action_gru.core.paths import file_kind
 
 NAMES_SHOWN = 6
 MOST_SCANNED_BYTES = 64 << 20
 MOST_PICKLES = 8  # torch.save wrote five in a row before it wrote zips
+_ARCHITECTURE = re.compile(r"yolo[\w.-]*-cls[\w.-]*\.yaml")
+_SIDE = re.compile(r"[1-9]\d{1,3}")
 _USUAL = re.compile(r"(torch|ultralytics|collections)\.")  # every pickle of a network names these
 
 
@@ -51,15 +53,15 @@ class LoadedNetwork:
 def load_network(
     weights: str, download: bool = True, key: str = "features.weights", sha256: str | None = None
 ) -> LoadedNetwork:
-    """Load `builtin`, a path to a .pt, or an official name. key: what errors call the setting.
+    """Load `builtin`, a file, or an official name. key: what errors call the setting.
 
     sha256: what the file must have. Raises BackboneError when it is missing, is no YOLO
     checkpoint, or would run code.
     """
     import_ultralytics()
-    if weights == BUILTIN:
-        return _load_builtin()
     path = find_weights(weights, download, key, sha256)
+    if path.suffix == ".safetensors":
+        return _load_tensors(path)
     checkpoint = _load_safely(path)
     module = checkpoint.get("ema") or checkpoint.get("model")
     if not isinstance(module, nn.Module):
@@ -173,33 +175,70 @@ def _check_tensors(module: nn.Module) -> None:
 def _refusal(path: Path, found: str) -> BackboneError:
     return BackboneError(
         f"{path}: refused as YOLO weights: {found}; "
-        "give a .pt saved by Ultralytics, from a source you trust"
+        "give a .pt saved by Ultralytics or a .safetensors of this program, whose source you trust"
     )
 
 
-def _load_builtin() -> LoadedNetwork:
+def save_network(path: Path, module: nn.Module, image_size: int, **notes: str) -> None:
+    """Write a safetensors file that `features.weights` takes: all but the last linear layer.
+
+    module: an Ultralytics ClassificationModel of a shipped architecture, fused or not; its dtype is
+    kept. image_size: side of the pictures it was trained on, pixels. notes: more metadata. Raises
+    BackboneError where the file could not be loaded again, or cannot be written.
+    """
+    from safetensors.torch import save
+
+    yaml: Any = module.yaml
+    architecture = Path(yaml["yaml_file"]).name
+    metadata = {"architecture": architecture, "image_size": str(image_size), **notes}
+    tensors = {
+        name: value.detach().cpu().contiguous()
+        for name, value in module.state_dict().items()
+        if ".linear." not in name
+    }
+    _build(path, metadata, tensors)
+    mend = "free space, or name a folder you may write"
+    data = save(tensors, {"format_version": "1"} | metadata)
+    write_or_raise(path, data, BackboneError, "the network cannot be written", mend)
+
+
+def _load_tensors(path: Path) -> LoadedNetwork:
+    """A file of `save_network`."""
     from safetensors import SafetensorError, safe_open
-    from ultralytics.nn.tasks import ClassificationModel
 
     try:
-        with safe_open(BUILTIN_PATH, framework="pt") as file:
-            metadata = file.metadata()
-            tensors = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (OSError, SafetensorError) as error:
-        raise BackboneError(
-            f"{BUILTIN_PATH}: the package's own backbone cannot be read ({error}); "
-            "install the package again"
-        ) from error
-    module = ClassificationModel(metadata["architecture"], nc=1, verbose=False)
-    lacking = module.load_state_dict(tensors, strict=False)
-    missing = [name for name in lacking.missing_keys if ".linear." not in name]
-    if missing or lacking.unexpected_keys:
-        raise BackboneError(
-            f"{BUILTIN_PATH} does not fit this ultralytics' {metadata['architecture']} (first "
-            f"difference: {[*missing, *lacking.unexpected_keys][0]}); install ultralytics 8.4"
+        raise _refusal(path, _first_line(error)) from error
+    module = _build(path, metadata, tensors)
+    return LoadedNetwork(module, "classify", file_sha256(path), int(metadata["image_size"]))
+
+
+def _build(path: Path, metadata: dict[str, str], tensors: dict[str, Tensor]) -> Any:
+    """The network of these tensors, in eval mode, fp32. Raises BackboneError that names path."""
+    from ultralytics.nn.tasks import ClassificationModel
+
+    architecture, side = metadata.get("architecture", ""), metadata.get("image_size", "")
+    # A name alone: ultralytics would fetch an address.
+    if not (_ARCHITECTURE.fullmatch(architecture) and _SIDE.fullmatch(side)):
+        raise _refusal(
+            path, f"its metadata name the architecture '{architecture}' and image_size '{side}'"
         )
-    size_px = int(metadata["image_size"])
-    return LoadedNetwork(module.eval(), "classify", file_sha256(BUILTIN_PATH), size_px)
+    try:
+        module = ClassificationModel(architecture, nc=1, verbose=False)
+        if not any(".bn." in name for name in tensors):
+            module.fuse(verbose=False)
+        lacking = module.load_state_dict(tensors, strict=False)
+        missing = [name for name in lacking.missing_keys if ".linear." not in name]
+        if differing := [*missing, *lacking.unexpected_keys]:
+            raise ValueError(f"first difference: {differing[0]}")
+        _check_tensors(module)
+    except Exception as error:
+        reason = " ".join(str(error).split())[:200]  # torch names what differs on later lines
+        raise _refusal(path, f"does not fit ultralytics' {architecture} ({reason})") from error
+    return module.float().eval()
 
 
 def _first_line(error: Exception) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -11,8 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d
 
+from action_gru.backbone import hubs
 from action_gru.backbone.loading import load_network
-from action_gru.backbone.weight_files import BUILTIN, BUILTIN_PATH, find_weights
+from action_gru.backbone.weight_files import check_hash, find_weights, hub_of
 from action_gru.core.errors import BackboneError
 from action_gru.core.files import file_sha256
 
@@ -64,7 +66,9 @@ def weighted_mean(maps: Tensor, weight: Tensor) -> Tensor:
 class NetworkSource:
     """The origin of a feature network; reads the weights on first use.
 
-    layer: `embedding`, or the number of the layer to tap. sha256: what the file must have.
+    weights: of Ultralytics, or `timm:NAME`, `torchvision:NAME`. layer: `embedding`, or the number
+    of the layer to tap. sha256: what the file must have. Raises BackboneError for a layer of a
+    network of another library.
     """
 
     def __init__(
@@ -72,20 +76,86 @@ class NetworkSource:
     ) -> None:
         self.weights, self.layer, self.download, self.pinned = weights, layer, download, sha256
         self.name = Path(weights).name
+        self._hub = hub_of(weights)
+        if self._hub is not None:
+            check_whole(layer, weights)
 
     @cached_property
-    def weights_sha256(self) -> str:
+    def _file(self) -> Path:
+        if self._hub is None:
+            return find_weights(self.weights, self.download, sha256=self.pinned)
+        library, name = self._hub
+        path = hubs.HUBS[library].find(name, self.download)
+        check_hash(file_sha256(path), path, "features.weights", self.pinned)
+        return path
+
+    @cached_property
+    def file_sha256(self) -> str:
         """Raises BackboneError when there are no such weights."""
-        if self.weights == BUILTIN:
-            return file_sha256(BUILTIN_PATH)
-        return file_sha256(find_weights(self.weights, self.download, sha256=self.pinned))
+        return file_sha256(self._file)
 
-    @cached_property
+    @property
+    def identity(self) -> list[str]:
+        """What the network follows from, as far as it is known without loading it."""
+        return [self.file_sha256, str(self.layer), *(self._hub or ())]
+
+    @property
+    def content_sha256(self) -> str:
+        """See the function of that name; reads the weights."""
+        return self._opened[1]
+
+    @property
     def network(self) -> FeatureNetwork:
         """In float32, on the CPU, frozen. Raises BackboneError where there is nothing to tap."""
+        return self._opened[0]
+
+    @cached_property
+    def _opened(self) -> tuple[FeatureNetwork, str]:
+        if self._hub is None:
+            layers, image_size, content = self._load()
+        else:
+            library, name = self._hub
+            layers, image_size = hubs.HUBS[library].load(name, self._file)
+            content = content_sha256(layers)
+        return FeatureNetwork(layers, image_size).requires_grad_(False).eval(), content
+
+    def _load(self) -> tuple[list[nn.Module], int, str]:
         loaded = load_network(self.weights, self.download, sha256=self.pinned)
-        layers = _layers_to_tap(loaded.module, loaded.task, self.layer, self.name)
-        return FeatureNetwork(layers, loaded.image_size).requires_grad_(False).eval()
+        try:
+            layers = _layers_to_tap(loaded.module, loaded.task, self.layer, self.name)
+            content = content_sha256(layers)  # before layers are fused, which rounds
+            loaded.module.fuse(verbose=False)
+        except BackboneError:
+            raise
+        except Exception as error:  # a module of anyone's making may lack anything
+            raise BackboneError(
+                f"features.weights: {self.name} is no YOLO network ({error}); "
+                "give a .pt saved by Ultralytics"
+            ) from error
+        return layers, loaded.image_size, content
+
+
+def check_whole(layer: str | int, name: str) -> None:
+    """Raise BackboneError for a layer of a network that is only read as a whole."""
+    if layer != "embedding":
+        raise BackboneError(
+            f"features.layer: layers of {name} have no numbers here, got {layer}; leave it at "
+            "embedding"
+        )
+
+
+def content_sha256(layers: Sequence[nn.Module]) -> str:
+    """Hash over the order, shapes and float32 values of the layers' tensors, in hex.
+
+    Names, dtypes and whole numbers (batch normalisation counts its batches) are not in it: a copy
+    of the file, in half precision where the values are the same, has the same hash.
+    """
+    digest = hashlib.sha256()
+    for tensor in nn.ModuleList(layers).state_dict().values():
+        if tensor.is_floating_point():
+            digest.update(repr(tuple(tensor.shape)).encode())
+            digest.update(tensor.detach().cpu().float().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def feature_dim(source: NetworkSource, image_size: int) -> int:
@@ -106,24 +176,16 @@ def feature_dim(source: NetworkSource, image_size: int) -> int:
         ) from error
 
 
-def _layers_to_tap(module: nn.Module, task: str, layer: str | int, weights: str) -> list[nn.Module]:
+def _layers_to_tap(module: Any, task: str, layer: str | int, weights: str) -> list[nn.Module]:
     """The layers to run, in order; the last one's maps are the features."""
-    try:
-        fused: Any = module.fuse(verbose=False)  # type: ignore[operator]
-        layers = list(fused.model)
-        head = layers[-1].conv if task == "classify" else None
-    except Exception as error:  # a module of anyone's making may lack anything
-        raise BackboneError(
-            f"features.weights: {weights} is no YOLO network ({error}); "
-            "give a .pt saved by Ultralytics"
-        ) from error
+    layers = list(module.model)
     if layer == "embedding":
         if task != "classify":
             raise BackboneError(
                 f"features.layer: {weights} is a {task} model, which has no classification "
                 f"embedding; set features.layer to a layer index from 0 to {len(layers) - 2}"
             )
-        return [*layers[:-1], head]
+        return [*layers[:-1], layers[-1].conv]
     if not 0 <= int(layer) < len(layers) - 1:
         raise BackboneError(
             f"features.layer: {weights} has layers 0 to {len(layers) - 2} before its head, "

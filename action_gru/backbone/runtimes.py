@@ -21,7 +21,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -41,6 +41,14 @@ COMPILED_SIZES_KEPT = 8
 # PyTorch is always there and shares its cache with every machine: it is left for a clear gain only.
 CLEAR_GAIN = 1.2
 ROUNDS, ROUND_S = 5, 0.1
+
+
+class Port(NamedTuple):
+    """An input of a network. shape: None is any size; type: in the runtime's words."""
+
+    name: str
+    shape: tuple[int | None, ...]
+    type: str
 
 
 @dataclass(frozen=True)
@@ -149,8 +157,20 @@ class OnnxRunner:
             )
 
     def __call__(self, pixels: Pixels, weight: Pixels) -> Vectors:
-        made: Vectors = self._session.run(None, {"pixels": pixels, "weight": weight})[0]
+        return self.infer({"pixels": pixels, "weight": weight})
+
+    def infer(self, inputs: dict[str, NDArray[Any]]) -> NDArray[Any]:
+        """The first output for inputs by name."""
+        made: NDArray[Any] = self._session.run(None, inputs)[0]
         return made
+
+    def ports(self) -> tuple[list[Port], int]:
+        """The inputs, and how many outputs there are."""
+        inputs = [
+            Port(one.name, tuple(n if isinstance(n, int) else None for n in one.shape), one.type)
+            for one in self._session.get_inputs()
+        ]
+        return inputs, len(self._session.get_outputs())
 
 
 class OpenVinoRunner:
@@ -170,14 +190,30 @@ class OpenVinoRunner:
         self._lock = threading.Lock()
 
     def __call__(self, pixels: Pixels, weight: Pixels) -> Vectors:
+        return self.infer({"pixels": pixels, "weight": weight})
+
+    def infer(self, inputs: dict[str, NDArray[Any]]) -> Vectors:
+        """The first output for inputs by name."""
+        shapes = tuple((name, values.shape) for name, values in inputs.items())
         with self._lock:
-            request = self._request(pixels.shape)
-            result = request.infer({"pixels": pixels, "weight": weight}, share_inputs=True)
+            result = self._request(shapes).infer(inputs, share_inputs=True)
             return np.array(result[0], dtype=np.float32)
 
-    def _compile(self, shape: tuple[int, ...]) -> Any:
+    def ports(self) -> tuple[list[Port], int]:
+        """The inputs, and how many outputs there are."""
+        inputs = [
+            Port(
+                one.get_any_name(),
+                tuple(n.get_length() if n.is_static else None for n in one.partial_shape),
+                one.element_type.get_type_name(),
+            )
+            for one in self._model.inputs
+        ]
+        return inputs, len(self._model.outputs)
+
+    def _compile(self, shapes: tuple[tuple[str, tuple[int, ...]], ...]) -> Any:
         model = self._model.clone()
-        model.reshape({"pixels": list(shape), "weight": list(shape[:3])})
+        model.reshape({name: list(shape) for name, shape in shapes})
         compiled = self._core.compile_model(model, "CPU", self._properties)
         return compiled.create_infer_request()
 

@@ -9,7 +9,9 @@ from dataclasses import asdict, dataclass
 PREPROCESSING_VERSION = 2  # of the pictures that `views` makes
 
 # Parts that change a feature by rounding only: a model trained on one runs on the other.
-ROUNDING_PARTS = frozenset({"precision", "runtime", "weights"})
+ROUNDING_PARTS = frozenset({"precision", "runtime"})
+# What names the network; all of it but the hash of its content is for the reader.
+_NAMES = frozenset({"weights", "weights_sha256", "file_sha256"})
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,11 @@ FRAME_VIEWS = {
 
 @dataclass(frozen=True)
 class FeatureSpec:
-    """What a feature vector is a function of, besides the frame."""
+    """What a feature vector is a function of, besides the frame.
+
+    weights_sha256: of the values that the network computes with; file_sha256: of the file that they
+    were read from. Specs of older versions hold the file's hash as weights_sha256.
+    """
 
     view: str
     weights: str
@@ -44,23 +50,40 @@ class FeatureSpec:
     dim: int
     preprocessing: int = PREPROCESSING_VERSION
     runtime: str = "torch"
+    file_sha256: str = ""
 
     @property
     def fingerprint(self) -> str:
-        """Hash over all parts but the name of the weights, in hex.
+        """Hash over all parts but the name and the file of the weights, in hex.
 
         torch is not in it: features kept before there were other runtimes stay valid.
         """
-        parts = {key: value for key, value in asdict(self).items() if key != "weights"}
+        return self._fingerprint(self.weights_sha256)
+
+    @property
+    def fingerprints(self) -> tuple[str, ...]:
+        """The fingerprint, and that of the same features by versions that hashed the file."""
+        return tuple(map(self._fingerprint, self._networks()))
+
+    def _fingerprint(self, network: str) -> str:
+        parts = {key: value for key, value in asdict(self).items() if key not in _NAMES}
+        parts["weights_sha256"] = network
         if self.runtime == "torch":
             del parts["runtime"]
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
 
+    def _networks(self) -> list[str]:
+        """The hashes that the network is known by, the current one first."""
+        return [name for name in (self.weights_sha256, self.file_sha256) if name]
+
     def differences(self, other: FeatureSpec) -> list[str]:
         """The parts in which features are not interchangeable, in words; empty if they are."""
         ours, theirs = asdict(self), asdict(other)
+        ignored = ROUNDING_PARTS | _NAMES
+        if not set(self._networks()) & set(other._networks()):
+            ignored -= {"weights_sha256"}
         return [
             f"{self.view} {key}: {ours[key]} against {theirs[key]}"
             for key in ours
-            if key not in ROUNDING_PARTS and ours[key] != theirs[key]
+            if key not in ignored and ours[key] != theirs[key]
         ]

@@ -13,6 +13,7 @@ from action_gru.core.files import file_sha256
 BUILTIN = "builtin"
 BUILTIN_PATH = Path(__file__).parents[1] / "weights" / "builtin.safetensors"
 OFFICIAL_URL = "https://github.com/ultralytics/assets/releases/download/v8.4.0"
+HUBS = ("timm", "torchvision")  # `timm:NAME`: see hubs.py
 EXAMPLES = {"detection.weights": "yolo26n.pt", "pose.weights": "yolo26n-pose.pt"}
 # The package of each runtime of exported networks; each needs the exporters too.
 RUNTIME_PACKAGES = {"onnx": "onnxruntime", "openvino": "openvino", "tensorrt": "tensorrt"}
@@ -26,14 +27,28 @@ def home_folder() -> Path:
     return Path(os.environ.get("ACTION_GRU_HOME") or cache / "action_gru")
 
 
+def hub_of(weights: str) -> tuple[str, str] | None:
+    """The library and the name in it, of `timm:NAME` and the like."""
+    library, _, name = weights.partition(":")
+    return (library, name) if library in HUBS else None
+
+
+def runtime_of(weights: str) -> str | None:
+    """The runtime of a network that is an ONNX file, or an OpenVINO file or folder."""
+    path = Path(weights)
+    if path.suffix == ".onnx":
+        return "onnx"
+    return "openvino" if path.suffix == ".xml" or any(path.glob("*.xml")) else None
+
+
 def local_weights(weights: str, download: bool, key: str = "features.weights") -> Path:
     """The file of a path or of an official name, where it is or where it would be kept.
 
     key: what errors call the setting. Raises BackboneError where there is no file and none can be
     fetched under that name.
     """
-    path = Path(weights)
-    if path.is_file():
+    path = BUILTIN_PATH if weights == BUILTIN else Path(weights)
+    if path.is_file() or (path.is_dir() and runtime_of(weights)):
         return path
     if len(path.parts) > 1:
         raise BackboneError(f"{key}: no file at {path} (looked up as {path.absolute()})")
@@ -64,8 +79,10 @@ def find_weights(
 
         if path.name not in GITHUB_ASSETS_NAMES:
             raise _no_such_weights(weights, key)
-        _download(path, key, sha256)
-    _check_hash(path, path, key, sha256)
+        url = f"{os.environ.get('ACTION_GRU_WEIGHTS_URL', OFFICIAL_URL)}/{path.name}"
+        fetch(url, path, key, sha256)
+    if sha256:
+        check_hash(file_sha256(path), path, key, sha256)
     return path
 
 
@@ -76,25 +93,24 @@ def _no_such_weights(weights: str, key: str) -> BackboneError:
     )
 
 
-def _check_hash(path: Path, named: Path, key: str, sha256: str | None) -> None:
-    found = file_sha256(path) if sha256 else None
-    if found != sha256:
+def check_hash(found: str, named: Path, key: str, sha256: str | None) -> None:
+    """Raise BackboneError where a file is not the one that was pinned, if one was."""
+    if sha256 is not None and found != sha256:
         raise BackboneError(
             f"{named}: has the SHA-256 {found}, and {key}_sha256 asks for {sha256}; it is another "
             "file than was pinned: fetch it from its publisher, or pin the new one"
         )
 
 
-def _download(target: Path, key: str, sha256: str | None) -> None:
-    """Fetch an official weight; the file appears only when it is whole and as pinned."""
+def fetch(url: str, target: Path, key: str, sha256: str | None = None) -> None:
+    """Fetch a file of weights; it appears only when it is whole and as pinned."""
     import torch
 
-    url = f"{os.environ.get('ACTION_GRU_WEIGHTS_URL', OFFICIAL_URL)}/{target.name}"
     part = target.with_name(f".{target.name}.part-{os.getpid()}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         torch.hub.download_url_to_file(url, str(part), progress=False)
-        _check_hash(part, target, key, sha256)
+        check_hash(file_sha256(part), target, key, sha256)
         part.replace(target)
     except (urllib.error.URLError, OSError) as error:
         raise BackboneError(

@@ -158,7 +158,9 @@ class SamplingSection(Section):
 
 class FeaturesSection(Section):
     weights: str = "yolo26n-cls.pt"
-    """An official Ultralytics name (downloaded once), a path to a .pt, or builtin (demo, tests)."""
+    """An official Ultralytics name (downloaded once), a .pt, a .safetensors of this program, or
+    builtin (demo, tests). Other networks (docs/export.md): timm:NAME (extra timm),
+    torchvision:NAME, an .onnx file, an OpenVINO file or folder."""
     weights_sha256: Sha256 | None = None
     """Pins the file of the weights: one of another hash is refused, fetched or found."""
     views: Annotated[tuple[ViewName, ...], Field(min_length=1)] = ("focus", "motion")
@@ -167,10 +169,10 @@ class FeaturesSection(Section):
     pose: boxes and keypoints by detection.weights and pose.weights; best with model.normalisation:
     channel."""
     layer: Literal["embedding"] | int = "embedding"
-    """embedding: what a cls model's last linear layer reads (1280 values). A number: that layer of
-    any YOLO model, averaged over its area."""
+    """embedding: what a cls model's last linear layer reads (1280 values), or the last map of
+    another network. A number: that layer of any YOLO model, averaged over its area."""
     image_size: Literal["auto"] | Annotated[int, Field(ge=32, le=1280, multiple_of=32)] = "auto"
-    """Side of the square network input, pixels; auto: 224, or what builtin was trained at."""
+    """Side of the square network input, pixels; auto: 224, or what the network was trained at."""
     fit: Literal["squash", "letterbox", "crop"] = "squash"
     """How a frame becomes square: squash keeps all of it, crop cuts the sides off."""
     flip: bool = False
@@ -180,7 +182,8 @@ class FeaturesSection(Section):
     """auto: bf16 where the device has the units for it, and the runtime."""
     runtime: Literal["torch", "onnx", "openvino", "tensorrt", "auto"] = "torch"
     """What runs the backbone; all but torch are extras. auto: the quickest that is installed,
-    measured once a machine. Features are cached for each runtime apart: they differ by rounding."""
+    measured once a machine. Features are cached for each runtime apart: they differ by rounding.
+    Weights that are an ONNX or OpenVINO file run in their own."""
     batch_size: Annotated[int, Field(ge=1, le=1024)] = 32
     """Images per forward pass of the backbone."""
     device: Device = "auto"

@@ -123,7 +123,7 @@ def check_files(config: Config) -> None:
     kind = "folder" if config.data.traits.may_be_folder and manifest.is_dir() else "file"
     named = [("data.manifest", manifest, kind), ("data.root", config.data.root, "folder")]
     weights = Path(config.features.weights)
-    if len(weights.parts) > 1 and config.data.is_video:
+    if len(weights.parts) > 1 and config.data.is_video and not weights.is_dir():
         named.append(("features.weights", weights, "file"))
     for key, path, kind in named:
         if path is not None and not (path.is_dir() if kind == "folder" else path.is_file()):

@@ -188,6 +188,7 @@ class MixedBackbone(Backbone):
         self.weights = pictures.weights if pictures else first.weights
         self.image_size = pictures.image_size if pictures else 32
         self.fit = pictures.fit if pictures else "squash"
+        self.note = pictures.note if pictures else None
 
     def spec(self, view: str) -> FeatureSpec:
         if view in self.frame_views:

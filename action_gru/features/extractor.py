@@ -142,13 +142,17 @@ class Extractor:
         content = file_sha256(clip.path)
         parts = {"video": content, "fps": self.fps, "decoding": DECODING_VERSION}
         parts |= {"bounds_s": [clip.start_s, clip.end_s]}
-        keys = {
-            key: cache_key(
-                parts | {"flipped": key.flipped, "features": self.specs[key.view].fingerprint}
-            )
-            for key in self.view_keys
-        }
-        missing = [view_key for view_key in keys if not self.cache.has(keys[view_key])]
+        keys: dict[ViewKey, str] = {}
+        missing: list[ViewKey] = []
+        for view_key in self.view_keys:
+            names = [
+                cache_key(parts | {"flipped": view_key.flipped, "features": fingerprint})
+                for fingerprint in self.specs[view_key.view].fingerprints
+            ]
+            found = next((name for name in names if self.cache.has(name)), None)
+            keys[view_key] = found or names[0]
+            if found is None:
+                missing.append(view_key)
         return Job(clip, content, keys, missing, rows={key: Rows() for key in missing})
 
     def decode(self, job: Job) -> Generator[tuple[float, Pictures], None, None]:

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from action_gru.backbone import FRAME_VIEWS, Backbone, FeatureSpec
 from action_gru.config import Config, build_config
+from action_gru.core.errors import BackboneError
 from action_gru.core.machine import processes_here
 from action_gru.core.progress import Reporter
 from action_gru.dataset import Clip, read_manifest
@@ -31,6 +32,7 @@ from action_gru.features.report import (
 from action_gru.features.sequences import FeatureTable
 from action_gru.features.store import FeatureCache, MemoryCache
 from action_gru.video import DecodeLimits
+from action_gru.views.pictures import VIEWS
 from action_gru.views.sampling import slow_clips_warning
 
 
@@ -103,6 +105,8 @@ class VideoSource:
         config = self.config
         backbone = build_backbone(config)
         extractor = build_extractor(config, backbone, FeatureCache(config.features.cache_dir))
+        if backbone.note:
+            reporter.warn(backbone.note)
         report = ExtractionReport()
         with report_on_error(report, reporter):
             with reporter.bar("extract", len(clips)) as advance:
@@ -189,7 +193,7 @@ def build_backbone(config: Config, threads: int | None = None) -> Backbone:
 
 def _build_pictures(config: Config, threads: int | None) -> Backbone:
     features = config.features
-    return Backbone(
+    backbone = Backbone(
         features.weights,
         layer=features.layer,
         image_size=None if features.image_size == "auto" else features.image_size,
@@ -202,6 +206,13 @@ def _build_pictures(config: Config, threads: int | None) -> Backbone:
         batch_size=features.batch_size,
         sha256=features.weights_sha256,
     )
+    weighing = [view for view in features.views if view in VIEWS and VIEWS[view].channels == 4]
+    if weighing and not backbone.has_maps:
+        raise BackboneError(
+            f"features.views: {weighing[0]} weighs places, and {backbone.weights} gives one vector "
+            "for the whole picture; choose other views, or export the network up to its last map"
+        )
+    return backbone
 
 
 def build_vector_view(config: Config, view: str) -> VectorView:

@@ -47,7 +47,7 @@ def clip_of(path: Path, start_s: float | None = None, end_s: float | None = None
 class FakeBackbone:
     """Six colour statistics in place of a network; counts its calls."""
 
-    image_size, fit, weights, dim = 32, "squash", "fake.pt", 6
+    image_size, fit, weights, dim, note = 32, "squash", "fake.pt", 6, None
 
     def __init__(self) -> None:
         self.calls = 0

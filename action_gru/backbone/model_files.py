@@ -1,0 +1,192 @@
+"""A network in a file of its own runtime: any ONNX file, any OpenVINO file or folder.
+
+It takes one batch of pictures (N, 3, S, S), RGB in 0 to 1, and gives vectors (N, D) or maps
+(N, D, h, w), which are averaged over the area as those of other backbones. It is known by the bytes
+of its files.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from action_gru.backbone.network import check_whole, weighted_mean
+from action_gru.backbone.runtimes import RUNTIMES, Pixels, Port, Vectors, import_quietly
+from action_gru.backbone.weight_files import check_hash, runtime_of
+from action_gru.core.errors import ActionGruError, BackboneError
+from action_gru.core.safe_yaml import parse_yaml
+
+TYPES = {
+    "tensor(float)": np.float32,
+    "tensor(float16)": np.float16,
+    "f32": np.float32,
+    "f16": np.float16,
+}
+SHAPES = "a batch of pictures (N, 3, S, S), float"
+
+
+class ModelFile:
+    """The origin of such a network; stands where a `NetworkSource` does.
+
+    Raises BackboneError for a layer: it is read as a whole.
+    """
+
+    def __init__(self, weights: str, layer: str | int, sha256: str | None = None) -> None:
+        self.path, self.pinned = _file_of(Path(weights)), sha256
+        self.name = Path(weights).name
+        check_whole(layer, self.name)
+        self.runtime = str(runtime_of(weights))
+
+    @cached_property
+    def file_sha256(self) -> str:
+        """Hash of the file and of those with its values, one after another."""
+        digest = hashlib.sha256()
+        for path in (self.path, *self._files_of_values()):
+            digest.update(path.read_bytes())
+        check_hash(digest.hexdigest(), self.path, "features.weights", self.pinned)
+        return digest.hexdigest()
+
+    @property
+    def content_sha256(self) -> str:
+        """The same: what a graph computes is not looked into."""
+        return self.file_sha256
+
+    def check_runtime(self, wanted: str) -> str:
+        """Its own runtime. Raises BackboneError where another one is asked for."""
+        if wanted not in ("torch", "auto", self.runtime):
+            raise BackboneError(
+                f"features.runtime: {self.name} runs in {self.runtime}, got {wanted}; leave "
+                "features.runtime out"
+            )
+        return self.runtime
+
+    def open(
+        self, side: int | None, precision: str, device: torch.device, threads: int
+    ) -> FileRunner:
+        """Raises BackboneError for a network of other inputs or outputs."""
+        runtime = RUNTIMES[self.runtime]
+        runtime.check(device)
+        try:
+            self.file_sha256  # noqa: B018 a file that is not the pinned one is not opened
+            runner = runtime.open(self.path, precision, device, threads)
+            return FileRunner(runner, self.name, side, self._metadata())
+        except ActionGruError:
+            raise
+        except Exception as error:  # the runtimes' own classes, which all differ
+            reason = " ".join(str(error).split())[:200]
+            raise BackboneError(
+                f"{self.path}: {self.runtime} cannot run it as a backbone ({reason}); export it "
+                f"again, with {SHAPES}, as its one input"
+            ) from error
+
+    def _files_of_values(self) -> list[Path]:
+        """Where the values are that are not in the file itself."""
+        if self.runtime == "openvino":
+            return [self.path.with_suffix(".bin")]
+        places = {
+            entry.value
+            for tensor in self._onnx.graph.initializer
+            for entry in tensor.external_data
+            if entry.key == "location"
+        }
+        if outside := [place for place in places if Path(place).name != place]:
+            raise BackboneError(
+                f"{self.path}: refused, its values would be read from {outside[0]}; a network's "
+                "files stand beside each other"
+            )
+        return [self.path.with_name(place) for place in sorted(places)]
+
+    def _metadata(self) -> dict[str, Any]:
+        """What Ultralytics wrote down of the network when it exported it; empty for others."""
+        if self.runtime == "openvino":
+            file = self.path.with_name("metadata.yaml")
+            return dict(parse_yaml(file.read_text("utf-8"))) if file.is_file() else {}
+        return {entry.key: entry.value for entry in self._onnx.metadata_props}
+
+    @cached_property
+    def _onnx(self) -> Any:
+        return import_quietly("onnx").load(self.path, load_external_data=False)
+
+
+class FileRunner:
+    """Runs it. image_size: side of the pictures, pixels; dim: values of a vector; has_maps: whether
+    places can be weighed; note: what the file left open, in words.
+    """
+
+    def __init__(self, runner: Any, name: str, side: int | None, metadata: dict[str, Any]) -> None:
+        self._runner, self._name = runner, name
+        inputs, outputs = runner.ports()
+        self._input, self._dtype = self._checked(inputs, outputs)
+        self.image_size = self._side(side, metadata)
+        black = np.zeros((1, self.image_size, self.image_size, 3), np.uint8)
+        made = self._run(black)
+        if made.ndim not in (2, 4):
+            raise self._refusal(f"gives {made.shape} for one picture; (1, D) or (1, D, h, w)")
+        self.dim, self.has_maps = made.shape[1], made.ndim == 4
+        self.note = None
+        if metadata.get("author") != "Ultralytics":  # whose networks take just that
+            self.note = (
+                f"{name} does not say how its pictures are prepared: RGB in 0 to 1 is given; a "
+                "network that wants other values needs them computed in its graph"
+            )
+
+    def __call__(self, pixels: Pixels, weight: Pixels) -> Vectors:
+        made = self._run(pixels)
+        if self.has_maps:
+            return weighted_mean(torch.from_numpy(made), torch.from_numpy(weight)).numpy()
+        return made
+
+    def _run(self, pixels: Pixels) -> Vectors:
+        """(N, S, S, 3) -> the output as it is, (N, ...), float32."""
+        batch = (pixels.transpose(0, 3, 1, 2).astype(np.float32) / 255).astype(self._dtype)
+        size = self._input.shape[0] or len(batch)
+        missing = -len(batch) % size  # a network of a fixed batch gets whole ones
+        batch = np.concatenate([batch, np.repeat(batch[-1:], missing, axis=0)])  # contiguous, too
+        parts = [
+            self._runner.infer({self._input.name: batch[start : start + size]})
+            for start in range(0, len(batch), size)
+        ]
+        made: NDArray[Any] = np.concatenate(parts)[: len(pixels)]
+        return made.astype(np.float32)
+
+    def _checked(self, inputs: list[Port], outputs: int) -> tuple[Port, Any]:
+        if len(inputs) != 1 or outputs != 1:
+            raise self._refusal(f"has {len(inputs)} inputs and {outputs} outputs; one of each")
+        (port,) = inputs
+        is_picture = len(port.shape) == 4 and port.shape[1] in (3, None)
+        if not is_picture or port.shape[2] != port.shape[3] or port.type not in TYPES:
+            raise self._refusal(f"takes {port.type} {port.shape}; {SHAPES},")
+        return port, TYPES[port.type]
+
+    def _side(self, asked: int | None, metadata: dict[str, Any]) -> int:
+        fixed = self._input.shape[2]
+        if fixed is not None and asked not in (None, fixed):
+            raise self._refusal(f"takes pictures of {fixed} pixels, got {asked}; auto, or {fixed}")
+        stated = metadata.get("imgsz")
+        if isinstance(stated, str):  # "[224, 224]"
+            stated = json.loads(stated)
+        side = fixed or asked or (stated[0] if stated else None)
+        if side is None:
+            raise self._refusal("takes pictures of any size; a number in features.image_size")
+        return int(side)
+
+    def _refusal(self, found: str) -> BackboneError:
+        return BackboneError(f"features.weights: {self._name} {found} is needed here")
+
+
+def _file_of(path: Path) -> Path:
+    """The file itself, or the one network of a folder."""
+    files = sorted(path.glob("*.xml")) if path.is_dir() else [path]
+    if len(files) != 1 or not files[0].is_file():
+        raise BackboneError(
+            f"features.weights: no one network at {path} (looked up as {path.absolute()}); give "
+            "the file"
+        )
+    return files[0]
