@@ -15,9 +15,9 @@ import torch
 from helpers.videos import noise_pictures
 from safetensors.torch import save_file
 
-from action_gru.backbone import Backbone, FeatureSpec, loading
+from action_gru.backbone import Backbone, loading
 from action_gru.backbone.embedding import pick_precision
-from action_gru.backbone.network import weighted_mean
+from action_gru.backbone.network import NetworkSource, weighted_mean
 from action_gru.backbone.weight_files import BUILTIN_PATH, find_weights
 from action_gru.core.errors import BackboneError
 from action_gru.core.machine import pick_device
@@ -85,29 +85,24 @@ def test_the_fingerprint_names_what_features_depend_on(builtin):
 
 
 def test_a_network_is_known_by_the_values_that_it_computes_with(tmp_path, builtin):
-    from ultralytics.nn.tasks import ClassificationModel
+    def saved(name: str, **checkpoint) -> NetworkSource:
+        torch.save(checkpoint, tmp_path / name)
+        return NetworkSource(str(tmp_path / name), "embedding", download=False)
 
-    def saved(name: str, change=lambda model: None, **checkpoint) -> FeatureSpec:
-        model = ClassificationModel("yolo26n-cls.yaml", nc=7, verbose=False)
-        tensors = loading.load_network("builtin").module.state_dict()
-        used = {name: value for name, value in tensors.items() if ".linear." not in name}
-        model.load_state_dict(used, strict=False)
-        change(model)
-        torch.save({"model": model} | checkpoint, tmp_path / name)
-        return Backbone(str(tmp_path / name), image_size=128, device="cpu").spec("rgb")
-
-    def retrained(model: torch.nn.Module) -> None:
-        with torch.no_grad():
-            model.model[9].m[0].ffn[1].conv.weight[0, 0] += 1e-3
-
-    ours = Backbone("builtin", device="cpu").spec("rgb")
-    kept = saved("last.pt"), saved("half.pt", lambda model: model.half()), saved("ema.pt", ema=None)
-    assert len({spec.file_sha256 for spec in (ours, *kept)}) == 4
-    assert {spec.fingerprint for spec in (ours, *kept)} == {ours.fingerprint}
-    other = saved("other.pt", retrained)
-    assert other.fingerprint != ours.fingerprint
-    assert other.differences(ours) == [
-        f"rgb weights_sha256: {other.weights_sha256} against {ours.weights_sha256}"
+    model = loading.load_network("builtin").module
+    model.model[10].linear = torch.nn.Linear(1280, 7)
+    copies = [saved("last.pt", model=model), saved("ema.pt", model=None, ema=model)]
+    copies.append(saved("half.pt", model=model.half()))
+    with torch.no_grad():
+        model.model[9].m[0].ffn[1].conv.weight[0, 0] += 1e-2
+    other = saved("other.pt", model=model)
+    ours = builtin.spec("rgb")
+    assert len({ours.file_sha256, *(copy.file_sha256 for copy in copies)}) == 4
+    assert {copy.content_sha256 for copy in copies} == {ours.weights_sha256}
+    theirs = replace(ours, weights_sha256=other.content_sha256, file_sha256=other.file_sha256)
+    assert theirs.fingerprint != ours.fingerprint
+    assert theirs.differences(ours) == [
+        f"rgb weights_sha256: {theirs.weights_sha256} against {ours.weights_sha256}"
     ]
 
 

@@ -99,7 +99,7 @@ def test_features_are_what_they_were(pictures, name):
     ("view", "layer", "dim"),
     [
         ("detections", "encoding 1, top 3 of classes 0+1, score 1e-06, overlap 0.7, bytetrack", 32),
-        ("pose", "encoding 1, top 2 of classes 0, score 1e-06, overlap 0.7, bytetrack", 62),
+        ("pose", "pose encoding 2, score 1e-06, overlap 0.7", 101),
     ],
 )
 def test_the_key_of_a_vector_is_made_of_these_parts(vectors, view, layer, dim):

@@ -11,8 +11,10 @@ from safetensors.torch import save_file
 from torch.nn.functional import cosine_similarity
 from torchvision import models
 
+from action_gru.apps.checks import check_network
 from action_gru.backbone import Backbone, hubs
 from action_gru.backbone.network import NetworkSource
+from action_gru.config import build_config
 from action_gru.core.errors import BackboneError, MissingExtraError
 
 
@@ -71,6 +73,7 @@ def test_a_transformer_reads_other_sizes_and_weighs_places(hub):
     assert (plain - weighed).abs().max() > 1e-3
 
 
+@pytest.mark.slow
 def test_both_libraries_know_a_resnet_by_the_same_values(hub, tmp_path, monkeypatch):
     ours = backbone("torchvision:resnet18.IMAGENET1K_V1", image_size=64)
     state = models.resnet18().eval()
@@ -140,6 +143,10 @@ def test_what_a_hub_network_does_not_have_is_refused(hub, monkeypatch):
         backbone("timm:test_vit", layer=3)
     with pytest.raises(BackboneError, match=r"SHA-256 .* features.weights_sha256 asks for 0000"):
         backbone("timm:test_vit", sha256="0" * 64)
+    config = build_config({"features": {"weights": "timm:test_vit"}})
+    check_network(config)
     monkeypatch.setattr(hubs.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(MissingExtraError, match=r"weights=timm:test_vit needs the package"):
+        check_network(config)
     with pytest.raises(MissingExtraError, match=r"pip install 'action-gru\[timm\]'"):
         NetworkSource("timm:test_vit", "embedding", True).file_sha256  # noqa: B018

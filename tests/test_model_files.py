@@ -1,5 +1,6 @@
 """Networks that are files of another runtime: ONNX and OpenVINO."""
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -8,14 +9,17 @@ import onnx
 import openvino
 import pytest
 import torch
+from helpers.models import checkpoint
 from helpers.videos import noise_pictures, write_square
 from onnx import TensorProto, helper
 
+from action_gru.apps.checks import check_network
+from action_gru.apps.export import _feature_network
 from action_gru.backbone import Backbone
 from action_gru.backbone.network import weighted_mean
 from action_gru.backbone.runtimes import RUNTIMES
 from action_gru.config import build_config
-from action_gru.core.errors import BackboneError, MissingExtraError
+from action_gru.core.errors import BackboneError, CheckpointError, MissingExtraError
 from action_gru.core.progress import Reporter
 from action_gru.features.source import build_backbone, data_source
 
@@ -106,6 +110,9 @@ def test_a_file_is_known_by_its_bytes_and_those_beside_it(tmp_path):
     assert backbone(path).spec("rgb").differences(before) != []
     with pytest.raises(BackboneError, match=r"features.weights_sha256 asks for 0000"):
         backbone(path, sha256="0" * 64)
+    folder = as_openvino(path)
+    files = b"".join((folder / name).read_bytes() for name in ("net.xml", "net.bin"))
+    assert backbone(folder).spec("rgb").file_sha256 == hashlib.sha256(files).hexdigest()
 
 
 def test_values_are_read_from_beside_the_file_only(tmp_path):
@@ -131,6 +138,9 @@ def test_a_size_that_the_file_leaves_open_is_ultralytics_own_or_asked_for(tmp_pa
     stated = {"imgsz": json.dumps([96, 96]), "author": "Ultralytics"}
     named = backbone(write_network(tmp_path / "named.onnx", side=None, metadata=stated))
     assert (named.image_size, named.note) == (96, None)
+    stated["task"] = "classify"
+    named = backbone(write_network(tmp_path / "named.onnx", side=None, metadata=stated))
+    assert "named.onnx gives the probabilities of its classes, not the embedding" in named.note
     folder = as_openvino(path)
     (folder / "metadata.yaml").write_text("author: Ultralytics\nimgsz:\n- 96\n- 96\n")
     assert backbone(folder).image_size == 96
@@ -160,6 +170,7 @@ def test_what_is_no_network_of_pictures_is_refused(tmp_path):
             backbone(file, **options)
 
 
+@pytest.mark.slow
 def test_a_detector_is_no_backbone(shared_weights):
     detector = shared_weights.parent / "yolov8n_int8_openvino_model"
     with pytest.raises(BackboneError, match=r"gives \(1, 84, 8400\) for one picture"):
@@ -171,6 +182,14 @@ def test_a_missing_runtime_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(type(RUNTIMES["onnx"]), "missing", lambda self: "onnxruntime")
     with pytest.raises(MissingExtraError, match=r"pip install 'action-gru\[onnx\]'"):
         backbone(path)
+
+
+def test_export_writes_no_file_again(tmp_path):
+    path = write_network(tmp_path / "net.onnx")
+    config = build_config({"features": {"weights": str(path), "runtime": "openvino"}})
+    check_network(config)
+    with pytest.raises(CheckpointError, match=r"net.onnx is a file of its own runtime, which exp"):
+        _feature_network(checkpoint(), config)
 
 
 def test_features_of_a_file_are_extracted_and_cached(tmp_path, capsys):

@@ -34,7 +34,7 @@ def run(tmp_path_factory):
         "data": {"manifest": str(root / "manifest.csv")},
         "sampling": {"fps": 5.0},
         "features": {"views": ["pose"], "cache_dir": str(root / "cache"), "flip": True},
-        "pose": {"weights": weights, "min_score": 1e-6, "top": 2},
+        "pose": {"weights": weights, "min_score": 1e-6},
         "model": {"projection_size": 8, "hidden_size": 8, "normalisation": "channel"},
         "training": {"epochs": 2, "device": "cpu", "mean_pooled_baseline": False},
     }
@@ -55,7 +55,7 @@ def test_a_pose_stream_sees_what_the_file_reader_sees(run):
     trained, root = run
     recognizer = ActionRecognizer.load(trained.path)
     reading = recognizer.read(root / "7.mp4")
-    assert np.abs(reading.features.astype(np.float32)).sum(1).min() > 0  # somebody in each frame
+    assert reading.features[:, -1].min() > 0  # somebody in each frame
     reader, seen = recognizer.read_timeline(root / "7.mp4"), []
     embed = reader.stream.engine.embed
 
@@ -66,7 +66,8 @@ def test_a_pose_stream_sees_what_the_file_reader_sees(run):
     reader.stream.engine.embed = keep
     assert len(list(reader)) == len(reading.times_s) == 12
     streamed = np.concatenate([part.numpy() for part in seen])
-    assert streamed == pytest.approx(reading.features.astype(np.float32), abs=2e-3)
+    features = reading.features.astype(np.float32)
+    np.testing.assert_allclose(streamed, features, atol=2e-3, equal_nan=True)
 
 
 def test_a_pose_run_is_explained_without_places(run):

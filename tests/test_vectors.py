@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 from helpers.people_doubles import boxes_of
 
-from action_gru.detection.detector import Detections
 from action_gru.detection.vectors import Encoder, vector_width
 
 NAMES = ("ball", "cart")
@@ -34,7 +33,7 @@ def slots(vector, top=3):
 
 def test_a_frame_has_the_documented_layout():
     vector = play([[CART, ball(20)], [CART, ball(24)]])[1].plain
-    assert len(vector) == vector_width(2, 3, 0) == 3 * WIDTH + 2
+    assert len(vector) == vector_width(2, 3) == 3 * WIDTH + 2
     first, second, third = slots(vector)
     # there, score, centre, size, velocity (4 px of 200 in 0.1 s), one-hot
     assert first == pytest.approx([1, 0.9, 0.17, 0.5, 0.1, 0.2, 0.2, 0, 1, 0], abs=2e-3)
@@ -85,39 +84,3 @@ def test_nothing_is_a_vector_of_zeros():
     vector = play([[]])[0].plain
     assert vector.shape == (32,)
     assert not vector.any()
-
-
-def person(points, left=20.0):
-    box = np.array([[left, 20, left + 40, 100]], np.float32)
-    return Detections(box, np.array([0.9], np.float32), np.zeros(1, np.int64), points[None])
-
-
-def pose_encoder(keypoints):
-    return Encoder((0,), 1, tracker="bytetrack", min_score=0.3, fps=10, keypoints=keypoints)
-
-
-def test_keypoints_are_in_shares_of_the_box_whatever_its_place_and_size():
-    points = np.array([[40, 60, 0.8], [60, 20, 0.5]], np.float32)
-    moved = points + np.array([50, 0, 0], np.float32)
-    vector = pose_encoder(2)(person(points), FRAME, 0.0).plain
-    assert len(vector) == vector_width(1, 1, 2) == 6 + 10
-    assert vector[6:] == pytest.approx([0, 0, 0.8, 0, 0, 0.5, -0.5, 0.5, 0, 0], abs=1e-3)
-    other = pose_encoder(2)(person(moved, 70.0), FRAME, 0.0).plain
-    assert other[6:] == pytest.approx(vector[6:], abs=1e-3)
-
-
-def test_a_keypoint_has_a_velocity_in_boxes_a_second():
-    encode = pose_encoder(1)
-    encode(person(np.array([[40, 60, 1]], np.float32)), FRAME, 0.0)
-    vector = encode(person(np.array([[44, 52, 1]], np.float32)), FRAME, 0.1).plain
-    assert vector[9:11] == pytest.approx([1.0, -1.0], abs=1e-2)
-
-
-def test_a_mirrored_pose_exchanges_left_and_right():
-    points = np.ones((17, 3), np.float32) * [40, 60, 1]
-    points[9] = (60, 60, 0.7)  # the left wrist; the right one is number 10
-    vector = pose_encoder(17)(person(points), FRAME, 0.0)
-    rows = vector.mirrored[6:].reshape(17, 5)
-    assert rows[10] == pytest.approx([-0.5, 0, 0.7, 0, 0], abs=1e-3)
-    assert rows[9] == pytest.approx([0, 0, 1, 0, 0], abs=1e-3)
-    assert vector.mirrored[2] == pytest.approx(0.8, abs=1e-3)

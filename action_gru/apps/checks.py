@@ -19,6 +19,7 @@ from action_gru.backbone.weight_files import (
     RUNTIME_PACKAGES,
     hub_of,
     local_weights,
+    network_file,
     runtime_of,
 )
 from action_gru.config import Config, build_config, check_files, load_config
@@ -173,10 +174,11 @@ def check_network(config: Config) -> None:
     purpose = f"features.weights={features.weights}"
     if hub := hub_of(features.weights):
         need(hub[0], "timm", purpose)  # torchvision comes with ultralytics
+    elif runtime := runtime_of(features.weights):
+        network_file(features.weights)
+        _need_runtime(runtime, purpose)
     else:
         local_weights(features.weights, features.download)
-    if runtime := runtime_of(features.weights):
-        _need_runtime(runtime, purpose)
     if features.runtime in RUNTIME_PACKAGES:
         _need_runtime(features.runtime, f"features.runtime={features.runtime}")
 

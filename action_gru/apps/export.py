@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from action_gru.backbone import FeatureSpec
 from action_gru.backbone.exported import to_onnx
 from action_gru.backbone.runtimes import import_quietly
+from action_gru.backbone.weight_files import runtime_of
 from action_gru.config import Config, build_config
 from action_gru.core.errors import CheckpointError, ConfigError
 from action_gru.core.progress import Reporter
@@ -88,14 +89,15 @@ def export_run(
 
 def _feature_network(checkpoint: Checkpoint, config: Config) -> bytes:
     """The exported backbone, which `build_backbone` has compared with torch."""
-    backbone = build_backbone(config)
-    if backbone.exported is None:
+    if runtime_of(weights := config.features.weights):
         raise CheckpointError(
-            f"{backbone.weights} is a file of its own runtime, which export does not write again; "
-            "give it on as it is, or train with weights for torch"
+            f"{weights} is a file of its own runtime, which export does not write again; give it "
+            "on as it is, or train with weights for torch"
         )
+    backbone = build_backbone(config)
     specs = tuple(backbone.spec(view) for view in config.features.views)
     checkpoint.check_fits(specs, config.sampling.fps)
+    assert backbone.exported is not None
     return backbone.exported.path.read_bytes()
 
 
@@ -114,8 +116,11 @@ def check_step(step: Step, model: FlatStep) -> None:
     """Raise CheckpointError where an exported step does not answer as the model does."""
     shape = (PARITY_STEPS, PARITY_STREAMS, sum(model.model.view_dims))
     frames = torch.randn(shape, generator=torch.Generator().manual_seed(0))
-    if model.model.normalisation == "channel":
-        frames[::3, 0, ::2] = float("nan")  # missing values
+    parts = torch.split(frames, model.model.view_dims, -1)
+    for view in [
+        x for x, by_frame in zip(parts, model.model.by_frame, strict=True) if not by_frame
+    ]:
+        view[::3, 0, ::2] = float("nan")  # missing values
     state = model.model.initial_state(PARITY_STREAMS)
     theirs = [tensor.numpy() for tensor in state]
     names = [tensor.name for tensor in model.state]

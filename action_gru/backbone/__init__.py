@@ -1,6 +1,7 @@
-"""Frozen YOLO networks as feature providers.
+"""Frozen networks as feature providers.
 
-The only place that sees an ultralytics object. Knows nothing of files, caches or actions.
+The only place that sees an object of ultralytics, timm or torchvision. Knows nothing of caches or
+actions.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from action_gru.backbone.network import check_whole, weighted_mean
 from action_gru.backbone.runtimes import RUNTIMES, Pixels, Port, Vectors, import_quietly
-from action_gru.backbone.weight_files import check_hash, runtime_of
+from action_gru.backbone.weight_files import check_hash, network_file, runtime_of
 from action_gru.core.errors import ActionGruError, BackboneError
 from action_gru.core.safe_yaml import parse_yaml
 
@@ -39,7 +39,7 @@ class ModelFile:
     """
 
     def __init__(self, weights: str, layer: str | int, sha256: str | None = None) -> None:
-        self.path, self.pinned = _file_of(Path(weights)), sha256
+        self.path, self.pinned = network_file(weights), sha256
         self.name = Path(weights).name
         check_whole(layer, self.name)
         self.runtime = str(runtime_of(weights))
@@ -76,7 +76,7 @@ class ModelFile:
         try:
             self.file_sha256  # noqa: B018 a file that is not the pinned one is not opened
             runner = runtime.open(self.path, precision, device, threads)
-            return FileRunner(runner, self.name, side, self._metadata())
+            return FileRunner(runner, self, side, self._metadata())
         except ActionGruError:
             raise
         except Exception as error:  # the runtimes' own classes, which all differ
@@ -120,8 +120,10 @@ class FileRunner:
     places can be weighed; note: what the file left open, in words.
     """
 
-    def __init__(self, runner: Any, name: str, side: int | None, metadata: dict[str, Any]) -> None:
-        self._runner, self._name = runner, name
+    def __init__(
+        self, runner: Any, file: ModelFile, side: int | None, metadata: dict[str, Any]
+    ) -> None:
+        self._runner, self._name, self._runtime = runner, file.name, file.runtime
         inputs, outputs = runner.ports()
         self._input, self._dtype = self._checked(inputs, outputs)
         self.image_size = self._side(side, metadata)
@@ -130,12 +132,7 @@ class FileRunner:
         if made.ndim not in (2, 4):
             raise self._refusal(f"gives {made.shape} for one picture; (1, D) or (1, D, h, w)")
         self.dim, self.has_maps = made.shape[1], made.ndim == 4
-        self.note = None
-        if metadata.get("author") != "Ultralytics":  # whose networks take just that
-            self.note = (
-                f"{name} does not say how its pictures are prepared: RGB in 0 to 1 is given; a "
-                "network that wants other values needs them computed in its graph"
-            )
+        self.note = self._note(metadata)
 
     def __call__(self, pixels: Pixels, weight: Pixels) -> Vectors:
         made = self._run(pixels)
@@ -177,16 +174,18 @@ class FileRunner:
             raise self._refusal("takes pictures of any size; a number in features.image_size")
         return int(side)
 
+    def _note(self, metadata: dict[str, Any]) -> str | None:
+        if metadata.get("author") != "Ultralytics":
+            return (
+                f"{self._name} does not say how its pictures are prepared: RGB in 0 to 1 is given; "
+                "a network that wants other values needs them computed in its graph"
+            )
+        if metadata.get("task") == "classify":
+            return (
+                f"{self._name} gives the probabilities of its classes, not the embedding; its .pt "
+                f"with features.runtime={self._runtime} gives that"
+            )
+        return None
+
     def _refusal(self, found: str) -> BackboneError:
         return BackboneError(f"features.weights: {self._name} {found} is needed here")
-
-
-def _file_of(path: Path) -> Path:
-    """The file itself, or the one network of a folder."""
-    files = sorted(path.glob("*.xml")) if path.is_dir() else [path]
-    if len(files) != 1 or not files[0].is_file():
-        raise BackboneError(
-            f"features.weights: no one network at {path} (looked up as {path.absolute()}); give "
-            "the file"
-        )
-    return files[0]

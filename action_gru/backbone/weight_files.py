@@ -41,6 +41,18 @@ def runtime_of(weights: str) -> str | None:
     return "openvino" if path.suffix == ".xml" or any(path.glob("*.xml")) else None
 
 
+def network_file(weights: str) -> Path:
+    """Such a file itself, or the one of a folder. Raises BackboneError where there is none."""
+    path = Path(weights)
+    files = sorted(path.glob("*.xml")) if path.is_dir() else [path]
+    if len(files) != 1 or not files[0].is_file():
+        raise BackboneError(
+            f"features.weights: no one network at {path} (looked up as {path.absolute()}); give "
+            "the file"
+        )
+    return files[0]
+
+
 def local_weights(weights: str, download: bool, key: str = "features.weights") -> Path:
     """The file of a path or of an official name, where it is or where it would be kept.
 
@@ -48,7 +60,7 @@ def local_weights(weights: str, download: bool, key: str = "features.weights") -
     fetched under that name.
     """
     path = BUILTIN_PATH if weights == BUILTIN else Path(weights)
-    if path.is_file() or (path.is_dir() and runtime_of(weights)):
+    if path.is_file():
         return path
     if len(path.parts) > 1:
         raise BackboneError(f"{key}: no file at {path} (looked up as {path.absolute()})")

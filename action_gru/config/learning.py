@@ -39,7 +39,8 @@ class ModelSection(Section):
     """late: each view has its own cell and the scores are averaged. early: one cell reads all."""
     normalisation: Literal["auto", "frame", "channel"] = "auto"
     """frame: each view's vector is layer-normalised; for embeddings. channel: each column is
-    standardised by itself; for measured quantities. auto: by data.kind."""
+    standardised by itself; for measured quantities. auto: by data.kind. The views detections and
+    pose are always read by channel."""
     closed_form: Literal["auto"] | bool = False
     """Beside each cell a linear classifier of the mean and the maximum over time, solved, not
     trained. Its share, and each view's, is what it earns on groups left out while training. Helps
@@ -166,8 +167,6 @@ class PoseSection(Section):
     """The longer side of its input, pixels; auto: what it was trained at."""
     min_score: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.3
     """The weakest person that counts."""
-    top: Annotated[int, Field(ge=1, le=16)] = 2
-    """Of the view pose: how many people a frame's vector has room for."""
 
 
 class PeopleSection(Section):

@@ -19,7 +19,14 @@ from torch import Tensor
 from action_gru.backbone.embedding import Backbone
 from action_gru.backbone.spec import FeatureSpec
 from action_gru.core.errors import BackboneError
-from action_gru.detection.detector import CONTINUES_SHARE, OVERLAP, Detector, kinds_of
+from action_gru.detection.detector import (
+    CONTINUES_SHARE,
+    OVERLAP,
+    Detections,
+    Detector,
+    kinds_of,
+)
+from action_gru.detection.pose import POSE_VERSION, PoseEncoder, pose_width
 from action_gru.detection.vectors import ENCODING_VERSION, Encoder, Vectors, vector_width
 from action_gru.video import Image
 from action_gru.views.sampler import ViewMaker
@@ -46,7 +53,8 @@ _detecting = threading.Lock()  # a detect head keeps its grid: one frame at a ti
 class FrameView:
     """A view of boxes or poses: what it is a function of, besides the frames before.
 
-    kinds: the detector's classes that count; top: how many boxes have a slot.
+    kinds: the detector's classes that count; top: how many boxes have a slot. keypoints: of each
+    person, for poses.
     """
 
     view: str
@@ -64,17 +72,20 @@ class FrameView:
     def spec(self) -> FeatureSpec:
         """The provenance; `layer` and its parts name everything that the values depend on."""
         kinds = "+".join(map(str, self.kinds))
-        layer = (
-            f"encoding {ENCODING_VERSION}, top {self.top} of classes {kinds}, score "
-            f"{self.min_score:g}, overlap {OVERLAP:g}, {self.tracker}"
-        )
+        limits = f"score {self.min_score:g}, overlap {OVERLAP:g}"
+        layer = f"encoding {ENCODING_VERSION}, top {self.top} of classes {kinds}, {limits}, "
+        layer, dim = layer + self.tracker, vector_width(len(self.kinds), self.top)
+        if self.keypoints:
+            layer, dim = f"pose encoding {POSE_VERSION}, {limits}", pose_width(self.keypoints)
         weights = (self.weights, self.weights_sha256, layer)
-        dim = vector_width(len(self.kinds), self.top, self.keypoints)
         return FeatureSpec(self.view, *weights, self.image_size, "frame", "fp32", dim)
 
     def encoder(self) -> Encode:
-        settings = (self.tracker, self.min_score, self.fps, self.keypoints)
-        encode = Encoder(self.kinds, self.top, *settings)
+        encode: Callable[[Detections, Image, float], Vectors] = (
+            PoseEncoder(self.min_score, self.keypoints)
+            if self.keypoints
+            else Encoder(self.kinds, self.top, self.tracker, self.min_score, self.fps)
+        )
 
         def detect_and_encode(image: Image, time_s: float) -> Vectors:
             with _detecting:

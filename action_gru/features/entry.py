@@ -20,6 +20,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from action_gru.backbone.spec import FRAME_VIEWS
 from action_gru.core.errors import ActionGruError, CacheError
 
 FORMAT = "action_gru.features.1"
@@ -93,15 +94,17 @@ class ClipFeatures:
                 f"{len(self.values)} feature rows need as many times, got {self.times_s.shape}"
             )
         for chunk in _chunks(self.values):
-            _check_finite(chunk)
+            _check_finite(chunk, self.provenance)
 
 
 def _chunks(values: Values) -> Iterator[Values]:
     return (values[row : row + CHUNK_ROWS] for row in range(0, len(values), CHUNK_ROWS))
 
 
-def _check_finite(values: Values) -> None:
-    if not np.isfinite(values).all():
+def _check_finite(values: Values, provenance: dict[str, Any]) -> None:
+    """In views that are vectors NaN is what was not seen; a network's embedding holds none."""
+    may_lack = provenance.get("view") in FRAME_VIEWS
+    if np.isinf(values).any() or (not may_lack and np.isnan(values).any()):
         raise CacheError("features hold NaN or infinity; the backbone or its input is damaged")
 
 
@@ -151,7 +154,7 @@ def read_entry(file: Any, label: str, keep: bool) -> ClipFeatures | None:
             for first in range(0, count, CHUNK_ROWS):
                 chunk = values[first if keep else 0 :][: min(CHUNK_ROWS, count - first)]
                 file.readinto(chunk)
-                _check_finite(chunk)
+                _check_finite(chunk, head["provenance"])
                 yield chunk
 
         if head["sha256"] != _checksum((count, dim), head, chunks(), times_s):

@@ -189,20 +189,33 @@ class RecurrentBranch(_Branch):
 
 
 class LinearBranch(_Branch):
-    """Linear in the mean and the maximum over time: (B, T, D), (B,) -> logits (B, C).
+    """Linear in what pools hold after each step: (B, T, D), (B,) -> logits (B, C).
 
-    Solved in closed form (`action_gru.training.linear`), never by gradient descent: of a few
-    hundred clips it remembers less by heart than a cell does.
+    Mean and maximum over time of each view; of those with spread also the minimum and the
+    deviation. Solved in closed form (`action_gru.training.linear`), never by gradient descent: of a
+    few hundred clips it remembers less by heart than a cell does.
     """
 
     weight: Tensor
     bias: Tensor
+    spread_columns: Tensor
 
-    def __init__(self, dim: int, num_classes: int) -> None:
+    def __init__(self, view_dims: Sequence[int], num_classes: int, spread: Sequence[bool]) -> None:
         super().__init__()
-        self._pools = (pooling_module("mean", dim), pooling_module("max", dim))
-        self.register_buffer("weight", torch.zeros(num_classes, 2 * dim))
+        self._view_dims, self._spread = list(view_dims), list(spread)
+        dim = sum(view_dims)
+        wide = [x for x, is_wide in zip(self._by_view(), spread, strict=True) if is_wide]
+        columns = torch.cat([torch.empty(0, dtype=torch.long), *wide])
+        self.register_buffer("spread_columns", columns, persistent=False)
+        self._pools = [pooling_module("mean", dim), pooling_module("max", dim)]
+        if self.has_spread:
+            self._pools += [pooling_module(kind, len(columns)) for kind in ("max", "mean")]
+        self.register_buffer("weight", torch.zeros(num_classes, 2 * (dim + len(columns))))
         self.register_buffer("bias", torch.zeros(num_classes))
+
+    @property
+    def has_spread(self) -> bool:
+        return any(self._spread)
 
     def pools(self) -> Sequence[LastPooling]:
         return self._pools
@@ -213,14 +226,50 @@ class LinearBranch(_Branch):
 
     def running(self, features: Tensor) -> Tensor:
         """The logits after each step, (B, T, D) -> (B, T, C), as `step` gives them."""
-        pooled = [pool.running(features) for pool in self._pools]
-        return linear(torch.cat(pooled, -1), self.weight, self.bias)
+        rows = zip(self._pools, self._inputs(features), strict=True)
+        pooled = torch.cat([pool.running(row) for pool, row in rows], -1)
+        return linear(self._describe(pooled), self.weight, self.bias)
 
     def pool(self, features: Tensor, lengths: Tensor) -> Tensor:
-        """(B, T, D), (B,) -> (B, 2 D): the mean over time beside the maximum."""
-        return torch.cat([pool(features, lengths) for pool in self._pools], -1)
+        """(B, T, D), (B,) -> the descriptor (B, P) of each sequence."""
+        rows = zip(self._pools, self._inputs(features), strict=True)
+        return self._describe(torch.cat([pool(row, lengths) for pool, row in rows], -1))
 
     def step(self, feature: Tensor, state: State) -> tuple[Tensor, State]:
         """feature (B, D), state of the frames before -> logits (B, C) so far, state to carry."""
-        pooled, after = self._step_pools([feature, feature], state)
-        return linear(pooled, self.weight, self.bias), after
+        pooled, after = self._step_pools(self._inputs(feature), state)
+        return linear(self._describe(pooled), self.weight, self.bias), after
+
+    def view_columns(self) -> list[Tensor]:
+        """The columns of each view in a descriptor of all."""
+        dim, low, columns = sum(self._view_dims), 2 * sum(self._view_dims), []
+        for own, is_wide in zip(self._by_view(), self._spread, strict=True):
+            parts = [own, own + dim]
+            if is_wide:
+                wide = torch.arange(low, low + len(own))
+                parts += [wide, wide + len(self.spread_columns)]
+                low += len(own)
+            columns.append(torch.cat(parts))
+        return columns
+
+    def _by_view(self) -> list[Tensor]:
+        """The columns of each view in a step."""
+        columns = iter(range(sum(self._view_dims)))
+        return [torch.tensor([next(columns) for _ in range(dim)]) for dim in self._view_dims]
+
+    def _inputs(self, features: Tensor) -> list[Tensor]:
+        """What each pool reads of (..., D)."""
+        if not self.has_spread:
+            return [features, features]
+        wide = features[..., self.spread_columns]
+        return [features, features, -wide, wide.square()]
+
+    def _describe(self, pooled: Tensor) -> Tensor:
+        """What the pools hold, (..., P) -> mean, maximum, minimum, deviation."""
+        if not self.has_spread:
+            return pooled
+        dim, count = sum(self._view_dims), len(self.spread_columns)
+        mean, largest, negated, squares = torch.split(pooled, [dim, dim, count, count], -1)
+        variance = squares - mean[..., self.spread_columns].square()
+        # Rounding may leave a constant with a variance a little below zero.
+        return torch.cat([mean, largest, -negated, variance.clamp_min(1e-12).sqrt()], -1)

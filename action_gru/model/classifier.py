@@ -42,11 +42,13 @@ class ActionClassifier(nn.Module):
     one branch reads all views. normalisation frame: each view's vector is layer-normalised (Ba et
     al. 2016) before the mean and one common scale of the training split are taken out; channel:
     each column is standardised by itself, and a missing value (NaN) reads as the column's mean.
-    flag_missing: the branches read beside each column whether it is missing. The statistics travel
-    with the weights.
+    channel_views: the numbers of views that are standardised by channel in any case. flag_missing:
+    the branches read beside each column whether it is missing. The statistics travel with the
+    weights.
 
-    closed_form: adds a LinearBranch over all views, with a share in
-    the answer of linear_share; until it is solved, that is 0. shares (S,) weighs the trained ones.
+    closed_form: adds a LinearBranch over all views, with a share in the answer of linear_share;
+    until it is solved, that is 0. spread: of views by channel it reads the minimum and the
+    deviation over time, too. shares (S,) weighs the trained ones.
 
     temperature: what `forward`, `running` and `step` divide the logits by; 1 until a calibration
     says better.
@@ -73,15 +75,16 @@ class ActionClassifier(nn.Module):
         normalisation: str = "frame",
         closed_form: bool = False,
         flag_missing: bool = False,
+        channel_views: Sequence[int] = (),
+        spread: bool = False,
     ) -> None:
         super().__init__()
         self.view_dims = list(view_dims)
         self.flag_missing = flag_missing
         # What the branches read of each view: its columns and, if so, a flag for each.
         self.read_dims = [dim * (1 + flag_missing) for dim in view_dims]
-        self.normalisation = normalisation
-        # Layer-normalised embeddings are near one; a measured quantity may be small by its unit.
-        self.still_below = 1e-5 if normalisation == "frame" else 1e-12
+        views = range(len(view_dims))
+        self.by_frame = [normalisation == "frame" and x not in channel_views for x in views]
         self.num_classes = num_classes
         self.can_stream = not bidirectional
         self.temperature = 1.0
@@ -104,8 +107,10 @@ class ActionClassifier(nn.Module):
         )
         self.register_buffer("feature_mean", torch.zeros(sum(view_dims)))
         self.register_buffer("feature_scale", torch.ones(sum(view_dims)))
-        self.linear = LinearBranch(sum(self.read_dims), num_classes) if closed_form else None
+        self.linear: LinearBranch | None = None
         if closed_form:
+            wide = [spread and not by_frame for by_frame in self.by_frame]
+            self.linear = LinearBranch(self.read_dims, num_classes, wide)
             self.register_buffer("shares", torch.full((len(groups),), 1 / len(groups)))
             self.register_buffer("linear_share", torch.zeros(()))
         self._counts = [len(branch.state()) for branch in self.branches()]
@@ -129,15 +134,22 @@ class ActionClassifier(nn.Module):
         count.clamp_min_(1)
         variance = (squares / count - (total / count).square()).clamp_min(0)
         mean = total / count + guess
-        if self.normalisation == "frame":
-            parts = torch.split(variance, self.view_dims)
-            variance = torch.cat([part.mean().expand_as(part) for part in parts])
+        parts = zip(torch.split(variance, self.view_dims), self.by_frame, strict=True)
+        variance = torch.cat([x.mean().expand_as(x) if frame else x for x, frame in parts])
         self.feature_mean.copy_(mean)
         deviation = variance.sqrt()
         # A feature that never moved in training says nothing: it is left out, not blown up. What
         # rounding to float32 makes of a large constant is no movement.
-        still = deviation <= (1e-6 * mean.abs()).clamp_min(self.still_below)
+        still = deviation <= (1e-6 * mean.abs()).maximum(self._still_below())
         self.feature_scale.copy_(torch.where(still, 0.0, 1.0 / deviation))
+
+    def _still_below(self) -> Tensor:
+        """Which deviation of a column is none: (D,).
+
+        Layer-normalised embeddings are near one; a measured quantity may be small by its unit.
+        """
+        pairs = zip(self.view_dims, self.by_frame, strict=True)
+        return torch.cat([torch.full((dim,), 1e-5 if frame else 1e-12) for dim, frame in pairs])
 
     def forward(self, features: Tensor, lengths: Tensor) -> Tensor:
         """features (B, T, D), lengths (B,) -> logits (B, C)."""
@@ -235,7 +247,7 @@ class ActionClassifier(nn.Module):
         statistics.
         """
         standard = (self._normalise_frames(features) - self.feature_mean) * self.feature_scale
-        if self.normalisation != "channel":
+        if all(self.by_frame):
             return standard
         missing = features.isnan()
         standard = standard.masked_fill(missing, 0.0)
@@ -247,10 +259,10 @@ class ActionClassifier(nn.Module):
 
     def _normalise_frames(self, features: Tensor) -> Tensor:
         """(..., D) -> (..., D): each view's vector to mean 0 and deviation 1, if so configured."""
-        if self.normalisation != "frame":
+        if not any(self.by_frame):
             return features
-        parts = torch.split(features, self.view_dims, dim=-1)
-        return torch.cat([layer_norm(part, part.shape[-1:]) for part in parts], -1)
+        parts = zip(torch.split(features, self.view_dims, dim=-1), self.by_frame, strict=True)
+        return torch.cat([layer_norm(x, x.shape[-1:]) if frame else x for x, frame in parts], -1)
 
 
 class FlatStep(nn.Module):

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from action_gru.backbone.spec import FRAME_VIEWS
 from action_gru.config import Config
 from action_gru.core.errors import CheckpointError
 from action_gru.core.progress import Reporter
@@ -65,11 +66,15 @@ def fit_model(
 
 def model_arguments(config: Config, data: TrainingData) -> dict[str, Any]:
     """The flat arguments of ActionClassifier that a config and its data give."""
+    views = [str(spec.view) for spec in data.table.specs]
     arguments = {
         "view_dims": [spec.dim for spec in data.table.specs],
         "num_classes": len(data.classes),
         **config.model.model_dump(),
         "closed_form": closed_form(config, len(data.part("train"))),
+        "spread": True,
+        # A view that is a vector holds quantities, not an embedding.
+        "channel_views": [n for n, view in enumerate(views) if view in FRAME_VIEWS],
     }
     if config.model.normalisation == "auto":
         arguments["normalisation"] = config.data.traits.normalisation

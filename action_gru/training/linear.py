@@ -21,6 +21,7 @@ MAX_ROWS = 20_000
 # A cell always has a say: kappa of few clips is a rough figure.
 RIDGE = 1e-3  # larger is smoother
 MAX_SHARE = 0.9
+FACTOR_PENALTY = 0.02
 SHARPNESS = torch.logspace(-1, 2, 61)
 
 
@@ -32,9 +33,10 @@ def solve_linear(
 ) -> None:
     """Fill the model's closed-form branch and the shares. folds (N,): the part of each clip.
 
-    The branch's share is Cohen's kappa of its left-out answers: 0 for guessing, 1 for no error.
-    Views weigh in, there and among the trained branches, by the odds kappa / (1 - kappa) of theirs.
-    With one part only nothing can be left out, and the branch gets no say.
+    The branch's share is Cohen's kappa of its left-out answers: 0 for guessing, 1 for no error. Its
+    views are weighed so that these answers are most likely; the trained branches by the odds
+    kappa / (1 - kappa) of their view's. With one part only nothing can be left out, and the branch
+    gets no say.
     """
     assert model.linear is not None
     if len(set(folds)) < 2:
@@ -42,22 +44,22 @@ def solve_linear(
     rows, clips, whole = _descriptors(model, train, max_frames)
     targets = one_hot(train.labels, model.num_classes).float()
     fold_of = torch.tensor(list(folds))
-    columns = _columns(model.read_dims)
+    columns = model.linear.view_columns()
     fits = [fit_ridge(rows[:, view], targets[clips]) for view in columns]
     answers = torch.stack(
         [_left_out(rows[:, view], clips, whole, targets, fold_of) for view in columns]
     )
-    odds = torch.stack([_kappa(answer, train.labels) for answer in answers]).clamp(0.01, 0.99)
-    weights = odds / (1 - odds) / (odds / (1 - odds)).sum()
+    weights = _weights(answers, train.labels)
     together = (answers * weights[:, None, None]).sum(0)
-    sharpness = _sharpness(together, train.labels)
     model.linear.bias.zero_()
-    for view, weight, (matrix, offset) in zip(columns, weights * sharpness, fits, strict=True):
+    for view, weight, (matrix, offset) in zip(columns, weights, fits, strict=True):
         model.linear.weight[:, view] = weight * matrix.T
         model.linear.bias += weight * offset
     model.linear_share.copy_(_kappa(together, train.labels).clamp_max(MAX_SHARE))
-    if len(model.streams) == len(weights):
-        model.shares.copy_(weights)
+    if len(model.streams) == len(columns):
+        kappas = torch.stack([_kappa(answer, train.labels) for answer in answers])
+        odds = kappas.clamp(0.01, 0.99) / (1 - kappas.clamp(0.01, 0.99))
+        model.shares.copy_(odds / odds.sum())
 
 
 def fit_ridge(rows: Tensor, targets: Tensor, ridge: float = RIDGE) -> tuple[Tensor, Tensor]:
@@ -107,16 +109,6 @@ def _stretches(
             yield clip, start + later, half, False
 
 
-def _columns(view_dims: Sequence[int]) -> list[Tensor]:
-    """The columns of each view in a descriptor of all: its means, then its maxima."""
-    total, low, columns = sum(view_dims), 0, []
-    for dim in view_dims:
-        means = torch.arange(low, low + dim)
-        columns.append(torch.cat([means, means + total]))
-        low += dim
-    return columns
-
-
 def _left_out(rows: Tensor, clips: Tensor, whole: Tensor, targets: Tensor, folds: Tensor) -> Tensor:
     """Each clip's answer by a fit without its fold, averaged over its whole copies: (N, C)."""
     total, count = torch.zeros_like(targets), torch.zeros(len(targets), 1)
@@ -137,6 +129,29 @@ def _kappa(answers: Tensor, labels: Tensor) -> Tensor:
     shares = [x.bincount(minlength=classes) / len(labels) for x in (given, labels)]
     chance = (shares[0] * shares[1]).sum()
     return ((agreed - chance) / (1 - chance).clamp_min(1e-9)).clamp_min(0)
+
+
+def _weights(answers: Tensor, labels: Tensor) -> Tensor:
+    """How much each view's answers count, (V,): answers (V, N, C), labels (N,).
+
+    Each is sharpened as its own left-out answers earn it, and counts 1 / V of that; then a factor
+    for each view makes the softmax of the sum most likely. A penalty holds the factors near 1: a
+    few clips tell little about them.
+    """
+    sharp = torch.stack([_sharpness(answer, labels) for answer in answers]).double()
+    start, scores = sharp / len(answers), answers.double()
+    factors = torch.zeros_like(start, requires_grad=True)
+    optimizer = torch.optim.LBFGS([factors], max_iter=100)
+
+    def loss() -> Tensor:
+        optimizer.zero_grad()
+        weighed = (scores * (start * factors.exp())[:, None, None]).sum(0)
+        value: Tensor = cross_entropy(weighed, labels) + FACTOR_PENALTY * factors.square().sum()
+        value.backward()  # type: ignore[no-untyped-call]
+        return value
+
+    optimizer.step(loss)  # type: ignore[no-untyped-call]
+    return (start * factors.detach().exp()).float()
 
 
 def _sharpness(answers: Tensor, labels: Tensor) -> Tensor:

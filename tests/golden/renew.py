@@ -149,7 +149,7 @@ def vectors(place: Path) -> dict[str, dict[str, Any]]:
         "extract", write_config(place, SETTINGS), f"data.manifest={manifest}",
         f"data.root={CLIPS}", "features.views=[detections, pose]", "features.flip=true",
         f"detection.weights={weights['detections']}", f"pose.weights={weights['pose']}",
-        "detection.min_score=1e-6", "pose.min_score=1e-6", "detection.top=3", "pose.top=2", "-q",
+        "detection.min_score=1e-6", "pose.min_score=1e-6", "detection.top=3", "-q",
     )  # fmt: skip
     hashes = {view: hashlib.sha256(path.read_bytes()).hexdigest() for view, path in weights.items()}
     return {
