@@ -1,4 +1,5 @@
 import csv
+import gc
 import os
 import resource
 import subprocess
@@ -276,6 +277,20 @@ def test_pictures_keep_the_first_ones_size_where_asked(one_size, second):
     maker = PictureMaker(one_size)
     assert maker.picture(grey_frame(64, 48)).shape == (48, 64, 3)
     assert maker.picture(grey_frame(32, 32)).shape == second
+
+
+def test_no_decoded_frame_waits_for_the_collector_of_cycles(square_video):
+    gc.collect()
+    gc.disable()
+    try:
+        reader = file.FileReader(square_video)
+        while reader.grab() is not None:
+            reader.retrieve()
+        assert sum(type(one) is av.VideoFrame for one in gc.get_objects()) < 5
+        reader.close()
+        assert not any(type(one) is av.VideoFrame for one in gc.get_objects())
+    finally:
+        gc.enable()
 
 
 def test_a_frame_can_be_converted_twice():

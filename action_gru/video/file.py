@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import struct
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -226,6 +227,8 @@ class FileReader:
 
     def close(self) -> None:
         self._container.close()
+        self._frame = None
+        gc.collect(1)  # the frame whose side_data was read refers to itself
 
 
 def _open(path: Path) -> av.container.InputContainer:

@@ -165,10 +165,15 @@ class PictureMaker:
         self._weave: av.filter.Graph | None = None
         self._woven_kind: tuple[int, int, str] | None = None
         self._size_px: tuple[int, int] | None = None
+        self._turned: tuple[int, tuple[int, int, int, int]] | None = None  # rotation, orientation
 
     def picture(self, frame: av.VideoFrame) -> Image:
         """Raises av.FFmpegError for a frame that cannot be converted."""
-        orientation = _orientation(frame)
+        # PyAV's side_data refers to its frame, which refers to it: hundreds of frames would wait for
+        # the collector of cycles, 700 MB of 1080p. So it is read where the rotation is a new one.
+        if self._turned is None or self._turned[0] != frame.rotation:
+            self._turned = frame.rotation, _orientation(frame)
+        orientation = self._turned[1]
         if frame.interlaced_frame:
             frame = self._woven(frame)
         if frame.colorspace not in CONVERTIBLE:
