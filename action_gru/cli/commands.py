@@ -117,7 +117,7 @@ def demo(
 for command in (
     config, demo, prepare, features.extract, plan.plan,
     training.train, training.resume, training.tune, training.evaluate, training.cv,
-    training.compare_cells,
+    training.compare_cells, inference.models,
     inference.classify, inference.explain, inference.timeline, inference.webcam,
     inference.watch, inference.web, inference.export,
 ):  # fmt: skip
