@@ -133,7 +133,7 @@ class TransformerPooling(MeanPooling):
         self.value, self.out = nn.Linear(size, width), nn.Linear(width, size)
         self.mix = nn.Sequential(nn.Linear(size, size), nn.GELU(), nn.Linear(size, size))
         self.score = nn.Linear(size, 1)
-        slopes = 2.0 ** -torch.arange(1.0, self.heads + 1)
+        slopes = 2.0 ** -(8 * torch.arange(1.0, self.heads + 1) / self.heads)
         distances = torch.arange(CONTEXT - 1.0, -1.0, -1.0)  # the newest step is the last
         self.by_distance = nn.Parameter(-slopes[:, None] * distances)
         # Keys and values of the newest steps, oldest first, and which of them there are.
