@@ -34,7 +34,7 @@ class ModelSection(Section):
     """Read the clip backwards too. Such a model cannot run live."""
     pooling: PoolingName = "attention"
     """How the hidden states become one vector: the last, the largest of each unit, their mean, or a
-    learned weighting."""
+    learned weighting. transformer: causal self-attention with positions in time before it."""
     fusion: Literal["late", "early"] = "late"
     """late: each view has its own cell and the scores are averaged. early: one cell reads all."""
     normalisation: Literal["auto", "frame", "channel"] = "auto"
