@@ -139,8 +139,9 @@ class ActionRecognizer:
         scores = ClipScores(self.model, [torch.from_numpy(one) for one in copies], self.max_frames)
         times_s = next(iter(entries.values())).times_s
         prediction = self._answer(scores.probabilities, times_s[-1])
-        warning = rate_warning(times_s, self.config.sampling.fps)
-        return Reading(prediction, times_s, copies[0], scores, (warning,) if warning else ())
+        slow = rate_warning(times_s, self.config.sampling.fps)
+        warnings = (*([slow] if slow else []), *report.cut.values())
+        return Reading(prediction, times_s, copies[0], scores, warnings)
 
     def explain(self, video: str | Path, label: str | None = None, frames: int = 3) -> Explanation:
         """Why it answers as it does: gates over time, and which moments and places matter.

@@ -89,9 +89,9 @@ def test_where_no_score_proves_the_precision_the_most_that_one_does_is_applied()
     found = Calibration(1.0, "20 training clips", tuple(scores), tuple(right))
     assert found.threshold(0.9) == 0.9  # and not 1, above which no score is
     assert found.shortfall(0.9) == (
-        "20 training clips (10 of 20 right) do not prove that 90 % of the answers given are right: "
-        "71 %, the most that they support, is applied instead, and less sure answers are called "
-        "unsure (calibration.precision; more clips may prove more)"
+        "20 training clips (10 of 20 right) do not prove a precision of 90 %, so 71 % is used, the "
+        "most that they prove. Less sure answers are called unsure. More clips may prove more "
+        "(calibration.precision)"
     )
     assert found.threshold(0.71) == 0.9
     assert found.shortfall(0.71) is None

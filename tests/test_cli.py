@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 import unicodedata
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -134,7 +135,7 @@ def test_classify_goes_on_after_a_bad_file_and_sets_the_exit_code(place):
     assert sum(label["score"] for label in answers[7]["top"]) == pytest.approx(1, abs=1e-3)
     plain = run("classify", "clips/bright/1.mp4", "-m", "runs/tiny", cwd=place)
     assert plain.stdout.startswith("clips/bright/1.mp4: ")
-    assert "do not prove that 95 % of the answers given are right" in run(
+    assert "do not prove a precision of 95 %" in run(
         "classify", "clips/bright/1.mp4", "-m", "runs/tiny", "calibration.precision=0.95", cwd=place
     ).stderr  # fmt: skip
 
@@ -387,3 +388,23 @@ def test_prepare_tells_the_splits_that_it_read(tmp_path):
     done = run("prepare", "folder", root, "--splits", "--json")
     assert json.loads(done.stdout)["left_aside"] == {"more/*.mp4": 1}
     assert "3 clips, 1 in test, 2 in train, 2 classes" in done.stderr
+
+
+def test_the_version_is_printed():
+    assert run("--version").stdout.strip() == f"action-gru {version('action-gru')}"
+
+
+def test_a_finished_run_is_left_alone_and_says_how_to_train_on(place):
+    before = {path: path.stat().st_mtime_ns for path in (place / "runs" / "tiny").rglob("*")}
+    done = run("resume", "runs/tiny", cwd=place)
+    assert done.stdout.splitlines() == ["runs/tiny"]
+    assert "the run is finished; to train on: " in done.stderr
+    assert "resume runs/tiny training.epochs=16" in done.stderr
+    after = {path: path.stat().st_mtime_ns for path in (place / "runs" / "tiny").rglob("*")}
+    assert after == before
+
+
+def test_a_run_with_relative_paths_is_scored_from_another_folder(place, tmp_path):
+    done = run("evaluate", str(place / "runs" / "tiny"), cwd=tmp_path)
+    assert done.stdout.startswith("4 clips: top-1 ")
+    assert not [*tmp_path.iterdir()]

@@ -205,12 +205,14 @@ def test_waiting_pictures_are_bounded_when_the_backbone_is_slow(tmp_path):
 
 def test_one_long_clip_keeps_every_thread_busy(tmp_path):
     """While one thread decodes, the other, which has no clip, embeds too."""
-    threads = set()
+    threads, both = set(), threading.Event()
 
     class Watched(FakeBackbone):
         def __call__(self, images):
             threads.add(threading.get_ident())
-            time.sleep(0.05)  # ten batches: the other thread has half a second to come
+            if len(threads) == 2:
+                both.set()
+            both.wait(10)  # for the other thread to come
             return super().__call__(images)
 
     backbone = Watched()

@@ -179,7 +179,7 @@ def test_a_source_can_be_closed_while_it_starts(square_video, monkeypatch):
     def closing_first(thread: threading.Thread) -> None:
         if thread.name.startswith("live "):
             closings.append(pool.submit(source.close))
-            time.sleep(0.1)
+            assert eventually(source._stop.is_set)
         start(thread)
 
     with ThreadPoolExecutor(1) as pool:

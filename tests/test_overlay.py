@@ -151,3 +151,21 @@ def test_an_unsure_answer_is_titled_as_one():
     unsure = overlay.draw(image, replace(sure, unsure=True))
     assert (unsure == overlay.draw(image, sure, title=("unsure, perhaps kick", "60%"))).all()
     assert (unsure != overlay.draw(image, sure)).any()
+
+
+def test_a_label_too_wide_for_its_row_is_written_smaller_and_only_then_cut():
+    font = Font(20)
+    assert font.fitted("jump", 200) == font
+    small = font.fitted("standing still for a while", 200)
+    assert 7 < small.size_px < 20
+    assert small.shorten("standing still for a while", 200) == "standing still for a while"
+    assert font.fitted("jump", 3).size_px == 7  # cannot be read below
+
+
+def test_the_labels_of_a_narrow_video_are_not_cut(monkeypatch):
+    classes, drawn = ["opening the door", "walking backwards", "climbing stairs"], []
+    shown = Font.letters
+    monkeypatch.setattr(Font, "letters", lambda font, text: drawn.append(text) or shown(font, text))
+    answer = Prediction.from_probabilities(classes, [0.7, 0.2, 0.1], 3.2)
+    Overlay((240, 426), classes).draw(np.zeros((426, 240, 3), np.uint8), answer)
+    assert set(classes) <= {*drawn}

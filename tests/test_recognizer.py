@@ -1,9 +1,11 @@
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from helpers.command_line import action_gru
 from helpers.videos import write_square
 
 from action_gru.apps.classify import annotate, classify_files
@@ -243,8 +245,8 @@ def test_a_precision_that_is_not_proven_is_said_once_and_the_supported_one_appli
     shown = capsys.readouterr()
     assert "unsure" not in shown.out  # scores of 0.5 reach what is supported
     said = " ".join(shown.err.split())
-    assert said.count("20 clips (19 of 20 right) do not prove that 99 %") == 1
-    assert "90 %, the most that they support, is applied instead" in said
+    assert said.count("20 clips (19 of 20 right) do not prove a precision of 99 %") == 1
+    assert "so 90 % is used, the most that they prove" in said
     assert classify_files(videos, tmp_path, ["calibration.precision=0.9"], 2, None, False,
                           reporter) == 0  # fmt: skip
     assert "do not prove" not in capsys.readouterr().err
@@ -256,3 +258,26 @@ def test_a_run_without_calibration_is_never_unsure(tmp_path, small_run):
     recognizer = ActionRecognizer.load(tmp_path, device="cpu")
     assert recognizer.threshold is None
     assert not recognizer.judged(Prediction(("a", "b"), (0.5, 0.5))).unsure
+
+
+@pytest.mark.parametrize("isolate", [True, False])
+def test_a_file_that_is_cut_short_is_answered_with_a_warning(small_run, tmp_path, isolate):
+    video = write_square(tmp_path / "cut.mkv", 80)  # 8 s
+    video.write_bytes(video.read_bytes()[: video.stat().st_size // 2])
+    done = action_gru(
+        "classify", video, "-m", small_run.path, "--json", f"decoding.isolate={isolate}".lower()
+    )
+    (warning,) = done.answer["warnings"]
+    assert warning.startswith(("cut short or damaged: a place in it", "ends at "))
+    assert f"{video}: {warning}" in " ".join(done.err.split())
+
+
+def test_each_damaged_file_is_answered_with_a_warning_and_no_other(small_run, shared_data):
+    cut = {
+        "BraydenBoyson_truncated_0.avi",
+        "decord_corrupted.mp4",
+        "derived_truncated_exercise.avi",
+    }
+    videos = [shared_data / "edge" / name for name in (*cut, "felix_exercise.avi")]
+    done = action_gru("classify", *videos, "-m", small_run.path, "--json", "-q")
+    assert {Path(one["video"]).name for one in done.lines if one["warnings"]} == cut

@@ -12,8 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from helpers.command_line import action_gru
 from helpers.series_tables import SMALL, engines, machines, table_config
+from helpers.videos import write_square
 
+from action_gru.cli.training import _score_line
 from action_gru.config import build_config
 from action_gru.core.errors import CheckpointError, ConfigError, DataError
 from action_gru.core.progress import Reporter
@@ -128,6 +131,9 @@ def test_warnings_of_the_end_are_learnt_and_reported(engine_run):
     assert warnings["rows"] == 44 + 46 + 48
     assert "![precision and recall](warnings.png)" in (folder / "report.md").read_text()
     assert (folder / "warnings.png").is_file()
+    said = _score_line(report)
+    assert "warnings of the end within " in said
+    assert f"at the last rows F1 1.000; over every row F1 {warnings['row_f1']:.3f}, AUROC" in said
 
 
 def test_cross_validation_answers_for_every_row_of_engines_it_left_out(engine_run):
@@ -172,7 +178,7 @@ def test_watch_warns_while_the_pipe_is_still_open(engine_run, monkeypatch):
     assert (event["event"], event["id"], event["class"]) == ("raised", "bad", "soon")
     assert 10 <= event["time"] <= 19
     summary = json.loads(out.getvalue().splitlines()[-1])["summary"]
-    assert (summary["rows"], summary["bad_rows"], summary["ids"]) == (41, 2, 2)
+    assert (summary["rows"], summary["bad_rows"], summary["ids"]) == (40, 2, 2)
     assert summary["raised"] == 1
 
 
@@ -207,6 +213,20 @@ def test_a_letter_that_is_none_costs_watch_its_row_only(engine_run, tmp_path, mo
         monkeypatch.setattr(sys, "stdin", stdin)
         found = watch("-", engine_run.path, [], QUIET)
     assert (found.rows, found.bad_rows) == (2, 1)
+
+
+def test_each_kind_of_input_of_the_other_names_the_command_that_reads_it(machine_run, tmp_path):
+    video, table = write_square(tmp_path / "a.mp4"), tmp_path / "rows.csv"
+    table.write_text(machines())
+    for command, source, code, text in (
+        ("watch", video, 3, f"{video} is a video, and {machine_run.path} reads measured rows"),
+        ("timeline", video, 7, "reads measured channels, no video: give it rows with 'action-gru "),
+        ("explain", table, 4, f"{table} is a table, and a video is needed: name one of the vid"),
+    ):
+        alarm = ["--alarm", "warming"] if command == "watch" else []
+        done = action_gru(command, source, "-m", machine_run.path, *alarm, code=code)
+        assert text in done.err
+    assert "measured rows are read by 'action-gru watch'" in done.err
 
 
 def test_watch_of_a_model_without_a_horizon_asks_what_to_warn_of(machine_run, tmp_path):
@@ -337,7 +357,7 @@ def test_array_windows_are_rows(tmp_path):
 
 
 def test_a_video_recognizer_refuses_a_model_of_channels(machine_run):
-    with pytest.raises(CheckpointError, match="use SequenceRecognizer"):
+    with pytest.raises(CheckpointError, match="'action-gru watch' or SequenceRecognizer"):
         ActionRecognizer.load(machine_run.path)
 
 

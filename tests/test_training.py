@@ -386,7 +386,7 @@ def test_the_report_holds_order_time_trust_and_one_page(config):
     assert written["anytime"]["unit"] == "s"
     assert written["anytime"]["by_share"][-1]["accuracy"] == written["top1"]
     assert written["confidence"]["temperature"] is not None
-    assert "do not prove that 90 % of the answers given are right" in written["confidence"]["note"]
+    assert "do not prove a precision of 90 %" in written["confidence"]["note"]
     rejection = written["confidence"]["rejection"]
     assert rejection["applied_precision"] < rejection["stated_precision"] == 0.9
     text = (folder / "report.html").read_text("utf-8")

@@ -12,9 +12,9 @@ import pytest
 from helpers.videos import write_square
 
 from action_gru.core.errors import VideoError
+from action_gru.core.paths import diagnose
 from action_gru.video import DecodeLimits, VideoFile, VideoWriter, file
 from action_gru.video.clock import FrameClock
-from action_gru.video.file import diagnose
 from action_gru.video.frame import PictureMaker, oriented
 
 HERE = DecodeLimits(isolate=False)

@@ -25,12 +25,12 @@ from action_gru.backbone.weight_files import (
 )
 from action_gru.config import Config, build_config, check_files, load_config
 from action_gru.core.errors import ConfigError, DataError, MissingExtraError, VideoError
-from action_gru.core.paths import instead_of, missing
+from action_gru.core.paths import instead_of, kind_of, missing
 from action_gru.dataset import read_manifest
 from action_gru.dataset.manifest import SPLITS
 from action_gru.timeline import FORMATS
 from action_gru.timeline.sentences import load_words
-from action_gru.training import Document, read_document
+from action_gru.training import Document, RunFolder, read_document
 from action_gru.training.document import (
     alarm_class,
     check_background,
@@ -39,7 +39,6 @@ from action_gru.training.document import (
     check_reads_video,
     check_runs_live,
     check_settings,
-    find_run,
 )
 from action_gru.video.live_reader import parse_source
 
@@ -120,6 +119,11 @@ def check_rows_model(run: Path, overrides: Sequence[str], source: str, alarm: st
     check_reads_rows(document.features)
     config = build_config(document.config, overrides)
     alarm_class(alarm, document.classes, config.series.horizon is not None)
+    if kind_of(Path(source)) == "a video":
+        raise DataError(
+            f"{source} is a video, and {run} reads measured rows: name a CSV, or - for stdin; "
+            "'action-gru classify' and 'timeline' read videos, with a run that was trained on some"
+        )
     if source != "-" and not Path(source).is_file():
         raise DataError(f"{missing('file', Path(source))}; name a CSV, or - for stdin")
 
@@ -146,7 +150,7 @@ def check_work(path: Path, overrides: Sequence[str]) -> Config:
 
 def check_begun(path: Path, overrides: Sequence[str]) -> None:
     """Raise where a run cannot be resumed: no run, no such keys, or its data is gone."""
-    config = load_config(find_run(path) / "config.yaml", overrides)
+    config = RunFolder.open(path).config(overrides)
     last = path / "last.safetensors"
     if last.is_file():
         read_document(last)
@@ -161,7 +165,7 @@ def check_run(
     split: str | None = None,
 ) -> Config:
     """The config of a finished run that may be scored on a split, or on other clips."""
-    config = load_config(find_run(path) / "config.yaml", overrides)
+    config = RunFolder.open(path).config(overrides)
     document = read_document(path)
     if split is not None and split not in SPLITS:
         raise ConfigError(f"--split {split}: is none of {', '.join(SPLITS)}")

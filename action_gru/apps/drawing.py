@@ -51,6 +51,16 @@ class Font(NamedTuple):
         return sum(face.getlength(part) for face, part in faces)
 
     @lru_cache(maxsize=1024)  # noqa: B019 - a font is two numbers
+    def fitted(self, text: str, width_px: int) -> Font:
+        """The font, or the largest smaller one that has the text on one line of width_px.
+
+        No smaller than can be read: `shorten` cuts what is then still too wide.
+        """
+        sizes = range(self.size_px, min(self.size_px, SMALLEST_PX) - 1, -1)
+        fonts = [self._replace(size_px=size) for size in sizes]
+        return next((font for font in fonts if font.width_px(text) <= width_px), fonts[-1])
+
+    @lru_cache(maxsize=1024)  # noqa: B019
     def shorten(self, text: str, width_px: int) -> str:
         """The text on one line, cut with an ellipsis where it is wider than width_px."""
         line = " ".join(text.split())

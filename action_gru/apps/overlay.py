@@ -117,6 +117,10 @@ class Overlay:
         self.room_px = int(MAX_SHARE * width_px * height_px / self.panel_px)
         self.panel_area: Area | None = None  # of the newest frame
         self._colours = {label: rgb(colour) for label, colour in class_colours(classes).items()}
+        end_px = self._end_px(self.text)  # of the bars: a label has half of a row, or what it needs
+        needed_px = max([0, *(round(self.text.width_px(label)) for label in classes)])
+        middle_px = self.pad_px + (end_px - self.pad_px) // 2
+        self._bar_px = max(middle_px, min(needed_px + 2 * self.pad_px, end_px * 4 // 5))
         self._corner = QuietCorner(size_px, margin_px)
 
     def draw(
@@ -171,7 +175,8 @@ class Overlay:
             ]
         head = []
         if title is not None:
-            narrow = self.panel_px < 8 * self.title.size_px  # the label needs all of it
+            room_px = self._end_px(self.title) - self.pad_px
+            narrow = self.title.fitted(title[0], room_px).width_px(title[0]) > room_px
             head = [_Row(self.title, title[0], "" if narrow else title[1])]
         left_px = self.room_px - len(head) * self.title.row_px
         if left_px < 0:
@@ -196,16 +201,22 @@ class Overlay:
         if row.figure:
             figure = font.letters(row.figure)
             write(panel, figure, end_px - figure.shape[1])
-            # The widest figure's room is kept, so that nothing shifts from frame to frame.
-            end_px -= font.letters("100%").shape[1] + self.pad_px
+            end_px = self._end_px(font)
         if row.filled is not None:
-            start_px, inset_px = self.pad_px + (end_px - self.pad_px) // 2, max(1, len(panel) // 4)
+            start_px, inset_px = self._bar_px, max(1, len(panel) // 4)
             track = panel[inset_px : len(panel) - inset_px, start_px:end_px]
             track[:] = TRACK
             track[:, : round(row.filled * track.shape[1])] = row.colour
             end_px = start_px - self.pad_px
-        text = font.shorten(row.text, end_px - self.pad_px)
-        write(panel, font.letters(text), self.pad_px)
+        room_px = end_px - self.pad_px
+        small = font.fitted(row.text, room_px)
+        text = small.letters(small.shorten(row.text, room_px))
+        write(panel[(len(panel) - len(text)) // 2 :], text, self.pad_px)
+
+    def _end_px(self, font: Font) -> int:
+        """Where a row with a figure has room up to. The widest figure's is kept: nothing shifts."""
+        figure_px = int(font.letters("100%").shape[1])
+        return self.panel_px - 2 * self.pad_px - figure_px
 
     def _draw_people(self, drawn: Frame, marks: Sequence[PersonMark], banner: bool) -> None:
         for mark in marks:
@@ -258,7 +269,8 @@ class Overlay:
 
     def _letters(self, mark: PersonMark) -> Panel:
         room_px = self.size_px[0] - 3 * (self.text.size_px // 3)
-        return self.text.letters(self.text.shorten(mark.text, room_px))
+        font = self.text.fitted(mark.text, room_px)
+        return font.letters(font.shorten(mark.text, room_px))
 
     def _colour(self, mark: PersonMark) -> Colour:
         return PLAIN if mark.score is None else self._colours.get(mark.label, PLAIN)

@@ -30,7 +30,7 @@ from action_gru.streaming.people import PeopleStream
 from action_gru.timeline import Event, Timeline, read_segments, write_sentences, write_timeline
 from action_gru.timeline.sentences import Sentence, Sighting, describe, load_words, story
 from action_gru.video import Image, VideoWriter
-from action_gru.views.sampling import rate_warning
+from action_gru.views.sampling import cut_warning, rate_warning
 
 COUNT_EVERY_S = 0.5  # of video; how often objects are counted for sentences
 
@@ -208,11 +208,9 @@ def _doubts(
             f"started afresh {timeline.restarts} times, the last for: {stream.restart_reason} "
             f"(stream.max_gap_s is {stream.sampler.max_gap_s:g})"
         )
-    if timeline.complete and declared_s and end_s < 0.9 * declared_s - 1:
-        yield (
-            f"ends at {clock_text(end_s)}, and its header says {clock_text(declared_s)}: "
-            "cut short or damaged?"
-        )
+    cut = cut_warning(end_s, declared_s, reader.video.damaged)
+    if timeline.complete and cut is not None:
+        yield cut
     if reference and reference[-1].end_s > end_s + 1 and timeline.complete:
         yield "the reference continues after its end: is it of another video?"
 

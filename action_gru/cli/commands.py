@@ -25,8 +25,20 @@ app = typer.Typer(
 )
 
 
+def _print_version(is_asked: bool) -> None:
+    if is_asked:
+        from importlib.metadata import version
+
+        print(f"action-gru {version('action_gru')}")
+        raise typer.Exit
+
+
 @app.callback()
 def options(
+    version: Annotated[
+        bool,
+        Option("--version", is_eager=True, callback=_print_version, help="Print the version."),
+    ] = False,
     log_json: Annotated[
         bool, Option("--log-json", help="Log lines on stderr as JSON; may be anywhere.")
     ] = False,

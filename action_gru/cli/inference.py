@@ -21,6 +21,7 @@ from action_gru.cli.common import (
     print_answer,
 )
 from action_gru.core.errors import ConfigError
+from action_gru.core.text import counted
 
 PerPerson = Annotated[
     bool, Option("--per-person", help="Follow each person, and tell what each one does.")
@@ -223,10 +224,13 @@ def webcam(
     summary = run_webcam(sources, model, changes, options, reporter)
     if json_:
         print(json.dumps({"summary": summary}))
+    nouns = {"predictions": "prediction", "dropped": "sample", "reconnects": "reconnect"}
+    nouns["restarts"] = "restart"
+    words = {key: counted(int(summary[key]), noun) for key, noun in nouns.items()}
     reporter.info(
-        "{predictions} predictions, {per_second} a second; latency {latency_p50_ms} ms, 95% within "
-        "{latency_p95_ms} ms; {dropped} samples dropped, {reconnects} reconnects, {restarts} "
-        "restarts; {beside_backbone_ms} ms a prediction beside the backbone".format(**summary)
+        "{predictions}, {per_second} a second; latency {latency_p50_ms} ms, 95% within "
+        "{latency_p95_ms} ms; {dropped} dropped, {reconnects}, {restarts}; {beside_backbone_ms} ms "
+        "a prediction beside the backbone".format(**summary | words)
     )
 
 
@@ -257,8 +261,9 @@ def watch(
 
     done = watch(source, model, overrides or [], reporter, alarm, threshold, max_ids, json_)
     reporter.info(
-        f"{done.rows} rows of {done.ids} ids, {done.bad_rows} left out, {done.missing_values} "
-        f"values missing; {done.raised} warnings raised, {done.cleared} cleared"
+        f"{counted(done.rows, 'row')} of {counted(done.ids, 'id')}, {done.bad_rows} left out, "
+        f"{counted(done.missing_values, 'value')} missing; {counted(done.raised, 'warning')} "
+        f"raised, {done.cleared} cleared"
     )
 
 

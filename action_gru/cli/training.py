@@ -22,9 +22,9 @@ from action_gru.cli.common import (
     make_reporter,
     print_answer,
 )
-from action_gru.core.machine import only_one_was_meant, process_rank
+from action_gru.core.machine import only_one_was_meant, process_rank, program
 from action_gru.core.progress import is_json
-from action_gru.core.text import name_or_count
+from action_gru.core.text import command_line, name_or_count
 
 if TYPE_CHECKING:
     from action_gru.config import Config
@@ -66,7 +66,17 @@ def resume(
     check_begun(run, overrides or [])
     reporter = make_reporter(quiet)
     with reporter.doing("loading"):
+        from action_gru.training import RunFolder
         from action_gru.training import resume as resume_run
+        from action_gru.training.refit import is_finished
+
+        found = RunFolder.open(run)
+        epochs = found.summary().get("epochs", 0)
+    if not overrides and is_finished(found, found.config()):
+        again = command_line(*program(), "resume", run, f"training.epochs={2 * epochs}")
+        reporter.info(f"nothing is left to do: the run is finished; to train on: {again}")
+        print_answer({"run": str(run), "summary": found.summary()}, str(run), json_)
+        return
     with reporter.doing("training"):
         resumed = resume_run(run, reporter, overrides or [])
     _finish(resumed, reporter, json_)
@@ -281,6 +291,13 @@ def _score_line(report: Any) -> str:
     if pooled := report.to_json()["timelines"]:
         f1, edit = pooled["f1"]["50"], pooled["edit"]
         text += f"\n{pooled['videos']} long videos: F1@50 {f1:.3f}, edit {edit:.3f}"
+    if report.warnings:
+        scores = report.warnings.scores
+        text += (
+            f"\nwarnings of the end within {scores['horizon']:g}: at the last rows F1 "
+            f"{_figure(scores['f1'])}; over every row F1 {_figure(scores['row_f1'])}, AUROC "
+            f"{_figure(scores['row_auroc'])}"
+        )
     if report.order:
         text += f"\n{report.order.sentence} {report.order.overall_sentence}".rstrip()
     return f"{text}\n{report.sentence}"

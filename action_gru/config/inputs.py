@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from action_gru.config.section import (
     DATA_KINDS,
+    NAME,
     DataKind,
     Device,
     Positive,
@@ -26,7 +27,7 @@ LATER, SOON = "later", "soon"  # the classes of rows with a series.horizon
 
 
 class RunSection(Section):
-    name: Annotated[str, Field(pattern=r"^[\w.-]*[\w-][\w.-]*$")] = "run"
+    name: Annotated[str, Field(pattern=NAME)] = "run"
     """Names the run folder: runs/NAME, or NAME-2, NAME-3 when that is taken."""
     folder: Path = Path("runs")
     """Where run folders are made."""

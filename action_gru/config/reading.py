@@ -13,6 +13,7 @@ from typing import IO, Annotated, Any, get_args, get_origin
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from action_gru.config.section import IN_WORDS
 from action_gru.config.tree import Config
 from action_gru.core.errors import ConfigError
 from action_gru.core.paths import instead_of, missing
@@ -108,27 +109,8 @@ def build_config(
     try:
         return Config.model_validate_json(_to_json(tree, source))
     except ValidationError as error:
-        raise ConfigError(f"{source}: " + "\n".join(_explain(error))) from error
-
-
-def check_files(config: Config) -> None:
-    """Raise ConfigError when a file the config names is not there, saying where it looked."""
-    manifest = config.data.manifest
-    if manifest is None:
-        raise ConfigError(
-            "data.manifest is not set; write one with 'action-gru prepare folder DIR' "
-            "and set data.manifest=DIR/manifest.csv"
-        )
-    if config.data.is_video and (sentence := instead_of("a manifest", manifest)):
-        raise ConfigError(f"data.manifest: {sentence}")
-    kind = "folder" if config.data.traits.may_be_folder and manifest.is_dir() else "file"
-    named = [("data.manifest", manifest, kind), ("data.root", config.data.root, "folder")]
-    weights = Path(config.features.weights)
-    if len(weights.parts) > 1 and config.data.is_video and not weights.is_dir():
-        named.append(("features.weights", weights, "file"))
-    for key, path, kind in named:
-        if path is not None and not (path.is_dir() if kind == "folder" else path.is_file()):
-            raise ConfigError(f"{key}: {missing(kind, path)}")
+        lines = [f"{_blamed(line, overrides, source)}: {line}" for line in _explain(error)]
+        raise ConfigError("\n".join(lines).replace(f"\n{source}: ", "\n")) from error
 
 
 def to_yaml(config: Config) -> str:
@@ -191,6 +173,15 @@ def _apply_override(tree: dict[str, Any], override: str) -> None:
         tree[parts[-1]] = None if is_none else text
 
 
+def _blamed(problem: str, overrides: Sequence[str], source: str) -> str:
+    """The override that gave the key of a problem; else the source."""
+    for override in reversed(overrides):
+        key = override.partition("=")[0].strip()
+        if problem.startswith((f"{key}: ", f"{key}.", f"unknown key '{key}'")):
+            return f"override '{override}'"
+    return source
+
+
 def _explain(error: ValidationError) -> list[str]:
     """One line a key: its path, what is allowed, what was given."""
     problems: dict[str, list[str]] = {}
@@ -208,7 +199,8 @@ def _explain(error: ValidationError) -> list[str]:
         if is_unknown:
             problems[_unknown_key([str(part) for part in parts], detail["input"])] = []
             continue
-        message = detail["msg"].removeprefix("Value error, ")
+        pattern = str(detail.get("ctx", {}).get("pattern"))
+        message = IN_WORDS.get(pattern) or detail["msg"].removeprefix("Value error, ")
         message = message.replace("Input should be", "should be")
         message += _how_to_write(detail["type"], detail["input"])
         problems.setdefault(path, []).append(message[0].lower() + message[1:])

@@ -14,7 +14,12 @@ from action_gru.views.pictures import VIEWS
 Share = Annotated[float, Field(ge=0.0, lt=1.0)]
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[float, Field(gt=0.0)]
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+HASH, NAME = r"^[0-9a-f]{64}$", r"^[\w.-]*[\w-][\w.-]*$"
+IN_WORDS = {  # what a value that does not match a pattern should be
+    HASH: "should be 64 digits and letters from a to f",
+    NAME: "should be a name of letters, digits, '_', '-' and '.', without '/' and spaces",
+}
+Sha256 = Annotated[str, Field(pattern=HASH)]
 
 
 def _is_device(name: str) -> str:

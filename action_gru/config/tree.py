@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from pydantic import model_validator
 
 from action_gru.config import inputs, learning
 from action_gru.config.section import Section
+from action_gru.core.errors import ConfigError
+from action_gru.core.paths import instead_of, missing
 
 
 class Config(Section):
@@ -57,3 +60,23 @@ class Config(Section):
     def to_tree(self) -> dict[str, Any]:
         """Plain dicts, lists and scalars, ready for YAML and JSON."""
         return dict(self.model_dump(mode="json"))
+
+
+def check_files(config: Config) -> None:
+    """Raise ConfigError when a file the config names is not there, saying where it looked."""
+    manifest = config.data.manifest
+    if manifest is None:
+        raise ConfigError(
+            "data.manifest is not set; write one with 'action-gru prepare folder DIR' "
+            "and set data.manifest=DIR/manifest.csv"
+        )
+    if config.data.is_video and (sentence := instead_of("a manifest", manifest)):
+        raise ConfigError(f"data.manifest: {sentence}")
+    kind = "folder" if config.data.traits.may_be_folder and manifest.is_dir() else "file"
+    named = [("data.manifest", manifest, kind), ("data.root", config.data.root, "folder")]
+    weights = Path(config.features.weights)
+    if len(weights.parts) > 1 and config.data.is_video and not weights.is_dir():
+        named.append(("features.weights", weights, "file"))
+    for key, path, kind in named:
+        if path is not None and not (path.is_dir() if kind == "folder" else path.is_file()):
+            raise ConfigError(f"{key}: {missing(kind, path)}")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import glob
 import os
 import re
+import struct
 import unicodedata
 from collections import Counter
 from pathlib import Path, PureWindowsPath
@@ -63,7 +64,8 @@ _MENDS = {
         "an address": "download it first, or watch it live with 'action-gru webcam --source'",
         "a folder": "name one file of it; 'action-gru classify' takes whole folders",
         **dict.fromkeys(("a run folder", "a folder of runs", "a config", "a checkpoint"), _SWAPPED),
-        "a table": "name one of the videos that it lists",
+        "a table": "name one of the videos that it lists; measured rows are read by 'action-gru "
+        "watch', or all at once by 'action-gru evaluate RUN --manifest', with a run of such rows",
     },
     "a run": {
         "an address": "download the whole run folder first and give its path",
@@ -126,6 +128,40 @@ def file_kind(path: Path) -> str | None:
 def _head(path: Path, size: int = HEAD_BYTES) -> bytes:
     with path.open("rb") as file:
         return file.read(size)
+
+
+def diagnose(path: Path) -> str:
+    """Why a file does not open as video, in words, with the mend."""
+    with path.open("rb") as file:
+        head = file.read(512)
+    boxes = _mp4_boxes(path) if head[4:8] == b"ftyp" else []
+    if not head:
+        return "the file is empty (0 bytes); copy or download it again"
+    if head.startswith(b"version https://git-lfs"):
+        return "this is a Git LFS pointer (text), not the video; run 'git lfs pull'"
+    if boxes and b"moov" not in boxes:
+        return "the MP4 is cut short: its index (moov) is missing; copy or download it again"
+    if boxes:
+        return "no video stream in it (audio only?); give a file that holds video"
+    if not any(byte < 9 for byte in head):
+        return "this is text, not a video; check what the path points to"
+    return "not a video that can be read (random or damaged bytes); copy it again or re-encode it"
+
+
+def _mp4_boxes(path: Path) -> list[bytes]:
+    """Names of the top-level boxes that are wholly inside the file (ISO/IEC 14496-12, 4.2)."""
+    names: list[bytes] = []
+    offset, size = 0, path.stat().st_size
+    with path.open("rb") as file:
+        while offset + 8 <= size and len(names) < 64:
+            file.seek(offset)
+            short, name, long = struct.unpack(">I4sQ", file.read(16).ljust(16, b"\0"))
+            length = long if short == 1 else short or size - offset
+            if length < 8 or offset + length > size:
+                break
+            names.append(name)
+            offset += length
+    return names
 
 
 def split_of(name: str) -> str:

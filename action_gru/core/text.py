@@ -22,6 +22,13 @@ def name_some(names: Sequence[str], most: int = MOST_NAMED) -> str:
     return " and ".join(part for part in (", ".join(shown[:-1]), shown[-1]) if part)
 
 
+def counted(count: int, noun: str) -> str:
+    """'1 row', '3 rows', '2 entries'; of two words the first is the noun: '2 rows left'."""
+    word, space, rest = noun.partition(" ")
+    many = word[:-1] + "ies" if word.endswith("y") else word + "s"
+    return f"{count} {word if count == 1 else many}{space}{rest}"
+
+
 def name_or_count(labels: Sequence[str], of: int) -> str:
     """The labels where they are few, else how many of all classes they are."""
     return name_some(labels) if len(labels) <= MOST_NAMED else f"{len(labels)} of {of} classes"

@@ -167,8 +167,8 @@ class Extractor:
                 samples = spread(samples, self.most_frames)
             for time_s, made in samples:
                 yield time_s, [(key, _side(made[key.view], key.flipped)) for key in job.missing]
-                job.frames = video.frames_decoded
-            job.frames = video.frames_decoded
+                job.frames, job.declared_s = video.frames_decoded, video.declared_s
+            job.frames, job.damaged = video.frames_decoded, video.damaged
 
     def _look(
         self, video: VideoFile, clip: Clip, views: list[str]

@@ -32,6 +32,7 @@ from action_gru.dataset import Clip
 from action_gru.features.entry import Rows, ViewKey
 from action_gru.features.report import ExtractionReport, one_line
 from action_gru.video import Image
+from action_gru.views.sampling import cut_warning
 
 Pictures = list[tuple[ViewKey, Image]]
 THREAD_NAME = "action_gru extract"
@@ -49,6 +50,8 @@ class Job:
     rows: dict[ViewKey, Rows] = field(default_factory=dict)
     pending: int = 0  # pictures that are not embedded yet
     frames: int = 0
+    declared_s: float | None = None  # what the file's header says
+    damaged: int = 0  # places that could not be decoded
     slow: bool = False  # its frames come too seldom for the sampling rate
     decoded: bool = False  # nothing more will come
     failed: bool = False
@@ -301,6 +304,9 @@ class Pass:
             self.report.read += not job.failed
             if job.slow and not job.failed:
                 self.report.slow.append(job.clip.name)
+            declared_s = job.declared_s if job.clip.end_s is None else None
+            cut = None if job.failed else cut_warning(job.times_s[-1], declared_s, job.damaged)
+            self.report.cut |= {} if cut is None else {job.clip.name: cut}
             self._advance(job.clip)
 
     def _store(self, job: Job) -> None:

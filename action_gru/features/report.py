@@ -31,7 +31,8 @@ class ExtractionReport:
 
     read: clips that were decoded whole; cached: clips that needed not. retried: further attempts at
     clips that the machine, and not the clip, had stopped. slow: of those read, the names of those
-    whose frames come too seldom for the sampling rate.
+    whose frames come too seldom for the sampling rate. cut: of each that is cut short or
+    damaged, the warning.
     """
 
     clips: int = 0
@@ -44,6 +45,7 @@ class ExtractionReport:
     keys: dict[str, dict[ViewKey, str]] = field(default_factory=dict)
     content: dict[str, str] = field(default_factory=dict)
     slow: list[str] = field(default_factory=list)
+    cut: dict[str, str] = field(default_factory=dict)
 
     @property
     def skipped(self) -> int:
@@ -81,9 +83,14 @@ class ExtractionReport:
         """Bring what is kept by clip name into the order of the clips."""
         place = {clip.name: number for number, clip in enumerate(clips)}
         self.slow.sort(key=place.__getitem__)
-        for name in ("quarantined", "keys", "content"):
+        for name in ("quarantined", "keys", "content", "cut"):
             items = getattr(self, name).items()
             setattr(self, name, dict(sorted(items, key=lambda item: place[item[0]])))
+
+
+def named(clip: str, reason: str) -> str:
+    """The reason with the clip's name before it, where it does not name the clip itself."""
+    return reason if clip in reason.partition(": ")[0] else f"{clip}: {reason}"
 
 
 def one_line(error: Exception) -> str:
@@ -115,14 +122,14 @@ def check_quarantine(
         write_run_file(folder / "quarantine.csv", text.getvalue().encode())
     else:
         for clip, reason in bad.items():
-            reporter.warn(f"left out {clip}: {reason}", clip=clip, reason=reason)
+            reporter.warn(f"left out {named(clip, reason)}", clip=clip, reason=reason)
     if len(bad) > allowed * report.clips:
         name, reason = min(bad.items())
         listed = f"; all are listed in {folder / 'quarantine.csv'}" if folder else ""
         raise DataError(
             f"{len(bad)} of {report.clips} clips cannot be read, more than data.max_bad_share="
-            f"{allowed:g} allows; the first is {name}: {reason}{listed}. Mend or drop them, or set "
-            "a larger share"
+            f"{allowed:g} allows; the first is {named(name, reason)}{listed}. Mend or drop them, "
+            "or set a larger share"
         )
 
 

@@ -46,10 +46,10 @@ class Calibration:
         if applied == precision:
             return None
         return (
-            f"{self.source} ({sum(self.right)} of {len(self.right)} right) do not prove that "
-            f"{100 * precision:g} % of the answers given are right: {100 * applied:g} %, the most "
-            "that they support, is applied instead, and less sure answers are called unsure "
-            "(calibration.precision; more clips may prove more)"
+            f"{self.source} ({sum(self.right)} of {len(self.right)} right) do not prove a "
+            f"precision of {100 * precision:g} %, so {100 * applied:g} % is used, the most that "
+            "they prove. Less sure answers are called unsure. More clips may prove more "
+            "(calibration.precision)"
         )
 
 

@@ -195,10 +195,10 @@ class Watcher:
 
     def take(self, row: long_table.Row) -> dict[str, object] | None:
         """The event that a row causes, if any. Raises DataError for a row out of order."""
-        self.summary.rows += 1
-        self.summary.missing_values += int(np.isnan(row.values).sum())
         stream, alarm = self._stream(row.id)
         score = float(stream.push(row.values, row.time).probabilities([self.alarm_class])[0])
+        self.summary.rows += 1  # not one that was refused: that is a bad row
+        self.summary.missing_values += int(np.isnan(row.values).sum())
         change = alarm.push(score)
         if change is None:
             return None

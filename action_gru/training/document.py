@@ -195,8 +195,8 @@ def check_reads_video(features: Specs) -> None:
     """Raise CheckpointError for a model of measured channels."""
     if any(isinstance(spec, ChannelSpec) for spec in features):
         raise CheckpointError(
-            "the model reads measured channels, no video: use SequenceRecognizer, or "
-            "'action-gru watch'"
+            "the model reads measured channels, no video: give it rows with 'action-gru watch' or "
+            "SequenceRecognizer; for videos name a run that was trained on some"
         )
 
 

@@ -27,6 +27,18 @@ def wants_refit(run: RunFolder, config: Config) -> bool:
     return config.data.split == "group" and run.has_split("test")
 
 
+def is_finished(run: RunFolder, config: Config) -> bool:
+    """Whether nothing of a run is left to do: trained, scored on its test clips, refitted."""
+    wants_baseline = config.training.mean_pooled_baseline and config.model.cell != "none"
+    tested = run.path / "evaluation" / "test" / "report.json"
+    return (
+        bool(run.summary())
+        and (run.baseline.is_file() or not wants_baseline)
+        and (tested.is_file() or not run.has_split("test"))
+        and (run.final.is_file() or not wants_refit(run, config))
+    )
+
+
 def refit(run: RunFolder, reporter: Reporter) -> None:
     """Write RUN/final.safetensors: the run's recipe on all of its usable clips.
 

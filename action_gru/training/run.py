@@ -124,7 +124,8 @@ def _resumed_config(run: RunFolder, overrides: Sequence[str]) -> Config:
 
 def _hold_and_load(run: RunFolder, config: Config) -> RunPlan:
     run.hold()
-    run.final.unlink(missing_ok=True)  # of the training as it was; made again at the end
+    for path in (run.final, run.figures):  # of the training as it was; made again at the end
+        path.unlink(missing_ok=True)
     try:
         return _load_resumed(run, config)
     except BaseException:

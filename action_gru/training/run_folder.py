@@ -23,7 +23,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from action_gru.config import Config, load_config, to_yaml
+from action_gru.config import Config, build_config, load_config, to_yaml
 from action_gru.core.errors import CheckpointError, ConfigError, RunInterrupted
 from action_gru.core.files import PART, hold_folder, remove_leftovers, write_run_file
 from action_gru.core.paths import BEST, FINAL
@@ -34,6 +34,9 @@ COLUMNS = ("path", "label", "group", "split", "start_s", "end_s", "timeline", "s
 # Stands in a run until it trains. A folder without it is a user's, or a run with a result: nothing
 # in it is ever removed.
 BEGUN = ".begun"
+PATHS = (
+    ("data", "manifest"), ("data", "root"), ("features", "weights"), ("features", "cache_dir"),
+)  # fmt: skip
 BEFORE_TRAINING = (BEGUN, "config.yaml", "quarantine.csv")  # all that a run has until then
 
 
@@ -47,6 +50,7 @@ class RunFolder:
         self.last = self.path / "last.safetensors"
         self.baseline = self.path / "baseline.safetensors"
         self.log = self.path / "log.jsonl"
+        self.figures = self.path / "summary.json"  # there once the training is finished
         self._held: weakref.finalize[[int], RunFolder] | None = None
 
     def __reduce__(self) -> tuple[type[RunFolder], tuple[Path]]:
@@ -148,8 +152,20 @@ class RunFolder:
             shutil.rmtree(self.path)
 
     def config(self, overrides: Sequence[str] = ()) -> Config:
-        """The config that the run was trained with, with overrides laid over it."""
-        return load_config(self.path / "config.yaml", overrides)
+        """The config that the run was trained with, with overrides laid over it.
+
+        Its relative paths that are not there from here start where the training was started.
+        """
+        source = self.path / "config.yaml"
+        tree = load_config(source).to_tree()
+        folder, parent = Path(tree["run"]["folder"]), self.path.absolute().parent
+        # Of /a/runs/NAME with run.folder=runs: /a. None where the run was moved.
+        began = next((place for place in parent.parents if place / folder == parent), None)
+        for section, key in PATHS if began and not folder.is_absolute() else ():
+            text = tree[section][key]
+            if text and not Path(text).exists() and (began / text).exists():
+                tree[section][key] = str(began / text)
+        return build_config(tree, overrides, str(source))
 
     def write_config(self, config: Config) -> None:
         """Keep the config that the run is trained with from now on."""
@@ -211,12 +227,12 @@ class RunFolder:
     def write_summary(self, figures: Mapping[str, int]) -> None:
         """Keep what the latest start of the run met, in figures."""
         text = json.dumps(figures, indent=1) + "\n"
-        write_run_file(self.path / "summary.json", text.encode(), self.path)
+        write_run_file(self.figures, text.encode(), self.path)
 
     def summary(self) -> dict[str, int]:
         """What `write_summary` kept; nothing of a run of an older version."""
-        path = self.path / "summary.json"
-        found: dict[str, int] = json.loads(path.read_bytes()) if path.is_file() else {}
+        is_there = self.figures.is_file()
+        found: dict[str, int] = json.loads(self.figures.read_bytes()) if is_there else {}
         return found
 
     def new_evaluation(self, name: str) -> Path:

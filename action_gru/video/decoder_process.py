@@ -236,7 +236,7 @@ class ProcessReader:
         name: str,
         limits: DecodeLimits,
     ) -> None:
-        self._process = process
+        self._process, self.damaged = process, 0
         try:
             info = process.begin("open", open_reader, name, limits)["info"]
         except BaseException:
@@ -245,7 +245,9 @@ class ProcessReader:
         self.info = VideoInfo(**{**info, "size_px": tuple(info["size_px"])})
 
     def grab(self) -> float | None:
-        time_s: float | None = self._process.ask("grab")["time_s"]
+        answer = self._process.ask("grab")
+        self.damaged = int(answer["damaged"])
+        time_s: float | None = answer["time_s"]
         return time_s
 
     def retrieve(self) -> Image:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import struct
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
@@ -17,7 +16,7 @@ import av.container
 import av.stream
 
 from action_gru.core.errors import VideoError
-from action_gru.core.paths import about_pictures
+from action_gru.core.paths import about_pictures, diagnose
 from action_gru.video.clock import FrameClock
 from action_gru.video.decoder_process import ProcessReader, give_back_process, take_process
 from action_gru.video.frame import (
@@ -41,7 +40,8 @@ Samples = Iterator[tuple[float, dict[str, Image]]]
 class VideoFile:
     """The frames of one file, in order, one at a time. Use as a context manager.
 
-    frames_decoded counts what the last pass has decoded so far; no header is believed.
+    frames_decoded counts what the last pass has decoded so far; no header is believed. damaged
+    counts the places that it could not decode.
 
     Raises VideoError from iteration when the file holds no decodable frame.
     """
@@ -56,7 +56,8 @@ class VideoFile:
         self.path = Path(path)
         self.threads = threads
         self.limits = limits or DecodeLimits()
-        self.frames_decoded = 0
+        self.frames_decoded = self.damaged = 0
+        self._declared_s: float | None = None
         self._reader: FrameReader | None = None
 
     def __enter__(self) -> VideoFile:
@@ -80,7 +81,7 @@ class VideoFile:
     @property
     def declared_s(self) -> float | None:
         """How long the header says it is, seconds, for a progress bar; headers can be wrong."""
-        return self._reader.info.length_s if self._reader else None
+        return self._declared_s
 
     def __iter__(self) -> Iterator[Frame]:
         return self.frames()
@@ -91,10 +92,10 @@ class VideoFile:
         """Frames before end_s whose instant (seconds) is wanted; others are never converted."""
         self.close()
         self._reader = reader = open_file(self.path, self.threads, self.limits)
-        index = 0
+        self._declared_s, index = reader.info.length_s, 0
         time_s: float | None = reader.info.first_s
         while time_s is not None:
-            self.frames_decoded = index + 1
+            self.frames_decoded, self.damaged = index + 1, reader.damaged
             if end_s is not None and time_s >= end_s:
                 return
             if wanted is None or wanted(time_s):
@@ -102,6 +103,7 @@ class VideoFile:
                 if self._reader is not reader:  # closed meanwhile
                     return
             index, time_s = index + 1, reader.grab()
+        self.damaged = reader.damaged
         self.close()
 
     def run(self, program: Callable[..., Samples], **arguments: Any) -> Samples:
@@ -120,10 +122,10 @@ class VideoFile:
         try:
             answer = process.begin("run", work, str(self.path), self.limits)
             while answer["time_s"] is not None:
-                self.frames_decoded = answer["frames"]
+                self._know(**answer)
                 yield answer["time_s"], answer["pictures"]
                 answer = process.receive()
-            self.frames_decoded = answer["frames"]
+            self._know(**answer)
         except BaseException as error:
             if not isinstance(error, VideoError):
                 process.end()  # it reads ahead, and would answer with samples of the old request
@@ -131,14 +133,22 @@ class VideoFile:
         finally:
             give_back_process(process)
 
+    def _know(self, frames: int, declared_s: float | None, damaged: int, **_: Any) -> None:
+        self.frames_decoded, self._declared_s, self.damaged = frames, declared_s, damaged
+
 
 def _run(
     video: VideoFile, program: Callable[..., Samples], arguments: dict[str, Any]
-) -> Iterator[tuple[float | None, dict[str, Image], int]]:
-    """Each sample with the frames decoded so far, and these again at the end."""
+) -> Iterator[tuple[float | None, dict[str, Image], dict[str, Any]]]:
+    """Each sample with what is known of the file so far, and this again at the end."""
+
+    def known() -> dict[str, Any]:
+        counts = {"frames": video.frames_decoded, "damaged": video.damaged}
+        return counts | {"declared_s": video.declared_s}
+
     for time_s, pictures in program(video, **arguments):
-        yield time_s, pictures, video.frames_decoded
-    yield None, {}, video.frames_decoded
+        yield time_s, pictures, known()
+    yield None, {}, known()
 
 
 def open_file(path: Path, threads: int | None, limits: DecodeLimits) -> FrameReader:
@@ -162,6 +172,7 @@ class FileReader:
         """threads: of the decoder, None: as many as it likes."""
         limits = limits or DecodeLimits()
         self._path = path
+        self.damaged = 0
         self._watch = Watch(str(path), limits.max_silence_s, limits.max_frames, limits.max_decode_s)
         with contextlib.ExitStack() as on_failure:
             with self._watch:
@@ -191,7 +202,7 @@ class FileReader:
             bool(container.format.flags & TIMES_MAY_JUMP),
         )
         self._pictures = PictureMaker(one_size=True)
-        self._frames = _decoded(container, stream)
+        self._frames = self._decoded(container, stream)
         first_s = self._next_s()
         if first_s is None:
             raise VideoError(
@@ -200,6 +211,40 @@ class FileReader:
             )
         length_s = declared_length_s(container)
         self.info = VideoInfo(first_s, fps, (width_px, height_px), length_s)
+
+    def _decoded(
+        self, container: av.container.InputContainer, stream: av.VideoStream
+    ) -> Iterator[av.VideoFrame]:
+        """Its frames. A damaged packet costs its own frames, a damaged container the rest."""
+        packets = self._whole_packets(container, stream)
+        for packet in chain(packets, [None]):  # None: flush the decoder
+            with self._counting_damage():
+                yield from stream.decode(packet)
+
+    def _whole_packets(
+        self, container: av.container.InputContainer, stream: av.VideoStream
+    ) -> Iterator[av.Packet]:
+        """The stream's packets, without the one in which the file is cut off.
+
+        It would decode to a picture whose foot is green, or left over from another.
+        """
+        held: av.Packet | None = None
+        with self._counting_damage():
+            for packet in container.demux(stream):
+                if held is not None and packet.size:
+                    yield held
+                held = packet if packet.size else held
+        if held is not None and not held.is_corrupt:
+            yield held
+        else:
+            self.damaged += held is not None
+
+    @contextlib.contextmanager
+    def _counting_damage(self) -> Iterator[None]:
+        try:
+            yield
+        except (av.FFmpegError, OSError):
+            self.damaged += 1
 
     def _next_s(self) -> float | None:
         self._frame: Any = next(self._frames, None)
@@ -275,63 +320,3 @@ def _start_s(container: av.container.InputContainer, stream: av.VideoStream) -> 
     start_s = (container.start_time or 0) / av.time_base
     picture_s = float((stream.start_time or 0) * (stream.time_base or 0))
     return float(max(start_s, min(0.0, picture_s)))
-
-
-def _decoded(
-    container: av.container.InputContainer, stream: av.VideoStream
-) -> Iterator[av.VideoFrame]:
-    """The stream's frames. A damaged packet costs its own frames, a damaged container the rest."""
-    for packet in chain(_whole_packets(container, stream), [None]):  # None: flush the decoder
-        with contextlib.suppress(av.FFmpegError, OSError):
-            yield from stream.decode(packet)
-
-
-def _whole_packets(
-    container: av.container.InputContainer, stream: av.VideoStream
-) -> Iterator[av.Packet]:
-    """The stream's packets, without the one in which the file is cut off.
-
-    It would decode to a picture whose foot is green, or left over from another.
-    """
-    held: av.Packet | None = None
-    with contextlib.suppress(av.FFmpegError, OSError):
-        for packet in container.demux(stream):
-            if held is not None and packet.size:
-                yield held
-            held = packet if packet.size else held
-    if held is not None and not held.is_corrupt:
-        yield held
-
-
-def diagnose(path: Path) -> str:
-    """Why a file does not open as video, in words, with the mend."""
-    with path.open("rb") as file:
-        head = file.read(512)
-    boxes = _mp4_boxes(path) if head[4:8] == b"ftyp" else []
-    if not head:
-        return "the file is empty (0 bytes); copy or download it again"
-    if head.startswith(b"version https://git-lfs"):
-        return "this is a Git LFS pointer (text), not the video; run 'git lfs pull'"
-    if boxes and b"moov" not in boxes:
-        return "the MP4 is cut short: its index (moov) is missing; copy or download it again"
-    if boxes:
-        return "no video stream in it (audio only?); give a file that holds video"
-    if not any(byte < 9 for byte in head):
-        return "this is text, not a video; check what the path points to"
-    return "not a video that can be read (random or damaged bytes); copy it again or re-encode it"
-
-
-def _mp4_boxes(path: Path) -> list[bytes]:
-    """Names of the top-level boxes that are wholly inside the file (ISO/IEC 14496-12, 4.2)."""
-    names: list[bytes] = []
-    offset, size = 0, path.stat().st_size
-    with path.open("rb") as file:
-        while offset + 8 <= size and len(names) < 64:
-            file.seek(offset)
-            short, name, long = struct.unpack(">I4sQ", file.read(16).ljust(16, b"\0"))
-            length = long if short == 1 else short or size - offset
-            if length < 8 or offset + length > size:
-                break
-            names.append(name)
-            offset += length
-    return names

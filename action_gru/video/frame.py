@@ -68,7 +68,12 @@ class VideoInfo:
 
 
 class FrameReader(Protocol):
-    """Frames one after the other. `grab` moves to the next one, `retrieve` converts it."""
+    """Frames one after the other. `grab` moves to the next one, `retrieve` converts it.
+
+    damaged: places so far that could not be decoded.
+    """
+
+    damaged: int
 
     @property
     def info(self) -> VideoInfo: ...
@@ -169,7 +174,7 @@ class PictureMaker:
 
     def picture(self, frame: av.VideoFrame) -> Image:
         """Raises av.FFmpegError for a frame that cannot be converted."""
-        # PyAV's side_data refers to its frame, which refers to it: hundreds of frames would wait for
+        # PyAV's side_data and its frame refer to each other: hundreds of frames would wait for
         # the collector of cycles, 700 MB of 1080p. So it is read where the rotation is a new one.
         if self._turned is None or self._turned[0] != frame.rotation:
             self._turned = frame.rotation, _orientation(frame)

@@ -107,6 +107,8 @@ def redacted(url: str) -> str:
 class CameraReader:
     """A camera through OpenCV. Its times are the camera's own, in seconds."""
 
+    damaged = 0
+
     def __init__(self, address: str) -> None:
         cv2.utils.logging.setLogLevel(2)  # errors only: what does not open gets a typed error
         self._capture = cv2.VideoCapture()
@@ -133,6 +135,8 @@ class CameraReader:
 
 class StreamReader:
     """A stream through PyAV. timeouts_s: for opening it, and for each frame."""
+
+    damaged = 0
 
     def __init__(self, address: str, timeouts_s: tuple[float, float], max_pixels: int) -> None:
         self._read_timeout_s = timeouts_s[1]

@@ -62,7 +62,8 @@ class Session:
         self._send(info=asdict(self._reader.info))
 
     def grab(self) -> None:
-        self._send(time_s=self._reader.grab())
+        time_s = self._reader.grab()
+        self._send(time_s=time_s, damaged=self._reader.damaged)
 
     def retrieve(self) -> None:
         image = self._reader.retrieve()
@@ -72,12 +73,14 @@ class Session:
         self._send({"": image}, is_shared=is_shared)
 
     def run(
-        self, work: Callable[[], Iterator[tuple[float | None, dict[str, Image], int]]], **place: Any
+        self,
+        work: Callable[[], Iterator[tuple[float | None, dict[str, Image], dict[str, Any]]]],
+        **place: Any,
     ) -> None:
-        """Answers each (time_s, pictures, frames decoded) at once; time_s None ends them."""
+        """Answers each (time_s, pictures, what is known) at once; time_s None ends them."""
         self._begin(**place)
-        for time_s, pictures, frames in work():
-            self._send(pictures, time_s=time_s, frames=frames)
+        for time_s, pictures, known in work():
+            self._send(pictures, time_s=time_s, **known)
 
     def close(self) -> None:
         self._release()

@@ -13,6 +13,8 @@ from typing import TypeVar
 
 import numpy as np
 
+from action_gru.core.text import clock_text
+
 Sample = TypeVar("Sample")
 
 # Containers round timestamps to the millisecond: a frame this early still meets its instant.
@@ -102,6 +104,22 @@ def rate_warning(times_s: Iterable[float], fps: float) -> str | None:
         f"has {rate} frame{'' if rate == '1' else 's'} a second, the model reads {fps:g}: what "
         "happens between them is not seen, and the answer means little; at least "
         f"{least_fps(fps):.2g} a second are needed"
+    )
+
+
+def cut_warning(end_s: float, declared_s: float | None, damaged: int) -> str | None:
+    """The warning of a file that was not read whole, or ends long before its header says.
+
+    damaged: places that could not be decoded. None where nothing is wrong.
+    """
+    if damaged:
+        places = "a place" if damaged == 1 else f"{damaged} places"
+        return f"cut short or damaged: {places} in it cannot be read; the answer is of the rest"
+    if not declared_s or end_s >= 0.9 * declared_s - 1:
+        return None
+    return (
+        f"ends at {clock_text(end_s)}, and its header says {clock_text(declared_s)}: "
+        "cut short or damaged?"
     )
 
 
