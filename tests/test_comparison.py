@@ -199,10 +199,13 @@ def test_the_variants_differ_in_the_cell_alone():
     made = variants(config)
     assert [(one.model.cell, one.model.bidirectional) for one in made.values()] == [
         ("rnn", False), ("lstm", False), ("gru", False), ("mgu", False), ("gru", True),
-        ("none", False),
+        ("none", False), ("none", False),
     ]  # fmt: skip
     assert {one.model.hidden_size for one in made.values()} == {7}
-    assert made["none"].model.pooling == "mean"
+    assert (made["transformer"].model.pooling, made["none"].model.pooling) == (
+        "transformer",
+        "mean",
+    )
     assert {one.training for one in made.values()} == {config.training}
 
 
@@ -252,7 +255,15 @@ def test_the_command_compares_on_all_but_the_test_clips(place, capsys):
     assert document["majority"] == 0.5
     assert {len(row["top1_by_seed"]) for row in document["cells"]} == {2}
     sizes = {row["cell"]: row["cell_parameters"] for row in document["cells"]}
-    assert sizes == {"rnn": 144, "lstm": 576, "gru": 432, "mgu": 288, "bigru": 864, "none": 0}
+    assert sizes == {
+        "rnn": 144,
+        "lstm": 576,
+        "gru": 432,
+        "mgu": 288,
+        "bigru": 864,
+        "transformer": 0,
+        "none": 0,
+    }
     names = {"cells.json", "cells.md", "cells.png", "config.yaml", "quarantine.csv"}
     assert {path.name for path in folder.iterdir()} == names
 

@@ -13,6 +13,7 @@ from action_gru.detection.frame_views import MixedBackbone
 from action_gru.features import Extractor, MemoryCache, ViewKey
 from action_gru.features.source import build_backbone
 from action_gru.training import train
+from action_gru.video import VideoFile
 
 
 def mixed(pictures=None, detector=None):
@@ -46,6 +47,30 @@ def test_vectors_and_pictures_of_a_clip_stand_side_by_side(tmp_path):
     flipped = found[ViewKey("detections", True)].values
     assert flipped[:, 2] == pytest.approx(1 - values[:, 2], abs=2e-3)
     assert found[ViewKey("detections")].times_s == pytest.approx(np.arange(10) / 5)
+
+
+def test_each_sampled_frame_is_detected_once_and_decoded_once(tmp_path, monkeypatch):
+    detector, passes, run = ScriptedDetector(ROWS), [], VideoFile.run
+
+    def counted(video, program, **arguments):
+        passes.append(arguments["views"])
+        return run(video, program, **arguments)
+
+    monkeypatch.setattr(VideoFile, "run", counted)
+    monkeypatch.setattr(VideoFile, "frames", lambda *_: pytest.fail("decoded beside the pictures"))
+    backbone = MixedBackbone(FakeBackbone(), {"detections": frame_view(detector)})
+    views, cache = ["rgb", "detections"], MemoryCache()
+    extractor = Extractor(backbone, cache, fps=5.0, views=views, flip=True, batch_size=4)
+    clip = clip_of(write_square(tmp_path / "a.mp4", 20))
+    first = extractor.read(clip, extractor.extract([clip]))
+    assert (detector.asked, passes) == (10, [["rgb"]])
+    report = extractor.extract([clip])
+    assert (report.cached, detector.asked, len(passes)) == (1, 10, 1)
+    # In one call or frame by frame: a clip's values do not depend on how its frames are grouped.
+    monkeypatch.setattr("action_gru.detection.frame_views.DETECTED_AT_ONCE", 1)
+    alone = Extractor(mixed(), MemoryCache(), fps=5.0, views=["detections"])
+    values = alone.read(clip, alone.extract([clip]))[ViewKey("detections")].values
+    assert np.array_equal(values, first[ViewKey("detections")].values)
 
 
 def test_without_pictures_no_network_is_loaded(tmp_path):

@@ -4,6 +4,7 @@ from helpers.models import COMBINATIONS, build_model
 
 from action_gru.core.errors import ConfigError
 from action_gru.model import CELLS, ActionClassifier, fuse, pool_opinions
+from action_gru.model.pooling import CONTEXT, pooling_module
 
 
 @pytest.mark.parametrize(("cell", "pooling", "fusion"), COMBINATIONS)
@@ -43,6 +44,24 @@ def test_order_reaches_the_logits_only_through_a_cell(cell):
     backwards = features.flip(1)
     assert not torch.allclose(ordered(features, lengths), ordered(backwards, lengths), atol=1e-4)
     torch.testing.assert_close(mean_pooled(features, lengths), mean_pooled(backwards, lengths))
+
+
+def test_a_transformer_tells_a_sequence_from_its_reverse_without_a_cell():
+    features, lengths = torch.randn(4, 12, 7), torch.full((4,), 12)
+    told = {}
+    for pooling in ("attention", "transformer"):
+        model = build_model(cell="none", pooling=pooling)
+        told[pooling] = (model(features, lengths) - model(features.flip(1), lengths)).abs().max()
+    assert told["attention"] < 1e-5 < 1e-3 < told["transformer"]
+
+
+def test_a_transformer_forgets_what_is_beyond_its_context():
+    block, hidden = pooling_module("transformer", 6), torch.randn(1, CONTEXT + 5, 6)
+    changed = hidden.clone()
+    changed[:, 0] = torch.randn(6)
+    before, after = block._encode(hidden), block._encode(changed)
+    assert (before - after)[:, :CONTEXT].abs().amax((0, 2)).min() > 0
+    torch.testing.assert_close(before[:, CONTEXT:], after[:, CONTEXT:])
 
 
 def test_a_long_stream_neither_overflows_nor_drifts():

@@ -77,6 +77,8 @@ WRONG = [
     ("resume nowhere", 7, "nowhere is not a run folder"),
     ("resume CONFIG", 7, "is a config, and a run is needed"),
     ("resume RUN model.cel=gru", 2, "did you mean 'model.cell'"),
+    ("tune CONFIG data.manifest=no.csv", 2, "no file at no.csv"),
+    ("tune CONFIG --out MANIFEST", 2, "unknown ending '.csv'"),
     ("evaluate RUN/best.safetensors", 7, "give the run folder that it lies in"),
     ("evaluate RUNS", 7, "is a folder of runs"),
     ("evaluate RUN --manifest no.csv", 3, "no manifest at no.csv"),

@@ -17,6 +17,7 @@ from action_gru.backbone import FRAME_VIEWS
 from action_gru.backbone.weight_files import (
     EXPORTERS,
     RUNTIME_PACKAGES,
+    exported_for,
     hub_of,
     local_weights,
     network_file,
@@ -101,7 +102,15 @@ def check_detection(config: Config, per_person: bool, in_words: bool = False) ->
     if in_words:
         load_words(config.describe.language, config.describe.templates)
     if per_person or (in_words and config.describe.detect):
-        local_weights(config.detection.weights, config.features.download, "detection.weights")
+        _check_boxes(config, "detection")
+
+
+def _check_boxes(config: Config, section: str) -> None:
+    """Raise where a detector's weights, or what runs them, are not to be had."""
+    weights, key = getattr(config, section).weights, f"{section}.weights"
+    local_weights(weights, config.features.download, key)
+    if runtime := exported_for(weights):
+        need(RUNTIME_PACKAGES[runtime], runtime, f"{key}={weights}")
 
 
 def check_rows_model(run: Path, overrides: Sequence[str], source: str, alarm: str | None) -> None:
@@ -171,9 +180,14 @@ def check_run(
 
 
 def check_network(config: Config) -> None:
-    """Raise where the network that gives pictures their features is not to be had."""
+    """Raise where a network that gives the views their features is not to be had."""
     features = config.features
-    if not config.data.is_video or set(features.views) <= set(FRAME_VIEWS):
+    if not config.data.is_video:
+        return
+    for view in set(features.views) & set(FRAME_VIEWS):
+        if sections := FRAME_VIEWS[view].sections:
+            _check_boxes(config, sections[-1])
+    if set(features.views) <= set(FRAME_VIEWS):
         return
     purpose = f"features.weights={features.weights}"
     if hub := hub_of(features.weights):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import urllib.error
@@ -18,6 +19,8 @@ EXAMPLES = {"detection.weights": "yolo26n.pt", "pose.weights": "yolo26n-pose.pt"
 # The package of each runtime of exported networks; each needs the exporters too.
 RUNTIME_PACKAGES = {"onnx": "onnxruntime", "openvino": "openvino", "tensorrt": "tensorrt"}
 EXPORTERS = ("onnx", "onnxscript")
+# The runtime of a detector's file by its ending; OpenVINO's are folders.
+_EXPORTED = {".onnx": "onnx", ".engine": "tensorrt"}
 _LIKE_OFFICIAL = re.compile(r"(yolo|rtdetr|sam|mobile|fast)[\w.-]*\.(pt|pth)", re.IGNORECASE)
 
 
@@ -54,12 +57,15 @@ def network_file(weights: str) -> Path:
 
 
 def local_weights(weights: str, download: bool, key: str = "features.weights") -> Path:
-    """The file of a path or of an official name, where it is or where it would be kept.
+    """What a path or an official name stands for, where it is or where it would be kept.
 
     key: what errors call the setting. Raises BackboneError where there is no file and none can be
     fetched under that name.
     """
     path = BUILTIN_PATH if weights == BUILTIN else Path(weights)
+    if path.is_dir() and key in EXAMPLES:  # a detector's
+        openvino_files(path, key)
+        return path
     if path.is_file():
         return path
     if len(path.parts) > 1:
@@ -86,7 +92,7 @@ def find_weights(
     Raises BackboneError where its hash is not sha256, if one is given.
     """
     path = local_weights(weights, download, key)
-    if not path.is_file():
+    if not path.exists():
         from ultralytics.utils.downloads import GITHUB_ASSETS_NAMES
 
         if path.name not in GITHUB_ASSETS_NAMES:
@@ -94,8 +100,37 @@ def find_weights(
         url = f"{os.environ.get('ACTION_GRU_WEIGHTS_URL', OFFICIAL_URL)}/{path.name}"
         fetch(url, path, key, sha256)
     if sha256:
-        check_hash(file_sha256(path), path, key, sha256)
+        check_hash(weights_sha256(path), path, key, sha256)
     return path
+
+
+def exported_for(weights: str) -> str | None:
+    """The runtime that a detector's network was exported for; None for a .pt."""
+    return "openvino" if Path(weights).is_dir() else _EXPORTED.get(Path(weights).suffix.lower())
+
+
+def openvino_files(folder: Path, key: str = "weights") -> tuple[Path, Path, Path]:
+    """The .xml, .bin and metadata.yaml of Ultralytics' OpenVINO export.
+
+    Raises BackboneError for any other folder.
+    """
+    found = sorted(folder.glob("*.xml"))
+    files = [path for xml in found[:1] for path in (xml, xml.with_suffix(".bin"))]
+    files.append(folder / "metadata.yaml")
+    if len(found) != 1 or not all(path.is_file() for path in files):
+        raise BackboneError(
+            f"{key}: {folder} is a folder, and not one that 'yolo export format=openvino' writes: "
+            "one .xml, its .bin and metadata.yaml; export it again, or give a file"
+        )
+    return files[0], files[1], files[2]
+
+
+def weights_sha256(path: Path) -> str:
+    """Hash of a file; of an OpenVINO folder that of its .xml and .bin, one after another."""
+    if not path.is_dir():
+        return file_sha256(path)
+    network, values, _ = openvino_files(path)
+    return hashlib.sha256(network.read_bytes() + values.read_bytes()).hexdigest()
 
 
 def _no_such_weights(weights: str, key: str) -> BackboneError:

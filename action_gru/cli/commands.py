@@ -128,7 +128,8 @@ def demo(
 # In the order of a first use, as --help lists them.
 for command in (
     config, demo, prepare, features.extract, plan.plan,
-    training.train, training.resume, training.evaluate, training.cv, training.compare_cells,
+    training.train, training.resume, training.tune, training.evaluate, training.cv,
+    training.compare_cells, inference.models,
     inference.classify, inference.explain, inference.timeline, inference.webcam,
     inference.watch, inference.web, inference.export,
 ):  # fmt: skip

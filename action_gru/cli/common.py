@@ -40,7 +40,10 @@ RunPath = Annotated[Path, Argument(metavar="RUN", help="A run folder.")]
 Overrides = Annotated[
     list[str] | None, Argument(metavar="[a.b=value ...]", help="Values laid over the config.")
 ]
-Model = Annotated[Path, Option("--model", "-m", metavar="RUN", help="A trained run.")]
+Model = Annotated[
+    Path,
+    Option("--model", "-m", metavar="RUN", help="A trained run, or a name that `models` lists."),
+]
 OutFolder = Annotated[Path | None, Option("--out", metavar="DIR", help="Where to write.")]
 Seeds = Annotated[int, Option(min=1, help="Repeat with so many seeds.")]
 Json = Annotated[bool, Option("--json", help="Print the answer as one JSON line.")]

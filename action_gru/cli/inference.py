@@ -57,6 +57,19 @@ def classify(
         raise typer.Exit(failed)
 
 
+def models(
+    name: Annotated[str | None, Argument(metavar="[NAME]", help="Its whole card.")] = None,
+    json_: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """List the models that come with the package: data, score, limits."""
+    from action_gru.apps.models import describe_models, models_text, read_card
+
+    found = describe_models(name)
+    text = models_text(found) if name is None else read_card(Path(found[0]["card"]))[1].strip()
+    print_answer({"models": found}, text, json_)
+
+
 def explain(
     video: Annotated[Path, Argument(metavar="VIDEO", help="A clip.")],
     model: Model,

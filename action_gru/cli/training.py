@@ -1,11 +1,11 @@
-"""The commands that train models and score them: train, resume, evaluate, cv, compare-cells."""
+"""The commands that train and score: train, resume, tune, evaluate, cv, compare-cells."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -80,6 +80,36 @@ def resume(
     with reporter.doing("training"):
         resumed = resume_run(run, reporter, overrides or [])
     _finish(resumed, reporter, json_)
+
+
+def tune(
+    config: ConfigFile,
+    overrides: Overrides = None,
+    out: Annotated[
+        Path, Option(metavar="FILE", help="The tuned backbone; for features.weights.")
+    ] = Path("tuned.safetensors"),
+    epochs: Annotated[int, Option(min=1, help="At most; left-out groups may stop it.")] = 12,
+    layers: Annotated[int, Option(min=1, help="How many of the last layers are tuned.")] = 2,
+    json_: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Fine-tune the backbone on the training clips; it is written only if left-out groups gain."""
+    from action_gru.apps.checks import check_target, check_work
+
+    tree, reporter = check_work(config, overrides or []), make_reporter(quiet)
+    kept = [config, Path(tree.features.weights)]
+    check_target("--out", out, (".safetensors",), kept)
+    with reporter.doing("loading"):
+        from action_gru.training.tune import tune as tune_backbone
+    with reporter.doing("tuning"):
+        result = tune_backbone(tree, out, epochs, layers, reporter)
+    if result.path:
+        reporter.info(
+            f"train with features.weights={result.path}; it knows the training clips, so trust the "
+            "score on the test split and not 'cv'"
+        )
+    text = f"{result.sentence}\n{result.path}" if result.path else result.sentence
+    print_answer(asdict(result), text, json_)
 
 
 def _finish(run: Any, reporter: Reporter, as_json: bool) -> None:

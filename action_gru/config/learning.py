@@ -34,7 +34,7 @@ class ModelSection(Section):
     """Read the clip backwards too. Such a model cannot run live."""
     pooling: PoolingName = "attention"
     """How the hidden states become one vector: the last, the largest of each unit, their mean, or a
-    learned weighting."""
+    learned weighting. transformer: causal self-attention with positions in time before it."""
     fusion: Literal["late", "early"] = "late"
     """late: each view has its own cell and the scores are averaged. early: one cell reads all."""
     normalisation: Literal["auto", "frame", "channel"] = "auto"
@@ -141,12 +141,14 @@ class EventsSection(Section):
 
 class DetectionSection(Section):
     weights: str = "yolo26n.pt"
-    """A detect model: an official Ultralytics name (downloaded once) or a path to a .pt."""
+    """A detect model: an official Ultralytics name (downloaded once), or a path to what Ultralytics
+    saves or exports: a .pt, an OpenVINO folder, an .onnx or an .engine."""
     weights_sha256: Sha256 | None = None
-    """Pins that file, as features.weights_sha256 does."""
+    """Pins that file, as features.weights_sha256 does; of a folder its .xml and .bin, one after
+    another."""
     image_size: Literal["auto"] | Annotated[int, Field(ge=32, le=1280, multiple_of=32)] = "auto"
-    """The longer side of its input, pixels; auto: what it was trained at. larger: finds smaller
-    things, costs more."""
+    """The longer side of its input, pixels; auto: what it was trained at, or the one shape that an
+    export takes. larger: finds smaller things, costs more."""
     min_score: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.3
     """The weakest box that counts and that starts a track; one down to a third of it continues a
     track."""
@@ -160,11 +162,11 @@ class DetectionSection(Section):
 
 class PoseSection(Section):
     weights: str = "yolo26n-pose.pt"
-    """A pose model: an official Ultralytics name (downloaded once) or a path to a .pt."""
+    """A pose model, in any form that detection.weights takes."""
     weights_sha256: Sha256 | None = None
-    """Pins that file, as features.weights_sha256 does."""
+    """Pins that file or folder, as detection.weights_sha256 does."""
     image_size: Literal["auto"] | Annotated[int, Field(ge=32, le=1280, multiple_of=32)] = "auto"
-    """The longer side of its input, pixels; auto: what it was trained at."""
+    """As detection.image_size. 416 takes half the time of 640, and misses small people."""
     min_score: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.3
     """The weakest person that counts."""
 

@@ -15,13 +15,11 @@ from typing import Any
 
 import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from action_gru.backbone.loading import load_network
 from action_gru.core.errors import BackboneError, ConfigError, MissingExtraError
-from action_gru.core.machine import pick_device
+from action_gru.detection.box_network import open_network
 from action_gru.video import Image
 
 Floats = NDArray[np.float32]
@@ -30,7 +28,6 @@ GREY = 114
 MOST_BOXES = 300
 # Of two boxes of a kind whose intersection over union is larger, the weaker is left out.
 OVERLAP = 0.7
-USUAL_SIZE_PX = 640
 # ultralytics stops suppressing after a while, and drops the images that are left: never here.
 UNHURRIED_S = 1e9
 # A box this much weaker than a new track's still continues one (Zhang et al. 2022, ByteTrack).
@@ -96,8 +93,9 @@ def no_detections() -> Detections:
 class Detector:
     """Finds boxes in frames of any size; a pose model finds the keypoints of each, too.
 
-    image_size: the longer side of the network's input, pixels; None: what it was trained at.
-    min_score: weaker boxes are left out. sha256: what the file of the weights must have.
+    weights: what `open_network` takes. image_size: the longer side of the network's input, pixels;
+    None: what it was trained at. min_score: weaker boxes are left out. sha256: what the weights
+    must have.
     """
 
     def __init__(
@@ -112,26 +110,17 @@ class Detector:
         download: bool = True,
         sha256: str | None = None,
     ) -> None:
-        network = load_network(weights, download, key, sha256)
+        how: dict[str, Any] = {"image_size": image_size, "device": device, "download": download}
+        network = open_network(weights, key=key, sha256=sha256, **how)
         if network.task != task:
             raise BackboneError(
                 f"{key}: {weights} is a {network.task} model; a {task} model is needed here, such "
                 f"as {EXAMPLES[task]}"
             )
         self.weights, self.weights_sha256 = Path(weights).name, network.weights_sha256
-        self.min_score = min_score
-        self.device = pick_device(device)
-        self._module: Any = network.module.fuse(verbose=False).to(self.device)
-        self._module.requires_grad_(False)
-        names = self._module.names  # by their numbers, or a list
-        self.names = tuple(str(names[number]) for number in range(len(names)))
-        trained = getattr(self._module, "args", None)
-        trained_size = trained.get("imgsz") if isinstance(trained, dict) else None
-        usual = trained_size if isinstance(trained_size, int) else USUAL_SIZE_PX
-        self.image_size = image_size or usual
-        self.keypoint_shape: tuple[int, int] | None = None
-        if task == "pose":
-            self.keypoint_shape = tuple(self._module.model[-1].kpt_shape)
+        self.min_score, self.names = min_score, network.names
+        self.keypoint_shape = network.keypoint_shape
+        self.image_size, self._network = network.image_size, network
 
     def __call__(self, images: Sequence[Image]) -> list[Detections]:
         """images: N of (H, W, 3) uint8 RGB -> the boxes of each, the surest first."""
@@ -144,48 +133,57 @@ class Detector:
     def _detect(self, images: list[Image]) -> list[Detections]:
         """The boxes of frames that have one size."""
         height, width = images[0].shape[:2]
-        scale = self.image_size / max(height, width)
-        sides = [max(1, round(side * scale)) for side in (height, width)]
-        inputs = np.stack([_letterbox(image, *sides) for image in images])
-        with torch.inference_mode():
-            batch = torch.from_numpy(inputs).permute(0, 3, 1, 2).to(self.device)
-            rows = self._suppress(self._module(batch.float() / 255))
+        scaled, padded, corner = self._layout(height, width)
+        fixed = self._network.fixed
+        # An export of a fixed batch takes no other: the rest of the last one is grey.
+        count = -(-len(images) // fixed[0]) * fixed[0] if fixed else len(images)
+        pixels = np.full((count, *padded, 3), GREY, np.uint8)
+        rows, columns = (slice(at, at + side) for at, side in zip(corner, scaled, strict=True))
+        for index, image in enumerate(images):
+            # Bilinear, as ultralytics' own preprocessing, which the models were trained for.
+            pixels[index, rows, columns] = cv2.resize(
+                image, scaled[::-1], interpolation=cv2.INTER_LINEAR
+            )
+        found = self._suppress(self._network.run(pixels))[: len(images)]
         # The frame was scaled to whole pixels: each axis has its own exact scale.
-        per_px = np.array([width / sides[1], height / sides[0]], np.float32)
-        return [self._boxes(one.cpu().numpy(), per_px, (width, height)) for one in rows]
+        per_px = np.array([width / scaled[1], height / scaled[0]], np.float32)
+        offset_px = np.array(corner[::-1], np.float32)
+        return [self._boxes(one.cpu().numpy(), offset_px, per_px, (width, height)) for one in found]
 
-    def _suppress(self, output: Any) -> list[Tensor]:
+    def _layout(self, height: int, width: int) -> tuple[tuple[int, int], ...]:
+        """Rows and columns of the scaled frame, of the input, and of the frame's corner in it."""
+        fixed = self._network.fixed
+        room = fixed[1:] if fixed else (self.image_size, self.image_size)
+        scale = min(room[0] / height, room[1] / width)
+        down, across = max(1, round(height * scale)), max(1, round(width * scale))
+        if not fixed:  # grey to the right and below
+            bottom, right = (-(-side // STRIDE_PX) * STRIDE_PX for side in (down, across))
+            return (down, across), (bottom, right), (0, 0)
+        # In the middle, as ultralytics: a wide grey edge costs boxes beside it.
+        return (down, across), room, ((room[0] - down) // 2, (room[1] - across) // 2)
+
+    def _suppress(self, output: Tensor) -> list[Tensor]:
         from ultralytics.utils.nms import non_max_suppression
 
         options = {"nc": len(self.names), "max_det": MOST_BOXES, "max_time_img": UNHURRIED_S}
-        end2end = bool(getattr(self._module.model[-1], "end2end", False))
         rows: list[Tensor] = non_max_suppression(
-            output, self.min_score, OVERLAP, end2end=end2end, **options
+            output, self.min_score, OVERLAP, end2end=self._network.end2end, **options
         )
         return rows
 
-    def _boxes(self, rows: Floats, per_px: Floats, size_px: tuple[int, int]) -> Detections:
+    def _boxes(
+        self, rows: Floats, offset_px: Floats, per_px: Floats, size_px: tuple[int, int]
+    ) -> Detections:
         """rows (N, 6 + J * 2 or 3) in pixels of the input -> in pixels of the frame."""
         limit = np.array([*size_px, *size_px], np.float32)
-        boxes = np.clip(rows[:, :4] * np.tile(per_px, 2), 0, limit)
+        boxes = np.clip((rows[:, :4] - np.tile(offset_px, 2)) * np.tile(per_px, 2), 0, limit)
         points = None
         if self.keypoint_shape is not None:
             count, parts = self.keypoint_shape
             points = rows[:, 6 : 6 + count * parts].reshape(len(rows), count, parts)
             sure = points[..., 2:] if parts == 3 else np.ones_like(points[..., :1])
-            points = np.concatenate([points[..., :2] * per_px, sure], -1)
+            points = np.concatenate([(points[..., :2] - offset_px) * per_px, sure], -1)
         return Detections(boxes, rows[:, 4], rows[:, 5].astype(np.int64), points)
-
-
-def _letterbox(image: Image, height_px: int, width_px: int) -> NDArray[np.uint8]:
-    """Scale to a size and fill up with grey, right and below, to multiples of the stride."""
-    padded = [-(-side // STRIDE_PX) * STRIDE_PX for side in (height_px, width_px)]
-    canvas = np.full((*padded, 3), GREY, np.uint8)
-    # Bilinear, as ultralytics' own preprocessing, which the models were trained for.
-    canvas[:height_px, :width_px] = cv2.resize(
-        image, (width_px, height_px), interpolation=cv2.INTER_LINEAR
-    )
-    return canvas
 
 
 def kinds_of(classes: Sequence[str], detector: Detector, key: str) -> tuple[int, ...]:

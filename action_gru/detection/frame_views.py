@@ -6,9 +6,9 @@ puts them beside the network that embeds pictures. Knows nothing of files or act
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Protocol
 
 import numpy as np
@@ -29,9 +29,11 @@ from action_gru.detection.detector import (
 from action_gru.detection.pose import POSE_VERSION, PoseEncoder, pose_width
 from action_gru.detection.vectors import ENCODING_VERSION, Encoder, Vectors, vector_width
 from action_gru.video import Image
-from action_gru.views.sampler import ViewMaker
+from action_gru.views.sampler import FRAME, ViewMaker
 
-Encode = Callable[[Image, float], Vectors]  # (frame (H, W, 3) RGB, time_s), in order of time
+DETECTED_AT_ONCE = 8  # frames of a clip; a GPU is idle between single ones
+# (frames (H, W, 3) RGB, times_s), in order of time, in as many calls as one likes
+Encode = Callable[[Sequence[Image], Sequence[float]], list[Vectors]]
 
 
 class VectorView(Protocol):
@@ -44,9 +46,6 @@ class VectorView(Protocol):
     def encoder(self) -> Encode:
         """What makes the vectors of one stream."""
         ...
-
-
-_detecting = threading.Lock()  # a detect head keeps its grid: one frame at a time
 
 
 @dataclass(frozen=True)
@@ -87,10 +86,9 @@ class FrameView:
             else Encoder(self.kinds, self.top, self.tracker, self.min_score, self.fps)
         )
 
-        def detect_and_encode(image: Image, time_s: float) -> Vectors:
-            with _detecting:
-                (found,) = self.detector([image])
-            return encode(found, image, time_s)
+        def detect_and_encode(images: Sequence[Image], times_s: Sequence[float]) -> list[Vectors]:
+            found = self.detector(images)
+            return [encode(*frame) for frame in zip(found, images, times_s, strict=True)]
 
         return detect_and_encode
 
@@ -166,8 +164,25 @@ class FrameMaker(ViewMaker):
         """Take in a frame; its pictures and its `Vectors` by view."""
         made: dict[str, Any] = dict(super().observe(image, time_s))
         for view, encode in self._encoders.items():
-            made[view] = encode(image, time_s)
+            (made[view],) = encode([image], [time_s])
         return {view: made[view] for view in self._order}
+
+
+def encode_samples(
+    samples: Iterable[tuple[float, dict[str, Any]]], encoders: Mapping[str, Encode]
+) -> Iterator[tuple[float, dict[str, Any]]]:
+    """(time_s, what was made of the frame) of one stream, with `Vectors` in place of `FRAME`.
+
+    A detector sees several frames in one call; each is encoded after those before it.
+    """
+    remaining = iter(samples)
+    while held := list(islice(remaining, DETECTED_AT_ONCE if encoders else 1)):
+        times_s = [time_s for time_s, _ in held]
+        frames = [made.pop(FRAME) for _, made in held if encoders]
+        for view, encode in encoders.items():
+            for (_, made), vectors in zip(held, encode(frames, times_s), strict=True):
+                made[view] = vectors
+        yield from held
 
 
 def make_maker(backbone: Any, views: Sequence[str]) -> FrameMaker:

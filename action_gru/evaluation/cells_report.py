@@ -25,7 +25,11 @@ CLEAR_GRADIENT = 10.0
 PROBED = ("rnn", "lstm", "gru")  # of the claims about memory
 # Key -> name, colour, marker. Markers tell cells apart without colour too.
 LOOKS = {key: (cell.name, cell.colour, cell.marker) for key, cell in CELLS.items()}
-LOOKS |= {"bigru": ("bidirectional GRU", OKABE_ITO[5], "o"), "none": ("mean-pool", GREY, "o")}
+LOOKS |= {
+    "bigru": ("bidirectional GRU", OKABE_ITO[5], "o"),
+    "transformer": ("transformer", OKABE_ITO[6], "o"),
+    "none": ("mean-pool", GREY, "o"),
+}
 PARAMETER_BYTES = 4  # float32
 PLOT, TEXT, VALUES = "cells.png", "cells.md", "cells.json"
 SMALLEST = 1e-12  # of the gradients shown: below that nothing can be learned from them

@@ -144,14 +144,17 @@ def compare_cells(
 
 
 def variants(config: Config) -> dict[str, Config]:
-    """The config once for each of CELLS, a GRU both ways, and no cell; all else as it was."""
+    """The config once for each of CELLS, a GRU both ways, a transformer, and none of them.
 
-    def with_cell(cell: str, bidirectional: bool) -> Config:
-        update = {"cell": cell, "bidirectional": bidirectional}
+    All else is as it was.
+    """
+
+    def having(cell: str, bidirectional: bool = False, **changes: str) -> Config:
+        update = {"cell": cell, "bidirectional": bidirectional, **changes}
         return config.model_copy(update={"model": config.model.model_copy(update=update)})
 
-    one_way = {cell: with_cell(cell, False) for cell in CELLS}
-    return one_way | {"bigru": with_cell("gru", True), "none": mean_pooled(config)}
+    others = {"bigru": having("gru", True), "transformer": having("none", pooling="transformer")}
+    return {cell: having(cell) for cell in CELLS} | others | {"none": mean_pooled(config)}
 
 
 def _is_right(config: Config, data: TrainingData) -> NDArray[np.bool_]:

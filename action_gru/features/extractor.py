@@ -17,7 +17,7 @@ from action_gru.backbone import Backbone
 from action_gru.core.errors import VideoError
 from action_gru.core.files import file_sha256
 from action_gru.dataset import Clip
-from action_gru.detection.frame_views import frame_views_of, make_maker, side
+from action_gru.detection.frame_views import encode_samples, frame_views_of, side
 from action_gru.detection.vectors import Vectors
 from action_gru.features.entry import ClipFeatures, Rows, ViewKey, cache_key
 from action_gru.features.pipeline import Job, Pass, Pictures
@@ -25,8 +25,8 @@ from action_gru.features.report import ExtractionReport, LazyFeatures
 from action_gru.features.store import FeatureCache, MemoryCache
 from action_gru.video import DecodeLimits, Image, VideoFile
 from action_gru.video.frame import DECODING_VERSION
-from action_gru.views.sampler import pictures, sample_video
-from action_gru.views.sampling import rate_warning
+from action_gru.views.sampler import pictures
+from action_gru.views.sampling import rate_warning, spread
 
 MOST_WORKERS = 16  # each holds a batch's activations; beyond, a batch is shared by several cores
 _lock = threading.Lock()
@@ -71,7 +71,7 @@ class Extractor:
     """Fills a cache with the features of clips.
 
     fps: sampling rate. views and flip: the view keys of a clip. workers: threads that decode and
-    embed; None is one a core.
+    embed; None is one a core. most_frames: of a clip, evenly spread; None: all.
     """
 
     def __init__(
@@ -85,6 +85,7 @@ class Extractor:
         workers: int | None = None,
         batch_size: int = 32,
         limits: DecodeLimits | None = None,
+        most_frames: int | None = None,
     ) -> None:
         self.backbone, self.cache = backbone, cache
         self.fps = fps
@@ -92,6 +93,7 @@ class Extractor:
             ViewKey(view, flipped) for flipped in ([False, True][: 1 + flip]) for view in views
         ]
         self.workers, self.batch_size, self.limits = workers, batch_size, limits
+        self.most_frames = most_frames
         self.specs = {view: backbone.spec(view) for view in views}
 
     def extract(
@@ -142,6 +144,7 @@ class Extractor:
         content = file_sha256(clip.path)
         parts = {"video": content, "fps": self.fps, "decoding": DECODING_VERSION}
         parts |= {"bounds_s": [clip.start_s, clip.end_s]}
+        parts |= {"most_frames": self.most_frames} if self.most_frames else {}
         keys: dict[ViewKey, str] = {}
         missing: list[ViewKey] = []
         for view_key in self.view_keys:
@@ -159,7 +162,10 @@ class Extractor:
         """(time_s, the pictures of the missing view keys) at each sampled instant."""
         views = list(dict.fromkeys(view_key.view for view_key in job.missing))
         with VideoFile(job.clip.path, threads=1, limits=self.limits) as video:
-            for time_s, made in self._look(video, job.clip, views):
+            samples = self._look(video, job.clip, views)
+            if self.most_frames:
+                samples = spread(samples, self.most_frames)
+            for time_s, made in samples:
                 yield time_s, [(key, _side(made[key.view], key.flipped)) for key in job.missing]
                 job.frames, job.declared_s = video.frames_decoded, video.declared_s
             job.frames, job.damaged = video.frames_decoded, video.damaged
@@ -167,12 +173,12 @@ class Extractor:
     def _look(
         self, video: VideoFile, clip: Clip, views: list[str]
     ) -> Iterator[tuple[float, dict[str, Any]]]:
-        if not frame_views_of(self.backbone):  # the decoder's process can make the pictures too
-            size_px, fit = self.backbone.image_size, self.backbone.fit
-            arguments = {"views": views, "size_px": size_px, "fit": fit, "fps": self.fps}
-            return video.run(pictures, **arguments, start_s=clip.start_s, end_s=clip.end_s)
-        maker = make_maker(self.backbone, views)
-        return sample_video(video, maker, self.fps, clip.start_s, clip.end_s)
+        vectors = frame_views_of(self.backbone)
+        encoders = {view: vectors[view].encoder() for view in views if view in vectors}
+        arguments = {"views": [view for view in views if view not in vectors], "fps": self.fps}
+        arguments |= {"size_px": self.backbone.image_size, "fit": self.backbone.fit}
+        arguments |= {"start_s": clip.start_s, "end_s": clip.end_s, "whole": bool(encoders)}
+        return encode_samples(video.run(pictures, **arguments), encoders)
 
     def finish(self, job: Job) -> None:
         """Put a clip's features into the cache."""

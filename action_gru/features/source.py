@@ -158,7 +158,10 @@ def make_extractor(tree: dict[str, Any]) -> Extractor:
 
 
 def build_extractor(
-    config: Config, backbone: Backbone, cache: FeatureCache | MemoryCache
+    config: Config,
+    backbone: Backbone,
+    cache: FeatureCache | MemoryCache,
+    most_frames: int | None = None,
 ) -> Extractor:
     """An extractor as the config's features and sampling sections describe it."""
     features = config.features
@@ -171,6 +174,7 @@ def build_extractor(
         workers=None if features.workers == "auto" else features.workers,
         batch_size=features.batch_size,
         limits=DecodeLimits(**config.decoding.model_dump()),
+        most_frames=most_frames,
     )
 
 

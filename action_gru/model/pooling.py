@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     Carried = tuple[Tensor, ...]
 
+CONTEXT = 64  # steps that the transformer's block looks back, itself included
+
 
 class LastPooling:
     """The newest step.
@@ -110,11 +112,99 @@ class AttentionPooling(MeanPooling):
         return scores
 
 
+class TransformerPooling(MeanPooling):
+    """A block of causal self-attention over the newest CONTEXT steps, then a learned weighting.
+
+    Positions in time are a learned bias for each distance (Press et al. 2022 give its start), so
+    the block tells a sequence from its reverse and works on endless streams. The weighting by one
+    learned query over all that was seen follows STEP (arXiv 2503.24298). Unlike `attention` it
+    reads which step came before which.
+    """
+
+    def __init__(self, size: int) -> None:
+        import torch
+        from torch import nn
+
+        super().__init__(size)
+        self.heads, self.depth = max(1, min(4, size // 16)), min(16, size)
+        width = self.heads * self.depth
+        self.norm, self.norm_after = nn.LayerNorm(size), nn.LayerNorm(size)
+        self.query, self.key = nn.Linear(size, width), nn.Linear(size, width)
+        self.value, self.out = nn.Linear(size, width), nn.Linear(width, size)
+        self.mix = nn.Sequential(nn.Linear(size, size), nn.GELU(), nn.Linear(size, size))
+        self.score = nn.Linear(size, 1)
+        slopes = 2.0 ** -(8 * torch.arange(1.0, self.heads + 1) / self.heads)
+        distances = torch.arange(CONTEXT - 1.0, -1.0, -1.0)  # the newest step is the last
+        self.by_distance = nn.Parameter(-slopes[:, None] * distances)
+        # Keys and values of the newest steps, oldest first, and which of them there are.
+        past = {"keys": CONTEXT * width, "values": CONTEXT * width, "there": CONTEXT}
+        self.start |= {name: (count, 0.0) for name, count in past.items()}
+
+    def forward(self, hidden: Tensor, lengths: Tensor) -> Tensor:
+        return super().forward(self._encode(hidden), lengths)
+
+    def running(self, hidden: Tensor) -> Tensor:
+        return super().running(self._encode(hidden))
+
+    def step(self, hidden: Tensor, state: Carried) -> tuple[Tensor, Carried]:
+        import torch
+
+        *pooled, keys, values, there = state
+        query, key, value = self._project(hidden)
+        width = key.shape[-1]
+        keys = torch.cat([keys[:, width:], key], -1)
+        values = torch.cat([values[:, width:], value], -1)
+        there = torch.cat([there[:, 1:], torch.ones_like(there[:, :1])], -1)
+        past = [part.reshape(len(part), CONTEXT, width) for part in (keys, values)]
+        encoded = self._attend(hidden, query, past[0], past[1], there)
+        vector, carried = super().step(encoded, tuple(pooled))
+        return vector, (*carried, keys, values, there)
+
+    def scores(self, hidden: Tensor) -> Tensor:
+        scores: Tensor = self.score(hidden).squeeze(-1)
+        return scores
+
+    def _encode(self, hidden: Tensor) -> Tensor:
+        """(B, T, H) -> (B, T, H): each step with what it knows of those before."""
+        from torch.nn.functional import pad
+
+        def windows(part: Tensor) -> Tensor:  # (B, T, ...) -> (B, T, CONTEXT, ...)
+            before = pad(part, (0, 0) * (part.dim() - 2) + (CONTEXT - 1, 0))
+            return before.unfold(1, CONTEXT, 1).movedim(-1, 2)
+
+        query, key, value = self._project(hidden)
+        there = windows(hidden.new_ones(hidden.shape[:2]))
+        return self._attend(hidden, query, windows(key), windows(value), there)
+
+    def _project(self, hidden: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        normed = self.norm(hidden)
+        return self.query(normed), self.key(normed), self.value(normed)
+
+    def _attend(
+        self, hidden: Tensor, query: Tensor, keys: Tensor, values: Tensor, there: Tensor
+    ) -> Tensor:
+        """hidden (..., H), query (..., W), keys and values (..., CONTEXT, W), there (..., CONTEXT)
+        -> (..., H).
+        """
+
+        def by_head(part: Tensor) -> Tensor:
+            return part.reshape(*part.shape[:-1], self.heads, self.depth)
+
+        match = (by_head(query)[..., None, :, :] * by_head(keys)).sum(-1) / math.sqrt(self.depth)
+        match = match + self.by_distance.T
+        shares = match.masked_fill(there[..., None] == 0, -math.inf).softmax(-2)
+        read = (shares[..., None] * by_head(values)).sum(-3).flatten(-2)
+        encoded = hidden + self.out(read)
+        mixed: Tensor = encoded + self.mix(self.norm_after(encoded))
+        return mixed
+
+
 POOLINGS: dict[str, type[LastPooling]] = {
     "last": LastPooling,
     "max": MaxPooling,
     "mean": MeanPooling,
     "attention": AttentionPooling,
+    "transformer": TransformerPooling,
 }
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any
 from unicodedata import category
@@ -21,13 +22,14 @@ from action_gru.config import Config
 from action_gru.config.inputs import SOON
 from action_gru.config.learning import ModelSection
 from action_gru.core.errors import CheckpointError, ConfigError, DataError
-from action_gru.core.paths import BEST, FINAL, file_kind, instead_of, missing
+from action_gru.core.paths import BEST, FINAL, file_kind, instead_of, kind_of, missing
 from action_gru.dataset.channels import ChannelSpec
 from action_gru.model.calibration import Calibration
 from action_gru.views.pictures import VIEWS
 
 FORMAT = "action_gru.checkpoint.1"
 METADATA = "action_gru"
+SHIPPED = Path(__file__).parents[1] / "weights" / "models"  # NAME.safetensors, with a card NAME.md
 
 # A header's length precedes it; a classifier's has a few thousand characters.
 MOST_HEADER_BYTES = 64 << 20
@@ -83,8 +85,28 @@ class Document(_Part):
         return self
 
 
+def shipped_models() -> dict[str, Path]:
+    """The checkpoints that the package brings, by name."""
+    return {path.stem: path for path in sorted(SHIPPED.glob(f"*{Path(BEST).suffix}"))}
+
+
+def name_shipped(name: str) -> str:
+    """For an error: the names of `shipped_models`, and the closest one."""
+    names = list(shipped_models())
+    close = get_close_matches(name, names, n=1)
+    return f"the name of a shipped model ({', '.join(names)})" + (
+        f"; did you mean '{close[0]}'?" if close else ""
+    )
+
+
 def find_checkpoint(run: Path) -> Path:
-    """The checkpoint of a run folder, or the file itself. Raises CheckpointError."""
+    """The checkpoint of a run folder, the file itself, or the shipped model of that name.
+
+    A run folder or a file of the same name comes first. Raises CheckpointError.
+    """
+    shipped = shipped_models().get(str(run))
+    if shipped is not None and kind_of(run) != "a run folder" and not run.is_file():
+        return shipped
     names = [name for name in (FINAL, BEST) if (run / name).is_file()]
     path = run / (names or [BEST])[0] if run.is_dir() else run
     if path.is_file() and path.suffix == Path(BEST).suffix:
@@ -99,7 +121,8 @@ def find_checkpoint(run: Path) -> Path:
         + (
             f"its training has not come to a result yet: 'action-gru resume {run}' goes on with it"
             if begun
-            else "give the folder that 'action-gru train' printed as its last line"
+            else "give the folder that 'action-gru train' printed as its last line, or "
+            + name_shipped(str(run))
         )
     )
 

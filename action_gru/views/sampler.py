@@ -20,6 +20,8 @@ from action_gru.video import Image, VideoFile
 from action_gru.views.pictures import MOTION_HISTORY_S, MOTION_LAGS_S, VIEWS, Moment
 from action_gru.views.sampling import Sampler, in_window
 
+FRAME = "frame"  # stands beside the views' names for the whole frame, as decoded
+
 
 def fit(image: Image, size_px: int, how: str) -> Image:
     """Make a frame square. image (H, W, 3) -> (size_px, size_px, 3) uint8.
@@ -203,13 +205,20 @@ def sample_video(
 
 
 def pictures(
-    video: VideoFile, views: Sequence[str], size_px: int, fit: str, **when: Any
+    video: VideoFile, views: Sequence[str], size_px: int, fit: str, whole: bool, **when: Any
 ) -> Iterator[tuple[float, dict[str, Image]]]:
-    """What `look` gives of a file, without a network. when: its fps, start_s and end_s.
+    """The pictures of a file's sampled frames, without a network. whole: and each frame, as
+    `FRAME`. when: its fps, start_s and end_s.
 
-    It runs in the process that decodes, so that pictures come out of it and not whole frames.
+    It runs in the process that decodes, so that only what is sampled comes out of it.
     """
-    return sample_video(video, ViewMaker(views, size_px, fit), **when)
+    maker = (_FrameKeeper if whole else ViewMaker)(views, size_px, fit)
+    return sample_video(video, maker, **when)
+
+
+class _FrameKeeper(ViewMaker):
+    def observe(self, image: Image, time_s: float) -> dict[str, Image]:
+        return {**super().observe(image, time_s), FRAME: image}
 
 
 def _check(image: Image, time_s: float) -> None:

@@ -8,11 +8,14 @@ fps gives each of its frames once; a gap is never filled with copies.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TypeVar
 
 import numpy as np
 
 from action_gru.core.text import clock_text
+
+Sample = TypeVar("Sample")
 
 # Containers round timestamps to the millisecond: a frame this early still meets its instant.
 TOLERANCE_S = 0.0015
@@ -65,6 +68,21 @@ def windows(length: int, max_frames: int) -> list[tuple[int, int]]:
     base, longer = divmod(length, count)
     bounds = [index * base + min(index, longer) for index in range(count + 1)]
     return list(itertools.pairwise(bounds))
+
+
+def spread(samples: Iterable[Sample], most: int) -> Iterator[Sample]:
+    """At most so many of the samples, evenly spread over them, in order.
+
+    Fewer than twice as many are held at once, however many come.
+    """
+    kept, step = list[Sample](), 1
+    for index, sample in enumerate(samples):
+        if index % step == 0:
+            kept.append(sample)
+        if len(kept) == 2 * most:
+            kept, step = kept[::2], 2 * step
+    places = np.linspace(0, len(kept) - 1, min(most, len(kept))).round().astype(int)
+    return iter([kept[place] for place in places])
 
 
 def rate_warning(times_s: Iterable[float], fps: float) -> str | None:
