@@ -205,7 +205,7 @@ def sample_video(
 
 
 def pictures(
-    video: VideoFile, views: Sequence[str], size_px: int, fit: str, whole: bool, **when: Any
+    video: VideoFile, views: Sequence[str], size_px: int, fit: str, whole: bool = False, **when: Any
 ) -> Iterator[tuple[float, dict[str, Image]]]:
     """The pictures of a file's sampled frames, without a network. whole: and each frame, as
     `FRAME`. when: its fps, start_s and end_s.
