@@ -12,7 +12,9 @@ from action_gru.core.errors import CheckpointError
 from action_gru.core.progress import Reporter
 from action_gru.evaluation.evaluate import evaluate
 from action_gru.evaluation.explanation import describe
+from action_gru.features.source import people_hint
 from action_gru.training import train
+from action_gru.training.data import read_clips
 
 QUIET = Reporter(quiet=True)
 
@@ -88,3 +90,17 @@ def test_other_pose_weights_are_refused(run, tmp_path):
     )
     with pytest.raises(CheckpointError, match="pose"):
         ActionRecognizer.load(trained.path, overrides=[f"pose.weights={other}"])
+
+
+def test_training_says_when_people_are_seen_in_most_clips(run, monkeypatch):
+    trained, root = run
+    config = trained.config(["features.views=[motion]", "features.flip=false"])
+    clips = read_clips(config)
+    assert "people are seen in 8 of the 8 clips looked at" in people_hint(config, clips)
+    assert people_hint(trained.config(), clips) is None  # the view is read already
+    nobody = trained.config(["features.views=[motion]", "pose.min_score=0.99"])
+    assert people_hint(nobody, clips) is None
+    monkeypatch.setenv("ACTION_GRU_HOME", str(root / "empty"))
+    elsewhere = trained.config(["features.views=[motion]", "pose.weights=yolo26n-pose.pt"])
+    assert people_hint(elsewhere, clips) is None  # and nothing was fetched
+    assert not (root / "empty").exists()

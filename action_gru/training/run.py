@@ -22,7 +22,7 @@ from action_gru.dataset import (
 )
 from action_gru.features import ExtractionReport
 from action_gru.features.sequences import FeatureTable
-from action_gru.features.source import data_source, read_features
+from action_gru.features.source import data_source, people_hint, read_features
 from action_gru.model import ActionClassifier
 from action_gru.training.calibrate import calibrate_model
 from action_gru.training.checkpoint import load_checkpoint, save_checkpoint
@@ -64,6 +64,8 @@ def train(config: Config, reporter: Reporter) -> RunFolder:
         )
     plan = processes.first(lambda: _plan_new(config))
     try:
+        if processes.is_first and (hint := people_hint(plan.config, plan.split.train)):
+            reporter.info(hint)
         return _train_into(plan, plan.config, reporter, processes)
     except BaseException:
         if processes.is_first:
