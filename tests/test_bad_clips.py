@@ -112,7 +112,7 @@ def test_each_bad_clip_costs_itself_and_has_a_reason(tmp_path, count):
     assert sorted(found) == [f"{number:04}.mp4" for number in range(9, count, 10)]
     for name, reason in found.items():
         assert name not in reason  # the line names it already
-        assert len(reason) > len(name) + 30, reason
+        assert len(reason) > 30, reason
     kinds = Counter(re.sub(r"\S*\d{4}\.mp4", "", reason) for reason in found.values())
     assert len(kinds) >= 8, kinds  # some of the ten meet the decoder in the same way
     again = extract(tmp_path, 0.099)

@@ -155,7 +155,7 @@ class TransformerPooling(MeanPooling):
         keys = torch.cat([keys[:, width:], key], -1)
         values = torch.cat([values[:, width:], value], -1)
         there = torch.cat([there[:, 1:], torch.ones_like(there[:, :1])], -1)
-        past = [part.reshape(len(part), CONTEXT, width) for part in (keys, values)]
+        past = [part.reshape(-1, CONTEXT, width) for part in (keys, values)]
         encoded = self._attend(hidden, query, past[0], past[1], there)
         vector, carried = super().step(encoded, tuple(pooled))
         return vector, (*carried, keys, values, there)
