@@ -1,6 +1,5 @@
 """Untrained classifiers and checkpoints of them."""
 
-import itertools
 from typing import get_args
 
 import torch
@@ -10,13 +9,13 @@ from action_gru.config.learning import ModelSection
 from action_gru.model import CELLS, ActionClassifier
 from action_gru.training import Checkpoint
 
-COMBINATIONS = list(
-    itertools.product(
-        [*CELLS, "none"],
-        get_args(ModelSection.model_fields["pooling"].annotation),
-        ["late", "early"],
-    )
-)
+POOLINGS = get_args(ModelSection.model_fields["pooling"].annotation)
+# Every two of a cell, a pooling and a fusion.
+COMBINATIONS = [
+    (cell, pooling, ("late", "early")[(i + j) % 2])
+    for i, cell in enumerate([*CELLS, "none"])
+    for j, pooling in enumerate(POOLINGS)
+]
 
 
 def build_model(**options):
