@@ -187,7 +187,10 @@ class Prefetch(Generic[Item]):
 
     def __exit__(self, *exception: object) -> None:
         self._stop.set()
-        self._thread.join()
+        try:
+            self._thread.join()
+        finally:  # after an interrupt too: a thread that is in torch while Python ends aborts it
+            self._thread.join()
 
     def __iter__(self) -> Iterator[Item]:
         while entry := self._queue.get():
