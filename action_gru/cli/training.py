@@ -269,7 +269,9 @@ def _place(config: Config, out: Path | None) -> Iterator[Path]:
 
 
 def _summary(report: Any) -> dict[str, Any]:
-    """What --json prints of an EvaluationReport: the main figures of its report.json."""
+    """What --json prints of a report: the main figures of its report.json."""
+    if hasattr(report, "score_line"):  # of long videos
+        return dict(report.summary)
     whole = report.to_json()
     pooled = whole["timelines"]
     return {key: whole[key] for key in SUMMARY} | {
@@ -280,7 +282,9 @@ def _summary(report: Any) -> dict[str, Any]:
 
 
 def _score_line(report: Any) -> str:
-    """The main figures of an EvaluationReport in lines for a person."""
+    """The main figures of a report in lines for a person."""
+    if hasattr(report, "score_line"):
+        return str(report.score_line)
     metrics, baselines = report.metrics, report.baselines
     names = metrics.classes_without_clips
     text = (

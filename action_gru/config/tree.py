@@ -34,10 +34,12 @@ class Config(Section):
     @model_validator(mode="after")
     def _each_row_can_have_a_class(self) -> Config:
         """What a class a row rules out; the answer after a row must rest on that row's past."""
-        if not self.series.targets_each_row:
+        if not self.targets_each_row:
             return self
+        of_frames = self.data.task == "frames"
         unfit = {
-            "data.kind": not self.data.traits.has_row_classes,
+            "data.task": of_frames and not (self.data.is_video or self.series.step_labels),
+            "data.kind": self.series.targets_each_row and not self.data.traits.has_row_classes,
             "model.bidirectional": self.model.bidirectional,
             "model.closed_form": self.model.closed_form is True,
             "training.class_balance": self.training.class_balance == "sampler",
@@ -46,9 +48,28 @@ class Config(Section):
             if is_unfit:
                 raise ValueError(
                     f"{key}: does not go with a class for each row "
-                    "(series.horizon, series.step_labels)"
+                    "(data.task=frames, series.horizon, series.step_labels)"
                 )
         return self
+
+    @property
+    def targets_each_row(self) -> bool:
+        """Does every row, or every instant of a video, have labels of its own?"""
+        return self.data.task == "frames" or self.series.targets_each_row
+
+    @property
+    def nothing(self) -> str:
+        """The class of instants at which nothing is shown, where an instant has one class."""
+        return next(iter(self.events.background), inputs.NOTHING)
+
+    @property
+    def label_rules(self) -> dict[str, Any]:
+        """How `dataset.segments.read_clips` reads labels."""
+        of_frames = self.data.task == "frames"
+        return {
+            "many": self.data.labels == "many",
+            "nothing": self.nothing if of_frames else None,
+        }
 
     @property
     def classes(self) -> tuple[str, ...] | None:

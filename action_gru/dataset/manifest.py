@@ -47,6 +47,7 @@ class Clip:
     start_s: float | None = None
     end_s: float | None = None
     shows: tuple[str, ...] = ()
+    stretches: tuple[Clip, ...] = ()  # the manifest's rows of a long video, see `segments`
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -295,4 +296,6 @@ def data_hash(clips: Sequence[Clip]) -> str:
     for clip in sorted(clips, key=lambda clip: clip.name):
         bounds = (clip.start_s or 0.0, clip.end_s)
         digest.update(repr((clip.relative, bounds, clip.label, clip.group, clip.split)).encode())
+        for row in clip.stretches:
+            digest.update(repr((row.start_s or 0.0, row.end_s, row.label)).encode())
     return digest.hexdigest()[:16]

@@ -17,6 +17,7 @@ from action_gru.core.text import command_line
 from action_gru.dataset import Clip, LongVideo, read_long_videos
 from action_gru.evaluation.evaluator import Evaluator
 from action_gru.evaluation.explain import frames_at
+from action_gru.evaluation.frames import frame_accuracy, score_frames
 from action_gru.features.sequences import FeatureTable, SequenceSet
 from action_gru.features.source import build_backbone, data_source
 from action_gru.report.early_warning import WarnedSequence, WarningReport
@@ -28,6 +29,7 @@ from action_gru.report.evaluation import (
     worst_mistakes,
     write_report,
 )
+from action_gru.report.frames import FramesReport, write_frames_report
 from action_gru.report.metrics import FloatArray, compute_metrics, majority_baseline
 from action_gru.report.segments import ScoredTimeline, segment_scores
 from action_gru.streaming.build import build_engine, open_stream, open_timeline
@@ -50,7 +52,7 @@ def evaluate(
     root: Path | None = None,
     overrides: Sequence[str] = (),
     folder: Path | None = None,
-) -> tuple[EvaluationReport, Path]:
+) -> tuple[EvaluationReport | FramesReport, Path]:
     """Score a run and write its report. Returns the report and its folder.
 
     split: of the run, by default test; of a manifest, by default all of its clips, whatever its
@@ -81,6 +83,23 @@ def evaluate(
     data += f". {known}" if known else ""
     if known and manifest is not None:
         reporter.warn(known)
+    if config.data.task == "frames" and config.data.is_video:
+        frames = FramesReport(
+            run_name=run.path.name,
+            data=data,
+            split=split or "all",
+            classes=checkpoint.classes,
+            videos=score_frames(checkpoint, config, table, usable, reporter),
+            background=config.events.background,
+            alone=frame_accuracy(run.baseline, config, table, usable),
+            quarantined=table.report.quarantined,
+            leakage_allowed=bool(checkpoint.data["allow_leakage"]),
+            seen_in_training=bool(known),
+            seed=config.training.seed,
+        )
+        with reporter.doing("writing the report and its pictures"):
+            write_frames_report(frames, target)
+        return frames, target
     report = _score_clips(run, checkpoint, config, table, usable, data, split or "all")
     scored, failed = _score_timelines(checkpoint, config, long, reporter)
     bad = {**table.report.quarantined, **failed}

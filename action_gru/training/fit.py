@@ -76,6 +76,8 @@ def model_arguments(config: Config, data: TrainingData) -> dict[str, Any]:
         # A view that is a vector holds quantities, not an embedding.
         "channel_views": [n for n, view in enumerate(views) if view in FRAME_VIEWS],
     }
+    if config.data.task == "frames":
+        arguments |= {"instant": True, "pooling": "last"}
     if config.model.normalisation == "auto":
         arguments["normalisation"] = config.data.traits.normalisation
     if not config.data.is_video:
