@@ -42,6 +42,9 @@ class DataSection(Section):
     kind table: the .csv, .parquet or .ts file itself, or a folder of X_TRAIN.ts and X_TEST.ts."""
     root: Path | None = None
     """Folder that the manifest's paths start from; by default the manifest's own folder."""
+    labels: Literal["one", "many"] = "one"
+    """many: a clip may show several classes at once (`walk; read` in its label) or none (an empty
+    label); each class has a probability of its own. one: exactly one class."""
     split: Literal["auto", "column", "group", "none"] = "auto"
     """column: as the manifest says. group: hold out whole groups. none: train on everything.
     auto: column if the manifest fills it, else group."""

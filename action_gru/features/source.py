@@ -97,7 +97,8 @@ class VideoSource:
         root = self.root if self.manifest else self.root or data.root
         manifest = self.manifest or data.manifest
         assert manifest is not None
-        return read_manifest(manifest, root, self.classes or data.classes)
+        classes = self.classes or data.classes
+        return read_manifest(manifest, root, classes, data.labels == "many")
 
     def features(
         self,
@@ -153,7 +154,8 @@ def read_features(
     # Half for the clips themselves, half for the array that a model reads.
     room = room // processes_here() // 2
     by_clip = LazyFeatures(FeatureCache(config.features.cache_dir), report, clips, room)
-    return FeatureTable(by_clip, specs, report, config.features.flip, most_bytes=room)
+    several = config.data.labels == "many"
+    return FeatureTable(by_clip, specs, report, config.features.flip, most_bytes=room, many=several)
 
 
 def make_extractor(tree: dict[str, Any]) -> Extractor:
