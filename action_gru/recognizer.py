@@ -111,7 +111,7 @@ class ActionRecognizer:
 
     def judged(self, prediction: Prediction) -> Prediction:
         """The same answer, marked as unsure where it is only a guess."""
-        threshold = self.threshold
+        threshold = None if self.model.many else self.threshold
         return replace(prediction, unsure=threshold is not None and prediction.score < threshold)
 
     def classify(
@@ -232,7 +232,10 @@ class ActionRecognizer:
 
     def _answer(self, probabilities: torch.Tensor, time_s: float) -> Prediction:
         scores = probabilities.numpy()  # (C,)
-        return self.judged(Prediction.from_probabilities(self.classes, scores, float(time_s)))
+        limits = self.checkpoint.thresholds
+        return self.judged(
+            Prediction.from_probabilities(self.classes, scores, float(time_s), thresholds=limits)
+        )
 
     def _copies(self, entries: dict[ViewKey, ClipFeatures]) -> list[Features]:
         """The features (T, D) of the plain copy, then of the mirrored one where it counts."""

@@ -45,11 +45,12 @@ def test_a_model_that_is_always_right_on_few_clips_does_not_become_certain():
     assert found.right == (True,) * 20
 
 
-def test_windows_of_a_clip_are_averaged_after_the_temperature():
+def test_the_probabilities_of_a_clips_windows_are_averaged():
     clips, logits = torch.tensor([0, 1, 0]), torch.tensor([[2.0, 0.0], [0.0, 0.0], [0.0, 2.0]])
-    got = average_windows(clips, logits, 2, temperature=2.0)
+    found = (logits / 2.0).softmax(-1)
+    got = average_windows(clips, found, 2)
     torch.testing.assert_close(got, torch.tensor([[0.5, 0.5], [0.5, 0.5]]))
-    one = average_windows(clips[:2], logits[:2], 2, temperature=2.0)
+    one = average_windows(clips[:2], found[:2], 2)
     assert one[0, 0] == pytest.approx(1 / (1 + np.exp(-1)))
 
 

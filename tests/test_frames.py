@@ -59,7 +59,9 @@ def test_a_watched_stretch_that_segments_cover_has_no_background():
 
 def test_overlapping_segments_are_refused_unless_there_may_be_many():
     rows = [row("a", 0, 2), row("b", 1.5, 3)]
-    with pytest.raises(DataError, match=r"v.mp4\[1.5:3\] \('b'\) begins before .* data.labels=many"):
+    with pytest.raises(
+        DataError, match=r"v.mp4\[1.5:3\] \('b'\) begins before .* data.labels=many"
+    ):
         video(*rows)
     assert labels_at(TIMES_S, video(*rows, many=True), True, "")[2] == ("b",)
     rounded = video(row("a", 0, 2.0004), row("b", 2, 3))

@@ -26,8 +26,8 @@ from action_gru.backbone.weight_files import (
 from action_gru.config import Config, build_config, check_files, load_config
 from action_gru.core.errors import ConfigError, DataError, MissingExtraError, VideoError
 from action_gru.core.paths import instead_of, kind_of, missing
-from action_gru.dataset import read_manifest
 from action_gru.dataset.manifest import SPLITS
+from action_gru.dataset.segments import read_labelled
 from action_gru.timeline import FORMATS
 from action_gru.timeline.sentences import load_words
 from action_gru.training import Document, RunFolder, read_document
@@ -142,7 +142,8 @@ def check_work(path: Path, overrides: Sequence[str]) -> Config:
     check_files(config)
     if config.data.is_video:
         assert config.data.manifest is not None
-        read_manifest(config.data.manifest, config.data.root, config.data.classes)
+        data = config.data
+        read_labelled(config.data.manifest, data.root, data.classes, **config.label_rules)
     check_folder(f"run.folder: {config.run.folder}", config.run.folder)
     check_network(config)
     return config
@@ -172,7 +173,7 @@ def check_run(
     if manifest is not None and config.data.is_video:
         if sentence := instead_of("a manifest", manifest):
             raise DataError(f"--manifest: {sentence}")
-        read_manifest(manifest, root, document.classes)
+        read_labelled(manifest, root, document.classes, **config.label_rules)
     if document.sampling.fps and config.data.is_video:
         check_settings(document.features, document.sampling.fps, config)
         check_network(config)

@@ -42,10 +42,13 @@ class DataSection(Section):
     """CSV with path,label[,group][,split][,start_s,end_s]; `action-gru prepare` writes one.
     kind table: the .csv, .parquet or .ts file itself, or a folder of X_TRAIN.ts and X_TEST.ts."""
     task: Literal["clips", "frames"] = "clips"
-    """clips: an answer is about a clip. frames: about each instant; the manifest's rows are labelled
-    stretches of long videos (kind table: series.step_labels)."""
+    """clips: an answer is about a clip. frames: about each instant; the manifest's rows are
+    labelled stretches of long videos (kind table: with series.step_labels)."""
     root: Path | None = None
     """Folder that the manifest's paths start from; by default the manifest's own folder."""
+    labels: Literal["one", "many"] = "one"
+    """many: a clip may show several classes at once (`walk; read` in its label) or none (an empty
+    label); each class has a probability of its own. one: exactly one class."""
     split: Literal["auto", "column", "group", "none"] = "auto"
     """column: as the manifest says. group: hold out whole groups. none: train on everything.
     auto: column if the manifest fills it, else group."""

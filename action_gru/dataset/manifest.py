@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -27,6 +28,7 @@ from action_gru.timeline.formats import seconds_of
 SPLITS = ("train", "val", "test")
 COLUMNS = ("path", "label", "group", "split", "start_s", "end_s", "timeline")
 MOST_PATH_CHARACTERS, MOST_NAME_CHARACTERS = 3000, 255
+LABEL_SEPARATOR = "; "
 T = TypeVar("T")
 
 
@@ -36,7 +38,8 @@ class Clip:
 
     group names the source (person, camera, original video) that a split must not divide; a clip
     without one is its file's own group. shows: every class in it, where each of its
-    rows has one; label is then that of its end.
+    rows has one, and label is then that of its end; or where a clip may show several, and label is
+    then all of them ('walk; read'), or empty for none.
     """
 
     path: Path
@@ -52,7 +55,7 @@ class Clip:
     @property
     def labels(self) -> tuple[str, ...]:
         """Every class that the clip teaches."""
-        return self.shows or (self.label,)
+        return self.shows or ((self.label,) if self.label else ())
 
     @property
     def name(self) -> str:
@@ -82,9 +85,16 @@ def _shortest(seconds: float) -> str:
 
 
 def read_manifest(
-    manifest: Path, root: Path | None = None, classes: Sequence[str] | None = None
+    manifest: Path,
+    root: Path | None = None,
+    classes: Sequence[str] | None = None,
+    many: bool = False,
+    stretches: bool = False,
 ) -> list[Clip]:
     """The clips of a manifest, in its order. root: where its paths start; by default its folder.
+
+    many: a label is any number of names, with ';' between them. stretches: rows are of long videos;
+    one may lack a label, or have the bounds of another one.
 
     Raises DataError with the line number for a row that cannot be used. A file that is missing is
     no error here: extraction quarantines it like any other bad clip.
@@ -94,11 +104,12 @@ def read_manifest(
         raise DataError(f"no manifest at {manifest} (looked up as {manifest.absolute()})")
     if not root.is_dir():
         raise DataError(f"data.root: no folder at {root} (looked up as {root.absolute()})")
-    clips = _read_rows(manifest, root, _clip, has_timeline=False)
+    parse = partial(_clip, many=many, needs_label=not (many or stretches))
+    clips = _read_rows(manifest, root, parse, has_timeline=False)
     if not clips:
         raise DataError(f"{manifest}: holds no clip, only a header")
     _check_labels(clips, classes, manifest)
-    _check_duplicates(clips, manifest)
+    _check_duplicates(clips, manifest, stretches)
     _check_files(clips, manifest)
     return clips
 
@@ -153,12 +164,13 @@ def _check_columns(names: Sequence[str], manifest: Path) -> None:
             raise DataError(f"{manifest}: unknown column '{name}'; did you mean '{close[0]}'?")
 
 
-def _clip(row: dict[str, str], root: Path) -> Clip:
+def _clip(row: dict[str, str], root: Path, many: bool, needs_label: bool) -> Clip:
     for column, text in row.items():
         if any(unicodedata.category(letter) == "Cc" for letter in text):  # may steer a terminal
             raise ValueError(f"{column} holds a control character, got {text[:40]!r}")
     relative, label = with_slashes(root, row["path"]), composed(row["label"])
-    if not relative or not label:
+    shows = names_of(label) if many else ()
+    if not relative or (needs_label and not label):
         raise ValueError(f"path and label must not be empty, got '{relative}' and '{label}'")
     split = split_name(row.get("split", ""))
     start_s, end_s = (
@@ -167,7 +179,13 @@ def _clip(row: dict[str, str], root: Path) -> Clip:
     if end_s is not None and end_s <= (start_s or 0.0):
         raise ValueError(f"end_s must lie after start_s, got {start_s} to {end_s}")
     path, group = inside(root, relative), composed(row.get("group") or relative)
-    return Clip(path, relative, label, group, split, start_s, end_s)
+    label = LABEL_SEPARATOR.join(shows) if many else label
+    return Clip(path, relative, label, group, split, start_s, end_s, shows)
+
+
+def names_of(label: str) -> tuple[str, ...]:
+    """The names in a label such as 'walk; read', each once."""
+    return tuple(dict.fromkeys(name for part in label.split(";") if (name := part.strip())))
 
 
 def _long_video(row: dict[str, str], root: Path) -> LongVideo:
@@ -215,7 +233,7 @@ def inside(root: Path, relative: str) -> Path:
 
 def _check_labels(clips: Sequence[Clip], classes: Sequence[str] | None, manifest: Path) -> None:
     known = set(map(composed, classes or ()))
-    unknown = Counter(clip.label for clip in clips if known and clip.label not in known)
+    unknown = Counter(name for c in clips for name in c.labels if known and name not in known)
     if unknown:
         named = ", ".join(f"'{label}' ({count} clips)" for label, count in unknown.most_common(5))
         raise DataError(
@@ -223,10 +241,11 @@ def _check_labels(clips: Sequence[Clip], classes: Sequence[str] | None, manifest
         )
 
 
-def _check_duplicates(clips: Sequence[Clip], manifest: Path) -> None:
+def _check_duplicates(clips: Sequence[Clip], manifest: Path, stretches: bool) -> None:
     seen: dict[tuple[object, ...], Clip] = {}
     for clip in clips:
-        place = str(clip.path), clip.start_s or 0.0, clip.end_s, clip.split
+        label = clip.label if stretches else ""
+        place = str(clip.path), clip.start_s or 0.0, clip.end_s, clip.split, label
         other = seen.setdefault(place, clip)
         if other is not clip:
             labels = f" as '{other.label}' and '{clip.label}'" if other.label != clip.label else ""

@@ -24,7 +24,7 @@ TOUCHING_S = 1e-3  # segments that share less than this touch: their edges were 
 StepLabels = list[tuple[str, ...] | None]
 
 
-def read_clips(
+def read_labelled(
     manifest: Path,
     root: Path | None = None,
     classes: Sequence[str] | None = None,
@@ -53,12 +53,12 @@ def join_stretches(
     for row in rows:
         by_path[row.relative].append(row)
     videos = [_video(stretches, many, nothing) for stretches in by_path.values()]
-    if classes and not many and any(nothing in video.shows for video in videos):
-        if nothing not in classes:
-            raise DataError(
-                f"data.classes: lacks '{nothing}', the class of watched stretches without a label; "
-                "add it, or name another class first in events.background"
-            )
+    named = nothing in (classes or [nothing])
+    if not many and not named and any(nothing in video.shows for video in videos):
+        raise DataError(
+            f"data.classes: lacks '{nothing}', the class of watched stretches without a label; "
+            "add it, or name another class first in events.background"
+        )
     return videos
 
 
@@ -135,9 +135,7 @@ def reference_events(video: Clip, end_s: float, background: Sequence[str] = ()) 
     ]
 
 
-def labels_at(
-    times_s: NDArray[np.float64], video: Clip, many: bool, nothing: str
-) -> StepLabels:
+def labels_at(times_s: NDArray[np.float64], video: Clip, many: bool, nothing: str) -> StepLabels:
     """The classes of each instant (T,) of a video of `join_stretches`; None where unlabelled."""
     labels: StepLabels = [None] * len(times_s)
     for row in video.stretches:

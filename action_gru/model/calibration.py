@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+EVEN = 0.5  # the threshold of a class without a calibration
 TEMPERATURES = tuple(10 ** (step / 200 - 1) for step in range(401))
 
 
@@ -21,13 +22,14 @@ class Calibration:
     """What clips outside the training show about the scores.
 
     source: which clips. scores, right (N,): their calibrated top scores, and whether they were
-    right.
+    right. thresholds: by class, from which it counts as shown; where a clip may show several.
     """
 
     temperature: float
     source: str
     scores: tuple[float, ...]
     right: tuple[bool, ...]
+    thresholds: dict[str, float] = field(default_factory=dict)
 
     def applied_precision(self, precision: float) -> float:
         """The precision that answers are held to: the stated one, or the most that the clips
@@ -53,15 +55,14 @@ class Calibration:
         )
 
 
-def average_windows(clips: Tensor, logits: Tensor, count: int, temperature: float = 1.0) -> Tensor:
+def average_windows(clips: Tensor, probabilities: Tensor, count: int) -> Tensor:
     """Probabilities of `count` clips, their windows' averaged: (M,), (M, C) -> (count, C) float32.
 
     clips (M,): which clip a window is of; each has at least one.
     """
     import torch  # here, for a checkpoint's calibration is read without it
 
-    probabilities = (logits / temperature).softmax(-1)
-    total = torch.zeros(count, logits.shape[1]).index_add_(0, clips, probabilities)
+    total = torch.zeros(count, probabilities.shape[1]).index_add_(0, clips, probabilities)
     windows = torch.zeros(count, 1).index_add_(0, clips, torch.ones(len(clips), 1))
     return total / windows
 
@@ -69,7 +70,8 @@ def average_windows(clips: Tensor, logits: Tensor, count: int, temperature: floa
 def calibrate(clips: Tensor, logits: Tensor, labels: Tensor, source: str) -> Calibration:
     """Temperature and calibrated answers of clips left out: (M,), (M, C), labels (N,)."""
     temperature = fit_temperature(clips, logits, labels)
-    scores, given = average_windows(clips, logits, len(labels), temperature).max(1)
+    probabilities = (logits / temperature).softmax(-1)
+    scores, given = average_windows(clips, probabilities, len(labels)).max(1)
     right = (given == labels).tolist()
     return Calibration(temperature, source, tuple(scores.clamp_max(1).tolist()), tuple(right))
 
@@ -89,8 +91,9 @@ def fit_temperature(clips: Tensor, logits: Tensor, labels: Tensor) -> float:
     targets = torch.full((len(labels), classes), doubt / max(1, classes - 1))
     targets[torch.arange(len(labels)), labels] = 1 - doubt
     losses = [
-        -(targets * average_windows(clips, logits, len(labels), t).clamp_min(1e-12).log()).sum()
+        -(targets * found.clamp_min(1e-12).log()).sum()
         for t in TEMPERATURES
+        for found in [average_windows(clips, (logits / t).softmax(-1), len(labels))]
     ]
     return TEMPERATURES[int(torch.stack(losses).argmin())]
 

@@ -22,11 +22,11 @@ from action_gru.report.segments import ScoredTimeline, SegmentScores, pool_segme
 FEW_GROUPS = 5  # below so many no interval is read as a verdict
 LATE = 0.9  # the quantile of the delay beside its median
 EXPLANATION = (
-    "Frame figures rest on the labelled instants. AP: average precision of a class over them; mAP: "
-    "its mean over the classes that occur, without background. Delay: from the start of a reference "
-    "segment to the start of the first event of its label that overlaps it, at least 0; segments "
-    "without such an event are missed. False events overlap no segment of their label. Events that "
-    "lie for the most part in unlabelled time are not counted."
+    "Frame figures rest on the labelled instants. AP: average precision of a class over them; "
+    "mAP: its mean over the classes that occur, without background. Delay: from the start of a "
+    "reference segment to the start of the first event of its label that overlaps it, at least 0; "
+    "segments without such an event are missed. False events overlap no segment of their label. "
+    "Events that lie for the most part in unlabelled time are not counted."
 )
 
 
@@ -115,7 +115,7 @@ class FramesReport:
 
     @cached_property
     def per_class(self) -> list[dict[str, Any]]:
-        """Of each class its labelled instants, precision, recall, F1 and AP; None where undefined."""
+        """Of each class its instants, precision, recall, F1 and AP; None where undefined."""
         rows = []
         for number, name in enumerate(self.classes):
             said, shown = self.answers[:, number], self.truth[:, number]
@@ -281,9 +281,9 @@ def _markdown(report: FramesReport, title: str) -> str:
         ["the most frequent answer of these instants", md.percent(report.guess), ""],
     ]
     delays_s, (missed, of) = report.delays_s, report.missed
+    figures = ("precision", "recall", "f1", "ap")
     classes = [
-        [row["label"], row["instants"], *(md.percent(row[key]) for key in ("precision", "recall"))]
-        + [md.percent(row["f1"]), md.percent(row["ap"])]
+        [row["label"], row["instants"], *(md.percent(row[key]) for key in figures)]
         for row in report.per_class
     ]
     text = md.paragraphs(

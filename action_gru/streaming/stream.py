@@ -73,7 +73,10 @@ class StreamEngine:
         classes: Sequence[str],
         views: Sequence[str],
         fps: float,
+        thresholds: Sequence[float] | None = None,
     ) -> None:
+        """thresholds: see `Prediction.from_probabilities`."""
+        self.thresholds = thresholds
         self.model, self.backbone = model, backbone
         self.classes, self.views, self.fps = tuple(classes), tuple(views), fps
         self.backbone_s = 0.0
@@ -119,7 +122,7 @@ class StreamEngine:
             sizes = [stream.states for stream in streams]
             rows = features.to(self._device).repeat_interleave(torch.tensor(sizes), 0)
             logits, state = self.model.step(rows, join([stream.state for stream in streams]))
-            scores = logits.double().softmax(-1).cpu().numpy()
+            scores = self.model.probabilities(logits.double()).cpu().numpy()
         for stream, part in zip(streams, split(state, sizes), strict=True):
             stream.state = part
         parts = np.split(scores, np.cumsum(sizes)[:-1])
@@ -136,10 +139,11 @@ class ActionStream:
     Every sampled frame goes through the backbone once; cost and memory of a frame do not grow.
     The answer rests on the last (states - 1) / states to 1 times window_s seconds, and is about
     their middle; with window_s 0 one state reads on without a restart. The answer of a model of
-    instants (`data.task: frames`) is about its newest frame. When frames are missing for longer than max_gap_s, or time jumps back, everything starts afresh: `restarts`
-    counts it and `restart_reason` says why. Where a stretch of frames ends, its younger states
-    speak of its last half window, and events rest on them as on any other answer. `track`, where
-    one is set, takes in every answer that events rest on.
+    instants (`data.task: frames`) is about its newest frame. When frames are missing for longer
+    than max_gap_s, or time jumps back, everything starts afresh: `restarts` counts it and
+    `restart_reason` says why. Where a stretch of frames ends, its younger states speak of its last
+    half window, and events rest on them as on any other answer. `track`, where one is set, takes in
+    every answer that events rest on.
     """
 
     def __init__(
@@ -249,7 +253,11 @@ class ActionStream:
     def _answer_of(self, state: int) -> Prediction:
         since_s = self.last_s if self.engine.model.instant else self.windows.since_s[state]
         return Prediction.from_probabilities(
-            self.engine.classes, self._scores[state], self.last_s, since_s
+            self.engine.classes,
+            self._scores[state],
+            self.last_s,
+            since_s,
+            self.engine.thresholds,
         )
 
     def _is_evidence(self, answer: Prediction) -> bool:

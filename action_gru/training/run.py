@@ -93,8 +93,8 @@ def _plan_new(config: Config) -> RunPlan:
     check_background(config, classes)
     if long and data.task == "frames":
         raise DataError(
-            f"{long[0].relative}: with data.task=frames a row has no timeline; write the segments of "
-            f"{long[0].timeline} into the manifest, a row each"
+            f"{long[0].relative}: with data.task=frames a row has no timeline; write the segments "
+            f"of {long[0].timeline} into the manifest, a row each"
         )
     if not data.allow_leakage:
         check_long_videos(long, split.train)
