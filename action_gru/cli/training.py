@@ -34,6 +34,10 @@ SUMMARY = (
     "clips", "sentence", "classes_without_clips", "better_than_guessing", "top1", "top1_interval",
     "mean_class_accuracy", "baselines",
 )  # fmt: skip
+MANY_SUMMARY = (
+    "clips", "sentence", "classes_without_clips", "better_than_guessing", "mean_average_precision",
+    "mean_average_precision_interval", "macro_f1", "exact_match", "hamming", "baselines",
+)  # fmt: skip
 CV_FIGURES = ("top1_mean", "top1_spread", "mean_pooled_top1_mean", "majority_top1_mean")
 
 
@@ -269,8 +273,10 @@ def _place(config: Config, out: Path | None) -> Iterator[Path]:
 
 
 def _summary(report: Any) -> dict[str, Any]:
-    """What --json prints of an EvaluationReport: the main figures of its report.json."""
+    """What --json prints of a report: the main figures of its report.json."""
     whole = report.to_json()
+    if "labels" in whole:
+        return {key: whole[key] for key in MANY_SUMMARY} | {"quarantined": len(report.quarantined)}
     pooled = whole["timelines"]
     return {key: whole[key] for key in SUMMARY} | {
         "quarantined": len(report.quarantined),
@@ -280,7 +286,9 @@ def _summary(report: Any) -> dict[str, Any]:
 
 
 def _score_line(report: Any) -> str:
-    """The main figures of an EvaluationReport in lines for a person."""
+    """The main figures of a report in lines for a person."""
+    if hasattr(report, "score_line"):  # of several labels a clip
+        return f"{report.score_line}\n{report.sentence}"
     metrics, baselines = report.metrics, report.baselines
     names = metrics.classes_without_clips
     text = (

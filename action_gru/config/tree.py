@@ -38,6 +38,7 @@ class Config(Section):
         unfit = {
             "model.closed_form": self.model.closed_form is True,
             "training.loss": self.training.loss not in BINARY_LOSSES,
+            "series.step_labels": self.series.step_labels,
             "series.horizon": self.series.horizon is not None,
         }
         for key, is_unfit in unfit.items():
