@@ -10,6 +10,7 @@ from helpers.toy_training import many_set
 from action_gru.config import Config, build_config
 from action_gru.core.errors import ConfigError
 from action_gru.core.progress import Reporter
+from action_gru.evaluation.cross_validation import cross_validate, leave_classes_out
 from action_gru.evaluation.evaluate import evaluate
 from action_gru.report.metrics import average_precision
 from action_gru.report.several_labels import (
@@ -157,3 +158,17 @@ def test_an_average_by_equal_weights_is_the_average_precision():
     truth = np.array([True, False, True, True, False])
     weighed = _weighed(truth, scores, np.ones((1, 5)))
     assert weighed[0] == pytest.approx(average_precision(scores, truth))
+
+
+def test_cross_validation_pools_its_folds_and_names_its_baselines(tmp_path):
+    config = many_config(tmp_path, epochs=6)
+    report, folder = cross_validate(config, 2, 1, QUIET)
+    assert report is None
+    found = json.loads((folder / "report.json").read_text())
+    assert found["clips"] == 64  # the test clips are left out
+    assert found["mean_average_precision_mean"] > found["frequency_mean_average_precision_mean"]
+    assert found["mean_average_precision_mean"] == found["mean_average_precision"]
+    assert found["mean_pooled_macro_f1_mean"] > 0
+    assert "mean-pooled features" in (folder / "report.md").read_text()
+    with pytest.raises(ConfigError, match="leaving a class out needs one label a clip"):
+        leave_classes_out(config, 2, QUIET)

@@ -41,6 +41,12 @@ MANY_SUMMARY = (
 CV_FIGURES = ("top1_mean", "top1_spread", "mean_pooled_top1_mean", "majority_top1_mean")
 
 
+MANY_CV = (
+    "mean_average_precision_mean", "mean_average_precision_spread",
+    "mean_pooled_mean_average_precision_mean", "frequency_mean_average_precision_mean",
+)  # fmt: skip
+
+
 def train(
     config: ConfigFile, overrides: Overrides = None, json_: Json = False, quiet: Quiet = False
 ) -> None:
@@ -209,9 +215,13 @@ def cv(
         else:
             _, folder = cross_validate(tree, folds, seeds, reporter, confidence)
             report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
-            figures = {key: report.get(key) for key in CV_FIGURES}
-            text = "top-1 {} (spread {}), mean-pooled {}, majority {}".format(
-                *map(_figure, figures.values())
+            several = "labels" in report
+            figures = {key: report.get(key) for key in (MANY_CV if several else CV_FIGURES)}
+            text = "{} {} (spread {}), mean-pooled {}, {} {}".format(
+                "mAP" if several else "top-1",
+                *map(_figure, list(figures.values())[:3]),
+                "frequency" if several else "majority",
+                _figure(list(figures.values())[3]),
             )
     print_answer({"folder": str(folder)} | figures, f"{text}\n{folder}", json_)
 

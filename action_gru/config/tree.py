@@ -77,6 +77,12 @@ class Config(Section):
         return dict(self.model_dump(mode="json"))
 
 
+def needs_one_label(config: Config, what: str) -> None:
+    """Raise ConfigError where a clip may show several labels. what: needs one, in words."""
+    if config.data.labels == "many":
+        raise ConfigError(f"data.labels is many, and {what} needs one label a clip")
+
+
 def check_files(config: Config) -> None:
     """Raise ConfigError when a file the config names is not there, saying where it looked."""
     manifest = config.data.manifest

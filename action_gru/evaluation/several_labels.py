@@ -8,10 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from action_gru.config import Config
+from action_gru.core.progress import Reporter
 from action_gru.dataset import Clip
 from action_gru.dataset.manifest import names_of
 from action_gru.evaluation.evaluator import Evaluator
 from action_gru.features.sequences import FeatureTable, SequenceSet, class_targets, is_known
+from action_gru.model.calibration import EVEN
 from action_gru.report.evaluation import ClipPrediction
 from action_gru.report.metrics import BoolArray, FloatArray
 from action_gru.report.several_labels import (
@@ -23,6 +26,9 @@ from action_gru.report.several_labels import (
 )
 from action_gru.timeline import Prediction
 from action_gru.training import Checkpoint
+from action_gru.training.calibrate import calibrate_model
+from action_gru.training.data import TrainingData
+from action_gru.training.fit import fit_model, mean_pooled
 from action_gru.training.scoring import step_targets
 
 
@@ -109,15 +115,53 @@ def _where_from(checkpoint: Checkpoint) -> str:
     return f"{where} {found.note}.".replace(" .", "")
 
 
-def pool_folds(
-    folds: Sequence[tuple[ManyAnswers, Sequence[float]]], classes: Sequence[str]
-) -> ManyMetrics:
-    """The answers of all folds of a seed, each by its own model's thresholds, as one."""
+@dataclass(frozen=True)
+class ManyFold:
+    """One model of a cross-validation. decided (N, C): by its thresholds."""
+
+    found: ManyAnswers
+    decided: BoolArray
+    pooled: ManyAnswers | None  # of the mean-pooled model
+    trained: BoolArray  # (M, C) what the training clips show
+
+
+def score_fold(
+    config: Config, data: TrainingData, reporter: Reporter, calibrates: bool
+) -> ManyFold:
+    """Train and test one fold; with calibrates its thresholds are found on training clips."""
+    test, train = data.sequences("test"), data.sequences("train")
+    assert test is not None
+    assert train is not None
+
+    def fit(config: Config) -> Evaluator:
+        model = fit_model(config, data, reporter)
+        return Evaluator(model, config, data.classes, config.sampling.max_frames)
+
+    evaluator, clips, limits = fit(config), data.part("test"), [EVEN] * len(data.classes)
+    if calibrates and (found := calibrate_model(config, data, evaluator.model, reporter)):
+        evaluator.model.temperature = found.temperature
+        limits = [found.thresholds[name] for name in data.classes]
+    answers = ManyAnswers.of(evaluator, test, clips)
+    pooled = None
+    if config.training.mean_pooled_baseline:
+        pooled = ManyAnswers.of(fit(mean_pooled(config)), test, clips)
+    targets = train.labels if train.step_labels is None else train.step_labels
+    trained = (targets[is_known(targets)] == 1).numpy()
+    return ManyFold(answers, answers.scores >= np.array(limits), pooled, trained)
+
+
+def pool_folds(folds: Sequence[ManyFold], classes: Sequence[str]) -> dict[str, ManyMetrics]:
+    """The answers of all folds of one seed as one, of the model and of each baseline."""
     truth, scores, decided = (
         np.concatenate(parts)
-        for parts in zip(
-            *((one.truth, one.scores, one.scores >= np.array(by)) for one, by in folds),
-            strict=True,
-        )
+        for parts in zip(*((f.found.truth, f.found.scores, f.decided) for f in folds), strict=True)
     )
-    return compute_many(truth, scores, decided, classes)
+    often = np.concatenate([np.tile(f.trained.mean(0), (len(f.decided), 1)) for f in folds])
+    made = {
+        "model": compute_many(truth, scores, decided, classes),
+        "frequency": compute_many(truth, often, often > EVEN, classes),
+    }
+    if all(fold.pooled for fold in folds):
+        mean = np.concatenate([fold.pooled.scores for fold in folds if fold.pooled])
+        made["mean_pooled"] = compute_many(truth, mean, mean >= EVEN, classes)
+    return made

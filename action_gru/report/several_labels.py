@@ -20,6 +20,7 @@ from action_gru.core import graphics
 from action_gru.report import documents as md
 from action_gru.report import metrics as stats
 from action_gru.report import plots
+from action_gru.report.cross_validation import SPREAD_NOTE
 from action_gru.report.evaluation import ClipPrediction, Mistake, mistakes_markdown, plot_mistakes
 from action_gru.report.metrics import BoolArray, FloatArray, IntArray, Interval, LabelMetrics
 
@@ -340,3 +341,47 @@ def plot_average_precision(found: ManyMetrics) -> Figure:
     plots.name_rows(axes, names[: len(rows)], 9)
     plots.despine(axes)
     return figure
+
+
+def write_many_folds(
+    seeds: Sequence[Mapping[str, ManyMetrics]],
+    whole: ManyMetrics,
+    folder: Path | str,
+    about: Mapping[str, object],
+    quarantined: Mapping[str, str],
+) -> Path:
+    """Write report.json, a plot and report.md of a cross-validation; report.json's path.
+
+    seeds: of each the figures of the model and of its baselines, the folds pooled. whole: of all
+    seeds pooled. about: run, data, folds, seeds and leakage_allowed.
+    """
+    values: dict[str, object] = {**about, "labels": "many", **whole.to_json()}
+    rows = []
+    for name in seeds[0]:
+        cells = []
+        for key in FIGURES:
+            found = [value for one in seeds if (value := getattr(one[name], key)) is not None]
+            mean, spread = stats.fold_summary(found) if found else (None, None)
+            stem = key if name == "model" else f"{name}_{key}"
+            values |= {f"{stem}_mean": mean, f"{stem}_spread": spread}
+            cells.append(md.percent(mean) + (f" ± {md.percent(spread)}" if spread else ""))
+        rows.append([NAMES.get(name, "this model"), *cells])
+    values["quarantined"] = [{"path": path, "reason": why} for path, why in quarantined.items()]
+    leaked = bool(about["leakage_allowed"])
+    notes = md.data_notes(
+        whole.per_class, seeds[0]["model"].clips, quarantined, leaked, FIGURES["exact_match"]
+    )
+    text = md.paragraphs(
+        f"# {md.escape(str(about['run']))}: cross-validation",
+        md.LEAKAGE_HINT if leaked else "",
+        md.escape(str(about["data"])),
+        "The folds of a seed are pooled; mean over seeds ± spread. " + SPREAD_NOTE,
+        md.table(["", *FIGURES.values()], rows),
+        *class_tables(whole, "answers", ", over all seeds"),
+        "## Pictures",
+        md.picture("average_precision", "average precision"),
+        "## Notes",
+        md.bullets([*notes, LEFT_OUT]),
+    )
+    figures = {"average_precision": plot_average_precision(whole)}
+    return plots.write_documents(Path(folder), "report", values, f"{text}\n", figures)
