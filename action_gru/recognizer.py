@@ -96,12 +96,15 @@ class ActionRecognizer:
 
     @property
     def threshold(self) -> float | None:
-        """The score below which an answer is unsure; None when the run is not calibrated.
+        """The score below which an answer is unsure; None when the run is not calibrated, or where
+        a clip may show several classes.
 
         For the config's calibration.precision, or the most that the run's clips support.
         """
         found = self.checkpoint.calibration
-        return found.threshold(self.config.calibration.precision) if found else None
+        if found is None or self.model.many:
+            return None
+        return found.threshold(self.config.calibration.precision)
 
     @property
     def shortfall(self) -> str | None:
@@ -111,7 +114,7 @@ class ActionRecognizer:
 
     def judged(self, prediction: Prediction) -> Prediction:
         """The same answer, marked as unsure where it is only a guess."""
-        threshold = None if self.model.many else self.threshold
+        threshold = self.threshold
         return replace(prediction, unsure=threshold is not None and prediction.score < threshold)
 
     def classify(

@@ -229,7 +229,7 @@ class FramesReport:
             f"{', '.join(found)}, edit {self.segments.edit:.3f}, delay "
             f"{md.figure_text(delays_s['median'], 2)} s (90 %: "
             f"{md.figure_text(delays_s['late'], 2)} s), {self.false_an_hour:.1f} false events an "
-            f"hour\n{self.sentence}"
+            "hour"
         )
 
     def to_json(self) -> dict[str, object]:

@@ -147,12 +147,31 @@ def window_logits(
 
 def score_steps(model: ActionClassifier, sequences: SequenceSet) -> list[Tensor]:
     """Probabilities after each row of each sequence: N of (T, C) float32 on the CPU."""
+    return [model.probabilities(logits) for logits in _running_logits(model, sequences)]
+
+
+def step_logits(model: ActionClassifier, sequences: SequenceSet) -> tuple[Tensor, Tensor]:
+    """The logits of every row whose truth is known, and its targets: (M, C), (M,) or (M, C)."""
+    targets = step_targets(sequences)
+    logits, known = torch.cat(_running_logits(model, sequences)), is_known(targets)
+    return logits[known], targets[known]
+
+
+def step_targets(sequences: SequenceSet) -> Tensor:
+    """The targets of all rows, sequence by sequence: (sum of T,) or (sum of T, C)."""
+    assert sequences.step_labels is not None
+    rows = zip(sequences.starts.tolist(), sequences.lengths.tolist(), strict=True)
+    return torch.cat([sequences.step_labels[start : start + length] for start, length in rows])
+
+
+def _running_logits(model: ActionClassifier, sequences: SequenceSet) -> list[Tensor]:
+    """The logits after each row of each sequence: N of (T, C) float32 on the CPU."""
     was_training = model.training
     model.eval()
     rows = zip(sequences.starts.tolist(), sequences.lengths.tolist(), strict=True)
     with torch.inference_mode():
         found = [
-            torch.cat([model.probabilities(part).cpu() for part in _running(model, values)])
+            torch.cat([part.cpu().float() for part in _running(model, values)])
             for values in (sequences.values[start : start + length] for start, length in rows)
         ]
     model.train(was_training)
@@ -183,10 +202,8 @@ def score_answers(
     """
     if sequences.step_labels is None:
         return score_clips(model, sequences, max_frames, flip=flip), sequences.labels
-    rows = zip(sequences.starts.tolist(), sequences.lengths.tolist(), strict=True)
-    labels = [sequences.step_labels[start : start + length] for start, length in rows]
-    targets = torch.cat(labels)
-    return torch.cat(score_steps(model, sequences))[is_known(targets)], targets[is_known(targets)]
+    logits, targets = step_logits(model, sequences)
+    return model.probabilities(logits), targets
 
 
 def is_right(scores: Tensor, labels: Tensor) -> Tensor:
