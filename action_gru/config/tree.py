@@ -51,10 +51,10 @@ class Config(Section):
         """What a class a row rules out; the answer after a row must rest on that row's past."""
         if not self.targets_each_row:
             return self
-        of_frames = self.data.task == "frames"
+        of_frames, kind = self.data.task == "frames", self.data.traits
         unfit = {
-            "data.task": of_frames and not (self.data.is_video or self.series.step_labels),
-            "data.kind": self.series.targets_each_row and not self.data.traits.has_row_classes,
+            "data.kind": not (kind.is_video if of_frames else kind.has_row_classes),
+            "series": of_frames and self.series.targets_each_row,
             "model.bidirectional": self.model.bidirectional,
             "model.closed_form": self.model.closed_form is True,
             "training.class_balance": self.training.class_balance == "sampler",
@@ -99,9 +99,13 @@ class Config(Section):
 
 
 def needs_one_label(config: Config, what: str) -> None:
-    """Raise ConfigError where a clip may show several labels. what: needs one, in words."""
-    if config.data.labels == "many":
-        raise ConfigError(f"data.labels is many, and {what} needs one label a clip")
+    """Raise ConfigError where a clip may show several labels, or an instant has its own.
+
+    what: needs one label a clip, in words.
+    """
+    for key, value in (("labels", "many"), ("task", "frames")):
+        if getattr(config.data, key) == value:
+            raise ConfigError(f"data.{key} is {value}, and {what} needs one label a clip")
 
 
 def check_files(config: Config) -> None:

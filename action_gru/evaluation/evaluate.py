@@ -85,7 +85,7 @@ def evaluate(
     data += f". {known}" if known else ""
     if known and manifest is not None:
         reporter.warn(known)
-    if config.data.task == "frames" and config.data.is_video:
+    if config.data.task == "frames":
         frames = FramesReport(
             run_name=run.path.name,
             data=data,

@@ -164,6 +164,14 @@ def step_targets(sequences: SequenceSet) -> Tensor:
     return torch.cat([sequences.step_labels[start : start + length] for start, length in rows])
 
 
+def known_targets(sequences: SequenceSet) -> Tensor:
+    """The targets of all clips, or of all rows that have some, in order: (N,) or (N, C)."""
+    if sequences.step_labels is None:
+        return sequences.labels
+    targets = step_targets(sequences)
+    return targets[is_known(targets)]
+
+
 def _running_logits(model: ActionClassifier, sequences: SequenceSet) -> list[Tensor]:
     """The logits after each row of each sequence: N of (T, C) float32 on the CPU."""
     was_training = model.training
