@@ -24,7 +24,7 @@ from action_gru.report.metrics import Interval, Metrics
 from action_gru.report.order import OrderReport
 from action_gru.report.segments import ScoredTimeline
 from action_gru.timeline import Prediction
-from action_gru.timeline.events import NOTHING
+from action_gru.timeline.events import NOTHING, SEVERAL
 
 TOP_K = 5
 WORST_SHOWN = 12
@@ -85,7 +85,7 @@ class ClipPrediction:
         """What the clip shows, in the words of `given`."""
         if self.prediction.active is None:
             return self.label
-        return " + ".join(names_of(self.label)) or NOTHING
+        return SEVERAL.join(names_of(self.label)) or NOTHING
 
     @property
     def name(self) -> str:

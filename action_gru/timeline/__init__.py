@@ -8,7 +8,7 @@ from action_gru.timeline.formats import (
     write_sentences,
     write_timeline,
 )
-from action_gru.timeline.tracker import Alarm, EventTracker
+from action_gru.timeline.tracker import Alarm, EventTracker, ManyEventTracker
 
 __all__ = [
     "FORMATS",
@@ -16,6 +16,7 @@ __all__ = [
     "Alarm",
     "Event",
     "EventTracker",
+    "ManyEventTracker",
     "Prediction",
     "ScoreTrack",
     "Timeline",

@@ -15,7 +15,7 @@ from action_gru.core.text import clock_text
 
 SUM_TOLERANCE = 0.01  # half-precision softmax over 100 classes is off by about 0.001
 FIRST_BIN_S = 0.05
-NOTHING = "nothing of these"
+NOTHING, SEVERAL = "nothing of these", " + "
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class Prediction:
         several classes may be shown at once, 'walk + read'.
         """
         if self.active is not None:
-            return " + ".join(self.active) or NOTHING
+            return SEVERAL.join(self.active) or NOTHING
         return f"unsure, perhaps {self.label}" if self.unsure else self.label
 
     @property
