@@ -131,7 +131,7 @@ class ActionClassifier(nn.Module):
             self.register_buffer("linear_share", torch.zeros(()))
         self._counts = [len(branch.state()) for branch in self.branches()]
 
-    def fit_statistics(self, features: Tensor, chunk: int = 65_536) -> None:
+    def fit_statistics(self, features: Tensor, chunk: int = 8_192) -> None:
         """Take the mean and scale of the training features from now on. features (N, D).
 
         A missing value counts for nothing; a column without any value is left out.

@@ -165,9 +165,21 @@ class FramesReport:
         return missed, missed + sum(len(video.delays_s) for video in self.videos)
 
     @property
+    def labelled_s(self) -> float:
+        return sum(video.labelled_s for video in self.videos)
+
+    @property
     def false_an_hour(self) -> float:
-        hours = sum(video.labelled_s for video in self.videos) / 3600
-        return sum(video.false_events for video in self.videos) / hours
+        return 3600 * sum(video.false_events for video in self.videos) / self.labelled_s
+
+    @property
+    def false_events(self) -> str:
+        """In words: the count and the time come first, since a few minutes are no hour."""
+        count = sum(video.false_events for video in self.videos)
+        return (
+            f"{count} false events in {self.labelled_s / 60:.1f} labelled minutes "
+            f"({self.false_an_hour:.1f} an hour)"
+        )
 
     @property
     def sentence(self) -> str:
@@ -212,6 +224,7 @@ class FramesReport:
             "delay_s": self.delays_s,
             "segments_missed": self.missed[0],
             "segments": self.missed[1],
+            "labelled_s": self.labelled_s,
             "false_events_an_hour": self.false_an_hour,
             "baselines": {"most_frequent": self.guess, "alone": self.alone},
         }
@@ -228,8 +241,7 @@ class FramesReport:
             f"most frequent answer {self.guess:.3f})\n"
             f"{', '.join(found)}, edit {self.segments.edit:.3f}, delay "
             f"{md.figure_text(delays_s['median'], 2)} s (90 %: "
-            f"{md.figure_text(delays_s['late'], 2)} s), {self.false_an_hour:.1f} false events an "
-            "hour"
+            f"{md.figure_text(delays_s['late'], 2)} s), {self.false_events}"
         )
 
     def to_json(self) -> dict[str, object]:
@@ -297,7 +309,7 @@ def _markdown(report: FramesReport, title: str) -> str:
         f"Macro F1 {md.percent(report.macro_f1)}, mAP {md.percent(report.mean_ap)}.",
         f"Delay: median {md.figure_text(delays_s['median'], 2)} s, 90 % within "
         f"{md.figure_text(delays_s['late'], 2)} s; {missed} of {of} segments missed; "
-        f"{report.false_an_hour:.1f} false events an hour.",
+        f"{report.false_events}.",
         EXPLANATION,
         "## Classes",
         md.table(["class", "instants", "precision", "recall", "F1", "AP"], classes),
