@@ -301,9 +301,9 @@ def test_two_hours_with_500_segments_take_no_more_memory_than_half_an_hour(tmp_p
 
     def grown_mb(seconds):
         count, peak = 12 * seconds, [0.0]
-        values = np.memmap(tmp_path / f"{seconds}", np.float16, "w+", shape=(count, 1280))
+        values = np.memmap(tmp_path / f"{seconds}", np.float16, "w+", shape=(count, 512))
         for low in range(0, count, 4096):
-            values[low : low + 4096] = np.random.default_rng(low).normal(size=(1, 1280))
+            values[low : low + 4096] = np.random.default_rng(low).normal(size=(1, 512))
         cache, times_s = FeatureCache(tmp_path / "cache"), np.arange(count) / 12
         cache.put(f"{seconds:064x}", ClipFeatures(values, times_s))
         del values
@@ -321,7 +321,7 @@ def test_two_hours_with_500_segments_take_no_more_memory_than_half_an_hour(tmp_p
         steps = torch.tensor([number[names[0]] for names in found])
         sequences = SequenceSet([[entry]], [0], None, steps, most_bytes=32 << 20, dense=True)
         note()
-        model = ActionClassifier([1280], 3, "gru", 16, 16, instant=True)
+        model = ActionClassifier([512], 3, "gru", 16, 16, instant=True)
         trainer = Trainer(model, sequences, sequences, settings(epochs=1), 64, 0)
         trainer.run_steps(0, 5)
         note()
