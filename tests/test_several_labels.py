@@ -13,7 +13,8 @@ from action_gru.core.progress import Reporter
 from action_gru.evaluation.cross_validation import cross_validate, leave_classes_out
 from action_gru.evaluation.evaluate import evaluate
 from action_gru.report.metrics import average_precision
-from action_gru.report.several_labels import (
+from action_gru.report.several_metrics import (
+    _weighed,
     compute_many,
     frequency_baseline,
     precision_interval,
@@ -152,12 +153,21 @@ def test_the_interval_of_mean_average_precision_is_wider_over_fewer_groups():
 
 
 def test_an_average_by_equal_weights_is_the_average_precision():
-    from action_gru.report.several_labels import _weighed
-
     scores = np.array([0.9, 0.8, 0.8, 0.3, 0.1])
     truth = np.array([True, False, True, True, False])
-    weighed = _weighed(truth, scores, np.ones((1, 5)))
+    weighed = _weighed(truth, scores, np.ones((1, 5)), np.zeros((2, 1)))
     assert weighed[0] == pytest.approx(average_precision(scores, truth))
+
+
+def test_a_perfect_ranking_of_few_groups_is_no_certainty():
+    truth = np.array([[True, False]] * 4 + [[False, True]] * 4)
+    low, high = precision_interval(truth, truth * 0.8 + 0.1, ["a", "b"] * 4, 0)
+    assert low < 0.75
+    assert high == 1.0
+    widely = precision_interval(
+        np.tile(truth, (5, 1)), np.tile(truth * 0.8, (5, 1)), [str(n) for n in range(40)], 0
+    )
+    assert widely[0] > 0.9
 
 
 def test_cross_validation_pools_its_folds_and_names_its_baselines(tmp_path):
