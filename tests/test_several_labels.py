@@ -1,12 +1,16 @@
 """Several labels at once, from arrays to reports: each class is learned and scored by itself."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from helpers.toy_training import many_set
+from helpers.videos import ROOT
 
+from action_gru.apps.export import export_run
 from action_gru.config import Config, build_config
 from action_gru.core.errors import ConfigError
 from action_gru.core.progress import Reporter
@@ -182,3 +186,24 @@ def test_cross_validation_pools_its_folds_and_names_its_baselines(tmp_path):
     assert "mean-pooled features" in (folder / "report.md").read_text()
     with pytest.raises(ConfigError, match="leaving a class out needs one label a clip"):
         leave_classes_out(config, 2, QUIET)
+
+
+@pytest.mark.slow
+def test_an_export_says_how_its_logits_are_read(many_run, tmp_path):
+    folder, _ = export_run(many_run.path, "onnx", tmp_path / "out", [], QUIET)
+    checkpoint, recognizer = load_checkpoint(many_run.path), SequenceRecognizer.load(many_run.path)
+    values, stream = np.load(many_run.config().data.manifest.parent / "3.npy"), recognizer.stream()
+    table = ["id,time," + ",".join(recognizer.channels)]
+    table += [f"x,{time}," + ",".join(map(str, row)) for time, row in enumerate(values)]
+    (tmp_path / "rows.csv").write_text("\n".join(table))
+    answers = [stream.push(row, time) for time, row in enumerate(values)]
+    example = ROOT / "examples" / "onnx_watch.py"
+    said = subprocess.run(
+        [sys.executable, str(example), str(folder), str(tmp_path / "rows.csv")],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    for line, answer in zip(said.stdout.splitlines(), answers, strict=True):
+        _, _, label, score = line.split(maxsplit=2)[:2] + line.split(maxsplit=2)[2].rsplit(" ", 1)
+        assert label == (" + ".join(answer.active) or "nothing")
+        assert float(score) == pytest.approx(answer.score, abs=2e-4)
+    assert len(checkpoint.thresholds) == len(checkpoint.classes)
