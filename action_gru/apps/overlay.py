@@ -176,7 +176,8 @@ class Overlay:
         bars = []
         if prediction is not None:
             one = prediction.active is None or len(prediction.active) == 1
-            title = title or (prediction.display_label, percent(prediction.score) if one else "")
+            figure = percent(prediction.leading(1)[0][1]) if one else ""
+            title = title or (prediction.display_label, figure)
             lines = [clock_text(prediction.time_s), *lines]
             bars = [
                 _Row(
@@ -187,7 +188,7 @@ class Overlay:
                     self._colours.get(label, PLAIN),
                     self._thresholds.get(label),
                 )
-                for label, score in prediction.top(MAX_BARS)
+                for label, score in prediction.leading(MAX_BARS)
             ]
         head = []
         if title is not None:

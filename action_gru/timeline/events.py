@@ -105,6 +105,12 @@ class Prediction:
         """The k most probable classes with their scores; all of them when there are fewer."""
         return list(zip(self.labels[:k], self.scores[:k], strict=True))
 
+    def leading(self, k: int) -> list[tuple[str, float]]:
+        """Like `top`, with the classes that count as shown before the others."""
+        active = self.active or ()
+        ranked = sorted(self.top(len(self.labels)), key=lambda pair: pair[0] not in active)
+        return ranked[:k]
+
     def to_json(self) -> dict[str, object]:
         """Plain values for json.dumps; `scores` keeps the order, best first."""
         several = {} if self.active is None else {"labels": list(self.active)}
