@@ -1,19 +1,24 @@
 """Several labels at once, from arrays to reports: each class is learned and scored by itself."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from helpers.toy_training import many_set
+from helpers.videos import ROOT
 
+from action_gru.apps.export import export_run
 from action_gru.config import Config, build_config
 from action_gru.core.errors import ConfigError
 from action_gru.core.progress import Reporter
 from action_gru.evaluation.cross_validation import cross_validate, leave_classes_out
 from action_gru.evaluation.evaluate import evaluate
 from action_gru.report.metrics import average_precision
-from action_gru.report.several_labels import (
+from action_gru.report.several_metrics import (
+    _weighed,
     compute_many,
     frequency_baseline,
     precision_interval,
@@ -152,12 +157,21 @@ def test_the_interval_of_mean_average_precision_is_wider_over_fewer_groups():
 
 
 def test_an_average_by_equal_weights_is_the_average_precision():
-    from action_gru.report.several_labels import _weighed
-
     scores = np.array([0.9, 0.8, 0.8, 0.3, 0.1])
     truth = np.array([True, False, True, True, False])
-    weighed = _weighed(truth, scores, np.ones((1, 5)))
+    weighed = _weighed(truth, scores, np.ones((1, 5)), np.zeros((2, 1)))
     assert weighed[0] == pytest.approx(average_precision(scores, truth))
+
+
+def test_a_perfect_ranking_of_few_groups_is_no_certainty():
+    truth = np.array([[True, False]] * 4 + [[False, True]] * 4)
+    low, high = precision_interval(truth, truth * 0.8 + 0.1, ["a", "b"] * 4, 0)
+    assert low < 0.75
+    assert high == 1.0
+    widely = precision_interval(
+        np.tile(truth, (5, 1)), np.tile(truth * 0.8, (5, 1)), [str(n) for n in range(40)], 0
+    )
+    assert widely[0] > 0.9
 
 
 def test_cross_validation_pools_its_folds_and_names_its_baselines(tmp_path):
@@ -172,3 +186,24 @@ def test_cross_validation_pools_its_folds_and_names_its_baselines(tmp_path):
     assert "mean-pooled features" in (folder / "report.md").read_text()
     with pytest.raises(ConfigError, match="leaving a class out needs one label a clip"):
         leave_classes_out(config, 2, QUIET)
+
+
+@pytest.mark.slow
+def test_an_export_says_how_its_logits_are_read(many_run, tmp_path):
+    folder, _ = export_run(many_run.path, "onnx", tmp_path / "out", [], QUIET)
+    checkpoint, recognizer = load_checkpoint(many_run.path), SequenceRecognizer.load(many_run.path)
+    values, stream = np.load(many_run.config().data.manifest.parent / "3.npy"), recognizer.stream()
+    table = ["id,time," + ",".join(recognizer.channels)]
+    table += [f"x,{time}," + ",".join(map(str, row)) for time, row in enumerate(values)]
+    (tmp_path / "rows.csv").write_text("\n".join(table))
+    answers = [stream.push(row, time) for time, row in enumerate(values)]
+    example = ROOT / "examples" / "onnx_watch.py"
+    said = subprocess.run(
+        [sys.executable, str(example), str(folder), str(tmp_path / "rows.csv")],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    for line, answer in zip(said.stdout.splitlines(), answers, strict=True):
+        _, _, label, score = line.split(maxsplit=2)[:2] + line.split(maxsplit=2)[2].rsplit(" ", 1)
+        assert label == (" + ".join(answer.active) or "nothing")
+        assert float(score) == pytest.approx(answer.score, abs=2e-4)
+    assert len(checkpoint.thresholds) == len(checkpoint.classes)

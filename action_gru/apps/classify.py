@@ -138,7 +138,7 @@ def annotate(
 
 def _answer(path: Path, reading: Reading, top: int, as_json: bool) -> str:
     answer = reading.prediction
-    best = answer.top(top)
+    best = answer.leading(top)
     if not as_json:
         shown = [(answer.display_label, answer.score), *best[1:]]
         several = answer.active is not None
@@ -149,7 +149,7 @@ def _answer(path: Path, reading: Reading, top: int, as_json: bool) -> str:
         "video": str(path),
         **({} if answer.active is None else {"labels": list(answer.active)}),
         "label": answer.label,
-        "score": labels[0]["score"],
+        "score": round(answer.score, 6),
         "unsure": answer.unsure,
         "warnings": list(reading.warnings),
         "top": labels,

@@ -175,8 +175,8 @@ class Overlay:
     ) -> list[_Row]:
         bars = []
         if prediction is not None:
-            one = prediction.active is None or len(prediction.active) == 1
-            title = title or (prediction.display_label, percent(prediction.score) if one else "")
+            score = prediction.display_score
+            title = title or (prediction.display_label, "" if score is None else percent(score))
             lines = [clock_text(prediction.time_s), *lines]
             bars = [
                 _Row(
@@ -187,7 +187,7 @@ class Overlay:
                     self._colours.get(label, PLAIN),
                     self._thresholds.get(label),
                 )
-                for label, score in prediction.top(MAX_BARS)
+                for label, score in prediction.leading(MAX_BARS)
             ]
         head = []
         if title is not None:

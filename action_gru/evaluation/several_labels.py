@@ -17,9 +17,9 @@ from action_gru.features.sequences import FeatureTable, SequenceSet, class_targe
 from action_gru.model.calibration import EVEN
 from action_gru.report.evaluation import ClipPrediction
 from action_gru.report.metrics import BoolArray, FloatArray
-from action_gru.report.several_labels import (
+from action_gru.report.several_labels import ManyReport
+from action_gru.report.several_metrics import (
     ManyMetrics,
-    ManyReport,
     compute_many,
     frequency_baseline,
     precision_interval,

@@ -86,7 +86,7 @@ class FramesReport:
     @cached_property
     def right(self) -> BoolArray:
         """Whether exactly what is shown was said, (M,)."""
-        return (self.answers == self.truth).all(1)
+        return np.asarray((self.answers == self.truth).all(1), np.bool_)
 
     @property
     def accuracy(self) -> float:

@@ -133,11 +133,16 @@ def score_segments(
     """`segment_scores`; with classes, whose events may overlap, each by itself and pooled."""
     if not classes:
         return segment_scores(found, reference, duration_s, background)
-    sides = [
-        [[event for event in events if event.label == name] for events in (found, reference)]
+
+    def of(events: Sequence[Event], name: str) -> list[Event]:
+        return [event for event in events if event.label == name]
+
+    named = {event.label for event in (*found, *reference)}
+    scores = [
+        segment_scores(of(found, name), of(reference, name), duration_s)
         for name in classes
+        if name in named
     ]
-    scores = [segment_scores(*side, duration_s) for side in sides if any(side)]
     pooled = pool_segment_scores(scores or [segment_scores([], [], duration_s)])
     return SegmentScores(pooled.counts, pooled.edit, pooled.agreed_s, pooled.duration_s)
 

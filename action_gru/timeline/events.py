@@ -92,6 +92,13 @@ class Prediction:
         return f"unsure, perhaps {self.label}" if self.unsure else self.label
 
     @property
+    def display_score(self) -> float | None:
+        """The score that belongs beside display_label; None where it names several, or nothing."""
+        if self.active is None:
+            return self.score
+        return self.leading(1)[0][1] if len(self.active) == 1 else None
+
+    @property
     def centre_s(self) -> float:
         """The middle of the stretch it is based on: the instant it describes."""
         return self.time_s if self.since_s is None else (self.since_s + self.time_s) / 2
@@ -104,6 +111,12 @@ class Prediction:
     def top(self, k: int) -> list[tuple[str, float]]:
         """The k most probable classes with their scores; all of them when there are fewer."""
         return list(zip(self.labels[:k], self.scores[:k], strict=True))
+
+    def leading(self, k: int) -> list[tuple[str, float]]:
+        """Like `top`, with the classes that count as shown before the others."""
+        active = self.active or ()
+        ranked = sorted(self.top(len(self.labels)), key=lambda pair: pair[0] not in active)
+        return ranked[:k]
 
     def to_json(self) -> dict[str, object]:
         """Plain values for json.dumps; `scores` keeps the order, best first."""

@@ -74,9 +74,9 @@ def score_component(
 def score_bars(
     answer: Prediction, thresholds: Mapping[str, float], colours: Mapping[str, str]
 ) -> str:
-    """A bar a class with its threshold marked, best first; those that count as shown are bold."""
+    """A bar a class with its threshold marked; those that count as shown first and bold."""
     rows = ""
-    for name, score in answer.top(BARS):
+    for name, score in answer.leading(BARS):
         kind = "shown" if name in (answer.active or ()) else "below"
         percent, limit = round(100 * score), round(100 * thresholds[name])
         rows += (
