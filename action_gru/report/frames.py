@@ -303,8 +303,8 @@ def _markdown(report: FramesReport, title: str) -> str:
         f"**{md.escape(report.sentence)}**",
         md.LEAKAGE_HINT if report.leakage_allowed else "",
         md.escape(report.data),
-        f"{len(report.videos)} videos, {report.groups} groups, {len(report.truth)} labelled "
-        f"instants, {len(report.classes)} classes.",
+        f"Videos: {len(report.videos)}, of {report.groups} group{'s' * (report.groups > 1)}. "
+        f"Labelled instants: {len(report.truth)}. Classes: {len(report.classes)}.",
         md.table(["", "frame accuracy", "95% interval"], rows),
         f"Macro F1 {md.percent(report.macro_f1)}, mAP {md.percent(report.mean_ap)}.",
         f"Delay: median {md.figure_text(delays_s['median'], 2)} s, 90 % within "
