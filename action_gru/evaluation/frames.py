@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from action_gru.config import Config
+from action_gru.core.errors import DataError
 from action_gru.core.machine import pick_device
 from action_gru.core.progress import Reporter
 from action_gru.dataset import Clip
@@ -44,7 +45,10 @@ def score_frames(
     videos: Sequence[Clip],
     reporter: Reporter,
 ) -> tuple[ScoredVideo, ...]:
-    """Score a model on usable videos whose instants have labels, in order."""
+    """Score a model on usable videos whose instants have labels, in order.
+
+    Raises DataError where no instant has one.
+    """
     model = checkpoint.build().to(pick_device(config.training.device))
     engine = build_engine(checkpoint, config, model, build_backbone(config))
     scored = []
@@ -53,6 +57,11 @@ def score_frames(
             stream = open_stream(engine, checkpoint, config)
             scored.append(_score_video(engine, stream, config, table, video))
             advance(note=video.relative)
+    if not any(len(video.truth) for video in scored):
+        raise DataError(
+            f"no sampled instant of {len(videos)} videos has a label; compare the bounds of their "
+            "rows with the lengths of the files"
+        )
     return tuple(scored)
 
 
