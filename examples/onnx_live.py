@@ -46,12 +46,13 @@ def views(picture, grey, past, now_s):  # each view's (pixels, what weighs their
 
 
 def answer(logits):
-    """(what is shown, the best score): of one label a clip a softmax, of many a sigmoid each."""
+    """(what is shown, the score of the first): by softmax, of several labels by sigmoids."""
     if spec.get("labels") == "many":
         scores = 1 / (1 + np.exp(-logits))
-        shown = np.flatnonzero(scores >= np.array(spec["thresholds"]))
-        names = [spec["classes"][number] for number in shown[np.argsort(-scores[shown])]]
-        return " + ".join(names) or "nothing", scores.max()
+        ranked = np.argsort(-scores)
+        shown = [n for n in ranked if scores[n] >= spec["thresholds"][n]]
+        names = " + ".join(spec["classes"][n] for n in shown)
+        return names or "nothing", scores[(shown or ranked)[0]]
     scores = np.exp(logits - logits.max())
     return spec["classes"][scores.argmax()], scores.max() / scores.sum()
 

@@ -485,3 +485,23 @@ def test_mirrored_rows_have_the_targets_of_the_plain_ones():
     rows, inside = torch.tensor([[3, 4, 0]]), torch.tensor([[True, True, False]])
     taken = sequences.take_labels(rows, inside)
     assert taken.tolist() == [[[0, 1], [0, 0], [NO_LABEL, NO_LABEL]]]
+
+
+def test_one_class_is_enough_where_some_clips_show_nothing(tmp_path):
+    text = "path,label\na.mp4,fall\nb.mp4,\n"
+    assert class_list(read_manifest(manifest(tmp_path, text), many=True)) == ("fall",)
+    with pytest.raises(DataError, match="one class only"):
+        class_list(read_manifest(manifest(tmp_path, "path,label\na.mp4,fall\n"), many=True))
+    with pytest.raises(DataError, match="no clip has a label"):
+        class_list(read_manifest(manifest(tmp_path, "path,label\na.mp4,\n"), many=True))
+
+
+def test_folds_spread_each_label_of_several(tmp_path):
+    clips = [
+        Clip(Path(f"{n}.mp4"), f"{n}.mp4", label, f"g{n}", shows=shows)
+        for n, (label, shows) in enumerate([("a; b", ("a", "b")), ("a", ("a",)), ("", ())] * 6)
+    ]
+    for fold in range(3):
+        part = [c for c, f in zip(clips, grouped_folds(clips, 3, 0), strict=True) if f == fold]
+        counts = Counter(name for clip in part for name in clip.labels or ("nothing",))
+        assert counts == {"a": 4, "b": 2, "nothing": 2}

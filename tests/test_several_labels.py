@@ -174,6 +174,7 @@ def test_a_perfect_ranking_of_few_groups_is_no_certainty():
     assert widely[0] > 0.9
 
 
+@pytest.mark.slow
 def test_cross_validation_pools_its_folds_and_names_its_baselines(tmp_path):
     config = many_config(tmp_path, epochs=6)
     report, folder = cross_validate(config, 2, 1, QUIET)

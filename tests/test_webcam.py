@@ -20,10 +20,20 @@ from action_gru import ActionRecognizer
 from action_gru.apps.checks import check_display
 from action_gru.apps.live_loop import LiveLoop
 from action_gru.apps.live_view import LiveView, fitted, still_holds
-from action_gru.apps.webcam import RECORDED_FPS, Recorder, Webcam, WebcamOptions, run_webcam
+from action_gru.apps.overlay import marks_of
+from action_gru.apps.webcam import (
+    RECORDED_FPS,
+    Recorder,
+    Webcam,
+    WebcamOptions,
+    _current_json,
+    _prediction_json,
+    run_webcam,
+)
 from action_gru.cli.inference import webcam
 from action_gru.core.errors import ConfigError, VideoError
 from action_gru.core.progress import Reporter
+from action_gru.timeline import ManyEventTracker, Prediction
 from action_gru.video import Frame, VideoFile
 
 QUIET = Reporter(quiet=True)
@@ -362,3 +372,24 @@ def test_the_window_shows_and_obeys_its_keys(small_run, tmp_path):
     (recording,) = Path(tmp_path).glob("recording-*.mp4")
     with VideoFile(recording) as recorded:
         assert next(iter(recorded)).image.shape == (64, 96, 3)
+
+
+def test_several_current_events_are_all_named():
+    limits = {"read": 0.4, "walk": 0.5, "wave": 0.5}
+    tracker = ManyEventTracker(limits, min_event_s=0.2, smoothing_s=0.0)
+    for number in range(6):
+        scores = (0.6, 0.9 * (number > 1), 0.1)
+        answer = Prediction.from_probabilities(
+            list(limits), scores, number / 10, thresholds=list(limits.values())
+        )
+        tracker.push(answer)
+    stream = SimpleNamespace(tracker=tracker, smoothed=tracker.smoothed, current=tracker.current)
+    view = SimpleNamespace(loop=None)
+    assert LiveView._title(view, stream) == ("read + walk", "")
+    found = _current_json(stream, person=3)
+    assert [event["label"] for event in found["events"]] == ["read", "walk"]
+    assert found["event"] == found["events"][0]
+    assert found["event"]["person"] == 3
+    assert _prediction_json(tracker.smoothed)["labels"] == ["walk", "read"]
+    (mark,) = marks_of([SimpleNamespace(number=1, box=(0, 0, 9, 9), stream=stream, visible=True)])
+    assert mark.text == "1  read + walk 60%"

@@ -77,10 +77,13 @@ class DataSection(Section):
 
     @model_validator(mode="after")
     def _classes_are_distinct(self) -> DataSection:
+        least = 1 if self.labels == "many" else 2  # shown or not
         if self.classes is not None and (
-            len(self.classes) < 2 or len(set(self.classes)) < len(self.classes)
+            len(self.classes) < least or len(set(self.classes)) < len(self.classes)
         ):
-            raise ValueError("classes needs at least two names, each once")
+            raise ValueError(
+                f"classes needs at least {('one name', 'two names')[least - 1]}, each once"
+            )
         if not all(name and name.isprintable() for name in self.classes or ()):
             raise ValueError("classes are printable names")
         return self

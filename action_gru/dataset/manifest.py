@@ -292,9 +292,14 @@ def check_long_videos(videos: Sequence[LongVideo], trained: Sequence[Clip]) -> N
 
 
 def class_list(clips: Sequence[Clip], classes: Sequence[str] | None = None) -> tuple[str, ...]:
-    """The classes in order: as configured, else the labels sorted. At least two, none empty."""
+    """The classes in order: as configured, else the labels sorted. None is empty.
+
+    At least two; one is enough where some clips show none of the classes.
+    """
     found = sorted({label for clip in clips for label in clip.labels})
-    if len(found) < 2:
+    if not found:
+        raise DataError("no clip has a label; name in the column label what it shows")
+    if len(found) < 2 - any(not clip.labels for clip in clips):
         raise DataError(
             f"the data has one class only ('{found[0]}'); a classifier needs at least two: "
             "add clips of something else, such as a folder named 'other'"

@@ -58,7 +58,7 @@ def explain_clip(
     answer = Prediction.from_probabilities(
         checkpoint.classes, probabilities.numpy(), thresholds=checkpoint.thresholds
     )
-    number = checkpoint.classes.index(label or (answer.active or answer.labels)[0])
+    number = checkpoint.classes.index(label or answer.label)
     views, dims = [spec.view for spec in checkpoint.features], scores.model.view_dims
     occlusion = Occlusion(scores, number, dict(zip(views, dims, strict=True)))
     middles, falls = occlusion.over_time()

@@ -133,6 +133,7 @@ class Explanation:
             "label": self.label,
             "score": self.score,
             "answer": self.answer.label,
+            **({} if self.answer.active is None else {"answer_labels": self.answer.active}),
             "unsure": self.unsure,
             "warnings": self.warnings,
             "probabilities": self._by_class(self.probabilities),

@@ -74,13 +74,13 @@ class Prediction:
 
     @property
     def label(self) -> str:
-        """The most probable class."""
-        return self.labels[0]
+        """The most probable class; of several that may be shown at once, of those that are."""
+        return self.leading(1)[0][0]
 
     @property
     def score(self) -> float:
         """The probability of that class."""
-        return self.scores[0]
+        return self.leading(1)[0][1]
 
     @property
     def display_label(self) -> str:
@@ -94,9 +94,7 @@ class Prediction:
     @property
     def display_score(self) -> float | None:
         """The score that belongs beside display_label; None where it names several, or nothing."""
-        if self.active is None:
-            return self.score
-        return self.leading(1)[0][1] if len(self.active) == 1 else None
+        return self.score if self.active is None or len(self.active) == 1 else None
 
     @property
     def centre_s(self) -> float:
@@ -114,7 +112,9 @@ class Prediction:
 
     def leading(self, k: int) -> list[tuple[str, float]]:
         """Like `top`, with the classes that count as shown before the others."""
-        active = self.active or ()
+        if not self.active:
+            return self.top(k)
+        active = self.active
         ranked = sorted(self.top(len(self.labels)), key=lambda pair: pair[0] not in active)
         return ranked[:k]
 
