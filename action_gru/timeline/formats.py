@@ -27,6 +27,7 @@ from xml.etree import ElementTree as ET
 from action_gru.core.csv_dialect import read_rows
 from action_gru.core.errors import ConfigError, DataError
 from action_gru.core.files import write_or_raise
+from action_gru.core.text import clock_seconds
 from action_gru.timeline.events import Event, Timeline
 
 COLUMNS = ("start_s", "end_s", "label")
@@ -330,11 +331,18 @@ def _segment(row: dict[str, str]) -> Event:
 
 
 def seconds_of(row: dict[str, str], column: str) -> float:
-    """The number of a row's column. Raises ValueError unless it is finite and 0 or more."""
+    """The time in a row's column: seconds, or mm:ss or hh:mm:ss with or without decimals.
+
+    Raises ValueError unless it is finite and 0 or more.
+    """
+    value = clock_seconds(row[column])
     try:
-        value = float(row[column])
+        value = float(row[column]) if value is None else value
     except ValueError:
         value = math.nan
     if not (math.isfinite(value) and value >= 0):
-        raise ValueError(f"{column} is seconds from the start of the file, got '{row[column]}'")
+        raise ValueError(
+            f"{column} is seconds from the start of the file, such as 75.5 or 1:15.5, got "
+            f"'{row[column]}'"
+        )
     return value
