@@ -71,7 +71,13 @@ def config(
 
 
 def prepare(
-    dataset: Annotated[str, Argument(help="folder, ucf101, hmdb51, kth, fights, cmapss.")],
+    dataset: Annotated[
+        str,
+        Argument(
+            help="folder, ucf101, hmdb51, kth, fights, kinetics, something, jester, ava, charades, "
+            "falls, cmapss."
+        ),
+    ],
     source: Annotated[Path, Argument(help="The data set's folder, unpacked.")],
     out: Annotated[
         Path | None,
@@ -100,6 +106,8 @@ def prepare(
     choices = Options(split, subset, splits)
     made = write_manifest(dataset, source, out, choices, overwrite=overwrite)
     reporter = make_reporter(quiet)
+    if made.warning:
+        reporter.warn(made.warning, missing=made.missing)
     for sentence in made.sentences():
         reporter.info(sentence)
     print_answer(made.document(), str(made.manifest), json_)

@@ -14,7 +14,8 @@ from action_gru.core.paths import (
     is_video,
     split_of,
 )
-from action_gru.prepare.files import Row, count, ending, videos_in, walk_files
+from action_gru.prepare.files import count, ending, videos_in, walk_files
+from action_gru.prepare.rows import Row
 
 
 def build_folder(root: Path, splits: bool | None = None) -> list[Row]:
