@@ -24,7 +24,7 @@ from action_gru.dataset import (
 )
 from action_gru.dataset.splits import hold_out
 from action_gru.features import ClipFeatures
-from action_gru.features.sequences import SequenceSet, stack_rows
+from action_gru.features.sequences import NO_LABEL, SequenceSet, class_targets, is_known, stack_rows
 
 
 def manifest(tmp_path: Path, text: str, files: int = 1) -> Path:
@@ -454,6 +454,38 @@ def test_a_column_that_trains_no_clip_of_a_class_is_told_without_a_seed():
     assert refused(train + test).endswith(
         "the other parts have; add clips of other groups, or mark some as train in the column split"
     )
+
+
+def test_a_label_of_several_names_is_read_as_each_of_them(tmp_path):
+    text = "path,label\na.mp4,walk; read\nb.mp4,\nc.mp4,read;read ;\n"
+    clips = read_manifest(manifest(tmp_path, text), many=True)
+    assert [clip.labels for clip in clips] == [("walk", "read"), (), ("read",)]
+    assert [clip.label for clip in clips] == ["walk; read", "", "read"]
+    assert class_list(clips) == ("read", "walk")
+    with pytest.raises(DataError, match="unknown label 'read' \\(2 clips\\)"):
+        read_manifest(manifest(tmp_path, text), classes=("walk", "x"), many=True)
+    (one, *_) = read_manifest(manifest(tmp_path, "path,label\na.mp4,walk; read\n"))
+    assert one.labels == ("walk; read",)
+
+
+def test_targets_say_what_is_shown_and_what_is_unknown():
+    names = [("b",), None, ("a", "c"), ()]
+    many = class_targets(names, "abc", many=True)
+    assert many.dtype == torch.int8
+    assert many.tolist() == [[0, 1, 0], [NO_LABEL] * 3, [1, 0, 1], [0, 0, 0]]
+    one = class_targets(names[:3], "abc", many=False)
+    assert (one.dtype, one.tolist()) == (torch.int64, [1, NO_LABEL, 0])
+    assert is_known(many).tolist() == [True, False, True, True]
+    assert is_known(one).tolist() == [True, False, True]
+
+
+def test_mirrored_rows_have_the_targets_of_the_plain_ones():
+    plain, targets = [[features(3, 0)]], class_targets([("b",), (), None], "ab", many=True)
+    labels = class_targets([()], "ab", many=True)
+    sequences = SequenceSet(plain, labels, [[features(3, 500)]], targets)
+    rows, inside = torch.tensor([[3, 4, 0]]), torch.tensor([[True, True, False]])
+    taken = sequences.take_labels(rows, inside)
+    assert taken.tolist() == [[[0, 1], [0, 0], [NO_LABEL, NO_LABEL]]]
 
 
 @pytest.mark.parametrize(

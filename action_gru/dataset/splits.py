@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from action_gru.core.errors import DataError
 from action_gru.core.text import name_some
-from action_gru.dataset.manifest import SPLITS, Clip
+from action_gru.dataset.manifest import SPLITS, Clip, names_of
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ def grouped_folds(clips: Sequence[Clip], folds: int, seed: int) -> list[int]:
     counts: list[Counter[str]] = [Counter() for _ in range(folds)]
     fold_of: dict[str, int] = {}
     for place, name in enumerate(names):
-        added = Counter(clip.label for clip in groups[name])
+        added = Counter(n for clip in groups[name] for n in names_of(clip.label) or ("",))
         # An empty fold is filled first while only just enough groups are left.
         empty = [fold for fold in range(folds) if not counts[fold]]
         choices = empty if len(empty) >= len(names) - place else range(folds)

@@ -98,7 +98,7 @@ class VideoSource:
         manifest = self.manifest or data.manifest
         assert manifest is not None
         classes = self.classes or data.classes
-        return read_manifest(manifest, root, classes, follow_links=data.follow_links)
+        return read_manifest(manifest, root, classes, **data.manifest_options)
 
     def features(
         self,
@@ -154,7 +154,8 @@ def read_features(
     # Half for the clips themselves, half for the array that a model reads.
     room = room // processes_here() // 2
     by_clip = LazyFeatures(FeatureCache(config.features.cache_dir), report, clips, room)
-    return FeatureTable(by_clip, specs, report, config.features.flip, most_bytes=room)
+    several = config.data.labels == "many"
+    return FeatureTable(by_clip, specs, report, config.features.flip, most_bytes=room, many=several)
 
 
 def make_extractor(tree: dict[str, Any]) -> Extractor:
