@@ -36,7 +36,7 @@ from action_gru.features.store import FeatureCache, MemoryCache
 from action_gru.video import DecodeLimits, VideoFile
 from action_gru.views.pictures import VIEWS
 from action_gru.views.sampler import FRAME, pictures
-from action_gru.views.sampling import slow_clips_warning
+from action_gru.views.sampling import cut_clips_warning, slow_clips_warning
 
 CLIPS_LOOKED_AT = 12  # by `people_hint`, at most
 
@@ -136,6 +136,9 @@ def check_extraction(
     slow = slow_clips_warning(report.slow, report.read, config.sampling.fps)
     if slow is not None:
         reporter.warn(slow, slow=report.slow)
+    cut = cut_clips_warning(report.cut, report.read)
+    if cut is not None:
+        reporter.warn(cut, cut=report.cut)
     allowed = config.data.max_bad_share if max_bad_share is None else max_bad_share
     check_quarantine(report, reporter, folder, allowed)
     if not config.data.allow_leakage:

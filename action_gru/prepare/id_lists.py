@@ -143,7 +143,7 @@ def _class_names(path: Path, mend: str) -> set[str] | None:
     if not path.is_file():
         return None
     if path.suffix == ".json":
-        return set(_json(path, mend))
+        return set(map(str, _json(path, mend)))
     return {line[0] for _, line in match_lines(path, re.compile(".*"), "a class", mend)}
 
 
