@@ -66,7 +66,7 @@ def test_a_manifest_gives_its_clips(tmp_path):
         ("path,lable\na.mp4,x\n", r"column label is missing; the first line must be path,label"),
         ("path,label\n", "holds no clip, only a header"),
         ("", "column path and label is missing"),
-        ("path,label\na.mp4\n", "line 2: has 1 fields, the header has 2; put quotes"),
+        ("path,label\na.mp4\n", "line 2: has 1 field, the header has 2; put quotes"),
         ("path,label\na.mp4,x,y\n", "line 2: has 3 fields, the header has 2"),
         ("path,label\na.mp4,\n", "must not be empty"),
         ("path,label\n/etc/passwd,x\n", "line 2: path must be relative to the root"),
@@ -237,7 +237,7 @@ def test_groups_that_share_bytes_become_one():
 
 
 def test_a_half_filled_column_and_an_unseen_class_are_errors():
-    with pytest.raises(DataError, match="1 clips have no split"):
+    with pytest.raises(DataError, match="1 clip without a split"):
         split_clips(clips_of("a", "b", split="train") + clips_of("c", labels="a"))
     train, test = clips_of("a", labels="a", split="train"), clips_of("b", labels="b", split="test")
     with pytest.raises(DataError, match="the training part has no clip of b"):

@@ -39,7 +39,7 @@ def test_an_empty_class_is_named(tmp_path: Path) -> None:
 
 def test_a_video_outside_of_the_classes_is_named(tmp_path: Path) -> None:
     make_tree(tmp_path, "hug/a.avi", "kick/b.avi", "stray.avi")
-    with pytest.raises(DataError, match=r"1 videos lie outside .* \(first: stray\.avi\)"):
+    with pytest.raises(DataError, match=r"1 video outside .* \(first: stray\.avi\)"):
         build_folder(tmp_path)
 
 
@@ -132,7 +132,7 @@ def test_splits_below_the_classes_are_splits_too(tmp_path: Path) -> None:
 def test_classes_that_are_called_train_and_test_need_the_word(tmp_path: Path) -> None:
     make_tree(tmp_path, "train/1.mp4", "test/2.mp4")
     with pytest.raises(
-        DataError, match=r"2 videos lie outside .* --no-splits if 'test' is a class"
+        DataError, match=r"2 videos outside .* --no-splits if 'test' is a class"
     ):
         build_folder(tmp_path)
     assert [label for _, label, _ in splits_of(tmp_path, False)] == ["test", "train"]

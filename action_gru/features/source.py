@@ -19,6 +19,7 @@ from action_gru.config import Config, build_config
 from action_gru.core.errors import BackboneError, MissingExtraError, VideoError
 from action_gru.core.machine import processes_here
 from action_gru.core.progress import Reporter
+from action_gru.core.text import counted
 from action_gru.dataset import Clip, read_manifest
 from action_gru.detection.detector import Detector
 from action_gru.detection.frame_views import MixedBackbone, VectorView, following_detector
@@ -270,9 +271,9 @@ def people_hint(config: Config, clips: Sequence[Clip]) -> str | None:
     if 2 * seen <= len(looked):
         return None
     return (
-        f"people are seen in {seen} of the {len(looked)} clips looked at: the view pose may help "
-        "(configs/people.yaml), most of all in places that were never seen. It costs one detection "
-        "a frame: 1.5 to 3 times the time of two picture views (docs/people.md)"
+        f"people are seen in {seen} of {counted(len(looked), 'clip')} looked at: the view pose may "
+        "help (configs/people.yaml), most of all in places that were never seen. It costs one "
+        "detection a frame: 1.5 to 3 times the time of two picture views (docs/people.md)"
     )
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from action_gru.core.errors import DataError
+from action_gru.core.text import counted
 from action_gru.prepare.files import find_file, locate, match_lines, videos_in, walk_files
 from action_gru.prepare.rows import Row, part_divided_groups
 
@@ -192,8 +193,8 @@ def build_fights(root: Path) -> list[Row]:
     unnamed = [str(path) for path in clips if path.stem not in sources]
     if unnamed:
         raise DataError(
-            f"{listing}: names no source for {len(unnamed)} of {len(clips)} clips (first: "
-            f"{unnamed[0]}), so they cannot be kept out of a split; {_FIGHTS_FILES}"
+            f"{listing}: names no source for {len(unnamed)} of {counted(len(clips), 'clip')} "
+            f"(first: {unnamed[0]}), so they cannot be kept out of a split; {_FIGHTS_FILES}"
         )
     if not clips:
         raise DataError(f"{root}: holds no video in fight/ or noFight/; {_FIGHTS_FILES}")

@@ -140,8 +140,8 @@ def slow_clips_warning(slow: Sequence[str], read: int, fps: float) -> str | None
         return None
     return (
         f"{len(slow)} of {counted(read, 'clip')} are one picture or have fewer than "
-        f"{least_fps(fps):.2g} frames a second, where sampling.fps is {fps:g}; the first is {slow[0]}. "
-        "What moves in them is not seen: leave them out, or lower sampling.fps for all"
+        f"{least_fps(fps):.2g} frames a second, where sampling.fps is {fps:g}; the first is "
+        f"{slow[0]}. What moves in them is not seen: leave them out, or lower sampling.fps for all"
     )
 
 
