@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 
 import pytest
@@ -69,10 +68,9 @@ def test_ava_is_a_second_around_each_key_frame_with_the_actions_of_all(tmp_path:
 
 
 def test_charades_has_a_row_for_each_action_and_one_for_the_video(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with caplog.at_level(logging.WARNING):
-        rows = build_charades(charades_tree(tmp_path))
+    rows = build_charades(charades_tree(tmp_path))
     first = "Charades_v1_480/46GP8.mp4"
     assert rows == [
         Row("Charades_v1_480/N11GT.mp4", "", "0KZ7", "test"),
@@ -82,12 +80,11 @@ def test_charades_has_a_row_for_each_action_and_one_for_the_video(
         Row("GONE1", "", "HR43", "train", is_missing=True),
         Row("GONE1", "Watching television", "HR43", "train", 0.0, 3.0, is_missing=True),
     ]
-    assert "left out 1 label without times (line 2: c147 5.0 5.0)" in caplog.text
+    assert "left out 1 label without times (line 2: c147 5.0 5.0)" in capsys.readouterr().err
 
 
-def test_falls_are_read_as_they_unpack(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.WARNING):
-        rows = build_falls(falls_tree(tmp_path))
+def test_falls_are_read_as_they_unpack(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = build_falls(falls_tree(tmp_path))
     assert rows == [
         Row("Subject 1/ADL/01.mp4", "Reading; Walking", "Subject 1", "", 0.0, 4.0),
         Row("Subject 1/ADL/01.mp4", "Standing", "Subject 1", "", 4.0, 4.5),
@@ -96,7 +93,7 @@ def test_falls_are_read_as_they_unpack(tmp_path: Path, caplog: pytest.LogCapture
         Row("Subject 1/Fall/01.mp4", "Falling (SW)", "Subject 1", "", 1.8, 5.0),
         Row("Subject 2/Fall/01.mp4", "Walking", "Subject 2", "", 0.0, 1.8),
     ]
-    assert "1 label without times (line 2: Sitting[9.7 to 3])" in caplog.text
+    assert "1 label without times (line 2: Sitting[9.7 to 3])" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -92,6 +92,9 @@ def prepare(
             help="Of folder: folders called train, val or test are splits, or are classes.",
         ),
     ] = None,
+    follow_links: Annotated[
+        bool, Option("--follow-links", help="Read through links in the folder.")
+    ] = False,
     overwrite: Annotated[bool, Option("--overwrite", help="Replace a manifest.")] = False,
     json_: Json = False,
     quiet: Quiet = False,
@@ -103,7 +106,7 @@ def prepare(
 
     if out is not None:
         check_target("--out", out, (".csv",), [source])
-    choices = Options(split, subset, splits)
+    choices = Options(split, subset, splits, follow_links)
     made = write_manifest(dataset, source, out, choices, overwrite=overwrite)
     reporter = make_reporter(quiet)
     if made.warning:

@@ -15,7 +15,7 @@ from action_gru.core.errors import DataError
 from action_gru.core.paths import PICTURE_SUFFIXES
 from action_gru.core.text import command_line, counted, name_some
 from action_gru.prepare.benchmarks import build_fights, build_hmdb51, build_kth, build_ucf101
-from action_gru.prepare.files import counts_text, how_to_unpack
+from action_gru.prepare.files import counts_text, first_link, how_to_unpack
 from action_gru.prepare.folder import build_folder, left_aside
 from action_gru.prepare.id_lists import build_by_id, build_kinetics
 from action_gru.prepare.rows import (
@@ -36,12 +36,14 @@ __all__ = ["BUILDERS", "Options", "PreparedDataset", "Row", "prepare"]
 class Options:
     """split: which official split. subset: which part of cmapss. splits: of a folder of own data,
     whether folders called train, val and test are splits or classes; by default splits where all
-    are called so, and an error where only some are.
+    are called so, and an error where only some are. follow_links: whether links in the folder are
+    followed, which are an error otherwise.
     """
 
     split: int = 1
     subset: str = "FD001"
     splits: bool | None = None
+    follow_links: bool = False
 
 
 BUILDERS: dict[str, Callable[[Path, Options], Content]] = {
@@ -147,6 +149,12 @@ def prepare(
     if not source.is_dir():
         raise DataError(f"{source}: is no folder. {how_to_unpack(source) or 'Pass the folder'}")
     root = source.resolve()
+    link = first_link(root)
+    if link and not options.follow_links:
+        raise DataError(
+            f"{link}: is a link, and nothing is read through links inside of {root}; put the real "
+            "files there, or pass --follow-links"
+        )
     try:
         content = BUILDERS[dataset](root, options)
     except DataError as error:
@@ -158,5 +166,6 @@ def prepare(
     listed = write_missing(manifest.parent, content.missing)
     left = left_aside(root, content.paths, manifest) if dataset == "folder" else {}
     missing = tuple(dict.fromkeys(path for path, _ in content.missing))
+    settings = (*content.settings, *(["data.follow_links=true"] if link else []))
     found = (root, manifest, content.splits, content.counts, left)
-    return PreparedDataset(*found, missing, listed, content.settings)
+    return PreparedDataset(*found, missing, listed, settings)

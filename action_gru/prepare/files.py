@@ -21,19 +21,30 @@ _ARCHIVE = re.compile(r"(.+)\.(zip|rar|tar(?:\.gz|\.bz2|\.xz)?|tgz|tbz2|txz)", r
 def walk_files(root: Path) -> Iterator[PurePosixPath]:
     """All files below root, relative to it, hidden ones skipped; in a fixed order.
 
-    Raises DataError at a link: its target may be outside of the root.
+    Links are followed, but for one to a folder that it lies in; see `first_link`.
     """
+    for parent, folders, files in os.walk(root, onerror=_unreadable, followlinks=True):
+        folders[:] = sorted(name for name in folders if _is_entered(Path(parent, name)))
+        inner = PurePosixPath(Path(parent).relative_to(root).as_posix())
+        yield from (inner / name for name in sorted(files) if not is_hidden(name))
+
+
+def _is_entered(folder: Path) -> bool:
+    if is_hidden(folder.name) or not folder.is_symlink():
+        return not is_hidden(folder.name)
+    inside = folder.parent.resolve()
+    return folder.resolve() not in (inside, *inside.parents)
+
+
+def first_link(root: Path) -> Path | None:
+    """A link below root, hidden ones aside: what it names may lie outside of it."""
     for parent, folders, files in os.walk(root, onerror=_unreadable):
         folders[:] = sorted(name for name in folders if not is_hidden(name))
         visible = sorted(name for name in files if not is_hidden(name))
-        for name in [*folders, *visible]:
-            if Path(parent, name).is_symlink():
-                raise DataError(
-                    f"{Path(parent, name)}: is a link, and nothing is read through links inside "
-                    f"of {root}; put the real files there, or pass the folder they lie in"
-                )
-        inner = PurePosixPath(Path(parent).relative_to(root).as_posix())
-        yield from (inner / name for name in visible)
+        for path in (Path(parent, name) for name in [*folders, *visible]):
+            if path.is_symlink():
+                return path
+    return None
 
 
 def _unreadable(error: OSError) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import logging
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -13,9 +12,8 @@ from pathlib import Path
 
 from action_gru.core.errors import DataError
 from action_gru.core.files import write_atomically
+from action_gru.core.progress import Reporter
 from action_gru.core.text import counted
-
-logger = logging.getLogger(__name__)
 
 _COLUMNS = ("path", "label", "group", "split", "start_s", "end_s", "frame_rate")
 MISSING = "missing.csv"
@@ -134,11 +132,16 @@ def part_divided_groups(rows: Sequence[Row], dataset: str) -> list[Row]:
     """
     if divided := divided_groups(rows):
         sources = counted(len(divided), "source video")
-        logger.warning("%s divides %s between its splits (first: %s)", dataset, sources, divided[0])
+        warn(f"{dataset} divides {sources} between its splits (first: {divided[0]})")
     return [
         replace(row, group=f"{row.group} ({row.split})") if row.group in divided else row
         for row in rows
     ]
+
+
+def warn(text: str) -> None:
+    """Tell what of a dataset is not as it should be, and was used all the same."""
+    Reporter().warn(text)
 
 
 def merge_labels(rows: Iterable[Row]) -> list[Row]:

@@ -6,7 +6,6 @@ and data.labels: many; two classes of one stretch are one row with both names.
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Iterator
 from dataclasses import replace
@@ -16,9 +15,7 @@ from action_gru.core.csv_dialect import read_rows
 from action_gru.core.errors import DataError
 from action_gru.core.text import counted
 from action_gru.prepare.files import find_file, locate, match_lines, walk_files
-from action_gru.prepare.rows import Row, merge_labels, part_divided_groups
-
-logger = logging.getLogger(__name__)
+from action_gru.prepare.rows import Row, merge_labels, part_divided_groups, warn
 
 _AVA_LIST = re.compile(r"ava_(?P<split>train|val)_v(?P<version>\d+\.\d+)\.csv")
 _AVA_CLASS = re.compile(r'name:\s*"(?P<name>[^"]+)"\s*(?:label_)?id:\s*(?P<id>\d+)')
@@ -139,9 +136,7 @@ def _tell_unread(path: Path, unread: list[str]) -> None:
     """Warn of the labels of a list that have no usable times."""
     if unread:
         told = "; ".join(unread[:3]) + ("; ..." if len(unread) > 3 else "")
-        logger.warning(
-            "%s: left out %s (%s)", path, counted(len(unread), "label without times"), told
-        )
+        warn(f"{path}: left out {counted(len(unread), 'label without times')} ({told})")
 
 
 _SUBJECT = re.compile(r"subject\s*\d+", re.IGNORECASE)
