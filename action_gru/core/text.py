@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
 MOST_NAMED = 5
+_CLOCK = re.compile(r"(?:(?:(\d+):)?(\d+):)?((?:\d+(?:[.,]\d*)?|[.,]\d+)(?:[eE][+-]?\d+)?)")
 
 
 def name_some(names: Sequence[str], most: int = MOST_NAMED) -> str:
@@ -43,6 +45,19 @@ def clock_text(time_s: float, decimals: int = 1) -> str:
     sign = "-" if time_s < 0 and rounded_s else ""
     width = 3 + decimals if decimals else 2
     return f"{sign}{head}:{seconds:0{width}.{decimals}f}"
+
+
+def clock_seconds(text: str) -> float:
+    """Seconds of a time as people and tools write it: 62.5, 62,5, 1:02.5, 00:01:02,500.
+
+    Raises ValueError for anything else, and for minutes or seconds past 59 below a larger unit.
+    """
+    match = _CLOCK.fullmatch(text.strip())
+    hours, minutes, seconds = match.groups() if match else (None, None, "")
+    values = [float((part or "0").replace(",", ".")) for part in (hours, minutes, seconds)]
+    if not match or (minutes and values[2] >= 60) or (hours and values[1] >= 60):
+        raise ValueError(f"'{text[:40]}' is no time in seconds, mm:ss or hh:mm:ss")
+    return values[0] * 3600 + values[1] * 60 + values[2]
 
 
 def command_line(*words: str | Path) -> str:
