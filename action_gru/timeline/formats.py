@@ -256,8 +256,7 @@ def _tiers(timeline: Timeline) -> Iterator[tuple[str, str, list[Event]]]:
         tiers: list[list[Event]] = [[]]
         for event in timeline.events:
             if person in (None, event.person or 0):
-                free = (tier for tier in tiers if not tier or tier[-1].end_s <= event.start_s)
-                tier = next(free, None)
+                tier = next((tier for tier in tiers if not tier or _follows(event, tier[-1])), None)
                 if tier is None:
                     tiers.append(tier := [])
                 tier.append(event)
@@ -265,6 +264,11 @@ def _tiers(timeline: Timeline) -> Iterator[tuple[str, str, list[Event]]]:
             who = "" if person is None else f" {person}"
             further = "" if number == 1 else f"{',' if who else ''} {number}"
             yield f"{'person' if who else 'action'}{who}{further}", f"score{who}{further}", events
+
+
+def _follows(event: Event, other: Event) -> bool:
+    """Whether they don't overlap, as times are written."""
+    return round(other.end_s * 1000) <= round(event.start_s * 1000)
 
 
 def _add_annotation(tier: ET.Element, kind: str, value: str, ids: dict[str, str]) -> None:
