@@ -142,7 +142,8 @@ def check_work(path: Path, overrides: Sequence[str]) -> Config:
     check_files(config)
     if config.data.is_video:
         assert config.data.manifest is not None
-        read_manifest(config.data.manifest, config.data.root, config.data.classes)
+        data, follow = config.data, config.data.follow_links
+        read_manifest(config.data.manifest, data.root, data.classes, follow_links=follow)
     check_folder(f"run.folder: {config.run.folder}", config.run.folder)
     check_network(config)
     return config
@@ -172,7 +173,8 @@ def check_run(
     if manifest is not None and config.data.is_video:
         if sentence := instead_of("a manifest", manifest):
             raise DataError(f"--manifest: {sentence}")
-        read_manifest(manifest, root, document.classes)
+        follow = config.data.follow_links
+        read_manifest(manifest, root, document.classes, follow_links=follow)
     if document.sampling.fps and config.data.is_video:
         check_settings(document.features, document.sampling.fps, config)
         check_network(config)

@@ -38,10 +38,14 @@ class DataSection(Section):
     """video: clips of video files. table: measured rows, in long form or .ts. arrays: one .npy
     (T, D) a sequence. The section `series` says how the last two are read."""
     manifest: Path | None = None
-    """CSV with path,label[,group][,split][,start_s,end_s]; `action-gru prepare` writes one.
+    """CSV with path,label[,group][,split][,start_s,end_s]; `action-gru prepare` writes one. Bounds
+    are seconds, mm:ss, or frame numbers in start_frame,end_frame (data/README.md).
     kind table: the .csv, .parquet or .ts file itself, or a folder of X_TRAIN.ts and X_TEST.ts."""
     root: Path | None = None
     """Folder that the manifest's paths start from; by default the manifest's own folder."""
+    follow_links: bool = False
+    """true: a link below the root may lead out of it. false: such a path is an error, so that a
+    manifest from elsewhere reads no other files of this machine."""
     split: Literal["auto", "column", "group", "none"] = "auto"
     """column: as the manifest says. group: hold out whole groups. none: train on everything.
     auto: column if the manifest fills it, else group."""

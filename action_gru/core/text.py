@@ -10,7 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 MOST_NAMED = 5
-_CLOCK = re.compile(r"(?:(?:(\d+):)?(\d+):)?((?:\d+(?:[.,]\d*)?|[.,]\d+)(?:[eE][+-]?\d+)?)")
+_CLOCK = re.compile(
+    r"(?:(?P<hours>\d+):(?=[0-5]?\d:))?(?P<minutes>\d+):(?P<rest>[0-5]?\d([.,]\d*)?)"
+)
 
 
 def name_some(names: Sequence[str], most: int = MOST_NAMED) -> str:
@@ -25,9 +27,14 @@ def name_some(names: Sequence[str], most: int = MOST_NAMED) -> str:
 
 
 def counted(count: int, noun: str) -> str:
-    """'1 row', '3 rows', '2 entries'; of two words the first is the noun: '2 rows left'."""
+    """'1 row', '3 rows', '2 entries', '2 classes'; of several words the first is the noun: '2 rows
+    left'.
+    """
     word, space, rest = noun.partition(" ")
-    many = word[:-1] + "ies" if word.endswith("y") else word + "s"
+    if word.endswith("y"):
+        many = word[:-1] + "ies"
+    else:
+        many = word + ("es" if word.endswith(("s", "x", "ch", "sh")) else "s")
     return f"{count} {word if count == 1 else many}{space}{rest}"
 
 
@@ -47,17 +54,16 @@ def clock_text(time_s: float, decimals: int = 1) -> str:
     return f"{sign}{head}:{seconds:0{width}.{decimals}f}"
 
 
-def clock_seconds(text: str) -> float:
-    """Seconds of a time as people and tools write it: 62.5, 62,5, 1:02.5, 00:01:02,500.
+def clock_seconds(text: str) -> float | None:
+    """1:02:03.5 -> 3723.5, 02:03,5 -> 123.5, the way back from `clock_text`; None for another text.
 
-    Raises ValueError for anything else, and for minutes or seconds past 59 below a larger unit.
+    Two parts are minutes and seconds; three have hours before them.
     """
-    match = _CLOCK.fullmatch(text.strip())
-    hours, minutes, seconds = match.groups() if match else (None, None, "")
-    values = [float((part or "0").replace(",", ".")) for part in (hours, minutes, seconds)]
-    if not match or (minutes and values[2] >= 60) or (hours and values[1] >= 60):
-        raise ValueError(f"'{text[:40]}' is no time in seconds, mm:ss or hh:mm:ss")
-    return values[0] * 3600 + values[1] * 60 + values[2]
+    found = _CLOCK.fullmatch(text.strip())
+    if found is None:
+        return None
+    whole = 3600 * int(found["hours"] or 0) + 60 * int(found["minutes"])
+    return whole + float(found["rest"].replace(",", "."))
 
 
 def command_line(*words: str | Path) -> str:

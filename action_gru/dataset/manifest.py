@@ -1,32 +1,45 @@
 """Reads the manifest CSV: which clips there are, what they show, where they come from.
 
-Columns: path,label[,group][,split][,start_s,end_s][,timeline]. Knows nothing of frames or features.
+Columns: path,label[,group][,split][,start_s,end_s][,timeline]; start_frame,end_frame may stand for
+start_s,end_s. Knows nothing of features.
 
 A row with a timeline is no clip but a long video to test on, which is never trained on. path: the
-video. label: empty. timeline: a CSV start_s,end_s,label below the same root. split: test (or empty)
-or val.
+video. label: empty. timeline: an annotation file (see timeline/readers.py) below the same root.
+split: test (or empty) or val.
 """
 
 from __future__ import annotations
 
 import hashlib
+import re
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TypeVar
 
 from action_gru.core.csv_dialect import read_rows
 from action_gru.core.errors import DataError
-from action_gru.core.paths import about_pictures, composed, on_disk, split_of, with_slashes
+from action_gru.core.paths import about_pictures, composed, with_slashes
+from action_gru.core.progress import Reporter
+from action_gru.core.text import counted, name_some
+from action_gru.dataset.cells import (
+    FRAMES,
+    SECONDS,
+    bounds_of,
+    frame_clock,
+    inside,
+    name_of,
+    split_name,
+)
 from action_gru.timeline import Event, read_segments
-from action_gru.timeline.formats import seconds_of
 
 SPLITS = ("train", "val", "test")
-COLUMNS = ("path", "label", "group", "split", "start_s", "end_s", "timeline")
-MOST_PATH_CHARACTERS, MOST_NAME_CHARACTERS = 3000, 255
+COLUMNS = ("path", "label", "group", "split", *SECONDS, *FRAMES, "timeline")
+_UNCLEAR = re.compile(r"(start|end)(_?(time|sec|seconds|ms))?")
 T = TypeVar("T")
 
 
@@ -64,7 +77,7 @@ class Clip:
 
 @dataclass(frozen=True)
 class LongVideo:
-    """A video with what truly happens in it; timeline: the CSV as the manifest names it."""
+    """A video with what truly happens in it; timeline: the file as the manifest names it."""
 
     path: Path
     relative: str
@@ -81,9 +94,16 @@ def _shortest(seconds: float) -> str:
 
 
 def read_manifest(
-    manifest: Path, root: Path | None = None, classes: Sequence[str] | None = None
+    manifest: Path,
+    root: Path | None = None,
+    classes: Sequence[str] | None = None,
+    *,
+    follow_links: bool = False,
 ) -> list[Clip]:
     """The clips of a manifest, in its order. root: where its paths start; by default its folder.
+
+    follow_links: whether a link below root may lead out of it. Warns of labels that differ only in
+    case or spaces.
 
     Raises DataError with the line number for a row that cannot be used. A file that is missing is
     no error here: extraction quarantines it like any other bad clip.
@@ -93,23 +113,30 @@ def read_manifest(
         raise DataError(f"no manifest at {manifest} (looked up as {manifest.absolute()})")
     if not root.is_dir():
         raise DataError(f"data.root: no folder at {root} (looked up as {root.absolute()})")
-    clips = _read_rows(manifest, root, _clip, has_timeline=False)
+    parse = partial(_clip, follow_links=follow_links)
+    clips = _read_rows(manifest, root, parse, has_timeline=False)
     if not clips:
         raise DataError(f"{manifest}: holds no clip, only a header")
     _check_labels(clips, classes, manifest)
     _check_duplicates(clips, manifest)
     _check_files(clips, manifest)
+    _warn_of_spellings(clips, manifest)
     return clips
 
 
 def read_long_videos(
-    manifest: Path, root: Path | None = None, classes: Sequence[str] | None = None
+    manifest: Path,
+    root: Path | None = None,
+    classes: Sequence[str] | None = None,
+    *,
+    follow_links: bool = False,
 ) -> list[LongVideo]:
     """The long videos of a manifest, in its order; most have none.
 
     Raises DataError for a row or a timeline that cannot be used.
     """
-    videos = _read_rows(manifest, root or manifest.parent, _long_video, has_timeline=True)
+    parse = partial(_long_video, follow_links=follow_links)
+    videos = _read_rows(manifest, root or manifest.parent, parse, has_timeline=True)
     for index, video in enumerate(videos):
         if classes is not None:
             check_labels(video.segments, video.timeline, classes)
@@ -123,7 +150,7 @@ def _read_rows(
 ) -> list[T]:
     """The parsed rows with a timeline, or those without one. Raises DataError where parse fails."""
     try:
-        names, rows = read_rows(manifest, ("start_s", "end_s"))
+        names, rows = read_rows(manifest, SECONDS, needed=("path", "label"))
     except ValueError as error:
         raise DataError(f"{manifest}: {error}") from error
     _check_columns(names, manifest)
@@ -146,77 +173,61 @@ def _check_columns(names: Sequence[str], manifest: Path) -> None:
             f"{manifest}: the column {' and '.join(lacking)} is missing; the first line "
             f"must be path,label[,group][,split][,start_s,end_s], got {','.join(names)}"
         )
-    for name in names:
-        close = get_close_matches(name, COLUMNS, n=1, cutoff=0.75)
-        if name not in COLUMNS and close:
-            raise DataError(f"{manifest}: unknown column '{name}'; did you mean '{close[0]}'?")
+    for name in (name for name in names if name not in COLUMNS):
+        bound = _UNCLEAR.fullmatch(name)
+        close = get_close_matches(name, SECONDS if bound else COLUMNS, n=1, cutoff=0.75)
+        mend = f"did you mean '{close[0]}'?" if close else ""
+        if bound is not None:  # seconds, milliseconds or frames: a guess would cut other clips
+            mend = f"seconds or mm:ss go into '{bound[1]}_s', frame numbers into '{bound[1]}_frame'"
+        if close:
+            raise DataError(f"{manifest}: unknown column '{name}'; {mend}")
+        if bound is not None and not {f"{bound[1]}_s", f"{bound[1]}_frame"} & set(names):
+            _warn_once(f"{manifest}: the column '{name}' is not read; {mend}")
 
 
-def _clip(row: dict[str, str], root: Path) -> Clip:
+def _clip(row: dict[str, str], root: Path, follow_links: bool = False) -> Clip:
     for column, text in row.items():
         if any(unicodedata.category(letter) == "Cc" for letter in text):  # may steer a terminal
             raise ValueError(f"{column} holds a control character, got {text[:40]!r}")
-    relative, label = with_slashes(root, row["path"]), composed(row["label"])
+    relative, label = with_slashes(root, row["path"]), name_of(row["label"])
     if not relative or not label:
         raise ValueError(f"path and label must not be empty, got '{relative}' and '{label}'")
     split = split_name(row.get("split", ""))
-    start_s, end_s = (
-        seconds_of(row, column) if row.get(column) else None for column in ("start_s", "end_s")
-    )
-    if end_s is not None and end_s <= (start_s or 0.0):
-        raise ValueError(f"end_s must lie after start_s, got {start_s} to {end_s}")
-    path, group = inside(root, relative), composed(row.get("group") or relative)
+    path, group = inside(root, relative, follow_links), _group(row, relative)
+    start_s, end_s = bounds_of(row, path)
     return Clip(path, relative, label, group, split, start_s, end_s)
 
 
-def _long_video(row: dict[str, str], root: Path) -> LongVideo:
+def _group(row: dict[str, str], relative: str) -> str:
+    return name_of(row["group"]) if row.get("group") else composed(relative)
+
+
+def _long_video(row: dict[str, str], root: Path, follow_links: bool = False) -> LongVideo:
     relative, timeline = (with_slashes(root, row[column]) for column in ("path", "timeline"))
     if not relative or row["label"]:
         raise ValueError(
             f"a row with a timeline is a long video: path and no label, got '{relative}' "
             f"and '{row['label']}'"
         )
-    if row.get("start_s") or row.get("end_s"):
-        raise ValueError("a long video is read whole: leave start_s and end_s empty")
+    if bounded := [name for name in (*SECONDS, *FRAMES) if row.get(name)]:
+        raise ValueError(f"a long video is read whole: leave {name_some(bounded)} empty")
     split = split_name(row.get("split", "")) or "test"
     if split == "train":
         raise ValueError("a long video is for test or val; train on clips cut from another one")
-    path, reference = inside(root, relative), inside(root, timeline)
-    group = composed(row.get("group") or relative)
-    segments = tuple(replace(one, label=composed(one.label)) for one in read_segments(reference))
+    path, reference = (inside(root, place, follow_links) for place in (relative, timeline))
+    group = _group(row, relative)
+    happens = read_segments(reference, path, frame_clock(path))
+    segments = tuple(replace(one, label=name_of(one.label)) for one in happens)
     return LongVideo(path, relative, group, split, timeline, segments)
 
 
-def split_name(text: str) -> str:
-    """train, val, test or empty. Raises ValueError for anything else."""
-    split = split_of(text)
-    if text and not split:
-        raise ValueError(f"split is train, val, test or empty, got '{text}'")
-    return split
-
-
-def inside(root: Path, relative: str) -> Path:
-    """The path under root. Raises ValueError if it leads out of it, by `..` or by a link."""
-    path = root / relative
-    if Path(relative).is_absolute() or "\0" in relative or ".." in Path(relative).parts:
-        raise ValueError(f"path must be relative to the root and stay in it, got '{relative}'")
-    if len(relative) > MOST_PATH_CHARACTERS or max(map(len, path.parts)) > MOST_NAME_CHARACTERS:
-        raise ValueError(f"path is longer than a file's can be, got '{relative[:40]}...'")
-    path = on_disk(root, relative)
-    try:
-        real = path.resolve()
-    except (OSError, RuntimeError) as error:  # Python below 3.13 calls a loop a RuntimeError
-        raise ValueError(f"path '{relative}' cannot be followed ({error})") from error
-    if not real.is_relative_to(root.resolve()):
-        raise ValueError(f"path '{relative}' is a link out of {root}; copy the file into it")
-    return path
-
-
 def _check_labels(clips: Sequence[Clip], classes: Sequence[str] | None, manifest: Path) -> None:
-    known = set(map(composed, classes or ()))
+    known = set(map(name_of, classes or ()))
     unknown = Counter(clip.label for clip in clips if known and clip.label not in known)
     if unknown:
-        named = ", ".join(f"'{label}' ({count} clips)" for label, count in unknown.most_common(5))
+        named = ", ".join(
+            f"'{label}' ({counted(count, 'clip')})" for label, count in unknown.most_common(5)
+        )
         raise DataError(
             f"{manifest}: unknown label {named}; the classes are {', '.join(classes or [])}"
         )
@@ -230,6 +241,26 @@ def _check_duplicates(clips: Sequence[Clip], manifest: Path) -> None:
         if other is not clip:
             labels = f" as '{other.label}' and '{clip.label}'" if other.label != clip.label else ""
             raise DataError(f"{manifest}: the clip {clip.name} appears twice{labels}; keep one row")
+
+
+def _warn_of_spellings(clips: Sequence[Clip], manifest: Path) -> None:
+    """Warn of classes whose names are one but for case and spaces, as after a typing error."""
+    alike: dict[str, Counter[str]] = {}
+    for label in (label for clip in clips for label in clip.labels):
+        alike.setdefault("".join(label.split()).casefold(), Counter())[label] += 1
+    for counts in alike.values():
+        if len(counts) > 1:
+            spelled = [f"'{label}' ({counted(n, 'row')})" for label, n in counts.most_common()]
+            _warn_once(
+                f"{manifest}: the classes {name_some(spelled)} differ only in case or spaces; did "
+                f"you mean one class, such as '{counts.most_common(1)[0][0]}'?"
+            )
+
+
+@lru_cache(maxsize=256)
+def _warn_once(text: str) -> None:
+    """A command reads its manifest more than once."""
+    Reporter().warn(text)
 
 
 def _check_files(clips: Sequence[Clip], manifest: Path) -> None:
@@ -281,8 +312,8 @@ def class_list(clips: Sequence[Clip], classes: Sequence[str] | None = None) -> t
         )
     if classes is None:
         return tuple(found)
-    spelled = {composed(name): name for name in found}
-    classes = tuple(spelled.get(composed(name), name) for name in classes)
+    spelled = {name_of(name): name for name in found}
+    classes = tuple(spelled.get(name_of(name), name) for name in classes)
     empty = [name for name in classes if name not in found]
     if empty:
         raise DataError(f"data.classes: no clip shows {', '.join(empty)}; add some or drop it")

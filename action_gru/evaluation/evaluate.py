@@ -111,7 +111,8 @@ def _test_data(
     clips = [replace(clip, split="test") for clip in read if split in (None, clip.split)]
     if not clips:
         raise DataError(missing)
-    long = read_long_videos(listed, start, classes) if config.data.is_video else []
+    follow, is_video = config.data.follow_links, config.data.is_video
+    long = read_long_videos(listed, start, classes, follow_links=follow) if is_video else []
     data = f"The {split} split of {name}" if split else f"All clips of {name}"
     return clips, [video for video in long if split in (None, video.split)], data
 

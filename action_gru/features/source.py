@@ -97,7 +97,8 @@ class VideoSource:
         root = self.root if self.manifest else self.root or data.root
         manifest = self.manifest or data.manifest
         assert manifest is not None
-        return read_manifest(manifest, root, self.classes or data.classes)
+        classes = self.classes or data.classes
+        return read_manifest(manifest, root, classes, follow_links=data.follow_links)
 
     def features(
         self,

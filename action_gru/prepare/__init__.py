@@ -14,6 +14,7 @@ from typing import Any
 from action_gru.core.errors import DataError
 from action_gru.core.paths import PICTURE_SUFFIXES
 from action_gru.core.text import command_line
+from action_gru.prepare.annotations import PreparedAnnotations, prepare_annotations
 from action_gru.prepare.benchmarks import (
     build_cmapss,
     build_fights,
@@ -31,7 +32,15 @@ from action_gru.prepare.files import (
 )
 from action_gru.prepare.folder import build_folder, left_aside
 
-__all__ = ["BUILDERS", "Options", "PreparedDataset", "Row", "prepare"]
+__all__ = [
+    "BUILDERS",
+    "Options",
+    "PreparedAnnotations",
+    "PreparedDataset",
+    "Row",
+    "prepare",
+    "prepare_annotations",
+]
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,6 @@ import csv
 import html
 import io
 import json
-import math
 import re
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
@@ -290,14 +289,3 @@ FORMATS: dict[str, Callable[[Timeline], bytes]] = {
     ".srt": srt_document,
     ".eaf": elan_document,
 }
-
-
-def seconds_of(row: dict[str, str], column: str) -> float:
-    """The number of a row's column. Raises ValueError unless it is finite and 0 or more."""
-    try:
-        value = float(row[column])
-    except ValueError:
-        value = math.nan
-    if not (math.isfinite(value) and value >= 0):
-        raise ValueError(f"{column} is seconds from the start of the file, got '{row[column]}'")
-    return value

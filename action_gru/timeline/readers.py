@@ -8,7 +8,7 @@ caller gives the instants of the frames.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path, PurePosixPath
@@ -18,7 +18,7 @@ from action_gru.core.errors import DataError
 from action_gru.core.paths import VIDEO_SUFFIXES, composed
 from action_gru.core.text import name_some
 from action_gru.timeline.events import Event
-from action_gru.timeline.segments import Annotations, Segment, Source, end_of
+from action_gru.timeline.segments import Annotations, Segment, Source
 from action_gru.timeline.text_formats import (
     is_audacity,
     is_text,
@@ -156,22 +156,22 @@ def video_stem(base: str) -> str:
 def read_segments(
     path: Path,
     video: Path | None = None,
-    frame_times: Callable[[], Sequence[float]] | None = None,
+    time_of_frame: Callable[[float], float] | None = None,
     *,
     overlaps: bool = False,
 ) -> tuple[Event, ...]:
     """What happens in one video, in order of time: an annotation file of any form of READERS.
 
-    video: whose annotations are wanted, of a file on several. frame_times: gives the instants of
-    its frames in seconds, asked only of files that count in frames. overlaps: whether segments may
-    overlap. Raises DataError with the place in the file, also for what `prepare annotations`
+    video: whose annotations are wanted, of a file on several. time_of_frame: see Segment.seconds;
+    asked only for what is counted in frames or has no end. overlaps: whether segments may overlap.
+    Raises DataError with the place in the file, also for what `prepare annotations`
     leaves out.
     """
     _, found = read_annotations(path)
     if found.problems:
         raise DataError(f"{path}, {found.problems[0]}")
     segments = [
-        (_event(one, path, frame_times), one.where) for one in _of_video(found, path, video)
+        (_event(one, path, time_of_frame), one.where) for one in _of_video(found, path, video)
     ]
     segments.sort(key=lambda segment: (segment[0].start_s, segment[0].end_s))
     for (one, where), (other, there) in pairwise(segments):
@@ -196,16 +196,13 @@ def _of_video(found: Annotations, path: Path, video: Path | None) -> list[Segmen
     return [one for one in found.segments if one.video in names]
 
 
-def _event(
-    segment: Segment, path: Path, frame_times: Callable[[], Sequence[float]] | None
-) -> Event:
-    times_s: Sequence[float] = ()
-    if segment.in_frames or segment.end is None:
-        if frame_times is None:
+def _event(segment: Segment, path: Path, time_of_frame: Callable[[float], float] | None) -> Event:
+    if time_of_frame is None:
+        if segment.in_frames or segment.end is None:
             raise DataError(
-                f"{path}, {segment.where}: counts in frames, or to the end of the video, and no "
-                "video is named; write seconds"
+                f"{path}, {segment.where}: counts in frames, or lasts to the end of the video, and "
+                "no video is known; write seconds"
             )
-        times_s = frame_times()
-    start_s, end_s = segment.seconds(times_s, end_of(times_s))
+        time_of_frame = float
+    start_s, end_s = segment.seconds(time_of_frame)
     return Event(segment.label, start_s, end_s, segment.score, segment.person)

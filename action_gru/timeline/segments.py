@@ -8,7 +8,8 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Sequence
+import unicodedata
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import islice
@@ -19,7 +20,6 @@ from xml.parsers import expat
 
 from action_gru.core.csv_dialect import encoding_of, read_rows
 from action_gru.core.errors import DataError
-from action_gru.core.paths import composed
 from action_gru.core.text import clock_seconds
 
 MOST_BYTES = 1 << 26  # parsed XML takes six times as much memory
@@ -44,20 +44,14 @@ class Segment:
     score: float = 1.0
     person: int | None = None
 
-    def seconds(self, times_s: Sequence[float], end_s: float) -> tuple[float, float]:
-        """(start, end) in seconds. times_s: instants of all frames, ascending; not read unless
-        in_frames. end_s: the end of the video, for what reaches it or begins after it.
-
-        A frame's instant lies in [start, end) exactly if the frame is one of the segment's.
+    def seconds(self, time_of_frame: Callable[[float], float]) -> tuple[float, float]:
+        """(start, end) in seconds. time_of_frame: the instant of a frame by its number; of one
+        behind the last, the end of the video.
         """
-        if not self.in_frames:
-            return self.start, end_s if self.end is None else self.end
-        start_s, stop_s = (
-            # To the microsecond below, as a manifest writes it.
-            math.floor(times_s[int(number)] * 1e6) / 1e6 if number < len(times_s) else end_s
-            for number in (self.start, math.inf if self.end is None else self.end)
-        )
-        return start_s, stop_s
+        end = math.inf if self.end is None else self.end
+        if self.in_frames:
+            return time_of_frame(self.start), time_of_frame(end)
+        return self.start, time_of_frame(end) if self.end is None else end
 
 
 @dataclass
@@ -80,7 +74,10 @@ class Annotations:
         text = clean_label(str(label))
         try:
             start, end = span
-            start_s, end_s = _time("start", start), None if end is None else _time("end", end)
+            start_s, end_s = (
+                seconds_of(start, "start"),
+                end if end is None else seconds_of(end, "end"),
+            )
             if not text:
                 raise ValueError("label must not be empty")
             if end_s is not None and end_s < start_s:
@@ -94,27 +91,27 @@ class Annotations:
         self.problems.append(f"{where}: {why}")
 
 
-def end_of(times_s: Sequence[float]) -> float:
-    """When a video ends whose frames are at these instants: one step after the last; 0 for none."""
-    last = list(times_s[-2:])
-    return 2 * last[-1] - last[0] if last else 0.0
-
-
 def clean_label(text: str) -> str:
-    """One line in NFC without control characters: what a manifest can hold."""
-    shown = "".join(char if char.isprintable() else " " for char in composed(text))
-    return " ".join(shown.split())
+    """On one line, without characters that steer a terminal."""
+    unfit = ("Cc", "Cs", "Zl", "Zp")
+    return "".join(" " if unicodedata.category(char) in unfit else char for char in text).strip()
 
 
-def _time(name: str, value: object) -> float:
+def seconds_of(value: Any, name: str) -> float:
+    """The time that a cell or a number gives: seconds, or text as mm:ss or hh:mm:ss.
+
+    Decimals stand behind a point or a comma. Raises ValueError unless it is finite and 0 or more.
+    """
     try:
-        time = clock_seconds(value) if isinstance(value, str) else float(value)  # type: ignore[arg-type]
+        time = clock_seconds(value) if isinstance(value, str) else None
+        if time is None:
+            time = float(value.replace(",", ".") if isinstance(value, str) else value)
     except (TypeError, ValueError):
         time = math.nan
-    if not (math.isfinite(time) and time >= 0) or isinstance(value, bool):
+    if not (math.isfinite(time) and time >= 0):
         raise ValueError(
-            f"the {name} is no time in seconds, mm:ss or hh:mm:ss, counted from the start of the "
-            f"video, got '{str(value)[:40]}'"
+            f"{name} is seconds from the start of the file, such as 75.5 or 1:15.5, got "
+            f"'{str(value)[:40]}'"
         )
     return time
 

@@ -43,7 +43,7 @@ def read_cues(source: Source, found: Annotations) -> None:
         if match is None:
             found.leave_out(where, f"no two times around -->: '{block[times][:60]}'")
             continue
-        text = html.unescape(_MARKUP.sub("", "\n".join(block[times + 1 :])))
+        text = html.unescape(_MARKUP.sub("", " ".join(map(str.strip, block[times + 1 :]))))
         person, label, score = _CUE.fullmatch(text.strip()).groups()  # type: ignore[union-attr]
         more: dict[str, Any] = {"person": int(person) if person else None}
         found.add(where, label, match.groups(), score=float(score or 1.0), **more)
