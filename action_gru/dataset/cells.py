@@ -6,6 +6,7 @@ file's own frames, never by the rate in its header. Each function raises ValueEr
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
@@ -104,14 +105,14 @@ def time_of_frame(number: int, times_s: NDArray[np.float64]) -> float:
 
 
 def frame_clock(path: Path) -> Callable[[float], float]:
-    """The instant of a frame of a video by its number, seconds; of one behind the last, the end.
+    """The instant of a frame of a video by its number, seconds; of number infinity the end.
 
     The video is read when the first one is asked for.
     """
 
     def time_of(number: float) -> float:
         times_s = frame_instants(path)
-        return time_of_frame(int(min(number, len(times_s))), times_s)
+        return time_of_frame(int(number) if number < math.inf else len(times_s), times_s)
 
     return time_of
 

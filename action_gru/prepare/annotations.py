@@ -71,7 +71,7 @@ class PreparedAnnotations:
         )
         sentences = [f"{segments} of {videos}, {classes}; next: {command}"]
         if self.overlapping:
-            which = f"{counted(self.overlapping, 'segment')} overlap the one before"
+            which = f"{counted(self.overlapping, 'overlap')} of segments"
             sentences.append(f"{which}: data.labels=many takes them, data.labels=one refuses them")
         return sentences
 

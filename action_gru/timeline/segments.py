@@ -45,8 +45,8 @@ class Segment:
     person: int | None = None
 
     def seconds(self, time_of_frame: Callable[[float], float]) -> tuple[float, float]:
-        """(start, end) in seconds. time_of_frame: the instant of a frame by its number; of one
-        behind the last, the end of the video.
+        """(start, end) in seconds. time_of_frame: the instant of a frame by its number; of number
+        infinity the end of the video.
         """
         end = math.inf if self.end is None else self.end
         if self.in_frames:
@@ -106,6 +106,7 @@ def seconds_of(value: Any, name: str) -> float:
         time = clock_seconds(value) if isinstance(value, str) else None
         if time is None:
             time = float(value.replace(",", ".") if isinstance(value, str) else value)
+        time = round(time, 9)  # 1:40.252 is 100.252, and not 100.25200000000001
     except (TypeError, ValueError):
         time = math.nan
     if not (math.isfinite(time) and time >= 0):

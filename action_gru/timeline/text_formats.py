@@ -36,7 +36,7 @@ def read_cues(source: Source, found: Annotations) -> None:
     for line, block in _blocks(source.text):
         times = next((index for index, text in enumerate(block) if "-->" in text), None)
         if times is None:
-            if not block[0].startswith(_NO_CUE) and not block[0].strip().isdecimal():
+            if not block[0].startswith(_NO_CUE):
                 found.leave_out(f"line {line}", f"no cue: '{block[0][:40]}'")
             continue
         where, match = f"line {line + times}", _CUE_TIMES.fullmatch(block[times])

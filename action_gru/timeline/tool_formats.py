@@ -64,7 +64,7 @@ def read_charades(source: Source, found: Annotations) -> None:
         for line, row in source.table[1]:
             found.videos[video := row["id"].strip()] = None
             for part in filter(str.strip, row["actions"].split(";")):
-                label, start, end = [*part.split(), "", "", ""][:3]
+                label, start, end = ["", "", *part.rsplit(maxsplit=2)][-3:]
                 found.add(f"line {line}, {label}", label, (start, end), video)
         return
     for video, entry in source.json.items():
