@@ -103,7 +103,7 @@ def test_a_mistake_is_found_before_the_work(long_video, small_run, tmp_path):
         make(long_video, small_run, [tmp_path / "folder.csv"])
     with pytest.raises(DataError, match="no class sleep; its classes are bright, dark"):
         make(long_video, small_run, overrides=["events.background=[sleep]"])
-    with pytest.raises(DataError, match="no timeline at"):
+    with pytest.raises(DataError, match="no file at"):
         make(long_video, small_run, reference=tmp_path / "none.csv")
     with pytest.raises(ConfigError, match=r"exit \(0\.9\) must not be above enter"):
         make(long_video, small_run, overrides=["events.exit=0.9"])

@@ -6,6 +6,8 @@ file's own frames, never by the rate in its header. Each function raises ValueEr
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 
@@ -14,7 +16,7 @@ from numpy.typing import NDArray
 
 from action_gru.core.errors import VideoError
 from action_gru.core.paths import composed, on_disk, split_of
-from action_gru.timeline.formats import seconds_of
+from action_gru.timeline.segments import seconds_of
 
 SECONDS, FRAMES = ("start_s", "end_s"), ("start_frame", "end_frame")
 MOST_PATH_CHARACTERS, MOST_NAME_CHARACTERS = 3000, 255
@@ -75,10 +77,10 @@ def bounds_of(row: dict[str, str], path: Path) -> tuple[float | None, float | No
 
 def _bound(row: dict[str, str], path: Path, in_seconds: str, in_frames: str) -> float | None:
     if not row.get(in_frames):
-        return seconds_of(row, in_seconds) if row.get(in_seconds) else None
+        return seconds_of(row[in_seconds], in_seconds) if row.get(in_seconds) else None
     if row.get(in_seconds):
         raise ValueError(f"{in_seconds} and {in_frames} are both given; leave one of them empty")
-    return time_of_frame(frame_number(row[in_frames], in_frames), _instants(path))
+    return time_of_frame(frame_number(row[in_frames], in_frames), frame_instants(path))
 
 
 def frame_number(text: str, column: str) -> int:
@@ -102,7 +104,21 @@ def time_of_frame(number: int, times_s: NDArray[np.float64]) -> float:
     return last_s + (number - len(times_s) + 1) * step_s
 
 
-def _instants(path: Path) -> NDArray[np.float64]:
+def frame_clock(path: Path) -> Callable[[float], float]:
+    """The instant of a frame of a video by its number, seconds; of number infinity the end.
+
+    The video is read when the first one is asked for.
+    """
+
+    def time_of(number: float) -> float:
+        times_s = frame_instants(path)
+        return time_of_frame(int(number) if number < math.inf else len(times_s), times_s)
+
+    return time_of
+
+
+def frame_instants(path: Path) -> NDArray[np.float64]:
+    """The instant of each frame of a video, seconds (T,); none of one that cannot be read."""
     try:
         found = path.stat()
     except OSError:  # missing: extraction quarantines its clips, whatever their bounds
@@ -112,9 +128,7 @@ def _instants(path: Path) -> NDArray[np.float64]:
 
 @lru_cache(maxsize=4096)
 def _read_instants(path: Path, mtime_ns: int, size: int) -> NDArray[np.float64]:
-    """The instant of each frame of a file, seconds (T,); none of a file that cannot be read.
-
-    Decodes the file, without converting its frames: packets alone do not tell which frames a
+    """Decodes the file, without converting its frames: packets alone do not tell which frames a
     decoder gives. mtime_ns, size: of the file, so that a changed one is read again.
     """
     from action_gru.video import DecodeLimits

@@ -4,8 +4,8 @@ Columns: path,label[,group][,split][,start_s,end_s][,timeline]; start_frame,end_
 start_s,end_s. Knows nothing of features.
 
 A row with a timeline is no clip but a long video to test on, which is never trained on. path: the
-video. label: empty. timeline: a CSV start_s,end_s,label below the same root. split: test (or empty)
-or val.
+video. label: empty. timeline: an annotation file (see timeline/readers.py) below the same root.
+split: test (or empty) or val.
 """
 
 from __future__ import annotations
@@ -26,7 +26,15 @@ from action_gru.core.errors import DataError
 from action_gru.core.paths import about_pictures, composed, with_slashes
 from action_gru.core.progress import Reporter
 from action_gru.core.text import counted, name_some
-from action_gru.dataset.cells import FRAMES, SECONDS, bounds_of, inside, name_of, split_name
+from action_gru.dataset.cells import (
+    FRAMES,
+    SECONDS,
+    bounds_of,
+    frame_clock,
+    inside,
+    name_of,
+    split_name,
+)
 from action_gru.timeline import Event, read_segments
 
 SPLITS = ("train", "val", "test")
@@ -71,7 +79,7 @@ class Clip:
 
 @dataclass(frozen=True)
 class LongVideo:
-    """A video with what truly happens in it; timeline: the CSV as the manifest names it."""
+    """A video with what truly happens in it; timeline: the file as the manifest names it."""
 
     path: Path
     relative: str
@@ -218,7 +226,8 @@ def _long_video(row: dict[str, str], root: Path, follow_links: bool = False) -> 
         raise ValueError("a long video is for test or val; train on clips cut from another one")
     path, reference = (inside(root, place, follow_links) for place in (relative, timeline))
     group = _group(row, relative)
-    segments = tuple(replace(one, label=name_of(one.label)) for one in read_segments(reference))
+    happens = read_segments(reference, path, frame_clock(path))
+    segments = tuple(replace(one, label=name_of(one.label)) for one in happens)
     return LongVideo(path, relative, group, split, timeline, segments)
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from action_gru.core.errors import DataError
 from action_gru.core.paths import PICTURE_SUFFIXES
 from action_gru.core.text import command_line, counted, name_some
+from action_gru.prepare.annotations import PreparedAnnotations, prepare_annotations
 from action_gru.prepare.benchmarks import build_fights, build_hmdb51, build_kth, build_ucf101
 from action_gru.prepare.files import counts_text, first_link, how_to_unpack
 from action_gru.prepare.folder import build_folder, left_aside
@@ -29,7 +30,15 @@ from action_gru.prepare.rows import (
 from action_gru.prepare.timed_labels import build_ava, build_charades, build_falls
 from action_gru.prepare.turbofan import build_cmapss
 
-__all__ = ["BUILDERS", "Options", "PreparedDataset", "Row", "prepare"]
+__all__ = [
+    "BUILDERS",
+    "Options",
+    "PreparedAnnotations",
+    "PreparedDataset",
+    "Row",
+    "prepare",
+    "prepare_annotations",
+]
 
 
 @dataclass(frozen=True)
@@ -88,16 +97,15 @@ class PreparedDataset:
         left = {"left_aside": self.left_aside, "missing": len(self.missing)} if self.counts else {}
         return {**document, "splits": self.splits, **left}
 
-    @property
-    def warning(self) -> str | None:
-        """Which files are missing; None where none is."""
+    def warnings(self) -> list[str]:
+        """Which files are missing."""
         if not self.missing:
-            return None
+            return []
         files = counted(len(self.missing), "file")
-        return (
+        return [
             f"left out {files} not found: {name_some(self.missing)}; all are listed in "
             f"{self.missing_list}"
-        )
+        ]
 
     def sentences(self) -> list[str]:
         """What is in it, what is not, and the command that trains on it."""

@@ -16,6 +16,8 @@ from action_gru.core.errors import DataError
 from action_gru.core.text import counted
 from action_gru.prepare.files import find_file, locate, match_lines, walk_files
 from action_gru.prepare.rows import Row, merge_labels, part_divided_groups, warn
+from action_gru.timeline.segments import Annotations
+from action_gru.timeline.text_formats import read_classes
 
 _AVA_LIST = re.compile(r"ava_(?P<split>train|val)_v(?P<version>\d+\.\d+)\.csv")
 _AVA_CLASS = re.compile(r'name:\s*"(?P<name>[^"]+)"\s*(?:label_)?id:\s*(?P<id>\d+)')
@@ -140,8 +142,6 @@ def _tell_unread(path: Path, unread: list[str]) -> None:
 
 
 _SUBJECT = re.compile(r"subject\s*\d+", re.IGNORECASE)
-_SPANS = re.compile(r"[\s;:]*(?P<label>[^\[\];:]*[^\[\];:\s])\s*\[(?P<spans>[^\]]*)\]?")
-_SPAN = re.compile(r"\s*(?P<start>\d+(?:\.\d+)?)(?:\s*to\s*|\s+)(?P<end>\d+(?:\.\d+)?)\s*")
 _FALLS_FILES = (
     "pass the unpacked GMDCSA24 whole: Subject 1/ADL/01.mp4, Subject 1/Fall/01.mp4 and beside them "
     "Subject 1/ADL.csv and Subject 1/Fall.csv"
@@ -176,30 +176,10 @@ def _falls_rows(root: Path, path: PurePosixPath, subject: str) -> Iterator[Row]:
     if "file name" not in names or names[-1] != "classes":
         raise DataError(f"{root / path}: has no columns File Name and Classes; {_FALLS_FILES}")
     folder = path.parent if path.parent.name.lower() == path.stem.lower() else path.with_suffix("")
-    unread: list[str] = []
+    found = Annotations()
     for line, row in rows:
-        video = str(folder / row["file name"].strip())
-        segments, rest = timed_labels(row["classes"])
-        unread += [f"line {line}: {part}" for part in rest]
-        for label, start_s, end_s in segments:
-            yield Row(video, label, subject, start_s=start_s, end_s=end_s)
-    _tell_unread(root / path, unread)
-
-
-def timed_labels(text: str) -> tuple[list[tuple[str, float, float]], list[str]]:
-    """'Sitting[0 to 7; 9 to 11]; Walking[7 to 9]' -> (label, start_s, end_s) of each, and the parts
-    that cannot be read, among them spans whose end is not behind their start.
-
-    A missing 'to' and a missing bracket at the end of a name are mended.
-    """
-    segments, unread = [], []
-    for part in _SPANS.finditer(text):
-        label = part["label"] + ")" * (part["label"].count("(") - part["label"].count(")"))
-        for span in part["spans"].split(";"):
-            found = _SPAN.fullmatch(span)
-            if found and float(found["start"]) < float(found["end"]):
-                segments.append((label, float(found["start"]), float(found["end"])))
-            else:
-                unread.append(f"{label}[{span.strip()}]")
-    unread += [rest for one in _SPANS.sub("", text).split(";") if (rest := one.strip(" :"))]
-    return segments, unread
+        read_classes(row["classes"], f"line {line}", str(folder / row["file name"].strip()), found)
+    for one in found.segments:
+        if one.end is not None and one.start < one.end:
+            yield Row(one.video, one.label, subject, start_s=one.start, end_s=one.end)
+    _tell_unread(root / path, found.problems)
