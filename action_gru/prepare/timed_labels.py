@@ -138,7 +138,7 @@ def _tell_unread(path: Path, unread: list[str]) -> None:
     """Warn of the labels of a list that have no usable times."""
     if unread:
         told = "; ".join(unread[:3]) + ("; ..." if len(unread) > 3 else "")
-        warn(f"{path}: left out {counted(len(unread), 'label without times')} ({told})")
+        warn(f"{path}: left out {counted(len(unread), 'label')} ({told})")
 
 
 _SUBJECT = re.compile(r"subject\s*\d+", re.IGNORECASE)
