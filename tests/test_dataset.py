@@ -25,6 +25,7 @@ from action_gru.dataset import (
 from action_gru.dataset.splits import hold_out
 from action_gru.features import ClipFeatures
 from action_gru.features.sequences import NO_LABEL, SequenceSet, class_targets, is_known, stack_rows
+from action_gru.video import VideoFile
 
 
 def manifest(tmp_path: Path, text: str, files: int = 1) -> Path:
@@ -548,6 +549,14 @@ def test_frame_numbers_become_the_times_of_the_files_own_frames(tmp_path, monkey
 def test_frame_numbers_that_cannot_be_used_are_named(tmp_path, row, said):
     with pytest.raises(DataError, match=f"line 2: {said}"):
         read_manifest(manifest(tmp_path, f"path,label,start_frame,end_frame,start_s\n{row}\n"))
+
+
+def test_frame_numbers_are_those_of_the_decoder(square_video):
+    instants = [frame.time_s for frame in VideoFile(square_video)]
+    manifest = square_video.with_name("clips.csv")
+    manifest.write_text(f"path,label,start_frame,end_frame\n{square_video.name},x,2,5\n")
+    (clip,) = read_manifest(manifest)
+    assert (clip.start_s, clip.end_s) == (instants[2], instants[5])
 
 
 def test_a_missing_file_with_frame_numbers_is_left_to_the_quarantine(tmp_path):
