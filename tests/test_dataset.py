@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from helpers.dataset_trees import make_tree
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -405,12 +406,12 @@ def test_names_with_colons_are_paths(tmp_path, monkeypatch):
         assert clip.path.is_file()
 
 
-def test_folders_of_pictures_in_a_manifest_are_told_with_the_mend(tmp_path, shared_cases):
+def test_folders_in_a_manifest_without_pictures_of_their_own_are_told_with_the_mend(tmp_path):
+    make_tree(tmp_path, "wave/v_0/1.jpg", "wave/v_0/2.jpg", "clap/v_1/a.jpg")
     with pytest.raises(
-        DataError,
-        match=r"wave/v_0 is a folder, as are 2 of its 2 paths; .*pictures are not read.*ffmpeg",
+        DataError, match=r"wave is a folder, as are 2 of its 2 .*wave/v_0 are the frames of a clip"
     ):
-        read_manifest(shared_cases / "F08" / "manifest.csv")
+        read_manifest(manifest(tmp_path, "path,label\nwave,x\nclap,y\n"))
     (tmp_path / "b").mkdir()  # one among files costs itself only, where it is read
     assert len(read_manifest(manifest(tmp_path, "path,label\na.mp4,x\nb,y\n"))) == 2
 

@@ -20,6 +20,7 @@ from action_gru.report.evaluation import (
 )
 from action_gru.report.metrics import compute_metrics
 from action_gru.timeline import Prediction
+from action_gru.video import VideoFile
 
 HOSTILE = "<script>alert(1)</script>|x*&lt;.mp4"
 CLASSES = ["a", '"><img src=x onerror=alert(1)>']
@@ -113,11 +114,11 @@ def test_frames_are_spread_over_the_sampled_instants(tmp_path, clip_in):
 
 def test_frames_are_read_at_their_instants_and_no_larger_than_wanted(tmp_path):
     video = write_square(tmp_path / "a.mp4", 20)
-    assert {image.shape for image in frames_at(video, [0.3, 0.5], (64, 96)).values()} == {
-        (64, 96, 3)
-    }
-    assert frames_at(video, [0.3], (32, 96))[0.3].shape == (32, 48, 3)
-    assert frames_at(video, [0.35], (64, 96)) == {}
+    assert {
+        image.shape for image in frames_at(VideoFile(video), [0.3, 0.5], (64, 96)).values()
+    } == {(64, 96, 3)}
+    assert frames_at(VideoFile(video), [0.3], (32, 96))[0.3].shape == (32, 48, 3)
+    assert frames_at(VideoFile(video), [0.35], (64, 96)) == {}
 
 
 def test_a_video_that_vanished_is_named_and_the_others_are_shown(tmp_path, clip_in):

@@ -38,8 +38,9 @@ class DataSection(Section):
     """video: clips of video files. table: measured rows, in long form or .ts. arrays: one .npy
     (T, D) a sequence. The section `series` says how the last two are read."""
     manifest: Path | None = None
-    """CSV with path,label[,group][,split][,start_s,end_s]; `action-gru prepare` writes one.
-    kind table: the .csv, .parquet or .ts file itself, or a folder of X_TRAIN.ts and X_TEST.ts."""
+    """CSV with path,label[,group][,split][,start_s,end_s][,frame_rate]; `action-gru prepare` writes
+    one. kind table: the .csv, .parquet or .ts file itself, or a folder of X_TRAIN.ts and
+    X_TEST.ts."""
     root: Path | None = None
     """Folder that the manifest's paths start from; by default the manifest's own folder."""
     split: Literal["auto", "column", "group", "none"] = "auto"
@@ -55,6 +56,9 @@ class DataSection(Section):
     """true: accept a group or a clip on both sides of a split. The report says so."""
     max_bad_share: Annotated[float, Field(ge=0.0, le=1.0)] = 0.05
     """The run fails when more than this share of the clips cannot be read."""
+    frame_rate: Annotated[float, Field(gt=0.0, le=1000.0)] | None = None
+    """How many pictures of a folder of frames are a second, where the manifest's column frame_rate
+    says nothing. Video files have their own times."""
     classes: tuple[str, ...] | None = None
     """The class list, in order; a manifest label outside it is an error. By default the labels."""
 

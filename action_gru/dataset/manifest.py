@@ -1,6 +1,7 @@
 """Reads the manifest CSV: which clips there are, what they show, where they come from.
 
-Columns: path,label[,group][,split][,start_s,end_s][,timeline]. Knows nothing of frames or features.
+Columns: path,label[,group][,split][,start_s,end_s][,timeline][,frame_rate]. Knows nothing of what
+frames show. frame_rate: of a path that is a folder or archive of pictures, a second.
 
 A row with a timeline is no clip but a long video to test on, which is never trained on. path: the
 video. label: empty. timeline: a CSV start_s,end_s,label below the same root. split: test (or empty)
@@ -20,14 +21,17 @@ from typing import TypeVar
 
 from action_gru.core.csv_dialect import read_rows
 from action_gru.core.errors import DataError
-from action_gru.core.paths import about_pictures, composed, on_disk, split_of, with_slashes
+from action_gru.core.numbered_pictures import about_pictures
+from action_gru.core.paths import composed, is_frames, on_disk, split_of, with_slashes
+from action_gru.dataset.frame_rate import choose_frame_rate, parse_frame_rate
 from action_gru.timeline import Event, read_segments
 from action_gru.timeline.formats import seconds_of
 
 SPLITS = ("train", "val", "test")
-COLUMNS = ("path", "label", "group", "split", "start_s", "end_s", "timeline")
+COLUMNS = ("path", "label", "group", "split", "start_s", "end_s", "timeline", "frame_rate")
 MOST_PATH_CHARACTERS, MOST_NAME_CHARACTERS = 3000, 255
 T = TypeVar("T")
+Listed = TypeVar("Listed", "Clip", "LongVideo")
 
 
 @dataclass(frozen=True)
@@ -36,7 +40,7 @@ class Clip:
 
     group names the source (person, camera, original video) that a split must not divide; a clip
     without one is its file's own group. shows: every class in it, where each of its
-    rows has one; label is then that of its end.
+    rows has one; label is then that of its end. frame_rate: of a folder of frames, a second.
     """
 
     path: Path
@@ -47,6 +51,7 @@ class Clip:
     start_s: float | None = None
     end_s: float | None = None
     shows: tuple[str, ...] = ()
+    frame_rate: float | None = None
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -72,6 +77,7 @@ class LongVideo:
     split: str
     timeline: str
     segments: tuple[Event, ...]
+    frame_rate: float | None = None
 
 
 def _shortest(seconds: float) -> str:
@@ -81,10 +87,14 @@ def _shortest(seconds: float) -> str:
 
 
 def read_manifest(
-    manifest: Path, root: Path | None = None, classes: Sequence[str] | None = None
+    manifest: Path,
+    root: Path | None = None,
+    classes: Sequence[str] | None = None,
+    frame_rate: float | None = None,
 ) -> list[Clip]:
     """The clips of a manifest, in its order. root: where its paths start; by default its folder.
 
+    frame_rate: of folders of frames whose row gives none.
     Raises DataError with the line number for a row that cannot be used. A file that is missing is
     no error here: extraction quarantines it like any other bad clip.
     """
@@ -99,13 +109,16 @@ def read_manifest(
     _check_labels(clips, classes, manifest)
     _check_duplicates(clips, manifest)
     _check_files(clips, manifest)
-    return clips
+    return [_with_rate(clip, frame_rate, manifest) for clip in clips]
 
 
 def read_long_videos(
-    manifest: Path, root: Path | None = None, classes: Sequence[str] | None = None
+    manifest: Path,
+    root: Path | None = None,
+    classes: Sequence[str] | None = None,
+    frame_rate: float | None = None,
 ) -> list[LongVideo]:
-    """The long videos of a manifest, in its order; most have none.
+    """The long videos of a manifest, in its order; most have none. frame_rate: see read_manifest.
 
     Raises DataError for a row or a timeline that cannot be used.
     """
@@ -115,7 +128,13 @@ def read_long_videos(
             check_labels(video.segments, video.timeline, classes)
         if video.path in [other.path for other in videos[:index]]:
             raise DataError(f"{manifest}: the long video {video.relative} appears twice")
-    return videos
+    return [_with_rate(video, frame_rate, manifest) for video in videos]
+
+
+def _with_rate(item: Listed, default: float | None, manifest: Path) -> Listed:
+    named = f"{manifest}: {item.relative}"
+    rate = choose_frame_rate(item.path, named, item.frame_rate, default)
+    return replace(item, frame_rate=rate)
 
 
 def _read_rows(
@@ -123,7 +142,7 @@ def _read_rows(
 ) -> list[T]:
     """The parsed rows with a timeline, or those without one. Raises DataError where parse fails."""
     try:
-        names, rows = read_rows(manifest, ("start_s", "end_s"))
+        names, rows = read_rows(manifest, ("start_s", "end_s", "frame_rate"))
     except ValueError as error:
         raise DataError(f"{manifest}: {error}") from error
     _check_columns(names, manifest)
@@ -166,7 +185,8 @@ def _clip(row: dict[str, str], root: Path) -> Clip:
     if end_s is not None and end_s <= (start_s or 0.0):
         raise ValueError(f"end_s must lie after start_s, got {start_s} to {end_s}")
     path, group = inside(root, relative), composed(row.get("group") or relative)
-    return Clip(path, relative, label, group, split, start_s, end_s)
+    rate = parse_frame_rate(row.get("frame_rate", ""))
+    return Clip(path, relative, label, group, split, start_s, end_s, frame_rate=rate)
 
 
 def _long_video(row: dict[str, str], root: Path) -> LongVideo:
@@ -183,8 +203,9 @@ def _long_video(row: dict[str, str], root: Path) -> LongVideo:
         raise ValueError("a long video is for test or val; train on clips cut from another one")
     path, reference = inside(root, relative), inside(root, timeline)
     group = composed(row.get("group") or relative)
+    rate = parse_frame_rate(row.get("frame_rate", ""))
     segments = tuple(replace(one, label=composed(one.label)) for one in read_segments(reference))
-    return LongVideo(path, relative, group, split, timeline, segments)
+    return LongVideo(path, relative, group, split, timeline, segments, rate)
 
 
 def split_name(text: str) -> str:
@@ -233,8 +254,8 @@ def _check_duplicates(clips: Sequence[Clip], manifest: Path) -> None:
 
 
 def _check_files(clips: Sequence[Clip], manifest: Path) -> None:
-    """Raise DataError unless one path at least is that of a file."""
-    if any(clip.path.is_file() for clip in clips):
+    """Raise DataError unless one path at least is that of a file, or of a folder of frames."""
+    if any(clip.path.is_file() or is_frames(clip.path) for clip in clips):
         return
     if folders := [clip for clip in clips if clip.path.is_dir()]:
         raise DataError(
@@ -294,5 +315,7 @@ def data_hash(clips: Sequence[Clip]) -> str:
     digest = hashlib.sha256()
     for clip in sorted(clips, key=lambda clip: clip.name):
         bounds = (clip.start_s or 0.0, clip.end_s)
-        digest.update(repr((clip.relative, bounds, clip.label, clip.group, clip.split)).encode())
+        rate = () if clip.frame_rate is None else (clip.frame_rate,)
+        row = (clip.relative, bounds, clip.label, clip.group, clip.split, *rate)
+        digest.update(repr(row).encode())
     return digest.hexdigest()[:16]

@@ -19,6 +19,7 @@ from action_gru.config import Config, build_config
 from action_gru.core.errors import BackboneError, MissingExtraError, VideoError
 from action_gru.core.machine import processes_here
 from action_gru.core.progress import Reporter
+from action_gru.core.text import counted
 from action_gru.dataset import Clip, read_manifest
 from action_gru.detection.detector import Detector
 from action_gru.detection.frame_views import MixedBackbone, VectorView, following_detector
@@ -97,7 +98,7 @@ class VideoSource:
         root = self.root if self.manifest else self.root or data.root
         manifest = self.manifest or data.manifest
         assert manifest is not None
-        return read_manifest(manifest, root, self.classes or data.classes)
+        return read_manifest(manifest, root, self.classes or data.classes, data.frame_rate)
 
     def features(
         self,
@@ -136,6 +137,13 @@ def check_extraction(
     if slow is not None:
         reporter.warn(slow, slow=report.slow)
     allowed = config.data.max_bad_share if max_bad_share is None else max_bad_share
+    if report.notes:
+        name, note = next(iter(report.notes.items()))
+        reporter.warn(
+            f"{counted(len(report.notes), 'folder')} of frames with gaps or other files; the first "
+            f"is {name}: {note}",
+            notes=report.notes,
+        )
     check_quarantine(report, reporter, folder, allowed)
     if not config.data.allow_leakage:
         check_copies(clips, report)
@@ -275,7 +283,7 @@ def _shows_people(config: Config, clip: Clip, detector: Detector) -> bool:
     limits = DecodeLimits(**config.decoding.model_dump())
     when = {"fps": config.sampling.fps, "start_s": clip.start_s, "end_s": clip.end_s}
     try:
-        with VideoFile(clip.path, threads=1, limits=limits) as video:
+        with VideoFile(clip.path, 1, limits, clip.frame_rate) as video:
             size: dict[str, Any] = {"views": [], "size_px": 32, "fit": "squash", "whole": True}
             samples = video.run(pictures, **size, **when)
             found = detector([made[FRAME] for _, made in itertools.islice(samples, 1)])

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from action_gru.core.errors import DataError
-from action_gru.core.paths import PICTURE_SUFFIXES
+from action_gru.core.paths import PICTURE_SUFFIXES, is_frames
 from action_gru.core.text import command_line
 from action_gru.prepare.benchmarks import (
     build_cmapss,
@@ -61,8 +61,9 @@ OFFICIAL_SPLITS = {"ucf101": 3, "hmdb51": 3}  # the others have one
 class PreparedDataset:
     """What was written. splits: items in each, empty where the dataset has none.
 
-    counts: clips, classes and groups of a manifest; nothing for a table. left_aside: of a folder
-    of own data, the files that are in no row: ending -> how many.
+    counts: clips, classes and groups of a manifest, and how many clips are frames where some are;
+    nothing for a table. left_aside: of a folder of own data, the files that are in no row:
+    ending -> how many.
     """
 
     root: Path
@@ -86,11 +87,20 @@ class PreparedDataset:
             return [f"{train} training and {test} test engines; next: {command}"]
         clips, groups = self.counts["clips"], self.counts["groups"] or "no"
         parts = "".join(f", {count} in {name}" for name, count in self.splits.items())
-        command = command_line("action-gru", "train", "CONFIG", manifest, f"data.root={self.root}")
+        frames = self.counts.get("frames", 0)
+        words = [manifest, f"data.root={self.root}", *["data.frame_rate=FPS"] * bool(frames)]
+        command = command_line("action-gru", "train", "CONFIG", *words)
         summary = f"{clips} clips{parts}, {self.counts['classes']} classes, {groups} groups"
         sentences = [f"{summary}; next: {command}"]
+        if frames:
+            sentences.insert(
+                0,
+                f"{frames} of the clips are folders or archives of frames; FPS, at which they were "
+                "taken, may also stand in a column frame_rate",
+            )
         if left := sum(self.left_aside.values()):
-            note = "; pictures are not read" if PICTURE_SUFFIXES & self.left_aside.keys() else ""
+            has_pictures = PICTURE_SUFFIXES & self.left_aside.keys()
+            note = "; their numbers make no clip of the pictures" if has_pictures else ""
             aside = f"{counts_text(self.left_aside)}{note}"
             sentences.insert(0, f"left aside {left} of {left + clips} files, as no clips: {aside}")
         return sentences
@@ -132,4 +142,6 @@ def prepare(
     manifest = manifest or root / content.name
     write_content(manifest, content, overwrite=overwrite)
     left = left_aside(root, content.paths, manifest) if dataset == "folder" else {}
-    return PreparedDataset(root, manifest, content.splits, content.counts, left)
+    frames = sum(is_frames(root / path) for path in content.paths)
+    counts = content.counts | ({"frames": frames} if frames else {})
+    return PreparedDataset(root, manifest, content.splits, counts, left)

@@ -17,7 +17,8 @@ from pathlib import Path, PurePosixPath
 
 from action_gru.core.errors import DataError
 from action_gru.core.files import write_atomically
-from action_gru.core.paths import about_pictures, is_hidden, is_video
+from action_gru.core.numbered_pictures import about_pictures, frame_folders, is_frame_archive
+from action_gru.core.paths import is_hidden, is_video
 from action_gru.core.text import command_line
 
 _COLUMNS = ("path", "label", "group", "split", "start_s", "end_s")
@@ -159,6 +160,14 @@ def _unreadable(error: OSError) -> None:
 def videos_in(root: Path) -> list[PurePosixPath]:
     """The videos below root, relative to it."""
     return [path for path in walk_files(root) if is_video(root / path)]
+
+
+def clips_in(root: Path) -> list[PurePosixPath]:
+    """The videos below root, then its archives and its folders of frames, relative to it."""
+    files = list(walk_files(root))
+    videos = [path for path in files if is_video(root / path)]
+    archives = [path for path in files if is_frame_archive(root / path)]
+    return [*videos, *archives, *frame_folders(files, videos)]
 
 
 def ending(path: PurePosixPath) -> str:

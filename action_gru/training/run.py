@@ -87,7 +87,8 @@ def _plan_new(config: Config) -> RunPlan:
         clips, data.split, data.test_share, data.val_share, data.split_seed, data.allow_leakage
     )
     assert data.manifest is not None
-    long = read_long_videos(data.manifest, data.root, classes) if data.is_video else []
+    rate = data.frame_rate
+    long = read_long_videos(data.manifest, data.root, classes, rate) if data.is_video else []
     check_background(config, classes)
     if not data.allow_leakage:
         check_long_videos(long, split.train)
@@ -144,7 +145,8 @@ def _load_resumed(run: RunFolder, config: Config) -> RunPlan:
     clips = read_run_clips(run, config)
     content = {row["path"]: row["sha256"] for row in run.rows()}
     is_video = config.data.is_video
-    long = read_long_videos(run.clips, own_root(config)) if is_video else []
+    rate = config.data.frame_rate
+    long = read_long_videos(run.clips, own_root(config), None, rate) if is_video else []
     split = split_clips(clips, "column", allow_leakage=config.data.allow_leakage)
     classes = class_list(clips, config.classes)
     return RunPlan(run, config, split, classes, long, content)
