@@ -416,6 +416,29 @@ def test_folders_in_a_manifest_without_pictures_of_their_own_are_told_with_the_m
     assert len(read_manifest(manifest(tmp_path, "path,label\na.mp4,x\nb,y\n"))) == 2
 
 
+def test_a_folder_of_frames_takes_the_rate_of_its_row_or_that_of_all(tmp_path):
+    make_tree(tmp_path, "v/1.png", "v/2.png", "w/1.png", "w/2.png", "a.mp4")
+    table = manifest(tmp_path, "path;label;frame_rate\nv;x;12,5\nw;y;\na.mp4;x;\n")
+    clips = read_manifest(table, frame_rate=30.0)
+    assert [clip.frame_rate for clip in clips] == [12.5, 30.0, None]
+    with pytest.raises(
+        DataError, match=r"w holds pictures, .* column frame_rate, .* data\.frame_r"
+    ):
+        read_manifest(table)
+    assert data_hash(clips) != data_hash([replace(clip, frame_rate=None) for clip in clips])
+
+
+@pytest.mark.parametrize(
+    ("cell", "said"),
+    [("0", "frame_rate is frames a second, up to 1000, got '0'"), ("fast", "got 'fast'"),
+     ("25", r"a\.mp4 is a video file, which has its own times, and its row says frame_rate 25")],
+)  # fmt: skip
+def test_a_rate_that_cannot_be_is_refused(tmp_path, cell, said):
+    (tmp_path / "a.mp4").touch()
+    with pytest.raises(DataError, match=said):
+        read_manifest(manifest(tmp_path, f"path,label,frame_rate\na.mp4,x,{cell}\n"))
+
+
 def refused(clips: list[Clip], *how: object, **shares: float) -> str:
     with pytest.raises(DataError) as caught:
         split_clips(clips, *how, **shares)

@@ -83,7 +83,7 @@ def list_pictures(names: Iterable[str]) -> PictureList:
         other = numbered.setdefault(int(match[2]), name)
         if other != name:
             raise ValueError(
-                f"{other} and {name} have the same number; keep the frames of one clip in a folder"
+                f"{other} and {name} have the same number; give each clip a folder of its own"
             )
     if not numbered:
         raise ValueError("no picture in it; give one that holds numbered pictures")
