@@ -121,7 +121,7 @@ def _lengths_s(clip: Clip) -> tuple[float, float]:
     """Seconds of the clip, and of its file."""
     from action_gru.video import VideoFile
 
-    with VideoFile(clip.path) as video:
+    with VideoFile(clip.path, frame_rate=clip.frame_rate) as video:
         frame = next(iter(video))
         file_s = max(video.declared_s or 0.0, clip.end_s or 0.0, frame.time_s + LEAST)
     return (clip.end_s or file_s) - (clip.start_s or 0.0), file_s

@@ -10,7 +10,8 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from action_gru.core.errors import DataError
-from action_gru.core.paths import PICTURE_SUFFIXES, about_pictures, is_hidden, is_video
+from action_gru.core.numbered_pictures import frame_folders, is_frame_archive
+from action_gru.core.paths import is_hidden, is_video
 from action_gru.core.text import command_line, counted, name_some
 from action_gru.prepare.rows import Row
 
@@ -54,6 +55,14 @@ def _unreadable(error: OSError) -> None:
 def videos_in(root: Path) -> list[PurePosixPath]:
     """The videos below root, relative to it."""
     return [path for path in walk_files(root) if is_video(root / path)]
+
+
+def clips_in(root: Path) -> list[PurePosixPath]:
+    """The videos below root, then its archives and its folders of frames, relative to it."""
+    files = list(walk_files(root))
+    videos = [path for path in files if is_video(root / path)]
+    archives = [path for path in files if is_frame_archive(root / path)]
+    return [*videos, *archives, *frame_folders(files, videos)]
 
 
 def ending(path: PurePosixPath) -> str:
@@ -114,18 +123,16 @@ class Library:
     def __init__(self, root: Path, frames: bool = False) -> None:
         files = list(walk_files(root))
         videos = [path for path in files if is_video(root / path)]
-        self._root, self._endings, self._has_videos = root, count(map(ending, files)), bool(videos)
+        self._root, self._endings = root, count(map(ending, files))
         self._known: dict[str, str] = {}
         self.folders: set[str] = set()
         for path in videos:
             self._add(path, path.name)
         for path in videos:
             self._add(path, path.stem)
-        pictures = (path for path in files if path.suffix.lower() in PICTURE_SUFFIXES)
-        for folder in dict.fromkeys(path.parent for path in pictures if frames):
-            if folder.name:
-                self.folders.add(str(folder))
-                self._add(folder, folder.name)
+        for folder in frame_folders(files, videos) if frames else ():
+            self.folders.add(str(folder))
+            self._add(folder, folder.name)
 
     def _add(self, path: PurePosixPath, name: str) -> None:
         for key in (str(path.with_name(name)), f"{path.parent.name}/{name}", name):
@@ -142,8 +149,6 @@ class Library:
         if not all(row.is_missing for row in rows):
             return
         names = list(dict.fromkeys(row.path for row in rows))
-        if not self._has_videos and not self.folders:
-            mend = about_pictures(self._root) or mend
         raise DataError(
             f"{self._root}: none of the {counted(len(names), 'clip')} named is here "
             f"({name_some(names)}); the files here are {counts_text(self._endings) or 'none'}; "
