@@ -114,7 +114,7 @@ def read_annotations(path: Path, form: str | None = None) -> tuple[str, Annotati
     name = form or _recognised(source)
     try:
         READERS[name].read(source, found)
-    except (AttributeError, LookupError, TypeError, ValueError) as error:
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise DataError(
             f"{path}: cannot be read as {name} ({type(error).__name__}: {error}); export it again, "
             "or name its form with --format"

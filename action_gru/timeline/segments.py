@@ -107,7 +107,7 @@ def seconds_of(value: Any, name: str) -> float:
         if time is None:
             time = float(value.replace(",", ".") if isinstance(value, str) else value)
         time = round(time, 9)  # 1:40.252 is 100.252, and not 100.25200000000001
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         time = math.nan
     if not (math.isfinite(time) and time >= 0):
         raise ValueError(
@@ -160,7 +160,7 @@ class Source:
             return None
         try:
             return parse_xml(self.data)
-        except (ValueError, ET.ParseError, expat.ExpatError) as error:
+        except (LookupError, ValueError, ET.ParseError, expat.ExpatError) as error:
             raise DataError(f"{self.path}: damaged XML ({error}); export it again") from error
 
     @cached_property
