@@ -31,7 +31,7 @@ def videos(tmp_path_factory) -> Path:
     """A folder with v/a.mp4: 4 seconds, 10 frames a second."""
     folder = tmp_path_factory.mktemp("videos")
     write_square(folder / "v" / "a.mp4", 40)
-    shutil.copyfile(folder / "v" / "a.mp4", folder / "v" / "S1_fall_a.mp4")
+    shutil.copyfile(folder / "v" / "a.mp4", folder / "v" / "S1_fall_13.mp4")
     return folder
 
 
@@ -46,7 +46,7 @@ def test_every_form_gives_the_same_manifest(example, videos, tmp_path):
     files = save(tmp_path, example.files)
     made = prepare_annotations(files, videos, tmp_path / "m.csv")
     text = (tmp_path / "m.csv").read_text(encoding="utf-8")
-    named = "v/S1_fall_a.mp4" if example.form == "gmdcsa24" else "v/a.mp4"
+    named = "v/S1_fall_13.mp4" if example.form == "gmdcsa24" else "v/a.mp4"
     assert text.replace(named, "v/a.mp4").splitlines() == ROWS
     assert made.counts == {"segments": 3, "videos": 1, "classes": 3}
     assert len(made.missing) == 1
@@ -99,12 +99,12 @@ def test_labels_are_renamed_merged_and_left_out(videos, tmp_path):
 
 
 def test_complete_adds_a_row_without_a_label_for_each_video(videos, tmp_path):
-    text = "path,start_s,end_s,label\na.mp4,1,2,walk\nS1_fall_a.mp4,,,\n"
+    text = "path,start_s,end_s,label\na.mp4,1,2,walk\nS1_fall_13.mp4,,,\n"
     files = save(tmp_path, {"x.csv": text})
     prepare_annotations(files, videos, tmp_path / "m.csv", complete=True)
     assert (tmp_path / "m.csv").read_text().splitlines() == [
         "path,label,group,start_s,end_s",
-        "v/S1_fall_a.mp4,,v/S1_fall_a.mp4,,",
+        "v/S1_fall_13.mp4,,v/S1_fall_13.mp4,,",
         "v/a.mp4,,v/a.mp4,,",
         "v/a.mp4,walk,v/a.mp4,1,2",
     ]

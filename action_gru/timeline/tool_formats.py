@@ -34,8 +34,8 @@ def has_keys(document: Any, *keys: str) -> bool:
 
 
 def read_timeline_json(source: Source, found: Annotations) -> None:
-    """The .json that `timeline --out` writes: seconds."""
-    video = source.json["source"]
+    """The .json that `timeline --out` writes, and the answer of `timeline --json`: seconds."""
+    video = source.json["source"] if "source" in source.json else source.json["video"]
     found.videos[video] = None
     for number, one in enumerate(source.json["events"], 1):
         more = {"score": float(one.get("score", 1.0)), "person": one.get("person")}
@@ -240,8 +240,11 @@ def _label_studio_rows(source: Source) -> Iterator[Json]:
 def _label_studio_video(task: Json, data: Json) -> str:
     """The first value that names a video, of a task with several fields."""
     texts = [value for value in [*data.values(), task.get("file_upload")] if isinstance(value, str)]
-    named = (text for text in texts if PurePosixPath(text).suffix.lower() in VIDEO_SUFFIXES)
-    return next(named, str(data.get("video", "")))
+    for text in texts:
+        parts = re.split("[?#]", text)  # of a URL
+        if any(PurePosixPath(part).suffix.lower() in VIDEO_SUFFIXES for part in parts):
+            return text
+    return str(data.get("video", ""))
 
 
 def _label_studio_values(task: Json) -> Iterable[Json]:
