@@ -24,7 +24,7 @@ from action_gru.dataset import (
 )
 from action_gru.dataset.splits import hold_out
 from action_gru.features import ClipFeatures
-from action_gru.features.sequences import SequenceSet, stack_rows
+from action_gru.features.sequences import NO_LABEL, SequenceSet, class_targets, is_known, stack_rows
 
 
 def manifest(tmp_path: Path, text: str, files: int = 1) -> Path:
@@ -66,7 +66,7 @@ def test_a_manifest_gives_its_clips(tmp_path):
         ("path,lable\na.mp4,x\n", r"column label is missing; the first line must be path,label"),
         ("path,label\n", "holds no clip, only a header"),
         ("", "column path and label is missing"),
-        ("path,label\na.mp4\n", "line 2: has 1 fields, the header has 2; put quotes"),
+        ("path,label\na.mp4\n", "line 2: has 1 field, the header has 2; put quotes"),
         ("path,label\na.mp4,x,y\n", "line 2: has 3 fields, the header has 2"),
         ("path,label\na.mp4,\n", "must not be empty"),
         ("path,label\n/etc/passwd,x\n", "line 2: path must be relative to the root"),
@@ -237,7 +237,7 @@ def test_groups_that_share_bytes_become_one():
 
 
 def test_a_half_filled_column_and_an_unseen_class_are_errors():
-    with pytest.raises(DataError, match="1 clips have no split"):
+    with pytest.raises(DataError, match="1 clip without a split"):
         split_clips(clips_of("a", "b", split="train") + clips_of("c", labels="a"))
     train, test = clips_of("a", labels="a", split="train"), clips_of("b", labels="b", split="test")
     with pytest.raises(DataError, match="the training part has no clip of b"):
@@ -454,6 +454,38 @@ def test_a_column_that_trains_no_clip_of_a_class_is_told_without_a_seed():
     assert refused(train + test).endswith(
         "the other parts have; add clips of other groups, or mark some as train in the column split"
     )
+
+
+def test_a_label_of_several_names_is_read_as_each_of_them(tmp_path):
+    text = "path,label\na.mp4,walk; read\nb.mp4,\nc.mp4,read;read ;\n"
+    clips = read_manifest(manifest(tmp_path, text), many=True)
+    assert [clip.labels for clip in clips] == [("walk", "read"), (), ("read",)]
+    assert [clip.label for clip in clips] == ["walk; read", "", "read"]
+    assert class_list(clips) == ("read", "walk")
+    with pytest.raises(DataError, match="unknown label 'read' \\(2 clips\\)"):
+        read_manifest(manifest(tmp_path, text), classes=("walk", "x"), many=True)
+    (one, *_) = read_manifest(manifest(tmp_path, "path,label\na.mp4,walk; read\n"))
+    assert one.labels == ("walk; read",)
+
+
+def test_targets_say_what_is_shown_and_what_is_unknown():
+    names = [("b",), None, ("a", "c"), ()]
+    many = class_targets(names, "abc", many=True)
+    assert many.dtype == torch.int8
+    assert many.tolist() == [[0, 1, 0], [NO_LABEL] * 3, [1, 0, 1], [0, 0, 0]]
+    one = class_targets(names[:3], "abc", many=False)
+    assert (one.dtype, one.tolist()) == (torch.int64, [1, NO_LABEL, 0])
+    assert is_known(many).tolist() == [True, False, True, True]
+    assert is_known(one).tolist() == [True, False, True]
+
+
+def test_mirrored_rows_have_the_targets_of_the_plain_ones():
+    plain, targets = [[features(3, 0)]], class_targets([("b",), (), None], "ab", many=True)
+    labels = class_targets([()], "ab", many=True)
+    sequences = SequenceSet(plain, labels, [[features(3, 500)]], targets)
+    rows, inside = torch.tensor([[3, 4, 0]]), torch.tensor([[True, True, False]])
+    taken = sequences.take_labels(rows, inside)
+    assert taken.tolist() == [[[0, 1], [0, 0], [NO_LABEL, NO_LABEL]]]
 
 
 @pytest.mark.parametrize(

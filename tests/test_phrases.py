@@ -39,6 +39,7 @@ def test_one_thing_is_no_plural():
     assert [counted(n, "id") for n in (0, 1, 2)] == ["0 ids", "1 id", "2 ids"]
     assert [counted(n, "entry") for n in (1, 3)] == ["1 entry", "3 entries"]
     assert [counted(n, "class") for n in (1, 3)] == ["1 class", "3 classes"]
+    assert [counted(n, "person") for n in (1, 2)] == ["1 person", "2 people"]
     assert counted(2, "row left") == "2 rows left"
 
 

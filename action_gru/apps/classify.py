@@ -15,6 +15,7 @@ from action_gru.core.errors import ActionGruError, VideoError
 from action_gru.core.machine import keeping_freed_memory
 from action_gru.core.paths import about_pictures, instead_of, is_hidden, is_video, kind_of, on_disk
 from action_gru.core.progress import Reporter
+from action_gru.core.text import counted
 
 if TYPE_CHECKING:
     from action_gru.recognizer import ActionRecognizer, Reading
@@ -98,7 +99,7 @@ def classify_files(
                 reading = recognizer.read(path)
                 if target is not None:
                     frames, codec = annotate(recognizer, reading, path, target)
-                    reporter.info(f"wrote {target} ({frames} frames, {codec})")
+                    reporter.info(f"wrote {target} ({counted(frames, 'frame')}, {codec})")
                 for warning in reading.warnings:
                     reporter.warn(f"{path}: {warning}", video=str(path))
                 print(_answer(path, reading, top, as_json), flush=True)

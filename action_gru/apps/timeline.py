@@ -19,7 +19,7 @@ from action_gru.apps.checks import PICTURE, SENTENCES
 from action_gru.apps.overlay import Overlay, marks_of
 from action_gru.core.errors import ActionGruError
 from action_gru.core.progress import Reporter
-from action_gru.core.text import clock_text
+from action_gru.core.text import clock_text, counted
 from action_gru.detection.detector import Detections, Detector, kinds_of
 from action_gru.recognizer import ActionRecognizer
 from action_gru.report.plots import save_figure
@@ -177,7 +177,7 @@ class _Painter:
 def _note(reader: TimelineReader[Any]) -> str:
     stream, events = reader.stream, reader.recorder.events
     if isinstance(stream, PeopleStream):
-        return f"{len(stream.people)} people, {len(events)} events"
+        return f"{counted(len(stream.people), 'person')}, {counted(len(events), 'event')}"
     current = stream.current if isinstance(stream, ActionStream) else None
     events = [*events, *([current] if current else [])]
     last = f", last {events[-1].label}" if events else ""
@@ -205,8 +205,8 @@ def _doubts(
         yield from _doubts_of_events(timeline.events, end_s, stream)
     if timeline.restarts:
         yield (
-            f"started afresh {timeline.restarts} times, the last for: {stream.restart_reason} "
-            f"(stream.max_gap_s is {stream.sampler.max_gap_s:g})"
+            f"started afresh {counted(timeline.restarts, 'time')}, the last for: "
+            f"{stream.restart_reason} (stream.max_gap_s is {stream.sampler.max_gap_s:g})"
         )
     cut = cut_warning(end_s, declared_s, reader.video.damaged)
     if timeline.complete and cut is not None:

@@ -75,7 +75,11 @@ def config(
 
 def prepare(
     dataset: Annotated[
-        str, Argument(help="annotations, folder, ucf101, hmdb51, kth, fights, cmapss.")
+        str,
+        Argument(
+            help="annotations, folder, ucf101, hmdb51, kth, fights, kinetics, something, jester, "
+            "ava, charades, falls, cmapss."
+        ),
     ],
     source: Annotated[
         list[Path], Argument(help="The data set's folder, unpacked; of annotations their files.")
@@ -93,6 +97,9 @@ def prepare(
             help="Of folder: folders called train, val or test are splits, or are classes.",
         ),
     ] = None,
+    follow_links: Annotated[
+        bool, Option("--follow-links", help="Read through links in the folder.")
+    ] = False,
     videos: Annotated[
         Path | None, Option(metavar="DIR", help="Of annotations: the folder of the videos.")
     ] = None,
@@ -129,12 +136,12 @@ def prepare(
         made = prepare_annotations(
             source, videos, out, form=form, renamed=names, complete=complete, overwrite=overwrite
         )
-        for warning in made.warnings():
-            reporter.warn(warning)
     else:
         _refuse_for(dataset, source, videos, form, renamed, complete)
-        choices = Options(split, subset, splits)
+        choices = Options(split, subset, splits, follow_links)
         made = write_manifest(dataset, source[0], out, choices, overwrite=overwrite)
+    for warning in made.warnings():
+        reporter.warn(warning)
     for sentence in made.sentences():
         reporter.info(sentence)
     print_answer(made.document(), str(made.manifest), json_)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -46,6 +46,9 @@ class DataSection(Section):
     follow_links: bool = False
     """true: a link below the root may lead out of it. false: such a path is an error, so that a
     manifest from elsewhere reads no other files of this machine."""
+    labels: Literal["one", "many"] = "one"
+    """many: a clip may show several classes at once (`walk; read` in its label) or none (an empty
+    label); each class has a probability of its own. one: exactly one class."""
     split: Literal["auto", "column", "group", "none"] = "auto"
     """column: as the manifest says. group: hold out whole groups. none: train on everything.
     auto: column if the manifest fills it, else group."""
@@ -61,6 +64,11 @@ class DataSection(Section):
     """The run fails when more than this share of the clips cannot be read."""
     classes: tuple[str, ...] | None = None
     """The class list, in order; a manifest label outside it is an error. By default the labels."""
+
+    @property
+    def manifest_options(self) -> dict[str, Any]:
+        """How `dataset.read_manifest` reads this data's manifests."""
+        return {"many": self.labels == "many", "follow_links": self.follow_links}
 
     @property
     def traits(self) -> DataKind:

@@ -18,6 +18,8 @@ from itertools import chain
 from pathlib import Path
 from typing import TextIO
 
+from action_gru.core.text import counted
+
 SEPARATORS = (",", ";", "\t", "|")
 LARGEST = 3.4028234663852886e38  # of float32, as which measured values are kept
 MISSING = frozenset({"", "?", "na", "n/a", "#n/a", "<na>", "nan", "null", "none"})
@@ -86,8 +88,8 @@ def open_table(
                 row += [""] * (len(names) - len(row))
             if len(row) != len(names):
                 raise ValueError(
-                    f"line {line}: has {len(row)} fields, the header has {len(names)}; put quotes "
-                    "around a field that holds the separator"
+                    f"line {line}: has {counted(len(row), 'field')}, the header has {len(names)}; "
+                    "put quotes around a field that holds the separator"
                 )
             yield line, row
 

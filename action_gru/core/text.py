@@ -33,8 +33,10 @@ def counted(count: int, noun: str) -> str:
     word, space, rest = noun.partition(" ")
     if word.endswith("y"):
         many = word[:-1] + "ies"
+    elif word == "person":
+        many = "people"
     else:
-        many = word + ("es" if word.endswith(("s", "x", "ch", "sh")) else "s")
+        many = word + ("es" if word.endswith("s") else "s")
     return f"{count} {word if count == 1 else many}{space}{rest}"
 
 

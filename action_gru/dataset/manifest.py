@@ -39,6 +39,7 @@ from action_gru.timeline import Event, read_segments
 
 SPLITS = ("train", "val", "test")
 COLUMNS = ("path", "label", "group", "split", *SECONDS, *FRAMES, "timeline")
+LABEL_SEPARATOR = "; "
 _UNCLEAR = re.compile(r"(start|end)(_?(time|sec|seconds|ms))?")
 T = TypeVar("T")
 
@@ -49,7 +50,8 @@ class Clip:
 
     group names the source (person, camera, original video) that a split must not divide; a clip
     without one is its file's own group. shows: every class in it, where each of its
-    rows has one; label is then that of its end.
+    rows has one, and label is then that of its end; or where a clip may show several, and label is
+    then all of them ('walk; read'), or empty for none.
     """
 
     path: Path
@@ -64,7 +66,7 @@ class Clip:
     @property
     def labels(self) -> tuple[str, ...]:
         """Every class that the clip teaches."""
-        return self.shows or (self.label,)
+        return self.shows or ((self.label,) if self.label else ())
 
     @property
     def name(self) -> str:
@@ -97,13 +99,14 @@ def read_manifest(
     manifest: Path,
     root: Path | None = None,
     classes: Sequence[str] | None = None,
+    many: bool = False,
     *,
     follow_links: bool = False,
 ) -> list[Clip]:
     """The clips of a manifest, in its order. root: where its paths start; by default its folder.
 
-    follow_links: whether a link below root may lead out of it. Warns of labels that differ only in
-    case or spaces.
+    many: a label is any number of names, with ';' between them. follow_links: whether a link below
+    root may lead out of it. Warns of classes that differ only in case or spaces.
 
     Raises DataError with the line number for a row that cannot be used. A file that is missing is
     no error here: extraction quarantines it like any other bad clip.
@@ -113,7 +116,7 @@ def read_manifest(
         raise DataError(f"no manifest at {manifest} (looked up as {manifest.absolute()})")
     if not root.is_dir():
         raise DataError(f"data.root: no folder at {root} (looked up as {root.absolute()})")
-    parse = partial(_clip, follow_links=follow_links)
+    parse = partial(_clip, many=many, follow_links=follow_links)
     clips = _read_rows(manifest, root, parse, has_timeline=False)
     if not clips:
         raise DataError(f"{manifest}: holds no clip, only a header")
@@ -185,17 +188,24 @@ def _check_columns(names: Sequence[str], manifest: Path) -> None:
             _warn_once(f"{manifest}: the column '{name}' is not read; {mend}")
 
 
-def _clip(row: dict[str, str], root: Path, follow_links: bool = False) -> Clip:
+def _clip(row: dict[str, str], root: Path, many: bool = False, follow_links: bool = False) -> Clip:
     for column, text in row.items():
         if any(unicodedata.category(letter) == "Cc" for letter in text):  # may steer a terminal
             raise ValueError(f"{column} holds a control character, got {text[:40]!r}")
     relative, label = with_slashes(root, row["path"]), name_of(row["label"])
-    if not relative or not label:
+    shows = names_of(label) if many else ()
+    if not relative or not (label or many):
         raise ValueError(f"path and label must not be empty, got '{relative}' and '{label}'")
     split = split_name(row.get("split", ""))
     path, group = inside(root, relative, follow_links), _group(row, relative)
     start_s, end_s = bounds_of(row, path)
-    return Clip(path, relative, label, group, split, start_s, end_s)
+    label = LABEL_SEPARATOR.join(shows) if many else label
+    return Clip(path, relative, label, group, split, start_s, end_s, shows)
+
+
+def names_of(label: str) -> tuple[str, ...]:
+    """The names in a label such as 'walk; read', each once."""
+    return tuple(dict.fromkeys(name for part in label.split(";") if (name := part.strip())))
 
 
 def _group(row: dict[str, str], relative: str) -> str:
@@ -223,7 +233,7 @@ def _long_video(row: dict[str, str], root: Path, follow_links: bool = False) -> 
 
 def _check_labels(clips: Sequence[Clip], classes: Sequence[str] | None, manifest: Path) -> None:
     known = set(map(name_of, classes or ()))
-    unknown = Counter(clip.label for clip in clips if known and clip.label not in known)
+    unknown = Counter(name for c in clips for name in c.labels if known and name not in known)
     if unknown:
         named = ", ".join(
             f"'{label}' ({counted(count, 'clip')})" for label, count in unknown.most_common(5)

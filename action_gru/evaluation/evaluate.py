@@ -140,7 +140,10 @@ def _score_clips(
     evaluator, classes = Evaluator.load(checkpoint, config), checkpoint.classes
     sequences = table.sequences(clips, classes)
     scores, labels = evaluator.predict(sequences), sequences.labels.numpy()
-    answers = [Prediction.from_probabilities(classes, row.numpy()) for row in scores]
+    answers = [
+        Prediction.from_probabilities(classes, row.numpy(), thresholds=checkpoint.thresholds)
+        for row in scores
+    ]
     mean_right, notes = _mean_pooled(run, config, sequences)
     trained = [classes.index(label) for label in run.trained_labels()]
     report = EvaluationReport(

@@ -18,7 +18,8 @@ from action_gru.core.errors import DataError, VideoError
 from action_gru.core.paths import composed
 from action_gru.core.text import command_line, counted, name_some
 from action_gru.dataset.cells import frame_clock
-from action_gru.prepare.files import Row, content_of, videos_in, write_content
+from action_gru.prepare.files import videos_in
+from action_gru.prepare.rows import Row, content_of, write_content
 from action_gru.timeline.readers import read_annotations, video_keys, video_stem
 from action_gru.timeline.segments import Annotations, Segment
 

@@ -100,7 +100,7 @@ class ArraySource(SeriesSource):
         """Every array of the manifest, or its windows."""
         data = self.config.data
         root, classes = self.root or data.root, self.classes or data.classes
-        clips = read_manifest(self.path, root, classes, follow_links=data.follow_links)
+        clips = read_manifest(self.path, root, classes, **data.manifest_options)
         return [part for clip in clips for part in self._windows(clip)]
 
     def measure(self, clips: Sequence[Clip]) -> Measured:

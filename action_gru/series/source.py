@@ -179,7 +179,7 @@ def _feature_table(
         by_clip,
         specs,
         report,
-        step_labels={name: one.labels for name, one in rows.items() if one.labels},
+        step_labels={n: [(x,) for x in one.labels] for n, one in rows.items() if one.labels},
         remaining={n: one.remaining for n, one in rows.items() if one.remaining is not None},
         missing={n: (int(np.isnan(one.values).sum()), one.values.size) for n, one in rows.items()},
         unit=found.unit,

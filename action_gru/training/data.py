@@ -52,7 +52,7 @@ def read_run_clips(
     """The clips of a run, on the sides where they stood when it was trained."""
     if config.data.is_video:
         root, classes = root or own_root(config), classes or config.data.classes
-        return read_manifest(run.clips, root, classes, follow_links=config.data.follow_links)
+        return read_manifest(run.clips, root, classes, **config.data.manifest_options)
     check_files(config)
     found = {clip.name: clip for clip in data_source(config, None, root, classes).clips()}
     clips = []

@@ -11,7 +11,7 @@ from action_gru.config import Config
 from action_gru.core.errors import CheckpointError, ConfigError, DataError
 from action_gru.core.machine import pick_device
 from action_gru.core.progress import Reporter
-from action_gru.core.text import name_some
+from action_gru.core.text import counted, name_some
 from action_gru.dataset import (
     LongVideo,
     Split,
@@ -192,7 +192,7 @@ def _summarise(run: RunFolder, data: TrainingData, reporter: Reporter) -> None:
     epochs = {"epochs": int(progress["epoch"]), "best_epoch": int(progress["best_epoch"])}
     run.write_summary(report.counts() | epochs)
     text = f"summary: {report.sentence('frames decoded' if is_video else 'rows')}; "
-    text += f"{epochs['epochs']} epochs"
+    text += counted(epochs["epochs"], "epoch")
     if data.split.val:  # else the last one counts, and none was chosen
         text += f", the best was {epochs['best_epoch']}"
     reporter.info(text, summary=run.summary())
