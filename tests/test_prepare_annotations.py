@@ -121,6 +121,23 @@ def test_of_two_videos_of_a_name_the_folder_decides_or_none(videos, tmp_path):
         prepare_annotations(save(tmp_path, {"a.srt": ""}), tmp_path, tmp_path / "n.csv")
 
 
+def test_without_a_segment_nothing_is_written(videos, tmp_path):
+    files = save(tmp_path, {"a.srt": "1\n00:00:08,000 --> 00:00:09,000\nlate\n"})
+    with pytest.raises(DataError, match=r"no segment lies in any .*a\.srt, line 2: 'late' from 8 "):
+        prepare_annotations(files, videos, tmp_path / "m.csv")
+    assert not (tmp_path / "m.csv").exists()
+
+
+def test_links_are_followed_on_request(videos, tmp_path):
+    files = save(tmp_path, {"x.csv": "path,start_s,end_s,label\nb.mp4,1,2,walk\n"})
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "b.mp4").symlink_to(videos / "v" / "a.mp4")
+    with pytest.raises(DataError, match="is a link, and nothing is read through links"):
+        prepare_annotations(files, tmp_path / "in", tmp_path / "m.csv")
+    made = prepare_annotations(files, tmp_path / "in", tmp_path / "m.csv", follow_links=True)
+    assert made.sentences()[0].endswith(" data.task=frames data.follow_links=true")
+
+
 def test_the_same_segment_twice_is_one_row(videos, tmp_path):
     text = "start_s,end_s,label\n1,2,walk\n1,2,walk\n"
     made = prepare_annotations(save(tmp_path, {"a.csv": text}), videos, tmp_path / "m.csv")

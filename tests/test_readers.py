@@ -177,8 +177,15 @@ def test_elan_adds_the_offset_of_the_media_and_tells_what_has_no_time(tmp_path):
     text = next(one for one in EXAMPLES if one.form == "elan").files["b.eaf"]
     text = text.replace('MIME_TYPE="video/mp4"', 'MIME_TYPE="video/mp4" TIME_ORIGIN="250"')
     assert read_segments(save(tmp_path, "a.eaf", text)) == (Event("walk", 0.25, 1.25),)
-    _, found = read_annotations(save(tmp_path, "b.eaf", text.replace(' TIME_VALUE="0"', "")))
+    text = text.replace(' TIME_VALUE="0"', "")
+    tier = (
+        '<TIER TIER_ID="glosses"><ANNOTATION><REF_ANNOTATION ANNOTATION_ID="b" ANNOTATION_REF="a0">'
+        "<ANNOTATION_VALUE>slow</ANNOTATION_VALUE></REF_ANNOTATION></ANNOTATION></TIER>"
+    )
+    text = text.replace("</ANNOTATION_DOCUMENT>", f"{tier}</ANNOTATION_DOCUMENT>")
+    _, found = read_annotations(save(tmp_path, "b.eaf", text))
     assert found.problems == ["tier 0, annotation a0: has no time of its own"]
+    assert found.passed_over == ["glosses: 1 annotation of others, without a time"]
 
 
 @pytest.mark.parametrize(

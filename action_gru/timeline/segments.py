@@ -57,12 +57,14 @@ class Segment:
 @dataclass
 class Annotations:
     """videos: the names of all that were annotated, in the file's order; '' for the one that a file
-    without names is about. problems: what could not be read, and where.
+    without names is about. problems: what could not be read, and where. passed_over: what is no
+    stretch of a video, such as a region of a picture, and where.
     """
 
     videos: dict[str, None] = field(default_factory=dict)
     segments: list[Segment] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    passed_over: list[str] = field(default_factory=list)
 
     def add(
         self, where: str, label: object, span: Sequence[object], video: str = "", **more: Any
@@ -89,6 +91,9 @@ class Annotations:
 
     def leave_out(self, where: str, why: str) -> None:
         self.problems.append(f"{where}: {why}")
+
+    def pass_over(self, where: str, why: str) -> None:
+        self.passed_over.append(f"{where}: {why}")
 
 
 def clean_label(text: str) -> str:

@@ -116,7 +116,7 @@ def read_via(source: Source, found: Annotations) -> None:
         if entry.get("flg", 0) & VIA_DELETED:
             continue
         if len(entry["z"]) != 2 or entry.get("xy"):
-            found.leave_out(key, "describes a place in a picture, and no stretch of time")
+            found.pass_over(key, "describes a place in a picture, and no stretch of time")
             continue
         labels = list(_via_labels(source.json["attribute"], entry["av"]))
         for label in labels or [""]:
@@ -156,7 +156,7 @@ def read_boris(source: Source, found: Annotations) -> None:
         if files := (observation.get("file") or {}).get("1"):
             _read_observation(name, observation, files, states, found)
         else:
-            found.leave_out(name, "a live observation, of no video")
+            found.pass_over(name, "a live observation, of no video")
 
 
 def _read_boris_table(source: Source, found: Annotations) -> None:
@@ -260,7 +260,7 @@ def _add_value(where: str, value: Json, video: str, rate: float | None, found: A
     labels = value.get("timelinelabels") or value.get("labels") or []
     spans = value.get("ranges") or ([value] if "start" in value and "end" in value else [])
     if not labels or not spans:
-        found.leave_out(where, f"no label with a start and an end, but {', '.join(value)}")
+        found.pass_over(where, f"no label with a start and an end, but {', '.join(value)}")
     for span in spans:
         for label in labels:
             start, end = span["start"], span["end"]
