@@ -31,7 +31,7 @@ def videos(tmp_path_factory) -> Path:
     """A folder with v/a.mp4: 4 seconds, 10 frames a second."""
     folder = tmp_path_factory.mktemp("videos")
     write_square(folder / "v" / "a.mp4", 40)
-    shutil.copyfile(folder / "v" / "a.mp4", folder / "v" / "S1_fall_a.mp4")
+    shutil.copyfile(folder / "v" / "a.mp4", folder / "v" / "S1_fall_13.mp4")
     return folder
 
 
@@ -46,7 +46,7 @@ def test_every_form_gives_the_same_manifest(example, videos, tmp_path):
     files = save(tmp_path, example.files)
     made = prepare_annotations(files, videos, tmp_path / "m.csv")
     text = (tmp_path / "m.csv").read_text(encoding="utf-8")
-    named = "v/S1_fall_a.mp4" if example.form == "gmdcsa24" else "v/a.mp4"
+    named = "v/S1_fall_13.mp4" if example.form == "gmdcsa24" else "v/a.mp4"
     assert text.replace(named, "v/a.mp4").splitlines() == ROWS
     assert made.counts == {"segments": 3, "videos": 1, "classes": 3}
     assert len(made.missing) == 1
@@ -99,12 +99,12 @@ def test_labels_are_renamed_merged_and_left_out(videos, tmp_path):
 
 
 def test_complete_adds_a_row_without_a_label_for_each_video(videos, tmp_path):
-    text = "path,start_s,end_s,label\na.mp4,1,2,walk\nS1_fall_a.mp4,,,\n"
+    text = "path,start_s,end_s,label\na.mp4,1,2,walk\nS1_fall_13.mp4,,,\n"
     files = save(tmp_path, {"x.csv": text})
     prepare_annotations(files, videos, tmp_path / "m.csv", complete=True)
     assert (tmp_path / "m.csv").read_text().splitlines() == [
         "path,label,group,start_s,end_s",
-        "v/S1_fall_a.mp4,,v/S1_fall_a.mp4,,",
+        "v/S1_fall_13.mp4,,v/S1_fall_13.mp4,,",
         "v/a.mp4,,v/a.mp4,,",
         "v/a.mp4,walk,v/a.mp4,1,2",
     ]
@@ -119,6 +119,23 @@ def test_of_two_videos_of_a_name_the_folder_decides_or_none(videos, tmp_path):
     assert (tmp_path / "m.csv").read_text().splitlines()[1].startswith("two/a.mp4,walk")
     with pytest.raises(DataError, match=r"'a' may be one/a\.mp4 or two/a\.mp4; rename one"):
         prepare_annotations(save(tmp_path, {"a.srt": ""}), tmp_path, tmp_path / "n.csv")
+
+
+def test_without_a_segment_nothing_is_written(videos, tmp_path):
+    files = save(tmp_path, {"a.srt": "1\n00:00:08,000 --> 00:00:09,000\nlate\n"})
+    with pytest.raises(DataError, match=r"no segment lies in any .*a\.srt, line 2: 'late' from 8 "):
+        prepare_annotations(files, videos, tmp_path / "m.csv")
+    assert not (tmp_path / "m.csv").exists()
+
+
+def test_links_are_followed_on_request(videos, tmp_path):
+    files = save(tmp_path, {"x.csv": "path,start_s,end_s,label\nb.mp4,1,2,walk\n"})
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "b.mp4").symlink_to(videos / "v" / "a.mp4")
+    with pytest.raises(DataError, match="is a link, and nothing is read through links"):
+        prepare_annotations(files, tmp_path / "in", tmp_path / "m.csv")
+    made = prepare_annotations(files, tmp_path / "in", tmp_path / "m.csv", follow_links=True)
+    assert made.sentences()[0].endswith(" data.task=frames data.follow_links=true")
 
 
 def test_the_same_segment_twice_is_one_row(videos, tmp_path):

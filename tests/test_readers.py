@@ -17,6 +17,7 @@ from action_gru.timeline import (
     read_segments,
     write_timeline,
 )
+from action_gru.timeline.readers import video_keys
 
 
 def save(folder: Path, name: str, text: str | bytes) -> Path:
@@ -176,5 +177,30 @@ def test_elan_adds_the_offset_of_the_media_and_tells_what_has_no_time(tmp_path):
     text = next(one for one in EXAMPLES if one.form == "elan").files["b.eaf"]
     text = text.replace('MIME_TYPE="video/mp4"', 'MIME_TYPE="video/mp4" TIME_ORIGIN="250"')
     assert read_segments(save(tmp_path, "a.eaf", text)) == (Event("walk", 0.25, 1.25),)
-    _, found = read_annotations(save(tmp_path, "b.eaf", text.replace(' TIME_VALUE="0"', "")))
+    text = text.replace(' TIME_VALUE="0"', "")
+    tier = (
+        '<TIER TIER_ID="glosses"><ANNOTATION><REF_ANNOTATION ANNOTATION_ID="b" ANNOTATION_REF="a0">'
+        "<ANNOTATION_VALUE>slow</ANNOTATION_VALUE></REF_ANNOTATION></ANNOTATION></TIER>"
+    )
+    text = text.replace("</ANNOTATION_DOCUMENT>", f"{tier}</ANNOTATION_DOCUMENT>")
+    _, found = read_annotations(save(tmp_path, "b.eaf", text))
     assert found.problems == ["tier 0, annotation a0: has no time of its own"]
+    assert found.passed_over == ["glosses: 1 annotation of others, without a time"]
+
+
+@pytest.mark.parametrize(
+    ("name", "keys"),
+    [
+        ("A.MP4", ["a.mp4", "v_a.mp4", "a", "v_a"]),
+        ("v1.2", ["v1.2", "v_v1.2"]),
+        ("https://x.org/b%20c.mp4?s=1", ["b c.mp4", "b c"]),
+        ("/data/upload/7/0a1b2c3d-b.mp4", ["b.mp4", "b"]),
+        ("/data/local-files/?d=some/b.mp4", ["b.mp4", "b"]),
+        ("D:\\film\\b.mp4", ["b.mp4", "b", "film_b.mp4"]),
+        ("http://[x/b.mp4", ["b.mp4"]),
+        ("file:///x/50%25%20off.mp4", ["50%25%20off.mp4", "50% off.mp4"]),
+        ("e\u0301.mp4", ["\u00e9.mp4"]),
+    ],
+)
+def test_a_video_is_known_by_what_its_file_may_be_called(name, keys):
+    assert set(keys) <= set(video_keys(name))

@@ -133,9 +133,8 @@ def prepare(
         if videos is None:
             raise ConfigError("annotations need --videos DIR, the folder of the videos")
         names = _label_names(renamed or [])
-        made = prepare_annotations(
-            source, videos, out, form=form, renamed=names, complete=complete, overwrite=overwrite
-        )
+        how = {"complete": complete, "follow_links": follow_links, "overwrite": overwrite}
+        made = prepare_annotations(source, videos, out, form=form, renamed=names, **how)
     else:
         _refuse_for(dataset, source, videos, form, renamed, complete)
         choices = Options(split, subset, splits, follow_links)

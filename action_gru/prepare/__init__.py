@@ -16,7 +16,7 @@ from action_gru.core.paths import PICTURE_SUFFIXES, is_frames
 from action_gru.core.text import command_line, counted, name_some
 from action_gru.prepare.annotations import PreparedAnnotations, prepare_annotations
 from action_gru.prepare.benchmarks import build_fights, build_hmdb51, build_kth, build_ucf101
-from action_gru.prepare.files import counts_text, first_link, how_to_unpack
+from action_gru.prepare.files import counts_text, has_links, how_to_unpack
 from action_gru.prepare.folder import build_folder, left_aside
 from action_gru.prepare.id_lists import build_by_id, build_kinetics
 from action_gru.prepare.rows import (
@@ -166,12 +166,7 @@ def prepare(
     if not source.is_dir():
         raise DataError(f"{source}: is no folder. {how_to_unpack(source) or 'Pass the folder'}")
     root = source.resolve()
-    link = first_link(root)
-    if link and not options.follow_links:
-        raise DataError(
-            f"{link}: is a link, and nothing is read through links inside of {root}; put the real "
-            "files there, or pass --follow-links"
-        )
+    link = has_links(root, options.follow_links)
     try:
         content = BUILDERS[dataset](root, options)
     except DataError as error:

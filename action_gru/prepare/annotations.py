@@ -18,7 +18,7 @@ from action_gru.core.errors import DataError, VideoError
 from action_gru.core.paths import composed
 from action_gru.core.text import command_line, counted, name_some
 from action_gru.dataset.cells import frame_clock
-from action_gru.prepare.files import videos_in
+from action_gru.prepare.files import has_links, videos_in
 from action_gru.prepare.rows import Row, content_of, write_content
 from action_gru.timeline.readers import read_annotations, video_keys, video_stem
 from action_gru.timeline.segments import Annotations, Segment
@@ -33,6 +33,7 @@ class PreparedAnnotations:
 
     missing: the videos that annotations name and the folder lacks. notes: what was cut or left out,
     and where it stands. overlapping: how many segments begin before another of their video ends.
+    has_links: whether the folder holds links, which were followed.
     """
 
     root: Path
@@ -41,6 +42,7 @@ class PreparedAnnotations:
     missing: tuple[str, ...]
     notes: tuple[str, ...]
     overlapping: int
+    has_links: bool = False
 
     def document(self) -> dict[str, Any]:
         """The answer of `prepare annotations --json`."""
@@ -61,11 +63,10 @@ class PreparedAnnotations:
 
     def sentences(self) -> list[str]:
         """What is in it, and the command that trains on it."""
-        places = f"data.manifest={self.manifest}", f"data.root={self.root}"
-        labels = ["data.labels=many"] if self.overlapping else []
-        command = command_line(
-            "action-gru", "train", "CONFIG", *places, "data.task=frames", *labels
-        )
+        values = [f"data.manifest={self.manifest}", f"data.root={self.root}", "data.task=frames"]
+        values += ["data.labels=many"] if self.overlapping else []
+        values += ["data.follow_links=true"] if self.has_links else []
+        command = command_line("action-gru", "train", "CONFIG", *values)
         segments, videos, classes = (
             counted(self.counts[f"{noun}s" if noun != "class" else "classes"], noun)
             for noun in ("segment", "video", "class")
@@ -85,19 +86,22 @@ def prepare_annotations(
     form: str | None = None,
     renamed: Mapping[str, str] | None = None,
     complete: bool = False,
+    follow_links: bool = False,
     overwrite: bool = False,
 ) -> PreparedAnnotations:
     """Write the manifest of the annotated videos of a folder, by default into that folder.
 
     form: of the files, a name of READERS; recognised by default. renamed: label -> the label that
     is written, '' to leave its segments out. complete: also a row without a label for each video,
-    which says that it was watched in full. The same files give the same text.
+    which says that it was watched in full. follow_links: whether links in the folder are. The same
+    files give the same text.
 
     Raises DataError for a file that is damaged or of no form, a name that two videos bear, no video
     at all, and for a manifest that exists and differs, unless overwrite.
     """
     if not videos.is_dir():
         raise DataError(f"{videos}: is no folder; pass the folder of the videos with --videos")
+    links = has_links(videos.resolve(), follow_links)
     shelf, written = _Shelf(videos.resolve()), _Rows(renamed or {})
     for file in files:
         written.add(file, read_annotations(file, form)[1], shelf)
@@ -108,8 +112,12 @@ def prepare_annotations(
             "they lie in with --videos"
         )
     written.note_unused_names()
+    rows = written.rows(complete)
+    if not rows:
+        first = name_some(written.notes, most=1) or "the files hold none"
+        raise DataError(f"{videos}: no segment lies in any of its videos ({first}); see --complete")
     manifest = manifest or shelf.root / "manifest.csv"
-    write_content(manifest, content_of(written.rows(complete)), overwrite=overwrite)
+    write_content(manifest, content_of(rows), overwrite=overwrite)
     return PreparedAnnotations(
         shelf.root,
         manifest,
@@ -117,6 +125,7 @@ def prepare_annotations(
         tuple(written.missing),
         tuple(written.notes),
         written.overlapping(),
+        links,
     )
 
 
@@ -202,7 +211,7 @@ class _Rows:
         self.notes: list[str] = []
 
     def add(self, file: Path, found: Annotations, shelf: _Shelf) -> None:
-        self.notes += [f"{file}, {problem}" for problem in found.problems]
+        self.notes += [f"{file}, {told}" for told in [*found.problems, *found.passed_over]]
         paths = {name: shelf.find(name or file.stem) for name in found.videos}
         self.missing |= dict.fromkeys(name or file.stem for name in paths if paths[name] is None)
         self.videos |= dict.fromkeys(path for path in paths.values() if path is not None)

@@ -48,6 +48,17 @@ def first_link(root: Path) -> Path | None:
     return None
 
 
+def has_links(root: Path, allowed: bool) -> bool:
+    """Whether a link lies below root. Raises DataError for one where none is allowed."""
+    link = first_link(root)
+    if link and not allowed:
+        raise DataError(
+            f"{link}: is a link, and nothing is read through links inside of {root}; put the real "
+            "files there, or pass --follow-links"
+        )
+    return link is not None
+
+
 def _unreadable(error: OSError) -> None:
     raise DataError(f"{error.filename}: cannot be read ({error}); check its permissions") from error
 

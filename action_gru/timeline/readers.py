@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path, PurePosixPath
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, unquote
 
 from action_gru.core.errors import DataError
 from action_gru.core.paths import VIDEO_SUFFIXES, composed
@@ -80,7 +80,7 @@ _TABLES = (".csv", ".tsv")
 READERS: dict[str, Reader] = {
     "elan": Reader(read_elan, (".eaf", ".xml"), _root_is("ANNOTATION_DOCUMENT")),
     "cvat": Reader(read_cvat, (".xml",), _root_is("annotations")),
-    "timeline": Reader(read_timeline_json, (".json",), _has("source", "events")),
+    "timeline": Reader(read_timeline_json, (".json",), _has("events", "complete")),
     "via": Reader(read_via, (".json",), _has("metadata", "attribute", "view", "file")),
     "activitynet": Reader(read_activitynet, (".json",), _has("database")),
     "boris": Reader(
@@ -114,7 +114,7 @@ def read_annotations(path: Path, form: str | None = None) -> tuple[str, Annotati
     name = form or _recognised(source)
     try:
         READERS[name].read(source, found)
-    except (AttributeError, LookupError, TypeError, ValueError) as error:
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise DataError(
             f"{path}: cannot be read as {name} ({type(error).__name__}: {error}); export it again, "
             "or name its form with --format"
@@ -138,13 +138,17 @@ def video_keys(name: str) -> list[str]:
     """What a video's file may be called, the likeliest first, for a name in an annotation file.
 
     Without folders, in NFC and small letters, by its whole name and by its stem: a URL, a path of
-    another machine, Label Studio's `/data/upload/1/1a2b3c4d-a.mp4` and ActivityNet's bare id.
+    another machine, Label Studio's `/data/upload/1/1a2b3c4d-a.mp4`, ActivityNet's bare id `v_ID`,
+    and `Fall/13.mp4` as `Fall_13.mp4`.
     """
-    parts = urlsplit(name) if "://" in name or name.startswith("/data/") else None
-    local = parse_qs(parts.query).get("d") if parts else None  # Label Studio's local files
-    path = (local[0] if local else unquote(parts.path)) if parts else name
-    base = composed(path.replace("\\", "/").rpartition("/")[2]).casefold()
-    bases = dict.fromkeys([base, _UPLOADED.sub("", base), f"v_{base}"])
+    plain = composed(name).casefold().replace("\\", "/").split("/")
+    bases = [plain[-1]]
+    if "://" in name or name.startswith("/data/"):
+        address, _, query = composed(name).casefold().partition("?")
+        local = parse_qs(query).get("d")  # Label Studio's local files
+        bases.append((local[0] if local else unquote(address)).rpartition("/")[2])
+    bases += [_UPLOADED.sub("", base) for base in bases]
+    bases += [f"v_{plain[-1]}", "_".join(plain[-2:])]
     return list(dict.fromkeys([*bases, *map(video_stem, bases)]))
 
 

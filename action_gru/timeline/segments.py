@@ -57,12 +57,14 @@ class Segment:
 @dataclass
 class Annotations:
     """videos: the names of all that were annotated, in the file's order; '' for the one that a file
-    without names is about. problems: what could not be read, and where.
+    without names is about. problems: what could not be read, and where. passed_over: what is no
+    stretch of a video, such as a region of a picture, and where.
     """
 
     videos: dict[str, None] = field(default_factory=dict)
     segments: list[Segment] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    passed_over: list[str] = field(default_factory=list)
 
     def add(
         self, where: str, label: object, span: Sequence[object], video: str = "", **more: Any
@@ -90,6 +92,9 @@ class Annotations:
     def leave_out(self, where: str, why: str) -> None:
         self.problems.append(f"{where}: {why}")
 
+    def pass_over(self, where: str, why: str) -> None:
+        self.passed_over.append(f"{where}: {why}")
+
 
 def clean_label(text: str) -> str:
     """On one line, without characters that steer a terminal."""
@@ -107,7 +112,7 @@ def seconds_of(value: Any, name: str) -> float:
         if time is None:
             time = float(value.replace(",", ".") if isinstance(value, str) else value)
         time = round(time, 9)  # 1:40.252 is 100.252, and not 100.25200000000001
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         time = math.nan
     if not (math.isfinite(time) and time >= 0):
         raise ValueError(
@@ -160,7 +165,7 @@ class Source:
             return None
         try:
             return parse_xml(self.data)
-        except (ValueError, ET.ParseError, expat.ExpatError) as error:
+        except (LookupError, ValueError, ET.ParseError, expat.ExpatError) as error:
             raise DataError(f"{self.path}: damaged XML ({error}); export it again") from error
 
     @cached_property

@@ -127,18 +127,19 @@ def _check_columns(names: list[str], source: Source) -> None:
 def read_gmdcsa24(source: Source, found: Annotations) -> None:
     """GMDCSA24: a column `Classes` that holds `Walking[0 to 3]; Standing[0 to 0.5; 4.2 to 6.5]`.
 
-    Seconds. `13.mp4` in `S1_Fall.csv` is the video `S1_Fall_13.mp4`. The published files hold
-    typing errors: a missing bracket of the name and a `:` behind a segment are read over.
+    Seconds. `13.mp4` in `Subject 1/Fall.csv` is the video `Subject 1/Fall/13.mp4`. The published
+    files hold typing errors; a missing bracket of a name and a `:` behind a segment are read over.
     https://github.com/ekramalam/GMDCSA24-A-Dataset-for-Human-Fall-Detection-in-Videos
     """
     for line, row in source.table[1]:
-        video = f"{source.path.stem}_{row['file name'].strip()}"
+        folder = f"{source.path.parent.name}/{source.path.stem}"
+        video = f"{folder}/{row['file name'].strip()}"
         found.videos[video] = None
         read_classes(row["classes"], f"line {line}", video, found)
 
 
 def read_classes(text: str, where: str, video: str, found: Annotations) -> None:
-    """A cell of the column `Classes`, (see read_gmdcsa24)."""
+    """A cell of the column `Classes` (see read_gmdcsa24)."""
     end = 0
     for match in _CLASS.finditer(text):
         _tell_rest(text[end : match.start()], where, found)

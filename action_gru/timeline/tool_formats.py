@@ -34,8 +34,8 @@ def has_keys(document: Any, *keys: str) -> bool:
 
 
 def read_timeline_json(source: Source, found: Annotations) -> None:
-    """The .json that `timeline --out` writes: seconds."""
-    video = source.json["source"]
+    """The .json that `timeline --out` writes, and the answer of `timeline --json`: seconds."""
+    video = source.json["source"] if "source" in source.json else source.json["video"]
     found.videos[video] = None
     for number, one in enumerate(source.json["events"], 1):
         more = {"score": float(one.get("score", 1.0)), "person": one.get("person")}
@@ -116,7 +116,7 @@ def read_via(source: Source, found: Annotations) -> None:
         if entry.get("flg", 0) & VIA_DELETED:
             continue
         if len(entry["z"]) != 2 or entry.get("xy"):
-            found.leave_out(key, "describes a place in a picture, and no stretch of time")
+            found.pass_over(key, "describes a place in a picture, and no stretch of time")
             continue
         labels = list(_via_labels(source.json["attribute"], entry["av"]))
         for label in labels or [""]:
@@ -156,7 +156,7 @@ def read_boris(source: Source, found: Annotations) -> None:
         if files := (observation.get("file") or {}).get("1"):
             _read_observation(name, observation, files, states, found)
         else:
-            found.leave_out(name, "a live observation, of no video")
+            found.pass_over(name, "a live observation, of no video")
 
 
 def _read_boris_table(source: Source, found: Annotations) -> None:
@@ -240,8 +240,11 @@ def _label_studio_rows(source: Source) -> Iterator[Json]:
 def _label_studio_video(task: Json, data: Json) -> str:
     """The first value that names a video, of a task with several fields."""
     texts = [value for value in [*data.values(), task.get("file_upload")] if isinstance(value, str)]
-    named = (text for text in texts if PurePosixPath(text).suffix.lower() in VIDEO_SUFFIXES)
-    return next(named, str(data.get("video", "")))
+    for text in texts:
+        parts = re.split("[?#]", text)  # of a URL
+        if any(PurePosixPath(part).suffix.lower() in VIDEO_SUFFIXES for part in parts):
+            return text
+    return str(data.get("video", ""))
 
 
 def _label_studio_values(task: Json) -> Iterable[Json]:
@@ -257,7 +260,7 @@ def _add_value(where: str, value: Json, video: str, rate: float | None, found: A
     labels = value.get("timelinelabels") or value.get("labels") or []
     spans = value.get("ranges") or ([value] if "start" in value and "end" in value else [])
     if not labels or not spans:
-        found.leave_out(where, f"no label with a start and an end, but {', '.join(value)}")
+        found.pass_over(where, f"no label with a start and an end, but {', '.join(value)}")
     for span in spans:
         for label in labels:
             start, end = span["start"], span["end"]

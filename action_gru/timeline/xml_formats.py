@@ -10,8 +10,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from xml.etree import ElementTree as ET
 
+from action_gru.core.text import counted
 from action_gru.timeline.segments import Annotations, Source
 
+_SCORE = re.compile(r"[01]\.\d\d")
 _PERSON = re.compile(r"person (\d+)(?:, \d+)?")
 
 
@@ -48,15 +50,17 @@ def read_elan(source: Source, found: Annotations) -> None:
 
 def _elan_scores(root: ET.Element, found: Annotations) -> dict[str, float]:
     """Annotation -> the score below it; other annotations of annotations are told."""
-    scores = {}
+    scores: dict[str, float] = {}
     for tier in root.iter("TIER"):
-        below = list(tier.iter("REF_ANNOTATION"))
-        if tier.get("LINGUISTIC_TYPE_REF") == "score":
-            for one in below:
-                scores[one.get("ANNOTATION_REF", "")] = float(one.findtext("ANNOTATION_VALUE", ""))
-        elif below:
-            name = tier.get("TIER_ID", "")
-            found.leave_out(name, f"{len(below)} annotations that describe others, without a time")
+        below = {
+            one.get("ANNOTATION_REF", ""): one.findtext("ANNOTATION_VALUE", "")
+            for one in tier.iter("REF_ANNOTATION")
+        }
+        if all(map(_SCORE.fullmatch, below.values())):
+            scores |= {key: float(value) for key, value in below.items()}
+        else:
+            described = counted(len(below), "annotation")
+            found.pass_over(tier.get("TIER_ID", ""), f"{described} of others, without a time")
     return scores
 
 

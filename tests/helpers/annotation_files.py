@@ -2,7 +2,8 @@
 
 Of a.mp4 (4 seconds, 10 frames a second): walk 0.5 to 2, 読む é 1 to 3 (they overlap), run 3 to 9
 (past the end), late 7 to 8 (wholly past the end) and, where a form can hold it, jump at 2.5 for no
-time. Of gone.mp4, which is not there: walk 0 to 1.
+time. Of gone.mp4, which is not there: walk 0 to 1. The copy S1_fall_13.mp4 stands for a.mp4 in
+GMDCSA24, whose files have such names.
 """
 
 from dataclasses import dataclass
@@ -230,7 +231,7 @@ EXAMPLES = (
         "gmdcsa24",
         {
             "S1_Fall.csv": "File Name,Length (seconds),Time of Recording,Attire,Description,"
-            " Classes\na.mp4,04,Day,Shirt,Walks, walk[0.5 to 2]; 読む é [1 to 3]; run[3 to 9];"
+            " Classes\n13.mp4,04,Day,Shirt,Walks, walk[0.5 to 2]; 読む é [1 to 3]; run[3 to 9];"
             "late[7 to 8]; jump[2.5 to 2.5]\ngone.mp4,01,Day,Shirt,None, walk[0 to 1]\n"
         },
     ),
@@ -272,11 +273,13 @@ EXAMPLES = (
     Example(
         "timeline",
         {
-            "a.json": '{"source": "/other/a.mp4", "events": [{"label": "walk", "start_s": 0.5, '
+            "a.json": '{"source": "/other/a.mp4", "complete": true, "events": ['
+            '{"label": "walk", "start_s": 0.5, '
             '"end_s": 2.0, "score": 0.9}, {"label": "読む é", "start_s": 1, "end_s": 3}, '
             '{"label": "run", "start_s": 3, "end_s": 9}, {"label": "late", "start_s": 7, '
             '"end_s": 8}, {"label": "jump", "start_s": 2.5, "end_s": 2.5}]}',
-            "gone.json": '{"source": "gone.mp4", "events": [{"label": "walk", "start_s": 0, '
+            "gone.json": '{"video": "gone.mp4", "complete": true, "events": ['
+            '{"label": "walk", "start_s": 0, '
             '"end_s": 1}]}',
         },
     ),
