@@ -22,6 +22,7 @@ from action_gru.dataset import (
     read_manifest,
     split_clips,
 )
+from action_gru.dataset.manifest import data_hash
 from action_gru.dataset.splits import hold_out
 from action_gru.features import ClipFeatures
 from action_gru.features.sequences import SequenceSet, stack_rows

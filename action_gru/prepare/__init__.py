@@ -95,8 +95,8 @@ class PreparedDataset:
         if frames:
             sentences.insert(
                 0,
-                f"{frames} of the clips are folders or archives of frames; FPS, at which they were "
-                "taken, may also stand in a column frame_rate",
+                f"{frames} of the clips are folders or archives of frames; FPS is the rate at "
+                "which they were taken, and may stand in a column frame_rate instead",
             )
         if left := sum(self.left_aside.values()):
             has_pictures = PICTURE_SUFFIXES & self.left_aside.keys()
