@@ -222,11 +222,12 @@ def locate(root: Path, named: Sequence[Row], mend: str) -> list[Row]:
     """The rows of an official list with the paths of their videos below root.
 
     named: their path is `<folder>/<file>`, or a file in any folder. A clip that was encoded anew
-    is found by its stem: `v_1.avi` as `v_1.mp4` and `v_1.avi.mp4`; of several the first by path.
+    is found by its stem: `v_1.avi` as `v_1.mp4`, `v_1.avi.mp4` and as the folder `v_1` of its
+    frames; of several the first by path.
     Raises DataError with the number of missing and of found files.
     """
     files = list(walk_files(root))
-    videos = [path for path in files if is_video(root / path)]
+    videos = clips_in(root)
     known: dict[str, str] = {}
     for attribute in ("name", "stem"):
         for path in videos:
