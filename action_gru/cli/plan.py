@@ -106,7 +106,8 @@ def measure_machine(config: Config, sample: int, reporter: Reporter) -> dict[str
     for clip in whole:
         clip_s, file_s = _lengths_s(clip)
         video_s += clip_s
-        source += clip.path.stat().st_size * clip_s / file_s
+        files = list(clip.path.iterdir()) if clip.path.is_dir() else [clip.path]
+        source += sum(file.stat().st_size for file in files) * clip_s / file_s
     return {
         "video_rate": video_s / lasted_s,
         "source_rate": source / video_s,

@@ -11,13 +11,14 @@ import contextlib
 import io
 import tarfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import IO, TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from action_gru.core.errors import VideoError, system_errno
+from action_gru.core.errors import VideoError, is_transient
 from action_gru.core.numbered_pictures import (
     ARCHIVE_ERRORS,
     PictureList,
@@ -25,6 +26,9 @@ from action_gru.core.numbered_pictures import (
     list_pictures,
 )
 from action_gru.video.frame import DecodeLimits, Image, VideoInfo, Watch
+
+if TYPE_CHECKING:
+    from PIL.ImageFile import ImageFile
 
 FORMATS = ("BMP", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 # Of a pixel that is not compressed: four channels of 16 bits. Headers come on top.
@@ -118,11 +122,10 @@ def decode_picture(data: bytes, name: str, most_pixels: int) -> Image:
     Of 16 bits the high byte is taken, of transparency the colours without it, of several pictures
     in one file the first. Raises VideoError for too many pixels, _DamageError for what is none.
     """
-    from PIL import Image as Pillow
     from PIL import ImageOps
 
     try:
-        with Pillow.open(io.BytesIO(data), formats=FORMATS) as opened:
+        with _opened(data) as opened:
             width_px, height_px = opened.size
             if width_px * height_px <= most_pixels:
                 upright = ImageOps.exif_transpose(opened)
@@ -140,6 +143,20 @@ def decode_picture(data: bytes, name: str, most_pixels: int) -> Image:
         f"{name}: its header announces {width_px} x {height_px}, more than {most_pixels:,} pixels; "
         "scale it down, or raise decoding.max_pixels"
     )
+
+
+def _opened(data: bytes) -> ImageFile:
+    """The picture, its header read. Raises what Pillow's readers raise."""
+    from PIL import Image as Pillow
+    from PIL import TiffImagePlugin, WebPImagePlugin  # noqa: F401 - they register themselves
+
+    Pillow.preinit()  # the others
+    # Not Pillow.open: ultralytics replaces it by one that would fetch a package for other formats.
+    for name in FORMATS:
+        read, accepts = Pillow.OPEN[name]
+        if accepts is None or accepts(data[:16]) is True:
+            return read(io.BytesIO(data), "")
+    raise ValueError(f"none of {', '.join(FORMATS)}")
 
 
 class _Store(Protocol):
@@ -162,20 +179,21 @@ def _open(path: Path, limits: DecodeLimits) -> _Store:
     except ValueError as error:
         raise VideoError(f"{path}: {error}") from error
     except ARCHIVE_ERRORS as error:
-        if system_errno(error):
+        if is_transient(error):
             raise
         raise VideoError(f"{path}: no archive that can be read ({error}); copy it again") from error
 
 
-def _bounded(file: IO[bytes] | None, limits: DecodeLimits) -> bytes:
+def _bytes_of(open_file: Callable[[], IO[bytes] | None], limits: DecodeLimits) -> bytes:
     """A picture's bytes. Raises _DamageError for more of them than a picture can have."""
     most = MOST_PIXEL_BYTES * limits.max_pixels + MOST_HEADER_BYTES
-    assert file is not None
     try:
+        file = open_file()
+        assert file is not None
         with file:
             data = file.read(most + 1)
     except ARCHIVE_ERRORS as error:
-        if system_errno(error):  # the disk's fault, and not the picture's
+        if is_transient(error):  # the disk's fault, and not the picture's
             raise
         raise _DamageError(str(error)) from error
     if len(data) > most:
@@ -189,7 +207,7 @@ class _Folder:
         self.listed = list_folder(path)
 
     def read(self, name: str) -> bytes:
-        return _bounded((self._path / name).open("rb"), self._limits)
+        return _bytes_of(lambda: (self._path / name).open("rb"), self._limits)
 
     def close(self) -> None:
         pass
@@ -205,11 +223,7 @@ class _Zip:
             on_failure.pop_all()
 
     def read(self, name: str) -> bytes:
-        try:
-            member = self._file.open(name)
-        except (RuntimeError, NotImplementedError, zipfile.BadZipFile) as error:
-            raise _DamageError(str(error)) from error
-        return _bounded(member, self._limits)
+        return _bytes_of(partial(self._file.open, name), self._limits)
 
     def close(self) -> None:
         self._file.close()
@@ -234,11 +248,11 @@ class _Tar:
 
     def read(self, name: str) -> bytes:
         if not self._is_packed:
-            return _bounded(self._file.extractfile(self._members[name]), self._limits)
+            return self._read(self._members[name])
         while name not in self._early:
             member = next(self._rest)
             try:
-                data = _bounded(self._file.extractfile(member), self._limits)
+                data = self._read(member)
             except _DamageError:
                 data = b""  # fails again when it is asked for
             self._early[member.name] = data
@@ -251,6 +265,9 @@ class _Tar:
         data = self._early.pop(name)
         self._room += len(data)
         return data
+
+    def _read(self, member: tarfile.TarInfo) -> bytes:
+        return _bytes_of(partial(self._file.extractfile, member), self._limits)
 
     def close(self) -> None:
         self._file.close()
