@@ -100,6 +100,12 @@ class ActionRecognizer:
         return self.config.data.frame_rate
 
     @property
+    def thresholds(self) -> dict[str, float] | None:
+        """From which score each class counts as shown; None where a clip shows exactly one."""
+        limits = self.checkpoint.thresholds
+        return None if limits is None else dict(zip(self.classes, limits, strict=True))
+
+    @property
     def threshold(self) -> float | None:
         """The score below which an answer is unsure; None when the run is not calibrated, or where
         a clip may show several classes.

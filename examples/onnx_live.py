@@ -44,6 +44,17 @@ def views(picture, grey, past, now_s):  # each view's (pixels, what weighs their
     return [made[view] for view in spec["views"]]
 
 
+def answer(logits):
+    """(what is shown, the best score): of one label a clip a softmax, of many a sigmoid each."""
+    if spec.get("labels") == "many":
+        scores = 1 / (1 + np.exp(-logits))
+        shown = np.flatnonzero(scores >= np.array(spec["thresholds"]))
+        names = [spec["classes"][number] for number in shown[np.argsort(-scores[shown])]]
+        return " + ".join(names) or "nothing", scores.max()
+    scores = np.exp(logits - logits.max())
+    return spec["classes"][scores.argmax()], scores.max() / scores.sum()
+
+
 state = {}
 for tensor in spec["state"]:  # one row for each of the staggered states of the stream
     shape = np.insert(tensor["shape"], tensor["batch_axis"], count)
@@ -77,7 +88,6 @@ for frame in video.decode(video=0):
             rows[due] = float(tensor["start"])
         logits, *carried = step.run(None, state | {"feature": row.repeat(count, 0)})
         state = dict(zip(state, carried, strict=True))
-        scores = np.exp(logits[max(0, stage - count + 1) % count])
-        scores /= scores.sum()
-        print(f"{now_s:.2f} {spec['classes'][scores.argmax()]} {scores.max():.4f}")
+        label, score = answer(logits[max(0, stage - count + 1) % count])
+        print(f"{now_s:.2f} {label} {score:.4f}")
     past.append((now_s, grey))

@@ -19,6 +19,17 @@ if made["points"]:
     sys.exit("series.points: action_gru/series/preparation.py makes them, this does not")
 
 
+def answer(logits):
+    """(what is shown, the best score): of one label a clip a softmax, of many a sigmoid each."""
+    if spec.get("labels") == "many":
+        scores = 1 / (1 + np.exp(-logits))
+        shown = np.flatnonzero(scores >= np.array(spec["thresholds"]))
+        names = [spec["classes"][number] for number in shown[np.argsort(-scores[shown])]]
+        return " + ".join(names) or "nothing", scores.max()
+    scores = np.exp(logits - logits.max())
+    return spec["classes"][scores.argmax()], scores.max() / scores.sum()
+
+
 class Sequence:
     """What one id carries from row to row."""
 
@@ -51,8 +62,7 @@ class Sequence:
         feature = np.concatenate(parts).astype(np.float32)[None].repeat(count, 0)
         logits, *carried = step.run(None, self.state | {"feature": feature})
         self.state = dict(zip(self.state, carried, strict=True))
-        scores = np.exp(logits[max(0, self.stage - count + 1) % count])
-        return scores / scores.sum()
+        return answer(logits[max(0, self.stage - count + 1) % count])
 
 
 sequences = {}
@@ -60,5 +70,6 @@ with Path(sys.argv[2]).open(newline="") as file:
     for row in csv.DictReader(file):
         name, time = row[spec["columns"]["id"]], float(row[spec["columns"]["time"]])
         values = np.array([float(row[channel] or "nan") for channel in spec["channels"]])
-        scores = sequences.setdefault(name, Sequence(time)).push(values.astype(np.float32), time)
-        print(f"{name} {time:g} {spec['classes'][scores.argmax()]} {scores.max():.4f}")
+        sequence = sequences.setdefault(name, Sequence(time))
+        label, score = sequence.push(values.astype(np.float32), time)
+        print(f"{name} {time:g} {label} {score:.4f}")

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from action_gru.core.errors import DataError
-from action_gru.timeline import Event, EventTracker, Prediction, ScoreTrack
+from action_gru.timeline import Event, EventTracker, ManyEventTracker, Prediction, ScoreTrack
 
 STEP_S = 0.1
 CLASSES = ("idle", "jump", "run")
@@ -100,7 +100,7 @@ def test_background_is_never_an_event_and_ends_one():
     tracker = tracker_with(background=["idle"])
     for one in predictions(certain([("idle", 20)])):
         tracker.push(one)
-        assert tracker.current is None
+        assert tracker.current == ()
 
 
 def test_an_onset_is_not_dated_back_across_background():
@@ -152,7 +152,7 @@ def test_finish_closes_what_is_open_up_to_the_end_and_starts_afresh():
         tracker.push(one)
     assert spans(tracker.finish(1.0)) == [("run", 0.0, 1.0)]
     assert tracker.finish() == []
-    assert tracker.current is None
+    assert tracker.current == ()
     for one in predictions(certain([("run", 10)]), start_s=60.0):
         tracker.push(one)
     assert spans(tracker.finish()) == [("run", 60.0, 60.7)]  # the last answer is 0.2 s behind
@@ -163,8 +163,8 @@ def test_current_is_what_goes_on_and_lasts_already():
     shown = []
     for one in predictions(certain([("run", 10), ("jump", 10)])):
         tracker.push(one)
-        shown.append(tracker.current and tracker.current.label)
-    assert shown == [None] * 4 + ["run"] * 6 + [None] * 4 + ["jump"] * 6
+        shown += [[event.label for event in tracker.current]]
+    assert shown == [[]] * 4 + [["run"]] * 6 + [[]] * 4 + [["jump"]] * 6
 
 
 def test_memory_does_not_grow():
@@ -251,8 +251,7 @@ def test_events_neither_flicker_nor_overlap(
     for one in predictions(rows, classes):
         announced += tracker.push(one)
         smoothed.append((tracker._now_s, tracker.smoothed))
-        if tracker.current is not None:
-            shown.add((tracker.current.label, tracker.current.start_s))
+        shown |= {(event.label, event.start_s) for event in tracker.current}
     announced += tracker.finish()
     assert tracker.finish() == []
 
@@ -317,3 +316,62 @@ def test_a_time_just_below_the_end_of_a_track_has_a_bin(capacity):
         last_s = np.nextafter(0.05 * 2**doublings * capacity, 0)
         track.add(last_s, np.array([0.5, 0.5]))
         assert len(track.times_s) == 1
+
+
+LIMITS = {"idle": 0.5, "jump": 0.2, "run": 0.8}
+
+
+def many_found(rows, **options):
+    """All events of scores (N, 3) of classes that may be shown at once, and what was current."""
+    given = {"exit_share": 0.5, "min_event_s": 0.4, "smoothing_s": 0.0, **options}
+    tracker, shown = ManyEventTracker(LIMITS, **given), []
+    events = []
+    for number, row in enumerate(rows):
+        time_s = number * STEP_S
+        answer = Prediction.from_probabilities(CLASSES, row, time_s, None, list(LIMITS.values()))
+        events += tracker.push(answer)
+        shown.append([event.label for event in tracker.current])
+    return events + tracker.finish(), shown
+
+
+def test_events_of_several_classes_overlap_and_each_has_its_own_threshold():
+    rows = [[0.4, 0.05 + 0.25 * (5 <= n < 15), 0.9 * (n < 10)] for n in range(20)]
+    events, shown = many_found(rows)
+    assert spans(sorted(events, key=lambda e: e.start_s)) == [("run", 0.0, 1.0), ("jump", 0.5, 1.5)]
+    assert shown[9] == ["run", "jump"]  # the longest first
+    assert shown[3] == []  # too short to be sure
+    assert events[0].score == pytest.approx(0.9)
+
+
+def test_an_event_of_several_classes_lasts_down_to_its_share_of_the_threshold():
+    values = [0.0] * 5 + [0.5] * 5 + [0.85] + [0.5] * 5 + [0.3] * 5
+    events, _ = many_found([[0.0, 0.0, value] for value in values])
+    assert spans(events) == [("run", 0.5, 1.6)]  # from 0.4 up, as 0.8 is reached somewhere
+    assert many_found([[0.0, 0.0, min(value, 0.7)] for value in values])[0] == []
+
+
+def test_a_break_of_one_class_is_bridged_while_another_goes_on():
+    rows = [[0.9, 0.0, 0.9 * (not 10 <= n < 13)] for n in range(25)]
+    assert sorted(spans(many_found(rows)[0])) == [("idle", 0.0, 2.4), ("run", 0.0, 2.4)]
+    apart = [[0.9, 0.0, 0.9 * (not 10 <= n < 15)] for n in range(25)]
+    assert sorted(spans(many_found(apart)[0])) == [
+        ("idle", 0.0, 2.4), ("run", 0.0, 1.0), ("run", 1.5, 2.4),
+    ]  # fmt: skip
+    assert [e.label for e in many_found(apart, background=["idle"])[0]] == ["run", "run"]
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.tuples(st.lists(st.floats(0, 1), min_size=3, max_size=3), st.integers(1, 9))),
+    st.sampled_from([0.0, 0.4, 1.0]),
+    st.sampled_from([0.0, 0.4]),
+)
+def test_events_of_one_class_never_overlap_and_last_long_enough(parts, min_event_s, smoothing_s):
+    rows = [row for row, steps in parts for _ in range(steps)]
+    events, _ = many_found(rows, min_event_s=min_event_s, smoothing_s=smoothing_s)
+    for label in CLASSES:
+        own = sorted((e for e in events if e.label == label), key=lambda event: event.start_s)
+        assert all(event.duration_s >= min_event_s for event in own)
+        assert all(before.end_s <= later.start_s for before, later in pairwise(own))
+    for event in events:
+        assert event.score >= 0.5 * LIMITS[event.label] - 1e-9

@@ -68,6 +68,31 @@ def test_bars_are_as_long_as_the_scores():
     assert best == pytest.approx(3 * other, abs=2)
 
 
+def test_each_bar_of_several_labels_has_a_mark_at_its_threshold():
+    answer = Prediction.from_probabilities(("b", "a"), (0.3, 0.9), thresholds=(0.2, 0.5))
+    overlay = Overlay((640, 480), ("b", "a"), {"a": 0.5, "b": 0.75})
+    plain = Overlay((640, 480), ("b", "a")).draw(white(640, 480), answer)
+    drawn = overlay.draw(white(640, 480), answer)
+    top, bottom, left, right = changed(plain, drawn)
+    filled = (drawn == BEST).all(2).any(0).nonzero()[0]
+    whole = (filled[-1] - filled[0] + 1) / 0.9
+    assert (left - filled[0]) / whole == pytest.approx(0.5, abs=0.02)
+    assert (right - filled[0]) / whole == pytest.approx(0.75, abs=0.02)
+    assert bottom - top > 10  # one mark in either row
+
+
+def test_what_is_shown_stands_first_with_its_own_score():
+    scores = {"a": 0.6, "b": 0.5, "c": 0.4, "d": 0.3}
+    limits = (0.7, 0.7, 0.7, 0.2)
+    answer = Prediction.from_probabilities(list(scores), list(scores.values()), thresholds=limits)
+    assert answer.leading(2) == [("d", 0.3), ("a", 0.6)]
+    rows = Overlay((640, 480))._rows(answer, [], None)
+    assert [(row.text, row.figure) for row in rows[:2]] == [("d", "30%"), ("d", "30%")]
+    several = Prediction.from_probabilities("ab", (0.6, 0.5), thresholds=(0.1, 0.1))
+    head = Overlay((640, 480))._rows(several, [], None)[0]
+    assert (head.text, head.figure) == ("a + b", "")
+
+
 def test_nothing_shifts_when_only_the_scores_change():
     frame, overlay = white(640, 480), Overlay((640, 480), ("b", "a"))
     places = set()

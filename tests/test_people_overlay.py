@@ -7,6 +7,7 @@ import pytest
 from action_gru.apps.drawing import overlaps
 from action_gru.apps.overlay import PLAIN, Overlay, PersonMark, marks_of
 from action_gru.core.graphics import class_colour, rgb
+from action_gru.timeline import EventTracker
 
 SIZE_PX = (640, 360)
 CLASSES = ("wave", "walk", "raise_arms")
@@ -99,9 +100,7 @@ def test_the_panel_does_not_jump_from_frame_to_frame():
 
 
 def test_someone_who_is_not_seen_now_is_not_marked():
-    stream = SimpleNamespace(
-        smoothed=None, current=None, tracker=SimpleNamespace(enter=0.4, background=())
-    )
+    stream = SimpleNamespace(smoothed=None, tracker=EventTracker())
     box = np.array([1.0, 2.0, 3.0, 4.0])
     people = [
         SimpleNamespace(number=n, box=box, stream=stream, visible=visible)

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -222,3 +223,18 @@ def test_a_timeline_without_anything_is_drawn(tmp_path):
     assert list(legend_colours(figure)) == ["a$b$", "c$"]
     save_figure(figure, tmp_path / "x.png")
     assert (tmp_path / "x.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_overlapping_events_have_a_row_for_each_class():
+    one, two = classes(2)
+    spans = (Event(one, 0.0, 6.0), Event(two, 4.0, 9.0), Event(two, 9.5, 10.0))
+    made = replace(timeline(), events=spans)
+    rows = [text.get_text() for text in plot_timeline(made).axes[1].get_yticklabels()]
+    assert rows == [one, two]
+    beside = plot_timeline(made, [Event(one, 1.0, 7.0)]).axes[1]
+    assert [text.get_text() for text in beside.get_yticklabels()] == [
+        f"{one}, found", f"{one}, reference", f"{two}, found", f"{two}, reference",
+    ]  # fmt: skip
+    touching = replace(made, events=(Event(one, 0.0, 4.0), Event(two, 4.0, 9.0)))
+    rows = plot_timeline(touching).axes[1].get_yticklabels()
+    assert [text.get_text() for text in rows] == ["events"]

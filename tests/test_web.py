@@ -15,7 +15,7 @@ from helpers.web_doubles import CLASSES, HOSTILE, FakeRecognizer, write_audio
 
 from action_gru.apps.web import Limits, Page
 from action_gru.apps.web.camera import CameraSession, CameraSessions
-from action_gru.apps.web.elements import bar_rules, class_list, events_table, note
+from action_gru.apps.web.elements import bar_rules, class_list, events_table, note, score_bars
 from action_gru.apps.web.guard import Folders, Guard, Rates
 from action_gru.apps.web.server import free_port, load_gradio
 from action_gru.apps.web.upload import AnnotatedCopy, UploadReading, file_stem
@@ -386,7 +386,7 @@ def test_a_label_has_its_colour_in_lists_and_tables():
 
 
 def test_words_from_outside_are_text_and_no_html():
-    table = events_table([Event(HOSTILE, 0.0, 1.5, 0.5)], Event("b&c", 2.0, 3.0, 1.0))
+    table = events_table([Event(HOSTILE, 0.0, 1.5, 0.5)], [Event("b&c", 2.0, 3.0, 1.0)])
     page = table + class_list(class_colours(CLASSES)) + note(HOSTILE) + note(HOSTILE, "error")
     assert "<img" not in page
     assert "&lt;img src=x onerror=alert(1)&gt;" in page
@@ -422,3 +422,26 @@ def test_a_model_that_cannot_run_live_is_refused_at_once(folders):
 
     with pytest.raises(CheckpointError, match="bidirectional"):
         Page(Backwards(), folders)
+
+
+def test_several_labels_have_bars_with_their_thresholds_and_several_current_events(tmp_path):
+    recognizer = FakeRecognizer(many=True)
+    limits, colours = recognizer.thresholds, class_colours(CLASSES)
+    result = read(recognizer, write_square(tmp_path / "in.mp4", 40), tmp_path)
+    active = result.answer.active
+    assert active is not None
+    assert {event.label for event in result.timeline.events} <= set(CLASSES)
+    bars = score_bars(result.answer, limits, colours)
+    assert "<img" not in bars
+    assert bars.count('class="shown"') == len(active)
+    assert bars.count('class="below"') == len(CLASSES) - len(active)
+    assert 'class="limit" style="left:90%"' in bars
+    session, views = CameraSession(recognizer.stream(), clock=lambda: 0.0), []
+    for number in range(40):
+        views.append(session.push(np.full((32, 32, 3), 200, np.uint8), number / 10))
+    current = max((view.current for view in views if view), key=len)
+    assert [event.label for event in current] == sorted(
+        (event.label for event in current), key=[event.label for event in current].index
+    )
+    table = events_table([], current, colours=colours)
+    assert table.count('class="now"') == len(current) >= 1

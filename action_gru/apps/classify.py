@@ -133,7 +133,7 @@ def annotate(
         frames = source.frames()
         first = next(frames)
         size_px = (first.image.shape[1], first.image.shape[0])
-        overlay, count = Overlay(size_px, recognizer.classes), 0
+        overlay, count = Overlay(size_px, recognizer.classes, recognizer.thresholds), 0
         with VideoWriter(target, size_px, source.fps) as writer:
             for count, frame in enumerate(chain([first], frames), start=1):  # noqa: B007
                 current = answers[max(bisect_right(times_s, frame.time_s) - 1, 0)]
@@ -143,15 +143,18 @@ def annotate(
 
 def _answer(path: Path, reading: Reading, top: int, as_json: bool) -> str:
     answer = reading.prediction
-    best = answer.top(top)
+    best = answer.leading(top)
     if not as_json:
         shown = [(answer.display_label, answer.score), *best[1:]]
-        return f"{path}: " + "  ".join(f"{label} {score:.3f}" for label, score in shown)
+        several = answer.active is not None
+        head = f"{path}: {answer.display_label}  " if several else f"{path}: "
+        return head + "  ".join(f"{n} {score:.3f}" for n, score in (best if several else shown))
     labels = [{"label": label, "score": round(score, 6)} for label, score in best]
     document = {
         "video": str(path),
+        **({} if answer.active is None else {"labels": list(answer.active)}),
         "label": answer.label,
-        "score": labels[0]["score"],
+        "score": round(answer.score, 6),
         "unsure": answer.unsure,
         "warnings": list(reading.warnings),
         "top": labels,

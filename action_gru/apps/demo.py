@@ -67,7 +67,9 @@ def _placed(config: Config, folder: Path, *overrides: str) -> Config:
 def _train(config: Config, reporter: Reporter) -> tuple[RunFolder, EvaluationReport]:
     _clear(config.run.folder / config.run.name, config)
     run = train(config, reporter)
-    return run, evaluate(run, reporter)[0]
+    report = evaluate(run, reporter)[0]
+    assert isinstance(report, EvaluationReport)  # its clips show one action each
+    return run, report
 
 
 def _clear(path: Path, config: Config) -> None:

@@ -71,6 +71,9 @@ def export_run(
     described = json.dumps({
         "format": FORMAT,
         "classes": checkpoint.classes,
+        # Of one label a clip the logits are for a softmax; of many each is for a sigmoid.
+        "labels": "one" if checkpoint.thresholds is None else "many",
+        "thresholds": checkpoint.thresholds,
         "feature_size": sum(model.model.view_dims),
         "state": [tensor.to_json() for tensor in model.state],
         **between,

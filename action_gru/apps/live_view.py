@@ -14,6 +14,7 @@ from action_gru.apps.overlay import Overlay, marks_of, percent
 from action_gru.core.text import clock_text
 from action_gru.streaming import ActionStream
 from action_gru.streaming.people import PeopleStream
+from action_gru.timeline.events import SEVERAL
 from action_gru.video import Image
 
 EVENTS_SHOWN = 3
@@ -52,7 +53,8 @@ class LiveView:
         image = image if len(self.loop.feeds) == 1 else fitted(image, size_px)
         place = id(feed), size_px
         if place not in self._overlays:
-            self._overlays[place] = Overlay(size_px, self.loop.recognizer.classes)
+            recognizer = self.loop.recognizer
+            self._overlays[place] = Overlay(size_px, recognizer.classes, recognizer.thresholds)
         draw, live = self._overlays[place].draw, status.state == "live"
         lines = [*self._lines(feed), *notes]
         banner = "" if live else status.detail
@@ -65,17 +67,15 @@ class LiveView:
         return draw(image, stream.smoothed, title=self._title(stream), lines=lines)
 
     def _title(self, stream: ActionStream) -> tuple[str, str]:
-        """The current event, or one that may begin: it is certain only after min_event_s."""
-        smoothed, tracker = stream.smoothed, stream.tracker
-        if smoothed is None:
+        """The current events, or those that may begin: certain only after min_event_s."""
+        smoothed, labels = stream.smoothed, stream.tracker.likely()
+        if smoothed is None or not labels:
             return NOTHING
-        label = (stream.current or smoothed).label
-        if not stream.current and (smoothed.score < tracker.enter or label in tracker.background):
-            return NOTHING
-        text = label
-        if label == smoothed.label:
+        text = SEVERAL.join(labels)
+        if labels == (smoothed.label,) and smoothed.active is None:
             text = self.loop.recognizer.judged(smoothed).display_label
-        return text, percent(smoothed.probabilities([label])[0])
+        figure = percent(smoothed.probabilities(labels)[0]) if len(labels) == 1 else ""
+        return text, figure
 
     def _lines(self, feed: Feed) -> list[str]:
         """The newest events, the source's name where there are several, and figures."""

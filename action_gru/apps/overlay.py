@@ -8,7 +8,7 @@ lines from below. Each person has a box in the colour of their label, with numbe
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -35,6 +35,7 @@ from action_gru.core.graphics import class_colours, rgb
 from action_gru.core.text import clock_text
 from action_gru.streaming.people import Person
 from action_gru.timeline import Prediction
+from action_gru.timeline.events import SEVERAL
 
 MAX_BARS = 3
 MAX_SHARE = 1 / 3  # of the frame's area
@@ -54,6 +55,7 @@ class _Row(NamedTuple):
     figure: str = ""
     filled: float | None = None  # share of the bar; None: no bar
     colour: Colour = TRACK
+    mark: float | None = None  # a threshold on the bar, as a share
 
 
 @dataclass(frozen=True)
@@ -80,11 +82,10 @@ def marks_of(
     """
     marks = []
     for person in people:
-        smoothed, current = person.stream.smoothed, person.stream.current
+        smoothed, names = person.stream.smoothed, person.stream.tracker.likely(background=True)
         label, score = UNKNOWN, None
-        if smoothed and (current or smoothed.score >= person.stream.tracker.enter):
-            label = (current or smoothed).label
-            score = float(smoothed.probabilities([label])[0])
+        if smoothed and names:
+            label, score = SEVERAL.join(names), float(smoothed.probabilities(names)[0])
         left, top, right, bottom = (scale * float(side) for side in person.box)
         x, y = offset_px
         if person.visible:
@@ -96,10 +97,17 @@ def marks_of(
 class Overlay:
     """Draws onto RGB frames of one size, in order. size_px is (width, height).
 
-    classes: in the model's order, which gives each its colour; others are white.
+    classes: in the model's order, which gives each its colour; others are white. thresholds: by
+    class, where several may be shown at once; each bar has a mark there.
     """
 
-    def __init__(self, size_px: tuple[int, int], classes: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        size_px: tuple[int, int],
+        classes: Sequence[str] = (),
+        thresholds: Mapping[str, float] | None = None,
+    ) -> None:
+        self._thresholds = thresholds or {}
         width_px, height_px = self.size_px = size_px
         if width_px < 1 or height_px < 1:
             raise VideoError(f"an overlay needs the frame's (width, height) in px; got {size_px}")
@@ -167,11 +175,20 @@ class Overlay:
     ) -> list[_Row]:
         bars = []
         if prediction is not None:
-            title = title or (prediction.display_label, percent(prediction.score))
+            one = prediction.active is None or len(prediction.active) == 1
+            figure = percent(prediction.leading(1)[0][1]) if one else ""
+            title = title or (prediction.display_label, figure)
             lines = [clock_text(prediction.time_s), *lines]
             bars = [
-                _Row(self.text, label, percent(score), score, self._colours.get(label, PLAIN))
-                for label, score in prediction.top(MAX_BARS)
+                _Row(
+                    self.text,
+                    label,
+                    percent(score),
+                    score,
+                    self._colours.get(label, PLAIN),
+                    self._thresholds.get(label),
+                )
+                for label, score in prediction.leading(MAX_BARS)
             ]
         head = []
         if title is not None:
@@ -207,6 +224,9 @@ class Overlay:
             track = panel[inset_px : len(panel) - inset_px, start_px:end_px]
             track[:] = TRACK
             track[:, : round(row.filled * track.shape[1])] = row.colour
+            if row.mark is not None:
+                at_px = min(round(row.mark * track.shape[1]), track.shape[1] - self.line_px)
+                panel[1:-1, start_px + at_px : start_px + at_px + self.line_px] = PLAIN
             end_px = start_px - self.pad_px
         room_px = end_px - self.pad_px
         small = font.fitted(row.text, room_px)
@@ -273,7 +293,8 @@ class Overlay:
         return font.letters(font.shorten(mark.text, room_px))
 
     def _colour(self, mark: PersonMark) -> Colour:
-        return PLAIN if mark.score is None else self._colours.get(mark.label, PLAIN)
+        first = mark.label.split(SEVERAL)[0]  # the longest of several
+        return PLAIN if mark.score is None else self._colours.get(first, PLAIN)
 
 
 def percent(score: float) -> str:

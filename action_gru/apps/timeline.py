@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -137,7 +137,7 @@ def _read(
     )
     stream, done_s = reader.stream, 0
     with ExitStack() as stack:
-        painter = _Painter(annotated, stack) if annotated else None
+        painter = _Painter(annotated, recognizer.thresholds, stack) if annotated else None
         advance = stack.enter_context(reporter.bar("timeline", 0))
         try:
             for _ in reader:
@@ -159,8 +159,10 @@ def _read(
 class _Painter:
     """Writes the scenes with everyone marked; the stack closes the file."""
 
-    def __init__(self, path: Path, stack: ExitStack) -> None:
-        self._path, self._stack = path, stack
+    def __init__(
+        self, path: Path, thresholds: Mapping[str, float] | None, stack: ExitStack
+    ) -> None:
+        self._path, self._thresholds, self._stack = path, thresholds, stack
         self._writer: VideoWriter | None = None
 
     def add(self, stream: PeopleStream) -> None:
@@ -170,7 +172,7 @@ class _Painter:
             size_px = (image.shape[1], image.shape[0])
             writer = VideoWriter(self._path, size_px, stream.sampler.fps)
             self._writer = self._stack.enter_context(writer)
-            self._overlay = Overlay(size_px, stream.classes)
+            self._overlay = Overlay(size_px, stream.classes, self._thresholds)
         self._writer.write(self._overlay.draw(image, people=marks_of(stream.people)))
 
 
@@ -178,10 +180,9 @@ def _note(reader: TimelineReader[Any]) -> str:
     stream, events = reader.stream, reader.recorder.events
     if isinstance(stream, PeopleStream):
         return f"{counted(len(stream.people), 'person')}, {counted(len(events), 'event')}"
-    current = stream.current if isinstance(stream, ActionStream) else None
-    events = [*events, *([current] if current else [])]
+    events = [*events, *(stream.current if isinstance(stream, ActionStream) else ())]
     last = f", last {events[-1].label}" if events else ""
-    return f"{len(events)} event{'' if len(events) == 1 else 's'}{last}"
+    return f"{counted(len(events), 'event')}{last}"
 
 
 def _doubts(

@@ -21,8 +21,9 @@ from action_gru.core.errors import ActionGruError
 from action_gru.core.progress import Reporter
 from action_gru.core.text import counted
 from action_gru.recognizer import ActionRecognizer
+from action_gru.streaming import ActionStream
 from action_gru.streaming.people import PeopleStream, Person
-from action_gru.timeline import Event, Prediction
+from action_gru.timeline import ManyEventTracker, Prediction
 from action_gru.video import Image, VideoWriter
 from action_gru.views.sampling import rate_warning
 
@@ -209,7 +210,7 @@ class Webcam:
             found = {"time_s": round(stream.last_s, 3), "people": people, "event": None}
         else:
             assert answer.prediction is not None
-            found = _prediction_json(answer.prediction) | {"event": _event_json(stream.current)}
+            found = _prediction_json(answer.prediction) | _current_json(stream)
         latency_ms = round(1000 * answer.latency_s, 1)
         self._print_json(source=name, **found, latency_ms=latency_ms, dropped=feed.dropped)
 
@@ -223,16 +224,21 @@ class Webcam:
         answer = _prediction_json(self.loop.recognizer.judged(person.prediction))
         del answer["time_s"]
         box = [round(float(side), 1) for side in person.box]
-        event = _event_json(person.stream.current, person.number)
-        return {"person": person.number, "box": box} | answer | {"event": event}
+        current = _current_json(person.stream, person.number)
+        return {"person": person.number, "box": box} | answer | current
 
 
-def _event_json(event: Event | None, person: int | None = None) -> dict[str, object] | None:
-    return replace(event, person=person).to_json() if event else None
+def _current_json(stream: ActionStream, person: int | None = None) -> dict[str, object]:
+    """The current event; where several classes may be shown at once also all current ones."""
+    current = [replace(event, person=person).to_json() for event in stream.current]
+    first: dict[str, object] = {"event": current[0] if current else None}
+    several = isinstance(stream.tracker, ManyEventTracker)
+    return first | {"events": current} if several else first
 
 
 def _prediction_json(prediction: Prediction) -> dict[str, object]:
-    return {
+    several = {} if prediction.active is None else {"labels": list(prediction.active)}
+    return several | {
         "time_s": round(prediction.time_s, 3),
         "label": prediction.label,
         "score": round(prediction.score, 4),

@@ -34,7 +34,17 @@ SUMMARY = (
     "clips", "sentence", "classes_without_clips", "better_than_guessing", "top1", "top1_interval",
     "mean_class_accuracy", "baselines",
 )  # fmt: skip
+MANY_SUMMARY = (
+    "clips", "sentence", "classes_without_clips", "better_than_guessing", "mean_average_precision",
+    "mean_average_precision_interval", "macro_f1", "exact_match", "hamming", "baselines",
+)  # fmt: skip
 CV_FIGURES = ("top1_mean", "top1_spread", "mean_pooled_top1_mean", "majority_top1_mean")
+
+
+MANY_CV = (
+    "mean_average_precision_mean", "mean_average_precision_spread",
+    "mean_pooled_mean_average_precision_mean", "frequency_mean_average_precision_mean",
+)  # fmt: skip
 
 
 def train(
@@ -206,9 +216,13 @@ def cv(
         else:
             _, folder = cross_validate(tree, folds, seeds, reporter, confidence)
             report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
-            figures = {key: report.get(key) for key in CV_FIGURES}
-            text = "top-1 {} (spread {}), mean-pooled {}, majority {}".format(
-                *map(_figure, figures.values())
+            several = "labels" in report
+            figures = {key: report.get(key) for key in (MANY_CV if several else CV_FIGURES)}
+            text = "{} {} (spread {}), mean-pooled {}, {} {}".format(
+                "mAP" if several else "top-1",
+                *map(_figure, list(figures.values())[:3]),
+                "frequency" if several else "majority",
+                _figure(list(figures.values())[3]),
             )
     print_answer({"folder": str(folder)} | figures, f"{text}\n{folder}", json_)
 
@@ -270,8 +284,10 @@ def _place(config: Config, out: Path | None) -> Iterator[Path]:
 
 
 def _summary(report: Any) -> dict[str, Any]:
-    """What --json prints of an EvaluationReport: the main figures of its report.json."""
+    """What --json prints of a report: the main figures of its report.json."""
     whole = report.to_json()
+    if "labels" in whole:
+        return {key: whole[key] for key in MANY_SUMMARY} | {"quarantined": len(report.quarantined)}
     pooled = whole["timelines"]
     return {key: whole[key] for key in SUMMARY} | {
         "quarantined": len(report.quarantined),
@@ -281,7 +297,9 @@ def _summary(report: Any) -> dict[str, Any]:
 
 
 def _score_line(report: Any) -> str:
-    """The main figures of an EvaluationReport in lines for a person."""
+    """The main figures of a report in lines for a person."""
+    if hasattr(report, "score_line"):  # of several labels a clip
+        return f"{report.score_line}\n{report.sentence}"
     metrics, baselines = report.metrics, report.baselines
     names = metrics.classes_without_clips
     text = (

@@ -125,9 +125,11 @@ class StreamSection(Section):
 
 class EventsSection(Section):
     enter: Probability = 0.4
-    """An event needs its class to be the best somewhere, with at least this smoothed score."""
+    """An event needs its class to be the best somewhere, with at least this smoothed score. With
+    data.labels many it needs its class's own threshold instead."""
     exit: Probability = 0.25
-    """It lasts as long as its class scores at least this."""
+    """It lasts as long as its class scores at least this; with data.labels many, at least exit /
+    enter of its threshold."""
     min_event_s: Annotated[float, Field(ge=0.0)] = 0.4
     """Shorter events are dropped, and shorter breaks bridged, seconds."""
     smoothing_s: Annotated[float, Field(ge=0.0)] = 0.4

@@ -38,6 +38,7 @@ class Config(Section):
         unfit = {
             "model.closed_form": self.model.closed_form is True,
             "training.loss": self.training.loss not in BINARY_LOSSES,
+            "series.step_labels": self.series.step_labels,
             "series.horizon": self.series.horizon is not None,
         }
         for key, is_unfit in unfit.items():
@@ -74,6 +75,12 @@ class Config(Section):
     def to_tree(self) -> dict[str, Any]:
         """Plain dicts, lists and scalars, ready for YAML and JSON."""
         return dict(self.model_dump(mode="json"))
+
+
+def needs_one_label(config: Config, what: str) -> None:
+    """Raise ConfigError where a clip may show several labels. what: needs one, in words."""
+    if config.data.labels == "many":
+        raise ConfigError(f"data.labels is many, and {what} needs one label a clip")
 
 
 def check_files(config: Config) -> None:

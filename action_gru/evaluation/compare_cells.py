@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from action_gru.config import Config
+from action_gru.config import Config, needs_one_label
 from action_gru.core.progress import Reporter
 from action_gru.core.text import counted
 from action_gru.dataset import check_classes
@@ -113,6 +113,7 @@ def compare_cells(
     As in cross-validation, clips of the split test are left out: choosing a cell is choosing
     between models. probe: None leaves the long-memory probe out.
     """
+    needs_one_label(config, "comparing cells")
     data = read_features(config, *choosing_clips(config, folds), reporter, folder)
     clips, chosen = data.split.train, variants(config)
     seed_range = range(config.training.seed, config.training.seed + seeds)

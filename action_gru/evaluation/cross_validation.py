@@ -14,19 +14,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from action_gru.config import Config
+from action_gru.config import Config, needs_one_label
 from action_gru.core.errors import DataError
 from action_gru.core.progress import Reporter
 from action_gru.core.text import counted
 from action_gru.dataset import Clip, Split, check_classes, class_list, grouped_folds, merge_groups
 from action_gru.evaluation.evaluate import warning_report
 from action_gru.evaluation.evaluator import Evaluator
+from action_gru.evaluation.several_labels import ManyFold, pool_folds, score_fold
 from action_gru.features.source import data_source
 from action_gru.report.confidence import Answers, CalibratedAnswers
 from action_gru.report.cross_validation import CrossValidationReport, FoldResult, write_cv_report
 from action_gru.report.documents import escape, figure_text, json_text, replace_file, table
 from action_gru.report.early_warning import WarnedSequence, write_warnings
 from action_gru.report.metrics import area_under_roc, compute_metrics, majority_baseline
+from action_gru.report.several_labels import write_many_folds
 from action_gru.training.calibrate import calibrate_model
 from action_gru.training.data import TrainingData, read_clips
 from action_gru.training.fit import fit_model, mean_pooled
@@ -35,8 +37,8 @@ from action_gru.training.run_folder import RunFolder
 
 def cross_validate(
     config: Config, folds: int, seeds: int, reporter: Reporter, confidence: bool = False
-) -> tuple[CrossValidationReport, Path]:
-    """Train folds x seeds models. Returns the report and its folder.
+) -> tuple[CrossValidationReport | None, Path]:
+    """Train folds x seeds models. Returns the report, None of several labels, and its folder.
 
     Each seed draws its own folds and its own weights. Clips of the split test are left out: they
     are not for choosing between models. Groups that share a video's bytes count as one.
@@ -46,6 +48,9 @@ def cross_validate(
     clips, classes = choosing_clips(config, folds)
     run = RunFolder.create(config, "-cv")
     data = read_features(config, clips, classes, reporter, run.path)
+    if data.table.many:
+        _write_many(config, data, folds, seeds, reporter, confidence, run)
+        return None, run.path
     results: list[FoldResult] = []
     warned: list[WarnedSequence] = []
     for seed in range(config.training.seed, config.training.seed + seeds):
@@ -70,6 +75,43 @@ def cross_validate(
     if warnings := warning_report(config, warned):
         write_warnings(warnings, run.path)
     return report, run.path
+
+
+def _write_many(
+    config: Config,
+    data: TrainingData,
+    folds: int,
+    seeds: int,
+    reporter: Reporter,
+    confidence: bool,
+    run: RunFolder,
+) -> None:
+    """The same where a clip may show several labels. confidence: thresholds by each model."""
+    by_seed: dict[int, list[ManyFold]] = {}
+    for seed in range(config.training.seed, config.training.seed + seeds):
+        seeded, parts = (
+            with_seed(config, seed),
+            fold_data(data, folds, seed, reporter, f"seed {seed}"),
+        )
+        for _, part in parts:
+            try:  # a rare class may be of one group: that fold cannot learn it, and is scored so
+                check_classes(part.split)
+            except DataError as error:
+                reporter.warn(f"seed {seed}: {error}")
+            by_seed.setdefault(seed, []).append(score_fold(seeded, part, reporter, confidence))
+    every = [fold for some in by_seed.values() for fold in some]
+    clips = f"{len(data.split.train)} clips, {folds} folds, {seeds} seeds"
+    about = {
+        "run": run.path.name,
+        "data": f"{config.data.manifest}: {clips}",
+        "folds": folds,
+        "seeds": list(by_seed),
+        "leakage_allowed": config.data.allow_leakage,
+    }
+    pooled = [pool_folds(some, data.classes) for some in by_seed.values()]
+    run.take_name()
+    whole = pool_folds(every, data.classes)["model"]
+    write_many_folds(pooled, whole, run.path, about, data.table.report.quarantined)
 
 
 def choosing_clips(config: Config, folds: int) -> tuple[list[Clip], tuple[str, ...]]:
@@ -157,6 +199,7 @@ def leave_classes_out(
     A model that has never seen a class reads the clips of a fold that is held out whole: those of
     the class are unknown to it, the others known. Clips of the split test are left out.
     """
+    needs_one_label(config, "leaving a class out")
     clips, classes = choosing_clips(config, folds)
     if len(classes) < 3:
         raise DataError(

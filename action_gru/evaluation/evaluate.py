@@ -17,6 +17,7 @@ from action_gru.core.text import command_line
 from action_gru.dataset import Clip, LongVideo, read_long_videos
 from action_gru.evaluation.evaluator import Evaluator
 from action_gru.evaluation.explain import frames_at
+from action_gru.evaluation.several_labels import score_many
 from action_gru.features.sequences import FeatureTable, SequenceSet
 from action_gru.features.source import build_backbone, data_source
 from action_gru.report.early_warning import WarnedSequence, WarningReport
@@ -30,6 +31,7 @@ from action_gru.report.evaluation import (
 )
 from action_gru.report.metrics import FloatArray, compute_metrics, majority_baseline
 from action_gru.report.segments import ScoredTimeline, segment_scores
+from action_gru.report.several_labels import ManyReport, write_many_report
 from action_gru.streaming.build import build_engine, open_stream, open_timeline
 from action_gru.timeline import Prediction
 from action_gru.training import Checkpoint, load_checkpoint
@@ -50,7 +52,7 @@ def evaluate(
     root: Path | None = None,
     overrides: Sequence[str] = (),
     folder: Path | None = None,
-) -> tuple[EvaluationReport, Path]:
+) -> tuple[EvaluationReport | ManyReport, Path]:
     """Score a run and write its report. Returns the report and its folder.
 
     split: of the run, by default test; of a manifest, by default all of its clips, whatever its
@@ -81,6 +83,14 @@ def evaluate(
     data += f". {known}" if known else ""
     if known and manifest is not None:
         reporter.warn(known)
+    if table.many:
+        if long:
+            reporter.warn("the long videos are not scored: a clip may show several labels")
+        several = _score_many(run, checkpoint, config, table, usable, data, split or "all")
+        several = replace(several, seen_in_training=bool(known))
+        with reporter.doing("writing the report and its pictures"):
+            write_many_report(several, target)
+        return several, target
     report = _score_clips(run, checkpoint, config, table, usable, data, split or "all")
     scored, failed = _score_timelines(checkpoint, config, long, reporter)
     bad = {**table.report.quarantined, **failed}
@@ -177,12 +187,49 @@ def _score_clips(
     return replace(report, mistakes=mistakes)
 
 
+def _score_many(
+    run: RunFolder,
+    checkpoint: Checkpoint,
+    config: Config,
+    table: FeatureTable,
+    clips: list[Clip],
+    data: str,
+    split: str,
+) -> ManyReport:
+    """The same of a model of several labels a clip."""
+    evaluator, (pooled, notes) = Evaluator.load(checkpoint, config), _pooled(run, config)
+    report = score_many(
+        checkpoint,
+        evaluator,
+        pooled,
+        table,
+        clips,
+        run.trained_labels(),
+        run_name=run.path.name,
+        data=data,
+        split=split,
+        baseline_notes=notes,
+        quarantined=table.report.quarantined,
+    )
+    if not config.evaluation.details or not config.data.is_video or table.step_labels:
+        return report
+    limits, times_s = DecodeLimits(**config.decoding.model_dump()), table.times_s(clips)
+    mistakes = read_mistakes(report.predictions, clips, times_s, MISTAKES_SHOWN, limits)
+    return replace(report, mistakes=mistakes)
+
+
 def _mean_pooled(
     run: RunFolder, config: Config, sequences: SequenceSet
 ) -> tuple[FloatArray | None, dict[str, str]]:
     """Return whether the mean-pooled model was right (N,), or the reason why there is none."""
+    pooled, notes = _pooled(run, config)
+    return (pooled.is_right(sequences) if pooled else None), notes
+
+
+def _pooled(run: RunFolder, config: Config) -> tuple[Evaluator | None, dict[str, str]]:
+    """The mean-pooled model, or the reason why there is none."""
     if run.baseline.is_file():
-        return Evaluator.load(load_checkpoint(run.baseline), config).is_right(sequences), {}
+        return Evaluator.load(load_checkpoint(run.baseline), config), {}
     note = "not trained (training.mean_pooled_baseline or model.cell says so)"
     if config.training.mean_pooled_baseline and config.model.cell != "none":
         note = f"missing; {command_line('action-gru', 'resume', run.path)} trains it"

@@ -48,8 +48,11 @@ class Evaluator:
 
     def predict_all(self, sequences: SequenceSet) -> NDArray[np.float32]:
         """Return the probabilities of every answer that has a true class: (M, C)."""
-        flip = self.config.features.flip
-        return score_answers(self.model, sequences, self.max_frames, flip)[0].numpy()
+        return self.answer(sequences)[0].numpy()
+
+    def answer(self, sequences: SequenceSet) -> tuple[Tensor, Tensor]:
+        """Return every answer whose truth is known: probabilities (M, C), and its targets."""
+        return score_answers(self.model, sequences, self.max_frames, self.config.features.flip)
 
     def is_right(self, sequences: SequenceSet) -> FloatArray:
         """Return whether each clip's answer is right: (N,), 0 or 1."""

@@ -22,6 +22,7 @@ from action_gru.backbone import FRAME_VIEWS, Backbone
 from action_gru.evaluation.curves import linear_answer, stream_curves
 from action_gru.evaluation.explanation import Explanation, FrameHeat
 from action_gru.report.metrics import FloatArray
+from action_gru.timeline import Prediction
 from action_gru.training import Checkpoint
 from action_gru.training.scoring import BATCH, ClipScores
 from action_gru.video import DecodeLimits, Image, VideoFile
@@ -55,7 +56,10 @@ def explain_clip(
     are pictures. limits and frame_rate: for reading the frames again.
     """
     probabilities, running = scores.probabilities, scores.running
-    number = checkpoint.classes.index(label) if label else int(probabilities.argmax())
+    answer = Prediction.from_probabilities(
+        checkpoint.classes, probabilities.numpy(), thresholds=checkpoint.thresholds
+    )
+    number = checkpoint.classes.index(label or (answer.active or answer.labels)[0])
     views, dims = [spec.view for spec in checkpoint.features], scores.model.view_dims
     occlusion = Occlusion(scores, number, dict(zip(views, dims, strict=True)))
     middles, falls = occlusion.over_time()
@@ -85,6 +89,7 @@ def explain_clip(
         best=tuple(best),
         heats=tuple(_heats(backbone, occlusion, file, times_s, fps, best_images)),
         thumbnails=tuple((times_s[i], images[times_s[i]]) for i in shown),
+        thresholds=checkpoint.thresholds,
     )
 
 

@@ -63,6 +63,7 @@ class Explanation:
     thumbnails: tuple[tuple[float, Image], ...]
     unsure: bool = False
     warnings: tuple[str, ...] = ()
+    thresholds: tuple[float, ...] | None = None  # of classes that may be shown at once
 
     @property
     def score(self) -> float:
@@ -72,13 +73,17 @@ class Explanation:
     @property
     def answer(self) -> Prediction:
         """What the model answers to the whole clip, which need not be the label."""
-        found = Prediction.from_probabilities(self.classes, self.probabilities)
+        found = Prediction.from_probabilities(
+            self.classes, self.probabilities, thresholds=self.thresholds
+        )
         return replace(found, unsure=self.unsure)
 
     @property
     def headline(self) -> str:
         """The label with its score, and the answer where that is another or unsure."""
         answer = self.answer
+        if answer.active is not None:
+            return f"{self.label} {self.score:.2f} (the answer is {answer.display_label})"
         if self.label == answer.label:
             return f"{answer.display_label} {self.score:.2f}"
         label = f"{self.label} {self.score:.2f}"

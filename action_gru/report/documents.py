@@ -16,7 +16,7 @@ from action_gru.core.errors import ConfigError
 from action_gru.core.files import write_or_raise
 from action_gru.core.text import name_some
 from action_gru.report import metrics
-from action_gru.report.metrics import ClassMetrics, IntArray
+from action_gru.report.metrics import ClassMetrics, IntArray, LabelMetrics
 
 CONFUSIONS_SHOWN = 10
 QUARANTINE_SHOWN = 10
@@ -127,12 +127,16 @@ def class_sections(confusion: IntArray, classes: Sequence[str], over: str = "") 
 
 
 def data_notes(
-    per_class: Sequence[ClassMetrics],
+    per_class: Sequence[ClassMetrics | LabelMetrics],
     clips: int,
     quarantined: Mapping[str, str],
     leakage_allowed: bool,
+    figure: str = "top-1",
 ) -> list[str]:
-    """Return what limits the figures: leakage, few clips, unread clips; '' where nothing does."""
+    """Return what limits the figures: leakage, few clips, unread clips; '' where nothing does.
+
+    figure: which one a clip moves. per_class: rows with a label and a support.
+    """
     empty = [row.label for row in per_class if row.support == 0]
     scarce = [row.label for row in per_class if 0 < row.support < SMALL_SUPPORT]
     unread = [
@@ -142,7 +146,7 @@ def data_notes(
     left_out = len(unread[QUARANTINE_SHOWN:])
     return [
         LEAKAGE_NOTE if leakage_allowed else "",
-        f"Few clips: one clip more or less moves top-1 by {percent(1 / clips)}."
+        f"Few clips: one clip more or less moves {figure} by {percent(1 / clips)}."
         if clips < 100
         else "",
         f"No clip, so left out of the class averages: {escape(name_some(empty))}." if empty else "",

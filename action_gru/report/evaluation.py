@@ -13,6 +13,7 @@ import numpy.typing as npt
 from matplotlib.figure import Figure
 
 from action_gru.core.text import counted, name_or_count
+from action_gru.dataset.manifest import names_of
 from action_gru.report import documents as md
 from action_gru.report import metrics as stats
 from action_gru.report import plots, segments
@@ -23,6 +24,7 @@ from action_gru.report.metrics import Interval, Metrics
 from action_gru.report.order import OrderReport
 from action_gru.report.segments import ScoredTimeline
 from action_gru.timeline import Prediction
+from action_gru.timeline.events import NOTHING, SEVERAL
 
 TOP_K = 5
 WORST_SHOWN = 12
@@ -53,7 +55,37 @@ class ClipPrediction:
 
     @property
     def correct(self) -> bool:
+        """Whether the answer is the true label; of several labels, whether it is all of them."""
+        if self.prediction.active is not None:
+            return set(self.prediction.active) == set(names_of(self.label))
         return self.prediction.label == self.label
+
+    @property
+    def wrong_by(self) -> float:
+        """How sure a wrong answer is; of several labels, the surest of them that is wrong."""
+        active, true = self.prediction.active, names_of(self.label)
+        if active is None:
+            return self.prediction.score
+        named = self.prediction.top(len(self.prediction.labels))
+        wrong = [
+            score if name in active else 1 - score
+            for name, score in named
+            if (name in active) != (name in true)
+        ]
+        return max(wrong, default=0.0)
+
+    @property
+    def given(self) -> str:
+        """What the model answers."""
+        several = self.prediction.active is not None
+        return self.prediction.display_label if several else self.prediction.label
+
+    @property
+    def true(self) -> str:
+        """What the clip shows, in the words of `given`."""
+        if self.prediction.active is None:
+            return self.label
+        return SEVERAL.join(names_of(self.label)) or NOTHING
 
     @property
     def name(self) -> str:
@@ -74,7 +106,13 @@ class ClipPrediction:
             "predicted_label": self.prediction.label,
             "score": self.prediction.score,
             "top": [{"label": label, "score": score} for label, score in best],
-        }
+        } | self._several()
+
+    def _several(self) -> dict[str, object]:
+        active = self.prediction.active
+        if active is None:
+            return {}
+        return {"true_labels": list(names_of(self.label)), "predicted_labels": list(active)}
 
 
 @dataclass(frozen=True)
@@ -89,7 +127,7 @@ class Mistake:
 def worst_mistakes(predictions: Sequence[ClipPrediction], count: int) -> list[ClipPrediction]:
     """Return the wrong answers with the highest scores, highest first."""
     wrong = [clip for clip in predictions if not clip.correct]
-    return sorted(wrong, key=lambda clip: -clip.prediction.score)[:count]
+    return sorted(wrong, key=lambda clip: -clip.wrong_by)[:count]
 
 
 @dataclass(frozen=True)
@@ -213,8 +251,8 @@ def plot_mistakes(mistakes: Sequence[Mistake]) -> Figure:
     figure = plots.new_figure(WIDTH_IN, ROW_IN * len(mistakes))
     rows = figure.subfigures(len(mistakes), 1, squeeze=False)[:, 0]
     for row, mistake in zip(rows, mistakes, strict=True):
-        clip, given = mistake.clip, mistake.clip.prediction
-        title = f"{clip.label}, taken for {given.label} ({md.percent(given.score)}): {clip.name}"
+        clip = mistake.clip
+        title = f"{clip.true}, taken for {clip.given} ({md.percent(clip.wrong_by)}): {clip.name}"
         title = _one_line(title, TITLE_LENGTH)
         row.suptitle(title, x=0.01, ha="left", fontsize=9, parse_math=False)
         all_axes = row.subplots(1, FRAMES_SHOWN)
@@ -243,8 +281,7 @@ def _markdown(report: EvaluationReport) -> str:
         f"**{md.escape(report.sentence)}**",
         md.LEAKAGE_HINT if report.leakage_allowed else "",
         md.escape(report.data),
-        f"{counted(metrics.clips, 'clip')}, {len(metrics.classes)} classes, "
-        f"{counted(report.groups, 'group')}.",
+        f"{counted(metrics.clips, 'clip')}, {len(metrics.classes)} classes, {report.groups} groups.",
         *_score_table(report),
         f"Also: {top5}mean class accuracy {md.percent(metrics.mean_class_accuracy)}, "
         f"macro F1 {md.percent(metrics.macro_f1)}, "
@@ -253,7 +290,7 @@ def _markdown(report: EvaluationReport) -> str:
         segments.timelines_markdown(report.timelines),
         *(section.markdown() for section in report.sections.values()),
         "## Worst mistakes",
-        *_mistakes_markdown(report),
+        *mistakes_markdown(report.predictions, report.mistakes),
         "## Pictures",
         *map(md.picture, ("confusion_matrix", "per_class_accuracy", "reliability")),
         "## Notes",
@@ -277,14 +314,14 @@ def _score_table(report: EvaluationReport) -> list[str]:
     return [md.table(["", "top-1", "95% interval", "note"], rows, align="lrrl"), *verdicts]
 
 
-def _mistakes_markdown(report: EvaluationReport) -> list[str]:
-    wrong = sum(not clip.correct for clip in report.predictions)
+def mistakes_markdown(predictions: Sequence[ClipPrediction], shown: Sequence[Mistake]) -> list[str]:
+    """The surest wrong answers; shown: those with frames."""
+    wrong = sum(not clip.correct for clip in predictions)
     if not wrong:
         return ["None: every clip is right."]
-    worst = worst_mistakes(report.predictions, WORST_SHOWN)
-    mistakes = report.mistakes or [Mistake(clip) for clip in worst]
+    mistakes = shown or [Mistake(clip) for clip in worst_mistakes(predictions, WORST_SHOWN)]
     rows = [
-        [one.name, one.label, one.prediction.label, md.percent(one.prediction.score)]
+        [one.name, one.true, one.given, md.percent(one.wrong_by)]
         for one in (mistake.clip for mistake in mistakes)
     ]
     return [
@@ -306,9 +343,8 @@ def _notes(report: EvaluationReport) -> list[str]:
     if report.top1_interval is None:
         notes.append("No interval: all clips belong to one group.")
     elif report.groups < 10:
-        notes.append(
-            f"The interval rests on {counted(report.groups, 'group')} only: take it as a hint."
-        )
+        groups = counted(report.groups, "group")
+        notes.append(f"The interval rests on {groups} only: take it as a hint.")
     if len(report.metrics.classes) <= TOP_K:
         notes.append("Top-5 is left out above: with five classes or fewer it is always 100%.")
     return notes

@@ -35,6 +35,19 @@ class ClassMetrics:
 
 
 @dataclass(frozen=True)
+class LabelMetrics:
+    """The same where several classes may be shown at once."""
+
+    label: str
+    support: int  # answers that truly show it
+    threshold: float | None  # from which it counts as shown; None: it differs from fold to fold
+    average_precision: float | None  # None: nothing shows it
+    precision: float | None  # None: never given
+    recall: float | None
+    f1: float | None
+
+
+@dataclass(frozen=True)
 class CalibrationBin:
     """Clips whose top-1 score fell into one of the equal bins of (0, 1]."""
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 from pathlib import PurePath
 from typing import Any
 
@@ -22,6 +24,7 @@ NAME_HIGH_IN, NAME_MARGIN_IN, NAME_POINTS = 0.19, 0.6, 9
 WIDTH_IN, SCORES_IN, ROW_IN = 11.0, 2.6, 0.42
 MOST_TICKS = 10
 MOST_PEOPLE = 24
+MOST_ROWS = 24  # classes whose events overlap; of more, those that last longest
 TICKS_S = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400)
 
 Rows = Mapping[str, Sequence[Event]]
@@ -37,14 +40,35 @@ def plot_timeline(
 ) -> Figure:
     """Scores over time above the events as bars, and above the reference if there is one.
 
-    Each class has its colour, the same in all panels; those that win somewhere, become an event or
+    Where events overlap each class has a row of its own. Each has its colour, the same in all
+    panels; those that win somewhere, become an event or
     score SHOWN_SCORE are named. A bar has its label where it fits. dark: for a dark page.
     """
     rows: Rows = {"events": timeline.events}
     if reference is not None:
         rows = {"found": timeline.events, "reference": reference}
+    if any(map(overlap, rows.values())):
+        rows = _by_class(rows)
     theme = plots.DARK if dark else plots.LIGHT
     return _plot(timeline, rows, _title(timeline), theme, legend, SCORES_IN)
+
+
+def overlap(events: Sequence[Event]) -> bool:
+    """Whether an event begins before another one ends."""
+    ordered = sorted(events, key=lambda event: event.start_s)
+    return any(later.start_s < event.end_s for event, later in pairwise(ordered))
+
+
+def _by_class(rows: Rows) -> Rows:
+    """A row for each class of each row, the one that lasts longest first."""
+    lasts_s: dict[str, float] = defaultdict(float)
+    for event in (event for row in rows.values() for event in row):
+        lasts_s[event.label] += event.duration_s
+    return {
+        label if len(rows) == 1 else f"{label}, {name}": [e for e in row if e.label == label]
+        for label in sorted(lasts_s, key=lambda label: -lasts_s[label])[:MOST_ROWS]
+        for name, row in rows.items()
+    }
 
 
 def plot_people(timeline: Timeline) -> Figure:

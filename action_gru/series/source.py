@@ -22,7 +22,7 @@ from action_gru.core.progress import Reporter
 from action_gru.dataset import Clip
 from action_gru.dataset.cells import split_name
 from action_gru.dataset.channels import ROWS, STAMPS, ChannelValues
-from action_gru.dataset.manifest import SPLITS
+from action_gru.dataset.manifest import LABEL_SEPARATOR, SPLITS, names_of
 from action_gru.features import (
     ExtractionReport,
     ViewKey,
@@ -68,7 +68,7 @@ class MeasuredClip:
     @classmethod
     def whole(cls, clip: Clip, rows: Recording) -> MeasuredClip:
         """A whole recording as a clip."""
-        shows = tuple(sorted(set(rows.labels)))
+        shows = tuple(sorted(set(rows.labels))) or clip.shows
         content = hashlib.sha256(rows.values.tobytes()).hexdigest()
         return cls(replace(clip, shows=shows), rows, content)
 
@@ -76,7 +76,7 @@ class MeasuredClip:
         """The rows with start <= time < end."""
         rows = self.rows.between(start, end)
         label = rows.labels[-1] if rows.labels else self.clip.label
-        shows = tuple(sorted(set(rows.labels)))
+        shows = tuple(sorted(set(rows.labels))) or self.clip.shows
         clip = replace(self.clip, start_s=start, end_s=end, label=label, shows=shows)
         return MeasuredClip(clip, rows, self.content)
 
@@ -152,6 +152,7 @@ class SeriesSource(ABC):
                 "them is too good"
             )
         table = _feature_table(found, self.config.series, report)
+        table = replace(table, many=self.config.data.labels == "many")
         missing, count = table.missing_values(clips)
         if missing:
             reporter.info(f"{missing} of {count} values are missing ({missing / count:.2%})")
@@ -215,8 +216,8 @@ class TableSource(SeriesSource):
         return Measured(table.channels, named, unit=table.unit)
 
     def _items(self) -> list[MeasuredClip]:
-        series, path = self.config.series, self.path
-        wholes = [_whole_clip(series, item, path) for item in self._table().items]
+        series, path, many = self.config.series, self.path, self.config.data.labels == "many"
+        wholes = [_whole_clip(series, item, path, many) for item in self._table().items]
         return [part for whole in wholes for part in whole.windows(series)]
 
     def _table(self) -> Recordings:
@@ -278,19 +279,23 @@ def _read_files(files: tuple[tuple[Path, int], ...], series: SeriesSection) -> R
     return Recordings(parts[0].channels, tuple(items), units.pop() if len(units) == 1 else STAMPS)
 
 
-def _whole_clip(series: SeriesSection, item: Recording, path: Path) -> MeasuredClip:
+def _whole_clip(
+    series: SeriesSection, item: Recording, path: Path, many: bool = False
+) -> MeasuredClip:
     where = f"{path}: id '{item.id}'"
     labels = _row_labels(series, item, path)
     several = "has several labels (set series.step_labels=true if each row has its own)"
     label = labels[-1] if labels else only(item.labels, f"{where} {several}")
-    if not label:
+    shows = names_of(label) if many else ()
+    if not label and not many:
         is_ts = path.is_dir() or path.suffix.lower() == ".ts"
         raise DataError(f"{where} has no label; {_LABEL_TS if is_ts else _LABEL_TABLE}")
     try:
         split = split_name(item.split)
     except ValueError as error:
         raise DataError(f"{where}: {error}") from error
-    clip = Clip(path / item.id, item.id, label, item.group or item.id, split)
+    label = LABEL_SEPARATOR.join(shows) if many else label
+    clip = Clip(path / item.id, item.id, label, item.group or item.id, split, shows=shows)
     return MeasuredClip.whole(clip, replace(item, labels=labels))
 
 

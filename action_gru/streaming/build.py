@@ -14,7 +14,7 @@ from action_gru.streaming.people import Following, PeopleEngine, PeopleStream
 from action_gru.streaming.reader import TimelineReader
 from action_gru.streaming.scene import SceneSampler
 from action_gru.streaming.stream import ActionStream, Answer, FrameStream, StreamEngine
-from action_gru.timeline import EventTracker
+from action_gru.timeline import EventTracker, ManyEventTracker
 from action_gru.training import Checkpoint
 from action_gru.training.document import check_background, check_runs_live
 from action_gru.video import DecodeLimits, Image
@@ -44,7 +44,14 @@ def build_engine(
 def open_stream(engine: StreamEngine, checkpoint: Checkpoint, config: Config) -> ActionStream:
     """A new stream with its own state and events."""
     stream, window_s = config.stream, window_of(checkpoint, config)
-    tracker = EventTracker(**config.events.model_dump())
+    events, limits = config.events.model_dump(), checkpoint.thresholds
+    tracker: EventTracker | ManyEventTracker
+    if limits is None:
+        tracker = EventTracker(**events)
+    else:
+        enter, leave = events.pop("enter"), events.pop("exit")
+        by_class = dict(zip(checkpoint.classes, limits, strict=True))
+        tracker = ManyEventTracker(by_class, leave / enter if enter else 1.0, **events)
     return engine.open(tracker, window_s, stream.states, stream.max_gap_s)
 
 

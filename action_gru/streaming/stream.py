@@ -17,7 +17,7 @@ from action_gru.backbone import Backbone
 from action_gru.detection.frame_views import frame_views_of, make_maker, side
 from action_gru.model import ActionClassifier
 from action_gru.streaming.states import OverlappingWindows, join, reset_rows, split
-from action_gru.timeline import Event, EventTracker, Prediction, ScoreTrack
+from action_gru.timeline import Event, EventTracker, ManyEventTracker, Prediction, ScoreTrack
 from action_gru.video import Image
 from action_gru.views import FrameSampler, Sample
 
@@ -83,7 +83,11 @@ class StreamEngine:
         self._device = next(model.parameters()).device
 
     def open(
-        self, tracker: EventTracker, window_s: float, states: int, max_gap_s: float
+        self,
+        tracker: EventTracker | ManyEventTracker,
+        window_s: float,
+        states: int,
+        max_gap_s: float,
     ) -> ActionStream:
         """A new stream. window_s: how far back an answer looks."""
         sampler = FrameSampler(lambda: make_maker(self.backbone, self.views), self.fps, max_gap_s)
@@ -147,7 +151,7 @@ class ActionStream:
         self,
         engine: StreamEngine,
         sampler: FrameSampler,
-        tracker: EventTracker,
+        tracker: EventTracker | ManyEventTracker,
         window_s: float,
         states: int,
     ) -> None:
@@ -174,8 +178,8 @@ class ActionStream:
         return self.engine.classes
 
     @property
-    def current(self) -> Event | None:
-        """What is going on now; None while it is nothing in particular."""
+    def current(self) -> tuple[Event, ...]:
+        """What is going on now; none while it is nothing in particular."""
         return self.tracker.current
 
     @property

@@ -8,7 +8,7 @@ from action_gru.timeline.formats import (
     write_timeline,
 )
 from action_gru.timeline.readers import READERS, read_annotations, read_segments
-from action_gru.timeline.tracker import Alarm, EventTracker
+from action_gru.timeline.tracker import Alarm, EventTracker, ManyEventTracker
 
 __all__ = [
     "FORMATS",
@@ -17,6 +17,7 @@ __all__ = [
     "Alarm",
     "Event",
     "EventTracker",
+    "ManyEventTracker",
     "Prediction",
     "ScoreTrack",
     "Timeline",

@@ -15,7 +15,7 @@ from action_gru.core.text import clock_text
 
 SUM_TOLERANCE = 0.01  # half-precision softmax over 100 classes is off by about 0.001
 FIRST_BIN_S = 0.05
-NOTHING = "nothing of these"
+NOTHING, SEVERAL = "nothing of these", " + "
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class Prediction:
         several classes may be shown at once, 'walk + read'.
         """
         if self.active is not None:
-            return " + ".join(self.active) or NOTHING
+            return SEVERAL.join(self.active) or NOTHING
         return f"unsure, perhaps {self.label}" if self.unsure else self.label
 
     @property
@@ -104,6 +104,12 @@ class Prediction:
     def top(self, k: int) -> list[tuple[str, float]]:
         """The k most probable classes with their scores; all of them when there are fewer."""
         return list(zip(self.labels[:k], self.scores[:k], strict=True))
+
+    def leading(self, k: int) -> list[tuple[str, float]]:
+        """Like `top`, with the classes that count as shown before the others."""
+        active = self.active or ()
+        ranked = sorted(self.top(len(self.labels)), key=lambda pair: pair[0] not in active)
+        return ranked[:k]
 
     def to_json(self) -> dict[str, object]:
         """Plain values for json.dumps; `scores` keeps the order, best first."""

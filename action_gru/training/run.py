@@ -246,8 +246,8 @@ def _calibrate(
 
 
 def _check_usable(data: TrainingData) -> None:
-    left = {clip.label for clip in data.part("train")}
-    lost = sorted({clip.label for clip in data.split.train} - left)
+    left = {label for clip in data.part("train") for label in clip.labels}
+    lost = sorted({label for clip in data.split.train for label in clip.labels} - left)
     if lost:
         raise DataError(
             f"every training clip of {name_some(lost)} is in quarantine; mend those files "

@@ -210,7 +210,7 @@ class RunFolder:
             ) from error
 
     def has_split(self, name: str) -> bool:
-        return any(row["split"] == name and row["label"] for row in self.rows())
+        return any(row["split"] == name and not row.get("timeline") for row in self.rows())
 
     def trained_content(self, final: bool = False) -> set[str]:
         """SHA-256 of every file that the best model, or the final one, was trained on."""

@@ -21,7 +21,7 @@ from torch.nn.functional import cross_entropy, dropout, one_hot
 
 from action_gru.backbone.network import FeatureNetwork, NetworkSource
 from action_gru.backbone.partial import Stem, divide, save_tuned
-from action_gru.config import Config
+from action_gru.config import Config, needs_one_label
 from action_gru.config.learning import TrainingSection
 from action_gru.core.errors import ConfigError
 from action_gru.core.machine import pick_device
@@ -83,6 +83,7 @@ def tune(config: Config, path: Path, epochs: int, layers: int, reporter: Reporte
     epochs: at most; layers: how many of the last ones are tuned. Clips of the split's test and
     validation parts are not read. Raises ConfigError, DataError or BackboneError.
     """
+    needs_one_label(config, "tuning the backbone")
     config = _only_pictures(config)
     features, data = config.features, config.data
     pinned = features.weights_sha256

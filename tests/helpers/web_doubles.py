@@ -9,7 +9,7 @@ import torch
 from action_gru.model import ActionClassifier
 from action_gru.recognizer import Reading
 from action_gru.streaming import StreamEngine
-from action_gru.timeline import EventTracker, Prediction
+from action_gru.timeline import EventTracker, ManyEventTracker, Prediction
 from action_gru.training.scoring import ClipScores
 from action_gru.video import DecodeLimits, VideoFile
 from action_gru.views.sampler import fit
@@ -27,12 +27,17 @@ class FakeRecognizer:
     limits = DecodeLimits()
     threshold = 0.0
 
-    def __init__(self) -> None:
+    def __init__(self, many: bool = False) -> None:
         torch.manual_seed(0)
-        model = ActionClassifier([6], 3, projection_size=8, hidden_size=8).eval()
-        self.engine = StreamEngine(model, FakeBackbone(), CLASSES, ["rgb"], 5.0)
+        model = ActionClassifier([6], 3, projection_size=8, hidden_size=8, many=many).eval()
+        # About half of the answers lie above: all untrained scores are near 1/2.
+        self.thresholds = dict(zip(CLASSES, (0.4, 0.5, 0.9), strict=True)) if many else None
+        limits = list(self.thresholds.values()) if self.thresholds else None
+        self.engine = StreamEngine(model, FakeBackbone(), CLASSES, ["rgb"], 5.0, limits)
 
     def judged(self, prediction):
+        if prediction.active is not None:
+            return prediction
         return replace(prediction, unsure=prediction.score < self.threshold)
 
     def read(self, video):
@@ -47,12 +52,16 @@ class FakeRecognizer:
             )
         ]
         scores = ClipScores(self.engine.model, copies, 8)
-        answer = Prediction.from_probabilities(CLASSES, scores.probabilities.numpy())
+        found, limits = scores.probabilities.numpy(), self.engine.thresholds
+        answer = Prediction.from_probabilities(CLASSES, found, thresholds=limits)
         times_s = np.array([frame.time_s for frame in sampled])
         return Reading(self.judged(answer), times_s, copies[0].numpy(), scores)
 
     def stream(self):
-        tracker = EventTracker(enter=0.34, exit=0.2, min_event_s=0.2, smoothing_s=0.2)
+        times = {"min_event_s": 0.2, "smoothing_s": 0.2}
+        tracker = EventTracker(enter=0.34, exit=0.2, **times)
+        if self.thresholds:
+            tracker = ManyEventTracker(self.thresholds, **times)
         return self.engine.open(tracker, 2.0, 4, 1.0)
 
 

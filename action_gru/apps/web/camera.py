@@ -18,6 +18,7 @@ from action_gru.apps.web.elements import (
     note,
     refuse_addresses,
     refuse_large_pictures,
+    score_component,
 )
 from action_gru.apps.web.guard import Limits
 from action_gru.core.graphics import class_colours
@@ -50,7 +51,7 @@ class CameraView:
     """What one camera's page shows after a frame. events: the newest first; times in seconds."""
 
     prediction: Prediction
-    current: Event | None
+    current: tuple[Event, ...]
     events: tuple[Event, ...]
     time_s: float
     fps: float
@@ -104,7 +105,7 @@ class CameraSession:
                 self._restarts, self._restarted_s = self.stream.restarts, now_s
             self._busy_s.append(self.clock() - now_s)
             current = self.stream.current
-            known = (len(self.stream.events), current.label if current else "")
+            known = (len(self.stream.events), *(event.label for event in current))
             if known == self._shown and now_s - self._shown_s < NEWS_EVERY_S:
                 return None
             self._shown, self._shown_s = known, now_s
@@ -202,7 +203,9 @@ class CameraTab:
                 refuse_large_pictures(self.camera)
                 self.status = gr.HTML(elem_id="camera_status")
             with gr.Column(scale=2):
-                self.labels = gr.Label(label="Now", num_top_classes=5, elem_id="live_labels")
+                self.labels, self.bars = score_component(
+                    recognizer, label="Now", elem_id="live_labels"
+                )
                 self.events = gr.HTML(elem_id="live_events")
         # A browser that waits for a place keeps sending and gets a note; its frames are not read.
         self.camera.stream(
@@ -231,7 +234,7 @@ class CameraTab:
         guess = [answer.display_label] if answer.unsure else []
         return {
             self.status: note(" · ".join([view.status, *guess])),
-            self.labels: dict(view.prediction.top(len(view.prediction.labels))),
+            self.labels: self.bars(answer),
             self.events: events_table(view.events, view.current, "No event yet.", self.colours),
         }
 

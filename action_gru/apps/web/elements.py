@@ -8,16 +8,21 @@ from __future__ import annotations
 import base64
 import io
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from action_gru.core.graphics import class_colours
 from action_gru.core.text import clock_text
-from action_gru.timeline import Event
+from action_gru.timeline import Event, Prediction
+
+if TYPE_CHECKING:
+    from action_gru.recognizer import ActionRecognizer
 
 MOST_PIXELS = 4096 * 2160  # no browser's camera gives more
 PICTURE_FORMATS = ("JPEG", "PNG", "WEBP")
+BARS = 5
 COLUMNS = ("from", "to", "action", "score")
 
 
@@ -29,26 +34,59 @@ def note(text: str, kind: str = "note") -> str:
 
 def events_table(
     events: Sequence[Event],
-    current: Event | None = None,
+    current: Sequence[Event] = (),
     empty: str = "",
     colours: Mapping[str, str] | None = None,
 ) -> str:
-    """A table of events in the given order, below the current one; a note where there is none.
+    """A table of events in the given order, below the current ones; a note where there is none.
 
     colours: of the labels, #RRGGBB.
     """
-    shown = [*([current] if current else []), *events]
+    shown = [*current, *events]
     if not shown:
         return note(empty)
     body = ""
-    for event in shown:
-        end = "now" if event is current else clock_text(event.end_s)
+    for number, event in enumerate(shown):
+        is_now = number < len(current)
+        end = "now" if is_now else clock_text(event.end_s)
         label = _swatch((colours or {}).get(event.label)) + escape(event.label)
         cells = (clock_text(event.start_s), end, label, f"{round(100 * event.score)}%")
         row = "".join(f"<td>{cell}</td>" for cell in cells)
-        body += f'<tr class="{"now" if event is current else "over"}">{row}</tr>'
+        body += f'<tr class="{"now" if is_now else "over"}">{row}</tr>'
     head = "".join(f'<th scope="col">{name}</th>' for name in COLUMNS)
     return f'<table class="events"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
+
+
+def score_component(
+    recognizer: ActionRecognizer, label: str, elem_id: str
+) -> tuple[Any, Callable[[Prediction], Any]]:
+    """What shows the scores of an answer, and what makes its value of one."""
+    import gradio as gr
+
+    limits = recognizer.thresholds
+    if limits is None:
+        made = gr.Label(label=label, num_top_classes=BARS, elem_id=elem_id)
+        return made, lambda answer: dict(answer.top(len(answer.labels)))
+    colours = class_colours(recognizer.classes)
+    return gr.HTML(elem_id=elem_id), lambda answer: score_bars(answer, limits, colours)
+
+
+def score_bars(
+    answer: Prediction, thresholds: Mapping[str, float], colours: Mapping[str, str]
+) -> str:
+    """A bar a class with its threshold marked; those that count as shown first and bold."""
+    rows = ""
+    for name, score in answer.leading(BARS):
+        kind = "shown" if name in (answer.active or ()) else "below"
+        percent, limit = round(100 * score), round(100 * thresholds[name])
+        rows += (
+            f'<li class="{kind}"><span>{escape(name)}</span><b>{percent}%</b>'
+            f'<i class="track" title="counts as shown from {limit}% on">'
+            f'<i style="width:{percent}%;background:{colours[name]}"></i>'
+            f'<i class="limit" style="left:{limit}%"></i></i></li>'
+        )
+    head = f"<h2>{escape(answer.display_label)}</h2>"
+    return f'<div class="scores">{head}<ul>{rows}</ul></div>'
 
 
 def class_list(colours: Mapping[str, str]) -> str:

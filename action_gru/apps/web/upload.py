@@ -27,6 +27,7 @@ from action_gru.apps.web.elements import (
     events_table,
     note,
     refuse_addresses,
+    score_component,
 )
 from action_gru.apps.web.guard import Folders, Job, Limits
 from action_gru.core.errors import ActionGruError, VideoError
@@ -179,7 +180,7 @@ class AnnotatedCopy:
         if image.shape[1::-1] != self.writer.size_px:
             image = np.asarray(cv2.resize(image, self.writer.size_px, interpolation=cv2.INTER_AREA))
         current = stream.current
-        lines = [f"{current.label} since {clock_text(current.start_s)}"] if current else []
+        lines = [f"{event.label} since {clock_text(event.start_s)}" for event in current]
         answer = stream.smoothed or stream.prediction
         drawn = self._overlay.draw(image, answer and judge(answer), lines=lines)
         for _ in range(due):
@@ -236,8 +237,8 @@ class VideoTab:
                     elem_id="annotated",
                 )  # fmt: skip
             with gr.Column(scale=2):
-                self.labels = gr.Label(
-                    label="Over the whole video", num_top_classes=5, elem_id="labels"
+                self.labels, self.bars = score_component(
+                    self.recognizer, label="Over the whole video", elem_id="labels"
                 )
         self.legend = gr.HTML(elem_id="legend")
         # For a light page and for a dark one: page.css shows one of them.
@@ -317,14 +318,14 @@ class VideoTab:
         text = f"{lasts}, {events}; over the whole video: {answer.display_label} {answer.score:.2f}"
         lines = [f"{name}: {text}", *(f"{name} {warning}" for warning in result.warnings)]
         has_one_answer = answer.score >= ONE_ANSWER and not answer.unsure
-        scores = dict(answer.top(len(answer.labels)))
+        heading = {"show_heading": has_one_answer} if answer.active is None else {}
         colours = shown_colours(timeline, timeline.events)
         shown = [*self.pictures, *self.downloads], [*result.pictures, *result.downloads]
         return {
             self.status: "".join(map(note, lines)),
             self.results: gr.update(visible=True),
             self.video: str(result.video),
-            self.labels: gr.update(value=scores, show_heading=has_one_answer),
+            self.labels: gr.update(value=self.bars(answer), **heading),
             self.legend: class_list(colours),
             self.events: events_table(timeline.events, empty=NO_EVENT, colours=colours),
             **{component: str(path) for component, path in zip(*shown, strict=True)},
