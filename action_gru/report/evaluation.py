@@ -281,7 +281,8 @@ def _markdown(report: EvaluationReport) -> str:
         f"**{md.escape(report.sentence)}**",
         md.LEAKAGE_HINT if report.leakage_allowed else "",
         md.escape(report.data),
-        f"{counted(metrics.clips, 'clip')}, {len(metrics.classes)} classes, {report.groups} groups.",
+        f"{counted(metrics.clips, 'clip')}, {len(metrics.classes)} classes, "
+        f"{counted(report.groups, 'group')}.",
         *_score_table(report),
         f"Also: {top5}mean class accuracy {md.percent(metrics.mean_class_accuracy)}, "
         f"macro F1 {md.percent(metrics.macro_f1)}, "
@@ -343,8 +344,7 @@ def _notes(report: EvaluationReport) -> list[str]:
     if report.top1_interval is None:
         notes.append("No interval: all clips belong to one group.")
     elif report.groups < 10:
-        groups = counted(report.groups, "group")
-        notes.append(f"The interval rests on {groups} only: take it as a hint.")
+        notes.append(f"The interval rests on {counted(report.groups, 'group')} only: a hint.")
     if len(report.metrics.classes) <= TOP_K:
         notes.append("Top-5 is left out above: with five classes or fewer it is always 100%.")
     return notes
