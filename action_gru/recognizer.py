@@ -95,6 +95,11 @@ class ActionRecognizer:
         return DecodeLimits(**self.config.decoding.model_dump())
 
     @property
+    def frame_rate(self) -> float | None:
+        """How many pictures of a folder of frames are a second: the config's data.frame_rate."""
+        return self.config.data.frame_rate
+
+    @property
     def threshold(self) -> float | None:
         """The score below which an answer is unsure; None when the run is not calibrated, or where
         a clip may show several classes.
@@ -131,7 +136,8 @@ class ActionRecognizer:
     ) -> Reading:
         """Like `classify`, with the features from which the answer was made."""
         path = Path(video)
-        clip = Clip(path, path.name, "", path.name, "", start_s, end_s)
+        rate = self.frame_rate
+        clip = Clip(path, path.name, "", path.name, "", start_s, end_s, frame_rate=rate)
         extractor = build_extractor(self.config, self._backbone, MemoryCache())
         report = extractor.extract([clip])
         if report.quarantined:
@@ -143,7 +149,8 @@ class ActionRecognizer:
         times_s = next(iter(entries.values())).times_s
         prediction = self._answer(scores.probabilities, times_s[-1])
         slow = rate_warning(times_s, self.config.sampling.fps)
-        warnings = (*([slow] if slow else []), *report.cut.values())
+        told = (*report.cut.values(), *report.notes.values())
+        warnings = (*([slow] if slow else []), *told)
         return Reading(prediction, times_s, copies[0], scores, warnings)
 
     def explain(self, video: str | Path, label: str | None = None, frames: int = 3) -> Explanation:
@@ -166,6 +173,7 @@ class ActionRecognizer:
             label,
             frames,
             self.limits,
+            self.frame_rate,
         )
         return replace(made, unsure=reading.prediction.unsure, warnings=reading.warnings)
 

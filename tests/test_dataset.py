@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from helpers.dataset_trees import make_tree
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,6 +18,7 @@ from action_gru.dataset import (
     Split,
     check_classes,
     class_list,
+    data_hash,
     grouped_folds,
     merge_groups,
     read_manifest,
@@ -25,6 +27,7 @@ from action_gru.dataset import (
 from action_gru.dataset.splits import hold_out
 from action_gru.features import ClipFeatures
 from action_gru.features.sequences import NO_LABEL, SequenceSet, class_targets, is_known, stack_rows
+from action_gru.video import VideoFile
 
 
 def manifest(tmp_path: Path, text: str, files: int = 1) -> Path:
@@ -406,14 +409,37 @@ def test_names_with_colons_are_paths(tmp_path, monkeypatch):
         assert clip.path.is_file()
 
 
-def test_folders_of_pictures_in_a_manifest_are_told_with_the_mend(tmp_path, shared_cases):
+def test_folders_in_a_manifest_without_pictures_of_their_own_are_told_with_the_mend(tmp_path):
+    make_tree(tmp_path, "wave/v_0/1.jpg", "wave/v_0/2.jpg", "clap/v_1/a.jpg")
     with pytest.raises(
-        DataError,
-        match=r"wave/v_0 is a folder, as are 2 of its 2 paths; .*pictures are not read.*ffmpeg",
+        DataError, match=r"wave is a folder, as are 2 of its 2 .*wave/v_0 are the frames of a clip"
     ):
-        read_manifest(shared_cases / "F08" / "manifest.csv")
+        read_manifest(manifest(tmp_path, "path,label\nwave,x\nclap,y\n"))
     (tmp_path / "b").mkdir()  # one among files costs itself only, where it is read
     assert len(read_manifest(manifest(tmp_path, "path,label\na.mp4,x\nb,y\n"))) == 2
+
+
+def test_a_folder_of_frames_takes_the_rate_of_its_row_or_that_of_all(tmp_path):
+    make_tree(tmp_path, "v/1.png", "v/2.png", "w/1.png", "w/2.png", "a.mp4")
+    table = manifest(tmp_path, "path;label;frame_rate\nv;x;12,5\nw;y;\na.mp4;x;\n")
+    clips = read_manifest(table, frame_rate=30.0)
+    assert [clip.frame_rate for clip in clips] == [12.5, 30.0, None]
+    with pytest.raises(
+        DataError, match=r"w holds pictures, .* column frame_rate, .* data\.frame_r"
+    ):
+        read_manifest(table)
+    assert data_hash(clips) != data_hash([replace(clip, frame_rate=None) for clip in clips])
+
+
+@pytest.mark.parametrize(
+    ("cell", "said"),
+    [("0", "frame_rate is frames a second, up to 1000, got '0'"), ("fast", "got 'fast'"),
+     ("25", r"a\.mp4 is a video file, which has its own times, and its row says frame_rate 25")],
+)  # fmt: skip
+def test_a_rate_that_cannot_be_is_refused(tmp_path, cell, said):
+    (tmp_path / "a.mp4").touch()
+    with pytest.raises(DataError, match=said):
+        read_manifest(manifest(tmp_path, f"path,label,frame_rate\na.mp4,x,{cell}\n"))
 
 
 def refused(clips: list[Clip], *how: object, **shares: float) -> str:
@@ -514,7 +540,7 @@ def test_frame_numbers_become_the_times_of_the_files_own_frames(tmp_path, monkey
     opened = []
 
     class Reader:  # of four frames at an uneven rate
-        def __init__(self, path, threads, limits):
+        def __init__(self, path, threads, limits, frame_rate):
             opened.append(path.name)
             self.info, self.left = SimpleNamespace(first_s=0.0), iter([0.25, 1.0, 1.25])
 
@@ -548,6 +574,14 @@ def test_frame_numbers_become_the_times_of_the_files_own_frames(tmp_path, monkey
 def test_frame_numbers_that_cannot_be_used_are_named(tmp_path, row, said):
     with pytest.raises(DataError, match=f"line 2: {said}"):
         read_manifest(manifest(tmp_path, f"path,label,start_frame,end_frame,start_s\n{row}\n"))
+
+
+def test_frame_numbers_are_those_of_the_decoder(square_video):
+    instants = [frame.time_s for frame in VideoFile(square_video)]
+    manifest = square_video.with_name("clips.csv")
+    manifest.write_text(f"path,label,start_frame,end_frame\n{square_video.name},x,2,5\n")
+    (clip,) = read_manifest(manifest)
+    assert (clip.start_s, clip.end_s) == (instants[2], instants[5])
 
 
 def test_a_missing_file_with_frame_numbers_is_left_to_the_quarantine(tmp_path):

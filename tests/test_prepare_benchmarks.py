@@ -173,12 +173,22 @@ def test_clips_of_the_case_that_were_encoded_anew_are_found(shared_cases: Path) 
     ]
 
 
-def test_missing_clips_come_with_what_was_found(tmp_path: Path) -> None:
+def test_clips_that_are_folders_of_frames_are_found_by_their_stem(tmp_path: Path) -> None:
     root = ucf101_tree(tmp_path)
+    before = [row.path for row in build_ucf101(root, 1)]
     for path in list(root.rglob("*.avi")):
         make_tree(path.with_suffix(""), "image_1.jpg", "image_2.jpg")
         path.unlink()
+    after = [row.path for row in build_ucf101(root, 1)]
+    assert after == [path.removesuffix(".avi") for path in before]
+
+
+def test_missing_clips_come_with_what_was_found(tmp_path: Path) -> None:
+    root = ucf101_tree(tmp_path)
+    for path in list(root.rglob("*.avi")):
+        make_tree(path.with_suffix(""), "first.jpg", "last.jpg")
+        path.unlink()
     with pytest.raises(
-        DataError, match=r"none of the 4 clips .* the files here are \.jpg 8, \.txt 5; .*ffmpeg"
+        DataError, match=r"none of the 4 clips .* the files here are \.jpg 8, \.txt 5; unpack"
     ):
         build_ucf101(root, 1)

@@ -92,10 +92,7 @@ def test_falls_are_read_as_they_unpack(tmp_path: Path, capsys: pytest.CaptureFix
         Row("Subject 1/Fall/01.mp4", "Falling (SW)", "Subject 1", "", 1.8, 5.0),
         Row("Subject 2/Fall/01.mp4", "Walking", "Subject 2", "", 0.0, 1.8),
     ]
-    assert (
-        "1 label (line 2, Sitting: the end lies before the start"
-        in capsys.readouterr().err
-    )
+    assert "1 label (line 2, Sitting: the end lies before the start" in capsys.readouterr().err
 
 
 def test_the_labels_of_the_real_falls_are_all_read(shared_data: Path, tmp_path: Path) -> None:

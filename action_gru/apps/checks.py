@@ -25,7 +25,7 @@ from action_gru.backbone.weight_files import (
 )
 from action_gru.config import Config, build_config, check_files, load_config
 from action_gru.core.errors import ConfigError, DataError, MissingExtraError, VideoError
-from action_gru.core.paths import instead_of, kind_of, missing
+from action_gru.core.paths import instead_of, is_frames, kind_of, missing
 from action_gru.dataset import read_manifest
 from action_gru.dataset.manifest import SPLITS
 from action_gru.timeline import FORMATS
@@ -51,7 +51,7 @@ def check_video(path: Path) -> None:
     """Raise VideoError where there is no file, or plainly something else than a video."""
     if sentence := instead_of("a video", path):
         raise VideoError(sentence)
-    if not path.is_file():
+    if not path.is_file() and not is_frames(path):
         raise VideoError(f"{missing('video', path)}; check the path")
 
 

@@ -211,6 +211,7 @@ def _doubts(
     cut = cut_warning(end_s, declared_s, reader.video.damaged)
     if timeline.complete and cut is not None:
         yield cut
+    yield from reader.video.notes
     if reference and reference[-1].end_s > end_s + 1 and timeline.complete:
         yield "the reference continues after its end: is it of another video?"
 

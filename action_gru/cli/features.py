@@ -53,7 +53,9 @@ def extract(
         given = {"address": address, "workers": workers, "cores-per-worker": cores_per_worker}
         if names := ", ".join(f"--{name}" for name, value in given.items() if value is not None):
             raise ConfigError(f"{names} is for --engine ray; the engine here is local")
-    tree, reporter = check_work(config, overrides or []), make_reporter(quiet)
+    reporter = make_reporter(quiet)
+    with reporter.doing("reading the manifest"):
+        tree = check_work(config, overrides or [])
     cluster: dict[str, Any] = {}
     with reporter.doing("loading"):
         from action_gru.training import read_clips

@@ -120,7 +120,9 @@ def explain(
 
 
 def timeline(
-    video: Annotated[Path, Argument(metavar="VIDEO", help="A file of any length.")],
+    video: Annotated[
+        Path, Argument(metavar="VIDEO", help="A file or folder of frames, of any length.")
+    ],
     model: Model,
     overrides: Overrides = None,
     out: Annotated[

@@ -44,7 +44,8 @@ def train(
     from action_gru.apps.checks import check_work
 
     reporter = make_reporter(quiet)  # first, for a launcher's variables may be wrong
-    tree = check_work(config, overrides or [])
+    with reporter.doing("reading the manifest"):
+        tree = check_work(config, overrides or [])
     if only_one_was_meant():
         reporter.warn(
             "accelerate launch --cpu starts one process; for several on the CPU: "

@@ -38,8 +38,8 @@ class DataSection(Section):
     """video: clips of video files. table: measured rows, in long form or .ts. arrays: one .npy
     (T, D) a sequence. The section `series` says how the last two are read."""
     manifest: Path | None = None
-    """CSV with path,label[,group][,split][,start_s,end_s]; `action-gru prepare` writes one. Bounds
-    are seconds, mm:ss, or frame numbers in start_frame,end_frame (data/README.md).
+    """CSV with path,label[,group][,split][,start_s,end_s][,frame_rate]; `action-gru prepare` writes
+    one. Bounds are seconds, mm:ss, or frame numbers in start_frame,end_frame (data/README.md).
     kind table: the .csv, .parquet or .ts file itself, or a folder of X_TRAIN.ts and X_TEST.ts."""
     root: Path | None = None
     """Folder that the manifest's paths start from; by default the manifest's own folder."""
@@ -62,13 +62,17 @@ class DataSection(Section):
     """true: accept a group or a clip on both sides of a split. The report says so."""
     max_bad_share: Annotated[float, Field(ge=0.0, le=1.0)] = 0.05
     """The run fails when more than this share of the clips cannot be read."""
+    frame_rate: Annotated[float, Field(gt=0.0, le=1000.0)] | None = None
+    """How many pictures of a folder of frames are a second, where the manifest's column frame_rate
+    says nothing. Video files have their own times."""
     classes: tuple[str, ...] | None = None
     """The class list, in order; a manifest label outside it is an error. By default the labels."""
 
     @property
     def manifest_options(self) -> dict[str, Any]:
-        """How `dataset.read_manifest` reads this data's manifests."""
-        return {"many": self.labels == "many", "follow_links": self.follow_links}
+        """How `dataset.read_manifest` and `read_long_videos` read this data's manifests."""
+        rate, follow = self.frame_rate, self.follow_links
+        return {"many": self.labels == "many", "follow_links": follow, "frame_rate": rate}
 
     @property
     def traits(self) -> DataKind:

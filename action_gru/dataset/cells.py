@@ -1,27 +1,58 @@
-"""What the cells of a manifest's row mean: a path below the root, names, a split, bounds in time.
+"""What the columns and cells of a manifest mean: paths below the root, names, splits, bounds.
 
 Bounds are seconds, a clock's time, or frame numbers, which become seconds by the instants of the
-file's own frames, never by the rate in its header. Each function raises ValueError.
+file's own frames, never by the rate in its header. Cells raise ValueError.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
+from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from action_gru.core.errors import VideoError
+from action_gru.core.errors import DataError, VideoError
 from action_gru.core.paths import composed, on_disk, split_of
+from action_gru.core.progress import Reporter
 from action_gru.timeline.segments import seconds_of
 
 SECONDS, FRAMES = ("start_s", "end_s"), ("start_frame", "end_frame")
+COLUMNS = ("path", "label", "group", "split", *SECONDS, *FRAMES, "timeline", "frame_rate")
+_UNCLEAR = re.compile(r"(start|end)(_?(time|sec|seconds|ms))?")
 MOST_PATH_CHARACTERS, MOST_NAME_CHARACTERS = 3000, 255
 _SPACES = str.maketrans(dict.fromkeys("\u00a0\u2007\u202f", " "))
 NOMINAL_STEP_S = 0.04  # between frames where there are too few to tell
+
+
+def check_columns(names: Sequence[str], manifest: Path) -> None:
+    """A column of the user's own is fine; one that is nearly one of ours is a typing error."""
+    lacking = [name for name in ("path", "label") if name not in names]
+    if lacking:
+        raise DataError(
+            f"{manifest}: the column {' and '.join(lacking)} is missing; the first line "
+            f"must be path,label[,group][,split][,start_s,end_s], got {','.join(names)}"
+        )
+    for name in (name for name in names if name not in COLUMNS):
+        bound = _UNCLEAR.fullmatch(name)
+        close = get_close_matches(name, SECONDS if bound else COLUMNS, n=1, cutoff=0.75)
+        mend = f"did you mean '{close[0]}'?" if close else ""
+        if bound is not None:  # seconds, milliseconds or frames: a guess would cut other clips
+            mend = f"seconds or mm:ss go into '{bound[1]}_s', frame numbers into '{bound[1]}_frame'"
+        if close:
+            raise DataError(f"{manifest}: unknown column '{name}'; {mend}")
+        if bound is not None and not {f"{bound[1]}_s", f"{bound[1]}_frame"} & set(names):
+            warn_once(f"{manifest}: the column '{name}' is not read; {mend}")
+
+
+@lru_cache(maxsize=256)
+def warn_once(text: str) -> None:
+    """A command reads its manifest more than once."""
+    Reporter().warn(text)
 
 
 def name_of(text: str) -> str:
@@ -60,14 +91,16 @@ def inside(root: Path, relative: str, follow_links: bool = False) -> Path:
     return path
 
 
-def bounds_of(row: dict[str, str], path: Path) -> tuple[float | None, float | None]:
+def bounds_of(
+    row: dict[str, str], path: Path, frame_rate: float | None = None
+) -> tuple[float | None, float | None]:
     """(start_s, end_s) of a row of the file at path, seconds; None reaches the file's end.
 
-    The file is read only where the row has frame numbers. Raises ValueError for bounds that cannot
-    be used.
+    The file is read only where the row has frame numbers. frame_rate: of a folder of frames. Raises
+    ValueError for bounds that cannot be used.
     """
     start_s, end_s = (
-        _bound(row, path, in_seconds, in_frames)
+        _bound(row, in_seconds, in_frames, path, frame_rate)
         for in_seconds, in_frames in zip(SECONDS, FRAMES, strict=True)
     )
     if end_s is not None and end_s <= (start_s or 0.0):
@@ -75,12 +108,15 @@ def bounds_of(row: dict[str, str], path: Path) -> tuple[float | None, float | No
     return start_s, end_s
 
 
-def _bound(row: dict[str, str], path: Path, in_seconds: str, in_frames: str) -> float | None:
+def _bound(
+    row: dict[str, str], in_seconds: str, in_frames: str, path: Path, frame_rate: float | None
+) -> float | None:
     if not row.get(in_frames):
         return seconds_of(row[in_seconds], in_seconds) if row.get(in_seconds) else None
     if row.get(in_seconds):
         raise ValueError(f"{in_seconds} and {in_frames} are both given; leave one of them empty")
-    return time_of_frame(frame_number(row[in_frames], in_frames), frame_instants(path))
+    number = frame_number(row[in_frames], in_frames)
+    return time_of_frame(number, frame_instants(path, frame_rate))
 
 
 def frame_number(text: str, column: str) -> int:
@@ -104,30 +140,32 @@ def time_of_frame(number: int, times_s: NDArray[np.float64]) -> float:
     return last_s + (number - len(times_s) + 1) * step_s
 
 
-def frame_clock(path: Path) -> Callable[[float], float]:
+def frame_clock(path: Path, frame_rate: float | None = None) -> Callable[[float], float]:
     """The instant of a frame of a video by its number, seconds; of number infinity the end.
 
     The video is read when the first one is asked for.
     """
 
     def time_of(number: float) -> float:
-        times_s = frame_instants(path)
+        times_s = frame_instants(path, frame_rate)
         return time_of_frame(int(number) if number < math.inf else len(times_s), times_s)
 
     return time_of
 
 
-def frame_instants(path: Path) -> NDArray[np.float64]:
+def frame_instants(path: Path, frame_rate: float | None = None) -> NDArray[np.float64]:
     """The instant of each frame of a video, seconds (T,); none of one that cannot be read."""
     try:
         found = path.stat()
     except OSError:  # missing: extraction quarantines its clips, whatever their bounds
         return np.empty(0)
-    return _read_instants(path, found.st_mtime_ns, found.st_size)
+    return _read_instants(path, found.st_mtime_ns, found.st_size, frame_rate)
 
 
 @lru_cache(maxsize=4096)
-def _read_instants(path: Path, mtime_ns: int, size: int) -> NDArray[np.float64]:
+def _read_instants(
+    path: Path, mtime_ns: int, size: int, frame_rate: float | None
+) -> NDArray[np.float64]:
     """Decodes the file, without converting its frames: packets alone do not tell which frames a
     decoder gives. mtime_ns, size: of the file, so that a changed one is read again.
     """
@@ -136,7 +174,7 @@ def _read_instants(path: Path, mtime_ns: int, size: int) -> NDArray[np.float64]:
 
     times_s = []
     try:
-        reader = open_file(path, None, DecodeLimits())
+        reader = open_file(path, None, DecodeLimits(), frame_rate)
         try:
             time_s: float | None = reader.info.first_s
             while time_s is not None:

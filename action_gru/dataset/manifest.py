@@ -1,7 +1,8 @@
 """Reads the manifest CSV: which clips there are, what they show, where they come from.
 
-Columns: path,label[,group][,split][,start_s,end_s][,timeline]; start_frame,end_frame may stand for
-start_s,end_s. Knows nothing of features.
+Columns: path,label[,group][,split][,start_s,end_s][,timeline][,frame_rate]; start_frame,end_frame
+may stand for start_s,end_s. frame_rate: of a path that is a folder or archive of pictures, a
+second. Knows nothing of what frames show.
 
 A row with a timeline is no clip but a long video to test on, which is never trained on. path: the
 video. label: empty. timeline: an annotation file (see timeline/readers.py) below the same root.
@@ -11,37 +12,37 @@ split: test (or empty) or val.
 from __future__ import annotations
 
 import hashlib
-import re
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 from action_gru.core.csv_dialect import read_rows
 from action_gru.core.errors import DataError
-from action_gru.core.paths import about_pictures, composed, with_slashes
-from action_gru.core.progress import Reporter
+from action_gru.core.numbered_pictures import about_pictures
+from action_gru.core.paths import composed, is_frames, with_slashes
 from action_gru.core.text import counted, name_some
 from action_gru.dataset.cells import (
     FRAMES,
     SECONDS,
     bounds_of,
+    check_columns,
     frame_clock,
     inside,
     name_of,
     split_name,
+    warn_once,
 )
+from action_gru.dataset.frame_rate import choose_frame_rate, parse_frame_rate
 from action_gru.timeline import Event, read_segments
 
 SPLITS = ("train", "val", "test")
-COLUMNS = ("path", "label", "group", "split", *SECONDS, *FRAMES, "timeline")
 LABEL_SEPARATOR = "; "
-_UNCLEAR = re.compile(r"(start|end)(_?(time|sec|seconds|ms))?")
 T = TypeVar("T")
+Listed = TypeVar("Listed", "Clip", "LongVideo")
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class Clip:
     group names the source (person, camera, original video) that a split must not divide; a clip
     without one is its file's own group. shows: every class in it, where each of its
     rows has one, and label is then that of its end; or where a clip may show several, and label is
-    then all of them ('walk; read'), or empty for none.
+    then all of them ('walk; read'), or empty for none. frame_rate: of a folder of frames, a second.
     """
 
     path: Path
@@ -62,6 +63,7 @@ class Clip:
     start_s: float | None = None
     end_s: float | None = None
     shows: tuple[str, ...] = ()
+    frame_rate: float | None = None
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -87,6 +89,7 @@ class LongVideo:
     split: str
     timeline: str
     segments: tuple[Event, ...]
+    frame_rate: float | None = None
 
 
 def _shortest(seconds: float) -> str:
@@ -101,12 +104,14 @@ def read_manifest(
     classes: Sequence[str] | None = None,
     many: bool = False,
     *,
+    frame_rate: float | None = None,
     follow_links: bool = False,
 ) -> list[Clip]:
     """The clips of a manifest, in its order. root: where its paths start; by default its folder.
 
-    many: a label is any number of names, with ';' between them. follow_links: whether a link below
-    root may lead out of it. Warns of classes that differ only in case or spaces.
+    many: a label is any number of names, with ';' between them. frame_rate: of folders of frames
+    whose row gives none. follow_links: whether a link below root may lead out of it. Warns of
+    classes that differ only in case or spaces.
 
     Raises DataError with the line number for a row that cannot be used. A file that is missing is
     no error here: extraction quarantines it like any other bad clip.
@@ -116,7 +121,7 @@ def read_manifest(
         raise DataError(f"no manifest at {manifest} (looked up as {manifest.absolute()})")
     if not root.is_dir():
         raise DataError(f"data.root: no folder at {root} (looked up as {root.absolute()})")
-    parse = partial(_clip, many=many, follow_links=follow_links)
+    parse = partial(_clip, many=many, frame_rate=frame_rate, follow_links=follow_links)
     clips = _read_rows(manifest, root, parse, has_timeline=False)
     if not clips:
         raise DataError(f"{manifest}: holds no clip, only a header")
@@ -124,28 +129,37 @@ def read_manifest(
     _check_duplicates(clips, manifest)
     _check_files(clips, manifest)
     _warn_of_spellings(clips, manifest)
-    return clips
+    return [_with_rate(clip, frame_rate, manifest) for clip in clips]
 
 
 def read_long_videos(
     manifest: Path,
     root: Path | None = None,
     classes: Sequence[str] | None = None,
+    many: bool = False,
     *,
+    frame_rate: float | None = None,
     follow_links: bool = False,
 ) -> list[LongVideo]:
-    """The long videos of a manifest, in its order; most have none.
+    """The long videos of a manifest, in its order; most have none. many: what happens in one may
+    overlap. The others: see read_manifest.
 
     Raises DataError for a row or a timeline that cannot be used.
     """
-    parse = partial(_long_video, follow_links=follow_links)
+    parse = partial(_long_video, many=many, frame_rate=frame_rate, follow_links=follow_links)
     videos = _read_rows(manifest, root or manifest.parent, parse, has_timeline=True)
     for index, video in enumerate(videos):
         if classes is not None:
             check_labels(video.segments, video.timeline, classes)
         if video.path in [other.path for other in videos[:index]]:
             raise DataError(f"{manifest}: the long video {video.relative} appears twice")
-    return videos
+    return [_with_rate(video, frame_rate, manifest) for video in videos]
+
+
+def _with_rate(item: Listed, default: float | None, manifest: Path) -> Listed:
+    named = f"{manifest}: {item.relative}"
+    rate = choose_frame_rate(item.path, named, item.frame_rate, default)
+    return replace(item, frame_rate=rate)
 
 
 def _read_rows(
@@ -153,10 +167,10 @@ def _read_rows(
 ) -> list[T]:
     """The parsed rows with a timeline, or those without one. Raises DataError where parse fails."""
     try:
-        names, rows = read_rows(manifest, SECONDS, needed=("path", "label"))
+        names, rows = read_rows(manifest, (*SECONDS, "frame_rate"), needed=("path", "label"))
     except ValueError as error:
         raise DataError(f"{manifest}: {error}") from error
-    _check_columns(names, manifest)
+    check_columns(names, manifest)
     found = []
     for line, row in rows:
         row = {key: text.strip() for key, text in row.items()}
@@ -168,27 +182,9 @@ def _read_rows(
     return found
 
 
-def _check_columns(names: Sequence[str], manifest: Path) -> None:
-    """A column of the user's own is fine; one that is nearly one of ours is a typing error."""
-    lacking = [name for name in ("path", "label") if name not in names]
-    if lacking:
-        raise DataError(
-            f"{manifest}: the column {' and '.join(lacking)} is missing; the first line "
-            f"must be path,label[,group][,split][,start_s,end_s], got {','.join(names)}"
-        )
-    for name in (name for name in names if name not in COLUMNS):
-        bound = _UNCLEAR.fullmatch(name)
-        close = get_close_matches(name, SECONDS if bound else COLUMNS, n=1, cutoff=0.75)
-        mend = f"did you mean '{close[0]}'?" if close else ""
-        if bound is not None:  # seconds, milliseconds or frames: a guess would cut other clips
-            mend = f"seconds or mm:ss go into '{bound[1]}_s', frame numbers into '{bound[1]}_frame'"
-        if close:
-            raise DataError(f"{manifest}: unknown column '{name}'; {mend}")
-        if bound is not None and not {f"{bound[1]}_s", f"{bound[1]}_frame"} & set(names):
-            _warn_once(f"{manifest}: the column '{name}' is not read; {mend}")
-
-
-def _clip(row: dict[str, str], root: Path, many: bool = False, follow_links: bool = False) -> Clip:
+def _clip(
+    row: dict[str, str], root: Path, many: bool, frame_rate: float | None, follow_links: bool
+) -> Clip:
     for column, text in row.items():
         if any(unicodedata.category(letter) == "Cc" for letter in text):  # may steer a terminal
             raise ValueError(f"{column} holds a control character, got {text[:40]!r}")
@@ -198,9 +194,10 @@ def _clip(row: dict[str, str], root: Path, many: bool = False, follow_links: boo
         raise ValueError(f"path and label must not be empty, got '{relative}' and '{label}'")
     split = split_name(row.get("split", ""))
     path, group = inside(root, relative, follow_links), _group(row, relative)
-    start_s, end_s = bounds_of(row, path)
+    rate = parse_frame_rate(row.get("frame_rate", ""))
+    start_s, end_s = bounds_of(row, path, rate or frame_rate)
     label = LABEL_SEPARATOR.join(shows) if many else label
-    return Clip(path, relative, label, group, split, start_s, end_s, shows)
+    return Clip(path, relative, label, group, split, start_s, end_s, shows, rate)
 
 
 def names_of(label: str) -> tuple[str, ...]:
@@ -212,7 +209,9 @@ def _group(row: dict[str, str], relative: str) -> str:
     return name_of(row["group"]) if row.get("group") else composed(relative)
 
 
-def _long_video(row: dict[str, str], root: Path, follow_links: bool = False) -> LongVideo:
+def _long_video(
+    row: dict[str, str], root: Path, many: bool, frame_rate: float | None, follow_links: bool
+) -> LongVideo:
     relative, timeline = (with_slashes(root, row[column]) for column in ("path", "timeline"))
     if not relative or row["label"]:
         raise ValueError(
@@ -225,10 +224,10 @@ def _long_video(row: dict[str, str], root: Path, follow_links: bool = False) -> 
     if split == "train":
         raise ValueError("a long video is for test or val; train on clips cut from another one")
     path, reference = (inside(root, place, follow_links) for place in (relative, timeline))
-    group = _group(row, relative)
-    happens = read_segments(reference, path, frame_clock(path))
+    group, rate = _group(row, relative), parse_frame_rate(row.get("frame_rate", ""))
+    happens = read_segments(reference, path, frame_clock(path, rate or frame_rate), overlaps=many)
     segments = tuple(replace(one, label=name_of(one.label)) for one in happens)
-    return LongVideo(path, relative, group, split, timeline, segments)
+    return LongVideo(path, relative, group, split, timeline, segments, rate)
 
 
 def _check_labels(clips: Sequence[Clip], classes: Sequence[str] | None, manifest: Path) -> None:
@@ -261,21 +260,15 @@ def _warn_of_spellings(clips: Sequence[Clip], manifest: Path) -> None:
     for counts in alike.values():
         if len(counts) > 1:
             spelled = [f"'{label}' ({counted(n, 'row')})" for label, n in counts.most_common()]
-            _warn_once(
+            warn_once(
                 f"{manifest}: the classes {name_some(spelled)} differ only in case or spaces; did "
                 f"you mean one class, such as '{counts.most_common(1)[0][0]}'?"
             )
 
 
-@lru_cache(maxsize=256)
-def _warn_once(text: str) -> None:
-    """A command reads its manifest more than once."""
-    Reporter().warn(text)
-
-
 def _check_files(clips: Sequence[Clip], manifest: Path) -> None:
-    """Raise DataError unless one path at least is that of a file."""
-    if any(clip.path.is_file() for clip in clips):
+    """Raise DataError unless one path at least is that of a file, or of a folder of frames."""
+    if any(clip.path.is_file() or is_frames(clip.path) for clip in clips):
         return
     if folders := [clip for clip in clips if clip.path.is_dir()]:
         raise DataError(
@@ -335,5 +328,7 @@ def data_hash(clips: Sequence[Clip]) -> str:
     digest = hashlib.sha256()
     for clip in sorted(clips, key=lambda clip: clip.name):
         bounds = (clip.start_s or 0.0, clip.end_s)
-        digest.update(repr((clip.relative, bounds, clip.label, clip.group, clip.split)).encode())
+        rate = () if clip.frame_rate is None else (clip.frame_rate,)
+        row = (clip.relative, bounds, clip.label, clip.group, clip.split, *rate)
+        digest.update(repr(row).encode())
     return digest.hexdigest()[:16]

@@ -53,6 +53,7 @@ class Job:
     frames: int = 0
     declared_s: float | None = None  # what the file's header says
     damaged: int = 0  # places that could not be decoded
+    notes: tuple[str, ...] = ()  # what else to know of it
     slow: bool = False  # its frames come too seldom for the sampling rate
     decoded: bool = False  # nothing more will come
     failed: bool = False
@@ -308,6 +309,8 @@ class Pass:
             declared_s = job.declared_s if job.clip.end_s is None else None
             cut = None if job.failed else cut_warning(job.times_s[-1], declared_s, job.damaged)
             self.report.cut |= {} if cut is None else {job.clip.name: cut}
+            if job.notes and not job.failed:
+                self.report.notes[job.clip.name] = "; ".join(job.notes)
             self._advance(job.clip)
 
     def _store(self, job: Job) -> None:

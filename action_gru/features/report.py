@@ -33,7 +33,8 @@ class ExtractionReport:
     read: clips that were decoded whole; cached: clips that needed not. retried: further attempts at
     clips that the machine, and not the clip, had stopped. slow: of those read, the names of those
     whose frames come too seldom for the sampling rate. cut: of each that is cut short or
-    damaged, the warning.
+    damaged, the warning. notes: of each folder of frames that has gaps or other files, what they
+    are.
     """
 
     clips: int = 0
@@ -47,6 +48,7 @@ class ExtractionReport:
     content: dict[str, str] = field(default_factory=dict)
     slow: list[str] = field(default_factory=list)
     cut: dict[str, str] = field(default_factory=dict)
+    notes: dict[str, str] = field(default_factory=dict)
 
     @property
     def skipped(self) -> int:
@@ -84,7 +86,7 @@ class ExtractionReport:
         """Bring what is kept by clip name into the order of the clips."""
         place = {clip.name: number for number, clip in enumerate(clips)}
         self.slow.sort(key=place.__getitem__)
-        for name in ("quarantined", "keys", "content", "cut"):
+        for name in ("quarantined", "keys", "content", "cut", "notes"):
             items = getattr(self, name).items()
             setattr(self, name, dict(sorted(items, key=lambda item: place[item[0]])))
 

@@ -141,6 +141,13 @@ def check_extraction(
     if cut is not None:
         reporter.warn(cut, cut=report.cut)
     allowed = config.data.max_bad_share if max_bad_share is None else max_bad_share
+    if report.notes:
+        name, note = next(iter(report.notes.items()))
+        reporter.warn(
+            f"{counted(len(report.notes), 'folder')} of frames with gaps or other files; the first "
+            f"is {name}: {note}",
+            notes=report.notes,
+        )
     check_quarantine(report, reporter, folder, allowed)
     if not config.data.allow_leakage:
         check_copies(clips, report)
@@ -281,7 +288,7 @@ def _shows_people(config: Config, clip: Clip, detector: Detector) -> bool:
     limits = DecodeLimits(**config.decoding.model_dump())
     when = {"fps": config.sampling.fps, "start_s": clip.start_s, "end_s": clip.end_s}
     try:
-        with VideoFile(clip.path, threads=1, limits=limits) as video:
+        with VideoFile(clip.path, 1, limits, clip.frame_rate) as video:
             size: dict[str, Any] = {"views": [], "size_px": 32, "fit": "squash", "whole": True}
             samples = video.run(pictures, **size, **when)
             found = detector([made[FRAME] for _, made in itertools.islice(samples, 1)])

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from action_gru.core.errors import DataError
-from action_gru.core.paths import PICTURE_SUFFIXES
+from action_gru.core.paths import PICTURE_SUFFIXES, is_frames
 from action_gru.core.text import command_line, counted, name_some
 from action_gru.prepare.annotations import PreparedAnnotations, prepare_annotations
 from action_gru.prepare.benchmarks import build_fights, build_hmdb51, build_kth, build_ucf101
@@ -76,10 +76,10 @@ OFFICIAL_SPLITS = {"ucf101": 3, "hmdb51": 3}  # the others have one
 class PreparedDataset:
     """What was written. splits: items in each, empty where the dataset has none.
 
-    counts: clips, classes and groups of a manifest; nothing for a table. left_aside: of a folder
-    of own data, the files that are in no row: ending -> how many. missing: the files that the
-    dataset names and that are not there; missing_list: the CSV that lists them. settings: overrides
-    of the config that the manifest needs.
+    counts: clips, classes and groups of a manifest, and how many clips are frames whose rate is not
+    known; nothing for a table. left_aside: of a folder of own data, the files that are in no row:
+    ending -> how many. missing: the files that the dataset names and that are not there;
+    missing_list: the CSV that lists them. settings: config overrides that the manifest needs.
     """
 
     root: Path
@@ -116,14 +116,23 @@ class PreparedDataset:
             return [f"{train} training and {test} test engines; next: {command}"]
         clips, groups = self.counts["clips"], self.counts["groups"]
         parts = "".join(f", {count} in {name}" for name, count in self.splits.items())
-        overrides = (manifest, f"data.root={self.root}", *self.settings)
+        frames = self.counts.get("frames", 0)
+        rate = ["data.frame_rate=FPS"] if frames else []
+        overrides = (manifest, f"data.root={self.root}", *rate, *self.settings)
         command = command_line("action-gru", "train", "CONFIG", *overrides)
         classes = counted(self.counts["classes"], "class")
         known = counted(groups, "group") if groups else "no groups"
         summary = f"{counted(clips, 'clip')}{parts}, {classes}, {known}"
         sentences = [f"{summary}; next: {command}"]
+        if frames:
+            sentences.insert(
+                0,
+                f"{frames} of the clips are folders or archives of frames; FPS is the rate at "
+                "which they were taken, and may stand in a column frame_rate instead",
+            )
         if left := sum(self.left_aside.values()):
-            note = "; pictures are not read" if PICTURE_SUFFIXES & self.left_aside.keys() else ""
+            has_pictures = PICTURE_SUFFIXES & self.left_aside.keys()
+            note = "; their numbers make no clip of the pictures" if has_pictures else ""
             aside = f"{counts_text(self.left_aside)}{note}"
             files = counted(left + clips, "file")
             sentences.insert(0, f"left aside {left} of {files}, as no clips: {aside}")
@@ -169,6 +178,9 @@ def prepare(
     listed = write_missing(manifest.parent, content.missing)
     left = left_aside(root, content.paths, manifest) if dataset == "folder" else {}
     missing = tuple(dict.fromkeys(path for path, _ in content.missing))
+    is_rated = "frame_rate" in content.text.partition("\n")[0]
+    frames = 0 if is_rated else sum(is_frames(root / path) for path in content.paths)
+    counts = content.counts | ({"frames": frames} if frames else {})
     settings = (*content.settings, *(["data.follow_links=true"] if link else []))
-    found = (root, manifest, content.splits, content.counts, left)
+    found = (root, manifest, content.splits, counts, left)
     return PreparedDataset(*found, missing, listed, settings)

@@ -87,11 +87,8 @@ def _plan_new(config: Config) -> RunPlan:
         clips, data.split, data.test_share, data.val_share, data.split_seed, data.allow_leakage
     )
     assert data.manifest is not None
-    long = (
-        read_long_videos(data.manifest, data.root, classes, follow_links=data.follow_links)
-        if data.is_video
-        else []
-    )
+    options = data.manifest_options
+    long = read_long_videos(data.manifest, data.root, classes, **options) if data.is_video else []
     check_background(config, classes)
     if not data.allow_leakage:
         check_long_videos(long, split.train)
@@ -147,8 +144,8 @@ def _load_resumed(run: RunFolder, config: Config) -> RunPlan:
         )
     clips = read_run_clips(run, config)
     content = {row["path"]: row["sha256"] for row in run.rows()}
-    follow, is_video = config.data.follow_links, config.data.is_video
-    long = read_long_videos(run.clips, own_root(config), follow_links=follow) if is_video else []
+    options, is_video = config.data.manifest_options, config.data.is_video
+    long = read_long_videos(run.clips, own_root(config), None, **options) if is_video else []
     split = split_clips(clips, "column", allow_leakage=config.data.allow_leakage)
     classes = class_list(clips, config.classes)
     return RunPlan(run, config, split, classes, long, content)

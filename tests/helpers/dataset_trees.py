@@ -96,7 +96,7 @@ def kinetics_tree(root: Path) -> Path:
 
 def something_tree(root: Path) -> Path:
     """A video, a folder of its pictures, and a clip that is missing."""
-    make_tree(root / "20bn-something-something-v2", "74225.webm", "1000/000001.jpg")
+    make_tree(root / "20bn-something-something-v2", "74225.webm", "1000/1.jpg", "1000/2.jpg")
     label = "Pushing something off of something"
     write(root / "labels/labels.json", f'{{"{label}": "0", "Closing something": "1"}}')
     template = label.replace("something", "[something]")
@@ -109,7 +109,7 @@ def something_tree(root: Path) -> Path:
 
 
 def jester_tree(root: Path) -> Path:
-    make_tree(root / "20bn-jester-v1", "1/00001.jpg", "1/00002.jpg", "2/00001.jpg")
+    make_tree(root / "20bn-jester-v1", "1/00001.jpg", "1/00002.jpg", "2/1.jpg", "2/2.jpg")
     write(root / "jester-v1-labels.csv", "Swiping Left", "No gesture")
     write(root / "jester-v1-train.csv", "1;Swiping Left", "3;No gesture")
     write(root / "jester-v1-validation.csv", "2;No gesture")
