@@ -7,6 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 import pytest
 from helpers.annotation_files import EXAMPLES
@@ -128,6 +129,21 @@ def test_without_a_segment_nothing_is_written(videos, tmp_path):
     assert not (tmp_path / "m.csv").exists()
 
 
+def test_a_folder_of_pictures_is_a_video_with_the_rate_that_is_given(tmp_path):
+    (tmp_path / "a").mkdir()
+    for number in range(1, 9):
+        cv2.imwrite(str(tmp_path / "a" / f"{number:04d}.png"), np.zeros((32, 32, 3), np.uint8))
+    task = "<meta><task><id>1</id><source>a.mp4</source></task></meta>"
+    track = '<track id="0" label="wave"><box frame="2" outside="0"/><box frame="6" outside="1"/>'
+    files = save(tmp_path, {"x.xml": f"<annotations>{task}{track}</track></annotations>"})
+    prepare_annotations(files, tmp_path, tmp_path / "m.csv", frame_rate=4)
+    assert (tmp_path / "m.csv").read_text().splitlines() == [
+        "path,label,group,start_s,end_s,frame_rate", "a,wave,a,0.5,1.5,4",
+    ]  # fmt: skip
+    with pytest.raises(DataError, match=r"its video cannot be read: .*frame_rate"):
+        prepare_annotations(files, tmp_path, tmp_path / "n.csv")
+
+
 def test_links_are_followed_on_request(videos, tmp_path):
     files = save(tmp_path, {"x.csv": "path,start_s,end_s,label\nb.mp4,1,2,walk\n"})
     (tmp_path / "in").mkdir()
@@ -180,7 +196,7 @@ def test_the_command_says_what_it_wrote_and_what_is_missing(videos, tmp_path):
         (["annotations", "{none}", "--videos", "{t}"], "no file at"),
         (["annotations", "{a}", "--videos", "{t}"], r"no video that the annotations name \(a\)"),
         (["folder", "{v}", "{v}"], "folder is one folder, got 2 paths"),
-        (["folder", "{v}", "--complete"], "--complete are not for folder"),
+        (["folder", "{v}", "--complete"], "--frame-rate are not for folder"),
     ],
 )  # fmt: skip
 def test_what_cannot_work_is_refused(words, message, videos, tmp_path):

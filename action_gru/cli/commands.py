@@ -116,6 +116,10 @@ def prepare(
         bool,
         Option("--complete", help="Of annotations: where no label is, nothing happens."),
     ] = False,
+    frame_rate: Annotated[
+        float | None,
+        Option(min=0.001, help="Of annotations: pictures a second of folders of frames."),
+    ] = None,
     overwrite: Annotated[bool, Option("--overwrite", help="Replace a manifest.")] = False,
     json_: Json = False,
     quiet: Quiet = False,
@@ -133,10 +137,19 @@ def prepare(
         if videos is None:
             raise ConfigError("annotations need --videos DIR, the folder of the videos")
         names = _label_names(renamed or [])
-        how = {"complete": complete, "follow_links": follow_links, "overwrite": overwrite}
-        made = prepare_annotations(source, videos, out, form=form, renamed=names, **how)
+        made = prepare_annotations(
+            source,
+            videos,
+            out,
+            form=form,
+            renamed=names,
+            complete=complete,
+            frame_rate=frame_rate,
+            follow_links=follow_links,
+            overwrite=overwrite,
+        )
     else:
-        _refuse_for(dataset, source, videos, form, renamed, complete)
+        _refuse_for(dataset, source, videos, form, renamed, complete, frame_rate)
         choices = Options(split, subset, splits, follow_links)
         made = write_manifest(dataset, source[0], out, choices, overwrite=overwrite)
     for warning in made.warnings():
@@ -157,7 +170,9 @@ def _label_names(words: list[str]) -> dict[str, str]:
 def _refuse_for(dataset: str, source: list[Path], *given: object) -> None:
     """Raise ConfigError for what only annotations take."""
     if any(given):
-        raise ConfigError(f"--videos, --format, --map and --complete are not for {dataset}")
+        raise ConfigError(
+            f"--videos, --format, --map, --complete and --frame-rate are not for {dataset}"
+        )
     if len(source) > 1:
         raise ConfigError(f"{dataset} is one folder, got {len(source)} paths; pass one")
 

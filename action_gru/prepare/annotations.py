@@ -15,10 +15,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from action_gru.core.errors import DataError, VideoError
-from action_gru.core.paths import composed
+from action_gru.core.paths import composed, is_frames
 from action_gru.core.text import command_line, counted, name_some
 from action_gru.dataset.cells import frame_clock
-from action_gru.prepare.files import has_links, videos_in
+from action_gru.prepare.files import clips_in, has_links
 from action_gru.prepare.rows import Row, content_of, write_content
 from action_gru.timeline.readers import read_annotations, video_keys, video_stem
 from action_gru.timeline.segments import Annotations, Segment
@@ -86,6 +86,7 @@ def prepare_annotations(
     form: str | None = None,
     renamed: Mapping[str, str] | None = None,
     complete: bool = False,
+    frame_rate: float | None = None,
     follow_links: bool = False,
     overwrite: bool = False,
 ) -> PreparedAnnotations:
@@ -93,8 +94,9 @@ def prepare_annotations(
 
     form: of the files, a name of READERS; recognised by default. renamed: label -> the label that
     is written, '' to leave its segments out. complete: also a row without a label for each video,
-    which says that it was watched in full. follow_links: whether links in the folder are. The same
-    files give the same text.
+    which says that it was watched in full. frame_rate: pictures a second of the folders of frames
+    among the videos. follow_links: whether links in the folder are. The same files give the same
+    text.
 
     Raises DataError for a file that is damaged or of no form, a name that two videos bear, no video
     at all, and for a manifest that exists and differs, unless overwrite.
@@ -102,7 +104,7 @@ def prepare_annotations(
     if not videos.is_dir():
         raise DataError(f"{videos}: is no folder; pass the folder of the videos with --videos")
     links = has_links(videos.resolve(), follow_links)
-    shelf, written = _Shelf(videos.resolve()), _Rows(renamed or {})
+    shelf, written = _Shelf(videos.resolve()), _Rows(renamed or {}, frame_rate)
     for file in files:
         written.add(file, read_annotations(file, form)[1], shelf)
     if not written.videos:
@@ -130,12 +132,12 @@ def prepare_annotations(
 
 
 class _Shelf:
-    """The videos of a folder, found by the names in annotations."""
+    """The videos and folders of frames of a folder, found by the names in annotations."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self._by_name: dict[str, list[PurePosixPath]] = defaultdict(list)
-        for path in videos_in(root):
+        for path in clips_in(root):
             name = composed(path.name).casefold()
             for key in dict.fromkeys([name, video_stem(name)]):
                 self._by_name[key].append(path)
@@ -169,8 +171,10 @@ def _common(parents: Sequence[str], path: PurePosixPath) -> int:
 class _Video:
     """How long a video is: the header's word for what lies within it, all frames for the rest."""
 
-    def __init__(self, path: Path) -> None:
-        self.path, self._time_of = path, frame_clock(path)
+    def __init__(self, path: Path, frame_rate: float | None) -> None:
+        """frame_rate: of a folder of frames."""
+        self.path, self.frame_rate = path, frame_rate if is_frames(path) else None
+        self._time_of = frame_clock(path, self.frame_rate)
 
     @cached_property
     def _declared_s(self) -> float:
@@ -178,7 +182,7 @@ class _Video:
         from action_gru.video import DecodeLimits
         from action_gru.video.file import open_file
 
-        reader = open_file(self.path, None, DecodeLimits())
+        reader = open_file(self.path, None, DecodeLimits(), self.frame_rate)
         try:
             return reader.info.length_s or 0.0
         finally:
@@ -201,12 +205,12 @@ class _Video:
 class _Rows:
     """The rows of a manifest as annotation files are read, and what did not get into it."""
 
-    def __init__(self, renamed: Mapping[str, str]) -> None:
+    def __init__(self, renamed: Mapping[str, str], frame_rate: float | None) -> None:
         self._renamed = {composed(old): composed(new) for old, new in renamed.items()}
         self._seen: set[str] = set()
         self._rows: set[tuple[str, float, float, str]] = set()
-        self._opened: dict[str, _Video] = {}
-        self.videos: dict[str, None] = {}
+        self._frame_rate = frame_rate
+        self.videos: dict[str, _Video] = {}
         self.missing: dict[str, None] = {}
         self.notes: list[str] = []
 
@@ -214,21 +218,22 @@ class _Rows:
         self.notes += [f"{file}, {told}" for told in [*found.problems, *found.passed_over]]
         paths = {name: shelf.find(name or file.stem) for name in found.videos}
         self.missing |= dict.fromkeys(name or file.stem for name in paths if paths[name] is None)
-        self.videos |= dict.fromkeys(path for path in paths.values() if path is not None)
+        for here in paths.values():
+            if here is not None and here not in self.videos:
+                self.videos[here] = _Video(shelf.root / here, self._frame_rate)
         for segment in found.segments:
             path = paths[segment.video]
             if path is not None:
-                video = self._opened.setdefault(path, _Video(shelf.root / path))
-                self._add_segment(f"{file}, {segment.where}", segment, path, video)
+                self._add_segment(f"{file}, {segment.where}", segment, path)
 
-    def _add_segment(self, where: str, segment: Segment, path: str, video: _Video) -> None:
+    def _add_segment(self, where: str, segment: Segment, path: str) -> None:
         label = composed(segment.label)
         self._seen.add(label)
         label = self._renamed.get(label, label)
         if not label:
             return
         try:
-            start_s, end_s, reach_s = video.bounds(segment)
+            start_s, end_s, reach_s = self.videos[path].bounds(segment)
         except VideoError as error:
             self.notes.append(f"{where}: left out, since its video cannot be read: {error}")
             return
@@ -248,11 +253,12 @@ class _Rows:
 
     def rows(self, complete: bool) -> list[Row]:
         """In the order of paths and times. complete: see `prepare_annotations`."""
+        rates = {path: video.frame_rate for path, video in self.videos.items()}
         segments = [
-            Row(path, label, path, start_s=start_s, end_s=end_s)
+            Row(path, label, path, start_s=start_s, end_s=end_s, frame_rate=rates[path])
             for path, start_s, end_s, label in sorted(self._rows)
         ]
-        whole = [Row(path, "", path) for path in self.videos if complete]
+        whole = [Row(path, "", path, frame_rate=rate) for path, rate in rates.items() if complete]
         return sorted([*whole, *segments], key=lambda row: row.path)
 
     def counts(self) -> dict[str, int]:

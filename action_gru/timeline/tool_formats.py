@@ -14,7 +14,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from action_gru.core.paths import VIDEO_SUFFIXES
-from action_gru.timeline.segments import Annotations, Source, seconds_of
+from action_gru.timeline.segments import Annotations, Source
 
 Json = dict[str, Any]
 VIA_DELETED = 1
@@ -166,10 +166,8 @@ def _read_boris_table(source: Source, found: Annotations) -> None:
         video = re.sub(r"^player #\d+:", "", row[column].strip(), flags=re.IGNORECASE)
         start, end = row["start (s)"].strip(), row["stop (s)"].strip()
         span = (start, end if end[:1].isdigit() else start)  # of a point event it is empty, or NA
-        shift = row.get("time offset (s)", "").strip() or 0.0
-        found.add(
-            f"line {line}", row["behavior"], span, video, offset_s=seconds_of(shift, "offset")
-        )
+        shift = row.get("time offset (s)", "").strip().replace(",", ".") or "0"
+        found.add(f"line {line}", row["behavior"], span, video, offset_s=float(shift))
 
 
 def _read_observation(
