@@ -101,12 +101,15 @@ class ActionRecognizer:
 
     @property
     def threshold(self) -> float | None:
-        """The score below which an answer is unsure; None when the run is not calibrated.
+        """The score below which an answer is unsure; None when the run is not calibrated, or where
+        a clip may show several classes.
 
         For the config's calibration.precision, or the most that the run's clips support.
         """
         found = self.checkpoint.calibration
-        return found.threshold(self.config.calibration.precision) if found else None
+        if found is None or self.model.many:
+            return None
+        return found.threshold(self.config.calibration.precision)
 
     @property
     def shortfall(self) -> str | None:
@@ -240,7 +243,10 @@ class ActionRecognizer:
 
     def _answer(self, probabilities: torch.Tensor, time_s: float) -> Prediction:
         scores = probabilities.numpy()  # (C,)
-        return self.judged(Prediction.from_probabilities(self.classes, scores, float(time_s)))
+        limits = self.checkpoint.thresholds
+        return self.judged(
+            Prediction.from_probabilities(self.classes, scores, float(time_s), thresholds=limits)
+        )
 
     def _copies(self, entries: dict[ViewKey, ClipFeatures]) -> list[Features]:
         """The features (T, D) of the plain copy, then of the mirrored one where it counts."""

@@ -4,14 +4,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from helpers.models import checkpoint
+from helpers.models import ARGUMENTS, checkpoint
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
+from action_gru.core.errors import CheckpointError
 from action_gru.model.calibration import (
     Calibration,
     average_windows,
     calibrate,
+    calibrate_many,
+    f1_threshold,
     fit_temperature,
     precision_threshold,
     reachable_precision,
@@ -45,11 +48,12 @@ def test_a_model_that_is_always_right_on_few_clips_does_not_become_certain():
     assert found.right == (True,) * 20
 
 
-def test_windows_of_a_clip_are_averaged_after_the_temperature():
+def test_the_probabilities_of_a_clips_windows_are_averaged():
     clips, logits = torch.tensor([0, 1, 0]), torch.tensor([[2.0, 0.0], [0.0, 0.0], [0.0, 2.0]])
-    got = average_windows(clips, logits, 2, temperature=2.0)
+    found = (logits / 2.0).softmax(-1)
+    got = average_windows(clips, found, 2)
     torch.testing.assert_close(got, torch.tensor([[0.5, 0.5], [0.5, 0.5]]))
-    one = average_windows(clips[:2], logits[:2], 2, temperature=2.0)
+    one = average_windows(clips[:2], found[:2], 2)
     assert one[0, 0] == pytest.approx(1 / (1 + np.exp(-1)))
 
 
@@ -129,3 +133,61 @@ def test_a_checkpoint_from_before_calibration_still_loads(tmp_path):
     loaded = load_checkpoint(path)
     assert loaded.calibration is None
     assert loaded.build().temperature == 1.0
+
+
+@pytest.mark.parametrize("true", [0.5, 2.0])
+def test_the_temperature_of_several_labels_is_found(true):
+    generator = torch.Generator().manual_seed(0)
+    logits = 2 * torch.randn(4_000, 3, generator=generator)
+    labels = torch.bernoulli((logits / true).sigmoid(), generator=generator).to(torch.int8)
+    labels[:100, 0] = -100
+    assert fit_temperature(torch.arange(4_000), logits, labels) == pytest.approx(true, rel=0.08)
+
+
+def test_the_threshold_of_the_best_f1_lies_between_two_scores():
+    scores, shown = [0.9, 0.8, 0.7, 0.4, 0.2], [True, True, False, True, False]
+    # F1 from 0.9: 1/2, from 0.8: 4/5, from 0.7: 2/3, from 0.4: 6/7, from 0.2: 3/4.
+    assert f1_threshold(scores, shown) == pytest.approx(0.3)
+    assert f1_threshold([0.9, 0.2], [False, False]) == 0.5
+    assert f1_threshold([0.6, 0.6, 0.1], [True, True, False]) == pytest.approx(0.35)
+
+
+def test_each_class_has_its_threshold_and_a_scarce_one_that_of_all():
+    """Class b scores a third of what a does; c is shown in 2 of 100 clips."""
+    labels = torch.zeros(100, 3, dtype=torch.int8)
+    labels[:50, 0] = labels[:50, 1] = labels[:2, 2] = 1
+    chances = torch.where(labels == 1, 0.9, 0.3) * torch.tensor([1.0, 1 / 3, 1.0])
+    found = calibrate_many(torch.arange(100), torch.logit(chances), labels, "x", "abc")
+    shown = (torch.logit(chances) / found.temperature).sigmoid()
+    for column, name in enumerate("ab"):
+        assert ((shown[:, column] >= found.thresholds[name]) == labels[:, column].bool()).all()
+    assert found.thresholds["a"] > found.thresholds["b"]
+    assert found.note == found.shortfall(0.9)
+    assert "Fewer than 5 of these clips show c (2)" in found.note
+    assert f"{found.thresholds['c']:.2f}" in found.note
+
+
+def test_a_class_is_held_to_the_stated_precision_or_to_what_its_clips_prove():
+    labels = torch.zeros(40, 2, dtype=torch.int8)
+    labels[:20, 0] = labels[:6, 1] = 1
+    logits = torch.linspace(3, -3, 40)[:, None].expand(40, 2)
+    found = calibrate_many(torch.arange(40), logits, labels, "x", "ab", precision=0.9)
+    shown = (logits / found.temperature).sigmoid()[:, 0] >= found.thresholds["a"]
+    kept = int(shown.sum())
+    assert 20 < kept <= 22  # (20 + 1) / (n + 2) >= 0.9
+    assert found.note.startswith("no score of b proves a precision of 90 %")
+    assert found.thresholds["b"] > found.thresholds["a"]
+
+
+def test_thresholds_travel_in_the_checkpoint_and_strange_ones_are_refused(tmp_path):
+    saved = checkpoint(model=ARGUMENTS | {"many": True})
+    found = Calibration(1.5, "x", (), (), {saved.classes[0]: 0.3}, "a note")
+    save_checkpoint(replace(saved, calibration=found), tmp_path / "m.safetensors")
+    read = load_checkpoint(tmp_path / "m.safetensors")
+    assert read.calibration == found
+    assert read.thresholds == (0.3, *[0.5] * (len(read.classes) - 1))
+    assert checkpoint().thresholds is None
+    strange = replace(found, thresholds={"nobody": 0.3})
+    save_checkpoint(replace(saved, calibration=strange), tmp_path / "m.safetensors")
+    with pytest.raises(CheckpointError, match="thresholds"):
+        load_checkpoint(tmp_path / "m.safetensors")

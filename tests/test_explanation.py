@@ -90,6 +90,9 @@ def test_log_odds_of_a_quarter_and_of_certainty():
 class OneFrame(torch.nn.Module):
     """Class 1 if a frame with a large first value is somewhere in the clip: no order, no noise."""
 
+    def probabilities(self, logits):
+        return logits.softmax(-1)
+
     def __init__(self, scale: float = 1.0) -> None:
         super().__init__()
         self.scale = scale

@@ -176,3 +176,28 @@ def test_statistics_leave_missing_values_and_constants_out():
     small = ActionClassifier((1,), 2, normalisation="channel")
     small.fit_statistics(torch.tensor([[1e-7], [3e-7]]))  # volts of a weak sensor still move
     assert small.standardise(torch.tensor([[3e-7]])).item() == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("fusion", ["late", "early"])
+def test_with_several_labels_the_branches_are_averaged_as_sigmoids(fusion):
+    torch.manual_seed(0)
+    model = ActionClassifier([3, 5], 4, projection_size=6, hidden_size=7, fusion=fusion, many=True)
+    features, lengths = torch.randn(2, 9, 8), torch.tensor([9, 9])
+    logits = model.eval()(features, lengths)
+    each = model.branch_logits(features, lengths).sigmoid()
+    torch.testing.assert_close(model.probabilities(logits), each.mean(1))
+    state = None
+    for row in features.unbind(1):
+        stepped, state = model.step(row, state)
+    torch.testing.assert_close(stepped, logits, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(model.running(features)[:, -1], logits, rtol=1e-4, atol=1e-5)
+
+
+def test_an_average_of_certain_sigmoids_stays_finite():
+    logits = torch.tensor([[[200.0, -200.0, 200.0], [200.0, -200.0, -200.0]]])
+    assert fuse(logits, many=True).tolist() == [[200.0, -200.0, 0.0]]
+
+
+def test_the_closed_form_is_refused_with_several_labels():
+    with pytest.raises(ConfigError, match=r"closed_form: does not go with data.labels=many"):
+        ActionClassifier([3], 2, closed_form=True, many=True)

@@ -61,6 +61,9 @@ class Told(torch.nn.Module):
 
     can_stream = True
 
+    def probabilities(self, logits):
+        return logits.softmax(-1)
+
     def __init__(self) -> None:
         super().__init__()
         self.nothing = torch.nn.Parameter(torch.zeros(()))

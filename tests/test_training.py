@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from accelerate.state import AcceleratorState
-from helpers.toy_training import settings, toy_set
+from helpers.toy_training import many_set, settings, toy_set
 from helpers.videos import FakeBackbone, write_square
 from safetensors.torch import load_file
 
@@ -23,7 +23,7 @@ from action_gru.evaluation.cross_validation import cross_validate, leave_classes
 from action_gru.evaluation.evaluate import evaluate
 from action_gru.features import ClipFeatures
 from action_gru.features import source as features_module
-from action_gru.features.sequences import SequenceSet
+from action_gru.features.sequences import NO_LABEL, SequenceSet
 from action_gru.model import ActionClassifier
 from action_gru.training import RunFolder, load_checkpoint, resume, save_checkpoint, train
 from action_gru.training import calibrate as calibrate_module
@@ -129,6 +129,45 @@ def test_early_stop_keeps_the_best_epoch():
 def test_every_option_trains_to_order(options):
     work = fit(trainer(toy_set(seed=1), epochs=25, **options))
     assert work.progress.history[-1]["val_accuracy"] >= 0.9
+
+
+@pytest.mark.parametrize(("loss", "balance"), [("cross_entropy", "weights"), ("focal", "sampler")])
+def test_several_labels_are_each_learned_by_itself(loss, balance):
+    torch.manual_seed(0)
+    sizes = {"projection_size": 8, "hidden_size": 8, "head_dropout": 0.1}
+    model = ActionClassifier([4], 4, normalisation="channel", many=True, **sizes)
+    options = settings(epochs=16, loss=loss, class_balance=balance)
+    work = fit(Trainer(model, many_set(), many_set(seed=1), options, 64, 0))
+    assert work.progress.history[-1]["val_accuracy"] >= 0.9  # all four classes right at once
+    assert work.progress.history[-1]["val_loss"] < 0.4
+
+
+def test_rows_without_a_target_teach_nothing():
+    known = many_set(4, steps=4)
+    targets = known.labels.repeat_interleave(4, 0)
+    targets[1::2] = NO_LABEL
+    known.step_labels = targets
+    model = ActionClassifier([4], 4, projection_size=4, hidden_size=4, many=True)
+    work = Trainer(model, known, None, settings(epochs=1, batch_size=4, temporal_crop=0), 64, 0)
+    part = next(iter(work.batches.epoch(0)))
+    logits, labels = work._answers(part.batch)
+    assert len(logits) == len(labels) == part.answers < 16
+    assert set(labels.unique().tolist()) == {0, 1}
+    targets[:] = NO_LABEL
+    nothing = next(iter(work.batches.epoch(0)))
+    assert (nothing.answers, nothing.share) == (0, 0.0)
+    assert work._step(nothing)[0] == 0
+
+
+def test_the_weight_of_a_rare_class_is_bounded():
+    rare = many_set(100)
+    rare.labels[:, 0] = 0
+    rare.labels[0, 0] = 1
+    model = ActionClassifier([4], 4, projection_size=4, hidden_size=4, many=True)
+    work = Trainer(model, rare, None, settings(class_balance="weights"), 64, 0)
+    shown = rare.labels[:, 1].sum()
+    assert work.class_weights[0] == 10
+    assert work.class_weights[1] == pytest.approx(max(1, float((100 - shown) / shown)))
 
 
 def test_batches_repeat_with_seed_and_epoch_and_hold_every_clip_once():

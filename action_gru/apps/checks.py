@@ -143,7 +143,7 @@ def check_work(path: Path, overrides: Sequence[str]) -> Config:
     if config.data.is_video:
         assert config.data.manifest is not None
         data = config.data
-        read_manifest(config.data.manifest, data.root, data.classes, data.frame_rate)
+        read_manifest(config.data.manifest, data.root, data.classes, **data.manifest_options)
     check_folder(f"run.folder: {config.run.folder}", config.run.folder)
     check_network(config)
     return config
@@ -173,7 +173,7 @@ def check_run(
     if manifest is not None and config.data.is_video:
         if sentence := instead_of("a manifest", manifest):
             raise DataError(f"--manifest: {sentence}")
-        read_manifest(manifest, root, document.classes, config.data.frame_rate)
+        read_manifest(manifest, root, document.classes, **config.data.manifest_options)
     if document.sampling.fps and config.data.is_video:
         check_settings(document.features, document.sampling.fps, config)
         check_network(config)

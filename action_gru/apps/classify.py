@@ -16,6 +16,7 @@ from action_gru.core.machine import keeping_freed_memory
 from action_gru.core.numbered_pictures import about_pictures, frame_folders, is_frame_archive
 from action_gru.core.paths import instead_of, is_frames, is_hidden, is_video, kind_of, on_disk
 from action_gru.core.progress import Reporter
+from action_gru.core.text import counted
 
 if TYPE_CHECKING:
     from action_gru.recognizer import ActionRecognizer, Reading
@@ -102,7 +103,7 @@ def classify_files(
                 reading = recognizer.read(path)
                 if target is not None:
                     frames, codec = annotate(recognizer, reading, path, target)
-                    reporter.info(f"wrote {target} ({frames} frames, {codec})")
+                    reporter.info(f"wrote {target} ({counted(frames, 'frame')}, {codec})")
                 for warning in reading.warnings:
                     reporter.warn(f"{path}: {warning}", video=str(path))
                 print(_answer(path, reading, top, as_json), flush=True)

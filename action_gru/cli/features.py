@@ -11,6 +11,7 @@ from typer import Argument, Option
 from action_gru.cli.common import ConfigFile, Json, Overrides, Quiet, make_reporter, print_answer
 from action_gru.core.errors import CacheError, ConfigError
 from action_gru.core.progress import is_json
+from action_gru.core.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,7 +53,9 @@ def extract(
         given = {"address": address, "workers": workers, "cores-per-worker": cores_per_worker}
         if names := ", ".join(f"--{name}" for name, value in given.items() if value is not None):
             raise ConfigError(f"{names} is for --engine ray; the engine here is local")
-    tree, reporter = check_work(config, overrides or []), make_reporter(quiet)
+    reporter = make_reporter(quiet)
+    with reporter.doing("reading the manifest"):
+        tree = check_work(config, overrides or [])
     cluster: dict[str, Any] = {}
     with reporter.doing("loading"):
         from action_gru.training import read_clips
@@ -128,7 +131,7 @@ def stats(folder: CacheFolder = FOLDER, json_: Json = False, quiet: Quiet = Fals
     """Count entries and bytes."""
     counts = _existing(folder).stats()
     text = _with_notes(
-        f"{counts['entries']} entries, {counts['bytes'] / 1e6:.1f} MB in {folder}",
+        f"{counted(counts['entries'], 'entry')}, {counts['bytes'] / 1e6:.1f} MB in {folder}",
         (counts["packed"], "of them in shards"),
         (counts["leftovers"], LEFTOVERS),
     )
@@ -144,7 +147,7 @@ def verify(folder: CacheFolder = FOLDER, json_: Json = False, quiet: Quiet = Fal
         reporter.warn(problem)
     counts = cache.stats()
     answer = {"entries": counts["entries"], "damaged": problems, "leftovers": counts["leftovers"]}
-    text = f"{counts['entries']} entries, {len(problems)} damaged"
+    text = f"{counted(counts['entries'], 'entry')}, {len(problems)} damaged"
     print_answer(answer, _with_notes(text, (counts["leftovers"], LEFTOVERS)), json_)
     if problems:
         raise typer.Exit(CacheError.exit_code)
@@ -185,7 +188,8 @@ def pack(
     warn = make_reporter(quiet).warn
     counts = pack_entries(_existing(folder), int(shard_mb * 1e6), keep, warn)
     text = _with_notes(
-        f"{counts['packed']} entries packed into {counts['shards']} shards of {folder}",
+        f"{counted(counts['packed'], 'entry')} packed into {counted(counts['shards'], 'shard')} of "
+        f"{folder}",
         (counts["already"], "were there already"),
         (counts["damaged"], "damaged ones left out ('cache prune' removes them)"),
         (counts["unreadable"], "cannot be read and were left"),

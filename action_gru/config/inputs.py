@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -39,10 +39,16 @@ class DataSection(Section):
     (T, D) a sequence. The section `series` says how the last two are read."""
     manifest: Path | None = None
     """CSV with path,label[,group][,split][,start_s,end_s][,frame_rate]; `action-gru prepare` writes
-    one. kind table: the .csv, .parquet or .ts file itself, or a folder of X_TRAIN.ts and
-    X_TEST.ts."""
+    one. Bounds are seconds, mm:ss, or frame numbers in start_frame,end_frame (data/README.md).
+    kind table: the .csv, .parquet or .ts file itself, or a folder of X_TRAIN.ts and X_TEST.ts."""
     root: Path | None = None
     """Folder that the manifest's paths start from; by default the manifest's own folder."""
+    follow_links: bool = False
+    """true: a link below the root may lead out of it. false: such a path is an error, so that a
+    manifest from elsewhere reads no other files of this machine."""
+    labels: Literal["one", "many"] = "one"
+    """many: a clip may show several classes at once (`walk; read` in its label) or none (an empty
+    label); each class has a probability of its own. one: exactly one class."""
     split: Literal["auto", "column", "group", "none"] = "auto"
     """column: as the manifest says. group: hold out whole groups. none: train on everything.
     auto: column if the manifest fills it, else group."""
@@ -61,6 +67,12 @@ class DataSection(Section):
     says nothing. Video files have their own times."""
     classes: tuple[str, ...] | None = None
     """The class list, in order; a manifest label outside it is an error. By default the labels."""
+
+    @property
+    def manifest_options(self) -> dict[str, Any]:
+        """How `dataset.read_manifest` and `read_long_videos` read this data's manifests."""
+        rate, follow = self.frame_rate, self.follow_links
+        return {"many": self.labels == "many", "follow_links": follow, "frame_rate": rate}
 
     @property
     def traits(self) -> DataKind:

@@ -101,6 +101,9 @@ class CalibrationSection(Section):
     precision: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.9
     """Answers are called unsure below the score from which this share of them is right; where no
     score proves it, the largest share that one does is applied, and said."""
+    thresholds: Literal["f1", "precision"] = "f1"
+    """With data.labels many: from which score each class counts as shown. f1: where its F1 is best
+    on those clips. precision: the lowest score that proves `precision`."""
 
 
 class EvaluationSection(Section):

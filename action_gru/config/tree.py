@@ -11,6 +11,7 @@ from action_gru.config import inputs, learning
 from action_gru.config.section import Section
 from action_gru.core.errors import ConfigError
 from action_gru.core.paths import instead_of, missing
+from action_gru.model.losses import BINARY_LOSSES
 
 
 class Config(Section):
@@ -30,6 +31,19 @@ class Config(Section):
     pose: learning.PoseSection = learning.PoseSection()
     people: learning.PeopleSection = learning.PeopleSection()
     describe: learning.DescribeSection = learning.DescribeSection()
+
+    @model_validator(mode="after")
+    def _several_labels_fit(self) -> Config:
+        """What several labels a clip rule out."""
+        unfit = {
+            "model.closed_form": self.model.closed_form is True,
+            "training.loss": self.training.loss not in BINARY_LOSSES,
+            "series.horizon": self.series.horizon is not None,
+        }
+        for key, is_unfit in unfit.items():
+            if is_unfit and self.data.labels == "many":
+                raise ValueError(f"{key}: does not go with data.labels=many")
+        return self
 
     @model_validator(mode="after")
     def _each_row_can_have_a_class(self) -> Config:

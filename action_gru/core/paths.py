@@ -24,7 +24,8 @@ FINAL = "final.safetensors"  # where there is one it is the model to use
 # Of macOS's zip files, of Synology's, Windows' and Linux' disks.
 _OF_SYSTEMS = {"__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information", "lost+found"}
 _SPLIT_FOLDER = re.compile(
-    r"[\d _.-]*(?:(?P<train>train(?:ing)?)|(?P<val>val(?:id(?:ation)?)?|dev(?:el(?:opment)?)?)"
+    r"[\d _.-]*(?:(?P<train>train(?:ing)?)"
+    r"|(?P<val>val(?:id(?:at(?:e|ion))?)?|dev(?:el(?:opment)?)?)"
     r"|(?P<test>test(?:ing)?|eval(?:uation)?))"
     r"(?:[ _.-]*(?:set|data|split|videos?|clips?|files?))?[\d _.-]*"
 )

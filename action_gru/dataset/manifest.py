@@ -1,11 +1,12 @@
 """Reads the manifest CSV: which clips there are, what they show, where they come from.
 
-Columns: path,label[,group][,split][,start_s,end_s][,timeline][,frame_rate]. Knows nothing of what
-frames show. frame_rate: of a path that is a folder or archive of pictures, a second.
+Columns: path,label[,group][,split][,start_s,end_s][,timeline][,frame_rate]; start_frame,end_frame
+may stand for start_s,end_s. frame_rate: of a path that is a folder or archive of pictures, a
+second. Knows nothing of what frames show.
 
 A row with a timeline is no clip but a long video to test on, which is never trained on. path: the
-video. label: empty. timeline: a CSV start_s,end_s,label below the same root. split: test (or empty)
-or val.
+video. label: empty. timeline: an annotation file (see timeline/readers.py) below the same root.
+split: test (or empty) or val.
 """
 
 from __future__ import annotations
@@ -15,21 +16,31 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 from action_gru.core.csv_dialect import read_rows
 from action_gru.core.errors import DataError
 from action_gru.core.numbered_pictures import about_pictures
-from action_gru.core.paths import composed, is_frames, on_disk, split_of, with_slashes
+from action_gru.core.paths import composed, is_frames, with_slashes
+from action_gru.core.text import counted, name_some
+from action_gru.dataset.cells import (
+    FRAMES,
+    SECONDS,
+    bounds_of,
+    check_columns,
+    frame_clock,
+    inside,
+    name_of,
+    split_name,
+    warn_once,
+)
 from action_gru.dataset.frame_rate import choose_frame_rate, parse_frame_rate
 from action_gru.timeline import Event, read_segments
-from action_gru.timeline.formats import seconds_of
 
 SPLITS = ("train", "val", "test")
-COLUMNS = ("path", "label", "group", "split", "start_s", "end_s", "timeline", "frame_rate")
-MOST_PATH_CHARACTERS, MOST_NAME_CHARACTERS = 3000, 255
+LABEL_SEPARATOR = "; "
 T = TypeVar("T")
 Listed = TypeVar("Listed", "Clip", "LongVideo")
 
@@ -40,7 +51,8 @@ class Clip:
 
     group names the source (person, camera, original video) that a split must not divide; a clip
     without one is its file's own group. shows: every class in it, where each of its
-    rows has one; label is then that of its end. frame_rate: of a folder of frames, a second.
+    rows has one, and label is then that of its end; or where a clip may show several, and label is
+    then all of them ('walk; read'), or empty for none. frame_rate: of a folder of frames, a second.
     """
 
     path: Path
@@ -56,7 +68,7 @@ class Clip:
     @property
     def labels(self) -> tuple[str, ...]:
         """Every class that the clip teaches."""
-        return self.shows or (self.label,)
+        return self.shows or ((self.label,) if self.label else ())
 
     @property
     def name(self) -> str:
@@ -69,7 +81,7 @@ class Clip:
 
 @dataclass(frozen=True)
 class LongVideo:
-    """A video with what truly happens in it; timeline: the CSV as the manifest names it."""
+    """A video with what truly happens in it; timeline: the file as the manifest names it."""
 
     path: Path
     relative: str
@@ -90,11 +102,17 @@ def read_manifest(
     manifest: Path,
     root: Path | None = None,
     classes: Sequence[str] | None = None,
+    many: bool = False,
+    *,
     frame_rate: float | None = None,
+    follow_links: bool = False,
 ) -> list[Clip]:
     """The clips of a manifest, in its order. root: where its paths start; by default its folder.
 
-    frame_rate: of folders of frames whose row gives none.
+    many: a label is any number of names, with ';' between them. frame_rate: of folders of frames
+    whose row gives none. follow_links: whether a link below root may lead out of it. Warns of
+    classes that differ only in case or spaces.
+
     Raises DataError with the line number for a row that cannot be used. A file that is missing is
     no error here: extraction quarantines it like any other bad clip.
     """
@@ -103,12 +121,14 @@ def read_manifest(
         raise DataError(f"no manifest at {manifest} (looked up as {manifest.absolute()})")
     if not root.is_dir():
         raise DataError(f"data.root: no folder at {root} (looked up as {root.absolute()})")
-    clips = _read_rows(manifest, root, _clip, has_timeline=False)
+    parse = partial(_clip, many=many, frame_rate=frame_rate, follow_links=follow_links)
+    clips = _read_rows(manifest, root, parse, has_timeline=False)
     if not clips:
         raise DataError(f"{manifest}: holds no clip, only a header")
     _check_labels(clips, classes, manifest)
     _check_duplicates(clips, manifest)
     _check_files(clips, manifest)
+    _warn_of_spellings(clips, manifest)
     return [_with_rate(clip, frame_rate, manifest) for clip in clips]
 
 
@@ -116,13 +136,18 @@ def read_long_videos(
     manifest: Path,
     root: Path | None = None,
     classes: Sequence[str] | None = None,
+    many: bool = False,
+    *,
     frame_rate: float | None = None,
+    follow_links: bool = False,
 ) -> list[LongVideo]:
-    """The long videos of a manifest, in its order; most have none. frame_rate: see read_manifest.
+    """The long videos of a manifest, in its order; most have none. many: what happens in one may
+    overlap. The others: see read_manifest.
 
     Raises DataError for a row or a timeline that cannot be used.
     """
-    videos = _read_rows(manifest, root or manifest.parent, _long_video, has_timeline=True)
+    parse = partial(_long_video, many=many, frame_rate=frame_rate, follow_links=follow_links)
+    videos = _read_rows(manifest, root or manifest.parent, parse, has_timeline=True)
     for index, video in enumerate(videos):
         if classes is not None:
             check_labels(video.segments, video.timeline, classes)
@@ -142,10 +167,10 @@ def _read_rows(
 ) -> list[T]:
     """The parsed rows with a timeline, or those without one. Raises DataError where parse fails."""
     try:
-        names, rows = read_rows(manifest, ("start_s", "end_s", "frame_rate"))
+        names, rows = read_rows(manifest, (*SECONDS, "frame_rate"), needed=("path", "label"))
     except ValueError as error:
         raise DataError(f"{manifest}: {error}") from error
-    _check_columns(names, manifest)
+    check_columns(names, manifest)
     found = []
     for line, row in rows:
         row = {key: text.strip() for key, text in row.items()}
@@ -157,87 +182,61 @@ def _read_rows(
     return found
 
 
-def _check_columns(names: Sequence[str], manifest: Path) -> None:
-    """A column of the user's own is fine; one that is nearly one of ours is a typing error."""
-    lacking = [name for name in ("path", "label") if name not in names]
-    if lacking:
-        raise DataError(
-            f"{manifest}: the column {' and '.join(lacking)} is missing; the first line "
-            f"must be path,label[,group][,split][,start_s,end_s], got {','.join(names)}"
-        )
-    for name in names:
-        close = get_close_matches(name, COLUMNS, n=1, cutoff=0.75)
-        if name not in COLUMNS and close:
-            raise DataError(f"{manifest}: unknown column '{name}'; did you mean '{close[0]}'?")
-
-
-def _clip(row: dict[str, str], root: Path) -> Clip:
+def _clip(
+    row: dict[str, str], root: Path, many: bool, frame_rate: float | None, follow_links: bool
+) -> Clip:
     for column, text in row.items():
         if any(unicodedata.category(letter) == "Cc" for letter in text):  # may steer a terminal
             raise ValueError(f"{column} holds a control character, got {text[:40]!r}")
-    relative, label = with_slashes(root, row["path"]), composed(row["label"])
-    if not relative or not label:
+    relative, label = with_slashes(root, row["path"]), name_of(row["label"])
+    shows = names_of(label) if many else ()
+    if not relative or not (label or many):
         raise ValueError(f"path and label must not be empty, got '{relative}' and '{label}'")
     split = split_name(row.get("split", ""))
-    start_s, end_s = (
-        seconds_of(row, column) if row.get(column) else None for column in ("start_s", "end_s")
-    )
-    if end_s is not None and end_s <= (start_s or 0.0):
-        raise ValueError(f"end_s must lie after start_s, got {start_s} to {end_s}")
-    path, group = inside(root, relative), composed(row.get("group") or relative)
+    path, group = inside(root, relative, follow_links), _group(row, relative)
     rate = parse_frame_rate(row.get("frame_rate", ""))
-    return Clip(path, relative, label, group, split, start_s, end_s, frame_rate=rate)
+    start_s, end_s = bounds_of(row, path, rate or frame_rate)
+    label = LABEL_SEPARATOR.join(shows) if many else label
+    return Clip(path, relative, label, group, split, start_s, end_s, shows, rate)
 
 
-def _long_video(row: dict[str, str], root: Path) -> LongVideo:
+def names_of(label: str) -> tuple[str, ...]:
+    """The names in a label such as 'walk; read', each once."""
+    return tuple(dict.fromkeys(name for part in label.split(";") if (name := part.strip())))
+
+
+def _group(row: dict[str, str], relative: str) -> str:
+    return name_of(row["group"]) if row.get("group") else composed(relative)
+
+
+def _long_video(
+    row: dict[str, str], root: Path, many: bool, frame_rate: float | None, follow_links: bool
+) -> LongVideo:
     relative, timeline = (with_slashes(root, row[column]) for column in ("path", "timeline"))
     if not relative or row["label"]:
         raise ValueError(
             f"a row with a timeline is a long video: path and no label, got '{relative}' "
             f"and '{row['label']}'"
         )
-    if row.get("start_s") or row.get("end_s"):
-        raise ValueError("a long video is read whole: leave start_s and end_s empty")
+    if bounded := [name for name in (*SECONDS, *FRAMES) if row.get(name)]:
+        raise ValueError(f"a long video is read whole: leave {name_some(bounded)} empty")
     split = split_name(row.get("split", "")) or "test"
     if split == "train":
         raise ValueError("a long video is for test or val; train on clips cut from another one")
-    path, reference = inside(root, relative), inside(root, timeline)
-    group = composed(row.get("group") or relative)
-    rate = parse_frame_rate(row.get("frame_rate", ""))
-    segments = tuple(replace(one, label=composed(one.label)) for one in read_segments(reference))
+    path, reference = (inside(root, place, follow_links) for place in (relative, timeline))
+    group, rate = _group(row, relative), parse_frame_rate(row.get("frame_rate", ""))
+    happens = read_segments(reference, path, frame_clock(path, rate or frame_rate), overlaps=many)
+    segments = tuple(replace(one, label=name_of(one.label)) for one in happens)
     return LongVideo(path, relative, group, split, timeline, segments, rate)
 
 
-def split_name(text: str) -> str:
-    """train, val, test or empty. Raises ValueError for anything else."""
-    split = split_of(text)
-    if text and not split:
-        raise ValueError(f"split is train, val, test or empty, got '{text}'")
-    return split
-
-
-def inside(root: Path, relative: str) -> Path:
-    """The path under root. Raises ValueError if it leads out of it, by `..` or by a link."""
-    path = root / relative
-    if Path(relative).is_absolute() or "\0" in relative or ".." in Path(relative).parts:
-        raise ValueError(f"path must be relative to the root and stay in it, got '{relative}'")
-    if len(relative) > MOST_PATH_CHARACTERS or max(map(len, path.parts)) > MOST_NAME_CHARACTERS:
-        raise ValueError(f"path is longer than a file's can be, got '{relative[:40]}...'")
-    path = on_disk(root, relative)
-    try:
-        real = path.resolve()
-    except (OSError, RuntimeError) as error:  # Python below 3.13 calls a loop a RuntimeError
-        raise ValueError(f"path '{relative}' cannot be followed ({error})") from error
-    if not real.is_relative_to(root.resolve()):
-        raise ValueError(f"path '{relative}' is a link out of {root}; copy the file into it")
-    return path
-
-
 def _check_labels(clips: Sequence[Clip], classes: Sequence[str] | None, manifest: Path) -> None:
-    known = set(map(composed, classes or ()))
-    unknown = Counter(clip.label for clip in clips if known and clip.label not in known)
+    known = set(map(name_of, classes or ()))
+    unknown = Counter(name for c in clips for name in c.labels if known and name not in known)
     if unknown:
-        named = ", ".join(f"'{label}' ({count} clips)" for label, count in unknown.most_common(5))
+        named = ", ".join(
+            f"'{label}' ({counted(count, 'clip')})" for label, count in unknown.most_common(5)
+        )
         raise DataError(
             f"{manifest}: unknown label {named}; the classes are {', '.join(classes or [])}"
         )
@@ -251,6 +250,20 @@ def _check_duplicates(clips: Sequence[Clip], manifest: Path) -> None:
         if other is not clip:
             labels = f" as '{other.label}' and '{clip.label}'" if other.label != clip.label else ""
             raise DataError(f"{manifest}: the clip {clip.name} appears twice{labels}; keep one row")
+
+
+def _warn_of_spellings(clips: Sequence[Clip], manifest: Path) -> None:
+    """Warn of classes whose names are one but for case and spaces, as after a typing error."""
+    alike: dict[str, Counter[str]] = {}
+    for label in (label for clip in clips for label in clip.labels):
+        alike.setdefault("".join(label.split()).casefold(), Counter())[label] += 1
+    for counts in alike.values():
+        if len(counts) > 1:
+            spelled = [f"'{label}' ({counted(n, 'row')})" for label, n in counts.most_common()]
+            warn_once(
+                f"{manifest}: the classes {name_some(spelled)} differ only in case or spaces; did "
+                f"you mean one class, such as '{counts.most_common(1)[0][0]}'?"
+            )
 
 
 def _check_files(clips: Sequence[Clip], manifest: Path) -> None:
@@ -302,8 +315,8 @@ def class_list(clips: Sequence[Clip], classes: Sequence[str] | None = None) -> t
         )
     if classes is None:
         return tuple(found)
-    spelled = {composed(name): name for name in found}
-    classes = tuple(spelled.get(composed(name), name) for name in classes)
+    spelled = {name_of(name): name for name in found}
+    classes = tuple(spelled.get(name_of(name), name) for name in classes)
     empty = [name for name in classes if name not in found]
     if empty:
         raise DataError(f"data.classes: no clip shows {', '.join(empty)}; add some or drop it")

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from action_gru.core.errors import DataError
-from action_gru.core.text import name_some
-from action_gru.dataset.manifest import SPLITS, Clip
+from action_gru.core.text import counted, name_some
+from action_gru.dataset.manifest import SPLITS, Clip, names_of
 
 
 @dataclass(frozen=True)
@@ -43,8 +43,8 @@ def split_clips(
     if how == "column":
         if lacking := [clip for clip in clips if not clip.split]:
             raise DataError(
-                f"{len(lacking)} clips have no split, the first {lacking[0].name}; fill the column "
-                "with train, val or test, or set data.split=group"
+                f"{counted(len(lacking), 'clip')} without a split, first {lacking[0].name}; fill "
+                "the column with train, val or test, or set data.split=group"
             )
         train, val, test = (tuple(c for c in clips if c.split == name) for name in SPLITS)
     elif how == "group":
@@ -107,7 +107,7 @@ def grouped_folds(clips: Sequence[Clip], folds: int, seed: int) -> list[int]:
     counts: list[Counter[str]] = [Counter() for _ in range(folds)]
     fold_of: dict[str, int] = {}
     for place, name in enumerate(names):
-        added = Counter(clip.label for clip in groups[name])
+        added = Counter(n for clip in groups[name] for n in names_of(clip.label) or ("",))
         # An empty fold is filled first while only just enough groups are left.
         empty = [fold for fold in range(folds) if not counts[fold]]
         choices = empty if len(empty) >= len(names) - place else range(folds)

@@ -123,7 +123,7 @@ def _answer(
     for low, high in scores.windows:
         lengths = torch.full((len(copies),), high - low, device=copies.device)
         logits = stream(copies[:, low:high], lengths)
-        rows.append((logits / scores.model.temperature).softmax(-1).mean(0))
+        rows.append(scores.model.probabilities(logits / scores.model.temperature).mean(0))
     return _array(torch.stack(rows).mean(0))
 
 

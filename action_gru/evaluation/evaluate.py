@@ -111,8 +111,8 @@ def _test_data(
     clips = [replace(clip, split="test") for clip in read if split in (None, clip.split)]
     if not clips:
         raise DataError(missing)
-    rate, is_video = config.data.frame_rate, config.data.is_video
-    long = read_long_videos(listed, start, classes, rate) if is_video else []
+    options, is_video = config.data.manifest_options, config.data.is_video
+    long = read_long_videos(listed, start, classes, **options) if is_video else []
     data = f"The {split} split of {name}" if split else f"All clips of {name}"
     return clips, [video for video in long if split in (None, video.split)], data
 
@@ -140,7 +140,10 @@ def _score_clips(
     evaluator, classes = Evaluator.load(checkpoint, config), checkpoint.classes
     sequences = table.sequences(clips, classes)
     scores, labels = evaluator.predict(sequences), sequences.labels.numpy()
-    answers = [Prediction.from_probabilities(classes, row.numpy()) for row in scores]
+    answers = [
+        Prediction.from_probabilities(classes, row.numpy(), thresholds=checkpoint.thresholds)
+        for row in scores
+    ]
     mean_right, notes = _mean_pooled(run, config, sequences)
     trained = [classes.index(label) for label in run.trained_labels()]
     report = EvaluationReport(

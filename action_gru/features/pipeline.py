@@ -28,6 +28,7 @@ from action_gru.core.errors import (
     is_transient,
 )
 from action_gru.core.machine import keeping_freed_memory
+from action_gru.core.text import counted
 from action_gru.dataset import Clip
 from action_gru.features.entry import Rows, ViewKey
 from action_gru.features.report import ExtractionReport, one_line
@@ -281,8 +282,8 @@ class Pass:
     def _end(self, job: Job, error: Exception | None) -> None:
         if error is None and not job.times_s:
             error = VideoError(
-                f"{job.clip.name}: {job.frames} frames decoded, none of them inside the clip's "
-                "bounds; check start_s and end_s"
+                f"{job.clip.name}: {counted(job.frames, 'frame')} decoded, none of them inside the "
+                "clip's bounds; check start_s and end_s"
             )
         with self._lock:
             job.decoded = True

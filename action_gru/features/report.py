@@ -18,6 +18,7 @@ from pathlib import Path
 from action_gru.core.errors import CacheError, DataError
 from action_gru.core.files import write_run_file
 from action_gru.core.progress import Reporter
+from action_gru.core.text import counted
 from action_gru.dataset import Clip
 from action_gru.features.entry import ClipFeatures, ViewKey
 from action_gru.features.store import FeatureCache, MemoryCache
@@ -68,8 +69,8 @@ class ExtractionReport:
             "damaged cache entries extracted again": len(self.damaged),
         }
         return (
-            f"{self.clips} clips: {self.read} read ({self.frames} {frames}), {self.cached} "
-            f"already cached, {len(self.quarantined)} left out"
+            f"{counted(self.clips, 'clip')}: {self.read} read ({self.frames} {frames}), "
+            f"{self.cached} already cached, {len(self.quarantined)} left out"
         ) + "".join(f", {count} {what}" for what, count in rest.items() if count)
 
     def add(self, part: ExtractionReport) -> None:
@@ -129,9 +130,9 @@ def check_quarantine(
         name, reason = min(bad.items())
         listed = f"; all are listed in {folder / 'quarantine.csv'}" if folder else ""
         raise DataError(
-            f"{len(bad)} of {report.clips} clips cannot be read, more than data.max_bad_share="
-            f"{allowed:g} allows; the first is {named(name, reason)}{listed}. Mend or drop them, "
-            "or set a larger share"
+            f"{len(bad)} of {counted(report.clips, 'clip')} cannot be read, more than "
+            f"data.max_bad_share={allowed:g} allows; the first is {named(name, reason)}{listed}. "
+            "Mend or drop them, or set a larger share"
         )
 
 

@@ -37,7 +37,8 @@ Features = ClipFeatures | ChannelValues
 class FeatureTable:
     """The features of all usable clips, by clip name, and what became of the others.
 
-    step_labels: the class of each row, where every row has one. remaining: how long the thing
+    many: a clip may show several classes or none. step_labels: of each row the names of its
+    classes, where rows have them; None: unknown. remaining: how long the thing
     still lasts after each row, where known. missing: of measured clips, how many values are
     missing, of how many. unit: what times are counted in (see channels).
     most_bytes: of a sequence set in memory.
@@ -47,17 +48,18 @@ class FeatureTable:
     specs: tuple[FeatureSpec, ...] | tuple[ChannelSpec, ...]
     report: ExtractionReport
     flip: bool = False
-    step_labels: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    step_labels: Mapping[str, Sequence[tuple[str, ...] | None]] = field(default_factory=dict)
     remaining: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
     missing: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     unit: str = SECONDS
     most_bytes: int | None = None
+    many: bool = False
 
     def usable(self, clips: Sequence[Clip]) -> list[Clip]:
         return [clip for clip in clips if clip.name in self.by_clip]
 
     def sequences(self, clips: Sequence[Clip], classes: Sequence[str]) -> SequenceSet:
-        """The clips' features with class numbers; every clip must be usable.
+        """The clips' features with their classes as targets; every clip must be usable.
 
         They are read in the order of the cache, and returned in the order of the clips.
         """
@@ -65,19 +67,21 @@ class FeatureTable:
         if isinstance(self.by_clip, LazyFeatures):
             order = self.by_clip.reading_order([clip.name for clip in clips])
         ordered = [clips[index] for index in order]
-        number = {name: index for index, name in enumerate(classes)}
+
+        def targets(names: Iterable[tuple[str, ...] | None]) -> Tensor:
+            return class_targets(list(names), classes, self.many)
 
         def side(flipped: bool) -> Iterator[list[Features]]:
             for clip in ordered:
                 found = self.by_clip[clip.name]
                 yield [found[ViewKey(spec.view, flipped)] for spec in self.specs]
 
-        steps = [[number[label] for label in self.step_labels.get(c.name, ())] for c in ordered]
+        steps = itertools.chain.from_iterable(self.step_labels.get(c.name, ()) for c in ordered)
         made = SequenceSet(
             side(False),
-            [number[clip.label] for clip in ordered],
+            targets(clip.labels if self.many else (clip.label,) for clip in ordered),
             side(True) if self.flip else None,
-            steps if self.step_labels else None,
+            targets(steps) if self.step_labels else None,
             self.most_bytes,
         )
         return made.only(torch.argsort(torch.tensor(order)))
@@ -96,9 +100,10 @@ class FeatureTable:
 
 @dataclass(frozen=True)
 class Batch:
-    """features (B, T, D) float32, zero after lengths (B,); labels (B,) int64.
+    """features (B, T, D) float32, zero after lengths (B,); labels (B,), targets as in
+    `class_targets`.
 
-    step_labels (B, T) int64, where every step has a class: NO_LABEL after a length.
+    step_labels (B, T), where steps have targets: NO_LABEL after a length.
     """
 
     features: Tensor
@@ -118,34 +123,35 @@ class SequenceSet:
     """Sequences of one width, end to end in one array, gathered without Python work per frame.
 
     sequences: per clip the views to fuse, side by side along D. flipped: the same clips mirrored,
-    or None; both are taken one at a time. labels (N,). step_labels: per clip the class of each row,
-    or None; a clip's answer is then that after its last row. most_bytes: above it the array is
-    mapped from a file; None: never.
+    or None; both are taken one at a time. labels (N,) and step_labels (sum of T,), of each row, or
+    None: targets as in `class_targets`; a clip's answer is then that after its last row.
+    most_bytes: above it the array is mapped from a file; None: never.
     """
 
     def __init__(
         self,
         sequences: Iterable[Sequence[Features]],
-        labels: Sequence[int],
+        labels: Sequence[int] | Tensor,
         flipped: Iterable[Sequence[Features]] | None = None,
-        step_labels: Sequence[Sequence[int]] | None = None,
+        step_labels: Tensor | None = None,
         most_bytes: int | None = None,
     ) -> None:
         parts = itertools.chain(sequences, flipped or [])
         rows, lengths = stack_rows((join_views(views) for views in parts), most_bytes)
-        self.labels = torch.tensor(list(labels), dtype=torch.int64)
+        self.labels = labels if isinstance(labels, Tensor) else torch.tensor(list(labels))
         self.lengths = torch.tensor(lengths[: len(self.labels)])
         self.starts = torch.cumsum(self.lengths, 0) - self.lengths
         self.values = torch.from_numpy(rows)
         self.flip_offset = int(self.lengths.sum()) if len(lengths) > len(self.labels) else 0
-        self.step_labels = (
-            None
-            if step_labels is None
-            else torch.tensor([label for labels in step_labels for label in labels])
-        )
+        self.step_labels = step_labels
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @property
+    def many(self) -> bool:
+        """May a clip or a row show several classes, or none?"""
+        return self.labels.ndim == 2
 
     @property
     def dim(self) -> int:
@@ -166,10 +172,14 @@ class SequenceSet:
         return found.masked_fill(~inside[..., None], 0.0)  # a product would keep a missing value
 
     def take_labels(self, rows: Tensor, inside: Tensor) -> Tensor | None:
-        """The classes of the given rows where inside: (B, T), (B, T) bool -> (B, T) int64."""
+        """The targets of the given rows where inside: (B, T), (B, T) bool -> (B, T), or with many
+        (B, T, C).
+        """
         if self.step_labels is None:
             return None
-        return self.step_labels[rows.where(inside, 0)].masked_fill(~inside, NO_LABEL)
+        # A mirrored row shows what its plain one does.
+        found = self.step_labels[rows.where(inside, 0) % len(self.step_labels)]
+        return found.masked_fill(~inside[..., None] if self.many else ~inside, NO_LABEL)
 
     def only(self, clips: Tensor) -> SequenceSet:
         """Some of the sequences, in the same array. clips (M,): their numbers."""
@@ -212,6 +222,31 @@ class SequenceSet:
         ]
         clip, start, length = (torch.tensor(column) for column in zip(*cut, strict=True))
         return clip, start, length
+
+
+def class_targets(
+    names: Sequence[tuple[str, ...] | None], classes: Sequence[str], many: bool
+) -> Tensor:
+    """The classes that N clips or rows show, as a model learns them; None: unknown.
+
+    (N,) int64 class numbers, NO_LABEL where unknown; with many (N, C) int8, 1 where the class is
+    shown, 0 where it is not, and rows of NO_LABEL.
+    """
+    number = {name: index for index, name in enumerate(classes)}
+    if not many:
+        labels = [NO_LABEL if shown is None else number[shown[0]] for shown in names]
+        return torch.tensor(labels, dtype=torch.int64)
+    targets = np.zeros((len(names), len(classes)), np.int8)
+    for row, shown in zip(targets, names, strict=True):
+        row[[number[name] for name in shown or ()]] = 1
+        if shown is None:
+            row[:] = NO_LABEL
+    return torch.from_numpy(targets)
+
+
+def is_known(targets: Tensor) -> Tensor:
+    """Which targets of `class_targets` are known: (...,) or, with many, (..., C) -> (...,) bool."""
+    return (targets[..., 0] if targets.dtype == torch.int8 else targets) != NO_LABEL
 
 
 def join_views(views: Sequence[Features]) -> Rows:

@@ -37,7 +37,7 @@ from action_gru.features.store import FeatureCache, MemoryCache
 from action_gru.video import DecodeLimits, VideoFile
 from action_gru.views.pictures import VIEWS
 from action_gru.views.sampler import FRAME, pictures
-from action_gru.views.sampling import slow_clips_warning
+from action_gru.views.sampling import cut_clips_warning, slow_clips_warning
 
 CLIPS_LOOKED_AT = 12  # by `people_hint`, at most
 
@@ -98,7 +98,8 @@ class VideoSource:
         root = self.root if self.manifest else self.root or data.root
         manifest = self.manifest or data.manifest
         assert manifest is not None
-        return read_manifest(manifest, root, self.classes or data.classes, data.frame_rate)
+        classes = self.classes or data.classes
+        return read_manifest(manifest, root, classes, **data.manifest_options)
 
     def features(
         self,
@@ -136,6 +137,9 @@ def check_extraction(
     slow = slow_clips_warning(report.slow, report.read, config.sampling.fps)
     if slow is not None:
         reporter.warn(slow, slow=report.slow)
+    cut = cut_clips_warning(report.cut, report.read)
+    if cut is not None:
+        reporter.warn(cut, cut=report.cut)
     allowed = config.data.max_bad_share if max_bad_share is None else max_bad_share
     if report.notes:
         name, note = next(iter(report.notes.items()))
@@ -161,7 +165,8 @@ def read_features(
     # Half for the clips themselves, half for the array that a model reads.
     room = room // processes_here() // 2
     by_clip = LazyFeatures(FeatureCache(config.features.cache_dir), report, clips, room)
-    return FeatureTable(by_clip, specs, report, config.features.flip, most_bytes=room)
+    several = config.data.labels == "many"
+    return FeatureTable(by_clip, specs, report, config.features.flip, most_bytes=room, many=several)
 
 
 def make_extractor(tree: dict[str, Any]) -> Extractor:
@@ -273,9 +278,9 @@ def people_hint(config: Config, clips: Sequence[Clip]) -> str | None:
     if 2 * seen <= len(looked):
         return None
     return (
-        f"people are seen in {seen} of the {len(looked)} clips looked at: the view pose may help "
-        "(configs/people.yaml), most of all in places that were never seen. It costs one detection "
-        "a frame: 1.5 to 3 times the time of two picture views (docs/people.md)"
+        f"people are seen in {seen} of {counted(len(looked), 'clip')} looked at: the view pose may "
+        "help (configs/people.yaml), most of all in places that were never seen. It costs one "
+        "detection a frame: 1.5 to 3 times the time of two picture views (docs/people.md)"
     )
 
 

@@ -11,20 +11,25 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import layer_norm
+from torch.nn.functional import layer_norm, logsigmoid
 
 from action_gru.core.errors import ConfigError
 from action_gru.model.branch import LinearBranch, RecurrentBranch, State, StateTensor
 
 
-def fuse(branch_logits: Tensor, shares: Tensor | None = None) -> Tensor:
+def fuse(branch_logits: Tensor, shares: Tensor | None = None, many: bool = False) -> Tensor:
     """Logits whose softmax is the branches' probabilities, averaged: (B, S, C) -> (B, C).
 
-    shares (S,): the weight of each branch, summing to 1; None weighs all alike.
+    shares (S,): the weight of each branch, summing to 1; None weighs all alike. many: the sigmoid
+    of the logits is that average, class by class.
     """
     if shares is None:
         shares = branch_logits.new_full((branch_logits.shape[1],), 1 / branch_logits.shape[1])
-    return (branch_logits.log_softmax(-1) + shares.log()[:, None]).logsumexp(1)
+    weights = shares.log()[:, None]
+    if not many:
+        return (branch_logits.log_softmax(-1) + weights).logsumexp(1)
+    shown = (logsigmoid(branch_logits) + weights).logsumexp(1)
+    return shown - (logsigmoid(-branch_logits) + weights).logsumexp(1)
 
 
 def pool_opinions(trained: Tensor, linear: Tensor, share: Tensor) -> Tensor:
@@ -49,6 +54,8 @@ class ActionClassifier(nn.Module):
     closed_form: adds a LinearBranch over all views, with a share in the answer of linear_share;
     until it is solved, that is 0. spread: of views by channel it reads the minimum and the
     deviation over time, too. shares (S,) weighs the trained ones.
+
+    many: a sequence may show several classes or none, and each has a probability of its own.
 
     temperature: what `forward`, `running` and `step` divide the logits by; 1 until a calibration
     says better.
@@ -77,8 +84,12 @@ class ActionClassifier(nn.Module):
         flag_missing: bool = False,
         channel_views: Sequence[int] = (),
         spread: bool = False,
+        many: bool = False,
     ) -> None:
         super().__init__()
+        if many and closed_form:
+            raise ConfigError("model.closed_form: does not go with data.labels=many")
+        self.many = many
         self.view_dims = list(view_dims)
         self.flag_missing = flag_missing
         # What the branches read of each view: its columns and, if so, a flag for each.
@@ -156,9 +167,17 @@ class ActionClassifier(nn.Module):
         standard = self.standardise(features)
         logits = self._trained_logits(standard, lengths)
         if self.linear is None:
-            return fuse(logits) / self.temperature
+            return self.fuse(logits) / self.temperature
         answer = self._with_linear(logits, self.linear(standard, lengths))
         return answer / self.temperature
+
+    def probabilities(self, logits: Tensor) -> Tensor:
+        """(..., C) -> (..., C): softmax, or with many the sigmoid of each class by itself."""
+        return logits.sigmoid() if self.many else logits.softmax(-1)
+
+    def fuse(self, branch_logits: Tensor) -> Tensor:
+        """Logits of the averaged probabilities of the trained branches: (B, S, C) -> (B, C)."""
+        return fuse(branch_logits, many=self.many)
 
     def branch_logits(self, features: Tensor, lengths: Tensor) -> Tensor:
         """The logits of each trained branch by itself: (B, T, D), (B,) -> (B, S, C)."""
@@ -170,7 +189,7 @@ class ActionClassifier(nn.Module):
         stacked = self._running_logits(standard)
         rows = stacked.flatten(0, 1)  # every step of every sequence as one batch
         logits = (
-            fuse(rows)
+            self.fuse(rows)
             if self.linear is None
             else self._with_linear(rows, self.linear.running(standard).flatten(0, 1))
         )
@@ -232,7 +251,7 @@ class ActionClassifier(nn.Module):
             after, state = after + carried, state[count:]
         stacked, count = torch.stack(rows, 1), len(self.streams)
         if self.linear is None:
-            return fuse(stacked) / self.temperature, after
+            return self.fuse(stacked) / self.temperature, after
         return self._with_linear(stacked[:, :count], stacked[:, count]) / self.temperature, after
 
     def _check_streams(self) -> None:

@@ -4,6 +4,10 @@ A loss gets logits (N, C), classes (N,), the weight of each class (C,) or None, 
 each target that is spread over all classes. It returns the mean over the answers, weighted by
 their classes, as a scalar. Imports torch inside the functions, so that a config is checked without
 it.
+
+With several labels at once (`data.labels: many`) the same name in `BINARY_LOSSES` gets targets
+(N, C), 0 or 1, and how much more a class counts where it is shown, (C,) or None; the smoothing
+draws each target towards 1/2. It returns the mean over answers and classes.
 """
 
 from __future__ import annotations
@@ -39,3 +43,32 @@ def _focal(logits: Tensor, labels: Tensor, weights: Tensor | None, smoothing: fl
 
 
 LOSSES: dict[str, Loss] = {"cross_entropy": _cross_entropy, "focal": _focal}
+
+
+def _binary_cross_entropy(
+    logits: Tensor, labels: Tensor, weights: Tensor | None, smoothing: float
+) -> Tensor:
+    from torch.nn.functional import binary_cross_entropy_with_logits
+
+    targets = _smoothed(labels, logits, smoothing)
+    return binary_cross_entropy_with_logits(logits, targets, pos_weight=weights)
+
+
+def _binary_focal(
+    logits: Tensor, labels: Tensor, weights: Tensor | None, smoothing: float
+) -> Tensor:
+    """Lin et al. 2017, equation 4, as they state it: for two classes."""
+    from torch.nn.functional import binary_cross_entropy_with_logits
+
+    losses = binary_cross_entropy_with_logits(
+        logits, _smoothed(labels, logits, smoothing), pos_weight=weights, reduction="none"
+    )
+    likely = (logits * (2 * labels - 1)).sigmoid()
+    return ((1 - likely) ** FOCUS * losses).mean()
+
+
+def _smoothed(labels: Tensor, logits: Tensor, smoothing: float) -> Tensor:
+    return labels.to(logits.dtype) * (1 - smoothing) + smoothing / 2
+
+
+BINARY_LOSSES: dict[str, Loss] = {"cross_entropy": _binary_cross_entropy, "focal": _binary_focal}

@@ -13,37 +13,46 @@ from typing import Any
 
 from action_gru.core.errors import DataError
 from action_gru.core.paths import PICTURE_SUFFIXES, is_frames
-from action_gru.core.text import command_line
-from action_gru.prepare.benchmarks import (
-    build_cmapss,
-    build_fights,
-    build_hmdb51,
-    build_kth,
-    build_ucf101,
-)
-from action_gru.prepare.files import (
+from action_gru.core.text import command_line, counted, name_some
+from action_gru.prepare.annotations import PreparedAnnotations, prepare_annotations
+from action_gru.prepare.benchmarks import build_fights, build_hmdb51, build_kth, build_ucf101
+from action_gru.prepare.files import counts_text, has_links, how_to_unpack
+from action_gru.prepare.folder import build_folder, left_aside
+from action_gru.prepare.id_lists import build_by_id, build_kinetics
+from action_gru.prepare.rows import (
+    MANY_LABELS,
     Content,
     Row,
     content_of,
-    counts_text,
-    how_to_unpack,
     write_content,
+    write_missing,
 )
-from action_gru.prepare.folder import build_folder, left_aside
+from action_gru.prepare.timed_labels import build_ava, build_charades, build_falls
+from action_gru.prepare.turbofan import build_cmapss
 
-__all__ = ["BUILDERS", "Options", "PreparedDataset", "Row", "prepare"]
+__all__ = [
+    "BUILDERS",
+    "Options",
+    "PreparedAnnotations",
+    "PreparedDataset",
+    "Row",
+    "prepare",
+    "prepare_annotations",
+]
 
 
 @dataclass(frozen=True)
 class Options:
     """split: which official split. subset: which part of cmapss. splits: of a folder of own data,
     whether folders called train, val and test are splits or classes; by default splits where all
-    are called so, and an error where only some are.
+    are called so, and an error where only some are. follow_links: whether links in the folder are
+    followed, which are an error otherwise.
     """
 
     split: int = 1
     subset: str = "FD001"
     splits: bool | None = None
+    follow_links: bool = False
 
 
 BUILDERS: dict[str, Callable[[Path, Options], Content]] = {
@@ -52,6 +61,12 @@ BUILDERS: dict[str, Callable[[Path, Options], Content]] = {
     "hmdb51": lambda root, options: content_of(build_hmdb51(root, options.split)),
     "kth": lambda root, options: content_of(build_kth(root)),
     "fights": lambda root, options: content_of(build_fights(root)),
+    "kinetics": lambda root, options: content_of(build_kinetics(root)),
+    "something": lambda root, options: content_of(build_by_id(root, "something")),
+    "jester": lambda root, options: content_of(build_by_id(root, "jester")),
+    "ava": lambda root, options: content_of(build_ava(root), MANY_LABELS),
+    "charades": lambda root, options: content_of(build_charades(root), MANY_LABELS),
+    "falls": lambda root, options: content_of(build_falls(root), MANY_LABELS),
     "cmapss": lambda root, options: build_cmapss(root, options.subset),
 }
 OFFICIAL_SPLITS = {"ucf101": 3, "hmdb51": 3}  # the others have one
@@ -61,9 +76,10 @@ OFFICIAL_SPLITS = {"ucf101": 3, "hmdb51": 3}  # the others have one
 class PreparedDataset:
     """What was written. splits: items in each, empty where the dataset has none.
 
-    counts: clips, classes and groups of a manifest, and how many clips are frames where some are;
-    nothing for a table. left_aside: of a folder of own data, the files that are in no row:
-    ending -> how many.
+    counts: clips, classes and groups of a manifest, and how many clips of a folder of own data are
+    frames where some are; nothing for a table. left_aside: of such a folder, the files that are in
+    no row: ending -> how many. missing: the files that the dataset names and that are not there;
+    missing_list: the CSV that lists them. settings: config overrides that the manifest needs.
     """
 
     root: Path
@@ -71,12 +87,25 @@ class PreparedDataset:
     splits: dict[str, int]
     counts: dict[str, int] = field(default_factory=dict)
     left_aside: dict[str, int] = field(default_factory=dict)
+    missing: tuple[str, ...] = ()
+    missing_list: Path | None = None
+    settings: tuple[str, ...] = ()
 
     def document(self) -> dict[str, Any]:
         """The answer of `prepare --json`."""
         document = {"manifest": str(self.manifest), "root": str(self.root), **self.counts}
-        left = {"left_aside": self.left_aside} if self.counts else {}
+        left = {"left_aside": self.left_aside, "missing": len(self.missing)} if self.counts else {}
         return {**document, "splits": self.splits, **left}
+
+    def warnings(self) -> list[str]:
+        """Which files are missing."""
+        if not self.missing:
+            return []
+        files = counted(len(self.missing), "file")
+        return [
+            f"left out {files} not found: {name_some(self.missing)}; all are listed in "
+            f"{self.missing_list}"
+        ]
 
     def sentences(self) -> list[str]:
         """What is in it, what is not, and the command that trains on it."""
@@ -85,12 +114,15 @@ class PreparedDataset:
             command = command_line("action-gru", "train", "configs/turbofan.yaml", manifest)
             train, test = self.splits["train"], self.splits["test"]
             return [f"{train} training and {test} test engines; next: {command}"]
-        clips, groups = self.counts["clips"], self.counts["groups"] or "no"
+        clips, groups = self.counts["clips"], self.counts["groups"]
         parts = "".join(f", {count} in {name}" for name, count in self.splits.items())
         frames = self.counts.get("frames", 0)
-        words = [manifest, f"data.root={self.root}", *["data.frame_rate=FPS"] * bool(frames)]
-        command = command_line("action-gru", "train", "CONFIG", *words)
-        summary = f"{clips} clips{parts}, {self.counts['classes']} classes, {groups} groups"
+        rate = ["data.frame_rate=FPS"] if frames else []
+        overrides = (manifest, f"data.root={self.root}", *rate, *self.settings)
+        command = command_line("action-gru", "train", "CONFIG", *overrides)
+        classes = counted(self.counts["classes"], "class")
+        known = counted(groups, "group") if groups else "no groups"
+        summary = f"{counted(clips, 'clip')}{parts}, {classes}, {known}"
         sentences = [f"{summary}; next: {command}"]
         if frames:
             sentences.insert(
@@ -102,7 +134,8 @@ class PreparedDataset:
             has_pictures = PICTURE_SUFFIXES & self.left_aside.keys()
             note = "; their numbers make no clip of the pictures" if has_pictures else ""
             aside = f"{counts_text(self.left_aside)}{note}"
-            sentences.insert(0, f"left aside {left} of {left + clips} files, as no clips: {aside}")
+            files = counted(left + clips, "file")
+            sentences.insert(0, f"left aside {left} of {files}, as no clips: {aside}")
         return sentences
 
 
@@ -133,6 +166,7 @@ def prepare(
     if not source.is_dir():
         raise DataError(f"{source}: is no folder. {how_to_unpack(source) or 'Pass the folder'}")
     root = source.resolve()
+    link = has_links(root, options.follow_links)
     try:
         content = BUILDERS[dataset](root, options)
     except DataError as error:
@@ -141,7 +175,11 @@ def prepare(
         raise
     manifest = manifest or root / content.name
     write_content(manifest, content, overwrite=overwrite)
+    listed = write_missing(manifest.parent, content.missing)
     left = left_aside(root, content.paths, manifest) if dataset == "folder" else {}
-    frames = sum(is_frames(root / path) for path in content.paths)
+    missing = tuple(dict.fromkeys(path for path, _ in content.missing))
+    frames = dataset == "folder" and sum(is_frames(root / path) for path in content.paths)
     counts = content.counts | ({"frames": frames} if frames else {})
-    return PreparedDataset(root, manifest, content.splits, counts, left)
+    settings = (*content.settings, *(["data.follow_links=true"] if link else []))
+    found = (root, manifest, content.splits, counts, left)
+    return PreparedDataset(*found, missing, listed, settings)

@@ -8,7 +8,9 @@ from pathlib import Path, PurePosixPath
 from action_gru.core.errors import DataError
 from action_gru.core.numbered_pictures import about_pictures
 from action_gru.core.paths import VIDEO_SUFFIXES, composed, is_hidden, is_video, split_of
-from action_gru.prepare.files import Row, clips_in, count, ending, walk_files
+from action_gru.core.text import counted
+from action_gru.prepare.files import clips_in, count, ending, walk_files
+from action_gru.prepare.rows import Row
 
 
 def build_folder(root: Path, splits: bool | None = None) -> list[Row]:
@@ -27,8 +29,8 @@ def build_folder(root: Path, splits: bool | None = None) -> list[Row]:
     above = 1 if depth == 0 else 0
     if strays := [path for path in videos if len(path.parts) < above + 2]:
         raise DataError(
-            f"{root}: {len(strays)} videos lie outside of any class folder (first: {strays[0]}); "
-            "move each into the folder of its class"
+            f"{root}: {counted(len(strays), 'video')} outside of any class folder (first: "
+            f"{strays[0]}); move each into the folder of its class"
             + (f", or pass --no-splits if '{strays[0].parts[0]}' is a class" if above else "")
         )
     _refuse_empty(root, videos, above)

@@ -87,12 +87,13 @@ class SequenceRecognizer:
             raise DataError(f"{len(rows)} rows need as many times, got {instants.shape}")
         series = self.config.series
         views = preparer_of(series, len(self.channels)).views(rows, instants)
-        steps = [[0] * len(rows)] if series.targets_each_row else None
+        steps = torch.zeros(len(rows)) if series.targets_each_row else None
         entries = [ChannelValues(view, instants) for view in views]
         sequences = SequenceSet([entries], [0], None, steps)
         max_frames = int(self.checkpoint.sampling["max_frames"])
         scores = score_clips(self.model, sequences, max_frames)[0]
-        return Prediction.from_probabilities(self.classes, scores.numpy())
+        limits = self.checkpoint.thresholds
+        return Prediction.from_probabilities(self.classes, scores.numpy(), thresholds=limits)
 
     def stream(self) -> RowStream:
         """A new sequence: push its rows, get the answer after each."""
@@ -144,8 +145,13 @@ class RowStream:
             logits, self._state = self._recognizer.model.step(
                 torch.from_numpy(feature).to(self._device).expand(self._count, -1), self._state
             )
-            scores = logits[answering].softmax(-1).cpu().numpy()
-        self.prediction = Prediction.from_probabilities(self._recognizer.classes, scores, time)
+            scores = self._recognizer.model.probabilities(logits[answering]).cpu().numpy()
+        self.prediction = Prediction.from_probabilities(
+            self._recognizer.classes,
+            scores,
+            time,
+            thresholds=self._recognizer.checkpoint.thresholds,
+        )
         return self.prediction
 
     def _values(self, row: Row) -> NDArray[np.float32]:

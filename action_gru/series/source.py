@@ -20,8 +20,9 @@ from action_gru.config.inputs import LATER, SOON, SeriesSection
 from action_gru.core.errors import DataError
 from action_gru.core.progress import Reporter
 from action_gru.dataset import Clip
+from action_gru.dataset.cells import split_name
 from action_gru.dataset.channels import ROWS, STAMPS, ChannelValues
-from action_gru.dataset.manifest import SPLITS, split_name
+from action_gru.dataset.manifest import SPLITS
 from action_gru.features import (
     ExtractionReport,
     ViewKey,
@@ -178,7 +179,7 @@ def _feature_table(
         by_clip,
         specs,
         report,
-        step_labels={name: one.labels for name, one in rows.items() if one.labels},
+        step_labels={n: [(x,) for x in one.labels] for n, one in rows.items() if one.labels},
         remaining={n: one.remaining for n, one in rows.items() if one.remaining is not None},
         missing={n: (int(np.isnan(one.values).sum()), one.values.size) for n, one in rows.items()},
         unit=found.unit,

@@ -37,7 +37,8 @@ def build_engine(
     check_runs_live(not model.can_stream)
     check_background(config, checkpoint.classes)
     views, fps = config.features.views, config.sampling.fps
-    return StreamEngine(model, backbone, checkpoint.classes, views, fps)
+    limits = checkpoint.thresholds
+    return StreamEngine(model, backbone, checkpoint.classes, views, fps, limits)
 
 
 def open_stream(engine: StreamEngine, checkpoint: Checkpoint, config: Config) -> ActionStream:

@@ -72,7 +72,10 @@ class StreamEngine:
         classes: Sequence[str],
         views: Sequence[str],
         fps: float,
+        thresholds: Sequence[float] | None = None,
     ) -> None:
+        """thresholds: see `Prediction.from_probabilities`."""
+        self.thresholds = thresholds
         self.model, self.backbone = model, backbone
         self.classes, self.views, self.fps = tuple(classes), tuple(views), fps
         self.backbone_s = 0.0
@@ -118,7 +121,7 @@ class StreamEngine:
             sizes = [stream.states for stream in streams]
             rows = features.to(self._device).repeat_interleave(torch.tensor(sizes), 0)
             logits, state = self.model.step(rows, join([stream.state for stream in streams]))
-            scores = logits.double().softmax(-1).cpu().numpy()
+            scores = self.model.probabilities(logits.double()).cpu().numpy()
         for stream, part in zip(streams, split(state, sizes), strict=True):
             stream.state = part
         parts = np.split(scores, np.cumsum(sizes)[:-1])
@@ -244,7 +247,11 @@ class ActionStream:
 
     def _answer_of(self, state: int) -> Prediction:
         return Prediction.from_probabilities(
-            self.engine.classes, self._scores[state], self.last_s, self.windows.since_s[state]
+            self.engine.classes,
+            self._scores[state],
+            self.last_s,
+            self.windows.since_s[state],
+            self.engine.thresholds,
         )
 
     def _is_evidence(self, answer: Prediction) -> bool:

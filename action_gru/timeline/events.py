@@ -15,6 +15,7 @@ from action_gru.core.text import clock_text
 
 SUM_TOLERANCE = 0.01  # half-precision softmax over 100 classes is off by about 0.001
 FIRST_BIN_S = 0.05
+NOTHING = "nothing of these"
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,8 @@ class Prediction:
     time_s: float = 0.0  # instant of the last frame it is based on
     since_s: float | None = None  # instant of the first one; None: unknown
     unsure: bool = False  # below the score from which such answers are right often enough
+    # Where several classes may be shown at once: those at or above their thresholds, best first.
+    active: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         if not self.labels or len(self.labels) != len(self.scores):
@@ -35,7 +38,7 @@ class Prediction:
             )
         if len(set(self.labels)) != len(self.labels):
             raise DataError(f"a prediction names each class once; got {list(self.labels)}")
-        _check_scores(self.scores)
+        _check_scores(self.scores, sum_to_1=self.active is None)
         if not math.isfinite(self.time_s):
             raise DataError(f"a prediction needs a finite time_s; got {self.time_s}")
         if self.since_s is not None and not self.since_s <= self.time_s:
@@ -48,8 +51,12 @@ class Prediction:
         probabilities: ArrayLike,
         time_s: float = 0.0,
         since_s: float | None = None,
+        thresholds: Sequence[float] | None = None,
     ) -> Prediction:
-        """Rank softmax output. probabilities (C,); of equals, the class listed first wins."""
+        """Rank a model's answer. probabilities (C,); of equals, the class listed first wins.
+
+        thresholds (C,): from which each class counts as shown, where several may be at once.
+        """
         values = np.asarray(probabilities, dtype=np.float64)
         if values.shape != (len(classes),):
             raise DataError(
@@ -59,7 +66,11 @@ class Prediction:
         order = np.argsort(-values, kind="stable")
         labels = tuple(classes[index] for index in order)
         scores = tuple(float(values[index]) for index in order)
-        return cls(labels, scores, float(time_s), None if since_s is None else float(since_s))
+        active = None
+        if thresholds is not None:
+            active = tuple(classes[index] for index in order if values[index] >= thresholds[index])
+        since_s = None if since_s is None else float(since_s)
+        return cls(labels, scores, float(time_s), since_s, active=active)
 
     @property
     def label(self) -> str:
@@ -73,7 +84,11 @@ class Prediction:
 
     @property
     def display_label(self) -> str:
-        """The label as every page, window and command shows it: 'unsure, perhaps kick'."""
+        """The answer as every page, window and command shows it: 'unsure, perhaps kick', or where
+        several classes may be shown at once, 'walk + read'.
+        """
+        if self.active is not None:
+            return " + ".join(self.active) or NOTHING
         return f"unsure, perhaps {self.label}" if self.unsure else self.label
 
     @property
@@ -92,7 +107,8 @@ class Prediction:
 
     def to_json(self) -> dict[str, object]:
         """Plain values for json.dumps; `scores` keeps the order, best first."""
-        return {
+        several = {} if self.active is None else {"labels": list(self.active)}
+        return several | {
             "label": self.label,
             "score": self.score,
             "unsure": self.unsure,
@@ -217,12 +233,12 @@ class Timeline:
     sentences: tuple[str, ...] = ()
 
 
-def _check_scores(scores: Sequence[float]) -> None:
+def _check_scores(scores: Sequence[float], sum_to_1: bool) -> None:
     if not all(0.0 <= score <= 1.0 for score in scores):  # also false for NaN
         raise DataError(f"scores are probabilities from 0 to 1; got {_brief(scores)}")
     if any(low > high for high, low in pairwise(scores)):
         raise DataError(f"scores stand best first; got {_brief(scores)}")
-    if abs(sum(scores) - 1.0) > SUM_TOLERANCE:
+    if sum_to_1 and abs(sum(scores) - 1.0) > SUM_TOLERANCE:
         raise DataError(
             f"scores cover all classes and sum to 1; got {_brief(scores)}, "
             f"which sum to {sum(scores):.3f}: apply softmax first"

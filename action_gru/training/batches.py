@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from action_gru.config.learning import TrainingSection
-from action_gru.features.sequences import NO_LABEL, Batch, SequenceSet
+from action_gru.features.sequences import Batch, SequenceSet, is_known
 from action_gru.training.processes import Processes
 
 
@@ -70,16 +70,15 @@ class Batches:
             mine = self.processes.share(len(clips))
             whole, own = self._labels(drawn), self._labels(drawn, mine)
             some = mine if len(mine) else torch.zeros(1, dtype=torch.int64)
-            share = self._weight(own) / self._weight(whole)
+            share = self._weight(own) / self._weight(whole) if len(whole) else 0.0
             yield Part(self._read(drawn, some), share, len(whole))
 
     def _order(self, generator: torch.Generator) -> Tensor:
         count = len(self.sequences)
         if self.settings.class_balance != "sampler":
             return torch.randperm(count, generator=generator)
-        labels = self.sequences.labels
-        rarity = 1.0 / labels.bincount().float()
-        return torch.multinomial(rarity[labels], count, replacement=True, generator=generator)
+        rarity = _rarity(self.sequences.labels)
+        return torch.multinomial(rarity, count, replacement=True, generator=generator)
 
     def _draw(self, clips: Tensor, generator: torch.Generator) -> Drawn:
         """A random stretch of each clip, played faster or slower, mirrored or not, with gaps."""
@@ -109,15 +108,16 @@ class Batches:
         )
 
     def _labels(self, drawn: Drawn, mine: Tensor | slice = slice(None)) -> Tensor:
-        """The class of each answer of some of the drawn clips, (N,)."""
+        """The target of each answer of some of the drawn clips: (N,), with many (N, C)."""
         labels = self.sequences.take_labels(drawn.rows[mine], drawn.inside[mine])
         if labels is None:
             return self.sequences.labels[drawn.clips[mine]]
-        return labels[labels != NO_LABEL]
+        return labels[is_known(labels)]
 
     def _weight(self, labels: Tensor) -> float:
         """The sum of the answers' weights in the loss."""
-        if self.class_weights is None:
+        # With many, a weight is one of an answer's C parts: each answer counts as one.
+        if self.class_weights is None or self.sequences.many:
             return float(len(labels))
         return float(self.class_weights[labels].sum())
 
@@ -135,3 +135,11 @@ class Batches:
         kept = keep.sum(1, keepdim=True)
         longest = int(kept.max())
         return rows.gather(1, order)[:, :longest], (torch.arange(longest) < kept)
+
+
+def _rarity(labels: Tensor) -> Tensor:
+    """How often each clip should be drawn, (N,): targets (N,) or (N, C), as its rarest class."""
+    if labels.ndim == 1:
+        return (1.0 / labels.bincount().float())[labels]
+    shown = torch.cat([labels, (labels.sum(1, keepdim=True) == 0).to(labels)], 1)  # last: nothing
+    return (shown / shown.sum(0).clamp_min(1)).amax(1)

@@ -22,7 +22,7 @@ from action_gru.backbone import FeatureSpec
 from action_gru.core.files import write_run_file
 from action_gru.dataset.channels import ChannelSpec
 from action_gru.model import ActionClassifier
-from action_gru.model.calibration import Calibration
+from action_gru.model.calibration import EVEN, Calibration
 from action_gru.training.document import (
     FORMAT,
     METADATA,
@@ -65,6 +65,14 @@ class Checkpoint:
         if self.calibration is not None:
             model.temperature = self.calibration.temperature
         return model.eval()
+
+    @property
+    def thresholds(self) -> tuple[float, ...] | None:
+        """From which score each class counts as shown; None where a clip shows exactly one."""
+        if not self.model.get("many"):
+            return None
+        found = self.calibration.thresholds if self.calibration else {}
+        return tuple(found.get(name, EVEN) for name in self.classes)
 
     @property
     def clip_s(self) -> float:

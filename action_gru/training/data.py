@@ -51,9 +51,8 @@ def read_run_clips(
 ) -> list[Clip]:
     """The clips of a run, on the sides where they stood when it was trained."""
     if config.data.is_video:
-        data = config.data
-        start, known = root or own_root(config), classes or data.classes
-        return read_manifest(run.clips, start, known, data.frame_rate)
+        root, classes = root or own_root(config), classes or config.data.classes
+        return read_manifest(run.clips, root, classes, **config.data.manifest_options)
     check_files(config)
     found = {clip.name: clip for clip in data_source(config, None, root, classes).clips()}
     clips = []

@@ -82,6 +82,9 @@ class Document(_Part):
             raise ValueError("a class's name holds a control character, which a terminal obeys")
         if self.calibration is not None and not self.calibration.temperature > 0:
             raise ValueError(f"a temperature of {self.calibration.temperature}")
+        limits = self.calibration.thresholds if self.calibration else {}
+        if not limits.keys() <= set(self.classes) or not all(0 <= x <= 1 for x in limits.values()):
+            raise ValueError(f"thresholds {limits} of the classes {', '.join(self.classes)}")
         return self
 
 

@@ -12,8 +12,9 @@ from action_gru.backbone.spec import FRAME_VIEWS
 from action_gru.config import Config
 from action_gru.core.errors import CheckpointError
 from action_gru.core.progress import Reporter
+from action_gru.core.text import counted
 from action_gru.dataset import data_hash
-from action_gru.features.sequences import NO_LABEL, SequenceSet
+from action_gru.features.sequences import SequenceSet, is_known
 from action_gru.model import ActionClassifier
 from action_gru.report.plots import plot_training, save_figure
 from action_gru.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
@@ -76,6 +77,8 @@ def model_arguments(config: Config, data: TrainingData) -> dict[str, Any]:
         # A view that is a vector holds quantities, not an embedding.
         "channel_views": [n for n, view in enumerate(views) if view in FRAME_VIEWS],
     }
+    if config.data.labels == "many":  # else left out: a run begun by an older version goes on
+        arguments["many"] = True
     if config.model.normalisation == "auto":
         arguments["normalisation"] = config.data.traits.normalisation
     if not config.data.is_video:
@@ -86,7 +89,7 @@ def model_arguments(config: Config, data: TrainingData) -> dict[str, Any]:
 def closed_form(config: Config, clips: int) -> bool:
     """Whether a linear classifier is added to the cells, for this number of training clips."""
     if config.model.closed_form == "auto":
-        return config.data.is_video and clips <= FEW_CLIPS
+        return config.data.is_video and config.data.labels == "one" and clips <= FEW_CLIPS
     return config.model.closed_form
 
 
@@ -109,7 +112,7 @@ def _count(sequences: SequenceSet, kind: str = "") -> str:
     """How many answers an accuracy is of."""
     if sequences.step_labels is None:
         return f"{len(sequences)} {kind}clips"
-    return f"{int((sequences.step_labels != NO_LABEL).sum())} {kind}rows"
+    return f"{int(is_known(sequences.step_labels).sum())} {kind}rows"
 
 
 class CheckpointWriter:
@@ -159,7 +162,7 @@ class CheckpointWriter:
             ) from error
         if trainer.progress.epoch > trainer.epochs:
             raise CheckpointError(
-                f"{self.run.path} has {trainer.progress.epoch} epochs already, and "
+                f"{self.run.path} has {counted(trainer.progress.epoch, 'epoch')} already, and "
                 f"training.epochs={self.config.training.epochs} asks for {trainer.epochs}; take no "
                 "fewer, or train a new run"
             )

@@ -15,16 +15,18 @@ from torch import Tensor, nn
 from action_gru.config.learning import TrainingSection
 from action_gru.core.errors import TrainingError
 from action_gru.core.machine import Prefetch, pick_device
-from action_gru.features.sequences import NO_LABEL, Batch, SequenceSet
-from action_gru.model import ActionClassifier, fuse
-from action_gru.model.losses import LOSSES
+from action_gru.features.sequences import Batch, SequenceSet, is_known
+from action_gru.model import ActionClassifier
+from action_gru.model.losses import BINARY_LOSSES, LOSSES
 from action_gru.training.batches import Batches, Part
 from action_gru.training.linear import solve_linear
 from action_gru.training.processes import join_processes
-from action_gru.training.scoring import score_answers
+from action_gru.training.scoring import is_right, score_answers, surprise
 
 WARMUP_SHARE = 0.1  # of all steps, over which the rate climbs
 LARGEST_GRADIENT = 1.0  # its norm
+# One clip of a class that is shown in 1 of 1000 must not move the model as 1000 others do.
+MOST_POSITIVE_WEIGHT = 10.0
 
 
 @dataclass
@@ -150,29 +152,33 @@ class Trainer:
         self.accelerator.clip_grad_norm_(self.model.parameters(), LARGEST_GRADIENT)
         self.optimizer.step()
         self.average.update(self.bare_model)
-        hits = (fuse(logits.detach()).argmax(-1) == labels).sum() * (part.share > 0)
+        scores = self.bare_model.probabilities(self.bare_model.fuse(logits.detach()))
+        hits = is_right(scores, labels).sum() * (part.share > 0)
         return loss.detach() / logits.shape[1], hits
 
     def _answers(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Logits (N, S, C) of the trained branches and the class (N,) of each: one a clip, or one
-        for each valid step of each clip where every step has a class.
+        """Logits (N, S, C) of the trained branches and the target of each, (N,) or (N, C): one a
+        clip, or one for each step of each clip that has a target.
         """
         if batch.step_labels is None:
             return self.bare_model.branch_logits(
                 batch.features, batch.lengths
             ).float(), batch.labels
-        valid = batch.step_labels != NO_LABEL
+        valid = is_known(batch.step_labels)
         return self.bare_model.branch_running(batch.features).float()[valid], batch.step_labels[
             valid
         ]
 
     def _loss(self, branch_logits: Tensor, labels: Tensor) -> Tensor:
-        """The loss of each branch alone, summed: (B, S, C), (B,) -> ().
+        """The loss of each branch alone, summed: (B, S, C), (B,) or (B, C) -> ().
 
         None of it looks at the fused logits: there the view that learns fastest, which need not be
         the one that generalises, would leave the other nothing to learn.
         """
-        loss, smoothing = LOSSES[self.settings.loss], self.settings.label_smoothing
+        if not len(labels):
+            return branch_logits.sum()  # of nothing: 0, with gradients of 0
+        losses_of = BINARY_LOSSES if self.bare_model.many else LOSSES
+        loss, smoothing = losses_of[self.settings.loss], self.settings.label_smoothing
         losses = [
             loss(logits, labels, self.class_weights, smoothing)
             for logits in branch_logits.unbind(1)
@@ -185,9 +191,7 @@ class Trainer:
         mine = self.processes.share(len(val))
         if len(mine):
             scores, labels = score_answers(self.kept_model(), val.only(mine), self.max_frames)
-            picked = scores.gather(1, labels[:, None]).clamp_min(1e-9)
-            hits = (scores.argmax(1) == labels).sum()
-            loss = -picked.double().log().sum()
+            loss, hits = surprise(scores, labels).sum(), is_right(scores, labels).sum()
             sums = torch.stack([loss, hits.double(), torch.tensor(float(len(labels))).double()])
         total, right, answers = self.processes.sum(sums).tolist()
         return {"val_loss": total / answers, "val_accuracy": right / answers}
@@ -214,6 +218,10 @@ class Trainer:
         if self.settings.class_balance != "weights":
             return None
         labels = train.labels if train.step_labels is None else train.step_labels
+        labels = labels[is_known(labels)]
+        if train.many:
+            shown = labels.sum(0, dtype=torch.float32).clamp_min(1)
+            return ((len(labels) - shown) / shown).clamp(1, MOST_POSITIVE_WEIGHT)
         counts = labels.bincount(minlength=num_classes).clamp_min(1).float()
         return len(labels) / (num_classes * counts)
 

@@ -12,7 +12,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from action_gru.features.sequences import SequenceSet
+from action_gru.features.sequences import SequenceSet, is_known
 from action_gru.model import ActionClassifier
 from action_gru.model.calibration import average_windows
 from action_gru.views.sampling import windows
@@ -82,14 +82,14 @@ class ClipScores:
     def _read(self, batch: Tensor) -> Tensor:
         """(B, T, D) -> (B, C)."""
         lengths = torch.full((len(batch),), batch.shape[1])
-        return read_logits(self.model, batch, lengths).double().softmax(-1)
+        return self.model.probabilities(read_logits(self.model, batch, lengths).double())
 
     def _steps(self, low: int, high: int) -> Tensor:
         """After each frame of a window, the mean over the copies, (T_w, C)."""
         device = next(self.model.parameters()).device
         with torch.inference_mode():
             logits = self.model.running(self.copies[:, low:high].to(device)).cpu()
-        return logits.double().softmax(-1).mean(0)
+        return self.model.probabilities(logits.double()).mean(0)
 
 
 def read_logits(model: ActionClassifier, features: Tensor, lengths: Tensor) -> Tensor:
@@ -107,13 +107,13 @@ def score_clips(
     batch_size: int = 256,
     flip: bool = False,
 ) -> Tensor:
-    """Softmax probabilities of each clip, (N, C) float32 on the CPU.
+    """Probabilities of each clip, (N, C) float32 on the CPU.
 
     A clip longer than max_frames is read in equal windows and their probabilities are averaged;
     with flip the mirrored copy's too. Calibrated if the model is.
     """
     clips, logits = window_logits(model, sequences, max_frames, batch_size, flip)
-    return average_windows(clips, logits, len(sequences))
+    return average_windows(clips, model.probabilities(logits), len(sequences))
 
 
 def window_logits(
@@ -139,15 +139,33 @@ def window_logits(
 
 
 def score_steps(model: ActionClassifier, sequences: SequenceSet) -> list[Tensor]:
-    """Softmax probabilities after each row of each sequence: N of (T, C) float32 on the CPU."""
+    """Probabilities after each row of each sequence: N of (T, C) float32 on the CPU."""
+    return [model.probabilities(logits) for logits in _running_logits(model, sequences)]
+
+
+def step_logits(model: ActionClassifier, sequences: SequenceSet) -> tuple[Tensor, Tensor]:
+    """The logits of every row whose truth is known, and its targets: (M, C), (M,) or (M, C)."""
+    targets = step_targets(sequences)
+    logits, known = torch.cat(_running_logits(model, sequences)), is_known(targets)
+    return logits[known], targets[known]
+
+
+def step_targets(sequences: SequenceSet) -> Tensor:
+    """The targets of all rows, sequence by sequence: (sum of T,) or (sum of T, C)."""
+    assert sequences.step_labels is not None
+    rows = zip(sequences.starts.tolist(), sequences.lengths.tolist(), strict=True)
+    return torch.cat([sequences.step_labels[start : start + length] for start, length in rows])
+
+
+def _running_logits(model: ActionClassifier, sequences: SequenceSet) -> list[Tensor]:
     device = next(model.parameters()).device
     was_training = model.training
     model.eval()
     with torch.inference_mode():
         found = [
             model.running(sequences.values[start : start + length].float()[None].to(device))[0]
-            .softmax(-1)
             .cpu()
+            .float()
             for start, length in zip(
                 sequences.starts.tolist(), sequences.lengths.tolist(), strict=True
             )
@@ -159,12 +177,31 @@ def score_steps(model: ActionClassifier, sequences: SequenceSet) -> list[Tensor]
 def score_answers(
     model: ActionClassifier, sequences: SequenceSet, max_frames: int, flip: bool = False
 ) -> tuple[Tensor, Tensor]:
-    """Every answer that has a true class: probabilities (M, C) and classes (M,).
+    """Every answer whose truth is known: probabilities (M, C) and targets (M,) or (M, C).
 
-    One a clip, or one a row where every row has a class.
+    One a clip, or one a row where rows have targets.
     """
     if sequences.step_labels is None:
         return score_clips(model, sequences, max_frames, flip=flip), sequences.labels
-    rows = zip(sequences.starts.tolist(), sequences.lengths.tolist(), strict=True)
-    labels = [sequences.step_labels[start : start + length] for start, length in rows]
-    return torch.cat(score_steps(model, sequences)), torch.cat(labels)
+    logits, targets = step_logits(model, sequences)
+    return model.probabilities(logits), targets
+
+
+def is_right(scores: Tensor, labels: Tensor) -> Tensor:
+    """Whether each answer is right: (N, C), targets (N,) -> (N,) bool.
+
+    With many, (N, C): whether exactly the classes that are shown have 1/2 or more.
+    """
+    if labels.ndim == 1:
+        return scores.argmax(-1) == labels
+    return ((scores >= 0.5) == labels.bool()).all(-1)
+
+
+def surprise(scores: Tensor, labels: Tensor) -> Tensor:
+    """Minus the logarithm of the probability of what is true, (N,) float64; of many classes the
+    mean. scores (N, C), targets (N,) or (N, C).
+    """
+    if labels.ndim == 1:
+        return -scores.gather(1, labels[:, None])[:, 0].clamp_min(1e-9).double().log()
+    likely = torch.where(labels.bool(), scores, 1 - scores)
+    return -likely.clamp_min(1e-9).double().log().mean(1)
