@@ -67,19 +67,26 @@ class Annotations:
     passed_over: list[str] = field(default_factory=list)
 
     def add(
-        self, where: str, label: object, span: Sequence[object], video: str = "", **more: Any
+        self,
+        where: str,
+        label: object,
+        span: Sequence[object],
+        video: str = "",
+        offset_s: float = 0.0,
+        **more: Any,
     ) -> None:
         """Take in one segment as it is written. span: start and end, as numbers or text; None for
-        the video's end. more: further fields of Segment. What is no segment becomes a problem.
+        the video's end. offset_s: the time that the file gives to the start of the video. more:
+        further fields of Segment. What is no segment becomes a problem.
         """
         self.videos[video] = None
         text = clean_label(str(label))
         try:
             start, end = span
-            start_s, end_s = (
-                seconds_of(start, "start"),
-                end if end is None else seconds_of(end, "end"),
-            )
+            start_s = round(seconds_of(start, "start") - offset_s, 9)
+            end_s = None if end is None else round(seconds_of(end, "end") - offset_s, 9)
+            if start_s < 0:
+                raise ValueError(f"the start lies {-start_s:g} s before the video begins")
             if not text:
                 raise ValueError("label must not be empty")
             if end_s is not None and end_s < start_s:

@@ -14,7 +14,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from action_gru.core.paths import VIDEO_SUFFIXES
-from action_gru.timeline.segments import Annotations, Source
+from action_gru.timeline.segments import Annotations, Source, seconds_of
 
 Json = dict[str, Any]
 VIA_DELETED = 1
@@ -142,7 +142,7 @@ def read_boris(source: Source, found: Annotations) -> None:
     """BORIS: a project, or the table `Export events > Aggregated events`; seconds.
 
     A state event stands twice in a project, as it begins and as it ends. A point event lasts no
-    time. https://www.boris.unito.it/user_guide/export_events/
+    time. Times include the observation's time offset. https://www.boris.unito.it/user_guide/export_events/
     """
     if source.json is None:
         _read_boris_table(source, found)
@@ -165,8 +165,11 @@ def _read_boris_table(source: Source, found: Annotations) -> None:
     for line, row in rows:
         video = re.sub(r"^player #\d+:", "", row[column].strip(), flags=re.IGNORECASE)
         start, end = row["start (s)"].strip(), row["stop (s)"].strip()
-        ends = end[:1].isdigit()  # of a point event the end is empty, or NA
-        found.add(f"line {line}", row["behavior"], (start, end if ends else start), video)
+        span = (start, end if end[:1].isdigit() else start)  # of a point event it is empty, or NA
+        shift = row.get("time offset (s)", "").strip() or 0.0
+        found.add(
+            f"line {line}", row["behavior"], span, video, offset_s=seconds_of(shift, "offset")
+        )
 
 
 def _read_observation(

@@ -150,17 +150,17 @@ EXAMPLES = (
     Example(
         "boris",
         {
-            "aggregated.tsv": "Observation id\tObservation date\tMedia file\tSubject\tBehavior\t"
+            "aggregated.tsv": "Observation id\tTime offset (s)\tMedia file\tSubject\tBehavior\t"
             "Behavior type\tStart (s)\tStop (s)\tDuration (s)\n"
             + "".join(
-                f"obs\t2024-01-02\t{video}\tNo focal subject\t{label}\t{kind}\t{start}\t{end}\tNA\n"
+                f"obs\t10\t{video}\tNo focal subject\t{label}\t{kind}\t{start}\t{end}\tNA\n"
                 for video, label, kind, start, end in (
-                    ("/data/v/a.mp4", "walk", "STATE", "0,5", "2,0"),
-                    ("/data/v/a.mp4", "読む é", "STATE", "1", "3"),
-                    ("/data/v/a.mp4", "run", "STATE", "3", "9"),
-                    ("/data/v/a.mp4", "late", "STATE", "7", "8"),
-                    ("/data/v/a.mp4", "jump", "POINT", "2,5", "NA"),
-                    ("/data/v/gone.mp4", "walk", "STATE", "0", "1"),
+                    ("/data/v/a.mp4", "walk", "STATE", "10,5", "12,0"),
+                    ("/data/v/a.mp4", "読む é", "STATE", "11", "13"),
+                    ("/data/v/a.mp4", "run", "STATE", "13", "19"),
+                    ("/data/v/a.mp4", "late", "STATE", "17", "18"),
+                    ("/data/v/a.mp4", "jump", "POINT", "12,5", "NA"),
+                    ("/data/v/gone.mp4", "walk", "STATE", "10", "11"),
                 )
             )
         },
