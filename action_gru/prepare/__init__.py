@@ -76,9 +76,9 @@ OFFICIAL_SPLITS = {"ucf101": 3, "hmdb51": 3}  # the others have one
 class PreparedDataset:
     """What was written. splits: items in each, empty where the dataset has none.
 
-    counts: clips, classes and groups of a manifest, and how many clips of a folder of own data are
-    frames where some are; nothing for a table. left_aside: of such a folder, the files that are in
-    no row: ending -> how many. missing: the files that the dataset names and that are not there;
+    counts: clips, classes and groups of a manifest, and how many clips are frames whose rate is not
+    known; nothing for a table. left_aside: of a folder of own data, the files that are in no row:
+    ending -> how many. missing: the files that the dataset names and that are not there;
     missing_list: the CSV that lists them. settings: config overrides that the manifest needs.
     """
 
@@ -178,7 +178,8 @@ def prepare(
     listed = write_missing(manifest.parent, content.missing)
     left = left_aside(root, content.paths, manifest) if dataset == "folder" else {}
     missing = tuple(dict.fromkeys(path for path, _ in content.missing))
-    frames = dataset == "folder" and sum(is_frames(root / path) for path in content.paths)
+    is_rated = "frame_rate" in content.text.partition("\n")[0]
+    frames = 0 if is_rated else sum(is_frames(root / path) for path in content.paths)
     counts = content.counts | ({"frames": frames} if frames else {})
     settings = (*content.settings, *(["data.follow_links=true"] if link else []))
     found = (root, manifest, content.splits, counts, left)

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from action_gru.core.errors import DataError
 from action_gru.core.numbered_pictures import frame_folders, is_frame_archive
-from action_gru.core.paths import is_hidden, is_video
+from action_gru.core.paths import VIDEO_SUFFIXES, is_hidden, is_video
 from action_gru.core.text import command_line, counted, name_some
 from action_gru.prepare.rows import Row
 
@@ -68,9 +68,12 @@ def videos_in(root: Path) -> list[PurePosixPath]:
     return [path for path in walk_files(root) if is_video(root / path)]
 
 
-def clips_in(root: Path) -> list[PurePosixPath]:
-    """The videos below root, then its archives and its folders of frames, relative to it."""
-    files = list(walk_files(root))
+def clips_in(root: Path, files: Sequence[PurePosixPath] | None = None) -> list[PurePosixPath]:
+    """The videos below root, then its archives and its folders of frames, relative to it.
+
+    files: all below root, where they are known.
+    """
+    files = list(walk_files(root)) if files is None else files
     videos = [path for path in files if is_video(root / path)]
     archives = [path for path in files if is_frame_archive(root / path)]
     return [*videos, *archives, *frame_folders(files, videos)]
@@ -125,25 +128,21 @@ def match_lines(
 
 
 class Library:
-    """The videos and folders of frames below a root by their names.
+    """The clips below a root by their names: videos, archives and folders of frames.
 
-    A clip that was encoded anew is found by its stem: `v_1.avi` as `v_1.mp4` and `v_1.avi.mp4`; of
-    several the first by path.
+    A clip that was encoded anew is found by its stem: `v_1.avi` as `v_1.mp4`, `v_1.avi.mp4` and as
+    the folder `v_1` of its frames; of several the first by path.
     """
 
     def __init__(self, root: Path) -> None:
         files = list(walk_files(root))
-        videos = [path for path in files if is_video(root / path)]
+        clips = clips_in(root, files)
         self._root, self._endings = root, count(map(ending, files))
         self._known: dict[str, str] = {}
-        self.folders: set[str] = set()
-        for path in videos:
-            self._add(path, path.name)
-        for path in videos:
-            self._add(path, path.stem)
-        for folder in frame_folders(files, videos):
-            self.folders.add(str(folder))
-            self._add(folder, folder.name)
+        for attribute in ("name", "stem"):
+            for path in clips:
+                self._add(path, getattr(path, attribute))
+        self.frames = {str(path) for path in clips if path.suffix.lower() not in VIDEO_SUFFIXES}
 
     def _add(self, path: PurePosixPath, name: str) -> None:
         for key in (str(path.with_name(name)), f"{path.parent.name}/{name}", name):
@@ -172,13 +171,13 @@ def locate(
 ) -> list[Row]:
     """The rows of an official list with the paths of their clips below root, or as missing.
 
-    named: their path is one that `Library.find` takes. frame_rate: of clips that are folders of
-    pictures, where the dataset has such. Raises DataError where all are missing.
+    named: their path is one that `Library.find` takes. frame_rate: of clips that are frames, where
+    the dataset says it. Raises DataError where all are missing.
     """
     library = Library(root)
     found = {row.path: library.find(row.path) for row in named}
     rows = [
-        replace(row, path=path, frame_rate=frame_rate if path in library.folders else None)
+        replace(row, path=path, frame_rate=frame_rate if path in library.frames else None)
         if (path := found[row.path])
         else replace(row, is_missing=True)
         for row in named
