@@ -13,6 +13,7 @@ import pytest
 from helpers.videos import moving_square, write_square
 from helpers.web_doubles import CLASSES, HOSTILE, FakeRecognizer, write_audio
 
+from action_gru.apps.overlay import Overlay
 from action_gru.apps.web import Limits, Page
 from action_gru.apps.web.camera import CameraSession, CameraSessions
 from action_gru.apps.web.elements import bar_rules, class_list, events_table, note, score_bars
@@ -142,7 +143,7 @@ def test_a_copy_keeps_time_whatever_the_source_s_rate(tmp_path, recognizer):
     stream.push(image, 0.0)
 
     def length(name, fps, times_s):
-        copy = AnnotatedCopy(tmp_path / name, (96, 64), fps)
+        copy = AnnotatedCopy(tmp_path / name, Overlay((96, 64)), fps)
         with copy.writer:
             for index, time_s in enumerate(times_s):
                 copy.show(Frame(index, time_s, image), stream, recognizer.judged)

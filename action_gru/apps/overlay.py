@@ -175,9 +175,8 @@ class Overlay:
     ) -> list[_Row]:
         bars = []
         if prediction is not None:
-            one = prediction.active is None or len(prediction.active) == 1
-            figure = percent(prediction.leading(1)[0][1]) if one else ""
-            title = title or (prediction.display_label, figure)
+            score = prediction.display_score
+            title = title or (prediction.display_label, "" if score is None else percent(score))
             lines = [clock_text(prediction.time_s), *lines]
             bars = [
                 _Row(

@@ -92,6 +92,13 @@ class Prediction:
         return f"unsure, perhaps {self.label}" if self.unsure else self.label
 
     @property
+    def display_score(self) -> float | None:
+        """The score that belongs beside display_label; None where it names several, or nothing."""
+        if self.active is None:
+            return self.score
+        return self.leading(1)[0][1] if len(self.active) == 1 else None
+
+    @property
     def centre_s(self) -> float:
         """The middle of the stretch it is based on: the instant it describes."""
         return self.time_s if self.since_s is None else (self.since_s + self.time_s) / 2

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from html import escape
@@ -113,7 +113,9 @@ class UploadReading:
             self.declared_s = video.declared_s
             self._check_length(self.declared_s or 0.0)
             path, size_px = self._path("annotated.mp4"), shown_size(first.image)
-            copy = AnnotatedCopy(path, size_px, video.fps, self.recognizer.classes)
+            model = self.recognizer
+            overlay = Overlay(size_px, model.classes, model.thresholds)
+            copy = AnnotatedCopy(path, overlay, video.fps)
             with copy.writer:
                 for frame in chain([first], frames):
                     self._check_length(frame.time_s)
@@ -156,14 +158,12 @@ class UploadReading:
 class AnnotatedCopy:
     """Draws the running answer on frames, at a steady rate, whatever their timestamps.
 
-    size_px is (width, height). Use it within its `writer`, which is a context manager.
+    Use it within its `writer`, which is a context manager.
     """
 
-    def __init__(
-        self, path: Path, size_px: tuple[int, int], fps: float, classes: Sequence[str] = ()
-    ) -> None:
-        self.writer = VideoWriter(path, size_px, min(max(fps, 1.0), SHOWN_FPS))
-        self._overlay = Overlay(size_px, classes)
+    def __init__(self, path: Path, overlay: Overlay, fps: float) -> None:
+        self.writer = VideoWriter(path, overlay.size_px, min(max(fps, 1.0), SHOWN_FPS))
+        self._overlay = overlay
         self._written = 0
 
     def show(
@@ -315,7 +315,8 @@ class VideoTab:
         name, count = timeline.source, len(timeline.events)
         events = "1 event" if count == 1 else f"{count or 'no'} events"
         lasts = clock_text(timeline.duration_s) if result.frames > 1 else ONE_PICTURE
-        text = f"{lasts}, {events}; over the whole video: {answer.display_label} {answer.score:.2f}"
+        score = "" if answer.display_score is None else f" {answer.display_score:.2f}"
+        text = f"{lasts}, {events}; over the whole video: {answer.display_label}{score}"
         lines = [f"{name}: {text}", *(f"{name} {warning}" for warning in result.warnings)]
         has_one_answer = answer.score >= ONE_ANSWER and not answer.unsure
         heading = {"show_heading": has_one_answer} if answer.active is None else {}
