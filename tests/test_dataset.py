@@ -304,7 +304,7 @@ def test_a_set_that_does_not_fit_is_mapped_from_a_file_and_reads_the_same():
 def test_rows_beyond_the_room_come_back_mapped_from_a_file():
     parts = [views[0].values for views in sequence_parts()]
     for most_bytes, kind in ((None, np.ndarray), (10_000, np.ndarray), (100, np.memmap)):
-        rows, lengths = stack_rows(iter(parts), most_bytes)
+        rows, lengths = stack_rows(([part] for part in parts), most_bytes)
         assert type(rows) is kind
         assert lengths == [3, 4, 5, 6, 7]
         np.testing.assert_array_equal(rows, np.concatenate(parts))

@@ -285,6 +285,8 @@ def _place(config: Config, out: Path | None) -> Iterator[Path]:
 
 def _summary(report: Any) -> dict[str, Any]:
     """What --json prints of a report: the main figures of its report.json."""
+    if hasattr(report, "summary"):  # of long videos
+        return dict(report.summary)
     whole = report.to_json()
     if "labels" in whole:
         return {key: whole[key] for key in MANY_SUMMARY} | {"quarantined": len(report.quarantined)}
@@ -298,7 +300,7 @@ def _summary(report: Any) -> dict[str, Any]:
 
 def _score_line(report: Any) -> str:
     """The main figures of a report in lines for a person."""
-    if hasattr(report, "score_line"):  # of several labels a clip
+    if hasattr(report, "score_line"):  # of long videos, or several labels a clip
         return f"{report.score_line}\n{report.sentence}"
     metrics, baselines = report.metrics, report.baselines
     names = metrics.classes_without_clips

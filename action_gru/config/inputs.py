@@ -24,6 +24,7 @@ else:
     DataKindName = Literal[tuple(DATA_KINDS)]
 
 LATER, SOON = "later", "soon"  # the classes of rows with a series.horizon
+NOTHING = "background"  # the class of watched instants without a label, where no other is named
 
 
 class RunSection(Section):
@@ -41,6 +42,9 @@ class DataSection(Section):
     """CSV with path,label[,group][,split][,start_s,end_s][,frame_rate]; `action-gru prepare` writes
     one. Bounds are seconds, mm:ss, or frame numbers in start_frame,end_frame (data/README.md).
     kind table: the .csv, .parquet or .ts file itself, or a folder of X_TRAIN.ts and X_TEST.ts."""
+    task: Literal["clips", "frames"] = "clips"
+    """clips: an answer is about a clip. frames: about each instant; the manifest's rows are
+    labelled stretches of long videos (kind video; tables have series.step_labels)."""
     root: Path | None = None
     """Folder that the manifest's paths start from; by default the manifest's own folder."""
     follow_links: bool = False
@@ -170,7 +174,7 @@ class SamplingSection(Section):
     """Frames looked at per second of video; slower sources give each of their frames."""
     max_frames: Annotated[int, Field(ge=1, le=4096)] = 64
     """Longest sequence read at once. Training takes a random window of a longer clip; an answer
-    averages over all its windows."""
+    averages over all its windows. data.task=frames: live, a state reads on without end."""
 
 
 class FeaturesSection(Section):

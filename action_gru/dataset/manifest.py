@@ -64,6 +64,7 @@ class Clip:
     end_s: float | None = None
     shows: tuple[str, ...] = ()
     frame_rate: float | None = None
+    stretches: tuple[Clip, ...] = ()  # the manifest's rows of a long video, see `segments`
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -106,11 +107,13 @@ def read_manifest(
     *,
     frame_rate: float | None = None,
     follow_links: bool = False,
+    stretches: bool = False,
 ) -> list[Clip]:
     """The clips of a manifest, in its order. root: where its paths start; by default its folder.
 
     many: a label is any number of names, with ';' between them. frame_rate: of folders of frames
-    whose row gives none. follow_links: whether a link below root may lead out of it. Warns of
+    whose row gives none. follow_links: whether a link below root may lead out of it. stretches:
+    rows are of long videos; one may lack a label, or have the bounds of another one. Warns of
     classes that differ only in case or spaces.
 
     Raises DataError with the line number for a row that cannot be used. A file that is missing is
@@ -121,12 +124,19 @@ def read_manifest(
         raise DataError(f"no manifest at {manifest} (looked up as {manifest.absolute()})")
     if not root.is_dir():
         raise DataError(f"data.root: no folder at {root} (looked up as {root.absolute()})")
-    parse = partial(_clip, many=many, frame_rate=frame_rate, follow_links=follow_links)
+    needs_label = not (many or stretches)
+    parse = partial(
+        _clip,
+        many=many,
+        needs_label=needs_label,
+        frame_rate=frame_rate,
+        follow_links=follow_links,
+    )
     clips = _read_rows(manifest, root, parse, has_timeline=False)
     if not clips:
         raise DataError(f"{manifest}: holds no clip, only a header")
     _check_labels(clips, classes, manifest)
-    _check_duplicates(clips, manifest)
+    _check_duplicates(clips, manifest, stretches)
     _check_files(clips, manifest)
     _warn_of_spellings(clips, manifest)
     return [_with_rate(clip, frame_rate, manifest) for clip in clips]
@@ -183,14 +193,19 @@ def _read_rows(
 
 
 def _clip(
-    row: dict[str, str], root: Path, many: bool, frame_rate: float | None, follow_links: bool
+    row: dict[str, str],
+    root: Path,
+    many: bool,
+    needs_label: bool,
+    frame_rate: float | None,
+    follow_links: bool,
 ) -> Clip:
     for column, text in row.items():
         if any(unicodedata.category(letter) == "Cc" for letter in text):  # may steer a terminal
             raise ValueError(f"{column} holds a control character, got {text[:40]!r}")
     relative, label = with_slashes(root, row["path"]), name_of(row["label"])
     shows = names_of(label) if many else ()
-    if not relative or not (label or many):
+    if not relative or (needs_label and not label):
         raise ValueError(f"path and label must not be empty, got '{relative}' and '{label}'")
     split = split_name(row.get("split", ""))
     path, group = inside(root, relative, follow_links), _group(row, relative)
@@ -242,10 +257,11 @@ def _check_labels(clips: Sequence[Clip], classes: Sequence[str] | None, manifest
         )
 
 
-def _check_duplicates(clips: Sequence[Clip], manifest: Path) -> None:
+def _check_duplicates(clips: Sequence[Clip], manifest: Path, stretches: bool) -> None:
     seen: dict[tuple[object, ...], Clip] = {}
     for clip in clips:
-        place = str(clip.path), clip.start_s or 0.0, clip.end_s, clip.split
+        label = clip.label if stretches else ""
+        place = str(clip.path), clip.start_s or 0.0, clip.end_s, clip.split, label
         other = seen.setdefault(place, clip)
         if other is not clip:
             labels = f" as '{other.label}' and '{clip.label}'" if other.label != clip.label else ""
@@ -331,4 +347,6 @@ def data_hash(clips: Sequence[Clip]) -> str:
         rate = () if clip.frame_rate is None else (clip.frame_rate,)
         row = (clip.relative, bounds, clip.label, clip.group, clip.split, *rate)
         digest.update(repr(row).encode())
+        for row in clip.stretches:
+            digest.update(repr((row.start_s or 0.0, row.end_s, row.label)).encode())
     return digest.hexdigest()[:16]

@@ -33,6 +33,7 @@ from action_gru.training.calibrate import calibrate_model
 from action_gru.training.data import TrainingData, read_clips
 from action_gru.training.fit import fit_model, mean_pooled
 from action_gru.training.run_folder import RunFolder
+from action_gru.training.scoring import known_targets
 
 
 def cross_validate(
@@ -171,10 +172,7 @@ def _fold(
         model = fit_model(config, data, reporter)
         return Evaluator(model, config, data.classes, config.sampling.max_frames)
 
-    truth, known = (
-        (part.labels if part.step_labels is None else part.step_labels).numpy()
-        for part in (test, train)
-    )
+    truth, known = (known_targets(part).numpy() for part in (test, train))
     evaluator = fit(config)
     model, scores, trust = evaluator.model, evaluator.predict_all(test), None
     warned = evaluator.warn(data.table, data.part("test"))

@@ -17,6 +17,7 @@ from action_gru.core.text import command_line
 from action_gru.dataset import Clip, LongVideo, read_long_videos
 from action_gru.evaluation.evaluator import Evaluator
 from action_gru.evaluation.explain import frames_at
+from action_gru.evaluation.frames import frame_accuracy, score_frames
 from action_gru.evaluation.several_labels import score_many
 from action_gru.features.sequences import FeatureTable, SequenceSet
 from action_gru.features.source import build_backbone, data_source
@@ -29,6 +30,7 @@ from action_gru.report.evaluation import (
     worst_mistakes,
     write_report,
 )
+from action_gru.report.frames import FramesReport, write_frames_report
 from action_gru.report.metrics import FloatArray, compute_metrics, majority_baseline
 from action_gru.report.segments import ScoredTimeline, segment_scores
 from action_gru.report.several_labels import ManyReport, write_many_report
@@ -52,7 +54,7 @@ def evaluate(
     root: Path | None = None,
     overrides: Sequence[str] = (),
     folder: Path | None = None,
-) -> tuple[EvaluationReport | ManyReport, Path]:
+) -> tuple[EvaluationReport | FramesReport | ManyReport, Path]:
     """Score a run and write its report. Returns the report and its folder.
 
     split: of the run, by default test; of a manifest, by default all of its clips, whatever its
@@ -83,6 +85,24 @@ def evaluate(
     data += f". {known}" if known else ""
     if known and manifest is not None:
         reporter.warn(known)
+    if config.data.task == "frames":
+        frames = FramesReport(
+            run_name=run.path.name,
+            data=data,
+            split=split or "all",
+            classes=checkpoint.classes,
+            videos=score_frames(checkpoint, config, table, usable, reporter),
+            background=config.events.background,
+            thresholds=checkpoint.thresholds,
+            alone=frame_accuracy(run.baseline, config, table, usable),
+            quarantined=table.report.quarantined,
+            leakage_allowed=bool(checkpoint.data["allow_leakage"]),
+            seen_in_training=bool(known),
+            seed=config.training.seed,
+        )
+        with reporter.doing("writing the report and its pictures"):
+            write_frames_report(frames, target)
+        return frames, target
     if table.many:
         if long:
             reporter.warn("the long videos are not scored: a clip may show several labels")

@@ -7,7 +7,7 @@ another.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -20,7 +20,8 @@ from action_gru.core.errors import BackboneError, MissingExtraError, VideoError
 from action_gru.core.machine import processes_here
 from action_gru.core.progress import Reporter
 from action_gru.core.text import counted
-from action_gru.dataset import Clip, read_manifest
+from action_gru.dataset import Clip
+from action_gru.dataset.segments import StepLabels, labels_at, read_labelled
 from action_gru.detection.detector import Detector
 from action_gru.detection.frame_views import MixedBackbone, VectorView, following_detector
 from action_gru.features.extractor import Extractor
@@ -99,7 +100,7 @@ class VideoSource:
         manifest = self.manifest or data.manifest
         assert manifest is not None
         classes = self.classes or data.classes
-        return read_manifest(manifest, root, classes, **data.manifest_options)
+        return read_labelled(manifest, root, classes, **self.config.manifest_options)
 
     def features(
         self,
@@ -165,8 +166,39 @@ def read_features(
     # Half for the clips themselves, half for the array that a model reads.
     room = room // processes_here() // 2
     by_clip = LazyFeatures(FeatureCache(config.features.cache_dir), report, clips, room)
-    several = config.data.labels == "many"
-    return FeatureTable(by_clip, specs, report, config.features.flip, most_bytes=room, many=several)
+    videos = {clip.name: clip for clip in clips if clip.stretches and clip.name in by_clip}
+    return FeatureTable(
+        by_clip,
+        specs,
+        report,
+        config.features.flip,
+        InstantLabels(by_clip, videos, config.label_rules),
+        most_bytes=room,
+        many=config.data.labels == "many",
+        dense=config.data.task == "frames",
+    )
+
+
+class InstantLabels(Mapping[str, StepLabels]):
+    """The labels of the sampled instants of long videos by name, made when they are asked for.
+
+    rules: see `Config.label_rules`.
+    """
+
+    def __init__(
+        self, by_clip: LazyFeatures, videos: Mapping[str, Clip], rules: dict[str, Any]
+    ) -> None:
+        self._by_clip, self._videos, self._rules = by_clip, videos, rules
+
+    def __getitem__(self, name: str) -> StepLabels:
+        times_s = next(iter(self._by_clip[name].values())).times_s
+        return labels_at(times_s, self._videos[name], **self._rules)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._videos)
+
+    def __len__(self) -> int:
+        return len(self._videos)
 
 
 def make_extractor(tree: dict[str, Any]) -> Extractor:

@@ -56,8 +56,13 @@ def open_stream(engine: StreamEngine, checkpoint: Checkpoint, config: Config) ->
 
 
 def window_of(checkpoint: Checkpoint, config: Config) -> float:
-    """How far back an answer looks, seconds. Raises ConfigError where that is too short."""
+    """How far back an answer looks, seconds; 0: as far as there is, of a model of instants.
+
+    Raises ConfigError where that is too short.
+    """
     fps, asked = config.sampling.fps, config.stream.window_s
+    if asked == "auto" and checkpoint.instant:
+        return 0.0
     window_s = max(WINDOW_SHARE * checkpoint.clip_s, 2 / fps) if asked == "auto" else asked
     if window_s < 2 / fps:
         raise ConfigError(

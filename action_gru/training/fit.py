@@ -79,6 +79,8 @@ def model_arguments(config: Config, data: TrainingData) -> dict[str, Any]:
     }
     if config.data.labels == "many":  # else left out: a run begun by an older version goes on
         arguments["many"] = True
+    if config.data.task == "frames":
+        arguments |= {"instant": True, "pooling": "last"}
     if config.model.normalisation == "auto":
         arguments["normalisation"] = config.data.traits.normalisation
     if not config.data.is_video:
@@ -89,7 +91,8 @@ def model_arguments(config: Config, data: TrainingData) -> dict[str, Any]:
 def closed_form(config: Config, clips: int) -> bool:
     """Whether a linear classifier is added to the cells, for this number of training clips."""
     if config.model.closed_form == "auto":
-        return config.data.is_video and config.data.labels == "one" and clips <= FEW_CLIPS
+        one_answer = config.data.labels == "one" and config.data.task == "clips"
+        return config.data.is_video and one_answer and clips <= FEW_CLIPS
     return config.model.closed_form
 
 

@@ -13,6 +13,7 @@ from action_gru.core.machine import pick_device
 from action_gru.core.progress import Reporter
 from action_gru.core.text import counted, name_some
 from action_gru.dataset import (
+    Clip,
     LongVideo,
     Split,
     check_long_videos,
@@ -78,6 +79,7 @@ def train(config: Config, reporter: Reporter) -> RunFolder:
 def _plan_new(config: Config) -> RunPlan:
     data = config.data
     clips = read_clips(config)
+    config = _with_background(config, clips)
     if data.split == "auto":  # the run's own clips.csv has a column in either case
         how = "column" if any(clip.split for clip in clips) else "group"
         data = data.model_copy(update={"split": how})
@@ -90,9 +92,23 @@ def _plan_new(config: Config) -> RunPlan:
     options = data.manifest_options
     long = read_long_videos(data.manifest, data.root, classes, **options) if data.is_video else []
     check_background(config, classes)
+    if long and data.task == "frames":
+        raise DataError(
+            f"{long[0].relative}: with data.task=frames a row has no timeline; write the segments "
+            f"of {long[0].timeline} into the manifest, a row each"
+        )
     if not data.allow_leakage:
         check_long_videos(long, split.train)
     return RunPlan(RunFolder.create(config), config, split, classes, long)
+
+
+def _with_background(config: Config, clips: Sequence[Clip]) -> Config:
+    """The config, where watched instants without a label have a class that makes no events."""
+    known = any(config.nothing in clip.shows for clip in clips if clip.stretches)
+    if not known or config.events.background:
+        return config
+    events = config.events.model_copy(update={"background": (config.nothing,)})
+    return config.model_copy(update={"events": events})
 
 
 def resume(folder: Path, reporter: Reporter, overrides: Sequence[str] = ()) -> RunFolder:

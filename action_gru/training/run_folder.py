@@ -181,9 +181,10 @@ class RunFolder:
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(COLUMNS)
         for clip in clips:
-            bounds = ["" if bound is None else bound for bound in (clip.start_s, clip.end_s)]
-            row = [clip.relative, clip.label, clip.group, clip.split, *bounds, ""]
-            writer.writerow([*row, clip.frame_rate, content.get(clip.name, "")])
+            for part in clip.stretches or (clip,):
+                bounds = ["" if bound is None else bound for bound in (part.start_s, part.end_s)]
+                row = [clip.relative, part.label, clip.group, clip.split, *bounds]
+                writer.writerow([*row, "", clip.frame_rate, content.get(clip.name, "")])
         for video in long:
             row = [video.relative, "", video.group, video.split, "", "", video.timeline]
             writer.writerow([*row, video.frame_rate, ""])
