@@ -161,8 +161,10 @@ def html_page(markdown: str, title: str, folder: Path) -> str:
     """
 
     def embed(renderer: Any, tokens: Any, index: int, options: Any, env: Any) -> str:
-        data = base64.b64encode((folder / tokens[index].attrs["src"]).read_bytes()).decode()
-        tokens[index].attrSet("src", f"data:image/png;base64,{data}")
+        path = folder / tokens[index].attrs["src"]
+        kind = "jpeg" if path.suffix == ".jpg" else "png"
+        data = base64.b64encode(path.read_bytes()).decode()
+        tokens[index].attrSet("src", f"data:image/{kind};base64,{data}")
         return str(renderer.image(tokens, index, options, env))
 
     parser = MarkdownIt("commonmark", {"html": False}).enable("table")
