@@ -37,14 +37,14 @@ from action_gru.dataset.advice import (
 )
 from action_gru.dataset.leaks import ClipFacts, copies, copy_findings, giveaways
 from action_gru.prepare.folder import build_folder
-from action_gru.report.advice import STRIP, AdviceReport
+from action_gru.report.advice import EXAMPLES, AdviceReport
 from action_gru.video import DecodeLimits
 from action_gru.views.sampling import slow_clips_warning
 
 MOST_LINES = 5  # before a training
 MOST_LETTERS = 280  # of each of these lines
 SHORTEST = 4  # sampled frames
-DARK, BLACK = 30.0, 32.0  # mean luma of a clip, of 255; its 99th percentile
+DARK, BLACK = 30.0, 20.0  # mean luma of a clip, of 255; its 99th percentile
 STILL = 2.5  # levels of luma; two of the 200 fights, where nothing moves, reach 2
 
 
@@ -288,4 +288,4 @@ def _examples(clips: Sequence[Clip], facts: Mapping[str, ClipFacts]) -> dict[str
         if clip.name in facts:
             for label in clip.labels:
                 found[label].setdefault(clip.group, clip.name)
-    return {label: list(names.values())[:STRIP] for label, names in sorted(found.items())}
+    return {label: list(names.values())[:EXAMPLES] for label, names in sorted(found.items())}

@@ -109,8 +109,8 @@ def _facts(
     width_px, height_px, rate = about
     step_s = float(np.median(np.diff(times_s))) if len(times_s) > 1 else 1 / rate
     grey = np.stack([cv2.cvtColor(shot, cv2.COLOR_RGB2GRAY) for shot in shots])
-    height = round(min(1.5, height_px / width_px) * SIDE_PX * 4 / 3)
-    shown = cv2.resize(shots[len(shots) // 2], (SIDE_PX * 4 // 3, max(1, height)))
+    wide = round(min(2.0, max(0.4, width_px / height_px)) * SIDE_PX)
+    shown = cv2.resize(shots[len(shots) // 2], (wide, SIDE_PX))
     return ClipFacts(
         width_px=int(width_px),
         height_px=int(height_px),

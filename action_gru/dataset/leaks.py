@@ -5,8 +5,10 @@ Knows the facts of a clip as numbers, and no video.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from statistics import median
 
 import numpy as np
 from numpy.typing import NDArray
@@ -127,8 +129,8 @@ def _copy_finding(
     return Finding(severity, topic, what, got, mend, tuple(c.name for p in pairs for c in p))
 
 
-# name -> (is it a trait of the file rather than of what it shows, its numbers)
 def _traits(facts: Sequence[ClipFacts]) -> dict[str, tuple[bool, NDArray[np.float64]]]:
+    """name -> (is it a trait of the file rather than of what it shows, its numbers (N, P))."""
     kinds = sorted({one.container for one in facts})
     size = [[np.log(one.width_px), np.log(one.height_px)] for one in facts]
     return {
@@ -159,7 +161,12 @@ def giveaways(clips: Sequence[Clip], facts: Mapping[str, ClipFacts]) -> list[Fin
             given = nearest_majority(values, truth, groups, len(labels))
             score = _mean_recall(truth, given, len(labels))
             if finding := _giveaway(f"{name} alone", is_form, truth, given, labels):
-                found.append(finding)
+                usual = [
+                    f"{label} {_IN_WORDS[name]([facts[c.name] for c in seen if c.label == label])}"
+                    for label in labels
+                ]
+                got = f"{finding.got}; in the middle: {name_some(usual, 8)}"
+                found.append(replace(finding, got=got))
                 best = max(best, score)
     joined = np.concatenate([_standardised(values) for _, values in traits.values()], axis=1)
     given = nearest_majority(joined, truth, groups, len(labels))
@@ -177,16 +184,29 @@ def nearest_majority(
 ) -> NDArray[np.int_]:
     """The class of most of the nearest clips of other groups: (N, P), (N,), (N,) -> (N,).
 
-    All clips as near as the fifth nearest count, each by one over the size of its class.
+    All clips as near as the fifth nearest count, nearer ones more, and each by one over the size of
+    its class.
     """
     distance = np.linalg.norm(values[:, None] - values[None], axis=-1)
     distance[groups[:, None] == groups[None]] = np.inf
     nth = min(NEIGHBOURS, len(values)) - 1
     reach = np.partition(distance, nth, axis=1)[:, nth : nth + 1]
     near = (distance <= reach + 1e-9) & np.isfinite(distance)
+    weight = np.where(near, 1 / (distance / reach.clip(1e-9) + 0.1), 0.0)
     known = np.eye(classes)[truth]
     sizes = np.isfinite(distance).astype(float) @ known
-    return np.asarray((near.astype(float) @ known / sizes.clip(1)).argmax(1))
+    return np.asarray((weight @ known / sizes.clip(1)).argmax(1))
+
+
+_IN_WORDS: dict[str, Callable[[Sequence[ClipFacts]], str]] = {
+    "size": lambda facts: "x".join(
+        f"{median(getattr(one, side) for one in facts):.0f}" for side in ("width_px", "height_px")
+    ),
+    "frame rate": lambda facts: f"{median(one.fps for one in facts):.4g} fps",
+    "container": lambda facts: Counter(one.container for one in facts).most_common(1)[0][0],
+    "length": lambda facts: f"{median(one.length_s for one in facts):.1f} s",
+    "brightness": lambda facts: f"{median(one.light for one in facts):.0f} of 255",
+}
 
 
 def _standardised(values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -223,8 +243,8 @@ def _giveaway(
         PROBLEM if is_plain else ADVICE,
         "giveaway",
         f"{name} tells the class",
-        f"right on {recall:.2f} of new groups, each class counted alike (guessing: {chance:.2f})"
-        f"{told}",
+        f"right on {recall:.2f} of the clips of new groups, each class counted alike (guessing: "
+        f"{chance:.2f}){told}",
         "bring the clips of all classes into one form, or judge the model by how far it is above "
         "this",
     )

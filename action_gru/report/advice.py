@@ -11,12 +11,12 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from action_gru.core.text import counted, name_some
+from action_gru.core.text import counted
 from action_gru.dataset.advice import ADVICE, PROBLEM, ClassRow, Finding
 from action_gru.report import documents as md
 
 CLIPS_SHOWN = 6  # of a finding, on the page
-CLASSES_SHOWN, STRIP = 30, 4  # on the page; thumbnails of each class
+CLASSES_SHOWN, EXAMPLES = 30, 4  # on the page; clips of each class
 JPEG_QUALITY = 80
 HEADINGS = {PROBLEM: "Problems", ADVICE: "Advice"}
 
@@ -71,7 +71,7 @@ class AdviceReport:
         )
 
     def markdown(self, pictures: Mapping[str, str] | None = None) -> str:
-        """pictures: the file of each thumbnail, and of each class's strip, by name."""
+        """pictures: the file of each thumbnail, by clip name."""
         pictures = pictures or {}
         header, rows = self._table()
         sections = [
@@ -80,19 +80,18 @@ class AdviceReport:
             if self.of(severity)
             for text in [f"## {heading}", *(self._section(f, pictures) for f in self.of(severity))]
         ]
-        strips = [
-            f"**{md.escape(label)}**: {md.escape(name_some(names))}\n\n"
-            f"![]({pictures[_strip(label)]})"
-            for label, names in self.examples.items()
-            if _strip(label) in pictures
-        ]
+        rows_of = {
+            label: " ".join(f"![]({pictures[name]})" for name in names if name in pictures)
+            for label, names in list(self.examples.items())[:CLASSES_SHOWN]
+        }
+        looks = [f"**{md.escape(label)}**\n\n{row}" for label, row in rows_of.items() if row]
         return md.paragraphs(
             f"# Check of {md.escape(self.data)}",
             f"**{self.verdict}.** {md.escape(self.summary)}",
             *sections,
             "## Classes",
             md.table(header, rows),
-            *(["## What the classes look like", *strips] if strips else []),
+            *(["## What the classes look like", *looks] if looks else []),
             *(["## Notes", md.bullets(map(md.escape, self.notes))] if self.notes else []),
         )
 
@@ -118,35 +117,25 @@ class AdviceReport:
         return header, rows
 
     def _section(self, finding: Finding, pictures: Mapping[str, str]) -> str:
-        rows = [
-            f"| ![]({pictures[name]}) | {md.escape(name)} | {md.escape(self.about.get(name, ''))} |"
+        clips = [
+            f"![]({pictures[name]})  \n{md.escape(name)}: {md.escape(self.about.get(name, ''))}"
             for name in finding.clips[:CLIPS_SHOWN]
             if name in pictures
         ]
-        table = "\n".join(["| | clip | |", "| --- | --- | --- |", *rows]) if rows else ""
         got, mend = md.escape(finding.got), md.escape(finding.mend)
         return md.paragraphs(
-            f"### {md.escape(finding.what)}", f"{got}.", f"**Mend:** {mend}.", table
+            f"### {md.escape(finding.what[:1].upper() + finding.what[1:])}",
+            f"{got}.",
+            f"**Mend:** {mend}.",
+            table,
         )
 
     def _pictures(self) -> dict[str, Image]:
-        """Every thumbnail that the page shows, and a strip of some for each class."""
-        named = [name for finding in self.findings for name in finding.clips[:CLIPS_SHOWN]]
-        found = {name: self.thumbnails[name] for name in named if name in self.thumbnails}
-        for label, names in list(self.examples.items())[:CLASSES_SHOWN]:
-            row = [self.thumbnails[name] for name in names if name in self.thumbnails]
-            if row:
-                found[_strip(label)] = np.concatenate([_at_height(one, 72) for one in row], axis=1)
-        return found
-
-
-def _strip(label: str) -> str:
-    return f"class\0{label}"  # no clip's name holds a zero
-
-
-def _at_height(image: Image, height_px: int) -> Image:
-    width_px = max(1, round(image.shape[1] * height_px / image.shape[0]))
-    return np.asarray(cv2.resize(image, (width_px, height_px)), np.uint8)
+        """The thumbnails that the page shows."""
+        names = [name for finding in self.findings for name in finding.clips[:CLIPS_SHOWN]]
+        for examples in list(self.examples.values())[:CLASSES_SHOWN]:
+            names += examples
+        return {name: self.thumbnails[name] for name in names if name in self.thumbnails}
 
 
 def _write_jpeg(path: Path, image: Image) -> None:

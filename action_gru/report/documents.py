@@ -45,6 +45,8 @@ th { white-space: normal; vertical-align: bottom; }
 img { max-width: 100%; height: auto; }
 p, li { max-width: 52rem; }
 p:has(img) { max-width: none; }
+@media (prefers-color-scheme: dark) { body { color: #ddd; background: #15181d; }
+  th, td { border-color: #3a3f47; } img { background: #fff; } }
 @media (max-width: 84rem) { table { font-size: 0.76rem; } th, td { padding: 0.2rem 0.35rem; } }
 """
 # Nothing is loaded and nothing runs, whatever the file names hold.
