@@ -127,7 +127,7 @@ class AdviceReport:
             f"### {md.escape(finding.what[:1].upper() + finding.what[1:])}",
             f"{got}.",
             f"**Mend:** {mend}.",
-            table,
+            *clips,
         )
 
     def _pictures(self) -> dict[str, Image]:
