@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from statistics import median
 
 from action_gru.apps.clip_facts import read_facts
 from action_gru.config import Config, build_config, check_files, load_config
@@ -165,7 +166,7 @@ def look_findings(
 ) -> list[Finding]:
     """Clips that cannot be read, are cut, black, dark, still, too short or too slow."""
     still = [name for name, one in facts.items() if one.motion < STILL]
-    idle = _still_classes(clips, facts, set(still))
+    idle = _still_classes(clips, facts)
     label_of = {clip.name: clip.label for clip in clips}
     black = [name for name, one in facts.items() if one.brightest < BLACK]
     slow = [name for name, one in facts.items() if one.is_slow]
@@ -209,15 +210,13 @@ def look_findings(
     return found
 
 
-def _still_classes(
-    clips: Sequence[Clip], facts: Mapping[str, ClipFacts], still: set[str]
-) -> set[str]:
-    """The classes of which a quarter of the clips stand still: they may well mean that."""
-    named: dict[str, list[bool]] = defaultdict(list)
+def _still_classes(clips: Sequence[Clip], facts: Mapping[str, ClipFacts]) -> set[str]:
+    """The classes whose clips hardly move as a rule, such as one of nothing in particular."""
+    moved: dict[str, list[float]] = defaultdict(list)
     for clip in clips:
         if clip.name in facts:
-            named[clip.label].append(clip.name in still)
-    return {label for label, each in named.items() if len(each) > 3 and sum(each) >= len(each) / 4}
+            moved[clip.label].append(facts[clip.name].motion)
+    return {label for label, each in moved.items() if median(each) < 3 * STILL}
 
 
 def _lookalikes(

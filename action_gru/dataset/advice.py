@@ -125,10 +125,10 @@ def count_findings(clips: Sequence[Clip]) -> list[Finding]:
 
 def split_finding(error: DataError) -> Finding:
     """The finding of a split that training would refuse."""
-    what, _, rest = str(error).partition(": ")
-    got, _, mend = (rest or what).partition(". ")
-    mend = mend or "mend the columns group and split, or the data section of the config"
-    return Finding(PROBLEM, "split", what if rest else "the split", got, mend)
+    said = str(error)
+    mark = "; " if "; " in said else ". "
+    got, _, mend = said.rpartition(mark)
+    return Finding(PROBLEM, "split", "training would refuse this data", got or said, mend)
 
 
 @dataclass(frozen=True)
@@ -214,6 +214,9 @@ def _is_plausible(
         return False
     if max(map(len, groups.values())) > MOST_SHARE * len(clips) and len(groups) > 2:
         return False
+    sides = [{clip.split for clip in inside} for inside in groups.values()]
+    if len(groups) <= len(SPLITS) and all(len(one) == 1 and one != {""} for one in sides):
+        return False  # it only repeats the split: X_TRAIN, X_TEST
     by_class = _by_class([clip for inside in groups.values() for clip in inside])
     group_of = {clip.name: name for name, inside in groups.items() for clip in inside}
     # A name that only repeats the class says nothing of who or where.

@@ -188,13 +188,13 @@ def nearest_majority(
     its class.
     """
     distance = np.linalg.norm(values[:, None] - values[None], axis=-1)
-    distance[groups[:, None] == groups[None]] = np.inf
+    others = groups[:, None] != groups[None]
     nth = min(NEIGHBOURS, len(values)) - 1
-    reach = np.partition(distance, nth, axis=1)[:, nth : nth + 1]
-    near = (distance <= reach + 1e-9) & np.isfinite(distance)
-    weight = np.where(near, 1 / (distance / reach.clip(1e-9) + 0.1), 0.0)
+    ranked = np.partition(np.where(others, distance, np.inf), nth, axis=1)[:, nth : nth + 1]
+    reach = np.minimum(ranked, distance.max()) + 1e-9
+    weight = np.where(others & (distance <= reach), 1 / (distance / reach + 0.1), 0.0)
     known = np.eye(classes)[truth]
-    sizes = np.isfinite(distance).astype(float) @ known
+    sizes = others.astype(float) @ known
     return np.asarray((weight @ known / sizes.clip(1)).argmax(1))
 
 
