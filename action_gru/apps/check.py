@@ -38,7 +38,7 @@ from action_gru.dataset.advice import (
 )
 from action_gru.dataset.leaks import ClipFacts, copies, copy_findings, giveaways
 from action_gru.prepare.folder import build_folder
-from action_gru.report.advice import EXAMPLES, AdviceReport
+from action_gru.report.advice_page import EXAMPLES, AdviceReport
 from action_gru.video import DecodeLimits
 from action_gru.views.sampling import slow_clips_warning
 

@@ -193,14 +193,14 @@ def _instants(
 ) -> list[tuple[float, int]]:
     """(seconds, number of the stretch) of the frames to look at, by time.
 
-    Half a frame early, so that the nearest frame is taken.
+    From the first to the last frame, and half a frame early, so that the nearest one is taken.
     """
     found = []
     for number, (start_s, end_s) in enumerate(stretches):
         ends_s = declared_s if end_s is None else end_s
         after_s = UNKNOWN_S
         if ends_s is not None and ends_s > start_s:
-            length_s = min(ends_s, LONGEST_S) - start_s
+            length_s = max(0.0, min(ends_s, LONGEST_S) - start_s - 1 / fps)
             after_s = tuple((shot + 0.5) / SHOTS * length_s for shot in range(SHOTS))
         found += [(start_s + time_s - 0.5 / fps, number) for time_s in after_s]
     return sorted(found)

@@ -192,7 +192,7 @@ def nearest_majority(
     nth = min(NEIGHBOURS, len(values)) - 1
     ranked = np.partition(np.where(others, distance, np.inf), nth, axis=1)[:, nth : nth + 1]
     reach = np.minimum(ranked, distance.max()) + 1e-9
-    weight = np.where(others & (distance <= reach), 1 / (distance / reach + 0.1), 0.0)
+    weight = np.where(others & (distance <= reach), 1 / (distance / reach + 0.5), 0.0)
     known = np.eye(classes)[truth]
     sizes = others.astype(float) @ known
     return np.asarray((weight @ known / sizes.clip(1)).argmax(1))
