@@ -198,7 +198,7 @@ def _instants(
     found = []
     for number, (start_s, end_s) in enumerate(stretches):
         ends_s = declared_s if end_s is None else end_s
-        after_s = UNKNOWN_S
+        after_s: tuple[float, ...] = UNKNOWN_S
         if ends_s is not None and ends_s > start_s:
             length_s = max(0.0, min(ends_s, LONGEST_S) - start_s - 1 / fps)
             after_s = tuple((shot + 0.5) / SHOTS * length_s for shot in range(SHOTS))
