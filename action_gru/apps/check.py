@@ -11,10 +11,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
+from types import MappingProxyType
 
 from action_gru.apps.clip_facts import read_facts
 from action_gru.config import Config, build_config, check_files, load_config
-from action_gru.core.errors import ActionGruError, BackboneError, ConfigError, DataError
+from action_gru.core.errors import ActionGruError, ConfigError, DataError
 from action_gru.core.paths import kind_of, missing
 from action_gru.core.progress import Reporter
 from action_gru.core.text import counted, name_some
@@ -23,7 +24,6 @@ from action_gru.dataset import (
     check_long_videos,
     class_list,
     read_long_videos,
-    read_manifest,
     split_clips,
 )
 from action_gru.dataset.advice import (
@@ -65,7 +65,7 @@ def check_data(
         from action_gru.apps.check_features import series_findings
 
         more, summary = series_findings(config, clips)
-        return _report(target, clips, [*findings, *more], summary, {})
+        return _report(target, clips, [*findings, *more], summary)
     looked = _some(clips, most_clips)
     limits = DecodeLimits(**config.decoding.model_dump())
     with reporter.bar("look", len(looked)) as advance:
@@ -85,7 +85,7 @@ def check_data(
         )
     if not has_groups(clips) and not any(one.topic == "groups" for one in findings):
         notes.append("no groups are given, and the names show none: each file is its own group")
-    return _report(target, clips, findings, "", facts, notes)
+    return _report(target, clips, findings, "", facts, unread, notes)
 
 
 def read_target(target: Path, overrides: Sequence[str]) -> tuple[Config, list[Clip]]:
@@ -96,7 +96,6 @@ def read_target(target: Path, overrides: Sequence[str]) -> tuple[Config, list[Cl
         target = target / "config.yaml"
     if target.suffix.lower() in (".yaml", ".yml"):
         config = load_config(target, overrides)
-        check_files(config)
         return config, _clips_of(config)
     manifest = target / "manifest.csv" if (target / "manifest.csv").is_file() else target
     config = build_config({"data": {"manifest": str(manifest)}}, overrides)
@@ -107,7 +106,6 @@ def read_target(target: Path, overrides: Sequence[str]) -> tuple[Config, list[Cl
             for row in rows
         ]
         return config, clips
-    check_files(config)
     return config, _clips_of(config)
 
 
@@ -125,11 +123,9 @@ def first_lines(config: Config) -> list[str]:
 
 
 def _clips_of(config: Config) -> list[Clip]:
-    if config.data.is_video:
-        assert config.data.manifest is not None
-        return read_manifest(config.data.manifest, config.data.root, config.data.classes)
-    from action_gru.features.source import data_source
+    from action_gru.features.source import data_source  # as training reads them; imports torch
 
+    check_files(config)
     return data_source(config).clips()
 
 
@@ -171,7 +167,7 @@ def look_findings(
     black = [name for name, one in facts.items() if one.brightest < BLACK]
     slow = [name for name, one in facts.items() if one.is_slow]
     groups = {
-        ("black", "clips in which nothing is to be seen", "mend or drop them"): black,
+        ("black", "clips in which nothing is to be seen", "replace or drop them"): black,
         (
             "dark",
             f"clips whose mean brightness is below {DARK:g} of 255",
@@ -228,7 +224,7 @@ def _lookalikes(
     with reporter.doing("reading cached features"):
         try:
             found = cached_means(config, clips)
-        except (BackboneError, ActionGruError) as error:
+        except ActionGruError as error:
             return [], [f"whether classes look alike is not known: {error}"]
     if found is None:
         return [], [
@@ -243,7 +239,8 @@ def _report(
     clips: Sequence[Clip],
     findings: Sequence[Finding],
     summary: str,
-    facts: Mapping[str, ClipFacts],
+    facts: Mapping[str, ClipFacts] = MappingProxyType({}),
+    unread: Mapping[str, str] = MappingProxyType({}),
     notes: Sequence[str] = (),
 ) -> AdviceReport:
     rows = class_rows(clips, {name: one.length_s for name, one in facts.items()})
@@ -259,7 +256,8 @@ def _report(
         ordered,
         notes,
         {name: one.thumbnail for name, one in facts.items()},
-        {clip.name: _about(clip, facts[clip.name]) for clip in clips if clip.name in facts},
+        dict(unread)
+        | {clip.name: _about(clip, facts[clip.name]) for clip in clips if clip.name in facts},
         _examples(clips, facts),
     )
 

@@ -53,12 +53,15 @@ def cached_means(config: Config, clips: Sequence[Clip]) -> tuple[list[Clip], Flo
 def lookalike_findings(clips: Sequence[Clip], means: Floats) -> list[Finding]:
     """Pairs of classes that a linear rule on mean features takes for each other on new groups.
 
-    means (N, D): of each clip over time, so the rule does not see the order of the frames.
+    means (N, D): of each clip over time, so the rule does not see the order of the frames. Clips of
+    several classes are left aside.
     """
     import torch
 
     from action_gru.training.linear import fit_ridge
 
+    single = [index for index, clip in enumerate(clips) if len(clip.labels) == 1]
+    clips, means = [clips[index] for index in single], means[single]
     labels = sorted({clip.label for clip in clips})
     folds = min(5, len({clip.group for clip in clips}))
     if len(labels) < 2 or folds < 2:
@@ -129,7 +132,7 @@ def series_findings(config: Config, clips: Sequence[Clip]) -> tuple[list[Finding
     everything = np.concatenate([one.values for one in rows.values()])
     found += _value_findings(everything, measured.channels)
     found += _time_findings({name: one.times for name, one in rows.items()}, measured.unit)
-    readable = [clip for clip in clips if clip.name in rows and len(clip.labels) == 1]
+    readable = [clip for clip in clips if clip.name in rows]
     if len(readable) > 1:
         means = np.stack([_summary(rows[clip.name].values) for clip in readable])
         found += lookalike_findings(readable, means)

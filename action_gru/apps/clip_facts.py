@@ -50,7 +50,7 @@ def read_facts(
     def look(inside: list[Clip]) -> None:
         try:
             facts.update(_facts_of_file(inside, fps, limits, problems))
-        except (VideoError, OSError, ValueError) as error:
+        except (VideoError, cv2.error, OSError, RuntimeError, ValueError) as error:
             problems.update(dict.fromkeys((c.name for c in inside), " ".join(str(error).split())))
         for clip in inside:
             progress(clip.name)

@@ -109,6 +109,8 @@ def count_findings(clips: Sequence[Clip]) -> list[Finding]:
                 "add clips of other groups: such a class is never both trained on and tested",
             )
         )
+    if not counts:
+        return found
     most, least = max(counts, key=counts.__getitem__), min(counts, key=counts.__getitem__)
     if counts[most] > MOST_IMBALANCE * counts[least]:
         found.append(

@@ -118,9 +118,9 @@ class AdviceReport:
 
     def _section(self, finding: Finding, pictures: Mapping[str, str]) -> str:
         clips = [
-            f"![]({pictures[name]})  \n{md.escape(name)}: {md.escape(self.about.get(name, ''))}"
+            f"![]({pictures[name]})  \n{line}" if name in pictures else line
             for name in finding.clips[:CLIPS_SHOWN]
-            if name in pictures
+            for line in [md.escape(": ".join(filter(None, [name, self.about.get(name)])))]
         ]
         got, mend = md.escape(finding.got), md.escape(finding.mend)
         return md.paragraphs(
