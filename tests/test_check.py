@@ -95,7 +95,7 @@ def test_a_folder_of_classes_needs_no_manifest_and_strict_makes_advice_fail(tmp_
 
 def test_a_larger_set_is_sampled_and_it_is_said(clean):
     answer = action_gru("check", clean, HERE, "--json", "-q", "--clips", 5).answer
-    assert answer["notes"][0] == "5 of 12 clips were looked at, drawn at random"
+    assert answer["notes"][1] == "5 of 12 clips were looked at, drawn at random"
     assert sum(row["clips"] for row in answer["classes"]) == 12
 
 

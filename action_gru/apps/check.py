@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
@@ -67,25 +67,27 @@ def check_data(
         more, summary = series_findings(config, clips)
         return _report(target, clips, [*findings, *more], summary)
     looked = _some(clips, most_clips)
-    limits = DecodeLimits(**config.decoding.model_dump())
-    with reporter.bar("look", len(looked)) as advance:
-        facts, unread = read_facts(
-            looked, config.sampling.fps, limits, lambda name: advance(note=name)
-        )
+    facts, unread = _look(config, looked, reporter)
     findings += look_findings(clips, facts, unread, config.sampling.fps)
     findings += copy_findings(copies(looked, facts), config.data.allow_leakage, is_drawn)
     findings += giveaways(looked, facts)
     more, notes = _lookalikes(config, [clip for clip in looked if clip.name in facts], reporter)
     findings += more
     if len(looked) < len(clips):
-        notes.insert(0, f"{len(looked)} of {len(clips)} clips were looked at, drawn at random")
+        notes.append(f"{len(looked)} of {len(clips)} clips were looked at, drawn at random")
     if late := len(looked) - len(facts) - len(unread):
-        notes.append(
-            f"{counted(late, 'clip')} beyond the first ten minutes of a file not looked at"
-        )
+        notes.append(f"{counted(late, 'clip')} after the first ten minutes of a file not looked at")
     if not has_groups(clips) and not any(one.topic == "groups" for one in findings):
         notes.append("no groups are given, and the names show none: each file is its own group")
     return _report(target, clips, findings, "", facts, unread, notes)
+
+
+def _look(
+    config: Config, clips: Sequence[Clip], reporter: Reporter
+) -> tuple[dict[str, ClipFacts], dict[str, str]]:
+    limits = DecodeLimits(**config.decoding.model_dump())
+    with reporter.bar("look", len(clips)) as advance:
+        return read_facts(clips, config.sampling.fps, limits, lambda name: advance(note=name))
 
 
 def read_target(target: Path, overrides: Sequence[str]) -> tuple[Config, list[Clip]]:
@@ -154,6 +156,41 @@ def _some(clips: Sequence[Clip], most: int) -> list[Clip]:
     return [clips[index] for index in chosen]
 
 
+# topic -> severity, what, mend, and whether a clip is so
+_FAULTS: dict[str, tuple[str, str, str, Callable[[ClipFacts], bool]]] = {
+    "black": (
+        PROBLEM,
+        "clips in which nothing is to be seen",
+        "replace or drop them",
+        lambda one: one.brightest < BLACK,
+    ),
+    "dark": (
+        ADVICE,
+        f"clips whose mean brightness is below {DARK:g} of 255",
+        "brighten them, or drop them if a person cannot tell the action either",
+        lambda one: one.light < DARK and one.brightest >= BLACK,
+    ),
+    "still": (
+        ADVICE,
+        "clips in which nearly nothing moves",
+        "check that the action is in them; a class of nothing in particular may hold them",
+        lambda one: one.motion < STILL and one.brightest >= BLACK and not one.is_slow,
+    ),
+    "short": (
+        ADVICE,
+        f"clips of fewer than {SHORTEST} frames at sampling.fps",
+        "give longer clips, or raise sampling.fps",
+        lambda one: one.sampled < SHORTEST,
+    ),
+    "cut": (
+        ADVICE,
+        "files that are cut short or damaged",
+        "copy or download them again",
+        lambda one: bool(one.cut),
+    ),
+}
+
+
 def look_findings(
     clips: Sequence[Clip],
     facts: Mapping[str, ClipFacts],
@@ -161,32 +198,6 @@ def look_findings(
     fps: float,
 ) -> list[Finding]:
     """Clips that cannot be read, are cut, black, dark, still, too short or too slow."""
-    still = [name for name, one in facts.items() if one.motion < STILL]
-    idle = _still_classes(clips, facts)
-    label_of = {clip.name: clip.label for clip in clips}
-    black = [name for name, one in facts.items() if one.brightest < BLACK]
-    slow = [name for name, one in facts.items() if one.is_slow]
-    groups = {
-        ("black", "clips in which nothing is to be seen", "replace or drop them"): black,
-        (
-            "dark",
-            f"clips whose mean brightness is below {DARK:g} of 255",
-            "brighten them, or drop them if a person cannot tell the action either",
-        ): [name for name, one in facts.items() if one.light < DARK and name not in black],
-        (
-            "still",
-            "clips in which nearly nothing moves",
-            "check that the action is in them; a class of nothing in particular may hold them",
-        ): [n for n in still if label_of[n] not in idle and n not in black and n not in slow],
-        (
-            "short",
-            f"clips of fewer than {SHORTEST} frames at sampling.fps={fps:g}",
-            "give longer clips, or raise sampling.fps",
-        ): [name for name, one in facts.items() if one.sampled < SHORTEST],
-        ("cut", "files that are cut short or damaged", "copy or download them again"): [
-            name for name, one in facts.items() if one.cut
-        ],
-    }
     found = []
     if unread:
         name, reason = next(iter(unread.items()))
@@ -194,11 +205,16 @@ def look_findings(
         mend = "mend the files, or drop their rows"
         what = "clips that cannot be read"
         found.append(Finding(PROBLEM, "unreadable", what, got, mend, tuple(unread)))
-    for (topic, what, mend), names in groups.items():
+    idle = _still_classes(clips, facts)
+    is_idle = {clip.name: clip.label in idle for clip in clips}
+    for topic, (severity, what, mend, is_so) in _FAULTS.items():
+        names = [name for name, one in facts.items() if is_so(one)]
+        if topic == "still":
+            names = [name for name in names if not is_idle[name]]
         if names:
-            severity = PROBLEM if topic == "black" else ADVICE
             got = f"{len(names)} of {len(facts)}: {name_some(names)}"
             found.append(Finding(severity, topic, what, got, mend, tuple(names)))
+    slow = [name for name, one in facts.items() if one.is_slow]
     if sentence := slow_clips_warning(slow, len(facts), fps):
         got, _, mend = sentence.partition(": ")
         what = "clips that are too slow for sampling.fps"
