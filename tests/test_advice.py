@@ -80,7 +80,7 @@ def test_a_guess_asks_shows_the_largest_groups_and_says_which_the_split_divides(
     assert finding is not None
     assert finding.severity == "advice"
     assert "person01: 4 clips (walk 2 and run 2)" in finding.got
-    assert "3 of them stand on two sides of the split now, such as person01" in finding.got
+    assert "3 of them on two sides of the split now, such as person01" in finding.got
     assert "are these right?" in finding.mend
     assert "column 'group'" in finding.mend
 

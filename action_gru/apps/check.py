@@ -6,6 +6,7 @@ A clip that cannot be read is a finding. What the command line itself cannot use
 from __future__ import annotations
 
 import random
+import textwrap
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -120,7 +121,10 @@ def first_lines(config: Config) -> list[str]:
     if found:
         return []
     findings = [*filter(None, [group_finding(clips)]), *count_findings(clips)]
-    lines = [f"{one.what}: {one.got}"[:MOST_LETTERS] for one in findings[: MOST_LINES - 1]]
+    lines = [
+        textwrap.shorten(f"{one.what}: {one.got}", MOST_LETTERS, placeholder=" ...")
+        for one in findings[: MOST_LINES - 1]
+    ]
     return [*lines, "'action-gru check' says more, and looks at the clips"] if lines else []
 
 

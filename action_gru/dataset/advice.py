@@ -240,12 +240,13 @@ def group_finding(clips: Sequence[Clip]) -> Finding | None:
         f"{name}: {counted(len(inside), 'clip')} ({_classes_text(inside)})"
         for name, inside in list(guess.groups.items())[:GROUPS_SHOWN]
     ]
-    got = f"{len(guess.groups)} by {guess.how}; the largest are {'; '.join(shown)}"
+    got = f"{len(guess.groups)} by {guess.how}"
     if divided := guess.divided():
         got += (
-            f". {len(divided)} of them stand on two sides of the split now, such as "
-            f"{divided[0]}: if they are right, the score would be too good"
+            f", {len(divided)} of them on two sides of the split now, such as {divided[0]}: if "
+            "they are right, the score would be too good"
         )
+    got += f". The largest are {'; '.join(shown)}"
     return Finding(
         ADVICE,
         "groups",
