@@ -137,3 +137,19 @@ def test_training_begins_with_what_names_show(people):
 def test_training_on_a_clean_set_begins_without_words(clean):
     (clean / "c.yaml").write_text(json.dumps({"data": {"manifest": str(clean / "manifest.csv")}}))
     assert first_lines(load_config(clean / "c.yaml")) == []
+
+
+@pytest.mark.slow
+def test_the_interactions_are_known_by_their_size_and_hold_no_copies(shared_data):
+    """Their clips are cropped to the pair: one who points is a narrow picture."""
+    manifest = shared_data / "interactions" / "clips.csv"
+    answer = action_gru("check", manifest, "--json", "-q", code=1).answer
+    found = {one["what"]: one for one in answer["findings"]}
+    assert "surely point (F1 1.00)" in found["size alone tells the class"]["got"]
+    assert {one["topic"] for one in answer["findings"]} == {"giveaway"}
+
+
+@pytest.mark.slow
+def test_the_fights_have_no_problem(shared_data):
+    answer = action_gru("check", shared_data / "fights", "--json", "-q", "--clips", 60).answer
+    assert answer["problems"] == 0

@@ -61,6 +61,7 @@ def check_data(
     is_drawn = config.data.split in ("auto", "group") and not any(clip.split for clip in clips)
     clips, findings = _with_split(config, clips)
     findings += filter(None, [group_finding(clips)])
+    clips = _labelled_rows(clips)
     findings += count_findings(clips)
     if not config.data.is_video:
         from action_gru.apps.check_features import series_findings
@@ -120,7 +121,7 @@ def first_lines(config: Config) -> list[str]:
         return []
     if found:
         return []
-    findings = [*filter(None, [group_finding(clips)]), *count_findings(clips)]
+    findings = [*filter(None, [group_finding(clips)]), *count_findings(_labelled_rows(clips))]
     lines = [
         textwrap.shorten(f"{one.what}: {one.got}", MOST_LETTERS, placeholder=" ...")
         for one in findings[: MOST_LINES - 1]
@@ -151,6 +152,17 @@ def _with_split(config: Config, clips: Sequence[Clip]) -> tuple[list[Clip], list
         return list(clips), [split_finding(error)]
     side_of = {clip.name: clip.split for clip in split.clips}
     return [replace(clip, split=side_of[clip.name]) for clip in clips], []
+
+
+def _labelled_rows(clips: Sequence[Clip]) -> list[Clip]:
+    """The clips; of long videos whose rows are stretches, those that have a label."""
+    rows = [
+        replace(row, split=clip.split)
+        for clip in clips
+        for row in getattr(clip, "stretches", ())
+        if row.label
+    ]
+    return rows or list(clips)
 
 
 def _some(clips: Sequence[Clip], most: int) -> list[Clip]:

@@ -74,7 +74,9 @@ def _facts_of_file(
     stretches = [(clip.start_s or 0.0, clip.end_s) for clip in near]
     shots: dict[int, list[Image]] = defaultdict(list)
     about, times = np.empty(0), np.empty(0)
-    with VideoFile(clips[0].path, threads=1, limits=limits) as video:
+    rate = getattr(clips[0], "frame_rate", None)  # of a folder of frames
+    given = {} if rate is None else {"frame_rate": rate}
+    with VideoFile(clips[0].path, threads=1, limits=limits, **given) as video:
         for _, made in video.run(glance, stretches=stretches) if near else ():
             if "times" in made:
                 about, times = made["about"].view(np.float64), made["times"].view(np.float64)
