@@ -199,7 +199,7 @@ def demo(
 
 # In the order of a first use, as --help lists them.
 for command in (
-    config, demo, prepare, features.extract, plan.plan,
+    config, demo, prepare, features.check, features.extract, plan.plan,
     training.train, training.resume, training.tune, training.evaluate, training.cv,
     training.compare_cells, inference.models,
     inference.classify, inference.explain, inference.timeline, inference.webcam,

@@ -1,8 +1,9 @@
-"""The commands around the feature cache: extract, and cache stats | verify | prune | pack."""
+"""The commands around the data: check, extract, and cache stats | verify | prune | pack."""
 
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -26,6 +27,38 @@ FOLDER = "cache/features"
 LEFTOVERS = "half-written files, of runs that go on or were killed"
 
 cache_app = typer.Typer(help="Look after the feature cache.", no_args_is_help=True)
+
+
+def check(
+    target: Annotated[
+        Path,
+        Argument(metavar="CONFIG|DIR|CSV", help="A YAML file, a folder of classes, a manifest."),
+    ],
+    overrides: Overrides = None,
+    out: Annotated[
+        Path | None, Option(metavar="HTML", help="A page with thumbnails as well.")
+    ] = None,
+    clips: Annotated[int, Option(min=1, help="Look at so many at most, drawn at random.")] = 600,
+    strict: Annotated[bool, Option("--strict", help="Advice fails too.")] = False,
+    json_: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Look for what spoils a training before it: exit code 1 for problems, 0 for advice."""
+    from action_gru.apps.checks import check_target
+
+    if out is not None:
+        check_target("--out", out, (".html",), [target])
+    reporter = make_reporter(quiet)
+    with reporter.doing("loading"):
+        from action_gru.apps.check import check_data
+    report = check_data(target, overrides or [], reporter, clips)
+    if out is not None:
+        report.write_page(out)
+    page = None if out is None else str(out)
+    text = "\n".join([report.text(), *([page] if page else [])])
+    print_answer(report.to_json() | {"page": page}, text, json_)
+    if report.findings if strict else report.of("problem"):
+        raise typer.Exit(1)
 
 
 def extract(

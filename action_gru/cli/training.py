@@ -63,6 +63,11 @@ def train(
         )
     with reporter.doing("loading"):
         from action_gru.training import train as train_run
+    if not reporter.quiet:
+        from action_gru.apps.check import first_lines
+
+        for line in first_lines(tree):
+            reporter.info(line)
     with reporter.doing("training"):
         run = train_run(tree, reporter)
     _finish(run, reporter, json_)

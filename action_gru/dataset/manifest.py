@@ -345,8 +345,8 @@ def data_hash(clips: Sequence[Clip]) -> str:
     for clip in sorted(clips, key=lambda clip: clip.name):
         bounds = (clip.start_s or 0.0, clip.end_s)
         rate = () if clip.frame_rate is None else (clip.frame_rate,)
-        row = (clip.relative, bounds, clip.label, clip.group, clip.split, *rate)
-        digest.update(repr(row).encode())
+        whole = (clip.relative, bounds, clip.label, clip.group, clip.split, *rate)
+        digest.update(repr(whole).encode())
         for row in clip.stretches:
             digest.update(repr((row.start_s or 0.0, row.end_s, row.label)).encode())
     return digest.hexdigest()[:16]
