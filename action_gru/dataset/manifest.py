@@ -124,14 +124,8 @@ def read_manifest(
         raise DataError(f"no manifest at {manifest} (looked up as {manifest.absolute()})")
     if not root.is_dir():
         raise DataError(f"data.root: no folder at {root} (looked up as {root.absolute()})")
-    needs_label = not (many or stretches)
-    parse = partial(
-        _clip,
-        many=many,
-        needs_label=needs_label,
-        frame_rate=frame_rate,
-        follow_links=follow_links,
-    )
+    parse = partial(_clip, many=many, frame_rate=frame_rate, follow_links=follow_links)
+    parse = partial(parse, needs_label=not (many or stretches))
     clips = _read_rows(manifest, root, parse, has_timeline=False)
     if not clips:
         raise DataError(f"{manifest}: holds no clip, only a header")
