@@ -78,8 +78,13 @@ class Config(Section):
         return next(iter(self.events.background), inputs.NOTHING)
 
     @property
+    def manifest_options(self) -> dict[str, Any]:
+        """How `dataset.segments.read_labelled` reads this data's manifests."""
+        return {**self.data.manifest_options, "nothing": self.label_rules["nothing"]}
+
+    @property
     def label_rules(self) -> dict[str, Any]:
-        """How `dataset.segments.read_labelled` reads labels."""
+        """How `dataset.segments.labels_at` gives instants their labels."""
         of_frames = self.data.task == "frames"
         return {
             "many": self.data.labels == "many",

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,13 +31,15 @@ def read_labelled(
     classes: Sequence[str] | None = None,
     many: bool = False,
     nothing: str | None = None,
+    **options: Any,
 ) -> list[Clip]:
     """The clips of a manifest; with `nothing`, the class of watched instants without a label, its
-    long videos. Raises DataError as `read_manifest` and `join_stretches` do.
+    long videos. options: further ones of `read_manifest`. Raises DataError as it and
+    `join_stretches` do.
     """
     if nothing is None:
-        return read_manifest(manifest, root, classes, many)
-    rows = read_manifest(manifest, root, classes, many, stretches=True)
+        return read_manifest(manifest, root, classes, many, **options)
+    rows = read_manifest(manifest, root, classes, many, **options, stretches=True)
     return join_stretches(rows, many, nothing, classes)
 
 
@@ -64,7 +67,7 @@ def join_stretches(
 
 def _video(rows: Sequence[Clip], many: bool, nothing: str) -> Clip:
     ordered = sorted(rows, key=bounds_s)
-    for name in ("group", "split"):
+    for name in ("group", "split", "frame_rate"):
         if len(found := sorted({getattr(row, name) for row in rows})) > 1:
             raise DataError(
                 f"{rows[0].relative}: its rows have the {name}s {', '.join(map(repr, found))}; "

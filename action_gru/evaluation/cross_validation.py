@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from action_gru.config import Config, needs_one_label
 from action_gru.core.errors import DataError
 from action_gru.core.progress import Reporter
+from action_gru.core.text import counted
 from action_gru.dataset import Clip, Split, check_classes, class_list, grouped_folds, merge_groups
 from action_gru.evaluation.evaluate import warning_report
 from action_gru.evaluation.evaluator import Evaluator
@@ -62,7 +63,8 @@ def cross_validate(
     note = {"mean_pooled": "training.mean_pooled_baseline is off"}
     report = CrossValidationReport(
         run_name=run.path.name,
-        data=f"{config.data.manifest}: {len(data.split.train)} clips, {folds} folds, {seeds} seeds",
+        data=f"{config.data.manifest}: {len(data.split.train)} clips, {folds} folds, "
+        f"{counted(seeds, 'seed')}",
         results=tuple(results),
         baseline_notes={} if config.training.mean_pooled_baseline else note,
         quarantined=data.table.report.quarantined,

@@ -40,7 +40,7 @@ from action_gru.training import Checkpoint, load_checkpoint
 from action_gru.training.data import own_root, read_run_clips
 from action_gru.training.refit import wants_refit
 from action_gru.training.run_folder import RunFolder
-from action_gru.video import DecodeLimits
+from action_gru.video import DecodeLimits, VideoFile
 
 MISTAKES_SHOWN = 12  # the surest wrong answers
 MISTAKE_PX = (180, 320)  # height and width that no frame of a mistake exceeds
@@ -141,7 +141,8 @@ def _test_data(
     clips = [replace(clip, split="test") for clip in read if split in (None, clip.split)]
     if not clips:
         raise DataError(missing)
-    long = read_long_videos(listed, start, classes) if config.data.is_video else []
+    options, is_video = config.data.manifest_options, config.data.is_video
+    long = read_long_videos(listed, start, classes, **options) if is_video else []
     data = f"The {split} split of {name}" if split else f"All clips of {name}"
     return clips, [video for video in long if split in (None, video.split)], data
 
@@ -275,7 +276,8 @@ def _score_timelines(
     engine = build_engine(checkpoint, config, model, build_backbone(config))
     with reporter.bar("timeline", len(videos)) as advance:
         for video in videos:
-            reader = open_timeline(open_stream(engine, checkpoint, config), config, video.path)
+            stream, rate = open_stream(engine, checkpoint, config), video.frame_rate
+            reader = open_timeline(stream, config, video.path, frame_rate=rate)
             try:
                 for _ in reader:
                     pass
@@ -310,7 +312,8 @@ def read_mistakes(
         sampled_s = times_s[clip.name]
         shown = np.linspace(0, len(sampled_s) - 1, FRAMES_SHOWN).round().astype(int)
         try:
-            frames = frames_at(clip.path, sampled_s[shown], MISTAKE_PX, limits)
+            file = VideoFile(clip.path, limits=limits, frame_rate=clip.frame_rate)
+            frames = frames_at(file, sampled_s[shown], MISTAKE_PX)
             problem = "" if frames else "no frame at the instants that were sampled"
         except VideoError as error:
             frames, problem = {}, str(error)

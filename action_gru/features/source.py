@@ -19,6 +19,7 @@ from action_gru.config import Config, build_config
 from action_gru.core.errors import BackboneError, MissingExtraError, VideoError
 from action_gru.core.machine import processes_here
 from action_gru.core.progress import Reporter
+from action_gru.core.text import counted
 from action_gru.dataset import Clip
 from action_gru.dataset.segments import StepLabels, labels_at, read_labelled
 from action_gru.detection.detector import Detector
@@ -37,7 +38,7 @@ from action_gru.features.store import FeatureCache, MemoryCache
 from action_gru.video import DecodeLimits, VideoFile
 from action_gru.views.pictures import VIEWS
 from action_gru.views.sampler import FRAME, pictures
-from action_gru.views.sampling import slow_clips_warning
+from action_gru.views.sampling import cut_clips_warning, slow_clips_warning
 
 CLIPS_LOOKED_AT = 12  # by `people_hint`, at most
 
@@ -99,7 +100,7 @@ class VideoSource:
         manifest = self.manifest or data.manifest
         assert manifest is not None
         classes = self.classes or data.classes
-        return read_labelled(manifest, root, classes, **self.config.label_rules)
+        return read_labelled(manifest, root, classes, **self.config.manifest_options)
 
     def features(
         self,
@@ -137,7 +138,17 @@ def check_extraction(
     slow = slow_clips_warning(report.slow, report.read, config.sampling.fps)
     if slow is not None:
         reporter.warn(slow, slow=report.slow)
+    cut = cut_clips_warning(report.cut, report.read)
+    if cut is not None:
+        reporter.warn(cut, cut=report.cut)
     allowed = config.data.max_bad_share if max_bad_share is None else max_bad_share
+    if report.notes:
+        name, note = next(iter(report.notes.items()))
+        reporter.warn(
+            f"{counted(len(report.notes), 'folder')} of frames with gaps or other files; the first "
+            f"is {name}: {note}",
+            notes=report.notes,
+        )
     check_quarantine(report, reporter, folder, allowed)
     if not config.data.allow_leakage:
         check_copies(clips, report)
@@ -299,9 +310,9 @@ def people_hint(config: Config, clips: Sequence[Clip]) -> str | None:
     if 2 * seen <= len(looked):
         return None
     return (
-        f"people are seen in {seen} of the {len(looked)} clips looked at: the view pose may help "
-        "(configs/people.yaml), most of all in places that were never seen. It costs one detection "
-        "a frame: 1.5 to 3 times the time of two picture views (docs/people.md)"
+        f"people are seen in {seen} of {counted(len(looked), 'clip')} looked at: the view pose may "
+        "help (configs/people.yaml), most of all in places that were never seen. It costs one "
+        "detection a frame: 1.5 to 3 times the time of two picture views (docs/people.md)"
     )
 
 
@@ -309,7 +320,7 @@ def _shows_people(config: Config, clip: Clip, detector: Detector) -> bool:
     limits = DecodeLimits(**config.decoding.model_dump())
     when = {"fps": config.sampling.fps, "start_s": clip.start_s, "end_s": clip.end_s}
     try:
-        with VideoFile(clip.path, threads=1, limits=limits) as video:
+        with VideoFile(clip.path, 1, limits, clip.frame_rate) as video:
             size: dict[str, Any] = {"views": [], "size_px": 32, "fit": "squash", "whole": True}
             samples = video.run(pictures, **size, **when)
             found = detector([made[FRAME] for _, made in itertools.islice(samples, 1)])

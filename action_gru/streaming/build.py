@@ -102,9 +102,14 @@ def open_timeline(
     config: Config,
     video: Path,
     watch: Callable[[Image, float], None] | None = None,
+    frame_rate: float | None = None,
 ) -> TimelineReader[Answer]:
-    """A long video, ready to be read as one stream. watch: see TimelineReader."""
+    """A long video, ready to be read as one stream. watch: see TimelineReader.
+
+    frame_rate: of a folder of frames; by default data.frame_rate.
+    """
     limits = DecodeLimits(**config.decoding.model_dump())
     whole = stream.met is None
     batch = max(1, config.features.batch_size // len(config.features.views)) if whole else SCENES
-    return TimelineReader(stream, video, batch, watch, limits)
+    rate = frame_rate or config.data.frame_rate
+    return TimelineReader(stream, video, batch, watch, limits, rate)

@@ -52,8 +52,8 @@ def read_run_clips(
 ) -> list[Clip]:
     """The clips of a run, on the sides where they stood when it was trained."""
     if config.data.is_video:
-        classes = classes or config.data.classes
-        return read_labelled(run.clips, root or own_root(config), classes, **config.label_rules)
+        root, classes = root or own_root(config), classes or config.data.classes
+        return read_labelled(run.clips, root, classes, **config.manifest_options)
     check_files(config)
     found = {clip.name: clip for clip in data_source(config, None, root, classes).clips()}
     clips = []

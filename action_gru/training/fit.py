@@ -12,6 +12,7 @@ from action_gru.backbone.spec import FRAME_VIEWS
 from action_gru.config import Config
 from action_gru.core.errors import CheckpointError
 from action_gru.core.progress import Reporter
+from action_gru.core.text import counted
 from action_gru.dataset import data_hash
 from action_gru.features.sequences import SequenceSet, is_known
 from action_gru.model import ActionClassifier
@@ -164,7 +165,7 @@ class CheckpointWriter:
             ) from error
         if trainer.progress.epoch > trainer.epochs:
             raise CheckpointError(
-                f"{self.run.path} has {trainer.progress.epoch} epochs already, and "
+                f"{self.run.path} has {counted(trainer.progress.epoch, 'epoch')} already, and "
                 f"training.epochs={self.config.training.epochs} asks for {trainer.epochs}; take no "
                 "fewer, or train a new run"
             )

@@ -11,7 +11,7 @@ from action_gru.config import Config
 from action_gru.core.errors import CheckpointError, ConfigError, DataError
 from action_gru.core.machine import pick_device
 from action_gru.core.progress import Reporter
-from action_gru.core.text import name_some
+from action_gru.core.text import counted, name_some
 from action_gru.dataset import (
     Clip,
     LongVideo,
@@ -89,7 +89,8 @@ def _plan_new(config: Config) -> RunPlan:
         clips, data.split, data.test_share, data.val_share, data.split_seed, data.allow_leakage
     )
     assert data.manifest is not None
-    long = read_long_videos(data.manifest, data.root, classes) if data.is_video else []
+    options = data.manifest_options
+    long = read_long_videos(data.manifest, data.root, classes, **options) if data.is_video else []
     check_background(config, classes)
     if long and data.task == "frames":
         raise DataError(
@@ -159,8 +160,8 @@ def _load_resumed(run: RunFolder, config: Config) -> RunPlan:
         )
     clips = read_run_clips(run, config)
     content = {row["path"]: row["sha256"] for row in run.rows()}
-    is_video = config.data.is_video
-    long = read_long_videos(run.clips, own_root(config)) if is_video else []
+    options, is_video = config.data.manifest_options, config.data.is_video
+    long = read_long_videos(run.clips, own_root(config), None, **options) if is_video else []
     split = split_clips(clips, "column", allow_leakage=config.data.allow_leakage)
     classes = class_list(clips, config.classes)
     return RunPlan(run, config, split, classes, long, content)
@@ -204,7 +205,7 @@ def _summarise(run: RunFolder, data: TrainingData, reporter: Reporter) -> None:
     epochs = {"epochs": int(progress["epoch"]), "best_epoch": int(progress["best_epoch"])}
     run.write_summary(report.counts() | epochs)
     text = f"summary: {report.sentence('frames decoded' if is_video else 'rows')}; "
-    text += f"{epochs['epochs']} epochs"
+    text += counted(epochs["epochs"], "epoch")
     if data.split.val:  # else the last one counts, and none was chosen
         text += f", the best was {epochs['best_epoch']}"
     reporter.info(text, summary=run.summary())
