@@ -268,6 +268,6 @@ def _add_value(where: str, value: Json, video: str, rate: float | None, found: A
             if "ranges" not in value:
                 found.add(where, label, (start, end), video)
             elif rate is None:
-                found.add(where, label, (start - 1, end), video, in_frames=True)
+                found.add(where, label, (max(start - 1, 0), end), video, in_frames=True)
             else:
-                found.add(where, label, ((start - 1) / rate, end / rate), video)
+                found.add(where, label, (max(start - 1, 0) / rate, end / rate), video)

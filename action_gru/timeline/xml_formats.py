@@ -103,8 +103,8 @@ Spans = Iterator[tuple[ET.Element, str, int, int]]
 def _tracks(root: ET.Element, steps: dict[str | None, int]) -> Spans:
     for track in root.iter("track"):
         first, last, step = None, 0, steps[_task_of(track, steps)]
-        for shape in sorted(track, key=lambda shape: int(shape.get("frame", 0))):
-            frame = int(shape.get("frame", 0))
+        shapes = {int(shape.attrib["frame"]): shape for shape in track if "frame" in shape.attrib}
+        for frame, shape in sorted(shapes.items()):
             if shape.get("outside") != "1":
                 first, last = frame if first is None else first, frame
             elif first is not None:
