@@ -112,9 +112,8 @@ def read_manifest(
     """The clips of a manifest, in its order. root: where its paths start; by default its folder.
 
     many: a label is any number of names, with ';' between them. frame_rate: of folders of frames
-    whose row gives none. follow_links: whether a link below root may lead out of it. stretches:
-    rows are of long videos; one may lack a label, or have the bounds of another one. Warns of
-    classes that differ only in case or spaces.
+    whose row gives none. follow_links: whether links may lead out of root. stretches: rows are of
+    long videos; one may lack a label. Warns of classes that differ only in case or spaces.
 
     Raises DataError with the line number for a row that cannot be used. A file that is missing is
     no error here: extraction quarantines it like any other bad clip.
