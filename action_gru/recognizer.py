@@ -95,6 +95,11 @@ class ActionRecognizer:
         return DecodeLimits(**self.config.decoding.model_dump())
 
     @property
+    def frame_rate(self) -> float | None:
+        """How many pictures of a folder of frames are a second: the config's data.frame_rate."""
+        return self.config.data.frame_rate
+
+    @property
     def thresholds(self) -> dict[str, float] | None:
         """From which score each class counts as shown; None where a clip shows exactly one."""
         limits = self.checkpoint.thresholds
@@ -137,7 +142,8 @@ class ActionRecognizer:
     ) -> Reading:
         """Like `classify`, with the features from which the answer was made."""
         path = Path(video)
-        clip = Clip(path, path.name, "", path.name, "", start_s, end_s)
+        rate = self.frame_rate
+        clip = Clip(path, path.name, "", path.name, "", start_s, end_s, frame_rate=rate)
         extractor = build_extractor(self.config, self._backbone, MemoryCache())
         report = extractor.extract([clip])
         if report.quarantined:
@@ -149,7 +155,8 @@ class ActionRecognizer:
         times_s = next(iter(entries.values())).times_s
         prediction = self._answer(scores.probabilities, times_s[-1])
         slow = rate_warning(times_s, self.config.sampling.fps)
-        warnings = (*([slow] if slow else []), *report.cut.values())
+        told = (*report.cut.values(), *report.notes.values())
+        warnings = (*([slow] if slow else []), *told)
         return Reading(prediction, times_s, copies[0], scores, warnings)
 
     def explain(self, video: str | Path, label: str | None = None, frames: int = 3) -> Explanation:
@@ -172,6 +179,7 @@ class ActionRecognizer:
             label,
             frames,
             self.limits,
+            self.frame_rate,
         )
         return replace(made, unsure=reading.prediction.unsure, warnings=reading.warnings)
 

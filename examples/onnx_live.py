@@ -16,6 +16,7 @@ paths = [f"{sys.argv[1]}/{name}.onnx" for name in ("features", "step")]
 features, step = (onnxruntime.InferenceSession(path) for path in paths)
 spec = json.loads(step.get_modelmeta().custom_metadata_map["action_gru"])
 look, fps, count = spec["pictures"], spec["sampling"]["fps"], spec["stream"]["states"]
+window_s = spec["stream"]["window_s"] or float("inf")  # 0: one state that never restarts
 if look["fit"] != "squash":
     sys.exit(f"fit {look['fit']}: this example squashes; see action_gru/views/pictures.py")
 if others := [view for view in spec["views"] if view not in ("rgb", "motion", "focus")]:
@@ -82,7 +83,7 @@ for frame in video.decode(video=0):
         }
         row = features.run(None, inputs)[0].astype(np.float16).astype(np.float32).reshape(1, -1)
         # Each state restarts once in window_s, one after another; the oldest one answers.
-        last, stage = stage, int((now_s - origin_s) * count / spec["stream"]["window_s"] + 1e-6)
+        last, stage = stage, int((now_s - origin_s) * count / window_s + 1e-6)
         due = [begun % count for begun in range(max(last + 1, stage - count + 1), stage + 1)]
         for tensor in spec["state"]:
             rows = np.moveaxis(state[tensor["name"]], tensor["batch_axis"], 0)

@@ -349,11 +349,21 @@ def test_the_hidden_file_of_the_case_is_left_aside(shared_cases):
     ]
 
 
-def test_folders_of_pictures_are_told_with_the_mend(shared_cases):
-    for folder in ("F08", "F08/wave/v_0", "F08/*/v_*"):
-        with pytest.raises(VideoError, match="no video in it") as caught:
-            find_videos([str(shared_cases / folder)])
-        assert ("ffmpeg -framerate 25" in str(caught.value)) == ("*" not in folder)
+def test_folders_of_frames_are_clips_by_any_name(shared_cases):
+    clips = [shared_cases / "F08" / name / "v_0" for name in ("clap", "wave")]
+    for folder in ("F08", "F08/*/v_*"):
+        assert find_videos([str(shared_cases / folder)]) == clips
+    assert find_videos([str(clips[1])]) == clips[1:]
+
+
+def test_pictures_whose_numbers_make_no_clip_are_searched_past(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    make_tree(tmp_path, "a/cat.jpg", "a/dog.jpg", "a/deep/1.mp4", "b/cat.jpg", "b/dog.jpg")
+    assert find_videos(["a"]) == [Path("a/deep/1.mp4")]
+    assert find_videos(["b"]) == [Path("b")]  # named itself: its reader says what is wrong
+    make_tree(tmp_path, "c/d/cat.jpg")
+    with pytest.raises(VideoError, match=r"no video in it; .*cat\.jpg has no number.*ffmpeg"):
+        find_videos(["c"])
 
 
 def test_file_names_that_look_like_options_or_overrides_are_files(place):
@@ -374,7 +384,7 @@ def test_file_names_that_look_like_options_or_overrides_are_files(place):
 def test_what_prepare_prints_as_next_can_be_pasted(tmp_path):
     root = make_tree(tmp_path / "my clips & co's", "a/0.mp4", "b/1.mp4", "b/x.JPG", "b/y.jpg")
     done = run("prepare", "folder", root)
-    assert "left aside 2 of 4 files, as no clips: .jpg 2; pictures are not read\n" in done.stderr
+    assert "left aside 2 of 4 files, as no clips: .jpg 2; their numbers make no clip" in done.stderr
     words = shlex.split(done.stderr[done.stderr.index("next: ") :])
     assert words == [
         "next:", "action-gru", "train", "CONFIG",

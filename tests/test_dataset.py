@@ -3,10 +3,12 @@ import unicodedata
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from helpers.dataset_trees import make_tree
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,6 +18,7 @@ from action_gru.dataset import (
     Split,
     check_classes,
     class_list,
+    data_hash,
     grouped_folds,
     merge_groups,
     read_manifest,
@@ -24,6 +27,7 @@ from action_gru.dataset import (
 from action_gru.dataset.splits import hold_out
 from action_gru.features import ClipFeatures
 from action_gru.features.sequences import NO_LABEL, SequenceSet, class_targets, is_known, stack_rows
+from action_gru.video import VideoFile
 
 
 def manifest(tmp_path: Path, text: str, files: int = 1) -> Path:
@@ -65,7 +69,7 @@ def test_a_manifest_gives_its_clips(tmp_path):
         ("path,lable\na.mp4,x\n", r"column label is missing; the first line must be path,label"),
         ("path,label\n", "holds no clip, only a header"),
         ("", "column path and label is missing"),
-        ("path,label\na.mp4\n", "line 2: has 1 fields, the header has 2; put quotes"),
+        ("path,label\na.mp4\n", "line 2: has 1 field, the header has 2; put quotes"),
         ("path,label\na.mp4,x,y\n", "line 2: has 3 fields, the header has 2"),
         ("path,label\na.mp4,\n", "must not be empty"),
         ("path,label\n/etc/passwd,x\n", "line 2: path must be relative to the root"),
@@ -125,7 +129,7 @@ def test_a_link_in_a_circle_is_named(tmp_path):
 def test_a_label_outside_the_class_list_is_counted(tmp_path):
     path = manifest(tmp_path, "path,label\na.mp4,run\nb.mp4,sit\n", files=2)
     with pytest.raises(
-        DataError, match=r"unknown label 'run' \(1 clips\); the classes are sit, stand"
+        DataError, match=r"unknown label 'run' \(1 clip\); the classes are sit, stand"
     ):
         read_manifest(path, classes=("sit", "stand"))
 
@@ -236,7 +240,7 @@ def test_groups_that_share_bytes_become_one():
 
 
 def test_a_half_filled_column_and_an_unseen_class_are_errors():
-    with pytest.raises(DataError, match="1 clips have no split"):
+    with pytest.raises(DataError, match="1 clip without a split"):
         split_clips(clips_of("a", "b", split="train") + clips_of("c", labels="a"))
     train, test = clips_of("a", labels="a", split="train"), clips_of("b", labels="b", split="test")
     with pytest.raises(DataError, match="the training part has no clip of b"):
@@ -300,7 +304,7 @@ def test_a_set_that_does_not_fit_is_mapped_from_a_file_and_reads_the_same():
 def test_rows_beyond_the_room_come_back_mapped_from_a_file():
     parts = [views[0].values for views in sequence_parts()]
     for most_bytes, kind in ((None, np.ndarray), (10_000, np.ndarray), (100, np.memmap)):
-        rows, lengths = stack_rows(iter(parts), most_bytes)
+        rows, lengths = stack_rows(([part] for part in parts), most_bytes)
         assert type(rows) is kind
         assert lengths == [3, 4, 5, 6, 7]
         np.testing.assert_array_equal(rows, np.concatenate(parts))
@@ -405,14 +409,37 @@ def test_names_with_colons_are_paths(tmp_path, monkeypatch):
         assert clip.path.is_file()
 
 
-def test_folders_of_pictures_in_a_manifest_are_told_with_the_mend(tmp_path, shared_cases):
+def test_folders_in_a_manifest_without_pictures_of_their_own_are_told_with_the_mend(tmp_path):
+    make_tree(tmp_path, "wave/v_0/1.jpg", "wave/v_0/2.jpg", "clap/v_1/a.jpg")
     with pytest.raises(
-        DataError,
-        match=r"wave/v_0 is a folder, as are 2 of its 2 paths; .*pictures are not read.*ffmpeg",
+        DataError, match=r"wave is a folder, as are 2 of its 2 .*wave/v_0 are the frames of a clip"
     ):
-        read_manifest(shared_cases / "F08" / "manifest.csv")
+        read_manifest(manifest(tmp_path, "path,label\nwave,x\nclap,y\n"))
     (tmp_path / "b").mkdir()  # one among files costs itself only, where it is read
     assert len(read_manifest(manifest(tmp_path, "path,label\na.mp4,x\nb,y\n"))) == 2
+
+
+def test_a_folder_of_frames_takes_the_rate_of_its_row_or_that_of_all(tmp_path):
+    make_tree(tmp_path, "v/1.png", "v/2.png", "w/1.png", "w/2.png", "a.mp4")
+    table = manifest(tmp_path, "path;label;frame_rate\nv;x;12,5\nw;y;\na.mp4;x;\n")
+    clips = read_manifest(table, frame_rate=30.0)
+    assert [clip.frame_rate for clip in clips] == [12.5, 30.0, None]
+    with pytest.raises(
+        DataError, match=r"w holds pictures, .* column frame_rate, .* data\.frame_r"
+    ):
+        read_manifest(table)
+    assert data_hash(clips) != data_hash([replace(clip, frame_rate=None) for clip in clips])
+
+
+@pytest.mark.parametrize(
+    ("cell", "said"),
+    [("0", "frame_rate is frames a second, up to 1000, got '0'"), ("fast", "got 'fast'"),
+     ("25", r"a\.mp4 is a video file, which has its own times, and its row says frame_rate 25")],
+)  # fmt: skip
+def test_a_rate_that_cannot_be_is_refused(tmp_path, cell, said):
+    (tmp_path / "a.mp4").touch()
+    with pytest.raises(DataError, match=said):
+        read_manifest(manifest(tmp_path, f"path,label,frame_rate\na.mp4,x,{cell}\n"))
 
 
 def refused(clips: list[Clip], *how: object, **shares: float) -> str:
@@ -505,3 +532,125 @@ def test_folds_spread_each_label_of_several(tmp_path):
         part = [c for c, f in zip(clips, grouped_folds(clips, 3, 0), strict=True) if f == fold]
         counts = Counter(name for clip in part for name in clip.labels or ("nothing",))
         assert counts == {"a": 4, "b": 2, "nothing": 2}
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "bounds"),
+    [
+        ("0:00:12", "0:01:15", (12.0, 75.0)),  # as Excel rewrites 0:12 and 1:15
+        ("1:02:03.5", "01:02:04,25", (3723.5, 3724.25)),
+        ("90:00", "90:00.040", (5400.0, 5400.04)),
+        ("1,5\u00a0", "\u00a02,25", (1.5, 2.25)),
+    ],
+)
+def test_bounds_may_be_a_clocks_time(tmp_path, start, end, bounds):
+    (clip,) = read_manifest(
+        manifest(tmp_path, f"path;label;start_s;end_s\na.mp4;x;{start};{end}\n")
+    )
+    assert (clip.start_s, clip.end_s) == bounds
+
+
+@pytest.mark.parametrize("text", ["1:75", "1:60:00", "12:30:00 AM", ":30", "1:2:3:4"])
+def test_what_is_no_clocks_time_is_named(tmp_path, text):
+    with pytest.raises(DataError, match=f"line 2: start_s is seconds .* got '{text}'"):
+        read_manifest(manifest(tmp_path, f"path,label,start_s\na.mp4,x,{text}\n"))
+
+
+def test_frame_numbers_become_the_times_of_the_files_own_frames(tmp_path, monkeypatch):
+    opened = []
+
+    class Reader:  # of four frames at an uneven rate
+        def __init__(self, path, threads, limits, frame_rate):
+            opened.append(path.name)
+            self.info, self.left = SimpleNamespace(first_s=0.0), iter([0.25, 1.0, 1.25])
+
+        def grab(self):
+            return next(self.left, None)
+
+        def close(self):
+            pass
+
+    monkeypatch.setattr("action_gru.video.file.open_file", Reader)
+    text = "path,label,start_frame,end_frame\na.mp4,x,1,3\na.mp4,y,3.0,4\na.mp4,x,,2\nb.mp4,y,,\n"
+    clips = read_manifest(manifest(tmp_path, text, 2))
+    assert [(clip.start_s, clip.end_s) for clip in clips] == [
+        (0.25, 1.25),
+        (1.25, 1.5),  # the number of frames is the end of the last one
+        (None, 1.0),
+        (None, None),
+    ]
+    assert opened == ["a.mp4"]
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ("a.mp4,x,-1,,", "start_frame is a frame's number, the first frame's is 0, got '-1'"),
+        ("a.mp4,x,1.5,,", "start_frame is a frame's number"),
+        ("a.mp4,x,1,,2", "start_s and start_frame are both given; leave one of them empty"),
+        ("a.mp4,x,5,5,", "end_s must lie after start_s"),
+    ],
+)
+def test_frame_numbers_that_cannot_be_used_are_named(tmp_path, row, said):
+    with pytest.raises(DataError, match=f"line 2: {said}"):
+        read_manifest(manifest(tmp_path, f"path,label,start_frame,end_frame,start_s\n{row}\n"))
+
+
+def test_frame_numbers_are_those_of_the_decoder(square_video):
+    instants = [frame.time_s for frame in VideoFile(square_video)]
+    manifest = square_video.with_name("clips.csv")
+    manifest.write_text(f"path,label,start_frame,end_frame\n{square_video.name},x,2,5\n")
+    (clip,) = read_manifest(manifest)
+    assert (clip.start_s, clip.end_s) == (instants[2], instants[5])
+
+
+def test_a_missing_file_with_frame_numbers_is_left_to_the_quarantine(tmp_path):
+    text = "path,label,start_frame,end_frame\na.mp4,x,,\nb.mp4,y,25,50\n"
+    assert read_manifest(manifest(tmp_path, text))[1].name == "b.mp4[1:2]"
+
+
+def test_a_link_out_of_the_root_is_followed_on_request(tmp_path):
+    (tmp_path / "outside.mp4").write_bytes(b"x")
+    root = tmp_path / "root"
+    root.mkdir()
+    (root / "a.mp4").symlink_to(tmp_path / "outside.mp4")
+    (root / "clips.csv").write_text("path,label\na.mp4,x\n")
+    with pytest.raises(DataError, match=r"copy the file into it, or write data\.follow_links: tru"):
+        read_manifest(root / "clips.csv")
+    (clip,) = read_manifest(root / "clips.csv", follow_links=True)
+    assert clip.path == root / "a.mp4"
+    (root / "clips.csv").write_text("path,label\n../outside.mp4,x\n")
+    with pytest.raises(DataError, match="must be relative to the root and stay in it"):
+        read_manifest(root / "clips.csv", follow_links=True)
+
+
+def test_labels_that_differ_only_in_case_or_spaces_are_told(tmp_path, capsys):
+    text = "path,label\na.mp4,sit down\nb.mp4,Sit  down\nc.mp4,sit down\nd.mp4,walk\n"
+    assert {clip.label for clip in read_manifest(manifest(tmp_path, text, 4))} == {
+        "sit down", "Sit  down", "walk",
+    }  # fmt: skip
+    said = capsys.readouterr().err
+    assert "the classes 'sit down' (2 rows) and 'Sit  down' (1 row) differ only in case" in said
+    assert "walk" not in said
+
+
+def test_a_bound_in_a_column_of_an_unclear_name_is_told(tmp_path, capsys):
+    with pytest.raises(DataError, match=r"'end'; seconds or mm:ss go into 'end_s', frame numbers"):
+        read_manifest(manifest(tmp_path, "path,label,end\na.mp4,x,4\n"))
+    (clip,) = read_manifest(manifest(tmp_path, "path,label,start_time\na.mp4,x,4\n"))
+    assert clip.start_s is None
+    assert "the column 'start_time' is not read; seconds" in capsys.readouterr().err
+
+
+def test_what_excel_does_to_a_table_is_undone(tmp_path):
+    path = manifest(tmp_path, "", 3)
+    text = (
+        "\ufeffsep=\t\r\nPath\tLabel\tGroup\tStart_s\t\t\r\n"
+        "a.mp4\tsit\u00a0down\t“anna”\t1,5\t\t\t\r\n"  # more empty cells than the header has
+        "b.mp4\tsit down\r\n"  # Excel leaves empty cells at a row's end out
+        " \t\u00a0\t\t\t\t\r\n\t\t\t\t\t\r\n"
+    )
+    path.write_bytes(text.encode("utf-16"))
+    first, second = read_manifest(path)
+    assert (first.label, first.group, first.start_s) == ("sit down", "“anna”", 1.5)
+    assert (second.label, second.group, second.start_s) == ("sit down", "b.mp4", None)

@@ -254,14 +254,14 @@ def test_a_header_alone_says_that_nothing_happens(tmp_path):
         ("start,end_s,label\n", "got start,end_s,label; did you mean start_s by 'start'?"),
         ("start,end,label\n", "mean start_s by 'start'?; did you mean end_s by 'end'?"),
         ("", "got an empty file"),
-        ("start_s,end_s,label\n0,1,run\none,2,jump\n", "line 3: start_s is seconds from the"),
-        ("start_s,end_s,label\n0,nan,run\n", "line 2: end_s is seconds from the start of the"),
+        ("start_s,end_s,label\n0,1,run\none,2,jump\n", "line 3: start is seconds from the"),
+        ("start_s,end_s,label\n0,nan,run\n", "line 2: end is seconds from the start of the"),
         ("start_s,end_s,label\n-1,1,run\n", "got '-1'"),
-        ("start_s,end_s,label\n2,1,run\n", "line 2: end_s must not lie before start_s, got 2 to 1"),
+        ("start_s,end_s,label\n2,1,run\n", "line 2: the end lies before the start, got 2 to 1"),
         ("start_s,end_s,label\n0,1, \n", "line 2: label must not be empty"),
         ("start_s,end_s,label\n0,1\n", "line 2: has 2 fields, the header has 3"),
         ("start_s,end_s,label\n0,1,run, fast\n", "line 2: has 4 fields, the header has 3"),
-        ("start_s,end_s,label\n5,6,run\n0,2,jump\n1.5,3,hop\n", "lines 3 and 4: 'jump' lasts"),
+        ("start_s,end_s,label\n5,6,run\n0,2,jump\n1.5,3,hop\n", "line 3 and line 4: 'jump' lasts"),
         ("start_s,end_s,label\n0,2,jump\n1.5,3,hop\n", "until 2, 'hop' begins at 1.5; one action"),
         ("start_s,end_s,label\n0,2,höp\n".encode("latin-1"), "no text in UTF-8 or UTF-16"),
         ('start_s,end_s,label\n0,2,"hop\n', "not a CSV"),
@@ -275,7 +275,7 @@ def test_what_is_no_timeline_is_refused(text, message, tmp_path):
 
 
 def test_a_missing_timeline_is_named(tmp_path):
-    with pytest.raises(DataError, match=r"no timeline at .*x\.csv"):
+    with pytest.raises(DataError, match=r"no file at .*x\.csv"):
         read_segments(tmp_path / "x.csv")
 
 
@@ -323,3 +323,25 @@ def test_elan_gives_each_person_a_tier_so_that_events_may_overlap():
     assert score.get("ANNOTATION_REF") == second.get("ANNOTATION_ID")
     ids = [one.get("ANNOTATION_ID") for one in root.iter() if one.get("ANNOTATION_ID")]
     assert sorted(ids) == ["a1", "a2", "a3", "a4"]
+
+
+SEVERAL = (
+    Event("walk", 0.5, 4.0, 0.87),
+    Event("read; aloud", 1.0, 3.0, 0.5),
+    Event("走る", 2.5, 3723.004, 1.0),
+    Event("walk", 4.0, 5.0, 0.25),
+)
+
+
+def test_elan_puts_events_that_overlap_into_further_tiers():
+    root = elan(SEVERAL)
+    tiers = {one.get("TIER_ID"): one for one in root.iter("TIER")}
+    assert list(tiers) == ["action", "score", "action 2", "score 2", "action 3", "score 3"]
+    assert tiers["score 2"].get("PARENT_REF") == "action 2"
+    assert [one.text for one in tiers["action"].iter("ANNOTATION_VALUE")] == ["walk", "walk"]
+    slots = {one.get("TIME_SLOT_ID"): int(one.get("TIME_VALUE")) for one in root.iter("TIME_SLOT")}
+    (second,) = tiers["action 2"].iter("ALIGNABLE_ANNOTATION")
+    assert [slots[second.get(f"TIME_SLOT_REF{number}")] for number in (1, 2)] == [1000, 3000]
+    people = [Event("run", 0.0, 2.0, 0.5, 3), Event("wave", 1.0, 2.0, 0.5, 3)]
+    names = [one.get("TIER_ID") for one in elan(people, people=1).iter("TIER")]
+    assert names == ["person 3", "score 3", "person 3, 2", "score 3, 2"]

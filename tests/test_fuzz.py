@@ -13,6 +13,7 @@ from helpers import fuzzing
 FEW = {
     "config": 150,
     "manifest": 150,
+    "annotations": 100,
     "entry": 300,
     "index": 300,
     "shard": 200,

@@ -283,8 +283,8 @@ CHECKS = {
 }
 # Commands that train or read no run, or that serve: their own tests have them.
 ELSEWHERE = {
-    "cache", "cache pack", "cache prune", "cache stats", "cache verify", "compare-cells", "config",
-    "cv", "demo", "extract", "models", "plan", "prepare", "resume", "tune", "web",
+    "cache", "cache pack", "cache prune", "cache stats", "cache verify", "check", "compare-cells",
+    "config", "cv", "demo", "extract", "models", "plan", "prepare", "resume", "tune", "web",
 }  # fmt: skip
 
 Case = tuple[str, str, str, str]  # kind of data, view, cell, pooling

@@ -1,10 +1,12 @@
 import base64
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
 import pytest
 from helpers.figures import check_texts
+from helpers.pictures import write_frames
 from helpers.reports import small_report
 from helpers.videos import write_square
 
@@ -20,6 +22,7 @@ from action_gru.report.evaluation import (
 )
 from action_gru.report.metrics import compute_metrics
 from action_gru.timeline import Prediction
+from action_gru.video import VideoFile
 
 HOSTILE = "<script>alert(1)</script>|x*&lt;.mp4"
 CLASSES = ["a", '"><img src=x onerror=alert(1)>']
@@ -111,13 +114,18 @@ def test_frames_are_spread_over_the_sampled_instants(tmp_path, clip_in):
     assert [time_s for time_s, _ in short.frames] == pytest.approx([0.3, 0.4])
 
 
+def test_frames_of_a_folder_are_shown_at_its_own_rate(tmp_path, clip_in):
+    one = replace(clip_in(write_frames(tmp_path / "v", 12)), frame_rate=10.0)
+    (mistake,) = read_mistakes([clip("v")], [one], {one.name: np.array([0.3, 0.4])}, 12)
+    assert [time_s for time_s, _ in mistake.frames] == pytest.approx([0.3, 0.4])
+
+
 def test_frames_are_read_at_their_instants_and_no_larger_than_wanted(tmp_path):
     video = write_square(tmp_path / "a.mp4", 20)
-    assert {image.shape for image in frames_at(video, [0.3, 0.5], (64, 96)).values()} == {
-        (64, 96, 3)
-    }
-    assert frames_at(video, [0.3], (32, 96))[0.3].shape == (32, 48, 3)
-    assert frames_at(video, [0.35], (64, 96)) == {}
+    found = frames_at(VideoFile(video), [0.3, 0.5], (64, 96))
+    assert {image.shape for image in found.values()} == {(64, 96, 3)}
+    assert frames_at(VideoFile(video), [0.3], (32, 96))[0.3].shape == (32, 48, 3)
+    assert frames_at(VideoFile(video), [0.35], (64, 96)) == {}
 
 
 def test_a_video_that_vanished_is_named_and_the_others_are_shown(tmp_path, clip_in):

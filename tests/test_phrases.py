@@ -1,6 +1,6 @@
 import pytest
 
-from action_gru.core.text import clock_text, counted, name_or_count, name_some
+from action_gru.core.text import clock_seconds, clock_text, counted, name_or_count, name_some
 
 
 @pytest.mark.parametrize(
@@ -38,4 +38,12 @@ def test_time_reads_like_a_clock():
 def test_one_thing_is_no_plural():
     assert [counted(n, "id") for n in (0, 1, 2)] == ["0 ids", "1 id", "2 ids"]
     assert [counted(n, "entry") for n in (1, 3)] == ["1 entry", "3 entries"]
+    assert [counted(n, "class") for n in (1, 3)] == ["1 class", "3 classes"]
+    assert [counted(n, "person") for n in (1, 2)] == ["1 person", "2 people"]
     assert counted(2, "row left") == "2 rows left"
+
+
+def test_a_clocks_time_is_read_back():
+    for time_s in (0.0, 3.2, 59.9, 63.9, 3723.0):
+        assert clock_seconds(clock_text(time_s)) == time_s
+    assert clock_seconds("12.5") is None

@@ -116,7 +116,7 @@ def test_a_group_in_two_splits_is_refused(tmp_path: Path) -> None:
         "Archery/v_Archery_g08_c01.avi 1",
         "Archery/v_Archery_g01_c01.avi 1",
     )
-    with pytest.raises(DataError, match=r"1 groups are in more .* \(first: 'g01'\)"):
+    with pytest.raises(DataError, match=r"1 group in more than one split \(first: 'g01'\)"):
         prepare("ucf101", root, tmp_path / "ucf.csv")
     assert not (tmp_path / "ucf.csv").exists()
 

@@ -45,7 +45,7 @@ def test_fights_are_grouped_by_source_video(tmp_path: Path) -> None:
     [
         ("fi001: 0.1 - 0.3", r"videos\.txt:1: got 'fi001: 0\.1 - 0\.3', expected the address"),
         ("https://a.b/1\nfi001: 0\nhttps://a.b/2\nfi001: 0", "names two sources for fi001"),
-        ("https://a.b/1\nfi002: 0", "names no source for 1 of 1 clips"),
+        ("https://a.b/1\nfi002: 0", "names no source for 1 of 1 clip"),
         ("https://a.b/1\nwhat is this", r"videos\.txt:2: got 'what is this'"),
     ],
 )

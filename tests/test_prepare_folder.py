@@ -39,7 +39,7 @@ def test_an_empty_class_is_named(tmp_path: Path) -> None:
 
 def test_a_video_outside_of_the_classes_is_named(tmp_path: Path) -> None:
     make_tree(tmp_path, "hug/a.avi", "kick/b.avi", "stray.avi")
-    with pytest.raises(DataError, match=r"1 videos lie outside .* \(first: stray\.avi\)"):
+    with pytest.raises(DataError, match=r"1 video outside .* \(first: stray\.avi\)"):
         build_folder(tmp_path)
 
 
@@ -51,12 +51,15 @@ def test_fewer_than_two_classes_are_refused(tmp_path: Path, names: list[str]) ->
 
 
 @pytest.mark.parametrize("link", ["kick", "hug/link.avi"])
-def test_nothing_is_read_through_a_link(tmp_path: Path, link: str) -> None:
+def test_nothing_is_read_through_a_link_unless_it_is_asked(tmp_path: Path, link: str) -> None:
     make_tree(tmp_path / "elsewhere", "c.avi")
     root = make_tree(tmp_path / "root", "hug/a.avi", "walk/b.avi")
     (root / link).symlink_to(tmp_path / "elsewhere" / ("c.avi" if "." in link else ""))
-    with pytest.raises(DataError, match="is a link, and nothing is read through links"):
-        build_folder(root)
+    with pytest.raises(DataError, match=r"is a link, and nothing is read .*--follow-links"):
+        prepare("folder", root)
+    (root / "hug" / "again").symlink_to(root)  # would never end
+    made = prepare("folder", root, options=Options(follow_links=True))
+    assert (made.counts["clips"], made.settings) == (3, ("data.follow_links=true",))
 
 
 @pytest.mark.parametrize("top", ["", "train/"])
@@ -131,9 +134,7 @@ def test_splits_below_the_classes_are_splits_too(tmp_path: Path) -> None:
 
 def test_classes_that_are_called_train_and_test_need_the_word(tmp_path: Path) -> None:
     make_tree(tmp_path, "train/1.mp4", "test/2.mp4")
-    with pytest.raises(
-        DataError, match=r"2 videos lie outside .* --no-splits if 'test' is a class"
-    ):
+    with pytest.raises(DataError, match=r"2 videos outside .* --no-splits if 'test' is a class"):
         build_folder(tmp_path)
     assert [label for _, label, _ in splits_of(tmp_path, False)] == ["test", "train"]
 
@@ -168,11 +169,51 @@ def test_every_ending_of_the_case_is_taken(shared_cases: Path, tmp_path: Path) -
     assert (made.counts["clips"], made.left_aside) == (7, {"no ending": 1})
 
 
-def test_folders_of_pictures_are_told_with_the_mend(tmp_path: Path, shared_cases: Path) -> None:
-    with pytest.raises(DataError, match=r"clap: the class has no video; it holds pictures.*ffmpeg"):
-        build_folder(shared_cases / "F08")
-    make_tree(tmp_path, "train/a/v_0/001.png", "train/a/v_0/002.png", "train/b/v_0/001.png")
-    with pytest.raises(DataError, match=r"pictures are not read; .*%03d\.png .*v_0\.mkv"):
+def frames(folder: str, *numbers: int) -> list[str]:
+    return [f"{folder}/img_{number:03d}.png" for number in numbers or range(1, 4)]
+
+
+def test_folders_of_frames_are_clips(tmp_path: Path, shared_cases: Path) -> None:
+    assert [row.path for row in build_folder(shared_cases / "F08")] == ["clap/v_0", "wave/v_0"]
+    tree = [*frames("hug/v_1"), "hug/v_1/Thumbs.db", "hug/2.mp4", *frames("kick/v_1")]
+    made = prepare("folder", make_tree(tmp_path, *tree))
+    assert made.manifest.read_text() == "path,label\nhug/2.mp4,hug\nhug/v_1,hug\nkick/v_1,kick\n"
+    assert made.left_aside == {}
+    first, second = made.sentences()
+    assert first.startswith("2 of the clips are folders or archives of frames; FPS")
+    assert second.endswith("data.frame_rate=FPS")
+
+
+@pytest.mark.parametrize("top", ["", "train/"])
+def test_a_class_folder_that_holds_frames_is_one_clip(tmp_path: Path, top: str) -> None:
+    make_tree(tmp_path, *frames(f"{top}hug"), *frames(f"{top}kick"))
+    split = top.rstrip("/")
+    assert splits_of(tmp_path) == [
+        (f"{top}hug", "hug", split),
+        (f"{top}kick", "kick", split),
+    ]
+
+
+def test_a_class_folder_of_single_photos_is_no_clip(tmp_path: Path) -> None:
+    make_tree(tmp_path, *frames("hug/v_1"), "kick/IMG_2034.jpg", "kick/IMG_2077.jpg")
+    with pytest.raises(
+        DataError,
+        match=r"kick: the class has no video; .* 2 pictures with numbers from 2034 to 2077 do not",
+    ):
+        build_folder(tmp_path)
+    make_tree(tmp_path, "kick/clip.mp4")
+    made = prepare("folder", tmp_path)
+    assert (made.counts["clips"], made.left_aside) == (2, {".jpg": 2})
+
+
+def test_pictures_beside_videos_are_no_clip(tmp_path: Path) -> None:
+    make_tree(tmp_path, *frames("hug"), "hug/1.mp4", "kick/videos/1.mp4", *frames("kick"))
+    assert [row.path for row in build_folder(tmp_path)] == ["hug/1.mp4", "kick/videos/1.mp4"]
+
+
+def test_frames_outside_of_a_class_are_named(tmp_path: Path) -> None:
+    make_tree(tmp_path, *frames("train"), *frames("test"))
+    with pytest.raises(DataError, match="2 videos outside of any class folder"):
         build_folder(tmp_path)
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from helpers.command_line import action_gru
+from helpers.pictures import pack, write_frames
 from helpers.videos import write_square
 
 from action_gru.apps.classify import annotate, classify_files
@@ -281,3 +282,48 @@ def test_each_damaged_file_is_answered_with_a_warning_and_no_other(small_run, sh
     videos = [shared_data / "edge" / name for name in (*cut, "felix_exercise.avi")]
     done = action_gru("classify", *videos, "-m", small_run.path, "--json", "-q")
     assert {Path(one["video"]).name for one in done.lines if one["warnings"]} == cut
+
+
+@pytest.fixture(scope="module")
+def frames(tmp_path_factory) -> Path:
+    """A bright clip as 24 pictures, one of which is missing."""
+    folder = write_frames(tmp_path_factory.mktemp("frames") / "v", count=24, seed=105)
+    (folder / "img_005.png").unlink()
+    return folder
+
+
+@pytest.mark.slow
+def test_a_folder_of_frames_is_a_clip_for_every_command(small_run, frames, tmp_path, capsys):
+    model, rate, target = small_run.path, ["data.frame_rate=10"], tmp_path / "a.mp4"
+    live = WebcamOptions(window=False, as_json=True, pace=False)
+    asks = {
+        "classify": lambda q: classify_files([frames], model, rate, 2, target, True, q),
+        "explain": lambda q: explain(frames, model, rate, frames=0, json_=True, quiet=True),
+        "timeline": lambda q: make_timeline(frames, model, rate, (), q, as_json=True),
+        "webcam": lambda q: run_webcam([str(frames)], model, rate, live, q),
+    }
+    for name, ask in asks.items():
+        ask(Reporter(quiet=True))
+        told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+        labels = [event["label"] for line in told for event in line.get("events", ())]
+        labels += [line["label"] for line in told if "label" in line]
+        assert labels[-1] == "bright", name
+        warnings = [text for line in told for text in line.get("warnings", ())]
+        gaps = [text for text in warnings if text.startswith("1 number missing at 1 place")]
+        assert len(gaps) == (name != "webcam"), name
+    with VideoFile(target) as video:
+        assert sum(1 for _ in video) == 23
+
+
+def test_a_folder_and_an_archive_of_frames_have_one_answer(small_run, frames):
+    recognizer = ActionRecognizer.load(small_run.path, "cpu", ["data.frame_rate=10"])
+    reading = recognizer.read(frames)
+    assert reading.prediction.label == "bright"
+    assert reading.warnings[0].startswith("1 number missing at 1 place, the first between img_004")
+    assert recognizer.classify(pack(frames, "zip")).scores == reading.prediction.scores
+    assert [event.label for event in recognizer.timeline(frames).events] == ["bright"]
+
+
+def test_without_a_rate_pictures_have_no_answer(recognizer, frames):
+    with pytest.raises(VideoError, match=r"no frame rate of their own; .* data\.frame_rate=25"):
+        recognizer.classify(frames)

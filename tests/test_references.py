@@ -43,7 +43,7 @@ def test_a_row_with_a_timeline_is_a_long_video_and_no_clip(tmp_path):
         ("long.mp4,,,,1,,t.csv", "line 3: a long video is read whole"),
         ("long.mp4,,,,,,../t.csv", "line 3: path must be relative to the root"),
         ("../long.mp4,,,,,,t.csv", "line 3: path must be relative to the root"),
-        ("long.mp4,,,,,,none.csv", "no timeline at"),
+        ("long.mp4,,,,,,none.csv", "no file at"),
         ("long.mp4,,,later,,,t.csv", "line 3: split is train, val, test or empty, got 'later'"),
     ],
 )

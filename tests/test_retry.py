@@ -59,7 +59,7 @@ def test_what_passes_costs_an_attempt_and_no_clip(tmp_path, clips, monkeypatch, 
     if where == "decoder":  # no decoding process can be started
         monkeypatch.setattr(file, "take_process", failing(2, error, file.take_process))
     else:
-        name = "action_gru.features.extractor.file_sha256"
+        name = "action_gru.features.extractor.content_sha256"
         from action_gru.core.files import file_sha256
 
         monkeypatch.setattr(name, failing(2, error, file_sha256))
@@ -120,7 +120,7 @@ def test_a_file_whose_disk_fails_is_left_out_with_a_reason_that_blames_the_disk(
             raise OSError(errno.EIO, "Input/output error")
         return file_sha256(path)
 
-    monkeypatch.setattr("action_gru.features.extractor.file_sha256", broken)
+    monkeypatch.setattr("action_gru.features.extractor.content_sha256", broken)
     report = extractor(tmp_path).extract(clips)
     assert list(report.quarantined) == ["1.mp4"]
     assert (

@@ -60,6 +60,7 @@ class Told(torch.nn.Module):
     """Answers class 1 with the odds that the last frame tells."""
 
     can_stream = True
+    instant = False
 
     def probabilities(self, logits):
         return logits.softmax(-1)

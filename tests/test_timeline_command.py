@@ -89,6 +89,9 @@ def test_a_reference_adds_scores(long_video, small_run, tmp_path, capsys):
     reference.write_text("start_s,end_s,label\n0,6,dark\n6,12,bright\n12,17.8,dark\n")
     make(long_video, small_run, reference=reference)
     assert json.loads(capsys.readouterr().out)["scores"]["f1"]["50"] == 1.0
+    cues = "00:00,000 --> 00:06,000\ndark\n\n00:06,000 --> 00:12,000\nbright\n"
+    reference = tmp_path / "reference.srt"
+    reference.write_text(f"{cues}\n00:12,000 --> 00:17,800\ndark\n")
     make(long_video, small_run, reference=reference, as_json=False)
     assert capsys.readouterr().out.splitlines()[-1].startswith("F1@10 1.000, F1@25 1.000")
 
@@ -103,7 +106,7 @@ def test_a_mistake_is_found_before_the_work(long_video, small_run, tmp_path):
         make(long_video, small_run, [tmp_path / "folder.csv"])
     with pytest.raises(DataError, match="no class sleep; its classes are bright, dark"):
         make(long_video, small_run, overrides=["events.background=[sleep]"])
-    with pytest.raises(DataError, match="no timeline at"):
+    with pytest.raises(DataError, match="no file at"):
         make(long_video, small_run, reference=tmp_path / "none.csv")
     with pytest.raises(ConfigError, match=r"exit \(0\.9\) must not be above enter"):
         make(long_video, small_run, overrides=["events.exit=0.9"])

@@ -5,7 +5,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from action_gru.views import VIEWS, View, ViewMaker
-from action_gru.views.sampling import Sampler, rate_warning, slow_clips_warning, windows
+from action_gru.views.sampling import (
+    Sampler,
+    cut_clips_warning,
+    cut_warning,
+    rate_warning,
+    slow_clips_warning,
+    windows,
+)
 
 
 @pytest.mark.parametrize(
@@ -116,6 +123,15 @@ def test_the_slow_clips_of_a_data_set_are_counted():
         "is 12; the first is b.mp4"
     )
     assert slow_clips_warning([], 7, 12.0) is None
+
+
+def test_clips_that_were_not_read_whole_are_counted_and_the_first_is_named():
+    cut = {"b.mp4": cut_warning(1.0, 4.0, 2), "c.mp4": cut_warning(1.0, 4.0, 0)}
+    assert cut_clips_warning(cut, 7) == (
+        "2 of 7 clips not read whole, and used as far as read; the first is b.mp4, cut short or "
+        "damaged: 2 places in it cannot be read"
+    )
+    assert cut_clips_warning({}, 7) is None
 
 
 def test_a_view_that_returns_another_picture_is_named(monkeypatch):

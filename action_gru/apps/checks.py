@@ -25,9 +25,9 @@ from action_gru.backbone.weight_files import (
 )
 from action_gru.config import Config, build_config, check_files, load_config
 from action_gru.core.errors import ConfigError, DataError, MissingExtraError, VideoError
-from action_gru.core.paths import instead_of, kind_of, missing
-from action_gru.dataset import read_manifest
+from action_gru.core.paths import instead_of, is_frames, kind_of, missing
 from action_gru.dataset.manifest import SPLITS
+from action_gru.dataset.segments import read_labelled
 from action_gru.timeline import FORMATS
 from action_gru.timeline.sentences import load_words
 from action_gru.training import Document, RunFolder, read_document
@@ -51,7 +51,7 @@ def check_video(path: Path) -> None:
     """Raise VideoError where there is no file, or plainly something else than a video."""
     if sentence := instead_of("a video", path):
         raise VideoError(sentence)
-    if not path.is_file():
+    if not path.is_file() and not is_frames(path):
         raise VideoError(f"{missing('video', path)}; check the path")
 
 
@@ -142,8 +142,8 @@ def check_work(path: Path, overrides: Sequence[str]) -> Config:
     check_files(config)
     if config.data.is_video:
         assert config.data.manifest is not None
-        data, many = config.data, config.data.labels == "many"
-        read_manifest(config.data.manifest, data.root, data.classes, many)
+        data = config.data
+        read_labelled(config.data.manifest, data.root, data.classes, **config.manifest_options)
     check_folder(f"run.folder: {config.run.folder}", config.run.folder)
     check_network(config)
     return config
@@ -173,7 +173,7 @@ def check_run(
     if manifest is not None and config.data.is_video:
         if sentence := instead_of("a manifest", manifest):
             raise DataError(f"--manifest: {sentence}")
-        read_manifest(manifest, root, document.classes, config.data.labels == "many")
+        read_labelled(manifest, root, document.classes, **config.manifest_options)
     if document.sampling.fps and config.data.is_video:
         check_settings(document.features, document.sampling.fps, config)
         check_network(config)

@@ -13,15 +13,17 @@ from typing import TYPE_CHECKING
 from action_gru.apps.checks import check_video
 from action_gru.core.errors import ActionGruError, VideoError
 from action_gru.core.machine import keeping_freed_memory
-from action_gru.core.paths import about_pictures, instead_of, is_hidden, is_video, kind_of, on_disk
+from action_gru.core.numbered_pictures import about_pictures, frame_folders, is_frame_archive
+from action_gru.core.paths import instead_of, is_frames, is_hidden, is_video, kind_of, on_disk
 from action_gru.core.progress import Reporter
+from action_gru.core.text import counted
 
 if TYPE_CHECKING:
     from action_gru.recognizer import ActionRecognizer, Reading
 
 
 def find_videos(names: Sequence[str]) -> list[Path]:
-    """The videos that files, folders (searched through) and glob patterns name, in order.
+    """The clips that files, folders (searched through) and glob patterns name, in order.
 
     Raises VideoError when a folder or pattern holds none. A plain name is taken as it is, so that
     a missing file is reported beside the answers of the others.
@@ -45,11 +47,14 @@ def find_videos(names: Sequence[str]) -> list[Path]:
 
 
 def _videos_at(path: Path) -> list[Path]:
-    """The file itself, or the videos below a folder but hidden ones."""
+    """The file itself, or the clips below a folder but hidden ones; a folder of frames is one."""
     if not path.is_dir():
         return [path]
-    below = (p for p in path.rglob("*") if not any(map(is_hidden, p.relative_to(path).parts)))
-    return sorted(filter(is_video, below))
+    below = [p for p in path.rglob("*") if not any(map(is_hidden, p.relative_to(path).parts))]
+    videos = list(filter(is_video, below))
+    archives = list(filter(is_frame_archive, below))
+    found = sorted([*videos, *archives, *frame_folders(below, videos)])
+    return found or [path] * is_frames(path)  # named itself: its reader says what is wrong
 
 
 def _with_folders_as_they_are(pattern: str) -> str:
@@ -98,7 +103,7 @@ def classify_files(
                 reading = recognizer.read(path)
                 if target is not None:
                     frames, codec = annotate(recognizer, reading, path, target)
-                    reporter.info(f"wrote {target} ({frames} frames, {codec})")
+                    reporter.info(f"wrote {target} ({counted(frames, 'frame')}, {codec})")
                 for warning in reading.warnings:
                     reporter.warn(f"{path}: {warning}", video=str(path))
                 print(_answer(path, reading, top, as_json), flush=True)
@@ -124,7 +129,7 @@ def annotate(
         raise VideoError(f"{target}: would replace the video it is made from; choose another name")
     answers = list(recognizer.running(reading))
     times_s = [answer.time_s for answer in answers]
-    with VideoFile(video, limits=recognizer.limits) as source:
+    with VideoFile(video, None, recognizer.limits, recognizer.frame_rate) as source:
         frames = source.frames()
         first = next(frames)
         size_px = (first.image.shape[1], first.image.shape[0])

@@ -144,6 +144,7 @@ def _describe_pictures(checkpoint: Checkpoint, config: Config) -> dict[str, Any]
     """The steps from a video to the two networks."""
     spec = checkpoint.features[0]
     assert isinstance(spec, FeatureSpec)
+    window_s = window_of(checkpoint, config)
     return {
         "views": [spec.view for spec in checkpoint.features],
         "sampling": {"fps": checkpoint.sampling["fps"], "tolerance_s": TOLERANCE_S},
@@ -159,8 +160,8 @@ def _describe_pictures(checkpoint: Checkpoint, config: Config) -> dict[str, Any]
         },
         "features_rounded_to": "float16",
         "stream": {
-            "window_s": window_of(checkpoint, config),
-            "states": config.stream.states,
+            "window_s": window_s,
+            "states": config.stream.states if window_s else 1,
             "max_gap_s": config.stream.max_gap_s,
         },
         "max_frames": checkpoint.sampling["max_frames"],

@@ -136,7 +136,8 @@ class LiveLoop:
         self.recognizer = recognizer
         self._wake = threading.Event()
         reading: Any = {"pace": pace, "loop": loop, "max_retries": max_retries}
-        open_source = partial(LiveSource, limits=recognizer.limits, **reading)
+        reading |= {"limits": recognizer.limits, "frame_rate": recognizer.frame_rate}
+        open_source = partial(LiveSource, **reading)
         open_stream = recognizer.people if per_person else recognizer.stream
         self.feeds = [
             Feed(partial(open_source, source), open_stream(), self._wake, drops=pace)

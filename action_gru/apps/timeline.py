@@ -19,7 +19,7 @@ from action_gru.apps.checks import PICTURE, SENTENCES
 from action_gru.apps.overlay import Overlay, marks_of
 from action_gru.core.errors import ActionGruError
 from action_gru.core.progress import Reporter
-from action_gru.core.text import clock_text
+from action_gru.core.text import clock_text, counted
 from action_gru.detection.detector import Detections, Detector, kinds_of
 from action_gru.recognizer import ActionRecognizer
 from action_gru.report.plots import save_figure
@@ -27,7 +27,7 @@ from action_gru.report.segments import segment_scores
 from action_gru.report.timeline_plot import plot_people, plot_timeline
 from action_gru.streaming import MIN_EVIDENCE, ActionStream, TimelineReader
 from action_gru.streaming.people import PeopleStream
-from action_gru.timeline import Event, Timeline, read_segments, write_sentences, write_timeline
+from action_gru.timeline import Event, Timeline, write_sentences, write_timeline
 from action_gru.timeline.sentences import Sentence, Sighting, describe, load_words, story
 from action_gru.video import Image, VideoWriter
 from action_gru.views.sampling import cut_warning, rate_warning
@@ -42,7 +42,7 @@ def make_timeline(
     targets: Sequence[Path],
     reporter: Reporter,
     *,
-    reference: Path | None = None,
+    reference: Sequence[Event] | None = None,
     per_person: bool = False,
     annotated: Path | None = None,
     as_json: bool = False,
@@ -51,9 +51,9 @@ def make_timeline(
     """Read a video once, write the targets, print the answer; False when ctrl-C cut it short.
 
     What was read before ctrl-C is written and printed all the same. in_words: sentences, too.
-    annotated: with per_person, a video of the sampled frames with everyone marked.
+    annotated: with per_person, a video of the sampled frames with everyone marked. reference: what
+    truly happens, in order of time.
     """
-    segments = read_segments(reference) if reference else None
     recognizer = ActionRecognizer.load(model, overrides=overrides)
     section = recognizer.config.describe
     words = load_words(section.language, section.templates) if in_words else None
@@ -65,13 +65,13 @@ def make_timeline(
         sightings = counter.sightings if counter else []
         sentences = describe(timeline.events, sightings, words, section.subjects)
         timeline = replace(timeline, sentences=tuple(one.text for one in sentences))
-    doubts = list(_doubts(timeline, reader, segments))
+    doubts = list(_doubts(timeline, reader, reference))
     for problem in doubts:
         reporter.warn(f"{video}: {problem}")
     scores = None
-    if segments is not None:
+    if reference is not None:
         background = recognizer.config.events.background
-        scores = segment_scores(timeline.events, segments, timeline.duration_s, background)
+        scores = segment_scores(timeline.events, reference, timeline.duration_s, background)
     if as_json:
         document = _document(timeline, doubts)
         document |= {"sentences": [one.to_json() for one in sentences]} if words else {}
@@ -81,7 +81,7 @@ def make_timeline(
         if scores is not None:
             f1 = ", ".join(f"F1@{round(100 * iou)} {value:.3f}" for iou, value in scores.f1.items())
             print(f"{f1}, edit {scores.edit:.3f}, time accuracy {scores.time_accuracy:.3f}")
-    _write_all(timeline, targets, segments, reporter)
+    _write_all(timeline, targets, reference, reporter)
     if annotated is not None and annotated.exists():
         reporter.info(f"wrote {annotated}")
     return timeline.complete
@@ -179,10 +179,10 @@ class _Painter:
 def _note(reader: TimelineReader[Any]) -> str:
     stream, events = reader.stream, reader.recorder.events
     if isinstance(stream, PeopleStream):
-        return f"{len(stream.people)} people, {len(events)} events"
+        return f"{counted(len(stream.people), 'person')}, {counted(len(events), 'event')}"
     events = [*events, *(stream.current if isinstance(stream, ActionStream) else ())]
     last = f", last {events[-1].label}" if events else ""
-    return f"{len(events)} event{'' if len(events) == 1 else 's'}{last}"
+    return f"{counted(len(events), 'event')}{last}"
 
 
 def _doubts(
@@ -206,12 +206,13 @@ def _doubts(
         yield from _doubts_of_events(timeline.events, end_s, stream)
     if timeline.restarts:
         yield (
-            f"started afresh {timeline.restarts} times, the last for: {stream.restart_reason} "
-            f"(stream.max_gap_s is {stream.sampler.max_gap_s:g})"
+            f"started afresh {counted(timeline.restarts, 'time')}, the last for: "
+            f"{stream.restart_reason} (stream.max_gap_s is {stream.sampler.max_gap_s:g})"
         )
     cut = cut_warning(end_s, declared_s, reader.video.damaged)
     if timeline.complete and cut is not None:
         yield cut
+    yield from reader.video.notes
     if reference and reference[-1].end_s > end_s + 1 and timeline.complete:
         yield "the reference continues after its end: is it of another video?"
 

@@ -19,6 +19,7 @@ from action_gru.apps.live_loop import Answer, Feed, LiveLoop
 from action_gru.apps.live_view import LiveView, fitted
 from action_gru.core.errors import ActionGruError
 from action_gru.core.progress import Reporter
+from action_gru.core.text import counted
 from action_gru.recognizer import ActionRecognizer
 from action_gru.streaming import ActionStream
 from action_gru.streaming.people import PeopleStream, Person
@@ -156,7 +157,11 @@ class Webcam:
             self._give_up_recording(f"the recording is lost: {error}")
             return
         self.recorder = None
-        done = f"wrote {recorder.path} ({frames} frames)" if frames else "nothing was recorded"
+        done = (
+            f"wrote {recorder.path} ({counted(frames, 'frame')})"
+            if frames
+            else "nothing was recorded"
+        )
         self.reporter.info(done)
 
     def _give_up_recording(self, why: str) -> None:

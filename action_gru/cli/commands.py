@@ -6,7 +6,7 @@ Heavy packages are imported inside the commands, so that --help answers at once.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from typer import Argument, Option
@@ -15,6 +15,9 @@ from action_gru.cli import features, inference, plan, training
 from action_gru.cli.common import Commands, Json, Overrides, Quiet, make_reporter, print_answer
 from action_gru.core.errors import ConfigError
 from action_gru.core.progress import log_as_json
+
+if TYPE_CHECKING:
+    from action_gru.prepare import PreparedAnnotations, PreparedDataset
 
 app = typer.Typer(
     cls=Commands,
@@ -71,8 +74,16 @@ def config(
 
 
 def prepare(
-    dataset: Annotated[str, Argument(help="folder, ucf101, hmdb51, kth, fights, cmapss.")],
-    source: Annotated[Path, Argument(help="The data set's folder, unpacked.")],
+    dataset: Annotated[
+        str,
+        Argument(
+            help="annotations, folder, ucf101, hmdb51, kth, fights, kinetics, something, jester, "
+            "ava, charades, falls, cmapss."
+        ),
+    ],
+    source: Annotated[
+        list[Path], Argument(help="The data set's folder, unpacked; of annotations their files.")
+    ],
     out: Annotated[
         Path | None,
         Option(metavar="CSV", help="Default: ROOT/manifest.csv; of cmapss ROOT/SUBSET.csv."),
@@ -86,23 +97,84 @@ def prepare(
             help="Of folder: folders called train, val or test are splits, or are classes.",
         ),
     ] = None,
+    follow_links: Annotated[
+        bool, Option("--follow-links", help="Read through links in the folder.")
+    ] = False,
+    videos: Annotated[
+        Path | None, Option(metavar="DIR", help="Of annotations: the folder of the videos.")
+    ] = None,
+    form: Annotated[
+        str | None,
+        Option("--format", metavar="NAME", help="Of annotations: their form, if it isn't found."),
+    ] = None,
+    renamed: Annotated[
+        list[str] | None,
+        Option("--map", metavar="OLD=NEW", help="Of annotations: write a label as another, or "
+               "leave it out (OLD=); repeat for several."),
+    ] = None,
+    complete: Annotated[
+        bool,
+        Option("--complete", help="Of annotations: where no label is, nothing happens."),
+    ] = False,
+    frame_rate: Annotated[
+        float | None,
+        Option(min=0.001, help="Of annotations: pictures a second of folders of frames."),
+    ] = None,
     overwrite: Annotated[bool, Option("--overwrite", help="Replace a manifest.")] = False,
     json_: Json = False,
     quiet: Quiet = False,
-) -> None:
-    """Write the manifest of a data set: a folder per class, or a public one as published."""
+) -> None:  # fmt: skip
+    """Write the manifest of a data set: annotated videos, a folder per class, or a public one."""
     from action_gru.apps.checks import check_target
-    from action_gru.prepare import Options
+    from action_gru.prepare import Options, prepare_annotations
     from action_gru.prepare import prepare as write_manifest
 
-    if out is not None:
-        check_target("--out", out, (".csv",), [source])
-    choices = Options(split, subset, splits)
-    made = write_manifest(dataset, source, out, choices, overwrite=overwrite)
     reporter = make_reporter(quiet)
+    if out is not None:
+        check_target("--out", out, (".csv",), source)
+    made: PreparedDataset | PreparedAnnotations
+    if dataset == "annotations":
+        if videos is None:
+            raise ConfigError("annotations need --videos DIR, the folder of the videos")
+        names = _label_names(renamed or [])
+        made = prepare_annotations(
+            source,
+            videos,
+            out,
+            form=form,
+            renamed=names,
+            complete=complete,
+            frame_rate=frame_rate,
+            follow_links=follow_links,
+            overwrite=overwrite,
+        )
+    else:
+        _refuse_for(dataset, source, videos, form, renamed, complete, frame_rate)
+        choices = Options(split, subset, splits, follow_links)
+        made = write_manifest(dataset, source[0], out, choices, overwrite=overwrite)
+    for warning in made.warnings():
+        reporter.warn(warning)
     for sentence in made.sentences():
         reporter.info(sentence)
     print_answer(made.document(), str(made.manifest), json_)
+
+
+def _label_names(words: list[str]) -> dict[str, str]:
+    """['walking=walk', 'noise='] -> {'walking': 'walk', 'noise': ''}. Raises ConfigError."""
+    for word in words:
+        if not word.partition("=")[0].strip() or "=" not in word:
+            raise ConfigError(f"--map {word}: write OLD=NEW, or OLD= to leave a label out")
+    return {old.strip(): new.strip() for old, _, new in (word.partition("=") for word in words)}
+
+
+def _refuse_for(dataset: str, source: list[Path], *given: object) -> None:
+    """Raise ConfigError for what only annotations take."""
+    if any(given):
+        raise ConfigError(
+            f"--videos, --format, --map, --complete and --frame-rate are not for {dataset}"
+        )
+    if len(source) > 1:
+        raise ConfigError(f"{dataset} is one folder, got {len(source)} paths; pass one")
 
 
 def demo(
@@ -127,7 +199,7 @@ def demo(
 
 # In the order of a first use, as --help lists them.
 for command in (
-    config, demo, prepare, features.extract, plan.plan,
+    config, demo, prepare, features.check, features.extract, plan.plan,
     training.train, training.resume, training.tune, training.evaluate, training.cv,
     training.compare_cells, inference.models,
     inference.classify, inference.explain, inference.timeline, inference.webcam,

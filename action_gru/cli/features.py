@@ -1,8 +1,9 @@
-"""The commands around the feature cache: extract, and cache stats | verify | prune | pack."""
+"""The commands around the data: check, extract, and cache stats | verify | prune | pack."""
 
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -11,6 +12,7 @@ from typer import Argument, Option
 from action_gru.cli.common import ConfigFile, Json, Overrides, Quiet, make_reporter, print_answer
 from action_gru.core.errors import CacheError, ConfigError
 from action_gru.core.progress import is_json
+from action_gru.core.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,6 +27,38 @@ FOLDER = "cache/features"
 LEFTOVERS = "half-written files, of runs that go on or were killed"
 
 cache_app = typer.Typer(help="Look after the feature cache.", no_args_is_help=True)
+
+
+def check(
+    target: Annotated[
+        Path,
+        Argument(metavar="CONFIG|DIR|CSV", help="A YAML file, a folder of classes, a manifest."),
+    ],
+    overrides: Overrides = None,
+    out: Annotated[
+        Path | None, Option(metavar="HTML", help="A page with thumbnails as well.")
+    ] = None,
+    clips: Annotated[int, Option(min=1, help="Look at so many at most, drawn at random.")] = 600,
+    strict: Annotated[bool, Option("--strict", help="Advice fails too.")] = False,
+    json_: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Look for what spoils a training before it: exit code 1 for problems, 0 for advice."""
+    from action_gru.apps.checks import check_target
+
+    if out is not None:
+        check_target("--out", out, (".html",), [target])
+    reporter = make_reporter(quiet)
+    with reporter.doing("loading"):
+        from action_gru.apps.check import check_data
+    report = check_data(target, overrides or [], reporter, clips)
+    if out is not None:
+        report.write_page(out)
+    page = None if out is None else str(out)
+    text = "\n".join([report.text(), *([page] if page else [])])
+    print_answer(report.to_json() | {"page": page}, text, json_)
+    if report.findings if strict else report.of("problem"):
+        raise typer.Exit(1)
 
 
 def extract(
@@ -52,7 +86,9 @@ def extract(
         given = {"address": address, "workers": workers, "cores-per-worker": cores_per_worker}
         if names := ", ".join(f"--{name}" for name, value in given.items() if value is not None):
             raise ConfigError(f"{names} is for --engine ray; the engine here is local")
-    tree, reporter = check_work(config, overrides or []), make_reporter(quiet)
+    reporter = make_reporter(quiet)
+    with reporter.doing("reading the manifest"):
+        tree = check_work(config, overrides or [])
     cluster: dict[str, Any] = {}
     with reporter.doing("loading"):
         from action_gru.training import read_clips
@@ -128,7 +164,7 @@ def stats(folder: CacheFolder = FOLDER, json_: Json = False, quiet: Quiet = Fals
     """Count entries and bytes."""
     counts = _existing(folder).stats()
     text = _with_notes(
-        f"{counts['entries']} entries, {counts['bytes'] / 1e6:.1f} MB in {folder}",
+        f"{counted(counts['entries'], 'entry')}, {counts['bytes'] / 1e6:.1f} MB in {folder}",
         (counts["packed"], "of them in shards"),
         (counts["leftovers"], LEFTOVERS),
     )
@@ -144,7 +180,7 @@ def verify(folder: CacheFolder = FOLDER, json_: Json = False, quiet: Quiet = Fal
         reporter.warn(problem)
     counts = cache.stats()
     answer = {"entries": counts["entries"], "damaged": problems, "leftovers": counts["leftovers"]}
-    text = f"{counts['entries']} entries, {len(problems)} damaged"
+    text = f"{counted(counts['entries'], 'entry')}, {len(problems)} damaged"
     print_answer(answer, _with_notes(text, (counts["leftovers"], LEFTOVERS)), json_)
     if problems:
         raise typer.Exit(CacheError.exit_code)
@@ -185,7 +221,8 @@ def pack(
     warn = make_reporter(quiet).warn
     counts = pack_entries(_existing(folder), int(shard_mb * 1e6), keep, warn)
     text = _with_notes(
-        f"{counts['packed']} entries packed into {counts['shards']} shards of {folder}",
+        f"{counted(counts['packed'], 'entry')} packed into {counted(counts['shards'], 'shard')} of "
+        f"{folder}",
         (counts["already"], "were there already"),
         (counts["damaged"], "damaged ones left out ('cache prune' removes them)"),
         (counts["unreadable"], "cannot be read and were left"),

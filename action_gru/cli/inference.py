@@ -120,7 +120,9 @@ def explain(
 
 
 def timeline(
-    video: Annotated[Path, Argument(metavar="VIDEO", help="A file of any length.")],
+    video: Annotated[
+        Path, Argument(metavar="VIDEO", help="A file or folder of frames, of any length.")
+    ],
     model: Model,
     overrides: Overrides = None,
     out: Annotated[
@@ -130,7 +132,8 @@ def timeline(
     ] = None,
     reference: Annotated[
         Path | None,
-        Option(metavar="CSV", help="What truly happens (start_s,end_s,label): adds scores."),
+        Option(metavar="FILE", help="What truly happens, from any annotation tool that `prepare "
+               "annotations` reads, or a CSV start_s,end_s,label: adds scores."),
     ] = None,
     per_person: PerPerson = False,
     annotate: Annotated[
@@ -146,6 +149,7 @@ def timeline(
     """Say what happens when in a long video. ctrl-C keeps what was read."""
     from action_gru.apps import checks
     from action_gru.dataset import check_labels
+    from action_gru.dataset.cells import frame_clock
     from action_gru.timeline import read_segments
 
     if per_person and reference is not None:
@@ -162,8 +166,10 @@ def timeline(
     if annotate is not None:
         checks.check_target("--annotate", annotate, checks.VIDEOS, [*kept, *targets])
     document, tree = checks.check_model(model, changes, live=True)
+    segments = None
     if reference is not None:
-        check_labels(read_segments(reference), str(reference), document.classes)
+        segments = read_segments(reference, video, frame_clock(video, tree.data.frame_rate))
+        check_labels(segments, str(reference), document.classes)
     checks.check_detection(tree, per_person, describe)
     with reporter.doing("loading"):
         from action_gru.apps.timeline import make_timeline
@@ -174,7 +180,7 @@ def timeline(
             changes,
             targets,
             reporter,
-            reference=reference,
+            reference=segments,
             per_person=per_person,
             annotated=annotate,
             as_json=json_,

@@ -106,7 +106,8 @@ def measure_machine(config: Config, sample: int, reporter: Reporter) -> dict[str
     for clip in whole:
         clip_s, file_s = _lengths_s(clip)
         video_s += clip_s
-        source += clip.path.stat().st_size * clip_s / file_s
+        files = list(clip.path.iterdir()) if clip.path.is_dir() else [clip.path]
+        source += sum(file.stat().st_size for file in files) * clip_s / file_s
     return {
         "video_rate": video_s / lasted_s,
         "source_rate": source / video_s,
@@ -121,7 +122,7 @@ def _lengths_s(clip: Clip) -> tuple[float, float]:
     """Seconds of the clip, and of its file."""
     from action_gru.video import VideoFile
 
-    with VideoFile(clip.path) as video:
+    with VideoFile(clip.path, frame_rate=clip.frame_rate) as video:
         frame = next(iter(video))
         file_s = max(video.declared_s or 0.0, clip.end_s or 0.0, frame.time_s + LEAST)
     return (clip.end_s or file_s) - (clip.start_s or 0.0), file_s

@@ -24,7 +24,7 @@ from action_gru.cli.common import (
 )
 from action_gru.core.machine import only_one_was_meant, process_rank, program
 from action_gru.core.progress import is_json
-from action_gru.core.text import command_line, name_or_count
+from action_gru.core.text import command_line, counted, name_or_count
 
 if TYPE_CHECKING:
     from action_gru.config import Config
@@ -54,7 +54,8 @@ def train(
     from action_gru.apps.checks import check_work
 
     reporter = make_reporter(quiet)  # first, for a launcher's variables may be wrong
-    tree = check_work(config, overrides or [])
+    with reporter.doing("reading the manifest"):
+        tree = check_work(config, overrides or [])
     if only_one_was_meant():
         reporter.warn(
             "accelerate launch --cpu starts one process; for several on the CPU: "
@@ -62,6 +63,11 @@ def train(
         )
     with reporter.doing("loading"):
         from action_gru.training import train as train_run
+    if not reporter.quiet:
+        from action_gru.apps.check import first_lines
+
+        for line in first_lines(tree):
+            reporter.info(line)
     with reporter.doing("training"):
         run = train_run(tree, reporter)
     _finish(run, reporter, json_)
@@ -284,6 +290,8 @@ def _place(config: Config, out: Path | None) -> Iterator[Path]:
 
 def _summary(report: Any) -> dict[str, Any]:
     """What --json prints of a report: the main figures of its report.json."""
+    if hasattr(report, "summary"):  # of long videos
+        return dict(report.summary)
     whole = report.to_json()
     if "labels" in whole:
         return {key: whole[key] for key in MANY_SUMMARY} | {"quarantined": len(report.quarantined)}
@@ -297,12 +305,12 @@ def _summary(report: Any) -> dict[str, Any]:
 
 def _score_line(report: Any) -> str:
     """The main figures of a report in lines for a person."""
-    if hasattr(report, "score_line"):  # of several labels a clip
+    if hasattr(report, "score_line"):  # of long videos, or several labels a clip
         return f"{report.score_line}\n{report.sentence}"
     metrics, baselines = report.metrics, report.baselines
     names = metrics.classes_without_clips
     text = (
-        f"{metrics.clips} clips: top-1 {metrics.top1:.3f}, mean class accuracy "
+        f"{counted(metrics.clips, 'clip')}: top-1 {metrics.top1:.3f}, mean class accuracy "
         f"{metrics.mean_class_accuracy:.3f} (mean-pooled {_figure(baselines['mean_pooled'])}, "
         f"majority {_figure(baselines['majority'])})"
     ) + (f"; no clip of {name_or_count(names, len(metrics.classes))}" if names else "")

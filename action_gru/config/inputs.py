@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -24,6 +24,7 @@ else:
     DataKindName = Literal[tuple(DATA_KINDS)]
 
 LATER, SOON = "later", "soon"  # the classes of rows with a series.horizon
+NOTHING = "background"  # the class of watched instants without a label, where no other is named
 
 
 class RunSection(Section):
@@ -38,10 +39,17 @@ class DataSection(Section):
     """video: clips of video files. table: measured rows, in long form or .ts. arrays: one .npy
     (T, D) a sequence. The section `series` says how the last two are read."""
     manifest: Path | None = None
-    """CSV with path,label[,group][,split][,start_s,end_s]; `action-gru prepare` writes one.
+    """CSV with path,label[,group][,split][,start_s,end_s][,frame_rate]; `action-gru prepare` writes
+    one. Bounds are seconds, mm:ss, or frame numbers in start_frame,end_frame (data/README.md).
     kind table: the .csv, .parquet or .ts file itself, or a folder of X_TRAIN.ts and X_TEST.ts."""
+    task: Literal["clips", "frames"] = "clips"
+    """clips: an answer is about a clip. frames: about each instant; the manifest's rows are
+    labelled stretches of long videos (kind video; tables have series.step_labels)."""
     root: Path | None = None
     """Folder that the manifest's paths start from; by default the manifest's own folder."""
+    follow_links: bool = False
+    """true: a link below the root may lead out of it. false: such a path is an error, so that a
+    manifest from elsewhere reads no other files of this machine."""
     labels: Literal["one", "many"] = "one"
     """many: a clip may show several classes at once (`walk; read` in its label) or none (an empty
     label); each class has a probability of its own. one: exactly one class."""
@@ -58,8 +66,17 @@ class DataSection(Section):
     """true: accept a group or a clip on both sides of a split. The report says so."""
     max_bad_share: Annotated[float, Field(ge=0.0, le=1.0)] = 0.05
     """The run fails when more than this share of the clips cannot be read."""
+    frame_rate: Annotated[float, Field(gt=0.0, le=1000.0)] | None = None
+    """How many pictures of a folder of frames are a second, where the manifest's column frame_rate
+    says nothing. Video files have their own times."""
     classes: tuple[str, ...] | None = None
     """The class list, in order; a manifest label outside it is an error. By default the labels."""
+
+    @property
+    def manifest_options(self) -> dict[str, Any]:
+        """How `dataset.read_manifest` and `read_long_videos` read this data's manifests."""
+        rate, follow = self.frame_rate, self.follow_links
+        return {"many": self.labels == "many", "follow_links": follow, "frame_rate": rate}
 
     @property
     def traits(self) -> DataKind:
@@ -160,7 +177,7 @@ class SamplingSection(Section):
     """Frames looked at per second of video; slower sources give each of their frames."""
     max_frames: Annotated[int, Field(ge=1, le=4096)] = 64
     """Longest sequence read at once. Training takes a random window of a longer clip; an answer
-    averages over all its windows."""
+    averages over all its windows. data.task=frames: live, a state reads on without end."""
 
 
 class FeaturesSection(Section):

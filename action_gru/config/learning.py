@@ -34,7 +34,8 @@ class ModelSection(Section):
     """Read the clip backwards too. Such a model cannot run live."""
     pooling: PoolingName = "attention"
     """How the hidden states become one vector: the last, the largest of each unit, their mean, or a
-    learned weighting. transformer: causal self-attention with positions in time before it."""
+    learned weighting. transformer: causal self-attention with positions in time before it. With
+    data.task=frames it is always the last."""
     fusion: Literal["late", "early"] = "late"
     """late: each view has its own cell and the scores are averaged. early: one cell reads all."""
     normalisation: Literal["auto", "frame", "channel"] = "auto"
@@ -115,7 +116,8 @@ class EvaluationSection(Section):
 class StreamSection(Section):
     window_s: Literal["auto"] | Positive = "auto"
     """How far back a running answer looks, seconds. auto: 0.7 times as long as the training clips
-    usually are. larger: surer of long actions, blind to short ones."""
+    usually are; with data.task=frames without end. larger: surer of long actions, blind to short
+    ones."""
     states: Annotated[int, Field(ge=2, le=64)] = 8
     """Staggered states of the model: one restarts every window_s / states seconds, and the answer
     rests on the last (states - 1) / states to 1 times window_s."""
@@ -135,7 +137,8 @@ class EventsSection(Section):
     smoothing_s: Annotated[float, Field(ge=0.0)] = 0.4
     """Scores are averaged over this long, seconds. larger: steadier, announced later."""
     background: tuple[str, ...] = ()
-    """Classes that mean nothing in particular: they are never events."""
+    """Classes that mean nothing in particular: they are never events. data.task=frames: the first
+    is the class of watched stretches without a label; none named: 'background'."""
 
     @model_validator(mode="after")
     def _exit_is_below_enter(self) -> EventsSection:

@@ -49,10 +49,12 @@ class Config(Section):
     @model_validator(mode="after")
     def _each_row_can_have_a_class(self) -> Config:
         """What a class a row rules out; the answer after a row must rest on that row's past."""
-        if not self.series.targets_each_row:
+        if not self.targets_each_row:
             return self
+        of_frames, kind = self.data.task == "frames", self.data.traits
         unfit = {
-            "data.kind": not self.data.traits.has_row_classes,
+            "data.kind": not (kind.is_video if of_frames else kind.has_row_classes),
+            "series": of_frames and self.series.targets_each_row,
             "model.bidirectional": self.model.bidirectional,
             "model.closed_form": self.model.closed_form is True,
             "training.class_balance": self.training.class_balance == "sampler",
@@ -61,9 +63,33 @@ class Config(Section):
             if is_unfit:
                 raise ValueError(
                     f"{key}: does not go with a class for each row "
-                    "(series.horizon, series.step_labels)"
+                    "(data.task=frames, series.horizon, series.step_labels)"
                 )
         return self
+
+    @property
+    def targets_each_row(self) -> bool:
+        """Does every row, or every instant of a video, have labels of its own?"""
+        return self.data.task == "frames" or self.series.targets_each_row
+
+    @property
+    def nothing(self) -> str:
+        """The class of instants at which nothing is shown, where an instant has one class."""
+        return next(iter(self.events.background), inputs.NOTHING)
+
+    @property
+    def manifest_options(self) -> dict[str, Any]:
+        """How `dataset.segments.read_labelled` reads this data's manifests."""
+        return {**self.data.manifest_options, "nothing": self.label_rules["nothing"]}
+
+    @property
+    def label_rules(self) -> dict[str, Any]:
+        """How `dataset.segments.labels_at` gives instants their labels."""
+        of_frames = self.data.task == "frames"
+        return {
+            "many": self.data.labels == "many",
+            "nothing": self.nothing if of_frames else None,
+        }
 
     @property
     def classes(self) -> tuple[str, ...] | None:
@@ -78,9 +104,13 @@ class Config(Section):
 
 
 def needs_one_label(config: Config, what: str) -> None:
-    """Raise ConfigError where a clip may show several labels. what: needs one, in words."""
-    if config.data.labels == "many":
-        raise ConfigError(f"data.labels is many, and {what} needs one label a clip")
+    """Raise ConfigError where a clip may show several labels, or an instant has its own.
+
+    what: needs one label a clip, in words.
+    """
+    for key, value in (("labels", "many"), ("task", "frames")):
+        if getattr(config.data, key) == value:
+            raise ConfigError(f"data.{key} is {value}, and {what} needs one label a clip")
 
 
 def check_files(config: Config) -> None:

@@ -18,6 +18,8 @@ from itertools import chain
 from pathlib import Path
 from typing import TextIO
 
+from action_gru.core.text import counted
+
 SEPARATORS = (",", ";", "\t", "|")
 LARGEST = 3.4028234663852886e38  # of float32, as which measured values are kept
 MISSING = frozenset({"", "?", "na", "n/a", "#n/a", "<na>", "nan", "null", "none"})
@@ -49,8 +51,10 @@ def encoding_of(head: bytes) -> str:
 
 @dataclass(frozen=True)
 class CsvTable:
-    """names: the header's cells, stripped. rows: line number and cells, as many as the header has;
-    rows that are blank or hold separators alone, which spreadsheets write, are left out.
+    """names: the header's cells, stripped. rows: line number and cells, as many as the header has.
+
+    Rows that are blank or hold separators alone, and empty cells behind the header's last column,
+    both of which spreadsheets write, are left out.
     """
 
     names: list[str]
@@ -59,8 +63,13 @@ class CsvTable:
 
 
 @contextmanager
-def open_table(path: Path, wanted: Collection[str] = ()) -> Iterator[CsvTable]:
+def open_table(
+    path: Path, wanted: Collection[str] = (), needed: Collection[str] | None = None
+) -> Iterator[CsvTable]:
     """A CSV whose rows are read one by one. wanted: see `separator_of`.
+
+    needed: the columns that each row must reach, in lower case; what is cut off behind the last of
+    them is empty, as Excel leaves it out. By default a row must be whole.
 
     Raises ValueError, then or while rows are read, for a file that is no CSV or no text.
     """
@@ -68,12 +77,19 @@ def open_table(path: Path, wanted: Collection[str] = ()) -> Iterator[CsvTable]:
 
     def rows() -> Iterator[tuple[int, list[str]]]:
         nonlocal line
-        for row in filter(any, reader):
+        least = len(names) if needed is None else _reach(names, needed)
+        for row in reader:
+            if not any(map(str.strip, row)):
+                continue
             line = before + reader.line_num
+            while len(row) > len(names) and not row[-1].strip():
+                row.pop()
+            if len(row) >= least:
+                row += [""] * (len(names) - len(row))
             if len(row) != len(names):
                 raise ValueError(
-                    f"line {line}: has {len(row)} fields, the header has {len(names)}; put quotes "
-                    "around a field that holds the separator"
+                    f"line {line}: has {counted(len(row), 'field')}, the header has {len(names)}; "
+                    "put quotes around a field that holds the separator"
                 )
             yield line, row
 
@@ -91,6 +107,12 @@ def open_table(path: Path, wanted: Collection[str] = ()) -> Iterator[CsvTable]:
             raise ValueError(f"after line {line}: not a CSV ({error})") from error
 
 
+def _reach(names: Sequence[str], needed: Collection[str]) -> int:
+    """How many cells a row needs to hold all the needed columns that the header has."""
+    places = [place for place, name in enumerate(names, 1) if name.lower() in needed]
+    return max(places, default=len(names))
+
+
 def find_header(lines: Iterator[str], wanted: Collection[str] = ()) -> tuple[str, str, int]:
     """The header line, what separates its fields, and the number of lines before it.
 
@@ -106,13 +128,14 @@ def find_header(lines: Iterator[str], wanted: Collection[str] = ()) -> tuple[str
 
 
 def read_rows(
-    path: Path, seconds: Collection[str]
+    path: Path, seconds: Collection[str], needed: Collection[str] | None = None
 ) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
     """The columns in small letters, and (line number, column -> text) of each row.
 
-    seconds: columns of numbers, perhaps with decimal commas. Raises ValueError for a bad file.
+    seconds: columns of numbers, perhaps with decimal commas. needed: see `open_table`. Raises
+    ValueError for a bad file.
     """
-    with open_table(path) as table:
+    with open_table(path, needed=needed) as table:
         names = [name.lower() for name in table.names]
         rows = [(line, dict(zip(names, row, strict=True))) for line, row in table.rows]
     if twice := [name for name in names if name and names.count(name) > 1]:

@@ -5,15 +5,10 @@ A sentence says what a path is where something else is needed, with the mend.
 
 from __future__ import annotations
 
-import glob
-import os
 import re
 import struct
 import unicodedata
-from collections import Counter
 from pathlib import Path, PureWindowsPath
-
-from action_gru.core.text import command_line
 
 VIDEO_SUFFIXES = frozenset({
     ".avi", ".divx", ".flv", ".f4v", ".gif", ".mkv", ".webm", ".wmv", ".asf", ".wtv", ".nut",
@@ -23,12 +18,14 @@ VIDEO_SUFFIXES = frozenset({
     ".264", ".h265", ".265", ".hevc", ".ivf", ".y4m", ".amv",
 })  # fmt: skip
 PICTURE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"})
+ARCHIVE_SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz")  # of pictures that are read in them
 BEST = "best.safetensors"
 FINAL = "final.safetensors"  # where there is one it is the model to use
 # Of macOS's zip files, of Synology's, Windows' and Linux' disks.
 _OF_SYSTEMS = {"__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information", "lost+found"}
 _SPLIT_FOLDER = re.compile(
-    r"[\d _.-]*(?:(?P<train>train(?:ing)?)|(?P<val>val(?:id(?:ation)?)?|dev(?:el(?:opment)?)?)"
+    r"[\d _.-]*(?:(?P<train>train(?:ing)?)"
+    r"|(?P<val>val(?:id(?:at(?:e|ion))?)?|dev(?:el(?:opment)?)?)"
     r"|(?P<test>test(?:ing)?|eval(?:uation)?))"
     r"(?:[ _.-]*(?:set|data|split|videos?|clips?|files?))?[\d _.-]*"
 )
@@ -62,7 +59,8 @@ _YAML = "give a YAML file; configs/template.yaml is one to start from"
 _MENDS = {
     "a video": {
         "an address": "download it first, or watch it live with 'action-gru webcam --source'",
-        "a folder": "name one file of it; 'action-gru classify' takes whole folders",
+        "a folder": "name one file of it, or one folder of frames; 'action-gru classify' takes "
+        "folders of clips",
         **dict.fromkeys(("a run folder", "a folder of runs", "a config", "a checkpoint"), _SWAPPED),
         "a table": "name one of the videos that it lists; measured rows are read by 'action-gru "
         "watch', or all at once by 'action-gru evaluate RUN --manifest', with a run of such rows",
@@ -79,7 +77,7 @@ _MENDS = {
         "an address": "download it first and give its path",
         "a run folder": "give the config.yaml in it, or go on with 'action-gru resume RUN'",
         "a folder of runs": "give the config.yaml of one of them",
-        "a folder": _YAML,
+        **dict.fromkeys(("a folder", "a folder of frames"), _YAML),
         "a table": "write a config, and lay the table over it: data.manifest=CSV",
         "a video": _YAML,
         "a checkpoint": "give the config.yaml beside it",
@@ -88,7 +86,9 @@ _MENDS = {
     "a manifest": {
         "an address": "download it first, with its clips",
         "a folder": "write a manifest of it: 'action-gru prepare folder DIR'",
-        **dict.fromkeys(("a run folder", "a folder of runs", "a video"), _PREPARED),
+        **dict.fromkeys(
+            ("a run folder", "a folder of runs", "a folder of frames", "a video"), _PREPARED
+        ),
         **dict.fromkeys(("a config", "a checkpoint"), _SWAPPED),
     },
 }
@@ -117,6 +117,27 @@ def is_video(path: Path) -> bool:
         return False
     except OSError:
         return True
+
+
+def is_archive(path: Path) -> bool:
+    """Whether a file's name is that of an archive that may hold the frames of a clip."""
+    return path.name.lower().endswith(ARCHIVE_SUFFIXES) and path.is_file()
+
+
+def is_frames(path: Path) -> bool:
+    """Whether a path is read as pictures: a folder that itself holds some and no video, an archive.
+
+    What their numbers say is found when they are read.
+    """
+    if not path.is_dir():
+        return is_archive(path)
+    try:
+        names = [one for one in path.iterdir() if not is_hidden(one.name)]
+    except OSError:  # what reads it raises the reason
+        return False
+    return any(one.suffix.lower() in PICTURE_SUFFIXES for one in names) and not any(
+        map(is_video, names)
+    )
 
 
 def file_kind(path: Path) -> str | None:
@@ -218,7 +239,9 @@ def kind_of(path: Path) -> str | None:
     if path.is_dir():
         if (path / BEST).is_file() or (path / "config.yaml").is_file():
             return "a run folder"
-        return "a folder of runs" if next(path.glob(f"*/{BEST}"), None) else "a folder"
+        if next(path.glob(f"*/{BEST}"), None):
+            return "a folder of runs"
+        return "a folder of frames" if is_frames(path) else "a folder"
     if is_override(str(path)):
         return "an override"
     return _ENDINGS.get(path.suffix.lower()) if path.is_file() else None
@@ -239,42 +262,3 @@ def instead_of(wanted: str, path: Path) -> str | None:
 def missing(what: str, path: Path) -> str:
     """The sentence for a file that is not there."""
     return f"no {what} at {path} (looked up as {path.absolute()})"
-
-
-def about_pictures(place: Path) -> str | None:
-    """That folders of pictures are not read, and the mend; None where place holds no picture."""
-    for parent, folders, files in os.walk(place):
-        folders[:] = sorted(name for name in folders if not is_hidden(name))
-        suffixes = Counter(Path(name).suffix for name in files if not is_hidden(name))
-        pictures = [suffix for suffix in suffixes if suffix.lower() in PICTURE_SUFFIXES]
-        if pictures:
-            suffix = max(sorted(pictures), key=suffixes.__getitem__)
-            return (
-                "it holds pictures, and folders of pictures are not read; make a video of each "
-                f"folder, at the rate they were taken: {_video_of_pictures(Path(parent), suffix)}"
-            )
-    return None
-
-
-def _video_of_pictures(folder: Path, suffix: str) -> str:
-    """The ffmpeg command that makes `folder.mkv` of a folder's pictures of one ending."""
-    folder = folder if folder.name else folder.resolve()
-    stems = sorted(p.stem for p in folder.glob(f"*{suffix}") if not is_hidden(p.name))
-    # ffmpeg takes a dash for an option, and the text before a colon for a protocol.
-    shown = f"./{folder}" if str(folder).startswith("-") or ":" in str(folder) else str(folder)
-    pictures = _ffmpeg_input(shown, stems, suffix)
-    codec = ("-c:v", "mjpeg", "-q:v", "2")  # takes odd sizes, unlike H.264
-    return command_line("ffmpeg", "-framerate", "25", *pictures, *codec, f"{shown}.mkv")
-
-
-def _ffmpeg_input(folder: str, stems: list[str], suffix: str) -> list[str]:
-    """The pictures by running numbers, or else by pattern, sorted by name."""
-    matches = [match for stem in stems if (match := re.fullmatch(r"(.*?)(\d+)", stem))]
-    starts, digits = {match[1] for match in matches}, [match[2] for match in matches]
-    first = min(map(int, digits), default=0)
-    running = sorted(map(int, digits)) == list(range(first, first + len(stems)))
-    if len(starts) != 1 or not running:
-        return ["-pattern_type", "glob", "-i", f"{glob.escape(folder)}/*{suffix}"]
-    width = min(map(len, digits))  # 1, 2, ... 10 are unpadded: %01d reads them
-    start = f"{folder}/{starts.pop()}".replace("%", "%%")
-    return ["-start_number", str(first), "-i", f"{start}%0{width}d{suffix}"]

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
 MOST_NAMED = 5
+_CLOCK = re.compile(
+    r"(?:(?P<hours>\d+):(?=[0-5]?\d:))?(?P<minutes>\d+):(?P<rest>[0-5]?\d([.,]\d*)?)"
+)
 
 
 def name_some(names: Sequence[str], most: int = MOST_NAMED) -> str:
@@ -23,9 +27,16 @@ def name_some(names: Sequence[str], most: int = MOST_NAMED) -> str:
 
 
 def counted(count: int, noun: str) -> str:
-    """'1 row', '3 rows', '2 entries'; of two words the first is the noun: '2 rows left'."""
+    """'1 row', '3 rows', '2 entries', '2 classes'; of several words the first is the noun: '2 rows
+    left'.
+    """
     word, space, rest = noun.partition(" ")
-    many = word[:-1] + "ies" if word.endswith("y") else word + "s"
+    if word.endswith("y"):
+        many = word[:-1] + "ies"
+    elif word == "person":
+        many = "people"
+    else:
+        many = word + ("es" if word.endswith("s") else "s")
     return f"{count} {word if count == 1 else many}{space}{rest}"
 
 
@@ -43,6 +54,18 @@ def clock_text(time_s: float, decimals: int = 1) -> str:
     sign = "-" if time_s < 0 and rounded_s else ""
     width = 3 + decimals if decimals else 2
     return f"{sign}{head}:{seconds:0{width}.{decimals}f}"
+
+
+def clock_seconds(text: str) -> float | None:
+    """1:02:03.5 -> 3723.5, 02:03,5 -> 123.5, the way back from `clock_text`; None for another text.
+
+    Two parts are minutes and seconds; three have hours before them.
+    """
+    found = _CLOCK.fullmatch(text.strip())
+    if found is None:
+        return None
+    whole = 3600 * int(found["hours"] or 0) + 60 * int(found["minutes"])
+    return whole + float(found["rest"].replace(",", "."))
 
 
 def command_line(*words: str | Path) -> str:

@@ -1,4 +1,4 @@
-"""Clips, measured channels and splits. Knows nothing of video or of models."""
+"""Clips, measured channels and splits. Knows nothing of what frames show, or of models."""
 
 from action_gru.dataset.manifest import (
     Clip,

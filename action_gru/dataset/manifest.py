@@ -1,10 +1,12 @@
 """Reads the manifest CSV: which clips there are, what they show, where they come from.
 
-Columns: path,label[,group][,split][,start_s,end_s][,timeline]. Knows nothing of frames or features.
+Columns: path,label[,group][,split][,start_s,end_s][,timeline][,frame_rate]; start_frame,end_frame
+may stand for start_s,end_s. frame_rate: of a path that is a folder or archive of pictures, a
+second. Knows nothing of what frames show.
 
 A row with a timeline is no clip but a long video to test on, which is never trained on. path: the
-video. label: empty. timeline: a CSV start_s,end_s,label below the same root. split: test (or empty)
-or val.
+video. label: empty. timeline: an annotation file (see timeline/readers.py) below the same root.
+split: test (or empty) or val.
 """
 
 from __future__ import annotations
@@ -14,22 +16,33 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 from action_gru.core.csv_dialect import read_rows
 from action_gru.core.errors import DataError
-from action_gru.core.paths import about_pictures, composed, on_disk, split_of, with_slashes
+from action_gru.core.numbered_pictures import about_pictures
+from action_gru.core.paths import composed, is_frames, with_slashes
+from action_gru.core.text import counted, name_some
+from action_gru.dataset.cells import (
+    FRAMES,
+    SECONDS,
+    bounds_of,
+    check_columns,
+    frame_clock,
+    inside,
+    name_of,
+    split_name,
+    warn_once,
+)
+from action_gru.dataset.frame_rate import choose_frame_rate, parse_frame_rate
 from action_gru.timeline import Event, read_segments
-from action_gru.timeline.formats import seconds_of
 
 SPLITS = ("train", "val", "test")
-COLUMNS = ("path", "label", "group", "split", "start_s", "end_s", "timeline")
-MOST_PATH_CHARACTERS, MOST_NAME_CHARACTERS = 3000, 255
 LABEL_SEPARATOR = "; "
 T = TypeVar("T")
+Listed = TypeVar("Listed", "Clip", "LongVideo")
 
 
 @dataclass(frozen=True)
@@ -39,7 +52,7 @@ class Clip:
     group names the source (person, camera, original video) that a split must not divide; a clip
     without one is its file's own group. shows: every class in it, where each of its
     rows has one, and label is then that of its end; or where a clip may show several, and label is
-    then all of them ('walk; read'), or empty for none.
+    then all of them ('walk; read'), or empty for none. frame_rate: of a folder of frames, a second.
     """
 
     path: Path
@@ -50,6 +63,8 @@ class Clip:
     start_s: float | None = None
     end_s: float | None = None
     shows: tuple[str, ...] = ()
+    frame_rate: float | None = None
+    stretches: tuple[Clip, ...] = ()  # the manifest's rows of a long video, see `segments`
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -67,7 +82,7 @@ class Clip:
 
 @dataclass(frozen=True)
 class LongVideo:
-    """A video with what truly happens in it; timeline: the CSV as the manifest names it."""
+    """A video with what truly happens in it; timeline: the file as the manifest names it."""
 
     path: Path
     relative: str
@@ -75,6 +90,7 @@ class LongVideo:
     split: str
     timeline: str
     segments: tuple[Event, ...]
+    frame_rate: float | None = None
 
 
 def _shortest(seconds: float) -> str:
@@ -88,10 +104,17 @@ def read_manifest(
     root: Path | None = None,
     classes: Sequence[str] | None = None,
     many: bool = False,
+    *,
+    frame_rate: float | None = None,
+    follow_links: bool = False,
+    stretches: bool = False,
 ) -> list[Clip]:
     """The clips of a manifest, in its order. root: where its paths start; by default its folder.
 
-    many: a label is any number of names, with ';' between them.
+    many: a label is any number of names, with ';' between them. frame_rate: of folders of frames
+    whose row gives none. follow_links: whether a link below root may lead out of it. stretches:
+    rows are of long videos; one may lack a label, or have the bounds of another one. Warns of
+    classes that differ only in case or spaces.
 
     Raises DataError with the line number for a row that cannot be used. A file that is missing is
     no error here: extraction quarantines it like any other bad clip.
@@ -101,29 +124,46 @@ def read_manifest(
         raise DataError(f"no manifest at {manifest} (looked up as {manifest.absolute()})")
     if not root.is_dir():
         raise DataError(f"data.root: no folder at {root} (looked up as {root.absolute()})")
-    clips = _read_rows(manifest, root, partial(_clip, many=many), has_timeline=False)
+    parse = partial(_clip, many=many, frame_rate=frame_rate, follow_links=follow_links)
+    parse = partial(parse, needs_label=not (many or stretches))
+    clips = _read_rows(manifest, root, parse, has_timeline=False)
     if not clips:
         raise DataError(f"{manifest}: holds no clip, only a header")
     _check_labels(clips, classes, manifest)
-    _check_duplicates(clips, manifest)
+    _check_duplicates(clips, manifest, stretches)
     _check_files(clips, manifest)
-    return clips
+    _warn_of_spellings(clips, manifest)
+    return [_with_rate(clip, frame_rate, manifest) for clip in clips]
 
 
 def read_long_videos(
-    manifest: Path, root: Path | None = None, classes: Sequence[str] | None = None
+    manifest: Path,
+    root: Path | None = None,
+    classes: Sequence[str] | None = None,
+    many: bool = False,
+    *,
+    frame_rate: float | None = None,
+    follow_links: bool = False,
 ) -> list[LongVideo]:
-    """The long videos of a manifest, in its order; most have none.
+    """The long videos of a manifest, in its order; most have none. many: what happens in one may
+    overlap. The others: see read_manifest.
 
     Raises DataError for a row or a timeline that cannot be used.
     """
-    videos = _read_rows(manifest, root or manifest.parent, _long_video, has_timeline=True)
+    parse = partial(_long_video, many=many, frame_rate=frame_rate, follow_links=follow_links)
+    videos = _read_rows(manifest, root or manifest.parent, parse, has_timeline=True)
     for index, video in enumerate(videos):
         if classes is not None:
             check_labels(video.segments, video.timeline, classes)
         if video.path in [other.path for other in videos[:index]]:
             raise DataError(f"{manifest}: the long video {video.relative} appears twice")
-    return videos
+    return [_with_rate(video, frame_rate, manifest) for video in videos]
+
+
+def _with_rate(item: Listed, default: float | None, manifest: Path) -> Listed:
+    named = f"{manifest}: {item.relative}"
+    rate = choose_frame_rate(item.path, named, item.frame_rate, default)
+    return replace(item, frame_rate=rate)
 
 
 def _read_rows(
@@ -131,10 +171,10 @@ def _read_rows(
 ) -> list[T]:
     """The parsed rows with a timeline, or those without one. Raises DataError where parse fails."""
     try:
-        names, rows = read_rows(manifest, ("start_s", "end_s"))
+        names, rows = read_rows(manifest, (*SECONDS, "frame_rate"), needed=("path", "label"))
     except ValueError as error:
         raise DataError(f"{manifest}: {error}") from error
-    _check_columns(names, manifest)
+    check_columns(names, manifest)
     found = []
     for line, row in rows:
         row = {key: text.strip() for key, text in row.items()}
@@ -146,37 +186,27 @@ def _read_rows(
     return found
 
 
-def _check_columns(names: Sequence[str], manifest: Path) -> None:
-    """A column of the user's own is fine; one that is nearly one of ours is a typing error."""
-    lacking = [name for name in ("path", "label") if name not in names]
-    if lacking:
-        raise DataError(
-            f"{manifest}: the column {' and '.join(lacking)} is missing; the first line "
-            f"must be path,label[,group][,split][,start_s,end_s], got {','.join(names)}"
-        )
-    for name in names:
-        close = get_close_matches(name, COLUMNS, n=1, cutoff=0.75)
-        if name not in COLUMNS and close:
-            raise DataError(f"{manifest}: unknown column '{name}'; did you mean '{close[0]}'?")
-
-
-def _clip(row: dict[str, str], root: Path, many: bool = False) -> Clip:
+def _clip(
+    row: dict[str, str],
+    root: Path,
+    many: bool,
+    needs_label: bool,
+    frame_rate: float | None,
+    follow_links: bool,
+) -> Clip:
     for column, text in row.items():
         if any(unicodedata.category(letter) == "Cc" for letter in text):  # may steer a terminal
             raise ValueError(f"{column} holds a control character, got {text[:40]!r}")
-    relative, label = with_slashes(root, row["path"]), composed(row["label"])
+    relative, label = with_slashes(root, row["path"]), name_of(row["label"])
     shows = names_of(label) if many else ()
-    if not relative or not (label or many):
+    if not relative or (needs_label and not label):
         raise ValueError(f"path and label must not be empty, got '{relative}' and '{label}'")
     split = split_name(row.get("split", ""))
-    start_s, end_s = (
-        seconds_of(row, column) if row.get(column) else None for column in ("start_s", "end_s")
-    )
-    if end_s is not None and end_s <= (start_s or 0.0):
-        raise ValueError(f"end_s must lie after start_s, got {start_s} to {end_s}")
-    path, group = inside(root, relative), composed(row.get("group") or relative)
+    path, group = inside(root, relative, follow_links), _group(row, relative)
+    rate = parse_frame_rate(row.get("frame_rate", ""))
+    start_s, end_s = bounds_of(row, path, rate or frame_rate)
     label = LABEL_SEPARATOR.join(shows) if many else label
-    return Clip(path, relative, label, group, split, start_s, end_s, shows)
+    return Clip(path, relative, label, group, split, start_s, end_s, shows, rate)
 
 
 def names_of(label: str) -> tuple[str, ...]:
@@ -184,72 +214,71 @@ def names_of(label: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for part in label.split(";") if (name := part.strip())))
 
 
-def _long_video(row: dict[str, str], root: Path) -> LongVideo:
+def _group(row: dict[str, str], relative: str) -> str:
+    return name_of(row["group"]) if row.get("group") else composed(relative)
+
+
+def _long_video(
+    row: dict[str, str], root: Path, many: bool, frame_rate: float | None, follow_links: bool
+) -> LongVideo:
     relative, timeline = (with_slashes(root, row[column]) for column in ("path", "timeline"))
     if not relative or row["label"]:
         raise ValueError(
             f"a row with a timeline is a long video: path and no label, got '{relative}' "
             f"and '{row['label']}'"
         )
-    if row.get("start_s") or row.get("end_s"):
-        raise ValueError("a long video is read whole: leave start_s and end_s empty")
+    if bounded := [name for name in (*SECONDS, *FRAMES) if row.get(name)]:
+        raise ValueError(f"a long video is read whole: leave {name_some(bounded)} empty")
     split = split_name(row.get("split", "")) or "test"
     if split == "train":
         raise ValueError("a long video is for test or val; train on clips cut from another one")
-    path, reference = inside(root, relative), inside(root, timeline)
-    group = composed(row.get("group") or relative)
-    segments = tuple(replace(one, label=composed(one.label)) for one in read_segments(reference))
-    return LongVideo(path, relative, group, split, timeline, segments)
-
-
-def split_name(text: str) -> str:
-    """train, val, test or empty. Raises ValueError for anything else."""
-    split = split_of(text)
-    if text and not split:
-        raise ValueError(f"split is train, val, test or empty, got '{text}'")
-    return split
-
-
-def inside(root: Path, relative: str) -> Path:
-    """The path under root. Raises ValueError if it leads out of it, by `..` or by a link."""
-    path = root / relative
-    if Path(relative).is_absolute() or "\0" in relative or ".." in Path(relative).parts:
-        raise ValueError(f"path must be relative to the root and stay in it, got '{relative}'")
-    if len(relative) > MOST_PATH_CHARACTERS or max(map(len, path.parts)) > MOST_NAME_CHARACTERS:
-        raise ValueError(f"path is longer than a file's can be, got '{relative[:40]}...'")
-    path = on_disk(root, relative)
-    try:
-        real = path.resolve()
-    except (OSError, RuntimeError) as error:  # Python below 3.13 calls a loop a RuntimeError
-        raise ValueError(f"path '{relative}' cannot be followed ({error})") from error
-    if not real.is_relative_to(root.resolve()):
-        raise ValueError(f"path '{relative}' is a link out of {root}; copy the file into it")
-    return path
+    path, reference = (inside(root, place, follow_links) for place in (relative, timeline))
+    group, rate = _group(row, relative), parse_frame_rate(row.get("frame_rate", ""))
+    happens = read_segments(reference, path, frame_clock(path, rate or frame_rate), overlaps=many)
+    segments = tuple(replace(one, label=name_of(one.label)) for one in happens)
+    return LongVideo(path, relative, group, split, timeline, segments, rate)
 
 
 def _check_labels(clips: Sequence[Clip], classes: Sequence[str] | None, manifest: Path) -> None:
-    known = set(map(composed, classes or ()))
+    known = set(map(name_of, classes or ()))
     unknown = Counter(name for c in clips for name in c.labels if known and name not in known)
     if unknown:
-        named = ", ".join(f"'{label}' ({count} clips)" for label, count in unknown.most_common(5))
+        named = ", ".join(
+            f"'{label}' ({counted(count, 'clip')})" for label, count in unknown.most_common(5)
+        )
         raise DataError(
             f"{manifest}: unknown label {named}; the classes are {', '.join(classes or [])}"
         )
 
 
-def _check_duplicates(clips: Sequence[Clip], manifest: Path) -> None:
+def _check_duplicates(clips: Sequence[Clip], manifest: Path, stretches: bool) -> None:
     seen: dict[tuple[object, ...], Clip] = {}
     for clip in clips:
-        place = str(clip.path), clip.start_s or 0.0, clip.end_s, clip.split
+        label = clip.label if stretches else ""
+        place = str(clip.path), clip.start_s or 0.0, clip.end_s, clip.split, label
         other = seen.setdefault(place, clip)
         if other is not clip:
             labels = f" as '{other.label}' and '{clip.label}'" if other.label != clip.label else ""
             raise DataError(f"{manifest}: the clip {clip.name} appears twice{labels}; keep one row")
 
 
+def _warn_of_spellings(clips: Sequence[Clip], manifest: Path) -> None:
+    """Warn of classes whose names are one but for case and spaces, as after a typing error."""
+    alike: dict[str, Counter[str]] = {}
+    for label in (label for clip in clips for label in clip.labels):
+        alike.setdefault("".join(label.split()).casefold(), Counter())[label] += 1
+    for counts in alike.values():
+        if len(counts) > 1:
+            spelled = [f"'{label}' ({counted(n, 'row')})" for label, n in counts.most_common()]
+            warn_once(
+                f"{manifest}: the classes {name_some(spelled)} differ only in case or spaces; did "
+                f"you mean one class, such as '{counts.most_common(1)[0][0]}'?"
+            )
+
+
 def _check_files(clips: Sequence[Clip], manifest: Path) -> None:
-    """Raise DataError unless one path at least is that of a file."""
-    if any(clip.path.is_file() for clip in clips):
+    """Raise DataError unless one path at least is that of a file, or of a folder of frames."""
+    if any(clip.path.is_file() or is_frames(clip.path) for clip in clips):
         return
     if folders := [clip for clip in clips if clip.path.is_dir()]:
         raise DataError(
@@ -301,8 +330,8 @@ def class_list(clips: Sequence[Clip], classes: Sequence[str] | None = None) -> t
         )
     if classes is None:
         return tuple(found)
-    spelled = {composed(name): name for name in found}
-    classes = tuple(spelled.get(composed(name), name) for name in classes)
+    spelled = {name_of(name): name for name in found}
+    classes = tuple(spelled.get(name_of(name), name) for name in classes)
     empty = [name for name in classes if name not in found]
     if empty:
         raise DataError(f"data.classes: no clip shows {', '.join(empty)}; add some or drop it")
@@ -314,5 +343,9 @@ def data_hash(clips: Sequence[Clip]) -> str:
     digest = hashlib.sha256()
     for clip in sorted(clips, key=lambda clip: clip.name):
         bounds = (clip.start_s or 0.0, clip.end_s)
-        digest.update(repr((clip.relative, bounds, clip.label, clip.group, clip.split)).encode())
+        rate = () if clip.frame_rate is None else (clip.frame_rate,)
+        whole = (clip.relative, bounds, clip.label, clip.group, clip.split, *rate)
+        digest.update(repr(whole).encode())
+        for row in clip.stretches:
+            digest.update(repr((row.start_s or 0.0, row.end_s, row.label)).encode())
     return digest.hexdigest()[:16]

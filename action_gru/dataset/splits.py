@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from action_gru.core.errors import DataError
-from action_gru.core.text import name_some
+from action_gru.core.text import counted, name_some
 from action_gru.dataset.manifest import SPLITS, Clip, names_of
 
 
@@ -43,8 +43,8 @@ def split_clips(
     if how == "column":
         if lacking := [clip for clip in clips if not clip.split]:
             raise DataError(
-                f"{len(lacking)} clips have no split, the first {lacking[0].name}; fill the column "
-                "with train, val or test, or set data.split=group"
+                f"{counted(len(lacking), 'clip')} without a split, first {lacking[0].name}; fill "
+                "the column with train, val or test, or set data.split=group"
             )
         train, val, test = (tuple(c for c in clips if c.split == name) for name in SPLITS)
     elif how == "group":

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from action_gru.config import Config, needs_one_label
 from action_gru.core.progress import Reporter
+from action_gru.core.text import counted
 from action_gru.dataset import check_classes
 from action_gru.evaluation.cross_validation import (
     choosing_clips,
@@ -131,7 +132,8 @@ def compare_cells(
         with reporter.bar("probe", len(probe.cells) * len(probe.lags)) as advance:
             results = run_probe(probe, lambda note: advance(note=note))
     return CellComparison(
-        data=f"{config.data.manifest}: {len(clips)} clips, {folds} folds, {seeds} seeds",
+        data=f"{config.data.manifest}: {counted(len(clips), 'clip')}, {folds} folds, "
+        f"{counted(seeds, 'seed')}",
         groups=tuple(clip.group for clip in clips),
         folds=folds,
         seeds=tuple(seed_range),

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from action_gru.config import Config, needs_one_label
 from action_gru.core.errors import DataError
 from action_gru.core.progress import Reporter
+from action_gru.core.text import counted
 from action_gru.dataset import Clip, Split, check_classes, class_list, grouped_folds, merge_groups
 from action_gru.evaluation.evaluate import warning_report
 from action_gru.evaluation.evaluator import Evaluator
@@ -32,6 +33,7 @@ from action_gru.training.calibrate import calibrate_model
 from action_gru.training.data import TrainingData, read_clips
 from action_gru.training.fit import fit_model, mean_pooled
 from action_gru.training.run_folder import RunFolder
+from action_gru.training.scoring import known_targets
 
 
 def cross_validate(
@@ -61,7 +63,8 @@ def cross_validate(
     note = {"mean_pooled": "training.mean_pooled_baseline is off"}
     report = CrossValidationReport(
         run_name=run.path.name,
-        data=f"{config.data.manifest}: {len(data.split.train)} clips, {folds} folds, {seeds} seeds",
+        data=f"{config.data.manifest}: {len(data.split.train)} clips, {folds} folds, "
+        f"{counted(seeds, 'seed')}",
         results=tuple(results),
         baseline_notes={} if config.training.mean_pooled_baseline else note,
         quarantined=data.table.report.quarantined,
@@ -169,10 +172,7 @@ def _fold(
         model = fit_model(config, data, reporter)
         return Evaluator(model, config, data.classes, config.sampling.max_frames)
 
-    truth, known = (
-        (part.labels if part.step_labels is None else part.step_labels).numpy()
-        for part in (test, train)
-    )
+    truth, known = (known_targets(part).numpy() for part in (test, train))
     evaluator = fit(config)
     model, scores, trust = evaluator.model, evaluator.predict_all(test), None
     warned = evaluator.warn(data.table, data.part("test"))

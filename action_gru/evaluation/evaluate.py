@@ -17,6 +17,7 @@ from action_gru.core.text import command_line
 from action_gru.dataset import Clip, LongVideo, read_long_videos
 from action_gru.evaluation.evaluator import Evaluator
 from action_gru.evaluation.explain import frames_at
+from action_gru.evaluation.frames import frame_accuracy, score_frames
 from action_gru.evaluation.several_labels import score_many
 from action_gru.features.sequences import FeatureTable, SequenceSet
 from action_gru.features.source import build_backbone, data_source
@@ -29,6 +30,7 @@ from action_gru.report.evaluation import (
     worst_mistakes,
     write_report,
 )
+from action_gru.report.frames import FramesReport, write_frames_report
 from action_gru.report.metrics import FloatArray, compute_metrics, majority_baseline
 from action_gru.report.segments import ScoredTimeline, segment_scores
 from action_gru.report.several_labels import ManyReport, write_many_report
@@ -38,7 +40,7 @@ from action_gru.training import Checkpoint, load_checkpoint
 from action_gru.training.data import own_root, read_run_clips
 from action_gru.training.refit import wants_refit
 from action_gru.training.run_folder import RunFolder
-from action_gru.video import DecodeLimits
+from action_gru.video import DecodeLimits, VideoFile
 
 MISTAKES_SHOWN = 12  # the surest wrong answers
 MISTAKE_PX = (180, 320)  # height and width that no frame of a mistake exceeds
@@ -52,7 +54,7 @@ def evaluate(
     root: Path | None = None,
     overrides: Sequence[str] = (),
     folder: Path | None = None,
-) -> tuple[EvaluationReport | ManyReport, Path]:
+) -> tuple[EvaluationReport | FramesReport | ManyReport, Path]:
     """Score a run and write its report. Returns the report and its folder.
 
     split: of the run, by default test; of a manifest, by default all of its clips, whatever its
@@ -83,6 +85,24 @@ def evaluate(
     data += f". {known}" if known else ""
     if known and manifest is not None:
         reporter.warn(known)
+    if config.data.task == "frames":
+        frames = FramesReport(
+            run_name=run.path.name,
+            data=data,
+            split=split or "all",
+            classes=checkpoint.classes,
+            videos=score_frames(checkpoint, config, table, usable, reporter),
+            background=config.events.background,
+            thresholds=checkpoint.thresholds,
+            alone=frame_accuracy(run.baseline, config, table, usable),
+            quarantined=table.report.quarantined,
+            leakage_allowed=bool(checkpoint.data["allow_leakage"]),
+            seen_in_training=bool(known),
+            seed=config.training.seed,
+        )
+        with reporter.doing("writing the report and its pictures"):
+            write_frames_report(frames, target)
+        return frames, target
     if table.many:
         if long:
             reporter.warn("the long videos are not scored: a clip may show several labels")
@@ -121,7 +141,8 @@ def _test_data(
     clips = [replace(clip, split="test") for clip in read if split in (None, clip.split)]
     if not clips:
         raise DataError(missing)
-    long = read_long_videos(listed, start, classes) if config.data.is_video else []
+    options, is_video = config.data.manifest_options, config.data.is_video
+    long = read_long_videos(listed, start, classes, **options) if is_video else []
     data = f"The {split} split of {name}" if split else f"All clips of {name}"
     return clips, [video for video in long if split in (None, video.split)], data
 
@@ -255,7 +276,8 @@ def _score_timelines(
     engine = build_engine(checkpoint, config, model, build_backbone(config))
     with reporter.bar("timeline", len(videos)) as advance:
         for video in videos:
-            reader = open_timeline(open_stream(engine, checkpoint, config), config, video.path)
+            stream, rate = open_stream(engine, checkpoint, config), video.frame_rate
+            reader = open_timeline(stream, config, video.path, frame_rate=rate)
             try:
                 for _ in reader:
                     pass
@@ -290,7 +312,8 @@ def read_mistakes(
         sampled_s = times_s[clip.name]
         shown = np.linspace(0, len(sampled_s) - 1, FRAMES_SHOWN).round().astype(int)
         try:
-            frames = frames_at(clip.path, sampled_s[shown], MISTAKE_PX, limits)
+            file = VideoFile(clip.path, limits=limits, frame_rate=clip.frame_rate)
+            frames = frames_at(file, sampled_s[shown], MISTAKE_PX)
             problem = "" if frames else "no frame at the instants that were sampled"
         except VideoError as error:
             frames, problem = {}, str(error)

@@ -47,12 +47,13 @@ def explain_clip(
     label: str | None = None,
     frames: int = 3,
     limits: DecodeLimits | None = None,
+    frame_rate: float | None = None,
 ) -> Explanation:
     """Explain the model's answer to one video.
 
     times_s (T,): the sampled instants. label: the class to explain; by default the answer. frames:
     in how many of the frames that matter most to look for the places that matter, in the views that
-    are pictures. limits: for reading the frames again.
+    are pictures. limits and frame_rate: for reading the frames again.
     """
     probabilities, running = scores.probabilities, scores.running
     answer = Prediction.from_probabilities(
@@ -65,7 +66,8 @@ def explain_clip(
     best = best_frames(middles, falls[:, 0], occlusion.stretch, frames)
     fps = float(checkpoint.sampling["fps"])
     shown = range(0, len(times_s), -(-len(times_s) // THUMBNAILS))
-    images = frames_at(video, times_s[[*shown, *best]], MOST_PX, limits)
+    file = VideoFile(video, limits=limits, frame_rate=frame_rate)
+    images = frames_at(file, times_s[[*shown, *best]], MOST_PX)
     best_images = {frame: images[times_s[frame]] for frame in best}
     return Explanation(
         video=str(video),
@@ -85,21 +87,21 @@ def explain_clip(
         middles=tuple(middles),
         falls=falls.numpy(),
         best=tuple(best),
-        heats=tuple(_heats(backbone, occlusion, video, times_s, fps, best_images, limits)),
+        heats=tuple(_heats(backbone, occlusion, file, times_s, fps, best_images)),
         thumbnails=tuple((times_s[i], images[times_s[i]]) for i in shown),
         thresholds=checkpoint.thresholds,
     )
 
 
 def frames_at(
-    path: Path, times_s: npt.ArrayLike, most_px: tuple[int, int], limits: DecodeLimits | None = None
+    file: VideoFile, times_s: npt.ArrayLike, most_px: tuple[int, int]
 ) -> dict[float, Image]:
     """Return the frames (H, W, 3) uint8 RGB at the instants (T,); missing ones are left out.
 
     most_px: height and width that no frame exceeds.
     """
     wanted = np.unique(times_s)
-    with VideoFile(path, limits=limits) as video:
+    with file as video:
         frames = video.frames(
             lambda time_s: bool(np.abs(wanted - time_s).min() < TOLERANCE_S),
             float(wanted[-1]) + TOLERANCE_S,
@@ -193,11 +195,10 @@ def best_frames(middles: Sequence[int], fall: Tensor, apart: int, count: int) ->
 def _heats(
     backbone: Backbone,
     occlusion: Occlusion,
-    video: Path,
+    file: VideoFile,
     times_s: FloatArray,
     fps: float,
     best: Mapping[int, Image],
-    limits: DecodeLimits | None,
 ) -> Iterator[FrameHeat]:
     """Frame by frame in the order of time, and view by view; none of a view that is a vector."""
     views = [view for view in occlusion.columns if view not in FRAME_VIEWS]
@@ -205,8 +206,8 @@ def _heats(
         return
     frame_at = {float(times_s[frame]): frame for frame in best}
     maker = ViewMaker(views, backbone.image_size, backbone.fit)
-    with VideoFile(video, limits=limits) as file:
-        for time_s, pictures in sample_video(file, maker, fps):
+    with file as video:
+        for time_s, pictures in sample_video(video, maker, fps):
             if (frame := frame_at.get(time_s)) is None:
                 continue
             height, width = best[frame].shape[:2]

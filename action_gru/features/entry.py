@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from action_gru.backbone.spec import FRAME_VIEWS
-from action_gru.core.errors import ActionGruError, CacheError
+from action_gru.core.errors import ActionGruError, CacheError, DataError
 
 FORMAT = "action_gru.features.1"
 METADATA = "action_gru"
@@ -30,6 +30,7 @@ KEY = re.compile(r"[0-9a-f]{64}\Z")
 CHUNK_ROWS = 2048
 # At 1280 values: clips of under three minutes, at 12 frames a second, never touch the disk.
 MOST_CLIP_BYTES = 5 << 20
+MOST_READ_BYTES = 64 << 20  # half an hour; a longer clip is mapped from a temporary file
 MOST_HEADER_BYTES = 1 << 20  # ours are under a thousand; JSON takes many times its size in memory
 # What a file that another program made can raise while it is read.
 DAMAGE = (AttributeError, LookupError, ValueError, TypeError, OverflowError, RecursionError)
@@ -148,17 +149,24 @@ def read_entry(file: Any, label: str, keep: bool) -> ClipFeatures | None:
     try:
         (count, dim), head = _read_header(file)
         times_s = np.frombuffer(file.read(count * 8), np.float64).copy()
-        values = np.empty((count if keep else min(count, CHUNK_ROWS), dim), np.float16)
+        mend = "free space or set TMPDIR to a folder you may write"
+        at_once = keep and 2 * count * dim <= MOST_READ_BYTES
+        long = RowBuffer(MOST_READ_BYTES, DataError, mend) if keep and not at_once else None
+        values = np.empty((count if at_once else min(count, CHUNK_ROWS), dim), np.float16)
 
         def chunks() -> Iterator[Values]:
             for first in range(0, count, CHUNK_ROWS):
-                chunk = values[first if keep else 0 :][: min(CHUNK_ROWS, count - first)]
+                chunk = values[first if at_once else 0 :][: min(CHUNK_ROWS, count - first)]
                 file.readinto(chunk)
                 _check_finite(chunk, head["provenance"])
+                if long is not None:
+                    long.append(chunk.copy())
                 yield chunk
 
         if head["sha256"] != _checksum((count, dim), head, chunks(), times_s):
             raise CacheError("its checksum does not match its content")
+        if long is not None:
+            values = long.whole()
         kept = (values, times_s, head["frames_decoded"], head["provenance"])
         return ClipFeatures(*kept) if keep else None
     except (CacheError, *DAMAGE) as error:

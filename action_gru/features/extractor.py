@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from action_gru.backbone import Backbone
 from action_gru.core.errors import VideoError
-from action_gru.core.files import file_sha256
+from action_gru.core.numbered_pictures import content_sha256
+from action_gru.core.paths import is_frames
 from action_gru.dataset import Clip
 from action_gru.detection.frame_views import encode_samples, frame_views_of, side
 from action_gru.detection.vectors import Vectors
@@ -137,12 +138,14 @@ class Extractor:
 
     def plan(self, clip: Clip) -> Job:
         """What is to be done for a clip. Raises VideoError when it is not there."""
-        if clip.path.is_dir():
+        shows_frames = is_frames(clip.path)
+        if clip.path.is_dir() and not shows_frames:
             raise VideoError(f"{clip.path}: is a folder, no video; name the files that are in it")
-        if not clip.path.is_file():
+        if not clip.path.is_file() and not shows_frames:
             raise VideoError(f"{clip.path}: no such video file; check the path")
-        content = file_sha256(clip.path)
+        content = content_sha256(clip.path)
         parts = {"video": content, "fps": self.fps, "decoding": DECODING_VERSION}
+        parts |= {"frame_rate": clip.frame_rate} if shows_frames else {}
         parts |= {"bounds_s": [clip.start_s, clip.end_s]}
         parts |= {"most_frames": self.most_frames} if self.most_frames else {}
         keys: dict[ViewKey, str] = {}
@@ -161,7 +164,8 @@ class Extractor:
     def decode(self, job: Job) -> Generator[tuple[float, Pictures], None, None]:
         """(time_s, the pictures of the missing view keys) at each sampled instant."""
         views = list(dict.fromkeys(view_key.view for view_key in job.missing))
-        with VideoFile(job.clip.path, threads=1, limits=self.limits) as video:
+        rate = job.clip.frame_rate
+        with VideoFile(job.clip.path, 1, self.limits, rate) as video:
             samples = self._look(video, job.clip, views)
             if self.most_frames:
                 samples = spread(samples, self.most_frames)
@@ -169,6 +173,7 @@ class Extractor:
                 yield time_s, [(key, _side(made[key.view], key.flipped)) for key in job.missing]
                 job.frames, job.declared_s = video.frames_decoded, video.declared_s
             job.frames, job.damaged = video.frames_decoded, video.damaged
+            job.notes = video.notes
 
     def _look(
         self, video: VideoFile, clip: Clip, views: list[str]

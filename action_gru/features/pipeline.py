@@ -28,6 +28,7 @@ from action_gru.core.errors import (
     is_transient,
 )
 from action_gru.core.machine import keeping_freed_memory
+from action_gru.core.text import counted
 from action_gru.dataset import Clip
 from action_gru.features.entry import Rows, ViewKey
 from action_gru.features.report import ExtractionReport, one_line
@@ -52,6 +53,7 @@ class Job:
     frames: int = 0
     declared_s: float | None = None  # what the file's header says
     damaged: int = 0  # places that could not be decoded
+    notes: tuple[str, ...] = ()  # what else to know of it
     slow: bool = False  # its frames come too seldom for the sampling rate
     decoded: bool = False  # nothing more will come
     failed: bool = False
@@ -280,8 +282,8 @@ class Pass:
     def _end(self, job: Job, error: Exception | None) -> None:
         if error is None and not job.times_s:
             error = VideoError(
-                f"{job.clip.name}: {job.frames} frames decoded, none of them inside the clip's "
-                "bounds; check start_s and end_s"
+                f"{job.clip.name}: {counted(job.frames, 'frame')} decoded, none of them inside the "
+                "clip's bounds; check start_s and end_s"
             )
         with self._lock:
             job.decoded = True
@@ -307,6 +309,8 @@ class Pass:
             declared_s = job.declared_s if job.clip.end_s is None else None
             cut = None if job.failed else cut_warning(job.times_s[-1], declared_s, job.damaged)
             self.report.cut |= {} if cut is None else {job.clip.name: cut}
+            if job.notes and not job.failed:
+                self.report.notes[job.clip.name] = "; ".join(job.notes)
             self._advance(job.clip)
 
     def _store(self, job: Job) -> None:

@@ -18,6 +18,7 @@ from pathlib import Path
 from action_gru.core.errors import CacheError, DataError
 from action_gru.core.files import write_run_file
 from action_gru.core.progress import Reporter
+from action_gru.core.text import counted
 from action_gru.dataset import Clip
 from action_gru.features.entry import ClipFeatures, ViewKey
 from action_gru.features.store import FeatureCache, MemoryCache
@@ -32,7 +33,8 @@ class ExtractionReport:
     read: clips that were decoded whole; cached: clips that needed not. retried: further attempts at
     clips that the machine, and not the clip, had stopped. slow: of those read, the names of those
     whose frames come too seldom for the sampling rate. cut: of each that is cut short or
-    damaged, the warning.
+    damaged, the warning. notes: of each folder of frames that has gaps or other files, what they
+    are.
     """
 
     clips: int = 0
@@ -46,6 +48,7 @@ class ExtractionReport:
     content: dict[str, str] = field(default_factory=dict)
     slow: list[str] = field(default_factory=list)
     cut: dict[str, str] = field(default_factory=dict)
+    notes: dict[str, str] = field(default_factory=dict)
 
     @property
     def skipped(self) -> int:
@@ -66,8 +69,8 @@ class ExtractionReport:
             "damaged cache entries extracted again": len(self.damaged),
         }
         return (
-            f"{self.clips} clips: {self.read} read ({self.frames} {frames}), {self.cached} "
-            f"already cached, {len(self.quarantined)} left out"
+            f"{counted(self.clips, 'clip')}: {self.read} read ({self.frames} {frames}), "
+            f"{self.cached} already cached, {len(self.quarantined)} left out"
         ) + "".join(f", {count} {what}" for what, count in rest.items() if count)
 
     def add(self, part: ExtractionReport) -> None:
@@ -83,7 +86,7 @@ class ExtractionReport:
         """Bring what is kept by clip name into the order of the clips."""
         place = {clip.name: number for number, clip in enumerate(clips)}
         self.slow.sort(key=place.__getitem__)
-        for name in ("quarantined", "keys", "content", "cut"):
+        for name in ("quarantined", "keys", "content", "cut", "notes"):
             items = getattr(self, name).items()
             setattr(self, name, dict(sorted(items, key=lambda item: place[item[0]])))
 
@@ -127,9 +130,9 @@ def check_quarantine(
         name, reason = min(bad.items())
         listed = f"; all are listed in {folder / 'quarantine.csv'}" if folder else ""
         raise DataError(
-            f"{len(bad)} of {report.clips} clips cannot be read, more than data.max_bad_share="
-            f"{allowed:g} allows; the first is {named(name, reason)}{listed}. Mend or drop them, "
-            "or set a larger share"
+            f"{len(bad)} of {counted(report.clips, 'clip')} cannot be read, more than "
+            f"data.max_bad_share={allowed:g} allows; the first is {named(name, reason)}{listed}. "
+            "Mend or drop them, or set a larger share"
         )
 
 

@@ -20,7 +20,7 @@ from action_gru.backbone.spec import FeatureSpec
 from action_gru.core.errors import DataError
 from action_gru.dataset import Clip
 from action_gru.dataset.channels import SECONDS, ChannelSpec, ChannelValues
-from action_gru.features.entry import ClipFeatures, RowBuffer, ViewKey
+from action_gru.features.entry import CHUNK_ROWS, ClipFeatures, RowBuffer, ViewKey
 from action_gru.features.report import ExtractionReport, LazyFeatures
 from action_gru.views.sampling import windows
 
@@ -41,7 +41,7 @@ class FeatureTable:
     classes, where rows have them; None: unknown. remaining: how long the thing
     still lasts after each row, where known. missing: of measured clips, how many values are
     missing, of how many. unit: what times are counted in (see channels).
-    most_bytes: of a sequence set in memory.
+    most_bytes: of a sequence set in memory. dense: as of a SequenceSet.
     """
 
     by_clip: Mapping[str, Mapping[ViewKey, Features]]
@@ -53,6 +53,7 @@ class FeatureTable:
     missing: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     unit: str = SECONDS
     most_bytes: int | None = None
+    dense: bool = False
     many: bool = False
 
     def usable(self, clips: Sequence[Clip]) -> list[Clip]:
@@ -83,6 +84,7 @@ class FeatureTable:
             side(True) if self.flip else None,
             targets(steps) if self.step_labels else None,
             self.most_bytes,
+            self.dense,
         )
         return made.only(torch.argsort(torch.tensor(order)))
 
@@ -125,7 +127,9 @@ class SequenceSet:
     sequences: per clip the views to fuse, side by side along D. flipped: the same clips mirrored,
     or None; both are taken one at a time. labels (N,) and step_labels (sum of T,), of each row, or
     None: targets as in `class_targets`; a clip's answer is then that after its last row.
-    most_bytes: above it the array is mapped from a file; None: never.
+    most_bytes: above it the array is mapped from a file; None: never. dense: an answer is about its
+    row, in a sequence of any length: training draws windows, and a clip's answer is the mean over
+    all of its rows.
     """
 
     def __init__(
@@ -135,9 +139,11 @@ class SequenceSet:
         flipped: Iterable[Sequence[Features]] | None = None,
         step_labels: Tensor | None = None,
         most_bytes: int | None = None,
+        dense: bool = False,
     ) -> None:
+        self.dense = dense
         parts = itertools.chain(sequences, flipped or [])
-        rows, lengths = stack_rows((join_views(views) for views in parts), most_bytes)
+        rows, lengths = stack_rows(map(joined_blocks, parts), most_bytes)
         self.labels = labels if isinstance(labels, Tensor) else torch.tensor(list(labels))
         self.lengths = torch.tensor(lengths[: len(self.labels)])
         self.starts = torch.cumsum(self.lengths, 0) - self.lengths
@@ -206,9 +212,10 @@ class SequenceSet:
     def read_windows(self, max_frames: int, flipped: bool = False) -> tuple[Tensor, Tensor, Tensor]:
         """(clip, start, length) of every window of every clip, in order; each (M,).
 
-        Where every row has a class there is one window a clip, the last max_frames rows.
+        Where every row has a class there is one window a clip, the last max_frames rows, unless
+        the sequences are dense.
         """
-        ends_only = self.step_labels is not None
+        ends_only = self.step_labels is not None and not self.dense
         cut = [
             (clip, start + self.flip_offset * flipped + low, high - low)
             for clip, (start, length) in enumerate(
@@ -251,14 +258,20 @@ def is_known(targets: Tensor) -> Tensor:
 
 def join_views(views: Sequence[Features]) -> Rows:
     """Lay a clip's views side by side: V of (T, D_v) -> (T, sum D_v), of the views' own type."""
+    return np.concatenate(list(joined_blocks(views)))
+
+
+def joined_blocks(views: Sequence[Features]) -> Iterator[Rows]:
+    """The same in blocks of at most CHUNK_ROWS rows, so that no long clip is held twice."""
     lengths = {len(view.values) for view in views}
     if len(lengths) != 1:
         raise DataError(f"the views of a clip differ in length: {sorted(lengths)}")
-    return np.concatenate([view.values for view in views], axis=1)
+    for low in range(0, lengths.pop(), CHUNK_ROWS):
+        yield np.concatenate([view.values[low : low + CHUNK_ROWS] for view in views], axis=1)
 
 
-def stack_rows(parts: Iterable[Rows], most_bytes: int | None) -> tuple[Rows, list[int]]:
-    """(sum of T, D) and the length of each part. parts: (T, D) each, taken one at a time.
+def stack_rows(parts: Iterable[Iterable[Rows]], most_bytes: int | None) -> tuple[Rows, list[int]]:
+    """(sum of T, D) and the length of each part. parts: blocks (T, D) each, taken one at a time.
 
     With more than most_bytes they are mapped from a temporary file. Raises DataError where there is
     no room for it.
@@ -266,8 +279,10 @@ def stack_rows(parts: Iterable[Rows], most_bytes: int | None) -> tuple[Rows, lis
     mend = "free space, set TMPDIR, or raise features.memory_gb"
     buffer, lengths = RowBuffer(most_bytes, DataError, mend), list[int]()
     for part in parts:
-        lengths.append(len(part))
-        buffer.append(part)
+        before = buffer.count
+        for block in part:
+            buffer.append(block)
+        lengths.append(buffer.count - before)
     if not lengths:
         raise DataError("a set of sequences needs at least one")
     return buffer.whole(), lengths

@@ -7,7 +7,7 @@ another.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -19,7 +19,9 @@ from action_gru.config import Config, build_config
 from action_gru.core.errors import BackboneError, MissingExtraError, VideoError
 from action_gru.core.machine import processes_here
 from action_gru.core.progress import Reporter
-from action_gru.dataset import Clip, read_manifest
+from action_gru.core.text import counted
+from action_gru.dataset import Clip
+from action_gru.dataset.segments import StepLabels, labels_at, read_labelled
 from action_gru.detection.detector import Detector
 from action_gru.detection.frame_views import MixedBackbone, VectorView, following_detector
 from action_gru.features.extractor import Extractor
@@ -36,7 +38,7 @@ from action_gru.features.store import FeatureCache, MemoryCache
 from action_gru.video import DecodeLimits, VideoFile
 from action_gru.views.pictures import VIEWS
 from action_gru.views.sampler import FRAME, pictures
-from action_gru.views.sampling import slow_clips_warning
+from action_gru.views.sampling import cut_clips_warning, slow_clips_warning
 
 CLIPS_LOOKED_AT = 12  # by `people_hint`, at most
 
@@ -98,7 +100,7 @@ class VideoSource:
         manifest = self.manifest or data.manifest
         assert manifest is not None
         classes = self.classes or data.classes
-        return read_manifest(manifest, root, classes, data.labels == "many")
+        return read_labelled(manifest, root, classes, **self.config.manifest_options)
 
     def features(
         self,
@@ -136,7 +138,17 @@ def check_extraction(
     slow = slow_clips_warning(report.slow, report.read, config.sampling.fps)
     if slow is not None:
         reporter.warn(slow, slow=report.slow)
+    cut = cut_clips_warning(report.cut, report.read)
+    if cut is not None:
+        reporter.warn(cut, cut=report.cut)
     allowed = config.data.max_bad_share if max_bad_share is None else max_bad_share
+    if report.notes:
+        name, note = next(iter(report.notes.items()))
+        reporter.warn(
+            f"{counted(len(report.notes), 'folder')} of frames with gaps or other files; the first "
+            f"is {name}: {note}",
+            notes=report.notes,
+        )
     check_quarantine(report, reporter, folder, allowed)
     if not config.data.allow_leakage:
         check_copies(clips, report)
@@ -154,8 +166,39 @@ def read_features(
     # Half for the clips themselves, half for the array that a model reads.
     room = room // processes_here() // 2
     by_clip = LazyFeatures(FeatureCache(config.features.cache_dir), report, clips, room)
-    several = config.data.labels == "many"
-    return FeatureTable(by_clip, specs, report, config.features.flip, most_bytes=room, many=several)
+    videos = {clip.name: clip for clip in clips if clip.stretches and clip.name in by_clip}
+    return FeatureTable(
+        by_clip,
+        specs,
+        report,
+        config.features.flip,
+        InstantLabels(by_clip, videos, config.label_rules),
+        most_bytes=room,
+        many=config.data.labels == "many",
+        dense=config.data.task == "frames",
+    )
+
+
+class InstantLabels(Mapping[str, StepLabels]):
+    """The labels of the sampled instants of long videos by name, made when they are asked for.
+
+    rules: see `Config.label_rules`.
+    """
+
+    def __init__(
+        self, by_clip: LazyFeatures, videos: Mapping[str, Clip], rules: dict[str, Any]
+    ) -> None:
+        self._by_clip, self._videos, self._rules = by_clip, videos, rules
+
+    def __getitem__(self, name: str) -> StepLabels:
+        times_s = next(iter(self._by_clip[name].values())).times_s
+        return labels_at(times_s, self._videos[name], **self._rules)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._videos)
+
+    def __len__(self) -> int:
+        return len(self._videos)
 
 
 def make_extractor(tree: dict[str, Any]) -> Extractor:
@@ -267,9 +310,9 @@ def people_hint(config: Config, clips: Sequence[Clip]) -> str | None:
     if 2 * seen <= len(looked):
         return None
     return (
-        f"people are seen in {seen} of the {len(looked)} clips looked at: the view pose may help "
-        "(configs/people.yaml), most of all in places that were never seen. It costs one detection "
-        "a frame: 1.5 to 3 times the time of two picture views (docs/people.md)"
+        f"people are seen in {seen} of {counted(len(looked), 'clip')} looked at: the view pose may "
+        "help (configs/people.yaml), most of all in places that were never seen. It costs one "
+        "detection a frame: 1.5 to 3 times the time of two picture views (docs/people.md)"
     )
 
 
@@ -277,7 +320,7 @@ def _shows_people(config: Config, clip: Clip, detector: Detector) -> bool:
     limits = DecodeLimits(**config.decoding.model_dump())
     when = {"fps": config.sampling.fps, "start_s": clip.start_s, "end_s": clip.end_s}
     try:
-        with VideoFile(clip.path, threads=1, limits=limits) as video:
+        with VideoFile(clip.path, 1, limits, clip.frame_rate) as video:
             size: dict[str, Any] = {"views": [], "size_px": 32, "fit": "squash", "whole": True}
             samples = video.run(pictures, **size, **when)
             found = detector([made[FRAME] for _, made in itertools.islice(samples, 1)])

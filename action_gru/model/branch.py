@@ -84,7 +84,8 @@ class RecurrentBranch(_Branch):
     Each view is projected, normalised and dropped out on its own, so that a wide or loud one does
     not drown another. The head reads the pooled hidden states beside the mean and the maximum of
     the projections: a path around the cell for data in which order does not matter. Without a cell
-    the head reads the pooled projections alone.
+    the head reads the pooled projections alone. instant: it reads the newest projections instead,
+    because over hours a mean freezes and a maximum only grows.
     """
 
     def __init__(
@@ -99,6 +100,7 @@ class RecurrentBranch(_Branch):
         pooling: str,
         dropout: float,
         head_dropout: float,
+        instant: bool = False,
     ) -> None:
         super().__init__()
         self.view_dims = list(view_dims)
@@ -117,7 +119,8 @@ class RecurrentBranch(_Branch):
             self.cell = build_cell(cell, width, hidden_size, num_layers, bidirectional, dropout)
         hidden = width if self.cell is None else hidden_size * (1 + bidirectional)
         self.pool_hidden = pooling_module(pooling, hidden)
-        around = [] if self.cell is None else ["mean", "max"]
+        around = ["last"] if instant else ["mean", "max"]
+        around = [] if self.cell is None else around
         self.pool_around = nn.ModuleList(pooling_module(kind, width) for kind in around)
         pooled = hidden + width * len(around)
         self.head = nn.Sequential(nn.Dropout(head_dropout), nn.Linear(pooled, num_classes))
@@ -140,6 +143,16 @@ class RecurrentBranch(_Branch):
         pooled += [pool(projected, lengths) for pool in self.pool_around]
         logits: Tensor = self.head(torch.cat(pooled, -1))
         return logits
+
+    def advance(self, features: Tensor, state: State) -> tuple[Tensor, State]:
+        """Like `running`, from a carried state: (B, T, D) -> (B, T, C), the state to carry.
+
+        Of a branch whose pools carry nothing.
+        """
+        projected = self.project(features)
+        hidden, carried = self._recur(projected, state)
+        rows = [hidden] + [projected] * len(self.pool_around)
+        return self.head(torch.cat(rows, -1)), carried
 
     def running(self, features: Tensor) -> Tensor:
         """The logits after each step, (B, T, D) -> (B, T, C), as `step` gives them."""
@@ -176,16 +189,21 @@ class RecurrentBranch(_Branch):
     def step(self, feature: Tensor, state: State) -> tuple[Tensor, State]:
         """feature (B, D), state of the frames before -> logits (B, C) so far, state to carry."""
         projected = self.project(feature)
-        hidden, carried = projected, State()
-        if self.cell is not None:
-            count = len(CELLS[self.cell_name].state)
-            before, state = state[:count], state[count:]
-            output, after = self.cell(projected[:, None], before if count > 1 else before[0])
-            hidden, carried = output[:, 0], after if count > 1 else (after,)
-        rows = [hidden] + [projected] * len(self.pool_around)
-        pooled, after = self._step_pools(rows, state)
+        hidden, carried = self._recur(projected[:, None], state)
+        rows = [hidden[:, 0]] + [projected] * len(self.pool_around)
+        pooled, after = self._step_pools(rows, state[len(carried) :])
         logits: Tensor = self.head(pooled)
         return logits, carried + after
+
+    def _recur(self, projected: Tensor, state: State) -> tuple[Tensor, State]:
+        """(B, T, P) and the state, of which the cell's tensors come first -> (B, T, H), the cell's
+        state to carry.
+        """
+        if self.cell is None:
+            return projected, ()
+        count = len(CELLS[self.cell_name].state)
+        hidden, after = self.cell(projected, state[:count] if count > 1 else state[0])
+        return hidden, after if count > 1 else (after,)
 
 
 class LinearBranch(_Branch):

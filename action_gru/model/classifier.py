@@ -56,6 +56,9 @@ class ActionClassifier(nn.Module):
     deviation over time, too. shares (S,) weighs the trained ones.
 
     many: a sequence may show several classes or none, and each has a probability of its own.
+    instant: an answer is about its frame, in a video of any length: the head reads the newest
+    hidden state beside the newest projections, and `forward` averages the probabilities over all
+    frames.
 
     temperature: what `forward`, `running` and `step` divide the logits by; 1 until a calibration
     says better.
@@ -85,6 +88,7 @@ class ActionClassifier(nn.Module):
         channel_views: Sequence[int] = (),
         spread: bool = False,
         many: bool = False,
+        instant: bool = False,
     ) -> None:
         super().__init__()
         if many and closed_form:
@@ -96,7 +100,7 @@ class ActionClassifier(nn.Module):
         self.read_dims = [dim * (1 + flag_missing) for dim in view_dims]
         views = range(len(view_dims))
         self.by_frame = [normalisation == "frame" and x not in channel_views for x in views]
-        self.num_classes = num_classes
+        self.num_classes, self.instant = num_classes, instant
         self.can_stream = not bidirectional
         self.temperature = 1.0
         groups = [[dim] for dim in self.read_dims] if fusion == "late" else [self.read_dims]
@@ -110,9 +114,10 @@ class ActionClassifier(nn.Module):
                 hidden_size,
                 num_layers,
                 bidirectional,
-                pooling,
+                "last" if instant else pooling,
                 dropout,
                 head_dropout,
+                instant,
             )
             for group in groups
         )
@@ -126,7 +131,7 @@ class ActionClassifier(nn.Module):
             self.register_buffer("linear_share", torch.zeros(()))
         self._counts = [len(branch.state()) for branch in self.branches()]
 
-    def fit_statistics(self, features: Tensor, chunk: int = 65_536) -> None:
+    def fit_statistics(self, features: Tensor, chunk: int = 8_192) -> None:
         """Take the mean and scale of the training features from now on. features (N, D).
 
         A missing value counts for nothing; a column without any value is left out.
@@ -164,6 +169,8 @@ class ActionClassifier(nn.Module):
 
     def forward(self, features: Tensor, lengths: Tensor) -> Tensor:
         """features (B, T, D), lengths (B,) -> logits (B, C)."""
+        if self.instant:
+            return self._mean_answer(features, lengths)
         standard = self.standardise(features)
         logits = self._trained_logits(standard, lengths)
         if self.linear is None:
@@ -194,6 +201,29 @@ class ActionClassifier(nn.Module):
             else self._with_linear(rows, self.linear.running(standard).flatten(0, 1))
         )
         return logits.reshape(*features.shape[:2], self.num_classes) / self.temperature
+
+    def advance(self, features: Tensor, state: State) -> tuple[Tensor, State]:
+        """Like `running`, from a carried state: (B, T, D) -> (B, T, C), the state to carry.
+
+        Of a model of instants without a closed form: its pools carry nothing.
+        """
+        self._check_streams()
+        rows, after = [], State()
+        parts = torch.split(self.standardise(features), self.group_dims, dim=-1)
+        for branch, part, count in zip(self.branches(), parts, self._counts, strict=True):
+            logits, carried = cast(RecurrentBranch, branch).advance(part, state[:count])
+            rows.append(logits)
+            after, state = after + carried, state[count:]
+        fused = self.fuse(torch.stack(rows, 2).flatten(0, 1))
+        return fused.reshape(*features.shape[:2], self.num_classes) / self.temperature, after
+
+    def _mean_answer(self, features: Tensor, lengths: Tensor) -> Tensor:
+        """Logits of the mean over the frames of their probabilities: (B, T, D), (B,) -> (B, C)."""
+        steps = torch.arange(features.shape[1], device=features.device)
+        inside = (steps < lengths.to(steps.device)[:, None])[..., None]
+        shown = self.probabilities(self.running(features)) * inside
+        mean = shown.sum(1) / inside.sum(1)
+        return mean.logit(1e-6) if self.many else mean.clamp_min(1e-12).log()
 
     def branch_running(self, features: Tensor) -> Tensor:
         """The same of each trained branch by itself: (B, T, D) -> (B, T, S, C)."""

@@ -1,30 +1,18 @@
-"""Public data sets: UCF101, HMDB51 and KTH with their official splits, fights, C-MAPSS.
+"""Public data sets of short clips: UCF101, HMDB51 and KTH with their official splits, fights.
 
 Reads names and lists only, never a video.
 """
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 from action_gru.core.errors import DataError
-from action_gru.prepare.files import (
-    Content,
-    Row,
-    csv_text,
-    divided_groups,
-    find_file,
-    locate,
-    match_lines,
-    videos_in,
-    walk_files,
-)
-
-logger = logging.getLogger(__name__)
+from action_gru.core.text import counted
+from action_gru.prepare.files import find_file, locate, match_lines, videos_in, walk_files
+from action_gru.prepare.rows import Row, part_divided_groups
 
 _UCF101_CLASS = re.compile(r"(?P<number>\S+)\s+(?P<name>\S+)")
 _UCF101_CLIP = re.compile(
@@ -82,17 +70,7 @@ def build_hmdb51(root: Path, split: int = 1) -> list[Row]:
     groups of their own, and a warning says how many.
     """
     rows = locate(root, list(_hmdb51_rows(root, f"_test_split{split}.txt")), _HMDB51_FILES)
-    if divided := divided_groups(rows):
-        logger.warning(
-            "hmdb51 split %d divides %d source videos between train and test (first: %s)",
-            split,
-            len(divided),
-            divided[0],
-        )
-    return [
-        replace(row, group=f"{row.group} ({row.split})") if row.group in divided else row
-        for row in rows
-    ]
+    return part_divided_groups(rows, f"hmdb51 split {split}")
 
 
 def _hmdb51_rows(root: Path, ending: str) -> Iterator[Row]:
@@ -215,8 +193,8 @@ def build_fights(root: Path) -> list[Row]:
     unnamed = [str(path) for path in clips if path.stem not in sources]
     if unnamed:
         raise DataError(
-            f"{listing}: names no source for {len(unnamed)} of {len(clips)} clips (first: "
-            f"{unnamed[0]}), so they cannot be kept out of a split; {_FIGHTS_FILES}"
+            f"{listing}: names no source for {len(unnamed)} of {counted(len(clips), 'clip')} "
+            f"(first: {unnamed[0]}), so they cannot be kept out of a split; {_FIGHTS_FILES}"
         )
     if not clips:
         raise DataError(f"{root}: holds no video in fight/ or noFight/; {_FIGHTS_FILES}")
@@ -240,66 +218,3 @@ def _fights_sources(listing: Path) -> Iterator[tuple[str, str]]:
             yield line["clip"], source
         else:
             raise DataError(f"{where}: got {line[0]!r}, expected {expected}; {_FIGHTS_FILES}")
-
-
-CMAPSS_SUBSETS = ("FD001", "FD002", "FD003", "FD004")
-_CMAPSS_CHANNELS = [f"setting_{n}" for n in (1, 2, 3)] + [f"sensor_{n}" for n in range(1, 22)]
-_CMAPSS_ROW = re.compile(r"(?P<engine>\d+)\s+(?P<cycle>\d+)(?P<values>(?:\s+\S+){24})")
-_CMAPSS_FILES = (
-    "pass the folder with the three files of the subset, such as train_, test_ and RUL_FD001.txt"
-)
-
-
-def build_cmapss(root: Path, subset: str) -> Content:
-    """NASA's turbofan engines as one long table; its splits count engines. Raises DataError.
-
-    Layout: train_FD001.txt, test_FD001.txt and RUL_FD001.txt, likewise FD002 to FD004. A row is an
-    engine's number, the cycle, three settings and 21 sensors, between spaces; training engines run
-    to failure, test engines stop before, and the RUL file says how many cycles before.
-    """
-    if subset not in CMAPSS_SUBSETS:
-        raise DataError(f"C-MAPSS has the subsets {', '.join(CMAPSS_SUBSETS)}; got '{subset}'")
-    cycles = _cmapss_lines(root / f"RUL_{subset}.txt", re.compile(r"\d+"), "a whole number")
-    after = [int(line[0]) for _, line in cycles]
-    lines: list[list[object]] = [["id", "time", "split", "remaining", *_CMAPSS_CHANNELS]]
-    counts = {}
-    for split in ("train", "test"):
-        path = root / f"{split}_{subset}.txt"
-        engines = _engines(path)
-        counts[split] = len(engines)
-        left = [0] * len(engines) if split == "train" else after
-        if len(left) != len(engines):
-            raise DataError(
-                f"{path}: has {len(engines)} engines, its RUL file {len(after)} lines; "
-                f"{_CMAPSS_FILES}"
-            )
-        for (engine, rows), unseen in zip(engines.items(), left, strict=True):
-            lines += [
-                [f"{split}-{int(engine):03d}", cycle, split, len(rows) - cycle + unseen, *values]
-                for cycle, values in enumerate(rows, start=1)
-            ]
-    return Content(csv_text(lines), counts, f"{subset}.csv")
-
-
-def _cmapss_lines(
-    path: Path, pattern: re.Pattern[str], expected: str
-) -> Iterator[tuple[str, re.Match[str]]]:
-    if not path.is_file():
-        raise DataError(f"{path.parent}: has no {path.name}; {_CMAPSS_FILES}")
-    return match_lines(path, pattern, expected, _CMAPSS_FILES)
-
-
-def _engines(path: Path) -> dict[str, list[list[str]]]:
-    """Engine number -> the settings and sensors of its cycles 1, 2, 3, ..."""
-    engines: dict[str, list[list[str]]] = {}
-    for where, row in _cmapss_lines(path, _CMAPSS_ROW, "an engine, a cycle and 24 numbers"):
-        rows = engines.setdefault(row["engine"], [])
-        if int(row["cycle"]) != len(rows) + 1:
-            raise DataError(
-                f"{where}: engine {row['engine']} is at cycle {row['cycle']}, expected "
-                f"{len(rows) + 1}; {_CMAPSS_FILES}, unedited"
-            )
-        rows.append(row["values"].split())
-    if not engines:
-        raise DataError(f"{path}: holds no row; {_CMAPSS_FILES}")
-    return engines

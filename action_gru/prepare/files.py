@@ -1,155 +1,62 @@
-"""The files of a dataset's folder, and the CSV that is written of them.
-
-Looks into the folder without leaving it. Knows nothing of any dataset's layout.
-"""
+"""The files of a dataset's folder. Looks into it without leaving it; knows no dataset's layout."""
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 import re
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from itertools import compress
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from action_gru.core.errors import DataError
-from action_gru.core.files import write_atomically
-from action_gru.core.paths import about_pictures, is_hidden, is_video
-from action_gru.core.text import command_line
+from action_gru.core.numbered_pictures import frame_folders, is_frame_archive
+from action_gru.core.paths import VIDEO_SUFFIXES, is_hidden, is_video
+from action_gru.core.text import command_line, counted, name_some
+from action_gru.prepare.rows import Row
 
-_COLUMNS = ("path", "label", "group", "split", "start_s", "end_s")
-_NAMES_SHOWN, _ENDINGS_SHOWN = 5, 12
+_ENDINGS_SHOWN = 12
 _ARCHIVE = re.compile(r"(.+)\.(zip|rar|tar(?:\.gz|\.bz2|\.xz)?|tgz|tbz2|txz)", re.IGNORECASE)
-
-
-@dataclass(frozen=True)
-class Row:
-    """One clip: path is POSIX and relative to the dataset root; [start_s, end_s) is half open."""
-
-    path: str
-    label: str
-    group: str = ""
-    split: str = ""
-    start_s: float | None = None
-    end_s: float | None = None
-
-
-@dataclass(frozen=True)
-class Content:
-    """A CSV to write. name: of the file. splits: items in each.
-
-    counts and paths: of a manifest, how many clips, classes and groups it has, and its files.
-    """
-
-    text: str
-    splits: dict[str, int]
-    name: str = "manifest.csv"
-    counts: dict[str, int] = field(default_factory=dict)
-    paths: frozenset[str] = frozenset()
-
-
-def content_of(rows: Sequence[Row]) -> Content:
-    """The manifest of a dataset of clips.
-
-    Raises DataError where there is no clip, where a group is in more than one split (its score
-    would be a leak), and for a name that the manifest's reader, which strips, would not find again.
-    """
-    if not rows:
-        raise DataError("the dataset names no clip; pass it whole")
-    divided = divided_groups(rows)
-    if divided:
-        raise DataError(
-            f"{len(divided)} groups are in more than one split (first: {divided[0]!r}), so test "
-            "clips would be known from training; use the dataset's own split files, unedited"
-        )
-    for row in rows:
-        if any(text != text.strip() for text in (row.path, row.label, row.group)):
-            raise DataError(
-                f"{row.path!r} of class {row.label!r}: a space at either end of a name is lost "
-                "in a manifest; rename the folder or file without it"
-            )
-    counts = {
-        "clips": len(rows),
-        "classes": len({row.label for row in rows}),
-        "groups": len({row.group for row in rows if row.group}),
-    }
-    splits = dict(sorted(Counter(row.split for row in rows if row.split).items()))
-    paths = frozenset(row.path for row in rows)
-    return Content(_manifest_text(rows), splits, counts=counts, paths=paths)
-
-
-def _manifest_text(rows: Sequence[Row]) -> str:
-    """One line a row, with the columns that are filled."""
-    cells = [
-        (row.path, row.label, row.group, row.split, _seconds(row.start_s), _seconds(row.end_s))
-        for row in rows
-    ]
-    is_filled = [any(column) for column in zip(*cells, strict=True)]
-    return csv_text(list(compress(line, is_filled)) for line in (_COLUMNS, *cells))
-
-
-def csv_text(lines: Iterable[Iterable[object]]) -> str:
-    """Lines of cells as CSV."""
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(lines)
-    return text.getvalue()
-
-
-def _seconds(value: float | None) -> str:
-    return "" if value is None else f"{value:.6f}".rstrip("0").rstrip(".")
-
-
-def divided_groups(rows: Sequence[Row]) -> list[str]:
-    """The groups with clips in more than one split, sorted."""
-    splits: dict[str, set[str]] = defaultdict(set)
-    for row in rows:
-        if row.group and row.split:
-            splits[row.group].add(row.split)
-    return sorted(group for group, names in splits.items() if len(names) > 1)
-
-
-def write_content(path: Path, content: Content, *, overwrite: bool) -> None:
-    """Write the CSV whole or not at all; an equal file stays, a different one is refused."""
-    try:
-        data = content.text.encode()
-    except UnicodeEncodeError as error:
-        raise DataError(
-            f"{path}: a clip's name is no valid text ({error.object!r}); rename the file"
-        ) from error
-    try:
-        if path.is_file() and path.read_bytes() == data:
-            return
-        if path.exists() and not overwrite:
-            counts = content.counts
-            what = f"the manifest of {counts['clips']} clips" if counts else "the table"
-            raise DataError(
-                f"{path}: exists and differs from {what} that would be written; pass --overwrite "
-                "to replace it, or another --out"
-            )
-        write_atomically(path, data)
-    except OSError as error:
-        raise DataError(f"{path}: cannot be written ({error}); choose another --out") from error
 
 
 def walk_files(root: Path) -> Iterator[PurePosixPath]:
     """All files below root, relative to it, hidden ones skipped; in a fixed order.
 
-    Raises DataError at a link: its target may be outside of the root.
+    Links are followed, but for one to a folder that it lies in; see `first_link`.
     """
+    for parent, folders, files in os.walk(root, onerror=_unreadable, followlinks=True):
+        folders[:] = sorted(name for name in folders if _is_entered(Path(parent, name)))
+        inner = PurePosixPath(Path(parent).relative_to(root).as_posix())
+        yield from (inner / name for name in sorted(files) if not is_hidden(name))
+
+
+def _is_entered(folder: Path) -> bool:
+    if is_hidden(folder.name) or not folder.is_symlink():
+        return not is_hidden(folder.name)
+    inside = folder.parent.resolve()
+    return folder.resolve() not in (inside, *inside.parents)
+
+
+def first_link(root: Path) -> Path | None:
+    """A link below root, hidden ones aside: what it names may lie outside of it."""
     for parent, folders, files in os.walk(root, onerror=_unreadable):
         folders[:] = sorted(name for name in folders if not is_hidden(name))
         visible = sorted(name for name in files if not is_hidden(name))
-        for name in [*folders, *visible]:
-            if Path(parent, name).is_symlink():
-                raise DataError(
-                    f"{Path(parent, name)}: is a link, and nothing is read through links inside "
-                    f"of {root}; put the real files there, or pass the folder they lie in"
-                )
-        inner = PurePosixPath(Path(parent).relative_to(root).as_posix())
-        yield from (inner / name for name in visible)
+        for path in (Path(parent, name) for name in [*folders, *visible]):
+            if path.is_symlink():
+                return path
+    return None
+
+
+def has_links(root: Path, allowed: bool) -> bool:
+    """Whether a link lies below root. Raises DataError for one where none is allowed."""
+    link = first_link(root)
+    if link and not allowed:
+        raise DataError(
+            f"{link}: is a link, and nothing is read through links inside of {root}; put the real "
+            "files there, or pass --follow-links"
+        )
+    return link is not None
 
 
 def _unreadable(error: OSError) -> None:
@@ -159,6 +66,17 @@ def _unreadable(error: OSError) -> None:
 def videos_in(root: Path) -> list[PurePosixPath]:
     """The videos below root, relative to it."""
     return [path for path in walk_files(root) if is_video(root / path)]
+
+
+def clips_in(root: Path, files: Sequence[PurePosixPath] | None = None) -> list[PurePosixPath]:
+    """The videos below root, then its archives and its folders of frames, relative to it.
+
+    files: all below root, where they are known.
+    """
+    files = list(walk_files(root)) if files is None else files
+    videos = [path for path in files if is_video(root / path)]
+    archives = [path for path in files if is_frame_archive(root / path)]
+    return [*videos, *archives, *frame_folders(files, videos)]
 
 
 def ending(path: PurePosixPath) -> str:
@@ -209,34 +127,63 @@ def match_lines(
             yield f"{path}:{number}", match
 
 
-def locate(root: Path, named: Sequence[Row], mend: str) -> list[Row]:
-    """The rows of an official list with the paths of their videos below root.
+class Library:
+    """The clips below a root by their names: videos, archives and folders of frames.
 
-    named: their path is `<folder>/<file>`, or a file in any folder. A clip that was encoded anew
-    is found by its stem: `v_1.avi` as `v_1.mp4` and `v_1.avi.mp4`; of several the first by path.
-    Raises DataError with the number of missing and of found files.
+    A clip that was encoded anew is found by its stem: `v_1.avi` as `v_1.mp4`, `v_1.avi.mp4` and as
+    the folder `v_1` of its frames; of several the first by path.
     """
-    files = list(walk_files(root))
-    videos = [path for path in files if is_video(root / path)]
-    known: dict[str, str] = {}
-    for attribute in ("name", "stem"):
-        for path in videos:
-            name = getattr(path, attribute)
-            known.setdefault(f"{path.parent.name}/{name}", str(path))
-            known.setdefault(name, str(path))
-    names = dict.fromkeys(row.path for row in named)
-    found = {name: known.get(name) or known.get(name.rpartition(".")[0]) for name in names}
-    missing = [name for name, path in found.items() if path is None]
-    if missing:
-        shown = ", ".join(missing[:_NAMES_SHOWN]) + (", ..." if len(missing) > _NAMES_SHOWN else "")
-        here = counts_text(count(map(ending, files)))
-        if not videos:
-            mend = about_pictures(root) or mend
+
+    def __init__(self, root: Path) -> None:
+        files = list(walk_files(root))
+        clips = clips_in(root, files)
+        self._root, self._endings = root, count(map(ending, files))
+        self._known: dict[str, str] = {}
+        for attribute in ("name", "stem"):
+            for path in clips:
+                self._add(path, getattr(path, attribute))
+        self.frames = {str(path) for path in clips if path.suffix.lower() not in VIDEO_SUFFIXES}
+
+    def _add(self, path: PurePosixPath, name: str) -> None:
+        for key in (str(path.with_name(name)), f"{path.parent.name}/{name}", name):
+            self._known.setdefault(key, str(path))
+
+    def find(self, name: str) -> str | None:
+        """The path of a clip, below the root. name: its path, `<folder>/<file>` or file, with or
+        without an ending.
+        """
+        return self._known.get(name) or self._known.get(name.rpartition(".")[0])
+
+    def refuse_none(self, rows: Sequence[Row], mend: str) -> None:
+        """Raise DataError where all rows are missing, with what is there instead."""
+        if not all(row.is_missing for row in rows):
+            return
+        names = list(dict.fromkeys(row.path for row in rows))
         raise DataError(
-            f"{root}: {len(missing)} of the {len(names)} clips named are missing ({shown}); the "
-            f"files here are {here or 'none'}; {mend}"
+            f"{self._root}: none of the {counted(len(names), 'clip')} named is here "
+            f"({name_some(names)}); the files here are {counts_text(self._endings) or 'none'}; "
+            f"{mend}"
         )
-    return [replace(row, path=found[row.path] or "") for row in named]
+
+
+def locate(
+    root: Path, named: Sequence[Row], mend: str, frame_rate: float | None = None
+) -> list[Row]:
+    """The rows of an official list with the paths of their clips below root, or as missing.
+
+    named: their path is one that `Library.find` takes. frame_rate: of clips that are frames, where
+    the dataset says it. Raises DataError where all are missing.
+    """
+    library = Library(root)
+    found = {row.path: library.find(row.path) for row in named}
+    rows = [
+        replace(row, path=path, frame_rate=frame_rate if path in library.frames else None)
+        if (path := found[row.path])
+        else replace(row, is_missing=True)
+        for row in named
+    ]
+    library.refuse_none(rows, mend)
+    return rows
 
 
 def how_to_unpack(place: Path) -> str | None:

@@ -2,37 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from action_gru.core.errors import DataError
-from action_gru.core.paths import (
-    VIDEO_SUFFIXES,
-    about_pictures,
-    composed,
-    is_hidden,
-    is_video,
-    split_of,
-)
-from action_gru.prepare.files import Row, count, ending, videos_in, walk_files
+from action_gru.core.numbered_pictures import about_pictures
+from action_gru.core.paths import VIDEO_SUFFIXES, composed, is_hidden, is_video, split_of
+from action_gru.core.text import counted
+from action_gru.prepare.files import clips_in, count, ending, walk_files
+from action_gru.prepare.rows import Row
 
 
 def build_folder(root: Path, splits: bool | None = None) -> list[Row]:
     """Rows of `<class>/**/<video>`, `<split>/<class>/**/<video>` or `<class>/<split>/**/<video>`.
 
+    A video is a file, or a folder or archive of frames; a class of one clip may be its folder.
     splits: whether folders called like a split are one; by default where all of them are. No
     groups. Raises DataError for an empty class, a video outside of any class, fewer than two
     classes, and where only some folders are called like splits.
     """
-    videos = videos_in(root)
+    clips = {_place(root, path): path for path in clips_in(root)}
+    videos = list(clips)
     depth = _split_depth(root, videos, splits)
     if depth is not None:
         videos = [path for path in videos if split_of(_folder(path, depth))]
     above = 1 if depth == 0 else 0
     if strays := [path for path in videos if len(path.parts) < above + 2]:
         raise DataError(
-            f"{root}: {len(strays)} videos lie outside of any class folder (first: {strays[0]}); "
-            "move each into the folder of its class"
+            f"{root}: {counted(len(strays), 'video')} outside of any class folder (first: "
+            f"{strays[0]}); move each into the folder of its class"
             + (f", or pass --no-splits if '{strays[0].parts[0]}' is a class" if above else "")
         )
     _refuse_empty(root, videos, above)
@@ -45,7 +43,7 @@ def build_folder(root: Path, splits: bool | None = None) -> list[Row]:
         )
     return [
         Row(
-            str(path),
+            str(clips[path]),
             composed(path.parts[above]),
             split="" if depth is None else split_of(path.parts[depth]),
         )
@@ -53,13 +51,24 @@ def build_folder(root: Path, splits: bool | None = None) -> list[Row]:
     ]
 
 
-def left_aside(root: Path, taken: Collection[str], manifest: Path) -> dict[str, int]:
+def _place(root: Path, path: PurePosixPath) -> PurePosixPath:
+    """Where a clip lies among classes and splits: `wave/*` for the frames of a class's one clip."""
+    above = sum(bool(split_of(name)) for name in path.parts[:1])
+    is_class = len(path.parts) < above + 2 and (root / path).is_dir()
+    return path / "*" if is_class else path
+
+
+def left_aside(root: Path, taken: frozenset[str], manifest: Path) -> dict[str, int]:
     """Ending -> how many files of root are no clip; hidden ones and the manifest don't count.
 
     Of videos, which --splits leaves aside, the folder is named too: `unlabeled/*.mp4`.
     """
     manifest = manifest.resolve()
-    rest = [path for path in walk_files(root) if str(path) not in taken and root / path != manifest]
+    rest = [
+        path
+        for path in walk_files(root)
+        if not {str(path), str(path.parent)} & taken and root / path != manifest
+    ]
     return count(
         f"{path.parts[0]}/*{ending(path)}" if is_video(root / path) else ending(path)
         for path in rest

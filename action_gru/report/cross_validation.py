@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from action_gru.core.text import counted
 from action_gru.report import confidence as trust
 from action_gru.report import documents as md
 from action_gru.report import metrics as stats
@@ -162,8 +163,8 @@ def _markdown(report: CrossValidationReport) -> str:
         f"# {md.escape(report.run_name)}: cross-validation",
         md.LEAKAGE_HINT if report.leakage_allowed else "",
         md.escape(report.data),
-        f"{report.clips} clips, {len(report.classes)} classes; "
-        f"{report.folds} folds, {len(report.seeds)} seeds.",
+        f"{counted(report.clips, 'clip')}, {len(report.classes)} classes; "
+        f"{report.folds} folds, {counted(len(report.seeds), 'seed')}.",
         _score_table(report),
         "## Top-1 by fold and seed",
         _fold_table(report, "top1"),

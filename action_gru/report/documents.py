@@ -45,6 +45,8 @@ th { white-space: normal; vertical-align: bottom; }
 img { max-width: 100%; height: auto; }
 p, li { max-width: 52rem; }
 p:has(img) { max-width: none; }
+@media (prefers-color-scheme: dark) { body { color: #ddd; background: #15181d; }
+  th, td { border-color: #3a3f47; } img { background: #fff; } }
 @media (max-width: 84rem) { table { font-size: 0.76rem; } th, td { padding: 0.2rem 0.35rem; } }
 """
 # Nothing is loaded and nothing runs, whatever the file names hold.
@@ -165,8 +167,10 @@ def html_page(markdown: str, title: str, folder: Path) -> str:
     """
 
     def embed(renderer: Any, tokens: Any, index: int, options: Any, env: Any) -> str:
-        data = base64.b64encode((folder / tokens[index].attrs["src"]).read_bytes()).decode()
-        tokens[index].attrSet("src", f"data:image/png;base64,{data}")
+        path = folder / tokens[index].attrs["src"]
+        kind = "jpeg" if path.suffix == ".jpg" else "png"
+        data = base64.b64encode(path.read_bytes()).decode()
+        tokens[index].attrSet("src", f"data:image/{kind};base64,{data}")
         return str(renderer.image(tokens, index, options, env))
 
     parser = MarkdownIt("commonmark", {"html": False}).enable("table")

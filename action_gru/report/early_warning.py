@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from action_gru.core.text import counted
 from action_gru.report import metrics, plots
 from action_gru.report.documents import figure_text, paragraphs, percent, table
 from action_gru.report.metrics import BoolArray, FloatArray, Interval
@@ -122,8 +123,8 @@ class WarningReport:
         return paragraphs(
             "## Warnings",
             f"The end within {self.horizon:g}, warned of from a probability of {self.threshold:g} "
-            f"on. {scores['sequences']} sequences, {scores['positives']} of them within the "
-            f"horizon at their last row; {scores['rows']} rows.",
+            f"on. {counted(scores['sequences'], 'sequence')}, {scores['positives']} of them within "
+            f"the horizon at their last row; {counted(scores['rows'], 'row')}.",
             table(["figure", "value"], rows.items()),
             "![precision and recall](warnings.png)",
         )

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
 
-from action_gru.core.text import name_or_count
+from action_gru.core.text import counted, name_or_count
 from action_gru.dataset.manifest import names_of
 from action_gru.report import documents as md
 from action_gru.report import metrics as stats
@@ -281,7 +281,8 @@ def _markdown(report: EvaluationReport) -> str:
         f"**{md.escape(report.sentence)}**",
         md.LEAKAGE_HINT if report.leakage_allowed else "",
         md.escape(report.data),
-        f"{metrics.clips} clips, {len(metrics.classes)} classes, {report.groups} groups.",
+        f"{counted(metrics.clips, 'clip')}, {len(metrics.classes)} classes, "
+        f"{counted(report.groups, 'group')}.",
         *_score_table(report),
         f"Also: {top5}mean class accuracy {md.percent(metrics.mean_class_accuracy)}, "
         f"macro F1 {md.percent(metrics.macro_f1)}, "
@@ -343,7 +344,7 @@ def _notes(report: EvaluationReport) -> list[str]:
     if report.top1_interval is None:
         notes.append("No interval: all clips belong to one group.")
     elif report.groups < 10:
-        notes.append(f"The interval rests on {report.groups} groups only: take it as a hint.")
+        notes.append(f"The interval rests on {counted(report.groups, 'group')} only: a hint.")
     if len(report.metrics.classes) <= TOP_K:
         notes.append("Top-5 is left out above: with five classes or fewer it is always 100%.")
     return notes

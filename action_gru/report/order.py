@@ -12,7 +12,7 @@ import numpy.typing as npt
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from action_gru.core.text import name_or_count, name_some
+from action_gru.core.text import counted, name_or_count, name_some
 from action_gru.report import metrics, plots
 from action_gru.report.documents import escape, paragraphs, percent, picture, table
 from action_gru.report.metrics import BoolArray, FloatArray, Interval
@@ -164,7 +164,7 @@ class OrderReport:
         if overall.is_scarce:
             return (
                 f"How much order counts over all classes cannot be said: {overall.clips} "
-                f"clips of {overall.groups} groups are too few."
+                f"clips of {counted(overall.groups, 'group')} are too few."
             )
         shuffled, reversed_ = (overall.costs[change].text(" points") for change in ORDER_CHANGES)
         return (

@@ -96,6 +96,57 @@ def segment_scores(
     )
 
 
+def within(events: Sequence[Event], known: Sequence[tuple[float, float]]) -> list[Event]:
+    """The events that lie at least half in stretches that were labelled."""
+
+    def shared_s(event: Event) -> float:
+        return sum(max(0.0, min(event.end_s, b) - max(event.start_s, a)) for a, b in known)
+
+    return [event for event in events if 2 * shared_s(event) >= event.duration_s]
+
+
+def detection_delays(
+    found: Sequence[Event], reference: Sequence[Event]
+) -> tuple[tuple[float, ...], int, int]:
+    """The delay of each reference segment that was found; how many were missed; false events."""
+
+    def meet(one: Event, other: Event) -> bool:
+        overlap = min(one.end_s, other.end_s) > max(one.start_s, other.start_s)
+        return one.label == other.label and overlap
+
+    delays_s = []
+    for segment in reference:
+        starts_s = [event.start_s for event in found if meet(event, segment)]
+        if starts_s:
+            delays_s.append(max(0.0, min(starts_s) - segment.start_s))
+    false = sum(not any(meet(event, segment) for segment in reference) for event in found)
+    return tuple(delays_s), len(reference) - len(delays_s), false
+
+
+def score_segments(
+    found: Sequence[Event],
+    reference: Sequence[Event],
+    duration_s: float,
+    background: Sequence[str],
+    classes: Sequence[str] = (),
+) -> SegmentScores:
+    """`segment_scores`; with classes, whose events may overlap, each by itself and pooled."""
+    if not classes:
+        return segment_scores(found, reference, duration_s, background)
+
+    def of(events: Sequence[Event], name: str) -> list[Event]:
+        return [event for event in events if event.label == name]
+
+    named = {event.label for event in (*found, *reference)}
+    scores = [
+        segment_scores(of(found, name), of(reference, name), duration_s)
+        for name in classes
+        if name in named
+    ]
+    pooled = pool_segment_scores(scores or [segment_scores([], [], duration_s)])
+    return SegmentScores(pooled.counts, pooled.edit, pooled.agreed_s, pooled.duration_s)
+
+
 def pool_segment_scores(scores: Sequence[SegmentScores]) -> SegmentScores:
     """The scores of several videos as one.
 

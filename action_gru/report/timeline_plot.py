@@ -14,7 +14,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, MultipleLocator
 
 from action_gru.core import graphics
-from action_gru.core.text import clock_text
+from action_gru.core.text import clock_text, counted
 from action_gru.report import plots
 from action_gru.timeline import Event, Timeline
 
@@ -80,7 +80,7 @@ def plot_people(timeline: Timeline) -> Figure:
     chosen = sorted(longest[:MOST_PEOPLE])
     rows: Rows = {f"person {n}": by_person[n] for n in chosen} or {"people": ()}
     left_out = len(by_person) - len(chosen)
-    more = f", {left_out} people not shown" if left_out else ""
+    more = f", {counted(left_out, 'person')} not shown" if left_out else ""
     return _plot(timeline, rows, _title(timeline) + more, plots.LIGHT)
 
 

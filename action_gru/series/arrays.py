@@ -99,9 +99,8 @@ class ArraySource(SeriesSource):
     def clips(self) -> list[Clip]:
         """Every array of the manifest, or its windows."""
         data = self.config.data
-        clips = read_manifest(
-            self.path, self.root or data.root, self.classes or data.classes, data.labels == "many"
-        )
+        root, classes = self.root or data.root, self.classes or data.classes
+        clips = read_manifest(self.path, root, classes, **data.manifest_options)
         return [part for clip in clips for part in self._windows(clip)]
 
     def measure(self, clips: Sequence[Clip]) -> Measured:

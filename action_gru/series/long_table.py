@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from action_gru.config.inputs import SeriesSection
 from action_gru.core.csv_dialect import SEPARATORS, CellReader, find_header, open_table
 from action_gru.core.errors import DataError, MissingExtraError
+from action_gru.core.text import counted
 from action_gru.dataset.channels import SECONDS
 from action_gru.series.recording import Recording, Recordings, only, time_problem
 
@@ -219,7 +220,7 @@ def arriving_rows(
                 raise ValueError(f"a line of {len(text)} characters")
             cells = next(csv.reader([text], delimiter=separator, strict=True))
             if len(cells) != len(names):
-                raise ValueError(f"has {len(cells)} fields, the header has {len(names)}")
+                raise ValueError(f"has {counted(len(cells), 'field')}, the header has {len(names)}")
             if any(cells):
                 yield parser.parse(cells)
         except (ValueError, csv.Error) as error:

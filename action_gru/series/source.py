@@ -20,8 +20,9 @@ from action_gru.config.inputs import LATER, SOON, SeriesSection
 from action_gru.core.errors import DataError
 from action_gru.core.progress import Reporter
 from action_gru.dataset import Clip
+from action_gru.dataset.cells import split_name
 from action_gru.dataset.channels import ROWS, STAMPS, ChannelValues
-from action_gru.dataset.manifest import LABEL_SEPARATOR, SPLITS, names_of, split_name
+from action_gru.dataset.manifest import LABEL_SEPARATOR, SPLITS, names_of
 from action_gru.features import (
     ExtractionReport,
     ViewKey,

@@ -56,8 +56,13 @@ def open_stream(engine: StreamEngine, checkpoint: Checkpoint, config: Config) ->
 
 
 def window_of(checkpoint: Checkpoint, config: Config) -> float:
-    """How far back an answer looks, seconds. Raises ConfigError where that is too short."""
+    """How far back an answer looks, seconds; 0: as far as there is, of a model of instants.
+
+    Raises ConfigError where that is too short.
+    """
     fps, asked = config.sampling.fps, config.stream.window_s
+    if asked == "auto" and checkpoint.instant:
+        return 0.0
     window_s = max(WINDOW_SHARE * checkpoint.clip_s, 2 / fps) if asked == "auto" else asked
     if window_s < 2 / fps:
         raise ConfigError(
@@ -97,9 +102,14 @@ def open_timeline(
     config: Config,
     video: Path,
     watch: Callable[[Image, float], None] | None = None,
+    frame_rate: float | None = None,
 ) -> TimelineReader[Answer]:
-    """A long video, ready to be read as one stream. watch: see TimelineReader."""
+    """A long video, ready to be read as one stream. watch: see TimelineReader.
+
+    frame_rate: of a folder of frames; by default data.frame_rate.
+    """
     limits = DecodeLimits(**config.decoding.model_dump())
     whole = stream.met is None
     batch = max(1, config.features.batch_size // len(config.features.views)) if whole else SCENES
-    return TimelineReader(stream, video, batch, watch, limits)
+    rate = frame_rate or config.data.frame_rate
+    return TimelineReader(stream, video, batch, watch, limits, rate)

@@ -60,15 +60,17 @@ class TimelineReader(Generic[Answer]):
         batch: int,
         watch: Callable[[Image, float], None] | None = None,
         limits: DecodeLimits | None = None,
+        frame_rate: float | None = None,
     ) -> None:
         """batch: samples per backbone call; twice as many are decoded ahead.
 
-        watch: shown each sampled frame and its time, in another thread. limits: see VideoFile.
+        watch: shown each sampled frame and its time, in another thread. limits and frame_rate: see
+        VideoFile.
         """
         self.stream, self.batch, self.watch = stream, batch, watch
         self.recorder = TimelineRecorder(stream, str(path))
         self.declared_s: float | None = None  # what the file's header says, once reading began
-        self.video = VideoFile(path, limits=limits)
+        self.video = VideoFile(path, None, limits, frame_rate)
         self._begun = self._ended = self._complete = False
 
     def __iter__(self) -> Iterator[Answer]:

@@ -5,6 +5,7 @@ Knows nothing of frames or classes.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -18,10 +19,11 @@ class OverlappingWindows:
 
     State k restarts at k, K + k, 2 K + k, ... times window_s / K. The oldest one answers: it rests
     on the last (K - 1) / K to 1 times window_s seconds, and before window_s on all there was.
+    In a window without end one state is enough.
     """
 
     def __init__(self, count: int, window_s: float) -> None:
-        if count < 2:
+        if count < 2 and window_s < math.inf:
             raise ValueError(f"one state that restarts would forget all at once; got {count}")
         self.count = count
         self.step_s = window_s / count

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -89,7 +90,7 @@ class StreamEngine:
         states: int,
         max_gap_s: float,
     ) -> ActionStream:
-        """A new stream. window_s: how far back an answer looks."""
+        """A new stream. window_s: how far back an answer looks; 0: as far as there is."""
         sampler = FrameSampler(lambda: make_maker(self.backbone, self.views), self.fps, max_gap_s)
         return ActionStream(self, sampler, tracker, window_s, states)
 
@@ -140,11 +141,13 @@ class ActionStream:
             prediction = stream.push(frame.image, frame.time_s)
 
     Every sampled frame goes through the backbone once; cost and memory of a frame do not grow.
-    The answer rests on the last (states - 1) / states to 1 times window_s seconds. When frames are
-    missing for longer than max_gap_s, or time jumps back, everything starts afresh: `restarts`
-    counts it and `restart_reason` says why. Where a stretch of frames ends, its younger states
-    speak of its last half window, and events rest on them as on any other answer. `track`, where
-    one is set, takes in every answer that events rest on.
+    The answer rests on the last (states - 1) / states to 1 times window_s seconds, and is about
+    their middle; with window_s 0 one state reads on without a restart. The answer of a model of
+    instants (`data.task: frames`) is about its newest frame. When frames are missing for longer
+    than max_gap_s, or time jumps back, everything starts afresh: `restarts` counts it and
+    `restart_reason` says why. Where a stretch of frames ends, its younger states speak of its last
+    half window, and events rest on them as on any other answer. `track`, where one is set, takes in
+    every answer that events rest on.
     """
 
     def __init__(
@@ -156,7 +159,7 @@ class ActionStream:
         states: int,
     ) -> None:
         self.engine, self.sampler, self.tracker = engine, sampler, tracker
-        self.window_s, self.states = window_s, states
+        self.window_s, self.states = window_s, states if window_s else 1
         self.prediction: Prediction | None = None
         self.events: deque[Event] = deque(maxlen=EVENTS_KEPT)  # those that are over
         self.ended: list[Event] = []
@@ -168,7 +171,7 @@ class ActionStream:
         self._begin()
 
     def _begin(self) -> None:
-        self.windows = OverlappingWindows(self.states, self.window_s)
+        self.windows = OverlappingWindows(self.states, self.window_s or math.inf)
         self.state = self.engine.model.initial_state(self.states)
         self._scores: NDArray[np.float64] = np.zeros((self.states, len(self.engine.classes)))
         self.last_s = 0.0
@@ -213,7 +216,9 @@ class ActionStream:
 
         A later push starts afresh.
         """
-        younger = [self._answer_of(state) for state in self.windows.oldest_first()[1:]]
+        # What is about its instant was said at that instant: younger states add nothing.
+        order = [] if self.engine.model.instant else self.windows.oldest_first()[1:]
+        younger = [self._answer_of(state) for state in order]
         answers = [answer for answer in younger if self._is_evidence(answer)]
         ended = [event for answer in answers for event in self.tracker.push(answer)]
         ended += self.tracker.finish(self.last_s)
@@ -250,14 +255,17 @@ class ActionStream:
             self.track.add(answer.centre_s, answer.probabilities(self.classes), begins)
 
     def _answer_of(self, state: int) -> Prediction:
+        since_s = self.last_s if self.engine.model.instant else self.windows.since_s[state]
         return Prediction.from_probabilities(
             self.engine.classes,
             self._scores[state],
             self.last_s,
-            self.windows.since_s[state],
+            since_s,
             self.engine.thresholds,
         )
 
     def _is_evidence(self, answer: Prediction) -> bool:
         assert answer.since_s is not None
+        if self.engine.model.instant:
+            return True
         return answer.time_s - answer.since_s >= MIN_EVIDENCE * self.window_s

@@ -4,14 +4,15 @@ from action_gru.timeline.events import SUM_TOLERANCE, Event, Prediction, ScoreTr
 from action_gru.timeline.formats import (
     FORMATS,
     csv_document,
-    read_segments,
     write_sentences,
     write_timeline,
 )
+from action_gru.timeline.readers import READERS, read_annotations, read_segments
 from action_gru.timeline.tracker import Alarm, EventTracker, ManyEventTracker
 
 __all__ = [
     "FORMATS",
+    "READERS",
     "SUM_TOLERANCE",
     "Alarm",
     "Event",
@@ -21,6 +22,7 @@ __all__ = [
     "ScoreTrack",
     "Timeline",
     "csv_document",
+    "read_annotations",
     "read_segments",
     "write_sentences",
     "write_timeline",

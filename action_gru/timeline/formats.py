@@ -1,12 +1,13 @@
-"""Timelines as files: one function a format, chosen by the file's suffix; and the way back.
+"""Timelines as files: one function a format, chosen by the file's suffix.
 
 .json  everything, with the scores over time; for programs
-.csv   the events; for spreadsheets, and `read_segments` reads it back
+.csv   the events; for spreadsheets
 .vtt   WebVTT, for a web page's video element
 .srt   SubRip, for video players
 .eaf   ELAN, for annotators
 
-Beside these `write_sentences` writes a .txt for readers (see sentences.py).
+Each is read back by readers.py. Beside these `write_sentences` writes a .txt for readers (see
+sentences.py).
 """
 
 from __future__ import annotations
@@ -15,21 +16,16 @@ import csv
 import html
 import io
 import json
-import math
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
-from difflib import get_close_matches
-from itertools import count, pairwise
+from itertools import count
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
-from action_gru.core.csv_dialect import read_rows
-from action_gru.core.errors import ConfigError, DataError
+from action_gru.core.errors import ConfigError
 from action_gru.core.files import write_or_raise
 from action_gru.timeline.events import Event, Timeline
-
-COLUMNS = ("start_s", "end_s", "label")
 
 
 def write_timeline(timeline: Timeline, path: Path) -> None:
@@ -179,8 +175,9 @@ def elan_document(timeline: Timeline) -> bytes:
 
     A tier `action` holds one annotation an event; its vocabulary is the list of classes, so that a
     label is corrected by choosing another. A tier `score` below it holds each event's score, which
-    can be hidden or deleted without a loss to the annotations. Where people are tracked one by one,
-    each has both tiers: `person 3` and `score 3`.
+    can be hidden or deleted without a loss to the annotations. Events that overlap stand in further
+    tiers: `action 2` and `score 2`. Where people are tracked one by one, each has tiers of its own:
+    `person 3` and `score 3`.
     """
     root = ET.Element(
         "ANNOTATION_DOCUMENT",
@@ -230,19 +227,11 @@ def _add_header(root: ET.Element, timeline: Timeline) -> None:
 def _add_tiers(root: ET.Element, timeline: Timeline, entries: dict[str, str]) -> None:
     """The time slots and the tiers of annotations; entries: label -> its id in the vocabulary."""
     order, numbers, total = _add(root, "TIME_ORDER"), count(1), len(timeline.events)
-    people: list[int | None] = [None]
-    if timeline.people and timeline.events:
-        people = [*sorted({event.person or 0 for event in timeline.events})]
-    for person in people:
-        name, below = (
-            ("action", "score") if person is None else (f"person {person}", f"score {person}")
-        )
+    for name, below, events in _tiers(timeline):
         actions = _add(root, "TIER", TIER_ID=name, LINGUISTIC_TYPE_REF="action")
         scores = _add(root, "TIER", TIER_ID=below, LINGUISTIC_TYPE_REF="score", PARENT_REF=name)
-        end_ms = 0  # ELAN takes no overlap within a tier
-        for event in timeline.events:
-            if person not in (None, event.person or 0):
-                continue
+        end_ms = 0
+        for event in events:
             number = next(numbers)
             start_ms, end_ms = _milliseconds(event, end_ms)
             slots = {"TIME_SLOT_REF1": f"ts{2 * number - 1}", "TIME_SLOT_REF2": f"ts{2 * number}"}
@@ -252,6 +241,33 @@ def _add_tiers(root: ET.Element, timeline: Timeline, entries: dict[str, str]) ->
             _add_annotation(actions, "ALIGNABLE_ANNOTATION", event.label, ids)
             ids = {"ANNOTATION_ID": f"a{total + number}", "ANNOTATION_REF": f"a{number}"}
             _add_annotation(scores, "REF_ANNOTATION", f"{event.score:.2f}", ids)
+
+
+def _tiers(timeline: Timeline) -> Iterator[tuple[str, str, list[Event]]]:
+    """(name, name of the scores below, events) of each tier, of which ELAN takes no overlap.
+
+    What overlaps stands in further tiers: `action 2`, and of a person `person 3, 2`.
+    """
+    people: list[int | None] = [None]
+    if timeline.people and timeline.events:
+        people = [*sorted({event.person or 0 for event in timeline.events})]
+    for person in people:
+        tiers: list[list[Event]] = [[]]
+        for event in timeline.events:
+            if person in (None, event.person or 0):
+                tier = next((tier for tier in tiers if not tier or _follows(event, tier[-1])), None)
+                if tier is None:
+                    tiers.append(tier := [])
+                tier.append(event)
+        for number, events in enumerate(tiers, 1):
+            who = "" if person is None else f" {person}"
+            further = "" if number == 1 else f"{',' if who else ''} {number}"
+            yield f"{'person' if who else 'action'}{who}{further}", f"score{who}{further}", events
+
+
+def _follows(event: Event, other: Event) -> bool:
+    """Whether they don't overlap, as times are written."""
+    return round(other.end_s * 1000) <= round(event.start_s * 1000)
 
 
 def _add_annotation(tier: ET.Element, kind: str, value: str, ids: dict[str, str]) -> None:
@@ -273,68 +289,3 @@ FORMATS: dict[str, Callable[[Timeline], bytes]] = {
     ".srt": srt_document,
     ".eaf": elan_document,
 }
-
-
-def read_segments(path: Path) -> tuple[Event, ...]:
-    """The timeline that a person wrote as CSV start_s,end_s,label, in order of time.
-
-    Further columns are ignored, every score is 1. Seconds from the start of the video, one action
-    at a time; only a header: nothing happens. Raises DataError with the line number.
-    """
-    if not path.is_file():
-        raise DataError(f"no timeline at {path} (looked up as {path.absolute()})")
-    try:
-        names, rows = read_rows(path, ("start_s", "end_s"))
-    except ValueError as error:
-        raise DataError(f"{path}: {error}") from error
-    _check_columns(names, path)
-    segments: list[tuple[Event, int]] = []
-    for line, row in rows:
-        try:
-            segments.append((_segment(row), line))
-        except ValueError as error:
-            raise DataError(f"{path}, line {line}: {error}") from error
-    segments.sort(key=lambda segment: (segment[0].start_s, segment[0].end_s))
-    for (one, line), (other, other_line) in pairwise(segments):
-        if other.start_s < one.end_s:
-            raise DataError(
-                f"{path}, lines {line} and {other_line}: '{one.label}' lasts until {one.end_s:g}, "
-                f"'{other.label}' begins at {other.start_s:g}; one action at a time"
-            )
-    return tuple(segment for segment, _ in segments)
-
-
-def _check_columns(names: list[str], path: Path) -> None:
-    lacking = [name for name in COLUMNS if name not in names]
-    spare = [name for name in names if name not in COLUMNS]
-    hints = [
-        f"; did you mean {name} by '{close}'?"
-        for name in lacking
-        for close in get_close_matches(name, spare, n=1, cutoff=0.7)
-    ]
-    if lacking:
-        raise DataError(
-            f"{path}: the column {' and '.join(lacking)} is missing; the first line must be "
-            f"{','.join(COLUMNS)}, got {','.join(names) or 'an empty file'}{''.join(hints)}"
-        )
-
-
-def _segment(row: dict[str, str]) -> Event:
-    label = row["label"].strip()
-    if not label:
-        raise ValueError("label must not be empty")
-    start_s, end_s = seconds_of(row, "start_s"), seconds_of(row, "end_s")
-    if end_s < start_s:
-        raise ValueError(f"end_s must not lie before start_s, got {start_s:g} to {end_s:g}")
-    return Event(label, start_s, end_s)
-
-
-def seconds_of(row: dict[str, str], column: str) -> float:
-    """The number of a row's column. Raises ValueError unless it is finite and 0 or more."""
-    try:
-        value = float(row[column])
-    except ValueError:
-        value = math.nan
-    if not (math.isfinite(value) and value >= 0):
-        raise ValueError(f"{column} is seconds from the start of the file, got '{row[column]}'")
-    return value

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from action_gru.config.learning import TrainingSection
+from action_gru.core.errors import DataError
 from action_gru.features.sequences import Batch, SequenceSet, is_known
 from action_gru.training.processes import Processes
 
@@ -58,9 +59,15 @@ class Batches:
         self.seed = seed
         self.processes = processes or Processes()
         self.class_weights = class_weights
+        self.windows = DenseWindows(sequences, max_frames) if sequences.dense else None
+
+    @property
+    def draws(self) -> Tensor:
+        """The clips that an epoch draws, in order: each once, a dense one once a window."""
+        return torch.arange(len(self.sequences)) if self.windows is None else self.windows.draws
 
     def __len__(self) -> int:
-        return -(-len(self.sequences) // self.settings.batch_size)
+        return -(-len(self.draws) // self.settings.batch_size)
 
     def epoch(self, number: int) -> Iterator[Part]:
         """This process's part of every batch. All draw the whole batch; one reads its features."""
@@ -74,9 +81,9 @@ class Batches:
             yield Part(self._read(drawn, some), share, len(whole))
 
     def _order(self, generator: torch.Generator) -> Tensor:
-        count = len(self.sequences)
+        count = len(self.draws)
         if self.settings.class_balance != "sampler":
-            return torch.randperm(count, generator=generator)
+            return self.draws[torch.randperm(count, generator=generator)]
         rarity = _rarity(self.sequences.labels)
         return torch.multinomial(rarity, count, replacement=True, generator=generator)
 
@@ -90,6 +97,8 @@ class Batches:
         lengths = (span / speed).round().long().clamp(1, self.max_frames)
         span = span.minimum((lengths * speed).ceil().long()).clamp(min=1)
         starts = (draw[2] * (whole - span + 1)).long()
+        if self.windows is not None:
+            starts = self.windows.starts(clips, span, draw[2], generator)
         steps = torch.arange(int(lengths.max()))
         inside = steps < lengths[:, None]
         offsets = (steps * speed[:, None]).long().minimum(span[:, None] - 1)
@@ -143,3 +152,36 @@ def _rarity(labels: Tensor) -> Tensor:
         return (1.0 / labels.bincount().float())[labels]
     shown = torch.cat([labels, (labels.sum(1, keepdim=True) == 0).to(labels)], 1)  # last: nothing
     return (shown / shown.sum(0).clamp_min(1)).amax(1)
+
+
+class DenseWindows:
+    """Where training reads sequences whose rows have labels or not: windows around labelled rows.
+
+    draws (M,): the sequence of each window of an epoch; one that has K labelled rows gives
+    K / max_frames windows, rounded up. Raises DataError where no row has a label.
+    """
+
+    def __init__(self, sequences: SequenceSet, max_frames: int) -> None:
+        assert sequences.step_labels is not None
+        known = is_known(sequences.step_labels)
+        ends = zip(sequences.starts.tolist(), sequences.lengths.tolist(), strict=True)
+        rows = [known[start : start + length].nonzero()[:, 0] for start, length in ends]
+        self.lengths, self.counts = sequences.lengths, torch.tensor([len(part) for part in rows])
+        self.firsts, self.rows = self.counts.cumsum(0) - self.counts, torch.cat(rows)
+        self.draws = torch.arange(len(rows)).repeat_interleave(-(-self.counts // max_frames))
+        if not len(self.draws):
+            raise DataError(
+                "no sampled instant of the training videos has a label; compare the bounds of "
+                "their rows with the lengths of the files"
+            )
+
+    def starts(
+        self, clips: Tensor, span: Tensor, place: Tensor, generator: torch.Generator
+    ) -> Tensor:
+        """The first row of a window of each of some sequences, (B,).
+
+        A labelled row, drawn at random, stands at the given place, 0 to 1, of the span (B,).
+        """
+        drawn = (torch.rand(len(clips), generator=generator) * self.counts[clips]).long()
+        starts = self.rows[self.firsts[clips] + drawn] - (place * span).long()
+        return starts.clamp_min(0).minimum(self.lengths[clips] - span)

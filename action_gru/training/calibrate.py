@@ -12,6 +12,7 @@ from torch import Tensor
 
 from action_gru.config import Config
 from action_gru.core.progress import Reporter
+from action_gru.core.text import counted
 from action_gru.dataset import Split
 from action_gru.features.sequences import NO_LABEL, SequenceSet
 from action_gru.model import ActionClassifier
@@ -34,7 +35,7 @@ def calibrate_model(
     if how == "none" or (data.table.step_labels and not data.table.many):
         return None  # where every row has a class, series.threshold rests on the scores as they are
     if how == "auto" and val is not None:
-        source = f"{len(val)} clips of the validation split"
+        source = f"{counted(len(val), 'clip')} of the validation split"
         return _calibrate(config, data, *_answers(config, model, val), source)
     return _left_out(config, data, reporter, PARTS if how == "folds" else 1)
 

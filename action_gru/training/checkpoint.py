@@ -81,6 +81,11 @@ class Checkpoint:
         return float(frames / self.sampling["fps"])
 
     @property
+    def instant(self) -> bool:
+        """Whether an answer is about its frame (`data.task: frames`)."""
+        return bool(self.model.get("instant", False))
+
+    @property
     def channels(self) -> tuple[str, ...]:
         """The measured channels that the model reads; none for a model of pictures."""
         first = self.features[0]

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from action_gru.config import Config, check_files
 from action_gru.core.errors import CheckpointError
-from action_gru.dataset import Clip, Split, grouped_folds, read_manifest
+from action_gru.dataset import Clip, Split, grouped_folds
+from action_gru.dataset.segments import read_labelled
 from action_gru.features.sequences import FeatureTable, SequenceSet
 from action_gru.features.source import data_source
 from action_gru.training.run_folder import RunFolder
@@ -51,10 +52,8 @@ def read_run_clips(
 ) -> list[Clip]:
     """The clips of a run, on the sides where they stood when it was trained."""
     if config.data.is_video:
-        classes = classes or config.data.classes
-        return read_manifest(
-            run.clips, root or own_root(config), classes, config.data.labels == "many"
-        )
+        root, classes = root or own_root(config), classes or config.data.classes
+        return read_labelled(run.clips, root, classes, **config.manifest_options)
     check_files(config)
     found = {clip.name: clip for clip in data_source(config, None, root, classes).clips()}
     clips = []

@@ -12,6 +12,7 @@ from action_gru.backbone.spec import FRAME_VIEWS
 from action_gru.config import Config
 from action_gru.core.errors import CheckpointError
 from action_gru.core.progress import Reporter
+from action_gru.core.text import counted
 from action_gru.dataset import data_hash
 from action_gru.features.sequences import SequenceSet, is_known
 from action_gru.model import ActionClassifier
@@ -78,6 +79,8 @@ def model_arguments(config: Config, data: TrainingData) -> dict[str, Any]:
     }
     if config.data.labels == "many":  # else left out: a run begun by an older version goes on
         arguments["many"] = True
+    if config.data.task == "frames":
+        arguments |= {"instant": True, "pooling": "last"}
     if config.model.normalisation == "auto":
         arguments["normalisation"] = config.data.traits.normalisation
     if not config.data.is_video:
@@ -88,7 +91,8 @@ def model_arguments(config: Config, data: TrainingData) -> dict[str, Any]:
 def closed_form(config: Config, clips: int) -> bool:
     """Whether a linear classifier is added to the cells, for this number of training clips."""
     if config.model.closed_form == "auto":
-        return config.data.is_video and config.data.labels == "one" and clips <= FEW_CLIPS
+        one_answer = config.data.labels == "one" and config.data.task == "clips"
+        return config.data.is_video and one_answer and clips <= FEW_CLIPS
     return config.model.closed_form
 
 
@@ -161,7 +165,7 @@ class CheckpointWriter:
             ) from error
         if trainer.progress.epoch > trainer.epochs:
             raise CheckpointError(
-                f"{self.run.path} has {trainer.progress.epoch} epochs already, and "
+                f"{self.run.path} has {counted(trainer.progress.epoch, 'epoch')} already, and "
                 f"training.epochs={self.config.training.epochs} asks for {trainer.epochs}; take no "
                 "fewer, or train a new run"
             )

@@ -11,8 +11,9 @@ from action_gru.config import Config
 from action_gru.core.errors import CheckpointError, ConfigError, DataError
 from action_gru.core.machine import pick_device
 from action_gru.core.progress import Reporter
-from action_gru.core.text import name_some
+from action_gru.core.text import counted, name_some
 from action_gru.dataset import (
+    Clip,
     LongVideo,
     Split,
     check_long_videos,
@@ -78,6 +79,7 @@ def train(config: Config, reporter: Reporter) -> RunFolder:
 def _plan_new(config: Config) -> RunPlan:
     data = config.data
     clips = read_clips(config)
+    config = _with_background(config, clips)
     if data.split == "auto":  # the run's own clips.csv has a column in either case
         how = "column" if any(clip.split for clip in clips) else "group"
         data = data.model_copy(update={"split": how})
@@ -87,11 +89,26 @@ def _plan_new(config: Config) -> RunPlan:
         clips, data.split, data.test_share, data.val_share, data.split_seed, data.allow_leakage
     )
     assert data.manifest is not None
-    long = read_long_videos(data.manifest, data.root, classes) if data.is_video else []
+    options = data.manifest_options
+    long = read_long_videos(data.manifest, data.root, classes, **options) if data.is_video else []
     check_background(config, classes)
+    if long and data.task == "frames":
+        raise DataError(
+            f"{long[0].relative}: with data.task=frames a row has no timeline; write the segments "
+            f"of {long[0].timeline} into the manifest, a row each"
+        )
     if not data.allow_leakage:
         check_long_videos(long, split.train)
     return RunPlan(RunFolder.create(config), config, split, classes, long)
+
+
+def _with_background(config: Config, clips: Sequence[Clip]) -> Config:
+    """The config, where watched instants without a label have a class that makes no events."""
+    known = any(config.nothing in clip.shows for clip in clips if clip.stretches)
+    if not known or config.events.background:
+        return config
+    events = config.events.model_copy(update={"background": (config.nothing,)})
+    return config.model_copy(update={"events": events})
 
 
 def resume(folder: Path, reporter: Reporter, overrides: Sequence[str] = ()) -> RunFolder:
@@ -143,8 +160,8 @@ def _load_resumed(run: RunFolder, config: Config) -> RunPlan:
         )
     clips = read_run_clips(run, config)
     content = {row["path"]: row["sha256"] for row in run.rows()}
-    is_video = config.data.is_video
-    long = read_long_videos(run.clips, own_root(config)) if is_video else []
+    options, is_video = config.data.manifest_options, config.data.is_video
+    long = read_long_videos(run.clips, own_root(config), None, **options) if is_video else []
     split = split_clips(clips, "column", allow_leakage=config.data.allow_leakage)
     classes = class_list(clips, config.classes)
     return RunPlan(run, config, split, classes, long, content)
@@ -188,7 +205,7 @@ def _summarise(run: RunFolder, data: TrainingData, reporter: Reporter) -> None:
     epochs = {"epochs": int(progress["epoch"]), "best_epoch": int(progress["best_epoch"])}
     run.write_summary(report.counts() | epochs)
     text = f"summary: {report.sentence('frames decoded' if is_video else 'rows')}; "
-    text += f"{epochs['epochs']} epochs"
+    text += counted(epochs["epochs"], "epoch")
     if data.split.val:  # else the last one counts, and none was chosen
         text += f", the best was {epochs['best_epoch']}"
     reporter.info(text, summary=run.summary())

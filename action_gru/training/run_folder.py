@@ -30,7 +30,9 @@ from action_gru.core.paths import BEST, FINAL
 from action_gru.dataset import Clip, LongVideo
 from action_gru.training.document import find_run
 
-COLUMNS = ("path", "label", "group", "split", "start_s", "end_s", "timeline", "sha256")
+COLUMNS = (
+    "path", "label", "group", "split", "start_s", "end_s", "timeline", "frame_rate", "sha256",
+)  # fmt: skip
 # Stands in a run until it trains. A folder without it is a user's, or a run with a result: nothing
 # in it is ever removed.
 BEGUN = ".begun"
@@ -179,12 +181,13 @@ class RunFolder:
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(COLUMNS)
         for clip in clips:
-            bounds = ["" if bound is None else bound for bound in (clip.start_s, clip.end_s)]
-            row = [clip.relative, clip.label, clip.group, clip.split, *bounds]
-            writer.writerow([*row, "", content.get(clip.name, "")])
+            for part in clip.stretches or (clip,):
+                bounds = ["" if bound is None else bound for bound in (part.start_s, part.end_s)]
+                row = [clip.relative, part.label, clip.group, clip.split, *bounds]
+                writer.writerow([*row, "", clip.frame_rate, content.get(clip.name, "")])
         for video in long:
-            row = [video.relative, "", video.group, video.split, "", "", video.timeline, ""]
-            writer.writerow(row)
+            row = [video.relative, "", video.group, video.split, "", "", video.timeline]
+            writer.writerow([*row, video.frame_rate, ""])
         write_run_file(self.path / "clips.csv", text.getvalue().encode(), self.path)
         self.take_name()
 

@@ -6,7 +6,7 @@ of many. Knows no labels.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 
 import torch
@@ -18,6 +18,7 @@ from action_gru.model.calibration import average_windows
 from action_gru.views.sampling import windows
 
 BATCH = 64
+PIECE = 2048  # rows that a model of instants reads at once
 
 
 class ClipScores:
@@ -85,11 +86,17 @@ class ClipScores:
         return self.model.probabilities(read_logits(self.model, batch, lengths).double())
 
     def _steps(self, low: int, high: int) -> Tensor:
-        """After each frame of a window, the mean over the copies, (T_w, C)."""
+        """After each frame of a window, the mean over the copies, (T_w, C).
+
+        Of a model of instants, whose answer to a window is the mean over it, the mean so far.
+        """
         device = next(self.model.parameters()).device
         with torch.inference_mode():
             logits = self.model.running(self.copies[:, low:high].to(device)).cpu()
-        return self.model.probabilities(logits.double()).mean(0)
+        steps = self.model.probabilities(logits.double()).mean(0)
+        if not self.model.instant:
+            return steps
+        return steps.cumsum(0) / torch.arange(1, len(steps) + 1, dtype=steps.dtype)[:, None]
 
 
 def read_logits(model: ActionClassifier, features: Tensor, lengths: Tensor) -> Tensor:
@@ -157,21 +164,41 @@ def step_targets(sequences: SequenceSet) -> Tensor:
     return torch.cat([sequences.step_labels[start : start + length] for start, length in rows])
 
 
+def known_targets(sequences: SequenceSet) -> Tensor:
+    """The targets of all clips, or of all rows that have some, in order: (N,) or (N, C)."""
+    if sequences.step_labels is None:
+        return sequences.labels
+    targets = step_targets(sequences)
+    return targets[is_known(targets)]
+
+
 def _running_logits(model: ActionClassifier, sequences: SequenceSet) -> list[Tensor]:
-    device = next(model.parameters()).device
+    """The logits after each row of each sequence: N of (T, C) float32 on the CPU."""
     was_training = model.training
     model.eval()
+    rows = zip(sequences.starts.tolist(), sequences.lengths.tolist(), strict=True)
     with torch.inference_mode():
         found = [
-            model.running(sequences.values[start : start + length].float()[None].to(device))[0]
-            .cpu()
-            .float()
-            for start, length in zip(
-                sequences.starts.tolist(), sequences.lengths.tolist(), strict=True
-            )
+            torch.cat([part.cpu().float() for part in _running(model, values)])
+            for values in (sequences.values[start : start + length] for start, length in rows)
         ]
     model.train(was_training)
     return found
+
+
+def _running(model: ActionClassifier, values: Tensor) -> Iterator[Tensor]:
+    """The logits after each row of a sequence (T, D), in blocks (N, C).
+
+    A model of instants reads PIECE rows at once and carries its state; another one all rows.
+    """
+    device = next(model.parameters()).device
+    if not model.instant:
+        yield model.running(values.float()[None].to(device))[0]
+        return
+    state = model.initial_state(1)
+    for rows in values.split(PIECE):  # type: ignore[no-untyped-call]
+        logits, state = model.advance(rows.float()[None].to(device), state)
+        yield logits[0]
 
 
 def score_answers(

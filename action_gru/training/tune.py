@@ -26,6 +26,7 @@ from action_gru.config.learning import TrainingSection
 from action_gru.core.errors import ConfigError
 from action_gru.core.machine import pick_device
 from action_gru.core.progress import Reporter
+from action_gru.core.text import counted
 from action_gru.dataset import Clip, class_list, grouped_folds, merge_groups, split_clips
 from action_gru.features import ExtractionReport, FeatureCache
 from action_gru.features.report import LazyFeatures, check_quarantine, free_memory_bytes
@@ -70,7 +71,7 @@ class TuningResult:
         if self.path is not None:
             verdict = "tuned on all of them"
         return (
-            f"{self.clips} clips, each scored without its group ({self.groups}): top-1 "
+            f"{counted(self.clips, 'clip')}, each scored without its group ({self.groups}): top-1 "
             f"{self.top1[0]:.3f} frozen, {max(self.top1[1:]):.3f} at best in {len(self.top1) - 1} "
             f"epochs of tuning; gain {self.gain:+.3f}, standard error {self.error:.3f}: {verdict}"
         )

@@ -242,7 +242,8 @@ class ProcessReader:
         except BaseException:
             self.close()
             raise
-        self.info = VideoInfo(**{**info, "size_px": tuple(info["size_px"])})
+        listed = {name: tuple(info[name]) for name in ("size_px", "notes")}
+        self.info = VideoInfo(**{**info, **listed})
 
     def grab(self) -> float | None:
         answer = self._process.ask("grab")

@@ -1,4 +1,7 @@
-"""Video files as frames with real timestamps, one at a time, decoded by FFmpeg through PyAV."""
+"""Video files as frames with real timestamps, one at a time, decoded by FFmpeg through PyAV.
+
+`VideoFile` reads folders and archives of pictures in the same way: see `picture_files`.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,8 @@ import av.container
 import av.stream
 
 from action_gru.core.errors import VideoError
-from action_gru.core.paths import about_pictures, diagnose
+from action_gru.core.numbered_pictures import about_pictures
+from action_gru.core.paths import diagnose, is_frames
 from action_gru.video.clock import FrameClock
 from action_gru.video.decoder_process import ProcessReader, give_back_process, take_process
 from action_gru.video.frame import (
@@ -30,6 +34,7 @@ from action_gru.video.frame import (
     believable_fps,
     declared_length_s,
 )
+from action_gru.video.picture_files import PictureReader
 
 GENERATE_PTS = 1  # of the container's flags: FFmpeg makes up the time stamps that are missing
 TIMES_MAY_JUMP = 0x0200  # of the format's flags (AVFMT_TS_DISCONT)
@@ -38,25 +43,32 @@ Samples = Iterator[tuple[float, dict[str, Image]]]
 
 
 class VideoFile:
-    """The frames of one file, in order, one at a time. Use as a context manager.
+    """The frames of one file or folder of frames, in order, one at a time; a context manager.
 
     frames_decoded counts what the last pass has decoded so far; no header is believed. damaged
-    counts the places that it could not decode.
+    counts the places that it could not decode. notes: what to know of it besides, once it is open.
 
     Raises VideoError from iteration when the file holds no decodable frame.
     """
 
     def __init__(
-        self, path: str | Path, threads: int | None = None, limits: DecodeLimits | None = None
+        self,
+        path: str | Path,
+        threads: int | None = None,
+        limits: DecodeLimits | None = None,
+        frame_rate: float | None = None,
     ) -> None:
         """threads: of the decoder; by default as many as it likes. The frames are the same.
 
         limits: what the file may cost; by default those of the config's `decoding` section.
+        frame_rate: of a folder or archive of pictures, a second; a video file has its own.
         """
         self.path = Path(path)
         self.threads = threads
         self.limits = limits or DecodeLimits()
+        self.frame_rate = frame_rate
         self.frames_decoded = self.damaged = 0
+        self.notes: tuple[str, ...] = ()
         self._declared_s: float | None = None
         self._reader: FrameReader | None = None
 
@@ -91,8 +103,8 @@ class VideoFile:
     ) -> Iterator[Frame]:
         """Frames before end_s whose instant (seconds) is wanted; others are never converted."""
         self.close()
-        self._reader = reader = open_file(self.path, self.threads, self.limits)
-        self._declared_s, index = reader.info.length_s, 0
+        self._reader = reader = open_file(self.path, self.threads, self.limits, self.frame_rate)
+        self._declared_s, self.notes, index = reader.info.length_s, reader.info.notes, 0
         time_s: float | None = reader.info.first_s
         while time_s is not None:
             self.frames_decoded, self.damaged = index + 1, reader.damaged
@@ -116,7 +128,8 @@ class VideoFile:
         if not self.limits.isolate:
             yield from program(self, **arguments)
             return
-        there = VideoFile(self.path, self.threads, replace(self.limits, isolate=False))
+        alone = replace(self.limits, isolate=False)
+        there = VideoFile(self.path, self.threads, alone, self.frame_rate)
         work = partial(_run, there, program, arguments)
         process = take_process()
         try:
@@ -133,8 +146,11 @@ class VideoFile:
         finally:
             give_back_process(process)
 
-    def _know(self, frames: int, declared_s: float | None, damaged: int, **_: Any) -> None:
+    def _know(
+        self, frames: int, declared_s: float | None, damaged: int, notes: list[str], **_: Any
+    ) -> None:
         self.frames_decoded, self._declared_s, self.damaged = frames, declared_s, damaged
+        self.notes = tuple(notes)
 
 
 def _run(
@@ -144,19 +160,26 @@ def _run(
 
     def known() -> dict[str, Any]:
         counts = {"frames": video.frames_decoded, "damaged": video.damaged}
-        return counts | {"declared_s": video.declared_s}
+        return counts | {"declared_s": video.declared_s, "notes": video.notes}
 
     for time_s, pictures in program(video, **arguments):
         yield time_s, pictures, known()
     yield None, {}, known()
 
 
-def open_file(path: Path, threads: int | None, limits: DecodeLimits) -> FrameReader:
-    """A file's reader, in a process of its own where limits.isolate. Raises VideoError."""
-    if not limits.isolate:
-        return FileReader(path, threads, limits)
-    work = partial(FileReader, path, threads, limits)
-    return ProcessReader(take_process(), work, str(path), limits)
+def open_file(
+    path: Path, threads: int | None, limits: DecodeLimits, frame_rate: float | None = None
+) -> FrameReader:
+    """The reader of a file, or of pictures: in a process of its own where limits.isolate.
+
+    Raises VideoError.
+    """
+    work: Callable[[], FrameReader] = (
+        partial(PictureReader, path, frame_rate, limits)
+        if is_frames(path)
+        else partial(FileReader, path, threads, limits)
+    )
+    return ProcessReader(take_process(), work, str(path), limits) if limits.isolate else work()
 
 
 class FileReader:

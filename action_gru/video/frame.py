@@ -57,7 +57,8 @@ class VideoInfo:
 
     fps: as declared. size_px: width and height as announced; (0, 0) where nothing opened.
     length_s: as declared, which can be wrong; None where it is live and has no end. waits: the
-    server sends as fast as it is read, so that the reader must keep the time.
+    server sends as fast as it is read, so that the reader must keep the time. notes: what to know
+    before believing an answer.
     """
 
     first_s: float
@@ -65,6 +66,7 @@ class VideoInfo:
     size_px: tuple[int, int]
     length_s: float | None = None
     waits: bool = False
+    notes: tuple[str, ...] = ()
 
 
 class FrameReader(Protocol):

@@ -77,7 +77,10 @@ class LiveSource:
         max_retries: int | None = None,
         backoff_s: tuple[float, float] = (0.5, 10.0),
         limits: DecodeLimits | None = None,
+        frame_rate: float | None = None,
     ) -> None:
+        """frame_rate: of a source that is a folder of frames."""
+        self._frame_rate = frame_rate
         self._source = parse_source(source)
         self._is_file = self._source.kind == "file"
         self._on_frame = on_frame
@@ -209,7 +212,7 @@ class LiveSource:
     def _open(self) -> FrameReader:
         source, limits = self._source, self._limits
         if self._is_file:
-            return open_file(Path(source.address), None, limits)
+            return open_file(Path(source.address), None, limits, self._frame_rate)
         self._pacer = Pacer(self._stop, LONGEST_GAP_S)
         work = partial(open_live, source, self._timeouts_s, limits.max_pixels)
         if not self._has_process:

@@ -8,12 +8,12 @@ fps gives each of its frames once; a gap is never filled with copies.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 import numpy as np
 
-from action_gru.core.text import clock_text
+from action_gru.core.text import clock_text, counted
 
 Sample = TypeVar("Sample")
 
@@ -123,14 +123,25 @@ def cut_warning(end_s: float, declared_s: float | None, damaged: int) -> str | N
     )
 
 
+def cut_clips_warning(cut: Mapping[str, str], read: int) -> str | None:
+    """The same of a data set. cut: clip name -> its warning; read: how many clips in all."""
+    if not cut:
+        return None
+    name, warning = next(iter(cut.items()))
+    return (
+        f"{len(cut)} of {counted(read, 'clip')} not read whole, and used as far as read; the first "
+        f"is {name}, {warning.partition(';')[0]}"
+    )
+
+
 def slow_clips_warning(slow: Sequence[str], read: int, fps: float) -> str | None:
     """The same of a data set. slow: the names of its slow clips, of `read` in all."""
     if not slow:
         return None
     return (
-        f"{len(slow)} of {read} clips are one picture or have fewer than {least_fps(fps):.2g} "
-        f"frames a second, where sampling.fps is {fps:g}; the first is {slow[0]}. What moves in "
-        "them is not seen: leave them out, or lower sampling.fps for all"
+        f"{len(slow)} of {counted(read, 'clip')} are one picture or have fewer than "
+        f"{least_fps(fps):.2g} frames a second, where sampling.fps is {fps:g}; the first is "
+        f"{slow[0]}. What moves in them is not seen: leave them out, or lower sampling.fps for all"
     )
 
 

@@ -8,6 +8,7 @@ tried in a child process, which the parent stops when a case takes longer than L
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import os
@@ -574,6 +575,31 @@ def check_table(path: Path) -> None:
         assert len(item.times) == len(item.values)
 
 
+def annotation_sources(folder: Path) -> list[bytes]:
+    sys.path.insert(0, str(ROOT / "tests"))
+    from helpers.annotation_files import EXAMPLES
+
+    return [text.encode() for example in EXAMPLES for text in example.files.values()]
+
+
+def check_annotations(path: Path) -> None:
+    """By every reader: the first that takes it, or the error of the last."""
+    from action_gru.core.errors import DataError
+    from action_gru.timeline import READERS, read_annotations
+
+    for form in READERS:
+        with contextlib.suppress(DataError):
+            return check_found(read_annotations(path, form)[1])
+    return check_found(read_annotations(path)[1])
+
+
+def check_found(found: Any) -> None:
+    for segment in found.segments:
+        assert 0 <= segment.start <= (segment.start if segment.end is None else segment.end)
+        assert segment.video in found.videos
+        assert segment.label.strip() == segment.label != ""
+
+
 Kind = tuple[
     Callable[[Path], list[bytes]],
     Callable[[bytes, random.Random], bytes],
@@ -583,6 +609,7 @@ Kind = tuple[
 KINDS: dict[str, Kind] = {
     "config": (config_sources, mutated_text, ".yaml", check_config),
     "manifest": (manifest_sources, mutated_text, ".csv", check_manifest),
+    "annotations": (annotation_sources, mutated_text, ".csv", check_annotations),
     "entry": (entry_sources, mutated_tensors, ".safetensors", check_entry),
     "index": (index_sources, mutated_tensors, ".safetensors", check_index),
     "shard": (shard_sources, mutated_bytes, ".shard", check_shard),

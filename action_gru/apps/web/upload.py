@@ -106,7 +106,8 @@ class UploadReading:
             raise VideoError(text) from error
 
     def _read(self) -> Iterator[float]:
-        with VideoFile(self.source, limits=self.recognizer.limits) as video:
+        limits, rate = self.recognizer.limits, self.recognizer.frame_rate
+        with VideoFile(self.source, None, limits, rate) as video:
             frames = video.frames()
             first = next(frames)
             self.declared_s = video.declared_s

@@ -1,0 +1,141 @@
+"""What a model answers at each instant of long videos, and the report on it.
+
+The cached features of a video go through the same stream as its frames would live. A model that was
+trained on clips is scored alike: its answer is about the middle of its window.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from action_gru.config import Config
+from action_gru.core.errors import DataError
+from action_gru.core.machine import pick_device
+from action_gru.core.progress import Reporter
+from action_gru.dataset import Clip
+from action_gru.dataset.segments import labelled_stretches, reference_events
+from action_gru.features import ViewKey
+from action_gru.features.sequences import Features, FeatureTable, joined_blocks
+from action_gru.features.source import build_backbone
+from action_gru.report.frames import ScoredVideo
+from action_gru.report.metrics import BoolArray, FloatArray
+from action_gru.report.segments import ScoredTimeline, detection_delays, score_segments, within
+from action_gru.streaming import ActionStream, StreamEngine
+from action_gru.streaming.build import build_engine, open_stream
+from action_gru.streaming.reader import TimelineRecorder
+from action_gru.timeline import Timeline
+from action_gru.training import Checkpoint, load_checkpoint
+from action_gru.training.scoring import is_right, score_answers
+from action_gru.views import Sample
+
+MISSING = "missing frames"
+
+
+def score_frames(
+    checkpoint: Checkpoint,
+    config: Config,
+    table: FeatureTable,
+    videos: Sequence[Clip],
+    reporter: Reporter,
+) -> tuple[ScoredVideo, ...]:
+    """Score a model on usable videos whose instants have labels, in order.
+
+    Raises DataError where no instant has one.
+    """
+    model = checkpoint.build().to(pick_device(config.training.device))
+    engine = build_engine(checkpoint, config, model, build_backbone(config))
+    scored = []
+    with reporter.bar("videos", len(videos)) as advance:
+        for video in videos:
+            stream = open_stream(engine, checkpoint, config)
+            scored.append(_score_video(engine, stream, config, table, video))
+            advance(note=video.relative)
+    if not any(len(video.truth) for video in scored):
+        raise DataError(
+            f"no sampled instant of {len(videos)} videos has a label; compare the bounds of their "
+            "rows with the lengths of the files"
+        )
+    return tuple(scored)
+
+
+def _score_video(
+    engine: StreamEngine, stream: ActionStream, config: Config, table: FeatureTable, video: Clip
+) -> ScoredVideo:
+    entries = table.by_clip[video.name]
+    views = [entries[ViewKey(spec.view)] for spec in table.specs]
+    timeline, instants_s, scores = read_features(engine, stream, views, video.relative)
+    classes, many = engine.classes, config.data.labels == "many"
+    times_s, end_s = views[0].times_s, timeline.duration_s
+    truth, known = _truth(table.step_labels[video.name], classes)
+    stretches = labelled_stretches(video, end_s)
+    reference = reference_events(video, end_s, config.events.background)
+    timeline = replace(timeline, events=tuple(within(timeline.events, stretches)))
+    delays_s, missed, false = detection_delays(timeline.events, reference)
+    labels = classes if many else ()
+    background = config.events.background
+    segments = score_segments(timeline.events, reference, end_s, background, labels)
+    return ScoredVideo(
+        group=video.group,
+        scores=scores[_nearest(instants_s, times_s[known])],
+        truth=truth[known],
+        timeline=ScoredTimeline(video.relative, timeline, tuple(reference), segments),
+        labelled_s=sum(end - start for start, end in stretches),
+        delays_s=delays_s,
+        missed=missed,
+        false_events=false,
+    )
+
+
+def read_features(
+    engine: StreamEngine, stream: ActionStream, views: Sequence[Features], source: str
+) -> tuple[Timeline, FloatArray, FloatArray]:
+    """The timeline of a video from its features, the instants of its answers (T,), and their
+    probabilities (T, C).
+    """
+    recorder, times_s = TimelineRecorder(stream, source), views[0].times_s
+    runs = np.cumsum(np.diff(times_s, prepend=times_s[:1]) > stream.sampler.max_gap_s)
+    answers = []
+    rows = chain.from_iterable(joined_blocks(views))
+    for time_s, run, row in zip(times_s.tolist(), runs.tolist(), rows, strict=True):
+        features = torch.from_numpy(row[None]).float()
+        answers += engine.step([stream], [Sample(time_s, {}, run, MISSING)], features)
+        recorder.record()
+    instants_s = np.array([answer.centre_s for answer in answers])
+    scores = np.array([answer.probabilities(engine.classes) for answer in answers])
+    return recorder.timeline(), instants_s, scores
+
+
+def _truth(
+    labels: Sequence[tuple[str, ...] | None], classes: Sequence[str]
+) -> tuple[BoolArray, BoolArray]:
+    """Which classes each instant shows, (T, C), and whether that is known, (T,)."""
+    shown = [[name in (names or ()) for name in classes] for names in labels]
+    return np.array(shown, dtype=np.bool_), np.array([names is not None for names in labels])
+
+
+def _nearest(instants_s: FloatArray, times_s: FloatArray) -> NDArray[np.int64]:
+    """The number of the instant (T,), growing, that is nearest to each time (M,)."""
+    after = np.searchsorted(instants_s, times_s).clip(1, max(1, len(instants_s) - 1))
+    before = after - 1
+    after = after.clip(max=len(instants_s) - 1)
+    is_before = times_s - instants_s[before] <= instants_s[after] - times_s
+    return np.where(is_before, before, after)
+
+
+def frame_accuracy(
+    path: Path, config: Config, table: FeatureTable, videos: Sequence[Clip]
+) -> float | None:
+    """How often a model of instants is right; None without a checkpoint of one at the path."""
+    checkpoint = load_checkpoint(path) if path.is_file() else None
+    if checkpoint is None or not checkpoint.instant:
+        return None
+    sequences = table.sequences(videos, checkpoint.classes)
+    found = score_answers(checkpoint.build(), sequences, int(checkpoint.sampling["max_frames"]))
+    return float(is_right(*found).double().mean())
