@@ -522,3 +522,17 @@ def test_the_published_files_are_read_whole(shared_data, tmp_path):
     counts = prepare("cmapss", source, tmp_path / "FD001.csv").splits
     assert counts == {"train": 100, "test": 100}
     assert len((tmp_path / "FD001.csv").read_text().splitlines()) == 1 + 20631 + 13096
+
+
+def test_a_table_may_name_several_labels_a_sequence(tmp_path):
+    rows = ["id,time,x,label"]
+    for name, label in (("a", "hot; loud"), ("b", "hot"), ("c", "")):
+        rows += [f"{name},{time},{time},{label}" for time in range(4)]
+    (tmp_path / "rows.csv").write_text("\n".join(rows))
+    data = {"kind": "table", "manifest": str(tmp_path / "rows.csv"), "labels": "many"}
+    source = data_source(build_config({"data": data, "series": {"window": 2.0}}))
+    clips = source.clips()
+    assert [clip.labels for clip in clips] == [("hot", "loud")] * 2 + [("hot",)] * 2 + [()] * 2
+    table = source.features(clips, QUIET)
+    targets = table.sequences(clips, class_list(clips)).labels
+    assert targets.tolist() == [[1, 1]] * 2 + [[1, 0]] * 2 + [[0, 0]] * 2

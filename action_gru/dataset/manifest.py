@@ -315,9 +315,8 @@ def check_long_videos(videos: Sequence[LongVideo], trained: Sequence[Clip]) -> N
 
 
 def class_list(clips: Sequence[Clip], classes: Sequence[str] | None = None) -> tuple[str, ...]:
-    """The classes in order: as configured, else the labels sorted. None is empty.
-
-    At least two; one is enough where some clips show none of the classes.
+    """The classes in order: as configured, else the labels sorted. At least two, or one where some
+    clips show nothing; none empty.
     """
     found = sorted({label for clip in clips for label in clip.labels})
     if not found:
