@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from action_gru import ActionRecognizer
 from action_gru.cli.inference import timeline
 from action_gru.core.errors import ConfigError, DataError, VideoError
 from action_gru.timeline import read_segments, write_timeline
+from action_gru.training import load_checkpoint, save_checkpoint
 from action_gru.video import VideoWriter
 
 
@@ -150,6 +152,16 @@ def test_background_in_a_reference_is_no_segment(long_video, small_run, tmp_path
     overrides = ["events.background=[dark]"]
     make(long_video, small_run, reference=tmp_path / "r.csv", overrides=overrides)
     assert json.loads(capsys.readouterr().out)["scores"]["f1"]["50"] == 1.0
+
+
+def test_with_several_labels_the_reference_may_overlap(long_video, small_run, tmp_path, capsys):
+    model, told = tmp_path / "many.safetensors", load_checkpoint(small_run.path)
+    save_checkpoint(replace(told, model=told.model | {"many": True}), model)
+    (tmp_path / "r.csv").write_text("start_s,end_s,label\n0,12,dark\n6,12,bright\n")
+    labels = ["data.labels=many", "events.background=[dark]"]
+    timeline(long_video, model, labels, [], tmp_path / "r.csv", json_=True, quiet=True)
+    counts = json.loads(capsys.readouterr().out)["scores"]["counts"]["10"]
+    assert counts["true_positives"] + counts["false_negatives"] == 1  # dark is no event
 
 
 def test_doubts_are_told(small_run, tmp_path, capsys):

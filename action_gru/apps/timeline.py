@@ -71,8 +71,7 @@ def make_timeline(
     scores = None
     if reference is not None:
         background = recognizer.config.events.background
-        known = [name for name in recognizer.classes if name not in background]
-        several = known if recognizer.thresholds else ()
+        several = recognizer.classes if recognizer.thresholds else ()
         end_s = timeline.duration_s
         scores = score_segments(timeline.events, reference, end_s, background, several)
     if as_json:

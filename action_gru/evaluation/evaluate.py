@@ -32,7 +32,7 @@ from action_gru.report.evaluation import (
 )
 from action_gru.report.frames import FramesReport, write_frames_report
 from action_gru.report.metrics import FloatArray, compute_metrics, majority_baseline
-from action_gru.report.segments import ScoredTimeline, segment_scores
+from action_gru.report.segments import ScoredTimeline, score_segments
 from action_gru.report.several_labels import ManyReport, write_many_report
 from action_gru.streaming.build import build_engine, open_stream, open_timeline
 from action_gru.timeline import Prediction
@@ -287,7 +287,8 @@ def _score_timelines(
             finally:
                 advance(note=video.relative)
             made, true = reader.timeline(), video.segments
-            scores = segment_scores(made.events, true, made.duration_s, config.events.background)
+            labels, background = checkpoint.classes if model.many else (), config.events.background
+            scores = score_segments(made.events, true, made.duration_s, background, labels)
             scored.append(ScoredTimeline(video.relative, made, true, scores))
     return scored, failed
 

@@ -141,7 +141,7 @@ def score_segments(
     scores = [
         segment_scores(of(found, name), of(reference, name), duration_s)
         for name in classes
-        if name in named
+        if name in named and name not in background
     ]
     pooled = pool_segment_scores(scores or [segment_scores([], [], duration_s)])
     return SegmentScores(pooled.counts, pooled.edit, pooled.agreed_s, pooled.duration_s)
