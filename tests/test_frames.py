@@ -256,6 +256,12 @@ def test_the_report_says_what_few_groups_are_worth(tmp_path):
     assert "Delay: median 0.50 s" in (tmp_path / "report.md").read_text()
 
 
+def test_the_sentence_says_where_one_answer_alone_is_as_often_right():
+    part = ", no more than the most frequent answer alone (50.0%); 1 of 1 segments"
+    assert part in small_report(thresholds=(0.95, 0.7)).sentence
+    assert "most frequent" not in small_report().sentence
+
+
 def test_with_several_labels_each_class_has_its_threshold():
     assert small_report(thresholds=(0.3, 0.7)).answers.sum(0).tolist() == [2, 2]
 

@@ -22,7 +22,8 @@ from action_gru.report.segments import ScoredTimeline, SegmentScores, pool_segme
 FEW_GROUPS = 5  # below so many no interval is read as a verdict
 LATE = 0.9  # the quantile of the delay beside its median
 EXPLANATION = (
-    "Frame figures rest on the labelled instants. AP: average precision of a class over them; "
+    "Frame figures rest on the labelled instants. Frame accuracy: the share of them at which "
+    "exactly the labels that are shown were given. AP: average precision of a class over them; "
     "mAP: its mean over the classes that occur, without background. Delay: from the start of a "
     "reference segment to the start of the first event of its label that overlaps it, at least 0; "
     "segments without such an event are missed. False events overlap no segment of their label. "
@@ -192,6 +193,8 @@ class FramesReport:
             f"Right at {md.percent(self.accuracy)} of {len(self.truth)} labelled instants of "
             f"{count} {name.removesuffix('s') if count == 1 else name} ({self._bounds()})"
         )
+        if self.accuracy <= self.guess:
+            text += f", no more than the most frequent answer alone ({md.percent(self.guess)})"
         if missed[1]:
             median_s = self.delays_s["median"]
             delay = "" if median_s is None else f", half of them within {median_s:.2f} s"
