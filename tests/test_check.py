@@ -99,6 +99,24 @@ def test_a_larger_set_is_sampled_and_it_is_said(clean):
     assert sum(row["clips"] for row in answer["classes"]) == 12
 
 
+def test_a_stretch_of_a_long_video_may_be_short(clean, tmp_path):
+    rows = [f"{'ab'[n % 2]}/{n}.mp4,{'ab'[n % 2]},0,{(0.1, 2)[n > 7]}" for n in range(12)]
+    (tmp_path / "m.csv").write_text("\n".join(["path,label,start_s,end_s", *rows]))
+    words = [tmp_path / "m.csv", f"data.root={clean}", HERE, "--json", "-q"]
+    topics = [
+        {one["topic"] for one in action_gru("check", *words, *task).answer["findings"]}
+        for task in ([], ["data.task=frames"])
+    ]
+    assert topics[0] - topics[1] == {"short"}
+
+
+def test_a_network_that_is_not_here_yet_is_no_finding(clean, tmp_path):
+    (tmp_path / "cache").mkdir()
+    words = [f"features.cache_dir={tmp_path / 'cache'}", "features.weights=yolo26x-cls.pt"]
+    answer = action_gru("check", clean, HERE, *words, "--json", "-q").answer
+    assert "'action-gru extract' first" in answer["notes"][0]
+
+
 def test_what_training_would_refuse_is_a_problem(clean, tmp_path):
     text = (clean / "manifest.csv").read_text().replace("g11", "g1")
     (tmp_path / "m.csv").write_text(text)

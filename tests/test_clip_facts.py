@@ -12,6 +12,7 @@ from action_gru.dataset.leaks import SHOTS
 from action_gru.video import DecodeLimits, VideoFile
 
 HERE = DecodeLimits(isolate=False)
+FRAME = np.full((64, 96, 3), 4, np.uint8)
 
 
 def clip(path: Path, start_s: float | None = None, end_s: float | None = None) -> Clip:
@@ -55,17 +56,19 @@ def test_a_stretch_has_its_own_length_and_frames(video):
 def test_what_cannot_be_read_is_told_and_the_others_are_read(video, tmp_path):
     (tmp_path / "broken.mp4").write_bytes(b"\x07\x91" * 400)
     clips = [clip(tmp_path / "gone.mp4"), clip(tmp_path / "broken.mp4"), clip(video)]
-    clips.append(clip(video, 60.0, 61.0))
+    clips += [clip(video, 60.0, 61.0), clip(write_clip(tmp_path / "late.mp4", [FRAME] * 12), 5400)]
     facts, problems = read_facts(clips, 12.0, HERE)
     assert list(facts) == ["a.mp4"]
     assert "no such video file" in problems["gone.mp4"]
     assert "not a video" in problems["broken.mp4"]
-    assert "check start_s and end_s" in problems["a.mp4[60:61]"]
+    assert "check its seconds or frames" in problems["a.mp4[60:61]"]
+    assert "begins at 5400 s, and the file lasts 1 s" in problems["late.mp4[5400:]"]
 
 
 def test_dark_and_still_clips_show_in_the_figures(tmp_path):
-    dark = [np.full((64, 96, 3), 4, np.uint8)] * 12
-    one = read_facts([clip(write_clip(tmp_path / "dark.mp4", dark))], 12.0, HERE)[0]["dark.mp4"]
+    one = read_facts([clip(write_clip(tmp_path / "dark.mp4", [FRAME] * 12))], 12.0, HERE)[0][
+        "dark.mp4"
+    ]
     assert one.light < 8
     assert one.brightest < 12
     assert one.motion == 0

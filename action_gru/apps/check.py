@@ -70,7 +70,9 @@ def check_data(
         return _report(target, clips, [*findings, *more], summary)
     looked = _some(clips, most_clips)
     facts, unread = _look(config, looked, reporter)
-    findings += look_findings(clips, facts, unread, config.sampling.fps)
+    of_files = look_findings(clips, facts, unread, config.sampling.fps)
+    is_whole = config.data.task == "clips"  # a stretch is read with what comes before it
+    findings += [one for one in of_files if is_whole or one.topic != "short"]
     findings += copy_findings(copies(looked, facts), config.data.allow_leakage, is_drawn)
     findings += giveaways(looked, facts)
     more, notes = _lookalikes(config, [clip for clip in looked if clip.name in facts], reporter)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from action_gru.config import Config
-from action_gru.core.errors import VideoError
+from action_gru.core.errors import BackboneError, VideoError
 from action_gru.core.text import counted, name_some
 from action_gru.dataset import Clip, grouped_folds
 from action_gru.dataset.advice import ADVICE, PROBLEM, Finding
@@ -35,7 +35,10 @@ def cached_means(config: Config, clips: Sequence[Clip]) -> tuple[list[Clip], Flo
 
     features = config.features.model_copy(update={"download": False, "flip": False})
     config = config.model_copy(update={"features": features})
-    extractor = build_extractor(config, build_backbone(config), cache)
+    try:
+        extractor = build_extractor(config, build_backbone(config), cache)
+    except BackboneError:  # not fetched yet, so there are no features of it either
+        return None
     found, means = [], []
     for clip in clips:
         try:

@@ -76,19 +76,25 @@ def _facts_of_file(
     about, times = np.empty(0), np.empty(0)
     rate = clips[0].frame_rate
     with VideoFile(clips[0].path, threads=1, limits=limits, frame_rate=rate) as video:
-        for _, made in video.run(glance, stretches=stretches) if near else ():
+        for _, made in video.run(glance, stretches=stretches or [(0.0, 0.0)]):  # none: the header
             if "times" in made:
                 about, times = made["about"].view(np.float64), made["times"].view(np.float64)
             for name in made.keys() - {"times", "about"}:
                 shots[int(name)].append(made[name])
         declared_s, damaged = video.declared_s, video.damaged
+    for clip in clips:
+        if declared_s is not None and (clip.start_s or 0.0) > max(declared_s, LONGEST_S):
+            problems[clip.name] = (
+                f"begins at {clip.start_s:g} s, and the file lasts {declared_s:g} s by its header; "
+                "check its bounds"
+            )
     found = {}
     for index, clip in enumerate(near):
         inside = np.array([t for t in times if in_window(t, *stretches[index])])
         if not len(inside) or not shots[index]:
             problems[clip.name] = (
-                f"{len(times)} frames decoded, none of them inside the clip's bounds; check "
-                "start_s and end_s"
+                f"{len(times)} frames decoded, none of them inside the clip's bounds; check its "
+                "seconds or frames"
             )
             continue
         is_whole = clip.end_s is None and inside[-1] < LONGEST_S - 1

@@ -111,7 +111,8 @@ class AdviceReport:
         header = ["class", "clips", "groups", *(["minutes"] if has_minutes else []), *splits]
         rows = []
         for row in self.classes:
-            minutes = [md.figure_text(row.minutes, 1)] if has_minutes else []
+            digits = 2 if row.minutes and row.minutes < 0.1 else 1  # else seconds would read 0.0
+            minutes = [md.figure_text(row.minutes, digits)] if has_minutes else []
             counts = [str(row.splits[name]) for name in splits]
             rows.append([row.label, str(row.clips), str(row.groups), *minutes, *counts])
         return header, rows
