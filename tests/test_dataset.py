@@ -66,12 +66,12 @@ def test_a_manifest_gives_its_clips(tmp_path):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("path,lable\na.mp4,x\n", r"column label is missing; the first line must be path,label"),
+        ("path,lable\na.mp4,x\n", r"no column label; the first line must be path,label"),
         ("path,label\n", "holds no clip, only a header"),
-        ("", "column path and label is missing"),
+        ("", "no column path and no label"),
         ("path,label\na.mp4\n", "line 2: has 1 field, the header has 2; put quotes"),
         ("path,label\na.mp4,x,y\n", "line 2: has 3 fields, the header has 2"),
-        ("path,label\na.mp4,\n", "must not be empty"),
+        ("path,label\na.mp4,\n", "must not be empty.*; a row without a label needs data.task"),
         ("path,label\n/etc/passwd,x\n", "line 2: path must be relative to the root"),
         ("path,label\n" + "a" * 300 + ".mp4,x\n", r"line 2: path is longer .*, got 'a{40}\.\.\.'"),
         ("path,label\n" + "a/" * 2000 + "b.mp4,x\n", "line 2: path is longer"),

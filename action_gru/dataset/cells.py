@@ -29,12 +29,20 @@ _SPACES = str.maketrans(dict.fromkeys("\u00a0\u2007\u202f", " "))
 NOMINAL_STEP_S = 0.04  # between frames where there are too few to tell
 
 
+def must_be_named(relative: str, label: str) -> str:
+    """What is wrong with a row that lacks a path or a label."""
+    return (
+        f"path and label must not be empty, got '{relative}' and '{label}'; a row without a label "
+        "needs data.task=frames (watched in full) or data.labels=many (none of the classes)"
+    )
+
+
 def check_columns(names: Sequence[str], manifest: Path) -> None:
     """A column of the user's own is fine; one that is nearly one of ours is a typing error."""
     lacking = [name for name in ("path", "label") if name not in names]
     if lacking:
         raise DataError(
-            f"{manifest}: the column {' and '.join(lacking)} is missing; the first line "
+            f"{manifest}: no column {' and no '.join(lacking)}; the first line "
             f"must be path,label[,group][,split][,start_s,end_s], got {','.join(names)}"
         )
     for name in (name for name in names if name not in COLUMNS):

@@ -32,6 +32,7 @@ from action_gru.dataset.cells import (
     check_columns,
     frame_clock,
     inside,
+    must_be_named,
     name_of,
     split_name,
     warn_once,
@@ -199,7 +200,7 @@ def _clip(
     relative, label = with_slashes(root, row["path"]), name_of(row["label"])
     shows = names_of(label) if many else ()
     if not relative or (needs_label and not label):
-        raise ValueError(f"path and label must not be empty, got '{relative}' and '{label}'")
+        raise ValueError(must_be_named(relative, label))
     split = split_name(row.get("split", ""))
     path, group = inside(root, relative, follow_links), _group(row, relative)
     rate = parse_frame_rate(row.get("frame_rate", ""))

@@ -138,6 +138,8 @@ class Source:
     @cached_property
     def data(self) -> bytes:
         if not self.path.is_file():
+            if self.path.is_dir():
+                raise DataError(f"{self.path} is a folder; name the files in it")
             raise DataError(f"no file at {self.path} (looked up as {self.path.absolute()})")
         if self.path.stat().st_size > MOST_BYTES:
             raise DataError(
