@@ -46,6 +46,13 @@ def test_a_bar_in_a_file_has_a_line_at_its_start_and_at_its_end_and_between(stde
     assert re.match(r"train: 3 of 3, loss 0.5, \d+ s", stderr.getvalue().splitlines()[-1])
 
 
+def test_a_bar_of_unknown_length_does_not_say_of_0(stderr):
+    with reporter_to(stderr).bar("timeline", 0) as advance:
+        assert re.match(r"timeline \.\.\. \d+ s\n", stderr.getvalue())
+        advance(total=12)
+    assert "timeline: 1 of 12, " in stderr.getvalue().splitlines()[-1]
+
+
 def test_of_nested_work_the_inner_one_speaks(stderr):
     reporter = reporter_to(stderr)
     with reporter.doing("training"):

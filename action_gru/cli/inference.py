@@ -141,7 +141,8 @@ def timeline(
         Option(metavar="OUT.mp4", help="With --per-person: a video with everyone marked."),
     ] = None,
     describe: Annotated[
-        bool, Option("--describe", help="Tell it in sentences; --out takes .txt, too.")
+        bool, Option("--describe", help="Tell it in sentences; --out takes .txt, too. "
+               "describe.detect=false: without a detector.")
     ] = False,
     json_: Json = False,
     quiet: Quiet = False,

@@ -79,7 +79,7 @@ class _Stage:
 
     def text(self) -> str:
         lasted_s = time.monotonic() - self.began_s
-        if self.total is None:
+        if not self.total:  # not counted, or not known yet
             return f"{self.title} ... {lasted_s:.0f} s"
         note = f", {self.note}" if self.note else ""
         return f"{self.title}: {self.done:g} of {self.total:g}{note}, {lasted_s:.0f} s"
