@@ -536,3 +536,26 @@ def test_a_table_may_name_several_labels_a_sequence(tmp_path):
     table = source.features(clips, QUIET)
     targets = table.sequences(clips, class_list(clips)).labels
     assert targets.tolist() == [[1, 1]] * 2 + [[1, 0]] * 2 + [[0, 0]] * 2
+
+
+def test_each_row_of_a_table_is_reported_as_a_frame(tmp_path):
+    rows = ["id,time,value,label,split"]
+    for number in range(6):
+        for step in range(24):
+            label = "high" if step // 6 % 2 else "low"
+            split = "test" if number > 3 else "train"
+            value = (label == "high") + 0.01 * number
+            rows.append(f"r{number},{step},{value},{label},{split}")
+    sections = {"data": {"task": "frames"}, "series": {"step_labels": True}}
+    config = table_config(tmp_path, "steps", "\n".join(rows) + "\n", **sections)
+    run = train(config, Reporter(quiet=True))
+    report, folder = evaluate(run, Reporter(quiet=True))
+    assert report.accuracy == 1.0
+    assert report.sentence.startswith("Right at 100.0% of 48 labelled instants of 2 new recordings")
+    assert report.segments.f1[0.5] > 0.9
+    assert "## Long recordings" in (folder / "report.md").read_text()
+
+
+def test_frames_of_a_table_ask_for_a_label_a_row(tmp_path):
+    with pytest.raises(ConfigError, match=r"asks for series\.step_labels=true"):
+        build_config({"data": {"kind": "table", "task": "frames"}})

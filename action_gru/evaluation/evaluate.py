@@ -99,6 +99,7 @@ def evaluate(
             leakage_allowed=bool(checkpoint.data["allow_leakage"]),
             seen_in_training=bool(known),
             seed=config.training.seed,
+            noun="video" if config.data.is_video else "recording",
         )
         with reporter.doing("writing the report and its pictures"):
             write_frames_report(frames, target)
