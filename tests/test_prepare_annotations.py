@@ -196,6 +196,7 @@ def test_the_command_says_what_it_wrote_and_what_is_missing(videos, tmp_path):
         (["annotations", "{none}", "--videos", "{t}"], "no file at"),
         (["annotations", "{v}", "--videos", "{v}"], "is a folder; name the files in it"),
         (["annotations", "{a}", "--videos", "{t}"], r"no video that the annotations name \(a\)"),
+        (["annotations", "{a}", "--videos", "{v}", "--format", "elan"], "is no file of elan"),
         (["folder", "{v}", "{v}"], "folder is one folder, got 2 paths"),
         (["folder", "{v}", "--complete"], "--frame-rate are not for folder"),
     ],

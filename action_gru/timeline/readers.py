@@ -112,6 +112,8 @@ def read_annotations(path: Path, form: str | None = None) -> tuple[str, Annotati
         raise DataError(f"'{form}' is no form that is read; choose one of {', '.join(READERS)}")
     source.data  # noqa: B018  (raises where no file is)
     name = form or _recognised(source)
+    if ".xml" in READERS[name].suffixes and not READERS[name].fits(source):
+        raise DataError(f"{path}: is no file of {name}, it holds {source.summary()}; see --format")
     try:
         READERS[name].read(source, found)
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
