@@ -1,6 +1,7 @@
 """Long videos whose instants have labels: from the manifest to targets, training and report."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,6 +16,8 @@ from action_gru.config import build_config, load_config
 from action_gru.core.errors import ConfigError, DataError
 from action_gru.dataset import Clip, data_hash
 from action_gru.dataset.segments import (
+    _is_watched_beside_segments,
+    bounds_s,
     join_stretches,
     labelled_stretches,
     labels_at,
@@ -77,6 +80,14 @@ def test_a_watched_stretch_that_segments_cover_has_no_background():
     assert "background" in video(row(""), row("a", 0, 2), row("b", 2, 4)).shows
 
 
+def test_what_is_watched_between_segments_is_found_however_they_lie():
+    nested = [row("a", 0, 9), row("b", 1, 2), row("a", 9.0005, 12)]
+    for gap_s, found in ((0.0005, False), (0.5, True)):
+        rows = [row("", 3, 14), *nested, row("b", 12 + gap_s, 14)]
+        assert _is_watched_beside_segments(sorted(rows, key=bounds_s)) == found
+    assert video(row("", 0, 0.0005)).shows == ("background",)
+
+
 def test_overlapping_segments_are_refused_unless_there_may_be_many():
     rows = [row("a", 0, 2), row("b", 1.5, 3)]
     with pytest.raises(
@@ -91,6 +102,8 @@ def test_overlapping_segments_are_refused_unless_there_may_be_many():
 def test_rows_of_one_video_cannot_differ_in_split():
     with pytest.raises(DataError, match="splits 'test', 'train'"):
         video(row("a", 0, 1, split="train"), row("b", 1, 2, split="test"))
+    with pytest.raises(DataError, match=r"frame_rates 25.0, None"):
+        video(replace(row("a", 0, 1), frame_rate=25.0), row("b", 1, 2))
 
 
 def test_a_class_list_must_have_the_background():

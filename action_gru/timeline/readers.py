@@ -114,6 +114,8 @@ def read_annotations(path: Path, form: str | None = None) -> tuple[str, Annotati
     name = form or _recognised(source)
     try:
         READERS[name].read(source, found)
+        if odd := [video for video in found.videos if not isinstance(video, str | None)]:
+            raise ValueError(f"the name of a video is no text, but {odd[0]!r}")
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise DataError(
             f"{path}: cannot be read as {name} ({type(error).__name__}: {error}); export it again, "
