@@ -32,6 +32,7 @@ from action_gru.streaming import ActionStream, StreamEngine
 from action_gru.timeline import Event, EventTracker, Timeline
 from action_gru.training import scoring
 from action_gru.training.batches import Batches
+from action_gru.training.fit import _unseen
 from action_gru.training.loop import Trainer
 from action_gru.views import Sample
 
@@ -159,6 +160,14 @@ def test_long_videos_are_drawn_as_often_as_their_labels_fill_windows():
 def test_videos_without_a_labelled_instant_are_refused():
     with pytest.raises(DataError, match="no sampled instant of the training videos has a label"):
         Batches(dense_set((5, 4), (slice(0), slice(0))), settings(), 8, seed=0)
+
+
+def test_classes_whose_rows_hold_no_instant_are_known():
+    """As where segments lie past the end of the file."""
+    one = SimpleNamespace(step_labels=torch.tensor([0, NO_LABEL, 2]))
+    many = SimpleNamespace(step_labels=torch.tensor([[1, 0, 1], [NO_LABEL] * 3]).to(torch.int8))
+    assert _unseen(one, "abc") == _unseen(many, "abc") == ["b"]
+    assert _unseen(SimpleNamespace(step_labels=None), "abc") == []
 
 
 def test_a_model_of_instants_carries_the_cell_alone():
