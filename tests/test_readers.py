@@ -38,7 +38,7 @@ def test_each_form_has_an_example():
     assert {example.form for example in EXAMPLES} == set(READERS)
 
 
-LABELS = st.text(st.characters(exclude_categories=("C", "Z"), exclude_characters="<>"), min_size=1)
+LABELS = st.text(st.characters(exclude_categories=("C", "Z"), exclude_characters="<>;"), min_size=1)
 EVENTS = st.lists(
     st.builds(
         lambda start_ms, length_ms, label, score: Event(
@@ -146,6 +146,14 @@ def test_of_a_file_on_several_videos_the_wanted_one_is_read(tmp_path):
         read_segments(path, Path("c.mp4"))
     with pytest.raises(DataError, match="and one is needed"):
         read_segments(path)
+
+
+def test_where_segments_may_overlap_a_label_may_be_several_names(tmp_path):
+    path = save(tmp_path, "a.csv", "start_s,end_s,label\n0,2,walk; read\n1,3,sit\n")
+    with pytest.raises(DataError, match="one action at a time"):
+        read_segments(path)
+    found = [(one.label, one.start_s) for one in read_segments(path, overlaps=True)]
+    assert found == [("walk", 0), ("read", 0), ("sit", 1)]
 
 
 def test_frames_need_the_instants_of_the_video(tmp_path):

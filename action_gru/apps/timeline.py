@@ -23,7 +23,7 @@ from action_gru.core.text import clock_text, counted
 from action_gru.detection.detector import Detections, Detector, kinds_of
 from action_gru.recognizer import ActionRecognizer
 from action_gru.report.plots import save_figure
-from action_gru.report.segments import segment_scores
+from action_gru.report.segments import score_segments
 from action_gru.report.timeline_plot import plot_people, plot_timeline
 from action_gru.streaming import MIN_EVIDENCE, ActionStream, TimelineReader
 from action_gru.streaming.people import PeopleStream
@@ -70,8 +70,9 @@ def make_timeline(
         reporter.warn(f"{video}: {problem}")
     scores = None
     if reference is not None:
-        background = recognizer.config.events.background
-        scores = segment_scores(timeline.events, reference, timeline.duration_s, background)
+        background, end_s = recognizer.config.events.background, timeline.duration_s
+        apart = timeline.classes if recognizer.config.data.labels == "many" else ()
+        scores = score_segments(timeline.events, reference, end_s, background, apart)
     if as_json:
         document = _document(timeline, doubts)
         document |= {"sentences": [one.to_json() for one in sentences]} if words else {}

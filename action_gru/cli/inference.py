@@ -168,7 +168,8 @@ def timeline(
     document, tree = checks.check_model(model, changes, live=True)
     segments = None
     if reference is not None:
-        segments = read_segments(reference, video, frame_clock(video, tree.data.frame_rate))
+        clock, many = frame_clock(video, tree.data.frame_rate), tree.data.labels == "many"
+        segments = read_segments(reference, video, clock, overlaps=many)
         check_labels(segments, str(reference), document.classes)
     checks.check_detection(tree, per_person, describe)
     with reporter.doing("loading"):

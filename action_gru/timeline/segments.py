@@ -113,6 +113,11 @@ def clean_label(text: str) -> str:
     return "".join(" " if unicodedata.category(char) in unfit else char for char in text).strip()
 
 
+def names_of(label: str) -> tuple[str, ...]:
+    """The names in a label such as 'walk; read', each once."""
+    return tuple(dict.fromkeys(name for part in label.split(";") if (name := part.strip())))
+
+
 def seconds_of(value: Any, name: str) -> float:
     """The time that a cell or a number gives: seconds, or text as mm:ss or hh:mm:ss.
 
