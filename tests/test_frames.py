@@ -223,7 +223,7 @@ def test_a_stream_of_instants_reads_on_with_one_state_and_answers_for_now():
 @pytest.mark.parametrize(
     "override",
     ["model.bidirectional=true", "model.closed_form=true", "training.class_balance=sampler",
-     "data.kind=table"],
+     "data.kind=arrays"],
 )  # fmt: skip
 def test_what_frames_rule_out_is_refused(override):
     with pytest.raises(ConfigError, match="does not go with a class for each row"):

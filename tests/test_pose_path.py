@@ -96,7 +96,7 @@ def test_training_says_when_people_are_seen_in_most_clips(run, monkeypatch):
     trained, root = run
     config = trained.config(["features.views=[motion]", "features.flip=false"])
     clips = read_clips(config)
-    assert "people are seen in 8 of the 8 clips looked at" in people_hint(config, clips)
+    assert "people are seen in 8 of 8 clips looked at" in people_hint(config, clips)
     assert people_hint(trained.config(), clips) is None  # the view is read already
     nobody = trained.config(["features.views=[motion]", "pose.min_score=0.99"])
     assert people_hint(nobody, clips) is None

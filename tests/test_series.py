@@ -522,3 +522,40 @@ def test_the_published_files_are_read_whole(shared_data, tmp_path):
     counts = prepare("cmapss", source, tmp_path / "FD001.csv").splits
     assert counts == {"train": 100, "test": 100}
     assert len((tmp_path / "FD001.csv").read_text().splitlines()) == 1 + 20631 + 13096
+
+
+def test_a_table_may_name_several_labels_a_sequence(tmp_path):
+    rows = ["id,time,x,label"]
+    for name, label in (("a", "hot; loud"), ("b", "hot"), ("c", "")):
+        rows += [f"{name},{time},{time},{label}" for time in range(4)]
+    (tmp_path / "rows.csv").write_text("\n".join(rows))
+    data = {"kind": "table", "manifest": str(tmp_path / "rows.csv"), "labels": "many"}
+    source = data_source(build_config({"data": data, "series": {"window": 2.0}}))
+    clips = source.clips()
+    assert [clip.labels for clip in clips] == [("hot", "loud")] * 2 + [("hot",)] * 2 + [()] * 2
+    table = source.features(clips, QUIET)
+    targets = table.sequences(clips, class_list(clips)).labels
+    assert targets.tolist() == [[1, 1]] * 2 + [[1, 0]] * 2 + [[0, 0]] * 2
+
+
+def test_each_row_of_a_table_is_reported_as_a_frame(tmp_path):
+    rows = ["id,time,value,label,split"]
+    for number in range(6):
+        for step in range(24):
+            label = "high" if step // 6 % 2 else "low"
+            split = "test" if number > 3 else "train"
+            value = (label == "high") + 0.01 * number
+            rows.append(f"r{number},{step},{value},{label},{split}")
+    sections = {"data": {"task": "frames"}, "series": {"step_labels": True}}
+    config = table_config(tmp_path, "steps", "\n".join(rows) + "\n", **sections)
+    run = train(config, Reporter(quiet=True))
+    report, folder = evaluate(run, Reporter(quiet=True))
+    assert report.accuracy == 1.0
+    assert report.sentence.startswith("Right at 100.0% of 48 labelled instants of 2 new recordings")
+    assert report.segments.f1[0.5] > 0.9
+    assert "## Long recordings" in (folder / "report.md").read_text()
+
+
+def test_frames_of_a_table_ask_for_a_label_a_row(tmp_path):
+    with pytest.raises(ConfigError, match=r"asks for series\.step_labels=true"):
+        build_config({"data": {"kind": "table", "task": "frames"}})

@@ -70,9 +70,11 @@ def make_timeline(
         reporter.warn(f"{video}: {problem}")
     scores = None
     if reference is not None:
-        background, end_s = recognizer.config.events.background, timeline.duration_s
-        apart = timeline.classes if recognizer.config.data.labels == "many" else ()
-        scores = score_segments(timeline.events, reference, end_s, background, apart)
+        background = recognizer.config.events.background
+        known = [name for name in recognizer.classes if name not in background]
+        several = known if recognizer.thresholds else ()
+        end_s = timeline.duration_s
+        scores = score_segments(timeline.events, reference, end_s, background, several)
     if as_json:
         document = _document(timeline, doubts)
         document |= {"sentences": [one.to_json() for one in sentences]} if words else {}

@@ -78,7 +78,7 @@ def prepare(
         str,
         Argument(
             help="annotations, folder, ucf101, hmdb51, kth, fights, kinetics, something, jester, "
-            "ava, charades, falls, cmapss."
+            "ava, charades, falls, gesture_phases, cmapss."
         ),
     ],
     source: Annotated[

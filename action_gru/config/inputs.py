@@ -44,7 +44,7 @@ class DataSection(Section):
     kind table: the .csv, .parquet or .ts file itself, or a folder of X_TRAIN.ts and X_TEST.ts."""
     task: Literal["clips", "frames"] = "clips"
     """clips: an answer is about a clip. frames: about each instant; the manifest's rows are
-    labelled stretches of long videos (kind video; tables have series.step_labels)."""
+    labelled stretches of long videos. Of tables with series.step_labels: about each row."""
     root: Path | None = None
     """Folder that the manifest's paths start from; by default the manifest's own folder."""
     follow_links: bool = False

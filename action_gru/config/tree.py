@@ -53,8 +53,9 @@ class Config(Section):
             return self
         of_frames, kind = self.data.task == "frames", self.data.traits
         unfit = {
-            "data.kind": not (kind.is_video if of_frames else kind.has_row_classes),
-            "series": of_frames and self.series.targets_each_row,
+            "data.kind": not (kind.has_row_classes or (kind.is_video and of_frames)),
+            "series.step_labels": kind.is_video and self.series.step_labels,
+            "series.horizon": of_frames and self.series.horizon is not None,
             "model.bidirectional": self.model.bidirectional,
             "model.closed_form": self.model.closed_form is True,
             "training.class_balance": self.training.class_balance == "sampler",
@@ -65,6 +66,15 @@ class Config(Section):
                     f"{key}: does not go with a class for each row "
                     "(data.task=frames, series.horizon, series.step_labels)"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _instants_of_a_table_are_its_rows(self) -> Config:
+        if self.data.task == "frames" and not (self.data.is_video or self.series.step_labels):
+            raise ValueError(
+                f"data.task=frames of a {self.data.kind} asks for series.step_labels=true: each "
+                "row needs its label"
+            )
         return self
 
     @property

@@ -113,9 +113,8 @@ def read_manifest(
     """The clips of a manifest, in its order. root: where its paths start; by default its folder.
 
     many: a label is any number of names, with ';' between them. frame_rate: of folders of frames
-    whose row gives none. follow_links: whether a link below root may lead out of it. stretches:
-    rows are of long videos; one may lack a label, or have the bounds of another one. Warns of
-    classes that differ only in case or spaces.
+    whose row gives none. follow_links: whether links may lead out of root. stretches: rows are of
+    long videos; one may lack a label. Warns of classes that differ only in case or spaces.
 
     Raises DataError with the line number for a row that cannot be used. A file that is missing is
     no error here: extraction quarantines it like any other bad clip.
@@ -312,9 +311,8 @@ def check_long_videos(videos: Sequence[LongVideo], trained: Sequence[Clip]) -> N
 
 
 def class_list(clips: Sequence[Clip], classes: Sequence[str] | None = None) -> tuple[str, ...]:
-    """The classes in order: as configured, else the labels sorted. None is empty.
-
-    At least two; one is enough where some clips show none of the classes.
+    """The classes in order: as configured, else the labels sorted. At least two, or one where some
+    clips show nothing; none empty.
     """
     found = sorted({label for clip in clips for label in clip.labels})
     if not found:

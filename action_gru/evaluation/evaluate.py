@@ -32,7 +32,7 @@ from action_gru.report.evaluation import (
 )
 from action_gru.report.frames import FramesReport, write_frames_report
 from action_gru.report.metrics import FloatArray, compute_metrics, majority_baseline
-from action_gru.report.segments import ScoredTimeline, score_segments
+from action_gru.report.segments import ScoredTimeline, segment_scores
 from action_gru.report.several_labels import ManyReport, write_many_report
 from action_gru.streaming.build import build_engine, open_stream, open_timeline
 from action_gru.timeline import Prediction
@@ -99,6 +99,7 @@ def evaluate(
             leakage_allowed=bool(checkpoint.data["allow_leakage"]),
             seen_in_training=bool(known),
             seed=config.training.seed,
+            noun="video" if config.data.is_video else "recording",
         )
         with reporter.doing("writing the report and its pictures"):
             write_frames_report(frames, target)
@@ -274,8 +275,6 @@ def _score_timelines(
     if not videos or not model.can_stream:
         return scored, {v.relative: "the model is bidirectional: no timeline" for v in videos}
     engine = build_engine(checkpoint, config, model, build_backbone(config))
-    background = config.events.background
-    apart = checkpoint.classes if config.data.labels == "many" else ()
     with reporter.bar("timeline", len(videos)) as advance:
         for video in videos:
             stream, rate = open_stream(engine, checkpoint, config), video.frame_rate
@@ -289,7 +288,7 @@ def _score_timelines(
             finally:
                 advance(note=video.relative)
             made, true = reader.timeline(), video.segments
-            scores = score_segments(made.events, true, made.duration_s, background, apart)
+            scores = segment_scores(made.events, true, made.duration_s, config.events.background)
             scored.append(ScoredTimeline(video.relative, made, true, scores))
     return scored, failed
 

@@ -6,9 +6,9 @@ trained on clips is scored alike: its answer is about the middle of its window.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from itertools import chain
+from itertools import chain, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -24,15 +24,16 @@ from action_gru.dataset.segments import labelled_stretches, reference_events
 from action_gru.features import ViewKey
 from action_gru.features.sequences import Features, FeatureTable, joined_blocks
 from action_gru.features.source import build_backbone
+from action_gru.model import ActionClassifier
 from action_gru.report.frames import ScoredVideo
 from action_gru.report.metrics import BoolArray, FloatArray
 from action_gru.report.segments import ScoredTimeline, detection_delays, score_segments, within
 from action_gru.streaming import ActionStream, StreamEngine
 from action_gru.streaming.build import build_engine, open_stream
 from action_gru.streaming.reader import TimelineRecorder
-from action_gru.timeline import Timeline
+from action_gru.timeline import Event, EventTracker, Prediction, ScoreTrack, Timeline
 from action_gru.training import Checkpoint, load_checkpoint
-from action_gru.training.scoring import is_right, score_answers
+from action_gru.training.scoring import is_right, score_answers, score_steps
 from action_gru.views import Sample
 
 MISSING = "missing frames"
@@ -50,12 +51,16 @@ def score_frames(
     Raises DataError where no instant has one.
     """
     model = checkpoint.build().to(pick_device(config.training.device))
-    engine = build_engine(checkpoint, config, model, build_backbone(config))
+    if config.data.is_video:
+        engine = build_engine(checkpoint, config, model, build_backbone(config))
     scored = []
     with reporter.bar("videos", len(videos)) as advance:
         for video in videos:
-            stream = open_stream(engine, checkpoint, config)
-            scored.append(_score_video(engine, stream, config, table, video))
+            if config.data.is_video:
+                stream = open_stream(engine, checkpoint, config)
+                scored.append(_score_video(engine, stream, config, table, video))
+            else:
+                scored.append(_score_rows(model, checkpoint.classes, config, table, video))
             advance(note=video.relative)
     if not any(len(video.truth) for video in scored):
         raise DataError(
@@ -91,6 +96,51 @@ def _score_video(
         missed=missed,
         false_events=false,
     )
+
+
+def _score_rows(
+    model: ActionClassifier,
+    classes: Sequence[str],
+    config: Config,
+    table: FeatureTable,
+    clip: Clip,
+) -> ScoredVideo:
+    """The same of a measured sequence, each of whose rows has one label."""
+    times_s, labels = table.times_s([clip])[clip.name], table.step_labels[clip.name]
+    scores = score_steps(model, table.sequences([clip], classes))[0].double().numpy()
+    tracker, track = EventTracker(**config.events.model_dump()), ScoreTrack()
+    events: list[Event] = []
+    for time_s, row in zip(times_s.tolist(), scores, strict=True):
+        answer = Prediction.from_probabilities(classes, row, time_s, time_s)
+        events += tracker.push(answer)
+        track.add(time_s, row)
+    end_s = float(times_s[-1])
+    events += tracker.finish(end_s)
+    reference = [
+        Event(names[0], first_s, min(last_s, end_s))
+        for names, first_s, last_s in _runs(times_s, labels)
+        if names and names[0] not in config.events.background
+    ]
+    timeline = Timeline(clip.relative, tuple(classes), tuple(events), end_s, scores=track)
+    segments = score_segments(events, reference, end_s, config.events.background)
+    truth, known = _truth(labels, classes)
+    return ScoredVideo(
+        clip.group,
+        scores[known],
+        truth[known],
+        ScoredTimeline(clip.relative, timeline, tuple(reference), segments),
+        end_s,
+        *detection_delays(timeline.events, reference),
+    )
+
+
+def _runs(
+    times_s: FloatArray, labels: Sequence[tuple[str, ...] | None]
+) -> Iterator[tuple[tuple[str, ...] | None, float, float]]:
+    """(label, from, to) of each stretch of rows with one label."""
+    begins = [0, *(n for n in range(1, len(labels)) if labels[n] != labels[n - 1])]
+    for first, after in pairwise([*begins, len(labels)]):
+        yield labels[first], float(times_s[first]), float(times_s[min(after, len(times_s) - 1)])
 
 
 def read_features(

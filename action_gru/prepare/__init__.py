@@ -18,6 +18,7 @@ from action_gru.prepare.annotations import PreparedAnnotations, prepare_annotati
 from action_gru.prepare.benchmarks import build_fights, build_hmdb51, build_kth, build_ucf101
 from action_gru.prepare.files import counts_text, has_links, how_to_unpack
 from action_gru.prepare.folder import build_folder, left_aside
+from action_gru.prepare.gestures import build_gesture_phases
 from action_gru.prepare.id_lists import build_by_id, build_kinetics
 from action_gru.prepare.rows import (
     MANY_LABELS,
@@ -67,6 +68,7 @@ BUILDERS: dict[str, Callable[[Path, Options], Content]] = {
     "ava": lambda root, options: content_of(build_ava(root), MANY_LABELS),
     "charades": lambda root, options: content_of(build_charades(root), MANY_LABELS),
     "falls": lambda root, options: content_of(build_falls(root), MANY_LABELS),
+    "gesture_phases": lambda root, options: build_gesture_phases(root),
     "cmapss": lambda root, options: build_cmapss(root, options.subset),
 }
 OFFICIAL_SPLITS = {"ucf101": 3, "hmdb51": 3}  # the others have one
@@ -79,7 +81,7 @@ class PreparedDataset:
     counts: clips, classes and groups of a manifest, and how many clips are frames whose rate is not
     known; nothing for a table. left_aside: of a folder of own data, the files that are in no row:
     ending -> how many. missing: the files that the dataset names and that are not there;
-    missing_list: the CSV that lists them. settings: config overrides that the manifest needs.
+    missing_list: the CSV that lists them. settings, items, config: see Content.
     """
 
     root: Path
@@ -90,6 +92,8 @@ class PreparedDataset:
     missing: tuple[str, ...] = ()
     missing_list: Path | None = None
     settings: tuple[str, ...] = ()
+    items: str = ""
+    config: str = ""
 
     def document(self) -> dict[str, Any]:
         """The answer of `prepare --json`."""
@@ -111,9 +115,8 @@ class PreparedDataset:
         """What is in it, what is not, and the command that trains on it."""
         manifest = f"data.manifest={self.manifest}"
         if not self.counts:
-            command = command_line("action-gru", "train", "configs/turbofan.yaml", manifest)
-            train, test = self.splits["train"], self.splits["test"]
-            return [f"{train} training and {test} test engines; next: {command}"]
+            command = command_line("action-gru", "train", self.config, manifest)
+            return [f"{self.items}; next: {command}"]
         clips, groups = self.counts["clips"], self.counts["groups"]
         parts = "".join(f", {count} in {name}" for name, count in self.splits.items())
         frames = self.counts.get("frames", 0)
@@ -183,4 +186,5 @@ def prepare(
     counts = content.counts | ({"frames": frames} if frames else {})
     settings = (*content.settings, *(["data.follow_links=true"] if link else []))
     found = (root, manifest, content.splits, counts, left)
-    return PreparedDataset(*found, missing, listed, settings)
+    told = (content.items, content.config)
+    return PreparedDataset(*found, missing, listed, settings, *told)

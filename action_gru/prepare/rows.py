@@ -45,7 +45,8 @@ class Content:
 
     counts and paths: of a manifest, how many clips, classes and groups it has, and its files.
     missing: of a manifest, (path, split) -> how many rows a file that is not there would have had.
-    settings: overrides of the config that the manifest needs.
+    settings: overrides of the config that the manifest needs. items, config: of a table, what it
+    holds in words, and the config that trains on it.
     """
 
     text: str
@@ -55,6 +56,8 @@ class Content:
     paths: frozenset[str] = frozenset()
     missing: dict[tuple[str, str], int] = field(default_factory=dict)
     settings: tuple[str, ...] = ()
+    items: str = ""
+    config: str = ""
 
 
 def content_of(rows: Sequence[Row], settings: tuple[str, ...] = ()) -> Content:

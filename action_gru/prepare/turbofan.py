@@ -46,7 +46,9 @@ def build_cmapss(root: Path, subset: str) -> Content:
                 [f"{split}-{int(engine):03d}", cycle, split, len(rows) - cycle + unseen, *values]
                 for cycle, values in enumerate(rows, start=1)
             ]
-    return Content(csv_text(lines), counts, f"{subset}.csv")
+    items = f"{counts['train']} training and {counts['test']} test engines"
+    name, config = f"{subset}.csv", "configs/turbofan.yaml"
+    return Content(csv_text(lines), counts, name, items=items, config=config)
 
 
 def _cmapss_lines(

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from action_gru.core.text import counted
 from action_gru.report import documents as md
 from action_gru.report import metrics as stats
 from action_gru.report import plots, segments
@@ -69,6 +70,7 @@ class FramesReport:
     leakage_allowed: bool = False
     seen_in_training: bool = False
     seed: int = 0
+    noun: str = "video"
 
     @cached_property
     def scores(self) -> FloatArray:
@@ -186,11 +188,11 @@ class FramesReport:
         """The result in words; with few groups it says that it is no verdict."""
         count, missed = len(self.videos), self.missed
         is_new = not (self.leakage_allowed or self.seen_in_training)
-        kinds = {"train": "training videos", "val": "validation videos"}
-        name = kinds.get(self.split, "new videos" if is_new else "videos")
+        kinds = {"train": "training ", "val": "validation "}
+        kind = kinds.get(self.split, "new " if is_new else "")
         text = (
             f"Right at {md.percent(self.accuracy)} of {len(self.truth)} labelled instants of "
-            f"{count} {name.removesuffix('s') if count == 1 else name} ({self._bounds()})"
+            f"{count} {kind}{counted(count, self.noun).partition(' ')[2]} ({self._bounds()})"
         )
         if missed[1]:
             median_s = self.delays_s["median"]
@@ -235,7 +237,7 @@ class FramesReport:
         f1, delays_s = self.segments.f1, self.delays_s
         found = [f"F1@{100 * overlap:g} {value:.3f}" for overlap, value in f1.items()]
         return (
-            f"{len(self.videos)} videos, {len(self.truth)} instants: frame accuracy "
+            f"{counted(len(self.videos), self.noun)}, {len(self.truth)} instants: frame accuracy "
             f"{self.accuracy:.3f}, macro F1 {md.figure_text(self.macro_f1)}, mAP "
             f"{md.figure_text(self.mean_ap)} (each frame alone {md.figure_text(self.alone)}, "
             f"most frequent answer {self.guess:.3f})\n"
@@ -307,7 +309,7 @@ def _markdown(report: FramesReport, title: str) -> str:
         f"**{md.escape(report.sentence)}**",
         md.LEAKAGE_HINT if report.leakage_allowed else "",
         md.escape(report.data),
-        f"Videos: {len(report.videos)}, of {report.groups} group{'s' * (report.groups > 1)}. "
+        f"{counted(len(report.videos), report.noun)} of {counted(report.groups, 'group')}. "
         f"Labelled instants: {len(report.truth)}. Classes: {len(report.classes)}.",
         md.table(["", "frame accuracy", "95% interval"], rows),
         f"Macro F1 {md.percent(report.macro_f1)}, mAP {md.percent(report.mean_ap)}.",
@@ -317,7 +319,7 @@ def _markdown(report: FramesReport, title: str) -> str:
         EXPLANATION,
         "## Classes",
         md.table(["class", "instants", "precision", "recall", "F1", "AP"], classes),
-        segments.timelines_markdown([video.timeline for video in report.videos]),
+        segments.timelines_markdown([v.timeline for v in report.videos], report.noun),
         md.picture("confusion_matrix") if report.confusion is not None else "",
         "## Notes",
         md.bullets(_notes(report)),
@@ -328,11 +330,13 @@ def _markdown(report: FramesReport, title: str) -> str:
 def _notes(report: FramesReport) -> list[str]:
     notes = [md.LEAKAGE_NOTE] if report.leakage_allowed else []
     if report.interval is None:
-        notes.append("No interval: all videos belong to one group.")
+        notes.append(f"No interval: all {report.noun}s belong to one group.")
     elif report.groups < 10:
         notes.append(f"The interval rests on {report.groups} groups only: take it as a hint.")
     absent = [row["label"] for row in report.per_class if not row["instants"]]
     if absent:
-        notes.append(f"Not shown in these videos, so not scored: {md.escape(', '.join(absent))}.")
+        notes.append(
+            f"Not shown in these {report.noun}s, so not scored: {md.escape(', '.join(absent))}."
+        )
     reasons = (f"{md.escape(p)}: {md.escape(why)}" for p, why in report.quarantined.items())
     return [*notes, *(f"Left out: {reason}." for reason in reasons)]

@@ -259,7 +259,7 @@ def timelines_json(scored: Sequence[ScoredTimeline]) -> dict[str, Any] | None:
     return {**pool_segment_scores([one.scores for one in scored]).to_json(), "per_video": per_video}
 
 
-def timelines_markdown(scored: Sequence[ScoredTimeline]) -> str:
+def timelines_markdown(scored: Sequence[ScoredTimeline], noun: str = "video") -> str:
     """Return the section on long videos; '' without any."""
     if not scored:
         return ""
@@ -271,9 +271,9 @@ def timelines_markdown(scored: Sequence[ScoredTimeline]) -> str:
         first = scores.counts[OVERLAPS[0]]
         figures = map(percent, (*scores.f1.values(), scores.edit, scores.time_accuracy))
         rows.append([name, first.true_positives + first.false_negatives, *figures])
-    header = ["video", "reference segments", "F1@10", "F1@25", "F1@50", "edit", "time accuracy"]
+    header = [noun, "reference segments", "F1@10", "F1@25", "F1@50", "edit", "time accuracy"]
     pictures = (picture(f"timeline_{n:03d}", one.path) for n, one in enumerate(scored))
-    return paragraphs("## Long videos", table(header, rows), EXPLANATION, *pictures)
+    return paragraphs(f"## Long {noun}s", table(header, rows), EXPLANATION, *pictures)
 
 
 def write_timelines(scored: Sequence[ScoredTimeline], folder: Path) -> None:

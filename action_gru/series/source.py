@@ -153,7 +153,8 @@ class SeriesSource(ABC):
                 "them is too good"
             )
         table = _feature_table(found, self.config.series, report)
-        table = replace(table, many=self.config.data.labels == "many")
+        data = self.config.data
+        table = replace(table, many=data.labels == "many", dense=data.task == "frames")
         missing, count = table.missing_values(clips)
         if missing:
             reporter.info(f"{missing} of {count} values are missing ({missing / count:.2%})")

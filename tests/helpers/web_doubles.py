@@ -25,6 +25,7 @@ class FakeRecognizer:
     classes = CLASSES
 
     limits = DecodeLimits()
+    frame_rate = None
     threshold = 0.0
 
     def __init__(self, many: bool = False) -> None:
