@@ -64,6 +64,11 @@ def test_names_that_only_repeat_the_class_are_no_groups(names):
     assert guess_groups([clip(name) for name in names]) is None
 
 
+def test_clips_of_nothing_have_no_class_in_their_name():
+    clips = [Clip(Path(f"{n}.mp4"), f"{n}.mp4", "", f"{n}.mp4") for n in "abcd"]
+    assert guess_groups(clips) is None
+
+
 def test_names_that_only_repeat_the_split_are_no_groups():
     clips = [
         clip(f"X_{side.upper()}_{n}", split=side, label="ab"[n % 2])

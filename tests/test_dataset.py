@@ -587,6 +587,7 @@ def test_frame_numbers_become_the_times_of_the_files_own_frames(tmp_path, monkey
     [
         ("a.mp4,x,-1,,", "start_frame is a frame's number, the first frame's is 0, got '-1'"),
         ("a.mp4,x,1.5,,", "start_frame is a frame's number"),
+        (f"a.mp4,x,,{'9' * 400},", "end_frame is a frame's number"),
         ("a.mp4,x,1,,2", "start_s and start_frame are both given; leave one of them empty"),
         ("a.mp4,x,5,5,", "end_s must lie after start_s"),
     ],

@@ -1,6 +1,7 @@
 """Long videos whose instants have labels: from the manifest to targets, training and report."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,6 +16,8 @@ from action_gru.config import build_config, load_config
 from action_gru.core.errors import ConfigError, DataError
 from action_gru.dataset import Clip, data_hash
 from action_gru.dataset.segments import (
+    _is_watched_beside_segments,
+    bounds_s,
     join_stretches,
     labelled_stretches,
     labels_at,
@@ -29,6 +32,7 @@ from action_gru.streaming import ActionStream, StreamEngine
 from action_gru.timeline import Event, EventTracker, Timeline
 from action_gru.training import scoring
 from action_gru.training.batches import Batches
+from action_gru.training.fit import _unseen
 from action_gru.training.loop import Trainer
 from action_gru.views import Sample
 
@@ -77,6 +81,14 @@ def test_a_watched_stretch_that_segments_cover_has_no_background():
     assert "background" in video(row(""), row("a", 0, 2), row("b", 2, 4)).shows
 
 
+def test_what_is_watched_between_segments_is_found_however_they_lie():
+    nested = [row("a", 0, 9), row("b", 1, 2), row("a", 9.0005, 12)]
+    for gap_s, found in ((0.0005, False), (0.5, True)):
+        rows = [row("", 3, 14), *nested, row("b", 12 + gap_s, 14)]
+        assert _is_watched_beside_segments(sorted(rows, key=bounds_s)) == found
+    assert video(row("", 0, 0.0005)).shows == ("background",)
+
+
 def test_overlapping_segments_are_refused_unless_there_may_be_many():
     rows = [row("a", 0, 2), row("b", 1.5, 3)]
     with pytest.raises(
@@ -91,6 +103,8 @@ def test_overlapping_segments_are_refused_unless_there_may_be_many():
 def test_rows_of_one_video_cannot_differ_in_split():
     with pytest.raises(DataError, match="splits 'test', 'train'"):
         video(row("a", 0, 1, split="train"), row("b", 1, 2, split="test"))
+    with pytest.raises(DataError, match=r"frame_rates 25.0, None"):
+        video(replace(row("a", 0, 1), frame_rate=25.0), row("b", 1, 2))
 
 
 def test_a_class_list_must_have_the_background():
@@ -146,6 +160,14 @@ def test_long_videos_are_drawn_as_often_as_their_labels_fill_windows():
 def test_videos_without_a_labelled_instant_are_refused():
     with pytest.raises(DataError, match="no sampled instant of the training videos has a label"):
         Batches(dense_set((5, 4), (slice(0), slice(0))), settings(), 8, seed=0)
+
+
+def test_classes_whose_rows_hold_no_instant_are_known():
+    """As where segments lie past the end of the file."""
+    one = SimpleNamespace(step_labels=torch.tensor([0, NO_LABEL, 2]))
+    many = SimpleNamespace(step_labels=torch.tensor([[1, 0, 1], [NO_LABEL] * 3]).to(torch.int8))
+    assert _unseen(one, "abc") == _unseen(many, "abc") == ["b"]
+    assert _unseen(SimpleNamespace(step_labels=None), "abc") == []
 
 
 def test_a_model_of_instants_carries_the_cell_alone():

@@ -103,6 +103,17 @@ def test_where_no_picture_can_be_decoded_the_first_reason_is_told(tmp_path: Path
         read(folder)
 
 
+def test_a_picture_that_vanishes_while_the_clip_is_read_is_no_damage(tmp_path: Path) -> None:
+    """The features would stand in the cache under the hash of the whole folder."""
+    folder = write_frames(tmp_path / "v", count=3)
+    with VideoFile(folder, limits=HERE, frame_rate=10.0) as video:
+        frames = iter(video)
+        next(frames)
+        (folder / "img_003.png").unlink()
+        with pytest.raises(VideoError, match=r"img_003.png was there and is gone; read it again"):
+            list(frames)
+
+
 def test_pictures_of_two_sizes_are_refused_by_name(tmp_path: Path) -> None:
     folder = write_frames(tmp_path / "v", count=3)
     Image.new("RGB", (50, 40)).save(folder / "img_003.png")

@@ -38,7 +38,7 @@ def test_each_form_has_an_example():
     assert {example.form for example in EXAMPLES} == set(READERS)
 
 
-LABELS = st.text(st.characters(exclude_categories=("C", "Z"), exclude_characters="<>"), min_size=1)
+LABELS = st.text(st.characters(exclude_categories=("C", "Z"), exclude_characters="<>;"), min_size=1)
 EVENTS = st.lists(
     st.builds(
         lambda start_ms, length_ms, label, score: Event(
@@ -71,6 +71,9 @@ def test_each_person_is_read_back(suffix, tmp_path):
         read_segments(tmp_path / f"a{suffix}")
 
 
+EVENT = '{"source": %s, "complete": true, "events": [{"label": %s, "start_s": 0, "end_s": %s}]}'
+
+
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
@@ -89,12 +92,30 @@ def test_each_person_is_read_back(suffix, tmp_path):
         ("a.srt", "1\n00:00:02,000 --> 00:00:01,000\nx\n", "line 2: the end lies before the start"),
         ("a.txt", "1.0\t2.0\t\n", "line 1: label must not be empty"),
         ("a.srt", "é\n".encode("latin-1"), "no text in UTF-8 or UTF-16"),
+        ("a.json", EVENT % ("7", '"x"', "1"), "the name of a video is no text, but 7"),
+        ("a.json", EVENT % ('"v"', "null", "1"), "event 1: label must be text, got 'None'"),
+        ("a.json", EVENT % ('"v"', '["x"]', "1"), "event 1: label must be text"),
+        ("a.json", EVENT % ('"v"', '"x"', "1e300"), "event 1: end is seconds .* got '1e"),
+        (
+            "a.json",
+            '{"database": {"v": {"annotations": [{"label": "x", "segment": [1]}]}}}',
+            r"annotation 1: a segment has a start and an end, got \[1\]",
+        ),
     ],
 )
 def test_what_cannot_be_read_is_told_with_its_place(name, text, message, tmp_path):
     with pytest.raises(DataError, match=message) as error:
         read_segments(save(tmp_path, name, text))
     assert name in str(error.value)
+
+
+def test_a_long_cell_without_a_segment_takes_no_long_time(tmp_path):
+    """It took minutes, as each letter was tried as the first of a name."""
+    cell = "a " * 20_000
+    path = save(tmp_path, "a.csv", f'file name,classes\nv.mp4,"{cell}Run[1 to 2]"\n')
+    _, found = read_annotations(path)
+    assert found.problems
+    assert found.segments[0].label.endswith("Run")
 
 
 BOMB = (
@@ -125,6 +146,14 @@ def test_of_a_file_on_several_videos_the_wanted_one_is_read(tmp_path):
         read_segments(path, Path("c.mp4"))
     with pytest.raises(DataError, match="and one is needed"):
         read_segments(path)
+
+
+def test_where_segments_may_overlap_a_label_may_be_several_names(tmp_path):
+    path = save(tmp_path, "a.csv", "start_s,end_s,label\n0,2,walk; read\n1,3,sit\n")
+    with pytest.raises(DataError, match="one action at a time"):
+        read_segments(path)
+    found = [(one.label, one.start_s) for one in read_segments(path, overlaps=True)]
+    assert found == [("walk", 0), ("read", 0), ("sit", 1)]
 
 
 def test_frames_need_the_instants_of_the_video(tmp_path):

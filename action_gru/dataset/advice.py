@@ -170,6 +170,8 @@ def _folder(clip: Clip) -> str | None:
 
 
 def _before_label(clip: Clip) -> str | None:
+    if not clip.label:  # a clip of nothing
+        return None
     before, label, _ = PurePosixPath(clip.relative).stem.partition(clip.label)
     return before.strip("_-. ") or None if label else None
 

@@ -26,6 +26,7 @@ COLUMNS = ("path", "label", "group", "split", *SECONDS, *FRAMES, "timeline", "fr
 _UNCLEAR = re.compile(r"(start|end)(_?(time|sec|seconds|ms))?")
 MOST_PATH_CHARACTERS, MOST_NAME_CHARACTERS = 3000, 255
 _SPACES = str.maketrans(dict.fromkeys("\u00a0\u2007\u202f", " "))
+MOST_DIGITS = 18  # of a frame's number
 NOMINAL_STEP_S = 0.04  # between frames where there are too few to tell
 
 
@@ -130,8 +131,8 @@ def _bound(
 def frame_number(text: str, column: str) -> int:
     """'12' -> 12, and '12.0' as spreadsheets write it. Raises ValueError for anything else."""
     whole = text.removesuffix(".0").removesuffix(",0")
-    if not (whole.isascii() and whole.isdigit()):
-        raise ValueError(f"{column} is a frame's number, the first frame's is 0, got '{text}'")
+    if not (whole.isascii() and whole.isdigit() and len(whole) <= MOST_DIGITS):
+        raise ValueError(f"{column} is a frame's number, the first frame's is 0, got '{text[:40]}'")
     return int(whole)
 
 

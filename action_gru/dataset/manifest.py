@@ -39,6 +39,7 @@ from action_gru.dataset.cells import (
 )
 from action_gru.dataset.frame_rate import choose_frame_rate, parse_frame_rate
 from action_gru.timeline import Event, read_segments
+from action_gru.timeline.segments import names_of
 
 SPLITS = ("train", "val", "test")
 LABEL_SEPARATOR = "; "
@@ -207,11 +208,6 @@ def _clip(
     start_s, end_s = bounds_of(row, path, rate or frame_rate)
     label = LABEL_SEPARATOR.join(shows) if many else label
     return Clip(path, relative, label, group, split, start_s, end_s, shows, rate)
-
-
-def names_of(label: str) -> tuple[str, ...]:
-    """The names in a label such as 'walk; read', each once."""
-    return tuple(dict.fromkeys(name for part in label.split(";") if (name := part.strip())))
 
 
 def _group(row: dict[str, str], relative: str) -> str:

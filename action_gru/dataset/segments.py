@@ -6,6 +6,7 @@ there is nothing. Knows nothing of features or models.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
@@ -68,7 +69,7 @@ def join_stretches(
 def _video(rows: Sequence[Clip], many: bool, nothing: str) -> Clip:
     ordered = sorted(rows, key=bounds_s)
     for name in ("group", "split", "frame_rate"):
-        if len(found := sorted({getattr(row, name) for row in rows})) > 1:
+        if len(found := sorted({getattr(row, name) for row in rows}, key=repr)) > 1:
             raise DataError(
                 f"{rows[0].relative}: its rows have the {name}s {', '.join(map(repr, found))}; "
                 "with data.task=frames the rows of one video are one clip: give all the same"
@@ -79,7 +80,7 @@ def _video(rows: Sequence[Clip], many: bool, nothing: str) -> Clip:
     for row in ordered:
         for label in row.labels:
             lasts_s[label] += np.diff(bounds_s(row))[0]
-    if not many and _is_watched_beside_segments(ordered):
+    if not many and (not lasts_s or _is_watched_beside_segments(ordered)):
         lasts_s[nothing] += 0.0
     shows = tuple(sorted(lasts_s))
     label = "; ".join(shows) if many else max(shows, key=lambda name: lasts_s[name])
@@ -104,13 +105,16 @@ def _check_overlaps(ordered: Sequence[Clip]) -> None:
 
 def _is_watched_beside_segments(ordered: Sequence[Clip]) -> bool:
     """Whether some watched time lies under no segment. The end of a file counts as far away."""
-    for watched in (row for row in ordered if not row.label):
-        reached_s, end_s = bounds_s(watched)
-        for start_s, stop_s in (bounds_s(row) for row in ordered if row.label):
-            if start_s > reached_s + TOUCHING_S:
-                break
-            reached_s = max(reached_s, stop_s)
-        if reached_s + TOUCHING_S < end_s:
+    segments: list[tuple[float, float]] = []  # those that touch are one
+    for start_s, stop_s in (bounds_s(row) for row in ordered if row.label):
+        if segments and start_s <= segments[-1][1] + TOUCHING_S:
+            start_s, reached_s = segments.pop()
+            stop_s = max(stop_s, reached_s)
+        segments.append((start_s, stop_s))
+    for start_s, stop_s in (bounds_s(row) for row in ordered if not row.label):
+        index = bisect_right(segments, (start_s + TOUCHING_S, np.inf)) - 1
+        reached_s = max(start_s, segments[index][1] if index >= 0 else start_s)
+        if reached_s + TOUCHING_S < stop_s:
             return True
     return False
 

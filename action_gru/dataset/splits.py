@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 
 from action_gru.core.errors import DataError
 from action_gru.core.text import counted, name_some
-from action_gru.dataset.manifest import SPLITS, Clip, names_of
+from action_gru.dataset.manifest import SPLITS, Clip
+from action_gru.timeline.segments import names_of
 
 
 @dataclass(frozen=True)

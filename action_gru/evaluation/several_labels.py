@@ -11,7 +11,6 @@ import numpy as np
 from action_gru.config import Config
 from action_gru.core.progress import Reporter
 from action_gru.dataset import Clip
-from action_gru.dataset.manifest import names_of
 from action_gru.evaluation.evaluator import Evaluator
 from action_gru.features.sequences import FeatureTable, SequenceSet, class_targets, is_known
 from action_gru.model.calibration import EVEN
@@ -25,6 +24,7 @@ from action_gru.report.several_metrics import (
     precision_interval,
 )
 from action_gru.timeline import Prediction
+from action_gru.timeline.segments import names_of
 from action_gru.training import Checkpoint
 from action_gru.training.calibrate import calibrate_model
 from action_gru.training.data import TrainingData

@@ -13,7 +13,6 @@ import numpy.typing as npt
 from matplotlib.figure import Figure
 
 from action_gru.core.text import counted, name_or_count
-from action_gru.dataset.manifest import names_of
 from action_gru.report import documents as md
 from action_gru.report import metrics as stats
 from action_gru.report import plots, segments
@@ -25,6 +24,7 @@ from action_gru.report.order import OrderReport
 from action_gru.report.segments import ScoredTimeline
 from action_gru.timeline import Prediction
 from action_gru.timeline.events import NOTHING, SEVERAL
+from action_gru.timeline.segments import names_of
 
 TOP_K = 5
 WORST_SHOWN = 12

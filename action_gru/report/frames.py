@@ -245,8 +245,8 @@ class FramesReport:
             f"{md.figure_text(self.mean_ap)} (each frame alone {md.figure_text(self.alone)}, "
             f"most frequent answer {self.guess:.3f})\n"
             f"{', '.join(found)}, edit {self.segments.edit:.3f}, delay "
-            f"{md.figure_text(delays_s['median'], 2)} s (90 %: "
-            f"{md.figure_text(delays_s['late'], 2)} s), {self.false_events}"
+            f"{_seconds(delays_s['median'])} (90 %: {_seconds(delays_s['late'])}), "
+            f"{self.false_events}"
         )
 
     def to_json(self) -> dict[str, object]:
@@ -277,6 +277,10 @@ def frame_answers(scores: FloatArray, thresholds: Sequence[float] | None) -> Boo
 def _mean(values: Sequence[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     return float(np.mean(known)) if known else None
+
+
+def _seconds(value: float | None) -> str:
+    return md.NONE if value is None else f"{value:.2f} s"
 
 
 def write_frames_report(report: FramesReport, folder: Path) -> Path:
@@ -312,8 +316,8 @@ def _markdown(report: FramesReport, title: str) -> str:
         f"Labelled instants: {len(report.truth)}. Classes: {len(report.classes)}.",
         md.table(["", "frame accuracy", "95% interval"], rows),
         f"Macro F1 {md.percent(report.macro_f1)}, mAP {md.percent(report.mean_ap)}.",
-        f"Delay: median {md.figure_text(delays_s['median'], 2)} s, 90 % within "
-        f"{md.figure_text(delays_s['late'], 2)} s; {missed} of {of} segments missed; "
+        f"Delay: median {_seconds(delays_s['median'])}, 90 % within "
+        f"{_seconds(delays_s['late'])}; {missed} of {of} segments missed; "
         f"{report.false_events}.",
         EXPLANATION,
         "## Classes",

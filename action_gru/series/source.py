@@ -22,7 +22,7 @@ from action_gru.core.progress import Reporter
 from action_gru.dataset import Clip
 from action_gru.dataset.cells import split_name
 from action_gru.dataset.channels import ROWS, STAMPS, ChannelValues
-from action_gru.dataset.manifest import LABEL_SEPARATOR, SPLITS, names_of
+from action_gru.dataset.manifest import LABEL_SEPARATOR, SPLITS
 from action_gru.features import (
     ExtractionReport,
     ViewKey,
@@ -40,6 +40,7 @@ from action_gru.series.recording import (
     window_bounds,
 )
 from action_gru.series.ts import read_ts
+from action_gru.timeline.segments import names_of
 
 READERS: dict[str, Callable[[Path, SeriesSection], Recordings]] = {
     **dict.fromkeys((".csv", ".tsv", ".tab", ".txt", ".parquet", ".pq"), read_long_table),

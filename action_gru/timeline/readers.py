@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path, PurePosixPath
 from urllib.parse import parse_qs, unquote
@@ -18,7 +18,7 @@ from action_gru.core.errors import DataError
 from action_gru.core.paths import VIDEO_SUFFIXES, composed
 from action_gru.core.text import name_some
 from action_gru.timeline.events import Event
-from action_gru.timeline.segments import Annotations, Segment, Source
+from action_gru.timeline.segments import Annotations, Segment, Source, names_of
 from action_gru.timeline.text_formats import (
     is_audacity,
     is_text,
@@ -116,6 +116,8 @@ def read_annotations(path: Path, form: str | None = None) -> tuple[str, Annotati
         raise DataError(f"{path}: is no file of {name}, it holds {source.summary()}; see --format")
     try:
         READERS[name].read(source, found)
+        if odd := [video for video in found.videos if not isinstance(video, str | None)]:
+            raise ValueError(f"the name of a video is no text, but {odd[0]!r}")
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise DataError(
             f"{path}: cannot be read as {name} ({type(error).__name__}: {error}); export it again, "
@@ -169,9 +171,9 @@ def read_segments(
     """What happens in one video, in order of time: an annotation file of any form of READERS.
 
     video: whose annotations are wanted, of a file on several. time_of_frame: see Segment.seconds;
-    asked only for what is counted in frames or has no end. overlaps: whether segments may overlap.
-    Raises DataError with the place in the file, also for what `prepare annotations`
-    leaves out.
+    asked only for what is counted in frames or has no end. overlaps: whether segments may overlap;
+    a label of several names, as in `walk; read`, then is as many segments. Raises DataError with
+    the place in the file, also for what `prepare annotations` leaves out.
     """
     _, found = read_annotations(path)
     if found.problems:
@@ -186,6 +188,8 @@ def read_segments(
                 f"{path}, {where} and {there}: '{one.label}' lasts until {one.end_s:g}, "
                 f"'{other.label}' begins at {other.start_s:g}; one action at a time"
             )
+    if overlaps:
+        return tuple(replace(one, label=x) for one, _ in segments for x in names_of(one.label))
     return tuple(segment for segment, _ in segments)
 
 

@@ -22,6 +22,7 @@ from action_gru.core.csv_dialect import encoding_of, read_rows
 from action_gru.core.errors import DataError
 from action_gru.core.text import clock_seconds
 
+MOST_TIME = 1e15  # seconds or frames; further ones overflow on the way
 MOST_BYTES = 1 << 26  # parsed XML takes six times as much memory
 _SECONDS = ("start_s", "end_s", "start (s)", "stop (s)")
 
@@ -80,9 +81,12 @@ class Annotations:
         further fields of Segment. What is no segment becomes a problem.
         """
         self.videos[video] = None
-        text = clean_label(str(label))
         try:
-            start, end = span
+            if isinstance(label, bool) or not isinstance(label, (str, int, float)):
+                raise ValueError(f"label must be text, got {str(label)[:40]!r}")
+            if len(span) != 2:
+                raise ValueError(f"a segment has a start and an end, got {str(span)[:40]}")
+            text, (start, end) = clean_label(str(label)), span
             start_s = round(seconds_of(start, "start") - offset_s, 9)
             end_s = None if end is None else round(seconds_of(end, "end") - offset_s, 9)
             if start_s < 0:
@@ -109,10 +113,15 @@ def clean_label(text: str) -> str:
     return "".join(" " if unicodedata.category(char) in unfit else char for char in text).strip()
 
 
+def names_of(label: str) -> tuple[str, ...]:
+    """The names in a label such as 'walk; read', each once."""
+    return tuple(dict.fromkeys(name for part in label.split(";") if (name := part.strip())))
+
+
 def seconds_of(value: Any, name: str) -> float:
     """The time that a cell or a number gives: seconds, or text as mm:ss or hh:mm:ss.
 
-    Decimals stand behind a point or a comma. Raises ValueError unless it is finite and 0 or more.
+    Decimals stand behind a point or a comma. Raises ValueError unless 0 <= time < MOST_TIME.
     """
     try:
         time = clock_seconds(value) if isinstance(value, str) else None
@@ -121,7 +130,7 @@ def seconds_of(value: Any, name: str) -> float:
         time = round(time, 9)  # 1:40.252 is 100.252, and not 100.25200000000001
     except (TypeError, ValueError, OverflowError):
         time = math.nan
-    if not (math.isfinite(time) and time >= 0):
+    if not 0 <= time < MOST_TIME:
         raise ValueError(
             f"{name} is seconds from the start of the file, such as 75.5 or 1:15.5, got "
             f"'{str(value)[:40]}'"

@@ -22,7 +22,8 @@ _MARKUP = re.compile(r"</?[^<>]*>|\{\\[^{}]*\}")
 _CUE = re.compile(r"(?:person (\d+): )?(.*?)(?: \(([01]\.\d\d)\))?", re.DOTALL)
 _NO_CUE = ("WEBVTT", "NOTE", "STYLE", "REGION")
 # The bracket of a name may lack its second half: `Falling (BW[5.9 to 10]`.
-_CLASS = re.compile(r"([^\[\];:\s][^\[\];]*?)\s*\[([^\[\]]*)\][\s:;]*")
+# A name has an end: from each letter on it is sought anew.
+_CLASS = re.compile(r"([^\[\];:\s][^\[\];]{0,200}?)\s*\[([^\[\]]*)\][\s:;]*")
 _TO = re.compile(r"\s*([\d.,]+)\s*to\s*([\d.,]+)\s*")
 
 

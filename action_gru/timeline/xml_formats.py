@@ -89,7 +89,7 @@ def _cvat_video(task: ET.Element) -> str:
 def _cvat_step(task: ET.Element) -> int:
     """How many frames of the file one frame of the task stands for."""
     match = re.search(r"step\s*=\s*(\d+)", task.findtext(".//frame_filter") or "")
-    return int(match[1]) if match else 1
+    return max(int(match[1]), 1) if match else 1
 
 
 def _task_of(element: ET.Element, tasks: Iterable[str | None]) -> str | None:

@@ -12,7 +12,7 @@ from action_gru.backbone.spec import FRAME_VIEWS
 from action_gru.config import Config
 from action_gru.core.errors import CheckpointError
 from action_gru.core.progress import Reporter
-from action_gru.core.text import counted
+from action_gru.core.text import counted, name_some
 from action_gru.dataset import data_hash
 from action_gru.features.sequences import SequenceSet, is_known
 from action_gru.model import ActionClassifier
@@ -40,6 +40,11 @@ def fit_model(
     arguments = model_arguments(config, data)
     train_set = data.sequences("train")
     assert train_set is not None
+    if run is not None and (unseen := _unseen(train_set, data.classes)):
+        reporter.warn(
+            f"no sampled instant of the training data shows {name_some(unseen)}, so that it isn't "
+            "learnt; compare the bounds of such rows with the lengths of the files"
+        )
     val_set = data.sequences("val")
     trainer = Trainer(
         ActionClassifier(**arguments),
@@ -102,6 +107,15 @@ def mean_pooled(config: Config) -> Config:
         update={"cell": "none", "pooling": "mean", "bidirectional": False}
     )
     return config.model_copy(update={"model": model})
+
+
+def _unseen(train: SequenceSet, classes: Sequence[str]) -> list[str]:
+    """The classes of rows that no row of the training data has."""
+    if train.step_labels is None:
+        return []
+    labels = train.step_labels[is_known(train.step_labels)]
+    counts = labels.sum(0) if labels.ndim == 2 else labels.bincount(minlength=len(classes))
+    return [name for name, count in zip(classes, counts.tolist(), strict=True) if not count]
 
 
 def _note(row: dict[str, float], train: SequenceSet, val: SequenceSet | None) -> str:

@@ -207,6 +207,8 @@ class _Folder:
         self.listed = list_folder(path)
 
     def read(self, name: str) -> bytes:
+        if not (self._path / name).is_file():  # another clip from now on, and no damaged one
+            raise VideoError(f"{self._path}: {name} was there and is gone; read it again")
         return _bytes_of(lambda: (self._path / name).open("rb"), self._limits)
 
     def close(self) -> None:
