@@ -57,7 +57,8 @@ def test_a_clean_set_has_no_finding_and_exit_code_0(clean):
 
 
 def test_every_planted_fault_is_found(faulty):
-    answer = action_gru("check", faulty, HERE, "--json", "-q", code=1).answer
+    manifest = faulty / "manifest.csv"
+    answer = action_gru("check", manifest, HERE, "--json", "-q", code=1).answer
     found = {one["topic"]: one for one in answer["findings"]}
     assert set(found) == {
         "unreadable", "black", "still", "short", "slow", "copies_across", "copies_relabelled",
@@ -127,7 +128,7 @@ def test_what_training_would_refuse_is_a_problem(clean, tmp_path):
 
 def test_a_target_that_is_not_there_is_a_mistake_of_the_command_line(tmp_path):
     done = action_gru("check", tmp_path / "no.yaml", code=2)
-    assert "no config, manifest or folder at" in done.err
+    assert "no config file at" in done.err
 
 
 @pytest.fixture

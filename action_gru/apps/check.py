@@ -12,12 +12,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
+from tempfile import TemporaryDirectory
 from types import MappingProxyType
 
 from action_gru.apps.clip_facts import read_facts
-from action_gru.config import Config, build_config, check_files, load_config
-from action_gru.core.errors import ActionGruError, ConfigError, DataError
-from action_gru.core.paths import kind_of, missing
+from action_gru.config import Config, check_files
+from action_gru.core.errors import ActionGruError, DataError
 from action_gru.core.progress import Reporter
 from action_gru.core.text import counted, name_some
 from action_gru.dataset import (
@@ -38,7 +38,7 @@ from action_gru.dataset.advice import (
     split_finding,
 )
 from action_gru.dataset.leaks import ClipFacts, copies, copy_findings, giveaways
-from action_gru.prepare.folder import build_folder
+from action_gru.prepare.source import Source
 from action_gru.report.advice_page import EXAMPLES, AdviceReport
 from action_gru.video import DecodeLimits
 from action_gru.views.sampling import slow_clips_warning
@@ -50,14 +50,12 @@ DARK, BLACK = 30.0, 20.0  # mean luma of a clip, of 255; its 99th percentile
 STILL = 2.5  # levels of luma; two of the 200 fights, where nothing moves, reach 2
 
 
-def check_data(
-    target: Path, overrides: Sequence[str], reporter: Reporter, most_clips: int
-) -> AdviceReport:
-    """Look at a config's data, at a manifest, or at a folder of one folder a class.
+def check_data(target: Path, source: Source, reporter: Reporter, most_clips: int) -> AdviceReport:
+    """Look at the clips of a source. target: where it is, for the report.
 
     most_clips: so many clips are looked at, drawn at random; all are counted.
     """
-    config, clips = read_target(target, overrides)
+    config, clips = read_clips(source)
     is_drawn = config.data.split in ("auto", "group") and not any(clip.split for clip in clips)
     clips, findings = _with_split(config, clips)
     findings += filter(None, [group_finding(clips)])
@@ -77,6 +75,7 @@ def check_data(
     findings += giveaways(looked, facts)
     more, notes = _lookalikes(config, [clip for clip in looked if clip.name in facts], reporter)
     findings += more
+    notes += source.notes
     if len(looked) < len(clips):
         notes.append(f"{len(looked)} of {len(clips)} clips were looked at, drawn at random")
     if late := len(looked) - len(facts) - len(unread):
@@ -94,26 +93,10 @@ def _look(
         return read_facts(clips, config.sampling.fps, limits, lambda name: advance(note=name))
 
 
-def read_target(target: Path, overrides: Sequence[str]) -> tuple[Config, list[Clip]]:
-    """The config and the clips that a YAML file, a manifest, a table or a folder names."""
-    if not target.exists():
-        raise ConfigError(f"{missing('config, manifest or folder', target)}; check the path")
-    if kind_of(target) == "a run folder":
-        target = target / "config.yaml"
-    if target.suffix.lower() in (".yaml", ".yml"):
-        config = load_config(target, overrides)
-        return config, _clips_of(config)
-    manifest = target / "manifest.csv" if (target / "manifest.csv").is_file() else target
-    config = build_config({"data": {"manifest": str(manifest)}}, overrides)
-    if config.data.is_video and manifest.is_dir():
-        rows = build_folder(target)
-        rate = config.data.frame_rate
-        clips = [
-            Clip(target / row.path, row.path, row.label, row.group or row.path, row.split)
-            for row in rows
-        ]
-        return config, [replace(clip, frame_rate=rate) for clip in clips]
-    return config, _clips_of(config)
+def read_clips(source: Source) -> tuple[Config, list[Clip]]:
+    """The config and the clips of a source. Its manifest is written to a place that ends."""
+    with TemporaryDirectory() as place:
+        return source.config, _clips_of(source.written(Path(place)))
 
 
 def first_lines(config: Config) -> list[str]:

@@ -23,7 +23,7 @@ from action_gru.backbone.weight_files import (
     network_file,
     runtime_of,
 )
-from action_gru.config import Config, build_config, check_files, load_config
+from action_gru.config import Config, build_config, check_files
 from action_gru.core.errors import ConfigError, DataError, MissingExtraError, VideoError
 from action_gru.core.paths import instead_of, is_frames, kind_of, missing
 from action_gru.dataset.manifest import SPLITS
@@ -136,9 +136,8 @@ def check_export(run: Path, overrides: Sequence[str], runtime: str) -> None:
     _need_runtime(runtime, f"export --format {runtime}")
 
 
-def check_work(path: Path, overrides: Sequence[str]) -> Config:
+def check_work(config: Config) -> Config:
     """The config of a training or extraction; raises if its files are missing."""
-    config = load_config(path, overrides)
     check_files(config)
     if config.data.is_video:
         assert config.data.manifest is not None

@@ -5,6 +5,7 @@ Heavy packages are imported inside the commands, so that --help answers at once.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +14,7 @@ from typer import Argument, Option
 
 from action_gru.cli import features, inference, plan, training
 from action_gru.cli.common import Commands, Json, Overrides, Quiet, make_reporter, print_answer
+from action_gru.cli.source import Clips
 from action_gru.core.errors import ConfigError
 from action_gru.core.progress import log_as_json
 
@@ -22,10 +24,14 @@ if TYPE_CHECKING:
 app = typer.Typer(
     cls=Commands,
     help="Action recognition from video: frozen YOLO features, cached once, read by a GRU.",
-    no_args_is_help=True,
+    invoke_without_command=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+FIRST_STEPS = """\
+action-gru train CLIPS       learn from a folder of clips: CLIPS/CLASS/*.mp4
+action-gru classify VIDEO    name the action in a video, by the newest run
+action-gru --help            every command; COMMAND --help shows an example"""
 
 
 def _print_version(is_asked: bool) -> None:
@@ -38,6 +44,7 @@ def _print_version(is_asked: bool) -> None:
 
 @app.callback()
 def options(
+    context: typer.Context,
     version: Annotated[
         bool,
         Option("--version", is_eager=True, callback=_print_version, help="Print the version."),
@@ -48,10 +55,14 @@ def options(
 ) -> None:
     if log_json:
         log_as_json()
+    if context.invoked_subcommand is None:
+        print(FIRST_STEPS)
 
 
 def config(
-    config: Annotated[Path | None, Argument(metavar="CONFIG", help="A YAML file.")] = None,
+    source: Annotated[
+        Path | None, Argument(metavar="[SOURCE]", help="A config, a folder of clips or a CSV.")
+    ] = None,
     overrides: Overrides = None,
     schema: Annotated[
         Path | None, Option(metavar="FILE", help="Write the JSON Schema for editors.")
@@ -59,17 +70,17 @@ def config(
     json_: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Print the whole config as it will be used: defaults, file and overrides."""
+    """Print every key of a config as it will be used."""
     from action_gru.apps.checks import check_target
-    from action_gru.config import json_schema, load_config, to_yaml
+    from action_gru.config import json_schema, to_yaml
 
-    if config is None and schema is None:
-        raise ConfigError("name a config file, or --schema FILE")
+    if source is None and schema is None:
+        raise ConfigError("name a config, a folder of clips or a CSV, or --schema FILE")
     if schema is not None:
-        check_target("--schema", schema, (".json",), [config] if config else [])
+        check_target("--schema", schema, (".json",), [source] if source else [])
         schema.write_text(json_schema(), encoding="utf-8")
-    if config is not None:
-        tree = load_config(config, overrides or [])
+    if source is not None:
+        tree = Clips(source, overrides).find().config
         print_answer(tree.to_tree(), to_yaml(tree).rstrip(), json_)
 
 
@@ -124,7 +135,7 @@ def prepare(
     json_: Json = False,
     quiet: Quiet = False,
 ) -> None:  # fmt: skip
-    """Write the manifest of a data set: annotated videos, a folder per class, or a public one."""
+    """Write the manifest of a public data set, of annotations or a folder."""
     from action_gru.apps.checks import check_target
     from action_gru.prepare import Options, prepare_annotations
     from action_gru.prepare import prepare as write_manifest
@@ -182,7 +193,7 @@ def demo(
     folder: Annotated[Path, Option(metavar="DIR", help="Where to work.")] = Path(),
     quiet: Quiet = False,
 ) -> None:
-    """Draw a small data set, train on it and classify a fresh clip; needs no network."""
+    """Draw clips, learn from them, name a new one. Needs no network."""
     from action_gru.apps.checks import check_folder
     from action_gru.config import build_config
     from action_gru.demo import DEMO_CONFIG
@@ -197,13 +208,38 @@ def demo(
     print(screen)
 
 
-# In the order of a first use, as --help lists them.
-for command in (
-    config, demo, prepare, features.check, features.extract, plan.plan,
-    training.train, training.resume, training.tune, training.evaluate, training.cv,
-    training.compare_cells, inference.models,
-    inference.classify, inference.explain, inference.timeline, inference.webcam,
-    inference.watch, inference.web, inference.export,
-):  # fmt: skip
-    app.command()(command)
-app.add_typer(features.cache_app, name="cache")
+# In the order of --help: panel -> command and an example.
+PANELS: dict[str, dict[Callable[..., None], str]] = {
+    "Start": {
+        training.train: "train clips --epochs 20",
+        inference.classify: "classify new.mp4",
+        demo: "demo",
+        inference.models: "models fights",
+    },
+    "Understand": {
+        features.check: "check clips --out check.html",
+        training.evaluate: "evaluate --manifest other.csv --root other",
+        inference.explain: "explain new.mp4 --out why.png",
+        training.cv: "cv clips --folds 5",
+        training.compare_cells: "compare-cells clips",
+    },
+    "Deploy": {
+        inference.timeline: "timeline match.mp4 --out match.vtt",
+        inference.webcam: "webcam --source 0",
+        inference.web: "web --port 7860",
+        inference.watch: "watch - --model engines < rows.csv",
+        inference.export: "export --format openvino",
+    },
+    "Advanced": {
+        prepare: "prepare ucf101 UCF-101",
+        config: "config clips training.epochs=20",
+        features.extract: "extract clips",
+        training.resume: "resume runs/clips",
+        training.tune: "tune clips --layers 2",
+        plan.plan: "plan clips --clips 100000 --seconds 10",
+    },
+}
+for panel, commands in PANELS.items():
+    for command, example in commands.items():
+        app.command(rich_help_panel=panel, epilog=f"Example: action-gru {example}")(command)
+app.add_typer(features.cache_app, name="cache", rich_help_panel="Advanced")

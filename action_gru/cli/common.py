@@ -8,6 +8,7 @@ import logging
 import shlex
 import signal
 import sys
+import textwrap
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -35,16 +36,20 @@ IN_SEVERAL_PROCESSES = ("train", "resume", "--help", "-h")
 ENDLESS = ("watch", "webcam", "web")  # what they missed cannot be read again
 MOST_WORDS = 8  # of a path without quotes
 
-ConfigFile = Annotated[Path, Argument(metavar="CONFIG", help="A YAML file.")]
-RunPath = Annotated[Path, Argument(metavar="RUN", help="A run folder.")]
+RunPath = Annotated[
+    str | None, Argument(metavar="[RUN]", help="The same as --model, as a first word.")
+]
 Overrides = Annotated[
     list[str] | None, Argument(metavar="[a.b=value ...]", help="Values laid over the config.")
 ]
 Model = Annotated[
-    Path,
-    Option("--model", "-m", metavar="RUN", help="A trained run, or a name that `models` lists."),
-]
-OutFolder = Annotated[Path | None, Option("--out", metavar="DIR", help="Where to write.")]
+    str | None,
+    Option(
+        "--model", "-m", metavar="MODEL", help="A run or its name, a project, a checkpoint, or a "
+        "name that `models` lists. Default: the newest run."
+    ),
+]  # fmt: skip
+OutFolder = Annotated[Path | None, Option("--out", "-o", metavar="DIR", help="Where to write.")]
 Seeds = Annotated[int, Option(min=1, help="Repeat with so many seeds.")]
 Json = Annotated[bool, Option("--json", help="Print the answer as one JSON line.")]
 Quiet = Annotated[bool, Option("--quiet", "-q", help="No progress on stderr.")]
@@ -59,6 +64,29 @@ def make_reporter(quiet: bool) -> Reporter:
 
 def print_answer(document: dict[str, Any], text: str, as_json: bool) -> None:
     print(json.dumps(document) if as_json else text)
+
+
+def find_model(name: str | None, reporter: Reporter, finished: bool = True) -> Path:
+    """The model that -m names, or the newest run of this place, which is told."""
+    from action_gru.training import runs
+
+    path = runs.find_model(name, finished)
+    if str(path) != name and (name is None or (Path(name) / runs.PROJECT).is_file()):
+        reporter.info(f"using {runs.about_run(path)}")
+    return path
+
+
+def find_run(
+    run: str | None, model: str | None, overrides: list[str] | None, reporter: Reporter, *,
+    finished: bool = True,
+) -> tuple[Path, list[str]]:  # fmt: skip
+    """The run that a first word or -m names, and the overrides, one of which may be that word."""
+    changes = list(overrides or [])
+    if run is not None and is_override(run):
+        changes, run = [run, *changes], None
+    if run is not None and model is not None:
+        raise ConfigError(f"two runs are named, {run} and --model {model}; leave one out")
+    return find_model(run or model, reporter, finished), changes
 
 
 def run(app: typer.Typer, arguments: list[str]) -> None:
@@ -145,7 +173,28 @@ class Stopped(BaseException):
 
 
 class Commands(TyperGroup):
-    """Commands that raise `Stopped` for an interrupt."""
+    """Commands that raise `Stopped` for an interrupt, and whose help fits a small terminal."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Each command in one line below its panel's name; of the last panel the names alone."""
+        panels: dict[str, list[Any]] = {}
+        for name in self.list_commands(ctx):
+            command = self.get_command(ctx, name)
+            if command is not None and not command.hidden:
+                panels.setdefault(getattr(command, "rich_help_panel", None) or "", []).append(
+                    command
+                )
+        *shown, (last, rest) = panels.items()
+        lines = [f"Usage: {ctx.command_path} COMMAND ...   ({ctx.command_path} COMMAND --help)", ""]
+        for panel, commands in shown:
+            for command in commands:
+                start = f"{panel if command is commands[0] else '':<12}{command.name:<15}"
+                lines.append(start + command.get_short_help_str(80 - len(start)))
+            lines.append("")
+        names = ", ".join(command.name for command in rest)
+        lines += textwrap.wrap(f"{last:<12}{names}", 80, subsequent_indent=" " * 12)
+        lines += ["", "--version   --log-json (progress and errors as JSON on stderr)"]
+        formatter.write("\n".join(lines))
 
     def invoke(self, ctx: Any) -> Any:
         try:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from typer import Argument, Option
 
-from action_gru.cli.common import ConfigFile, Json, Overrides, Quiet, make_reporter, print_answer
+from action_gru.cli.common import Json, Quiet, make_reporter, print_answer
+from action_gru.cli.source import Clips, with_words
 from action_gru.core.errors import CacheError, ConfigError
+from action_gru.core.paths import kind_of
 from action_gru.core.progress import is_json
 from action_gru.core.text import counted
 
@@ -29,29 +32,29 @@ LEFTOVERS = "half-written files, of runs that go on or were killed"
 cache_app = typer.Typer(help="Look after the feature cache.", no_args_is_help=True)
 
 
+@with_words
 def check(
-    target: Annotated[
-        Path,
-        Argument(metavar="CONFIG|DIR|CSV", help="A YAML file, a folder of classes, a manifest."),
-    ],
-    overrides: Overrides = None,
+    words: Clips,
     out: Annotated[
-        Path | None, Option(metavar="HTML", help="A page with thumbnails as well.")
+        Path | None, Option("--out", "-o", metavar="HTML", help="A page with thumbnails as well.")
     ] = None,
     clips: Annotated[int, Option(min=1, help="Look at so many at most, drawn at random.")] = 600,
     strict: Annotated[bool, Option("--strict", help="Advice fails too.")] = False,
     json_: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Look for what spoils a training before it: exit code 1 for problems, 0 for advice."""
+    """Look for what spoils a training, before it. Exit code 1 for problems, 0 for advice."""
     from action_gru.apps.checks import check_target
 
     if out is not None:
-        check_target("--out", out, (".html",), [target])
+        check_target("--out", out, (".html",), [words.source])
     reporter = make_reporter(quiet)
+    if kind_of(words.source) == "a run folder":
+        words = replace(words, source=words.source / "config.yaml")
+    source = words.find()
     with reporter.doing("loading"):
         from action_gru.apps.check import check_data
-    report = check_data(target, overrides or [], reporter, clips)
+    report = check_data(words.source, source, reporter, clips)
     if out is not None:
         report.write_page(out)
     page = None if out is None else str(out)
@@ -61,9 +64,9 @@ def check(
         raise typer.Exit(1)
 
 
+@with_words
 def extract(
-    config: ConfigFile,
-    overrides: Overrides = None,
+    words: Clips,
     engine: Annotated[
         Literal["local", "ray"], Option(help="ray: on a cluster (extra ray).")
     ] = "local",
@@ -78,7 +81,7 @@ def extract(
     quiet: Quiet = False,
 ) -> None:
     """Bring the features of all clips into the cache."""
-    from action_gru.apps.checks import check_work, need
+    from action_gru.apps.checks import need
 
     if engine == "ray":
         need("ray", "ray", "--engine ray")
@@ -88,7 +91,7 @@ def extract(
             raise ConfigError(f"{names} is for --engine ray; the engine here is local")
     reporter = make_reporter(quiet)
     with reporter.doing("reading the manifest"):
-        tree = check_work(config, overrides or [])
+        tree = words.read(reporter)
     cluster: dict[str, Any] = {}
     with reporter.doing("loading"):
         from action_gru.training import read_clips

@@ -16,6 +16,7 @@ from action_gru.cli.common import (
     Model,
     Overrides,
     Quiet,
+    find_model,
     make_reporter,
     names_and_overrides,
     print_answer,
@@ -32,7 +33,7 @@ def classify(
     videos: Annotated[
         list[str], Argument(metavar="VIDEO... [a.b=value ...]", help="Files, folders, globs.")
     ],
-    model: Model,
+    model: Model = None,
     top: Annotated[int, Option(min=1, help="How many labels to print.")] = 3,
     annotate: Annotated[
         Path | None, Option(metavar="OUT.mp4", help="Write the video with an overlay.")
@@ -40,7 +41,7 @@ def classify(
     json_: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Name the action in each video. A file that cannot be read sets the exit code to 4."""
+    """Name the action in each video. Exit code 4 if one cannot be read."""
     from action_gru.apps.checks import VIDEOS, check_model, check_target
     from action_gru.apps.classify import classify_files, fail_if_all_missing, find_videos
 
@@ -50,9 +51,10 @@ def classify(
         raise ConfigError(f"--annotate writes one video, and {len(paths)} were given")
     if annotate is not None:
         check_target("--annotate", annotate, VIDEOS, paths)
-    check_model(model, overrides)
+    run = find_model(model, reporter)
+    check_model(run, overrides)
     failed = fail_if_all_missing(paths, json_, reporter)
-    failed = failed or classify_files(paths, model, overrides, top, annotate, json_, reporter)
+    failed = failed or classify_files(paths, run, overrides, top, annotate, json_, reporter)
     if failed:
         raise typer.Exit(failed)
 
@@ -62,7 +64,7 @@ def models(
     json_: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """List the models that come with the package: data, score, limits."""
+    """List the models that come along: data, score, limits."""
     from action_gru.apps.models import describe_models, models_text, read_card
 
     found = describe_models(name)
@@ -72,7 +74,7 @@ def models(
 
 def explain(
     video: Annotated[Path, Argument(metavar="VIDEO", help="A clip.")],
-    model: Model,
+    model: Model = None,
     overrides: Overrides = None,
     out: Annotated[
         Path | None,
@@ -86,15 +88,16 @@ def explain(
     json_: Json = False,
     quiet: Quiet = False,
 ) -> None:  # fmt: skip
-    """Show why a model answers as it does: gates, memory, attention, moments and places."""
+    """Show why: the moments and places that decided. Gates and memory, too."""
     from action_gru.apps.checks import check_model, check_picture_or_folder, check_video
     from action_gru.training.document import check_label
 
     check_video(video)
     if out is not None:
         check_picture_or_folder("--out", out, [video])
-    check_label(label, check_model(model, overrides or [])[0].classes)
     reporter = make_reporter(quiet)
+    run = find_model(model, reporter)
+    check_label(label, check_model(run, overrides or [])[0].classes)
     with reporter.doing("loading"):
         from action_gru.evaluation.explanation import describe
         from action_gru.evaluation.explanation_plot import plot_explanation
@@ -102,7 +105,7 @@ def explain(
         from action_gru.report.documents import json_text, replace_file
         from action_gru.report.plots import save_figure
     with reporter.doing("explaining"):
-        recognizer = ActionRecognizer.load(model, overrides=overrides or [])
+        recognizer = ActionRecognizer.load(run, overrides=overrides or [])
         explanation = recognizer.explain(video, label, frames)
         values = explanation.to_json()
         for warning in explanation.warnings:
@@ -123,7 +126,7 @@ def timeline(
     video: Annotated[
         Path, Argument(metavar="VIDEO", help="A file or folder of frames, of any length.")
     ],
-    model: Model,
+    model: Model = None,
     overrides: Overrides = None,
     out: Annotated[
         list[Path] | None,
@@ -166,7 +169,8 @@ def timeline(
     checks.check_timeline_targets(targets, kept, describe)
     if annotate is not None:
         checks.check_target("--annotate", annotate, checks.VIDEOS, [*kept, *targets])
-    document, tree = checks.check_model(model, changes, live=True)
+    run = find_model(model, reporter)
+    document, tree = checks.check_model(run, changes, live=True)
     segments = None
     if reference is not None:
         clock, many = frame_clock(video, tree.data.frame_rate), tree.data.labels == "many"
@@ -178,7 +182,7 @@ def timeline(
     with reporter.doing("reading the video"):
         is_whole = make_timeline(
             video,
-            model,
+            run,
             changes,
             targets,
             reporter,
@@ -193,7 +197,7 @@ def timeline(
 
 
 def webcam(
-    model: Model,
+    model: Model = None,
     overrides: Overrides = None,
     source: Annotated[
         list[str] | None,
@@ -214,14 +218,15 @@ def webcam(
     json_: Json = False,
     quiet: Quiet = False,
 ) -> None:  # fmt: skip
-    """Watch cameras or streams live. Keys: q quits, space pauses, r records."""
+    """Follow cameras or streams live. Keys: q quits, space pauses, r records."""
     from action_gru.apps import checks
 
     sources, changes, reporter = source or ["0"], overrides or [], make_reporter(quiet)
     checks.check_sources(sources)
     if record is not None:
         checks.check_target("--record", record, checks.VIDEOS, [Path(name) for name in sources])
-    _, tree = checks.check_model(model, changes, live=True)
+    run = find_model(model, reporter)
+    _, tree = checks.check_model(run, changes, live=True)
     checks.check_detection(tree, per_person)
     if window:
         checks.check_display()
@@ -229,7 +234,7 @@ def webcam(
         from action_gru.apps.webcam import WebcamOptions, run_webcam
 
     options = WebcamOptions(window, json_, record, pace, loop, max_retries, per_person)
-    summary = run_webcam(sources, model, changes, options, reporter)
+    summary = run_webcam(sources, run, changes, options, reporter)
     if json_:
         print(json.dumps({"summary": summary}))
     nouns = {"predictions": "prediction", "dropped": "sample", "reconnects": "reconnect"}
@@ -244,7 +249,7 @@ def webcam(
 
 def watch(
     source: Annotated[str, Argument(metavar="FILE|-", help="A long CSV, or - for stdin.")],
-    model: Model,
+    model: Model = None,
     overrides: Overrides = None,
     alarm: Annotated[
         str | None, Option(metavar="CLASS", help="What to warn of; default: soon.")
@@ -259,15 +264,16 @@ def watch(
     json_: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Read rows as they arrive and print a line when a warning is raised or cleared."""
+    """Read rows of sensors as they arrive, and warn."""
     from action_gru.apps.checks import check_rows_model
 
-    check_rows_model(model, overrides or [], source, alarm)
     reporter = make_reporter(quiet)
+    run = find_model(model, reporter)
+    check_rows_model(run, overrides or [], source, alarm)
     with reporter.doing("loading the model"):
         from action_gru.series.recognizer import watch
 
-    done = watch(source, model, overrides or [], reporter, alarm, threshold, max_ids, json_)
+    done = watch(source, run, overrides or [], reporter, alarm, threshold, max_ids, json_)
     reporter.info(
         f"{counted(done.rows, 'row')} of {counted(done.ids, 'id')}, {done.bad_rows} left out, "
         f"{counted(done.missing_values, 'value')} missing; {counted(done.raised, 'warning')} "
@@ -276,7 +282,7 @@ def watch(
 
 
 def web(
-    model: Model,
+    model: Model = None,
     overrides: Overrides = None,
     host: Annotated[str, Option(help="Where to listen; 0.0.0.0 for all.")] = "127.0.0.1",
     port: Annotated[int, Option(min=0, max=65535, help="0: any free port.")] = 7860,
@@ -286,14 +292,16 @@ def web(
     cameras: Annotated[int, Option(min=1, help="Followed at the same time.")] = 4,
     quiet: Quiet = False,
 ) -> None:
-    """Serve a page: upload a video or stream a camera. Prints its address; ctrl-C ends it."""
+    """Serve a page to try a model: upload or camera. Prints its address; ctrl-C ends it."""
     from action_gru.apps.checks import check_model, need
     from action_gru.apps.web import Limits, free_port
 
     limits = Limits(max_upload_mb, max_duration_s, videos, cameras)
     need("gradio", "web", "the web page")
-    check_model(model, overrides or [], live=True)
-    port, reporter = free_port(host, port), make_reporter(quiet)
+    reporter = make_reporter(quiet)
+    run = find_model(model, reporter)
+    check_model(run, overrides or [], live=True)
+    port = free_port(host, port)
     with ExitStack() as starting:
         starting.enter_context(reporter.doing("starting the page"))
 
@@ -304,31 +312,33 @@ def web(
 
         from action_gru.apps.web import serve
 
-        serve(model, overrides or [], host, port, limits, ready)
+        serve(run, overrides or [], host, port, limits, ready)
 
 
 def export(
-    model: Model,
+    model: Model = None,
     overrides: Overrides = None,
     format_: Annotated[
         Literal["onnx", "openvino"], Option("--format", help="Whose files.")
     ] = "onnx",
     out: Annotated[
-        Path | None, Option(metavar="DIR", help="Where to; by default RUN/export.")
+        Path | None,
+        Option("--out", "-o", metavar="DIR", help="Where to; by default RUN/export."),
     ] = None,
     json_: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Write the feature network and the one-step classifier as files for other runtimes."""
+    """Write the networks for ONNX Runtime or OpenVINO. The last line is the folder."""
     from action_gru.apps.checks import check_export, check_folder
 
-    check_export(model, overrides or [], format_)
+    reporter = make_reporter(quiet)
+    run = find_model(model, reporter)
+    check_export(run, overrides or [], format_)
     if out is not None:
         check_folder(f"--out {out}", out)
-    reporter = make_reporter(quiet)
     with reporter.doing("loading"):
         from action_gru.apps.export import export_run
     with reporter.doing("exporting"):
-        folder, names = export_run(model, format_, out, overrides or [], reporter)
+        folder, names = export_run(run, format_, out, overrides or [], reporter)
     reporter.info("wrote " + ", ".join(names))
     print_answer({"folder": str(folder), "files": names}, str(folder), json_)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Option
 
-from action_gru.cli.common import ConfigFile, Json, Overrides, Quiet, make_reporter, print_answer
+from action_gru.cli.common import Json, Quiet, make_reporter, print_answer
+from action_gru.cli.source import Clips, with_words
 from action_gru.core.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -23,11 +24,11 @@ SIZES = ("source", "cache", "index")
 STEPS, CLASSES = 20, 10  # of the training that is timed; classes hardly change the time of a step
 
 
+@with_words
 def plan(
-    config: ConfigFile,
+    words: Clips,
     clips: Annotated[int, Option(min=1, help="How many clips.")],
     seconds: Annotated[float, Option(min=0.01, help="Seconds of each.")],
-    overrides: Overrides = None,
     nodes: Annotated[int, Option(min=1, help="Machines like this one.")] = 1,
     node_hour: Annotated[float, Option(help="Price of a node-hour.")] = 1.0,
     efficiency: Annotated[float, Option(help="Of several nodes, against one.")] = 0.9,
@@ -39,18 +40,14 @@ def plan(
     quiet: Quiet = False,
 ) -> None:
     """Measure a few clips here, and say what many take: hours, bytes, cost and the limit."""
-    from action_gru.apps.checks import check_network
-    from action_gru.config import load_config
-
     work = {"clips": clips, "seconds": seconds, "nodes": nodes}
     assumed = {"efficiency": efficiency, "bandwidth_gbit": bandwidth_gbit, "store_gbit": store_gbit}
     assumed |= {"writes_per_s": writes_per_s, "node_hour": node_hour}
     for name, value in (work | assumed).items():
         _check_amount(name, value)
-    tree = load_config(config, overrides or [])
-    check_network(tree)
-    work |= tree.training.model_dump(include={"epochs", "batch_size", "min_steps"})
     reporter = make_reporter(quiet)
+    tree = words.read(reporter)
+    work |= tree.training.model_dump(include={"epochs", "batch_size", "min_steps"})
     with reporter.doing("measuring"):
         document = estimate(measure_machine(tree, sample, reporter), work, assumed)
     print_answer(document, _table(document), json_)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from difflib import SequenceMatcher
+from difflib import SequenceMatcher, get_close_matches
 from functools import partial
 from pathlib import Path
 from typing import IO, Annotated, Any, get_args, get_origin
@@ -59,17 +59,19 @@ class _Loader(BoundedLoader):
     }
 
 
-class _Dumper(yaml.SafeDumper):
-    """Quotes text that `_Loader` would read as a number or a boolean, such as '1e5'."""
-
-
 _FLOAT = re.compile(
     r"^[-+]?(\d[\d_]*\.[\d_]*([eE][-+]?\d+)?|\.\d[\d_]*([eE][-+]?\d+)?|\d+[eE][-+]?\d+|\.(inf|nan))$"
 )
 _BOOL = re.compile(r"^(true|True|TRUE|false|False|FALSE)$")
-for _side in (_Loader, _Dumper):
-    _side.add_implicit_resolver("tag:yaml.org,2002:float", _FLOAT, list("-+.0123456789"))
-    _side.add_implicit_resolver("tag:yaml.org,2002:bool", _BOOL, list("tTfF"))
+
+
+def add_resolvers(side: Any) -> None:
+    """Let a loader or a dumper take what people mean by numbers and booleans."""
+    side.add_implicit_resolver("tag:yaml.org,2002:float", _FLOAT, list("-+.0123456789"))
+    side.add_implicit_resolver("tag:yaml.org,2002:bool", _BOOL, list("tTfF"))
+
+
+add_resolvers(_Loader)
 
 
 def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
@@ -111,16 +113,6 @@ def build_config(
     except ValidationError as error:
         lines = [f"{_blamed(line, overrides, source)}: {line}" for line in _explain(error)]
         raise ConfigError("\n".join(lines).replace(f"\n{source}: ", "\n")) from error
-
-
-def to_yaml(config: Config) -> str:
-    """The resolved tree as YAML, which `load_config` reads back equal."""
-    return str(yaml.dump(config.to_tree(), Dumper=_Dumper, sort_keys=False, allow_unicode=True))
-
-
-def json_schema() -> str:
-    """JSON Schema of the tree, for editors."""
-    return json.dumps(Config.model_json_schema(), indent=2) + "\n"
 
 
 def _parse_yaml(text: str, source: str, kind: Any = Config) -> Any:
@@ -205,7 +197,7 @@ def _explain(error: ValidationError) -> list[str]:
         message += _how_to_write(detail["type"], detail["input"])
         problems.setdefault(path, []).append(message[0].lower() + message[1:])
         if not isinstance(detail["input"], dict):
-            given[path] = f", got {detail['input']!r}"
+            given[path] = f", got {detail['input']!r}{_meant_value(detail)}"
     return [
         f"{path}: {' or '.join(messages)}{given.get(path, '')}".removeprefix(": ")
         if messages
@@ -218,6 +210,13 @@ def _how_to_write(problem: str, value: Any) -> str:
     if problem == "string_type":
         return " (in quotes, where YAML reads something else)"
     return f" (write [{value}])" if problem == "tuple_type" and isinstance(value, str) else ""
+
+
+def _meant_value(detail: Any) -> str:
+    """Of a value that is none of a few names: the one that it is nearly."""
+    names = re.findall(r"'([^']+)'", str(detail.get("ctx", {}).get("expected")))
+    close = get_close_matches(str(detail["input"]).lower(), names, n=1)
+    return f"; did you mean '{close[0]}'?" if close and detail["type"] == "literal_error" else ""
 
 
 def _is_union_branch(part: Any) -> bool:

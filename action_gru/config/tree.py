@@ -128,8 +128,8 @@ def check_files(config: Config) -> None:
     manifest = config.data.manifest
     if manifest is None:
         raise ConfigError(
-            "data.manifest is not set; write one with 'action-gru prepare folder DIR' "
-            "and set data.manifest=DIR/manifest.csv"
+            "data.manifest is not set; name the clips, as in 'action-gru train CLIPS', or set "
+            "data.manifest=CSV"
         )
     if config.data.is_video and (sentence := instead_of("a manifest", manifest)):
         raise ConfigError(f"data.manifest: {sentence}")

@@ -54,7 +54,7 @@ _OVERRIDE = re.compile(r"[a-z_]+(\.[a-z_]+)+=")
 _SWAPPED = "were two arguments swapped?"
 _RUN = "give the folder that 'action-gru train' printed as its last line"
 _PREPARED = "give the CSV that 'action-gru prepare' wrote"
-_YAML = "give a YAML file; configs/template.yaml is one to start from"
+_YAML = "give a YAML file; 'action-gru train CLIPS --save-config mine.yaml' writes one"
 # By what is needed: the mend for each kind that was given instead.
 _MENDS = {
     "a video": {
@@ -82,6 +82,17 @@ _MENDS = {
         "a video": _YAML,
         "a checkpoint": "give the config.yaml beside it",
         "an override": "the config comes first, then a.b=value",
+    },
+    "a folder of clips, a CSV or a config": {
+        "an address": "download it first and give its path",
+        "a run folder": "go on with it by 'action-gru resume', or give the config.yaml in it",
+        "a folder of runs": "give the config.yaml of one of them",
+        **dict.fromkeys(
+            ("a folder of frames", "a video"),
+            "give the folder that holds a folder of clips for each class: clips/CLASS/*.mp4",
+        ),
+        "a checkpoint": "give the config.yaml beside it",
+        "an override": "the clips come first, then a.b=value",
     },
     "a manifest": {
         "an address": "download it first, with its clips",
@@ -250,7 +261,7 @@ def kind_of(path: Path) -> str | None:
 def instead_of(wanted: str, path: Path) -> str | None:
     """Why a path cannot be what is wanted, with the mend; None if it may be.
 
-    wanted: 'a video', 'a run', 'a config' or 'a manifest'.
+    wanted: 'a video', 'a run', 'a config', 'a manifest' or what a training takes.
     """
     found = kind_of(path)
     mend = _MENDS[wanted].get(found or "")

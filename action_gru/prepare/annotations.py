@@ -61,17 +61,21 @@ class PreparedAnnotations:
             warnings.append(f"{lacking}: {name_some(self.missing)}")
         return warnings
 
+    def summary(self) -> str:
+        """'4 segments of 2 videos, 3 classes'."""
+        segments, videos, classes = (
+            counted(self.counts[f"{noun}s" if noun != "class" else "classes"], noun)
+            for noun in ("segment", "video", "class")
+        )
+        return f"{segments} of {videos}, {classes}"
+
     def sentences(self) -> list[str]:
         """What is in it, and the command that trains on it."""
         values = [f"data.manifest={self.manifest}", f"data.root={self.root}", "data.task=frames"]
         values += ["data.labels=many"] if self.overlapping else []
         values += ["data.follow_links=true"] if self.has_links else []
         command = command_line("action-gru", "train", "CONFIG", *values)
-        segments, videos, classes = (
-            counted(self.counts[f"{noun}s" if noun != "class" else "classes"], noun)
-            for noun in ("segment", "video", "class")
-        )
-        sentences = [f"{segments} of {videos}, {classes}; next: {command}"]
+        sentences = [f"{self.summary()}; next: {command}"]
         if self.overlapping:
             which = f"{counted(self.overlapping, 'overlap')} of segments"
             sentences.append(f"{which}: data.labels=many takes them, data.labels=one refuses them")
@@ -98,8 +102,38 @@ def prepare_annotations(
     among the videos. follow_links: whether links in the folder are. The same files give the same
     text.
 
-    Raises DataError for a file that is damaged or of no form, a name that two videos bear, no video
-    at all, and for a manifest that exists and differs, unless overwrite.
+    Raises DataError as `annotated` does, and for a manifest that exists and differs, unless
+    overwrite.
+    """
+    rows, prepared = annotated(
+        files,
+        videos,
+        manifest,
+        form=form,
+        renamed=renamed,
+        complete=complete,
+        frame_rate=frame_rate,
+        follow_links=follow_links,
+    )
+    write_content(prepared.manifest, content_of(rows), overwrite=overwrite)
+    return prepared
+
+
+def annotated(
+    files: Sequence[Path],
+    videos: Path,
+    manifest: Path | None = None,
+    *,
+    form: str | None = None,
+    renamed: Mapping[str, str] | None = None,
+    complete: bool = False,
+    frame_rate: float | None = None,
+    follow_links: bool = False,
+) -> tuple[list[Row], PreparedAnnotations]:
+    """The rows of `prepare_annotations`, and what is told of them; nothing is written.
+
+    Raises DataError for a file that is damaged or of no form, a name that two videos bear, and no
+    video at all.
     """
     if not videos.is_dir():
         raise DataError(f"{videos}: is no folder; pass the folder of the videos with --videos")
@@ -118,11 +152,9 @@ def prepare_annotations(
     if not rows:
         first = name_some(written.notes, most=1) or "the files hold none"
         raise DataError(f"{videos}: no segment lies in any of its videos ({first}); see --complete")
-    manifest = manifest or shelf.root / "manifest.csv"
-    write_content(manifest, content_of(rows), overwrite=overwrite)
-    return PreparedAnnotations(
+    return rows, PreparedAnnotations(
         shelf.root,
-        manifest,
+        manifest or shelf.root / "manifest.csv",
         written.counts(),
         tuple(written.missing),
         tuple(written.notes),

@@ -54,7 +54,7 @@ def has_links(root: Path, allowed: bool) -> bool:
     if link and not allowed:
         raise DataError(
             f"{link}: is a link, and nothing is read through links inside of {root}; put the real "
-            "files there, or pass --follow-links"
+            "files there, or pass --follow-links (of prepare) or data.follow_links=true"
         )
     return link is not None
 

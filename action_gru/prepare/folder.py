@@ -89,7 +89,8 @@ def _split_depth(root: Path, videos: Sequence[PurePosixPath], splits: bool | Non
             raise DataError(
                 f"{root}: {_listed(named)} would be splits by name, but videos lie elsewhere, too "
                 f"({_listed(others)}). Pass --splits to read the splits and leave the others "
-                "aside, or --no-splits if each folder is a class, whatever it is called"
+                "aside, or --no-splits if each folder is a class, whatever it is called: "
+                f"'action-gru prepare folder {root}' takes both"
             )
         if named:
             return depth

@@ -1,0 +1,230 @@
+"""What a user points at, as a config: a YAML file, a manifest, a folder of classes, annotations.
+
+Owns which of them a path is, and the manifest of a folder that changes between two calls. A folder
+is the truth about its clips and classes; its manifest.csv keeps what a folder cannot say: group,
+split and bounds.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from action_gru.config import Config, build_config, load_config
+from action_gru.core.csv_dialect import open_table, read_rows
+from action_gru.core.errors import ConfigError, DataError
+from action_gru.core.files import write_or_raise
+from action_gru.core.paths import composed, instead_of, missing, with_slashes
+from action_gru.core.text import counted, name_some
+from action_gru.dataset.cells import SECONDS, check_columns
+from action_gru.prepare.annotations import annotated
+from action_gru.prepare.files import counts_text, has_links
+from action_gru.prepare.folder import build_folder, left_aside
+from action_gru.prepare.rows import Row, content_of, csv_text
+
+MANIFEST = "manifest.csv"
+CONFIGS, TABLES = (".yaml", ".yml"), (".csv", ".tsv")
+ANNOTATIONS = (".eaf", ".xml", ".json", ".boris", ".vtt", ".srt", ".txt")
+WANTED = "a folder of clips, a CSV or a config"
+
+
+@dataclass(frozen=True)
+class Source:
+    """The config of what a user points at.
+
+    manifest: the text of config.data.manifest where it is to be written. notes: what to tell.
+    """
+
+    config: Config
+    manifest: str | None = None
+    notes: tuple[str, ...] = ()
+
+    def written(self, folder: Path | None = None) -> Config:
+        """The config, its manifest written. folder: where instead, with the same paths in it.
+
+        Raises DataError where it cannot be written.
+        """
+        path, data = self.config.data.manifest, self.config.data
+        if self.manifest is None or path is None:
+            return self.config
+        place = path if folder is None else folder / path.name
+        mend = "free space, or make the folder writable"
+        write_or_raise(place, self.manifest.encode(), DataError, "cannot be written", mend)
+        data = data.model_copy(update={"manifest": place, "root": data.root or path.parent})
+        return self.config if folder is None else self.config.model_copy(update={"data": data})
+
+
+def read_source(
+    source: Path,
+    overrides: Sequence[str] = (),
+    more: Sequence[Path] = (),
+    videos: Path | None = None,
+) -> Source:
+    """The config of a YAML file, a manifest, a folder of one folder a class, or annotation files.
+
+    more: further annotation files. videos: the folder of their videos; by default the first file's
+    own. Nothing is written. Raises ConfigError for a path that is none of these, DataError for data
+    that cannot be used.
+    """
+    suffix = source.suffix.lower() if not source.is_dir() else ""
+    if videos is not None or suffix in ANNOTATIONS:
+        return _of_annotations([source, *more], videos or source.parent, overrides)
+    if more:
+        raise ConfigError(
+            f"'{more[0]}' is neither a.b=value nor an option; only of annotation files several are "
+            "read at once"
+        )
+    if suffix in CONFIGS:
+        return Source(load_config(source, overrides))
+    if sentence := instead_of(WANTED, source):
+        raise ConfigError(sentence)
+    if not source.exists():
+        raise ConfigError(f"{missing('folder of clips, CSV or config', source)}; check the path")
+    name = source.parent.resolve().name if source.name == MANIFEST else source.stem
+    base = _tree(source.resolve().name if source.is_dir() else name)
+    config = build_config(base | {"data": {"manifest": str(source)}}, overrides)
+    if source.is_dir() and config.data.is_video:
+        return _of_folder(source, base, overrides)
+    if config.data.is_video and suffix in TABLES:
+        _check_manifest(source)
+    return Source(config)
+
+
+def _tree(name: str) -> dict[str, Any]:
+    """Plain values of a config whose run is called like the data."""
+    name = re.sub(r"[^\w.-]+", "-", composed(name)).strip("-.")
+    return {"run": {"name": name}} if name else {}
+
+
+def _check_manifest(path: Path) -> None:
+    """Raise DataError for a table without clips, with what else reads it."""
+    try:
+        with open_table(path, wanted=("path", "label")) as table:
+            names = [name.lower() for name in table.names]
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: {error}") from error
+    if "path" not in names:
+        raise DataError(
+            f"{path}: no column path, so it is no manifest of clips; got {','.join(names)[:200]}. "
+            "Annotations of videos are read with --videos DIR, measured rows with data.kind=table"
+        )
+
+
+def _of_folder(root: Path, base: dict[str, Any], overrides: Sequence[str]) -> Source:
+    """A folder of one folder a class, with the rows that its manifest keeps."""
+    if any(text.startswith("data.manifest=") for text in overrides):
+        return Source(build_config(base | {"data": {"root": str(root)}}, overrides))
+    first = build_config(base | {"data": {"manifest": str(root / MANIFEST)}}, overrides)
+    beside = first.run.folder / f"{first.run.name}.csv"
+    own = root / MANIFEST
+    # What a folder cannot keep stands beside the runs.
+    place = own if os.access(root, os.W_OK | os.X_OK) else beside
+    kept = next((path for path in (place, own) if path.is_file()), None)
+    text, notes = _manifest_of(root, kept, first.data.follow_links)
+    if text is None:
+        place = kept or own
+    elif place != own:
+        notes = (*notes, f"{root} cannot be written, so its manifest is {place}")
+    data = {"manifest": str(place)} | ({} if place == own else {"root": str(root)})
+    return Source(build_config(base | {"data": data}, overrides), text, notes)
+
+
+def _manifest_of(
+    root: Path, kept: Path | None, follow_links: bool
+) -> tuple[str | None, tuple[str, ...]]:
+    """The manifest to write, None where the kept one is right as it is; and what to tell."""
+    if kept is None:
+        has_links(root.resolve(), follow_links)
+        content = content_of(build_folder(root))
+        left = left_aside(root, content.paths, root / MANIFEST)
+        aside = f"left aside, as no clips: {counts_text(left)}"
+        return content.text, (aside,) if left else ()
+    names, rows = _read_kept(kept, root)
+    try:
+        found = {row.path: row for row in build_folder(root)}
+    except DataError as error:
+        return None, (f"{kept} is used as it is, without the folder's classes: {error}",)
+    if not _is_of_folder(rows, found, root):
+        lacking = name_some(list(found.keys() - {row["path"] for row in rows}))
+        note = f"{kept} is used as it is; in no row of it: {lacking}"
+        return None, (note,) if lacking else ()
+    by_path = {row["path"]: row for row in rows}
+    new = [path for path in found if path not in by_path]
+    gone = [path for path in by_path if path not in found]
+    if not new and not gone:
+        return None, ()
+    notes = [
+        f"{counted(len(paths), 'clip')} {what}: {name_some(paths)}"
+        for paths, what in ((new, f"new in {root}"), (gone, f"gone from {root}"))
+        if paths
+    ]
+    if "group" in names and new:
+        notes.append(f"the new ones have no group yet; write it into {kept}")
+    names += [name for name in ("split",) if name not in names and any(map(_split, found.values()))]
+    lines = [by_path.get(path) or _cells(row) for path, row in found.items()]
+    return csv_text([names, *([line.get(name, "") for name in names] for line in lines)]), (*notes,)
+
+
+def _split(row: Row) -> str:
+    return row.split
+
+
+def _cells(row: Row) -> dict[str, str]:
+    return {"path": row.path, "label": row.label, "split": row.split}
+
+
+def _read_kept(path: Path, root: Path) -> tuple[list[str], list[dict[str, str]]]:
+    """The columns and rows of a manifest, its paths as the folder has them. Raises DataError."""
+    try:
+        names, rows = read_rows(path, (*SECONDS, "frame_rate"), needed=("path", "label"))
+        check_columns(names, path)
+        cells = [{key: text.strip() for key, text in row.items()} for _, row in rows]
+        return names, [row | {"path": with_slashes(root, row["path"])} for row in cells]
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: {error}") from error
+
+
+def _is_of_folder(rows: Sequence[Mapping[str, str]], found: Mapping[str, Row], root: Path) -> bool:
+    """Whether each row is a file with the label of its folder, so that the folder can extend it.
+
+    A row of a file that is gone is no sign of a hand.
+    """
+    paths = [row["path"] for row in rows]
+    return len(set(paths)) == len(paths) and all(
+        composed(row["label"]) == found[row["path"]].label
+        if row["path"] in found
+        else bool(row["label"]) and not (root / row["path"]).exists()
+        for row in rows
+    )
+
+
+def _of_annotations(files: Sequence[Path], videos: Path, overrides: Sequence[str]) -> Source:
+    """Annotated videos: their manifest stands beside the runs, and keeps group and split."""
+    for file in files:
+        if not file.is_file():
+            raise ConfigError(f"{missing('annotation file', file)}; check the path")
+    base = _tree(videos.resolve().name)
+    first = build_config(base, overrides)
+    place, data = first.run.folder / f"{first.run.name}.csv", first.data
+    content, told = annotated(
+        files, videos, place, frame_rate=data.frame_rate, follow_links=data.follow_links
+    )
+    kept = {row["path"]: row for row in _read_kept(place, videos)[1]} if place.is_file() else {}
+    rows = [_with_kept(row, kept.get(row.path, {})) for row in content]
+    settings: dict[str, Any] = {"manifest": str(place), "root": str(videos), "task": "frames"}
+    settings |= {"labels": "many"} if told.overlapping else {}
+    summary = told.summary() + (
+        "; segments overlap, so several labels may hold at once (data.labels=many)"
+        if told.overlapping
+        else ""
+    )
+    config = build_config(base | {"data": settings}, overrides)
+    return Source(config, content_of(rows).text, (*told.warnings(), summary))
+
+
+def _with_kept(row: Row, kept: Mapping[str, str]) -> Row:
+    return replace(row, group=kept.get("group") or row.group, split=kept.get("split") or row.split)

@@ -1,0 +1,66 @@
+"""Which runs a folder holds, and which one a name means. Reads no weights.
+
+A run is finished once its summary.json is there. The newest is the one that was finished last.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+
+from action_gru.core.errors import CheckpointError
+from action_gru.core.paths import BEST
+from action_gru.core.text import counted
+from action_gru.training.document import read_document, shipped_models
+
+RUNS, PROJECT = "runs", "project.yaml"
+SUMMARY, LAST = "summary.json", "last.safetensors"
+
+
+def runs_folder(place: Path = Path()) -> Path:
+    """Where the runs of a project lie: of the one that `place` is or lies in, else `place`/runs."""
+    whole = place.absolute()
+    project = next((one for one in (whole, *whole.parents) if (one / PROJECT).is_file()), None)
+    return place / RUNS if project in (None, whole) else project / RUNS
+
+
+def newest_run(folder: Path, finished: bool = True) -> Path | None:
+    """The run of a folder that was finished last, or trained last of those that are not."""
+    found = [run for run in folder.glob("*/") if (run / (BEST if finished else LAST)).is_file()]
+    found = [run for run in found if (run / SUMMARY).is_file() == finished]
+    return max(found, key=lambda run: (_trained(run), run.name), default=None)
+
+
+def _trained(run: Path) -> float:
+    names = [name for name in (SUMMARY, LAST) if (run / name).is_file()]
+    return (run / names[0]).stat().st_mtime
+
+
+def find_model(name: str | None, finished: bool = True) -> Path:
+    """The run, checkpoint or shipped model that a user names; by default the newest run.
+
+    name: a path, a project's folder (its newest run), a run's name below `runs_folder`, or a
+    shipped model; whatever else it is, `find_checkpoint` says. Raises CheckpointError where there
+    is no run.
+    """
+    if name is not None and not (Path(name) / PROJECT).is_file():
+        inside = runs_folder() / name
+        is_named = not Path(name).exists() and (inside / "config.yaml").is_file()
+        return inside if is_named else Path(name)
+    folder = runs_folder() if name is None else Path(name) / RUNS
+    found = newest_run(folder, finished)
+    if found is not None:
+        return found
+    if not finished:
+        raise CheckpointError(f"no interrupted run in {folder.absolute()}; name one")
+    shipped = ", ".join(shipped_models())
+    raise CheckpointError(
+        f"no finished run in {folder.absolute()}; train one with 'action-gru train CLIPS', or name "
+        f"a model with -m: a run folder, a checkpoint, or one of those that come along ({shipped})"
+    )
+
+
+def about_run(run: Path) -> str:
+    """'runs/mine-2 (29 Nov, 4 classes)': when it was trained and what it knows."""
+    day = datetime.fromtimestamp(_trained(run))
+    return f"{run} ({day.day} {day:%b}, {counted(len(read_document(run).classes), 'class')})"
