@@ -98,5 +98,4 @@ def test_the_next_command_of_the_case_can_be_pasted(
     assert ended.value.code == 0
     printed = capsys.readouterr()
     words = shlex.split((printed.out + printed.err).split("next: ")[1])
-    assert f"data.manifest={folder / 'manifest.csv'}" in words
-    assert f"data.root={folder}" in words
+    assert words[:3] == ["action-gru", "train", str(folder / "manifest.csv")]

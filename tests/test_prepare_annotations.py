@@ -177,7 +177,7 @@ def test_the_command_says_what_it_wrote_and_what_is_missing(videos, tmp_path):
     assert done.exit_code == 0, done.output
     assert done.stdout.splitlines()[-1] == str(tmp_path / "m.csv")
     assert "1 of 2 videos are missing: file:///C:/my%20videos/gone.mp4" in done.stderr
-    assert "3 segments of 1 video, 3 classes; next: action-gru train CONFIG data.man" in done.stderr
+    assert "3 segments of 1 video, 3 classes; next: action-gru train " in done.stderr
     assert "1 overlap of segments: data.labels=many takes them" in done.stderr
     done = CliRunner().invoke(app, [*common, "--json", "--quiet"])
     document = json.loads(done.stdout)

@@ -41,9 +41,10 @@ def run_demo(folder: Path, reporter: Reporter, overrides: Sequence[str] = ()) ->
     reporter.info("drawing people who sit down, stand up, wave, clap ...")
     with reporter.doing("drawing"):
         write_demo_dataset(folder / "data" / "demo")
-    both, report = _train(_placed(config, folder), reporter)
-    reporter.info("the same again without the motion view: now only order can tell the pairs apart")
+    reporter.info("first by whole frames alone: there only order can tell the pairs apart")
     rgb = _train(_placed(config, folder, "run.name=demo-rgb", "features.views=[rgb]"), reporter)
+    reporter.info("the same again with the motion view")
+    both, report = _train(_placed(config, folder), reporter)  # last: commands use the newest run
     fresh = both.path / "fresh_clip.mp4"
     write_video(fresh, draw_clip(FRESH_ACTION, FRESH_SEED, fps=FPS), FPS)
     recognizer = ActionRecognizer.load(both.path)
@@ -152,4 +153,4 @@ def _next_commands(run: Path, fresh: Path, video: Path) -> str:
     return f"""  {start} classify {clip} --model {named}
   {start} timeline {long} --model {named} --out timeline.vtt
   {start} webcam --model {named} --source {long}   # or --source 0, your camera
-  {start} prepare folder DIR      # your clips, a folder per class; says how to train"""
+  {start} train CLIPS      # your clips, a folder for each class: CLIPS/CLASS/*.mp4"""

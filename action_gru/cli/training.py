@@ -146,6 +146,7 @@ def _finish(run: Any, reporter: Reporter, as_json: bool) -> None:
     from action_gru.evaluation.evaluate import evaluate as evaluate_run
     from action_gru.training import leave_processes
     from action_gru.training.refit import refit, wants_refit
+    from action_gru.training.runs import newest_run, runs_folder
 
     leave_processes()
     if process_rank():
@@ -168,6 +169,9 @@ def _finish(run: Any, reporter: Reporter, as_json: bool) -> None:
             "no clips were kept for a test, so nothing is known of how right the model is on new "
             f"ones; score other clips: action-gru evaluate -m {run.path} --manifest CSV --root DIR"
         )
+    if run.config().data.is_video:
+        named = [] if newest_run(runs_folder()) == run.path else ["-m", run.path]
+        reporter.info(f"next: {command_line(*program(), 'classify', 'VIDEO', *named)}")
     print_answer(document, str(run.path), as_json)
 
 

@@ -11,7 +11,7 @@ import yaml
 from action_gru.config.reading import add_resolvers
 from action_gru.config.tree import Config
 
-COLUMN, WIDTH = 36, 60  # where comments begin, and how long they are
+COLUMN, WIDTH = 36, 70  # where comments begin, and how long they are
 
 
 class _Dumper(yaml.SafeDumper):
@@ -56,10 +56,9 @@ def short_yaml(config: Config, command: str) -> str:
 
 
 def _meaning(section: str, key: str) -> str:
-    """The first sentence of what the config's source says of a key."""
+    """What the config's source says of a key, as far as a line holds it."""
     fields = Config.model_fields[section].annotation.model_fields  # type: ignore[union-attr]
-    sentence = " ".join((fields[key].description or "").split()).partition(". ")[0]
-    return textwrap.shorten(sentence.rstrip("."), WIDTH, placeholder=" ...")
+    return textwrap.shorten(fields[key].description or "", WIDTH, placeholder=" ...")
 
 
 def json_schema() -> str:

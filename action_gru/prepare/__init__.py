@@ -14,7 +14,7 @@ from typing import Any
 from action_gru.core.errors import DataError
 from action_gru.core.paths import PICTURE_SUFFIXES, is_frames
 from action_gru.core.text import command_line, counted, name_some
-from action_gru.prepare.annotations import PreparedAnnotations, prepare_annotations
+from action_gru.prepare.annotations import PreparedAnnotations, prepare_annotations, root_of
 from action_gru.prepare.benchmarks import build_fights, build_hmdb51, build_kth, build_ucf101
 from action_gru.prepare.files import counts_text, has_links, how_to_unpack
 from action_gru.prepare.folder import build_folder, left_aside
@@ -113,16 +113,16 @@ class PreparedDataset:
 
     def sentences(self) -> list[str]:
         """What is in it, what is not, and the command that trains on it."""
-        manifest = f"data.manifest={self.manifest}"
         if not self.counts:
+            manifest = f"data.manifest={self.manifest}"
             command = command_line("action-gru", "train", self.config, manifest)
             return [f"{self.items}; next: {command}"]
         clips, groups = self.counts["clips"], self.counts["groups"]
         parts = "".join(f", {count} in {name}" for name, count in self.splits.items())
         frames = self.counts.get("frames", 0)
         rate = ["data.frame_rate=FPS"] if frames else []
-        overrides = (manifest, f"data.root={self.root}", *rate, *self.settings)
-        command = command_line("action-gru", "train", "CONFIG", *overrides)
+        overrides = (*root_of(self.manifest, self.root), *rate, *self.settings)
+        command = command_line("action-gru", "train", self.manifest, *overrides)
         classes = counted(self.counts["classes"], "class")
         known = counted(groups, "group") if groups else "no groups"
         summary = f"{counted(clips, 'clip')}{parts}, {classes}, {known}"

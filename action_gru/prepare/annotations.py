@@ -27,6 +27,11 @@ NOTES_SHOWN = 20
 ROUNDING_S = 0.0005  # an end so little past the video's is the video's
 
 
+def root_of(manifest: Path, root: Path) -> list[str]:
+    """The override that a manifest outside of its root needs."""
+    return [] if manifest.absolute().parent == root else [f"data.root={root}"]
+
+
 @dataclass(frozen=True)
 class PreparedAnnotations:
     """What was written. counts: segments, videos and classes of the manifest.
@@ -71,10 +76,10 @@ class PreparedAnnotations:
 
     def sentences(self) -> list[str]:
         """What is in it, and the command that trains on it."""
-        values = [f"data.manifest={self.manifest}", f"data.root={self.root}", "data.task=frames"]
+        values = [*root_of(self.manifest, self.root), "data.task=frames"]
         values += ["data.labels=many"] if self.overlapping else []
         values += ["data.follow_links=true"] if self.has_links else []
-        command = command_line("action-gru", "train", "CONFIG", *values)
+        command = command_line("action-gru", "train", self.manifest, *values)
         sentences = [f"{self.summary()}; next: {command}"]
         if self.overlapping:
             which = f"{counted(self.overlapping, 'overlap')} of segments"

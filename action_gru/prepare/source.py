@@ -18,7 +18,7 @@ from action_gru.config import Config, build_config, load_config
 from action_gru.core.csv_dialect import open_table, read_rows
 from action_gru.core.errors import ConfigError, DataError
 from action_gru.core.files import write_or_raise
-from action_gru.core.paths import composed, instead_of, missing, with_slashes
+from action_gru.core.paths import composed, instead_of, missing, on_disk, with_slashes
 from action_gru.core.text import counted, name_some
 from action_gru.dataset.cells import SECONDS, check_columns
 from action_gru.prepare.annotations import annotated
@@ -145,14 +145,14 @@ def _manifest_of(
         return content.text, (aside,) if left else ()
     names, rows = _read_kept(kept, root)
     try:
-        found = {row.path: row for row in build_folder(root)}
+        found = {composed(row.path): row for row in build_folder(root)}
     except DataError as error:
         return None, (f"{kept} is used as it is, without the folder's classes: {error}",)
-    if not _is_of_folder(rows, found, root):
-        lacking = name_some(list(found.keys() - {row["path"] for row in rows}))
+    by_path = {composed(row["path"]): row for row in rows}
+    if len(by_path) < len(rows) or not _is_of_folder(by_path, found, root):
+        lacking = name_some(sorted(found.keys() - by_path.keys()))
         note = f"{kept} is used as it is; in no row of it: {lacking}"
         return None, (note,) if lacking else ()
-    by_path = {row["path"]: row for row in rows}
     new = [path for path in found if path not in by_path]
     gone = [path for path in by_path if path not in found]
     if not new and not gone:
@@ -188,17 +188,18 @@ def _read_kept(path: Path, root: Path) -> tuple[list[str], list[dict[str, str]]]
         raise DataError(f"{path}: {error}") from error
 
 
-def _is_of_folder(rows: Sequence[Mapping[str, str]], found: Mapping[str, Row], root: Path) -> bool:
+def _is_of_folder(
+    kept: Mapping[str, Mapping[str, str]], found: Mapping[str, Row], root: Path
+) -> bool:
     """Whether each row is a file with the label of its folder, so that the folder can extend it.
 
-    A row of a file that is gone is no sign of a hand.
+    kept, found: by path. A row of a file that is gone is no sign of a hand.
     """
-    paths = [row["path"] for row in rows]
-    return len(set(paths)) == len(paths) and all(
-        composed(row["label"]) == found[row["path"]].label
-        if row["path"] in found
-        else bool(row["label"]) and not (root / row["path"]).exists()
-        for row in rows
+    return all(
+        composed(row["label"]) == found[path].label
+        if path in found
+        else bool(row["label"]) and not on_disk(root, path).exists()
+        for path, row in kept.items()
     )
 
 

@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 from action_gru.core.errors import CheckpointError
-from action_gru.core.paths import BEST
+from action_gru.core.paths import BEST, kind_of
 from action_gru.core.text import counted
 from action_gru.training.document import read_document, shipped_models
 
@@ -39,14 +39,15 @@ def _trained(run: Path) -> float:
 def find_model(name: str | None, finished: bool = True) -> Path:
     """The run, checkpoint or shipped model that a user names; by default the newest run.
 
-    name: a path, a project's folder (its newest run), a run's name below `runs_folder`, or a
-    shipped model; whatever else it is, `find_checkpoint` says. Raises CheckpointError where there
-    is no run.
+    name: a project's folder (its newest run), the path of a run or a file, a run's name below
+    `runs_folder`, or a shipped model; what else it is, `find_checkpoint` says. Raises
+    CheckpointError where there is no run.
     """
     if name is not None and not (Path(name) / PROJECT).is_file():
-        inside = runs_folder() / name
-        is_named = not Path(name).exists() and (inside / "config.yaml").is_file()
-        return inside if is_named else Path(name)
+        # Beside runs/clips there often is the folder clips that it was trained on.
+        path, inside = Path(name), runs_folder() / name
+        is_path = path.is_file() or kind_of(path) == "a run folder"
+        return path if is_path or kind_of(inside) != "a run folder" else inside
     folder = runs_folder() if name is None else Path(name) / RUNS
     found = newest_run(folder, finished)
     if found is not None:
