@@ -31,7 +31,9 @@ def test_the_shipped_template_is_what_the_package_does_by_itself():
 
 
 def test_a_folder_of_class_folders_is_its_clips_and_names_the_run(clips):
+    (clips / "b" / "notes.doc").touch()
     found = read_source(clips, ["training.epochs=3"])
+    assert found.notes == (f"4 clips of 2 classes in {clips}", "left aside, as no clips: .doc 1")
     assert not (clips / "manifest.csv").exists()
     config = found.written()
     assert (config.run.name, config.training.epochs) == ("My-clips", 3)
@@ -109,7 +111,10 @@ def test_the_manifest_of_a_folder_that_cannot_be_written_stands_beside_the_runs(
         source_module.os, "access", lambda path, mode: path != clips and access(path, mode)
     )
     found = read_source(clips)
-    assert found.notes == (f"{clips} cannot be written, so its manifest is runs/My-clips.csv",)
+    assert found.notes == (
+        f"4 clips of 2 classes in {clips}",
+        f"{clips} cannot be written, so its manifest is runs/My-clips.csv",
+    )
     config = found.written()
     assert (config.data.manifest, config.data.root) == (Path("runs/My-clips.csv"), clips)
     place = Path("runs/My-clips.csv")

@@ -221,7 +221,6 @@ PANELS: dict[str, dict[Callable[..., None], str]] = {
         training.evaluate: "evaluate --manifest other.csv --root other",
         inference.explain: "explain new.mp4 --out why.png",
         training.cv: "cv clips --folds 5",
-        training.compare_cells: "compare-cells clips",
     },
     "Deploy": {
         inference.timeline: "timeline match.mp4 --out match.vtt",
@@ -236,6 +235,7 @@ PANELS: dict[str, dict[Callable[..., None], str]] = {
         features.extract: "extract clips",
         training.resume: "resume runs/clips",
         training.tune: "tune clips --layers 2",
+        training.compare_cells: "compare-cells clips",
         plan.plan: "plan clips --clips 100000 --seconds 10",
     },
 }

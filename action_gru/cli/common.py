@@ -175,6 +175,15 @@ class Stopped(BaseException):
 class Commands(TyperGroup):
     """Commands that raise `Stopped` for an interrupt, and whose help fits a small terminal."""
 
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """A path where a command should stand is told as what it is."""
+        try:
+            return super().resolve_command(ctx, args)
+        except Exception as error:
+            if hasattr(error, "message") and args and _exists(args[0]):
+                error.message += f" To learn from it: train {shlex.quote(args[0])}"
+            raise
+
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Each command in one line below its panel's name; of the last panel the names alone."""
         panels: dict[str, list[Any]] = {}

@@ -141,8 +141,10 @@ def _manifest_of(
         has_links(root.resolve(), follow_links)
         content = content_of(build_folder(root))
         left = left_aside(root, content.paths, root / MANIFEST)
-        aside = f"left aside, as no clips: {counts_text(left)}"
-        return content.text, (aside,) if left else ()
+        counts = content.counts["clips"], content.counts["classes"]
+        notes = [f"{counted(counts[0], 'clip')} of {counted(counts[1], 'class')} in {root}"]
+        notes += [f"left aside, as no clips: {counts_text(left)}"] if left else []
+        return content.text, (*notes,)
     names, rows = _read_kept(kept, root)
     try:
         found = {composed(row.path): row for row in build_folder(root)}
