@@ -282,7 +282,10 @@ def test_a_mistake_is_named(place, overrides, folds, out, error, said):
     target = place / out if out else None
     before = sorted(place.glob("runs/*"))
     with pytest.raises(error, match=said):
-        compare_cells(place / "tiny.yaml", overrides, folds, 1, target, probe=False, quiet=True)
+        compare_cells(
+            source=place / "tiny.yaml", overrides=overrides, folds=folds, seeds=1, out=target,
+            probe=False, quiet=True,
+        )  # fmt: skip
     assert sorted(place.glob("runs/*")) == before  # nothing is left behind
 
 

@@ -16,7 +16,7 @@ from helpers.command_line import action_gru
 from helpers.series_tables import SMALL, engines, machines, table_config
 from helpers.videos import write_square
 
-from action_gru.cli.training import _score_line
+from action_gru.cli.scores import score_line
 from action_gru.config import build_config
 from action_gru.core.errors import CheckpointError, ConfigError, DataError
 from action_gru.core.progress import Reporter
@@ -131,7 +131,7 @@ def test_warnings_of_the_end_are_learnt_and_reported(engine_run):
     assert warnings["rows"] == 44 + 46 + 48
     assert "![precision and recall](warnings.png)" in (folder / "report.md").read_text()
     assert (folder / "warnings.png").is_file()
-    said = _score_line(report)
+    said = score_line(report)
     assert "warnings of the end within " in said
     assert f"at the last rows F1 1.000; over every row F1 {warnings['row_f1']:.3f}, AUROC" in said
 

@@ -40,13 +40,16 @@ def plan(
     quiet: Quiet = False,
 ) -> None:
     """Measure a few clips here, and say what many take: hours, bytes, cost and the limit."""
+    from action_gru.apps.checks import check_network
+
     work = {"clips": clips, "seconds": seconds, "nodes": nodes}
     assumed = {"efficiency": efficiency, "bandwidth_gbit": bandwidth_gbit, "store_gbit": store_gbit}
     assumed |= {"writes_per_s": writes_per_s, "node_hour": node_hour}
     for name, value in (work | assumed).items():
         _check_amount(name, value)
     reporter = make_reporter(quiet)
-    tree = words.read(reporter)
+    tree = words.find().written()
+    check_network(tree)
     work |= tree.training.model_dump(include={"epochs", "batch_size", "min_steps"})
     with reporter.doing("measuring"):
         document = estimate(measure_machine(tree, sample, reporter), work, assumed)

@@ -120,7 +120,7 @@ def with_words(command: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(command)
     def run(**values: Any) -> None:
-        given = kind(**{one.name: values.pop(one.name) for one in own})
+        given = kind(**{one.name: values.pop(one.name) for one in own if one.name in values})
         command(**{words.name: given}, **values)
 
     run.__signature__ = signature.replace(parameters=[*own, *rest])  # type: ignore[attr-defined]
