@@ -61,7 +61,7 @@ def options(
 
 def config(
     source: Annotated[
-        Path | None, Argument(metavar="[SOURCE]", help="A config, a folder of clips or a CSV.")
+        Path | None, Argument(metavar="SOURCE", help="A config, a folder of clips or a CSV.")
     ] = None,
     overrides: Overrides = None,
     schema: Annotated[

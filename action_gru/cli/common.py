@@ -37,10 +37,10 @@ ENDLESS = ("watch", "webcam", "web")  # what they missed cannot be read again
 MOST_WORDS = 8  # of a path without quotes
 
 RunPath = Annotated[
-    str | None, Argument(metavar="[RUN]", help="The same as --model, as a first word.")
+    str | None, Argument(metavar="RUN", help="The same as --model, as a first word.")
 ]
 Overrides = Annotated[
-    list[str] | None, Argument(metavar="[a.b=value ...]", help="Values laid over the config.")
+    list[str] | None, Argument(metavar="a.b=value", help="Values laid over the config.")
 ]
 Model = Annotated[
     str | None,

@@ -31,7 +31,7 @@ PerPerson = Annotated[
 
 def classify(
     videos: Annotated[
-        list[str], Argument(metavar="VIDEO... [a.b=value ...]", help="Files, folders, globs.")
+        list[str], Argument(metavar="VIDEO", help="Files, folders, globs; a.b=value.")
     ],
     model: Model = None,
     top: Annotated[int, Option(min=1, help="How many labels to print.")] = 3,
@@ -60,7 +60,7 @@ def classify(
 
 
 def models(
-    name: Annotated[str | None, Argument(metavar="[NAME]", help="Its whole card.")] = None,
+    name: Annotated[str | None, Argument(metavar="NAME", help="Its whole card.")] = None,
     json_: Json = False,
     quiet: Quiet = False,
 ) -> None:
