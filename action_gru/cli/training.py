@@ -169,9 +169,10 @@ def _finish(run: Any, reporter: Reporter, as_json: bool) -> None:
             "no clips were kept for a test, so nothing is known of how right the model is on new "
             f"ones; score other clips: action-gru evaluate -m {run.path} --manifest CSV --root DIR"
         )
-    if run.config().data.is_video:
+    if (data := run.config().data).is_video:
         named = [] if newest_run(runs_folder()) == run.path else ["-m", run.path]
-        reporter.info(f"next: {command_line(*program(), 'classify', 'VIDEO', *named)}")
+        verb = "timeline" if data.task == "frames" else "classify"
+        reporter.info(f"next: {command_line(*program(), verb, 'VIDEO', *named)}")
     print_answer(document, str(run.path), as_json)
 
 
