@@ -45,8 +45,8 @@ Overrides = Annotated[
 Model = Annotated[
     str | None,
     Option(
-        "--model", "-m", metavar="MODEL", help="A run or its name, a project, a checkpoint, or a "
-        "name that `models` lists. Default: the newest run."
+        "--model", "-m", metavar="MODEL", help="A run or its name, a checkpoint, or a name that "
+        "`models` lists. Default: the newest run."
     ),
 ]  # fmt: skip
 OutFolder = Annotated[Path | None, Option("--out", "-o", metavar="DIR", help="Where to write.")]

@@ -28,7 +28,7 @@ class Clips:
         Path,
         Argument(
             metavar="SOURCE",
-            help="A folder of class folders (clips/CLASS/*.mp4), a CSV, a config, a project, or "
+            help="A folder of class folders (clips/CLASS/*.mp4), a CSV, a config, or "
             "annotation files.",
         ),
     ]
