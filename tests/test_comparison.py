@@ -245,7 +245,7 @@ def place(tmp_path_factory):
 
 @pytest.mark.slow
 def test_the_command_compares_on_all_but_the_test_clips(place, capsys):
-    compare_cells(place / "tiny.yaml", [], 2, 2, probe=False, quiet=True)
+    compare_cells(source=place / "tiny.yaml", folds=2, seeds=2, probe=False, quiet=True)
     printed = capsys.readouterr().out.splitlines()
     folder = place / "runs" / "tiny-cells"
     assert printed[-1] == str(folder)
