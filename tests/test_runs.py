@@ -43,25 +43,14 @@ def test_a_name_is_a_path_then_a_run_and_else_left_to_what_knows_the_shipped_mod
     assert find_model("b") == Path("b")
 
 
-def test_a_project_means_its_newest_run_from_inside_and_from_outside(here, monkeypatch):
-    make_tree(here / "mine", "project.yaml")
-    make_tree(here / "mine" / "runs" / "one", "best.safetensors", "summary.json")
-    assert find_model("mine") == Path("mine/runs/one")
-    (here / "mine" / "clips").mkdir()
-    for inside in ("mine", "mine/clips"):
-        monkeypatch.chdir(here / inside)
-        assert find_model(None).resolve() == here / "mine" / "runs" / "one"
-        assert find_model("one").resolve() == here / "mine" / "runs" / "one"
-
-
-@pytest.mark.parametrize("name", [None, "mine"])
-def test_where_no_run_is_the_error_says_how_to_get_one(tmp_path, monkeypatch, name):
-    monkeypatch.chdir(tmp_path)
-    make_tree(tmp_path / "mine", "project.yaml")
+def test_where_no_run_is_the_error_says_how_to_get_one(tmp_path, monkeypatch):
+    make_tree(tmp_path, "project.yaml", "runs/other/best.safetensors", "runs/other/summary.json")
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")  # the runs of a folder above are another work's
     with pytest.raises(CheckpointError, match=r"no finished run in .*train CLIPS.* \(fights\)"):
-        find_model(name)
+        find_model(None)
     with pytest.raises(CheckpointError, match="no interrupted run in"):
-        find_model(name, finished=False)
+        find_model(None, finished=False)
 
 
 def test_commands_use_the_newest_run_and_say_which(small_run, tmp_path):

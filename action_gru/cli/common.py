@@ -71,7 +71,7 @@ def find_model(name: str | None, reporter: Reporter, finished: bool = True) -> P
     from action_gru.training import runs
 
     path = runs.find_model(name, finished)
-    if str(path) != name and (name is None or (Path(name) / runs.PROJECT).is_file()):
+    if name is None:
         reporter.info(f"using {runs.about_run(path)}")
     return path
 

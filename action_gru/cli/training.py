@@ -146,7 +146,7 @@ def _finish(run: Any, reporter: Reporter, as_json: bool) -> None:
     from action_gru.evaluation.evaluate import evaluate as evaluate_run
     from action_gru.training import leave_processes
     from action_gru.training.refit import refit, wants_refit
-    from action_gru.training.runs import newest_run, runs_folder
+    from action_gru.training.runs import RUNS, newest_run
 
     leave_processes()
     if process_rank():
@@ -170,7 +170,7 @@ def _finish(run: Any, reporter: Reporter, as_json: bool) -> None:
             f"ones; score other clips: action-gru evaluate -m {run.path} --manifest CSV --root DIR"
         )
     if (data := run.config().data).is_video:
-        named = [] if newest_run(runs_folder()) == run.path else ["-m", run.path]
+        named = [] if newest_run(RUNS) == run.path else ["-m", run.path]
         verb = "timeline" if data.task == "frames" else "classify"
         reporter.info(f"next: {command_line(*program(), verb, 'VIDEO', *named)}")
     print_answer(document, str(run.path), as_json)

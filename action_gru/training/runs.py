@@ -13,15 +13,8 @@ from action_gru.core.paths import BEST, kind_of
 from action_gru.core.text import counted
 from action_gru.training.document import read_document, shipped_models
 
-RUNS, PROJECT = "runs", "project.yaml"
+RUNS = Path("runs")
 SUMMARY, LAST = "summary.json", "last.safetensors"
-
-
-def runs_folder(place: Path = Path()) -> Path:
-    """Where the runs of a project lie: of the one that `place` is or lies in, else `place`/runs."""
-    whole = place.absolute()
-    project = next((one for one in (whole, *whole.parents) if (one / PROJECT).is_file()), None)
-    return place / RUNS if project in (None, whole) else project / RUNS
 
 
 def newest_run(folder: Path, finished: bool = True) -> Path | None:
@@ -39,24 +32,22 @@ def _trained(run: Path) -> float:
 def find_model(name: str | None, finished: bool = True) -> Path:
     """The run, checkpoint or shipped model that a user names; by default the newest run.
 
-    name: a project's folder (its newest run), the path of a run or a file, a run's name below
-    `runs_folder`, or a shipped model; what else it is, `find_checkpoint` says. Raises
-    CheckpointError where there is no run.
+    name: the path of a run or a file, the name of a run in `RUNS`, or a shipped model; what else it
+    is, `find_checkpoint` says. Raises CheckpointError where there is no run.
     """
-    if name is not None and not (Path(name) / PROJECT).is_file():
+    if name is not None:
         # Beside runs/clips there often is the folder clips that it was trained on.
-        path, inside = Path(name), runs_folder() / name
+        path, inside = Path(name), RUNS / name
         is_path = path.is_file() or kind_of(path) == "a run folder"
         return path if is_path or kind_of(inside) != "a run folder" else inside
-    folder = runs_folder() if name is None else Path(name) / RUNS
-    found = newest_run(folder, finished)
+    found = newest_run(RUNS, finished)
     if found is not None:
         return found
     if not finished:
-        raise CheckpointError(f"no interrupted run in {folder.absolute()}; name one")
+        raise CheckpointError(f"no interrupted run in {RUNS.absolute()}; name one")
     shipped = ", ".join(shipped_models())
     raise CheckpointError(
-        f"no finished run in {folder.absolute()}; train one with 'action-gru train CLIPS', or name "
+        f"no finished run in {RUNS.absolute()}; train one with 'action-gru train CLIPS', or name "
         f"a model with -m: a run folder, a checkpoint, or one of those that come along ({shipped})"
     )
 
