@@ -155,6 +155,11 @@ class Project:
             self.problem = str(error)
 
 
+def read_project(folder: Path) -> Project:
+    """The project of a folder that `is_project`; nothing is made or written."""
+    return Project(folder, read_tree(folder / FILE))
+
+
 def open_project(folder: Path) -> Project:
     """The project of a folder, which is made, or taken as it is with its clips/ACTION folders.
 
