@@ -177,6 +177,7 @@ def serve(
         access_log=False,
         server_header=False,
         ws_max_size=SOCKET_BYTES,
+        ws_per_message_deflate=False,  # costs more than it saves on one machine
         timeout_graceful_shutdown=END_S,
         lifespan="on",
     )
