@@ -256,6 +256,7 @@ def test_a_project_is_open_in_one_studio_at_a_time(tmp_path):
     again.close()
 
 
+@pytest.mark.slow
 def test_two_hundred_clips_are_taken_at_once(studio):
     client, _ = studio
     client.post("/api/actions", json={"name": "wave"})
