@@ -249,9 +249,12 @@ def test_an_error_of_our_own_making_is_a_sentence_too(tmp_path, monkeypatch):
 
 
 def test_a_project_is_open_in_one_studio_at_a_time(tmp_path):
-    said = "open in another studio; use that one's page"
-    with open_app(tmp_path / "p"), pytest.raises(ConfigError, match=said):
-        session.Studio(tmp_path / "p").hold()
+    with open_app(tmp_path / "p") as (_, running):
+        with pytest.raises(ConfigError, match="open in another studio; use its page, or end"):
+            session.Studio(tmp_path / "p").hold()
+        running.tell_address("http://127.0.0.1:1/")
+        with pytest.raises(ConfigError, match=r"use http://127\.0\.0\.1:1/, or end that one first"):
+            session.Studio(tmp_path / "p").hold()
     again = session.Studio(tmp_path / "p")
     again.hold()
     again.hold()
