@@ -13,8 +13,8 @@ from action_gru.apps.studio.engine import Engine
 
 WORK = "action_gru.apps.studio.work_"
 # The modules of each engine: work_X.py. The server never imports them.
-READER: tuple[str, ...] = ("live", "tries")
-TRAINER: tuple[str, ...] = ()
+READER: tuple[str, ...] = ("live", "tries", "use")
+TRAINER: tuple[str, ...] = ("use",)
 
 
 @dataclass(frozen=True)

@@ -14,33 +14,18 @@ from fastapi import APIRouter, Request
 from fastapi.responses import FileResponse
 from pydantic import BaseModel, ConfigDict, Field
 
-from action_gru.apps.studio.current import NO_MODEL, current_run, do_job
-from action_gru.apps.studio.errors import FULL_MEND, MissingThingError, NoSpaceError
+from action_gru.apps.studio.current import NoModelError, current_run, do_job
+from action_gru.apps.studio.errors import MissingThingError
 from action_gru.apps.studio.file_names import safe_name
 from action_gru.apps.studio.session import Studio
-from action_gru.core.errors import ActionGruError, ConfigError, is_full
+from action_gru.apps.studio.uploads import receive
+from action_gru.core.errors import ActionGruError, ConfigError
 
 MOST_TRIES = 8
 KEEP_S = 3600.0
-MOST_BYTES = 2_000_000_000
 MOST_S = 600.0  # of one video
 WHY_S = 2.0  # so much around a moment is explained
 STRETCH_SHARE = 1.5  # a file that is hardly longer than WHY_S is explained as a whole
-
-
-class TooLargeFileError(ActionGruError):
-    """An upload is larger than is allowed."""
-
-    status = 413
-
-
-class NoModelError(ActionGruError):
-    """Nothing was trained yet."""
-
-    status = 409
-
-    def __init__(self) -> None:
-        super().__init__(NO_MODEL)
 
 
 class CorrectionBody(BaseModel):
@@ -120,18 +105,12 @@ class Tries:
         run = current_run(self.studio)
         if run is None:
             raise NoModelError
-        safe, key = safe_name(name), secrets.token_urlsafe(9)
+        safe, key = safe_name(name), secrets.token_hex(8)
+        file = await receive(request, self.studio)
         self.sweep(room=1)
-        folder = self.root / key
-        try:
-            folder.mkdir(parents=True)
-            await receive(request, folder / safe)
-        except BaseException as error:
-            shutil.rmtree(folder, ignore_errors=True)
-            if is_full(error):
-                raise NoSpaceError(FULL_MEND) from error
-            raise
-        made = self.known[key] = Try(key, folder / safe, run)
+        made = self.known[key] = Try(key, self.root / key / safe, run)
+        made.folder.mkdir(parents=True)
+        file.rename(made.file)
         made.work = asyncio.create_task(self._read(made))
         return made
 
@@ -175,20 +154,6 @@ class Tries:
             )
         finally:
             cut.unlink(missing_ok=True)
-
-
-async def receive(request: Request, path: Path, most_bytes: int = MOST_BYTES) -> None:
-    """Write a request's body to a file. Raises TooLargeFileError, ConfigError for nothing."""
-    taken = 0
-    with path.open("wb") as file:
-        async for piece in request.stream():
-            taken += len(piece)
-            if taken > most_bytes:
-                limit = most_bytes // 1_000_000
-                raise TooLargeFileError(f"larger than {limit} MB, the limit here; cut it first")
-            await asyncio.to_thread(file.write, piece)
-    if not taken:
-        raise ConfigError("the file is empty (0 bytes); choose another one")
 
 
 def _length_s(one: Try) -> float:
