@@ -122,9 +122,13 @@ class Shelf:
             of_it = with_bounds([row], bounds)
             file.rename(place)
             # Were it killed here, the file is a clip: only who is in it would be asked again.
-            rows = ClipRows(self.project.clips)
-            rows.put({}, {clip: of_it})
-            rows.write(clip_files(self.project.clips))
+            try:
+                rows = ClipRows(self.project.clips)
+                rows.put({}, {clip: of_it})
+                rows.write(clip_files(self.project.clips))
+            except DataError as error:
+                kept = f"{clip} is kept, but not who is in it"
+                raise DataError(f"{kept}: {error}") from error
         return clip
 
     def change(self, clips: Sequence[str], changes: Mapping[str, Any]) -> None:
@@ -152,10 +156,10 @@ class Shelf:
             parts = (self.project, rows, action, self._of(action))
             self._begin(edits.change_action(*parts, new_name, colour))
 
-    def add_action(self, name: str) -> None:
+    def add_action(self, name: str) -> Action:
         """A new, empty action."""
         with self._changing():
-            self.project.add(name)
+            return self.project.add(name)
 
     def undo(self) -> str:
         """Take the newest step back; what it was, such as 'Delete 3 clips'."""
