@@ -18,8 +18,8 @@ from action_gru.prepare.project import open_project
 
 WORK = "action_gru.apps.studio.work_"
 # The modules of each engine: work_X.py. The server never imports them.
-READER: tuple[str, ...] = ("live", "tries")
-TRAINER: tuple[str, ...] = ()
+READER: tuple[str, ...] = ("clips", "live", "tries")
+TRAINER: tuple[str, ...] = ("training",)
 LOOK_EVERY_S = 1.0  # at the folder, for what others changed in it
 
 
@@ -45,34 +45,25 @@ class Studio:
     """
 
     def __init__(self, folder: Path) -> None:
-<<<<<<< HEAD
-        self.folder = folder.absolute()
-=======
         self.project = open_project(folder)
         self.folder = self.project.folder
         self.shelf = Shelf(self.project, self.clips_changed)
->>>>>>> w-b
         self.facts: dict[str, Facts] = {}
         self.parts: dict[str, Callable[[], Any]] = {}
         self.on_clips: list[Callable[[], None]] = []
         self.listeners: list[Callable[[], None]] = []
         self.revision = 0
         self._lock = threading.Lock()
-<<<<<<< HEAD
+        self._held: int | None = None
+        self._told: object = None
+        self._closing = threading.Event()
+        self._watcher = threading.Thread(target=self._watch, name="clips by hand", daemon=True)
         self.reader = self._engine("reader", READER)
         self.trainer = self._engine("trainer", TRAINER, nice=5)  # a live picture goes first
 
     def _engine(self, name: str, modules: tuple[str, ...], nice: int = 0) -> Engine:
         """Its worker's relative paths start in the project, as those of a command line there."""
         return Engine(name, [WORK + module for module in modules], self.changed, self.folder, nice)
-=======
-        self._held: int | None = None
-        self._told: object = None
-        self._closing = threading.Event()
-        self._watcher = threading.Thread(target=self._watch, name="clips by hand", daemon=True)
-        self.reader = Engine("reader", [WORK + name for name in READER], self.changed)
-        self.trainer = Engine("trainer", [WORK + name for name in TRAINER], self.changed)
->>>>>>> w-b
 
     def hold(self) -> None:
         """Have the project alone. Raises ConfigError where another studio has it open."""
