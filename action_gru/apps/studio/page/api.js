@@ -75,18 +75,11 @@ export function follow(onState, onLink) {
     const address = new URL("/api/events", location.href);
     address.protocol = location.protocol === "https:" ? "wss:" : "ws:";
     const socket = new WebSocket(address);
-    let newest = -1; // revisions count anew in a restarted server, so a line has its own
-    const take = (state) => {
-      if ((state.revision ?? newest) < newest) return;
-      newest = state.revision ?? newest;
-      onState(state);
-    };
     socket.onopen = () => {
       pause_ms = 500;
-      onLink(true);
-      get("/api/state").then(take, () => {}); // a failure closes the line as well, told there
+      onLink(true); // the server sends the state at once
     };
-    socket.onmessage = (event) => take(JSON.parse(event.data));
+    socket.onmessage = (event) => onState(JSON.parse(event.data));
     socket.onclose = () => {
       onLink(false);
       setTimeout(open, pause_ms);
