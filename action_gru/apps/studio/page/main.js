@@ -38,7 +38,13 @@ const app = {
   poster: (id) => api.withQuery("/api/clips/poster", { id }),
   colour: (name) => app.state.actions?.find((action) => action.name === name)?.colour ?? "#888888",
   keys: bindKeys,
-  chosen: null, // the action that is recorded
+  /** The action that is recorded; a reload keeps it. */
+  get chosen() {
+    return sessionStorage.getItem("chosen");
+  },
+  set chosen(name) {
+    sessionStorage.setItem("chosen", name ?? "");
+  },
   /** Opens the step Record with this action. */
   record: (name) => {
     app.chosen = name;
