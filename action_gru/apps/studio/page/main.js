@@ -141,7 +141,10 @@ function draw() {
   say(at("project"), project?.name ?? "Studio");
   say(at("folder"), project?.folder ?? "");
   at("undo").hidden = !project?.undo;
-  say(at("undo"), project?.undo ? `Undo: ${project.undo}` : "");
+  if (at("undo").dataset.text !== project?.undo) {
+    at("undo").dataset.text = project?.undo ?? "";
+    fill(at("undo"), "Undo", h("span", { class: "detail", dir: "auto" }, `: ${project?.undo}`));
+  }
   drawEngines(state.engines);
   drawHint();
   if (state.actions) shown?.part.update?.(state);
