@@ -40,7 +40,7 @@ def test_every_imported_module_is_a_file_of_the_page(script):
 @pytest.mark.parametrize("script", SCRIPTS, ids=names)
 def test_every_imported_name_is_exported(script):
     text = script.read_text(encoding="utf-8")
-    for wanted, module in re.findall(r"""import\s*\{([^}]*)\}\s*from\s*["']\./([^"']+)["']""", text):
+    for wanted, module in re.findall(r"""import\s*\{([^}]*)\}\s*from\s*"\./([^"]+)\"""", text):
         given = (PAGE / module).read_text(encoding="utf-8")
         for name in filter(None, (one.split(" as ")[0].strip() for one in wanted.split(","))):
             made = rf"export\s+(?:async\s+)?(?:const|let|function\*?|class)\s+{re.escape(name)}\b"
