@@ -1,15 +1,17 @@
 // Turns stored scores into a steady label and into events, anew at each move of a slider.
 // Knows no camera, file, page or server.
 //
-// model = {classes: [C names], background: [names], threshold: number or null, lag_s: seconds}
-//   threshold: below this score an answer is unsure. lag_s: half a window; an answer given at t
-//   describes the instant t - lag_s, the middle of what it rests on.
+// model = {classes: [C names], background: [names], threshold: number or null, lag_s, smoothing_s,
+//   gap_s: seconds}
+//   threshold: below this score an answer is unsure. lag_s: an answer given at t describes the
+//   instant t - lag_s, the middle of what it rests on. smoothing_s: 0 where scores are smooth
+//   already; 0.4 if not given. gap_s: after a longer break all begins anew; 1 if not given.
 // settings = {sensitivity: 0 to 1, background: 0 to 1}.
 //
 // What happens to scores [C], in this order:
 // 1. Background. The odds of the background actions are multiplied (by 1 in the middle, by 7.4 and
 //    1/7.4 at the ends) and the scores made to sum to 1 again: another prior (Saerens et al. 2002).
-// 2. Smoothing. The mean over the last 0.4 s.
+// 2. Smoothing. The mean over the last smoothing_s.
 // 3. Hysteresis. An event begins where its action is the best and reaches `enter`, and lasts until
 //    it falls below `exit`, or another one takes over. Shorter ones than 0.4 s are dropped, shorter
 //    breaks bridged. Sensitivity shifts the levels in log-odds.
@@ -115,7 +117,7 @@ export class Tracker {
   /** The answer after one more sample; scores null: the model has none there. */
   push(time_s, scores) {
     const centre_s = time_s - this.model.lag_s;
-    const isGap = time_s < this.last_s || time_s > this.last_s + GAP_S;
+    const isGap = time_s < this.last_s || time_s > this.last_s + (this.model.gap_s ?? GAP_S);
     if (this.last_s > -Infinity && (isGap || !scores)) this.finish();
     if (!scores) return { ...WAITING, centre_s };
     this.last_s = time_s;
@@ -148,7 +150,8 @@ export class Tracker {
 
   smooth(centre_s, scores) {
     this.recent.push([centre_s, scores]);
-    while (this.recent[0][0] < centre_s - SMOOTHING_S) this.recent.shift();
+    const since_s = centre_s - (this.model.smoothing_s ?? SMOOTHING_S);
+    while (this.recent[0][0] < since_s) this.recent.shift();
     const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
     const instant_s = mean(this.recent.map(([instant]) => instant));
     return [instant_s, scores.map((_, at) => mean(this.recent.map(([, row]) => row[at])))];

@@ -1,19 +1,50 @@
 // The clips that a model gets wrong: each beside one of the action it was taken for, with what can
 // be done about it.
 
-import { clipLoop, holdLoops, loopsMove } from "./clip_loop.js";
 import { percent } from "./curve.js";
 import { count, fill, h, keyed, say, swatch } from "./dom.js";
+import { playOn, thumb } from "./thumb.js";
 
 const AT_FIRST = 6;
+const calm = matchMedia("(prefers-reduced-motion: reduce)");
+const inView = new Set();
+let areHeld = false;
+
+const watcher = new IntersectionObserver((entries) => {
+  for (const { target, isIntersecting } of entries) {
+    if (isIntersecting) inView.add(target);
+    else inView.delete(target);
+    turn(target);
+  }
+});
+
+function turn(loop) {
+  if (inView.has(loop) && !areHeld) loop.play();
+  else loop.rest();
+}
+
+function holdLoops(held) {
+  areHeld = held;
+  inView.forEach(turn);
+}
+
+/** A clip that loops while it is seen; where less motion is wanted, under the pointer alone. */
+function loopOf(app, clip) {
+  const loop = thumb(app, clip);
+  if (calm.matches) {
+    loop.tabIndex = 0;
+    playOn(loop, loop);
+  } else {
+    watcher.observe(loop);
+  }
+  return loop;
+}
 
 const named = (app, name) =>
   h("span", { class: "named", dir: "auto" }, swatch(app.colour(name)), h("span", null, name));
 
 function figure(app, id, clips, words) {
-  const clip = clips.get(id) ?? {};
-  const label = words.map((word) => (typeof word === "string" ? word : word.textContent)).join(" ");
-  return h("figure", { class: "pair-clip" }, clipLoop(app, id, clip, label),
+  return h("figure", { class: "pair-clip" }, loopOf(app, clips.get(id)),
     h("figcaption", { class: "small" }, words));
 }
 
@@ -58,7 +89,10 @@ function pair(app, mistake, clips) {
     h("div", { class: "row" }, menu,
       h("button", {
         class: "button small", type: "button",
-        onclick: () => app.go("record", { action: was }),
+        onclick: () => {
+          app.chosen = was; // the action that Record opens with
+          app.go("record");
+        },
       }, "Record more of ", named(app, was)),
       h("button", { class: "button small danger", type: "button", onclick: remove }, "Delete")));
   row.offer = menu.offer;
@@ -98,7 +132,7 @@ export function mistakesPart(app) {
     const clips = new Map((state.clips ?? []).map((clip) => [clip.id, clip]));
     const all = (model?.mistakes ?? []).filter((mistake) => clips.has(mistake.clip));
     element.hidden = !all.length;
-    hold.hidden = !loopsMove();
+    hold.hidden = calm.matches;
     say(title, count(all.length, "mistake"));
     more.hidden = isFull || all.length <= AT_FIRST;
     say(more, `Show all ${all.length}`);
@@ -107,5 +141,10 @@ export function mistakesPart(app) {
       (one) => pair(app, { ...one, like: clips.has(one.like) ? one.like : null }, clips),
       (row, one) => row.offer(names.filter((name) => name !== one.was)));
   };
-  return { element, update, unmount: () => holdLoops(false) };
+  const unmount = () => {
+    inView.forEach((loop) => loop.rest());
+    inView.clear();
+    areHeld = false;
+  };
+  return { element, update, unmount };
 }

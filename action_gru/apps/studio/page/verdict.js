@@ -10,13 +10,13 @@ const SIGNS = {
 const LEVELS = { good: "Good", fair: "Usable", poor: "Not there yet" };
 
 /** A row "wave ▇▇▇▁ 4 of 5". */
-export function actionBar(name, make = () => null) {
+export function actionBar(name) {
   const mark = h("span", { class: "bar-mark" });
   const numbers = h("span", { class: "bar-numbers" });
   const square = swatch("transparent");
   const row = h("li", { class: "bar-row", dataset: { bar: name } },
     h("span", { class: "bar-name", dir: "auto" }, square, h("span", null, name)),
-    h("span", { class: "bar", "aria-hidden": "true" }, mark), numbers, make());
+    h("span", { class: "bar", "aria-hidden": "true" }, mark), numbers);
   row.show = ({ right, total }, colour) => {
     mark.style.width = `${total ? (100 * right) / total : 0}%`;
     mark.style.background = square.style.background = colour;
