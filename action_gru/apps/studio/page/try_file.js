@@ -29,7 +29,7 @@ function filePlace(onFile) {
       const file = event.dataTransfer.files[0];
       if (file) onFile(file);
     },
-  }, h("p", null, "Drop a video here. It stays on this computer."),
+  }, h("p", null, "Drop a video here. It does not leave this computer."),
   h("label", { class: "button file-button" }, "Choose a video", field));
 }
 
@@ -68,7 +68,8 @@ export function fileMode(app, label, onModel, why) {
   const result = h("div", { class: "stack", hidden: true },
     h("div", { class: "try-picture" }, video), cannotPlay, past.element,
     h("div", { class: "row spread" }, whole, whyButton), h("h3", null, "What was seen when"), list);
-  const element = h("div", { class: "stack" }, filePlace((file) => open(file)), reading, problem, stale, result);
+  const drop = filePlace((file) => open(file));
+  const element = h("div", { class: "stack" }, drop, reading, problem, stale, result);
 
   function ask() {
     if (found) why.show(opened.id, now_s);
@@ -89,6 +90,7 @@ export function fileMode(app, label, onModel, why) {
     const mine = ++turn;
     found = null;
     now_s = 0;
+    drop.classList.add("small-place");
     opened = { id: null, file, run: app.state.model?.run };
     problem.hidden = result.hidden = stale.hidden = cannotPlay.hidden = true;
     why.clear();
