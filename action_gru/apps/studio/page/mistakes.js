@@ -41,7 +41,7 @@ function loopOf(app, clip) {
 }
 
 const named = (app, name) =>
-  h("span", { class: "named", dir: "auto" }, swatch(app.colour(name)), h("span", null, name));
+  h("span", { class: "named" }, swatch(app.colour(name)), h("span", { dir: "auto" }, name));
 
 function figure(app, id, clips, words) {
   return h("figure", { class: "pair-clip" }, loopOf(app, clips.get(id)),
@@ -114,7 +114,7 @@ export function mistakesPart(app) {
     },
   }, "Pause the clips");
   const more = h("button", {
-    class: "button small", type: "button",
+    class: "button small show-all", type: "button",
     onclick: () => {
       isFull = true;
       update(...newest);

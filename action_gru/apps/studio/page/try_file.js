@@ -40,6 +40,14 @@ function modelOf(found) {
   return { ...found, background: found.background ?? [], lag_s: 0, gap_s: Math.max(1, 3 * step_s) };
 }
 
+/** The answer to all of a video that is too short to have one for a moment. */
+function wholeAnswer({ answer, times_s, background }) {
+  if (times_s.length || !answer) return NOTHING;
+  const { label, score, unsure } = answer;
+  const kind = unsure ? "unsure" : background.includes(label) ? "background" : "action";
+  return { kind, label, score, rivals: [label] };
+}
+
 /** {element, recompute(), correct(action), open(file), update(state), seekTo(s), close()}. */
 export function fileMode(app, label, onModel, why) {
   let found = null; // the answer of GET /api/tries/ID, once it is ready
@@ -123,7 +131,7 @@ export function fileMode(app, label, onModel, why) {
   }
 
   function show(answer) {
-    found = { ...answer, model: modelOf(answer) };
+    found = { ...answer, background: answer.background ?? [], model: modelOf(answer) };
     result.hidden = false;
     const { label: name, score, unsure } = answer.answer ?? {};
     const doubt = unsure ? "not sure, perhaps " : "";
@@ -161,9 +169,9 @@ export function fileMode(app, label, onModel, why) {
 
   function draw() {
     if (!found) return;
-    const answer = answerAt(read.answers, now_s, found.model.gap_s);
-    const said = answer && answer.kind !== "waiting" ? words(answer) : "too close to the edge to tell";
-    label.show(answer ?? NOTHING, said);
+    const answer = answerAt(read.answers, now_s, found.model.gap_s) ?? wholeAnswer(found);
+    const said = answer.kind === "waiting" ? "too close to the edge to tell" : words(answer);
+    label.show(answer, said);
     past.draw({
       from_s: 0, to_s: found.duration_s || video.duration || 1, now_s, origin_s: 0, said,
       events: read.events, answers: read.answers, scores: weighed, classes: found.classes,
