@@ -38,7 +38,13 @@ const app = {
   poster: (id) => api.withQuery("/api/clips/poster", { id }),
   colour: (name) => app.state.actions?.find((action) => action.name === name)?.colour ?? "#888888",
   keys: bindKeys,
-  chosen: null, // the action that is recorded
+  /** The action that is recorded; a reload keeps it. */
+  get chosen() {
+    return sessionStorage.getItem("chosen");
+  },
+  set chosen(name) {
+    sessionStorage.setItem("chosen", name ?? "");
+  },
   /** Opens the step Record with this action. */
   record: (name) => {
     app.chosen = name;
@@ -135,7 +141,10 @@ function draw() {
   say(at("project"), project?.name ?? "Studio");
   say(at("folder"), project?.folder ?? "");
   at("undo").hidden = !project?.undo;
-  say(at("undo"), project?.undo ? `Undo: ${project.undo}` : "");
+  if (at("undo").dataset.text !== project?.undo) {
+    at("undo").dataset.text = project?.undo ?? "";
+    fill(at("undo"), "Undo", h("span", { class: "detail", dir: "auto" }, `: ${project?.undo}`));
+  }
   drawEngines(state.engines);
   drawHint();
   if (state.actions) shown?.part.update?.(state);

@@ -186,7 +186,7 @@ export function makeStage(app, { keep, ready }) {
     h("div", { class: "stage-off" }, words, turnOn), overlay);
   const settingsBox = settingsForm(settings);
   settingsBox.addEventListener("change", () => draw());
-  const element = h("div", { class: "stack" }, stageBox, spoken,
+  const element = h("div", { class: "stack stage-whole" }, stageBox, spoken,
     h("div", { class: "row stage-buttons" }, many, one), controls, settingsBox);
   const forget = camera.on(draw);
   draw();

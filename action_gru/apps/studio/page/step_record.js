@@ -113,7 +113,8 @@ function fileButton(text, props, app) {
 
 function mount(root, app) {
   const person = h("input", {
-    id: "person", list: "people", dir: "auto", maxlength: 80, autocomplete: "off",
+    id: "person", value: sessionStorage.getItem("person") ?? "", // a reload keeps who it is
+    onchange: () => sessionStorage.setItem("person", person.value), list: "people", dir: "auto", maxlength: 80, autocomplete: "off",
   });
   const people = h("datalist", { id: "people" });
   const chosen = h("span", { dir: "auto", id: "chosen-name" });
@@ -137,10 +138,10 @@ function mount(root, app) {
   const endDrops = acceptFiles(document.body, (transfer) => takeFiles(readDrop(transfer), app));
   fill(root,
     h("div", { class: "record-top" },
-      h("div", { class: "stack" },
+      h("div", { class: "stack record-main" },
         h("h1", { id: "step-title", class: "row" }, "Record", mark, chosen), stage.element),
       h("div", { class: "stack record-side" },
-        h("h2", null, "Action"), picker.element,
+        h("h2", { class: "picker-title" }, "Action"), picker.element,
         h("label", { class: "field" }, h("span", null, "Who is this?"), person, people),
         h("p", { class: "muted small" }, "A name, so that the model is tested on people it has not seen."),
         h("div", { class: "row" },

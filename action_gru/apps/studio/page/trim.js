@@ -75,8 +75,10 @@ export function openTrim(clip, app) {
   };
   save.addEventListener("click", () => {
     const { start_s, end_s } = bounds();
-    const all = start_s < STEP_S && end_s > file_s - STEP_S;
-    store(all ? { start_s: null, end_s: null } : { start_s, end_s });
+    store({ // null: the file's own end
+      start_s: start_s < STEP_S ? null : start_s,
+      end_s: end_s > file_s - STEP_S ? null : end_s,
+    });
   });
   whole.addEventListener("click", () => store({ start_s: null, end_s: null }));
   dialog.addEventListener("close", () => {
