@@ -4,9 +4,8 @@
 import { h, fill, keyed, say, swatch } from "./dom.js";
 
 /**
- * {element, update(state), keys}. onCorrect(action) saves and answers
- * the clip's id, or null where nothing was saved. onLook(id): looks closer at the saved clip, where
- * canLook() says so.
+ * {element, update(state), keys}. onCorrect(action) saves a clip -> Promise of its id, or of null
+ * where nothing was saved. onLook(id): looks closer at that clip, offered where canLook() says so.
  */
 export function correctingCard(app, onCorrect, onLook, canLook) {
   let last = null; // {action, id}
