@@ -1,0 +1,1 @@
+export const step = { id: "actions", title: "Actions", hint: () => "", mount: () => ({ update() {} }) };

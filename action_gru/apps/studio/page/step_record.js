@@ -1,0 +1,1 @@
+export const step = { id: "record", title: "Record", hint: () => "", mount: () => ({ update() {} }) };
