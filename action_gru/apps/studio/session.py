@@ -13,7 +13,7 @@ from action_gru.apps.studio.engine import Engine
 
 WORK = "action_gru.apps.studio.work_"
 # The modules of each engine: work_X.py. The server never imports them.
-READER: tuple[str, ...] = ()
+READER: tuple[str, ...] = ("live", "tries")
 TRAINER: tuple[str, ...] = ()
 
 
