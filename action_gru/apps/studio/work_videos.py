@@ -18,6 +18,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from action_gru.apps.studio.networks import recognizer_of
 from action_gru.core.errors import DataError
 from action_gru.dataset.cells import frame_instants
 from action_gru.video import DecodeLimits, Image, VideoFile, VideoWriter
@@ -168,25 +169,11 @@ def proposing(path: str, run: str, length_s: float | None) -> Work:
     Raises VideoError, CheckpointError.
     """
     yield 0.0
-    reader = _recognizer(run).read_timeline(path)
+    reader = recognizer_of(Path(run)).read_timeline(path)
     for _ in reader:
         yield min(reader.recorder.read_s / length_s, 1.0) if length_s else None
     events = reader.timeline().events
     return [event.to_json() for event in events if event.duration_s > 0]
-
-
-_loaded: dict[tuple[str, int], Any] = {}
-
-
-def _recognizer(run: str) -> Any:
-    """The model of a run; the newest one asked for stays."""
-    from action_gru.recognizer import ActionRecognizer
-
-    key = (run, Path(run).stat().st_mtime_ns)
-    if key not in _loaded:
-        _loaded.clear()
-        _loaded[key] = ActionRecognizer.load(run)
-    return _loaded[key]
 
 
 KINDS: dict[str, Callable[..., Work]] = {
