@@ -39,15 +39,19 @@ class Studio:
     """
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
+        self.folder = folder.absolute()
         self.facts: dict[str, Facts] = {}
         self.parts: dict[str, Callable[[], Any]] = {}
         self.on_clips: list[Callable[[], None]] = []
         self.listeners: list[Callable[[], None]] = []
         self.revision = 0
         self._lock = threading.Lock()
-        self.reader = Engine("reader", [WORK + name for name in READER], self.changed)
-        self.trainer = Engine("trainer", [WORK + name for name in TRAINER], self.changed)
+        self.reader = self._engine("reader", READER)
+        self.trainer = self._engine("trainer", TRAINER, nice=5)  # a live picture goes first
+
+    def _engine(self, name: str, modules: tuple[str, ...], nice: int = 0) -> Engine:
+        """Its worker's relative paths start in the project, as those of a command line there."""
+        return Engine(name, [WORK + module for module in modules], self.changed, self.folder, nice)
 
     def start(self) -> None:
         """Start the engines in the background."""
