@@ -52,6 +52,7 @@ class Camera {
   deviceId = recall("camera");
   #mirror = recall("mirror") !== "no";
   #source = h("video", { muted: true, playsInline: true }); // what jpeg() reads
+  #closed = false; // by the user
   #opening = 0; // the newest call of open() wins
 
   constructor() {
@@ -99,6 +100,7 @@ class Camera {
   async open(deviceId = this.deviceId) {
     if (this.state === "insecure") return false;
     const turn = ++this.#opening;
+    this.#closed = false;
     this.#become("asking");
     try {
       let stream;
@@ -126,7 +128,15 @@ class Camera {
     }
   }
 
+  /** Opens the camera if the user allowed it before and did not turn it off here. */
+  async resume() {
+    if (this.state !== "off" || this.#closed) return;
+    const allowed = await navigator.permissions?.query({ name: "camera" }).catch(() => null);
+    if (allowed?.state === "granted" && this.state === "off") await this.open();
+  }
+
   close() {
+    this.#closed = true;
     this.#opening += 1;
     if (this.state !== "insecure") this.#become("off");
   }

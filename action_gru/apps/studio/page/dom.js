@@ -69,6 +69,14 @@ export function keyed(container, items, key, make, update = () => {}) {
   }
 }
 
+/** The child of `old` becomes that of `key`, so that a renamed thing keeps its place and focus. */
+export function rekey(container, old, key) {
+  const row = container.keyedRows?.get(old);
+  if (!row || container.keyedRows.has(key)) return;
+  container.keyedRows.delete(old);
+  container.keyedRows.set(key, row);
+}
+
 /** An icon of a few strokes, as wide as the text is high: paths of a 24 x 24 box. */
 export function icon(...paths) {
   const space = "http://www.w3.org/2000/svg";

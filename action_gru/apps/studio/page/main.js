@@ -7,6 +7,7 @@ import { mountDock } from "./dock.js";
 import { h, fill, icon, say } from "./dom.js";
 import { bindKeys, showKeys } from "./keys.js";
 import { toast } from "./toast.js";
+import { uploads } from "./uploads.js";
 
 const STEPS = ["actions", "record", "label", "train", "try", "use"];
 const TITLES = {
@@ -23,6 +24,7 @@ const ICONS = {
 const at = (id) => document.getElementById(id);
 const loaded = new Map(); // step id -> its module's step
 let shown = null; // {id, step, part}
+let started = false; // sending what an earlier page left
 let turn = 0; // a step that loads late must not replace a later choice
 
 const app = {
@@ -36,10 +38,23 @@ const app = {
   poster: (id) => api.withQuery("/api/clips/poster", { id }),
   colour: (name) => app.state.actions?.find((action) => action.name === name)?.colour ?? "#888888",
   keys: bindKeys,
-  /** Runs what a button asks for; a refusal is told in the server's words. -> answer or null. */
+  /** The action that is recorded; a reload keeps it. */
+  get chosen() {
+    return sessionStorage.getItem("chosen");
+  },
+  set chosen(name) {
+    sessionStorage.setItem("chosen", name ?? "");
+  },
+  /** Opens the step Record with this action. */
+  record: (name) => {
+    app.chosen = name;
+    app.go("record");
+  },
+  /** Runs what a button asks for; a refusal is told in the server's words. -> answer, or
+   * null if it was refused. */
   async run(work) {
     try {
-      return await work();
+      return (await work()) ?? {};
     } catch (error) {
       toast(error.message, { level: "error" });
       return null;
@@ -119,10 +134,17 @@ function drawHint() {
 function draw() {
   const { state } = app;
   const { project } = state;
+  if (project && !started) {
+    started = true;
+    uploads.start(project.folder, (text) => toast(text, { level: "error" }));
+  }
   say(at("project"), project?.name ?? "Studio");
   say(at("folder"), project?.folder ?? "");
   at("undo").hidden = !project?.undo;
-  say(at("undo"), project?.undo ? `Undo: ${project.undo}` : "");
+  if (at("undo").dataset.text !== project?.undo) {
+    at("undo").dataset.text = project?.undo ?? "";
+    fill(at("undo"), "Undo", h("span", { class: "detail", dir: "auto" }, `: ${project?.undo}`));
+  }
   drawEngines(state.engines);
   drawHint();
   if (state.actions) shown?.part.update?.(state);
@@ -154,6 +176,9 @@ function start() {
     { key: "?", text: "Show the keys", run: showKeys },
     { key: "Ctrl+z", text: "Undo", run: () => void (app.state.project?.undo && undo()) },
   ]);
+  for (const name of ["dragover", "drop"]) { // beside a drop area, a browser would leave the page
+    window.addEventListener(name, (event) => event.preventDefault());
+  }
   window.addEventListener("hashchange", () => show(chosen()));
   api.follow((state) => {
     app.state = state;

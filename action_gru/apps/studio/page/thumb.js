@@ -32,7 +32,7 @@ const inView = new IntersectionObserver((entries) => {
 /** -> element with `show(clip)`, `play()` and `rest()`. `always`: plays whenever it is in view;
  * else `playOn` says when. */
 export function thumb(app, clip, { always = false } = {}) {
-  const poster = h("img", { class: "thumb-poster", alt: "", loading: "lazy", decoding: "async" });
+  const poster = h("img", { class: "thumb-poster", alt: "", draggable: "false", loading: "lazy", decoding: "async" });
   const place = h("div", { class: "thumb" }, poster);
   let shown = null;
   let video = null;
