@@ -11,7 +11,7 @@ The folders are the truth about which actions there are; they may come and go by
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,7 @@ from action_gru.prepare.project_file import (
 )
 
 MOST_ACTIONS = 60
+FOLDERS = ("clips", "runs", "videos", ".studio", ".studio/temp", ".studio/trash")
 _TAKE = re.compile(r"(\d{8}-\d{6})-\d+\.[^.]+")
 CACHE = Path("cache", "features")  # as commands inside the folder have it
 BACKGROUND = "nothing in particular"
@@ -129,12 +130,17 @@ class Project:
         write_tree(self.folder / FILE, tree)
         self._tree, self._seen = tree, self._stamp()
 
+    def write_rows(self, rows: Iterable[dict[str, Any]]) -> None:
+        """The same, of actions as `row_of` gives them."""
+        self.write([Action(**row) for row in rows])
+
     def _folders(self) -> list[str]:
         try:
-            inside = sorted(one.name for one in self.clips.iterdir() if one.is_dir())
+            inside = [one for one in sorted(self.clips.iterdir()) if not one.is_symlink()]
         except FileNotFoundError:  # removed by hand
             return []
-        return list(dict.fromkeys(composed(name) for name in inside if not is_hidden(name)))
+        folders = [one.name for one in inside if one.is_dir() and not is_hidden(one.name)]
+        return list(dict.fromkeys(map(composed, folders)))
 
     def _stamp(self) -> tuple[int, int] | None:
         try:
@@ -173,8 +179,13 @@ def open_project(folder: Path) -> Project:
     if is_new and (sentence := _not_one(folder)):
         raise ConfigError(sentence)
     is_empty = not clips.is_dir() or not any(one.is_dir() for one in clips.iterdir())
-    for name in ("clips", "runs", "videos", ".studio"):
+    for name in FOLDERS:
         _make(folder / name)
+        if (folder / name).is_symlink():
+            raise ConfigError(
+                f"{folder / name} is a link, and a project holds its files itself; put the whole "
+                "project where there is space"
+            )
     project = Project(folder, tree)
     if is_new:
         project.write(project.actions())

@@ -36,8 +36,8 @@ PALETTE = (
     "#407030", "#AF4000", "#608000", "#5060FF",
 )  # fmt: skip
 _COLOUR = re.compile(r"#[0-9A-Fa-f]{6}")
-_NO_LETTERS = frozenset('/\\<>:"|?*')  # Windows takes none of them in a file's name
-_DEVICES = re.compile(r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(\..*)?", re.IGNORECASE)
+NO_LETTERS = frozenset('/\\<>:"|?*')  # Windows takes none of them in a file's name
+DEVICES = re.compile(r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(\..*)?", re.IGNORECASE)
 _JOINERS = "\u200c\u200d"  # unseen, but words of Persian and of India need them
 _HEAD = "# A project of action-gru; 'action-gru studio' opens its folder.\n"
 
@@ -61,13 +61,13 @@ def check_name(text: str, others: Iterable[str] = ()) -> str:
     named = f"the name '{shown[:60]}'"
     if not any(unicodedata.category(letter)[0] in "LNPS" for letter in name):
         raise ConfigError("an action needs a name; got nothing that can be seen")
-    if bad := next((letter for letter in name if letter in _NO_LETTERS), None):
+    if bad := next((letter for letter in name if letter in NO_LETTERS), None):
         raise ConfigError(f"{named} holds {bad}, which no folder's name can have; leave it out")
-    if bad := next((letter for letter in name if not _is_shown(letter)), None):
+    if bad := next((letter for letter in name if not is_shown(letter)), None):
         raise ConfigError(f"{named} holds the unseen character U+{ord(bad):04X}; leave it out")
     if is_hidden(name) or name.endswith("."):
         raise ConfigError(f"{named} would be no usual folder: it must not begin or end with a dot")
-    if _DEVICES.fullmatch(name) or name.casefold() == "manifest.csv":
+    if DEVICES.fullmatch(name) or name.casefold() == "manifest.csv":
         raise ConfigError(f"{named} is a system's own; choose another")
     if (size := len(name.encode())) > MOST_NAME_BYTES:
         raise ConfigError(f"{named}... takes {size} bytes of at most {MOST_NAME_BYTES}; shorten it")
@@ -83,7 +83,7 @@ def check_colour(text: str) -> str:
     return text.upper()
 
 
-def _is_shown(letter: str) -> bool:
+def is_shown(letter: str) -> bool:
     return letter in _JOINERS or letter == " " or unicodedata.category(letter)[0] in "LMNPS"
 
 
