@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from fastapi import APIRouter, Request
 from fastapi.responses import FileResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from action_gru.apps.studio.current import NO_MODEL, current_run
 from action_gru.apps.studio.long_videos import LongVideos
 from action_gru.apps.studio.session import Studio
 from action_gru.apps.studio.video_shelf import MOST_SEGMENTS, Labelled
@@ -95,12 +97,15 @@ def routes(studio: Studio) -> APIRouter:
     @router.get("/export")
     def export(id: str, format: str) -> Response:
         document, stem = videos.exported(id, format), Path(id).stem
-        response = Response(document, media_type=TYPES[format])
-        return _attached(response, f"{stem}.{format}")
+        named = f"attachment; filename*=UTF-8''{quote(f'{stem}.{format}', safe='')}"
+        return Response(document, 200, {"Content-Disposition": named}, TYPES[format])
 
     @router.post("/propose", status_code=202)
     def propose(id: str, body: NothingBody) -> dict[str, Any]:
-        videos.propose(id, current_run(studio))
+        run = current_run(studio)
+        if run is None:
+            raise DataError(NO_MODEL)
+        videos.propose(id, run)
         return {}
 
     @router.get("/proposals")

@@ -196,9 +196,7 @@ class LongVideos:
             "duration_s": self.duration_s(name),
         }
 
-    def keep(
-        self, name: str, segments: Sequence[Labelled], version: str | None
-    ) -> dict[str, Any]:
+    def keep(self, name: str, segments: Sequence[Labelled], version: str | None) -> dict[str, Any]:
         """Keep the segments; labels that are no action yet become one.
 
         version: what the page began from; DataError where another window has changed it since.
@@ -220,7 +218,9 @@ class LongVideos:
         )
 
     def _clock(self, path: Path) -> Callable[[float], float]:
-        """The instant of a frame of a video by its number; the reader is asked when it is needed."""
+        """The instant of a frame of a video by its number; the reader is asked once, and only for
+        files that count in frames.
+        """
         times_s: list[float] = []
 
         def time_of(number: float) -> float:

@@ -1,6 +1,6 @@
-"""Long work on videos, as the server sees it: a share that grows, an answer or an error at the end.
+"""Long work on videos, as the server sees it: a share that grows, at the end an answer or an error.
 
-The reader does it a moment at a time (see work_videos.py), so that the camera is answered meanwhile.
+The reader does it a moment at a time (see work_videos.py), so that a camera is answered meanwhile.
 """
 
 from __future__ import annotations
@@ -16,15 +16,18 @@ from action_gru.core.errors import ActionGruError
 AT_ONCE = 4  # jobs; each has a decoder of its own
 TELL_AFTER = 0.01  # of the work, before pages are told of it again
 
-NONE, RUNNING, READY, FAILED = "none", "running", "ready", "failed"
+RUNNING, READY, FAILED, CANCELLED = "running", "ready", "failed", "cancelled"
 
 
 class Job:
-    """One piece of work. state: 'running', 'ready', 'failed' or 'cancelled'; share None: unknown."""
+    """One piece of work. state: 'running', 'ready', 'failed' or 'cancelled'. share: of the work
+    that is done, 0 to 1; None where nobody knows.
+    """
 
     def __init__(self, kind: str, args: tuple[object, ...]) -> None:
         self.kind, self.args = kind, args
-        self.state, self.share = RUNNING, 0.0
+        self.state = RUNNING
+        self.share: float | None = 0.0
         self.error: str | None = None
         self.result: Any = None
         self.is_cancelled = False
@@ -56,7 +59,7 @@ class Jobs:
         try:
             job.result = self._work(job)
             done(job)
-            job.state = "cancelled" if job.is_cancelled else READY
+            job.state = CANCELLED if job.is_cancelled else READY
         except (ActionGruError, OSError) as error:
             job.state, job.error = FAILED, str(error)
         except Exception as error:  # a fault of ours must not leave a bar that never moves

@@ -14,9 +14,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from action_gru.apps.studio.errors import MissingThingError
+from action_gru.apps.studio.file_names import safe_name
 from action_gru.core.errors import DataError
 from action_gru.core.files import write_or_raise
-from action_gru.core.paths import VIDEO_SUFFIXES, composed, is_hidden, is_video
+from action_gru.core.paths import composed, is_hidden, is_video, on_disk
 from action_gru.core.text import clock_text
 from action_gru.timeline import FORMATS, READERS, Event, Timeline, csv_document, read_annotations
 from action_gru.timeline.readers import segments_of
@@ -26,7 +28,7 @@ EDGE_S = 0.1  # an end so little past the video's is the video's: players and he
 LEAST_S = 0.001  # shorter than what is written
 MOST_SEGMENTS = 20_000
 LEAST_CLIP_S = 0.3
-MOST_STEM_BYTES = 180  # of a clip's name, which has the times behind it
+MOST_STEM_BYTES = 70  # of a clip's name, which has the times behind it
 FREE = "free space, or make the folder writable"
 
 
@@ -68,9 +70,9 @@ class VideoShelf:
         return path.is_file() and path.resolve().is_relative_to(self.folder.resolve())
 
     def path(self, name: str) -> Path:
-        """The file of a video. Raises DataError for a name that none of them has."""
+        """The file of a video. Raises MissingThingError for a name that none of them has."""
         if name not in self.names():
-            raise DataError(f"no video is called '{name[:80]}'; reload the page")
+            raise MissingThingError(f"no video is called '{name[:80]}'; reload the page")
         return self.folder / name
 
     def twin(self, name: str) -> str | None:
@@ -80,25 +82,17 @@ class VideoShelf:
         return None if first == name else first
 
     def free_name(self, wanted: str) -> str:
-        """A name for a new video: what a file may be called, and no other video is.
+        """A name for a new video that no other one has, whatever its ending.
 
-        Raises DataError for an ending that no video has.
+        Raises NotVideoError for an ending that no video has.
         """
-        base = clean_label(composed(wanted).replace("\\", "/").rpartition("/")[2])
-        stem, suffix = Path(base).stem.lstrip(".").strip(), Path(base).suffix.lower()
-        if suffix not in VIDEO_SUFFIXES:
-            raise DataError(
-                f"'{wanted[:80]}' has no ending of a video; name it .mp4, .webm or .mov, or as it "
-                "was recorded"
-            )
-        stem = _cut_bytes("".join(c for c in stem if c not in '<>:"|?*'), MOST_STEM_BYTES)
-        stem = stem.strip(". ") or "video"
+        name = Path(safe_name(wanted))
         taken = {composed(Path(one).stem).casefold() for one in self.names()}
-        number, free = 1, stem
+        number, free = 1, name.stem
         while free.casefold() in taken:
             number += 1
-            free = f"{stem}-{number}"
-        return free + suffix
+            free = f"{name.stem}-{number}"
+        return free + name.suffix
 
     def labels_file(self, name: str) -> Path:
         """Raises DataError where another video has the same name but for its ending."""
@@ -193,7 +187,7 @@ class VideoShelf:
             raise DataError(f"'{base[:80]}' is no annotation file; read are {', '.join(known)}")
         self.own.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=self.own, prefix="import-") as folder:
-            file = Path(folder) / _cut_bytes(base, 200, keep_end=True)
+            file = Path(folder) / base[-60:]
             file.write_bytes(data)
             try:
                 found = read_annotations(file)[1]
@@ -212,8 +206,12 @@ class VideoShelf:
 
     def clip_file(self, name: str, one: Labelled) -> Path:
         """Where the clip of a segment lies: `clips/CLASS/NAME_START-END.mp4`."""
-        stem = _cut_bytes(Path(name).stem, MOST_STEM_BYTES)
-        return self.clips / one.label / f"{stem}_{one.start_s:.3f}-{one.end_s:.3f}.mp4"
+        stem = Path(name).stem
+        if len(stem.encode()) > MOST_STEM_BYTES:
+            mark = hashlib.sha256(stem.encode()).hexdigest()[:6]
+            stem = f"{_cut_bytes(stem, MOST_STEM_BYTES - 7)}-{mark}"
+        clip = safe_name(f"{stem}_{one.start_s:.3f}-{one.end_s:.3f}.mp4")
+        return on_disk(self.clips, one.label) / clip
 
     def uncut(self, name: str, segments: Sequence[Labelled]) -> list[Labelled]:
         """The segments that are long enough for a clip and are none yet."""
@@ -267,8 +265,6 @@ def _order(one: Labelled) -> tuple[float, float, str]:
     return one.start_s, one.end_s, one.label
 
 
-def _cut_bytes(text: str, most: int, keep_end: bool = False) -> str:
+def _cut_bytes(text: str, most: int) -> str:
     """The text, no longer than so many bytes of a file's name."""
-    data = text.encode("utf-8", "ignore")
-    part = data[-most:] if keep_end else data[:most]
-    return part.decode("utf-8", "ignore")
+    return text.encode("utf-8", "ignore")[:most].decode("utf-8", "ignore")
