@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from action_gru.apps.studio.current import NO_MODEL, current_run
 from action_gru.apps.studio.long_videos import LongVideos
 from action_gru.apps.studio.session import Studio
+from action_gru.apps.studio.uploads import receive
 from action_gru.apps.studio.video_shelf import MOST_SEGMENTS, Labelled
 from action_gru.core.errors import DataError
 
@@ -60,7 +61,10 @@ def routes(studio: Studio) -> APIRouter:
     async def add(name: str, request: Request) -> dict[str, str]:
         videos.shelf.free_name(name)  # refused before a gigabyte came
         file = await receive(request, studio)
-        return {"id": await asyncio.to_thread(videos.add, file, name)}
+        try:
+            return {"id": await asyncio.to_thread(videos.add, file, name)}
+        finally:
+            file.unlink(missing_ok=True)
 
     @router.post("/delete")
     def delete(body: VideoBody) -> dict[str, str]:

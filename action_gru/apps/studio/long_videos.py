@@ -303,7 +303,7 @@ class LongVideos:
         known = {action.name for action in self.project.actions()}
         for label in dict.fromkeys(composed(one.label).strip() for one in segments):
             if label and label not in known:
-                self.project.add(label)
+                self.studio.shelf.add_action(label)
 
     # Coming and going.
 
