@@ -52,7 +52,7 @@ class Window:
         return self.client.post(f"/api/videos/{path}", params=params, **body)
 
 
-@pytest.fixture()
+@pytest.fixture
 def window(tmp_path):
     return Window(tmp_path / "mine")
 
@@ -145,7 +145,7 @@ def test_two_videos_whose_names_differ_in_their_endings_alone_are_told(window):
 def test_every_form_that_is_read_is_imported(example, window, tmp_path):
     """See annotation_files: walk 0.5 to 2, 読む é 1 to 3, run 3 to the end, the rest told."""
     window.studio.reader.tasks["video_instants"] = [index / 10 for index in range(40)]
-    name, text = list(example.files.items())[0]
+    name, text = next(iter(example.files.items()))
     if example.form == "gmdcsa24":
         (window.folder / "videos" / "a.mp4").rename(window.folder / "videos" / "S1_fall_13.mp4")
         window.studio.parts["videos"]()
@@ -239,14 +239,14 @@ def test_a_video_that_no_browser_plays_is_copied_and_the_copy_is_played(tmp_path
 
     copy = tmp_path / "mine" / ".studio" / "playable" / "a.mp4.mp4"
     facts = lambda path: PLAYABLE if path == str(copy) else PLAYABLE | {"codec": "hevc yuv420p"}  # noqa: E731
-    window = Window(
-        tmp_path / "mine", video_facts=facts, video_begin="job", video_go_on=go_on
-    )
+    window = Window(tmp_path / "mine", video_facts=facts, video_begin="job", video_go_on=go_on)
     window.studio.parts["videos"]()
     wait_for(lambda: window.video()["playable"] == "yes")
     assert window.get("file").content == b"a copy"
     begun = [call for call in window.studio.reader.asked if call[0] == "video_begin"]
-    assert begun == [("video_begin", "copy", str(window.folder / "videos" / "a.mp4"), str(copy), 4.0)]
+    assert begun == [
+        ("video_begin", "copy", str(window.folder / "videos" / "a.mp4"), str(copy), 4.0)
+    ]
 
 
 def test_a_file_that_is_no_video_is_told(tmp_path):

@@ -114,6 +114,7 @@ def routes(studio: Studio) -> APIRouter:
 
     @router.get("/proposals")
     def proposals(id: str) -> dict[str, Any]:
+        videos.shelf.path(id)
         return videos.proposals(id)
 
     @router.post("/cut")

@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 
-from action_gru.apps.studio.history import rename
 from action_gru.apps.studio.session import Studio
 from action_gru.apps.studio.video_jobs import Job, Jobs
 from action_gru.apps.studio.video_shelf import LEAST_CLIP_S, Imported, Labelled, VideoShelf
@@ -26,7 +25,7 @@ from action_gru.core.paths import composed
 from action_gru.dataset.cells import time_of_frame
 
 # What browsers play without a plug-in: by the file's ending, FFmpeg's names of codec and pixels.
-PLAYED = {
+PLAYED: dict[str, tuple[str, ...]] = {
     ".mp4": ("h264 yuv420p", "h264 yuvj420p", "av1 yuv420p", "vp9 yuv420p"),
     ".webm": ("vp8 yuv420p", "vp8 yuva420p", "vp9 yuv420p", "av1 yuv420p"),
 }
@@ -57,6 +56,7 @@ class LongVideos:
         self._counts: dict[str, tuple[object, dict[str, Any]]] = {}
         self._lock = threading.RLock()
         studio.parts["videos"] = self.part
+        studio.shelf.renamed = self.shelf.relabel
 
     # What is known.
 
@@ -206,6 +206,7 @@ class LongVideos:
                 raise ChangedElsewhereError(
                     f"{name}: its segments were changed in another window; load them again"
                 )
+            self.shelf.segments(name)  # a file that is damaged is mended by hand, not overwritten
             self._make_actions(segments)
             self.shelf.write(name, segments, self.duration_s(name))
         self.studio.changed()
@@ -238,7 +239,7 @@ class LongVideos:
         path = self.shelf.path(name)
         with self._lock:
             if name in self._proposals:
-                self._proposals[name].is_cancelled = True
+                self._proposals[name].cancel()
             self._proposals[name] = self.jobs.begin(
                 "propose", str(path), str(run), self.duration_s(name)
             )
@@ -312,7 +313,7 @@ class LongVideos:
         with self._lock:
             self.shelf.folder.mkdir(exist_ok=True)
             name = self.shelf.free_name(wanted)
-            rename(file, self.shelf.folder / name)
+            file.rename(self.shelf.folder / name)
         self.studio.changed()
         return name
 
@@ -330,7 +331,7 @@ class LongVideos:
             for jobs in (self._copies, self._proposals, self._cuts):
                 job = jobs.pop(name, None)
                 if job is not None:
-                    job.is_cancelled = True
+                    job.cancel()
             self._facts.pop(name, None)
             self._counts.pop(name, None)
         self._copy(name).unlink(missing_ok=True)

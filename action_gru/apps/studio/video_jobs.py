@@ -30,8 +30,14 @@ class Job:
         self.share: float | None = 0.0
         self.error: str | None = None
         self.result: Any = None
-        self.is_cancelled = False
-        self.ended = threading.Event()
+        self.ended, self._stopped = threading.Event(), threading.Event()
+
+    def cancel(self) -> None:
+        """Nobody waits for it any more."""
+        self._stopped.set()
+
+    def is_cancelled(self) -> bool:
+        return self._stopped.is_set()
 
     def document(self) -> dict[str, object]:
         return {"state": self.state, "share": self.share, "error": self.error}
@@ -59,7 +65,7 @@ class Jobs:
         try:
             job.result = self._work(job)
             done(job)
-            job.state = CANCELLED if job.is_cancelled else READY
+            job.state = CANCELLED if job.is_cancelled() else READY
         except (ActionGruError, OSError) as error:
             job.state, job.error = FAILED, str(error)
         except Exception as error:  # a fault of ours must not leave a bar that never moves
@@ -70,11 +76,11 @@ class Jobs:
             self._changed()
 
     def _work(self, job: Job) -> Any:
-        if job.is_cancelled:
+        if job.is_cancelled():
             return None
         name = self._reader.ask("video_begin", job.kind, *job.args).result()
         told = 0.0
-        while not job.is_cancelled:
+        while not job.is_cancelled():
             answer = self._reader.ask("video_go_on", name).result()
             if "result" in answer:
                 job.share = 1.0

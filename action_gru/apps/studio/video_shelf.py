@@ -11,7 +11,8 @@ import math
 import os
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from action_gru.apps.studio.errors import MissingThingError
@@ -138,6 +139,17 @@ class VideoShelf:
         document = csv_document(self._timeline(name, kept, duration_s))
         write_or_raise(file, document, DataError, "cannot be written", FREE)
         return kept
+
+    def relabel(self, old: str, new: str) -> None:
+        """Give the segments of an action its new name, in every video. A damaged file stays."""
+        for name in self.names():
+            with suppress(DataError):
+                segments = self.segments(name)
+                if any(one.label == old for one in segments):
+                    named = [
+                        replace(one, label=new) if one.label == old else one for one in segments
+                    ]
+                    self.write(name, named, None)
 
     def export(
         self,
