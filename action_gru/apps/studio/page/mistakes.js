@@ -41,7 +41,7 @@ function loopOf(app, clip) {
 }
 
 const named = (app, name) =>
-  h("span", { class: "named", dir: "auto" }, swatch(app.colour(name)), h("span", null, name));
+  h("span", { class: "named" }, swatch(app.colour(name)), h("span", { dir: "auto" }, name));
 
 function figure(app, id, clips, words) {
   return h("figure", { class: "pair-clip" }, loopOf(app, clips.get(id)),
@@ -79,22 +79,21 @@ function pair(app, mistake, clips) {
     const done = await app.run(() => app.api.post("/api/clips/delete", { ids: [clip] }));
     if (done !== null) app.toast("Clip deleted.", { undo: true });
   };
-  const taken = score == null ? "taken for" : `taken for (${percent(score)})`;
+  const taken = ["It was taken for ", named(app, said), score == null ? "" : ` (${percent(score)})`];
   const row = h("li", { class: "card pair", dataset: { mistake: clip } },
     h("div", { class: "pair-clips" },
       figure(app, clip, clips, ["You recorded it as ", named(app, was)]),
       like
-        ? figure(app, like, clips, [`It was ${taken} `, named(app, said)])
-        : h("p", { class: "pair-clip pair-empty small" }, `It was ${taken} `, named(app, said))),
+        ? figure(app, like, clips, taken)
+        : h("p", { class: "pair-clip pair-empty small" }, h("span", null, taken))),
     h("div", { class: "row" }, menu,
       h("button", {
-        class: "button small", type: "button",
-        onclick: () => {
-          app.chosen = was; // the action that Record opens with
-          app.go("record");
-        },
-      }, "Record more of ", named(app, was)),
-      h("button", { class: "button small danger", type: "button", onclick: remove }, "Delete")));
+        class: "button small", type: "button", onclick: () => app.record(was),
+        "aria-label": `Record more of ${was}`,
+      }, "Record more"),
+      h("button", {
+        class: "button small danger", type: "button", onclick: remove, "aria-label": `Delete ${clip}`,
+      }, "Delete")));
   row.offer = menu.offer;
   return row;
 }
@@ -115,7 +114,7 @@ export function mistakesPart(app) {
     },
   }, "Pause the clips");
   const more = h("button", {
-    class: "button small", type: "button",
+    class: "button small show-all", type: "button",
     onclick: () => {
       isFull = true;
       update(...newest);

@@ -143,7 +143,7 @@ function mount(root, app) {
 
 function hint({ training, model }) {
   if (training?.state === "running") return "It is learning. You may go on recording meanwhile.";
-  if (training?.why_not) return training.why_not;
+  if (training?.why_not) return "Something is missing before it can learn; it stands below.";
   if (!model) return "Press Train. A first answer comes after a moment.";
   if (training?.clips_new) return `${count(training.clips_new, "new clip")}: train again.`;
   return "";

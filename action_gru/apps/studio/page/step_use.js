@@ -2,6 +2,9 @@
 
 import { h, keyed, say } from "./dom.js";
 
+const COMMAND = /(uv )?pip install \S+/; // within the sentence that says what is missing
+const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1);
+
 /** A button that copies a text and says so. */
 function copyButton(app, text, what) {
   const button = h("button", {
@@ -48,10 +51,11 @@ function formatRow(app, onExport) {
     moving.hidden = mine !== "running";
     save.hidden = mine !== "ready";
     save.href = `/api/use/export/${encodeURIComponent(format.format)}`;
-    mend.hidden = format.available || !format.mend;
-    say(command, format.mend ?? "");
+    const found = format.available ? null : COMMAND.exec(format.mend ?? "");
+    mend.hidden = !found;
+    say(command, found?.[0] ?? "");
     say(told, mine === "running" ? "Being made; this takes a minute or two…"
-      : format.available ? "" : "Not installed here. This command makes it available:");
+      : format.available ? "" : sentence(format.mend ?? "It is not available here."));
     told.hidden = !told.textContent;
     error.hidden = mine !== "failed";
     say(error, error.hidden ? "" : job.error ?? "");

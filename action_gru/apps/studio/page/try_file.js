@@ -29,7 +29,7 @@ function filePlace(onFile) {
       const file = event.dataTransfer.files[0];
       if (file) onFile(file);
     },
-  }, h("p", null, "Drop a video here. It stays on this computer."),
+  }, h("p", null, "Drop a video here. It does not leave this computer."),
   h("label", { class: "button file-button" }, "Choose a video", field));
 }
 
@@ -38,6 +38,14 @@ function modelOf(found) {
   const [first_s, second_s] = found.times_s;
   const step_s = second_s === undefined ? 0 : second_s - first_s; // a long file has few samples
   return { ...found, background: found.background ?? [], lag_s: 0, gap_s: Math.max(1, 3 * step_s) };
+}
+
+/** The answer to all of a video that is too short to have one for a moment. */
+function wholeAnswer({ answer, times_s, background }) {
+  if (times_s.length || !answer) return NOTHING;
+  const { label, score, unsure } = answer;
+  const kind = unsure ? "unsure" : background.includes(label) ? "background" : "action";
+  return { kind, label, score, rivals: [label] };
 }
 
 /** {element, recompute(), correct(action), open(file), update(state), seekTo(s), close()}. */
@@ -68,7 +76,8 @@ export function fileMode(app, label, onModel, why) {
   const result = h("div", { class: "stack", hidden: true },
     h("div", { class: "try-picture" }, video), cannotPlay, past.element,
     h("div", { class: "row spread" }, whole, whyButton), h("h3", null, "What was seen when"), list);
-  const element = h("div", { class: "stack" }, filePlace((file) => open(file)), reading, problem, stale, result);
+  const drop = filePlace((file) => open(file));
+  const element = h("div", { class: "stack" }, drop, reading, problem, stale, result);
 
   function ask() {
     if (found) why.show(opened.id, now_s);
@@ -89,6 +98,7 @@ export function fileMode(app, label, onModel, why) {
     const mine = ++turn;
     found = null;
     now_s = 0;
+    drop.classList.add("small-place");
     opened = { id: null, file, run: app.state.model?.run };
     problem.hidden = result.hidden = stale.hidden = cannotPlay.hidden = true;
     why.clear();
@@ -121,7 +131,7 @@ export function fileMode(app, label, onModel, why) {
   }
 
   function show(answer) {
-    found = { ...answer, model: modelOf(answer) };
+    found = { ...answer, background: answer.background ?? [], model: modelOf(answer) };
     result.hidden = false;
     const { label: name, score, unsure } = answer.answer ?? {};
     const doubt = unsure ? "not sure, perhaps " : "";
@@ -159,9 +169,9 @@ export function fileMode(app, label, onModel, why) {
 
   function draw() {
     if (!found) return;
-    const answer = answerAt(read.answers, now_s, found.model.gap_s);
-    const said = answer && answer.kind !== "waiting" ? words(answer) : "too close to the edge to tell";
-    label.show(answer ?? NOTHING, said);
+    const answer = answerAt(read.answers, now_s, found.model.gap_s) ?? wholeAnswer(found);
+    const said = answer.kind === "waiting" ? "too close to the edge to tell" : words(answer);
+    label.show(answer, said);
     past.draw({
       from_s: 0, to_s: found.duration_s || video.duration || 1, now_s, origin_s: 0, said,
       events: read.events, answers: read.answers, scores: weighed, classes: found.classes,

@@ -43,9 +43,10 @@ export function liveMode(app, label, onModel) {
   const past = strip({ label: "The last 30 seconds: see the list below it" });
   const list = h("ol", { class: "events" });
   const facts = h("p", { class: "small muted" });
+  const seen = h("div", { class: "stack", hidden: true },
+    past.element, h("h3", null, "Just seen"), list, facts);
   const element = h("div", { class: "stack" },
-    h("div", { class: "try-picture" }, view), notice, problem, past.element,
-    h("h3", null, "Just seen"), list, facts);
+    h("div", { class: "try-picture" }, view), notice, problem, seen);
 
   const forget = () => {
     kept = { times_s: [], scores: [], weighed: [], answers: [] };
@@ -66,6 +67,7 @@ export function liveMode(app, label, onModel) {
   };
   const draw = () => {
     label.show(kept.answers.at(-1) ?? NOTHING);
+    seen.hidden = !kept.times_s.length;
     const now_ms = performance.now();
     if (!kept.times_s.length || (calm.matches && now_ms - drawn_ms < CALM_MS)) return;
     drawn_ms = now_ms;
@@ -115,6 +117,7 @@ export function liveMode(app, label, onModel) {
     else line.stop();
     if (!app.camera.stream) {
       forget();
+      seen.hidden = true;
       label.show(NOTHING, "no picture yet");
     }
   };

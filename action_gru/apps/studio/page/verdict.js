@@ -15,7 +15,7 @@ export function actionBar(name) {
   const numbers = h("span", { class: "bar-numbers" });
   const square = swatch("transparent");
   const row = h("li", { class: "bar-row", dataset: { bar: name } },
-    h("span", { class: "bar-name", dir: "auto" }, square, h("span", null, name)),
+    h("span", { class: "bar-name" }, square, h("span", { dir: "auto" }, name)),
     h("span", { class: "bar", "aria-hidden": "true" }, mark), numbers);
   row.show = ({ right, total }, colour) => {
     mark.style.width = `${total ? (100 * right) / total : 0}%`;

@@ -11,7 +11,7 @@ export const dateWords = (when) =>
 const scoreWords = (version) => (version.score == null ? "no score" : `${percent(version.score)} right`);
 
 function confirmDelete(version, onYes) {
-  const dialog = h("dialog", { "aria-labelledby": "delete-version" },
+  const dialog = h("dialog", { class: "confirm", "aria-labelledby": "delete-version" },
     h("h2", { id: "delete-version" }, `Delete ${version.name}?`),
     h("p", null, "The model is gone for good. The clips stay; training again makes a new one."),
     h("div", { class: "row" },
@@ -122,7 +122,7 @@ function comparison(app, one, other) {
         line("Clips", (version) => version.clips),
         line("Trained", (version) => dateWords(version.when)),
         names.map((name) => h("tr", null,
-          h("th", { scope: "row", dir: "auto" }, swatch(app.colour(name)), " ", name),
+          h("th", { scope: "row" }, swatch(app.colour(name)), " ", h("bdi", null, name)),
           cell(one, name), cell(other, name))))),
     h("p", { class: "small muted" }, "Each was tested on clips it had not learned from. ",
       "A few clips more or less are chance."));
