@@ -122,7 +122,8 @@ def _of_project(folder: Path, overrides: Sequence[str]) -> Source:
     project = read_project(folder)
     base = _tree(project.folder.name)
     base["run"] = base.get("run", {}) | {"folder": str(folder / "runs")}
-    base["features"] = {"cache_dir": str(folder / CACHE)}
+    weights = {"weights": project.weights} if project.weights else {}
+    base["features"] = {"cache_dir": str(folder / CACHE)} | weights
     base["events"] = {"background": list(project.background())}
     return _of_folder(folder / "clips", base, overrides, in_project=True)
 
