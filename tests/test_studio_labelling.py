@@ -4,37 +4,41 @@ import threading
 from pathlib import Path
 
 import pytest
-from fastapi import FastAPI
-from fastapi.responses import JSONResponse
-from fastapi.testclient import TestClient
 from helpers.annotation_files import EXAMPLES
-from helpers.studio_doubles import PLAYABLE, FakeStudio
+from helpers.studio_doubles import InlineEngine, client_of, open_studio
 
 from action_gru.apps.studio import labelling
-from action_gru.apps.studio.errors import status_of
-from action_gru.core.errors import ActionGruError, VideoError
+from action_gru.core.errors import VideoError
 from action_gru.timeline import FORMATS, READERS, read_segments
 
 WAVE = {"start_s": 0.5, "end_s": 2.0, "label": "wave"}
 CLAP = {"start_s": 1.25, "end_s": 3.001, "label": "clap"}
+PLAYABLE = {"duration_s": 4.0, "fps": 10.0, "codec": "h264 yuv420p"}
+
+
+def task(answer):
+    """A task of the reader: what it answers, the error that it raises, or a function of its
+    arguments.
+    """
+
+    def run(tell, *args):
+        if isinstance(answer, Exception):
+            raise answer
+        return answer(*args) if callable(answer) else answer
+
+    return run
 
 
 class Window:
     """A page's requests to a studio with the video a.mp4, 4 seconds long."""
 
     def __init__(self, folder: Path, video: str = "a.mp4", **tasks):
-        self.studio = FakeStudio(folder, **tasks)
-        self.folder = folder
+        self.studio, self.folder = open_studio(folder), folder
+        tasks = {"video_facts": PLAYABLE} | tasks
+        self.studio.reader = InlineEngine(**{name: task(one) for name, one in tasks.items()})
         (folder / "videos" / video).write_bytes(b"0000ftypisom")
-        app = FastAPI()
-
-        @app.exception_handler(ActionGruError)
-        def told(request, error):
-            return JSONResponse({"error": str(error)}, status_of(error))
-
-        app.include_router(labelling.routes(self.studio))
-        self.client = TestClient(app)
-        self.video(video)  # the reader is asked for its length
+        self.client = client_of(self.studio, labelling.routes)
+        wait_for(lambda: self.video(video)["playable"] != "unknown")
 
     def video(self, name="a.mp4"):
         return next(one for one in self.studio.parts["videos"]() if one["id"] == name)
@@ -144,12 +148,12 @@ def test_two_videos_whose_names_differ_in_their_endings_alone_are_told(window):
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda one: f"{one.form}-{next(iter(one.files))}")
 def test_every_form_that_is_read_is_imported(example, window, tmp_path):
     """See annotation_files: walk 0.5 to 2, 読む é 1 to 3, run 3 to the end, the rest told."""
-    window.studio.reader.tasks["video_instants"] = [index / 10 for index in range(40)]
+    window.studio.reader.tasks["video_instants"] = task([index / 10 for index in range(40)])
     name, text = next(iter(example.files.items()))
     if example.form == "gmdcsa24":
         (window.folder / "videos" / "a.mp4").rename(window.folder / "videos" / "S1_fall_13.mp4")
-        window.studio.parts["videos"]()
     video = window.studio.parts["videos"]()[0]["id"]
+    wait_for(lambda: window.video(video)["playable"] == "yes")
     answer = window.post("import", text.encode(), id=video, name=Path(name).name)
     found = answer.json()
     assert answer.status_code == 200, found
@@ -240,7 +244,6 @@ def test_a_video_that_no_browser_plays_is_copied_and_the_copy_is_played(tmp_path
     copy = tmp_path / "mine" / ".studio" / "playable" / "a.mp4.mp4"
     facts = lambda path: PLAYABLE if path == str(copy) else PLAYABLE | {"codec": "hevc yuv420p"}  # noqa: E731
     window = Window(tmp_path / "mine", video_facts=facts, video_begin="job", video_go_on=go_on)
-    window.studio.parts["videos"]()
     wait_for(lambda: window.video()["playable"] == "yes")
     assert window.get("file").content == b"a copy"
     begun = [call for call in window.studio.reader.asked if call[0] == "video_begin"]

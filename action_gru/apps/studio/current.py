@@ -9,10 +9,20 @@ from typing import Any
 
 from action_gru.apps.studio.engine import Engine, TaskError
 from action_gru.apps.studio.session import Studio
+from action_gru.core.errors import ActionGruError
 
 NEWS_EVERY_S = 0.15
-NO_MODEL = "there is no trained model yet; record a few clips of two actions and train one first"
 News = Callable[[dict[str, Any]], None]
+NO_MODEL = "there is no trained model yet; record a few clips of two actions and train one first"
+
+
+class NoModelError(ActionGruError):
+    """Nothing was trained yet."""
+
+    status = 409
+
+    def __init__(self) -> None:
+        super().__init__(NO_MODEL)
 
 
 def current_run(studio: Studio) -> Path | None:

@@ -105,7 +105,7 @@ class CameraSocket:
             await self.socket.send_json(answer)
 
     async def _next(self) -> dict[str, Any] | None:
-        """The next message; None where the connection is over, which it then is for the page too."""
+        """The next message; None where the connection is over, for the page too."""
         receiving = asyncio.ensure_future(self.socket.receive())
         try:
             while True:
@@ -153,21 +153,20 @@ class CameraSocket:
 
     async def _save(self, wish: Correction) -> dict[str, Any]:
         """Put the last two seconds into the right action."""
-        path = self._place()
+        self.studio.project.action(wish.correct)  # before any work
+        self._saved += 1
+        path = self.studio.shelf.new_file().with_suffix(".mp4")
         try:
             await ask(self.studio.reader, "live_clip", self.key, wish.time_s, str(path))
             return {"saved": await asyncio.to_thread(self._add, path, wish)}
         finally:
             path.unlink(missing_ok=True)
 
-    def _place(self) -> Path:
-        self._saved += 1
-        folder = self.studio.folder / ".studio" / "temp"
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder / f"live-{self.key}-{self._saved}.mp4"
-
     def _add(self, path: Path, wish: Correction) -> str:
-        raise NotImplementedError
+        person, number = wish.person or None, self._saved
+        return self.studio.shelf.add(
+            path, wish.correct, person=person, take=self.take, number=number
+        )
 
 
 def _correction(text: str) -> Correction:

@@ -18,8 +18,8 @@ from action_gru.prepare.project import open_project
 
 WORK = "action_gru.apps.studio.work_"
 # The modules of each engine: work_X.py. The server never imports them.
-READER: tuple[str, ...] = ("live", "tries", "videos")
-TRAINER: tuple[str, ...] = ()
+READER: tuple[str, ...] = ("live", "tries", "use", "videos")
+TRAINER: tuple[str, ...] = ("use",)
 LOOK_EVERY_S = 1.0  # at the folder, for what others changed in it
 
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from action_gru.apps.studio.background import Job, begin, job_drop, job_news
 from action_gru.apps.studio.networks import recognizer_of
-from action_gru.apps.studio.work_live import CLIP_S, facts_of
+from action_gru.apps.studio.work_live import facts_of
 from action_gru.core.errors import VideoError
 from action_gru.core.files import write_atomically
 from action_gru.core.text import clock_text
@@ -131,24 +131,24 @@ def _jpeg(image: Image) -> bytes:
     return bytes(data)
 
 
-def try_cut(tell: object, key: str, path: str, time_s: float, out: str) -> None:
-    """Begin to write two seconds of a file around an instant as .mp4. Found: length_s."""
-    begin(key, partial(_cut, path=Path(path), time_s=time_s, out=Path(out)))
+def try_cut(tell: object, key: str, path: str, start_s: float, end_s: float, out: str) -> None:
+    """Begin to write a stretch of a file as .mp4. Found: length_s."""
+    begin(key, partial(_cut, path=Path(path), start_s=start_s, end_s=end_s, out=Path(out)))
 
 
-def _cut(job: Job, path: Path, time_s: float, out: Path) -> None:
-    job.found["length_s"] = cut_clip(path, max(0.0, time_s - CLIP_S / 2), CLIP_S, out, job.check)
+def _cut(job: Job, path: Path, start_s: float, end_s: float, out: Path) -> None:
+    job.found["length_s"] = cut_clip(path, start_s, end_s, out, job.check)
 
 
 def cut_clip(
-    path: Path, start_s: float, length_s: float, out: Path, check: Callable[[], None]
+    path: Path, start_s: float, end_s: float, out: Path, check: Callable[[], None]
 ) -> float:
     """Write a stretch of a video as a clip with the same times; its length in seconds.
 
     check: called before each frame, may raise. Raises VideoError where there is nothing.
     """
     with VideoFile(path, limits=DecodeLimits()) as video:
-        frames = video.frames(lambda at_s: at_s >= start_s, start_s + length_s)
+        frames = video.frames(lambda at_s: at_s >= start_s, end_s)
         first = next(frames, None)
         if first is None:
             raise VideoError(f"{path.name}: has no frame from {start_s:.1f} s on; choose a moment")
