@@ -18,7 +18,7 @@ from action_gru.prepare.project import open_project
 
 WORK = "action_gru.apps.studio.work_"
 # The modules of each engine: work_X.py. The server never imports them.
-READER: tuple[str, ...] = ("clips", "live", "tries", "use")
+READER: tuple[str, ...] = ("clips", "live", "tries", "use", "videos")
 TRAINER: tuple[str, ...] = ("training", "use")
 LOOK_EVERY_S = 1.0  # at the folder, for what others changed in it
 
