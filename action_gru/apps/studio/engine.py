@@ -111,6 +111,10 @@ class Engine:
             self._thread.join(2 * STOP_S)
         atexit.unregister(self.close)
 
+    @property
+    def is_closed(self) -> bool:
+        return self._is_closed
+
     def _wake(self) -> None:
         """Ring for the thread; under the lock. Once: many tasks may be asked for during one."""
         if not self._is_rung:
