@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,11 +11,17 @@ from pathlib import Path
 from typing import Any
 
 from action_gru.apps.studio.engine import Engine
+from action_gru.apps.studio.shelf import Shelf
+from action_gru.core.errors import ConfigError
+from action_gru.core.files import hold_folder
+from action_gru.core.progress import Reporter
+from action_gru.prepare.project import open_project
 
 WORK = "action_gru.apps.studio.work_"
 # The modules of each engine: work_X.py. The server never imports them.
-READER: tuple[str, ...] = ()
+READER: tuple[str, ...] = ("live", "tries")
 TRAINER: tuple[str, ...] = ()
+LOOK_EVERY_S = 1.0  # at the folder, for what others changed in it
 
 
 @dataclass(frozen=True)
@@ -39,24 +46,76 @@ class Studio:
     """
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
+        self.project = open_project(folder)
+        self.folder = self.project.folder
+        self.shelf = Shelf(self.project, self.clips_changed)
         self.facts: dict[str, Facts] = {}
         self.parts: dict[str, Callable[[], Any]] = {}
         self.on_clips: list[Callable[[], None]] = []
         self.listeners: list[Callable[[], None]] = []
         self.revision = 0
         self._lock = threading.Lock()
-        self.reader = Engine("reader", [WORK + name for name in READER], self.changed)
-        self.trainer = Engine("trainer", [WORK + name for name in TRAINER], self.changed)
+        self._held: int | None = None
+        self._told: object = None
+        self._closing = threading.Event()
+        self._watcher = threading.Thread(target=self._watch, name="clips by hand", daemon=True)
+        self.reader = self._engine("reader", READER)
+        self.trainer = self._engine("trainer", TRAINER, nice=5)  # a live picture goes first
+
+    def _engine(self, name: str, modules: tuple[str, ...], nice: int = 0) -> Engine:
+        """Its worker's relative paths start in the project, as those of a command line there."""
+        return Engine(name, [WORK + module for module in modules], self.changed, self.folder, nice)
+
+    def hold(self) -> None:
+        """Have the project alone, and finish what a crash cut short.
+
+        Raises ConfigError where another studio has it open.
+        """
+        if self._held is not None:
+            return
+        try:
+            self._held = hold_folder(self.project.hidden)
+        except BlockingIOError as error:
+            raise ConfigError(
+                f"{self.folder} is open in another studio; use that one's page, or end it first"
+            ) from error
+        self.shelf.recover()
 
     def start(self) -> None:
-        """Start the engines in the background."""
+        """Start the engines in the background, and follow the folder."""
+        self.hold()
         self.reader.start()
         self.trainer.start()
+        self._watcher.start()
 
     def close(self) -> None:
+        self._closing.set()
         self.reader.close()
         self.trainer.close()
+        if self._held is not None:
+            os.close(self._held)
+            self._held = None
+
+    def clips_changed(self) -> None:
+        """Tell every part that clips or actions are others now."""
+        try:
+            self.project.keep()
+        except ConfigError as error:
+            Reporter().warn(str(error))
+        self._told = self._clips_now()
+        for look in self.on_clips:
+            look()
+        self.changed()
+
+    def _watch(self) -> None:
+        """Follow changes by hand, or by another program."""
+        while not self._closing.wait(LOOK_EVERY_S):
+            if self._clips_now() != self._told:
+                self.clips_changed()
+
+    def _clips_now(self) -> object:
+        project, shelf = self.project, self.shelf
+        return shelf.clips(), project.actions(), project.problem, shelf.problem
 
     def changed(self) -> None:
         """Tell every page that the state is another one."""
