@@ -4,7 +4,15 @@ from itertools import islice
 
 import numpy as np
 import pytest
-from helpers.studio_doubles import InlineEngine, client_of, jpeg, open_studio, use_run
+from helpers.studio_doubles import (
+    ACTIONS,
+    InlineEngine,
+    Recognizer,
+    client_of,
+    jpeg,
+    open_studio,
+    use_model,
+)
 from helpers.videos import moving_square
 from starlette.websockets import WebSocketDisconnect
 
@@ -18,8 +26,10 @@ DARK = [jpeg(image) for image in moving_square(40, seed=6)]
 
 
 @pytest.fixture
-def studio(tmp_path, small_run):
-    made = open_studio(tmp_path / "mine", "bright", "dark", run=small_run.path)
+def studio(tmp_path, monkeypatch):
+    recognizer = Recognizer()
+    monkeypatch.setattr(work_live, "recognizer_of", lambda run: recognizer)
+    made = open_studio(tmp_path / "mine", "bright", "dark")
     made.reader = InlineEngine("live")
     yield made
     made.reader.close()
@@ -46,10 +56,9 @@ def show(socket, frames, first_s=0.0):
 def test_a_camera_hears_what_the_model_knows_and_then_a_score_for_each_class(client):
     with client.websocket_connect("/api/live") as socket:
         facts = socket.receive_json()
-        assert facts["classes"] == ["bright", "dark"]
-        assert facts["run"] == "model-1"
-        assert facts["background"] == []
-        assert facts["window_s"] == pytest.approx(0.7 * 1.7, abs=0.3)
+        background = ["nothing in particular"]
+        told = {"classes": list(ACTIONS), "background": background, "run": "model-1"}
+        assert facts == told | {"threshold": 0.4, "window_s": 2.0}
         answers = show(socket, BRIGHT[:20])
     assert [answer["time_s"] for answer in answers] == [index / FPS for index in range(20)]
     assert answers[0]["scores"] is None  # one frame says nothing yet
@@ -57,12 +66,11 @@ def test_a_camera_hears_what_the_model_knows_and_then_a_score_for_each_class(cli
     assert all(answer["ms"] > 0 for answer in answers)
 
 
-def test_live_scores_are_those_of_a_stream_of_the_same_frames(client, studio):
+def test_live_scores_are_those_of_a_stream_of_the_same_frames(client):
     with client.websocket_connect("/api/live") as socket:
         socket.receive_json()
         scores = show(socket, BRIGHT[:20])[-1]["scores"]
-    run = studio.folder / "runs" / "model-1"
-    stream = work_live.recognizer_of(run).stream()
+    stream = Recognizer().stream()
     for index, data in enumerate(BRIGHT[:20]):
         stream.push(work_live.decode_frame(data), index / FPS)
     assert stream.smoothed is not None
@@ -70,7 +78,7 @@ def test_live_scores_are_those_of_a_stream_of_the_same_frames(client, studio):
 
 
 def test_without_a_model_the_page_hears_why_and_is_let_go(tmp_path):
-    client = client_of(open_studio(tmp_path / "mine"), live.routes)
+    client = client_of(open_studio(tmp_path / "mine", model=None), live.routes)
     with client.websocket_connect("/api/live") as socket:
         said = socket.receive_json()["error"]
         assert said == live.NO_MODEL
@@ -110,12 +118,12 @@ def test_what_cannot_be_used_is_answered_with_a_sentence_and_the_camera_goes_on(
         assert "scores" in show(socket, BRIGHT[:1])[0]
 
 
-def test_another_model_closes_the_connection_with_a_code_of_its_own(client, studio, small_run):
+def test_another_model_closes_the_connection_with_a_code_of_its_own(client, studio):
     with client.websocket_connect("/api/live") as socket:
         socket.receive_json()
         studio.changed()  # of something else: the camera goes on
         assert "scores" in show(socket, BRIGHT[:1])[0]
-        use_run(studio, small_run.path, "model-2")
+        use_model(studio, "model-2")
         with pytest.raises(WebSocketDisconnect) as closed:
             socket.receive_json()
         assert closed.value.code == 4000
@@ -199,8 +207,8 @@ def correct(socket, action, time_s, person=None):
     return socket.receive_json()
 
 
-def test_only_the_newest_frames_of_a_camera_are_kept(small_run):
-    camera = work_live.Camera(work_live.recognizer_of(small_run.path))
+def test_only_the_newest_frames_of_a_camera_are_kept():
+    camera = work_live.Camera(Recognizer())
     for index, data in enumerate(islice(BRIGHT, 40)):
         camera.push(data, index / FPS)
     assert camera.frames[0][0] == pytest.approx(39 / FPS - work_live.KEPT_S, abs=1e-6)

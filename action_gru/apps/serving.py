@@ -21,6 +21,7 @@ Headers = Iterable[tuple[bytes, bytes]]
 
 READING = ("GET", "HEAD", "OPTIONS")  # methods that change nothing
 ADDRESSES_KEPT = 1000
+STUDIO_PORT = 7861
 
 
 class Rates:
@@ -103,3 +104,11 @@ def free_port(host: str, port: int) -> int:
             f"{host}, port {port}: cannot be listened on ({error}); choose others with --host "
             "and --port, 0 for any free port"
         ) from error
+
+
+def usual_port(host: str) -> int:
+    """The port of the studio, or any free one where that is taken."""
+    try:
+        return free_port(host, STUDIO_PORT)
+    except ConfigError:
+        return 0

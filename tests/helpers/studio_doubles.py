@@ -6,6 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import cv2
@@ -18,6 +19,10 @@ from action_gru.apps.studio.engine import READY, TaskError
 from action_gru.apps.studio.errors import status_of
 from action_gru.apps.studio.session import Studio
 from action_gru.core.errors import ActionGruError
+from action_gru.streaming import TimelineReader
+from helpers.web_doubles import FakeRecognizer
+
+ACTIONS = ("nothing in particular", "bright", "dark")
 
 
 class InlineEngine:
@@ -46,26 +51,40 @@ class InlineEngine:
         self._thread.shutdown()
 
 
-def open_studio(folder: Path, *actions: str, run: Path | None = None) -> Studio:
-    """A project with these actions; run: the model in use, linked into its runs."""
+class Recognizer(FakeRecognizer):
+    """Untrained, and quick to make; knows the three actions of ACTIONS, one as background."""
+
+    classes, threshold = ACTIONS, 0.4
+    config = SimpleNamespace(events=SimpleNamespace(background=ACTIONS[:1]))
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.engine.classes = ACTIONS
+
+    def read_timeline(self, video):
+        return TimelineReader(self.stream(), video, 4)
+
+
+def open_studio(folder: Path, *actions: str, model: str | None = "model-1") -> Studio:
+    """A project with these actions; model: the name of the run in use."""
     studio = Studio(folder)
     for action in actions:
         studio.project.add(action)
-    use_run(studio, run)
+    use_model(studio, model)
     return studio
 
 
-def use_run(studio: Studio, run: Path | None, name: str = "model-1") -> None:
+def use_model(studio: Studio, name: str | None) -> None:
     """Another model is in use now."""
-    if run is not None:
-        (studio.folder / "runs").mkdir(exist_ok=True)
-        (studio.folder / "runs" / name).symlink_to(run)
-    studio.parts["model"] = lambda: None if run is None else {"run": name}
+    studio.parts["model"] = lambda: name and {"run": name}
     studio.changed()
 
 
 def client_of(studio: Studio, routes: Callable[[Studio], Any]) -> TestClient:
-    """A client of one part alone, whose errors are answered as the studio answers them."""
+    """A client of one part alone, whose errors are answered as the studio answers them.
+
+    Use it in a `with`, where something is done between requests.
+    """
     app = FastAPI()
     app.include_router(routes(studio))
 

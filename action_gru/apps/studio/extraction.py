@@ -19,8 +19,8 @@ from action_gru.apps.studio.session import Facts
 from action_gru.core.errors import ActionGruError
 
 if TYPE_CHECKING:
+    from action_gru.apps.studio.clip_rows import ShelfClip
     from action_gru.apps.studio.session import Studio
-    from action_gru.apps.studio.shelf import ShelfClip
 
 MOST_TRIES = 2  # of a clip whose reading failed as no fault of its own
 

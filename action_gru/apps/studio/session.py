@@ -18,8 +18,8 @@ from action_gru.prepare.project import open_project
 
 WORK = "action_gru.apps.studio.work_"
 # The modules of each engine: work_X.py. The server never imports them.
-READER: tuple[str, ...] = ("live", "tries", "use", "videos")
-TRAINER: tuple[str, ...] = ("use",)
+READER: tuple[str, ...] = ("clips", "live", "tries", "use", "videos")
+TRAINER: tuple[str, ...] = ("training", "use")
 LOOK_EVERY_S = 1.0  # at the folder, for what others changed in it
 
 
@@ -66,18 +66,23 @@ class Studio:
         return Engine(name, [WORK + module for module in modules], self.changed, self.folder, nice)
 
     def hold(self) -> None:
-        """Have the project alone. Raises ConfigError where another studio has it open."""
+        """Have the project alone, and finish what a crash cut short.
+
+        Raises ConfigError where another studio has it open.
+        """
+        if self._held is not None:
+            return
         try:
-            self._held = self._held or hold_folder(self.project.hidden)
+            self._held = hold_folder(self.project.hidden)
         except BlockingIOError as error:
             raise ConfigError(
                 f"{self.folder} is open in another studio; use that one's page, or end it first"
             ) from error
+        self.shelf.recover()
 
     def start(self) -> None:
-        """Finish what a crash cut short, and start the engines in the background."""
+        """Start the engines in the background, and follow the folder."""
         self.hold()
-        self.shelf.recover()
         self.reader.start()
         self.trainer.start()
         self._watcher.start()

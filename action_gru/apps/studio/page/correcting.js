@@ -4,10 +4,10 @@
 import { h, fill, keyed, say, swatch } from "./dom.js";
 
 /**
- * {element, update(state), done(action, id), clear(), keys}. onCorrect(action) saves and answers
- * the clip's id, or null where nothing was saved. onLook(id): looks closer at the saved clip.
+ * {element, update(state), keys}. onCorrect(action) saves a clip -> Promise of its id, or of null
+ * where nothing was saved. onLook(id): looks closer at that clip, offered where canLook() says so.
  */
-export function correctingCard(app, onCorrect, onLook) {
+export function correctingCard(app, onCorrect, onLook, canLook) {
   let last = null; // {action, id}
   let wasTraining = false;
   let isTraining = false;
@@ -39,7 +39,7 @@ export function correctingCard(app, onCorrect, onLook) {
   };
   const draw = () => {
     after.hidden = !last || isTraining;
-    look.hidden = !onLook || !last;
+    look.hidden = !last || !canLook();
     bar.hidden = !isTraining;
     if (isTraining) return;
     train.disabled = false;

@@ -2,7 +2,7 @@
 // wrong.
 
 import { correctingCard } from "./correcting.js";
-import { h } from "./dom.js";
+import { h, say } from "./dom.js";
 import { labelCard } from "./label.js";
 import { settingsCard } from "./settings.js";
 import { fileMode } from "./try_file.js";
@@ -26,11 +26,18 @@ function modeSwitch(onChoose) {
 }
 
 function emptyCard(app) {
-  return h("section", { class: "empty stack" },
-    h("p", null, "There is no model yet. Train one first; it takes less than a minute."),
+  const text = h("p");
+  const element = h("section", { class: "empty stack" }, text,
     h("div", null, h("button", {
       class: "button primary", type: "button", onclick: () => app.go("train"),
     }, "Go to Train")));
+  element.show = ({ model, training }) => {
+    element.hidden = !!model;
+    say(text, training?.state === "running"
+      ? "It is learning now; in a moment you can try it here."
+      : "There is no model yet. Train one first; it takes less than a minute.");
+  };
+  return element;
 }
 
 /** A saved clip as a file, so that it can be read like any other. */
@@ -52,7 +59,8 @@ function mount(root, app) {
     await mode.open(file);
     mode.ask();
   });
-  const correcting = correctingCard(app, (action) => mode.correct(action), look);
+  const correcting = correctingCard(app, (action) => mode.correct(action), look,
+    () => kind === "camera");
   const modes = modeSwitch((name) => choose(name));
   const place = h("div", { class: "stack" });
   const works = h("div", { class: "try-works" },
@@ -84,7 +92,7 @@ function mount(root, app) {
   return {
     update(state) {
       const isThere = !!state.model;
-      empty.hidden = isThere;
+      empty.show(state);
       works.hidden = modes.hidden = !isThere;
       if (isThere && !mode) choose(lastMode);
       correcting.update(state);

@@ -38,17 +38,17 @@ function renameForm(app, version, onEnd) {
       if (!name || name === version.name) return onEnd();
       const done = await app.run(() =>
         app.api.post("/api/versions/rename", { run: version.run, name }));
-      if (done !== null) onEnd();
+      if (done !== null) onEnd(name);
     },
     onkeydown: (event) => event.key === "Escape" && onEnd(),
   }, field,
   h("button", { class: "button small", type: "submit" }, "Save"),
-  h("button", { class: "button small quiet", type: "button", onclick: onEnd }, "Cancel"));
+  h("button", { class: "button small quiet", type: "button", onclick: () => onEnd() }, "Cancel"));
   queueMicrotask(() => field.select());
   return form;
 }
 
-function versionRow(app, first, onCompare) {
+function versionRow(app, first, onCompare, onRenamed) {
   let version = first;
   const name = h("strong", { dir: "auto" });
   const facts = h("p", { class: "small muted" });
@@ -64,9 +64,10 @@ function versionRow(app, first, onCompare) {
     },
   }, "Use this one");
   const place = h("div");
-  const end = () => {
+  const end = (newName) => {
     fill(place);
     rename.focus();
+    if (newName) onRenamed(newName);
   };
   const rename = h("button", {
     class: "button small quiet", type: "button",
@@ -81,6 +82,7 @@ function versionRow(app, first, onCompare) {
   const row = h("li", { class: "version", dataset: { run: version.run } },
     h("div", { class: "grow" }, h("p", { class: "row" }, name, chip), facts, place, details),
     h("div", { class: "row" }, compare, use, rename, remove));
+  row.renames = rename;
   row.show = (now, picked) => {
     version = now;
     say(name, now.name);
@@ -133,6 +135,7 @@ export function versionsPart(app) {
   let picked = [];
   let newest = [];
   let drawn = "";
+  let renamed = ""; // the new name of a run, whose row is made anew and gets the focus back
   const list = h("ul", { class: "versions card" });
   const beside = h("div");
   const hint = h("p", { class: "small muted" }, "Choose two to see them side by side.");
@@ -142,12 +145,21 @@ export function versionsPart(app) {
     picked = isPicked ? [...picked, run].slice(-2) : picked.filter((one) => one !== run);
     update(newest);
   };
+  const onRenamed = (name) => {
+    renamed = name;
+    update(newest);
+  };
   const update = (versions) => {
     newest = versions ?? [];
     element.hidden = !newest.length;
     picked = picked.filter((run) => newest.some((version) => version.run === run));
-    keyed(list, newest, (version) => version.run, (version) => versionRow(app, version, onCompare),
+    keyed(list, newest, (version) => version.run, (version) => versionRow(app, version, onCompare, onRenamed),
       (row, version) => row.show(version, picked));
+    const at = newest.findIndex((version) => version.name === renamed);
+    if (at >= 0) {
+      list.children[at].renames.focus();
+      renamed = "";
+    }
     hint.hidden = newest.length < 2 || picked.length === 2;
     for (const row of list.children) row.querySelector(".check").hidden = newest.length < 2;
     const two = newest.filter((version) => picked.includes(version.run));
