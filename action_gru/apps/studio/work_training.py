@@ -221,7 +221,13 @@ class Telling(Reporter):
 
     def __init__(self, tell: Tell) -> None:
         super().__init__(mute=True)
-        self._tell = tell
+        self._tell, self._share = tell, 0.0
+
+    def _say(self, stage: str, share: float) -> None:
+        """Never back: features are read again for each stage, from the cache."""
+        if share >= self._share:
+            self._share = share
+            self._tell({"stage": stage, "share": round(share, 3)})
 
     @contextmanager
     def bar(self, title: str, total: int) -> Iterator[Advance]:
@@ -232,8 +238,7 @@ class Telling(Reporter):
         def advance(steps: float = 1, **_: Any) -> None:
             nonlocal done
             done += steps
-            share = low + (high - low) * min(1.0, done / max(1, total))
-            self._tell({"stage": stage, "share": round(share, 3)})
+            self._say(stage, low + (high - low) * min(1.0, done / max(1, total)))
 
         advance(0)
         yield advance
@@ -242,7 +247,7 @@ class Telling(Reporter):
     def doing(self, title: str) -> Iterator[None]:
         """Tells that the model is scored."""
         if title == "evaluate":
-            self._tell({"stage": "scoring", "share": 0.7})
+            self._say("scoring", 0.7)
         yield
 
 
