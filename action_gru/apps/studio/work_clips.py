@@ -72,7 +72,7 @@ def judge(clip: Clip, config: Config, poster: Path) -> dict[str, Any]:
     limits = DecodeLimits(**config.decoding.model_dump())
     whole = Clip(clip.path, clip.relative, "", clip.group, "")
     facts, problems = read_facts([whole, clip], config.sampling.fps, limits)
-    file_s = facts[whole.name].length_s if whole.name in facts else None
+    file_s = round(facts[whole.name].length_s, 3) if whole.name in facts else None
     found: dict[str, Any] = {"problem": None, "file_s": file_s, "warnings": []}
     try:
         if clip.name not in facts:
