@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 import pytest
-from helpers.studio_doubles import add_clips, studio_in
+from helpers.asked_engines import add_clips, studio_in
 
 from action_gru.apps.studio.engine import StoppedTaskError, TaskError
 from action_gru.apps.studio.extraction import Extraction

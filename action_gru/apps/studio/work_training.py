@@ -22,7 +22,7 @@ import numpy as np
 import torch
 
 from action_gru.apps.studio.held_out import HeldOut, hold_out, person_of
-from action_gru.apps.studio.settings import HERE, project_source
+from action_gru.apps.studio.settings import HERE, choose_network, project_source
 from action_gru.apps.studio.verdict import (
     DOCUMENT,
     PERSON,
@@ -99,6 +99,7 @@ def _prepare(name: str) -> tuple[Config, HeldOut]:
     """The config, and the clips as they are now, divided. They stay so whatever is recorded
     meanwhile.
     """
+    choose_network(lambda _: None)
     source = project_source()
     clips = read_clips(source.written(PLACE))
     held_out = hold_out(clips)
