@@ -1,3 +1,4 @@
+import json
 import os
 import subprocess
 import sys
@@ -6,8 +7,14 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from helpers.studio_browser import running_studio
-from helpers.studio_doubles import InlineEngine, client_of, open_studio, use_model
+from helpers.studio_doubles import (
+    InlineEngine,
+    app_of,
+    client_of,
+    listening,
+    open_studio,
+    use_model,
+)
 from helpers.videos import write_square
 
 from action_gru import ActionRecognizer
@@ -179,9 +186,16 @@ def run(command, **changes):
 
 
 @pytest.mark.slow
-def test_the_http_snippet_is_answered_by_the_open_studio(small_run, tmp_path):
+def test_the_http_snippet_is_answered_by_the_open_studio(small_run, studio, tmp_path):
     clip = write_square(tmp_path / "it's a clip.mp4", 20, seed=6)
-    with running_studio(tmp_path / "mine") as studio:
-        texts = using.snippets(small_run.path, clip, studio.address.rstrip("/"))
-        said = run(["sh", "-c", texts[2]["text"]])
-    assert NO_MODEL in said  # the studio is reached; a model is trained in the browser's test
+    (studio.folder / "runs" / "model-1").symlink_to(small_run.path)
+    studio.reader = InlineEngine("use", "tries")
+    with listening(app_of(studio, using.routes)) as address:
+        text = using.snippets(small_run.path, clip, address)[2]["text"]
+        answer = json.loads(run(["sh", "-c", text]))
+        clip.write_bytes(b"hello, this is a text\n" * 20)
+        refused = json.loads(run(["sh", "-c", text]))
+    assert answer["label"] == "dark"
+    assert "text, not a video" in refused["error"]
+    assert str(studio.folder) not in refused["error"]
+    assert list(studio.shelf.temp.iterdir()) == []

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
+from threading import Thread
 from types import SimpleNamespace
 from typing import Any
 
 import cv2
 import numpy as np
+import uvicorn
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 from fastapi.testclient import TestClient
@@ -85,15 +89,37 @@ def client_of(studio: Studio, routes: Callable[[Studio], Any]) -> TestClient:
 
     Use it in a `with`, where something is done between requests.
     """
+    return TestClient(app_of(studio, routes))
+
+
+def app_of(studio: Studio, *parts: Callable[[Studio], Any]) -> FastAPI:
+    """The routes of some parts alone."""
     app = FastAPI()
-    app.include_router(routes(studio))
+    for routes in parts:
+        app.include_router(routes(studio))
 
     def refused(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, ActionGruError)
         return JSONResponse({"error": str(error)}, status_of(error))
 
     app.add_exception_handler(ActionGruError, refused)
-    return TestClient(app)
+    return app
+
+
+@contextmanager
+def listening(app: FastAPI) -> Iterator[str]:
+    """The address of an app that is served, for clients of other programs."""
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning"))
+    thread = Thread(target=server.run)
+    thread.start()
+    try:
+        while not server.started:
+            assert thread.is_alive()
+            time.sleep(0.01)
+        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join()
 
 
 def jpeg(image: np.ndarray) -> bytes:

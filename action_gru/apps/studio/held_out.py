@@ -11,14 +11,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from action_gru.apps.studio.clip_rows import is_take
+from action_gru.apps.studio.verdict import CLIP, PERSON, TAKE, why_not
 from action_gru.core.errors import DataError
 from action_gru.dataset import Clip, grouped_folds
 from action_gru.prepare.project import take_of
 
 SHARE, MOST_SHARE = 0.25, 0.5  # of the clips
-LEAST_CLIPS = 3  # of an action: two to learn from and one to be asked about
 FOLDS, SEEDS = 4, 10
-PERSON, TAKE, CLIP = "person", "take", "clip"
 
 
 @dataclass(frozen=True)
@@ -43,11 +42,8 @@ def person_of(clip: Clip) -> str | None:
 
 def hold_out(clips: Sequence[Clip]) -> HeldOut:
     """Divide the clips of a project. Raises DataError for too few of an action."""
-    counts = Counter(clip.label for clip in clips)
-    few = [f"{name} has {count}" for name, count in counts.items() if count < LEAST_CLIPS]
-    if len(counts) < 2 or few:
-        got = ", ".join(few) or f"there is {len(counts)}"
-        raise DataError(f"record at least {LEAST_CLIPS} clips of each of two actions; {got}")
+    if missing := why_not(Counter(clip.label for clip in clips)):
+        raise DataError(missing)
     if len({person for clip in clips if (person := person_of(clip))}) > 1:
         by_person = _divide(clips, lambda clip: person_of(clip) or _take(clip))
         if by_person is not None:

@@ -14,6 +14,7 @@ from action_gru.apps.studio.engine import Engine
 from action_gru.apps.studio.shelf import Shelf
 from action_gru.core.errors import ConfigError
 from action_gru.core.files import hold_folder
+from action_gru.core.progress import Reporter
 from action_gru.prepare.project import open_project
 
 WORK = "action_gru.apps.studio.work_"
@@ -97,6 +98,10 @@ class Studio:
 
     def clips_changed(self) -> None:
         """Tell every part that clips or actions are others now."""
+        try:
+            self.project.keep()
+        except ConfigError as error:
+            Reporter().warn(str(error))
         self._told = self._clips_now()
         for look in self.on_clips:
             look()

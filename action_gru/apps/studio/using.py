@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import shlex
 from concurrent.futures import Future
 from importlib.util import find_spec
@@ -13,10 +14,12 @@ from fastapi.responses import FileResponse
 from pydantic import BaseModel, ConfigDict
 from starlette.background import BackgroundTask
 
-from action_gru.apps.studio.current import NoModelError, ask, current_run
+from action_gru.apps.studio.current import NoModelError, ask, current_run, do_job
 from action_gru.apps.studio.errors import MissingThingError
 from action_gru.apps.studio.session import Studio
-from action_gru.core.errors import ActionGruError, ConfigError, MissingExtraError
+from action_gru.apps.studio.trying import MOST_S
+from action_gru.apps.studio.uploads import receive
+from action_gru.core.errors import ActionGruError, ConfigError, MissingExtraError, VideoError
 
 Format = Literal["onnx", "openvino"]
 # The name of each format, its extra, and the packages that it needs; apps/export.py writes them.
@@ -105,12 +108,10 @@ def snippets(run: Path, clip: Path, address: str) -> list[dict[str, str]]:
         "print(answer.label, answer.score)\n"
     )
     shell = f"action-gru classify {shlex.quote(str(clip))} -m {shlex.quote(str(run))}\n"
+    # The studio answers its own page alone, by the Origin that a request names.
     http = (
-        f"studio={shlex.quote(address)}  # while it is open\n"
-        f"file={shlex.quote(str(clip))}\n"
-        'try=$(curl -s -H "Origin: $studio" --data-binary "@$file" '
-        '"$studio/api/tries?name=clip.mp4" | cut -d \'"\' -f 4)\n'
-        'until curl -s "$studio/api/tries/$try" | grep -v \'"state":"reading"\'; do sleep 1; done\n'
+        f"curl -H {shlex.quote(f'Origin: {address}')} "
+        f"--data-binary {shlex.quote(f'@{clip}')} {shlex.quote(f'{address}/api/use/classify')}\n"
     )
     titles = ("Python", python), ("Shell", shell), ("HTTP", http)
     return [{"title": title, "text": text} for title, text in titles]
@@ -145,6 +146,21 @@ def routes(studio: Studio) -> APIRouter:
         name = f"{studio.project.name}-{run.name}.safetensors"
         gone = BackgroundTask(place.unlink, missing_ok=True)
         return FileResponse(place, filename=name, background=gone)
+
+    @router.post("/classify")
+    async def classify(request: Request) -> dict[str, Any]:
+        run, file = _run_of(studio), await receive(request, studio)
+        key = f"classify-{secrets.token_hex(4)}"
+        try:
+            args = (str(run), str(file), MOST_S)
+            answer = (await do_job(studio.reader, "try_read", key, *args))["answer"]
+        except ActionGruError as error:
+            raise VideoError(
+                str(error).replace(f"{file}: ", "").replace(file.name, "it")
+            ) from error
+        finally:
+            file.unlink(missing_ok=True)
+        return dict(answer)
 
     @router.post("/export", status_code=202)
     async def begin(body: ExportBody) -> dict[str, Any]:

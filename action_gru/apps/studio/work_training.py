@@ -21,9 +21,17 @@ from typing import Any
 import numpy as np
 import torch
 
-from action_gru.apps.studio.held_out import PERSON, HeldOut, hold_out, person_of
+from action_gru.apps.studio.held_out import HeldOut, hold_out, person_of
 from action_gru.apps.studio.settings import HERE, project_source
-from action_gru.apps.studio.verdict import DOCUMENT, PLACE, Answer, advice, by_action, verdict
+from action_gru.apps.studio.verdict import (
+    DOCUMENT,
+    PERSON,
+    PLACE,
+    Answer,
+    advice,
+    by_action,
+    verdict,
+)
 from action_gru.apps.studio.work_clips import pool
 from action_gru.config import Config, build_config
 from action_gru.core.errors import DataError
