@@ -33,7 +33,7 @@ class Window:
     """A page's requests to a studio with the video a.mp4, 4 seconds long."""
 
     def __init__(self, folder: Path, video: str = "a.mp4", **tasks):
-        self.studio, self.folder = open_studio(folder), folder
+        self.studio, self.folder = open_studio(folder, model=None), folder
         tasks = {"video_facts": PLAYABLE} | tasks
         self.studio.reader = InlineEngine(**{name: task(one) for name, one in tasks.items()})
         (folder / "videos" / video).write_bytes(b"0000ftypisom")

@@ -14,7 +14,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fastapi import APIRouter
+from fastapi.responses import FileResponse
+
 from action_gru.apps.studio.engine import StoppedTaskError
+from action_gru.apps.studio.errors import MissingThingError
 from action_gru.apps.studio.session import Facts
 from action_gru.core.errors import ActionGruError
 
@@ -46,10 +50,13 @@ class Extraction:
         self._known: dict[str, Known] = {}
         self._tries: dict[str, int] = {}  # by mark
         self._reading: str | None = None
+        self._still: tuple[str, ...] = ()
         studio.on_clips.append(self.look)
 
     def look(self) -> None:
         """Compare the clips on disk with those that are known, and read what is new."""
+        # Who does nothing in particular may well stand still.
+        self._still = self.studio.project.background()
         found = {clip.id: known for clip in self.studio.shelf.clips() if (known := self._of(clip))}
         facts = self.studio.facts
         with self._lock:
@@ -127,6 +134,8 @@ class Extraction:
         """Take what was read. Of two that are alike the newer one is told of."""
         problem = found["problem"]
         state, warnings = "failed" if problem else "ready", tuple(found["warnings"])
+        if name.partition("/")[0] in self._still:
+            warnings = tuple(one for one in warnings if one != "still")
         facts = self.studio.facts
         facts[name] = Facts(state, problem, warnings, None, found["file_s"])
         other = next((one for one in found["alike"] if one in self._known), None)
@@ -144,6 +153,20 @@ class Extraction:
             if path.stem not in kept and not path.name.startswith("."):
                 with suppress(OSError):
                     path.unlink()
+
+
+def routes(studio: Studio) -> APIRouter:
+    """/api/clips/poster. From here on the studio's facts are kept."""
+    router, extraction = APIRouter(prefix="/api"), Extraction(studio)
+
+    @router.get("/clips/poster")
+    def poster(id: str) -> FileResponse:
+        path = extraction.poster(id)
+        if path is None:
+            raise MissingThingError(f"there is no picture of '{id[:80]}' yet; ask again soon")
+        return FileResponse(path, media_type="image/jpeg", headers={"Cache-Control": "no-cache"})
+
+    return router
 
 
 def without_like(fact: Facts) -> Facts:

@@ -6,19 +6,19 @@ single clips only where an action was recorded in one take.
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from action_gru.apps.studio.clip_rows import is_take
+from action_gru.apps.studio.verdict import CLIP, PERSON, TAKE, why_not
 from action_gru.core.errors import DataError
 from action_gru.dataset import Clip, grouped_folds
 from action_gru.prepare.project import take_of
 
 SHARE, MOST_SHARE = 0.25, 0.5  # of the clips
-LEAST_CLIPS = 3  # of an action: two to learn from and one to be asked about
-FOLDS, SEEDS = 4, 10
-PERSON, TAKE, CLIP = "person", "take", "clip"
+FOLDS, SEEDS = (4, 3, 2), 5
 
 
 @dataclass(frozen=True)
@@ -43,11 +43,8 @@ def person_of(clip: Clip) -> str | None:
 
 def hold_out(clips: Sequence[Clip]) -> HeldOut:
     """Divide the clips of a project. Raises DataError for too few of an action."""
-    counts = Counter(clip.label for clip in clips)
-    few = [f"{name} has {count}" for name, count in counts.items() if count < LEAST_CLIPS]
-    if len(counts) < 2 or few:
-        got = ", ".join(few) or f"there is {len(counts)}"
-        raise DataError(f"record at least {LEAST_CLIPS} clips of each of two actions; {got}")
+    if missing := why_not(Counter(clip.label for clip in clips)):
+        raise DataError(missing)
     if len({person for clip in clips if (person := person_of(clip))}) > 1:
         by_person = _divide(clips, lambda clip: person_of(clip) or _take(clip))
         if by_person is not None:
@@ -80,8 +77,8 @@ def _divide(clips: Sequence[Clip], group: Callable[[Clip], str]) -> tuple[Clip, 
         return None
     names = {clip.label for clip in clips}
     best: tuple[tuple[float, ...], list[bool]] | None = None
-    for seed in range(SEEDS):
-        parts = grouped_folds(grouped, min(FOLDS, groups), seed)
+    for folds, seed in itertools.product(sorted({min(n, groups) for n in FOLDS}), range(SEEDS)):
+        parts = grouped_folds(grouped, folds, seed)
         for part in sorted(set(parts)):
             out = [other == part for other in parts]
             held = Counter(c.label for c, is_out in zip(grouped, out, strict=True) if is_out)

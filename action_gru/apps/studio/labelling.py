@@ -11,7 +11,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import FileResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from action_gru.apps.studio.current import NO_MODEL, current_run
+from action_gru.apps.studio.current import NoModelError, current_run
 from action_gru.apps.studio.long_videos import LongVideos
 from action_gru.apps.studio.session import Studio
 from action_gru.apps.studio.uploads import receive
@@ -108,7 +108,7 @@ def routes(studio: Studio) -> APIRouter:
     def propose(id: str, body: NothingBody) -> dict[str, Any]:
         run = current_run(studio)
         if run is None:
-            raise DataError(NO_MODEL)
+            raise NoModelError
         videos.propose(id, run)
         return {}
 

@@ -14,6 +14,7 @@ from action_gru.apps.studio.engine import Engine
 from action_gru.apps.studio.shelf import Shelf
 from action_gru.core.errors import ConfigError
 from action_gru.core.files import hold_folder
+from action_gru.core.progress import Reporter
 from action_gru.prepare.project import open_project
 
 WORK = "action_gru.apps.studio.work_"
@@ -59,11 +60,11 @@ class Studio:
         self._closing = threading.Event()
         self._watcher = threading.Thread(target=self._watch, name="clips by hand", daemon=True)
         self.reader = self._engine("reader", READER)
-        self.trainer = self._engine("trainer", TRAINER, nice=5)  # a live picture goes first
+        self.trainer = self._engine("trainer", TRAINER)
 
-    def _engine(self, name: str, modules: tuple[str, ...], nice: int = 0) -> Engine:
+    def _engine(self, name: str, modules: tuple[str, ...]) -> Engine:
         """Its worker's relative paths start in the project, as those of a command line there."""
-        return Engine(name, [WORK + module for module in modules], self.changed, self.folder, nice)
+        return Engine(name, [WORK + module for module in modules], self.changed, self.folder)
 
     def hold(self) -> None:
         """Have the project alone, and finish what a crash cut short.
@@ -97,6 +98,10 @@ class Studio:
 
     def clips_changed(self) -> None:
         """Tell every part that clips or actions are others now."""
+        try:
+            self.project.keep()
+        except ConfigError as error:
+            Reporter().warn(str(error))
         self._told = self._clips_now()
         for look in self.on_clips:
             look()

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from action_gru.apps.studio.held_out import CLIP, PERSON
 from action_gru.core.text import name_some
 
 PLACE = Path(".studio", "training")  # where a run is made
 DOCUMENT = "studio.json"  # in a run: what its training said
+PERSON, TAKE, CLIP = "person", "take", "clip"  # what is new about the clips that are held out
+LEAST_CLIPS = 3  # of an action: two to learn from and one to be asked about
 GOOD, FAIR = 0.85, 0.65  # of the clips that were held out
 SURE_CLIPS = 8  # held out; of fewer even all right proves little
 FEW_CLIPS = 8  # of an action
@@ -32,6 +33,17 @@ class Answer:
     @property
     def is_right(self) -> bool:
         return self.was == self.said
+
+
+def why_not(counts: Mapping[str, int]) -> str | None:
+    """What is missing before anything can be trained; None if nothing is. counts: clips by action;
+    an action without clips is no obstacle.
+    """
+    begun = {name: count for name, count in counts.items() if count}
+    if len(begun) < 2:
+        return f"record at least {LEAST_CLIPS} clips of each of two actions"
+    few = [f"{name} has {count}" for name, count in begun.items() if count < LEAST_CLIPS]
+    return f"record at least {LEAST_CLIPS} clips of each action: {name_some(few)}" if few else None
 
 
 def verdict(

@@ -21,9 +21,17 @@ from typing import Any
 import numpy as np
 import torch
 
-from action_gru.apps.studio.held_out import PERSON, HeldOut, hold_out, person_of
-from action_gru.apps.studio.settings import HERE, project_source
-from action_gru.apps.studio.verdict import DOCUMENT, PLACE, Answer, advice, by_action, verdict
+from action_gru.apps.studio.held_out import HeldOut, hold_out, person_of
+from action_gru.apps.studio.settings import HERE, choose_network, project_source
+from action_gru.apps.studio.verdict import (
+    DOCUMENT,
+    PERSON,
+    PLACE,
+    Answer,
+    advice,
+    by_action,
+    verdict,
+)
 from action_gru.apps.studio.work_clips import pool
 from action_gru.config import Config, build_config
 from action_gru.core.errors import DataError
@@ -91,6 +99,7 @@ def _prepare(name: str) -> tuple[Config, HeldOut]:
     """The config, and the clips as they are now, divided. They stay so whatever is recorded
     meanwhile.
     """
+    choose_network(lambda _: None)
     source = project_source()
     clips = read_clips(source.written(PLACE))
     held_out = hold_out(clips)
@@ -213,7 +222,13 @@ class Telling(Reporter):
 
     def __init__(self, tell: Tell) -> None:
         super().__init__(mute=True)
-        self._tell = tell
+        self._tell, self._share = tell, 0.0
+
+    def _say(self, stage: str, share: float) -> None:
+        """Never back: features are read again for each stage, from the cache."""
+        if share >= self._share:
+            self._share = share
+            self._tell({"stage": stage, "share": round(share, 3)})
 
     @contextmanager
     def bar(self, title: str, total: int) -> Iterator[Advance]:
@@ -224,8 +239,7 @@ class Telling(Reporter):
         def advance(steps: float = 1, **_: Any) -> None:
             nonlocal done
             done += steps
-            share = low + (high - low) * min(1.0, done / max(1, total))
-            self._tell({"stage": stage, "share": round(share, 3)})
+            self._say(stage, low + (high - low) * min(1.0, done / max(1, total)))
 
         advance(0)
         yield advance
@@ -234,7 +248,7 @@ class Telling(Reporter):
     def doing(self, title: str) -> Iterator[None]:
         """Tells that the model is scored."""
         if title == "evaluate":
-            self._tell({"stage": "scoring", "share": 0.7})
+            self._say("scoring", 0.7)
         yield
 
 

@@ -20,7 +20,7 @@ export function zoomBar(track, editor) {
   const element = h("div", { class: "row" },
     button("−", () => track.zoom(0.5), { "aria-label": "Zoom out" }),
     button("+", () => track.zoom(2), { "aria-label": "Zoom in" }),
-    button("Whole video", () => track.fit()), undo, redo);
+    button("Fit", () => track.fit(), { "aria-label": "Fit the whole video" }), undo, redo);
   return {
     element,
     draw({ past, future }) {

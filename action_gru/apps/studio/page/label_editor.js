@@ -82,8 +82,8 @@ class Editor {
     this.rows.addEventListener("toggle", () => this.drawList());
     this.cutButton.addEventListener("click", () => this.cut());
     this.element = h("div", { class: "label-work", hidden: true }, this.notice,
-      h("div", { class: "label-top" }, this.player.element, this.suggest.element),
-      h("div", { class: "card stack" },
+      this.player.element, this.suggest.element,
+      h("div", { class: "card stack label-edit" },
         h("div", { class: "row spread" }, this.zoom.element, this.saved),
         this.track.element, this.chosen.element, this.actions.element),
       h("div", { class: "row spread" },
@@ -126,11 +126,12 @@ class Editor {
     const before = this.video;
     this.video = video;
     this.element.hidden = !video;
-    const names = (this.app.state.actions ?? []).map((action) => action.name);
-    const look = JSON.stringify(this.app.state.actions ?? []);
+    const actions = this.app.state.actions ?? [];
+    const look = JSON.stringify(actions);
     if (look !== this.look) {
       this.look = look;
-      this.names = names;
+      this.names = actions.toSorted((one, other) => one.background - other.background)
+        .map((action) => action.name); // the first keys are for what happens
       this.draw();
     }
     if (!video) {

@@ -102,7 +102,12 @@ export function makePlayer(on) {
     video.muted = !video.muted;
     mute.setAttribute("aria-pressed", String(video.muted));
   });
-  video.addEventListener("seeked", settle);
+  video.addEventListener("seeked", () => {
+    settle();
+    if (video.seeking || isPlaying()) return;
+    player.time_s = video.currentTime; // it may have been sought by another hand
+    tell();
+  });
   video.addEventListener("loadedmetadata", () => {
     video.playbackRate = Number(speed.value);
     if (Number.isFinite(video.duration) && !player.duration_s) player.duration_s = video.duration;

@@ -33,13 +33,18 @@ export class Segments {
     return this.list.find((one) => one.id === id) ?? null;
   }
 
-  /** One step that can be undone. */
-  set(list, why) {
-    this.past.push(this.list);
+  /** One step that can be undone. ghosts: the proposals that are left. */
+  set(list, why, ghosts = this.ghosts) {
+    this.past.push(this.now());
     if (this.past.length > MOST_UNDO) this.past.shift();
     this.future = [];
     this.list = list.sort(inOrder);
+    this.ghosts = ghosts;
     this.changed(why);
+  }
+
+  now() {
+    return { list: this.list, ghosts: this.ghosts };
   }
 
   undo() {
@@ -52,8 +57,8 @@ export class Segments {
 
   travel(from, to) {
     if (!from.length) return false;
-    to.push(this.list);
-    this.list = from.pop();
+    to.push(this.now());
+    Object.assign(this, from.pop());
     this.changed("undo");
     return true;
   }
@@ -150,21 +155,19 @@ export class Segments {
   }
 
   accept(ghost) {
-    this.ghosts = this.ghosts.filter((one) => one !== ghost);
-    return this.add(ghost);
+    const made = this.made(ghost);
+    this.set([...this.list, made], "add", this.ghosts.filter((one) => one !== ghost));
+    return made;
   }
 
   acceptAll() {
-    const all = this.ghosts;
-    this.ghosts = [];
-    if (all.length) this.addAll(all);
-    this.changed("ghosts");
+    const all = this.ghosts.map((one) => this.made(one));
+    if (all.length) this.set([...this.list, ...all], "add", []);
     return all.length;
   }
 
   dismiss(ghost) {
-    this.ghosts = this.ghosts.filter((one) => one !== ghost);
-    this.changed("ghosts");
+    this.set([...this.list], "dismiss", this.ghosts.filter((one) => one !== ghost));
   }
 
   /** As the server takes them. */

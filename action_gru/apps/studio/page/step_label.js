@@ -6,6 +6,8 @@ import { clock } from "./segments.js";
 
 const ACCEPT = "video/*,.mkv,.avi,.mts,.m2ts,.mpg,.ts,.flv,.wmv,.3gp,.ogv";
 
+const KEPT = "label-video";
+
 export const step = {
   id: "label",
   title: "Label",
@@ -19,7 +21,8 @@ export const step = {
 };
 
 function mount(root, app) {
-  const videos = { list: [], shown: null, sending: new Map() };
+  // `wanted` is shown as soon as the state tells of it, as after an upload or a reload.
+  const videos = { list: [], shown: null, wanted: sessionStorage.getItem(KEPT), sending: new Map() };
   const title = h("h1", { id: "step-title" }, "Label a long video");
   const choose = h("input", { type: "file", id: "label-file", accept: ACCEPT, multiple: true, class: "visually-hidden" });
   const chooser = h("label", { class: "button", for: "label-file" }, "Choose videos");
@@ -59,7 +62,8 @@ function mount(root, app) {
 
   async function show(id) {
     if (videos.shown === id || !(await editor.leave())) return;
-    videos.shown = id;
+    videos.wanted = id;
+    sessionStorage.setItem(KEPT, id);
     draw();
   }
 
@@ -84,7 +88,9 @@ function mount(root, app) {
 
   function draw() {
     const known = videos.list;
-    if (!known.some((one) => one.id === videos.shown)) videos.shown = known[0]?.id ?? null;
+    const isKnown = (id) => known.some((one) => one.id === id);
+    if (isKnown(videos.wanted)) [videos.shown, videos.wanted] = [videos.wanted, null];
+    else if (!isKnown(videos.shown)) videos.shown = known[0]?.id ?? null;
     const items = [...known, ...[...videos.sending.keys()]];
     list.hidden = !items.length;
     empty.hidden = items.length > 0;

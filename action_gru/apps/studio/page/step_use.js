@@ -5,17 +5,18 @@ import { h, keyed, say } from "./dom.js";
 const COMMAND = /(uv )?pip install \S+/; // within the sentence that says what is missing
 const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1);
 
-/** A button that copies a text and says so. */
-function copyButton(app, text, what) {
+/** A button that copies the text of an element and says so. */
+function copyButton(app, place, what) {
   const button = h("button", {
     class: "button small copy", type: "button", "aria-label": `Copy ${what}`,
     onclick: async () => {
       try {
-        await navigator.clipboard.writeText(text());
+        await navigator.clipboard.writeText(place.textContent);
         say(button, "Copied");
         setTimeout(() => say(button, "Copy"), 2000);
       } catch {
-        app.toast("The browser did not let this page copy; select the text and copy it.");
+        getSelection().selectAllChildren(place);
+        app.toast("The browser lets no page copy here. The text is selected: press Ctrl+C.");
       }
     },
   }, "Copy");
@@ -25,7 +26,7 @@ function copyButton(app, text, what) {
 function snippet(app, { title }) {
   const code = h("code");
   const row = h("li", { class: "stack snippet" },
-    h("div", { class: "row spread" }, h("h3", null, title), copyButton(app, () => code.textContent, title)),
+    h("div", { class: "row spread" }, h("h3", null, title), copyButton(app, code, title)),
     h("pre", { tabindex: "0", role: "region", "aria-label": title }, code));
   row.show = ({ text }) => say(code, text);
   return row;
@@ -39,7 +40,7 @@ function formatRow(app, onExport) {
   const save = h("a", { class: "button small primary", download: "" }, "Download");
   const moving = h("span", { class: "moving", "aria-hidden": "true" });
   const command = h("code");
-  const mend = h("div", { class: "row" }, command, copyButton(app, () => command.textContent, "the command"));
+  const mend = h("div", { class: "row" }, command, copyButton(app, command, "the command"));
   const row = h("li", { class: "version" }, h("div", { class: "grow" }, name, told, mend, error),
     h("div", { class: "row" }, moving, make, save));
   row.show = (format, job) => {
@@ -86,7 +87,7 @@ function mount(root, app) {
       }, "Download the model")),
       h("p", { class: "small muted" }, "One file that works alone, on any computer with action-gru."),
       h("p", { class: "small" }, "It lies here:"),
-      h("div", { class: "row" }, path, copyButton(app, () => path.textContent, "the path"))),
+      h("div", { class: "row" }, path, copyButton(app, path, "the path"))),
     h("section", { class: "card stack", "aria-label": "In your programs" },
       h("h2", null, "In your programs"), snippets),
     h("section", { class: "card stack", "aria-label": "Other formats" },

@@ -141,7 +141,7 @@ export function liveMode(app, label, onModel) {
         waiting?.(null);
         waiting = resolve;
       });
-      if (!line.correct(action)) {
+      if (!line.correct(action, sessionStorage.getItem("person") || null)) { // as in Record
         waiting(null);
         waiting = null;
         app.toast("Nothing was seen yet that could be corrected: turn on the camera first.");
