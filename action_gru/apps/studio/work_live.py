@@ -23,8 +23,8 @@ from action_gru.video.picture_files import DamageError, decode_picture
 
 JPEG = b"\xff\xd8\xff"
 MOST_PIXELS = 4_000_000
-# Scores are means over this time. Of 24 drawn actions of 2 s one after the other (12 frames a second,
-# window 1.4 s) 22 are then named for most of their time, with 0.4 s 20.
+# Scores are means over this time. Of 24 drawn actions of 2 s, one after the other at 12 frames a
+# second with a window of 1.4 s, 22 are then named for most of their time; with 0.4 s 20.
 SMOOTHING_S = 0.2
 KEPT_S, KEPT_BYTES = 2.5, 32_000_000
 CLIP_S, LEAST_S = 2.0, 0.5  # of a correction
