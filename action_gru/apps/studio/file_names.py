@@ -37,7 +37,8 @@ def recorded_place(folder: Path, take: str | None, number: int, file: Path) -> P
     take: when it began, '20261129-101500'; None for now.
     """
     take = take or f"{datetime.now():%Y%m%d-%H%M%S}"
-    while list(folder.glob(f"{take}-{number}.*")):
+    taken = {path.stem for path in folder.iterdir()}
+    while f"{take}-{number}" in taken:
         number += 1
     return folder / f"{take}-{number}{_ending(file)}"
 
