@@ -65,14 +65,23 @@ class Reading:
 class ActionRecognizer:
     """A trained model with the backbone it was trained on."""
 
-    def __init__(self, checkpoint: Checkpoint, config: Config, device: str = "auto") -> None:
-        """config: the run's, with overrides; its features must be those of the checkpoint."""
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        config: Config,
+        device: str = "auto",
+        backbone: Backbone | None = None,
+    ) -> None:
+        """config: the run's, with overrides; its features must be those of the checkpoint.
+
+        backbone: one that `build_backbone` made of the same config; by default it is loaded.
+        """
         check_reads_video(checkpoint.features)
         self.checkpoint, self.config = checkpoint, config
         self.classes = checkpoint.classes
         self.model = checkpoint.build().to(pick_device(device))
         self.max_frames = int(checkpoint.sampling["max_frames"])
-        self._backbone: Backbone = build_backbone(config)
+        self._backbone: Backbone = backbone or build_backbone(config)
         specs = tuple(self._backbone.spec(view) for view in config.features.views)
         checkpoint.check_fits(specs, config.sampling.fps)
 
@@ -159,17 +168,24 @@ class ActionRecognizer:
         warnings = (*([slow] if slow else []), *told)
         return Reading(prediction, times_s, copies[0], scores, warnings)
 
-    def explain(self, video: str | Path, label: str | None = None, frames: int = 3) -> Explanation:
+    def explain(
+        self,
+        video: str | Path,
+        label: str | None = None,
+        frames: int = 3,
+        start_s: float | None = None,
+        end_s: float | None = None,
+    ) -> Explanation:
         """Why it answers as it does: gates over time, and which moments and places matter.
 
         label: the class to explain, by default the answer. frames: in how many of the moments that
-        matter most to look for places. Raises VideoError, and DataError for a class that the model
-        does not know.
+        matter most to look for places. Of the stretch [start_s, end_s) alone, where given. Raises
+        VideoError, and DataError for a class that the model does not know.
         """
         from action_gru.evaluation.explain import explain_clip  # only this method waits for it
 
         check_label(label, self.classes)
-        reading, path = self.read(video), Path(video)
+        reading, path = self.read(video, start_s, end_s), Path(video)
         made = explain_clip(
             self._backbone,
             self.checkpoint,
@@ -180,6 +196,7 @@ class ActionRecognizer:
             frames,
             self.limits,
             self.frame_rate,
+            start_s,
         )
         return replace(made, unsure=reading.prediction.unsure, warnings=reading.warnings)
 

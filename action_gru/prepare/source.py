@@ -21,7 +21,7 @@ from action_gru.core.files import write_or_raise
 from action_gru.core.paths import composed, instead_of, missing, on_disk
 from action_gru.core.text import counted, name_some
 from action_gru.prepare.annotations import annotated
-from action_gru.prepare.files import counts_text, has_links
+from action_gru.prepare.files import clips_in, counts_text, has_links
 from action_gru.prepare.folder import build_folder, left_aside
 from action_gru.prepare.project import CACHE, is_project, read_project, take_of
 from action_gru.prepare.rows import Row, content_of, csv_text, read_kept
@@ -122,8 +122,11 @@ def _of_project(folder: Path, overrides: Sequence[str]) -> Source:
     project = read_project(folder)
     base = _tree(project.folder.name)
     base["run"] = base.get("run", {}) | {"folder": str(folder / "runs")}
-    base["features"] = {"cache_dir": str(folder / CACHE)}
-    base["events"] = {"background": list(project.background())}
+    weights = {"weights": project.weights} if project.weights else {}
+    base["features"] = {"cache_dir": str(folder / CACHE)} | weights
+    # A stream refuses a background that the model does not know, as one without clips.
+    background = [one for one in project.background() if clips_in(project.folder_of(one))]
+    base["events"] = {"background": background}
     return _of_folder(folder / "clips", base, overrides, in_project=True)
 
 

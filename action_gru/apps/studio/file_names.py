@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
-from pathlib import Path, PureWindowsPath
+from pathlib import Path
 
 from action_gru.apps.studio.errors import NotVideoError
 from action_gru.core.paths import VIDEO_SUFFIXES, composed
@@ -18,7 +19,7 @@ def safe_name(name: str) -> str:
 
     Raises NotVideoError for an ending that no video has.
     """
-    last = composed(PureWindowsPath(name).name)  # it takes both / and \ for a separator
+    last = composed(re.split(r"[/\\]", name)[-1])
     letters = ("_" if letter in NO_LETTERS else letter for letter in last if is_shown(letter))
     stem, dot, ending = "".join(letters).rpartition(".")
     suffix = f".{ending.lower()}" if dot else ""
@@ -36,7 +37,8 @@ def recorded_place(folder: Path, take: str | None, number: int, file: Path) -> P
     take: when it began, '20261129-101500'; None for now.
     """
     take = take or f"{datetime.now():%Y%m%d-%H%M%S}"
-    while list(folder.glob(f"{take}-{number}.*")):
+    taken = {path.stem for path in folder.iterdir()}
+    while f"{take}-{number}" in taken:
         number += 1
     return folder / f"{take}-{number}{_ending(file)}"
 

@@ -37,6 +37,14 @@ class Step:
     actions_after: tuple[dict[str, Any], ...] | None = None
     trash: str | None = None
 
+    def renames(self) -> list[tuple[str, str]]:
+        """The names of actions that it changes, old and new."""
+        before, after = self.actions_before or (), self.actions_after or ()
+        if len(before) != len(after):
+            return []
+        names = [(one["name"], other["name"]) for one, other in zip(before, after, strict=True)]
+        return [(old, new) for old, new in names if old != new]
+
     def reversed(self) -> Step:
         """The step that undoes this one."""
         return replace(
@@ -65,27 +73,20 @@ class History:
 
     def begin(self, step: Step, *, is_undo: bool = False) -> None:
         """Keep what is about to be done. Raises DataError, and then nothing may be done."""
-        self.unfinished, self.is_undo = step, is_undo
-        try:
-            self._write()
-        except DataError:
-            self.unfinished = None
-            raise
+        self._write(self.steps, step, is_undo)
 
     def drop(self) -> None:
         """The step that had begun was taken back."""
-        self.unfinished = None
-        self._write()
+        self._write(self.steps, None, False)
 
     def finish(self, step: Step) -> None:
         """The step that had begun is done, as it is given here."""
-        self.steps = self.steps[:-1] if self.is_undo else [*self.steps, step]
-        old, self.steps = self.steps[:-MOST_STEPS], self.steps[-MOST_STEPS:]
-        self.unfinished = None
-        self._write()
-        for step in old:
-            if step.trash:
-                shutil.rmtree(self.trash / step.trash, ignore_errors=True)
+        steps = self.steps[:-1] if self.is_undo else [*self.steps, step]
+        old = steps[:-MOST_STEPS]
+        self._write(steps[-MOST_STEPS:], None, False)
+        for one in old:
+            if one.trash:
+                shutil.rmtree(self.trash / one.trash, ignore_errors=True)
 
     def _read(self) -> None:
         try:
@@ -104,15 +105,17 @@ class History:
             self.steps, self.unfinished = [], None
             self.path.replace(aside)
 
-    def _write(self) -> None:
+    def _write(self, steps: list[Step], unfinished: Step | None, is_undo: bool) -> None:
+        """Keep this on disk, and only then here."""
         kept = {
-            "steps": [asdict(step) for step in self.steps],
-            "unfinished": self.unfinished and asdict(self.unfinished),
-            "is_undo": self.is_undo,
+            "steps": [asdict(step) for step in steps],
+            "unfinished": unfinished and asdict(unfinished),
+            "is_undo": is_undo,
         }
         text = json.dumps(kept, ensure_ascii=False)
         mend = "free space, or make the folder writable"
         write_or_raise(self.path, text.encode(), DataError, "cannot be written", mend)
+        self.steps, self.unfinished, self.is_undo = steps, unfinished, is_undo
 
 
 def _step(kept: dict[str, Any]) -> Step:

@@ -14,12 +14,13 @@ from action_gru.apps.studio.engine import Engine
 from action_gru.apps.studio.shelf import Shelf
 from action_gru.core.errors import ConfigError
 from action_gru.core.files import hold_folder
+from action_gru.core.progress import Reporter
 from action_gru.prepare.project import open_project
 
 WORK = "action_gru.apps.studio.work_"
 # The modules of each engine: work_X.py. The server never imports them.
-READER: tuple[str, ...] = ()
-TRAINER: tuple[str, ...] = ()
+READER: tuple[str, ...] = ("clips", "live", "tries", "use", "videos")
+TRAINER: tuple[str, ...] = ("training", "use")
 LOOK_EVERY_S = 1.0  # at the folder, for what others changed in it
 
 
@@ -58,22 +59,31 @@ class Studio:
         self._told: object = None
         self._closing = threading.Event()
         self._watcher = threading.Thread(target=self._watch, name="clips by hand", daemon=True)
-        self.reader = Engine("reader", [WORK + name for name in READER], self.changed)
-        self.trainer = Engine("trainer", [WORK + name for name in TRAINER], self.changed)
+        self.reader = self._engine("reader", READER)
+        self.trainer = self._engine("trainer", TRAINER)
+
+    def _engine(self, name: str, modules: tuple[str, ...]) -> Engine:
+        """Its worker's relative paths start in the project, as those of a command line there."""
+        return Engine(name, [WORK + module for module in modules], self.changed, self.folder)
 
     def hold(self) -> None:
-        """Have the project alone. Raises ConfigError where another studio has it open."""
+        """Have the project alone, and finish what a crash cut short.
+
+        Raises ConfigError where another studio has it open.
+        """
+        if self._held is not None:
+            return
         try:
-            self._held = self._held or hold_folder(self.project.hidden)
+            self._held = hold_folder(self.project.hidden)
         except BlockingIOError as error:
             raise ConfigError(
                 f"{self.folder} is open in another studio; use that one's page, or end it first"
             ) from error
+        self.shelf.recover()
 
     def start(self) -> None:
-        """Finish what a crash cut short, and start the engines in the background."""
+        """Start the engines in the background, and follow the folder."""
         self.hold()
-        self.shelf.recover()
         self.reader.start()
         self.trainer.start()
         self._watcher.start()
@@ -88,6 +98,10 @@ class Studio:
 
     def clips_changed(self) -> None:
         """Tell every part that clips or actions are others now."""
+        try:
+            self.project.keep()
+        except ConfigError as error:
+            Reporter().warn(str(error))
         self._told = self._clips_now()
         for look in self.on_clips:
             look()

@@ -78,7 +78,7 @@ export function makeStage(app, { keep, ready }) {
   const { camera } = app;
   const settings = readSettings();
   const overlay = makeOverlay();
-  const spoken = h("p", { class: "visually-hidden", "aria-live": "assertive" });
+  const spoken = h("p", { class: "stage-told muted", "aria-live": "assertive" });
   const words = h("p", { class: "stage-words" });
   const turnOn = h("button", {
     class: "button primary large camera-on", type: "button", onclick: () => camera.open(),
@@ -186,8 +186,8 @@ export function makeStage(app, { keep, ready }) {
     h("div", { class: "stage-off" }, words, turnOn), overlay);
   const settingsBox = settingsForm(settings);
   settingsBox.addEventListener("change", () => draw());
-  const element = h("div", { class: "stack stage-whole" }, stageBox, spoken,
-    h("div", { class: "row stage-buttons" }, many, one), controls, settingsBox);
+  const element = h("div", { class: "stack stage-whole" }, stageBox,
+    h("div", { class: "row stage-buttons" }, many, one), spoken, controls, settingsBox);
   const forget = camera.on(draw);
   draw();
   camera.resume();

@@ -134,6 +134,15 @@ function mount(root, app) {
   const picker = makePicker(app, pick, (ids, action) => {
     if (action !== app.chosen) grid.move(ids, action);
   });
+  const pickNext = () => {
+    const rows = [...picker.element.children];
+    const at = rows.findIndex((row) => row.dataset.action === app.chosen);
+    const next = rows[(at + 1) % rows.length];
+    if (!next) return;
+    pick(next.dataset.action);
+    next.scrollIntoView({ block: "nearest", inline: "nearest" });
+  };
+  const endKeys = app.keys([{ key: "n", text: "Choose the next action", run: pickNext }]);
   const sending = makeSending();
   const endDrops = acceptFiles(document.body, (transfer) => takeFiles(readDrop(transfer), app));
   fill(root,
@@ -141,7 +150,10 @@ function mount(root, app) {
       h("div", { class: "stack record-main" },
         h("h1", { id: "step-title", class: "row" }, "Record", mark, chosen), stage.element),
       h("div", { class: "stack record-side" },
-        h("h2", { class: "picker-title" }, "Action"), picker.element,
+        h("div", { class: "row spread picker-title" }, h("h2", null, "Action"),
+          h("button", { class: "button quiet small", type: "button", onclick: pickNext },
+            "Next ", h("kbd", null, "N"))),
+        picker.element,
         h("label", { class: "field" }, h("span", null, "Who is this?"), person, people),
         h("p", { class: "muted small" }, "A name, so that the model is tested on people it has not seen."),
         h("div", { class: "row" },
@@ -177,6 +189,7 @@ function mount(root, app) {
       stage.stop();
       sending.stop();
       endDrops();
+      endKeys();
     },
   };
 }

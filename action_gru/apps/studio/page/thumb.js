@@ -22,54 +22,75 @@ export function loopWithin(video, { start_s, end_s }) {
   };
 }
 
-const inView = new IntersectionObserver((entries) => {
-  for (const { target, isIntersecting } of entries) {
-    if (isIntersecting) target.play();
-    else target.rest();
-  }
+const sight = new IntersectionObserver((entries) => {
+  for (const { target, isIntersecting } of entries) target.seen(isIntersecting);
 });
+
+function filmOf(app, clip, preload) {
+  const film = h("video", { class: "thumb-film", muted: true, playsInline: true, preload });
+  film.src = app.clipVideo(clip.id);
+  return film;
+}
+
+function drop(film) {
+  film?.removeAttribute("src"); // ends its download
+  film?.remove();
+}
 
 /** -> element with `show(clip)`, `play()` and `rest()`. `always`: plays whenever it is in view;
  * else `playOn` says when. */
 export function thumb(app, clip, { always = false } = {}) {
-  const poster = h("img", { class: "thumb-poster", alt: "", draggable: "false", loading: "lazy", decoding: "async" });
+  const poster = h("img", {
+    class: "thumb-poster", alt: "", draggable: "false", loading: "lazy", decoding: "async",
+  });
   const place = h("div", { class: "thumb" }, poster);
   let shown = null;
-  let video = null;
+  let film = null; // that plays
+  let still = null; // the first picture of a clip that nobody made a poster of yet
   let end = null;
+  let inSight = false;
+
+  const drawStill = () => {
+    const wanted = inSight && shown.features === "waiting";
+    if (wanted && !still) place.prepend(still = filmOf(app, shown, "metadata"));
+    else if (!wanted && still) still = drop(still);
+  };
   place.show = (next) => {
-    const bounds = `${next.start_s} ${next.end_s}`;
-    if (shown?.id === next.id && shown.bounds === bounds && shown.features === next.features) return;
-    const playing = Boolean(video);
+    const mark = `${next.id} ${next.start_s} ${next.end_s} ${next.features}`;
+    if (shown?.mark === mark) return;
+    const playing = Boolean(film);
     place.rest();
-    // The reader makes the poster: one that was asked for too early is asked for again.
-    if (shown?.id !== next.id || shown?.features !== next.features) {
-      place.classList.remove("bare");
-      poster.src = app.poster(next.id);
-    }
-    shown = { ...next, bounds };
+    still = drop(still);
+    shown = { ...next, mark };
+    // The reader makes posters; a clip that it has not read, or could not, has none.
+    poster.hidden = next.features !== "ready";
+    const bounds = `&bounds=${next.start_s ?? ""}-${next.end_s ?? ""}`; // others, another picture
+    if (!poster.hidden) poster.src = app.poster(next.id) + bounds;
+    drawStill();
     if (playing) place.play();
   };
   place.play = () => {
-    if (video || !shown) return;
-    video = h("video", { class: "thumb-film", muted: true, playsInline: true, preload: "auto" });
-    video.src = app.clipVideo(shown.id);
-    video.addEventListener("loadeddata", () => {
-      if (video) end = loopWithin(video, shown);
+    if (film || !shown || shown.features === "failed") return;
+    const mine = film = filmOf(app, shown, "auto");
+    film.addEventListener("loadeddata", () => {
+      if (film === mine) end = loopWithin(film, shown);
     }, { once: true });
-    video.addEventListener("error", () => place.rest());
-    place.append(video);
+    film.addEventListener("error", () => film === mine && place.rest());
+    place.append(film);
   };
   place.rest = () => {
     end?.();
     end = null;
-    video?.removeAttribute("src");
-    video?.remove();
-    video = null;
+    film = drop(film);
   };
-  poster.addEventListener("error", () => place.classList.add("bare"));
+  place.seen = (seen) => {
+    inSight = seen;
+    drawStill();
+    if (always && seen) place.play();
+    else if (always) place.rest();
+  };
   place.show(clip);
-  if (always) inView.observe(place);
+  sight.observe(place);
   return place;
 }
 

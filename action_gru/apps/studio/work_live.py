@@ -1,0 +1,144 @@
+"""Tasks of the reader: cameras of pages as live streams, and their last seconds as a clip.
+
+A camera is known by a key of its connection. Its frames come as JPEG, one after the other; the
+newest are kept as they came, so that a wrong answer can be corrected with what was just seen.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from action_gru.apps.studio.networks import recognizer_of
+from action_gru.core.errors import VideoError
+from action_gru.recognizer import ActionRecognizer
+from action_gru.streaming import ActionStream
+from action_gru.video import Image, VideoWriter
+from action_gru.video.picture_files import DamageError, decode_picture
+
+JPEG = b"\xff\xd8\xff"
+MOST_PIXELS = 4_000_000
+KEPT_S, KEPT_BYTES = 2.5, 32_000_000
+CLIP_S, LEAST_S = 2.0, 0.5  # of a correction
+CAMERAS_KEPT = 8  # more than the server lets in; what it forgot to close goes first
+Tell = Callable[[Any], None]
+JpegFrames = Sequence[tuple[float, bytes]]
+
+
+class Camera:
+    """One connection: its stream, and its newest frames as (seconds, JPEG)."""
+
+    def __init__(self, recognizer: ActionRecognizer) -> None:
+        self.recognizer = recognizer
+        self.stream: ActionStream = recognizer.stream()
+        self.frames: deque[tuple[float, bytes]] = deque()
+        self._bytes = 0
+
+    def push(self, data: bytes, time_s: float) -> list[float] | None:
+        """Show a frame; the smoothed scores (C,), None until the stream has seen enough."""
+        self.stream.push(decode_frame(data), time_s)
+        self._keep(data, time_s)
+        smoothed = self.stream.smoothed
+        if smoothed is None:
+            return None
+        return [round(float(score), 4) for score in smoothed.probabilities(self.stream.classes)]
+
+    def _keep(self, data: bytes, time_s: float) -> None:
+        if self.frames and time_s < self.frames[-1][0]:  # the clock began anew
+            self.frames.clear()
+            self._bytes = 0
+        if self.frames and time_s == self.frames[-1][0]:
+            return
+        self.frames.append((time_s, data))
+        self._bytes += len(data)
+        while self._bytes > KEPT_BYTES or self.frames[0][0] < time_s - KEPT_S:
+            self._bytes -= len(self.frames.popleft()[1])
+
+
+_cameras: OrderedDict[str, Camera] = OrderedDict()
+
+
+def live_open(tell: Tell, run: str) -> dict[str, Any]:
+    """Load the run's model; what a page has to know of it."""
+    return facts_of(recognizer_of(Path(run)), needs_stream=True)
+
+
+def facts_of(recognizer: ActionRecognizer, needs_stream: bool = False) -> dict[str, Any]:
+    """classes, background, threshold (None: not calibrated), window_s (how far back it looks)."""
+    known = set(recognizer.classes)
+    return {
+        "classes": list(recognizer.classes),
+        "background": [one for one in recognizer.config.events.background if one in known],
+        "threshold": recognizer.threshold,
+        "window_s": recognizer.stream().window_s if needs_stream else None,
+    }
+
+
+def live_push(tell: Tell, key: str, run: str, data: bytes, time_s: float) -> dict[str, Any]:
+    """One frame of a camera: {"scores": (C,) or None, "ms": what it took}. Raises VideoError."""
+    began_s = time.perf_counter()
+    recognizer = recognizer_of(Path(run))
+    camera = _cameras.get(key)
+    if camera is None or camera.recognizer is not recognizer:
+        camera = _cameras[key] = Camera(recognizer)
+    _cameras.move_to_end(key)
+    while len(_cameras) > CAMERAS_KEPT:
+        _cameras.popitem(last=False)
+    scores = camera.push(data, time_s)
+    return {"scores": scores, "ms": round(1000 * (time.perf_counter() - began_s), 1)}
+
+
+def live_close(tell: Tell, key: str) -> None:
+    """Forget a camera."""
+    _cameras.pop(key, None)
+
+
+def live_clip(tell: Tell, key: str, time_s: float, path: str) -> float:
+    """Write the two seconds of a camera up to an instant as .mp4; its length in seconds.
+
+    Raises VideoError where they are not kept, or not any more.
+    """
+    camera = _cameras.get(key)
+    frames = camera.frames if camera is not None else ()
+    chosen = [frame for frame in frames if time_s - CLIP_S <= frame[0] <= time_s]
+    length_s = chosen[-1][0] - chosen[0][0] if chosen else 0.0
+    if length_s < LEAST_S:
+        raise VideoError(
+            f"only {length_s:.1f} s before that moment are kept, {LEAST_S:g} s are needed; do the "
+            "action in front of the camera and correct it right after"
+        )
+    write_frames(chosen, Path(path))
+    return length_s
+
+
+def write_frames(frames: JpegFrames, path: Path) -> None:
+    """JPEG frames as a video with their times; those of another size than the last are left out."""
+    images = [(time_s, decode_frame(data)) for time_s, data in frames]
+    height, width = images[-1][1].shape[:2]
+    fps = len(frames) / max(frames[-1][0] - frames[0][0], 1e-3)
+    with VideoWriter(path, (width, height), min(max(fps, 1.0), 60.0)) as writer:
+        for time_s, image in images:
+            if image.shape[:2] == (height, width):
+                writer.write(image, time_s)
+
+
+def decode_frame(data: bytes) -> Image:
+    """A page's JPEG as (H, W, 3) uint8 RGB. Raises VideoError for what is none, or too large."""
+    mend = "send the picture again, as a JPEG of a canvas"
+    if not data.startswith(JPEG):
+        raise VideoError(f"a frame is no JPEG ({len(data)} bytes); {mend}")
+    try:
+        return decode_picture(data, "a frame", MOST_PIXELS)
+    except DamageError as error:
+        raise VideoError(f"a frame is no picture ({error}); {mend}") from error
+
+
+TASKS: dict[str, Callable[..., Any]] = {
+    "live_open": live_open,
+    "live_push": live_push,
+    "live_close": live_close,
+    "live_clip": live_clip,
+}
