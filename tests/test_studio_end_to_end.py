@@ -83,9 +83,6 @@ def record_burst(studio: StudioProcess, film: Path, name: str) -> None:
         visit = Visit(browser, studio.address, DESK, permissions=["camera"])
         visit.go("record")
         visit.tab.click(f'.picker [data-action="{name}"]')
-        visit.tab.click("#camera-on, #open-camera", timeout=2000) if visit.tab.query_selector(
-            "#open-camera"
-        ) else None
         visit.tab.click("#burst")
         visit.tab.wait_for_timeout(12_000)
         visit.shoot(f"record-{SHOWN[name]}")
@@ -118,6 +115,7 @@ def live_labels(studio: StudioProcess, film: Path, name: str) -> list[str]:
     with chromium(film) as browser:
         visit = Visit(browser, studio.address, DESK, permissions=["camera"])
         visit.go("try")
+        visit.tab.get_by_role("button", name="Turn on").first.click()
         visit.tab.wait_for_selector("#live-label[data-label]:not([data-label=''])", timeout=30_000)
         visit.tab.wait_for_timeout(3000)
         labels = []

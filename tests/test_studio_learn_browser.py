@@ -49,6 +49,9 @@ def place(tmp_path_factory):
         folder.mkdir(parents=True)
         for number in range(CLIPS_EACH):
             write_clip(folder / f"take-{number}.mp4", drawn, number % PEOPLE)
+    # The network that comes along: this test needs none to be fetched.
+    words = "format: action-gru 1\nweights: builtin\n"
+    (root / "mine" / "project.yaml").write_text(words, encoding="utf-8")
     film = write_film(root / "film.mjpeg", "wave", range(4), FILMED, take_s=2.0)
     return SimpleNamespace(root=root, folder=root / "mine", film=film)
 
@@ -85,7 +88,8 @@ def trained(scene):
     page.tab.wait_for_selector("#train[aria-disabled=false]")
     page.tab.keyboard.press("t")
     page.tab.wait_for_selector("text=Training…", timeout=5_000)
-    scene.studio.wait(lambda state: state.get("model"), TRAINING_S)
+    ended = scene.studio.wait(lambda state: state["training"]["state"] != "running", TRAINING_S)
+    assert ended["model"], ended["training"]
     page.tab.wait_for_selector("#verdict:not(:empty)")
     page.shoot("train-verdict")
     yield SimpleNamespace(**vars(scene), page=page)

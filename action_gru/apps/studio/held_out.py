@@ -6,6 +6,7 @@ single clips only where an action was recorded in one take.
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -17,7 +18,7 @@ from action_gru.dataset import Clip, grouped_folds
 from action_gru.prepare.project import take_of
 
 SHARE, MOST_SHARE = 0.25, 0.5  # of the clips
-FOLDS, SEEDS = 4, 10
+FOLDS, SEEDS = (4, 3, 2), 5
 
 
 @dataclass(frozen=True)
@@ -76,8 +77,8 @@ def _divide(clips: Sequence[Clip], group: Callable[[Clip], str]) -> tuple[Clip, 
         return None
     names = {clip.label for clip in clips}
     best: tuple[tuple[float, ...], list[bool]] | None = None
-    for seed in range(SEEDS):
-        parts = grouped_folds(grouped, min(FOLDS, groups), seed)
+    for folds, seed in itertools.product(sorted({min(n, groups) for n in FOLDS}), range(SEEDS)):
+        parts = grouped_folds(grouped, folds, seed)
         for part in sorted(set(parts)):
             out = [other == part for other in parts]
             held = Counter(c.label for c, is_out in zip(grouped, out, strict=True) if is_out)

@@ -60,11 +60,11 @@ class Studio:
         self._closing = threading.Event()
         self._watcher = threading.Thread(target=self._watch, name="clips by hand", daemon=True)
         self.reader = self._engine("reader", READER)
-        self.trainer = self._engine("trainer", TRAINER, nice=5)  # a live picture goes first
+        self.trainer = self._engine("trainer", TRAINER)
 
-    def _engine(self, name: str, modules: tuple[str, ...], nice: int = 0) -> Engine:
+    def _engine(self, name: str, modules: tuple[str, ...]) -> Engine:
         """Its worker's relative paths start in the project, as those of a command line there."""
-        return Engine(name, [WORK + module for module in modules], self.changed, self.folder, nice)
+        return Engine(name, [WORK + module for module in modules], self.changed, self.folder)
 
     def hold(self) -> None:
         """Have the project alone, and finish what a crash cut short.

@@ -22,7 +22,7 @@ import numpy as np
 import torch
 
 from action_gru.apps.studio.held_out import HeldOut, hold_out, person_of
-from action_gru.apps.studio.settings import HERE, project_source
+from action_gru.apps.studio.settings import HERE, choose_network, project_source
 from action_gru.apps.studio.verdict import (
     DOCUMENT,
     PERSON,
@@ -99,6 +99,7 @@ def _prepare(name: str) -> tuple[Config, HeldOut]:
     """The config, and the clips as they are now, divided. They stay so whatever is recorded
     meanwhile.
     """
+    choose_network(lambda _: None)
     source = project_source()
     clips = read_clips(source.written(PLACE))
     held_out = hold_out(clips)
@@ -221,7 +222,13 @@ class Telling(Reporter):
 
     def __init__(self, tell: Tell) -> None:
         super().__init__(mute=True)
-        self._tell = tell
+        self._tell, self._share = tell, 0.0
+
+    def _say(self, stage: str, share: float) -> None:
+        """Never back: features are read again for each stage, from the cache."""
+        if share >= self._share:
+            self._share = share
+            self._tell({"stage": stage, "share": round(share, 3)})
 
     @contextmanager
     def bar(self, title: str, total: int) -> Iterator[Advance]:
@@ -232,8 +239,7 @@ class Telling(Reporter):
         def advance(steps: float = 1, **_: Any) -> None:
             nonlocal done
             done += steps
-            share = low + (high - low) * min(1.0, done / max(1, total))
-            self._tell({"stage": stage, "share": round(share, 3)})
+            self._say(stage, low + (high - low) * min(1.0, done / max(1, total)))
 
         advance(0)
         yield advance
@@ -242,7 +248,7 @@ class Telling(Reporter):
     def doing(self, title: str) -> Iterator[None]:
         """Tells that the model is scored."""
         if title == "evaluate":
-            self._tell({"stage": "scoring", "share": 0.7})
+            self._say("scoring", 0.7)
         yield
 
 

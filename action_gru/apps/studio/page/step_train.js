@@ -20,8 +20,7 @@ function stockWords({ clips = [], actions = [], training = {}, model }) {
 function stageList() {
   const element = h("ol", { class: "stages", "aria-label": "Stages" },
     STAGE_WORDS.map((words) => h("li", null, words)));
-  element.show = (stage) => {
-    const now = STAGES.indexOf(stage);
+  element.show = (now) => {
     [...element.children].forEach((item, at) => {
       item.dataset.state = at < now ? "done" : at === now ? "now" : "next";
       if (at === now) item.setAttribute("aria-current", "step");
@@ -55,6 +54,7 @@ function trainCard(app) {
     stock, h("div", { class: "row" }, button, cancel), whyNot, failed, cancelled, running, draft,
     curve.element);
   let newest = {};
+  let reached = { at: 0, share: 0 }; // the bar and the stages never go back within one training
 
   const press = async () => {
     if (button.getAttribute("aria-disabled") === "true") return;
@@ -88,10 +88,15 @@ function trainCard(app) {
     say(failed, failed.hidden ? "" : training.error ?? "Training failed; train again.");
     cancelled.hidden = training.state !== "cancelled" || starts;
     running.hidden = !isRunning && !starts;
-    stages.show(isRunning ? training.stage : STAGES[0]);
-    if (isRunning && training.share != null) bar.value = training.share;
-    else bar.removeAttribute("value");
-    say(share, isRunning && training.share != null ? `${Math.round(100 * training.share)}%` : "");
+    if (!isRunning) reached = { at: 0, share: 0 };
+    else {
+      reached.at = Math.max(reached.at, STAGES.indexOf(training.stage));
+      reached.share = Math.max(reached.share, training.share ?? 0);
+    }
+    stages.show(reached.at);
+    if (reached.share > 0) bar.value = reached.share;
+    else bar.removeAttribute("value"); // it moves while nobody knows how far it is
+    say(share, reached.share > 0 ? `${Math.round(100 * reached.share)}%` : "");
     draft.hidden = !isRunning || !training.draft;
     say(draft, draft.hidden ? "" : sentence(training.draft.text));
     const points = training.curve ?? [];

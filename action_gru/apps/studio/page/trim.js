@@ -48,10 +48,12 @@ export function openTrim(clip, app) {
     draw();
   };
   const open = () => {
-    file_s = clip.file_s ?? (Number.isFinite(video.duration) ? video.duration : 0);
-    if (!file_s) {
-      return say(told, "How long this clip is, is not known yet; wait until it has been read.");
+    if (!clip.file_s && video.duration === Infinity) { // a recording names no duration
+      video.addEventListener("durationchange", open, { once: true });
+      video.currentTime = 1e7; // past its end: the browser then knows where that is
+      return;
     }
+    file_s = clip.file_s ?? video.duration;
     for (const input of [start, end]) {
       input.max = String(file_s);
       input.disabled = false;
