@@ -37,6 +37,7 @@ MOST_ACTIONS = 60
 FOLDERS = ("clips", "runs", "videos", ".studio", ".studio/temp", ".studio/trash")
 _TAKE = re.compile(r"(\d{8}-\d{6})-\d+\.[^.]+")
 CACHE = Path("cache", "features")  # as commands inside the folder have it
+NETWORK = "network"  # in .studio
 BACKGROUND = "nothing in particular"
 
 
@@ -71,6 +72,17 @@ class Project:
     @property
     def name(self) -> str:
         return str(self._tree.get("name") or self.folder.name)
+
+    @property
+    def weights(self) -> str | None:
+        """The network that reads the clips: `weights:` of project.yaml, else the one that the
+        studio chose when it first could; None where nothing was said or chosen.
+        """
+        chosen = self.hidden / NETWORK
+        said = str(self._tree.get("weights") or "")
+        found = said or (chosen.read_text(encoding="utf-8").strip() if chosen.is_file() else "")
+        inside = self.folder / found
+        return str(inside) if found and inside.is_file() else found or None
 
     def actions(self) -> tuple[Action, ...]:
         """Those of project.yaml in its order, then those whose folder was made by hand."""

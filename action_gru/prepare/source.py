@@ -122,7 +122,8 @@ def _of_project(folder: Path, overrides: Sequence[str]) -> Source:
     project = read_project(folder)
     base = _tree(project.folder.name)
     base["run"] = base.get("run", {}) | {"folder": str(folder / "runs")}
-    base["features"] = {"cache_dir": str(folder / CACHE)}
+    weights = {"weights": project.weights} if project.weights else {}
+    base["features"] = {"cache_dir": str(folder / CACHE)} | weights
     # A stream refuses a background that the model does not know, as one without clips.
     background = [one for one in project.background() if clips_in(project.folder_of(one))]
     base["events"] = {"background": background}

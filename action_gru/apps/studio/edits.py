@@ -130,6 +130,13 @@ def change_action(
     )
 
 
+def delete_files(text: str, paths: Sequence[str]) -> Step:
+    """Files that are no clips go to the trash. paths: below the project's folder."""
+    trash = new_name()
+    moves = tuple((path, _in_trash(trash, path)) for path in paths)
+    return Step(text=text, moves=moves, trash=trash)
+
+
 def _in_trash(trash: str, path: str) -> str:
     return f".studio/trash/{trash}/{path}"
 

@@ -55,6 +55,14 @@ class Step(BaseModel):
     actions_after: tuple[ActionRow, ...] | None = None
     trash: Annotated[str, Field(pattern=r"^[0-9-]+$")] | None = None
 
+    def renames(self) -> list[tuple[str, str]]:
+        """The names of actions that it changes, old and new."""
+        before, after = self.actions_before or (), self.actions_after or ()
+        if len(before) != len(after):
+            return []
+        names = [(one.name, other.name) for one, other in zip(before, after, strict=True)]
+        return [(old, new) for old, new in names if old != new]
+
     def reversed(self) -> Step:
         """The step that undoes this one."""
         return Step(

@@ -22,7 +22,15 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from action_gru.apps.serving import TooLargeError, free_port
-from action_gru.apps.studio import clips
+from action_gru.apps.studio import (
+    clips,
+    extraction,
+    labelling,
+    live,
+    training,
+    trying,
+    using,
+)
 from action_gru.apps.studio.errors import status_of
 from action_gru.apps.studio.guard import Guard
 from action_gru.apps.studio.session import Studio
@@ -33,7 +41,9 @@ PAGE = Path(__file__).parent / "page"
 TOGETHER_S = 0.05  # changes this close are one push
 SOCKET_BYTES = 4_000_000  # of a message: a camera's picture
 END_S = 2  # how long open requests may go on after ctrl-C
-ROUTES = (clips.routes,)
+ROUTES = tuple(
+    part.routes for part in (clips, extraction, labelling, live, training, trying, using)
+)
 
 
 def make_app(studio: Studio, host: str = "127.0.0.1") -> FastAPI:

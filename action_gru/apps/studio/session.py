@@ -19,8 +19,8 @@ from action_gru.prepare.project import open_project
 
 WORK = "action_gru.apps.studio.work_"
 # The modules of each engine: work_X.py. The server never imports them.
-READER: tuple[str, ...] = ("live", "tries")
-TRAINER: tuple[str, ...] = ()
+READER: tuple[str, ...] = ("clips", "live", "tries", "use", "videos")
+TRAINER: tuple[str, ...] = ("training", "use")
 LOOK_EVERY_S = 1.0  # at the folder, for what others changed in it
 
 
@@ -61,11 +61,11 @@ class Studio:
         self._closing = threading.Event()
         self._watcher = threading.Thread(target=self._watch, name="clips by hand", daemon=True)
         self.reader = self._engine("reader", READER)
-        self.trainer = self._engine("trainer", TRAINER, nice=5)  # a live picture goes first
+        self.trainer = self._engine("trainer", TRAINER)
 
-    def _engine(self, name: str, modules: tuple[str, ...], nice: int = 0) -> Engine:
+    def _engine(self, name: str, modules: tuple[str, ...]) -> Engine:
         """Its worker's relative paths start in the project, as those of a command line there."""
-        return Engine(name, [WORK + module for module in modules], self.changed, self.folder, nice)
+        return Engine(name, [WORK + module for module in modules], self.changed, self.folder)
 
     def hold(self) -> None:
         """Have the project alone, and finish what a crash cut short.
