@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from action_gru.config.tree import check_files
+from action_gru.backbone.weight_files import hub_of, local_weights, runtime_of
+from action_gru.config import check_files
 from action_gru.core.arguments import brief, overrides_given, path_given
 from action_gru.core.errors import CheckpointError, ConfigError
 from action_gru.core.progress import Reporter
@@ -18,6 +19,7 @@ from action_gru.report.figures import Evaluation
 from action_gru.training import RunFolder
 from action_gru.training import train as train_run
 from action_gru.training.refit import refit, wants_refit
+from action_gru.views.pictures import VIEWS
 
 CLIPS = f"clips are {WANTED}, or an annotation file"
 
@@ -44,6 +46,10 @@ def train_whole(
             f"{path}: measured rows are learnt by 'action-gru train', and read by "
             "SequenceRecognizer; here clips of video are needed"
         )
+    features = found.config.features
+    is_of_yolo = not (hub_of(features.weights) or runtime_of(features.weights))
+    if is_of_yolo and set(features.views) & set(VIEWS):
+        local_weights(features.weights, features.download)  # before a run takes its name
     for note in found.notes:
         reporter.info(note)
     config = found.written()

@@ -82,6 +82,8 @@ class VideoReader:
                     self._config, self._backbone, MemoryCache(), held=batch.held
                 )
                 report = extractor.extract(list(batch.clips.values()), done)
+                if advance is not None:  # what is named twice, or is not there
+                    advance(len(part) - len(batch.clips))
                 for place, name in enumerate(batch.places):
                     reason = report.quarantined.get(name)
                     if place in batch.problems:

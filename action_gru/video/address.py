@@ -41,6 +41,8 @@ def fetched(address: str) -> Iterator[Path]:
             _fetch(address, path, name)
         except (urllib.error.URLError, http.client.HTTPException, OSError, ValueError) as error:
             reason = getattr(error, "reason", None) or error
+            if isinstance(error, urllib.error.HTTPError):
+                error.close()  # it holds the connection
             # The cause is left out of the chain: it may quote the address.
             raise VideoError(
                 f"{name}: could not be fetched ({reason}); check the address, or download it first"
