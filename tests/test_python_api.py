@@ -199,16 +199,6 @@ def test_the_words_of_train_are_those_of_the_command():
     assert set(WORDS) < set(signature(ActionRecognizer.train).parameters)
 
 
-def test_the_newest_run_is_loaded_and_runs_have_names(monkeypatch, tmp_path):
-    (tmp_path / "runs").mkdir()
-    (tmp_path / "runs" / "mine").symlink_to(GOLDEN / "run")
-    monkeypatch.chdir(tmp_path)
-    loaded = ActionRecognizer.load("mine", "cpu")
-    assert repr(loaded) == "ActionRecognizer(runs/mine: left and right)"
-    with pytest.raises(ActionGruError, match="no finished run in"):
-        ActionRecognizer.load()  # the stored run has no summary.json
-
-
 NO_VIDEO = "a video is a path, an http(s) address, or frames as an array (T, H, W, 3) of uint8"
 GREY = np.zeros((4, 8, 8), np.uint8)
 CLEAR = np.zeros((4, 8, 8, 3), np.uint8)
@@ -304,18 +294,19 @@ def test_what_a_run_scores_is_told_without_writing_a_report(tmp_path, monkeypatc
     (run / "clips.csv").write_text("\n".join(row for row in rows if "long.mp4" not in row) + "\n")
     shutil.copytree(GOLDEN / "cache", tmp_path / "cache")  # of the two test clips
     (tmp_path / "clips").symlink_to(CLIPS)
-    other = in_class_folders(tmp_path / "other", "left_0", "right_0")
     before = sorted(tmp_path.rglob("*"))
     changes = ["features.cache_dir=cache", "evaluation.details=false"]
     loaded = ActionRecognizer.load("mine", "cpu", changes)
+    assert repr(loaded) == "ActionRecognizer(runs/mine: left and right)"
     own = loaded.evaluate()
     assert own["clips"] == 2
     assert own.sentence.startswith("Right on 2 of 2 new clips")
-    assert loaded.evaluate(other)["predictions"][0]["path"] == "left/left_0.mp4"
     assert sorted(tmp_path.rglob("*")) == before
-    alone = ActionRecognizer.load(run / "best.safetensors", "cpu")
+    loaded.run = run / "best.safetensors"
     with pytest.raises(ActionGruError, match="alone does not know its clips; load the run's fold"):
-        alone.evaluate()
+        loaded.evaluate()
+    with pytest.raises(ActionGruError, match="no finished run in"):
+        ActionRecognizer.load()  # the stored run has no summary.json
 
 
 @pytest.mark.slow
@@ -338,5 +329,29 @@ def test_training_from_python_leaves_what_the_command_leaves(tmp_path, monkeypat
     assert trained.run == Path("runs/mine")
     assert trained.classify(CLIP).labels
     assert trained.evaluate()["clips"] > 0
+    assert ActionRecognizer.load(device="cpu").run == Path("runs/typed")  # the newest
+    other = in_class_folders(tmp_path / "other", "left_0", "right_0")
+    figures = trained.evaluate(other)
+    assert {one["path"] for one in figures["predictions"]} == {
+        "left/left_0.mp4",
+        "right/right_0.mp4",
+    }
+    assert not (other / "manifest.csv").exists()
     answers = [ActionRecognizer.load(name).classify(CLIP) for name in ("mine", "typed")]
     assert answers[0].scores == pytest.approx(answers[1].scores, abs=1e-5)
+
+
+@pytest.mark.slow
+def test_the_examples_of_the_python_page_run(tmp_path, monkeypatch, capsys):
+    page = (Path(__file__).parents[1] / "docs" / "python.md").read_text(encoding="utf-8")
+    names = [f"{side}_{number}" for side in ("left", "right") for number in range(5)]
+    in_class_folders(tmp_path / "clips", *names)
+    shutil.copy(CLIP, tmp_path / "clip.mp4")
+    monkeypatch.chdir(tmp_path)
+    known: dict[str, object] = {}
+    for code in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
+        exec(code, known)
+    told = capsys.readouterr().out
+    assert "Right on" in told
+    assert "missing.mp4: no such video file" in told
+    assert repr(known["features"].shape) in told
