@@ -174,6 +174,7 @@ def serve(
     address = f"http://{shown}:{port}/"
 
     def listening() -> None:
+        studio.tell_address(address)
         ready(address)
         if open_browser:
             threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
