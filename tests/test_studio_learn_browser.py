@@ -214,8 +214,8 @@ def test_a_model_is_renamed_and_deleted_in_the_list(trained, visit):
     page.tab.click(".version button:has-text('Rename')")
     page.tab.fill(".version form input", "first try")
     page.tab.keyboard.press("Enter")
-    trained.studio.wait(lambda state: state["versions"][0]["name"] == "first try")
-    page.tab.wait_for_selector(".version strong:has-text('first try')")
+    trained.studio.wait(lambda state: state["versions"][0]["name"] == "first-try")
+    page.tab.wait_for_selector(".version strong:has-text('first-try')")
     page.tab.click(".version button:has-text('Delete')")
     page.tab.click("dialog button:has-text('Keep it')")
     assert page.tab.locator(".version").count() == 1
