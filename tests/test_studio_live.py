@@ -58,7 +58,7 @@ def test_a_camera_hears_what_the_model_knows_and_then_a_score_for_each_class(cli
         facts = socket.receive_json()
         background = ["nothing in particular"]
         told = {"classes": list(ACTIONS), "background": background, "run": "model-1"}
-        assert facts == told | {"threshold": 0.4, "window_s": 2.0}
+        assert facts == told | {"threshold": 0.4, "window_s": 2.0, "smoothing_s": 0.2}
         answers = show(socket, BRIGHT[:20])
     assert [answer["time_s"] for answer in answers] == [index / FPS for index in range(20)]
     assert answers[0]["scores"] is None  # one frame says nothing yet
@@ -71,6 +71,7 @@ def test_live_scores_are_those_of_a_stream_of_the_same_frames(client):
         socket.receive_json()
         scores = show(socket, BRIGHT[:20])[-1]["scores"]
     stream = Recognizer().stream()
+    stream.tracker.smoothing_s = 0.2
     for index, data in enumerate(BRIGHT[:20]):
         stream.push(work_live.decode_frame(data), index / FPS)
     assert stream.smoothed is not None

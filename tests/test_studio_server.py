@@ -178,6 +178,8 @@ def test_each_change_is_pushed_to_every_page(studio):
         client.websocket_connect(EVENTS, headers=FROM_PAGE) as one,
         client.websocket_connect(EVENTS, headers=FROM_PAGE) as other,
     ):
+        one.send_bytes(b"noise")
+        one.send_text("noise")
         first = one.receive_json()
         assert other.receive_json() == first
         client.post("/api/actions", json={"name": "wave"})

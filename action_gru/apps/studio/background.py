@@ -9,7 +9,10 @@ from collections.abc import Callable
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from typing import Any
 
+import torch
+
 from action_gru.core.errors import ActionGruError
+from action_gru.features.extractor import usable_cores
 
 AT_ONCE = 2
 
@@ -40,10 +43,15 @@ _threads: list[ThreadPoolExecutor] = []
 def begin(key: str, work: Callable[[Job], None]) -> None:
     """Work on a job soon. An earlier job of the key is dropped."""
     if not _threads:
-        _threads.append(ThreadPoolExecutor(AT_ONCE, thread_name_prefix="job"))
+        _threads.append(ThreadPoolExecutor(AT_ONCE, "job", _leave_cores_free))
     job_drop(None, key)
     job = _jobs[key] = Job()
     job.future = _threads[0].submit(work, job)
+
+
+def _leave_cores_free() -> None:
+    """Half of them, for live streams and decoders."""
+    torch.set_num_threads(max(1, usable_cores() // 2))
 
 
 def job_news(tell: object, key: str) -> dict[str, Any]:

@@ -96,8 +96,8 @@ async def _push(studio: Studio, socket: WebSocket) -> None:
             await asyncio.sleep(TOGETHER_S)
 
     async def until_gone() -> None:
-        while True:  # what a page says is not needed: that it left is
-            await socket.receive_text()
+        while (await socket.receive())["type"] != "websocket.disconnect":
+            pass  # what a page says is not needed
 
     studio.listeners.append(changed)
     tasks = [asyncio.create_task(work()) for work in (send, until_gone)]

@@ -41,7 +41,7 @@ def try_read(tell: object, key: str, run: str, path: str, most_s: float) -> None
 
 def _read(job: Job, run: Path, path: Path, most_s: float) -> None:
     recognizer = recognizer_of(run)
-    job.found |= facts_of(recognizer, needs_stream=True)
+    job.found |= facts_of(recognizer)
     reader = recognizer.read_timeline(path)
     for prediction in reader:
         job.check()
