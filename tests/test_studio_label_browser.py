@@ -190,10 +190,11 @@ def test_the_list_changes_the_same_segments_and_refuses_what_is_no_time(scene, v
     open_video(page, "morning")
     page.tab.click("summary:has-text('as a list')")
     row = page.tab.locator(".segment-row").first
-    row.locator(".segment-time").nth(1).fill("0:03.5")
+    end = row.locator(".segment-time").nth(1)
+    end.fill("0:03.5")
+    end.press("Tab")
     row.locator("select").select_option("jump")
     until(lambda: kept(scene, "morning")[0] == ("jump", 2.0, 3.5))
-    end = row.locator(".segment-time").nth(1)
     end.fill("99")
     end.press("Tab")
     assert "within the video" in end.evaluate("field => field.validationMessage")

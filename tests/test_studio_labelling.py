@@ -236,20 +236,36 @@ def test_a_renamed_action_is_renamed_in_the_segments_and_back(window):
 
 
 def test_a_video_that_no_browser_plays_is_copied_and_the_copy_is_played(tmp_path):
-    def go_on(name):
-        copy.parent.mkdir(exist_ok=True)
-        copy.write_bytes(b"a copy")
-        return {"share": 1.0, "result": 3.9}
+    playable = tmp_path / "mine" / ".studio" / "playable"
 
-    copy = tmp_path / "mine" / ".studio" / "playable" / "a.mp4.mp4"
-    facts = lambda path: PLAYABLE if path == str(copy) else PLAYABLE | {"codec": "hevc yuv420p"}  # noqa: E731
-    window = Window(tmp_path / "mine", video_facts=facts, video_begin="job", video_go_on=go_on)
+    def facts(path):
+        return PLAYABLE | ({} if Path(path).parent == playable else {"codec": "hevc yuv420p"})
+
+    def begin(kind, path, out, length_s):
+        begun.append((kind, Path(path).name, length_s))
+        playable.mkdir(exist_ok=True)
+        Path(out).write_bytes(b"a copy")
+        return "job"
+
+    begun = []
+    done = {"share": 1.0, "result": 3.9}
+    window = Window(tmp_path / "mine", video_facts=facts, video_begin=begin, video_go_on=done)
     wait_for(lambda: window.video()["playable"] == "yes")
     assert window.get("file").content == b"a copy"
-    begun = [call for call in window.studio.reader.asked if call[0] == "video_begin"]
-    assert begun == [
-        ("video_begin", "copy", str(window.folder / "videos" / "a.mp4"), str(copy), 4.0)
-    ]
+    assert begun == [("copy", "a.mp4", 4.0)]
+    window.client.post("/api/videos/delete", json={"id": "a.mp4"})
+    assert list(playable.iterdir()) == []
+
+
+def test_a_copy_that_cannot_be_made_is_told(tmp_path):
+    window = Window(
+        tmp_path / "mine",
+        video_facts=PLAYABLE | {"duration_s": None},
+        video_begin="job",
+        video_go_on=VideoError("a.mp4: damaged"),
+    )
+    wait_for(lambda: window.video()["playable"] == "no")
+    assert window.video()["problem"] == ("a.mp4: no copy to play by could be made: a.mp4: damaged")
 
 
 def test_a_file_that_is_no_video_is_told(tmp_path):

@@ -1,6 +1,9 @@
 import json
 import struct
+import threading
+import time
 from itertools import islice
+from socket import SHUT_RDWR
 
 import numpy as np
 import pytest
@@ -8,13 +11,16 @@ from helpers.studio_doubles import (
     ACTIONS,
     InlineEngine,
     Recognizer,
+    app_of,
     client_of,
     jpeg,
+    listening,
     open_studio,
     use_model,
 )
 from helpers.videos import moving_square
 from starlette.websockets import WebSocketDisconnect
+from websockets.sync.client import connect
 
 from action_gru.apps.studio import live, work_live
 from action_gru.core.errors import VideoError
@@ -206,6 +212,39 @@ def test_a_correction_is_a_clip_of_the_last_two_seconds_with_their_times(client,
 def correct(socket, action, time_s, person=None):
     socket.send_text(json.dumps({"correct": action, "time_s": time_s, "person": person}))
     return socket.receive_json()
+
+
+def test_a_page_that_leaves_while_it_is_answered_is_no_error(studio, caplog):
+    is_asked, may_answer = threading.Event(), threading.Event()
+
+    def push(tell, *frame):
+        is_asked.set()
+        assert may_answer.wait(30)
+        return {"scores": None, "ms": 1.0}
+
+    studio.reader.tasks["live_push"] = push
+    with listening(app_of(studio, live.routes)) as address:
+        for leaves in (lambda page: page.close(), lambda page: page.socket.shutdown(SHUT_RDWR)):
+            is_asked.clear()
+            may_answer.clear()
+            with connect(f"{address.replace('http', 'ws')}/api/live") as page:
+                page.recv()
+                page.send(frame(0.0, BRIGHT[0]))
+                assert is_asked.wait(30)
+                leaves(page)
+            time.sleep(0.1)  # until the server has heard of it
+            may_answer.set()
+            wait_until(lambda: studio.reader.asked[-1][0] == "live_close")
+            studio.reader.asked.clear()
+    assert caplog.text == ""
+    assert studio.listeners == []
+
+
+def wait_until(holds):
+    end_s = time.monotonic() + 30
+    while not holds():
+        assert time.monotonic() < end_s
+        time.sleep(0.01)
 
 
 def test_only_the_newest_frames_of_a_camera_are_kept():

@@ -109,7 +109,7 @@ def app_of(studio: Studio, *parts: Callable[[Studio], Any]) -> FastAPI:
 @contextmanager
 def listening(app: FastAPI) -> Iterator[str]:
     """The address of an app that is served, for clients of other programs."""
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning"))
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, log_level="warning"))
     thread = Thread(target=server.run)
     thread.start()
     try:

@@ -73,13 +73,13 @@ def routes(studio: Studio) -> APIRouter:
 
     @router.get("/file")
     def file(id: str) -> FileResponse:
-        path = videos.played(id)
+        path = videos.playback.played(id)
         kind = "video/webm" if path.suffix.lower() == ".webm" else "video/mp4"
         return FileResponse(path, media_type=kind)
 
     @router.post("/copy", status_code=202)
     def copy(id: str, body: NothingBody) -> dict[str, str]:
-        videos.copy(id)
+        videos.playback.make_copy(id)
         return {}
 
     @router.get("/segments")

@@ -1,7 +1,7 @@
 """Step 3, label a long video: what the studio knows of each video, and the work on it.
 
-Owns facts, copies that browsers can play, proposals and cutting. What lies on disk is in
-`video_shelf`, how it is asked for in `labelling`. Knows no request.
+Owns segments, proposals and cutting. What lies on disk is in `video_shelf`, what a browser plays in
+`playback`, how it is asked for in `labelling`. Knows no request.
 """
 
 from __future__ import annotations
@@ -10,36 +10,18 @@ import math
 import secrets
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from action_gru.apps.studio.playback import Playback, stamp_of
 from action_gru.apps.studio.session import Studio
 from action_gru.apps.studio.video_jobs import Job, Jobs
 from action_gru.apps.studio.video_shelf import LEAST_CLIP_S, Imported, Labelled, VideoShelf
 from action_gru.core.errors import ActionGruError, DataError
 from action_gru.core.paths import composed
 from action_gru.dataset.cells import time_of_frame
-
-# What browsers play without a plug-in: by the file's ending, FFmpeg's names of codec and pixels.
-PLAYED: dict[str, tuple[str, ...]] = {
-    ".mp4": ("h264 yuv420p", "h264 yuvj420p", "av1 yuv420p", "vp9 yuv420p"),
-    ".webm": ("vp8 yuv420p", "vp8 yuva420p", "vp9 yuv420p", "av1 yuv420p"),
-}
-PLAYED |= {".m4v": PLAYED[".mp4"], ".mov": PLAYED[".mp4"][:2]}
-
-
-@dataclass(frozen=True)
-class VideoFacts:
-    """What the reader found out about a video. needs_copy: no browser plays it as it is."""
-
-    duration_s: float | None = None
-    fps: float = 25.0
-    needs_copy: bool = False
-    problem: str | None = None
 
 
 class LongVideos:
@@ -49,8 +31,7 @@ class LongVideos:
         self.studio, self.project = studio, studio.project
         self.shelf = VideoShelf(self.project.folder)
         self.jobs = Jobs(studio.reader, studio.changed)
-        self._facts: dict[str, tuple[tuple[int, int], VideoFacts | None]] = {}
-        self._copies: dict[str, Job] = {}
+        self.playback = Playback(studio, self.shelf, self.jobs)
         self._proposals: dict[str, Job] = {}
         self._cuts: dict[str, Job] = {}
         self._counts: dict[str, tuple[object, dict[str, Any]]] = {}
@@ -65,23 +46,18 @@ class LongVideos:
         return [self._document(name) for name in self.shelf.names()]
 
     def _document(self, name: str) -> dict[str, Any]:
-        facts = self.facts(name)
-        known = facts or VideoFacts()
-        document: dict[str, Any] = {"id": name, "duration_s": known.duration_s, "fps": known.fps}
-        document |= {"segments": 0, "uncut": 0, "version": "", "problem": known.problem}
-        document |= {"playable": self._playable(name, facts), "share": None}
-        if name in self._copies:
-            document["share"] = self._copies[name].share
+        played = self.playback.document(name)
+        document = {"id": name, "segments": 0, "uncut": 0, "version": ""} | played
         document["proposals"] = self.proposals(name) | {"segments": None}
         document["cut"] = _told(self._cuts.get(name))
-        return document | self._counted(name, known.duration_s)
+        return document | self._counted(name, played["duration_s"])
 
     def _counted(self, name: str, duration_s: float | None) -> dict[str, Any]:
         """How many segments, how many of them are no clips yet; counted anew when files change."""
         try:
             file = self.shelf.labels_file(name)
             folders = [one.stat().st_mtime_ns for one in self._folders()]
-            stamp = (_stamp(file), folders, duration_s)
+            stamp = (stamp_of(file), folders, duration_s)
             kept = self._counts.get(name)
             if kept is not None and kept[0] == stamp:
                 return kept[1]
@@ -100,92 +76,10 @@ class LongVideos:
         clips = self.project.clips
         return sorted(one for one in clips.iterdir() if one.is_dir()) if clips.is_dir() else []
 
-    def facts(self, name: str) -> VideoFacts | None:
-        """None while the reader has not answered yet; it is asked at the first call."""
-        stamp = _stamp(self.shelf.folder / name)
-        with self._lock:
-            kept = self._facts.get(name)
-            if kept is not None and kept[0] == stamp:
-                return kept[1]
-            self._facts[name] = stamp, None
-        path = self.shelf.folder / name
-        seen = self._copy(name) if self._has_copy(name) else path
-        asked = self.studio.reader.ask("video_facts", str(seen))
-        asked.add_done_callback(lambda answer: self._learn(name, stamp, seen, answer))
-        return None
-
-    def _learn(self, name: str, stamp: tuple[int, int], seen: Path, answer: Future[Any]) -> None:
-        error = answer.exception()
-        if error is not None:
-            facts = VideoFacts(problem=str(error))
-        else:
-            found = answer.result()
-            ending = seen.suffix.lower()
-            plays = found["codec"] in PLAYED.get(ending, ()) and found["duration_s"] is not None
-            facts = VideoFacts(found["duration_s"], found["fps"], not plays)
-        with self._lock:
-            self._facts[name] = stamp, facts
-        if facts.needs_copy:
-            self._make_copy(name, facts.duration_s)
-        self.studio.changed()
-
-    # What a browser plays.
-
-    def _copy(self, name: str) -> Path:
-        return self.project.hidden / "playable" / f"{name}.mp4"
-
-    def _has_copy(self, name: str) -> bool:
-        copy = self._copy(name)
-        video = self.shelf.folder / name
-        return copy.is_file() and copy.stat().st_mtime_ns >= video.stat().st_mtime_ns
-
-    def _playable(self, name: str, facts: VideoFacts | None) -> str:
-        """'yes', 'no', 'making', or 'unknown' until the reader has answered."""
-        if facts is None:
-            return "unknown"
-        if facts.problem:
-            return "no"
-        if not facts.needs_copy:
-            return "yes"
-        job = self._copies.get(name)
-        return "no" if job is not None and job.state == "failed" else "making"
-
-    def _make_copy(self, name: str, length_s: float | None) -> None:
-        with self._lock:
-            job = self._copies.get(name)
-            if job is not None and job.state == "running":
-                return
-            copy = self._copy(name)
-
-            def done(job: Job) -> None:
-                with self._lock:
-                    self._facts.pop(name, None)  # the copy's are asked for instead
-
-            path = str(self.shelf.folder / name)
-            self._copies[name] = self.jobs.begin("copy", path, str(copy), length_s, done=done)
-        self.studio.changed()
-
-    def copy(self, name: str) -> None:
-        """Make a copy to play by, of a video that this browser refuses."""
-        self.shelf.path(name)
-        if not self._has_copy(name):
-            facts = self.facts(name)
-            self._make_copy(name, facts.duration_s if facts else None)
-
-    def played(self, name: str) -> Path:
-        """The file to play: the video, or its copy. Raises DataError while that is being made."""
-        path = self.shelf.path(name)
-        if self._has_copy(name):
-            return self._copy(name)
-        facts = self.facts(name)
-        if facts is not None and facts.needs_copy:
-            raise DataError(f"{name}: a copy that browsers can play is being made; wait for it")
-        return path
-
     # Segments.
 
     def duration_s(self, name: str) -> float | None:
-        facts = self.facts(name)
+        facts = self.playback.facts(name)
         return facts.duration_s if facts else None
 
     def segments(self, name: str) -> dict[str, Any]:
@@ -327,14 +221,13 @@ class LongVideos:
 
     def _forget(self, name: str) -> None:
         """Break off the work on a video, and remove its copy."""
+        self.playback.forget(name)
         with self._lock:
-            for jobs in (self._copies, self._proposals, self._cuts):
+            for jobs in (self._proposals, self._cuts):
                 job = jobs.pop(name, None)
                 if job is not None:
                     job.cancel()
-            self._facts.pop(name, None)
             self._counts.pop(name, None)
-        self._copy(name).unlink(missing_ok=True)
 
     def exported(self, name: str, form: str) -> bytes:
         """The segments as a file of one of the formats that the product writes."""
@@ -356,11 +249,3 @@ def _told(job: Job | None) -> dict[str, Any]:
     if job is None or job.state == "cancelled":
         return {"state": "none", "share": None, "error": None}
     return job.document()
-
-
-def _stamp(path: Path) -> tuple[int, int]:
-    try:
-        found = path.stat()
-    except FileNotFoundError:
-        return 0, 0
-    return found.st_mtime_ns, found.st_size

@@ -3,7 +3,7 @@
 
 import { correctingCard } from "./correcting.js";
 import { h, say } from "./dom.js";
-import { labelCard } from "./label.js";
+import { labelCard } from "./answer_card.js";
 import { settingsCard } from "./settings.js";
 import { fileMode } from "./try_file.js";
 import { liveMode } from "./try_live.js";
