@@ -11,7 +11,7 @@ The folders are the truth about which actions there are; they may come and go by
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -142,9 +142,12 @@ class Project:
         write_tree(self.folder / FILE, tree)
         self._tree, self._seen = tree, self._stamp()
 
-    def write_rows(self, rows: Iterable[dict[str, Any]]) -> None:
-        """The same, of actions as `row_of` gives them."""
-        self.write([Action(**row) for row in rows])
+    def keep(self) -> None:
+        """Write down the colours of actions that were made by hand, so that they stay."""
+        actions = self.actions()
+        known = {action.name for action in actions_in(self._tree)}
+        if not self.problem and any(action.name not in known for action in actions):
+            self.write(actions)
 
     def _folders(self) -> list[str]:
         try:
@@ -199,10 +202,11 @@ def open_project(folder: Path) -> Project:
                 "project where there is space"
             )
     project = Project(folder, tree)
-    if is_new:
+    if is_new and is_empty:
+        project.add(BACKGROUND, GREY, background=True)
+    elif is_new:
         project.write(project.actions())
-        if is_empty:
-            project.add(BACKGROUND, GREY, background=True)
+    project.keep()
     return project
 
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import re
 import socket
 import time
 from collections.abc import Awaitable, Callable
-from urllib.parse import urlsplit
 
 from action_gru.apps.serving import (
     READING,
@@ -38,6 +38,7 @@ VIDEO_BYTES = 50_000_000_000
 LIMITS = {
     "/api/clips": CLIP_BYTES,
     "/api/tries": CLIP_BYTES,
+    "/api/use/classify": CLIP_BYTES,
     "/api/videos": VIDEO_BYTES,
     "/api/videos/import": LABELS_BYTES,
 }
@@ -54,6 +55,7 @@ HEADERS = (
     (b"cross-origin-opener-policy", b"same-origin"),
     (b"cache-control", b"no-cache"),  # a newer package has another page
 )
+HOST = re.compile(r"(?P<name>[A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?")
 CLOSED = 1008  # of a WebSocket: against the policy
 
 
@@ -90,8 +92,8 @@ class Guard:
             return 403, f"this studio is not '{host[:100]}'; open the address that it printed"
         is_socket = scope["type"] == "websocket"
         if is_socket or scope.get("method") not in READING:
-            origin = header(scope, b"origin")
-            if origin is None or urlsplit(origin).netloc.lower() != host.lower():
+            origin = (header(scope, b"origin") or "").lower()
+            if origin not in (f"http://{host.lower()}", f"https://{host.lower()}"):
                 return 403, "only the studio's own page may change something; open it again"
             if not self.rates.allow(address_of(scope)):
                 return 429, "too many requests at once; wait a moment"
@@ -109,15 +111,14 @@ class Guard:
 
         Another site can point a name of its own at this machine, but it cannot have an address.
         """
-        try:
-            name = urlsplit(f"//{host}").hostname or ""
-            _ = urlsplit(f"//{host}").port
-        except ValueError:
+        found = HOST.fullmatch(host)
+        if found is None:
             return False
+        name = found["name"].lower()
         if name in self.hosts:
             return True
         try:
-            ipaddress.ip_address(name)
+            ipaddress.ip_address(name.strip("[]"))
         except ValueError:
             return False
         return True

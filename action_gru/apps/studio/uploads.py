@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 from pathlib import Path
 
@@ -54,5 +55,7 @@ async def _write(request: Request, file: Path) -> None:
                 taken += await asyncio.to_thread(opened.write, bytes(piece))
                 piece.clear()
         taken += await asyncio.to_thread(opened.write, bytes(piece))
+        opened.flush()
+        await asyncio.to_thread(os.fsync, opened.fileno())  # a power cut must not empty it
     if not taken:
         raise DataError("the file is empty (0 bytes); send it again")
