@@ -124,6 +124,17 @@ def test_one_that_waits_for_clips_is_cancelled_without_the_worker(studio):
     assert (studio.trainer.asked, studio.trainer.restarts) == ([], 0)
 
 
+def test_a_training_that_an_earlier_studio_broke_off_is_told_and_removed(tmp_path):
+    left = tmp_path / "mine" / ".studio" / "training" / "model-1"
+    left.mkdir(parents=True)
+    studio = studio_in(tmp_path / "mine")
+    training = Training(studio)
+    studio.clips_changed()  # as at its start
+    assert training.state()["state"] == "failed"
+    assert training.state()["error"].startswith("the last training was broken off when the studio")
+    assert not left.parent.exists()
+
+
 def test_a_failed_training_says_why_and_another_may_follow(studio):
     studio.training.start()
     studio.trainer.answer(TaskError("clips: too few; record more"))
