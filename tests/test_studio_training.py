@@ -225,7 +225,7 @@ def test_looking_on_changes_no_weight(tmp_path, monkeypatch):
 
 
 SERVER = """
-import sys, threading, time
+import sys, time
 from pathlib import Path
 from action_gru.apps.studio.session import Studio
 from action_gru.apps.studio.extraction import Extraction
@@ -240,9 +240,9 @@ if __name__ == "__main__":
         state = training.state()
         if not asked and state["why_not"] is None and studio.facts:
             training.start()
-            asked = True
+            asked, state = True, training.state()
         print(state["state"], len(state["curve"]), state["error"], flush=True)
-        if asked and state["state"] != "running" or sys.stdin.closed:
+        if asked and state["state"] != "running":
             break
         time.sleep(0.05)
     studio.close()
