@@ -63,7 +63,8 @@ def test_the_python_api_has_its_names():
     import action_gru
 
     names = {
-        "ActionRecognizer", "ActionStream", "Event", "Prediction", "SequenceRecognizer", "Timeline",
+        "ActionGruError", "ActionRecognizer", "ActionStream", "Event", "Prediction", "Predictions",
+        "SequenceRecognizer", "Timeline", "__version__",
     }  # fmt: skip
     assert set(action_gru.__all__) == names
     assert all(hasattr(action_gru, name) for name in names)

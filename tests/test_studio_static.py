@@ -23,9 +23,8 @@ OWN = ("http://www.w3.org/2000/svg", "http://127.0.0.1")  # a name of a format; 
 def imports(script: Path) -> list[str]:
     """What a module imports, by any of the forms."""
     text = script.read_text(encoding="utf-8")
-    return re.findall(
-        r"""(?:^import\s|\}\s*from\s|\bimport\()\s*"([^"`\n]+)\"""", text, re.MULTILINE
-    )
+    forms = r"""(?:\bfrom|^\s*import|\bimport\()\s*["']([^"']+)["']"""
+    return re.findall(forms, text, re.MULTILINE)
 
 
 def names(path: Path) -> str:

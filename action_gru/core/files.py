@@ -118,6 +118,23 @@ def hold_folder(folder: Path) -> int | None:
     return number
 
 
+def is_held(folder: Path) -> bool:
+    """Whether a process works in the folder now (`hold_folder`). Raises OSError.
+
+    It asks for a shared lock, so that several may ask at once.
+    """
+    number = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(number, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False  # the file system knows no locks, so nobody holds one
+    finally:
+        os.close(number)
+    return False
+
+
 def file_sha256(path: Path) -> str:
     """Hash of a file's bytes, in hex."""
     with path.open("rb") as file:

@@ -210,8 +210,9 @@ def _heats(
     frame_at = {float(times_s[frame]): frame for frame in best}
     maker = ViewMaker(views, backbone.image_size, backbone.fit)
     with file as video:
-        last_s = float(times_s[max(best)])
-        for time_s, pictures in sample_video(video, maker, fps, start_s, last_s + TOLERANCE_S):
+        for time_s, pictures in sample_video(video, maker, fps, start_s):
+            if time_s > times_s[max(best)]:
+                return
             if (frame := frame_at.get(time_s)) is None:
                 continue
             height, width = best[frame].shape[:2]

@@ -11,7 +11,7 @@ The folders are the truth about which actions there are; they may come and go by
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,7 @@ MOST_ACTIONS = 60
 FOLDERS = ("clips", "runs", "videos", ".studio", ".studio/temp", ".studio/trash")
 _TAKE = re.compile(r"(\d{8}-\d{6})-\d+\.[^.]+")
 CACHE = Path("cache", "features")  # as commands inside the folder have it
+NETWORK = "network"  # in .studio
 BACKGROUND = "nothing in particular"
 
 
@@ -71,6 +72,17 @@ class Project:
     @property
     def name(self) -> str:
         return str(self._tree.get("name") or self.folder.name)
+
+    @property
+    def weights(self) -> str | None:
+        """The network that reads the clips: `weights:` of project.yaml, else the one that the
+        studio chose when it first could; None where nothing was said or chosen.
+        """
+        chosen = self.hidden / NETWORK
+        said = str(self._tree.get("weights") or "")
+        found = said or (chosen.read_text(encoding="utf-8").strip() if chosen.is_file() else "")
+        inside = self.folder / found
+        return str(inside) if found and inside.is_file() else found or None
 
     def actions(self) -> tuple[Action, ...]:
         """Those of project.yaml in its order, then those whose folder was made by hand."""
@@ -136,10 +148,6 @@ class Project:
         known = {action.name for action in actions_in(self._tree)}
         if not self.problem and any(action.name not in known for action in actions):
             self.write(actions)
-
-    def write_rows(self, rows: Iterable[dict[str, Any]]) -> None:
-        """The same, of actions as `row_of` gives them."""
-        self.write([Action(**row) for row in rows])
 
     def _folders(self) -> list[str]:
         try:

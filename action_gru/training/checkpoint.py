@@ -13,6 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors import safe_open
 from safetensors.torch import save
@@ -33,6 +34,7 @@ from action_gru.training.document import (
     refuse_others,
     refusing,
 )
+from action_gru.training.networks import TENSORS, PackedNetwork
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,12 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
 
     Raises CheckpointError when that is not possible.
     """
-    document = {
+    write_run_file(path, checkpoint_bytes(checkpoint), path.parent)
+
+
+def checkpoint_bytes(checkpoint: Checkpoint, networks: Mapping[str, Path] | None = None) -> bytes:
+    """The content of such a file. networks: files that go along, by their key of the config."""
+    document: dict[str, Any] = {
         "format": FORMAT,
         "model": checkpoint.model,
         "classes": checkpoint.classes,
@@ -124,7 +131,16 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
         "versions": _versions(),
     }
     tensors = _prefixed("weights", checkpoint.weights) | _prefixed("extra", checkpoint.extra)
-    write_run_file(path, save(tensors, {METADATA: json.dumps(document)}), path.parent)
+    if networks:
+        document["networks"] = {
+            key: PackedNetwork.of(file).model_dump() for key, file in networks.items()
+        }
+        values = {
+            key: torch.from_numpy(np.fromfile(file, np.uint8)) for key, file in networks.items()
+        }
+        tensors |= _prefixed(TENSORS, values)
+    data: bytes = save(tensors, {METADATA: json.dumps(document)})
+    return data
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
@@ -135,7 +151,8 @@ def load_checkpoint(path: Path) -> Checkpoint:
     path = find_checkpoint(path)
     document = read_document(path)
     with refusing(path), safe_open(path, framework="pt") as file:
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        names = [name for name in file.keys() if not name.startswith(f"{TENSORS}.")]  # noqa: SIM118
+        tensors = {name: file.get_tensor(name) for name in names}
         weights = _unprefixed("weights", tensors)
         check_tensors(weights, document)
     return Checkpoint(

@@ -25,6 +25,7 @@ from action_gru.core.errors import CheckpointError, ConfigError, DataError
 from action_gru.core.paths import BEST, FINAL, file_kind, instead_of, kind_of, missing
 from action_gru.dataset.channels import ChannelSpec
 from action_gru.model.calibration import Calibration
+from action_gru.training.networks import NetworkKey, PackedNetwork, with_networks
 from action_gru.views.pictures import VIEWS
 
 FORMAT = "action_gru.checkpoint.1"
@@ -66,6 +67,7 @@ class Document(_Part):
     config: dict[str, Any]
     progress: dict[str, Any]
     calibration: Calibration | None = None
+    networks: dict[NetworkKey, PackedNetwork] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _parts_fit_together(self) -> Document:
@@ -142,14 +144,21 @@ def find_run(path: Path) -> Path:
 
 
 def read_document(run: Path) -> Document:
-    """The metadata of a run folder's checkpoint, or of a file. Raises CheckpointError."""
+    """The metadata of a run folder's checkpoint, or of a file. Raises CheckpointError.
+
+    The networks that a file brings are unpacked, and its config names them.
+    """
     path = find_checkpoint(run)
     with refusing(path):
         check_head(path)
         with safe_open(path, framework="np") as file:
             text = (file.metadata() or {})[METADATA]
         _check_format(path, text)
-        return Document.model_validate_json(text)
+        document = Document.model_validate_json(text)
+        if not document.networks:
+            return document
+        config = with_networks(path, document.networks, document.config)
+    return document.model_copy(update={"config": config})
 
 
 @contextmanager

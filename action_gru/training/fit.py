@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -22,6 +22,8 @@ from action_gru.training.data import TrainingData, inner_folds
 from action_gru.training.loop import Trainer
 from action_gru.training.run_folder import RunFolder
 
+# Called after each epoch with its figures.
+Watch = Callable[[Trainer, TrainingData, Mapping[str, float]], None]
 FEW_CLIPS = 5_000  # up to here model.closed_form: auto is on
 
 
@@ -31,6 +33,7 @@ def fit_model(
     reporter: Reporter,
     run: RunFolder | None = None,
     title: str = "train",
+    watch: Watch | None = None,
 ) -> ActionClassifier:
     """Train one model; with a run folder its checkpoints, log and curves are kept there.
 
@@ -63,6 +66,8 @@ def fit_model(
 
         def after_epoch(trainer: Trainer, row: dict[str, float]) -> None:
             writer.save_epoch(trainer)
+            if watch is not None:
+                watch(trainer, data, row)
             advance(note=_note(row, train_set, val_set))
 
         trainer.fit(after_epoch)

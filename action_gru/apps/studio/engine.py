@@ -40,10 +40,11 @@ class StoppedTaskError(ActionGruError):
 class Engine:
     """A worker process with the TASKS of some modules; may be used from any thread.
 
-    modules: names of modules with `TASKS: dict[str, Callable]`, and perhaps `warm(tell)`. A task is
+    modules: names of modules with `TASKS: dict[str, Callable]`, and perhaps `warm(tell)`, which
+    may return what to know of the worker for good. A task is
     called as `task(tell, *args)` in the worker; what it tells reaches `told` of its asker, in a
     thread of this process. changed: called after each change of `state` and `text`. folder: where
-    the worker's relative paths start. nice: by how much it stands back behind other processes.
+    the worker's relative paths start.
     """
 
     def __init__(
@@ -52,10 +53,9 @@ class Engine:
         modules: Sequence[str],
         changed: Callable[[], None],
         folder: Path | None = None,
-        nice: int = 0,
     ) -> None:
         self.name, self.modules, self._changed = name, tuple(modules), changed
-        self.folder, self.nice = folder, nice
+        self.folder = folder
         self.state, self.text = STARTING, ""
         self._lock = threading.Lock()  # guards all that follows
         self._waiting: list[tuple[int, int, _Ask]] = []  # a heap
@@ -111,6 +111,10 @@ class Engine:
             self._thread.join(2 * STOP_S)
         atexit.unregister(self.close)
 
+    @property
+    def is_closed(self) -> bool:
+        return self._is_closed
+
     def _wake(self) -> None:
         """Ring for the thread; under the lock. Once: many tasks may be asked for during one."""
         if not self._is_rung:
@@ -144,7 +148,7 @@ class Engine:
         """Give tasks to one worker process until it is gone."""
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
-        arguments = (theirs, self.modules, self.folder, self.nice)
+        arguments = (theirs, self.modules, self.folder)
         # Not a daemon: those may have no processes of their own.
         process = context.Process(target=serve, args=arguments, name=f"studio-{self.name}")
         self._set(STARTING, "starting")
@@ -199,7 +203,7 @@ class Engine:
             elif kind == "tell" and asked is not None:
                 asked.hear(value)
             elif asked is None:
-                self._set(READY) if kind == "done" else self._set(FAILED, value)
+                self._set(READY if kind == "done" else FAILED, str(value))
                 return
             else:
                 asked.end(kind == "done", value)

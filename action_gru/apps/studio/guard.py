@@ -38,6 +38,7 @@ VIDEO_BYTES = 50_000_000_000
 LIMITS = {
     "/api/clips": CLIP_BYTES,
     "/api/tries": CLIP_BYTES,
+    "/api/use/classify": CLIP_BYTES,
     "/api/videos": VIDEO_BYTES,
     "/api/videos/import": LABELS_BYTES,
 }

@@ -22,7 +22,15 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from action_gru.apps.serving import TooLargeError, free_port
-from action_gru.apps.studio import clips
+from action_gru.apps.studio import (
+    clips,
+    extraction,
+    labelling,
+    live,
+    training,
+    trying,
+    using,
+)
 from action_gru.apps.studio.errors import status_of
 from action_gru.apps.studio.guard import Guard
 from action_gru.apps.studio.session import Studio
@@ -33,7 +41,9 @@ PAGE = Path(__file__).parent / "page"
 TOGETHER_S = 0.05  # changes this close are one push
 SOCKET_BYTES = 4_000_000  # of a message: a camera's picture
 END_S = 2  # how long open requests may go on after ctrl-C
-ROUTES = (clips.routes,)
+ROUTES = tuple(
+    part.routes for part in (clips, extraction, labelling, live, training, trying, using)
+)
 
 
 def make_app(studio: Studio, host: str = "127.0.0.1") -> FastAPI:
@@ -86,8 +96,8 @@ async def _push(studio: Studio, socket: WebSocket) -> None:
             await asyncio.sleep(TOGETHER_S)
 
     async def until_gone() -> None:
-        while True:  # what a page says is not needed: that it left is
-            await socket.receive_text()
+        while (await socket.receive())["type"] != "websocket.disconnect":
+            pass  # what a page says is not needed
 
     studio.listeners.append(changed)
     tasks = [asyncio.create_task(work()) for work in (send, until_gone)]
@@ -164,6 +174,7 @@ def serve(
     address = f"http://{shown}:{port}/"
 
     def listening() -> None:
+        studio.tell_address(address)
         ready(address)
         if open_browser:
             threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()

@@ -13,14 +13,14 @@ from typing import Any
 from action_gru.apps.studio.engine import Engine
 from action_gru.apps.studio.shelf import Shelf
 from action_gru.core.errors import ConfigError
-from action_gru.core.files import hold_folder
+from action_gru.core.files import hold_folder, write_or_raise
 from action_gru.core.progress import Reporter
 from action_gru.prepare.project import open_project
 
 WORK = "action_gru.apps.studio.work_"
 # The modules of each engine: work_X.py. The server never imports them.
-READER: tuple[str, ...] = ("live", "tries")
-TRAINER: tuple[str, ...] = ()
+READER: tuple[str, ...] = ("clips", "live", "tries", "use", "videos")
+TRAINER: tuple[str, ...] = ("training", "use")
 LOOK_EVERY_S = 1.0  # at the folder, for what others changed in it
 
 
@@ -56,15 +56,16 @@ class Studio:
         self.revision = 0
         self._lock = threading.Lock()
         self._held: int | None = None
+        self._address = self.project.hidden / "address"
         self._told: object = None
         self._closing = threading.Event()
         self._watcher = threading.Thread(target=self._watch, name="clips by hand", daemon=True)
         self.reader = self._engine("reader", READER)
-        self.trainer = self._engine("trainer", TRAINER, nice=5)  # a live picture goes first
+        self.trainer = self._engine("trainer", TRAINER)
 
-    def _engine(self, name: str, modules: tuple[str, ...], nice: int = 0) -> Engine:
+    def _engine(self, name: str, modules: tuple[str, ...]) -> Engine:
         """Its worker's relative paths start in the project, as those of a command line there."""
-        return Engine(name, [WORK + module for module in modules], self.changed, self.folder, nice)
+        return Engine(name, [WORK + module for module in modules], self.changed, self.folder)
 
     def hold(self) -> None:
         """Have the project alone, and finish what a crash cut short.
@@ -76,10 +77,16 @@ class Studio:
         try:
             self._held = hold_folder(self.project.hidden)
         except BlockingIOError as error:
+            place = self._address.read_text("utf-8") if self._address.is_file() else "its page"
             raise ConfigError(
-                f"{self.folder} is open in another studio; use that one's page, or end it first"
+                f"{self.folder} is open in another studio; use {place}, or end that one first"
             ) from error
         self.shelf.recover()
+
+    def tell_address(self, address: str) -> None:
+        """Keep where the page is, for who opens the project a second time."""
+        mend = "free space, or make the folder writable"
+        write_or_raise(self._address, address.encode(), ConfigError, "cannot be written", mend)
 
     def start(self) -> None:
         """Start the engines in the background, and follow the folder."""
@@ -93,6 +100,7 @@ class Studio:
         self.reader.close()
         self.trainer.close()
         if self._held is not None:
+            self._address.unlink(missing_ok=True)
             os.close(self._held)
             self._held = None
 

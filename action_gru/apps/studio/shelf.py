@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -41,11 +40,13 @@ class Shelf:
     """A project's clips. Its methods may be called from any thread.
 
     changed: called after each change. problem: why manifest.csv could not be read; the clips are
-    listed without it then, and none can be changed.
+    listed without it then, and none can be changed. renamed: called with the old and the new name
+    of an action.
     """
 
     def __init__(self, project: Project, changed: Callable[[], None]) -> None:
         self.project, self.changed = project, changed
+        self.renamed: Callable[[str, str], None] = lambda old, new: None
         self.problem: str | None = None
         self.history = History(project.hidden)
         self.temp = project.hidden / "temp"
@@ -143,6 +144,14 @@ class Shelf:
             rows = ClipRows(self.project.clips)
             self._begin(edits.delete_clips(rows, self._named(clips)))
 
+    def delete_files(self, text: str, paths: Sequence[str]) -> None:
+        """Put other files into the trash, such as a long video with its segments.
+
+        text: what an undo of it is called. paths: below the project's folder.
+        """
+        with self._changing():
+            self._begin(edits.delete_files(text, paths))
+
     def delete_action(self, name: str) -> None:
         """Put an action with all its clips into the trash."""
         with self._changing():
@@ -222,9 +231,11 @@ class Shelf:
         rows.put(step.before, after)
         rows.write(clip_files(project.clips))
         if step.actions_after is not None:
-            project.write_rows(step.actions_after)
+            project.write([Action(**row.model_dump()) for row in step.actions_after])
+            for old, new in step.renames():
+                self.renamed(old, new)
         moves = tuple((source, elsewhere.get(to, to)) for source, to in step.moves)
-        return replace(step, moves=moves, after=after)
+        return step.model_copy(update={"moves": moves, "after": after})
 
     def _list(self) -> tuple[ShelfClip, ...]:
         files = clip_files(self.project.clips)

@@ -6,6 +6,7 @@ They are jobs (see `background`): live streams go on meanwhile.
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable
 from functools import partial
 from itertools import chain
@@ -17,18 +18,19 @@ import numpy as np
 
 from action_gru.apps.studio.background import Job, begin, job_drop, job_news
 from action_gru.apps.studio.networks import recognizer_of
-from action_gru.apps.studio.work_live import CLIP_S, facts_of
+from action_gru.apps.studio.work_live import facts_of
 from action_gru.core.errors import VideoError
 from action_gru.core.files import write_atomically
 from action_gru.core.text import clock_text
-from action_gru.evaluation.explanation import Explanation
+from action_gru.evaluation.explanation import Explanation, FrameHeat
 from action_gru.evaluation.explanation_plot import blended
 from action_gru.video import DecodeLimits, Image, VideoFile, VideoWriter
 
-TIMELINE_SHARE = 0.6  # of the work; the rest is the answer to the whole file
+TIMELINE_SHARE = 0.5  # of the work; the rest is the answer to the whole file
 MOMENTS = 3
 CLIP_PX = 1280  # the longer side of a clip at most
 ROWS, COLUMNS = ("top", "", "bottom"), ("left", "", "right")
+SEEN = {"motion": "what moves"}  # by view
 
 
 def try_read(tell: object, key: str, run: str, path: str, most_s: float) -> None:
@@ -39,8 +41,8 @@ def try_read(tell: object, key: str, run: str, path: str, most_s: float) -> None
 
 
 def _read(job: Job, run: Path, path: Path, most_s: float) -> None:
-    recognizer = recognizer_of(run)
-    job.found |= facts_of(recognizer, needs_stream=True)
+    recognizer, began_s = recognizer_of(run), time.monotonic()
+    job.found |= facts_of(recognizer)
     reader = recognizer.read_timeline(path)
     for prediction in reader:
         job.check()
@@ -53,6 +55,7 @@ def _read(job: Job, run: Path, path: Path, most_s: float) -> None:
             job.share = TIMELINE_SHARE * min(1.0, prediction.time_s / reader.declared_s)
     timeline = reader.timeline()
     job.share = TIMELINE_SHARE
+    job.expect(1.0, time.monotonic() - began_s)
     job.found |= {
         "duration_s": round(max(timeline.duration_s, reader.declared_s or 0.0), 3),
         "times_s": timeline.scores.times_s.round(3).tolist(),
@@ -96,29 +99,38 @@ def _explain(
 def moment_text(made: Explanation, frame: int) -> str:
     """What the answer would be without a moment, and where in the picture the most of it lies.
 
-    'Without this moment wave would score 61% and not 93%. What mattered is at the top left.'
+    'Without this moment wave would score 61% instead of 93%. In it, what moves at the top left
+    counts most.'
     """
-    before = np.clip(made.score, 1e-6, 1 - 1e-6)
+    before = min(max(made.score, 1e-6), 1 - 1e-6)
     odds = math.log(before / (1 - before)) - made.fall_at(frame)
-    after = 1 / (1 + math.exp(-odds))
-    text = f"Without this moment {made.label} would score {after:.0%} and not {before:.0%}."
-    heats = [heat.heat for heat in made.heats if heat.frame == frame]
-    if not heats:
+    after = f"{1 / (1 + math.exp(-odds)):.0%}"
+    text = f"Without this moment {made.label} would score {after} instead of {before:.0%}."
+    if after == f"{before:.0%}":
+        rank = "the most" if frame == made.best[0] else "much"
+        text = f"This moment counts {rank}, but without it {made.label} would still score {after}."
+    heat = _strongest(made, frame)
+    if heat is None:
         return text
-    heat = max(heats, key=lambda one: float(one.max()))
-    row, column = np.unravel_index(int(heat.argmax()), heat.shape)
-    height, width = heat.shape
+    row, column = np.unravel_index(int(heat.heat.argmax()), heat.heat.shape)
+    height, width = heat.heat.shape
     words = ROWS[int(3 * row / height)], COLUMNS[int(3 * column / width)]
     place = " ".join(filter(None, words))
     where = f"at the {place}" if place else "in the middle"
-    return f"{text} What mattered most is {where} of the picture."
+    return f"{text} In it, {SEEN.get(heat.view, 'what is seen')} {where} counts most."
+
+
+def _strongest(made: Explanation, frame: int) -> FrameHeat | None:
+    """Of the views of a frame the one that saw the most for the class."""
+    heats = [heat for heat in made.heats if heat.frame == frame]
+    return max(heats, key=lambda one: float(one.heat.max()), default=None)
 
 
 def _picture(made: Explanation, frame: int) -> Image:
     """The frame in grey with the heat of the view that saw the most in it."""
-    heats = [heat for heat in made.heats if heat.frame == frame]
-    if heats:
-        return blended(max(heats, key=lambda one: float(np.abs(one.heat).max())))
+    heat = _strongest(made, frame)
+    if heat is not None:
+        return blended(heat)
     time_s = made.times_s[frame]
     return min(made.thumbnails, key=lambda one: abs(one[0] - time_s))[1]
 
@@ -131,24 +143,24 @@ def _jpeg(image: Image) -> bytes:
     return bytes(data)
 
 
-def try_cut(tell: object, key: str, path: str, time_s: float, out: str) -> None:
-    """Begin to write two seconds of a file around an instant as .mp4. Found: length_s."""
-    begin(key, partial(_cut, path=Path(path), time_s=time_s, out=Path(out)))
+def try_cut(tell: object, key: str, path: str, start_s: float, end_s: float, out: str) -> None:
+    """Begin to write a stretch of a file as .mp4. Found: length_s."""
+    begin(key, partial(_cut, path=Path(path), start_s=start_s, end_s=end_s, out=Path(out)))
 
 
-def _cut(job: Job, path: Path, time_s: float, out: Path) -> None:
-    job.found["length_s"] = cut_clip(path, max(0.0, time_s - CLIP_S / 2), CLIP_S, out, job.check)
+def _cut(job: Job, path: Path, start_s: float, end_s: float, out: Path) -> None:
+    job.found["length_s"] = cut_clip(path, start_s, end_s, out, job.check)
 
 
 def cut_clip(
-    path: Path, start_s: float, length_s: float, out: Path, check: Callable[[], None]
+    path: Path, start_s: float, end_s: float, out: Path, check: Callable[[], None]
 ) -> float:
     """Write a stretch of a video as a clip with the same times; its length in seconds.
 
     check: called before each frame, may raise. Raises VideoError where there is nothing.
     """
     with VideoFile(path, limits=DecodeLimits()) as video:
-        frames = video.frames(lambda at_s: at_s >= start_s, start_s + length_s)
+        frames = video.frames(lambda at_s: at_s >= start_s, end_s)
         first = next(frames, None)
         if first is None:
             raise VideoError(f"{path.name}: has no frame from {start_s:.1f} s on; choose a moment")

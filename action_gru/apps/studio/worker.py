@@ -22,26 +22,27 @@ from typing import Any
 from action_gru.core.errors import ActionGruError
 
 
-def serve(theirs: Connection, modules: Sequence[str], folder: Path | None, nice: int) -> None:
-    """Warm up, then do tasks until the parent is gone. folder, nice: as of an `Engine`."""
+def serve(theirs: Connection, modules: Sequence[str], folder: Path | None) -> None:
+    """Warm up, then do tasks until the parent is gone. folder: as of an `Engine`."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # ctrl-C reaches the whole group of processes
     threading.Thread(target=_end_with_parent, daemon=True).start()
     if folder is not None:
         os.chdir(folder)
-    os.nice(nice)
+    # Torch's threads must not spin while they wait: a browser and the other worker need the
+    # processors too. On two busy ones a training took 78 s with spinning, and 15 s without.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
     def tell(value: object) -> None:
         theirs.send(("tell", value))
 
     tasks: dict[str, Callable[..., Any]] = {}
 
-    def warm() -> None:
+    def warm() -> str:
         found = [importlib.import_module(name) for name in modules]
         for module in found:
             tasks.update(module.TASKS)
-        for module in found:
-            if hasattr(module, "warm"):
-                module.warm(tell)
+        notes = [module.warm(tell) for module in found if hasattr(module, "warm")]
+        return "; ".join(note for note in notes if note)
 
     def run(task: str, args: tuple[object, ...]) -> Any:
         if task not in tasks:
