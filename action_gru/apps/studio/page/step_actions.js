@@ -44,6 +44,7 @@ function actionRow(action, app) {
     try {
       await app.api.post("/api/actions/change", { name: old, new_name: wished });
       uploads.rename(old, wished);
+      if (app.chosen === old) app.chosen = wished;
     } catch (error) {
       rekey(row.parentElement, wished, old);
       say(problem, error.message);

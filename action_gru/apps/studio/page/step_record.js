@@ -116,6 +116,7 @@ function mount(root, app) {
   const person = h("input", {
     id: "person", value: sessionStorage.getItem("person") ?? "", // a reload keeps who it is
     onchange: () => sessionStorage.setItem("person", person.value), list: "people", dir: "auto", maxlength: 80, autocomplete: "off",
+    onkeydown: (event) => event.key === "Enter" && person.blur(), // so that single keys work
   });
   const people = h("datalist", { id: "people" });
   const chosen = h("span", { dir: "auto", id: "chosen-name" });
