@@ -77,14 +77,14 @@ export function suggestBar(editor) {
   const all = h("button", { class: "button", type: "button", id: "label-accept-all", hidden: true });
   ask.addEventListener("click", () => editor.propose());
   all.addEventListener("click", () => editor.acceptAll());
-  const known = { ghosts: 0, text: "" };
+  const known = { ghosts: 0, text: "", video: null };
   const element = h("section", { class: "card stack label-suggest", "aria-label": "Proposals" },
     h("h2", null, "Let the model begin"), words, bar, h("div", { class: "row" }, ask, all));
 
   function write() {
     say(words, known.ghosts ? `${count(known.ghosts, "proposal")} below the track. Enter accepts the one at this time.` : known.text);
     all.hidden = !known.ghosts;
-    say(all, `Accept all ${known.ghosts}`);
+    say(all, known.ghosts === 1 ? "Accept it" : `Accept all ${known.ghosts}`);
   }
 
   return {
@@ -92,6 +92,7 @@ export function suggestBar(editor) {
     draw(video, state) {
       const { state: now, share } = video.proposals;
       const hasModel = Boolean(state.model);
+      if (known.video !== video.id) Object.assign(known, { video: video.id, text: "" });
       ask.disabled = !hasModel || Boolean(video.problem);
       say(ask, now === "reading" ? "Begin again" : "Propose segments");
       bar.hidden = now !== "reading";
