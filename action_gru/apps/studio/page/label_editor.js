@@ -164,15 +164,17 @@ class Editor {
 
   drawFacts() {
     const { video } = this;
-    const making = video.share === null || video.share === undefined ? "" : ` (${Math.floor(100 * video.share)} %)`;
-    const text = video.problem
-      ?? (video.playable === "making" ? `No browser plays this kind of video, so a copy is being made to label by${making}.` : "");
+    const share = typeof video.share === "number" ? ` (${Math.floor(100 * video.share)} %)` : "";
+    const making = `No browser plays this kind of video, so a copy is being made to label by${share}.`;
+    const text = video.problem ?? (video.playable === "making" ? making : "");
     this.notice.hidden = !text;
     this.notice.className = video.problem ? "notice error" : "notice warn";
     say(this.notice, text);
     const isCutting = video.cut.state === "running";
     this.cutButton.disabled = isCutting || !video.uncut;
-    say(this.cutButton, isCutting ? "Making clips…" : video.uncut ? `Make clips of ${count(video.uncut, "segment")}` : "No segment left to cut");
+    const offer = video.uncut
+      ? `Make clips of ${count(video.uncut, "segment")}` : "No segment left to cut";
+    say(this.cutButton, isCutting ? "Making clips…" : offer);
     this.cutButton.hidden = !video.segments;
     this.cutBar.hidden = !isCutting;
     if (isCutting) this.cutBar.value = video.cut.share ?? 0;
@@ -276,8 +278,8 @@ class Editor {
   setTime(one, side, time_s) {
     const allowed_s = this.segments.edge(one, side, time_s, this.player.duration_s);
     if (Math.abs(allowed_s - time_s) > 0.0005) {
-      const from = side === "start_s" ? "before the end" : "after the start";
-      return `A segment's ${side === "start_s" ? "start" : "end"} lies ${from} and within the video, at ${clock(allowed_s)} at the furthest.`;
+      const rule = side === "start_s" ? "start lies before its end" : "end lies after its start";
+      return `A segment's ${rule} and within the video, at ${clock(allowed_s)} at the furthest.`;
     }
     this.segments.change(one.id, { [side]: allowed_s });
     return null;
