@@ -173,6 +173,16 @@ def test_no_file_but_a_clip_is_sent(unchanged, clip):
         assert client.get(path).status_code in (404, 405)
 
 
+@pytest.mark.parametrize("name", ["../clips/wave/1.mp4", "/etc/passwd", "\0", "..", ""])
+@pytest.mark.parametrize("path", ["segments", "proposals", "file", "export"])
+def test_no_worker_is_asked_to_open_a_video_that_is_none(unchanged, path, name):
+    client, running = unchanged
+    query = {"id": name, "format": "csv"}
+    answer = client.get(f"/api/videos/{path}", params=query)
+    assert (answer.status_code, list(answer.json())) == (404, ["error"])
+    assert not any("video" in task for task, _ in running.reader.asked)
+
+
 def test_the_page_is_there(studio):
     client, _ = studio
     assert "</title>" in client.get("/").text

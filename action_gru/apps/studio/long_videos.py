@@ -79,6 +79,8 @@ class LongVideos:
     # Segments.
 
     def duration_s(self, name: str) -> float | None:
+        """Raises MissingThingError for a name that no video has, before anything is looked up."""
+        self.shelf.path(name)
         facts = self.playback.facts(name)
         return facts.duration_s if facts else None
 
