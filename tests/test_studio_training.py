@@ -124,6 +124,17 @@ def test_one_that_waits_for_clips_is_cancelled_without_the_worker(studio):
     assert (studio.trainer.asked, studio.trainer.restarts) == ([], 0)
 
 
+def test_a_training_that_an_earlier_studio_broke_off_is_told_and_removed(tmp_path):
+    left = tmp_path / "mine" / ".studio" / "training" / "model-1"
+    left.mkdir(parents=True)
+    studio = studio_in(tmp_path / "mine")
+    training = Training(studio)
+    studio.clips_changed()  # as at its start
+    assert training.state()["state"] == "failed"
+    assert training.state()["error"].startswith("the last training was broken off when the studio")
+    assert not left.parent.exists()
+
+
 def test_a_failed_training_says_why_and_another_may_follow(studio):
     studio.training.start()
     studio.trainer.answer(TaskError("clips: too few; record more"))
@@ -197,26 +208,24 @@ def test_a_training_leaves_a_scored_run_that_every_command_understands(tmp_path,
 @pytest.mark.slow
 def test_looking_on_changes_no_weight(tmp_path, monkeypatch):
     """The live curve asks the model about held-out clips after each epoch."""
-    from action_gru.apps.studio.work_training import _prepare
-    from action_gru.core.files import file_sha256
+    from action_gru.apps.studio.work_training import _curve, _prepare
+    from action_gru.config import build_config
     from action_gru.core.progress import Reporter
     from action_gru.training import load_checkpoint, train
 
     project, looks = draw_clips(tmp_path / "mine", count=4), []
     monkeypatch.chdir(project.folder)
-    from action_gru.apps.studio.work_training import _curve
-
-    config, _ = _prepare("model-1")
-    watched = train(config, Reporter(mute=True), watch=_curve(looks.append))
-    alone = train(config, Reporter(mute=True))
-    assert len(looks) == 20
-    assert file_sha256(watched.best) != ""
-    pair = [load_checkpoint(run.best).weights for run in (watched, alone)]
-    assert all(pair[0][name].equal(pair[1][name]) for name in pair[0])
+    few = ["training.epochs=3", "calibration.how=none"]
+    config = build_config(_prepare("model-1")[0].to_tree(), few)
+    runs = [train(config, Reporter(mute=True), watch=_curve(looks.append))]
+    runs.append(train(config, Reporter(mute=True)))
+    assert [look["epoch"]["epoch"] for look in looks] == [1, 2, 3]
+    watched, alone = (load_checkpoint(run.best).weights for run in runs)
+    assert all(watched[name].equal(alone[name]) for name in alone)
 
 
 SERVER = """
-import sys, threading, time
+import sys, time
 from pathlib import Path
 from action_gru.apps.studio.session import Studio
 from action_gru.apps.studio.extraction import Extraction
@@ -231,9 +240,9 @@ if __name__ == "__main__":
         state = training.state()
         if not asked and state["why_not"] is None and studio.facts:
             training.start()
-            asked = True
+            asked, state = True, training.state()
         print(state["state"], len(state["curve"]), state["error"], flush=True)
-        if asked and state["state"] != "running" or sys.stdin.closed:
+        if asked and state["state"] != "running":
             break
         time.sleep(0.05)
     studio.close()
