@@ -26,6 +26,7 @@ FEW = {
     "studio_project": 40,
     "studio_history": 20,
     "studio_rows": 30,
+    "studio_frame": 60,
 }
 CASES = int(os.environ.get("FUZZ_CASES", "0"))
 

@@ -23,7 +23,7 @@ from helpers.videos import moving_square
 from starlette.websockets import WebSocketDisconnect
 from websockets.sync.client import connect
 
-from action_gru.apps.studio import live, work_live
+from action_gru.apps.studio import frames, live, work_live
 from action_gru.core.errors import VideoError
 from action_gru.model.calibration import Calibration
 from action_gru.video import VideoFile
@@ -81,7 +81,7 @@ def test_live_scores_are_those_of_a_stream_of_the_same_frames(client):
     stream = Recognizer().stream()
     stream.tracker.smoothing_s = 0.2
     for index, data in enumerate(BRIGHT[:20]):
-        stream.push(work_live.decode_frame(data), index / FPS)
+        stream.push(frames.decode_frame(data), index / FPS)
     assert stream.smoothed is not None
     assert scores == pytest.approx(stream.smoothed.probabilities(stream.classes), abs=1e-4)
 
@@ -260,8 +260,8 @@ def test_only_the_newest_frames_of_a_camera_are_kept():
 
 def test_frames_of_a_turned_phone_are_left_out_of_a_clip(tmp_path):
     upright = [jpeg(np.full((96, 64, 3), 99, np.uint8))] * 3
-    frames = [(index / FPS, data) for index, data in enumerate([BRIGHT[0], *upright])]
-    work_live.write_frames(frames, tmp_path / "clip.mp4")
+    shown = [(index / FPS, data) for index, data in enumerate([BRIGHT[0], *upright])]
+    frames.write_frames(shown, tmp_path / "clip.mp4")
     with VideoFile(tmp_path / "clip.mp4") as video:
         assert [one.image.shape for one in video] == [(96, 64, 3)] * 3
 
@@ -285,4 +285,4 @@ def test_a_moment_is_sure_above_every_score_with_which_a_clip_was_wrong(right, p
 
 def test_a_picture_that_is_no_jpeg_is_not_decoded():
     with pytest.raises(VideoError, match="no JPEG"):
-        work_live.decode_frame(b"\x89PNG\r\n\x1a\n" + b"\0" * 100)
+        frames.decode_frame(b"\x89PNG\r\n\x1a\n" + b"\0" * 100)

@@ -367,9 +367,35 @@ def mutated_lines(data: bytes, rng: random.Random) -> bytes:
     return mutated_text(data, rng)
 
 
+def frame_sources(folder: Path) -> list[bytes]:
+    import numpy as np
+
+    from helpers.studio_doubles import jpeg
+
+    rng = np.random.default_rng(0)
+    sizes = ((48, 64), (97, 31), (1, 1))
+    return [jpeg(rng.integers(0, 255, (*size, 3), dtype=np.uint8)) for size in sizes]
+
+
+def mutated_frame(data: bytes, rng: random.Random) -> bytes:
+    from helpers.fuzzing import mutated_bytes
+
+    return mutated_bytes(data, rng)
+
+
+def check_frame(path: Path) -> None:
+    """A camera's frame is a picture within the limits, or a VideoError."""
+    from action_gru.apps.studio.frames import MOST_PIXELS, decode_frame
+
+    height, width, channels = decode_frame(path.read_bytes()).shape
+    assert channels == 3
+    assert 0 < height * width <= MOST_PIXELS
+
+
 STUDIO_KINDS: dict[str, Kind] = {
     "studio_request": (request_sources, mutated_request, ".json", check_request),
     "studio_project": (project_sources, mutated_lines, ".yaml", check_project_file),
     "studio_history": (history_sources, mutated_history, ".json", check_history),
     "studio_rows": (rows_sources, mutated_lines, ".csv", check_rows),
+    "studio_frame": (frame_sources, mutated_frame, ".jpg", check_frame),
 }

@@ -8,22 +8,19 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from action_gru.apps.studio.frames import decode_frame, write_frames
 from action_gru.apps.studio.networks import recognizer_of
 from action_gru.core.errors import VideoError
 from action_gru.model.calibration import EVEN
 from action_gru.recognizer import ActionRecognizer
 from action_gru.streaming import ActionStream
-from action_gru.video import Image, VideoWriter
-from action_gru.video.picture_files import DamageError, decode_picture
 
-JPEG = b"\xff\xd8\xff"
-MOST_PIXELS = 4_000_000
 # Scores are means over this time. Of 24 drawn actions of 2 s, one after the other at 12 frames a
 # second with a window of 1.4 s, 22 are then named for most of their time; with 0.4 s 20.
 SMOOTHING_S = 0.2
@@ -31,7 +28,6 @@ KEPT_S, KEPT_BYTES = 2.5, 32_000_000
 CLIP_S, LEAST_S = 2.0, 0.5  # of a correction
 CAMERAS_KEPT = 8  # more than the server lets in; what it forgot to close goes first
 Tell = Callable[[Any], None]
-JpegFrames = Sequence[tuple[float, bytes]]
 
 
 class Camera:
@@ -141,28 +137,6 @@ def live_clip(tell: Tell, key: str, time_s: float, path: str) -> float:
         )
     write_frames(chosen, Path(path))
     return length_s
-
-
-def write_frames(frames: JpegFrames, path: Path) -> None:
-    """JPEG frames as a video with their times; those of another size than the last are left out."""
-    images = [(time_s, decode_frame(data)) for time_s, data in frames]
-    height, width = images[-1][1].shape[:2]
-    fps = len(frames) / max(frames[-1][0] - frames[0][0], 1e-3)
-    with VideoWriter(path, (width, height), min(max(fps, 1.0), 60.0)) as writer:
-        for time_s, image in images:
-            if image.shape[:2] == (height, width):
-                writer.write(image, time_s)
-
-
-def decode_frame(data: bytes) -> Image:
-    """A page's JPEG as (H, W, 3) uint8 RGB. Raises VideoError for what is none, or too large."""
-    mend = "send the picture again, as a JPEG of a canvas"
-    if not data.startswith(JPEG):
-        raise VideoError(f"a frame is no JPEG ({len(data)} bytes); {mend}")
-    try:
-        return decode_picture(data, "a frame", MOST_PIXELS)
-    except DamageError as error:
-        raise VideoError(f"a frame is no picture ({error}); {mend}") from error
 
 
 TASKS: dict[str, Callable[..., Any]] = {

@@ -1,5 +1,5 @@
 // The large camera picture of the step Record: one clip with a key, or a hands-free burst.
-// Knows when and what it records, not where clips go: `keep(blob, take, number)` takes them.
+// Knows when and what it records, not where clips go: `keep(blob, facts)` takes them.
 
 import { cameraControls } from "./dock.js";
 import { fill, h, say } from "./dom.js";
@@ -73,7 +73,8 @@ function makeOverlay() {
   return place;
 }
 
-/** -> {element, stop(), update(action)}. `keep(blob, {take, number})` gets each clip at once. */
+/** -> {element, stop(), update(action)}. `keep(blob, {action, take, number})` gets each clip
+ * at once. */
 export function makeStage(app, { keep, ready }) {
   const { camera } = app;
   const settings = readSettings();
@@ -137,15 +138,15 @@ export function makeStage(app, { keep, ready }) {
       take.at_ms = now;
       tell({ phase: "clip", number: 1, of: 1, seconds: settings.clip_s });
       const blob = await recordClip(camera.stream, settings.clip_s, signal);
-      keep(blob, { take: take.name, number: ++take.number });
+      keep(blob, { action, take: take.name, number: ++take.number });
     } while (held && !signal.aborted);
     tone(330, 0.2);
     return "One clip recorded.";
   });
   const burst = () => record(async (signal) => {
-    const name = takeName();
+    const [name, action] = [takeName(), app.chosen]; // whatever another tab does to the action
     await recordBurst(camera.stream, settings, {
-      signal, tell, keep: (blob, number) => keep(blob, { take: name, number }),
+      signal, tell, keep: (blob, number) => keep(blob, { action, take: name, number }),
     });
     tone(660, 0.4);
     return `Done: ${settings.clips} clips recorded.`;

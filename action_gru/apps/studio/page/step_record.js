@@ -122,8 +122,8 @@ function mount(root, app) {
   const chosen = h("span", { dir: "auto", id: "chosen-name" });
   const mark = h("span");
   const grid = new ClipGrid(app);
-  const keep = (blob, { take, number }) => uploads.add(blob, {
-    action: app.chosen, person: person.value.trim() || null, take, number,
+  const keep = (blob, { action, take, number }) => uploads.add(blob, {
+    action, person: person.value.trim() || null, take, number,
   }, app.state.project?.folder);
   const ready = () => Boolean(app.chosen);
   const stage = makeStage(app, { keep, ready });
