@@ -22,8 +22,8 @@ FEW = {
     "array": 150,
     "table": 150,
     "video": 30,
-    "studio_request": 40,
-    "studio_project": 60,
+    "studio_request": 25,
+    "studio_project": 40,
     "studio_history": 20,
     "studio_rows": 30,
 }

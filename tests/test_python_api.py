@@ -14,7 +14,15 @@ from helpers.command_line import run as command
 from helpers.library import CLIPS, GOLDEN
 
 import action_gru
-from action_gru import ActionGruError, ActionRecognizer, Event, Prediction, Predictions, Timeline
+from action_gru import (
+    ActionGruError,
+    ActionRecognizer,
+    Event,
+    Prediction,
+    Predictions,
+    SequenceRecognizer,
+    Timeline,
+)
 from action_gru.cli.source import Training
 from action_gru.core.errors import MissingExtraError, VideoError
 from action_gru.prepare.source import WORDS
@@ -273,6 +281,27 @@ def test_a_wrong_argument_raises_our_error_in_words(recognizer, name, tmp_path, 
     with pytest.raises(ActionGruError, match=re.escape(said)):
         call(recognizer)
     assert list(tmp_path.iterdir()) == []
+
+
+ROWS = {
+    "load": (lambda r: r.load(3), "a run is a folder, a name in ./runs or a file; got int 3"),
+    "device": (lambda r: r.load(GOLDEN / "table_run", "gpu"), "training.device"),
+    "overrides": (lambda r: r.load(GOLDEN / "table_run", overrides="a"), "overrides: a list of te"),
+    "a word": (lambda r: r.classify("a"), "values: an array of numbers; got str 'a'"),
+    "None": (lambda r: r.classify(None), "a sequence of this model is (T, "),
+    "a video's run": (lambda r: r.load(GOLDEN / "run"), "trained on video, not on measured"),
+    "times": (lambda r: r.classify(np.zeros((2, len(r.channels))), ["a", "b"]), "times: an array"),
+    "row": (lambda r: r.stream().push("a", 0), "row: an array of numbers; got str 'a'"),
+    "time": (lambda r: r.stream().push(np.zeros(len(r.channels)), "now"), "time: a number of the"),
+    "no time": (lambda r: r.stream().push(np.zeros(len(r.channels)), None), "got None"),
+}
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_a_wrong_argument_to_a_model_of_rows_raises_our_error(name):
+    call, said = ROWS[name]
+    with pytest.raises(ActionGruError, match=re.escape(said)):
+        call(SequenceRecognizer.load(GOLDEN / "table_run", "cpu"))
 
 
 def test_a_wrong_word_names_the_right_one(recognizer):

@@ -113,14 +113,15 @@ class Running:
 
 
 @pytest.mark.slow
-def test_it_answers_is_alone_and_ends_by_ctrl_c(tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_it_answers_is_alone_and_ends_cleanly(number, tmp_path):
     running = Running(tmp_path / "p")
     try:
         assert running.ask("api/state")[0] == 200
         assert running.ask("api/actions", b'{"name": "wave"}')[0] == 201
         second = action_gru("studio", tmp_path / "p", "--no-browser", "--port", 0, code=2)
         assert f"is open in another studio; use {running.address}" in second.err
-        code, said = running.end(signal.SIGINT)
+        code, said = running.end(number)
     finally:
         running.process.kill()
     assert code == 0

@@ -176,6 +176,11 @@ def test_there_is_an_example_of_each_form():
         ("a.json", "{", "a.json: damaged JSON"),
         ("a.eaf", "<!DOCTYPE x [<!ENTITY a 'b'>]><x/>", "declares a document type"),
         ("a.csv", "path,start_s,end_s,label\nb.mp4,0,1,x\nc.mp4,0,1,x\n", "none of them is a.mp4"),
+        (
+            "F.csv",
+            "File Name,Classes\n1.mp4,x[0 to 1]\n2.mp4,x[0 to 1]\n",
+            "F.csv: is about F/1.mp4",
+        ),
     ],
 )
 def test_a_file_that_cannot_be_imported_says_why_without_our_paths(window, name, text, told):

@@ -4,6 +4,7 @@ import threading
 import time
 from itertools import islice
 from socket import SHUT_RDWR
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -24,6 +25,7 @@ from websockets.sync.client import connect
 
 from action_gru.apps.studio import live, work_live
 from action_gru.core.errors import VideoError
+from action_gru.model.calibration import Calibration
 from action_gru.video import VideoFile
 
 FPS = 10.0
@@ -262,6 +264,23 @@ def test_frames_of_a_turned_phone_are_left_out_of_a_clip(tmp_path):
     work_live.write_frames(frames, tmp_path / "clip.mp4")
     with VideoFile(tmp_path / "clip.mp4") as video:
         assert [one.image.shape for one in video] == [(96, 64, 3)] * 3
+
+
+@pytest.mark.parametrize(
+    ("right", "proven", "sure_from"),
+    [
+        ([True, True, True], 0.9, 0.5),  # none was wrong
+        ([True, False, True], 0.9, 0.8),  # one was, with 0.8
+        ([False, False, True], 0.7, 0.7),
+        ([True, True, True], 0.4, 0.4),
+        ([True, True, True], None, None),
+    ],
+)
+def test_a_moment_is_sure_above_every_score_with_which_a_clip_was_wrong(right, proven, sure_from):
+    calibration = Calibration(1.0, "three clips", (0.3, 0.8, 0.95), tuple(right))
+    checkpoint = SimpleNamespace(calibration=calibration)
+    recognizer = SimpleNamespace(threshold=proven, checkpoint=checkpoint)
+    assert work_live.sure_from(recognizer) == sure_from
 
 
 def test_a_picture_that_is_no_jpeg_is_not_decoded():

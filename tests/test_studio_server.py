@@ -24,6 +24,14 @@ def studio(tmp_path):
         yield client, studio
 
 
+@pytest.fixture(scope="module")
+def unchanged(tmp_path_factory):
+    """A studio with an action, for requests that change nothing."""
+    with open_app(tmp_path_factory.mktemp("unchanged") / "mine") as (client, studio):
+        client.post("/api/actions", json={"name": "wave"})
+        yield client, studio
+
+
 def record(client, action: str, number: int, **more: object) -> str:
     query = {"action": action, "take": TAKE, "number": number, **more}
     answer = client.post("/api/clips", params=query, content=WEBM)
@@ -141,25 +149,24 @@ def test_a_video_is_sent_in_ranges(studio):
         ("/docs", {}, 404, "Not Found"),
     ],
 )
-def test_what_cannot_be_done_is_one_sentence(studio, path, body, status, said):
-    client, running = studio
-    client.post("/api/actions", json={"name": "wave"})
+def test_what_cannot_be_done_is_one_sentence(unchanged, path, body, status, said):
+    client, running = unchanged
     before = client.get("/api/state").json()
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     answer = client.post(path, content=content, headers={"content-type": "application/json"})
     assert answer.status_code == status
     assert list(answer.json()) == ["error"]
     assert said in answer.json()["error"]
-    assert client.get("/api/state").json()["clips"] == before["clips"]
+    after = client.get("/api/state").json()
+    assert all(after[part] == before[part] for part in ("clips", "actions", "project"))
     assert list(running.shelf.temp.iterdir()) == []
 
 
 @pytest.mark.parametrize(
     "clip", ["../project.yaml", "/etc/passwd", "wave/../../project.yaml", "", "wave", "wave\0.mp4"]
 )
-def test_no_file_but_a_clip_is_sent(studio, clip):
-    client, _ = studio
-    client.post("/api/actions", json={"name": "wave"})
+def test_no_file_but_a_clip_is_sent(unchanged, clip):
+    client, _ = unchanged
     answer = client.get("/api/clips/video", params={"id": clip})
     assert (answer.status_code, list(answer.json())) == (404, ["error"])
     for path in ("/page/../server.py", "/page/%2e%2e/server.py", "/page/..%2fserver.py"):

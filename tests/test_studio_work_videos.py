@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.studio_doubles import Recognizer
 from helpers.videos import write_square
 
 from action_gru.apps.studio import work_videos
@@ -94,3 +95,15 @@ def test_a_file_that_is_no_video_fails_in_words(tmp_path):
         with pytest.raises(VideoError, match="this is text, not a video"):
             do(kind, str(bad), *more)
     assert work_videos._jobs == {}
+
+
+def test_proposals_are_the_events_of_the_model_s_timeline(film, monkeypatch):
+    monkeypatch.setattr(work_videos, "recognizer_of", lambda run: Recognizer())
+    result, shares = do("propose", str(film), "runs/model-1", 4.0)
+    reader = Recognizer().read_timeline(film)
+    answers = list(reader)
+    events = [event.to_json() for event in reader.timeline().events]
+    assert len(answers) > 10
+    assert events
+    assert result == events
+    assert shares == sorted(shares)

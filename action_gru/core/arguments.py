@@ -11,7 +11,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from action_gru.core.errors import ActionGruError, ConfigError
+import numpy as np
+from numpy.typing import NDArray
+
+from action_gru.core.errors import ActionGruError, ConfigError, DataError
 
 Kind = type[ActionGruError]
 
@@ -38,6 +41,14 @@ def number_given(value: Any, name: str, unit: str, kind: Kind, least: float = 0.
     if not (math.isfinite(number) and number >= least):
         raise kind(f"{name}: a number of {unit} from {least:g} on; got {brief(value)}")
     return number
+
+
+def numbers_given(values: Any, name: str, kind: type[np.floating[Any]]) -> NDArray[Any]:
+    """An array of numbers of this kind. Raises DataError."""
+    try:
+        return np.asarray(values, dtype=kind)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{name}: an array of numbers; got {brief(values)}") from error
 
 
 def whole_given(value: Any, name: str, kind: Kind, most: int) -> int:

@@ -17,6 +17,7 @@ from typing import Any
 from unittest.mock import patch
 from urllib.parse import quote, urlencode
 
+RUN = Path(__file__).parents[1] / "golden" / "run"
 HOST = "127.0.0.1:7861"
 CLIP, OTHER = "wave/20261129-101500-1.webm", "clap/mine.mp4"
 PAGE_HEADERS = {"host": HOST, "origin": f"http://{HOST}"}
@@ -38,11 +39,13 @@ POSTS: dict[str, Any] = {
     "/api/tries/x/correct": {"time_s": 1.0, "action": "wave"},
     "/api/videos/propose?id=day.mp4": {},
     "/api/videos/cut?id=day.mp4": {},
+    "/api/videos/copy?id=day.mp4": {},
 }
 FILES = {
     "/api/clips": {"action": "wave", "person": "Ana", "take": "20261129-101500", "number": "3"},
     "/api/clips?": {"action": "clap", "name": "dropped.mp4"},
     "/api/tries": {"name": "new.mp4"},
+    "/api/use/classify": {},
     "/api/videos": {"name": "day.mp4"},
     "/api/videos/import": {"id": "day.mp4", "name": "labels.csv"},
 }
@@ -55,6 +58,8 @@ GETS: dict[str, dict[str, str]] = {
     "/api/tries/x": {},
     "/api/tries/x/why": {"time_s": "1.0"},
     "/api/use": {},
+    "/api/use/model": {},
+    "/api/tries/x/why/0-0.jpg": {},
     "/api/use/export/onnx": {},
     "/api/videos/file": {"id": "day.mp4"},
     "/api/videos/segments": {"id": "day.mp4"},
@@ -145,6 +150,8 @@ def filled_project(folder: Path) -> Any:
         assert shelf.add(file, clip.partition("/")[0], **facts) == clip
     shelf.change([OTHER], {"end_s": 1.0})
     (studio.project.videos / "day.mp4").write_bytes(b"a long video")
+    shutil.copytree(RUN, studio.project.runs / "model-1")
+    (studio.project.runs / "model-1" / "summary.json").write_text("{}")
     (folder / "secret.mp4").write_bytes(b"secret")
     return studio
 

@@ -59,6 +59,7 @@ class Recognizer(FakeRecognizer):
     """Untrained, and quick to make; knows the three actions of ACTIONS, one as background."""
 
     classes, threshold = ACTIONS, 0.4
+    checkpoint = SimpleNamespace(calibration=None)
     config = SimpleNamespace(events=SimpleNamespace(background=ACTIONS[:1]))
 
     def __init__(self) -> None:

@@ -205,9 +205,12 @@ class LongVideos:
     def add(self, file: Path, wanted: str) -> str:
         """Put a finished file among the videos; its name."""
         with self._lock:
-            self.shelf.folder.mkdir(exist_ok=True)
-            name = self.shelf.free_name(wanted)
-            file.rename(self.shelf.folder / name)
+            name, folder = self.shelf.free_name(wanted), self.shelf.folder
+            try:
+                folder.mkdir(exist_ok=True)
+                file.rename(folder / name)
+            except OSError as error:
+                raise DataError(f"{folder}: cannot be written ({error}); check it") from error
         self.studio.changed()
         return name
 

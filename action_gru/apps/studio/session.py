@@ -53,7 +53,7 @@ class Studio:
         self.parts: dict[str, Callable[[], Any]] = {}
         self.on_clips: list[Callable[[], None]] = []
         self.listeners: list[Callable[[], None]] = []
-        self.revision = 0
+        self.revision, self._version = 0, version("action_gru")
         self._lock = threading.Lock()
         self._held: int | None = None
         self._address = self.project.hidden / "address"
@@ -117,9 +117,15 @@ class Studio:
 
     def _watch(self) -> None:
         """Follow changes by hand, or by another program."""
+        told = None
         while not self._closing.wait(LOOK_EVERY_S):
-            if self._clips_now() != self._told:
-                self.clips_changed()
+            try:
+                if self._clips_now() != self._told:
+                    self.clips_changed()
+            except OSError as error:  # a folder that may not be read, a disk that is gone
+                if str(error) != told:
+                    told = str(error)
+                    Reporter().warn(f"{self.folder} cannot be looked at: {told}")
 
     def _clips_now(self) -> object:
         project, shelf = self.project, self.shelf
@@ -129,7 +135,7 @@ class Studio:
         """Tell every page that the state is another one."""
         with self._lock:
             self.revision += 1
-        for listener in self.listeners:
+        for listener in tuple(self.listeners):  # a page may leave meanwhile
             listener()
 
     def state(self) -> dict[str, Any]:
@@ -138,5 +144,5 @@ class Studio:
             engine.name: {"state": engine.state, "text": engine.text}
             for engine in (self.reader, self.trainer)
         }
-        own = {"revision": self.revision, "version": version("action_gru"), "engines": engines}
+        own = {"revision": self.revision, "version": self._version, "engines": engines}
         return own | {name: part() for name, part in self.parts.items()}

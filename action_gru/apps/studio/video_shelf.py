@@ -122,7 +122,8 @@ class VideoShelf:
         if found.problems:
             raise DataError(f"{file}, {found.problems[0]}; mend the line, or remove the file")
         end_s = math.inf if duration_s is None else duration_s
-        spans = [(one, *one.seconds(lambda _: end_s)) for one in found.segments]
+        ours = segments_of(found, file, self.folder / name)
+        spans = [(one, *one.seconds(lambda _: end_s)) for one in ours]
         return tuple(sorted((Labelled(a, b, one.label) for one, a, b in spans), key=_order))
 
     def write(
@@ -205,7 +206,8 @@ class VideoShelf:
                 found = read_annotations(file)[1]
                 segments = segments_of(found, file, video)
             except DataError as error:  # the place is of no use to the user
-                raise DataError(str(error).replace(f"{folder}{os.sep}", "")) from error
+                text = str(error).replace(f"{folder}{os.sep}", "")
+                raise DataError(text.replace(f"{Path(folder).name}/", "")) from error
         notes = [*found.problems, *found.passed_over]
         kept: list[Labelled] = []
         for one in segments:

@@ -16,6 +16,7 @@ import torch
 
 from action_gru.apps.studio.networks import recognizer_of
 from action_gru.core.errors import VideoError
+from action_gru.model.calibration import EVEN
 from action_gru.recognizer import ActionRecognizer
 from action_gru.streaming import ActionStream
 from action_gru.video import Image, VideoWriter
@@ -73,7 +74,7 @@ def live_open(tell: Tell, run: str) -> dict[str, Any]:
 
 
 def facts_of(recognizer: ActionRecognizer) -> dict[str, Any]:
-    """classes, background, threshold (None: not calibrated), window_s (how far back it looks).
+    """classes, background, threshold (see `sure_from`), window_s (how far back it looks).
 
     Raises CheckpointError for a model that cannot run live.
     """
@@ -81,9 +82,25 @@ def facts_of(recognizer: ActionRecognizer) -> dict[str, Any]:
     return {
         "classes": list(recognizer.classes),
         "background": [one for one in recognizer.config.events.background if one in known],
-        "threshold": recognizer.threshold,
+        "threshold": sure_from(recognizer),
         "window_s": recognizer.stream().window_s,
     }
+
+
+def sure_from(recognizer: ActionRecognizer) -> float | None:
+    """From which score a moment's answer is sure; None where the model is not calibrated.
+
+    `threshold` is proven for whole clips: of a few that are all right it is the lowest score
+    seen, and moments, which rest on less, would nearly all be unsure. So here an answer is also
+    sure if it is likelier than all others together and no clip left out was wrong with such a
+    score.
+    """
+    proven, found = recognizer.threshold, recognizer.checkpoint.calibration
+    if proven is None or found is None:
+        return proven
+    answers = zip(found.scores, found.right, strict=True)
+    wrong = (score for score, is_right in answers if not is_right)
+    return min(proven, max(EVEN, max(wrong, default=EVEN)))
 
 
 def live_push(tell: Tell, key: str, run: str, data: bytes, time_s: float) -> dict[str, Any]:

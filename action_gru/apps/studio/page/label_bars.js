@@ -8,6 +8,9 @@ const FORMATS = {
   csv: "CSV, for spreadsheets", json: "JSON, for programs", vtt: "WebVTT, for web pages",
   srt: "SubRip, for players", eaf: "ELAN",
 };
+const USUAL = "The model marks what it sees; you accept, correct or ignore it.";
+const HOW = "Press a key of an action where it begins, and again where it ends. Click a segment to "
+  + "change it.";
 const READ = ".csv,.tsv,.eaf,.xml,.json,.vtt,.srt,.txt,.boris";
 
 function button(text, run, facts = {}) {
@@ -33,7 +36,10 @@ export function zoomBar(track, editor) {
 /** A button an action: begins a segment, ends it. The first nine have a key. */
 export function actionBar(editor) {
   const list = h("div", { class: "row label-actions", role: "group", "aria-label": "Actions" });
-  const name = h("input", { type: "text", "aria-label": "A new action", placeholder: "New action", maxlength: 60, class: "label-new" });
+  const name = h("input", {
+    type: "text", "aria-label": "A new action", placeholder: "New action", maxlength: 60,
+    class: "label-new",
+  });
   const form = h("form", { class: "row" }, name, h("button", { class: "button small", type: "submit" }, "Add"));
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
@@ -77,14 +83,16 @@ export function suggestBar(editor) {
   const all = h("button", { class: "button", type: "button", id: "label-accept-all", hidden: true });
   ask.addEventListener("click", () => editor.propose());
   all.addEventListener("click", () => editor.acceptAll());
-  const known = { ghosts: 0, text: "" };
+  const known = { ghosts: 0, text: "", video: null };
   const element = h("section", { class: "card stack label-suggest", "aria-label": "Proposals" },
     h("h2", null, "Let the model begin"), words, bar, h("div", { class: "row" }, ask, all));
 
   function write() {
-    say(words, known.ghosts ? `${count(known.ghosts, "proposal")} below the track. Enter accepts the one at this time.` : known.text);
+    const many = count(known.ghosts, "proposal");
+    say(words, known.ghosts
+      ? `${many} below the track. Enter accepts the one at this time.` : known.text);
     all.hidden = !known.ghosts;
-    say(all, `Accept all ${known.ghosts}`);
+    say(all, known.ghosts === 1 ? "Accept it" : `Accept all ${known.ghosts}`);
   }
 
   return {
@@ -92,6 +100,7 @@ export function suggestBar(editor) {
     draw(video, state) {
       const { state: now, share } = video.proposals;
       const hasModel = Boolean(state.model);
+      if (known.video !== video.id) Object.assign(known, { video: video.id, text: "" });
       ask.disabled = !hasModel || Boolean(video.problem);
       say(ask, now === "reading" ? "Begin again" : "Propose segments");
       bar.hidden = now !== "reading";
@@ -99,7 +108,7 @@ export function suggestBar(editor) {
       else bar.value = share;
       if (!hasModel) known.text = "Once a model is trained, it marks what it sees and you only correct it.";
       else if (now === "reading") known.text = "The model looks at the video…";
-      else if (known.text === "" || now === "none") known.text = "The model marks what it sees; you accept, correct or ignore it.";
+      else if (known.text === "" || now === "none") known.text = USUAL;
       write();
     },
     ghosts(number) {
@@ -124,7 +133,7 @@ export function selectionBar(editor) {
       if (element.dataset.look === look) return;
       element.dataset.look = look;
       if (!shown) {
-        fill(element, h("span", { class: "muted small" }, "Press a key of an action where it begins, and again where it ends. Click a segment to change it."));
+        fill(element, h("span", { class: "muted small" }, HOW));
         return;
       }
       const times = h("span", { class: "label-span" }, `${clock(shown.start_s)} to ${clock(shown.end_s)}`);
@@ -135,7 +144,9 @@ export function selectionBar(editor) {
       }
       const held = element.contains(document.activeElement) ? document.activeElement.dataset.part : null;
       const label = h("select", { "aria-label": "Action of the chosen segment", dataset: { part: "label" } },
-        (names.includes(one.label) ? names : [...names, one.label]).map((name) => h("option", { value: name, selected: name === one.label }, name)));
+        (names.includes(one.label) ? names : [...names, one.label]).map((name) => (
+          h("option", { value: name, selected: name === one.label }, name)
+        )));
       label.addEventListener("change", () => editor.segments.change(one.id, { label: label.value }));
       fill(element, swatch(editor.app.colour(one.label)), label, times,
         button("Delete", () => editor.remove(one.id), { dataset: { part: "delete" } }));
@@ -167,7 +178,10 @@ export function fileMenu(editor) {
   const again = h("button", { class: "button small", type: "button", hidden: true }, "Load them again");
   const element = h("div", { class: "row label-files" }, again,
     h("div", { class: "file-choice" }, choose, h("label", { class: "button", for: "label-import" }, "Import segments")), form,
-    h("button", { class: "button danger", type: "button", id: "label-remove", onclick: () => editor.on.removed(editor.loaded) }, "Delete video"));
+    h("button", {
+      class: "button danger", type: "button", id: "label-remove",
+      onclick: () => editor.on.removed(editor.loaded),
+    }, "Delete video"));
   return {
     element,
     offerReload(run) {

@@ -3,13 +3,12 @@
 import { h, say, count } from "./dom.js";
 import { bindKeys } from "./keys.js";
 import { actionBar, fileMenu, selectionBar, suggestBar, zoomBar } from "./label_bars.js";
+import { labelKeys } from "./label_keys.js";
 import { makeList } from "./label_list.js";
 import { makePlayer } from "./label_player.js";
 import { makeSaving } from "./label_saving.js";
 import { Segments, clock } from "./segments.js";
 import { makeTrack } from "./track.js";
-
-const SECOND = 1;
 
 /** makeEditor(app, {removed(id)}) -> {element, update(video or null), leave() -> Promise<bool>, destroy()}. */
 export function makeEditor(app, on) {
@@ -22,6 +21,7 @@ class Editor {
     this.on = on;
     this.video = null; // what the state says of the shown one
     this.loaded = null; // whose segments are shown: its id
+    this.isReady = false; // they have come, so that they can be edited
     this.selected = null;
     this.ghost = null;
     this.names = [];
@@ -55,7 +55,7 @@ class Editor {
       send: (version) => app.api.put(this.path("segments"), { segments: this.segments.document(), version }),
       refused: () => this.offerReload(),
     });
-    this.endKeys = bindKeys(this.keys());
+    this.endKeys = bindKeys(labelKeys(this));
   }
 
   api() {
@@ -89,31 +89,6 @@ class Editor {
       h("div", { class: "row spread" },
         h("div", { class: "label-cut" }, this.cutButton, this.cutBar), this.files.element),
       this.rows);
-  }
-
-  keys() {
-    const step = (event, by) => (event.shiftKey ? this.player.seek(this.player.time_s + by * SECOND) : this.player.step(by));
-    const digits = [...Array(9).keys()].map((index) => ({
-      key: String(index + 1), run: () => this.names[index] && this.toggle(this.names[index]),
-      ...(index === 0 ? { shown: "1 to 9", text: "Begin, then end a segment of that action" } : {}),
-    }));
-    return [
-      ...digits,
-      { key: " ", shown: "Space", text: "Play or pause", run: () => this.player.toggle() },
-      { key: "ArrowLeft", shown: "← →", text: "One picture back or on; with Shift one second", run: (event) => step(event, -1) },
-      { key: "ArrowRight", run: (event) => step(event, 1) },
-      { key: "Enter", text: "Accept the proposal at this time", run: () => this.acceptHere() },
-      { key: "a", text: "Accept all proposals", run: () => this.acceptAll() },
-      { key: "Delete", text: "Remove the chosen segment, or proposal", run: () => this.removeChosen() },
-      { key: "Backspace", run: () => this.removeChosen() },
-      { key: "Escape", text: "Drop the segment that was begun", run: () => this.escape() },
-      { key: "z", text: "Undo an edit; with Shift do it again", run: (event) => (event.shiftKey ? this.segments.redo() : this.segments.undo()) },
-      { key: "Ctrl+z", run: (event) => (event.shiftKey ? this.segments.redo() : this.segments.undo()) },
-      { key: "+", shown: "+ −", text: "Zoom in or out", run: () => this.track.zoom(2) },
-      { key: "=", run: () => this.track.zoom(2) },
-      { key: "-", run: () => this.track.zoom(0.5) },
-      { key: "0", text: "Show the whole video", run: () => this.track.fit() },
-    ].map((binding) => ({ ...binding, run: (event) => this.loaded && binding.run(event) }));
   }
 
   path(what, query = {}) {
@@ -150,12 +125,15 @@ class Editor {
   close() {
     if (this.loaded === null) return;
     this.loaded = null;
+    this.isReady = false;
     this.player.load(null);
     this.segments.load([]);
+    this.saving.begin("");
   }
 
   async load(video) {
     this.loaded = video.id;
+    this.isReady = false;
     this.selected = this.ghost = null;
     this.segments.load([]);
     this.saving.begin("");
@@ -172,27 +150,31 @@ class Editor {
     this.segments.load(answer.segments);
     this.segments.ghosts = ghosts;
     this.saving.begin(answer.version);
+    this.isReady = true;
     this.selected = null;
     this.draw();
   }
 
   loadVideo(video) {
-    const plays = ["yes", "unknown"].includes(video.playable) || (video.playable === "making" && false);
-    this.player.load(plays && video.playable === "yes" ? this.app.api.withQuery("/api/videos/file", { id: video.id, v: video.duration_s }) : null, video.duration_s);
+    const { withQuery } = this.app.api; // v: a copy that took the video's place is another file
+    const url = withQuery("/api/videos/file", { id: video.id, v: video.duration_s });
+    this.player.load(video.playable === "yes" ? url : null, video.duration_s);
     this.track.open(video.duration_s ?? 0);
   }
 
   drawFacts() {
     const { video } = this;
-    const making = video.share === null || video.share === undefined ? "" : ` (${Math.floor(100 * video.share)} %)`;
-    const text = video.problem
-      ?? (video.playable === "making" ? `No browser plays this kind of video, so a copy is being made to label by${making}.` : "");
+    const share = typeof video.share === "number" ? ` (${Math.floor(100 * video.share)} %)` : "";
+    const making = `No browser plays this kind of video, so a copy is being made to label by${share}.`;
+    const text = video.problem ?? (video.playable === "making" ? making : "");
     this.notice.hidden = !text;
     this.notice.className = video.problem ? "notice error" : "notice warn";
     say(this.notice, text);
     const isCutting = video.cut.state === "running";
     this.cutButton.disabled = isCutting || !video.uncut;
-    say(this.cutButton, isCutting ? "Making clips…" : video.uncut ? `Make clips of ${count(video.uncut, "segment")}` : "All segments are clips");
+    const offer = video.uncut
+      ? `Make clips of ${count(video.uncut, "segment")}` : "No segment left to cut";
+    say(this.cutButton, isCutting ? "Making clips…" : offer);
     this.cutButton.hidden = !video.segments;
     this.cutBar.hidden = !isCutting;
     if (isCutting) this.cutBar.value = video.cut.share ?? 0;
@@ -232,6 +214,7 @@ class Editor {
   // What the user does.
 
   toggle(label) {
+    if (!this.isReady) return;
     const ended = this.segments.toggle(label, this.player.time_s);
     if (ended) this.select(ended.id);
   }
@@ -295,8 +278,8 @@ class Editor {
   setTime(one, side, time_s) {
     const allowed_s = this.segments.edge(one, side, time_s, this.player.duration_s);
     if (Math.abs(allowed_s - time_s) > 0.0005) {
-      const from = side === "start_s" ? "before the end" : "after the start";
-      return `A segment's ${side === "start_s" ? "start" : "end"} lies ${from} and within the video, at ${clock(allowed_s)} at the furthest.`;
+      const rule = side === "start_s" ? "start lies before its end" : "end lies after its start";
+      return `A segment's ${rule} and within the video, at ${clock(allowed_s)} at the furthest.`;
     }
     this.segments.change(one.id, { [side]: allowed_s });
     return null;
@@ -332,6 +315,7 @@ class Editor {
   }
 
   async import(file) {
+    if (!this.isReady) return;
     const answer = await this.app.run(() => this.app.api.upload(this.path("import", { name: file.name }), file));
     if (!answer) return;
     const added = this.segments.addAll(answer.segments);

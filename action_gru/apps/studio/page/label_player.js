@@ -15,7 +15,7 @@ export function makePlayer(on) {
     "aria-label": "The video", disablepictureinpicture: true,
   });
   const play = h("button", { class: "button round", type: "button", id: "label-play" });
-  const time = h("output", { class: "label-time", "aria-label": "Time" });
+  const time = h("span", { class: "label-time", role: "timer", "aria-label": "Time" });
   const speed = h("select", { "aria-label": "Speed" }, SPEEDS.map((rate) => (
     h("option", { value: rate, selected: rate === 1 }, `${rate}×`)
   )));

@@ -53,11 +53,15 @@ const app = {
   /** Runs what a button asks for; a refusal is told in the server's words. -> answer, or
    * null if it was refused. */
   async run(work) {
+    const button = document.activeElement?.closest("button");
+    button?.classList.add("busy");
     try {
       return (await work()) ?? {};
     } catch (error) {
       toast(error.message, { level: "error" });
       return null;
+    } finally {
+      button?.classList.remove("busy");
     }
   },
 };

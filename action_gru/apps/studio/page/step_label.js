@@ -31,7 +31,9 @@ function mount(root, app) {
     h("p", null, "No long video yet. Drop one here, or choose one."),
     h("p", { class: "small" }, "Mark in it when each action happens; each segment becomes a clip."));
   const editor = makeEditor(app, { removed: (id) => remove(id) });
-  fill(root, h("div", { class: "row spread" }, title, h("div", { class: "row file-choice" }, choose, chooser)), list, empty, editor.element);
+  const head = h("div", { class: "row spread" }, title,
+    h("div", { class: "row file-choice" }, choose, chooser));
+  fill(root, head, list, empty, editor.element);
 
   choose.addEventListener("change", () => {
     send([...choose.files]);
