@@ -51,6 +51,7 @@ export function makeSaving(place, on) {
     },
     edited() {
       dirty = true;
+      if (!isLost) say(place, "Saving…");
       clearTimeout(timer);
       timer = setTimeout(() => {
         timer = 0;
