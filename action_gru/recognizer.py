@@ -1,23 +1,24 @@
-"""The public Python API: load a trained run, classify videos, follow streams.
+"""The public Python API: train or load a model, classify videos, follow streams.
 
     from action_gru import ActionRecognizer
 
-    recognizer = ActionRecognizer.load("runs/demo")
-    prediction = recognizer.classify("clip.mp4")
-    print(prediction.label, prediction.score)
+    recognizer = ActionRecognizer.train("clips", epochs=20)  # or load(), the newest run
+    answer = recognizer.classify("clip.mp4")
+    print(answer.label, answer.score)
     for event in recognizer.timeline("long.mp4").events:
         print(event.start_s, event.end_s, event.label)
 
-Knows no command line and writes no file.
+Knows no command line, and writes no file but what training leaves. A wrong argument raises an
+ActionGruError that says what is meant.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast, overload
 
 import numpy as np
 import torch
@@ -25,41 +26,32 @@ from numpy.typing import NDArray
 
 from action_gru.backbone import Backbone
 from action_gru.config import Config, build_config
-from action_gru.core.errors import VideoError
+from action_gru.core.arguments import overrides_given, path_given, whole_given
+from action_gru.core.errors import CheckpointError, VideoError
 from action_gru.core.machine import pick_device
-from action_gru.dataset import Clip
+from action_gru.core.text import name_some
 from action_gru.detection.detector import Detector
-from action_gru.features import ClipFeatures, MemoryCache, ViewKey
-from action_gru.features.sequences import join_views
-from action_gru.features.source import build_backbone, build_detector, build_extractor
+from action_gru.features.given import Stretch, are_many, local_file
+from action_gru.features.source import build_backbone, build_detector
 from action_gru.streaming import ActionStream, StreamEngine, TimelineReader
 from action_gru.streaming.build import build_engine, open_people, open_stream, open_timeline
 from action_gru.streaming.people import PeopleEngine, PeopleStream, Person
-from action_gru.timeline import Prediction, Timeline
+from action_gru.timeline import Prediction, Predictions, Timeline
 from action_gru.training import Checkpoint, load_checkpoint
 from action_gru.training.document import check_label, check_reads_video
-from action_gru.training.scoring import ClipScores
+from action_gru.training.reading import Features, VideoReader
+from action_gru.training.reading import Reading as Reading
+from action_gru.training.runs import find_model
 from action_gru.video import DecodeLimits, Image
-from action_gru.views.sampling import rate_warning
 
 if TYPE_CHECKING:
     from action_gru.evaluation.explanation import Explanation
+    from action_gru.report.figures import Evaluation
 
-Features = NDArray[np.float16 | np.float32]
 
-
-@dataclass(frozen=True)
-class Reading:
-    """One video as it was read: the answer, the sampled instants (T,), the features (T, D).
-
-    scores: how the answer came about. warnings: what to know before believing it.
-    """
-
-    prediction: Prediction
-    times_s: NDArray[np.float64]
-    features: Features
-    scores: ClipScores
-    warnings: tuple[str, ...] = ()
+MOST_FRAMES = 100  # whose places `explain` may look for
+LONG = "a timeline reads a file, or a folder of frames; frames in memory are pushed into stream()"
+Video = str | Path | NDArray[np.uint8] | Sequence[NDArray[np.uint8]]
 
 
 class ActionRecognizer:
@@ -77,6 +69,8 @@ class ActionRecognizer:
         backbone: one that `build_backbone` made of the same config; by default it is loaded.
         """
         check_reads_video(checkpoint.features)
+        self.run: Path | None = None  # where it was loaded from
+        self._changes: list[str] = []
         self.checkpoint, self.config = checkpoint, config
         self.classes = checkpoint.classes
         self.model = checkpoint.build().to(pick_device(device))
@@ -84,19 +78,78 @@ class ActionRecognizer:
         self._backbone: Backbone = backbone or build_backbone(config)
         specs = tuple(self._backbone.spec(view) for view in config.features.views)
         checkpoint.check_fits(specs, config.sampling.fps)
+        parts = config, self._backbone, checkpoint, self.model
+        self._reader = VideoReader(*parts, self._answer)
 
     @classmethod
     def load(
-        cls, run: str | Path, device: str = "auto", overrides: Sequence[str] = ()
+        cls,
+        run: str | Path | None = None,
+        device: str = "auto",
+        overrides: Sequence[str] = (),
     ) -> ActionRecognizer:
-        """A run folder or a checkpoint file. overrides: `a.b=value`, such as where the weights are.
+        """A run folder, a run's name in ./runs, a checkpoint file, or a shipped model; by default
+        the newest run. overrides: `a.b=value`, such as where the weights are.
 
         Raises CheckpointError if there is none, BackboneError if the backbone's weights are
         missing.
         """
-        checkpoint = load_checkpoint(Path(run))
-        config = build_config(checkpoint.config, [f"features.device={device}", *overrides])
-        return cls(checkpoint, config, device)
+        what = "a run is a folder, a name in ./runs or a file"
+        path = find_model(None if run is None else str(path_given(run, what, CheckpointError)))
+        changes = [f"features.device={device}", *overrides_given(overrides)]
+        checkpoint = load_checkpoint(path)
+        loaded = cls(checkpoint, build_config(checkpoint.config, changes), device)
+        loaded.run, loaded._changes = path, changes
+        return loaded
+
+    @classmethod
+    def train(
+        cls,
+        clips: str | Path,
+        *,
+        name: str | None = None,
+        epochs: int | None = None,
+        seed: int | None = None,
+        views: str | Sequence[str] | None = None,
+        weights: str | Path | None = None,
+        fps: float | None = None,
+        many: bool = False,
+        videos: str | Path | None = None,
+        overrides: Sequence[str] = (),
+        device: str = "auto",
+        progress: bool = True,
+        **others: Any,
+    ) -> ActionRecognizer:
+        """Learn from clips as `action-gru train` does, and load the result; its run is kept.
+
+        clips: a folder of class folders, a CSV, a config, or an annotation file with videos. The
+        words are those of the command; any other key of the config stands in overrides, as
+        'a.b=value'. Raises ConfigError for settings, DataError for clips that cannot be used.
+        """
+        from action_gru.evaluation.whole_runs import train_whole  # only this method waits for it
+
+        words: dict[str, Any] = {"name": name, "epochs": epochs, "seed": seed, "views": views}
+        words |= {"fps": fps, "weights": weights, "many": many} | others
+        path = train_whole(clips, words, videos, overrides, device, progress)
+        return cls.load(path, device)
+
+    def evaluate(
+        self,
+        clips: str | Path | None = None,
+        *,
+        split: str | None = None,
+        videos: str | Path | None = None,
+        progress: bool = False,
+    ) -> Evaluation:
+        """How right it is on its own test clips, or on other clips; nothing is written but the
+        features, into the cache.
+
+        clips: as for `train`. split: train, val or test, by default test, or all of other clips.
+        Raises CheckpointError for a model without its run folder, DataError for unfit clips.
+        """
+        from action_gru.evaluation.whole_runs import score_whole  # only this method waits for it
+
+        return score_whole(self.run, clips, split, videos, self._changes, progress)
 
     @property
     def limits(self) -> DecodeLimits:
@@ -137,36 +190,57 @@ class ActionRecognizer:
         threshold = self.threshold
         return replace(prediction, unsure=threshold is not None and prediction.score < threshold)
 
+    @overload
+    def classify(  # type: ignore[overload-overlap]
+        self, video: Video, start_s: float | None = None, end_s: float | None = None, *,
+        fps: float | None = None,
+    ) -> Prediction: ...  # fmt: skip
+    @overload
     def classify(
-        self, video: str | Path, start_s: float | None = None, end_s: float | None = None
-    ) -> Prediction:
-        """The scores of all classes for a video, or for its stretch [start_s, end_s).
+        self, video: Iterable[Video], start_s: float | None = None, end_s: float | None = None, *,
+        fps: float | None = None, progress: bool = False, skip_bad: bool = False,
+    ) -> Predictions: ...  # fmt: skip
+    def classify(
+        self,
+        video: Video | Iterable[Video],
+        start_s: float | None = None,
+        end_s: float | None = None,
+        *,
+        fps: float | None = None,
+        progress: bool = False,
+        skip_bad: bool = False,
+    ) -> Prediction | Predictions:
+        """What is done in a video, or in its stretch [start_s, end_s); or in each of several.
 
-        The whole stretch is looked at. Raises VideoError when it holds no readable frame.
+        video: a path of a file, of a folder or an archive of frames; an http(s) address; frames as
+        an array (T, H, W, 3) uint8 RGB, or a list of such pictures. fps: of frames, a second. All
+        of the stretch is looked at. Several videos are read in batches; skip_bad: one that cannot
+        be read gets into `problems`, and does not end the others.
+
+        Raises VideoError for what is no video, or holds no readable frame.
         """
-        return self.read(video, start_s, end_s).prediction
+        videos = list(video) if isinstance(video, Iterator) else video
+        if not are_many(videos):
+            return self.read(cast(Video, videos), start_s, end_s, fps=fps).prediction
+        stretch = Stretch.given(start_s, end_s, fps)
+        return self._reader.read_all(cast(Sequence[Video], videos), stretch, skip_bad, progress)
 
     def read(
-        self, video: str | Path, start_s: float | None = None, end_s: float | None = None
-    ) -> Reading:
-        """Like `classify`, with the features from which the answer was made."""
-        path = Path(video)
-        rate = self.frame_rate
-        clip = Clip(path, path.name, "", path.name, "", start_s, end_s, frame_rate=rate)
-        extractor = build_extractor(self.config, self._backbone, MemoryCache())
-        report = extractor.extract([clip])
-        if report.quarantined:
-            raise VideoError(report.quarantined[clip.name])
-        entries = extractor.read(clip, report)
-        assert entries is not None
-        copies = self._copies(entries)
-        scores = ClipScores(self.model, [torch.from_numpy(one) for one in copies], self.max_frames)
-        times_s = next(iter(entries.values())).times_s
-        prediction = self._answer(scores.probabilities, times_s[-1])
-        slow = rate_warning(times_s, self.config.sampling.fps)
-        told = (*report.cut.values(), *report.notes.values())
-        warnings = (*([slow] if slow else []), *told)
-        return Reading(prediction, times_s, copies[0], scores, warnings)
+        self, video: Video, start_s: float | None = None, end_s: float | None = None, *,
+        fps: float | None = None,
+    ) -> Reading:  # fmt: skip
+        """Like `classify` of one video, with the features from which the answer was made."""
+        (reading,) = self._reader.read([video], Stretch.given(start_s, end_s, fps))
+        if isinstance(reading, VideoError):
+            raise reading
+        return reading
+
+    def embed(
+        self, video: Video, start_s: float | None = None, end_s: float | None = None, *,
+        fps: float | None = None,
+    ) -> Features:  # fmt: skip
+        """The features of a video's sampled frames, (T, D), as the model reads them."""
+        return self.read(video, start_s, end_s, fps=fps).features
 
     def explain(
         self,
@@ -185,7 +259,9 @@ class ActionRecognizer:
         from action_gru.evaluation.explain import explain_clip  # only this method waits for it
 
         check_label(label, self.classes)
-        reading, path = self.read(video, start_s, end_s), Path(video)
+        path = path_given(video, "explain reads a file", VideoError)
+        whole_given(frames, "frames", VideoError, MOST_FRAMES)
+        reading = self.read(path, start_s, end_s)
         made = explain_clip(
             self._backbone,
             self.checkpoint,
@@ -214,14 +290,15 @@ class ActionRecognizer:
         return build_engine(self.checkpoint, self.config, self.model, self._backbone)
 
     def timeline(self, video: str | Path) -> Timeline:
-        """What happens when in a video of any length, read once. Raises VideoError.
+        """What happens when in a video of any length, read once, or at an http(s) address.
 
-        Mirrored copies are not looked at.
+        Mirrored copies are not looked at. Raises VideoError.
         """
-        reader = self.read_timeline(video)
-        for _ in reader:
-            pass
-        return reader.timeline()
+        with local_file(video, LONG) as path:
+            reader = self.read_timeline(path)
+            for _ in reader:
+                pass
+            return replace(reader.timeline(), source=str(video))
 
     def read_timeline(
         self, video: str | Path, watch: Callable[[Image, float], None] | None = None
@@ -230,7 +307,7 @@ class ActionRecognizer:
 
         watch: shown each sampled frame (H, W, 3) with its time, in another thread.
         """
-        return open_timeline(self.stream(), self.config, Path(video), watch)
+        return open_timeline(self.stream(), self.config, path_given(video, LONG, VideoError), watch)
 
     @cached_property
     def detector(self) -> Detector:
@@ -251,7 +328,8 @@ class ActionRecognizer:
 
     def read_people(self, video: str | Path) -> TimelineReader[list[Person]]:
         """A long video person by person: iterate, then ask for `timeline()`."""
-        return open_timeline(self.people(), self.config, Path(video))
+        path = path_given(video, LONG, VideoError)
+        return open_timeline(self.people(), self.config, path)
 
     def running(self, reading: Reading) -> Iterator[Prediction]:
         """The answer as it stood after each sampled frame; the last is the whole clip's.
@@ -271,8 +349,6 @@ class ActionRecognizer:
             Prediction.from_probabilities(self.classes, scores, float(time_s), thresholds=limits)
         )
 
-    def _copies(self, entries: dict[ViewKey, ClipFeatures]) -> list[Features]:
-        """The features (T, D) of the plain copy, then of the mirrored one where it counts."""
-        views = self.config.features.views
-        sides = (False, True) if self.checkpoint.flip and self.config.features.flip else (False,)
-        return [join_views([entries[ViewKey(view, side)] for view in views]) for side in sides]
+    def __repr__(self) -> str:
+        names = name_some(self.classes)
+        return f"ActionRecognizer({self.run or 'of a checkpoint'}: {names})"

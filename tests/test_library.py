@@ -1,5 +1,6 @@
 """The list of runs; renaming, deleting, comparing and packing one."""
 
+import io
 import json
 import os
 import re
@@ -10,6 +11,7 @@ import pytest
 from helpers.command_line import action_gru
 from helpers.command_line import run as command
 from helpers.library import CLIPS, GOLDEN, make_run, run_of_own_network, write_report
+from helpers.models import checkpoint
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
@@ -18,6 +20,7 @@ from action_gru.core.files import hold_folder
 from action_gru.training import METADATA, RunFolder, load_checkpoint
 from action_gru.training.comparison import compare_runs, sign_test
 from action_gru.training.library import delete_run, list_runs, pack_run, rename_run
+from action_gru.training.packed import network_files
 
 
 @pytest.fixture
@@ -225,6 +228,20 @@ def test_what_cannot_be_packed_is_refused_with_the_reason(tmp_path):
     assert not (tmp_path / "a.safetensors").exists()
 
 
+def test_every_network_of_the_views_goes_along_and_no_other(tmp_path):
+    for name in ("boxes.pt", "pose.pt", "net.pt"):
+        (tmp_path / name).write_bytes(b"weights")
+    weights = {"detection": "boxes.pt", "pose": "pose.pt", "features": "net.pt"}
+    tree: dict = {key: {"weights": str(tmp_path / name)} for key, name in weights.items()}
+    for views, keys in {
+        ("rgb",): {"features.weights"},
+        ("pose",): {"pose.weights"},
+        ("rgb", "detections"): {"features.weights", "detection.weights"},
+    }.items():
+        tree["features"]["views"] = list(views)
+        assert network_files(checkpoint(config=tree)).keys() == keys
+
+
 def test_the_command_lists_shows_and_compares(runs):
     text = command("runs", cwd=runs.parent).stdout
     head, new, half, _ = text.splitlines()
@@ -241,18 +258,27 @@ def test_the_command_lists_shows_and_compares(runs):
     assert "no runs in" in command("runs", "--folder", "none", cwd=runs.parent).stdout
 
 
-def test_the_command_renames_and_deletes_and_asks_first(runs):
+def test_the_command_renames_and_deletes_and_asks_first(runs, monkeypatch):
     place = runs.parent
     assert command("runs", "rename", "old", "first", cwd=place).stdout == "runs/first\n"
     told = command("runs", "delete", "first", "half", cwd=place, code=2).stderr
     assert "delete runs/first and runs/half (0.0 MB) for good? Nobody can be asked here" in told
     assert (runs / "first").is_dir()
+    monkeypatch.setattr("action_gru.cli.runs.sys.stdin", Terminal("n\n"))
+    done = command("runs", "delete", "first", cwd=place, code=1)
+    assert "delete runs/first (0.0 MB) for good? [y/N]" in done.stderr
+    assert done.stdout.strip() == "nothing was deleted"
     told = command("runs", "delete", "first", "none", "--yes", cwd=place, code=7).stderr
     assert "none is not a run folder" in told
     assert (runs / "first").is_dir()  # of several names one is wrong: none is deleted
     done = command("runs", "delete", "first", "half", "--yes", "--json", cwd=place).stdout
     assert json.loads(done) == {"deleted": ["runs/first", "runs/half"]}
     assert [run.name for run in list_runs(runs)] == ["new"]
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
 
 
 def test_a_run_that_begins_is_no_run_of_another_process(tmp_path):

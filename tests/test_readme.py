@@ -9,7 +9,7 @@ import pytest
 from helpers.videos import ROOT, write_square
 
 PAGES = [ROOT / "README.md", ROOT / "data" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-COMMAND = re.compile(r"action-gru ((?:cache )?[a-z]+(?:-[a-z]+)*)([^\n`|]*)")
+COMMAND = re.compile(r"action-gru ((?:(?:cache|runs) )?[a-z]+(?:-[a-z]+)*)([^\n`|]*)")
 
 
 def commands() -> set[str]:

@@ -78,13 +78,22 @@ def test_a_recording_is_called_by_its_take_and_a_dropped_file_keeps_its_name(she
     ]
     assert put(shelf, "clap", take=TAKE, number=7, data=MP4) == f"clap/{TAKE}-7.mp4"
     assert put(shelf, "clap", name="a/b\\mine.MP4") == "clap/mine-2.mp4"
-    assert put(shelf, "wave", take=TAKE, number=2) == f"wave/{TAKE}-4.webm"
+    assert put(shelf, "wave", take=TAKE, number=2, data=WEBM + b" other") == f"wave/{TAKE}-4.webm"
     facts = {clip.id: (clip.person, clip.take) for clip in shelf.clips()}
     assert facts["clap/mine.mp4"] == (None, None)
     assert facts[f"wave/{TAKE}-1.webm"] == ("Ana", TAKE)
     assert facts[f"clap/{TAKE}-7.mp4"] == (None, TAKE)
     assert shelf.people() == ["Ana"]
     assert list(shelf.temp.iterdir()) == []
+    check_rows(shelf)
+
+
+def test_a_recording_that_is_sent_again_is_one_clip(shelf):
+    """As from a page whose server was killed before it answered."""
+    clips = filled(shelf)
+    assert put(shelf, "wave", person="Ana", take=TAKE, number=2) == clips[1]
+    assert [clip.id for clip in shelf.clips()] == sorted(clips)
+    assert shelf.clip(clips[1]).person == "Ana"
     check_rows(shelf)
 
 

@@ -35,6 +35,17 @@ def test_a_job_is_asked_after_while_it_works_and_forgotten_when_it_has_ended():
     assert job_news(None, "a")["error"] == "it was broken off; start it again"
 
 
+def test_a_share_that_is_awaited_grows_and_never_reaches_it_by_itself():
+    job = Job()
+    job.share = 0.5
+    assert job.shown_share == 0.5
+    job.expect(1.0, 3600.0)
+    assert 0.5 < job.shown_share < 0.51
+    job.expect(1.0, 0.0)
+    threading.Event().wait(0.01)
+    assert job.shown_share == pytest.approx(0.975)
+
+
 @pytest.mark.parametrize(
     ("error", "said"),
     [(VideoError("no frame; cut it"), "no frame; cut it"), (KeyError("x"), "KeyError: 'x'")],

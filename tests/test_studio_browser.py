@@ -158,7 +158,8 @@ def test_one_key_records_one_clip_and_escape_stops_a_burst(open_page, studio):
     visit.tab.wait_for_selector(".overlay", state="hidden")
     visit.tab.keyboard.press("b")
     visit.tab.wait_for_selector(".overlay[data-phase=pause]")
-    visit.tab.keyboard.press("Escape")
+    visit.tab.focus("#person")
+    visit.tab.keyboard.press("Escape")  # whatever has the focus
     visit.tab.wait_for_selector("text=Stopped. The clips before are kept.")
     wait_clips(studio, "nod", 2)
 
@@ -221,7 +222,7 @@ def test_a_full_disk_is_told_and_the_clip_waits_through_a_reload(open_page, stud
     visit.tab.keyboard.press("r")
     visit.tab.wait_for_selector(".sending >> text=the disk is full; free some space")
     visit.tab.reload()
-    visit.tab.wait_for_selector(".sending >> text=1 clip wait")
+    visit.tab.wait_for_selector(".sending >> text=1 clip waits")
     assert clips_of(studio, "bow") == []
     visit.context.unroute("**/api/clips?*")
     visit.tab.click("text=Try again now")
@@ -261,6 +262,48 @@ def test_without_a_camera_the_page_says_what_to_do_and_takes_files(browser, stud
         assert wait_clips(studio, BACKGROUND, 1)[0]["id"] == f"{BACKGROUND}/waving.mp4"
         assert serious_faults(visit.tab) == []
         visit.shoot("no-camera")
+
+
+def test_a_page_that_may_have_no_camera_says_why(open_page, studio):
+    """As over plain http from another computer."""
+    visit = open_page("actions")
+    hidden = "Object.defineProperty(navigator, 'mediaDevices', {value: undefined})"
+    visit.tab.add_init_script(hidden)
+    visit.tab.goto(f"{studio.address}?again#record")
+    visit.tab.wait_for_selector(".stage[data-camera=insecure]")
+    assert "http://127.0.0.1" in visit.tab.inner_text(".stage-words")
+    assert visit.tab.is_disabled("#burst")
+
+
+def test_a_camera_that_is_unplugged_ends_the_burst_and_is_told(open_page, studio):
+    visit = open_page("actions")
+    record(visit, "stretch")
+    visit.tab.keyboard.press("b")
+    visit.tab.wait_for_selector(".overlay[data-phase=pause]")
+    unplug = "track => { track.stop(); track.dispatchEvent(new Event('ended')); }"
+    module = "import('/page/camera.js')"
+    visit.tab.evaluate(f"{module}.then(it => it.camera.stream.getTracks().forEach({unplug}))")
+    visit.tab.wait_for_selector(".stage[data-camera=lost]")
+    assert "disconnected" in visit.tab.inner_text(".stage-words")
+    visit.tab.wait_for_selector(".toast.error >> text=the clips before are kept")
+    wait_clips(studio, "stretch", 1)
+
+
+def test_a_dropped_file_that_is_no_video_within_is_told_at_its_clip(open_page, studio):
+    visit = open_page("actions")
+    record(visit, "fall")
+    dropped = """name => {
+        const file = new File(["not a film"], name, {type: "video/mp4"});
+        const dataTransfer = new DataTransfer();
+        dataTransfer.items.add(file);
+        for (const type of ["dragenter", "drop"])
+            document.querySelector(".stage").dispatchEvent(
+                new DragEvent(type, {dataTransfer, bubbles: true, cancelable: true}));
+    }"""
+    visit.tab.evaluate(dropped, "<b>fall.mp4")
+    assert "/" not in wait_clips(studio, "fall", 1)[0]["id"].removeprefix("fall/")
+    visit.tab.wait_for_selector(".tile .chip.error", timeout=120_000)
+    assert visit.tab.locator(".tile b").count() == 0
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -1,7 +1,6 @@
 """A user's five minutes in a real browser: name, record, train, try, correct. The slow lane."""
 
 import json
-import os
 from collections import Counter
 from pathlib import Path
 

@@ -1,6 +1,10 @@
 import json
 import struct
+import threading
+import time
 from itertools import islice
+from socket import SHUT_RDWR
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,16 +12,20 @@ from helpers.studio_doubles import (
     ACTIONS,
     InlineEngine,
     Recognizer,
+    app_of,
     client_of,
     jpeg,
+    listening,
     open_studio,
     use_model,
 )
 from helpers.videos import moving_square
 from starlette.websockets import WebSocketDisconnect
+from websockets.sync.client import connect
 
 from action_gru.apps.studio import live, work_live
 from action_gru.core.errors import VideoError
+from action_gru.model.calibration import Calibration
 from action_gru.video import VideoFile
 
 FPS = 10.0
@@ -58,7 +66,7 @@ def test_a_camera_hears_what_the_model_knows_and_then_a_score_for_each_class(cli
         facts = socket.receive_json()
         background = ["nothing in particular"]
         told = {"classes": list(ACTIONS), "background": background, "run": "model-1"}
-        assert facts == told | {"threshold": 0.4, "window_s": 2.0}
+        assert facts == told | {"threshold": 0.4, "window_s": 2.0, "smoothing_s": 0.2}
         answers = show(socket, BRIGHT[:20])
     assert [answer["time_s"] for answer in answers] == [index / FPS for index in range(20)]
     assert answers[0]["scores"] is None  # one frame says nothing yet
@@ -71,6 +79,7 @@ def test_live_scores_are_those_of_a_stream_of_the_same_frames(client):
         socket.receive_json()
         scores = show(socket, BRIGHT[:20])[-1]["scores"]
     stream = Recognizer().stream()
+    stream.tracker.smoothing_s = 0.2
     for index, data in enumerate(BRIGHT[:20]):
         stream.push(work_live.decode_frame(data), index / FPS)
     assert stream.smoothed is not None
@@ -207,6 +216,39 @@ def correct(socket, action, time_s, person=None):
     return socket.receive_json()
 
 
+def test_a_page_that_leaves_while_it_is_answered_is_no_error(studio, caplog):
+    is_asked, may_answer = threading.Event(), threading.Event()
+
+    def push(tell, *frame):
+        is_asked.set()
+        assert may_answer.wait(30)
+        return {"scores": None, "ms": 1.0}
+
+    studio.reader.tasks["live_push"] = push
+    with listening(app_of(studio, live.routes)) as address:
+        for leaves in (lambda page: page.close(), lambda page: page.socket.shutdown(SHUT_RDWR)):
+            is_asked.clear()
+            may_answer.clear()
+            with connect(f"{address.replace('http', 'ws')}/api/live") as page:
+                page.recv()
+                page.send(frame(0.0, BRIGHT[0]))
+                assert is_asked.wait(30)
+                leaves(page)
+            time.sleep(0.1)  # until the server has heard of it
+            may_answer.set()
+            wait_until(lambda: studio.reader.asked[-1][0] == "live_close")
+            studio.reader.asked.clear()
+    assert caplog.text == ""
+    assert studio.listeners == []
+
+
+def wait_until(holds):
+    end_s = time.monotonic() + 30
+    while not holds():
+        assert time.monotonic() < end_s
+        time.sleep(0.01)
+
+
 def test_only_the_newest_frames_of_a_camera_are_kept():
     camera = work_live.Camera(Recognizer())
     for index, data in enumerate(islice(BRIGHT, 40)):
@@ -222,6 +264,23 @@ def test_frames_of_a_turned_phone_are_left_out_of_a_clip(tmp_path):
     work_live.write_frames(frames, tmp_path / "clip.mp4")
     with VideoFile(tmp_path / "clip.mp4") as video:
         assert [one.image.shape for one in video] == [(96, 64, 3)] * 3
+
+
+@pytest.mark.parametrize(
+    ("right", "proven", "sure_from"),
+    [
+        ([True, True, True], 0.9, 0.5),  # none was wrong
+        ([True, False, True], 0.9, 0.8),  # one was, with 0.8
+        ([False, False, True], 0.7, 0.7),
+        ([True, True, True], 0.4, 0.4),
+        ([True, True, True], None, None),
+    ],
+)
+def test_a_moment_is_sure_above_every_score_with_which_a_clip_was_wrong(right, proven, sure_from):
+    calibration = Calibration(1.0, "three clips", (0.3, 0.8, 0.95), tuple(right))
+    checkpoint = SimpleNamespace(calibration=calibration)
+    recognizer = SimpleNamespace(threshold=proven, checkpoint=checkpoint)
+    assert work_live.sure_from(recognizer) == sure_from
 
 
 def test_a_picture_that_is_no_jpeg_is_not_decoded():

@@ -24,6 +24,14 @@ def studio(tmp_path):
         yield client, studio
 
 
+@pytest.fixture(scope="module")
+def unchanged(tmp_path_factory):
+    """A studio with an action, for requests that change nothing."""
+    with open_app(tmp_path_factory.mktemp("unchanged") / "mine") as (client, studio):
+        client.post("/api/actions", json={"name": "wave"})
+        yield client, studio
+
+
 def record(client, action: str, number: int, **more: object) -> str:
     query = {"action": action, "take": TAKE, "number": number, **more}
     answer = client.post("/api/clips", params=query, content=WEBM)
@@ -54,9 +62,9 @@ def test_clips_are_recorded_changed_deleted_and_brought_back(studio):
     assert first == f"wave/{TAKE}-1.webm"
     dropped = client.post("/api/clips?action=wave&name=x/a b.mp4", content=WEBM).json()["id"]
     assert dropped == "wave/a b.mp4"
-    running.facts[first] = Facts("ready", None, ("dark",), None, 2.0)
     change = {"ids": [first], "start_s": 0.25, "end_s": 1.5}
     assert client.post("/api/clips/change", json=change).json() == {}
+    running.facts[first] = Facts("ready", None, ("dark",), None, 2.0)
     assert client.get("/api/state").json()["clips"] == [
         {
             "id": first, "action": "wave", "file_s": 2.0, "start_s": 0.25, "end_s": 1.5,
@@ -141,25 +149,24 @@ def test_a_video_is_sent_in_ranges(studio):
         ("/docs", {}, 404, "Not Found"),
     ],
 )
-def test_what_cannot_be_done_is_one_sentence(studio, path, body, status, said):
-    client, running = studio
-    client.post("/api/actions", json={"name": "wave"})
+def test_what_cannot_be_done_is_one_sentence(unchanged, path, body, status, said):
+    client, running = unchanged
     before = client.get("/api/state").json()
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     answer = client.post(path, content=content, headers={"content-type": "application/json"})
     assert answer.status_code == status
     assert list(answer.json()) == ["error"]
     assert said in answer.json()["error"]
-    assert client.get("/api/state").json()["clips"] == before["clips"]
+    after = client.get("/api/state").json()
+    assert all(after[part] == before[part] for part in ("clips", "actions", "project"))
     assert list(running.shelf.temp.iterdir()) == []
 
 
 @pytest.mark.parametrize(
     "clip", ["../project.yaml", "/etc/passwd", "wave/../../project.yaml", "", "wave", "wave\0.mp4"]
 )
-def test_no_file_but_a_clip_is_sent(studio, clip):
-    client, _ = studio
-    client.post("/api/actions", json={"name": "wave"})
+def test_no_file_but_a_clip_is_sent(unchanged, clip):
+    client, _ = unchanged
     answer = client.get("/api/clips/video", params={"id": clip})
     assert (answer.status_code, list(answer.json())) == (404, ["error"])
     for path in ("/page/../server.py", "/page/%2e%2e/server.py", "/page/..%2fserver.py"):
@@ -168,16 +175,19 @@ def test_no_file_but_a_clip_is_sent(studio, clip):
 
 def test_the_page_is_there(studio):
     client, _ = studio
-    assert "<title>action_gru studio</title>" in client.get("/").text
+    assert "</title>" in client.get("/").text
     assert client.get("/page/index.html").status_code == 200
 
 
 def test_each_change_is_pushed_to_every_page(studio):
     client, running = studio
+    own = list(running.listeners)
     with (
         client.websocket_connect(EVENTS, headers=FROM_PAGE) as one,
         client.websocket_connect(EVENTS, headers=FROM_PAGE) as other,
     ):
+        one.send_bytes(b"noise")
+        one.send_text("noise")
         first = one.receive_json()
         assert other.receive_json() == first
         client.post("/api/actions", json={"name": "wave"})
@@ -185,9 +195,9 @@ def test_each_change_is_pushed_to_every_page(studio):
             state = page.receive_json()
             assert [action["name"] for action in state["actions"]][1:] == ["wave"]
             assert state["revision"] > first["revision"]
-        assert len(running.listeners) == 2
+        assert len(running.listeners) == len(own) + 2
     client.post("/api/actions", json={"name": "clap"})
-    assert running.listeners == []
+    assert running.listeners == own
 
 
 def test_what_changes_in_the_folder_by_hand_is_pushed(tmp_path, monkeypatch):
@@ -247,9 +257,12 @@ def test_an_error_of_our_own_making_is_a_sentence_too(tmp_path, monkeypatch):
 
 
 def test_a_project_is_open_in_one_studio_at_a_time(tmp_path):
-    said = "open in another studio; use that one's page"
-    with open_app(tmp_path / "p"), pytest.raises(ConfigError, match=said):
-        session.Studio(tmp_path / "p").hold()
+    with open_app(tmp_path / "p") as (_, running):
+        with pytest.raises(ConfigError, match="open in another studio; use its page, or end"):
+            session.Studio(tmp_path / "p").hold()
+        running.tell_address("http://127.0.0.1:1/")
+        with pytest.raises(ConfigError, match=r"use http://127\.0\.0\.1:1/, or end that one first"):
+            session.Studio(tmp_path / "p").hold()
     again = session.Studio(tmp_path / "p")
     again.hold()
     again.hold()

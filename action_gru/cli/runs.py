@@ -111,8 +111,9 @@ def delete(
     found = {info.path: info for info in (describe_run(_find(run)) for run in runs)}
     size = sum(info.size_bytes for info in found.values()) / 1e6
     names = name_some([str(path) for path in found])
-    if not yes:
-        _ask(f"delete {names} ({size:.1f} MB) for good?")
+    if not yes and not _agreed(f"delete {names} ({size:.1f} MB) for good?"):
+        print_answer({"deleted": []}, "nothing was deleted", json_)
+        raise typer.Exit(1)
     for path in found:
         delete_run(path)
     deleted = [str(path) for path in found]
@@ -165,11 +166,11 @@ def _find(name: str) -> Path:
     return inside if inside.is_dir() else find_model(name)
 
 
-def _ask(question: str) -> None:
-    """Raises ConfigError where nobody can answer, typer.Abort for a no."""
+def _agreed(question: str) -> bool:
+    """Raises ConfigError where nobody can answer."""
     if not sys.stdin.isatty():
         raise ConfigError(f"{question} Nobody can be asked here; say it with --yes")
-    typer.confirm(question, abort=True, err=True)
+    return typer.confirm(question, err=True)
 
 
 def _table(runs: tuple[RunInfo, ...]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -46,6 +46,14 @@ MISTAKES_SHOWN = 12  # the surest wrong answers
 MISTAKE_PX = (180, 320)  # height and width that no frame of a mistake exceeds
 
 
+AnyReport = EvaluationReport | FramesReport | ManyReport
+WRITERS: dict[type, Callable[..., Path]] = {
+    EvaluationReport: write_report,
+    FramesReport: write_frames_report,
+    ManyReport: write_many_report,
+}
+
+
 def evaluate(
     run: RunFolder,
     reporter: Reporter,
@@ -54,26 +62,45 @@ def evaluate(
     root: Path | None = None,
     overrides: Sequence[str] = (),
     folder: Path | None = None,
-) -> tuple[EvaluationReport | FramesReport | ManyReport, Path]:
-    """Score a run and write its report. Returns the report and its folder.
+) -> tuple[AnyReport, Path]:
+    """Score a run as `score` does and write its report. Returns the report and its folder."""
+    name = manifest.stem if manifest else split or "test"
+    target = folder or run.new_evaluation(name)
+    report = score(run, reporter, split, manifest, root, overrides, target)
+    with reporter.doing("writing the report and its pictures"):
+        WRITERS[type(report)](report, target)
+    return report, target
+
+
+def score(
+    run: RunFolder,
+    reporter: Reporter,
+    split: str | None = None,
+    manifest: Path | None = None,
+    root: Path | None = None,
+    overrides: Sequence[str] = (),
+    target: Path | None = None,
+) -> AnyReport:
+    """Score a run.
 
     split: of the run, by default test; of a manifest, by default all of its clips, whatever its
-    split column holds. Raises CheckpointError when the features would differ from those the run was
-    trained on.
+    split column holds. target: where the clips that are left out are listed; by default they are
+    warned of. Raises CheckpointError when the features would differ from those the run was trained
+    on.
     """
     # The run's own clips are new only to the model that was trained without them.
     checkpoint = load_checkpoint(run.best if manifest is None else run.path)
     config = run.config(overrides)
     split = split or ("test" if manifest is None else None)
     clips, long, data = _test_data(run, config, checkpoint.classes, split, manifest, root)
-    target = folder or run.new_evaluation(manifest.stem if manifest else str(split))
     # Training has already checked the share of bad clips among a run's own clips.
     max_bad_share = 1.0 if manifest is None else None
     table = data_source(config, manifest).features(clips, reporter, target, max_bad_share)
     checkpoint.check_fits(table.specs, config.sampling.fps)
     usable = table.usable(clips)
     if not usable:
-        raise DataError(f"{data}: no clip is left to score; see {target / 'quarantine.csv'}")
+        why = f"; see {target / 'quarantine.csv'}" if target else ": none of them can be read"
+        raise DataError(f"{data}: no clip is left to score{why}")
     missing, count = table.missing_values(usable)
     if manifest is None and wants_refit(run, config):
         data += (
@@ -86,7 +113,7 @@ def evaluate(
     if known and manifest is not None:
         reporter.warn(known)
     if config.data.task == "frames":
-        frames = FramesReport(
+        return FramesReport(
             run_name=run.path.name,
             data=data,
             split=split or "all",
@@ -101,24 +128,15 @@ def evaluate(
             seed=config.training.seed,
             noun="video" if config.data.is_video else "recording",
         )
-        with reporter.doing("writing the report and its pictures"):
-            write_frames_report(frames, target)
-        return frames, target
     if table.many:
         if long:
             reporter.warn("the long videos are not scored: a clip may show several labels")
         several = _score_many(run, checkpoint, config, table, usable, data, split or "all")
-        several = replace(several, seen_in_training=bool(known))
-        with reporter.doing("writing the report and its pictures"):
-            write_many_report(several, target)
-        return several, target
+        return replace(several, seen_in_training=bool(known))
     report = _score_clips(run, checkpoint, config, table, usable, data, split or "all")
     scored, failed = _score_timelines(checkpoint, config, long, reporter)
     bad = {**table.report.quarantined, **failed}
-    report = replace(report, seen_in_training=bool(known), timelines=tuple(scored), quarantined=bad)
-    with reporter.doing("writing the report and its pictures"):
-        write_report(report, target)
-    return report, target
+    return replace(report, seen_in_training=bool(known), timelines=tuple(scored), quarantined=bad)
 
 
 def _test_data(

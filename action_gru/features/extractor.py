@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -25,6 +26,7 @@ from action_gru.features.pipeline import Job, Pass, Pictures
 from action_gru.features.report import ExtractionReport, LazyFeatures
 from action_gru.features.store import FeatureCache, MemoryCache
 from action_gru.video import DecodeLimits, Image, VideoFile
+from action_gru.video.array import ArrayVideo
 from action_gru.video.frame import DECODING_VERSION
 from action_gru.views.sampler import pictures
 from action_gru.views.sampling import rate_warning, spread
@@ -72,7 +74,8 @@ class Extractor:
     """Fills a cache with the features of clips.
 
     fps: sampling rate. views and flip: the view keys of a clip. workers: threads that decode and
-    embed; None is one a core. most_frames: of a clip, evenly spread; None: all.
+    embed; None is one a core. most_frames: of a clip, evenly spread; None: all. held: the frames of
+    clips, by name, that are in memory and in no file.
     """
 
     def __init__(
@@ -87,6 +90,7 @@ class Extractor:
         batch_size: int = 32,
         limits: DecodeLimits | None = None,
         most_frames: int | None = None,
+        held: Mapping[str, ArrayVideo] | None = None,
     ) -> None:
         self.backbone, self.cache = backbone, cache
         self.fps = fps
@@ -94,7 +98,7 @@ class Extractor:
             ViewKey(view, flipped) for flipped in ([False, True][: 1 + flip]) for view in views
         ]
         self.workers, self.batch_size, self.limits = workers, batch_size, limits
-        self.most_frames = most_frames
+        self.most_frames, self.held = most_frames, held or {}
         self.specs = {view: backbone.spec(view) for view in views}
 
     def extract(
@@ -138,12 +142,11 @@ class Extractor:
 
     def plan(self, clip: Clip) -> Job:
         """What is to be done for a clip. Raises VideoError when it is not there."""
-        shows_frames = is_frames(clip.path)
-        if clip.path.is_dir() and not shows_frames:
-            raise VideoError(f"{clip.path}: is a folder, no video; name the files that are in it")
-        if not clip.path.is_file() and not shows_frames:
-            raise VideoError(f"{clip.path}: no such video file; check the path")
-        content = content_sha256(clip.path)
+        held = self.held.get(clip.name)
+        shows_frames = held is None and is_frames(clip.path)
+        if held is None:
+            _check_file(clip.path, shows_frames)
+        content = content_sha256(clip.path) if held is None else held.content
         parts = {"video": content, "fps": self.fps, "decoding": DECODING_VERSION}
         parts |= {"frame_rate": clip.frame_rate} if shows_frames else {}
         parts |= {"bounds_s": [clip.start_s, clip.end_s]}
@@ -165,7 +168,8 @@ class Extractor:
         """(time_s, the pictures of the missing view keys) at each sampled instant."""
         views = list(dict.fromkeys(view_key.view for view_key in job.missing))
         rate = job.clip.frame_rate
-        with VideoFile(job.clip.path, 1, self.limits, rate) as video:
+        file = VideoFile(job.clip.path, 1, self.limits, rate)
+        with self.held.get(job.clip.name, file) as video:
             samples = self._look(video, job.clip, views)
             if self.most_frames:
                 samples = spread(samples, self.most_frames)
@@ -176,7 +180,7 @@ class Extractor:
             job.notes = video.notes
 
     def _look(
-        self, video: VideoFile, clip: Clip, views: list[str]
+        self, video: VideoFile | ArrayVideo, clip: Clip, views: list[str]
     ) -> Iterator[tuple[float, dict[str, Any]]]:
         vectors = frame_views_of(self.backbone)
         encoders = {view: vectors[view].encoder() for view in views if view in vectors}
@@ -195,6 +199,13 @@ class Extractor:
             values = job.rows[view_key].whole(len(times_s))
             features = ClipFeatures(values, times_s, job.frames, provenance)
             self.cache.put(job.keys[view_key], features)
+
+
+def _check_file(path: Path, shows_frames: bool) -> None:
+    if path.is_dir() and not shows_frames:
+        raise VideoError(f"{path}: is a folder, no video; name the files that are in it")
+    if not path.is_file() and not shows_frames:
+        raise VideoError(f"{path}: no such video file; check the path")
 
 
 def _side(made: Any, flipped: bool) -> NDArray[Any]:

@@ -36,6 +36,7 @@ from action_gru.features.report import (
 from action_gru.features.sequences import FeatureTable
 from action_gru.features.store import FeatureCache, MemoryCache
 from action_gru.video import DecodeLimits, VideoFile
+from action_gru.video.array import ArrayVideo
 from action_gru.views.pictures import VIEWS
 from action_gru.views.sampler import FRAME, pictures
 from action_gru.views.sampling import cut_clips_warning, slow_clips_warning
@@ -212,8 +213,9 @@ def build_extractor(
     backbone: Backbone,
     cache: FeatureCache | MemoryCache,
     most_frames: int | None = None,
+    held: Mapping[str, ArrayVideo] | None = None,
 ) -> Extractor:
-    """An extractor as the config's features and sampling sections describe it."""
+    """An extractor as the config's features and sampling sections describe it. held: see there."""
     features = config.features
     return Extractor(
         backbone,
@@ -225,6 +227,7 @@ def build_extractor(
         batch_size=features.batch_size,
         limits=DecodeLimits(**config.decoding.model_dump()),
         most_frames=most_frames,
+        held=held,
     )
 
 

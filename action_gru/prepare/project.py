@@ -11,7 +11,7 @@ The folders are the truth about which actions there are; they may come and go by
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -148,10 +148,6 @@ class Project:
         known = {action.name for action in actions_in(self._tree)}
         if not self.problem and any(action.name not in known for action in actions):
             self.write(actions)
-
-    def write_rows(self, rows: Iterable[dict[str, Any]]) -> None:
-        """The same, of actions as `row_of` gives them."""
-        self.write([Action(**row) for row in rows])
 
     def _folders(self) -> list[str]:
         try:

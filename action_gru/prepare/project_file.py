@@ -35,7 +35,7 @@ PALETTE = (
     "#7020FF", "#709F50", "#805070", "#608FEF", "#DF30CF", "#DF0060", "#609F8F", "#CF8000",
     "#407030", "#AF4000", "#608000", "#5060FF",
 )  # fmt: skip
-_COLOUR = re.compile(r"#[0-9A-Fa-f]{6}")
+COLOUR = re.compile(r"^#[0-9A-Fa-f]{6}$")
 NO_LETTERS = frozenset('/\\<>:"|?*')  # Windows takes none of them in a file's name
 DEVICES = re.compile(r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(\..*)?", re.IGNORECASE)
 _JOINERS = "\u200c\u200d"  # unseen, but words of Persian and of India need them
@@ -78,7 +78,7 @@ def check_name(text: str, others: Iterable[str] = ()) -> str:
 
 def check_colour(text: str) -> str:
     """#RRGGBB in capitals. Raises ConfigError."""
-    if not _COLOUR.fullmatch(text):
+    if not COLOUR.fullmatch(text):
         raise ConfigError(f"the colour '{text[:20]}' is none; write it as #0072B2")
     return text.upper()
 
@@ -142,7 +142,7 @@ def _checked(node: yaml.Node, path: Path) -> dict[str, Any]:
     background = row["background"].value.lower() if "background" in row else "false"
     if not name_of(name):
         raise _broken(path, node.start_mark, "an action needs a name")
-    if not _COLOUR.fullmatch(colour):
+    if not COLOUR.fullmatch(colour):
         raise _broken(path, node.start_mark, f"colour is '{colour}'; write it as '#0072B2'")
     if background not in ("true", "false"):
         raise _broken(path, node.start_mark, f"background is true or false, got '{background}'")

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from action_gru.config import Config, build_config, load_config
+from action_gru.core.arguments import brief
 from action_gru.core.csv_dialect import open_table
 from action_gru.core.errors import ConfigError, DataError
 from action_gru.core.files import write_or_raise
@@ -30,6 +32,16 @@ MANIFEST = "manifest.csv"
 CONFIGS, TABLES = (".yaml", ".yml"), (".csv", ".tsv")
 ANNOTATIONS = (".eaf", ".xml", ".json", ".boris", ".vtt", ".srt", ".txt")
 WANTED = "a folder of clips, a CSV or a config"
+# The words that people need most, and the keys of the config that they are short for.
+WORDS = {
+    "views": "features.views",
+    "weights": "features.weights",
+    "fps": "sampling.fps",
+    "many": "data.labels",
+    "name": "run.name",
+    "epochs": "training.epochs",
+    "seed": "training.seed",
+}
 
 
 @dataclass(frozen=True)
@@ -95,6 +107,28 @@ def read_source(
     if config.data.is_video and suffix in TABLES:
         _check_manifest(source)
     return Source(config)
+
+
+def overrides_of(words: Mapping[str, Any]) -> list[str]:
+    """Words of `WORDS` as overrides; None leaves one out. Raises ConfigError for another word."""
+    found = []
+    for word, value in words.items():
+        if word not in WORDS:
+            close = get_close_matches(word, WORDS, n=1)
+            meant = f"; did you mean '{close[0]}'?" if close else ""
+            raise ConfigError(
+                f"no word '{word}' ({', '.join(WORDS)}){meant} Any other key of the config stands "
+                "in overrides, as 'a.b=value'"
+            )
+        if word == "many":
+            if not isinstance(value, bool):
+                raise ConfigError(f"many: True or False; got {brief(value)}")
+            value = "many" if value else None
+        elif word == "views" and value is not None:
+            several = isinstance(value, Iterable) and not isinstance(value, str)
+            value = f"[{', '.join(map(str, value)) if several else value}]"
+        found += [] if value is None else [f"{WORDS[word]}={value}"]
+    return found
 
 
 def _tree(name: str) -> dict[str, Any]:

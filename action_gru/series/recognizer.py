@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import sys
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -27,8 +28,14 @@ from numpy.typing import NDArray
 
 from action_gru.config import Config, build_config
 from action_gru.config.inputs import SOON
+from action_gru.core.arguments import (
+    number_given,
+    numbers_given,
+    overrides_given,
+    path_given,
+)
 from action_gru.core.csv_dialect import encoding_of, open_csv
-from action_gru.core.errors import DataError
+from action_gru.core.errors import CheckpointError, DataError
 from action_gru.core.machine import pick_device
 from action_gru.core.progress import Reporter
 from action_gru.dataset.channels import ChannelValues
@@ -39,6 +46,7 @@ from action_gru.streaming.states import OverlappingWindows, reset_rows
 from action_gru.timeline import Alarm, Prediction
 from action_gru.training import Checkpoint, load_checkpoint
 from action_gru.training.document import alarm_class, check_reads_rows
+from action_gru.training.runs import find_model
 from action_gru.training.scoring import score_clips
 
 BAD_ROWS_NAMED, MOST_IDS = 20, 10_000
@@ -56,11 +64,17 @@ class SequenceRecognizer:
 
     @classmethod
     def load(
-        cls, run: str | Path, device: str = "auto", overrides: Sequence[str] = ()
+        cls, run: str | Path | None = None, device: str = "auto", overrides: Sequence[str] = ()
     ) -> SequenceRecognizer:
-        """A run folder or a checkpoint file. Raises CheckpointError where there is none."""
-        checkpoint = load_checkpoint(Path(run))
-        return cls(checkpoint, build_config(checkpoint.config, overrides), device)
+        """A run folder, a run's name in ./runs or a checkpoint file; by default the newest run.
+
+        Raises CheckpointError where there is none.
+        """
+        what = "a run is a folder, a name in ./runs or a file"
+        path = find_model(None if run is None else str(path_given(run, what, CheckpointError)))
+        changes = [f"training.device={device}", *overrides_given(overrides)]
+        checkpoint = load_checkpoint(path)
+        return cls(checkpoint, build_config(checkpoint.config, changes), device)
 
     @property
     def warns_from(self) -> float | None:
@@ -74,7 +88,7 @@ class SequenceRecognizer:
 
         times (T,): the rows' times, by default 0, 1, 2, ...; `series.elapsed` reads them.
         """
-        rows = np.asarray(values, dtype=np.float32)
+        rows = numbers_given(values, "values", np.float32)
         if rows.ndim != 2 or rows.shape[1] != len(self.channels):
             raise DataError(
                 f"a sequence of this model is (T, {len(self.channels)}), got {rows.shape}; its "
@@ -82,7 +96,8 @@ class SequenceRecognizer:
             )
         if not len(rows):
             raise DataError("a sequence has at least one row, got none")
-        instants = np.asarray(np.arange(len(rows)) if times is None else times, dtype=np.float64)
+        given = np.arange(len(rows)) if times is None else times
+        instants = numbers_given(given, "times", np.float64)
         if instants.shape != (len(rows),):
             raise DataError(f"{len(rows)} rows need as many times, got {instants.shape}")
         series = self.config.series
@@ -133,6 +148,8 @@ class RowStream:
         for a time that is not after the row before; the stream is then as it was.
         """
         values = self._values(row)
+        if number_given(time, "time", "the rows' clock", DataError, -math.inf) is None:
+            raise DataError("time: the row's instant, a number; got None")
         if self.time is not None and not time > self.time:
             raise DataError(f"time {time:g} is not after {self.time:g}, that of the row before")
         self.time, self.rows = time, self.rows + 1
@@ -160,7 +177,7 @@ class RowStream:
             if lacking := [name for name in channels if name not in row]:
                 raise DataError(f"the row has no channel {', '.join(lacking[:5])}")
             row = [row[name] for name in channels]
-        values = np.asarray(row, dtype=np.float32)
+        values = numbers_given(row, "row", np.float32)
         if values.shape != (len(channels),) or np.isinf(values).any():
             raise DataError(
                 f"a row has {len(channels)} finite numbers, NaN where one is missing; got "

@@ -1,5 +1,6 @@
 """What was recognised, and when: predictions, events, timelines. Knows no model and no frame."""
 
+from action_gru.timeline.answers import Predictions
 from action_gru.timeline.events import SUM_TOLERANCE, Event, Prediction, ScoreTrack, Timeline
 from action_gru.timeline.formats import (
     FORMATS,
@@ -19,6 +20,7 @@ __all__ = [
     "EventTracker",
     "ManyEventTracker",
     "Prediction",
+    "Predictions",
     "ScoreTrack",
     "Timeline",
     "csv_document",

@@ -6,12 +6,14 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from action_gru.core.errors import DataError
-from action_gru.core.text import clock_text
+from action_gru.core.text import clock_text, counted
+from action_gru.timeline.tables import data_frame, html_table
 
 SUM_TOLERANCE = 0.01  # half-precision softmax over 100 classes is off by about 0.001
 FIRST_BIN_S = 0.05
@@ -106,7 +108,7 @@ class Prediction:
         by_label = dict(zip(self.labels, self.scores, strict=True))
         return np.array([by_label[label] for label in classes])
 
-    def top(self, k: int) -> list[tuple[str, float]]:
+    def top(self, k: int = 5) -> list[tuple[str, float]]:
         """The k most probable classes with their scores; all of them when there are fewer."""
         return list(zip(self.labels[:k], self.scores[:k], strict=True))
 
@@ -117,6 +119,14 @@ class Prediction:
         active = self.active
         ranked = sorted(self.top(len(self.labels)), key=lambda pair: pair[0] not in active)
         return ranked[:k]
+
+    def __repr__(self) -> str:
+        others = ", ".join(f"{label} {score:.3f}" for label, score in self.leading(3)[1:])
+        return f"Prediction({self.display_label} {self.score:.3f}{others and f'; {others}'})"
+
+    def _repr_html_(self) -> str:
+        rows = [(label, f"{score:.3f}") for label, score in self.leading(5)]
+        return html_table(("class", "score"), rows, self.display_label)
 
     def to_json(self) -> dict[str, object]:
         """Plain values for json.dumps; `scores` keeps the order, best first."""
@@ -244,6 +254,38 @@ class Timeline:
     scores: ScoreTrack = field(default_factory=ScoreTrack)
     people: int | None = None
     sentences: tuple[str, ...] = ()
+
+    def to_frame(self, library: str | None = None) -> Any:
+        """A row an event: start_s, end_s, label, score; person where people were tracked.
+
+        library: 'pandas' or 'polars', by default the one that is in use, or installed. Raises
+        MissingExtraError where there is none.
+        """
+        events = self.events
+        columns: dict[str, list[Any]] = {
+            "start_s": [event.start_s for event in events],
+            "end_s": [event.end_s for event in events],
+            "label": [event.label for event in events],
+            "score": [event.score for event in events],
+        }
+        if self.people is not None:
+            columns["person"] = [event.person for event in events]
+        return data_frame(columns, library)
+
+    def __repr__(self) -> str:
+        return f"Timeline({self._title()})"
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (clock_text(event.start_s), clock_text(event.end_s), event.label, f"{event.score:.2f}")
+            for event in self.events
+        ]
+        return html_table(("from", "to", "action", "score"), rows, self._title())
+
+    def _title(self) -> str:
+        cut = "" if self.complete else ", stopped before the end"
+        length = clock_text(self.duration_s)
+        return f"{self.source}: {counted(len(self.events), 'event')} in {length}{cut}"
 
 
 def _check_scores(scores: Sequence[float], sum_to_1: bool) -> None:

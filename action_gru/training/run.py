@@ -57,7 +57,7 @@ class RunPlan:
 def train(config: Config, reporter: Reporter, watch: Watch | None = None) -> RunFolder:
     """Extract and train; the run's folder. The test split, if there is one, is not touched.
 
-    watch: looks on after each epoch, and changes nothing.
+    watch: looks on after each epoch; see `fit_model`.
     """
     # A device that is not there is refused before any work.
     processes = join_processes(pick_device(config.training.device))

@@ -17,6 +17,7 @@ import numpy as np
 
 from action_gru.core.errors import VideoError
 from action_gru.video import Image, VideoFile
+from action_gru.video.array import ArrayVideo
 from action_gru.views.pictures import MOTION_HISTORY_S, MOTION_LAGS_S, VIEWS, Moment
 from action_gru.views.sampling import Sampler, in_window
 
@@ -191,7 +192,7 @@ class FrameSampler:
 
 
 def sample_video(
-    video: VideoFile,
+    video: VideoFile | ArrayVideo,
     maker: Maker,
     fps: float,
     start_s: float | None = None,
@@ -205,7 +206,12 @@ def sample_video(
 
 
 def pictures(
-    video: VideoFile, views: Sequence[str], size_px: int, fit: str, whole: bool = False, **when: Any
+    video: VideoFile | ArrayVideo,
+    views: Sequence[str],
+    size_px: int,
+    fit: str,
+    whole: bool = False,
+    **when: Any,
 ) -> Iterator[tuple[float, dict[str, Image]]]:
     """The pictures of a file's sampled frames, without a network. whole: and each frame, as
     `FRAME`. when: its fps, start_s and end_s.

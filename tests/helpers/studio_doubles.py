@@ -59,6 +59,7 @@ class Recognizer(FakeRecognizer):
     """Untrained, and quick to make; knows the three actions of ACTIONS, one as background."""
 
     classes, threshold = ACTIONS, 0.4
+    checkpoint = SimpleNamespace(calibration=None)
     config = SimpleNamespace(events=SimpleNamespace(background=ACTIONS[:1]))
 
     def __init__(self) -> None:
@@ -109,7 +110,7 @@ def app_of(studio: Studio, *parts: Callable[[Studio], Any]) -> FastAPI:
 @contextmanager
 def listening(app: FastAPI) -> Iterator[str]:
     """The address of an app that is served, for clients of other programs."""
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning"))
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, log_level="warning"))
     thread = Thread(target=server.run)
     thread.start()
     try:

@@ -5,7 +5,7 @@ Changes nothing. Each function gives None where there is nothing to do.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from action_gru.apps.studio.clip_rows import (
     with_bounds,
 )
 from action_gru.apps.studio.file_names import new_name
-from action_gru.apps.studio.history import Step, free_place
+from action_gru.apps.studio.history import ActionRow, Step, free_place
 from action_gru.core.errors import ConfigError
 from action_gru.core.paths import composed
 from action_gru.core.text import counted
@@ -47,7 +47,7 @@ def change_clips(
     places = zip(before, after, strict=True)
     moves = tuple((f"clips/{clip}", f"clips/{place}") for clip, place in places if clip != place)
     text = f"{_done(changes, bool(moves))} {counted(len(before), 'clip')}"
-    return None if before == after else Step(text, moves, before, after)
+    return None if before == after else Step(text=text, moves=moves, before=before, after=after)
 
 
 def _done(changes: Mapping[str, Any], has_moved: bool) -> str:
@@ -75,7 +75,7 @@ def delete_clips(rows: ClipRows, clips: Sequence[ShelfClip]) -> Step | None:
     trash = new_name()
     moves = tuple((f"clips/{clip}", _in_trash(trash, clip)) for clip in before)
     text = f"Delete {counted(len(before), 'clip')}"
-    return Step(text, moves, before, trash=trash) if before else None
+    return Step(text=text, moves=moves, before=before, trash=trash) if before else None
 
 
 def delete_action(
@@ -85,11 +85,11 @@ def delete_action(
     actions, trash = project.actions(), new_name()
     folder = project.folder_of(action.name).name
     return Step(
-        f"Delete {action.name}",
-        ((f"clips/{folder}", _in_trash(trash, folder)),),
+        text=f"Delete {action.name}",
+        moves=((f"clips/{folder}", _in_trash(trash, folder)),),
         before={clip.id: rows.of(clip.id) for clip in clips},
-        actions_before=tuple(map(row_of, actions)),
-        actions_after=tuple(row_of(one) for one in actions if one != action),
+        actions_before=_rows(actions),
+        actions_after=_rows(one for one in actions if one != action),
         trash=trash,
     )
 
@@ -121,20 +121,25 @@ def change_action(
     if moves and Path(project.clips, new.name).exists():
         raise ConfigError(f"there is a folder '{new.name}' in clips already; choose another name")
     return Step(
-        f"{'Rename' if moves else 'Recolour'} {action.name}",
-        moves,
-        before,
-        after,
-        actions_before=tuple(map(row_of, actions)),
-        actions_after=tuple(row_of(new if one == action else one) for one in actions),
+        text=f"{'Rename' if moves else 'Recolour'} {action.name}",
+        moves=moves,
+        before=before,
+        after=after,
+        actions_before=_rows(actions),
+        actions_after=_rows(new if one == action else one for one in actions),
     )
 
 
 def delete_files(text: str, paths: Sequence[str]) -> Step:
     """Files that are no clips go to the trash. paths: below the project's folder."""
     trash = new_name()
-    return Step(text, tuple((path, _in_trash(trash, path)) for path in paths), trash=trash)
+    moves = tuple((path, _in_trash(trash, path)) for path in paths)
+    return Step(text=text, moves=moves, trash=trash)
 
 
 def _in_trash(trash: str, path: str) -> str:
     return f".studio/trash/{trash}/{path}"
+
+
+def _rows(actions: Iterable[Action]) -> tuple[ActionRow, ...]:
+    return tuple(ActionRow(**row_of(action)) for action in actions)

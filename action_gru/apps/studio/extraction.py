@@ -55,11 +55,11 @@ class Extraction:
 
     def look(self) -> None:
         """Compare the clips on disk with those that are known, and read what is new."""
-        # Who does nothing in particular may well stand still.
-        self._still = self.studio.project.background()
-        found = {clip.id: known for clip in self.studio.shelf.clips() if (known := self._of(clip))}
-        facts = self.studio.facts
+        facts, shelf = self.studio.facts, self.studio.shelf
         with self._lock:
+            # Who does nothing in particular may well stand still.
+            self._still = self.studio.project.background()
+            found = {clip.id: known for clip in shelf.clips() if (known := self._of(clip))}
             gone = [name for name, known in self._known.items() if found.get(name) != known]
             for name in gone:
                 facts.pop(name, None)

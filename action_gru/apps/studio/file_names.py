@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 import re
 from datetime import datetime
 from pathlib import Path
@@ -34,13 +35,18 @@ def safe_name(name: str) -> str:
 def recorded_place(folder: Path, take: str | None, number: int, file: Path) -> Path:
     """Where a recording goes: TAKE-NUMBER with the ending of its kind, the next number if taken.
 
-    take: when it began, '20261129-101500'; None for now.
+    take: when it began, '20261129-101500'; None for now. A page that got no answer, as from a
+    server that was killed, sends the recording again: the same bytes have the same place.
     """
     take = take or f"{datetime.now():%Y%m%d-%H%M%S}"
     taken = {path.stem for path in folder.iterdir()}
+    ending = _ending(file)
     while f"{take}-{number}" in taken:
+        there = folder / f"{take}-{number}{ending}"
+        if there.is_file() and filecmp.cmp(there, file, shallow=False):
+            return there
         number += 1
-    return folder / f"{take}-{number}{_ending(file)}"
+    return folder / f"{take}-{number}{ending}"
 
 
 def _ending(file: Path) -> str:

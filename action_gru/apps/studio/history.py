@@ -5,132 +5,140 @@ A step that a crash cut short is finished at the next start, so files and rows a
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Iterable
-from contextlib import suppress
-from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from action_gru.core.errors import DataError
 from action_gru.core.files import write_or_raise
 from action_gru.core.progress import Reporter
+from action_gru.prepare.project_file import COLOUR
 
 MOST_STEPS = 50
 
 
-@dataclass(frozen=True)
-class Step:
+def _inside(path: str) -> str:
+    if Path(path).is_absolute() or ".." in Path(path).parts or "\0" in path:
+        raise ValueError("it leads out of the project")
+    return path
+
+
+Inside = Annotated[str, AfterValidator(_inside)]
+
+
+class ActionRow(BaseModel):
+    """An action as project.yaml has it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    name: str
+    colour: Annotated[str, Field(pattern=COLOUR.pattern)]
+    background: bool = False
+
+
+class Step(BaseModel):
     """text: what was done, such as 'Delete 3 clips'. moves: (from, to) below the project's folder.
 
     before, after: the rows of every clip that the step changes, by its path, and none of a clip
-    that is not there then; likewise the actions as project.yaml has them, where they change. trash:
-    the folder of what it deleted.
+    that is not there then; likewise the actions, where they change. trash: the folder of what it
+    deleted.
     """
 
+    model_config = ConfigDict(extra="forbid", frozen=True)
     text: str
-    moves: tuple[tuple[str, str], ...] = ()
-    before: dict[str, list[dict[str, str]]] = field(default_factory=dict)
-    after: dict[str, list[dict[str, str]]] = field(default_factory=dict)
-    actions_before: tuple[dict[str, Any], ...] | None = None
-    actions_after: tuple[dict[str, Any], ...] | None = None
-    trash: str | None = None
+    moves: tuple[tuple[Inside, Inside], ...] = ()
+    before: dict[str, list[dict[str, str]]] = Field(default_factory=dict)
+    after: dict[str, list[dict[str, str]]] = Field(default_factory=dict)
+    actions_before: tuple[ActionRow, ...] | None = None
+    actions_after: tuple[ActionRow, ...] | None = None
+    trash: Annotated[str, Field(pattern=r"^[0-9-]+$")] | None = None
 
     def renames(self) -> list[tuple[str, str]]:
         """The names of actions that it changes, old and new."""
         before, after = self.actions_before or (), self.actions_after or ()
         if len(before) != len(after):
             return []
-        names = [(one["name"], other["name"]) for one, other in zip(before, after, strict=True)]
+        names = [(one.name, other.name) for one, other in zip(before, after, strict=True)]
         return [(old, new) for old, new in names if old != new]
 
     def reversed(self) -> Step:
         """The step that undoes this one."""
-        return replace(
-            self,
+        return Step(
+            text=self.text,
             moves=tuple((to, source) for source, to in reversed(self.moves)),
             before=self.after,
             after=self.before,
             actions_before=self.actions_after,
             actions_after=self.actions_before,
+            trash=self.trash,
         )
+
+
+class Kept(BaseModel):
+    """The file: see History."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    steps: tuple[Step, ...] = ()
+    unfinished: Step | None = None
+    is_undo: bool = False
 
 
 class History:
     """The steps of a project, the newest last, in a file that survives a restart.
 
-    unfinished: the step that has begun and is not finished. is_undo: it undoes the newest one.
+    unfinished: the step that has begun and is not finished; where is_undo, it undoes the newest.
     """
 
     def __init__(self, folder: Path) -> None:
         self.path, self.trash = folder / "undo.json", folder / "trash"
-        self.steps: list[Step] = []
-        self.unfinished: Step | None = None
-        self.is_undo = False
-        with suppress(FileNotFoundError):
-            self._read()
+        self._kept = self._read()
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        return self._kept.steps
+
+    @property
+    def unfinished(self) -> Step | None:
+        return self._kept.unfinished
 
     def begin(self, step: Step, *, is_undo: bool = False) -> None:
         """Keep what is about to be done. Raises DataError, and then nothing may be done."""
-        self._write(self.steps, step, is_undo)
+        self._write(Kept(steps=self.steps, unfinished=step, is_undo=is_undo))
 
     def drop(self) -> None:
         """The step that had begun was taken back."""
-        self._write(self.steps, None, False)
+        self._write(Kept(steps=self.steps))
 
     def finish(self, step: Step) -> None:
         """The step that had begun is done, as it is given here."""
-        steps = self.steps[:-1] if self.is_undo else [*self.steps, step]
-        old = steps[:-MOST_STEPS]
-        self._write(steps[-MOST_STEPS:], None, False)
-        for one in old:
-            if one.trash:
-                shutil.rmtree(self.trash / one.trash, ignore_errors=True)
+        steps = self.steps[:-1] if self._kept.is_undo else (*self.steps, step)
+        self._write(Kept(steps=steps[-MOST_STEPS:]))
+        for old in steps[:-MOST_STEPS]:
+            if old.trash:
+                shutil.rmtree(self.trash / old.trash, ignore_errors=True)
 
-    def _read(self) -> None:
+    def _read(self) -> Kept:
         try:
-            kept = json.loads(self.path.read_text(encoding="utf-8"))
-            self.steps = [_step(one) for one in kept["steps"]]
-            self.unfinished = kept["unfinished"] and _step(kept["unfinished"])
-            self.is_undo = bool(kept["is_undo"])
+            return Kept.model_validate_json(self.path.read_bytes())
         except FileNotFoundError:
-            raise
-        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+            return Kept()
+        except (OSError, ValueError) as error:
             aside = self.path.with_suffix(".broken")
             Reporter().warn(
                 f"{self.path} cannot be read ({error}) and is now {aside.name}: earlier steps "
                 f"cannot be undone; what they deleted is in {self.trash}"
             )
-            self.steps, self.unfinished = [], None
             self.path.replace(aside)
+            return Kept()
 
-    def _write(self, steps: list[Step], unfinished: Step | None, is_undo: bool) -> None:
+    def _write(self, kept: Kept) -> None:
         """Keep this on disk, and only then here."""
-        kept = {
-            "steps": [asdict(step) for step in steps],
-            "unfinished": unfinished and asdict(unfinished),
-            "is_undo": is_undo,
-        }
-        text = json.dumps(kept, ensure_ascii=False)
         mend = "free space, or make the folder writable"
-        write_or_raise(self.path, text.encode(), DataError, "cannot be written", mend)
-        self.steps, self.unfinished, self.is_undo = steps, unfinished, is_undo
-
-
-def _step(kept: dict[str, Any]) -> Step:
-    """A step from JSON. Raises TypeError or ValueError for what is none."""
-    known = {one.name for one in fields(Step)}
-    if not known >= kept.keys() or not isinstance(kept["text"], str):
-        raise ValueError("an entry is no step")
-    moves = tuple((str(source), str(to)) for source, to in kept["moves"])
-    if any(".." in Path(path).parts or Path(path).is_absolute() for move in moves for path in move):
-        raise ValueError("a step leads out of the project")
-    actions = {
-        name: None if kept[name] is None else tuple(kept[name])
-        for name in ("actions_before", "actions_after")
-    }
-    return Step(**{**kept, "moves": moves, **actions})
+        data = kept.model_dump_json(exclude_defaults=True).encode()
+        write_or_raise(self.path, data, DataError, "cannot be written", mend)
+        self._kept = kept
 
 
 def move_all(folder: Path, moves: Iterable[tuple[str, str]]) -> dict[str, str]:

@@ -8,10 +8,11 @@ import secrets
 import struct
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from fastapi import APIRouter, WebSocket
+from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from action_gru.apps.studio.current import NO_MODEL, ask, current_run
@@ -42,17 +43,19 @@ def routes(studio: Studio) -> APIRouter:
 
     @router.websocket("/api/live")
     async def camera(socket: WebSocket) -> None:
-        await socket.accept()
         key = secrets.token_hex(8)
-        if len(live) >= MOST_CAMERAS:
-            await _refuse(socket, FULL)
-            return
-        live.add(key)
-        try:
-            await CameraSocket(studio, socket, key).serve()
-        finally:
-            live.discard(key)
-            studio.reader.ask("live_close", key, urgent=True)
+        # A page may leave at any time, also while it is answered.
+        with suppress(WebSocketDisconnect):
+            await socket.accept()
+            if len(live) >= MOST_CAMERAS:
+                await _refuse(socket, FULL)
+                return
+            live.add(key)
+            try:
+                await CameraSocket(studio, socket, key).serve()
+            finally:
+                live.discard(key)
+                studio.reader.ask("live_close", key, urgent=True)
 
     return router
 

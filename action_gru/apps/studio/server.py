@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import logging
+import signal
 import threading
 import webbrowser
 from collections.abc import AsyncIterator, Callable
@@ -96,8 +97,8 @@ async def _push(studio: Studio, socket: WebSocket) -> None:
             await asyncio.sleep(TOGETHER_S)
 
     async def until_gone() -> None:
-        while True:  # what a page says is not needed: that it left is
-            await socket.receive_text()
+        while (await socket.receive())["type"] != "websocket.disconnect":
+            pass  # what a page says is not needed
 
     studio.listeners.append(changed)
     tasks = [asyncio.create_task(work()) for work in (send, until_gone)]
@@ -156,6 +157,7 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: Any = None) -> None:
         await super().startup(sockets)
+        signal.signal(signal.SIGHUP, self.handle_exit)  # the terminal is closed: as by ctrl-C
         if self.started:
             self._ready()
 
@@ -172,6 +174,8 @@ def serve(
     studio.hold()
     shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
     address = f"http://{shown}:{port}/"
+
+    studio.tell_address(address)
 
     def listening() -> None:
         ready(address)
@@ -191,6 +195,9 @@ def serve(
         timeout_graceful_shutdown=END_S,
         lifespan="on",
     )
-    with contextlib.suppress(KeyboardInterrupt):  # uvicorn raises it again after a clean end
-        _Server(config, listening).run()
+    try:
+        with contextlib.suppress(KeyboardInterrupt):  # uvicorn raises it again after a clean end
+            _Server(config, listening).run()
+    finally:
+        studio.close()  # where it did not come to its end, as when the terminal is closed
     Reporter(quiet=False).info("closed")

@@ -13,7 +13,7 @@ from typing import Any
 from action_gru.apps.studio.engine import Engine
 from action_gru.apps.studio.shelf import Shelf
 from action_gru.core.errors import ConfigError
-from action_gru.core.files import hold_folder
+from action_gru.core.files import hold_folder, write_or_raise
 from action_gru.core.progress import Reporter
 from action_gru.prepare.project import open_project
 
@@ -53,9 +53,10 @@ class Studio:
         self.parts: dict[str, Callable[[], Any]] = {}
         self.on_clips: list[Callable[[], None]] = []
         self.listeners: list[Callable[[], None]] = []
-        self.revision = 0
+        self.revision, self._version = 0, version("action_gru")
         self._lock = threading.Lock()
         self._held: int | None = None
+        self._address = self.project.hidden / "address"
         self._told: object = None
         self._closing = threading.Event()
         self._watcher = threading.Thread(target=self._watch, name="clips by hand", daemon=True)
@@ -76,10 +77,16 @@ class Studio:
         try:
             self._held = hold_folder(self.project.hidden)
         except BlockingIOError as error:
+            place = self._address.read_text("utf-8") if self._address.is_file() else "its page"
             raise ConfigError(
-                f"{self.folder} is open in another studio; use that one's page, or end it first"
+                f"{self.folder} is open in another studio; use {place}, or end that one first"
             ) from error
         self.shelf.recover()
+
+    def tell_address(self, address: str) -> None:
+        """Keep where the page is, for who opens the project a second time."""
+        mend = "free space, or make the folder writable"
+        write_or_raise(self._address, address.encode(), ConfigError, "cannot be written", mend)
 
     def start(self) -> None:
         """Start the engines in the background, and follow the folder."""
@@ -93,6 +100,7 @@ class Studio:
         self.reader.close()
         self.trainer.close()
         if self._held is not None:
+            self._address.unlink(missing_ok=True)
             os.close(self._held)
             self._held = None
 
@@ -109,9 +117,15 @@ class Studio:
 
     def _watch(self) -> None:
         """Follow changes by hand, or by another program."""
+        told = None
         while not self._closing.wait(LOOK_EVERY_S):
-            if self._clips_now() != self._told:
-                self.clips_changed()
+            try:
+                if self._clips_now() != self._told:
+                    self.clips_changed()
+            except OSError as error:  # a folder that may not be read, a disk that is gone
+                if str(error) != told:
+                    told = str(error)
+                    Reporter().warn(f"{self.folder} cannot be looked at: {told}")
 
     def _clips_now(self) -> object:
         project, shelf = self.project, self.shelf
@@ -121,7 +135,7 @@ class Studio:
         """Tell every page that the state is another one."""
         with self._lock:
             self.revision += 1
-        for listener in self.listeners:
+        for listener in tuple(self.listeners):  # a page may leave meanwhile
             listener()
 
     def state(self) -> dict[str, Any]:
@@ -130,5 +144,5 @@ class Studio:
             engine.name: {"state": engine.state, "text": engine.text}
             for engine in (self.reader, self.trainer)
         }
-        own = {"revision": self.revision, "version": version("action_gru"), "engines": engines}
+        own = {"revision": self.revision, "version": self._version, "engines": engines}
         return own | {name: part() for name, part in self.parts.items()}

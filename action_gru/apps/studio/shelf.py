@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -232,11 +231,11 @@ class Shelf:
         rows.put(step.before, after)
         rows.write(clip_files(project.clips))
         if step.actions_after is not None:
-            project.write_rows(step.actions_after)
+            project.write([Action(**row.model_dump()) for row in step.actions_after])
             for old, new in step.renames():
                 self.renamed(old, new)
         moves = tuple((source, elsewhere.get(to, to)) for source, to in step.moves)
-        return replace(step, moves=moves, after=after)
+        return step.model_copy(update={"moves": moves, "after": after})
 
     def _list(self) -> tuple[ShelfClip, ...]:
         files = clip_files(self.project.clips)

@@ -21,6 +21,9 @@ from action_gru.apps.studio.verdict import PLACE, why_not
 from action_gru.apps.studio.versions import Versions
 from action_gru.core.errors import ActionGruError
 
+BROKEN_OFF = (
+    "the last training was broken off when the studio ended; no clip was lost, so train again"
+)
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 
 
@@ -45,6 +48,7 @@ class Training:
             "versions": self.versions.list,
         }
         studio.listeners.append(self._go_on)
+        studio.on_clips.append(self._tell_broken_off)  # first at the start of the studio
 
     def state(self) -> dict[str, Any]:
         """The part `training` of the state."""
@@ -82,6 +86,15 @@ class Training:
         if is_begun:
             self.studio.trainer.restart()
         self.studio.changed()
+
+    def _tell_broken_off(self) -> None:
+        """Remove what is left of a training that an earlier studio broke off, and say so."""
+        left = self.studio.folder / PLACE
+        with self._lock:
+            if self._number or not left.is_dir():
+                return
+            shutil.rmtree(left, ignore_errors=True)
+            self._news = _news("failed") | {"error": BROKEN_OFF}
 
     def _missing(self) -> str | None:
         facts, unknown = self.studio.facts, Facts()

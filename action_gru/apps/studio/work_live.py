@@ -12,8 +12,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from action_gru.apps.studio.networks import recognizer_of
 from action_gru.core.errors import VideoError
+from action_gru.model.calibration import EVEN
 from action_gru.recognizer import ActionRecognizer
 from action_gru.streaming import ActionStream
 from action_gru.video import Image, VideoWriter
@@ -21,6 +24,9 @@ from action_gru.video.picture_files import DamageError, decode_picture
 
 JPEG = b"\xff\xd8\xff"
 MOST_PIXELS = 4_000_000
+# Scores are means over this time. Of 24 drawn actions of 2 s, one after the other at 12 frames a
+# second with a window of 1.4 s, 22 are then named for most of their time; with 0.4 s 20.
+SMOOTHING_S = 0.2
 KEPT_S, KEPT_BYTES = 2.5, 32_000_000
 CLIP_S, LEAST_S = 2.0, 0.5  # of a correction
 CAMERAS_KEPT = 8  # more than the server lets in; what it forgot to close goes first
@@ -34,6 +40,7 @@ class Camera:
     def __init__(self, recognizer: ActionRecognizer) -> None:
         self.recognizer = recognizer
         self.stream: ActionStream = recognizer.stream()
+        self.stream.tracker.smoothing_s = SMOOTHING_S
         self.frames: deque[tuple[float, bytes]] = deque()
         self._bytes = 0
 
@@ -63,23 +70,45 @@ _cameras: OrderedDict[str, Camera] = OrderedDict()
 
 def live_open(tell: Tell, run: str) -> dict[str, Any]:
     """Load the run's model; what a page has to know of it."""
-    return facts_of(recognizer_of(Path(run)), needs_stream=True)
+    return facts_of(recognizer_of(Path(run))) | {"smoothing_s": SMOOTHING_S}
 
 
-def facts_of(recognizer: ActionRecognizer, needs_stream: bool = False) -> dict[str, Any]:
-    """classes, background, threshold (None: not calibrated), window_s (how far back it looks)."""
+def facts_of(recognizer: ActionRecognizer) -> dict[str, Any]:
+    """classes, background, threshold (see `sure_from`), window_s (how far back it looks).
+
+    Raises CheckpointError for a model that cannot run live.
+    """
     known = set(recognizer.classes)
     return {
         "classes": list(recognizer.classes),
         "background": [one for one in recognizer.config.events.background if one in known],
-        "threshold": recognizer.threshold,
-        "window_s": recognizer.stream().window_s if needs_stream else None,
+        "threshold": sure_from(recognizer),
+        "window_s": recognizer.stream().window_s,
     }
+
+
+def sure_from(recognizer: ActionRecognizer) -> float | None:
+    """From which score a moment's answer is sure; None where the model is not calibrated.
+
+    `threshold` is proven for whole clips: of a few that are all right it is the lowest score
+    seen, and moments, which rest on less, would nearly all be unsure. So here an answer is also
+    sure if it is likelier than all others together and no clip left out was wrong with such a
+    score.
+    """
+    proven, found = recognizer.threshold, recognizer.checkpoint.calibration
+    if proven is None or found is None:
+        return proven
+    answers = zip(found.scores, found.right, strict=True)
+    wrong = (score for score, is_right in answers if not is_right)
+    return min(proven, max(EVEN, max(wrong, default=EVEN)))
 
 
 def live_push(tell: Tell, key: str, run: str, data: bytes, time_s: float) -> dict[str, Any]:
     """One frame of a camera: {"scores": (C,) or None, "ms": what it took}. Raises VideoError."""
     began_s = time.perf_counter()
+    # Of this thread. One or two pictures gain little by more, and where others compute meanwhile
+    # more threads wait for each other: 0.43 s a frame with two, 0.05 s with one, of 0.01 s of work.
+    torch.set_num_threads(1)
     recognizer = recognizer_of(Path(run))
     camera = _cameras.get(key)
     if camera is None or camera.recognizer is not recognizer:

@@ -44,6 +44,7 @@ from action_gru.features.source import data_source
 from action_gru.prepare.project import read_project
 from action_gru.prepare.rows import csv_text
 from action_gru.report.evaluation import EvaluationReport
+from action_gru.report.plots import new_figure
 from action_gru.training import RunFolder, train
 from action_gru.training.data import TrainingData, read_clips
 from action_gru.training.linear import fit_ridge
@@ -70,6 +71,13 @@ STAGES = {
     "all clips": ("finishing", 0.75, 1.0),
 }
 Tell = Callable[[Any], None]
+
+
+def warm(tell: Tell) -> None:
+    """Load what a training needs. Most of it came with this module's imports."""
+    tell("loading the trainer")
+    torch.optim.LBFGS([torch.zeros(1, requires_grad=True)])  # imports torch's compiler, 2 s
+    new_figure(1, 1)
 
 
 def train_project(tell: Tell, name: str) -> str:

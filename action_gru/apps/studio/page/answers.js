@@ -3,7 +3,7 @@
 //
 // model = {classes: [C names], background: [names], threshold: number or null, lag_s, smoothing_s,
 //   gap_s: seconds}
-//   threshold: below this score an answer is unsure. lag_s: an answer given at t describes the
+//   threshold: below this score the answer to a whole clip is unsure. lag_s: an answer given at t describes the
 //   instant t - lag_s, the middle of what it rests on. smoothing_s: 0 where scores are smooth
 //   already; 0.4 if not given. gap_s: after a longer break all begins anew; 1 if not given.
 // settings = {sensitivity: 0 to 1, background: 0 to 1}.
@@ -15,14 +15,17 @@
 // 3. Hysteresis. An event begins where its action is the best and reaches `enter`, and lasts until
 //    it falls below `exit`, or another one takes over. Shorter ones than 0.4 s are dropped, shorter
 //    breaks bridged. Sensitivity shifts the levels in log-odds.
-// 4. Threshold. Below `sure` the label is "not sure: wave or clap". Once sure it stays so down to
-//    0.8 of that, and a new label must hold for a moment before it replaces the old one.
+// 4. Threshold. Below `sure` the label is "not sure: wave or clap". `sure` is the threshold, but at
+//    most 0.5: a moment scores lower than a whole clip, and what is more likely than all others
+//    together is worth its name (its score stands beside it). Once sure it stays so down to 0.8 of
+//    that, and a new label must hold for a moment before it replaces the old one.
 //
 // With both sliders in the middle the events are those of `action-gru timeline`.
 
 export const MIDDLE = { sensitivity: 0.5, background: 0.5 };
 const ENTER = 0.4;
 const EXIT_SHARE = 0.625;
+const SURE_AT_LAST = 0.5;
 const STAY_SURE = 0.8;
 const SMOOTHING_S = 0.4;
 const SHORTEST_S = 0.4;
@@ -42,7 +45,8 @@ export function shift(level, by) {
 export function levels(settings, threshold) {
   const by = SENSITIVITY_SPAN * (MIDDLE.sensitivity - settings.sensitivity);
   const enter = shift(ENTER, by);
-  return { enter, exit: EXIT_SHARE * enter, sure: threshold == null ? 0 : shift(threshold, by) };
+  const sure = Math.min(threshold ?? SURE_AT_LAST, SURE_AT_LAST);
+  return { enter, exit: EXIT_SHARE * enter, sure: shift(sure, by) };
 }
 
 /** Scores [C] with another prior of the background; they sum to 1. */

@@ -100,7 +100,15 @@ export class ClipGrid {
       class: "button small", type: "button", onclick: () => this.#chooseAll(),
     });
     this.told = h("span", { class: "muted", role: "status" });
-    this.doing = h("div", { class: "row" }, this.target,
+    const who = h("input", {
+      class: "who", list: "people", maxlength: 80, autocomplete: "off", dir: "auto",
+      placeholder: "Who is this?", "aria-label": "Who is in the chosen clips",
+      onchange: () => {
+        this.setPerson([...this.chosen], who.value.trim() || null);
+        who.value = "";
+      },
+    });
+    this.doing = h("div", { class: "row" }, who, this.target,
       h("button", {
         class: "button small danger", type: "button", onclick: () => this.remove([...this.chosen]),
       }, "Delete chosen"));
@@ -192,6 +200,15 @@ export class ClipGrid {
     const left = (clip) => !gone.has(clip.id);
     const next = this.#shown.slice(at).find(left) ?? this.#shown.slice(0, at).findLast(left);
     return next ? this.list.querySelector(`[data-clip="${CSS.escape(next.id)}"] .choose`) : this.all;
+  }
+
+  async setPerson(ids, person) {
+    const answer = await this.app.run(
+      () => this.app.api.post("/api/clips/change", { ids, person }));
+    if (!answer) return;
+    this.chosen.clear();
+    this.draw();
+    this.app.toast(`${count(ids.length, "clip")}: ${person ?? "nobody named"}`, { undo: true });
   }
 
   remove(ids) {

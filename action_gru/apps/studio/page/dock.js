@@ -39,7 +39,11 @@ export function mountDock(place, app) {
   const { camera } = app;
   const words = h("p", { class: "dock-words small" });
   fill(place,
-    h("div", { class: "dock-picture" }, camera.view("Camera preview, small"), words),
+    h("div", { class: "dock-picture" }, camera.view("Camera preview, small"), words,
+      h("button", { // on a phone there is no room for the controls
+        class: "dock-off", type: "button", "aria-label": "Turn the camera off",
+        onclick: () => camera.close(),
+      }, "×")),
     cameraControls(app));
   const draw = () => {
     place.dataset.camera = camera.state;

@@ -7,7 +7,8 @@ const TYPED = "input:not([type=checkbox]):not([type=radio]):not([type=button]), 
   + "[contenteditable]";
 
 /** bindKeys([{key: "r", text: "Record one clip", run(event), up(event)}]) -> a function that ends it.
- * `key` is as in KeyboardEvent.key, with "Ctrl+" before it for Ctrl or Cmd. `up` is optional. */
+ * `key` is as in KeyboardEvent.key, with "Ctrl+" before it for Ctrl or Cmd. `up` runs as the
+ * key is let go; with `always` it works in fields too. */
 export function bindKeys(list) {
   for (const binding of list) bindings.add(binding);
   return () => list.forEach((binding) => bindings.delete(binding));
@@ -15,10 +16,11 @@ export function bindKeys(list) {
 
 function find(event) {
   if (event.altKey || document.querySelector("dialog[open]")) return null;
-  if (event.target.closest?.(TYPED)) return null;
   const held = event.ctrlKey || event.metaKey ? "Ctrl+" : "";
   const name = held + (event.key.length === 1 ? event.key.toLowerCase() : event.key);
-  return [...bindings].reverse().find((binding) => binding.key === name) ?? null;
+  const typing = event.target.closest?.(TYPED);
+  return [...bindings].reverse().find(
+    (binding) => binding.key === name && (binding.always || !typing)) ?? null;
 }
 
 document.addEventListener("keydown", (event) => {

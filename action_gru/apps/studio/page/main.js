@@ -6,7 +6,7 @@ import { camera } from "./camera.js";
 import { mountDock } from "./dock.js";
 import { h, fill, icon, say } from "./dom.js";
 import { bindKeys, showKeys } from "./keys.js";
-import { toast } from "./toast.js";
+import { endUndo, toast } from "./toast.js";
 import { uploads } from "./uploads.js";
 
 const STEPS = ["actions", "record", "label", "train", "try", "use"];
@@ -53,16 +53,21 @@ const app = {
   /** Runs what a button asks for; a refusal is told in the server's words. -> answer, or
    * null if it was refused. */
   async run(work) {
+    const button = document.activeElement?.closest("button");
+    button?.classList.add("busy");
     try {
       return (await work()) ?? {};
     } catch (error) {
       toast(error.message, { level: "error" });
       return null;
+    } finally {
+      button?.classList.remove("busy");
     }
   },
 };
 
 async function undo() {
+  endUndo();
   const answer = await app.run(() => api.post("/api/undo"));
   if (answer?.undone) toast(`Undone: ${answer.undone}`);
 }
@@ -110,7 +115,7 @@ function drawEngines(engines = {}) {
   const failed = lines.find((engine) => engine.state === "failed");
   const words = failed
     ? `Not working: ${failed.text}`
-    : [...new Set(lines.map((engine) => engine.text || "starting"))].join(" · ");
+    : [...new Set(lines.map((engine) => engine.text || "starting"))].sort().join(" · ");
   const place = at("engines");
   if (place.dataset.words === words) return; // the moving bar would start anew
   place.dataset.words = words;
@@ -140,6 +145,8 @@ function draw() {
   }
   say(at("project"), project?.name ?? "Studio");
   say(at("folder"), project?.folder ?? "");
+  at("problem").hidden = !project?.problem;
+  say(at("problem"), project?.problem ?? "");
   at("undo").hidden = !project?.undo;
   if (at("undo").dataset.text !== project?.undo) {
     at("undo").dataset.text = project?.undo ?? "";

@@ -1,6 +1,7 @@
 // Records clips from a camera's stream: one file a clip, one recorder a file.
 // Knows nothing of actions, pages or servers.
 
+const LOST = "The camera stopped while it recorded; the clips before are kept.";
 const FORMS = ["video/webm;codecs=vp8", "video/webm", "video/mp4"];
 
 /** The first form that this browser can record; null if it records nothing. */
@@ -29,6 +30,8 @@ export function recordClip(stream, seconds, signal) {
   return new Promise((resolve, reject) => {
     const form = recordedForm();
     if (!form) return reject(new Error("This browser cannot record video; drop video files instead."));
+    const isLost = () => stream.getTracks().every((track) => track.readyState === "ended");
+    if (isLost()) return reject(new Error(LOST));
     const recorder = new MediaRecorder(stream, { mimeType: form, videoBitsPerSecond: 2_500_000 });
     const parts = [];
     let reason = null;
@@ -43,9 +46,8 @@ export function recordClip(stream, seconds, signal) {
     recorder.onstart = () => setTimeout(() => stop(null), seconds * 1000);
     recorder.onstop = () => {
       signal?.removeEventListener("abort", abort);
-      const lost = stream.getTracks().every((track) => track.readyState === "ended");
       if (reason) reject(reason);
-      else if (lost) reject(new Error("The camera stopped while it recorded; this clip was dropped."));
+      else if (isLost()) reject(new Error(LOST));
       else resolve(new Blob(parts, { type: form.split(";")[0] }));
     };
     signal?.addEventListener("abort", abort, { once: true });

@@ -167,7 +167,7 @@ export function makeStage(app, { keep, ready }) {
     { key: "r", text: "Record one clip; hold for more", run: (event) => event.repeat || hold(true),
       up: () => hold(false) },
     { key: "b", text: "Start or stop a burst", run: () => (control ? stop() : burst()) },
-    { key: "Escape", shown: "Esc", text: "Stop recording", run: stop },
+    { key: "Escape", shown: "Esc", always: true, text: "Stop recording", run: stop },
   ]);
 
   const draw = () => {

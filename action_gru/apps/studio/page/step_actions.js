@@ -44,6 +44,7 @@ function actionRow(action, app) {
     try {
       await app.api.post("/api/actions/change", { name: old, new_name: wished });
       uploads.rename(old, wished);
+      if (app.chosen === old) app.chosen = wished;
     } catch (error) {
       rekey(row.parentElement, wished, old);
       say(problem, error.message);
@@ -109,14 +110,17 @@ function addForm(app) {
   const problem = h("p", { id: "new-action-problem", class: "problem", role: "alert" });
   const add = async (name) => {
     say(problem, "");
+    submit.classList.add("busy");
     try {
       await app.api.post("/api/actions", { name });
       if (field.value === name) field.value = "";
     } catch (error) {
       say(problem, error.message);
     }
+    submit.classList.remove("busy");
     field.focus();
   };
+  const submit = h("button", { class: "button primary" }, "Add");
   const examples = h("p", { class: "row examples" }, h("span", { class: "muted" }, "For example"),
     EXAMPLES.map((name) => h("button", {
       class: "button small", type: "button", onclick: () => add(name),
@@ -129,7 +133,7 @@ function addForm(app) {
     },
   },
   h("label", { class: "field" }, h("span", null, "New action"),
-    h("span", { class: "row nowrap" }, field, h("button", { class: "button primary" }, "Add"))),
+    h("span", { class: "row nowrap" }, field, submit)),
   problem, examples);
   return { form, examples, field };
 }

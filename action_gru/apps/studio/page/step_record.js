@@ -69,7 +69,8 @@ function makeSending() {
     place.classList.toggle("warn", held);
     again.hidden = !held;
     const size = share > 0 && share < 1 ? ` ${Math.round(share * 100)} %` : "";
-    say(words, held ? `${count(waiting, "clip")} wait here until they can be saved. ${text}`
+    const until = waiting === 1 ? "waits here until it can be saved" : "wait here until they can be saved";
+    say(words, held ? `${count(waiting, "clip")} ${until}. ${text}`
       : `Saving ${count(waiting, "clip")} …${waiting === 1 ? size : ""}`);
   };
   place.stop = uploads.on(draw);
@@ -115,6 +116,7 @@ function mount(root, app) {
   const person = h("input", {
     id: "person", value: sessionStorage.getItem("person") ?? "", // a reload keeps who it is
     onchange: () => sessionStorage.setItem("person", person.value), list: "people", dir: "auto", maxlength: 80, autocomplete: "off",
+    onkeydown: (event) => event.key === "Enter" && person.blur(), // so that single keys work
   });
   const people = h("datalist", { id: "people" });
   const chosen = h("span", { dir: "auto", id: "chosen-name" });
@@ -142,7 +144,11 @@ function mount(root, app) {
     pick(next.dataset.action);
     next.scrollIntoView({ block: "nearest", inline: "nearest" });
   };
-  const endKeys = app.keys([{ key: "n", text: "Choose the next action", run: pickNext }]);
+  const endKeys = app.keys([
+    { key: "n", text: "Choose the next action", run: pickNext },
+    { key: "Delete", text: "Delete the clip in focus, or the chosen ones",
+      run: () => grid.remove([...grid.chosen]) },
+  ]);
   const sending = makeSending();
   const endDrops = acceptFiles(document.body, (transfer) => takeFiles(readDrop(transfer), app));
   fill(root,

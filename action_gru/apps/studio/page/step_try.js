@@ -3,13 +3,14 @@
 
 import { correctingCard } from "./correcting.js";
 import { h, say } from "./dom.js";
-import { labelCard } from "./label.js";
+import { labelCard } from "./answer_card.js";
 import { settingsCard } from "./settings.js";
 import { fileMode } from "./try_file.js";
 import { liveMode } from "./try_live.js";
 import { whyCard } from "./why.js";
 
 const SEEK_S = 0.5;
+const SAVED_S = 2; // of a correction's clip
 let lastMode = "camera";
 
 /** Camera or file, as two buttons of which one is pressed. */
@@ -57,6 +58,7 @@ function mount(root, app) {
     const file = await clipFile(app, id);
     choose("file");
     await mode.open(file);
+    mode.step(SAVED_S / 2); // its middle
     mode.ask();
   });
   const correcting = correctingCard(app, (action) => mode.correct(action), look,
@@ -95,6 +97,11 @@ function mount(root, app) {
       empty.show(state);
       works.hidden = modes.hidden = !isThere;
       if (isThere && !mode) choose(lastMode);
+      if (!isThere && mode) { // the last model was deleted
+        mode.close();
+        mode = null;
+        kind = "";
+      }
       correcting.update(state);
       mode?.update(state);
     },

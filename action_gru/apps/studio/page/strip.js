@@ -196,6 +196,7 @@ function makeSlider(element, label, view, onSeek) {
     };
     if (!(event.key in steps)) return;
     event.preventDefault();
+    event.stopPropagation(); // the page has a meaning of its own for some of these keys
     onSeek(Math.min(to_s, Math.max(from_s, steps[event.key])));
   });
 }

@@ -52,7 +52,7 @@ export function thumb(app, clip, { always = false } = {}) {
 
   const drawStill = () => {
     const wanted = inSight && shown.features === "waiting";
-    if (wanted && !still) place.prepend(still = filmOf(app, shown, "metadata"));
+    if (wanted && !still) place.prepend(still = filmOf(app, shown, "auto"));
     else if (!wanted && still) still = drop(still);
   };
   place.show = (next) => {

@@ -4,12 +4,18 @@ import { h } from "./dom.js";
 
 const STAY_MS = 8000;
 
+/** Undo takes the newest step back, so an older message must not offer it any more. */
+export function endUndo() {
+  for (const card of document.querySelectorAll(".toast.undoable")) card.remove();
+}
+
 /** Shows one message; `undo: true` adds a button that calls `onUndo`. */
 export function toast(text, { undo = false, level = "info", onUndo = () => {} } = {}) {
   const place = document.getElementById("toasts");
   const same = [...place.children].find((old) => old.dataset.text === text);
   same?.remove(); // told again, not twice
-  const card = h("div", { class: `toast ${level}`, dataset: { text } },
+  if (undo) endUndo();
+  const card = h("div", { class: `toast ${level}${undo ? " undoable" : ""}`, dataset: { text } },
     h("span", { dir: "auto" }, text),
     undo && h("button", {
       class: "button quiet", type: "button",

@@ -9,7 +9,6 @@ import { strip } from "./strip.js";
 
 const SHOWN_S = 30;
 const KEPT_S = 120;
-const SERVER_SMOOTHS_S = 0.4; // live scores are means over this time when they come
 const CALM_MS = 1000; // between two pictures of the strip where less motion is wanted
 const EVENTS_LISTED = 6;
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
@@ -84,7 +83,8 @@ export function liveMode(app, label, onModel) {
   };
   const line = liveLine(app.camera, {
     hello(found) {
-      const lag_s = ((found.window_s ?? 0) + SERVER_SMOOTHS_S) / 2;
+      // Live scores are means over smoothing_s when they come.
+      const lag_s = ((found.window_s ?? 0) + (found.smoothing_s ?? 0)) / 2;
       model = { ...found, background: found.background ?? [], lag_s, smoothing_s: 0 };
       forget();
       onModel(model);

@@ -20,14 +20,16 @@ function openDatabase() {
 
 const database = openDatabase();
 
-/** Runs one request in the store; null when there is none or it refused. */
+/** Runs one request in the store. -> what it found, null for nothing; undefined where there is no
+ * store or it has no room. Waits for the end: what a request wrote may still be taken back. */
 async function inStore(mode, work) {
   const base = await database;
-  if (!base) return null;
+  if (!base) return undefined;
   return new Promise((resolve) => {
-    const request = work(base.transaction(STORE, mode).objectStore(STORE));
-    request.onsuccess = () => resolve(request.result ?? null);
-    request.onerror = () => resolve(null); // no room in the browser: the clip waits in memory
+    const transaction = base.transaction(STORE, mode);
+    const request = work(transaction.objectStore(STORE));
+    transaction.oncomplete = () => resolve(request.result ?? null);
+    transaction.onabort = () => resolve(undefined);
   });
 }
 
@@ -82,8 +84,8 @@ class Uploads {
   /** query: {action, person, take, number} of a recorded clip, {action, person, name} of a file. */
   async add(blob, query, project) {
     const item = { id: crypto.randomUUID?.() ?? `${Date.now()}-${Math.random()}`, project, blob, query };
-    this.#waiting.push(item);
-    if (!query.name) item.kept = (await inStore("readwrite", (store) => store.put(item))) !== null;
+    if (!query.name) item.kept = (await inStore("readwrite", (store) => store.put(item))) !== undefined;
+    this.#waiting.push(item); // not before it is kept: sent first, it would be kept for good
     this.#become(this.state, this.text);
     this.#work();
   }
@@ -118,7 +120,8 @@ class Uploads {
 
   async #send(item) {
     // Another tab may have sent it since this page read the database.
-    if (item.kept && !(await inStore("readonly", (store) => store.getKey(item.id)))) return "done";
+    const left = item.kept ? await inStore("readonly", (store) => store.getKey(item.id)) : item.id;
+    if (left === null) return "done";
     if (this.state === "idle") this.#become("sending");
     try {
       await upload(withQuery("/api/clips", item.query), item.blob, (share) => {

@@ -34,7 +34,7 @@ function renameForm(app, version, onEnd) {
     class: "row",
     onsubmit: async (event) => {
       event.preventDefault();
-      const name = field.value.trim();
+      const name = field.value.trim().replace(/\s+/g, "-"); // it is a folder's name, too
       if (!name || name === version.name) return onEnd();
       const done = await app.run(() =>
         app.api.post("/api/versions/rename", { run: version.run, name }));
