@@ -224,6 +224,26 @@ def test_segments_are_imported_and_exported_and_another_tab_follows(scene, visit
         assert found == wanted
 
 
+def test_what_the_studio_refuses_is_told_and_saved_after_it_is_mended(scene, visit):
+    """A label that no action can have, by an import."""
+    page = visit()
+    open_video(page, "morning")
+    before, puts = kept(scene, "morning"), []
+    page.tab.on("request", lambda one: one.method == "PUT" and puts.append(one))
+    labels = {"name": "a.csv", "mimeType": "text/csv"}
+    bad = b"start_s,end_s,label\n9,9.5,a/b\n"
+    page.tab.set_input_files("#label-import", labels | {"buffer": bad})
+    page.tab.wait_for_selector("#label-saved:has-text('holds /, which no folder')")
+    page.tab.wait_for_timeout(1500)
+    assert len(puts) == 1
+    assert kept(scene, "morning") == before
+    press(page, "z")
+    saved(page)
+    assert kept(scene, "morning") == before
+    assert [fault for fault in page.faults if "400" not in fault] == []
+    page.faults.clear()  # Chromium tells of each answer that is no success
+
+
 def test_the_model_s_proposals_are_accepted_and_become_clips(scene, visit):
     page = visit()
     open_video(page, "morning")
