@@ -9,7 +9,7 @@ AVX2 := ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 MKL_ENABLE_INSTRUCTIONS
 	OV_CPU_MAX_ISA=AVX2 OPENBLAS_CORETYPE=Haswell OPENCV_CPU_DISABLE=AVX512-SKX \
 	NPY_DISABLE_CPU_FEATURES="X86_V4 AVX512_ICL AVX512_SPR"
 # Left out of it: pages, cameras, servers, kills and damaged files. A new file is in it by itself.
-NOT_NUMBERS := web live fuzz isolation kills disk_faults prepare cluster
+NOT_NUMBERS := web studio shelf project live fuzz isolation kills disk_faults prepare cluster
 NOT_AVX2 := $(NOT_NUMBERS:%=--ignore-glob='tests/test_%*.py')
 
 .PHONY: demo test test-avx2 test-slow fuzz faults lint bench accuracy backbone clean help

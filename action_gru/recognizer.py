@@ -57,8 +57,17 @@ Video = str | Path | NDArray[np.uint8] | Sequence[NDArray[np.uint8]]
 class ActionRecognizer:
     """A trained model with the backbone it was trained on."""
 
-    def __init__(self, checkpoint: Checkpoint, config: Config, device: str = "auto") -> None:
-        """config: the run's, with overrides; its features must be those of the checkpoint."""
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        config: Config,
+        device: str = "auto",
+        backbone: Backbone | None = None,
+    ) -> None:
+        """config: the run's, with overrides; its features must be those of the checkpoint.
+
+        backbone: one that `build_backbone` made of the same config; by default it is loaded.
+        """
         check_reads_video(checkpoint.features)
         self.run: Path | None = None  # where it was loaded from
         self._changes: list[str] = []
@@ -66,7 +75,7 @@ class ActionRecognizer:
         self.classes = checkpoint.classes
         self.model = checkpoint.build().to(pick_device(device))
         self.max_frames = int(checkpoint.sampling["max_frames"])
-        self._backbone: Backbone = build_backbone(config)
+        self._backbone: Backbone = backbone or build_backbone(config)
         specs = tuple(self._backbone.spec(view) for view in config.features.views)
         checkpoint.check_fits(specs, config.sampling.fps)
         parts = config, self._backbone, checkpoint, self.model
@@ -233,19 +242,26 @@ class ActionRecognizer:
         """The features of a video's sampled frames, (T, D), as the model reads them."""
         return self.read(video, start_s, end_s, fps=fps).features
 
-    def explain(self, video: str | Path, label: str | None = None, frames: int = 3) -> Explanation:
+    def explain(
+        self,
+        video: str | Path,
+        label: str | None = None,
+        frames: int = 3,
+        start_s: float | None = None,
+        end_s: float | None = None,
+    ) -> Explanation:
         """Why it answers as it does: gates over time, and which moments and places matter.
 
         label: the class to explain, by default the answer. frames: in how many of the moments that
-        matter most to look for places. Raises VideoError, and DataError for a class that the model
-        does not know.
+        matter most to look for places. Of the stretch [start_s, end_s) alone, where given. Raises
+        VideoError, and DataError for a class that the model does not know.
         """
         from action_gru.evaluation.explain import explain_clip  # only this method waits for it
 
         check_label(label, self.classes)
         path = path_given(video, "explain reads a file", VideoError)
         whole_given(frames, "frames", VideoError, MOST_FRAMES)
-        reading = self.read(path)
+        reading = self.read(path, start_s, end_s)
         made = explain_clip(
             self._backbone,
             self.checkpoint,
@@ -256,6 +272,7 @@ class ActionRecognizer:
             frames,
             self.limits,
             self.frame_rate,
+            start_s,
         )
         return replace(made, unsure=reading.prediction.unsure, warnings=reading.warnings)
 

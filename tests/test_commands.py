@@ -14,11 +14,11 @@ from action_gru.config import load_config
 COMMANDS = get_command(app).commands
 
 
-def test_alone_it_says_the_first_steps_in_three_lines(tmp_path):
+def test_alone_it_says_the_first_steps_in_four_lines(tmp_path):
     done = run(cwd=tmp_path)
     lines = done.stdout.splitlines()
-    assert len(lines) == 3
-    assert lines[0].startswith("action-gru train CLIPS ")
+    assert len(lines) == 4
+    assert lines[0].startswith("action-gru studio ")
     assert max(map(len, lines)) <= 80
 
 

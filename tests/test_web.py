@@ -14,11 +14,12 @@ from helpers.videos import moving_square, write_square
 from helpers.web_doubles import CLASSES, HOSTILE, FakeRecognizer, write_audio
 
 from action_gru.apps.overlay import Overlay
+from action_gru.apps.serving import Rates, free_port
 from action_gru.apps.web import Limits, Page
 from action_gru.apps.web.camera import CameraSession, CameraSessions
 from action_gru.apps.web.elements import bar_rules, class_list, events_table, note, score_bars
-from action_gru.apps.web.guard import Folders, Guard, Rates
-from action_gru.apps.web.server import free_port, load_gradio
+from action_gru.apps.web.guard import Folders, Guard
+from action_gru.apps.web.server import load_gradio
 from action_gru.apps.web.upload import AnnotatedCopy, UploadReading, file_stem
 from action_gru.core.errors import CheckpointError, ConfigError, MissingExtraError, VideoError
 from action_gru.core.graphics import class_colours

@@ -16,9 +16,10 @@ import pytest
 from helpers.videos import write_square
 from helpers.web_doubles import FakeRecognizer, write_audio
 
+from action_gru.apps.serving import free_port
 from action_gru.apps.web import Limits, Page
 from action_gru.apps.web.guard import Folders
-from action_gru.apps.web.server import free_port, launch
+from action_gru.apps.web.server import launch
 from action_gru.config import build_config
 from action_gru.core.progress import Reporter
 from action_gru.demo import DEMO_CONFIG

@@ -13,9 +13,10 @@ import pytest
 from helpers.videos import moving_square, write_square
 from helpers.web_doubles import HOSTILE, FakeRecognizer
 
+from action_gru.apps.serving import free_port
 from action_gru.apps.web import Limits, Page
 from action_gru.apps.web.guard import Folders
-from action_gru.apps.web.server import free_port, launch
+from action_gru.apps.web.server import launch
 
 
 @pytest.fixture(scope="module")

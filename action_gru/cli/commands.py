@@ -15,6 +15,7 @@ from typer import Argument, Option
 from action_gru.cli import features, inference, plan, runs, training
 from action_gru.cli.common import Commands, Json, Overrides, Quiet, make_reporter, print_answer
 from action_gru.cli.source import Clips
+from action_gru.cli.studio import studio
 from action_gru.core.errors import ConfigError
 from action_gru.core.progress import log_as_json
 
@@ -29,6 +30,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 FIRST_STEPS = """\
+action-gru studio            teach your own actions, in the browser
 action-gru train CLIPS       learn from a folder of clips: CLIPS/CLASS/*.mp4
 action-gru classify VIDEO    name the action in a video, by the newest run
 action-gru --help            every command; COMMAND --help shows an example"""
@@ -211,6 +213,7 @@ def demo(
 # In the order of --help: panel -> command and an example.
 PANELS: dict[str, dict[Callable[..., None], str]] = {
     "Start": {
+        studio: "studio my-actions",
         training.train: "train clips --epochs 20",
         inference.classify: "classify new.mp4",
         demo: "demo",

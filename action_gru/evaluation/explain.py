@@ -48,12 +48,14 @@ def explain_clip(
     frames: int = 3,
     limits: DecodeLimits | None = None,
     frame_rate: float | None = None,
+    start_s: float | None = None,
 ) -> Explanation:
     """Explain the model's answer to one video.
 
     times_s (T,): the sampled instants. label: the class to explain; by default the answer. frames:
     in how many of the frames that matter most to look for the places that matter, in the views that
-    are pictures. limits and frame_rate: for reading the frames again.
+    are pictures. limits and frame_rate: for reading the frames again. start_s: of the stretch that
+    was sampled, None for a whole file.
     """
     probabilities, running = scores.probabilities, scores.running
     answer = Prediction.from_probabilities(
@@ -87,7 +89,7 @@ def explain_clip(
         middles=tuple(middles),
         falls=falls.numpy(),
         best=tuple(best),
-        heats=tuple(_heats(backbone, occlusion, file, times_s, fps, best_images)),
+        heats=tuple(_heats(backbone, occlusion, file, times_s, fps, best_images, start_s)),
         thumbnails=tuple((times_s[i], images[times_s[i]]) for i in shown),
         thresholds=checkpoint.thresholds,
     )
@@ -199,6 +201,7 @@ def _heats(
     times_s: FloatArray,
     fps: float,
     best: Mapping[int, Image],
+    start_s: float | None,
 ) -> Iterator[FrameHeat]:
     """Frame by frame in the order of time, and view by view; none of a view that is a vector."""
     views = [view for view in occlusion.columns if view not in FRAME_VIEWS]
@@ -207,7 +210,9 @@ def _heats(
     frame_at = {float(times_s[frame]): frame for frame in best}
     maker = ViewMaker(views, backbone.image_size, backbone.fit)
     with file as video:
-        for time_s, pictures in sample_video(video, maker, fps):
+        for time_s, pictures in sample_video(video, maker, fps, start_s):
+            if time_s > times_s[max(best)]:
+                return
             if (frame := frame_at.get(time_s)) is None:
                 continue
             height, width = best[frame].shape[:2]

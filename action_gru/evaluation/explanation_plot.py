@@ -225,7 +225,7 @@ class _Drawing:
             bottom = height_in - HEAT_HEAD_IN - (row + 1) * self.heat_row_in + HEAT_GAP_IN
             left = LEFT_IN + column * (self.heat_in[0] + HEAT_GAP_IN)
             axes = self._add_axes(left, bottom, *self.heat_in)
-            axes.imshow(_blended(heat), aspect="auto")
+            axes.imshow(blended(heat), aspect="auto")
             axes.set(xticks=[], yticks=[])
             largest = float(heat.heat.flat[np.abs(heat.heat).argmax()])
             change = f"{-largest:+.3f}" if abs(largest) >= 0.0005 else "no change"
@@ -274,7 +274,7 @@ def apart(places: Sequence[float], room: float) -> list[float]:
     return [float(place) for place in moved]
 
 
-def _blended(heat: FrameHeat) -> Image:
+def blended(heat: FrameHeat) -> Image:
     """The frame in grey with the heat over it, (H, W, 3) uint8 RGB."""
     grey = heat.image.mean(-1, keepdims=True)
     strength = heat.laid[..., None] / max(float(np.abs(heat.laid).max()), 1e-12)

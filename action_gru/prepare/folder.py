@@ -13,13 +13,14 @@ from action_gru.prepare.files import clips_in, count, ending, walk_files
 from action_gru.prepare.rows import Row
 
 
-def build_folder(root: Path, splits: bool | None = None) -> list[Row]:
+def build_folder(root: Path, splits: bool | None = None, empty: bool = False) -> list[Row]:
     """Rows of `<class>/**/<video>`, `<split>/<class>/**/<video>` or `<class>/<split>/**/<video>`.
 
     A video is a file, or a folder or archive of frames; a class of one clip may be its folder.
-    splits: whether folders called like a split are one; by default where all of them are. No
-    groups. Raises DataError for an empty class, a video outside of any class, fewer than two
-    classes, and where only some folders are called like splits.
+    splits: whether folders called like a split are one; by default where all of them are. empty:
+    whether a class may have no video. No groups. Raises DataError for an empty class, a video
+    outside of any class, fewer than two classes, and where only some folders are called like
+    splits.
     """
     clips = {_place(root, path): path for path in clips_in(root)}
     videos = list(clips)
@@ -33,7 +34,8 @@ def build_folder(root: Path, splits: bool | None = None) -> list[Row]:
             f"{strays[0]}); move each into the folder of its class"
             + (f", or pass --no-splits if '{strays[0].parts[0]}' is a class" if above else "")
         )
-    _refuse_empty(root, videos, above)
+    if not empty:
+        _refuse_empty(root, videos, above)
     labels = sorted({composed(path.parts[above]) for path in videos})
     if len(labels) < 2:
         raise DataError(

@@ -1,4 +1,7 @@
-"""The rows of a manifest to write, and the CSV of them. Knows no dataset's layout and no folder."""
+"""The rows of a manifest that is written or kept, and the CSV of them.
+
+Knows no dataset's layout and no folder.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +13,13 @@ from dataclasses import dataclass, field, replace
 from itertools import compress
 from pathlib import Path
 
+from action_gru.core.csv_dialect import read_rows
 from action_gru.core.errors import DataError
 from action_gru.core.files import write_atomically
+from action_gru.core.paths import with_slashes
 from action_gru.core.progress import Reporter
 from action_gru.core.text import counted
+from action_gru.dataset.cells import SECONDS, check_columns
 
 _COLUMNS = ("path", "label", "group", "split", "start_s", "end_s", "frame_rate")
 MISSING = "missing.csv"
@@ -113,6 +119,17 @@ def csv_text(lines: Iterable[Iterable[object]]) -> str:
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(lines)
     return text.getvalue()
+
+
+def read_kept(path: Path, root: Path) -> tuple[list[str], list[dict[str, str]]]:
+    """The columns and rows of a manifest, its paths as the folder has them. Raises DataError."""
+    try:
+        names, rows = read_rows(path, (*SECONDS, "frame_rate"), needed=("path", "label"))
+        check_columns(names, path)
+        cells = [{key: text.strip() for key, text in row.items()} for _, row in rows]
+        return names, [row | {"path": with_slashes(root, row["path"])} for row in cells]
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: {error}") from error
 
 
 def _number(value: float | None) -> str:

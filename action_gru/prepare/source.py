@@ -17,16 +17,16 @@ from typing import Any
 
 from action_gru.config import Config, build_config, load_config
 from action_gru.core.arguments import brief
-from action_gru.core.csv_dialect import open_table, read_rows
+from action_gru.core.csv_dialect import open_table
 from action_gru.core.errors import ConfigError, DataError
 from action_gru.core.files import write_or_raise
-from action_gru.core.paths import composed, instead_of, missing, on_disk, with_slashes
+from action_gru.core.paths import composed, instead_of, missing, on_disk
 from action_gru.core.text import counted, name_some
-from action_gru.dataset.cells import SECONDS, check_columns
 from action_gru.prepare.annotations import annotated
-from action_gru.prepare.files import counts_text, has_links
+from action_gru.prepare.files import clips_in, counts_text, has_links
 from action_gru.prepare.folder import build_folder, left_aside
-from action_gru.prepare.rows import Row, content_of, csv_text
+from action_gru.prepare.project import CACHE, is_project, read_project, take_of
+from action_gru.prepare.rows import Row, content_of, csv_text, read_kept
 
 MANIFEST = "manifest.csv"
 CONFIGS, TABLES = (".yaml", ".yml"), (".csv", ".tsv")
@@ -78,9 +78,10 @@ def read_source(
 ) -> Source:
     """The config of a YAML file, a manifest, a folder of one folder a class, or annotation files.
 
-    more: further annotation files. videos: the folder of their videos; by default the first file's
-    own. Nothing is written. Raises ConfigError for a path that is none of these, DataError for data
-    that cannot be used.
+    Of a project it is that of its clips, whose runs and features stay in it, too. more: further
+    annotation files. videos: the folder of their videos; by default the first file's own. Nothing
+    is written. Raises ConfigError for a path that is none of these, DataError for data that cannot
+    be used.
     """
     suffix = source.suffix.lower() if not source.is_dir() else ""
     if videos is not None or suffix in ANNOTATIONS:
@@ -96,6 +97,8 @@ def read_source(
         raise ConfigError(sentence)
     if not source.exists():
         raise ConfigError(f"{missing('folder of clips, CSV or config', source)}; check the path")
+    if source.is_dir() and is_project(source):
+        return _of_project(source, overrides)
     name = source.parent.resolve().name if source.name == MANIFEST else source.stem
     base = _tree(source.resolve().name if source.is_dir() else name)
     config = build_config(base | {"data": {"manifest": str(source)}}, overrides)
@@ -148,7 +151,22 @@ def _check_manifest(path: Path) -> None:
         )
 
 
-def _of_folder(root: Path, base: dict[str, Any], overrides: Sequence[str]) -> Source:
+def _of_project(folder: Path, overrides: Sequence[str]) -> Source:
+    """A project's clips. Raises ConfigError for a project.yaml that is broken."""
+    project = read_project(folder)
+    base = _tree(project.folder.name)
+    base["run"] = base.get("run", {}) | {"folder": str(folder / "runs")}
+    weights = {"weights": project.weights} if project.weights else {}
+    base["features"] = {"cache_dir": str(folder / CACHE)} | weights
+    # A stream refuses a background that the model does not know, as one without clips.
+    background = [one for one in project.background() if clips_in(project.folder_of(one))]
+    base["events"] = {"background": background}
+    return _of_folder(folder / "clips", base, overrides, in_project=True)
+
+
+def _of_folder(
+    root: Path, base: dict[str, Any], overrides: Sequence[str], in_project: bool = False
+) -> Source:
     """A folder of one folder a class, with the rows that its manifest keeps."""
     if any(text.startswith("data.manifest=") for text in overrides):
         return Source(build_config(base | {"data": {"root": str(root)}}, overrides))
@@ -158,7 +176,7 @@ def _of_folder(root: Path, base: dict[str, Any], overrides: Sequence[str]) -> So
     # What a folder cannot keep stands beside the runs.
     place = own if os.access(root, os.W_OK | os.X_OK) else beside
     kept = next((path for path in (place, own) if path.is_file()), None)
-    text, notes = _manifest_of(root, kept, first.data.follow_links)
+    text, notes = _manifest_of(root, kept, first.data.follow_links, in_project)
     if text is None:
         place = kept or own
     elif place != own:
@@ -168,20 +186,20 @@ def _of_folder(root: Path, base: dict[str, Any], overrides: Sequence[str]) -> So
 
 
 def _manifest_of(
-    root: Path, kept: Path | None, follow_links: bool
+    root: Path, kept: Path | None, follow_links: bool, in_project: bool
 ) -> tuple[str | None, tuple[str, ...]]:
     """The manifest to write, None where the kept one is right as it is; and what to tell."""
     if kept is None:
         has_links(root.resolve(), follow_links)
-        content = content_of(build_folder(root))
+        content = content_of(_rows_of(root, in_project))
         left = left_aside(root, content.paths, root / MANIFEST)
         counts = content.counts["clips"], content.counts["classes"]
         notes = [f"{counted(counts[0], 'clip')} of {counted(counts[1], 'class')} in {root}"]
         notes += [f"left aside, as no clips: {counts_text(left)}"] if left else []
         return content.text, (*notes,)
-    names, rows = _read_kept(kept, root)
+    names, rows = read_kept(kept, root)
     try:
-        found = {composed(row.path): row for row in build_folder(root)}
+        found = {composed(row.path): row for row in _rows_of(root, in_project)}
     except DataError as error:
         return None, (f"{kept} is used as it is, without the folder's classes: {error}",)
     by_path = {composed(row["path"]): row for row in rows}
@@ -198,30 +216,27 @@ def _manifest_of(
         for paths, what in ((new, f"new in {root}"), (gone, f"gone from {root}"))
         if paths
     ]
-    if "group" in names and new:
+    if "group" in names and not all(found[path].group for path in new):
         notes.append(f"the new ones have no group yet; write it into {kept}")
-    names += [name for name in ("split",) if name not in names and any(map(_split, found.values()))]
+    for name in ("group", "split"):
+        is_filled = any(getattr(row, name) for row in found.values())
+        names += [name] if is_filled and name not in names else []
     lines = [by_path.get(path) or _cells(row) for path, row in found.items()]
     return csv_text([names, *([line.get(name, "") for name in names] for line in lines)]), (*notes,)
 
 
-def _split(row: Row) -> str:
-    return row.split
+def _rows_of(root: Path, in_project: bool) -> list[Row]:
+    """The folder's clips. In a project a folder is an action whatever it is called, also an empty
+    one, and the clips of a take are a group.
+    """
+    if not in_project:
+        return build_folder(root)
+    rows = build_folder(root, splits=False, empty=True)
+    return [replace(row, group=take_of(Path(row.path).name) or "") for row in rows]
 
 
 def _cells(row: Row) -> dict[str, str]:
-    return {"path": row.path, "label": row.label, "split": row.split}
-
-
-def _read_kept(path: Path, root: Path) -> tuple[list[str], list[dict[str, str]]]:
-    """The columns and rows of a manifest, its paths as the folder has them. Raises DataError."""
-    try:
-        names, rows = read_rows(path, (*SECONDS, "frame_rate"), needed=("path", "label"))
-        check_columns(names, path)
-        cells = [{key: text.strip() for key, text in row.items()} for _, row in rows]
-        return names, [row | {"path": with_slashes(root, row["path"])} for row in cells]
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: {error}") from error
+    return {"path": row.path, "label": row.label, "group": row.group, "split": row.split}
 
 
 def _is_of_folder(
@@ -250,7 +265,7 @@ def _of_annotations(files: Sequence[Path], videos: Path, overrides: Sequence[str
     content, told = annotated(
         files, videos, place, frame_rate=data.frame_rate, follow_links=data.follow_links
     )
-    kept = {row["path"]: row for row in _read_kept(place, videos)[1]} if place.is_file() else {}
+    kept = {row["path"]: row for row in read_kept(place, videos)[1]} if place.is_file() else {}
     rows = [_with_kept(row, kept.get(row.path, {})) for row in content]
     settings: dict[str, Any] = {"manifest": str(place), "root": str(videos), "task": "frames"}
     settings |= {"labels": "many"} if told.overlapping else {}

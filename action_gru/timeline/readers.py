@@ -179,7 +179,7 @@ def read_segments(
     if found.problems:
         raise DataError(f"{path}, {found.problems[0]}")
     segments = [
-        (_event(one, path, time_of_frame), one.where) for one in _of_video(found, path, video)
+        (_event(one, path, time_of_frame), one.where) for one in segments_of(found, path, video)
     ]
     segments.sort(key=lambda segment: (segment[0].start_s, segment[0].end_s))
     for (one, where), (other, there) in pairwise(segments):
@@ -193,8 +193,11 @@ def read_segments(
     return tuple(segment for segment, _ in segments)
 
 
-def _of_video(found: Annotations, path: Path, video: Path | None) -> list[Segment]:
-    """The segments of the video; of a file on one video all, whatever its name."""
+def segments_of(found: Annotations, path: Path, video: Path | None) -> list[Segment]:
+    """The segments of the video; of a file on one video all, whatever its name.
+
+    path: of the annotation file. Raises DataError where it is about other videos.
+    """
     if len(found.videos) <= 1:
         return found.segments
     wanted = video_keys(video.name)[:1] if video else []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -22,6 +22,8 @@ from action_gru.training.data import TrainingData, inner_folds
 from action_gru.training.loop import Trainer
 from action_gru.training.run_folder import RunFolder
 
+# Called after each epoch with its figures.
+Watch = Callable[[Trainer, TrainingData, Mapping[str, float]], None]
 FEW_CLIPS = 5_000  # up to here model.closed_form: auto is on
 
 
@@ -31,8 +33,12 @@ def fit_model(
     reporter: Reporter,
     run: RunFolder | None = None,
     title: str = "train",
+    watch: Watch | None = None,
 ) -> ActionClassifier:
     """Train one model; with a run folder its checkpoints, log and curves are kept there.
+
+    watch: looks on after each epoch and changes nothing. Such a training is shown, and nobody
+    resumes it: its files are written once, at its end, without curves.
 
     Of several processes all fit the same model, and the first alone has a run folder.
     """
@@ -56,13 +62,15 @@ def fit_model(
         inner_folds(data.part("train"), config.data.allow_leakage),
     )
     usual_frames = train_set.usual_length(config.sampling.max_frames)
-    writer = CheckpointWriter(config, data, arguments, run, usual_frames)
+    writer = CheckpointWriter(config, data, arguments, run, usual_frames, watch is None)
     writer.restore(trainer)
     left = trainer.epochs - trainer.progress.epoch
     with reporter.bar(title, left) as advance:
 
         def after_epoch(trainer: Trainer, row: dict[str, float]) -> None:
             writer.save_epoch(trainer)
+            if watch is not None:
+                watch(trainer, data, row)
             advance(note=_note(row, train_set, val_set))
 
         trainer.fit(after_epoch)
@@ -145,7 +153,10 @@ class CheckpointWriter:
         arguments: dict[str, Any],
         run: RunFolder | None,
         usual_frames: int,
+        each_epoch: bool = True,
     ) -> None:
+        """each_epoch: write after each, and curves; else at the end alone."""
+        self.each_epoch = each_epoch
         self.config, self.data, self.arguments, self.run = config, data, arguments, run
         self.usual_frames = usual_frames
         self._best: dict[str, torch.Tensor] = {}
@@ -193,16 +204,21 @@ class CheckpointWriter:
         if is_best:
             weights = trainer.kept_model().state_dict()
             self._best = {name: tensor.detach().cpu().clone() for name, tensor in weights.items()}
-        if self.run is None:
-            return
+        if self.run is not None and self.each_epoch:
+            self._write(self.run, trainer, is_best)
+            self._write_board(trainer.progress.history)
+
+    def _write(self, run: RunFolder, trainer: Trainer, is_best: bool = True) -> None:
         if is_best:
-            save_checkpoint(self._checkpoint(trainer), self.run.best)
-        self.run.write_log(trainer.progress.history)
-        self._write_board(trainer.progress.history)
-        save_checkpoint(self._checkpoint(trainer, resumable=True), self.run.last)
+            save_checkpoint(self._checkpoint(trainer), run.best)
+        run.write_log(trainer.progress.history)
+        save_checkpoint(self._checkpoint(trainer, resumable=True), run.last)
 
     def close(self, trainer: Trainer) -> None:
         if self.run is None:
+            return
+        if not self.each_epoch:
+            self._write(self.run, trainer)
             return
         if self._board is not None:
             self._board.close()

@@ -29,7 +29,7 @@ from action_gru.training.calibrate import calibrate_model
 from action_gru.training.checkpoint import load_checkpoint, save_checkpoint
 from action_gru.training.data import TrainingData, own_root, read_clips, read_run_clips
 from action_gru.training.document import check_background
-from action_gru.training.fit import fit_model, mean_pooled, model_arguments
+from action_gru.training.fit import Watch, fit_model, mean_pooled, model_arguments
 from action_gru.training.processes import Processes, join_processes
 from action_gru.training.run_folder import RunFolder
 
@@ -54,8 +54,11 @@ class RunPlan:
     content: Mapping[str, str] | None = None
 
 
-def train(config: Config, reporter: Reporter) -> RunFolder:
-    """Extract and train; the run's folder. The test split, if there is one, is not touched."""
+def train(config: Config, reporter: Reporter, watch: Watch | None = None) -> RunFolder:
+    """Extract and train; the run's folder. The test split, if there is one, is not touched.
+
+    watch: looks on after each epoch; see `fit_model`.
+    """
     # A device that is not there is refused before any work.
     processes = join_processes(pick_device(config.training.device))
     if processes.count > 1 and config.features.cache_dir.lower().startswith("memory://"):
@@ -67,7 +70,7 @@ def train(config: Config, reporter: Reporter) -> RunFolder:
     try:
         if processes.is_first and (hint := people_hint(plan.config, plan.split.train)):
             reporter.info(hint)
-        return _train_into(plan, plan.config, reporter, processes)
+        return _train_into(plan, plan.config, reporter, processes, watch)
     except BaseException:
         if processes.is_first:
             plan.run.discard_if_empty()  # a run that never began must not take the name
@@ -168,13 +171,17 @@ def _load_resumed(run: RunFolder, config: Config) -> RunPlan:
 
 
 def _train_into(
-    plan: RunPlan, config: Config, reporter: Reporter, processes: Processes
+    plan: RunPlan,
+    config: Config,
+    reporter: Reporter,
+    processes: Processes,
+    watch: Watch | None = None,
 ) -> RunFolder:
     """One process alone extracts and writes into the run's folder."""
     with plan.run.naming_interrupts():
         data = _read_data(plan, config, reporter, processes)
         run = plan.run if processes.is_first else None
-        model = fit_model(config, data, reporter, run)
+        model = fit_model(config, data, reporter, run, watch=watch)
         _calibrate(run, config, data, model, reporter)
         if config.training.mean_pooled_baseline and config.model.cell != "none":
             _fit_baseline(run, mean_pooled(config), data, reporter)

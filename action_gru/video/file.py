@@ -233,7 +233,8 @@ class FileReader:
                 "again, or re-encode it to H.264"
             )
         length_s = declared_length_s(container)
-        self.info = VideoInfo(first_s, fps, (width_px, height_px), length_s)
+        codec = f"{context.codec.canonical_name} {context.pix_fmt}"
+        self.info = VideoInfo(first_s, fps, (width_px, height_px), length_s, codec=codec)
 
     def _decoded(
         self, container: av.container.InputContainer, stream: av.VideoStream

@@ -58,7 +58,8 @@ class VideoInfo:
     fps: as declared. size_px: width and height as announced; (0, 0) where nothing opened.
     length_s: as declared, which can be wrong; None where it is live and has no end. waits: the
     server sends as fast as it is read, so that the reader must keep the time. notes: what to know
-    before believing an answer.
+    before believing an answer. codec: FFmpeg's names of it and of its pixels, 'h264 yuv420p'; ''
+    for pictures.
     """
 
     first_s: float
@@ -67,6 +68,7 @@ class VideoInfo:
     length_s: float | None = None
     waits: bool = False
     notes: tuple[str, ...] = ()
+    codec: str = ""
 
 
 class FrameReader(Protocol):

@@ -91,7 +91,7 @@ class PictureReader:
         try:
             data = self._store.read(name)
             image = decode_picture(data, f"{self._path}: {name}", self._limits.max_pixels)
-        except _DamageError as error:
+        except DamageError as error:
             self.damaged += 1
             self._why = self._why or f"{name}: {error}"
             return False
@@ -112,7 +112,7 @@ class PictureReader:
         self._store.close()
 
 
-class _DamageError(Exception):
+class DamageError(Exception):
     """One picture cannot be decoded; the others may be."""
 
 
@@ -120,7 +120,7 @@ def decode_picture(data: bytes, name: str, most_pixels: int) -> Image:
     """A picture's bytes as (H, W, 3) uint8 RGB, upright as its EXIF says.
 
     Of 16 bits the high byte is taken, of transparency the colours without it, of several pictures
-    in one file the first. Raises VideoError for too many pixels, _DamageError for what is none.
+    in one file the first. Raises VideoError for too many pixels, DamageError for what is none.
     """
     from PIL import ImageOps
 
@@ -138,7 +138,7 @@ def decode_picture(data: bytes, name: str, most_pixels: int) -> Image:
     except MemoryError:
         raise
     except Exception as error:  # Pillow's decoders raise nearly any for a damaged picture
-        raise _DamageError(str(error)) from error
+        raise DamageError(str(error)) from error
     raise VideoError(
         f"{name}: its header announces {width_px} x {height_px}, more than {most_pixels:,} pixels; "
         "scale it down, or raise decoding.max_pixels"
@@ -185,7 +185,7 @@ def _open(path: Path, limits: DecodeLimits) -> _Store:
 
 
 def _bytes_of(open_file: Callable[[], IO[bytes] | None], limits: DecodeLimits) -> bytes:
-    """A picture's bytes. Raises _DamageError for more of them than a picture can have."""
+    """A picture's bytes. Raises DamageError for more of them than a picture can have."""
     most = MOST_PIXEL_BYTES * limits.max_pixels + MOST_HEADER_BYTES
     try:
         file = open_file()
@@ -195,9 +195,9 @@ def _bytes_of(open_file: Callable[[], IO[bytes] | None], limits: DecodeLimits) -
     except ARCHIVE_ERRORS as error:
         if is_transient(error):  # the disk's fault, and not the picture's
             raise
-        raise _DamageError(str(error)) from error
+        raise DamageError(str(error)) from error
     if len(data) > most:
-        raise _DamageError(f"more than {most:,} bytes, as no picture of decoding.max_pixels has")
+        raise DamageError(f"more than {most:,} bytes, as no picture of decoding.max_pixels has")
     return data
 
 
@@ -255,7 +255,7 @@ class _Tar:
             member = next(self._rest)
             try:
                 data = self._read(member)
-            except _DamageError:
+            except DamageError:
                 data = b""  # fails again when it is asked for
             self._early[member.name] = data
             self._room -= len(data)

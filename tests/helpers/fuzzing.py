@@ -27,6 +27,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from helpers.fuzzing_studio import STUDIO_KINDS
+
 ROOT = Path(__file__).parents[2]
 EDGE = ROOT.parent / "shared" / "data" / "edge"
 LIMIT_S = 20.0
@@ -618,6 +620,7 @@ KINDS: dict[str, Kind] = {
     "array": (array_sources, mutated_bytes, ".npy", check_array),
     "table": (table_sources, mutated_text, ".csv", check_table),
     "video": (video_sources, mutated_bytes, ".mp4", check_video),
+    **STUDIO_KINDS,
 }
 
 

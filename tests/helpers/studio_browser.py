@@ -35,12 +35,18 @@ SWITCHES = (
 
 
 def write_film(path: Path, action: str, seeds: Sequence[int], person: int, take_s: float) -> Path:
-    """A camera's film (.mjpeg): one person does one action in one place after another."""
+    """A camera's film (.mjpeg): one person does one action in one place after another.
+
+    Without the pauses before and after it, which the action would else be learnt from.
+    """
     with path.open("wb") as file:
         for seed in seeds:
-            scene = clip_scene(action, seed, fps=FILM_FPS, duration_s=take_s, person=person)
+            # A repeated action fills at least three fifths of a scene.
+            scene = clip_scene(action, seed, fps=FILM_FPS, duration_s=2 * take_s, person=person)
+            begins_s = max(0.0, scene.actors[0].moves[0].span_s[0])
             for index in range(round(take_s * FILM_FPS)):
-                image = cv2.cvtColor(scene.image_at(index / FILM_FPS), cv2.COLOR_RGB2BGR)
+                image = scene.image_at(begins_s + index / FILM_FPS)
+                image = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
                 file.write(cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 92])[1].tobytes())
     return path
 
@@ -123,7 +129,7 @@ class Visit:
 
     def _heard(self, message: Any) -> None:
         if message.type == "error":
-            self.faults.append(message.text)
+            self.faults.append(f"{message.text} {message.location.get('url')}")
 
     def _asked(self, request: Any) -> None:
         if not request.url.startswith(("http://127.0.0.1:", "ws://127.0.0.1:", "data:", "blob:")):

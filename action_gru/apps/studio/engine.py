@@ -1,28 +1,31 @@
 """One worker process of the studio that keeps its networks warm and does one task after another.
 
 The server stays light and survives whatever happens in here: a task may take long, be cancelled by
-killing the process, or bring it down.
+killing the process, or bring it down. The worker ends with the server, however that ends.
 """
 
 from __future__ import annotations
 
-import importlib
+import atexit
 import itertools
+import logging
 import multiprocessing
-import queue
-import signal
 import threading
+import traceback
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from contextlib import suppress
-from functools import partial
-from multiprocessing.connection import Connection
+from heapq import heappop, heappush
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
 from typing import Any
 
+from action_gru.apps.studio.worker import serve
 from action_gru.core.errors import ActionGruError
+from action_gru.core.progress import log
 
 STARTING, READY, FAILED = "starting", "ready", "failed"
-STOP_S = 2.0  # how long a worker may take to end by itself
+STOP_S = 2.0  # how long a killed worker may take to be gone
+MOST_LOST = 3  # workers in a row that ended while starting: then no more until a task asks for one
 Told = Callable[[Any], None]
 
 
@@ -37,103 +40,159 @@ class StoppedTaskError(ActionGruError):
 class Engine:
     """A worker process with the TASKS of some modules; may be used from any thread.
 
-    modules: names of modules with `TASKS: dict[str, Callable]`, and perhaps `warm(tell)`. A task is
+    modules: names of modules with `TASKS: dict[str, Callable]`, and perhaps `warm(tell)`, which
+    may return what to know of the worker for good. A task is
     called as `task(tell, *args)` in the worker; what it tells reaches `told` of its asker, in a
-    thread of this process. changed: called after each change of `state` and `text`.
+    thread of this process. changed: called after each change of `state` and `text`. folder: where
+    the worker's relative paths start.
     """
 
-    def __init__(self, name: str, modules: Sequence[str], changed: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        name: str,
+        modules: Sequence[str],
+        changed: Callable[[], None],
+        folder: Path | None = None,
+    ) -> None:
         self.name, self.modules, self._changed = name, tuple(modules), changed
+        self.folder = folder
         self.state, self.text = STARTING, ""
-        self._waiting: queue.PriorityQueue[tuple[int, int, _Ask | None]] = queue.PriorityQueue()
+        self._lock = threading.Lock()  # guards all that follows
+        self._waiting: list[tuple[int, int, _Ask]] = []  # a heap
         self._count = itertools.count()
-        self._lock = threading.Lock()
-        self._process: Any = None
-        self._is_closed = False
         self._running: _Ask | None = None
-        self._thread: threading.Thread | None = None
+        self._process: Any = None
+        self._is_closed = self._is_rung = self._is_killed = False
+        self._lost = 0  # workers in a row that ended before they were ready
+        self._bell, self._ring = multiprocessing.Pipe(duplex=False)  # wakes the thread
+        self._thread = threading.Thread(target=self._work, name=f"engine-{name}", daemon=True)
 
     def start(self) -> None:
         """Start the worker in the background; it warms up while tasks wait."""
-        self._thread = threading.Thread(target=self._work, name=f"engine-{self.name}", daemon=True)
+        # Before multiprocessing's own, which would wait for a worker that goes on.
+        atexit.register(self.close)
         self._thread.start()
 
     def ask(
         self, task: str, *args: object, urgent: bool = False, told: Told | None = None
     ) -> Future[Any]:
         """The task's result, later; urgent ones go first. It fails with TaskError."""
-        asked = _Ask(task, args, told, Future())
-        if self._is_closed:
-            asked.future.set_exception(StoppedTaskError(f"{self.name} is closed"))
-        else:
-            self._waiting.put((0 if urgent else 1, next(self._count), asked))
+        asked = _Ask(task, args, told)
+        with self._lock:
+            if not self._is_closed:
+                heappush(self._waiting, (0 if urgent else 1, next(self._count), asked))
+                self._wake()
+                return asked.future
+        asked.fail(StoppedTaskError(f"{task}: the studio is closing; start it again"))
         return asked.future
 
     def restart(self) -> None:
         """Kill the worker: the running and the waiting tasks fail with StoppedTaskError."""
-        self._drop_waiting()
         with self._lock:
+            dropped, self._waiting = [item[2] for item in self._waiting], []
             if self._running is not None:
-                self._running.is_cancelled = True
+                self._running.is_stopped = True
             if self._process is not None:
+                self._is_killed = True
                 self._process.kill()
+        for asked in dropped:
+            asked.fail(_stopped(asked))
 
     def close(self) -> None:
         """End the worker; every task that is not done fails with StoppedTaskError."""
-        self._is_closed = True
+        with self._lock:
+            is_first, self._is_closed = not self._is_closed, True
+        if not is_first:
+            return
         self.restart()
-        self._waiting.put((0, -1, None))
-        if self._thread is not None:
-            self._thread.join(STOP_S)
+        with self._lock:
+            self._wake()
+        if self._thread.ident is not None:
+            self._thread.join(2 * STOP_S)
+        atexit.unregister(self.close)
 
-    def _drop_waiting(self) -> None:
-        with suppress(queue.Empty):
-            while True:
-                asked = self._waiting.get_nowait()[2]
-                if asked is not None:
-                    asked.fail(StoppedTaskError(f"{asked.task}: stopped"))
+    @property
+    def is_closed(self) -> bool:
+        return self._is_closed
+
+    def _wake(self) -> None:
+        """Ring for the thread; under the lock. Once: many tasks may be asked for during one."""
+        if not self._is_rung:
+            self._is_rung = True
+            self._ring.send_bytes(b"!")
+
+    def _hear_bell(self) -> None:
+        self._bell.recv_bytes()
+        with self._lock:
+            self._is_rung = False
 
     def _set(self, state: str, text: str = "") -> None:
         self.state, self.text = state, text
-        self._changed()
+        try:
+            self._changed()
+        except Exception as error:
+            _log_failure(f"{self.name}: a listener failed", error)
 
     def _work(self) -> None:
         while not self._is_closed:
+            if self._lost >= MOST_LOST:
+                self._hear_bell()  # until somebody asks, or closes
+                self._lost = MOST_LOST - 1
+                continue
             try:
                 self._serve_one_process()
             except (EOFError, OSError) as error:
-                self._lost(error)
+                self._take_loss(error)
 
     def _serve_one_process(self) -> None:
         """Give tasks to one worker process until it is gone."""
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
-        process = context.Process(target=_worker, args=(theirs, self.modules), daemon=False)
+        arguments = (theirs, self.modules, self.folder)
+        # Not a daemon: those may have no processes of their own.
+        process = context.Process(target=serve, args=arguments, name=f"studio-{self.name}")
+        self._set(STARTING, "starting")
         with self._lock:
             if self._is_closed:
                 return
             process.start()
-            self._process = process
+            self._process, self._is_killed = process, False
         theirs.close()
         try:
-            self._set(STARTING, "starting")
             self._answer(ours, None)
-            while True:
-                asked = self._waiting.get()[2]
-                if asked is None:
-                    return
-                with self._lock:
-                    self._running = asked
-                ours.send((asked.task, asked.args))
-                self._answer(ours, asked)
-                with self._lock:
-                    self._running = None
+            self._lost = 0
+            while (asked := self._next(ours)) is not None:
+                if asked.begin():
+                    self._give(ours, asked)
         finally:
             ours.close()
+            process.kill()  # nothing that it could do now would be heard
             process.join(STOP_S)
-            if process.is_alive():
-                process.kill()
-                process.join()
+
+    def _next(self, ours: Connection) -> _Ask | None:
+        """The next task, once there is one; None when closed. EOFError if the worker ends."""
+        while not self._is_closed:
+            if wait([ours], 0):
+                ours.recv()  # an idle worker says nothing: this raises EOFError
+            with self._lock:
+                if self._waiting:
+                    self._running = heappop(self._waiting)[2]
+                    return self._running
+            if self._bell in wait([ours, self._bell]):
+                self._hear_bell()
+        return None
+
+    def _give(self, ours: Connection, asked: _Ask) -> None:
+        try:
+            ours.send((asked.task, asked.args))
+        except (EOFError, OSError):
+            raise
+        except Exception as error:  # what cannot be pickled is the asker's fault
+            asked.fail(TaskError(f"{asked.task}: cannot be sent to the worker ({error})"))
+        else:
+            self._answer(ours, asked)
+        with self._lock:
+            self._running = None
 
     def _answer(self, ours: Connection, asked: _Ask | None) -> None:
         """Hear the worker until the task, or the warm-up, ends."""
@@ -141,74 +200,86 @@ class Engine:
             kind, value = ours.recv()
             if kind == "tell" and asked is None:
                 self._set(STARTING, str(value))
-            elif kind == "tell" and asked is not None and asked.told is not None:
-                asked.told(value)
-            elif kind == "done":
-                if asked is None:
-                    self._set(READY)
-                else:
-                    asked.future.set_result(value)
+            elif kind == "tell" and asked is not None:
+                asked.hear(value)
+            elif asked is None:
+                self._set(READY if kind == "done" else FAILED, str(value))
                 return
-            elif kind == "failed":
-                if asked is None:
-                    self._set(FAILED, str(value))
-                    return
-                asked.fail(TaskError(str(value)))
+            else:
+                asked.end(kind == "done", value)
                 return
 
-    def _lost(self, error: BaseException) -> None:
-        """The worker is gone: its task fails, and the next worker starts."""
+    def _take_loss(self, error: BaseException) -> None:
+        """The worker is gone: its task fails. One that never was ready may be one too many."""
         with self._lock:
             asked, self._running = self._running, None
-        if asked is not None:
-            asked.fail(
-                StoppedTaskError(f"{asked.task}: stopped")
-                if asked.is_cancelled
-                else TaskError(f"{asked.task}: the worker process ended ({error}); try again")
-            )
+            if asked is not None and asked.is_unheard(error):
+                heappush(self._waiting, (-1, next(self._count), asked))
+                asked = None
+            is_counted = self.state == STARTING and not (self._is_killed or self._is_closed)
+        if asked is not None and asked.is_stopped:
+            asked.fail(_stopped(asked))
+        elif asked is not None:
+            why = str(error) or "it was killed or crashed"
+            asked.fail(TaskError(f"{asked.task}: the worker process ended ({why}); try again"))
+        if not is_counted:
+            return
+        self._lost += 1
+        if self._lost >= MOST_LOST:
+            text = f"the {self.name} process ends while it starts; its messages are in the terminal"
+            self._set(FAILED, text)
+            with self._lock:
+                dropped, self._waiting = [item[2] for item in self._waiting], []
+                if self._is_rung:  # for those that are dropped
+                    self._bell.recv_bytes()
+                    self._is_rung = False
+            for one in dropped:
+                one.fail(TaskError(f"{one.task}: {text}"))
 
 
 class _Ask:
-    def __init__(
-        self, task: str, args: tuple[object, ...], told: Told | None, future: Future[Any]
-    ) -> None:
-        self.task, self.args, self.told, self.future = task, args, told, future
-        self.is_cancelled = False
+    """A task on its way."""
+
+    def __init__(self, task: str, args: tuple[object, ...], told: Told | None) -> None:
+        self.task, self.args, self.told = task, args, told
+        self.future: Future[Any] = Future()
+        self.is_stopped = self._is_second_try = False
+
+    def begin(self) -> bool:
+        """False for one that its asker has given up meanwhile."""
+        return self.future.running() or self.future.set_running_or_notify_cancel()
+
+    def is_unheard(self, error: BaseException) -> bool:
+        """Was it sent to a worker that was dying already, for the first time?"""
+        was_read = not isinstance(error, ConnectionResetError | BrokenPipeError)
+        is_first, self._is_second_try = not self._is_second_try, True
+        return not was_read and is_first and not self.is_stopped
+
+    def hear(self, value: object) -> None:
+        try:
+            if self.told is not None:
+                self.told(value)
+        except Exception as error:  # the task goes on
+            _log_failure(f"{self.task}: what it told was not taken", error)
+
+    def end(self, is_done: bool, value: Any) -> None:
+        """Take the worker's answer: what the task gave, or why it failed."""
+        if is_done:
+            self.future.set_result(value)
+        else:
+            self.fail(TaskError(value))
 
     def fail(self, error: ActionGruError) -> None:
-        if not self.future.done():
+        if self.future.done():  # or given up
+            return
+        if self.begin():
             self.future.set_exception(error)
 
 
-def _worker(theirs: Connection, modules: Sequence[str]) -> None:
-    """The worker process: warm up, then tasks until the parent is gone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # ctrl-C reaches the whole group of processes
-
-    def tell(value: object) -> None:
-        theirs.send(("tell", value))
-
-    tasks: dict[str, Callable[..., Any]] = {}
-
-    def warm() -> None:
-        for name in modules:
-            module = importlib.import_module(name)
-            tasks.update(module.TASKS)
-            if hasattr(module, "warm"):
-                module.warm(tell)
-
-    with suppress(EOFError, OSError):
-        theirs.send(_result(warm))
-        while True:
-            task, args = theirs.recv()
-            theirs.send(_result(partial(tasks[task], tell, *args)))
+def _stopped(asked: _Ask) -> StoppedTaskError:
+    return StoppedTaskError(f"{asked.task}: stopped before it ended; start it again")
 
 
-def _result(work: Callable[[], Any]) -> tuple[str, Any]:
-    try:
-        return "done", work()
-    except ActionGruError as error:
-        return "failed", str(error)
-    except (EOFError, BrokenPipeError):
-        raise
-    except Exception as error:  # whatever a task raises must not end the worker
-        return "failed", f"{type(error).__name__}: {error}"
+def _log_failure(what: str, error: BaseException) -> None:
+    lines = "".join(traceback.format_exception(error))
+    log(logging.ERROR, f"{what} ({type(error).__name__}: {error})", traceback=lines)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,11 +11,17 @@ from pathlib import Path
 from typing import Any
 
 from action_gru.apps.studio.engine import Engine
+from action_gru.apps.studio.shelf import Shelf
+from action_gru.core.errors import ConfigError
+from action_gru.core.files import hold_folder, write_or_raise
+from action_gru.core.progress import Reporter
+from action_gru.prepare.project import open_project
 
 WORK = "action_gru.apps.studio.work_"
 # The modules of each engine: work_X.py. The server never imports them.
-READER: tuple[str, ...] = ()
-TRAINER: tuple[str, ...] = ()
+READER: tuple[str, ...] = ("clips", "live", "tries", "use", "videos")
+TRAINER: tuple[str, ...] = ("training", "use")
+LOOK_EVERY_S = 1.0  # at the folder, for what others changed in it
 
 
 @dataclass(frozen=True)
@@ -39,30 +46,96 @@ class Studio:
     """
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
+        self.project = open_project(folder)
+        self.folder = self.project.folder
+        self.shelf = Shelf(self.project, self.clips_changed)
         self.facts: dict[str, Facts] = {}
         self.parts: dict[str, Callable[[], Any]] = {}
         self.on_clips: list[Callable[[], None]] = []
         self.listeners: list[Callable[[], None]] = []
-        self.revision = 0
+        self.revision, self._version = 0, version("action_gru")
         self._lock = threading.Lock()
-        self.reader = Engine("reader", [WORK + name for name in READER], self.changed)
-        self.trainer = Engine("trainer", [WORK + name for name in TRAINER], self.changed)
+        self._held: int | None = None
+        self._address = self.project.hidden / "address"
+        self._told: object = None
+        self._closing = threading.Event()
+        self._watcher = threading.Thread(target=self._watch, name="clips by hand", daemon=True)
+        self.reader = self._engine("reader", READER)
+        self.trainer = self._engine("trainer", TRAINER)
+
+    def _engine(self, name: str, modules: tuple[str, ...]) -> Engine:
+        """Its worker's relative paths start in the project, as those of a command line there."""
+        return Engine(name, [WORK + module for module in modules], self.changed, self.folder)
+
+    def hold(self) -> None:
+        """Have the project alone, and finish what a crash cut short.
+
+        Raises ConfigError where another studio has it open.
+        """
+        if self._held is not None:
+            return
+        try:
+            self._held = hold_folder(self.project.hidden)
+        except BlockingIOError as error:
+            place = self._address.read_text("utf-8") if self._address.is_file() else "its page"
+            raise ConfigError(
+                f"{self.folder} is open in another studio; use {place}, or end that one first"
+            ) from error
+        self.shelf.recover()
+
+    def tell_address(self, address: str) -> None:
+        """Keep where the page is, for who opens the project a second time."""
+        mend = "free space, or make the folder writable"
+        write_or_raise(self._address, address.encode(), ConfigError, "cannot be written", mend)
 
     def start(self) -> None:
-        """Start the engines in the background."""
+        """Start the engines in the background, and follow the folder."""
+        self.hold()
         self.reader.start()
         self.trainer.start()
+        self._watcher.start()
 
     def close(self) -> None:
+        self._closing.set()
         self.reader.close()
         self.trainer.close()
+        if self._held is not None:
+            self._address.unlink(missing_ok=True)
+            os.close(self._held)
+            self._held = None
+
+    def clips_changed(self) -> None:
+        """Tell every part that clips or actions are others now."""
+        try:
+            self.project.keep()
+        except ConfigError as error:
+            Reporter().warn(str(error))
+        self._told = self._clips_now()
+        for look in self.on_clips:
+            look()
+        self.changed()
+
+    def _watch(self) -> None:
+        """Follow changes by hand, or by another program."""
+        told = None
+        while not self._closing.wait(LOOK_EVERY_S):
+            try:
+                if self._clips_now() != self._told:
+                    self.clips_changed()
+            except OSError as error:  # a folder that may not be read, a disk that is gone
+                if str(error) != told:
+                    told = str(error)
+                    Reporter().warn(f"{self.folder} cannot be looked at: {told}")
+
+    def _clips_now(self) -> object:
+        project, shelf = self.project, self.shelf
+        return shelf.clips(), project.actions(), project.problem, shelf.problem
 
     def changed(self) -> None:
         """Tell every page that the state is another one."""
         with self._lock:
             self.revision += 1
-        for listener in self.listeners:
+        for listener in tuple(self.listeners):  # a page may leave meanwhile
             listener()
 
     def state(self) -> dict[str, Any]:
@@ -71,5 +144,5 @@ class Studio:
             engine.name: {"state": engine.state, "text": engine.text}
             for engine in (self.reader, self.trainer)
         }
-        own = {"revision": self.revision, "version": version("action_gru"), "engines": engines}
+        own = {"revision": self.revision, "version": self._version, "engines": engines}
         return own | {name: part() for name, part in self.parts.items()}

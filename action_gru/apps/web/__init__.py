@@ -10,7 +10,8 @@ Gradio (extra `web`) is imported by the tabs alone, and these when a page is bui
 a class that makes its components and connects them, with a line in `Page`.
 """
 
+from action_gru.apps.serving import free_port
 from action_gru.apps.web.guard import Limits
-from action_gru.apps.web.server import Page, free_port, serve
+from action_gru.apps.web.server import Page, serve
 
 __all__ = ["Limits", "Page", "free_port", "serve"]

@@ -11,24 +11,30 @@ import shutil
 import tempfile
 import threading
 import time
-from collections import OrderedDict
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+from action_gru.apps.serving import (
+    READING,
+    Message,
+    Rates,
+    Receive,
+    Scope,
+    Send,
+    TooLargeError,
+    address_of,
+    answer,
+    counted,
+    declared_bytes,
+)
 from action_gru.core.errors import ConfigError
-
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
 
 MESSAGE_BYTES = 16_000_000  # a camera's frame as text is far smaller
 # What the page posts to. Gradio has more: it cuts recordings, edits its own code, keeps histories.
 POSTED = ("/queue/join", "/upload", "/cancel", "/reset", "/stream/")
-ADDRESSES_KEPT = 1000
 FORM_BYTES = 100_000  # what a form adds to its file
 HELD_UPLOADS = 10  # uploads and results may take so many times the largest upload
 GRADIO_FOLDER = "GRADIO_TEMP_DIR"  # the environment variable that says where uploads go
@@ -73,33 +79,6 @@ class Limits:
         return self.max_upload_mb * 1_000_000
 
 
-class Rates:
-    """How often an address may do a thing: per_s on average, and a burst after a rest.
-
-    A token bucket for each address; the least recently seen is dropped first.
-    """
-
-    def __init__(
-        self, per_s: float, burst: float, clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        self.per_s, self.burst, self.clock = per_s, burst, clock
-        self._held: OrderedDict[str, tuple[float, float]] = OrderedDict()  # tokens, since when
-
-    def allow(self, address: str) -> bool:
-        """Count one try; False where it is too soon."""
-        now_s = self.clock()
-        tokens, since_s = self._held.pop(address, (self.burst, now_s))
-        tokens = min(self.burst, tokens + (now_s - since_s) * self.per_s)
-        self._held[address] = (tokens - 1 if tokens >= 1 else tokens, now_s)
-        while len(self._held) > ADDRESSES_KEPT:
-            self._held.popitem(last=False)
-        return tokens >= 1
-
-
-class TooLargeError(Exception):
-    """A request went on past its limit."""
-
-
 class Guard:
     """Wraps the page's server. bytes_held says how much its temporary files take now."""
 
@@ -131,16 +110,14 @@ class Guard:
         self, scope: Scope, path: str, is_upload: bool, limit: int
     ) -> tuple[int, str] | None:
         """Status and text for a request that is refused by its head."""
-        if scope.get("method") not in ("GET", "HEAD", "OPTIONS"):
+        if scope.get("method") not in READING:
             if not path.partition("/gradio_api")[2].startswith(POSTED):
                 return 403, "this page asks for no such thing"
-            address = str((scope.get("client") or ("", 0))[0])  # behind a proxy all are the proxy
-            if not (self.uploads if is_upload else self.posts).allow(address):
+            if not (self.uploads if is_upload else self.posts).allow(address_of(scope)):
                 return 429, "too many requests; wait a moment"
         if "/proxy=" in path or any(f"/file={scheme}" in path for scheme in ("http:", "https:")):
             return 403, "this server fetches nothing from other addresses"
-        lengths = [value for name, value in scope.get("headers", []) if name == b"content-length"]
-        declared = next((int(value) for value in lengths if value.isdigit()), 0)
+        declared = declared_bytes(scope)
         if declared > limit:
             return 413, f"larger than {limit // 1_000_000} MB, which is the limit here"
         if is_upload and self.bytes_held() + declared > HELD_UPLOADS * self.max_upload_bytes:
@@ -148,15 +125,7 @@ class Guard:
         return None
 
     async def _pass(self, scope: Scope, receive: Receive, send: Send, limit: int) -> None:
-        taken, begun = 0, False
-
-        async def counted() -> Message:
-            nonlocal taken
-            message = await receive()
-            taken += len(message.get("body", b""))
-            if taken > limit:
-                raise TooLargeError
-            return message
+        begun = False
 
         async def headed(message: Message) -> None:
             nonlocal begun
@@ -166,21 +135,14 @@ class Guard:
             await send(message)
 
         try:
-            await self.app(scope, counted, headed)
+            await self.app(scope, counted(receive, limit), headed)
         except TooLargeError:
             if not begun:
                 await _answer(send, 413, f"larger than {limit // 1_000_000} MB, the limit here")
 
 
 async def _answer(send: Send, status: int, text: str) -> None:
-    body = text.encode()
-    headers = [
-        (b"content-type", b"text/plain; charset=utf-8"),
-        (b"content-length", str(len(body)).encode()),
-        *HEADERS,
-    ]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+    await answer(send, status, text.encode(), b"text/plain; charset=utf-8", HEADERS)
 
 
 class Job:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import json
 import os
-import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from action_gru.apps.web.elements import bar_rules, class_list
 from action_gru.apps.web.guard import Folders, Guard, Limits
-from action_gru.core.errors import ConfigError, MissingExtraError
+from action_gru.core.errors import MissingExtraError
 from action_gru.core.graphics import class_colours
 from action_gru.core.paths import VIDEO_SUFFIXES
 from action_gru.core.progress import Reporter
@@ -143,21 +142,6 @@ def load_gradio() -> Any:
         return importlib.import_module("gradio")
     except ImportError as error:
         raise MissingExtraError("gradio", "web", "the web page") from error
-
-
-def free_port(host: str, port: int) -> int:
-    """The port if it is free, any free one for 0. Raises ConfigError."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        with socket.socket(family, socket.SOCK_STREAM) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind((host, port))
-            return int(probe.getsockname()[1])
-    except (OSError, OverflowError) as error:
-        raise ConfigError(
-            f"{host}, port {port}: cannot be listened on ({error}); choose others with --host "
-            "and --port, 0 for any free port"
-        ) from error
 
 
 def _theme() -> Any:

@@ -1,0 +1,114 @@
+"""What the servers of pages share: a free port, and how requests are refused. Knows no framework.
+
+Headers and messages are those of ASGI, the interface of Python's web servers.
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from typing import Any
+
+from action_gru.core.errors import ConfigError
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Headers = Iterable[tuple[bytes, bytes]]
+
+READING = ("GET", "HEAD", "OPTIONS")  # methods that change nothing
+ADDRESSES_KEPT = 1000
+STUDIO_PORT = 7861
+
+
+class Rates:
+    """How often an address may do a thing: per_s on average, and a burst after a rest.
+
+    A token bucket for each address; the least recently seen is dropped first.
+    """
+
+    def __init__(
+        self, per_s: float, burst: float, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.per_s, self.burst, self.clock = per_s, burst, clock
+        self._held: OrderedDict[str, tuple[float, float]] = OrderedDict()  # tokens, since when
+
+    def allow(self, address: str) -> bool:
+        """Count one try; False where it is too soon."""
+        now_s = self.clock()
+        tokens, since_s = self._held.pop(address, (self.burst, now_s))
+        tokens = min(self.burst, tokens + (now_s - since_s) * self.per_s)
+        self._held[address] = (tokens - 1 if tokens >= 1 else tokens, now_s)
+        while len(self._held) > ADDRESSES_KEPT:
+            self._held.popitem(last=False)
+        return tokens >= 1
+
+
+class TooLargeError(Exception):
+    """A request went on past its limit."""
+
+
+def counted(receive: Receive, limit: int) -> Receive:
+    """The same messages; raises TooLargeError once their bodies hold more than limit bytes."""
+    taken = 0
+
+    async def count() -> Message:
+        nonlocal taken
+        message = await receive()
+        taken += len(message.get("body", b""))
+        if taken > limit:
+            raise TooLargeError
+        return message
+
+    return count
+
+
+def header(scope: Scope, name: bytes) -> str | None:
+    """The first header of a name in small letters."""
+    values = (value for one, value in scope.get("headers", ()) if one == name)
+    found = next(values, None)
+    return None if found is None else found.decode("latin-1")
+
+
+def declared_bytes(scope: Scope) -> int:
+    """How large a request says that its body is; 0 where it says nothing."""
+    length = header(scope, b"content-length") or ""
+    return int(length) if length.isascii() and length.isdigit() else 0
+
+
+def address_of(scope: Scope) -> str:
+    """Who asks; behind a proxy all are the proxy."""
+    return str((scope.get("client") or ("", 0))[0])
+
+
+async def answer(send: Send, status: int, body: bytes, kind: bytes, headers: Headers) -> None:
+    """A whole answer. kind: its content type."""
+    own = [(b"content-type", kind), (b"content-length", str(len(body)).encode()), *headers]
+    await send({"type": "http.response.start", "status": status, "headers": own})
+    await send({"type": "http.response.body", "body": body})
+
+
+def free_port(host: str, port: int) -> int:
+    """The port if it is free, any free one for 0. Raises ConfigError."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((host, port))
+            return int(probe.getsockname()[1])
+    except (OSError, OverflowError) as error:
+        raise ConfigError(
+            f"{host}, port {port}: cannot be listened on ({error}); choose others with --host "
+            "and --port, 0 for any free port"
+        ) from error
+
+
+def usual_port(host: str) -> int:
+    """The port of the studio, or any free one where that is taken."""
+    try:
+        return free_port(host, STUDIO_PORT)
+    except ConfigError:
+        return 0

@@ -1,0 +1,225 @@
+// Try with a file: the server reads it once and gives its scores over time; the video plays from
+// this computer beside the strip, and the label follows the position.
+
+import { answerAt, readAll, weigh, words } from "./answers.js";
+import { withQuery } from "./api.js";
+import { percent } from "./curve.js";
+import { h, fill, keyed, say, swatch } from "./dom.js";
+import { settings } from "./settings.js";
+import { clock, strip } from "./strip.js";
+
+const ASK_MS = 300;
+const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+const NOTHING = { kind: "waiting", label: "", rivals: [], score: null };
+
+/** A place for a file: a button, and anything may be dropped on it. */
+function filePlace(onFile) {
+  const field = h("input", {
+    type: "file", accept: "video/*,.mkv,.avi,.mts,.m2ts", id: "try-file", class: "visually-hidden",
+    onchange: () => {
+      if (field.files.length) onFile(field.files[0]);
+      field.value = "";
+    },
+  });
+  return h("div", {
+    class: "empty stack drop",
+    ondragover: (event) => event.preventDefault(),
+    ondrop: (event) => {
+      event.preventDefault();
+      const file = event.dataTransfer.files[0];
+      if (file) onFile(file);
+    },
+  }, h("p", null, "Drop a video here. It does not leave this computer."),
+  h("label", { class: "button file-button" }, "Choose a video", field));
+}
+
+/** What the server found in a file as a model for answers.js. */
+function modelOf(found) {
+  const [first_s, second_s] = found.times_s;
+  const step_s = second_s === undefined ? 0 : second_s - first_s; // a long file has few samples
+  return { ...found, background: found.background ?? [], lag_s: 0, gap_s: Math.max(1, 3 * step_s) };
+}
+
+/** The answer to all of a video that is too short to have one for a moment. */
+function wholeAnswer({ answer, times_s, background }) {
+  if (times_s.length || !answer) return NOTHING;
+  const { label, score, unsure } = answer;
+  const kind = unsure ? "unsure" : background.includes(label) ? "background" : "action";
+  return { kind, label, score, rivals: [label] };
+}
+
+/** {element, recompute(), correct(action), open(file), update(state), seekTo(s), close()}. */
+export function fileMode(app, label, onModel, why) {
+  let found = null; // the answer of GET /api/tries/ID, once it is ready
+  let opened = null; // {id, file, run}
+  let read = { answers: [], events: [] };
+  let weighed = [];
+  let turn = 0;
+  let now_s = 0;
+  const video = h("video", {
+    playsInline: true, controls: true, muted: true, preload: "auto", class: "try-video",
+    "aria-label": "The video",
+  });
+  const cannotPlay = h("p", { class: "notice", hidden: true },
+    "This browser cannot play the file. The strip and the list still tell what was seen.");
+  const progress = h("progress", { max: "1", "aria-label": "Reading the video" });
+  const doing = h("p", { role: "status" });
+  const reading = h("div", { class: "stack", hidden: true }, doing, progress);
+  const problem = h("p", { class: "notice error", role: "alert", hidden: true });
+  const stale = h("div", { class: "notice row spread", hidden: true },
+    h("span", null, "Another model is in use now."),
+    h("button", { class: "button small", type: "button", onclick: () => open(opened.file) }, "Read it again"));
+  const whole = h("p", { class: "whole" });
+  const past = strip({ onSeek: seekTo, label: "Position in the video" });
+  const list = h("ol", { class: "events" });
+  const whyButton = h("button", { class: "button small", type: "button", id: "why", onclick: ask }, "Why?");
+  const result = h("div", { class: "stack", hidden: true },
+    h("div", { class: "try-picture" }, video), cannotPlay, past.element,
+    h("div", { class: "row spread" }, whole, whyButton), h("h3", null, "What was seen when"), list);
+  const drop = filePlace((file) => open(file));
+  const element = h("div", { class: "stack" }, drop, reading, problem, stale, result);
+
+  function ask() {
+    if (found) why.show(opened.id, now_s);
+  }
+  function seekTo(time_s) {
+    now_s = time_s;
+    if (cannotPlay.hidden) video.currentTime = time_s;
+    draw();
+  }
+  const tell = (text, share = null) => {
+    reading.hidden = !text;
+    say(doing, text);
+    if (share === null) progress.removeAttribute("value");
+    else progress.value = share;
+  };
+
+  async function open(file) {
+    const mine = ++turn;
+    found = null;
+    now_s = 0;
+    drop.classList.add("small-place");
+    opened = { id: null, file, run: app.state.model?.run };
+    problem.hidden = result.hidden = stale.hidden = cannotPlay.hidden = true;
+    why.clear();
+    label.show(NOTHING, "reading…");
+    tell(`Sending ${file.name}…`, 0);
+    URL.revokeObjectURL(video.src);
+    video.src = URL.createObjectURL(file);
+    try {
+      const address = withQuery("/api/tries", { name: file.name });
+      opened.id = (await app.api.upload(address, file, (share) => mine === turn && tell(`Sending ${file.name}…`, share))).id;
+      const answer = await wait(opened.id, mine, file.name);
+      if (mine === turn) show(answer);
+    } catch (error) {
+      if (mine !== turn) return;
+      problem.hidden = false;
+      say(problem, error.message);
+      label.show(NOTHING, "no video yet");
+    }
+    if (mine === turn) tell("");
+  }
+
+  async function wait(id, mine, name) {
+    for (;;) {
+      const answer = await app.api.get(`/api/tries/${encodeURIComponent(id)}`);
+      if (mine !== turn || answer.state === "ready") return answer;
+      if (answer.state === "failed") throw new Error(answer.error);
+      tell(`Reading ${name}…`, answer.share ?? null);
+      await pause(ASK_MS);
+    }
+  }
+
+  function show(answer) {
+    found = { ...answer, background: answer.background ?? [], model: modelOf(answer) };
+    result.hidden = false;
+    const { label: name, score, unsure } = answer.answer ?? {};
+    const doubt = unsure ? "not sure, perhaps " : "";
+    say(whole, name ? `The whole video: ${doubt}${name}, ${percent(score)}` : "");
+    onModel(found.model);
+    recompute();
+  }
+
+  function recompute() {
+    if (!found) return;
+    read = readAll(found.model, settings, found.times_s, found.scores, false);
+    weighed = found.scores.map((row) => row && weigh(row, found.model, settings));
+    keyed(list, read.events, (event) => `${event.label} ${event.start_s.toFixed(2)}`, eventRow,
+      (row, event) => row.show(event));
+    list.classList.toggle("none", !read.events.length);
+    draw();
+  }
+
+  function eventRow() {
+    let shown = null;
+    const button = h("button", {
+      class: "button quiet small event", type: "button", onclick: () => seekTo(shown.start_s),
+    });
+    const row = h("li", null, button);
+    row.show = (event) => {
+      shown = event;
+      const text = `${clock(event.start_s)} to ${clock(event.end_s)}, ${percent(event.score)}`;
+      if (row.dataset.text === text) return;
+      row.dataset.text = text;
+      fill(button, swatch(app.colour(event.label)), h("span", { dir: "auto" }, event.label),
+        h("span", { class: "muted" }, text));
+    };
+    return row;
+  }
+
+  function draw() {
+    if (!found) return;
+    const answer = answerAt(read.answers, now_s, found.model.gap_s) ?? wholeAnswer(found);
+    const said = answer.kind === "waiting" ? "too close to the edge to tell" : words(answer);
+    label.show(answer, said);
+    past.draw({
+      from_s: 0, to_s: found.duration_s || video.duration || 1, now_s, origin_s: 0, said,
+      events: read.events, answers: read.answers, scores: weighed, classes: found.classes,
+      background: found.model.background, colour: app.colour, marks: (time_s) => clock(time_s).slice(0, -2),
+    });
+  }
+
+  let frame = 0;
+  const follow = () => {
+    if (cannotPlay.hidden && found && Math.abs(video.currentTime - now_s) > 1e-3) {
+      now_s = video.currentTime;
+      draw();
+    }
+    frame = requestAnimationFrame(follow);
+  };
+  follow();
+  video.addEventListener("error", () => {
+    if (!video.getAttribute("src")) return;
+    cannotPlay.hidden = false;
+    video.parentElement.hidden = true;
+  });
+  video.addEventListener("loadeddata", () => void (video.parentElement.hidden = false));
+  label.show(NOTHING, "no video yet");
+
+  return {
+    element, recompute, open, seekTo, ask,
+    /** Saves two seconds around the position; the clip's id, or null. */
+    async correct(action) {
+      if (!found) {
+        app.toast("Choose a video first.");
+        return null;
+      }
+      video.pause();
+      const address = `/api/tries/${encodeURIComponent(opened.id)}/correct`;
+      const answer = await app.run(() => app.api.post(address, { time_s: now_s, action }));
+      return answer?.id ?? null;
+    },
+    step: (by_s) => found && seekTo(Math.min(Math.max(0, now_s + by_s), found.duration_s)),
+    toggle: () => found && (video.paused ? video.play() : video.pause()),
+    update(state) {
+      stale.hidden = !found || !state.model || state.model.run === opened.run;
+    },
+    close() {
+      turn += 1;
+      cancelAnimationFrame(frame);
+      URL.revokeObjectURL(video.src);
+      video.removeAttribute("src");
+      past.close();
+    },
+  };
+}
