@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from action_gru.apps.studio.held_out import hold_out
+from action_gru.apps.studio.held_out import content_of_twins, hold_out
 from action_gru.core.errors import DataError
 from action_gru.dataset import Clip
 
@@ -105,6 +105,24 @@ def test_too_few_clips_are_refused_by_name():
         hold_out(clips(("wave", 1, 5, None), ("clap", 2, 2, None)))
     with pytest.raises(DataError, match="of each of two actions"):
         hold_out(clips(("wave", 1, 5, None)))
+
+
+@pytest.mark.parametrize("people", [(None, None), ("Ana", "Bo")])
+def test_a_file_that_was_added_twice_is_never_on_two_sides(tmp_path, people):
+    names = [f"{number}{again}" for number in range(6) for again in ("", "-2")]
+    found = []
+    for action in ("wave", "clap"):
+        for name, person in zip(names, people * 6, strict=True):
+            path = tmp_path / f"{action}{name}.mp4"
+            path.write_bytes(f"{action} {name[0]}".encode())
+            found.append(Clip(path, f"{action}/{name}.mp4", action, person or path.name, ""))
+    content = content_of_twins(found)
+    assert len(set(content.values())) == 12
+    held_out = hold_out(found, content)
+    assert {clip.label for clip in held_out.part("test")} == {"wave", "clap"}
+    parts = sides(held_out, lambda clip: content[clip.name])
+    assert all(len(part) == 1 for part in parts.values())
+    assert not any(clip.group.startswith("sha256") for clip in held_out.clips)
 
 
 @pytest.mark.parametrize("seed", range(5))

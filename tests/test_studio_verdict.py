@@ -42,7 +42,7 @@ def test_who_was_new_and_what_was_not_is_said():
         "They show Ana and Bo, whom it did not know."
     )
     assert verdict(given, "take", [], ["clap"])["text"].endswith(
-        "Those of clap are of one take with clips that it learned from."
+        "Those of clap were recorded in one go with clips that it learned from."
     )
 
 

@@ -66,9 +66,9 @@ def check_name(text: str, others: Iterable[str] = ()) -> str:
     if bad := next((letter for letter in name if not is_shown(letter)), None):
         raise ConfigError(f"{named} holds the unseen character U+{ord(bad):04X}; leave it out")
     if is_hidden(name) or name.endswith("."):
-        raise ConfigError(f"{named} would be no usual folder: it must not begin or end with a dot")
+        raise ConfigError(f"{named} cannot be a folder: it must not begin or end with a dot")
     if DEVICES.fullmatch(name) or name.casefold() == "manifest.csv":
-        raise ConfigError(f"{named} is a system's own; choose another")
+        raise ConfigError(f"{named} is reserved by the computer; choose another")
     if (size := len(name.encode())) > MOST_NAME_BYTES:
         raise ConfigError(f"{named}... takes {size} bytes of at most {MOST_NAME_BYTES}; shorten it")
     if twin := next((other for other in others if folded(other) == folded(name)), None):

@@ -66,7 +66,9 @@ def verdict(
             "easy: record each action a second time, and train again."
         )
     elif alone:
-        text += f" Those of {name_some(alone)} are of one take with clips that it learned from."
+        text += (
+            f" Those of {name_some(alone)} were recorded in one go with clips that it learned from."
+        )
     if level == "good" and total < SURE_CLIPS:
         level = "fair"
         text += " That is too few clips to be sure."

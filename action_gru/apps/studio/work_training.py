@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from action_gru.apps.studio.held_out import HeldOut, hold_out, person_of
+from action_gru.apps.studio.held_out import HeldOut, content_of_twins, hold_out, person_of
 from action_gru.apps.studio.settings import HERE, choose_network, project_source
 from action_gru.apps.studio.verdict import (
     DOCUMENT,
@@ -110,7 +110,7 @@ def _prepare(name: str) -> tuple[Config, HeldOut]:
     choose_network(lambda _: None)
     source = project_source()
     clips = read_clips(source.written(PLACE))
-    held_out = hold_out(clips)
+    held_out = hold_out(clips, content_of_twins(clips))
     rows = [
         [c.relative, c.label, c.group, c.split, c.start_s, c.end_s, c.frame_rate]
         for c in held_out.clips

@@ -96,6 +96,12 @@ export function swatch(colour) {
   return h("span", { class: "swatch", "aria-hidden": "true", style: { background: colour } });
 }
 
+/** The server's words as a sentence of the page: "record more" -> "Record more". A file's name at
+ * the beginning stays as it is. */
+export function sentence(text) {
+  return /^[a-z]+[ ,]/.test(text) ? text.charAt(0).toUpperCase() + text.slice(1) : text;
+}
+
 /** "1 clip", "7 clips". */
 export function count(number, one, many = `${one}s`) {
   return `${number} ${number === 1 ? one : many}`;

@@ -1,6 +1,6 @@
 // The first step: which actions there are, their names and their colours.
 
-import { count, fill, h, keyed, rekey, say, swatch } from "./dom.js";
+import { count, fill, h, keyed, rekey, say, sentence, swatch } from "./dom.js";
 import { uploads } from "./uploads.js";
 
 const EXAMPLES = ["wave", "clap", "jump"];
@@ -47,7 +47,7 @@ function actionRow(action, app) {
       if (app.chosen === old) app.chosen = wished;
     } catch (error) {
       rekey(row.parentElement, wished, old);
-      say(problem, error.message);
+      say(problem, sentence(error.message));
       field.value = name;
     }
   };
@@ -115,7 +115,7 @@ function addForm(app) {
       await app.api.post("/api/actions", { name });
       if (field.value === name) field.value = "";
     } catch (error) {
-      say(problem, error.message);
+      say(problem, sentence(error.message));
     }
     submit.classList.remove("busy");
     field.focus();

@@ -1,7 +1,7 @@
 // The step Train: one button, the curve while it learns, then what came of it.
 
 import { curvePlot } from "./curve.js";
-import { count, h, say } from "./dom.js";
+import { count, h, say, sentence } from "./dom.js";
 import { mistakesPart } from "./mistakes.js";
 import { verdictCard } from "./verdict.js";
 import { versionsPart } from "./versions.js";
@@ -11,7 +11,10 @@ const STAGE_WORDS = ["Reading the clips", "Learning", "Scoring", "Finishing"];
 
 /** What there is to learn from, and what is new, in one line. */
 function stockWords({ clips = [], actions = [], training = {}, model }) {
-  const stock = `${count(clips.length, "clip")} of ${count(actions.length, "action")}.`;
+  const begun = new Set(clips.map((clip) => clip.action));
+  const empty = actions.map((action) => action.name).filter((name) => !begun.has(name));
+  const left = begun.size && empty.length ? ` Left out, without a clip: ${empty.join(", ")}.` : "";
+  const stock = `${count(clips.length, "clip")} of ${count(begun.size, "action")}.${left}`;
   const fresh = training.clips_new ?? 0;
   if (!model || !fresh) return stock;
   return `${stock} ${count(fresh, "new clip")}: train again to learn ${fresh === 1 ? "it" : "them"}.`;
@@ -83,9 +86,9 @@ function trainCard(app) {
     cancel.disabled = asked === "cancel";
     say(cancel, asked === "cancel" ? "Cancelling…" : "Cancel");
     whyNot.hidden = !why;
-    say(whyNot, why ?? "");
+    say(whyNot, sentence(why ?? ""));
     failed.hidden = training.state !== "failed" || starts;
-    say(failed, failed.hidden ? "" : training.error ?? "Training failed; train again.");
+    say(failed, failed.hidden ? "" : sentence(training.error ?? "Training failed; train again."));
     cancelled.hidden = training.state !== "cancelled" || starts;
     running.hidden = !isRunning && !starts;
     if (!isRunning) reached = { at: 0, share: 0 };
@@ -109,8 +112,6 @@ function trainCard(app) {
   };
   return { element, update, press };
 }
-
-const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1);
 
 function mount(root, app) {
   const title = h("h1", { id: "step-title" }, "Train");
@@ -148,7 +149,7 @@ function mount(root, app) {
 
 function hint({ training, model }) {
   if (training?.state === "running") return "It is learning. You may go on recording meanwhile.";
-  if (training?.why_not) return "Something is missing before it can learn; it stands below.";
+  if (training?.why_not) return "It cannot learn yet; what is missing is said below.";
   if (!model) return "Press Train. A first answer comes after a moment.";
   if (training?.clips_new) return `${count(training.clips_new, "new clip")}: train again.`;
   return "";

@@ -1,6 +1,6 @@
 // Short messages at the bottom of the page. An error stays until it is closed.
 
-import { h } from "./dom.js";
+import { h, sentence } from "./dom.js";
 
 const STAY_MS = 8000;
 
@@ -16,7 +16,7 @@ export function toast(text, { undo = false, level = "info", onUndo = () => {} } 
   same?.remove(); // told again, not twice
   if (undo) endUndo();
   const card = h("div", { class: `toast ${level}${undo ? " undoable" : ""}`, dataset: { text } },
-    h("span", { dir: "auto" }, text),
+    h("span", { dir: "auto" }, sentence(text)),
     undo && h("button", {
       class: "button quiet", type: "button",
       onclick: () => {
