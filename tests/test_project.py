@@ -8,7 +8,7 @@ from helpers.dataset_trees import make_tree
 
 from action_gru.core.errors import ConfigError
 from action_gru.core.graphics import class_colour, distance
-from action_gru.dataset import read_manifest
+from action_gru.dataset import read_manifest, split_clips
 from action_gru.prepare.project import (
     BACKGROUND,
     MOST_ACTIONS,
@@ -261,6 +261,30 @@ def test_every_command_reads_a_project_with_its_runs_cache_and_background(tmp_pa
     monkeypatch.chdir(tmp_path)
     printed = run("config", "my project", cwd=tmp_path).stdout
     assert "my project/runs" in printed
+
+
+@pytest.mark.parametrize("person", ["20261129-101500", "Ana"])
+def test_an_action_recorded_once_is_divided_by_clips_and_said(tmp_path, person):
+    project = open_project(tmp_path / "p")
+    names = [f"20261129-101500-{number}.webm" for number in range(1, 6)]
+    make_tree(project.clips / "wave", *names)
+    make_tree(project.clips / "clap", *names[:3], "20261129-101700-1.webm")
+    paths = sorted(project.clips.glob("*/*.webm"))
+    rows = [f"{p.parent.name}/{p.name},{p.parent.name},{person}" for p in paths]
+    own = project.clips / "manifest.csv"
+    own.write_text("\n".join(["path,label,group", *rows]) + "\n")
+    before = own.read_text()
+    found = read_source(project.folder)
+    assert "wave are of one person or take" in found.notes[-1]
+    config = found.written()
+    clips = read_manifest(config.data.manifest, config.data.root)
+    split = split_clips(clips)
+    assert {clip.label for clip in split.test} <= {clip.label for clip in split.train}
+    assert {clip.label for clip in split.train} == {"wave", "clap"}
+    assert all(clip.path.is_file() for clip in clips)
+    assert own.read_text() == before
+    kept = read_source(project.folder, as_recorded=True)
+    assert kept.config.data.manifest == own
 
 
 def test_a_background_without_clips_is_no_class(tmp_path):

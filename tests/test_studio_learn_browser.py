@@ -196,7 +196,8 @@ def test_a_correction_is_saved_into_its_action_and_offers_to_train(trained, visi
     page.tab.click("#try-camera")
     page.tab.wait_for_selector("#live-label[data-label=wave]", timeout=30_000)
     page.tab.wait_for_timeout(1500)
-    names = [action["name"] for action in trained.studio.state()["actions"]]
+    actions = trained.studio.state()["actions"]
+    names = [action["name"] for action in sorted(actions, key=lambda one: one["background"])]
     page.tab.keyboard.press(str(names.index("wave") + 1))
     page.tab.wait_for_selector("text=Saved into wave; train again to learn it.")
     page.shoot("try-corrected")

@@ -7,6 +7,8 @@ split and bounds.
 
 from __future__ import annotations
 
+import csv
+import io
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -26,6 +28,7 @@ from action_gru.prepare.annotations import annotated
 from action_gru.prepare.files import clips_in, counts_text, has_links
 from action_gru.prepare.folder import build_folder, left_aside
 from action_gru.prepare.project import CACHE, is_project, read_project, take_of
+from action_gru.prepare.project_groups import divisible
 from action_gru.prepare.rows import Row, content_of, csv_text, read_kept
 
 MANIFEST = "manifest.csv"
@@ -75,13 +78,15 @@ def read_source(
     overrides: Sequence[str] = (),
     more: Sequence[Path] = (),
     videos: Path | None = None,
+    as_recorded: bool = False,
 ) -> Source:
     """The config of a YAML file, a manifest, a folder of one folder a class, or annotation files.
 
     Of a project it is that of its clips, whose runs and features stay in it, too. more: further
-    annotation files. videos: the folder of their videos; by default the first file's own. Nothing
-    is written. Raises ConfigError for a path that is none of these, DataError for data that cannot
-    be used.
+    annotation files. videos: the folder of their videos; by default the first file's own.
+    as_recorded: of a project, people and takes as they are, though no split could divide them.
+    Nothing is written. Raises ConfigError for a path that is none of these, DataError for data
+    that cannot be used.
     """
     suffix = source.suffix.lower() if not source.is_dir() else ""
     if videos is not None or suffix in ANNOTATIONS:
@@ -98,7 +103,8 @@ def read_source(
     if not source.exists():
         raise ConfigError(f"{missing('folder of clips, CSV or config', source)}; check the path")
     if source.is_dir() and is_project(source):
-        return _of_project(source, overrides)
+        found = _of_project(source, overrides)
+        return found if as_recorded else _divisible(found)
     name = source.parent.resolve().name if source.name == MANIFEST else source.stem
     base = _tree(source.resolve().name if source.is_dir() else name)
     config = build_config(base | {"data": {"manifest": str(source)}}, overrides)
@@ -162,6 +168,33 @@ def _of_project(folder: Path, overrides: Sequence[str]) -> Source:
     background = [one for one in project.background() if clips_in(project.folder_of(one))]
     base["events"] = {"background": background}
     return _of_folder(folder / "clips", base, overrides, in_project=True)
+
+
+def _divisible(source: Source) -> Source:
+    """A project's clips, in groups that can be divided. Where that changes any, its manifest stays
+    as it is, and the new one is beside the runs.
+    """
+    config, own = source.config, source.config.data.manifest
+    if own is None or own.name != MANIFEST or config.data.split == "column":
+        return source
+    names, rows = _read_text(source, own)
+    found, note = divisible(rows)
+    if note is None:
+        return source
+    names += [] if "group" in names else ["group"]
+    text = csv_text([names, *([row.get(name, "") for name in names] for row in found)])
+    place = config.run.folder / f"{config.run.name}.csv"
+    data = config.data.model_copy(update={"manifest": place, "root": own.parent})
+    changed = config.model_copy(update={"data": data})
+    return Source(changed, text, (*source.notes, note))
+
+
+def _read_text(source: Source, own: Path) -> tuple[list[str], list[dict[str, str]]]:
+    """The columns and rows that the manifest has, or is to have."""
+    if source.manifest is None:
+        return read_kept(own, own.parent)
+    table = csv.DictReader(io.StringIO(source.manifest))
+    return list(table.fieldnames or ()), list(table)
 
 
 def _of_folder(

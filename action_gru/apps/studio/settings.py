@@ -25,7 +25,7 @@ USUAL = str(FeaturesSection.model_fields["weights"].default)
 
 def project_source(overrides: Sequence[str] = ()) -> Source:
     """The project's clips, and their config. Raises DataError where there are none."""
-    return read_source(HERE, overrides)
+    return read_source(HERE, overrides, as_recorded=True)
 
 
 def reading_config() -> Config:

@@ -60,7 +60,8 @@ export function correctingCard(app, onCorrect, onLook, canLook) {
     return button;
   };
   const update = (state) => {
-    const actions = state.actions ?? [];
+    // The background is the last, as in every other list: a key means one action everywhere.
+    const actions = (state.actions ?? []).toSorted((one, two) => one.background - two.background);
     names = actions.map((action) => action.name);
     keyed(list, actions, (action) => action.name, make,
       (button, action) => button.show(names.indexOf(action.name), action.colour));

@@ -16,7 +16,7 @@ function stockWords({ clips = [], actions = [], training = {}, model }) {
   const left = begun.size && empty.length ? ` Left out, without a clip: ${empty.join(", ")}.` : "";
   const stock = `${count(clips.length, "clip")} of ${count(begun.size, "action")}.${left}`;
   const fresh = training.clips_new ?? 0;
-  if (!model || !fresh) return stock;
+  if (!model || !fresh || training.state === "running") return stock;
   return `${stock} ${count(fresh, "new clip")}: train again to learn ${fresh === 1 ? "it" : "them"}.`;
 }
 

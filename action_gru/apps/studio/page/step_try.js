@@ -116,6 +116,7 @@ function mount(root, app) {
 
 function hint({ model, training }) {
   if (!model) return "Train first; then you can try it here.";
+  if (training?.state === "running") return "It is learning. The model of before answers meanwhile.";
   if (training?.clips_new) return "New clips are not learned yet: train again.";
   return "Do an action in front of the camera. Wrong? Press its number.";
 }
