@@ -32,7 +32,7 @@ def asked(monkeypatch):
 
 def test_offline_the_network_that_comes_along_is_chosen_for_good_and_said(project, asked):
     told = []
-    assert "the small network that comes along reads the clips" in settings.choose_network(
+    assert "with the small network: yolo26n-cls.pt is not here" in settings.choose_network(
         told.append
     )
     assert told == ["fetching yolo26n-cls.pt, once"]

@@ -61,11 +61,12 @@ class Studio:
         self._closing = threading.Event()
         self._watcher = threading.Thread(target=self._watch, name="clips by hand", daemon=True)
         self.reader = self._engine("reader", READER)
-        self.trainer = self._engine("trainer", TRAINER)
+        self.trainer = self._engine("trainer", TRAINER, self.reader)  # one records first
 
-    def _engine(self, name: str, modules: tuple[str, ...]) -> Engine:
+    def _engine(self, name: str, modules: tuple[str, ...], after: Engine | None = None) -> Engine:
         """Its worker's relative paths start in the project, as those of a command line there."""
-        return Engine(name, [WORK + module for module in modules], self.changed, self.folder)
+        names = [WORK + module for module in modules]
+        return Engine(name, names, self.changed, self.folder, after)
 
     def hold(self) -> None:
         """Have the project alone, and finish what a crash cut short.
