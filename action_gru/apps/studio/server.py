@@ -17,7 +17,7 @@ from typing import Any
 import uvicorn
 from fastapi import FastAPI, Request, WebSocket, WebSocketDisconnect
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import FileResponse, JSONResponse
+from fastapi.responses import FileResponse, JSONResponse, Response
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
@@ -66,8 +66,9 @@ def make_app(studio: Studio, host: str = "127.0.0.1") -> FastAPI:
         return FileResponse(PAGE / "index.html")
 
     @app.get("/api/state")
-    def state() -> JSONResponse:
-        return JSONResponse(studio.state())
+    def state() -> Response:
+        # Escaped, so that also names which are no text can be told.
+        return Response(json.dumps(studio.state()), media_type="application/json")
 
     @app.websocket("/api/events")
     async def events(socket: WebSocket) -> None:

@@ -77,7 +77,11 @@ class Studio:
         try:
             self._held = hold_folder(self.project.hidden)
         except BlockingIOError as error:
-            place = self._address.read_text("utf-8") if self._address.is_file() else "its page"
+            place = (
+                self._address.read_text("utf-8", "replace")
+                if self._address.is_file()
+                else "its page"
+            )
             raise ConfigError(
                 f"{self.folder} is open in another studio; use {place}, or end that one first"
             ) from error

@@ -55,12 +55,22 @@ class Shelf:
         self._seen: object = None
 
     def recover(self) -> None:
-        """Finish what a crash cut short. Only for who alone has the project open."""
+        """Finish what a crash cut short. Only for who alone has the project open.
+
+        Raises DataError where that is not possible.
+        """
         shutil.rmtree(self.temp, ignore_errors=True)
         self.temp.mkdir(parents=True, exist_ok=True)
         if (step := self.history.unfinished) is not None:
-            with self._lock:
-                self._do(step)
+            try:
+                with self._lock:
+                    self._do(step)
+            except (OSError, ActionGruError) as error:
+                raise DataError(
+                    f"'{step.text[:60]}' was cut short and cannot be finished "
+                    f"({str(error)[:300]}); mend that, or remove {self.history.path} and look for "
+                    f"clips in {self.history.trash}"
+                ) from error
 
     def clips(self) -> tuple[ShelfClip, ...]:
         """Every clip, by its path; quick where nothing changed."""
@@ -238,9 +248,15 @@ class Shelf:
         return step.model_copy(update={"moves": moves, "after": after})
 
     def _list(self) -> tuple[ShelfClip, ...]:
-        files = clip_files(self.project.clips)
+        left_out: list[str] = []
+        files = clip_files(self.project.clips, left_out)
         try:
             rows, self.problem = ClipRows(self.project.clips), None
+            if left_out:
+                self.problem = (
+                    f"{self.project.clips}: {left_out[0]!r} is no clip and no action, for its name "
+                    "is not in UTF-8 or holds a control character; rename it"
+                )
         except DataError as error:
             rows, self.problem = None, str(error)
         return tuple(shelf_clip(one, rows) for one in files)
