@@ -10,6 +10,8 @@ AVX2 := ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 MKL_ENABLE_INSTRUCTIONS
 	NPY_DISABLE_CPU_FEATURES="X86_V4 AVX512_ICL AVX512_SPR"
 # Left out of it: pages, cameras, servers, kills and damaged files. A new file is in it by itself.
 NOT_NUMBERS := web studio shelf project live fuzz isolation kills disk_faults prepare cluster
+# Cameras need both cores: these run one by one, after the rest of the slow lane.
+BROWSERS := $(wildcard tests/test_*browser*.py) tests/test_studio_end_to_end.py
 NOT_AVX2 := $(NOT_NUMBERS:%=--ignore-glob='tests/test_%*.py')
 
 .PHONY: demo test test-avx2 test-slow fuzz faults lint bench accuracy backbone clean help
@@ -36,8 +38,8 @@ test-avx2: $(INSTALLED)
 
 test-slow: $(INSTALLED)
 	OMP_NUM_THREADS=1 $(RUN)/python -m pytest -n 2 --dist worksteal -m slow --timeout=1800 \
-		--ignore=tests/test_web_browser.py
-	$(RUN)/python -m pytest -m slow --timeout=1800 tests/test_web_browser.py  # two cameras need both cores
+		$(BROWSERS:%=--ignore=%)
+	$(RUN)/python -m pytest -m slow --timeout=1800 $(BROWSERS)
 
 # ARGS="-k manifest" for one kind. One case again: PYTHONPATH=tests python -m helpers.fuzzing manifest 17 1
 FUZZ_CASES ?= 5000

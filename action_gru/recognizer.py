@@ -58,12 +58,9 @@ class ActionRecognizer:
     """A trained model with the backbone it was trained on."""
 
     def __init__(
-        self,
-        checkpoint: Checkpoint,
-        config: Config,
-        device: str = "auto",
+        self, checkpoint: Checkpoint, config: Config, device: str = "auto",
         backbone: Backbone | None = None,
-    ) -> None:
+    ) -> None:  # fmt: skip
         """config: the run's, with overrides; its features must be those of the checkpoint.
 
         backbone: one that `build_backbone` made of the same config; by default it is loaded.
@@ -83,10 +80,7 @@ class ActionRecognizer:
 
     @classmethod
     def load(
-        cls,
-        run: str | Path | None = None,
-        device: str = "auto",
-        overrides: Sequence[str] = (),
+        cls, run: str | Path | None = None, device: str = "auto", overrides: Sequence[str] = ()
     ) -> ActionRecognizer:
         """A run folder, a run's name in ./runs, a checkpoint file, or a shipped model; by default
         the newest run. overrides: `a.b=value`, such as where the weights are.
@@ -243,13 +237,9 @@ class ActionRecognizer:
         return self.read(video, start_s, end_s, fps=fps).features
 
     def explain(
-        self,
-        video: str | Path,
-        label: str | None = None,
-        frames: int = 3,
-        start_s: float | None = None,
-        end_s: float | None = None,
-    ) -> Explanation:
+        self, video: str | Path, label: str | None = None, frames: int = 3,
+        start_s: float | None = None, end_s: float | None = None,
+    ) -> Explanation:  # fmt: skip
         """Why it answers as it does: gates over time, and which moments and places matter.
 
         label: the class to explain, by default the answer. frames: in how many of the moments that

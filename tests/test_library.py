@@ -136,6 +136,8 @@ def test_the_same_test_clips_are_compared_clip_by_clip(runs):
     assert found.per_class == {"sit": (0.2, 0.9), "stånd": (None, None)}
     assert found.scores[0].interval == (0.0, 1.0)
     assert json.loads(json.dumps(found.document()))["runs"][1]["score"] == 0.9
+    same = compare_runs(runs / "old", make_run(runs, "same", 5, "yyn")).sentence
+    assert same.startswith("Tested on the same 3 clips, and both are right on the same ones: ")
     few = compare_runs(runs / "old", make_run(runs, "lucky", 5, "yyy"))
     assert "chance does too (p = 1.00): neither is shown to be better" in few.sentence
 

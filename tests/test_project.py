@@ -204,6 +204,7 @@ def test_a_file_that_breaks_while_it_is_open_is_told_kept_and_read_again_once_me
     assert "line 1" in project.problem
     with pytest.raises(ConfigError, match="line 1"):
         project.add("clap")
+    assert names(project) == [BACKGROUND, "wave"]
     assert path.read_text() == "format: ["
     path.write_text(good.replace("#0072B2", "#00FF00"))
     assert [action.colour for action in project.actions()][1] == "#00FF00"

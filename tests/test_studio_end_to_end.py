@@ -120,7 +120,7 @@ def live_labels(
     with visiting(studio, film) as visit:
         visit.go("try")
         visit.tab.click("#try-camera")
-        visit.tab.wait_for_selector("#live-label", timeout=30_000)
+        visit.tab.wait_for_selector("#live-label:not([data-label=''])", timeout=30_000)
         visit.tab.wait_for_timeout(3000)
         labels = []
         for window in range(WINDOWS):

@@ -159,6 +159,30 @@ def test_relative_paths_of_a_worker_start_in_its_folder(tmp_path):
         assert made.ask("where").result(WAIT_S)[0] == str(tmp_path)
 
 
+def test_one_engine_warms_up_after_another_and_never_waits_for_one_that_fails():
+    first = Engine("first", ["helpers.failing_worker"], lambda: None)
+    second = Engine("second", ["helpers.fake_worker"], lambda: None, None, first)
+    with closing(first), closing(second):
+        second.start()
+        asked = second.ask("echo", 1)
+        assert not first.has_started.is_set()
+        assert not asked.done()
+        first.start()
+        assert asked.result(WAIT_S) == 1
+        assert first.state == "failed"
+
+
+def test_an_engine_that_waits_for_another_can_be_closed():
+    first = Engine("first", ["helpers.fake_worker"], lambda: None)
+    second = Engine("second", ["helpers.fake_worker"], lambda: None, None, first)
+    second.start()
+    asked = second.ask("echo", 1)
+    first.close()
+    second.close()
+    with pytest.raises(StoppedTaskError):
+        asked.result(WAIT_S)
+
+
 def test_closing_leaves_no_process_and_fails_what_was_open():
     with engine() as made:
         worker, children = made.ask("where").result(WAIT_S)[1], []

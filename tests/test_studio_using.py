@@ -125,6 +125,11 @@ def test_an_export_is_made_in_the_background_and_then_fetched(client, studio):
     answer = client.get("/api/use/export/onnx")
     assert answer.content == f"onnx of {studio.folder / 'runs' / 'model-1'}".encode()
     assert 'filename="mine-model-1-onnx.zip"' in answer.headers["content-disposition"]
+    again = studio.folder / "runs" / "model-1" / "best.safetensors"
+    again.parent.mkdir()
+    again.write_bytes(b"of another training with the same name")
+    os.utime(again, (2e9, 2e9))
+    assert client.get("/api/use/export/onnx").status_code == 404
     use_model(studio, "model-2")
     assert part()["state"] == "idle"
     assert client.get("/api/use/export/onnx").status_code == 404

@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import re
 import stat
+import threading
 import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
@@ -70,7 +71,7 @@ def is_project(folder: Path) -> bool:
 
 
 class Project:
-    """An open project. Reads project.yaml anew whenever that changed.
+    """An open project, for any number of threads. Reads project.yaml anew whenever that changed.
 
     problem: why it could not be read; until it can, what was known stays, and nothing is written.
     """
@@ -81,6 +82,7 @@ class Project:
         self.runs, self.hidden = self.folder / "runs", self.folder / ".studio"
         self._tree, self._seen = tree, self._stamp()
         self.problem: str | None = None
+        self._lock = threading.RLock()
 
     @property
     def name(self) -> str:
@@ -99,15 +101,16 @@ class Project:
 
     def actions(self) -> tuple[Action, ...]:
         """Those of project.yaml in its order, then those whose folder was made by hand."""
-        self._follow()
-        kept = {action.name: action for action in actions_in(self._tree)}
-        here = self._folders()
-        found = [action for name, action in kept.items() if name in here]
-        for name in (name for name in here if name not in kept):
-            is_background = folded(name) in ("background", BACKGROUND)
-            colour = GREY if is_background else next_colour(found, kept.values())
-            found.append(Action(name, colour, is_background))
-        return tuple(found)
+        with self._lock:
+            self._follow()
+            kept = {action.name: action for action in actions_in(self._tree)}
+            here = self._folders()
+            found = [action for name, action in kept.items() if name in here]
+            for name in (name for name in here if name not in kept):
+                is_background = folded(name) in ("background", BACKGROUND)
+                colour = GREY if is_background else next_colour(found, kept.values())
+                found.append(Action(name, colour, is_background))
+            return tuple(found)
 
     def background(self) -> tuple[str, ...]:
         """The actions that mean nothing in particular."""
@@ -126,41 +129,48 @@ class Project:
 
     def add(self, text: str, colour: str | None = None, background: bool = False) -> Action:
         """A new, empty action. Raises ConfigError for a name that cannot be, or for too many."""
-        actions = self.actions()
-        name = check_name(text, [action.name for action in actions])
-        if len(actions) >= MOST_ACTIONS:
-            raise ConfigError(f"a project has at most {MOST_ACTIONS} actions; delete one first")
-        kept = actions_in(self._tree)
-        earlier = next((one.colour for one in kept if one.name == name), None)
-        taken = {one.colour for one in actions}
-        colour = colour or (earlier if earlier not in taken else None)
-        action = Action(name, colour or next_colour(actions, kept), background)
-        _make(self.clips / name)
-        self.write([*actions, action])
-        return action
+        with self._lock:
+            actions = self.actions()
+            name = check_name(text, [action.name for action in actions])
+            if len(actions) >= MOST_ACTIONS:
+                raise ConfigError(f"a project has at most {MOST_ACTIONS} actions; delete one first")
+            kept = actions_in(self._tree)
+            earlier = next((one.colour for one in kept if one.name == name), None)
+            taken = {one.colour for one in actions}
+            colour = colour or (earlier if earlier not in taken else None)
+            action = Action(name, colour or next_colour(actions, kept), background)
+            _make(self.clips / name)
+            try:
+                self.write([*actions, action])
+            except ConfigError:
+                (self.clips / name).rmdir()
+                raise
+            return action
 
     def write(self, actions: Sequence[Action]) -> None:
         """Keep these actions' order, colours and background; colours of others are remembered."""
-        self._follow()
-        if self.problem:
-            raise ConfigError(self.problem)
-        names = {action.name for action in actions}
-        colours = {action.colour for action in actions}
-        others = [
-            one
-            for one in actions_in(self._tree)
-            if one.name not in names and one.colour not in colours
-        ]
-        tree = self._tree | {"actions": [row_of(one) for one in [*actions, *others]]}
-        write_tree(self.folder / FILE, tree)
-        self._tree, self._seen = tree, self._stamp()
+        with self._lock:
+            self._follow()
+            if self.problem:
+                raise ConfigError(self.problem)
+            names = {action.name for action in actions}
+            colours = {action.colour for action in actions}
+            others = [
+                one
+                for one in actions_in(self._tree)
+                if one.name not in names and one.colour not in colours
+            ]
+            tree = self._tree | {"actions": [row_of(one) for one in [*actions, *others]]}
+            write_tree(self.folder / FILE, tree)
+            self._tree, self._seen = tree, self._stamp()
 
     def keep(self) -> None:
         """Write down the colours of actions that were made by hand, so that they stay."""
-        actions = self.actions()
-        known = {action.name for action in actions_in(self._tree)}
-        if not self.problem and any(action.name not in known for action in actions):
-            self.write(actions)
+        with self._lock:
+            actions = self.actions()
+            known = {action.name for action in actions_in(self._tree)}
+            if not self.problem and any(action.name not in known for action in actions):
+                self.write(actions)
 
     def _folders(self) -> list[str]:
         try:

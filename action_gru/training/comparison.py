@@ -174,6 +174,8 @@ def _apart(runs: tuple[RunInfo, RunInfo], scores: tuple[Scored, Scored]) -> str:
         sum(one[key] and not other[key] for key in both)
         for one, other in ((first, second), (second, first))
     ]
+    if not any(alone):
+        return ", and both are right on the same ones: neither is shown to be better"
     text = f": {runs[0].name} alone is right on {alone[0]}, {runs[1].name} alone on {alone[1]}"
     chance = sign_test(*alone)
     if chance > CHANCE:

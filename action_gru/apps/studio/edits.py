@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from action_gru.apps.studio.clip_rows import (
@@ -118,7 +117,9 @@ def change_action(
             place = f"{new.name}/{clip.id.partition('/')[2]}"
             before[clip.id] = rows.of(clip.id)
             after[place] = moved(before[clip.id], place)
-    if moves and Path(project.clips, new.name).exists():
+    there, here = project.clips / new.name, project.folder_of(action.name)
+    # Where capitals do not count, Wave is the folder wave.
+    if moves and there.exists() and not there.samefile(here):
         raise ConfigError(f"there is a folder '{new.name}' in clips already; choose another name")
     return Step(
         text=f"{'Rename' if moves else 'Recolour'} {action.name}",

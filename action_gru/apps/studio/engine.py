@@ -44,7 +44,7 @@ class Engine:
     may return what to know of the worker for good. A task is
     called as `task(tell, *args)` in the worker; what it tells reaches `told` of its asker, in a
     thread of this process. changed: called after each change of `state` and `text`. folder: where
-    the worker's relative paths start.
+    the worker's relative paths start. after: another engine that warms up first.
     """
 
     def __init__(
@@ -53,9 +53,11 @@ class Engine:
         modules: Sequence[str],
         changed: Callable[[], None],
         folder: Path | None = None,
+        after: Engine | None = None,
     ) -> None:
         self.name, self.modules, self._changed = name, tuple(modules), changed
-        self.folder = folder
+        self.folder, self._after = folder, after
+        self.has_started = threading.Event()  # it has warmed up, or will not
         self.state, self.text = STARTING, ""
         self._lock = threading.Lock()  # guards all that follows
         self._waiting: list[tuple[int, int, _Ask]] = []  # a heap
@@ -105,6 +107,7 @@ class Engine:
         if not is_first:
             return
         self.restart()
+        self.has_started.set()
         with self._lock:
             self._wake()
         if self._thread.ident is not None:
@@ -128,12 +131,16 @@ class Engine:
 
     def _set(self, state: str, text: str = "") -> None:
         self.state, self.text = state, text
+        if state != STARTING:
+            self.has_started.set()
         try:
             self._changed()
         except Exception as error:
             _log_failure(f"{self.name}: a listener failed", error)
 
     def _work(self) -> None:
+        if self._after is not None:
+            self._after.has_started.wait()
         while not self._is_closed:
             if self._lost >= MOST_LOST:
                 self._hear_bell()  # until somebody asks, or closes

@@ -40,6 +40,17 @@ class Correction(BaseModel):
 def routes(studio: Studio) -> APIRouter:
     """WS /api/live."""
     router, live = APIRouter(), set[str]()
+    warmed: Path | None = None
+
+    def warm() -> None:
+        """Load a new model before somebody waits for it."""
+        nonlocal warmed
+        run = current_run(studio)
+        if run is not None and run != warmed:
+            warmed = run
+            studio.reader.ask("live_open", str(run))
+
+    studio.listeners.append(warm)
 
     @router.websocket("/api/live")
     async def camera(socket: WebSocket) -> None:

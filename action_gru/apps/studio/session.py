@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 
 from action_gru.apps.studio.engine import Engine
 from action_gru.apps.studio.shelf import Shelf
+from action_gru.apps.studio.video_shelf import VideoShelf
 from action_gru.core.errors import ConfigError
 from action_gru.core.files import hold_folder, write_or_raise
 from action_gru.core.progress import Reporter
@@ -49,6 +51,8 @@ class Studio:
         self.project = open_project(folder)
         self.folder = self.project.folder
         self.shelf = Shelf(self.project, self.clips_changed)
+        # Here, since what a crash cut short is finished before there are routes.
+        self.shelf.renamed = VideoShelf(self.folder).relabel
         self.facts: dict[str, Facts] = {}
         self.parts: dict[str, Callable[[], Any]] = {}
         self.on_clips: list[Callable[[], None]] = []
@@ -61,11 +65,12 @@ class Studio:
         self._closing = threading.Event()
         self._watcher = threading.Thread(target=self._watch, name="clips by hand", daemon=True)
         self.reader = self._engine("reader", READER)
-        self.trainer = self._engine("trainer", TRAINER)
+        self.trainer = self._engine("trainer", TRAINER, self.reader)  # one records first
 
-    def _engine(self, name: str, modules: tuple[str, ...]) -> Engine:
+    def _engine(self, name: str, modules: tuple[str, ...], after: Engine | None = None) -> Engine:
         """Its worker's relative paths start in the project, as those of a command line there."""
-        return Engine(name, [WORK + module for module in modules], self.changed, self.folder)
+        names = [WORK + module for module in modules]
+        return Engine(name, names, self.changed, self.folder, after)
 
     def hold(self) -> None:
         """Have the project alone, and finish what a crash cut short.
@@ -113,7 +118,8 @@ class Studio:
         try:
             self.project.keep()
         except ConfigError as error:
-            Reporter().warn(str(error))
+            with suppress(OSError):  # what the terminal tells may go to the same full disk
+                Reporter().warn(str(error))
         self._told = self._clips_now()
         for look in self.on_clips:
             look()

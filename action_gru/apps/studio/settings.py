@@ -49,9 +49,8 @@ def choose_network(tell: Callable[[str], None]) -> str:
     if chosen != BUILTIN:
         return ""
     return (
-        f"the small network that comes along reads the clips: {USUAL}, which knows more, was not "
-        "on this machine and could not be fetched; to have another, write 'weights: FILE' into "
-        "project.yaml and start again"
+        f"with the small network: {USUAL} is not here and could not be fetched; 'weights: FILE' in "
+        "project.yaml takes another"
     )
 
 

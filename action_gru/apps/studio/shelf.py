@@ -264,15 +264,17 @@ class Shelf:
     def _stamp(self) -> object:
         """Another value once a clip came or went or a row changed; None where that cannot be told.
 
-        A folder that changed just now may change again within the same tick of its clock.
+        A folder that changed just now may change again within the same tick of its clock. One of
+        the future, as after a clock was set back, does not: its next change has another time.
         """
         clips, found = self.project.clips, []
         for path in (clips, *clips.glob("[!.]*/**/"), clips / "manifest.csv"):
             with suppress(FileNotFoundError):
                 facts = path.stat()
                 found.append((str(path), facts.st_mtime_ns, facts.st_size))
-        newest_ns = max((one[1] for one in found), default=0)
-        return None if time.time_ns() - newest_ns < SAME_TICK_NS else tuple(found)
+        now_ns = time.time_ns()
+        is_fresh = any(abs(now_ns - one[1]) < SAME_TICK_NS for one in found)
+        return None if is_fresh else tuple(found)
 
     def _named(self, names: Sequence[str]) -> list[ShelfClip]:
         """Raises MissingThingError for one that is not there."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import shlex
+import shutil
 from concurrent.futures import Future
 from importlib.util import find_spec
 from pathlib import Path
@@ -43,6 +44,7 @@ class Export:
         self.state, self.format = "idle", ""
         self.error: str | None = None
         self.run: Path | None = None
+        shutil.rmtree(self.folder, ignore_errors=True)  # of a studio before this one
 
     def part(self) -> dict[str, Any]:
         """Its part of the state; of another model than the one in use nothing is told."""
@@ -52,6 +54,15 @@ class Export:
 
     def place(self, run: Path, format_: str) -> Path:
         return self.folder / f"{run.name}-{format_}.zip"
+
+    def ready(self, run: Path, format_: str) -> Path:
+        """The archive of a run. Raises MissingThingError where there is none of it yet."""
+        place = self.place(run, format_)
+        # A deleted run's name may be given again.
+        trained_s = max((one.stat().st_mtime for one in run.glob("*.safetensors")), default=0.0)
+        if not place.is_file() or place.stat().st_mtime < trained_s:
+            raise MissingThingError(f"{run.name} is not exported as {format_} yet; export it first")
+        return place
 
     def begin(self, format_: str) -> None:
         """Start it in the trainer. Raises ConfigError while one is made."""
@@ -170,9 +181,7 @@ def routes(studio: Studio) -> APIRouter:
     @router.get("/export/{format_}")
     def archive(format_: Format) -> FileResponse:
         run = _run_of(studio)
-        place = export.place(run, format_)
-        if not place.is_file():
-            raise MissingThingError(f"{run.name} is not exported as {format_} yet; export it first")
+        place = export.ready(run, format_)
         return FileResponse(place, filename=f"{studio.project.name}-{place.name}")
 
     return router

@@ -17,7 +17,8 @@ LEAST_CLIPS = 3  # of an action: two to learn from and one to be asked about
 GOOD, FAIR = 0.85, 0.65  # of the clips that were held out
 SURE_CLIPS = 8  # held out; of fewer even all right proves little
 FEW_CLIPS = 8  # of an action
-MIXED_SHARE = 0.25  # of an action's clips that are taken for one other
+MIXED_SHARE, MIXED_CLIPS = 0.25, 2  # of an action's clips, taken for one other; one is a slip
+WEAK = 0.5  # of an action's clips that are right
 MOST_ADVICE = 4
 
 
@@ -79,9 +80,16 @@ def advice(
     people: Sequence[str] = (),
 ) -> list[str]:
     """What would help most, the most urgent first. counts: clips by action; people: all named."""
+    pairs = _mixed(answers)
     found = [
-        f"{first} and {second} are mixed up: record 10 more of each"
-        for first, second in _mixed(answers)
+        f"{first} and {second} are mixed up: record 10 more of each" for first, second in pairs
+    ]
+    found += [
+        f"{one['name']}: {one['right']} of {one['total']} right; record 10 more"
+        for one in by_action(answers, list(counts))
+        if one["total"]
+        and one["right"] <= WEAK * one["total"]
+        and not any(one["name"] in pair for pair in pairs)
     ]
     few = [name for name, count in counts.items() if count < FEW_CLIPS]
     if few:
@@ -105,7 +113,7 @@ def _mixed(answers: Sequence[Answer]) -> list[tuple[str, str]]:
         if count >= MIXED_SHARE * totals[was]:
             first, second = sorted((was, said))
             pairs[first, second] += count
-    return [pair for pair, _ in pairs.most_common()]
+    return [pair for pair, count in pairs.most_common() if count >= MIXED_CLIPS]
 
 
 def by_action(answers: Sequence[Answer], names: Sequence[str]) -> list[dict[str, Any]]:

@@ -11,7 +11,6 @@ import math
 import os
 import tempfile
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -143,15 +142,18 @@ class VideoShelf:
         return kept
 
     def relabel(self, old: str, new: str) -> None:
-        """Give the segments of an action its new name, in every video. A damaged file stays."""
+        """Give the segments of an action its new name, in every video. A damaged file stays.
+
+        Raises DataError where one cannot be written.
+        """
         for name in self.names():
-            with suppress(DataError):
-                segments = self.segments(name)
-                if any(one.label == old for one in segments):
-                    named = [
-                        replace(one, label=new) if one.label == old else one for one in segments
-                    ]
-                    self.write(name, named, None)
+            try:
+                segments = [checked(one, None) for one in self.segments(name)]
+            except DataError:
+                continue
+            if any(one.label == old for one in segments):
+                named = [replace(one, label=new) if one.label == old else one for one in segments]
+                self.write(name, named, None)
 
     def export(
         self,

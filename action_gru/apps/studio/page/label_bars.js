@@ -9,8 +9,8 @@ const FORMATS = {
   srt: "SubRip, for players", eaf: "ELAN",
 };
 const USUAL = "The model marks what it sees; you accept, correct or ignore it.";
-const HOW = "Press a key of an action where it begins, and again where it ends. Click a segment to "
-  + "change it.";
+const HOW = "Press an action, or its key, where it begins, and again where it ends. Choose a segment "
+  + "to change it.";
 const READ = ".csv,.tsv,.eaf,.xml,.json,.vtt,.srt,.txt,.boris";
 
 function button(text, run, facts = {}) {

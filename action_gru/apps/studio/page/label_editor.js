@@ -115,7 +115,8 @@ class Editor {
     }
     if (video.id !== this.loaded) this.load(video);
     else if (this.saving.isClean() && video.version !== before?.version && video.version !== this.saving.version()) this.reload();
-    if (before?.playable !== video.playable || before?.id !== video.id) this.loadVideo(video);
+    const isPlaying = before?.playable === "unknown" && video.playable === "yes" && this.player.plays();
+    if (before?.id !== video.id || (before.playable !== video.playable && !isPlaying)) this.loadVideo(video);
     this.player.frame_s = 1 / (video.fps || 25);
     if (video.duration_s && !this.player.duration_s) this.track.open((this.player.duration_s = video.duration_s));
     this.takeProposals(before, video);
@@ -158,7 +159,8 @@ class Editor {
   loadVideo(video) {
     const { withQuery } = this.app.api; // v: a copy that took the video's place is another file
     const url = withQuery("/api/videos/file", { id: video.id, v: video.duration_s });
-    this.player.load(video.playable === "yes" ? url : null, video.duration_s);
+    const mayPlay = ["yes", "unknown"].includes(video.playable); // the reader may still warm up
+    this.player.load(mayPlay ? url : null, video.duration_s);
     this.track.open(video.duration_s ?? 0);
   }
 

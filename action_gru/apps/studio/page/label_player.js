@@ -88,6 +88,7 @@ export function makePlayer(on) {
     video.load();
     tell();
   };
+  player.plays = () => video.readyState > 0 && !video.error;
   player.destroy = () => {
     cancelAnimationFrame(ticking);
     player.load(null);

@@ -23,18 +23,24 @@ export function makeSaving(place, on) {
     try {
       ({ version } = await sending);
       place.className = "label-saved";
-      if (!dirty) say(place, "Saved");
     } catch (error) {
-      dirty = true;
-      isLost = error.status === 409;
-      place.className = "label-saved failed";
-      say(place, `Not saved: ${error.message}`);
-      if (isLost) on.refused(error);
-      else if (!error.status || error.status >= 500) timer = setTimeout(send, AGAIN_MS);
+      failed(error);
+      return;
     } finally {
       sending = null;
     }
-    if (dirty && !isLost && !timer) await send();
+    if (dirty) await send(); // edited meanwhile
+    else say(place, "Saved");
+  }
+
+  /** What was refused is sent again after the next edit; what did not arrive, by itself. */
+  function failed(error) {
+    dirty = true;
+    isLost = error.status === 409;
+    place.className = "label-saved failed";
+    say(place, `Not saved: ${error.message}`);
+    if (isLost) on.refused(error);
+    else if (!error.status || error.status >= 500) timer = setTimeout(send, AGAIN_MS);
   }
 
   function leaving(event) {
@@ -51,11 +57,9 @@ export function makeSaving(place, on) {
     },
     edited() {
       dirty = true;
+      if (!isLost) say(place, "Saving…");
       clearTimeout(timer);
-      timer = setTimeout(() => {
-        timer = 0;
-        send();
-      }, PAUSE_MS);
+      timer = setTimeout(send, PAUSE_MS);
     },
     async flush() {
       if (sending) await sending.catch(() => {}); // told where it was sent
