@@ -506,3 +506,16 @@ def test_a_history_with_an_empty_row_is_put_aside_in_one_line(shelf, capsys):
     told = capsys.readouterr().err
     assert "unfinished.after.wave/1.mp4: List should have at least 1 item" in told
     assert told.count("\n") == 1
+
+
+def test_times_of_the_future_are_no_reason_to_list_again_and_again(shelf, monkeypatch):
+    filled(shelf)
+    ahead = 1e10  # s: a clock that was set back, or an archive from one that was ahead
+    for path in (shelf.project.clips, *shelf.project.clips.rglob("*")):
+        os.utime(path, (ahead, ahead))
+    first = shelf.clips()
+    monkeypatch.setattr(shelf, "_list", lambda: pytest.fail("listed again"))
+    assert shelf.clips() is first
+    monkeypatch.undo()
+    (shelf.project.clips / "wave" / "new.mp4").write_bytes(MP4)
+    assert len(shelf.clips()) == len(first) + 1
