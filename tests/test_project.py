@@ -1,6 +1,8 @@
 """A project's folder: what is made, taken as it is, followed, refused, and read by commands."""
 
+import os
 import shutil
+from pathlib import Path
 
 import pytest
 from helpers.command_line import run
@@ -301,3 +303,35 @@ def test_a_training_of_a_broken_project_says_the_line(tmp_path):
         read_source(tmp_path / "p")
     (tmp_path / "p" / "project.yaml").write_text("name: other\n")
     assert not is_project(tmp_path / "p")
+
+
+@pytest.mark.parametrize("part", [".studio/clips", ".studio/undo.json", "cache", "project.yaml"])
+def test_no_link_in_a_project_from_elsewhere_is_followed(tmp_path, part):
+    # Pictures of clips that are gone are removed: here the user's own would have been.
+    theirs = tmp_path / "precious"
+    theirs.mkdir()
+    (tmp_path / "p" / ".studio").mkdir(parents=True)
+    (tmp_path / "p" / part).symlink_to(theirs)
+    with pytest.raises(ConfigError, match="is a link, and a project holds its files itself"):
+        open_project(tmp_path / "p")
+
+
+def test_a_pipe_in_place_of_a_file_is_not_waited_for(tmp_path):
+    (tmp_path / "p" / "clips" / "wave").mkdir(parents=True)
+    os.mkfifo(tmp_path / "p" / "clips" / "manifest.csv")
+    with pytest.raises(ConfigError, match=r"manifest.csv is no file and no folder but a pipe"):
+        open_project(tmp_path / "p")
+
+
+def test_a_link_among_what_was_deleted_is_the_user_s_own(tmp_path):
+    project = open_project(tmp_path / "p")
+    (project.hidden / "trash" / "1" / "wave").mkdir(parents=True)
+    (project.hidden / "trash" / "1" / "wave" / "linked").symlink_to(tmp_path)
+    assert open_project(tmp_path / "p").name == "p"
+
+
+def test_a_folder_whose_name_no_table_can_hold_is_no_action(tmp_path):
+    project = open_project(tmp_path / "p")
+    (project.clips / "a\nb").mkdir()
+    Path(os.fsdecode(os.fsencode(project.clips) + b"/\xff")).mkdir()
+    assert names(project) == [BACKGROUND]

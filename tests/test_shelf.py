@@ -467,3 +467,55 @@ def test_a_history_that_is_damaged_is_put_aside_and_said(shelf, capsys):
     assert again.history.path.with_suffix(".broken").read_text() == "{"
     again.delete([clip.id for clip in again.clips()])
     assert again.undo_text() == "Delete 4 clips"
+
+
+def test_files_that_can_be_no_clip_stop_nothing_and_are_told(shelf):
+    shelf.add_action("wave")
+    put(shelf, "wave", take=TAKE)
+    folder = shelf.project.clips / "wave"
+    (folder / "steers\x1b.mp4").write_bytes(MP4)
+    Path(os.fsdecode(os.fsencode(folder) + b"/\xff.mp4")).write_bytes(MP4)
+    os.mkfifo(folder / "waits.gif")
+    fresh = opened(shelf.project.folder)
+    assert [clip.id for clip in fresh.clips()] == [f"wave/{TAKE}-1.webm"]
+    assert "is no clip and no action, for its name is not in UTF-8" in fresh.problem
+    assert r"\x1b" in fresh.problem or r"\udcff" in fresh.problem
+    fresh.change([f"wave/{TAKE}-1.webm"], {"person": "Ana"})
+    assert fresh.clips()[0].person == "Ana"
+
+
+@pytest.mark.parametrize("take", ["videos/a\nb.mp4", "videos/\0", "videos/" + "x" * 300])
+def test_a_take_that_would_make_the_table_unreadable_is_refused(shelf, take):
+    shelf.add_action("wave")
+    with pytest.raises(ConfigError, match="take is like"):
+        put(shelf, "wave", name="a.mp4", take=take)
+    assert shelf.clips() == ()
+
+
+def test_a_step_of_elsewhere_that_cannot_be_finished_says_what_to_remove(shelf):
+    step = {"text": "Delete wave", "moves": [["clips", "clips/wave/inside"]]}
+    (shelf.project.hidden / "undo.json").write_text(json.dumps({"unfinished": step}))
+    with pytest.raises(DataError, match=r"'Delete wave' was cut short .*; mend that, or remove"):
+        opened(shelf.project.folder)
+
+
+def test_a_history_with_an_empty_row_is_put_aside_in_one_line(shelf, capsys):
+    step = {"text": "x", "after": {"wave/1.mp4": []}}
+    (shelf.project.hidden / "undo.json").write_text(json.dumps({"unfinished": step}))
+    assert opened(shelf.project.folder).history.steps == ()
+    told = capsys.readouterr().err
+    assert "unfinished.after.wave/1.mp4: List should have at least 1 item" in told
+    assert told.count("\n") == 1
+
+
+def test_times_of_the_future_are_no_reason_to_list_again_and_again(shelf, monkeypatch):
+    filled(shelf)
+    ahead = 1e10  # s: a clock that was set back, or an archive from one that was ahead
+    for path in (shelf.project.clips, *shelf.project.clips.rglob("*")):
+        os.utime(path, (ahead, ahead))
+    first = shelf.clips()
+    monkeypatch.setattr(shelf, "_list", lambda: pytest.fail("listed again"))
+    assert shelf.clips() is first
+    monkeypatch.undo()
+    (shelf.project.clips / "wave" / "new.mp4").write_bytes(MP4)
+    assert len(shelf.clips()) == len(first) + 1

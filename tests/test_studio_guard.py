@@ -182,3 +182,30 @@ def test_another_site_hears_nothing(tmp_path, headers, path):
         with pytest.raises(WebSocketDisconnect) as raised, connecting:
             pytest.fail("it was let in")
         assert raised.value.code == 1008
+
+
+@pytest.mark.parametrize("is_begun", [False, True])
+def test_what_ctrl_c_breaks_off_is_told_so_and_the_log_has_no_traceback(is_begun):
+    sent = []
+
+    async def endless(scope, receive, send):
+        if is_begun:
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+        await asyncio.sleep(60)
+
+    async def send(message):
+        sent.append(message)
+
+    async def break_off():
+        scope = {
+            "type": "http", "method": "GET", "path": "/api/state", "headers": [(b"host", b"[::1]")],
+        }  # fmt: skip
+        task = asyncio.create_task(Guard(endless, "127.0.0.1")(scope, None, send))
+        await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait([task])
+        return task.cancelled()
+
+    assert asyncio.run(break_off()) == is_begun
+    statuses = [message["status"] for message in sent if "status" in message]
+    assert statuses == [200 if is_begun else 503]

@@ -1,5 +1,6 @@
 """Long videos of a studio: segments kept, imported and exported, proposals, clips cut from them."""
 
+import errno
 import threading
 from pathlib import Path
 
@@ -8,6 +9,9 @@ from helpers.annotation_files import EXAMPLES
 from helpers.studio_doubles import InlineEngine, client_of, open_studio
 
 from action_gru.apps.studio import labelling
+from action_gru.apps.studio.errors import NoSpaceError
+from action_gru.apps.studio.session import Studio
+from action_gru.core import files
 from action_gru.core.errors import VideoError
 from action_gru.timeline import FORMATS, READERS, read_segments
 
@@ -377,3 +381,43 @@ def wait_for(holds, times=500):
             return
         pause.wait(0.01)
     raise AssertionError("it never held")
+
+
+def test_a_renaming_that_a_crash_cut_short_reaches_the_segments_too(tmp_path):
+    studio = Studio(tmp_path / "p")
+    studio.shelf.add_action("wave")
+    (studio.project.videos / "day.mp4").write_bytes(b"no video")
+    table = studio.project.videos / "day.csv"
+    table.write_text("start_s,end_s,label\n0.000,1.000,wave\n")
+    studio.shelf.renamed = _killed
+    with pytest.raises(KeyboardInterrupt):
+        studio.shelf.change_action("wave", "hello", None)
+    assert "wave" in table.read_text()
+    again = Studio(tmp_path / "p")
+    again.hold()
+    again.close()
+    assert "0.000,1.000,hello" in table.read_text()
+
+
+def test_a_renaming_whose_segments_find_no_space_is_taken_back(tmp_path, monkeypatch):
+    studio = Studio(tmp_path / "p")
+    studio.shelf.add_action("wave")
+    (studio.project.videos / "day.mp4").write_bytes(b"no video")
+    (studio.project.videos / "day.csv").write_text("start_s,end_s,label\n0.000,1.000,wave\n")
+    whole = files.write_atomically
+
+    def full(path, data, root=None):
+        if path.name == "day.csv":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        whole(path, data, root)
+
+    monkeypatch.setattr(files, "write_atomically", full)
+    with pytest.raises(NoSpaceError, match="the disk is full"):
+        studio.shelf.change_action("wave", "hello", None)
+    assert "wave" in [action.name for action in studio.project.actions()]
+    assert (studio.project.clips / "wave").is_dir()
+    assert studio.shelf.undo_text() is None
+
+
+def _killed(old, new):
+    raise KeyboardInterrupt

@@ -301,3 +301,24 @@ def test_the_server_imports_neither_networks_nor_decoders(tmp_path):
     found = set(json.loads(done.stdout.replace("'", '"')))
     assert "fastapi" in found
     assert not found & {"torch", "cv2", "av", "ultralytics", "matplotlib", "PIL", "torchvision"}
+
+
+def test_a_full_disk_is_a_sentence_wherever_it_is_met(studio, monkeypatch):
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    client, _ = studio
+    video = client.post("/api/videos?name=long.mp4", content=WEBM).json()["id"]
+    monkeypatch.setattr("tempfile.TemporaryDirectory", full)
+    answer = client.post(f"/api/videos/import?id={video}&name=a.csv", content=b"start_s")
+    assert answer.status_code == 507
+    assert answer.json() == {
+        "error": "the disk is full: free space, then try again (No space left on device)"
+    }
+
+
+def test_a_project_whose_name_is_no_text_is_shown_all_the_same(tmp_path):
+    (tmp_path / "p").mkdir()
+    (tmp_path / "p" / "project.yaml").write_text('format: action-gru 1\nname: "\\ud800x"\n')
+    with open_app(tmp_path / "p") as (client, _):
+        assert client.get("/api/state").json()["project"]["name"] == "\ud800x"

@@ -109,3 +109,35 @@ def test_runs_of_a_command_line_and_damaged_words_are_told_plainly(studio):
     }  # fmt: skip
     (run / "studio.json").write_text("{")
     assert "studio.json is damaged" in versions.model()["verdict"]["text"]
+
+
+WORDS = {
+    "when": "2026-11-29T10:20:00", "score": 0.5, "clips": 3, "held_out": 1, "advice": [],
+    "verdict": {"level": "good", "text": "All right."}, "actions": [], "mistakes": [], "known": [],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"score": float("nan")},  # no JSON: the page would be told nothing at all
+        {"mistakes": [1]},
+        {"known": [[1]]},
+        {"advice": ["\ud800"]},
+        "[" * 100_000,
+    ],
+)
+def test_hostile_words_of_a_run_from_elsewhere_are_damage(studio, told):
+    run = make_run(studio, "mine", 1000)
+    text = told if isinstance(told, str) else json.dumps(WORDS | told)
+    (run / "studio.json").write_text(text)
+    versions = Versions(studio)
+    assert "studio.json is damaged" in versions.model()["verdict"]["text"]
+    assert json.dumps([versions.model(), versions.list()], allow_nan=False).encode()
+    assert versions.known_clips() == frozenset()
+
+
+def test_a_choice_that_is_no_text_chooses_nothing(studio):
+    make_run(studio, "mine", 1000)
+    (studio.project.hidden / "current").write_bytes(b"\xff\xfe")
+    assert Versions(studio).current().name == "mine"

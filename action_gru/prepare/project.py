@@ -10,8 +10,11 @@ The folders are the truth about which actions there are; they may come and go by
 
 from __future__ import annotations
 
+import os
 import re
+import stat
 import threading
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -51,6 +54,16 @@ def take_of(name: str) -> str | None:
     return found and found[1]
 
 
+def is_own(name: str) -> bool:
+    """Whether a file or folder may be one of a project: not hidden, and its name is plain text."""
+    return is_plain(name) and not is_hidden(name)
+
+
+def is_plain(name: str) -> bool:
+    """Whether a name fits a table: in UTF-8 on disk, and without what steers a terminal."""
+    return not any(unicodedata.category(letter) in ("Cc", "Cs") for letter in name)
+
+
 def is_project(folder: Path) -> bool:
     """Whether a folder's project.yaml is one of ours. Raises ConfigError where it is broken."""
     path = folder / FILE
@@ -82,7 +95,7 @@ class Project:
         """
         chosen = self.hidden / NETWORK
         said = str(self._tree.get("weights") or "")
-        found = said or (chosen.read_text(encoding="utf-8").strip() if chosen.is_file() else "")
+        found = said or (chosen.read_text("utf-8", "replace").strip() if chosen.is_file() else "")
         inside = self.folder / found
         return str(inside) if found and inside.is_file() else found or None
 
@@ -164,7 +177,7 @@ class Project:
             inside = [one for one in sorted(self.clips.iterdir()) if not one.is_symlink()]
         except FileNotFoundError:  # removed by hand
             return []
-        folders = [one.name for one in inside if one.is_dir() and not is_hidden(one.name)]
+        folders = [one.name for one in inside if one.is_dir() and is_own(one.name)]
         return list(dict.fromkeys(map(composed, folders)))
 
     def _stamp(self) -> tuple[int, int] | None:
@@ -199,6 +212,7 @@ def open_project(folder: Path) -> Project:
     if not folder.is_dir() and folder.exists():
         raise ConfigError(f"{folder} is a file, and a project is a folder; give another name")
     path, clips = folder / FILE, folder / "clips"
+    _refuse_links(folder)
     is_new = not path.exists()
     tree = {"format": FORMAT, "name": folder.resolve().name} if is_new else read_tree(path)
     if is_new and (sentence := _not_one(folder)):
@@ -206,11 +220,6 @@ def open_project(folder: Path) -> Project:
     is_empty = not clips.is_dir() or not any(one.is_dir() for one in clips.iterdir())
     for name in FOLDERS:
         _make(folder / name)
-        if (folder / name).is_symlink():
-            raise ConfigError(
-                f"{folder / name} is a link, and a project holds its files itself; put the whole "
-                "project where there is space"
-            )
     project = Project(folder, tree)
     if is_new and is_empty:
         project.add(BACKGROUND, GREY, background=True)
@@ -218,6 +227,30 @@ def open_project(folder: Path) -> Project:
         project.write(project.actions())
     project.keep()
     return project
+
+
+def _refuse_links(folder: Path) -> None:
+    """Raise ConfigError where a part of the project is a link, or a pipe or a device.
+
+    In .studio files are written and removed without being asked for: a link in a project from
+    elsewhere would have that done to the user's other files.
+    """
+    parts = [folder / name for name in (*FOLDERS, FILE, "clips/manifest.csv", "cache", CACHE)]
+    for parent, folders, files in os.walk(folder / ".studio"):
+        parts += [Path(parent, name) for name in (*folders, *files)]
+        folders[:] = [name for name in folders if name != "trash"]  # the user's own files
+    for part in parts:
+        try:
+            kind = part.lstat().st_mode
+        except OSError:  # not there
+            continue
+        if stat.S_ISLNK(kind):
+            raise ConfigError(
+                f"{part} is a link, and a project holds its files itself; put the whole project "
+                "where there is space"
+            )
+        if not (stat.S_ISREG(kind) or stat.S_ISDIR(kind)):
+            raise ConfigError(f"{part} is no file and no folder but a pipe or device; remove it")
 
 
 def _not_one(folder: Path) -> str | None:

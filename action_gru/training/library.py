@@ -184,7 +184,8 @@ def newest_report(run: Path) -> dict[str, Any] | None:
         report = json.loads(path.read_bytes())
         if not isinstance(report, dict):
             raise ValueError("no JSON object")
-    except (OSError, ValueError) as error:
+        score_of(report)
+    except (OSError, ValueError, RecursionError) as error:  # RecursionError: too deeply nested
         raise CheckpointError(
             f"{path}: cannot be read ({error}); score the run again: action-gru evaluate -m {run}"
         ) from error
@@ -192,10 +193,12 @@ def newest_report(run: Path) -> dict[str, Any] | None:
 
 
 def score_of(report: dict[str, Any] | None) -> tuple[float | None, str]:
-    """The main figure of a report, in 0 to 1, and its name."""
+    """The main figure of a report, in 0 to 1, and its name. Raises ValueError for none."""
     for key, name in SCORES.items():
         if report is not None and key in report:
             value = report[key]
+            if value is not None and not (type(value) in (int, float) and 0 <= value <= 1):
+                raise ValueError(f"{key} is no number from 0 to 1 but {str(value)[:40]!r}")
             return (None if value is None else float(value)), name
     return None, ""
 

@@ -14,14 +14,14 @@ from pathlib import Path
 
 from action_gru.core.errors import ConfigError, DataError
 from action_gru.core.files import write_or_raise
-from action_gru.core.paths import composed, is_hidden, is_video, on_disk
+from action_gru.core.paths import composed, is_video, on_disk
 from action_gru.dataset.cells import FRAMES, SECONDS, name_of
-from action_gru.prepare.project import take_of
+from action_gru.prepare.project import is_own, is_plain, take_of
 from action_gru.prepare.rows import csv_text, read_kept
 from action_gru.timeline.segments import seconds_of
 
 COLUMNS = ("path", "label", "group", "start_s", "end_s")
-MOST_PERSON_CHARACTERS = 60
+MOST_PERSON_CHARACTERS, MOST_TAKE_CHARACTERS = 60, 300
 VIDEO_TAKE = "videos/"  # and the video's name: the group of clips that were cut from it
 _TAKE = re.compile(r"\d{8}-\d{6}")
 Cells = dict[str, str]
@@ -45,7 +45,8 @@ class ShelfClip:
 
 def is_take(group: str) -> bool:
     """Whether a group is no person but what its clips were recorded in, or cut from."""
-    return bool(_TAKE.fullmatch(group)) or group.startswith(VIDEO_TAKE)
+    is_cut = group.startswith(VIDEO_TAKE) and is_plain(group) and len(group) <= MOST_TAKE_CHARACTERS
+    return bool(_TAKE.fullmatch(group)) or is_cut
 
 
 def check_person(text: str) -> str:
@@ -61,14 +62,20 @@ def check_person(text: str) -> str:
     return name
 
 
-def clip_files(clips: Path) -> dict[str, Path]:
-    """The clips below a project's clips/, by their path in it; nothing is read through links."""
+def clip_files(clips: Path, left_out: list[str] | None = None) -> dict[str, Path]:
+    """The clips below a project's clips/, by their path in it; nothing is read through links.
+
+    left_out: gets the names that can be none.
+    """
     found = {}
     for parent, folders, files in os.walk(clips):
-        folders[:] = sorted(name for name in folders if not is_hidden(name))
+        if left_out is not None:
+            left_out += [name for name in (*folders, *files) if not is_plain(name)]
+        folders[:] = sorted(name for name in folders if is_own(name))
         for name in sorted(files) if parent != str(clips) else ():
             path = Path(parent, name)
-            if not is_hidden(name) and is_video(path) and not path.is_symlink():
+            # A pipe would be waited for.
+            if is_own(name) and path.is_file() and not path.is_symlink() and is_video(path):
                 found[path.relative_to(clips).as_posix()] = path
     return found
 

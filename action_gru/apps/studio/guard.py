@@ -7,6 +7,7 @@ by an element such as <video> (Sec-Fetch-Site).
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import json
 import re
@@ -126,14 +127,23 @@ class Guard:
     async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:
         policy = POLICY.format(host=header(scope, b"host")).encode("latin-1")
 
+        is_begun = False
+
         async def headed(message: Message) -> None:
+            nonlocal is_begun
+            is_begun = True
             if message["type"] == "http.response.start":
                 headers = [(b"content-security-policy", policy), *HEADERS]
                 message["headers"] = [*message.get("headers", []), *headers]
             await send(message)
 
         is_socket = scope["type"] == "websocket"
-        await self.app(scope, receive if is_socket else counted(receive, _limit(scope)), headed)
+        try:
+            await self.app(scope, receive if is_socket else counted(receive, _limit(scope)), headed)
+        except asyncio.CancelledError:  # ctrl-C, and what was asked for took too long
+            if is_begun or is_socket:
+                raise
+            await _refuse(send, 503, "the studio is closing; start it again, then repeat this")
 
 
 def _limit(scope: Scope) -> int:

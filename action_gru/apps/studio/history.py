@@ -12,6 +12,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from action_gru.apps.studio.errors import what_of
 from action_gru.core.errors import DataError
 from action_gru.core.files import write_or_raise
 from action_gru.core.progress import Reporter
@@ -27,6 +28,7 @@ def _inside(path: str) -> str:
 
 
 Inside = Annotated[str, AfterValidator(_inside)]
+Lines = Annotated[list[dict[str, str]], Field(min_length=1)]
 
 
 class ActionRow(BaseModel):
@@ -49,8 +51,8 @@ class Step(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
     text: str
     moves: tuple[tuple[Inside, Inside], ...] = ()
-    before: dict[str, list[dict[str, str]]] = Field(default_factory=dict)
-    after: dict[str, list[dict[str, str]]] = Field(default_factory=dict)
+    before: dict[str, Lines] = Field(default_factory=dict)
+    after: dict[str, Lines] = Field(default_factory=dict)
     actions_before: tuple[ActionRow, ...] | None = None
     actions_after: tuple[ActionRow, ...] | None = None
     trash: Annotated[str, Field(pattern=r"^[0-9-]+$")] | None = None
@@ -127,8 +129,8 @@ class History:
         except (OSError, ValueError) as error:
             aside = self.path.with_suffix(".broken")
             Reporter().warn(
-                f"{self.path} cannot be read ({error}) and is now {aside.name}: earlier steps "
-                f"cannot be undone; what they deleted is in {self.trash}"
+                f"{self.path} cannot be read ({what_of(error)}) and is now {aside.name}: earlier "
+                f"steps cannot be undone; what they deleted is in {self.trash}"
             )
             self.path.replace(aside)
             return Kept()

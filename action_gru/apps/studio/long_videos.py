@@ -37,7 +37,6 @@ class LongVideos:
         self._counts: dict[str, tuple[object, dict[str, Any]]] = {}
         self._lock = threading.RLock()
         studio.parts["videos"] = self.part
-        studio.shelf.renamed = self.shelf.relabel
 
     # What is known.
 

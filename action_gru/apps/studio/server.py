@@ -17,7 +17,7 @@ from typing import Any
 import uvicorn
 from fastapi import FastAPI, Request, WebSocket, WebSocketDisconnect
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import FileResponse, JSONResponse
+from fastapi.responses import FileResponse, JSONResponse, Response
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
@@ -32,10 +32,10 @@ from action_gru.apps.studio import (
     trying,
     using,
 )
-from action_gru.apps.studio.errors import status_of
+from action_gru.apps.studio.errors import FULL_MEND, status_of
 from action_gru.apps.studio.guard import Guard
 from action_gru.apps.studio.session import Studio
-from action_gru.core.errors import ActionGruError
+from action_gru.core.errors import ActionGruError, is_full
 from action_gru.core.progress import Reporter
 
 PAGE = Path(__file__).parent / "page"
@@ -66,8 +66,9 @@ def make_app(studio: Studio, host: str = "127.0.0.1") -> FastAPI:
         return FileResponse(PAGE / "index.html")
 
     @app.get("/api/state")
-    def state() -> JSONResponse:
-        return JSONResponse(studio.state())
+    def state() -> Response:
+        # Escaped, so that also names which are no text can be told.
+        return Response(json.dumps(studio.state()), media_type="application/json")
 
     @app.websocket("/api/events")
     async def events(socket: WebSocket) -> None:
@@ -137,6 +138,11 @@ def _answer_errors(app: FastAPI) -> None:
     async def gone(_: Request, __: Any) -> JSONResponse:
         return sentence(400, "the page left before all of it came")
 
+    async def of_system(_: Request, error: Any) -> JSONResponse:
+        if is_full(error):
+            return sentence(507, f"{FULL_MEND} ({error.filename or error.strerror})")
+        return sentence(500, f"{error}; make the project's folder readable and writable")
+
     async def unforeseen(_: Request, error: Any) -> JSONResponse:
         return sentence(500, f"{type(error).__name__}: {error}; the terminal tells more")
 
@@ -145,6 +151,7 @@ def _answer_errors(app: FastAPI) -> None:
     app.exception_handler(HTTPException)(of_http)
     app.exception_handler(TooLargeError)(too_large)
     app.exception_handler(ClientDisconnect)(gone)
+    app.exception_handler(OSError)(of_system)
     app.exception_handler(Exception)(unforeseen)
 
 

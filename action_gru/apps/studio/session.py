@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 
 from action_gru.apps.studio.engine import Engine
 from action_gru.apps.studio.shelf import Shelf
+from action_gru.apps.studio.video_shelf import VideoShelf
 from action_gru.core.errors import ConfigError
 from action_gru.core.files import hold_folder, write_or_raise
 from action_gru.core.progress import Reporter
@@ -49,6 +51,8 @@ class Studio:
         self.project = open_project(folder)
         self.folder = self.project.folder
         self.shelf = Shelf(self.project, self.clips_changed)
+        # Here, since what a crash cut short is finished before there are routes.
+        self.shelf.renamed = VideoShelf(self.folder).relabel
         self.facts: dict[str, Facts] = {}
         self.parts: dict[str, Callable[[], Any]] = {}
         self.on_clips: list[Callable[[], None]] = []
@@ -78,7 +82,11 @@ class Studio:
         try:
             self._held = hold_folder(self.project.hidden)
         except BlockingIOError as error:
-            place = self._address.read_text("utf-8") if self._address.is_file() else "its page"
+            place = (
+                self._address.read_text("utf-8", "replace")
+                if self._address.is_file()
+                else "its page"
+            )
             raise ConfigError(
                 f"{self.folder} is open in another studio; use {place}, or end that one first"
             ) from error
@@ -110,7 +118,8 @@ class Studio:
         try:
             self.project.keep()
         except ConfigError as error:
-            Reporter().warn(str(error))
+            with suppress(OSError):  # what the terminal tells may go to the same full disk
+                Reporter().warn(str(error))
         self._told = self._clips_now()
         for look in self.on_clips:
             look()

@@ -55,12 +55,22 @@ class Shelf:
         self._seen: object = None
 
     def recover(self) -> None:
-        """Finish what a crash cut short. Only for who alone has the project open."""
+        """Finish what a crash cut short. Only for who alone has the project open.
+
+        Raises DataError where that is not possible.
+        """
         shutil.rmtree(self.temp, ignore_errors=True)
         self.temp.mkdir(parents=True, exist_ok=True)
         if (step := self.history.unfinished) is not None:
-            with self._lock:
-                self._do(step)
+            try:
+                with self._lock:
+                    self._do(step)
+            except (OSError, ActionGruError) as error:
+                raise DataError(
+                    f"'{step.text[:60]}' was cut short and cannot be finished "
+                    f"({str(error)[:300]}); mend that, or remove {self.history.path} and look for "
+                    f"clips in {self.history.trash}"
+                ) from error
 
     def clips(self) -> tuple[ShelfClip, ...]:
         """Every clip, by its path; quick where nothing changed."""
@@ -238,9 +248,15 @@ class Shelf:
         return step.model_copy(update={"moves": moves, "after": after})
 
     def _list(self) -> tuple[ShelfClip, ...]:
-        files = clip_files(self.project.clips)
+        left_out: list[str] = []
+        files = clip_files(self.project.clips, left_out)
         try:
             rows, self.problem = ClipRows(self.project.clips), None
+            if left_out:
+                self.problem = (
+                    f"{self.project.clips}: {left_out[0]!r} is no clip and no action, for its name "
+                    "is not in UTF-8 or holds a control character; rename it"
+                )
         except DataError as error:
             rows, self.problem = None, str(error)
         return tuple(shelf_clip(one, rows) for one in files)
@@ -248,15 +264,17 @@ class Shelf:
     def _stamp(self) -> object:
         """Another value once a clip came or went or a row changed; None where that cannot be told.
 
-        A folder that changed just now may change again within the same tick of its clock.
+        A folder that changed just now may change again within the same tick of its clock. One of
+        the future, as after a clock was set back, does not: its next change has another time.
         """
         clips, found = self.project.clips, []
         for path in (clips, *clips.glob("[!.]*/**/"), clips / "manifest.csv"):
             with suppress(FileNotFoundError):
                 facts = path.stat()
                 found.append((str(path), facts.st_mtime_ns, facts.st_size))
-        newest_ns = max((one[1] for one in found), default=0)
-        return None if time.time_ns() - newest_ns < SAME_TICK_NS else tuple(found)
+        now_ns = time.time_ns()
+        is_fresh = any(abs(now_ns - one[1]) < SAME_TICK_NS for one in found)
+        return None if is_fresh else tuple(found)
 
     def _named(self, names: Sequence[str]) -> list[ShelfClip]:
         """Raises MissingThingError for one that is not there."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import json
+import os
 import re
 import threading
 from typing import TYPE_CHECKING, Any
 
-from action_gru.apps.studio.errors import MissingThingError
+from pydantic import BaseModel, ConfigDict
+
+from action_gru.apps.studio.errors import MissingThingError, what_of
 from action_gru.apps.studio.verdict import DOCUMENT, FAIR, GOOD
 from action_gru.core.errors import DataError
 from action_gru.core.files import write_or_raise
@@ -18,6 +20,46 @@ if TYPE_CHECKING:
 
 CURRENT = "current"  # in .studio: the name of the run that is used, where that is not the newest
 _NUMBERED = re.compile(r"model-(\d+)")
+
+
+class Part(BaseModel):
+    model_config = ConfigDict(allow_inf_nan=False)
+
+
+class Words(Part):
+    level: str
+    text: str
+
+
+class OfAction(Part):
+    name: str
+    right: int
+    total: int
+
+
+class Mistake(Part):
+    clip: str
+    was: str
+    said: str
+    score: float
+    like: str | None
+
+
+class Told(Part):
+    """What a training in the studio said, as `work_training.describe` keeps it with the run.
+
+    A run may come from elsewhere, so every value is checked.
+    """
+
+    when: str
+    score: float
+    clips: int
+    held_out: int
+    verdict: Words
+    advice: list[str]
+    actions: list[OfAction]
+    mistakes: list[Mistake]
+    known: list[str]
 
 
 class Versions:
@@ -49,8 +91,7 @@ class Versions:
     def current(self) -> RunInfo | None:
         """The run that is used: the chosen one, else the newest."""
         runs = self.runs()
-        name = self._chosen.read_text(encoding="utf-8") if self._chosen.is_file() else ""
-        return next((run for run in runs if run.name == name), runs[0] if runs else None)
+        return next((run for run in runs if self._is_chosen(run.name)), runs[0] if runs else None)
 
     def known_clips(self) -> frozenset[str]:
         """The clips that the model in use was trained on or scored with."""
@@ -97,11 +138,14 @@ class Versions:
         return found
 
     def _is_chosen(self, name: str) -> bool:
-        return self._chosen.is_file() and self._chosen.read_text(encoding="utf-8") == name
+        try:
+            return self._chosen.read_bytes() == os.fsencode(name)
+        except FileNotFoundError:
+            return False
 
     def _choose(self, name: str) -> None:
         mend = "free space, or make the folder writable"
-        write_or_raise(self._chosen, name.encode(), DataError, "cannot be written", mend)
+        write_or_raise(self._chosen, os.fsencode(name), DataError, "cannot be written", mend)
 
     def _stamp(self) -> object:
         if not self.folder.is_dir():
@@ -163,9 +207,8 @@ def _document(run: RunInfo) -> dict[str, Any]:
         found["verdict"] = {"level": level, "text": text}
     if path.is_file():
         try:
-            read = json.loads(path.read_bytes())
-            return found | {key: read[key] for key in (*found, "known")}
-        except (OSError, ValueError, KeyError, TypeError) as error:  # the model itself is whole
-            text = f"What its training said cannot be read: {path} is damaged ({error})."
+            return Told.model_validate_json(path.read_bytes()).model_dump()
+        except (OSError, ValueError) as error:  # the model itself is whole
+            text = f"What its training said cannot be read: {path} is damaged ({what_of(error)})."
             return found | {"verdict": {"level": "poor", "text": text}}
     return found

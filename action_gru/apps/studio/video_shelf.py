@@ -11,7 +11,6 @@ import math
 import os
 import tempfile
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,8 +18,9 @@ from action_gru.apps.studio.errors import MissingThingError
 from action_gru.apps.studio.file_names import safe_name
 from action_gru.core.errors import DataError
 from action_gru.core.files import write_or_raise
-from action_gru.core.paths import composed, is_hidden, is_video, on_disk
+from action_gru.core.paths import composed, is_video, on_disk
 from action_gru.core.text import clock_text
+from action_gru.prepare.project import is_own
 from action_gru.timeline import FORMATS, READERS, Event, Timeline, csv_document, read_annotations
 from action_gru.timeline.readers import segments_of
 from action_gru.timeline.segments import Segment, clean_label
@@ -64,7 +64,7 @@ class VideoShelf:
         """The videos, in the order of their names. A link that leads out of the folder is none."""
         if not self.folder.is_dir():
             return []
-        found = [one for one in self.folder.iterdir() if not is_hidden(one.name)]
+        found = [one for one in self.folder.iterdir() if is_own(one.name)]
         return sorted(one.name for one in found if self._is_own(one) and is_video(one))
 
     def _is_own(self, path: Path) -> bool:
@@ -142,15 +142,18 @@ class VideoShelf:
         return kept
 
     def relabel(self, old: str, new: str) -> None:
-        """Give the segments of an action its new name, in every video. A damaged file stays."""
+        """Give the segments of an action its new name, in every video. A damaged file stays.
+
+        Raises DataError where one cannot be written.
+        """
         for name in self.names():
-            with suppress(DataError):
-                segments = self.segments(name)
-                if any(one.label == old for one in segments):
-                    named = [
-                        replace(one, label=new) if one.label == old else one for one in segments
-                    ]
-                    self.write(name, named, None)
+            try:
+                segments = [checked(one, None) for one in self.segments(name)]
+            except DataError:
+                continue
+            if any(one.label == old for one in segments):
+                named = [replace(one, label=new) if one.label == old else one for one in segments]
+                self.write(name, named, None)
 
     def export(
         self,
