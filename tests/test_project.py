@@ -289,6 +289,12 @@ def test_an_action_recorded_once_is_divided_by_clips_and_said(tmp_path, person):
     assert kept.config.data.manifest == own
 
 
+def test_the_runs_of_a_project_are_listed_from_anywhere(tmp_path):
+    open_project(tmp_path / "p")
+    make_tree(tmp_path / "p", "runs/tried/best.safetensors", "runs/tried/summary.json")
+    assert "tried" in run("runs", "--folder", "p", cwd=tmp_path).stdout
+
+
 def test_a_background_without_clips_is_no_class(tmp_path):
     project = open_project(tmp_path / "p")
     make_tree(project.clips, "wave/1.mp4", "clap/1.mp4")

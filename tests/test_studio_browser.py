@@ -109,6 +109,19 @@ def test_actions_are_named_by_the_keyboard_and_bad_names_are_told(open_page, stu
     visit.shoot("actions")
 
 
+def test_long_names_do_not_lie_over_each_other(open_page):
+    visit = open_page("actions")
+    for number in range(8):
+        name(visit, f"{number}" + 78 * "x")
+    visit.go("record")
+    visit.tab.wait_for_selector(".picker .pick")
+    overflow = """() => [...document.querySelectorAll(".picker .pick")].filter((pick) =>
+      pick.querySelector(".grow").getBoundingClientRect().height
+        > pick.getBoundingClientRect().height).length"""
+    assert visit.tab.locator(".picker .pick").count() >= 8
+    assert visit.tab.evaluate(overflow) == 0
+
+
 def test_an_action_is_renamed_in_place_coloured_deleted_and_brought_back(open_page, studio):
     visit = open_page("actions")
     name(visit, "hop")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 NAMED_CLASSES = 3  # of a run in the list
 Name = Annotated[str, Argument(metavar="NAME", help="A run of ./runs, or a run's folder.")]
-Folder = Annotated[Path, Option(metavar="DIR", help="The folder of the runs.")]
+Folder = Annotated[Path, Option(metavar="DIR", help="The folder of the runs, or a project.")]
 
 runs_app = typer.Typer(
     help="List trained runs; rename, delete, compare, pack.",
@@ -43,8 +43,10 @@ def list_all(
                 "alone: there name a run by its path"
             )
         return
+    from action_gru.prepare.project import is_project
     from action_gru.training.library import list_runs
 
+    folder = folder / "runs" if is_project(folder) else folder
     found, reporter = list_runs(folder), make_reporter(quiet)
     for run in found:
         if run.problem:
