@@ -253,17 +253,9 @@ class ActionRecognizer:
         whole_given(frames, "frames", VideoError, MOST_FRAMES)
         reading = self.read(path, start_s, end_s)
         made = explain_clip(
-            self._backbone,
-            self.checkpoint,
-            path,
-            reading.times_s,
-            reading.scores,
-            label,
-            frames,
-            self.limits,
-            self.frame_rate,
-            start_s,
-        )
+            self._backbone, self.checkpoint, path, reading.times_s, reading.scores, label, frames,
+            self.limits, self.frame_rate, start_s,
+        )  # fmt: skip
         return replace(made, unsure=reading.prediction.unsure, warnings=reading.warnings)
 
     def stream(self) -> ActionStream:

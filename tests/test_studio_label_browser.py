@@ -112,13 +112,19 @@ def add(page, path) -> None:
     """Choose a file, and wait until it is played."""
     page.tab.set_input_files("#label-file", path)
     page.tab.wait_for_selector(f".video-row[aria-current=true]:has-text('{path.stem}')")
+    played(page)
+
+
+def played(page) -> None:
+    """The reader has told its length and rate, and the player shows a picture."""
+    page.tab.wait_for_selector(".video-row[aria-current=true]:has-text(':')", timeout=90_000)
     until(lambda: page.tab.evaluate("document.querySelector('.label-video').readyState >= 2"))
 
 
 def open_video(page, name: str) -> None:
     page.tab.click(f".video-row:has-text('{name}')")
     page.tab.wait_for_selector(f".video-row[aria-current=true]:has-text('{name}')")
-    until(lambda: page.tab.evaluate("document.querySelector('.label-video').readyState >= 2"))
+    played(page)
 
 
 def press(page, *keys: str) -> None:

@@ -189,7 +189,7 @@ def test_a_training_leaves_a_scored_run_that_every_command_understands(tmp_path,
     assert not (project.hidden / "training").exists()
 
     epochs = [value["epoch"] for value in told if "epoch" in value]
-    assert [one["epoch"] for one in epochs] == list(range(1, 21))
+    assert [one["epoch"] for one in epochs] == list(range(1, 16))
     assert epochs[-1]["held_out"] == round(document["score"], 4)  # the model that is scored
     shares = [value["share"] for value in told if "share" in value]
     assert shares == sorted(shares)

@@ -97,6 +97,7 @@ def test_a_file_that_is_no_video_fails_in_words(tmp_path):
     assert work_videos._jobs == {}
 
 
+@pytest.mark.slow
 def test_proposals_are_the_events_of_the_model_s_timeline(film, monkeypatch):
     monkeypatch.setattr(work_videos, "recognizer_of", lambda run: Recognizer())
     result, shares = do("propose", str(film), "runs/model-1", 4.0)

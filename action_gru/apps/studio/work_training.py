@@ -62,6 +62,10 @@ RECIPE = (
     "data.split=column",
     "data.max_bad_share=0.9",  # a clip that fails is told of where it is shown
 )
+# Of few clips a batch of 32 is nearly all, and 20 epochs are 20 to 40 steps. 40 drawn clips, four
+# parts, two seeds: 0.78 of the clips right so, and 0.84 with these (and with 20 epochs of them).
+FEW_CLIPS = 100
+FEW = ("training.batch_size=8", "training.epochs=15")
 COLUMNS = ("path", "label", "group", "split", "start_s", "end_s", "frame_rate")
 # The stages of a training by the title of their bar: (name, from, to) as shares of all of it.
 STAGES = {
@@ -124,7 +128,8 @@ def _prepare(name: str) -> tuple[Config, HeldOut]:
     # Its clips may not have been recorded yet.
     names = {clip.label for clip in clips}
     tree["events"]["background"] = [one for one in tree["events"]["background"] if one in names]
-    return build_config(tree, RECIPE), held_out
+    few = FEW if len(clips) <= FEW_CLIPS else ()
+    return build_config(tree, [*RECIPE, *few]), held_out
 
 
 def _cell(value: object) -> str:
