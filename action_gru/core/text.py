@@ -70,7 +70,7 @@ def clock_seconds(text: str) -> float | None:
 
 
 def harmless(text: str) -> str:
-    """The text without what steers a terminal, as names of files from elsewhere may: \\x1b for ESC."""
+    """The text without what steers a terminal, as names from elsewhere may: \\x1b for ESC."""
     return _STEERS.sub(lambda found: repr(found[0])[1:-1], text)
 
 
