@@ -167,6 +167,7 @@ def test_current_is_what_goes_on_and_lasts_already():
     assert shown == [[]] * 4 + [["run"]] * 6 + [[]] * 4 + [["jump"]] * 6
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow():
     tracker = tracker_with(smoothing_s=0.4)
     rng = np.random.default_rng(0)

@@ -22,11 +22,11 @@ FEW = {
     "array": 150,
     "table": 150,
     "video": 30,
-    "studio_request": 25,
+    "studio_request": 8,
     "studio_project": 40,
     "studio_history": 20,
     "studio_rows": 30,
-    "studio_frame": 60,
+    "studio_frame": 20,
 }
 CASES = int(os.environ.get("FUZZ_CASES", "0"))
 

@@ -284,7 +284,8 @@ CHECKS = {
 # Commands that train or read no run, or that serve: their own tests have them.
 ELSEWHERE = {
     "cache", "cache pack", "cache prune", "cache stats", "cache verify", "check", "compare-cells",
-    "config", "cv", "demo", "extract", "models", "plan", "prepare", "resume", "tune", "web",
+    "config", "cv", "demo", "extract", "models", "plan", "prepare", "resume", "runs",
+    "runs compare", "runs delete", "runs pack", "runs rename", "runs show", "studio", "tune", "web",
 }  # fmt: skip
 
 Case = tuple[str, str, str, str]  # kind of data, view, cell, pooling

@@ -64,6 +64,7 @@ def test_a_transformer_forgets_what_is_beyond_its_context():
     torch.testing.assert_close(before[:, CONTEXT:], after[:, CONTEXT:])
 
 
+@pytest.mark.slow
 def test_a_long_stream_neither_overflows_nor_drifts():
     model = build_model(pooling="attention")
     features = torch.randn(1, 3000, 7) * 50

@@ -92,6 +92,7 @@ def test_other_pose_weights_are_refused(run, tmp_path):
         ActionRecognizer.load(trained.path, overrides=[f"pose.weights={other}"])
 
 
+@pytest.mark.slow
 def test_training_says_when_people_are_seen_in_most_clips(run, monkeypatch):
     trained, root = run
     config = trained.config(["features.views=[motion]", "features.flip=false"])

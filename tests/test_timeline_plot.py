@@ -84,7 +84,9 @@ def check_room(figure):
 
 
 @pytest.mark.parametrize("duration_s", [1.5, 10.0, 75.0, 600.0, 4000.0, 7200.0])
-@pytest.mark.parametrize(("events", "count"), [(1, 2), (12, 8), (300, 101)])
+@pytest.mark.parametrize(
+    ("events", "count"), [(1, 2), (12, 8), pytest.param(300, 101, marks=pytest.mark.slow)]
+)
 def test_everything_has_room(duration_s, events, count):
     one = timeline(duration_s, events, count)
     check_room(plot_timeline(one, one.events[::2]))

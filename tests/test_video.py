@@ -139,6 +139,7 @@ def test_rotation_is_honoured(shared_data):
     assert first("decord_rot90.mov").shape == (568, 320, 3)
 
 
+@pytest.mark.slow
 def test_memory_stays_flat_over_a_long_video(tmp_path):
     """600 frames of 640x480 are 550 MB of pixels; reading them must not keep them."""
     path = tmp_path / "long.mp4"
