@@ -3,8 +3,12 @@
 import re
 from pathlib import Path
 
+import pytest
+
 from action_gru.cli import common
 from action_gru.core import errors
+from action_gru.core.progress import Reporter
+from action_gru.core.text import harmless
 
 ROOT = Path(__file__).parents[1]
 OTHERS = {0, common.SYSTEM_ERROR, common.USAGE_ERROR, common.INTERRUPTED}
@@ -35,3 +39,14 @@ def test_the_page_of_commands_lists_every_code_once():
     table = page.partition("## Exit codes")[2].partition("##")[0]
     codes = [int(code) for code in re.findall(r"^\| (\d+) \|", table, re.MULTILINE)]
     assert codes == sorted({*classes().values(), *OTHERS})
+
+
+def test_a_message_steers_no_terminal(capsys):
+    name = "a\x1b]0;pwned\x07\x9b2J\r.mp4"
+    assert harmless(f"{name}:\n\tok") == "a\\x1b]0;pwned\\x07\\x9b2J\\r.mp4:\n\tok"
+    Reporter().warn(f"left out {name}")
+    with pytest.raises(SystemExit):
+        common._fail(f"{name}: cannot be read", 1, "DataError")
+    told = capsys.readouterr().err
+    assert told.count("a\\x1b]0;pwned\\x07\\x9b2J\\r.mp4") == 2
+    assert not {"\x1b", "\x07", "\x9b", "\r"} & set(told)

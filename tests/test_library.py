@@ -291,3 +291,11 @@ def test_a_run_that_begins_is_no_run_of_another_process(tmp_path):
         assert [one.name for one in list_runs(tmp_path)] == ["a"]
     finally:
         run.release()
+
+
+@pytest.mark.parametrize("score", ["NaN", "1e999", "-1", '"x"', "[1]", "true", "[" * 100_000])
+def test_a_score_that_is_none_is_a_problem_of_its_run_alone(runs, score):
+    (runs / "old" / "evaluation" / "test" / "report.json").write_text(f'{{"top1": {score}}}')
+    new, _, old = list_runs(runs)
+    assert (new.score, old.score) == (1.0, None)
+    assert "report.json: cannot be read" in old.problem

@@ -122,6 +122,13 @@ def test_long_names_do_not_lie_over_each_other(open_page):
     assert visit.tab.evaluate(overflow) == 0
 
 
+def test_an_action_called_as_a_part_of_every_object_is_one_like_others(open_page):
+    visit = open_page("actions")
+    for action in ("constructor", "__proto__"):
+        name(visit, action)
+        assert "0 clips" in visit.tab.inner_text(row(action))
+
+
 def test_an_action_is_renamed_in_place_coloured_deleted_and_brought_back(open_page, studio):
     visit = open_page("actions")
     name(visit, "hop")

@@ -66,6 +66,25 @@ def test_a_worker_that_died_gets_one_more_try(studio):
     assert asked_for(studio) == [THREE, THREE, TWO]
 
 
+def test_what_failed_on_a_full_disk_is_read_again_when_training_begins(studio):
+    full = TaskError("a.jpg: cannot be written (No space left on device); free space on the disk")
+    studio.reader.answer(full)
+    studio.reader.answer(full)
+    name = next(name for name, fact in studio.facts.items() if fact.features == "failed")
+    others = [other for other in studio.facts if other != name]
+    for _ in others:
+        studio.reader.answer(found())
+    count = len(asked_for(studio))
+    studio.read_again()
+    assert studio.facts[name] == Facts()
+    assert asked_for(studio)[count:] == [name]
+    studio.reader.answer(full)  # still full: told at once, so that a training can go on
+    assert studio.facts[name] == Facts("failed", str(full))
+    studio.read_again()
+    studio.reader.answer(found())
+    assert {fact.features for fact in studio.facts.values()} == {"ready"}
+
+
 def test_a_stopped_reading_begins_again_but_not_while_closing(studio):
     studio.reader.answer(StoppedTaskError("read_clip: stopped"))
     assert asked_for(studio) == [THREE, THREE]

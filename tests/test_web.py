@@ -415,6 +415,11 @@ def test_a_port_that_is_taken_is_named():
         free_port("256.1.1.1", 0)
 
 
+def test_an_empty_host_opens_nothing_to_the_network():
+    with pytest.raises(ConfigError, match="--host is empty; leave it out for this machine alone"):
+        free_port("", 0)
+
+
 def test_a_model_that_cannot_run_live_is_refused_at_once(folders):
     class Backwards:
         classes = CLASSES

@@ -93,6 +93,10 @@ async def answer(send: Send, status: int, body: bytes, kind: bytes, headers: Hea
 
 def free_port(host: str, port: int) -> int:
     """The port if it is free, any free one for 0. Raises ConfigError."""
+    if not host:  # as of an unset variable; the system would take it for every address
+        raise ConfigError(
+            "--host is empty; leave it out for this machine alone, or give 0.0.0.0 for everybody"
+        )
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         with socket.socket(family, socket.SOCK_STREAM) as probe:

@@ -23,6 +23,7 @@ from action_gru.core.errors import ActionGruError, ConfigError, LostProcessError
 from action_gru.core.machine import process_count, process_rank, program, refuse_several
 from action_gru.core.paths import is_override
 from action_gru.core.progress import LOGGER, is_json, log, log_as_json
+from action_gru.core.text import harmless
 
 if TYPE_CHECKING:
     from action_gru.core.progress import Reporter
@@ -280,5 +281,5 @@ def _fail(message: str, code: int, kind: str, **fields: Any) -> NoReturn:
     if is_json():
         log(logging.ERROR, message + whose, error=kind, exit_code=code, **fields)
     else:
-        print(f"error{whose}: {message}", file=sys.stderr)
+        print(harmless(f"error{whose}: {message}"), file=sys.stderr)
     raise SystemExit(code)

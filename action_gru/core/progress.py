@@ -18,6 +18,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from action_gru.core.text import harmless
+
 LOGGER = logging.getLogger("action_gru")
 Advance = Callable[..., None]
 # A person waits no more than two seconds for a sign. In a file, lines get rarer as time goes by.
@@ -130,7 +132,9 @@ class Reporter:
             log(level, text, **fields)
         else:
             start, style = LOOKS.get(level, ("error: ", None))
-            self._console.print(f"{start}{text}", markup=False, style=style, soft_wrap=True)
+            self._console.print(
+                harmless(f"{start}{text}"), markup=False, style=style, soft_wrap=True
+            )
 
     @contextmanager
     def doing(self, title: str) -> Iterator[None]:

@@ -13,6 +13,7 @@ MOST_NAMED = 5
 _CLOCK = re.compile(
     r"(?:(?P<hours>\d+):(?=[0-5]?\d:))?(?P<minutes>\d+):(?P<rest>[0-5]?\d([.,]\d*)?)"
 )
+_STEERS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # all but the ends of lines and tabs
 
 
 def name_some(names: Sequence[str], most: int = MOST_NAMED) -> str:
@@ -66,6 +67,11 @@ def clock_seconds(text: str) -> float | None:
         return None
     whole = 3600 * int(found["hours"] or 0) + 60 * int(found["minutes"])
     return whole + float(found["rest"].replace(",", "."))
+
+
+def harmless(text: str) -> str:
+    """The text without what steers a terminal, as names from elsewhere may: \\x1b for ESC."""
+    return _STEERS.sub(lambda found: repr(found[0])[1:-1], text)
 
 
 def command_line(*words: str | Path) -> str:

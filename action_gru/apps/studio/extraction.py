@@ -52,6 +52,7 @@ class Extraction:
         self._reading: str | None = None
         self._still: tuple[str, ...] = ()
         studio.on_clips.append(self.look)
+        studio.read_again = self.read_again
 
     def look(self) -> None:
         """Compare the clips on disk with those that are known, and read what is new."""
@@ -73,6 +74,15 @@ class Extraction:
             self.studio.reader.ask("forget_clips", gone)
         self._remove_pictures()
         self.studio.changed()
+        self._read_next()
+
+    def read_again(self) -> None:
+        """Try the clips once more that failed by no fault of their own, as on a full disk."""
+        with self._lock:
+            for name, known in self._known.items():
+                if self._tries.get(known.mark, 0) >= MOST_TRIES:
+                    self._tries[known.mark] = MOST_TRIES - 1
+                    self.studio.facts[name] = Facts()
         self._read_next()
 
     def poster(self, clip: str) -> Path | None:

@@ -44,7 +44,8 @@ class Studio:
     """What the routes share. Its methods may be called from any thread.
 
     parts: the name of a part of the state -> what gives its JSON value. on_clips: called after
-    clips changed on disk. listeners: called after any change.
+    clips changed on disk. listeners: called after any change. read_again: has clips tried once more
+    that could not be read by no fault of their own.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -57,6 +58,7 @@ class Studio:
         self.parts: dict[str, Callable[[], Any]] = {}
         self.on_clips: list[Callable[[], None]] = []
         self.listeners: list[Callable[[], None]] = []
+        self.read_again: Callable[[], None] = lambda: None
         self.revision, self._version = 0, version("action_gru")
         self._lock = threading.Lock()
         self._held: int | None = None

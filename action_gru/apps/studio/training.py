@@ -66,6 +66,7 @@ class Training:
 
     def start(self) -> None:
         """Train on the clips of now. Raises NotNowError."""
+        self.studio.read_again()
         with self._lock:
             missing = self._missing()
             if self._news["state"] == "running":

@@ -11,7 +11,7 @@ function own(state) {
 
 /** {"wave": 12}: how many clips each action has. */
 export function clipCounts(state) {
-  const counts = {};
+  const counts = Object.create(null); // an action may be called "constructor"
   for (const clip of state.clips ?? []) counts[clip.action] = (counts[clip.action] ?? 0) + 1;
   return counts;
 }
