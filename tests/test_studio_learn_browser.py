@@ -191,6 +191,17 @@ def test_the_camera_s_action_is_named_steadily(trained, visit):
     assert page.tab.locator(".events li").count() >= 1
 
 
+def test_an_action_without_a_clip_is_said_to_be_left_out(trained, visit):
+    page = visit("train")
+    empty = trained.place.folder / "clips" / "not yet"
+    empty.mkdir()
+    page.tab.wait_for_selector("#train-stock:has-text('Left out, without a clip: not yet')")
+    begun = len({clip["action"] for clip in trained.studio.state()["clips"]})
+    assert f"of {begun} actions" in page.tab.inner_text("#train-stock")
+    empty.rmdir()
+    page.tab.wait_for_selector("#train-stock:not(:has-text('not yet'))")
+
+
 def test_a_correction_is_saved_into_its_action_and_offers_to_train(trained, visit):
     page = visit("try", permissions=["camera"])
     page.tab.click("#try-camera")
