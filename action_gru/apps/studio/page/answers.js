@@ -42,7 +42,7 @@ export function shift(level, by) {
 }
 
 /** The levels that scores are compared with: {enter, exit, sure}, each from 0 to 1. */
-export function levels(settings, threshold) {
+function levels(settings, threshold) {
   const by = SENSITIVITY_SPAN * (MIDDLE.sensitivity - settings.sensitivity);
   const enter = shift(ENTER, by);
   const sure = Math.min(threshold ?? SURE_AT_LAST, SURE_AT_LAST);
@@ -67,7 +67,8 @@ export function words(answer) {
   return second ? `not sure: ${first} or ${second}` : `not sure: perhaps ${first}`;
 }
 
-const WAITING = { kind: "waiting", label: "", rivals: [], score: null };
+/** The answer where there is none. */
+export const WAITING = { kind: "waiting", label: "", rivals: [], score: null };
 
 /**
  * Everything that stored scores say: {answers: [T], events}.

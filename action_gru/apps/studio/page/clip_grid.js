@@ -13,7 +13,7 @@ const TRIM = ["M6 3v12a3 3 0 0 0 3 3h12", "M18 21V9a3 3 0 0 0-3-3H3"];
 const BIN = ["M4 7h16", "M9 7V4h6v3", "M6 7l1 13h10l1-13"];
 
 /** "wave/20261129-101500-3.webm" -> "20261129-101500-3.webm". */
-export function fileName(id) {
+function fileName(id) {
   return id.slice(id.lastIndexOf("/") + 1);
 }
 

@@ -16,13 +16,13 @@ function s(tag, facts, text) {
 }
 
 /** Round steps for an axis of whole numbers from 0 to last: 3 to 7 ticks. 30 -> [0, 5, ... 30]. */
-export function ticks(last) {
+function ticks(last) {
   const step = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000].find((one) => last / one <= 6.5) ?? last;
   return Array.from({ length: Math.floor(last / step) + 1 }, (_, at) => at * step);
 }
 
 /** What the picture says, for those who do not see it. */
-export function describe(curve, draft) {
+function describe(curve, draft) {
   const known = curve.filter((point) => point.held_out != null);
   if (!known.length) return draft ? `First answer: ${draft.text}` : "No epoch has ended yet.";
   const last = known.at(-1);

@@ -29,7 +29,6 @@ let turn = 0; // a step that loads late must not replace a later choice
 
 const app = {
   state: {},
-  linked: false,
   api,
   toast: (text, options = {}) => toast(text, { ...options, onUndo: undo }),
   camera,
@@ -158,7 +157,6 @@ function draw() {
 }
 
 function drawLink(linked) {
-  app.linked = linked;
   at("offline").hidden = linked;
   say(at("offline"), linked ? "" : "The studio does not answer. Is `action-gru studio` still "
     + "running? What you recorded is kept here and sent as soon as it answers.");

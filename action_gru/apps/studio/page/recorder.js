@@ -5,7 +5,7 @@ const LOST = "The camera stopped while it recorded; the clips before are kept.";
 const FORMS = ["video/webm;codecs=vp8", "video/webm", "video/mp4"];
 
 /** The first form that this browser can record; null if it records nothing. */
-export function recordedForm() {
+function recordedForm() {
   return FORMS.find((form) => window.MediaRecorder?.isTypeSupported(form)) ?? null;
 }
 

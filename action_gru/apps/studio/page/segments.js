@@ -1,7 +1,7 @@
 // The segments of one video while they are edited: begin and end, edges, proposals, undo.
 // Times are seconds, kept to the millisecond. Knows no element and no server.
 
-export const LEAST_S = 0.05; // a shorter one is a slip of the finger
+const LEAST_S = 0.05; // a shorter one is a slip of the finger
 const MOST_UNDO = 200;
 
 const toMs = (time_s) => Math.round(time_s * 1000) / 1000;

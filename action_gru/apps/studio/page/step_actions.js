@@ -160,8 +160,6 @@ function mount(root, app) {
 }
 
 export const step = {
-  id: "actions",
-  title: "Actions",
   hint: (state) => {
     const names = own(state).length;
     if (names >= 2) return "";

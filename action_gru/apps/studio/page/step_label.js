@@ -9,8 +9,6 @@ const ACCEPT = "video/*,.mkv,.avi,.mts,.m2ts,.mpg,.ts,.flv,.wmv,.3gp,.ogv";
 const KEPT = "label-video";
 
 export const step = {
-  id: "label",
-  title: "Label",
   hint(state) {
     const videos = state.videos ?? [];
     if (!videos.length) return "Have a long recording? Drop it here, and mark in it when each action happens.";

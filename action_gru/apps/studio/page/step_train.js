@@ -155,4 +155,4 @@ function hint({ training, model }) {
   return "";
 }
 
-export const step = { id: "train", title: "Train", hint, mount };
+export const step = { hint, mount };

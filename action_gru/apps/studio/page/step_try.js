@@ -121,4 +121,4 @@ function hint({ model, training }) {
   return "Do an action in front of the camera. Wrong? Press its number.";
 }
 
-export const step = { id: "try", title: "Try", hint, mount };
+export const step = { hint, mount };

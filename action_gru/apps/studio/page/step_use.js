@@ -1,9 +1,8 @@
 // The step Use: the model as a file, where it lies, how programs call it, and other formats.
 
-import { h, keyed, say } from "./dom.js";
+import { h, keyed, say, sentence } from "./dom.js";
 
 const COMMAND = /(uv )?pip install \S+/; // within the sentence that says what is missing
-const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1);
 
 /** A button that copies the text of an element and says so. */
 function copyButton(app, place, what) {
@@ -135,4 +134,4 @@ function mount(root, app) {
 
 const hint = ({ model }) => (model ? "" : "Train first; then the model can be used anywhere.");
 
-export const step = { id: "use", title: "Use", hint, mount };
+export const step = { hint, mount };

@@ -2,28 +2,14 @@
 // from. Draws on a canvas; a strip of a file is also a slider that seeks.
 
 import { h } from "./dom.js";
+import { clock } from "./segments.js";
+import { inkOn } from "./track_draw.js";
 
 const EVENTS_PX = 34;
 const SCORES_PX = 40;
 const TICKS_PX = 20;
 const HEIGHT_PX = EVENTS_PX + SCORES_PX + TICKS_PX;
 const STEP_S = 0.5; // of an arrow key
-
-/** 63.24 -> "1:03.2". */
-export function clock(time_s) {
-  const tenths = Math.round(10 * Math.max(0, time_s));
-  const minutes = Math.floor(tenths / 600);
-  const rest = ((tenths % 600) / 10).toFixed(1).padStart(4, "0");
-  return `${minutes}:${rest}`;
-}
-
-/** Black or white, whichever is read better on "#rrggbb". */
-export function inkOn(colour) {
-  const parts = [1, 3, 5].map((at) => parseInt(colour.slice(at, at + 2), 16) / 255);
-  const linear = parts.map((one) => (one <= 0.04045 ? one / 12.92 : ((one + 0.055) / 1.055) ** 2.4));
-  const light = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2];
-  return (light + 0.05) / 0.05 > 1.05 / (light + 0.05) ? "#000000" : "#ffffff";
-}
 
 /** Seconds between marks, so that at most `most` fit into a stretch. */
 function markStep(length_s, most) {
@@ -204,5 +190,5 @@ function makeSlider(element, label, view, onSeek) {
 function tellSlider(element, view) {
   element.setAttribute("aria-valuemax", view.to_s.toFixed(1));
   element.setAttribute("aria-valuenow", (view.now_s ?? 0).toFixed(1));
-  element.setAttribute("aria-valuetext", `${clock(view.now_s ?? 0)}, ${view.said}`);
+  element.setAttribute("aria-valuetext", `${clock(view.now_s ?? 0, 1)}, ${view.said}`);
 }

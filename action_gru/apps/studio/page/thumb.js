@@ -37,9 +37,8 @@ function drop(film) {
   film?.remove();
 }
 
-/** -> element with `show(clip)`, `play()` and `rest()`. `always`: plays whenever it is in view;
- * else `playOn` says when. */
-export function thumb(app, clip, { always = false } = {}) {
+/** -> element with `show(clip)`, `play()` and `rest()`. */
+export function thumb(app, clip) {
   const poster = h("img", {
     class: "thumb-poster", alt: "", draggable: "false", loading: "lazy", decoding: "async",
   });
@@ -86,8 +85,6 @@ export function thumb(app, clip, { always = false } = {}) {
   place.seen = (seen) => {
     inSight = seen;
     drawStill();
-    if (always && seen) place.play();
-    else if (always) place.rest();
   };
   place.show(clip);
   sight.observe(place);

@@ -17,7 +17,8 @@ const LEAST_SPAN_S = 0.5;
 const WHEEL = 1.0015;
 
 /** makeTrack({seek(s), select(id), ghost(one), accept(one), edge(id, side, s), dragged()}, colour)
- * -> {element, show(model), time(s, isPlaying), zoom(factor), fit(), destroy()}. */
+ * -> {element, open(duration_s), show(model), time(s, isPlaying), zoom(factor), reveal(s), fit(),
+ *  destroy()}. */
 export function makeTrack(on, colour) {
   const canvas = h("canvas", { class: "track-canvas", "aria-hidden": "true" });
   const overview = h("canvas", { class: "track-overview", "aria-hidden": "true" });
@@ -241,7 +242,6 @@ export function makeTrack(on, colour) {
     zoom,
     reveal,
     fit: () => look(0, track.duration_s),
-    view: () => ({ ...track.view }),
     destroy() {
       resized.disconnect();
       dark.removeEventListener("change", draw);

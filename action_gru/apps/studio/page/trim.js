@@ -1,6 +1,6 @@
 // The dialog that cuts a clip's ends: two handles on a bar, and the film between them in a loop.
 
-import { fill, h, say } from "./dom.js";
+import { h, say } from "./dom.js";
 import { loopWithin } from "./thumb.js";
 
 const STEP_S = 0.05;

@@ -1,16 +1,16 @@
 // Try with a file: the server reads it once and gives its scores over time; the video plays from
 // this computer beside the strip, and the label follows the position.
 
-import { answerAt, readAll, weigh, words } from "./answers.js";
+import { WAITING, answerAt, readAll, weigh, words } from "./answers.js";
 import { withQuery } from "./api.js";
 import { percent } from "./curve.js";
 import { h, fill, keyed, say, swatch } from "./dom.js";
+import { clock } from "./segments.js";
 import { settings } from "./settings.js";
-import { clock, strip } from "./strip.js";
+import { strip } from "./strip.js";
 
 const ASK_MS = 300;
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
-const NOTHING = { kind: "waiting", label: "", rivals: [], score: null };
 
 /** A place for a file: a button, and anything may be dropped on it. */
 function filePlace(onFile) {
@@ -42,7 +42,7 @@ function modelOf(found) {
 
 /** The answer to all of a video that is too short to have one for a moment. */
 function wholeAnswer({ answer, times_s, background }) {
-  if (times_s.length || !answer) return NOTHING;
+  if (times_s.length || !answer) return WAITING;
   const { label, score, unsure } = answer;
   const kind = unsure ? "unsure" : background.includes(label) ? "background" : "action";
   return { kind, label, score, rivals: [label] };
@@ -102,7 +102,7 @@ export function fileMode(app, label, onModel, why) {
     opened = { id: null, file, run: app.state.model?.run };
     problem.hidden = result.hidden = stale.hidden = cannotPlay.hidden = true;
     why.clear();
-    label.show(NOTHING, "reading…");
+    label.show(WAITING, "reading…");
     tell(`Sending ${file.name}…`, 0);
     URL.revokeObjectURL(video.src);
     video.src = URL.createObjectURL(file);
@@ -115,7 +115,7 @@ export function fileMode(app, label, onModel, why) {
       if (mine !== turn) return;
       problem.hidden = false;
       say(problem, error.message);
-      label.show(NOTHING, "no video yet");
+      label.show(WAITING, "no video yet");
     }
     if (mine === turn) tell("");
   }
@@ -158,7 +158,7 @@ export function fileMode(app, label, onModel, why) {
     const row = h("li", null, button);
     row.show = (event) => {
       shown = event;
-      const text = `${clock(event.start_s)} to ${clock(event.end_s)}, ${percent(event.score)}`;
+      const text = `${clock(event.start_s, 1)} to ${clock(event.end_s, 1)}, ${percent(event.score)}`;
       if (row.dataset.text === text) return;
       row.dataset.text = text;
       fill(button, swatch(app.colour(event.label)), h("span", { dir: "auto" }, event.label),
@@ -175,7 +175,7 @@ export function fileMode(app, label, onModel, why) {
     past.draw({
       from_s: 0, to_s: found.duration_s || video.duration || 1, now_s, origin_s: 0, said,
       events: read.events, answers: read.answers, scores: weighed, classes: found.classes,
-      background: found.model.background, colour: app.colour, marks: (time_s) => clock(time_s).slice(0, -2),
+      background: found.model.background, colour: app.colour, marks: (time_s) => clock(time_s, 0),
     });
   }
 
@@ -194,7 +194,7 @@ export function fileMode(app, label, onModel, why) {
     video.parentElement.hidden = true;
   });
   video.addEventListener("loadeddata", () => void (video.parentElement.hidden = false));
-  label.show(NOTHING, "no video yet");
+  label.show(WAITING, "no video yet");
 
   return {
     element, recompute, open, seekTo, ask,

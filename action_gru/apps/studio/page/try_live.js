@@ -1,7 +1,7 @@
 // Try with the camera: pictures go to the server one at a time, scores come back and are kept, and
 // the label, the strip and the events follow from them.
 
-import { Tracker, weigh } from "./answers.js";
+import { Tracker, WAITING, weigh } from "./answers.js";
 import { h, fill, keyed, say, swatch } from "./dom.js";
 import { liveLine } from "./live.js";
 import { settings } from "./settings.js";
@@ -12,7 +12,6 @@ const KEPT_S = 120;
 const CALM_MS = 1000; // between two pictures of the strip where less motion is wanted
 const EVENTS_LISTED = 6;
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
-const NOTHING = { kind: "waiting", label: "", rivals: [], score: null };
 
 /** Where the camera has no picture: why, and the button that opens it. */
 function cameraNotice(app) {
@@ -65,7 +64,7 @@ export function liveMode(app, label, onModel) {
     tracker.events = tracker.events.filter((event) => event.end_s >= first_s);
   };
   const draw = () => {
-    label.show(kept.answers.at(-1) ?? NOTHING);
+    label.show(kept.answers.at(-1) ?? WAITING);
     seen.hidden = !kept.times_s.length;
     const now_ms = performance.now();
     if (!kept.times_s.length || (calm.matches && now_ms - drawn_ms < CALM_MS)) return;
@@ -118,7 +117,7 @@ export function liveMode(app, label, onModel) {
     if (!app.camera.stream) {
       forget();
       seen.hidden = true;
-      label.show(NOTHING, "no picture yet");
+      label.show(WAITING, "no picture yet");
     }
   };
   const endCamera = app.camera.on(follow);

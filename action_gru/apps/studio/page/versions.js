@@ -5,7 +5,7 @@ import { count, fill, h, keyed, say, swatch } from "./dom.js";
 import { actionBar } from "./verdict.js";
 
 /** "29 Nov 2026, 10:20". */
-export const dateWords = (when) =>
+const dateWords = (when) =>
   new Date(when).toLocaleString("en-GB", { dateStyle: "medium", timeStyle: "short" });
 
 const scoreWords = (version) => (version.score == null ? "no score" : `${percent(version.score)} right`);

@@ -1,10 +1,7 @@
 // Why this answer: three moments of a tried file, with what mattered in them.
 
-import { clock } from "./strip.js";
 import { fill, h } from "./dom.js";
-
-const ASK_MS = 400;
-const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+import { clock } from "./segments.js";
 
 /** {element, show(id, time_s), clear()}. onSeek(time_s): a moment was chosen. */
 export function whyCard(app, onSeek) {
@@ -13,20 +10,11 @@ export function whyCard(app, onSeek) {
     h("h2", null, "Why"), place);
   let turn = 0;
 
-  const ask = async (id, time_s, mine) => {
-    for (;;) {
-      const address = `/api/tries/${encodeURIComponent(id)}/why?time_s=${time_s.toFixed(3)}`;
-      const answer = await app.api.get(address);
-      if (mine !== turn || answer.state === undefined || answer.state === "ready") return answer;
-      if (answer.state === "failed") throw new Error(answer.error);
-      await pause(ASK_MS);
-    }
-  };
   const moment = ({ time_s, picture, text }) => h("li", null,
     h("button", {
       class: "moment", type: "button", onclick: () => onSeek(time_s),
-      "aria-label": `Go to ${clock(time_s)}`,
-    }, h("img", { src: picture, alt: "" }), h("span", { class: "small" }, clock(time_s))),
+      "aria-label": `Go to ${clock(time_s, 1)}`,
+    }, h("img", { src: picture, alt: "" }), h("span", { class: "small" }, clock(time_s, 1))),
     h("p", { class: "small" }, text));
 
   const show = async (id, time_s) => {
@@ -35,7 +23,8 @@ export function whyCard(app, onSeek) {
     fill(place, h("p", { class: "row" }, h("span", { class: "moving", "aria-hidden": "true" }),
       "Hiding one moment after another to see which ones matter…"));
     try {
-      const answer = await ask(id, time_s, mine);
+      const address = `/api/tries/${encodeURIComponent(id)}/why?time_s=${time_s.toFixed(3)}`;
+      const answer = await app.api.get(address);
       if (mine !== turn) return;
       const moments = answer.moments ?? [];
       fill(place, h("p", null, answer.text || `What spoke most for ${answer.label}:`),
