@@ -111,7 +111,7 @@ def test_more_tasks_than_a_pipe_holds_bells_wait_for_a_slow_one(shared):
 def test_a_dead_worker_fails_its_task_and_the_next_one_does_the_rest():
     with engine() as made:
         dying, after = made.ask("die"), made.ask("echo", 1)
-        with pytest.raises(TaskError, match=r"die: the worker process ended .*; try again"):
+        with pytest.raises(TaskError, match=r"^the \w+ process ended .*; try again"):
             dying.result(WAIT_S)
         assert after.result(WAIT_S) == 1
         idle = made.ask("where").result(WAIT_S)[1]
@@ -126,8 +126,8 @@ def test_a_restart_stops_what_runs_and_what_waits():
         running, waiting = made.ask("sleep", 60, told=lambda _: begun.set()), made.ask("echo", 1)
         assert begun.wait(WAIT_S)
         made.restart()
-        for future, task in ((running, "sleep"), (waiting, "echo")):
-            with pytest.raises(StoppedTaskError, match=f"{task}: stopped before it ended"):
+        for future in (running, waiting):
+            with pytest.raises(StoppedTaskError, match=r"^it was stopped before it ended"):
                 future.result(WAIT_S)
         for _ in range(4):  # one that is starting is no failure either
             made.restart()

@@ -59,10 +59,10 @@ def test_a_clip_that_fails_is_told_and_blocks_no_other(studio):
 
 
 def test_a_worker_that_died_gets_one_more_try(studio):
-    studio.reader.answer(TaskError("read_clip: the worker process ended; try again"))
+    studio.reader.answer(TaskError("the reader process ended; try again"))
     assert studio.facts[THREE].features == "waiting"
-    studio.reader.answer(TaskError("read_clip: the worker process ended; try again"))
-    assert studio.facts[THREE].problem == "read_clip: the worker process ended; try again"
+    studio.reader.answer(TaskError("the reader process ended; try again"))
+    assert studio.facts[THREE].problem == "the reader process ended; try again"
     assert asked_for(studio) == [THREE, THREE, TWO]
 
 

@@ -222,7 +222,7 @@ def test_a_page_that_leaves_while_it_is_answered_is_no_error(studio, caplog):
     def push(tell, *frame):
         is_asked.set()
         assert may_answer.wait(30)
-        return {"scores": None, "ms": 1.0}
+        return {"scores": None}
 
     studio.reader.tasks["live_push"] = push
     with listening(app_of(studio, live.routes)) as address:

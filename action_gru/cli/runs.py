@@ -1,4 +1,4 @@
-"""The command that looks after runs: list, and runs show | rename | delete | compare | pack."""
+"""The command that looks after runs: runs, and runs show | rename | delete | compare | pack."""
 
 from __future__ import annotations
 

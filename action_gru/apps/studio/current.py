@@ -29,7 +29,7 @@ def current_run(studio: Studio) -> Path | None:
     """The folder of the model in use; None before the first one."""
     part = studio.parts.get("model")
     model = part() if part is not None else None
-    return studio.folder / "runs" / str(model["run"]) if model else None
+    return studio.project.runs / str(model["run"]) if model else None
 
 
 async def ask(engine: Engine, task: str, *args: object, urgent: bool = True) -> Any:

@@ -41,10 +41,10 @@ class Engine:
     """A worker process with the TASKS of some modules; may be used from any thread.
 
     modules: names of modules with `TASKS: dict[str, Callable]`, and perhaps `warm(tell)`, which
-    may return what to know of the worker for good. A task is
-    called as `task(tell, *args)` in the worker; what it tells reaches `told` of its asker, in a
-    thread of this process. changed: called after each change of `state` and `text`. folder: where
-    the worker's relative paths start. after: another engine that warms up first.
+    may return what to know of the worker for good. A task is called as `task(tell, *args)` in the
+    worker; what it tells reaches `told` of its asker, in a thread of this process. changed: called
+    after each change of `state` and `text`. folder: where the worker's relative paths start. after:
+    another engine that warms up first.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class Engine:
                 heappush(self._waiting, (0 if urgent else 1, next(self._count), asked))
                 self._wake()
                 return asked.future
-        asked.fail(StoppedTaskError(f"{task}: the studio is closing; start it again"))
+        asked.fail(StoppedTaskError("the studio is closing; start it again"))
         return asked.future
 
     def restart(self) -> None:
@@ -98,7 +98,7 @@ class Engine:
                 self._is_killed = True
                 self._process.kill()
         for asked in dropped:
-            asked.fail(_stopped(asked))
+            asked.fail(_stopped())
 
     def close(self) -> None:
         """End the worker; every task that is not done fails with StoppedTaskError."""
@@ -225,10 +225,10 @@ class Engine:
                 asked = None
             is_counted = self.state == STARTING and not (self._is_killed or self._is_closed)
         if asked is not None and asked.is_stopped:
-            asked.fail(_stopped(asked))
+            asked.fail(_stopped())
         elif asked is not None:
             why = str(error) or "it was killed or crashed"
-            asked.fail(TaskError(f"{asked.task}: the worker process ended ({why}); try again"))
+            asked.fail(TaskError(f"the {self.name} process ended ({why}); try again"))
         if not is_counted:
             return
         self._lost += 1
@@ -241,7 +241,7 @@ class Engine:
                     self._bell.recv_bytes()
                     self._is_rung = False
             for one in dropped:
-                one.fail(TaskError(f"{one.task}: {text}"))
+                one.fail(TaskError(text))
 
 
 class _Ask:
@@ -283,8 +283,8 @@ class _Ask:
             self.future.set_exception(error)
 
 
-def _stopped(asked: _Ask) -> StoppedTaskError:
-    return StoppedTaskError(f"{asked.task}: stopped before it ended; start it again")
+def _stopped() -> StoppedTaskError:
+    return StoppedTaskError("it was stopped before it ended; start it again")
 
 
 def _log_failure(what: str, error: BaseException) -> None:

@@ -65,7 +65,7 @@ class Guard:
 
     def __init__(
         self,
-        app: Callable[[Scope, Receive, Send], Awaitable[None]],
+        app: App,
         host: str,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:

@@ -30,7 +30,8 @@ LOOK_EVERY_S = 1.0  # at the folder, for what others changed in it
 class Facts:
     """What the reader found out about a clip.
 
-    features: 'waiting', 'ready' or 'failed'. like: the clip that it nearly equals.
+    features: 'waiting', 'ready' or 'failed'. problem: why it cannot be used. warnings: of dark,
+    still and same. like: the clip that it nearly equals. file_s: how long the file is.
     """
 
     features: str = "waiting"
@@ -151,7 +152,7 @@ class Studio:
             listener()
 
     def state(self) -> dict[str, Any]:
-        """What a page draws; see docs/studio.md."""
+        """What a page draws."""
         engines = {
             engine.name: {"state": engine.state, "text": engine.text}
             for engine in (self.reader, self.trainer)

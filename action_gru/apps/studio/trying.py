@@ -56,7 +56,7 @@ class Try:
         return self.file.parent
 
     def document(self) -> dict[str, Any]:
-        """See `GET /api/tries/ID` in docs/studio.md."""
+        """The answer of GET /api/tries/ID; what is not known yet is None."""
         nothing = dict.fromkeys((
             "duration_s", "classes", "background", "threshold", "window_s", "times_s", "scores",
             "answer",
@@ -73,7 +73,7 @@ class Tries:
     """The files of .studio/tries, one folder each: at most MOST_TRIES, none unused for KEEP_S."""
 
     def __init__(self, studio: Studio) -> None:
-        self.studio, self.root = studio, studio.folder / ".studio" / "tries"
+        self.studio, self.root = studio, studio.project.hidden / "tries"
         self.known: dict[str, Try] = {}
         shutil.rmtree(self.root, ignore_errors=True)  # of a studio before this one
 

@@ -23,7 +23,7 @@ from action_gru.apps.studio.uploads import receive
 from action_gru.core.errors import ActionGruError, ConfigError, MissingExtraError, VideoError
 
 Format = Literal["onnx", "openvino"]
-# The name of each format, its extra, and the packages that it needs; apps/export.py writes them.
+# The name of each format, and the packages that it needs; apps/export.py writes them.
 FORMATS: dict[str, tuple[str, tuple[str, ...]]] = {
     "onnx": ("ONNX", ("onnx", "onnxscript", "onnxruntime")),
     "openvino": ("OpenVINO", ("onnx", "onnxscript", "openvino")),
@@ -40,7 +40,7 @@ class Export:
     """The export that was asked for last. One is made at a time."""
 
     def __init__(self, studio: Studio) -> None:
-        self.studio, self.folder = studio, studio.folder / ".studio" / "share"
+        self.studio, self.folder = studio, studio.project.hidden / "share"
         self.state, self.format = "idle", ""
         self.error: str | None = None
         self.run: Path | None = None

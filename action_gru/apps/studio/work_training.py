@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -50,9 +49,9 @@ from action_gru.training.data import TrainingData, read_clips
 from action_gru.training.linear import fit_ridge
 from action_gru.training.loop import Trainer
 from action_gru.training.refit import refit
+from action_gru.training.runs import RUNS
 from action_gru.training.scoring import score_clips
 
-RUNS = Path("runs")
 RECIPE = (
     "training.epochs=20",
     "model.closed_form=true",
@@ -119,7 +118,7 @@ def _prepare(name: str) -> tuple[Config, HeldOut]:
         [c.relative, c.label, c.group, c.split, c.start_s, c.end_s, c.frame_rate]
         for c in held_out.clips
     ]
-    text = csv_text([COLUMNS, *([_cell(value) for value in row] for row in rows)])
+    text = csv_text([COLUMNS, *rows])
     manifest = PLACE / f"{name}.csv"
     write_atomically(manifest, text.encode())
     tree = source.config.to_tree()
@@ -130,10 +129,6 @@ def _prepare(name: str) -> tuple[Config, HeldOut]:
     tree["events"]["background"] = [one for one in tree["events"]["background"] if one in names]
     few = FEW if len(clips) <= FEW_CLIPS else ()
     return build_config(tree, [*RECIPE, *few]), held_out
-
-
-def _cell(value: object) -> str:
-    return "" if value is None else str(value)
 
 
 def _keep(run: RunFolder, config: Config) -> str:
