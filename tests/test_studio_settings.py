@@ -41,6 +41,13 @@ def test_offline_the_network_that_comes_along_is_chosen_for_good_and_said(projec
     assert asked == ["yolo26n-cls.pt"]
 
 
+def test_who_asks_for_the_small_network_is_told_nothing(project, asked):
+    with (project.folder / "project.yaml").open("a") as file:
+        file.write("weights: builtin\n")
+    assert settings.choose_network(lambda _: None) == ""
+    assert asked == []
+
+
 def test_the_usual_network_needs_no_word(project, monkeypatch):
     monkeypatch.setattr(settings, "find_weights", lambda weights, download: Path(weights))
     assert settings.choose_network(lambda _: None) == ""

@@ -16,6 +16,7 @@ from action_gru.config.inputs import FeaturesSection
 from action_gru.core.errors import BackboneError, ConfigError
 from action_gru.core.files import write_or_raise
 from action_gru.prepare.project import NETWORK, read_project
+from action_gru.prepare.project_file import FILE, read_tree
 from action_gru.prepare.source import Source, read_source
 
 HERE = Path()
@@ -46,7 +47,7 @@ def choose_network(tell: Callable[[str], None]) -> str:
         mend = "free space, or make the folder writable"
         place = project.hidden / NETWORK
         write_or_raise(place, chosen.encode(), ConfigError, "cannot be written", mend)
-    if chosen != BUILTIN:
+    if chosen != BUILTIN or read_tree(HERE / FILE).get("weights"):
         return ""
     return (
         f"with the small network: {USUAL} is not here and could not be fetched; 'weights: FILE' in "

@@ -4,7 +4,7 @@
 import * as api from "./api.js";
 import { camera } from "./camera.js";
 import { mountDock } from "./dock.js";
-import { h, fill, icon, say } from "./dom.js";
+import { h, fill, icon, say, sentence } from "./dom.js";
 import { bindKeys, showKeys } from "./keys.js";
 import { endUndo, toast } from "./toast.js";
 import { uploads } from "./uploads.js";
@@ -110,17 +110,19 @@ async function show(id) {
 }
 
 function drawEngines(engines = {}) {
-  const lines = Object.values(engines).filter((engine) => engine.state !== "ready");
+  const all = Object.values(engines);
+  const lines = all.filter((engine) => engine.state !== "ready");
   const failed = lines.find((engine) => engine.state === "failed");
+  const note = all.find((engine) => engine.text)?.text; // once ready, what stays to be known
   const words = failed
     ? `Not working: ${failed.text}`
-    : [...new Set(lines.map((engine) => engine.text || "starting"))].sort().join(" · ");
+    : [...new Set(lines.map((engine) => engine.text || "starting"))].sort().join(" · ")
+      || sentence(note ?? "");
   const place = at("engines");
   if (place.dataset.words === words) return; // the moving bar would start anew
   place.dataset.words = words;
-  place.className = failed ? "failed" : "";
-  if (!words) fill(place);
-  else if (failed) fill(place, words);
+  place.className = failed ? "failed" : words && !lines.length ? "note" : "";
+  if (!lines.length || failed) fill(place, words);
   else fill(place, h("span", { class: "moving", "aria-hidden": "true" }), `Getting ready: ${words}`);
 }
 
