@@ -51,8 +51,8 @@ def write_or_raise(
     path: Path,
     data: bytes | Iterable[bytes | memoryview],
     kind: type[Exception],
-    failed: str,
-    mend: str,
+    failed: str = "cannot be written",
+    mend: str = "free space, or make the folder writable",
     root: Path | None = None,
 ) -> None:
     """Like `write_atomically`; raises `kind` with what failed, the system's reason and the mend."""

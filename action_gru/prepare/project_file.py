@@ -179,5 +179,4 @@ def next_colour(present: Iterable[Action], remembered: Iterable[Action]) -> str:
 def write_tree(path: Path, tree: dict[str, Any]) -> None:
     """Write project.yaml whole or not at all. Raises ConfigError."""
     text = _HEAD + yaml.safe_dump(tree, allow_unicode=True, sort_keys=False, width=100)
-    mend = "free space, or make the folder writable"
-    write_or_raise(path, text.encode(), ConfigError, "cannot be written", mend)
+    write_or_raise(path, text.encode(), ConfigError)

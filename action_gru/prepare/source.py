@@ -67,8 +67,7 @@ class Source:
         if self.manifest is None or path is None:
             return self.config
         place = path if folder is None else folder / path.name
-        mend = "free space, or make the folder writable"
-        write_or_raise(place, self.manifest.encode(), DataError, "cannot be written", mend)
+        write_or_raise(place, self.manifest.encode(), DataError)
         data = data.model_copy(update={"manifest": place, "root": data.root or path.parent})
         return self.config if folder is None else self.config.model_copy(update={"data": data})
 

@@ -126,9 +126,8 @@ class ClipRows:
         }
         rows = [row for clip in known.values() for row in self.of(clip)]
         lines = [[row.get(name, "") for name in self.names] for row in rows]
-        mend = "free space, or make the folder writable"
         text = csv_text([self.names, *lines])
-        write_or_raise(self.path, text.encode(), DataError, "cannot be written", mend)
+        write_or_raise(self.path, text.encode(), DataError)
 
 
 def moved(rows: Iterable[Cells], clip: str) -> list[Cells]:

@@ -9,8 +9,9 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import FileResponse
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from action_gru.apps.studio.bodies import Body
 from action_gru.apps.studio.file_names import safe_name
 from action_gru.apps.studio.session import Facts, Studio
 from action_gru.apps.studio.uploads import receive
@@ -19,10 +20,6 @@ MOST_CLIPS = 10_000  # in one request
 Text = Annotated[str, Field(max_length=500)]
 Seconds = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
 KINDS = {".webm": "video/webm", ".mov": "video/quicktime", ".mkv": "video/x-matroska"}
-
-
-class Body(BaseModel):
-    model_config = ConfigDict(extra="forbid")
 
 
 class NewAction(Body):

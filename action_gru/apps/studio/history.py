@@ -137,9 +137,8 @@ class History:
 
     def _write(self, kept: Kept) -> None:
         """Keep this on disk, and only then here."""
-        mend = "free space, or make the folder writable"
         data = kept.model_dump_json(exclude_defaults=True).encode()
-        write_or_raise(self.path, data, DataError, "cannot be written", mend)
+        write_or_raise(self.path, data, DataError)
         self._kept = kept
 
 

@@ -9,16 +9,15 @@ from urllib.parse import quote
 
 from fastapi import APIRouter, Request
 from fastapi.responses import FileResponse, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from action_gru.apps.studio.bodies import Body
 from action_gru.apps.studio.current import NoModelError, current_run
 from action_gru.apps.studio.long_videos import LongVideos
 from action_gru.apps.studio.session import Studio
 from action_gru.apps.studio.uploads import receive
 from action_gru.apps.studio.video_shelf import MOST_SEGMENTS, Labelled
-from action_gru.core.errors import DataError
 
-MOST_IMPORT_BYTES = 1 << 26
 TYPES = {
     "csv": "text/csv",
     "json": "application/json",
@@ -26,10 +25,6 @@ TYPES = {
     "srt": "application/x-subrip",
     "eaf": "application/xml",
 }
-
-
-class Body(BaseModel):
-    model_config = ConfigDict(extra="forbid")
 
 
 class SegmentBody(Body):
@@ -47,10 +42,6 @@ class SegmentsBody(Body):
 
 class VideoBody(Body):
     id: str
-
-
-class NothingBody(Body):
-    pass
 
 
 def routes(studio: Studio) -> APIRouter:
@@ -78,7 +69,7 @@ def routes(studio: Studio) -> APIRouter:
         return FileResponse(path, media_type=kind)
 
     @router.post("/copy", status_code=202)
-    def copy(id: str, body: NothingBody) -> dict[str, str]:
+    def copy(id: str, body: Body) -> dict[str, str]:
         videos.playback.make_copy(id)
         return {}
 
@@ -93,7 +84,7 @@ def routes(studio: Studio) -> APIRouter:
 
     @router.post("/import")
     async def read(id: str, name: str, request: Request) -> dict[str, Any]:
-        data = await _whole(request, MOST_IMPORT_BYTES)
+        data = await request.body()
         found = await asyncio.to_thread(videos.imported, id, name, data)
         segments = [one.document() for one in found.segments]
         return {"segments": segments, "notes": list(found.notes)}
@@ -105,7 +96,7 @@ def routes(studio: Studio) -> APIRouter:
         return Response(document, 200, {"Content-Disposition": named}, TYPES[format])
 
     @router.post("/propose", status_code=202)
-    def propose(id: str, body: NothingBody) -> dict[str, Any]:
+    def propose(id: str, body: Body) -> dict[str, Any]:
         run = current_run(studio)
         if run is None:
             raise NoModelError
@@ -118,18 +109,7 @@ def routes(studio: Studio) -> APIRouter:
         return videos.proposals(id)
 
     @router.post("/cut")
-    def cut(id: str, body: NothingBody) -> dict[str, Any]:
+    def cut(id: str, body: Body) -> dict[str, Any]:
         return videos.cut(id)
 
     return router
-
-
-async def _whole(request: Request, most: int) -> bytes:
-    data = bytearray()
-    async for piece in request.stream():
-        data += piece
-        if len(data) > most:
-            raise DataError(
-                f"the file is larger than {most >> 20} MB; export fewer videos into one file"
-            )
-    return bytes(data)

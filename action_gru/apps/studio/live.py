@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter, WebSocket, WebSocketDisconnect
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
+from action_gru.apps.studio.bodies import Body
 from action_gru.apps.studio.current import NO_MODEL, ask, current_run
 from action_gru.apps.studio.session import Studio
 from action_gru.core.errors import ActionGruError, VideoError
@@ -28,10 +29,9 @@ TIME = struct.Struct("<d")
 FULL = f"{MOST_CAMERAS} cameras are live already; close Try in another tab, then come back"
 
 
-class Correction(BaseModel):
+class Correction(Body):
     """What the last two seconds up to time_s were; person: who is in them."""
 
-    model_config = ConfigDict(extra="forbid")
     correct: str
     time_s: float
     person: str | None = None

@@ -97,8 +97,7 @@ class Studio:
 
     def tell_address(self, address: str) -> None:
         """Keep where the page is, for who opens the project a second time."""
-        mend = "free space, or make the folder writable"
-        write_or_raise(self._address, address.encode(), ConfigError, "cannot be written", mend)
+        write_or_raise(self._address, address.encode(), ConfigError)
 
     def start(self) -> None:
         """Start the engines in the background, and follow the folder."""

@@ -44,9 +44,8 @@ def choose_network(tell: Callable[[str], None]) -> str:
     chosen = project.weights
     if chosen is None:
         chosen = USUAL if _can_have(USUAL, tell) else BUILTIN
-        mend = "free space, or make the folder writable"
         place = project.hidden / NETWORK
-        write_or_raise(place, chosen.encode(), ConfigError, "cannot be written", mend)
+        write_or_raise(place, chosen.encode(), ConfigError)
     if chosen != BUILTIN or read_tree(HERE / FILE).get("weights"):
         return ""
     return (

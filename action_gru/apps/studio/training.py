@@ -13,8 +13,9 @@ from concurrent.futures import Future
 from typing import Annotated, Any
 
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from action_gru.apps.studio.bodies import Body
 from action_gru.apps.studio.engine import StoppedTaskError
 from action_gru.apps.studio.session import Facts, Studio
 from action_gru.apps.studio.verdict import PLACE, why_not
@@ -151,10 +152,6 @@ class Training:
 def _news(state: str) -> dict[str, Any]:
     news = {"state": state, "stage": "reading clips", "share": 0.0, "curve": [], "error": None}
     return news | {"draft": None}
-
-
-class Body(BaseModel):
-    model_config = ConfigDict(extra="forbid")
 
 
 class RunName(Body):

@@ -12,8 +12,9 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import FileResponse
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from action_gru.apps.studio.bodies import Body
 from action_gru.apps.studio.current import NoModelError, current_run, do_job
 from action_gru.apps.studio.errors import MissingThingError
 from action_gru.apps.studio.file_names import safe_name
@@ -28,10 +29,9 @@ WHY_S = 2.0  # so much around a moment is explained
 STRETCH_SHARE = 1.5  # a file that is hardly longer than WHY_S is explained as a whole
 
 
-class CorrectionBody(BaseModel):
+class CorrectionBody(Body):
     """What the two seconds around an instant were."""
 
-    model_config = ConfigDict(extra="forbid")
     time_s: float = Field(ge=0, le=1e9, allow_inf_nan=False)
     action: str
 

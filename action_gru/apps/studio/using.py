@@ -12,9 +12,9 @@ from typing import Any, Literal
 
 from fastapi import APIRouter, Request
 from fastapi.responses import FileResponse
-from pydantic import BaseModel, ConfigDict
 from starlette.background import BackgroundTask
 
+from action_gru.apps.studio.bodies import Body
 from action_gru.apps.studio.current import NoModelError, ask, current_run, do_job
 from action_gru.apps.studio.errors import MissingThingError
 from action_gru.apps.studio.session import Studio
@@ -31,8 +31,7 @@ FORMATS: dict[str, tuple[str, tuple[str, ...]]] = {
 PLACEHOLDER = "clip.mp4"  # where the project has no clip to name
 
 
-class ExportBody(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+class ExportBody(Body):
     format: Format
 
 

@@ -144,8 +144,7 @@ class Versions:
             return False
 
     def _choose(self, name: str) -> None:
-        mend = "free space, or make the folder writable"
-        write_or_raise(self._chosen, os.fsencode(name), DataError, "cannot be written", mend)
+        write_or_raise(self._chosen, os.fsencode(name), DataError)
 
     def _stamp(self) -> object:
         if not self.folder.is_dir():

@@ -30,7 +30,6 @@ LEAST_S = 0.001  # shorter than what is written
 MOST_SEGMENTS = 20_000
 LEAST_CLIP_S = 0.3
 MOST_STEM_BYTES = 70  # of a clip's name, which has the times behind it
-FREE = "free space, or make the folder writable"
 
 
 @dataclass(frozen=True)
@@ -138,7 +137,7 @@ class VideoShelf:
             raise DataError(f"{name}: takes {MOST_SEGMENTS:,} segments, got {len(segments):,}")
         kept = tuple(sorted((checked(one, duration_s) for one in segments), key=_order))
         document = csv_document(self._timeline(name, kept, duration_s))
-        write_or_raise(file, document, DataError, "cannot be written", FREE)
+        write_or_raise(file, document, DataError)
         return kept
 
     def relabel(self, old: str, new: str) -> None:
