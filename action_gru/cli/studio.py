@@ -51,3 +51,4 @@ def studio(
 
         chosen = usual_port(host) if port is None else port
         serve(folder, host, chosen, not no_browser, ready)
+    reporter.info("closed")

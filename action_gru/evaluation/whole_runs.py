@@ -34,7 +34,8 @@ def train_whole(
 ) -> Path:
     """Train, score on the test clips and refit, as `action-gru train` does; the run's folder.
 
-    words: see `WORDS`. Raises ConfigError for settings, DataError for clips that cannot be used.
+    words: see `prepare.source.WORDS`. Raises ConfigError for settings, DataError for clips that
+    cannot be used.
     """
     path, folder = path_given(clips, CLIPS, ConfigError), _folder(videos)
     chosen = [] if device == "auto" else ["features", "training"]

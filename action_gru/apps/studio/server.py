@@ -36,7 +36,6 @@ from action_gru.apps.studio.errors import FULL_MEND, status_of
 from action_gru.apps.studio.guard import Guard
 from action_gru.apps.studio.session import Studio
 from action_gru.core.errors import ActionGruError, is_full
-from action_gru.core.progress import Reporter
 
 PAGE = Path(__file__).parent / "page"
 TOGETHER_S = 0.05  # changes this close are one push
@@ -207,4 +206,3 @@ def serve(
             _Server(config, listening).run()
     finally:
         studio.close()  # where it did not come to its end, as when the terminal is closed
-    Reporter(quiet=False).info("closed")

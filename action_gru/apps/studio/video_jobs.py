@@ -58,9 +58,6 @@ class Jobs:
         self._threads.submit(self._run, job, done)
         return job
 
-    def close(self) -> None:
-        self._threads.shutdown(wait=False, cancel_futures=True)
-
     def _run(self, job: Job, done: Callable[[Job], None]) -> None:
         try:
             job.result = self._work(job)

@@ -125,20 +125,17 @@ class VideoShelf:
         spans = [(one, *one.seconds(lambda _: end_s)) for one in ours]
         return tuple(sorted((Labelled(a, b, one.label) for one, a, b in spans), key=_order))
 
-    def write(
-        self, name: str, segments: Sequence[Labelled], duration_s: float | None
-    ) -> tuple[Labelled, ...]:
-        """Keep the segments of a video, whole or not at all; as they are kept, in order of time.
+    def write(self, name: str, segments: Sequence[Labelled], duration_s: float | None) -> None:
+        """Keep the segments of a video, whole or not at all, in order of time.
 
         Raises DataError for what is no segment of the video.
         """
         file = self.labels_file(name)
         if len(segments) > MOST_SEGMENTS:
             raise DataError(f"{name}: takes {MOST_SEGMENTS:,} segments, got {len(segments):,}")
-        kept = tuple(sorted((checked(one, duration_s) for one in segments), key=_order))
+        kept = sorted((checked(one, duration_s) for one in segments), key=_order)
         document = csv_document(self._timeline(name, kept, duration_s))
         write_or_raise(file, document, DataError)
-        return kept
 
     def relabel(self, old: str, new: str) -> None:
         """Give the segments of an action its new name, in every video. A damaged file stays.
