@@ -1,9 +1,12 @@
-"""A page's camera frames, which come as JPEG: to pictures, and to a video. Knows no model."""
+"""Pictures between page and worker: JPEG to pictures, to a video, and back. Knows no model."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+
+import cv2
+import numpy as np
 
 from action_gru.core.errors import VideoError
 from action_gru.video import Image, VideoWriter
@@ -11,6 +14,7 @@ from action_gru.video.picture_files import DamageError, decode_picture
 
 JPEG = b"\xff\xd8\xff"
 MOST_PIXELS = 4_000_000
+QUALITY = 80  # of a JPEG that a page shows
 JpegFrames = Sequence[tuple[float, bytes]]
 
 
@@ -34,3 +38,20 @@ def decode_frame(data: bytes) -> Image:
         return decode_picture(data, "a frame", MOST_PIXELS)
     except DamageError as error:
         raise VideoError(f"a frame is no picture ({error}); {mend}") from error
+
+
+def jpeg_bytes(image: Image) -> bytes:
+    """image (H, W, 3) uint8 RGB."""
+    bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+    is_made, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
+    assert is_made
+    return bytes(data)
+
+
+def at_most(image: Image, side_px: int) -> Image:
+    """The picture (H, W, 3), smaller where a side is longer than side_px."""
+    share = side_px / max(image.shape[:2])
+    if share >= 1:
+        return image
+    size_px = (max(2, round(image.shape[1] * share)), max(2, round(image.shape[0] * share)))
+    return np.asarray(cv2.resize(image, size_px, interpolation=cv2.INTER_AREA), np.uint8)

@@ -9,12 +9,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from action_gru.apps.check import BLACK, DARK, STILL
 from action_gru.apps.clip_facts import read_facts
+from action_gru.apps.studio.frames import at_most, jpeg_bytes
 from action_gru.apps.studio.networks import backbone_of
 from action_gru.apps.studio.settings import choose_network, reading_config
 from action_gru.config import Config
@@ -27,7 +27,6 @@ from action_gru.features.source import build_extractor
 from action_gru.video import DecodeLimits, Image, VideoFile
 
 POSTER_PX = 320  # its longer side
-QUALITY = 80  # of the JPEG
 # Cosine. Measured: copies without their first two frames have 0.9975 or more, the most alike clips
 # of one camera 0.98.
 NEARLY_SAME = 0.995
@@ -84,19 +83,13 @@ def judge(clip: Clip, config: Config, poster: Path) -> dict[str, Any]:
     except VideoError as error:
         return found | {"problem": str(error)}
     found["warnings"] = _warnings(mine)
-    _keep(poster, _jpeg(picture))
+    _keep(poster, jpeg_bytes(picture))
     _keep(poster.with_suffix(".json"), json.dumps(found).encode())
     return found
 
 
 def _keep(path: Path, data: bytes) -> None:
     write_or_raise(path, data, MachineError, "cannot be written", "free space on the disk")
-
-
-def _jpeg(picture: Image) -> bytes:
-    is_made, data = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
-    assert is_made
-    return bytes(data.tobytes())
 
 
 def _warnings(facts: ClipFacts) -> list[str]:
@@ -109,10 +102,7 @@ def _picture(clip: Clip, at_s: float, limits: DecodeLimits) -> Image:
     """The first frame of the clip from an instant on, shrunk. Raises VideoError."""
     with VideoFile(clip.path, 1, limits) as video:
         for frame in video.frames(lambda time_s: time_s >= at_s):
-            height, width = frame.image.shape[:2]
-            ratio = min(1.0, POSTER_PX / max(height, width))
-            size = (max(1, round(width * ratio)), max(1, round(height * ratio)))
-            return np.asarray(cv2.resize(frame.image, size, interpolation=cv2.INTER_AREA), np.uint8)
+            return at_most(frame.image, POSTER_PX)
     raise VideoError(f"{clip.path}: no frame after {at_s:.1f} s; check its bounds")
 
 

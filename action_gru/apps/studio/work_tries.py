@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 
 from action_gru.apps.studio.background import Job, begin, job_drop, job_news
+from action_gru.apps.studio.frames import jpeg_bytes
 from action_gru.apps.studio.networks import recognizer_of
 from action_gru.apps.studio.work_live import facts_of
 from action_gru.core.errors import VideoError
@@ -88,7 +89,7 @@ def _explain(
     moments = []
     for number, frame in enumerate(sorted(made.best)):
         job.check()
-        write_atomically(folder / f"{number}.jpg", _jpeg(_picture(made, frame)))
+        write_atomically(folder / f"{number}.jpg", jpeg_bytes(_picture(made, frame)))
         time_s = round(float(made.times_s[frame]), 3)
         moments.append({"time_s": time_s, "text": moment_text(made, frame)})
     text = "" if moments else "No moment mattered by itself: the answer comes from all of them."
@@ -133,14 +134,6 @@ def _picture(made: Explanation, frame: int) -> Image:
         return blended(heat)
     time_s = made.times_s[frame]
     return min(made.thumbnails, key=lambda one: abs(one[0] - time_s))[1]
-
-
-def _jpeg(image: Image) -> bytes:
-    """image (H, W, 3) uint8 RGB."""
-    done, data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
-    if not done:
-        raise VideoError(f"a picture of {image.shape} cannot be written as JPEG")
-    return bytes(data)
 
 
 def try_cut(tell: object, key: str, path: str, start_s: float, end_s: float, out: str) -> None:

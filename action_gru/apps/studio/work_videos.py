@@ -15,9 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import cv2
-import numpy as np
-
+from action_gru.apps.studio.frames import at_most
 from action_gru.apps.studio.networks import recognizer_of
 from action_gru.core.errors import DataError
 from action_gru.dataset.cells import frame_instants
@@ -142,7 +140,7 @@ def copying(path: str, out: str, length_s: float | None) -> Work:
     last_s, writer = 0.0, None
     with ExitStack() as stack, VideoFile(path) as video:
         for frame in video:
-            image = _at_most(frame.image, COPY_SIDE_PX)
+            image = at_most(frame.image, COPY_SIDE_PX)
             if writer is None:
                 size_px = (image.shape[1], image.shape[0])
                 writer = stack.enter_context(VideoWriter(out, size_px, video.fps))
@@ -152,15 +150,6 @@ def copying(path: str, out: str, length_s: float | None) -> Work:
             writer.write(image, last_s)
             yield min(last_s / length_s, 1.0) if length_s else None
     return last_s
-
-
-def _at_most(image: Image, side_px: int) -> Image:
-    """The picture, smaller where a side is longer than side_px."""
-    share = side_px / max(image.shape[:2])
-    if share >= 1:
-        return image
-    size_px = (max(2, round(image.shape[1] * share)), max(2, round(image.shape[0] * share)))
-    return np.asarray(cv2.resize(image, size_px, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def proposing(path: str, run: str, length_s: float | None) -> Work:
