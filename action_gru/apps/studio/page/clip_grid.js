@@ -1,5 +1,6 @@
 // The clips of one action as small pictures: choose, play, trim, move, delete.
 
+import { fileName } from "./clips.js";
 import { count, fill, h, icon, keyed, say } from "./dom.js";
 import { playOn, thumb } from "./thumb.js";
 import { openTrim } from "./trim.js";
@@ -11,11 +12,6 @@ const WARNINGS = {
 const inOrder = new Intl.Collator("en", { numeric: true }); // take-2 before take-10
 const TRIM = ["M6 3v12a3 3 0 0 0 3 3h12", "M18 21V9a3 3 0 0 0-3-3H3"];
 const BIN = ["M4 7h16", "M9 7V4h6v3", "M6 7l1 13h10l1-13"];
-
-/** "wave/20261129-101500-3.webm" -> "20261129-101500-3.webm". */
-function fileName(id) {
-  return id.slice(id.lastIndexOf("/") + 1);
-}
 
 function chips(clip, reading) {
   if (clip.features === "failed") {

@@ -1,5 +1,6 @@
 // The first step: which actions there are, their names and their colours.
 
+import { clipCounts } from "./clips.js";
 import { count, fill, h, keyed, rekey, say, sentence, swatch } from "./dom.js";
 import { uploads } from "./uploads.js";
 
@@ -7,13 +8,6 @@ const EXAMPLES = ["wave", "clap", "jump"];
 
 function own(state) {
   return state.actions.filter((action) => !action.background);
-}
-
-/** {"wave": 12}: how many clips each action has. */
-export function clipCounts(state) {
-  const counts = Object.create(null); // an action may be called "constructor"
-  for (const clip of state.clips ?? []) counts[clip.action] = (counts[clip.action] ?? 0) + 1;
-  return counts;
 }
 
 function actionRow(action, app) {

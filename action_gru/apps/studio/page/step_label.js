@@ -1,6 +1,7 @@
 // Step 3: label a long video. Which video, what is drawn of it, and what its keys and buttons do.
 
 import { h, fill, say, count, keyed } from "./dom.js";
+import { acceptFiles } from "./drops.js";
 import { makeEditor } from "./label_editor.js";
 import { clock } from "./segments.js";
 
@@ -37,7 +38,7 @@ function mount(root, app) {
     send([...choose.files]);
     choose.value = "";
   });
-  const ends = [dropping(root, send)];
+  const endDrops = acceptFiles(root, (transfer) => send([...transfer.files]));
 
   async function send(files) {
     for (const file of files) {
@@ -104,7 +105,7 @@ function mount(root, app) {
       draw();
     },
     unmount() {
-      ends.forEach((end) => end());
+      endDrops();
       editor.destroy();
     },
   };
@@ -116,24 +117,4 @@ function words(video) {
   if (video.duration_s !== null) parts.unshift(clock(video.duration_s, 0));
   if (video.playable === "making") parts.push("being made playable");
   return parts.join(" · ");
-}
-
-/** Files that are dropped anywhere on the step. -> a function that ends it. */
-function dropping(root, send) {
-  const over = (event) => {
-    if (![...event.dataTransfer.types].includes("Files")) return;
-    event.preventDefault();
-    root.classList.add("dropping");
-  };
-  const out = (event) => {
-    if (!root.contains(event.relatedTarget)) root.classList.remove("dropping");
-  };
-  const drop = (event) => {
-    event.preventDefault();
-    root.classList.remove("dropping");
-    send([...event.dataTransfer.files]);
-  };
-  const on = { dragover: over, dragleave: out, drop };
-  for (const [kind, run] of Object.entries(on)) root.addEventListener(kind, run);
-  return () => Object.entries(on).forEach(([kind, run]) => root.removeEventListener(kind, run));
 }

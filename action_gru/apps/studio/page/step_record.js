@@ -1,10 +1,10 @@
 // The second step: record clips of the chosen action, or drop files; see and mend what is there.
 
 import { ClipGrid, DRAGGED } from "./clip_grid.js";
+import { clipCounts } from "./clips.js";
 import { count, fill, h, keyed, say, swatch } from "./dom.js";
 import { acceptFiles, readDrop, readPicked } from "./drops.js";
 import { makeStage } from "./stage.js";
-import { clipCounts } from "./step_actions.js";
 import { uploads } from "./uploads.js";
 
 const ENOUGH = 10; // clips of an action

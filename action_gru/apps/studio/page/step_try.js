@@ -1,6 +1,7 @@
 // The step Try: the camera or a file, one large answer, two sliders, and what to do when it is
 // wrong.
 
+import { fileName } from "./clips.js";
 import { correctingCard } from "./correcting.js";
 import { h, say } from "./dom.js";
 import { labelCard } from "./answer_card.js";
@@ -45,7 +46,7 @@ function emptyCard(app) {
 async function clipFile(app, id) {
   const response = await fetch(app.clipVideo(id));
   if (!response.ok) throw new Error(`${id}: the clip is not there any more.`);
-  return new File([await response.blob()], id.split("/").at(-1));
+  return new File([await response.blob()], fileName(id));
 }
 
 function mount(root, app) {
