@@ -120,7 +120,7 @@ def overrides_of(words: Mapping[str, Any]) -> list[str]:
     for word, value in words.items():
         if word not in WORDS:
             close = get_close_matches(word, WORDS, n=1)
-            meant = f"; did you mean '{close[0]}'?" if close else ""
+            meant = f"; did you mean '{close[0]}'?" if close else "."
             raise ConfigError(
                 f"no word '{word}' ({', '.join(WORDS)}){meant} Any other key of the config stands "
                 "in overrides, as 'a.b=value'"
