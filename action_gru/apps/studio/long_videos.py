@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from action_gru.apps.studio.clip_rows import VIDEO_TAKE
 from action_gru.apps.studio.playback import Playback, stamp_of
 from action_gru.apps.studio.session import Studio
 from action_gru.apps.studio.video_jobs import Job, Jobs
@@ -192,7 +193,7 @@ class LongVideos:
         for part in (job.result or {"made": []})["made"]:
             one = todo[part]
             clip = self.shelf.clip_file(name, one).name
-            self.studio.shelf.add(Path(part), one.label, name=clip, take=f"videos/{name}")
+            self.studio.shelf.add(Path(part), one.label, name=clip, take=VIDEO_TAKE + name)
 
     def _make_actions(self, segments: Sequence[Labelled]) -> None:
         """Labels that are no action yet become one. Raises ConfigError for what cannot."""

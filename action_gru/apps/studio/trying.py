@@ -15,6 +15,7 @@ from fastapi.responses import FileResponse
 from pydantic import Field
 
 from action_gru.apps.studio.bodies import Body
+from action_gru.apps.studio.clip_rows import VIDEO_TAKE
 from action_gru.apps.studio.current import NoModelError, current_run, do_job
 from action_gru.apps.studio.errors import MissingThingError
 from action_gru.apps.studio.file_names import safe_name
@@ -148,7 +149,7 @@ class Tries:
         try:
             await do_job(self.studio.reader, "try_cut", f"{one.id}-{cut.stem}", *args)
             name = f"{one.file.stem}-{start_s or 0.0:.1f}s.mp4"
-            source = f"videos/{one.file.name}"  # clips of one file stay together in a split
+            source = VIDEO_TAKE + one.file.name  # clips of one file stay together in a split
             return await asyncio.to_thread(
                 self.studio.shelf.add, cut, action, name=name, take=source
             )
