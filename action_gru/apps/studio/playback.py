@@ -15,7 +15,6 @@ from action_gru.apps.studio.engine import StoppedTaskError
 from action_gru.apps.studio.session import Studio
 from action_gru.apps.studio.video_jobs import FAILED, RUNNING, Job, Jobs
 from action_gru.apps.studio.video_shelf import VideoShelf
-from action_gru.core.errors import DataError
 
 # What browsers play without a plug-in: by the file's ending, FFmpeg's names of codec and pixels.
 PLAYED: dict[str, tuple[str, ...]] = {
@@ -126,14 +125,13 @@ class Playback:
             self._make_copy(name, facts.duration_s if facts else None)
 
     def played(self, name: str) -> Path:
-        """The file to play: the video, or its copy. Raises DataError while that is being made."""
+        """The file to play: the video, or its copy once that is there.
+
+        A page that asks before it knows that a copy is being made gets what it cannot play, and
+        the copy afterwards.
+        """
         path, copy = self._shelf.path(name), self._copy(name)
-        if copy.is_file():
-            return copy
-        facts = self.facts(name)
-        if facts is not None and facts.needs_copy:
-            raise DataError(f"{name}: a copy that browsers can play is being made; wait for it")
-        return path
+        return copy if copy.is_file() else path
 
     def forget(self, name: str) -> None:
         """Stop a copy, and remove it."""
