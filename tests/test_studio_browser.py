@@ -234,6 +234,18 @@ def test_a_reload_keeps_the_step_the_action_and_who_it_is(open_page):
     assert visit.tab.inner_text("#chosen-name") == "sit down"
 
 
+@pytest.mark.parametrize("step", ["actions", "record", "label", "train", "try", "use"])
+def test_a_reload_opens_each_step_again_and_another_tab_hears_of_it(open_page, step):
+    visit, other = open_page(step), open_page("actions")
+    for _ in range(2):
+        visit.tab.wait_for_selector("#step-title")
+        assert visit.tab.get_attribute("[data-step][aria-current=page]", "data-step") == step
+        visit.tab.reload()
+    visit.go("actions")
+    name(visit, f"made in {step}")
+    other.tab.wait_for_selector(row(f"made in {step}"))
+
+
 def test_a_full_disk_is_told_and_the_clip_waits_through_a_reload(open_page, studio):
     visit = open_page("actions")
     full = {"error": "the disk is full; free some space"}
