@@ -34,10 +34,11 @@ export function verdictCard(app) {
   const advice = h("ul", { class: "advice" });
   const adviceTitle = h("h3", null, "What would help most");
   const bars = h("ul", { class: "bars" });
+  const barsTitle = h("h3", null, "Each action, on clips it had never seen");
   const element = h("section", { class: "card stack verdict", "aria-label": "How good it is" },
     h("div", { class: "verdict-head" }, sign, h("div", null, level, text, facts)),
     adviceTitle, advice,
-    h("h3", null, "Each action, on clips it had never seen"), bars);
+    barsTitle, bars);
 
   const update = (model) => {
     element.hidden = !model;
@@ -47,7 +48,9 @@ export function verdictCard(app) {
     element.dataset.level = grade;
     say(level, LEVELS[grade] ?? "");
     say(text, model.verdict?.text ?? "");
-    say(facts, `${model.run}: learned from ${model.clips} clips, tested on ${model.held_out}`);
+    const tested = model.held_out ? `, tested on ${model.held_out}` : ""; // a command line's run
+    say(facts, `${model.run}: learned from ${model.clips} clips${tested}`);
+    barsTitle.hidden = !model.actions?.length;
     const hints = model.advice ?? [];
     advice.hidden = adviceTitle.hidden = !hints.length;
     keyed(advice, hints, (hint) => hint, (hint) => h("li", { dir: "auto" }, hint));
