@@ -313,6 +313,8 @@ def test_a_video_that_no_browser_plays_is_played_as_a_copy(scene, visit):
 def test_the_step_fits_and_axe_finds_nothing_serious(scene, visit, size, scheme):
     page = visit(size, color_scheme=scheme, reduced_motion="reduce", has_touch=size is PHONE)
     open_video(page, "morning")
+    press(page, WAVE, "Shift+ArrowRight", WAVE)
+    saved(page)
     page.tab.click("summary:has-text('as a list')")
     page.tab.click(".segment-row >> text=Show >> nth=0")
     page.shoot(f"label-{scheme}-{size['width']}")
