@@ -230,7 +230,6 @@ PANELS: dict[str, dict[Callable[..., None], str]] = {
         inference.timeline: "timeline match.mp4 --out match.vtt",
         inference.webcam: "webcam --source 0",
         serve: "serve -m clips --port 8000",
-        inference.web: "web --port 7860",
         inference.watch: "watch - --model engines < rows.csv",
         inference.export: "export --format openvino",
     },
@@ -241,6 +240,7 @@ PANELS: dict[str, dict[Callable[..., None], str]] = {
         training.resume: "resume runs/clips",
         training.tune: "tune clips --layers 2",
         training.compare_cells: "compare-cells clips",
+        inference.web: "web --port 7860",
         plan.plan: "plan clips --clips 100000 --seconds 10",
     },
 }
