@@ -224,7 +224,6 @@ PANELS: dict[str, dict[Callable[..., None], str]] = {
         features.check: "check clips --out check.html",
         training.evaluate: "evaluate --manifest other.csv --root other",
         inference.explain: "explain new.mp4 --out why.png",
-        training.cv: "cv clips --folds 5",
     },
     "Deploy": {
         inference.timeline: "timeline match.mp4 --out match.vtt",
@@ -239,6 +238,7 @@ PANELS: dict[str, dict[Callable[..., None], str]] = {
         features.extract: "extract clips",
         training.resume: "resume runs/clips",
         training.tune: "tune clips --layers 2",
+        training.cv: "cv clips --folds 5",
         training.compare_cells: "compare-cells clips",
         inference.web: "web --port 7860",
         plan.plan: "plan clips --clips 100000 --seconds 10",
