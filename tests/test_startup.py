@@ -10,11 +10,11 @@ from helpers.videos import write_square
 
 HEAVY = {
     "torch", "torchvision", "cv2", "numpy", "ultralytics", "pydantic", "yaml", "matplotlib",
-    "tensorboard", "gradio", "torchmetrics", "accelerate", "safetensors", "av", "onnx",
+    "tensorboard", "torchmetrics", "accelerate", "safetensors", "av", "onnx",
     "onnxruntime", "openvino", "PIL",
 }  # fmt: skip
 UNUSED_BY_CLASSIFY = {
-    "matplotlib", "tensorboard", "gradio", "torchmetrics", "accelerate", "onnx",
+    "matplotlib", "tensorboard", "torchmetrics", "accelerate", "onnx",
     "onnxscript", "onnxruntime", "openvino", "torchvision", "sympy",
 }  # fmt: skip
 

@@ -191,7 +191,7 @@ def test_closing_leaves_no_process_and_fails_what_was_open():
         made.close()
         with pytest.raises(StoppedTaskError):
             running.result(WAIT_S)
-        with pytest.raises(StoppedTaskError, match="the studio is closing"):
+        with pytest.raises(StoppedTaskError, match="the server is closing"):
             made.ask("echo", 1).result(WAIT_S)
         until(lambda: not any(map(is_running, [worker, *children])))
 

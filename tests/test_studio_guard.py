@@ -85,7 +85,7 @@ def test_a_studio_that_is_told_its_host_answers_to_it():
 )  # fmt: skip
 def test_another_site_changes_nothing(guard, method, origin):
     status, said, _ = ask(guard, method, "/api/undo", origin=origin)
-    assert (status, said) == (403, "only the studio's own page may change something; open it again")
+    assert (status, said) == (403, "only the server's own page may change something; open it again")
 
 
 def test_the_own_page_changes_things_also_behind_a_proxy(guard):

@@ -66,7 +66,8 @@ def test_a_camera_hears_what_the_model_knows_and_then_a_score_for_each_class(cli
         facts = socket.receive_json()
         background = ["nothing in particular"]
         told = {"classes": list(ACTIONS), "background": background, "run": "model-1"}
-        assert facts == told | {"threshold": 0.4, "window_s": 2.0, "smoothing_s": 0.2}
+        told |= {"threshold": 0.4, "window_s": 2.0, "smoothing_s": 0.2, "thresholds": None}
+        assert facts == told | {"levels": {"enter": 0.34, "exit": 0.2, "min_event_s": 0.2}}
         answers = show(socket, BRIGHT[:20])
     assert [answer["time_s"] for answer in answers] == [index / FPS for index in range(20)]
     assert answers[0]["scores"] is None  # one frame says nothing yet
@@ -144,7 +145,7 @@ def test_a_fifth_camera_has_to_wait_until_one_leaves(client):
     for socket in sockets:
         assert "classes" in socket.__enter__().receive_json()
     with client.websocket_connect("/api/live") as fifth:
-        assert fifth.receive_json()["error"] == live.FULL
+        assert fifth.receive_json()["error"] == live.FULL.format(most=4)
     for socket in sockets:
         socket.__exit__(None, None, None)
     with client.websocket_connect("/api/live") as again:

@@ -101,7 +101,7 @@ def test_a_file_that_cannot_be_read_says_why_and_not_where_it_lies(client, studi
 
 
 def test_a_video_beyond_the_limit_is_refused(client, video, monkeypatch):
-    monkeypatch.setattr(trying, "MOST_S", 3.0)
+    monkeypatch.setattr(trying.OF_STUDIO, "most_s", 3.0)
     found = news(client, upload(client, video.read_bytes()))
     assert found["error"] == (
         "film.mp4: the video lasts longer than 0:03.0, which is the limit here; cut it and try "
@@ -116,7 +116,7 @@ def test_without_a_model_nothing_is_taken_in(tmp_path):
 
 
 def test_only_the_newest_files_are_kept(client, studio, video, monkeypatch):
-    monkeypatch.setattr(trying, "MOST_TRIES", 2)
+    monkeypatch.setattr(trying.OF_STUDIO, "files", 2)
     names = []
     for _ in range(3):
         names.append(upload(client, video.read_bytes()))
@@ -129,7 +129,7 @@ def test_only_the_newest_files_are_kept(client, studio, video, monkeypatch):
 def test_a_file_that_nobody_asks_for_is_removed_after_a_while(client, studio, video, monkeypatch):
     name = upload(client, video.read_bytes())
     news(client, name)
-    monkeypatch.setattr(trying, "KEEP_S", 0.0)
+    monkeypatch.setattr(trying.OF_STUDIO, "keep_s", 0.0)
     assert client.get(f"/api/tries/{name}").status_code == 404
     assert folders(studio) == []
 

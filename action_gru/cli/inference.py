@@ -286,6 +286,10 @@ def web(
     overrides: Overrides = None,
     host: Annotated[str, Option(help="Where to listen; 0.0.0.0 for all.")] = "127.0.0.1",
     port: Annotated[int, Option(min=0, max=65535, help="0: any free port.")] = 7860,
+    name: Annotated[
+        list[str] | None,
+        Option(metavar="HOST", help="By which a proxy passes the page on; repeat."),
+    ] = None,
     max_upload_mb: Annotated[int, Option(min=1, help="Of one file.")] = 200,
     max_duration_s: Annotated[float, Option(min=1, help="Of one video, seconds.")] = 600.0,
     videos: Annotated[int, Option(min=1, help="Read at the same time.")] = 2,
@@ -294,25 +298,26 @@ def web(
 ) -> None:
     """Serve a page to try a model: upload or camera. Prints its address; ctrl-C ends it."""
     from action_gru.apps.checks import check_model, need
-    from action_gru.apps.web import Limits, free_port
 
-    limits = Limits(max_upload_mb, max_duration_s, videos, cameras)
-    need("gradio", "web", "the web page")
+    for package in ("fastapi", "uvicorn", "websockets"):
+        need(package, "web", "the web page")
     reporter = make_reporter(quiet)
     run = find_model(model, reporter)
-    check_model(run, overrides or [], live=True)
-    port = free_port(host, port)
+    classes = check_model(run, overrides or [], live=True)[0].classes
     with ExitStack() as starting:
-        starting.enter_context(reporter.doing("starting the page"))
+        starting.enter_context(reporter.doing("loading"))
 
         def ready(address: str) -> None:
             starting.close()
             print(address, flush=True)
             reporter.info("press ctrl-C to end")
 
-        from action_gru.apps.web import serve
+        from action_gru.apps.web.server import Limits, Shown, serve
 
-        serve(run, overrides or [], host, port, limits, ready)
+        limits = Limits(max_upload_mb, max_duration_s, videos, cameras)
+        shown = Shown(run.resolve(), tuple(classes))
+        serve(shown, overrides or [], host, port, limits, name or [], ready)
+    reporter.info("closed")
 
 
 def export(

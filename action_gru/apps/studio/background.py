@@ -15,7 +15,7 @@ import torch
 from action_gru.core.errors import ActionGruError
 from action_gru.features.extractor import usable_cores
 
-AT_ONCE = 2
+at_once = 2
 
 
 class Job:
@@ -58,7 +58,7 @@ _threads: list[ThreadPoolExecutor] = []
 def begin(key: str, work: Callable[[Job], None]) -> None:
     """Work on a job soon. An earlier job of the key is dropped."""
     if not _threads:
-        _threads.append(ThreadPoolExecutor(AT_ONCE, "job", _leave_cores_free))
+        _threads.append(ThreadPoolExecutor(at_once, "job", _leave_cores_free))
     job_drop(None, key)
     job = _jobs[key] = Job()
     job.future = _threads[0].submit(work, job)

@@ -120,7 +120,7 @@ def routes(studio: Studio) -> APIRouter:
         studio.project.action(action)
         if name is not None:
             safe_name(name)
-        file = await receive(request, studio)
+        file = await receive(request, studio.shelf.new_file())
         try:
             put = partial(shelf.add, person=person, take=take, number=number, name=name)
             return {"id": await asyncio.to_thread(put, file, action)}

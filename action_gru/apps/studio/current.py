@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,28 @@ def current_run(studio: Studio) -> Path | None:
     part = studio.parts.get("model")
     model = part() if part is not None else None
     return studio.project.runs / str(model["run"]) if model else None
+
+
+@dataclass(frozen=True)
+class Room:
+    """Where a model is tried: the studio, or the page for visitors (apps/web).
+
+    folder: of tried files. new_file: a path for what is on its way. run: the model in use.
+    listeners: called after the model may have become another.
+    """
+
+    reader: Engine
+    folder: Path
+    new_file: Callable[[], Path]
+    run: Callable[[], Path | None]
+    listeners: list[Callable[[], None]]
+
+
+def room_of(studio: Studio) -> Room:
+    """The studio's own."""
+    folder = studio.project.hidden / "tries"
+    new_file, listeners = studio.shelf.new_file, studio.listeners
+    return Room(studio.reader, folder, new_file, lambda: current_run(studio), listeners)
 
 
 async def ask(engine: Engine, task: str, *args: object, urgent: bool = True) -> Any:

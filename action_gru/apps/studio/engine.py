@@ -85,7 +85,7 @@ class Engine:
                 heappush(self._waiting, (0 if urgent else 1, next(self._count), asked))
                 self._wake()
                 return asked.future
-        asked.fail(StoppedTaskError("the studio is closing; start it again"))
+        asked.fail(StoppedTaskError("the server is closing; start it again"))
         return asked.future
 
     def restart(self) -> None:

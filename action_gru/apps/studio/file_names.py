@@ -12,6 +12,7 @@ from action_gru.core.paths import VIDEO_SUFFIXES, composed
 from action_gru.prepare.project_file import DEVICES, NO_LETTERS, is_shown
 
 MOST_STEM_BYTES = 100
+FILES = "files"  # in the folder of a tried video: what can be fetched
 _MP4 = b"ftyp"
 
 

@@ -1,6 +1,6 @@
-"""Who may ask the studio for what: this machine's own page alone, within limits. Knows no route.
+"""Who may ask the studio, or the page for visitors, for what: its own page alone, within limits.
 
-A page of another site in the same browser must not reach the studio. It cannot by a name that it
+A page of another site in the same browser must not reach the server. It cannot by a name that it
 points to this machine (the Host header), not by a form, a script or a WebSocket (Origin), and not
 by an element such as <video> (Sec-Fetch-Site).
 """
@@ -11,7 +11,7 @@ import asyncio
 import json
 import socket
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from action_gru.apps.serving import (
     READING,
@@ -59,17 +59,23 @@ CLOSED = 1008  # of a WebSocket: against the policy
 
 
 class Guard:
-    """Wraps the studio's app. host: where it listens, by name or address."""
+    """Wraps a server's app. host: where it listens, by name or address; names: others by which a
+    proxy passes it on. limits: what takes more than JSON. rates: of changes, by address.
+    """
 
     def __init__(
         self,
         app: App,
         host: str,
         clock: Callable[[], float] = time.monotonic,
+        names: Sequence[str] = (),
+        limits: Mapping[str, int] = LIMITS,
+        rates: tuple[float, float] = (SENDS_PER_S, SENDS_AT_ONCE),
     ) -> None:
-        self.app = app
-        self.hosts = {"localhost", host.lower(), socket.gethostname().lower()}
-        self.rates = Rates(SENDS_PER_S, SENDS_AT_ONCE, clock)
+        self.app, self.limits = app, limits
+        own = ("localhost", host, socket.gethostname(), *names)
+        self.hosts = {name.lower() for name in own}
+        self.rates = Rates(*rates, clock)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
@@ -88,22 +94,25 @@ class Guard:
         """Status and sentence for a request that is refused by its head."""
         host = header(scope, b"host") or ""
         if not is_here(host, self.hosts):
-            return 403, f"this studio is not '{host[:100]}'; open the address that it printed"
+            return 403, f"this server is not '{host[:100]}'; open the address that it printed"
         is_socket = scope["type"] == "websocket"
         if is_socket or scope.get("method") not in READING:
             origin = (header(scope, b"origin") or "").lower()
             if origin not in (f"http://{host.lower()}", f"https://{host.lower()}"):
-                return 403, "only the studio's own page may change something; open it again"
+                return 403, "only the server's own page may change something; open it again"
             if not self.rates.allow(address_of(scope)):
                 return 429, "too many requests at once; wait a moment"
         if scope["path"].startswith("/api/"):
             site = header(scope, b"sec-fetch-site")
             if site not in (None, "same-origin", "none"):
-                return 403, "only the studio's own page may ask for this; open the studio"
-        limit = _limit(scope)
+                return 403, "only the server's own page may ask for this; open it again"
+        limit = self._limit(scope)
         if declared_bytes(scope) > limit:
             return 413, f"larger than {limit // 1_000_000} MB, which is the limit here"
         return None
+
+    def _limit(self, scope: Scope) -> int:
+        return self.limits.get(str(scope["path"]), JSON_BYTES)
 
     async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:
         policy = POLICY.format(host=header(scope, b"host")).encode("latin-1")
@@ -120,15 +129,13 @@ class Guard:
 
         is_socket = scope["type"] == "websocket"
         try:
-            await self.app(scope, receive if is_socket else counted(receive, _limit(scope)), headed)
+            await self.app(
+                scope, receive if is_socket else counted(receive, self._limit(scope)), headed
+            )
         except asyncio.CancelledError:  # ctrl-C, and what was asked for took too long
             if is_begun or is_socket:
                 raise
-            await _refuse(send, 503, "the studio is closing; start it again, then repeat this")
-
-
-def _limit(scope: Scope) -> int:
-    return LIMITS.get(str(scope["path"]), JSON_BYTES)
+            await _refuse(send, 503, "the server is closing; start it again, then repeat this")
 
 
 async def _refuse(send: Send, status: int, sentence: str) -> None:

@@ -51,7 +51,7 @@ def routes(studio: Studio) -> APIRouter:
     @router.post("", status_code=201)
     async def add(name: str, request: Request) -> dict[str, str]:
         videos.shelf.free_name(name)  # refused before a gigabyte came
-        file = await receive(request, studio)
+        file = await receive(request, studio.shelf.new_file())
         try:
             return {"id": await asyncio.to_thread(videos.add, file, name)}
         finally:

@@ -7,7 +7,7 @@ import math
 import secrets
 import struct
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 from pydantic import ValidationError
 
 from action_gru.apps.studio.bodies import Body
-from action_gru.apps.studio.current import NO_MODEL, ask, current_run
+from action_gru.apps.studio.current import NO_MODEL, Room, ask, room_of
 from action_gru.apps.studio.session import Studio
 from action_gru.core.errors import ActionGruError, VideoError
 
@@ -26,7 +26,7 @@ MOST_TEXT = 2_000
 IDLE_S = 60.0  # a page that sends nothing for so long loses its place
 CLOSED_NORMALLY, MODEL_CHANGED, TRY_LATER = 1000, 4000, 1013
 TIME = struct.Struct("<d")
-FULL = f"{MOST_CAMERAS} cameras are live already; close Try in another tab, then come back"
+FULL = "{most} cameras are live already; yours begins as soon as one of them ends"
 
 
 class Correction(Body):
@@ -37,20 +37,51 @@ class Correction(Body):
     person: str | None = None
 
 
+class Corrections:
+    """Puts what a camera just saw into an action of the studio's project."""
+
+    def __init__(self, studio: Studio) -> None:
+        self.studio = studio
+
+    async def save(self, key: str, wish: Correction, take: str, number: int) -> str:
+        """The last two seconds of a camera as a clip; its id."""
+        shelf = self.studio.shelf
+        self.studio.project.action(wish.correct)  # before any work
+        path = shelf.new_file().with_suffix(".mp4")
+
+        def add() -> str:
+            person = wish.person or None
+            return shelf.add(path, wish.correct, person=person, take=take, number=number)
+
+        try:
+            await ask(self.studio.reader, "live_clip", key, wish.time_s, str(path))
+            return await asyncio.to_thread(add)
+        finally:
+            path.unlink(missing_ok=True)
+
+
+Save = Callable[[str, Correction, str, int], Awaitable[str]]
+
+
 def routes(studio: Studio) -> APIRouter:
-    """WS /api/live."""
+    """WS /api/live of the studio."""
+    return camera_routes(room_of(studio), MOST_CAMERAS, Corrections(studio).save)
+
+
+def camera_routes(room: Room, most: int, save: Save | None = None) -> APIRouter:
+    """WS /api/live. most: cameras at once. save: corrects an answer; None: nobody may."""
     router, live = APIRouter(), set[str]()
     warmed: Path | None = None
 
     def warm() -> None:
         """Load a new model before somebody waits for it."""
         nonlocal warmed
-        run = current_run(studio)
+        run = room.run()
         if run is not None and run != warmed:
             warmed = run
-            studio.reader.ask("live_open", str(run))
+            room.reader.ask("live_open", str(run))
 
-    studio.listeners.append(warm)
+    room.listeners.append(warm)
 
     @router.websocket("/api/live")
     async def camera(socket: WebSocket) -> None:
@@ -58,15 +89,15 @@ def routes(studio: Studio) -> APIRouter:
         # A page may leave at any time, also while it is answered.
         with suppress(WebSocketDisconnect):
             await socket.accept()
-            if len(live) >= MOST_CAMERAS:
-                await _refuse(socket, FULL)
+            if len(live) >= most:
+                await _refuse(socket, FULL.format(most=most))
                 return
             live.add(key)
             try:
-                await CameraSocket(studio, socket, key).serve()
+                await CameraSocket(room, socket, key, save).serve()
             finally:
                 live.discard(key)
-                studio.reader.ask("live_close", key, urgent=True)
+                room.reader.ask("live_close", key, urgent=True)
 
     return router
 
@@ -79,9 +110,9 @@ async def _refuse(socket: WebSocket, sentence: str) -> None:
 class CameraSocket:
     """One connection, until its page leaves, is silent for too long, or the model is another."""
 
-    def __init__(self, studio: Studio, socket: WebSocket, key: str) -> None:
-        self.studio, self.socket, self.key = studio, socket, key
-        self.run = current_run(studio)
+    def __init__(self, room: Room, socket: WebSocket, key: str, save: Save | None) -> None:
+        self.room, self.socket, self.key, self.save = room, socket, key, save
+        self.run = room.run()
         self.take = time.strftime("%Y%m%d-%H%M%S")  # of all corrections of this connection
         self._saved = 0
         self._changed = asyncio.Event()
@@ -93,7 +124,7 @@ class CameraSocket:
             return
         stop_listening = self._listen()
         try:
-            facts = await ask(self.studio.reader, "live_open", str(self.run))
+            facts = await ask(self.room.reader, "live_open", str(self.run))
             await self.socket.send_json(facts | {"run": self.run.name})
             await self._answer_all()
         except ActionGruError as error:
@@ -107,8 +138,8 @@ class CameraSocket:
         def changed() -> None:
             loop.call_soon_threadsafe(self._changed.set)
 
-        self.studio.listeners.append(changed)
-        return lambda: self.studio.listeners.remove(changed)
+        self.room.listeners.append(changed)
+        return lambda: self.room.listeners.remove(changed)
 
     async def _answer_all(self) -> None:
         while True:
@@ -129,7 +160,7 @@ class CameraSocket:
                 is_changed = changing.done()
                 changing.cancel()
                 self._changed.clear()
-                if is_changed and current_run(self.studio) != self.run:
+                if is_changed and self.room.run() != self.run:
                     await self.socket.close(MODEL_CHANGED)
                     return None
                 if receiving.done():
@@ -146,7 +177,11 @@ class CameraSocket:
             data, text = message.get("bytes"), message.get("text")
             if data is not None:
                 return await self._scores(data)
-            return await self._save(_correction(text or ""))
+            wish = _correction(text or "")
+            if self.save is None:
+                raise VideoError("answers are corrected in the studio; send frames alone")
+            self._saved += 1
+            return {"saved": await self.save(self.key, wish, self.take, self._saved)}
         except ActionGruError as error:
             return {"error": str(error)}
 
@@ -161,26 +196,9 @@ class CameraSocket:
         if not math.isfinite(time_s) or abs(time_s) > 1e12:
             raise VideoError(f"a frame's time is a number of seconds; got {time_s}")
         frame = message[TIME.size :]
-        told = await ask(self.studio.reader, "live_push", self.key, str(self.run), frame, time_s)
+        told = await ask(self.room.reader, "live_push", self.key, str(self.run), frame, time_s)
         ms = round(1000 * (time.perf_counter() - began_s), 1)
-        return {"time_s": time_s, "scores": told["scores"], "ms": ms}
-
-    async def _save(self, wish: Correction) -> dict[str, Any]:
-        """Put the last two seconds into the right action."""
-        self.studio.project.action(wish.correct)  # before any work
-        self._saved += 1
-        path = self.studio.shelf.new_file().with_suffix(".mp4")
-        try:
-            await ask(self.studio.reader, "live_clip", self.key, wish.time_s, str(path))
-            return {"saved": await asyncio.to_thread(self._add, path, wish)}
-        finally:
-            path.unlink(missing_ok=True)
-
-    def _add(self, path: Path, wish: Correction) -> str:
-        person, number = wish.person or None, self._saved
-        return self.studio.shelf.add(
-            path, wish.correct, person=person, take=self.take, number=number
-        )
+        return {"time_s": time_s, **told, "ms": ms}
 
 
 def _correction(text: str) -> Correction:

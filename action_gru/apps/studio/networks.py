@@ -16,6 +16,8 @@ from action_gru.training.document import find_checkpoint
 BACKBONES_KEPT = 2  # the one for new clips, and that of an older run with another
 NOT_OF_NETWORKS = {"cache_dir", "memory_gb", "workers", "flip"}  # keys of `features`
 
+overrides: list[str] = []  # of a command line, for every run; the studio has none
+
 _lock = threading.RLock()
 _backbones: dict[str, Backbone] = {}
 _current: tuple[tuple[Path, float], ActionRecognizer] | None = None
@@ -46,7 +48,7 @@ def recognizer_of(run: Path) -> ActionRecognizer:
     with _lock:
         if _current is None or _current[0] != key:
             checkpoint = load_checkpoint(file)
-            config = build_config(checkpoint.config)
+            config = build_config(checkpoint.config, overrides)
             made = ActionRecognizer(checkpoint, config, backbone=backbone_of(config))
             _current = key, made
         return _current[1]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import secrets
 import shutil
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,20 +16,42 @@ from fastapi import APIRouter, Request
 from fastapi.responses import FileResponse
 from pydantic import Field
 
-from action_gru.apps.serving import MissingThingError
+from action_gru.apps.serving import MissingThingError, NoSpaceError, declared_bytes
 from action_gru.apps.studio.bodies import Body
 from action_gru.apps.studio.clip_rows import VIDEO_TAKE
-from action_gru.apps.studio.current import NoModelError, current_run, do_job
-from action_gru.apps.studio.file_names import safe_name
+from action_gru.apps.studio.current import NoModelError, Room, do_job, room_of
+from action_gru.apps.studio.file_names import FILES, safe_name
 from action_gru.apps.studio.session import Studio
 from action_gru.apps.studio.uploads import receive
 from action_gru.core.errors import ActionGruError, ConfigError
 
-MOST_TRIES = 8
-KEEP_S = 3600.0
-MOST_S = 600.0  # of one video
 WHY_S = 2.0  # so much around a moment is explained
 STRETCH_SHARE = 1.5  # a file that is hardly longer than WHY_S is explained as a whole
+
+
+class BusyError(ActionGruError):
+    """Too many videos are being read."""
+
+    status = 429
+
+
+@dataclass
+class Keeping:
+    """files: so many at most; the oldest goes first. keep_s: how long one stays that nobody asks
+    for. most_s: of one video. most_bytes: of all files; more are refused, and so is one file more
+    while all are being read. left_s: a page that does not ask for so long has left, and its video
+    is not read on. for_visitors: see `work_tries.try_read`.
+    """
+
+    files: int = 8
+    keep_s: float = 3600.0
+    most_s: float = 600.0
+    most_bytes: float = math.inf
+    left_s: float = math.inf
+    for_visitors: bool = False
+
+
+OF_STUDIO = Keeping()
 
 
 class CorrectionBody(Body):
@@ -60,10 +84,20 @@ class Try:
         """The answer of GET /api/tries/ID; what is not known yet is None."""
         nothing = dict.fromkeys((
             "duration_s", "classes", "background", "threshold", "window_s", "times_s", "scores",
-            "answer",
+            "answer", "labels", "top", "warnings",
         ))  # fmt: skip
         known = {"state": self.state, "share": round(self.share, 3), "error": self.error}
         return nothing | known | {"name": self.file.name, "run": self.run.name} | self.found
+
+    @property
+    def is_read(self) -> bool:
+        """Whether it is being read now."""
+        return self.state == "reading"
+
+    @property
+    def idle_s(self) -> float:
+        """How long nobody has asked for it."""
+        return time.monotonic() - self.used_s
 
     def hear(self, told: dict[str, Any]) -> None:
         """News of the work from the reader."""
@@ -71,22 +105,31 @@ class Try:
 
 
 class Tries:
-    """The files of .studio/tries, one folder each: at most MOST_TRIES, none unused for KEEP_S."""
+    """The files of a room, one folder each."""
 
-    def __init__(self, studio: Studio) -> None:
-        self.studio, self.root = studio, studio.project.hidden / "tries"
+    def __init__(self, room: Room, keeping: Keeping = OF_STUDIO) -> None:
+        self.room, self.root, self.keeping = room, room.folder, keeping
         self.known: dict[str, Try] = {}
         shutil.rmtree(self.root, ignore_errors=True)  # of a studio before this one
 
     def sweep(self, room: int = 0) -> None:
-        """Remove what is old, and the oldest until there is room for so many more."""
-        oldest = sorted(self.known.values(), key=lambda one: one.used_s)
-        surplus = len(oldest) + room - MOST_TRIES
-        for number, one in enumerate(oldest):
-            if number < surplus or one.used_s < time.monotonic() - KEEP_S:
-                self._remove(one)
+        """Remove what is old, and the oldest until there is room for so many more.
 
-    def _remove(self, one: Try) -> None:
+        Raises BusyError where that would be one that is being read.
+        """
+        for one in list(self.known.values()):
+            if one.idle_s > (self.keeping.left_s if one.is_read else self.keeping.keep_s):
+                self.remove(one)
+        oldest = sorted(self.known.values(), key=lambda one: (one.is_read, one.used_s))
+        for one in oldest[: max(0, len(oldest) + room - self.keeping.files)]:
+            if one.is_read:
+                raise BusyError(
+                    f"{len(oldest)} videos are being read here already; try again in a minute"
+                )
+            self.remove(one)
+
+    def remove(self, one: Try) -> None:
+        """Nobody wants it any more."""
         del self.known[one.id]
         if one.work is not None:
             one.work.cancel()
@@ -103,12 +146,19 @@ class Tries:
 
     async def add(self, name: str, request: Request) -> Try:
         """Take in a file and begin to read it."""
-        run = current_run(self.studio)
+        run = self.room.run()
         if run is None:
             raise NoModelError
         safe, key = safe_name(name), secrets.token_hex(8)
-        file = await receive(request, self.studio)
         self.sweep(room=1)
+        if self._held() + declared_bytes(request.scope) > self.keeping.most_bytes:
+            raise NoSpaceError("the server holds as many videos as it may; try again later")
+        file = await receive(request, self.room.new_file())
+        try:
+            self.sweep(room=1)
+        except BusyError:
+            file.unlink()
+            raise
         made = self.known[key] = Try(key, self.root / key / safe, run)
         made.folder.mkdir(parents=True)
         file.rename(made.file)
@@ -116,12 +166,22 @@ class Tries:
         return made
 
     async def _read(self, one: Try) -> None:
-        reader, args = self.studio.reader, (str(one.run), str(one.file), MOST_S)
+        args = (str(one.run), str(one.file), self.keeping.most_s, self.keeping.for_visitors)
         try:
-            one.found = await do_job(reader, "try_read", one.id, *args, news=one.hear)
+            one.found = await do_job(self.room.reader, "try_read", one.id, *args, news=one.hear)
             one.state, one.share = "ready", 1.0
         except ActionGruError as error:
             one.state, one.error = "failed", _without_path(error, one.file)
+        if self.keeping.for_visitors:  # the page plays its own, or the copy
+            one.file.unlink(missing_ok=True)
+
+    def _held(self) -> int:
+        """Bytes of all files; without a limit nobody counts them."""
+        total = 0
+        for path in self.root.rglob("*") if self.keeping.most_bytes < math.inf else ():
+            with suppress(FileNotFoundError):  # removed in between
+                total += path.stat().st_size
+        return total
 
     async def why(self, one: Try, time_s: float | None) -> dict[str, Any]:
         """Explain the answer around an instant, or of a short file as a whole."""
@@ -131,7 +191,7 @@ class Tries:
         folder = one.folder / f"why-{number}"
         folder.mkdir()
         args = (str(one.run), str(one.file), start_s, end_s, str(folder))
-        found = await do_job(self.studio.reader, "try_why", key, *args)
+        found = await do_job(self.room.reader, "try_why", key, *args)
         address = f"/api/tries/{one.id}/why/{number}"
         moments = [
             moment | {"picture": f"{address}-{place}.jpg"}
@@ -139,20 +199,18 @@ class Tries:
         ]
         return found | {"moments": moments}
 
-    async def correct(self, one: Try, time_s: float, action: str) -> str:
+    async def correct(self, studio: Studio, one: Try, time_s: float, action: str) -> str:
         """Put two seconds around an instant into an action; the clip's id."""
-        self.studio.project.action(action)  # before any work
+        studio.project.action(action)  # before any work
         length_s = _length_s(one)
         start_s, end_s = _around(time_s, length_s, WHY_S)
         cut = one.folder / f"cut-{secrets.token_hex(4)}.mp4"
         args = (str(one.file), start_s or 0.0, end_s or length_s + 1.0, str(cut))
         try:
-            await do_job(self.studio.reader, "try_cut", f"{one.id}-{cut.stem}", *args)
+            await do_job(self.room.reader, "try_cut", f"{one.id}-{cut.stem}", *args)
             name = f"{one.file.stem}-{start_s or 0.0:.1f}s.mp4"
             source = VIDEO_TAKE + one.file.name  # clips of one file stay together in a split
-            return await asyncio.to_thread(
-                self.studio.shelf.add, cut, action, name=name, take=source
-            )
+            return await asyncio.to_thread(studio.shelf.add, cut, action, name=name, take=source)
         finally:
             cut.unlink(missing_ok=True)
 
@@ -178,9 +236,9 @@ def _without_path(error: ActionGruError, file: Path) -> str:
     return str(error).replace(str(file), file.name)
 
 
-def routes(studio: Studio) -> APIRouter:
-    """POST /api/tries, GET /api/tries/ID and what belongs to one."""
-    router, tries = APIRouter(prefix="/api/tries"), Tries(studio)
+def file_routes(tries: Tries) -> APIRouter:
+    """POST /api/tries, and of one GET, DELETE and its files."""
+    router = APIRouter(prefix="/api/tries")
 
     @router.post("", status_code=201)
     async def add(name: str, request: Request) -> dict[str, str]:
@@ -189,6 +247,26 @@ def routes(studio: Studio) -> APIRouter:
     @router.get("/{name}")
     async def news(name: str) -> dict[str, Any]:
         return tries.find(name).document()
+
+    @router.delete("/{name}")
+    async def leave(name: str) -> dict[str, str]:
+        tries.remove(tries.find(name))
+        return {"id": name}
+
+    @router.get("/{name}/files/{file}")
+    async def made(name: str, file: str) -> FileResponse:
+        one = tries.find(name)
+        if file not in one.found.get("files", ()):
+            raise MissingThingError(f"there is no file '{file[:80]}' of {one.file.name}")
+        return FileResponse(one.folder / FILES / file, filename=file)
+
+    return router
+
+
+def routes(studio: Studio) -> APIRouter:
+    """What the studio lets do with a file: `file_routes`, why, and corrections."""
+    tries = Tries(room_of(studio))
+    router = file_routes(tries)
 
     @router.get("/{name}/why")
     async def why(name: str, time_s: float | None = None) -> dict[str, Any]:
@@ -203,6 +281,6 @@ def routes(studio: Studio) -> APIRouter:
 
     @router.post("/{name}/correct")
     async def correct(name: str, body: CorrectionBody) -> dict[str, str]:
-        return {"id": await tries.correct(tries.find(name), body.time_s, body.action)}
+        return {"id": await tries.correct(studio, tries.find(name), body.time_s, body.action)}
 
     return router

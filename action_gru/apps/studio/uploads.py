@@ -9,18 +9,16 @@ from pathlib import Path
 from fastapi import Request
 
 from action_gru.apps.serving import FULL_MEND, NoSpaceError, check_space, declared_bytes
-from action_gru.apps.studio.session import Studio
 from action_gru.core.errors import DataError, is_full
 
 PIECE_BYTES = 1 << 20
 
 
-async def receive(request: Request, studio: Studio) -> Path:
-    """The body of a request as a file in .studio/temp, whole; the caller moves or removes it.
+async def receive(request: Request, file: Path) -> Path:
+    """The body of a request as a new file, whole; the caller moves or removes it.
 
     Raises NoSpaceError where the disk has no room for it, DataError for an empty one.
     """
-    file = studio.shelf.new_file()
     try:
         await asyncio.to_thread(check_space, file.parent, declared_bytes(request.scope))
         await _write(request, file)

@@ -18,7 +18,7 @@ from action_gru.apps.serving import MissingThingError
 from action_gru.apps.studio.bodies import Body
 from action_gru.apps.studio.current import NoModelError, ask, current_run, do_job
 from action_gru.apps.studio.session import Studio
-from action_gru.apps.studio.trying import MOST_S
+from action_gru.apps.studio.trying import OF_STUDIO
 from action_gru.apps.studio.uploads import receive
 from action_gru.core.errors import ActionGruError, ConfigError, MissingExtraError, VideoError
 
@@ -159,10 +159,10 @@ def routes(studio: Studio) -> APIRouter:
 
     @router.post("/classify")
     async def classify(request: Request) -> dict[str, Any]:
-        run, file = _run_of(studio), await receive(request, studio)
+        run, file = _run_of(studio), await receive(request, studio.shelf.new_file())
         key = f"classify-{secrets.token_hex(4)}"
         try:
-            args = (str(run), str(file), MOST_S)
+            args = (str(run), str(file), OF_STUDIO.most_s)
             answer = (await do_job(studio.reader, "try_read", key, *args))["answer"]
         except ActionGruError as error:
             raise VideoError(

@@ -6,6 +6,7 @@ newest are kept as they came, so that a wrong answer can be corrected with what 
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from pathlib import Path
@@ -19,13 +20,17 @@ from action_gru.core.errors import VideoError
 from action_gru.model.calibration import EVEN
 from action_gru.recognizer import ActionRecognizer
 from action_gru.streaming import ActionStream
+from action_gru.views.sampling import least_fps
 
 # Scores are means over this time. Of 24 drawn actions of 2 s, one after the other at 12 frames a
 # second with a window of 1.4 s, 22 are then named for most of their time; with 0.4 s 20.
 SMOOTHING_S = 0.2
 KEPT_S, KEPT_BYTES = 2.5, 32_000_000
+RESTART_SHOWN_S = 5.0
+EVENTS_TOLD = 12
 CLIP_S, LEAST_S = 2.0, 0.5  # of a correction
-CAMERAS_KEPT = 8  # more than the server lets in; what it forgot to close goes first
+cameras_kept = 8  # more than the server lets in; what it forgot to close goes first
+keeps_pictures = True  # for corrections
 Tell = Callable[[Any], None]
 
 
@@ -38,15 +43,35 @@ class Camera:
         self.stream.tracker.smoothing_s = SMOOTHING_S
         self.frames: deque[tuple[float, bytes]] = deque()
         self._bytes = 0
+        self._restarts, self._restarted_s = 0, -math.inf
 
-    def push(self, data: bytes, time_s: float) -> list[float] | None:
-        """Show a frame; the smoothed scores (C,), None until the stream has seen enough."""
+    def push(self, data: bytes, time_s: float) -> dict[str, Any]:
+        """Show a frame. scores: smoothed (C,), None until the stream has seen enough. note: what to
+        know before believing them. Of a model of several labels, events and those that go on, too.
+        """
         self.stream.push(decode_frame(data), time_s)
-        self._keep(data, time_s)
+        self._keep(data if keeps_pictures else b"", time_s)
+        told: dict[str, Any] = {"scores": None, "note": self._note(time_s)}
         smoothed = self.stream.smoothed
-        if smoothed is None:
-            return None
-        return [round(float(score), 4) for score in smoothed.probabilities(self.stream.classes)]
+        if smoothed is not None:
+            found = smoothed.probabilities(self.stream.classes)
+            told["scores"] = [round(float(score), 4) for score in found]
+        if self.recognizer.thresholds:
+            told["events"] = [one.to_json() for one in list(self.stream.events)[-EVENTS_TOLD:]]
+            told["going"] = [one.to_json() for one in self.stream.current]
+        return told
+
+    def _note(self, time_s: float) -> str:
+        stream = self.stream
+        if stream.restarts > self._restarts:
+            self._restarts, self._restarted_s = stream.restarts, time_s
+        if 0 <= time_s - self._restarted_s <= RESTART_SHOWN_S:
+            return f"started afresh: {stream.restart_reason}"
+        shown_s = time_s - self.frames[0][0]
+        least = least_fps(stream.engine.fps)
+        if shown_s < 0.8 * KEPT_S or (len(self.frames) - 1) / shown_s >= least:
+            return ""
+        return f"too few for this model, which needs {least:.2g} a second: the answer means little"
 
     def _keep(self, data: bytes, time_s: float) -> None:
         if self.frames and time_s < self.frames[-1][0]:  # the clock began anew
@@ -69,16 +94,25 @@ def live_open(tell: Tell, run: str) -> dict[str, Any]:
 
 
 def facts_of(recognizer: ActionRecognizer) -> dict[str, Any]:
-    """classes, background, threshold (see `sure_from`), window_s (how far back it looks).
+    """classes, background, threshold (see `sure_from`), window_s (how far back it looks), levels
+    (how scores become events), thresholds (by class, where several may be shown, else None).
 
     Raises CheckpointError for a model that cannot run live.
     """
-    known = set(recognizer.classes)
+    known, stream = set(recognizer.classes), recognizer.stream()
+    tracker = stream.tracker
+    levels = {
+        name: getattr(tracker, name)
+        for name in ("enter", "exit", "min_event_s")
+        if hasattr(tracker, name)
+    }
     return {
         "classes": list(recognizer.classes),
         "background": [one for one in recognizer.config.events.background if one in known],
         "threshold": sure_from(recognizer),
-        "window_s": recognizer.stream().window_s,
+        "window_s": stream.window_s,
+        "levels": levels,
+        "thresholds": dict(recognizer.thresholds) if recognizer.thresholds else None,
     }
 
 
@@ -99,7 +133,7 @@ def sure_from(recognizer: ActionRecognizer) -> float | None:
 
 
 def live_push(tell: Tell, key: str, run: str, data: bytes, time_s: float) -> dict[str, Any]:
-    """One frame of a camera: {"scores": (C,) or None}. Raises VideoError."""
+    """One frame of a camera: see `Camera.push`. Raises VideoError."""
     # Of this thread. One or two pictures gain little by more, and where others compute meanwhile
     # more threads wait for each other: 0.43 s a frame with two, 0.05 s with one, of 0.01 s of work.
     torch.set_num_threads(1)
@@ -108,9 +142,9 @@ def live_push(tell: Tell, key: str, run: str, data: bytes, time_s: float) -> dic
     if camera is None or camera.recognizer is not recognizer:
         camera = _cameras[key] = Camera(recognizer)
     _cameras.move_to_end(key)
-    while len(_cameras) > CAMERAS_KEPT:
+    while len(_cameras) > cameras_kept:
         _cameras.popitem(last=False)
-    return {"scores": camera.push(data, time_s)}
+    return camera.push(data, time_s)
 
 
 def live_close(tell: Tell, key: str) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -17,31 +18,43 @@ import cv2
 import numpy as np
 
 from action_gru.apps.studio.background import Job, begin, job_drop, job_news
+from action_gru.apps.studio.file_names import FILES
 from action_gru.apps.studio.frames import jpeg_bytes
 from action_gru.apps.studio.networks import recognizer_of
+from action_gru.apps.studio.playback import PLAYED
 from action_gru.apps.studio.work_live import facts_of
+from action_gru.apps.studio.work_videos import copying, video_facts
 from action_gru.core.errors import VideoError
 from action_gru.core.files import write_atomically
 from action_gru.core.text import clock_text
 from action_gru.evaluation.explanation import Explanation, FrameHeat
 from action_gru.evaluation.explanation_plot import blended
+from action_gru.report.plots import save_figure
+from action_gru.report.timeline_plot import plot_timeline
+from action_gru.timeline import FORMATS, Timeline, write_timeline
 from action_gru.video import DecodeLimits, Image, VideoFile, VideoWriter
 
 TIMELINE_SHARE = 0.5  # of the work; the rest is the answer to the whole file
 MOMENTS = 3
+TOP = 5
 CLIP_PX = 1280  # the longer side of a clip at most
 ROWS, COLUMNS = ("top", "", "bottom"), ("left", "", "right")
 SEEN = {"motion": "what moves"}  # by view
 
 
-def try_read(tell: object, key: str, run: str, path: str, most_s: float) -> None:
-    """Begin to read a file. Found: classes, background, threshold, window_s, duration_s, times_s
-    (T,), scores (T, C), answer. most_s: longer files are refused.
+def try_read(
+    tell: object, key: str, run: str, path: str, most_s: float, for_visitors: bool = False
+) -> None:
+    """Begin to read a file. Found: what `facts_of` tells, duration_s, times_s (T,), scores (T, C),
+    events, answer, labels, top, warnings. most_s: longer files are refused.
+
+    for_visitors: what can be fetched is written beside the file, too; found: files.
     """
-    begin(key, partial(_read, run=Path(run), path=Path(path), most_s=most_s))
+    work = partial(_read, run=Path(run), path=Path(path), most_s=most_s, for_visitors=for_visitors)
+    begin(key, work)
 
 
-def _read(job: Job, run: Path, path: Path, most_s: float) -> None:
+def _read(job: Job, run: Path, path: Path, most_s: float, for_visitors: bool) -> None:
     recognizer, began_s = recognizer_of(run), time.monotonic()
     job.found |= facts_of(recognizer)
     reader = recognizer.read_timeline(path)
@@ -62,12 +75,35 @@ def _read(job: Job, run: Path, path: Path, most_s: float) -> None:
         "times_s": timeline.scores.times_s.round(3).tolist(),
         "scores": timeline.scores.values.round(4).tolist(),
     }
-    answer = recognizer.read(path).prediction
+    whole = recognizer.read(path)
+    answer = whole.prediction
     job.found["answer"] = {
         "label": answer.label,
         "score": round(answer.score, 4),
         "unsure": answer.unsure,
     }
+    job.found["labels"] = None if answer.active is None else list(answer.active)
+    job.found["top"] = [[label, round(score, 4)] for label, score in answer.leading(TOP)]
+    job.found["warnings"] = list(whole.warnings)
+    if for_visitors:
+        job.found["events"] = [event.to_json() for event in timeline.events]
+        job.found["files"] = write_files(replace(timeline, source=path.name), path, job.check)
+
+
+def write_files(timeline: Timeline, path: Path, check: Callable[[], None]) -> list[str]:
+    """The timeline in every format and as a picture, and where no browser plays the video, a copy
+    of it, in a folder beside it; their names. check: called now and then, may raise.
+    """
+    folder = path.parent / FILES
+    folder.mkdir()
+    for suffix in FORMATS:
+        write_timeline(timeline, folder / f"{path.stem}{suffix}")
+    save_figure(plot_timeline(timeline), folder / f"{path.stem}.png")
+    info = video_facts(lambda _: None, str(path))
+    if info["codec"] not in PLAYED.get(path.suffix.lower(), ()):
+        for _ in copying(str(path), str(folder / f"{path.stem}.mp4"), None):
+            check()
+    return sorted(one.name for one in folder.iterdir())
 
 
 def try_why(

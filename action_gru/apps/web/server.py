@@ -2,162 +2,151 @@
 
 from __future__ import annotations
 
-import importlib
-import json
-import os
-import threading
-import time
-from collections.abc import Callable, Sequence
+import asyncio
+import contextlib
+import secrets
+import tempfile
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from action_gru.apps.web.elements import bar_rules, class_list
-from action_gru.apps.web.guard import Folders, Guard, Limits
-from action_gru.core.errors import MissingExtraError
+from fastapi import FastAPI
+from fastapi.responses import FileResponse
+from fastapi.staticfiles import StaticFiles
+
+from action_gru.apps.listening import Server, answer_errors
+from action_gru.apps.serving import free_port, shown_address
+from action_gru.apps.studio.current import Room
+from action_gru.apps.studio.engine import Engine
+from action_gru.apps.studio.guard import Guard
+from action_gru.apps.studio.live import camera_routes
+from action_gru.apps.studio.server import END_S, PAGE, SOCKET_BYTES
+from action_gru.apps.studio.session import WORK
+from action_gru.apps.studio.trying import Keeping, Tries, file_routes
 from action_gru.core.graphics import class_colours
 from action_gru.core.paths import VIDEO_SUFFIXES
-from action_gru.core.progress import Reporter
 
-if TYPE_CHECKING:
-    from action_gru.recognizer import ActionRecognizer
-
+OWN_PAGE = Path(__file__).parent / "page"
+MODULES = tuple(WORK + name for name in ("visits", "live", "tries"))  # of the worker
 SWEEP_EVERY_S = 10.0
-CSS, SCRIPT = (Path(__file__).with_name(f"page.{kind}") for kind in ("css", "js"))
+HELD_UPLOADS = 10  # uploads and results may take so many times the largest upload
+KEEP_S, LEFT_S = 1800.0, 90.0  # browsers let a page in the background ask once a minute
+WAITING = 16  # videos that wait, beside those that are read
+RATES = (1.0, 40.0)  # uploads, cameras and leaves of one address: so many a second, and at once
 
 
-class Page:
-    """Two tabs over one recognizer, for any number of browsers; `blocks` is the gradio.Blocks.
+@dataclass(frozen=True)
+class Limits:
+    """max_upload_mb: of one file. max_duration_s: of one video. videos, cameras: at the same time.
 
-    folders: entered, for Gradio reads where uploads go when its components are made.
-    Raises MissingExtraError without Gradio, CheckpointError for a model that cannot run live.
+    Each is at least 1.
     """
 
-    def __init__(
-        self, recognizer: ActionRecognizer, folders: Folders, limits: Limits | None = None
-    ) -> None:
-        gr = load_gradio()
-        # Gradio read at its import where temporary files go: another folder, maybe gone.
-        vars(importlib.import_module("gradio.routes"))["DEFAULT_TEMP_DIR"] = str(folders.root)
-        from action_gru.apps.web.camera import CameraTab
-        from action_gru.apps.web.upload import VideoTab
+    max_upload_mb: int = 200
+    max_duration_s: float = 600.0
+    videos: int = 2
+    cameras: int = 4
 
-        recognizer.stream()  # raises for a model that cannot run live
-        self.limits, self.folders = limits or Limits(), folders
-        self.colours = class_colours(recognizer.classes)
-        # Streams share nothing that they write. Taking turns keeps a short step short: the cores
-        # are not split between a video and a camera.
-        turn = threading.Lock()
-        with gr.Blocks(
-            title="action-gru", analytics_enabled=False, delete_cache=(60, int(self.limits.keep_s))
-        ) as blocks:
-            gr.HTML("<h1>What happens when?</h1>", elem_classes="title")
-            with gr.Tab("Video", elem_id="video_tab"):
-                self.video = VideoTab(blocks, recognizer, self.limits, folders, turn)
-            with gr.Tab("Camera", elem_id="camera_tab"):
-                self.camera = CameraTab(blocks, recognizer, self.limits, turn)
-            known = f"<h2>The {len(recognizer.classes)} actions it knows</h2>"
-            gr.HTML(known + class_list(self.colours), elem_classes="known")
-        self.blocks = blocks.queue(max_size=16 + 4 * self.limits.videos, api_open=False)
+    @property
+    def max_upload_bytes(self) -> int:
+        return self.max_upload_mb * 1_000_000
 
-    def sweep(self) -> None:
-        """Drop what has been silent or unused for too long; call it now and then."""
-        self.camera.sweep()
-        self.folders.sweep()
+
+@dataclass(frozen=True)
+class Shown:
+    """The model that is tried: its run and its classes."""
+
+    run: Path
+    classes: tuple[str, ...]
+
+
+def make_app(
+    shown: Shown, reader: Engine, folder: Path, limits: Limits, host: str, names: Sequence[str] = ()
+) -> FastAPI:
+    """The page's app. folder: of temporary files. names: see `Guard`."""
+    keeping = Keeping(
+        files=WAITING + limits.videos,
+        keep_s=KEEP_S,
+        most_s=limits.max_duration_s,
+        most_bytes=HELD_UPLOADS * limits.max_upload_bytes,
+        left_s=LEFT_S,
+        for_visitors=True,
+    )
+    room = Room(reader, folder, lambda: folder / secrets.token_hex(8), lambda: shown.run, [])
+    tries = Tries(room, keeping)
+    folder.mkdir(exist_ok=True)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        sweeping = asyncio.create_task(_sweep(tries))
+        yield
+        sweeping.cancel()
+        await asyncio.to_thread(reader.close)
+
+    # No page of FastAPI's own: they load scripts from other servers.
+    app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
+    largest = {"/api/tries": limits.max_upload_bytes}
+    app.add_middleware(Guard, host=host, names=names, limits=largest, rates=RATES)
+
+    @app.get("/")
+    def page() -> FileResponse:
+        return FileResponse(OWN_PAGE / "index.html")
+
+    @app.get("/api/model")
+    def model() -> dict[str, Any]:
+        return {
+            "run": shown.run.name,
+            "colours": class_colours(shown.classes),
+            "megabytes": limits.max_upload_mb,
+            "seconds": limits.max_duration_s,
+            "suffixes": sorted(VIDEO_SUFFIXES),
+        }
+
+    app.include_router(file_routes(tries))
+    app.include_router(camera_routes(room, limits.cameras))
+    app.mount("/page", StaticFiles(directory=PAGE))
+    app.mount("/web", StaticFiles(directory=OWN_PAGE))
+    answer_errors(app, "reload the page", "look at the server's terminal")
+    return app
+
+
+async def _sweep(tries: Tries) -> None:
+    """Remove what nobody asks for any more, also while nobody asks for anything."""
+    while True:
+        await asyncio.sleep(SWEEP_EVERY_S)
+        tries.sweep()
 
 
 def serve(
-    model: Path,
+    shown: Shown,
     overrides: Sequence[str],
     host: str,
     port: int,
     limits: Limits,
+    names: Sequence[str],
     ready: Callable[[str], None],
 ) -> None:
-    """Serve the page until ctrl-C; `ready` is called with its address."""
-    from action_gru.recognizer import ActionRecognizer
+    """Serve the page until ctrl-C; `ready` is called with its address once the model is loaded.
 
-    recognizer = ActionRecognizer.load(model, overrides=overrides)
-    with Folders(limits.keep_s) as folders:
-        page = Page(recognizer, folders, limits)
-        try:
-            ready(launch(page, host, port))
-            _sweep_until_interrupted(page)
-        finally:
-            folders.stop_all()
-            page.blocks.close(verbose=False)
-
-
-def _sweep_until_interrupted(page: Page) -> None:
-    try:
-        while True:
-            time.sleep(SWEEP_EVERY_S)
-            page.sweep()
-    except KeyboardInterrupt:
-        Reporter(quiet=False).info("closing")
-
-
-def launch(page: Page, host: str, port: int) -> str:
-    """Start the server in the background; its address."""
-    middleware = importlib.import_module("starlette.middleware").Middleware
-    limits = page.limits
-    known = {"megabytes": limits.max_upload_mb, "suffixes": sorted(VIDEO_SUFFIXES)}
-    _reach_self_directly(host)
-    page.blocks.launch(
-        server_name=f"[{host}]" if ":" in host else host,
-        server_port=port,
-        share=False,
-        inbrowser=False,
-        prevent_thread_lock=True,
-        quiet=True,
-        show_error=False,
-        footer_links=[],
-        run_history=False,
-        allowed_paths=[],
-        max_file_size=limits.max_upload_bytes,
-        max_threads=40 + 2 * (limits.cameras + limits.videos),
-        state_session_capacity=500,
-        enable_monitoring=False,
-        ssr_mode=False,
-        pwa=False,
-        mcp_server=False,
-        app_kwargs={
-            "middleware": [middleware(Guard, limits, page.folders.bytes_held)],
-            "openapi_url": None,
-        },
-        theme=_theme(),
-        css=CSS.read_text(encoding="utf-8") + bar_rules(page.colours),
-        js=SCRIPT.read_text(encoding="utf-8").replace("LIMITS", json.dumps(known)),
-    )
-    return str(page.blocks.local_url)
-
-
-def load_gradio() -> Any:
-    """Import Gradio with its telemetry off. Raises MissingExtraError."""
-    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-    os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
-    # It also keeps statistics of its own calls, computed with pandas after each of them.
-    os.environ["GRADIO_ANALYTICS_CACHE_FREQUENCY"] = str(10**12)
-    os.environ["GRADIO_ANALYTICS_MAX_EVENTS"] = "100"
-    try:
-        return importlib.import_module("gradio")
-    except ImportError as error:
-        raise MissingExtraError("gradio", "web", "the web page") from error
-
-
-def _theme() -> Any:
-    system = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"]
-    mono = ["ui-monospace", "Consolas", "monospace"]
-    theme = load_gradio().themes.Base(
-        primary_hue="blue", neutral_hue="gray", font=system, font_mono=mono, radius_size="sm"
-    )
-    # Gradio's own grey has a contrast of 2.5 to 1 on white; text needs 4.5.
-    return theme.set(
-        body_text_color_subdued="*neutral_600", body_text_color_subdued_dark="*neutral_400"
-    )
-
-
-def _reach_self_directly(host: str) -> None:
-    """Let Gradio reach its own server without a proxy, to see whether it is up."""
-    for name in ("no_proxy", "NO_PROXY"):
-        known = [part for part in os.environ.get(name, "").split(",") if part]
-        os.environ[name] = ",".join(dict.fromkeys([*known, "127.0.0.1", "localhost", host]))
+    Raises TaskError where it cannot be, ConfigError for a port that is taken.
+    """
+    port = free_port(host, port)
+    address = shown_address(host, port)
+    with (
+        tempfile.TemporaryDirectory(prefix="action_gru_web_") as held,
+        contextlib.closing(Engine("reader", MODULES, lambda: None)) as reader,
+    ):
+        reader.start()
+        model = str(shown.run), list(overrides), limits.videos, limits.cameras
+        reader.ask("visits_open", *model).result()
+        app = make_app(shown, reader, Path(held).resolve() / "tries", limits, host, names)
+        Server(
+            app,
+            host,
+            port,
+            lambda: ready(address),
+            ws_max_size=SOCKET_BYTES,
+            timeout_graceful_shutdown=END_S,
+        ).serve_until_stopped()

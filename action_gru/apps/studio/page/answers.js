@@ -2,7 +2,8 @@
 // Knows no camera, file, page or server.
 //
 // model = {classes: [C names], background: [names], threshold: number or null, lag_s, smoothing_s,
-//   gap_s: seconds}
+//   gap_s: seconds, levels: {enter, exit, min_event_s} of the run, thresholds: {name: score} of a
+//   model that may show several actions at once, else null}
 //   threshold: below this score the answer to a whole clip is unsure. lag_s: an answer given at t describes the
 //   instant t - lag_s, the middle of what it rests on. smoothing_s: 0 where scores are smooth
 //   already; 0.4 if not given. gap_s: after a longer break all begins anew; 1 if not given.
@@ -23,12 +24,10 @@
 // With both sliders in the middle the events are those of `action-gru timeline`.
 
 export const MIDDLE = { sensitivity: 0.5, background: 0.5 };
-const ENTER = 0.4;
-const EXIT_SHARE = 0.625;
+const LEVELS = { enter: 0.4, exit: 0.25, min_event_s: 0.4 };
 const SURE_AT_LAST = 0.5;
 const STAY_SURE = 0.8;
 const SMOOTHING_S = 0.4;
-const SHORTEST_S = 0.4;
 const GAP_S = 1;
 const HOLD_S = { action: 0.2, background: 0.2, unsure: 0.4 };
 const SENSITIVITY_SPAN = 3; // log-odds from one end of the slider to the other
@@ -42,15 +41,20 @@ export function shift(level, by) {
 }
 
 /** The levels that scores are compared with: {enter, exit, sure}, each from 0 to 1. */
-function levels(settings, threshold) {
+function levels(settings, model) {
   const by = SENSITIVITY_SPAN * (MIDDLE.sensitivity - settings.sensitivity);
-  const enter = shift(ENTER, by);
-  const sure = Math.min(threshold ?? SURE_AT_LAST, SURE_AT_LAST);
-  return { enter, exit: EXIT_SHARE * enter, sure: shift(sure, by) };
+  const usual = { ...LEVELS, ...model.levels };
+  const enter = shift(usual.enter, by);
+  const sure = Math.min(model.threshold ?? SURE_AT_LAST, SURE_AT_LAST);
+  return {
+    enter, exit: (usual.exit / usual.enter) * enter, sure: shift(sure, by),
+    shortest_s: usual.min_event_s,
+  };
 }
 
 /** Scores [C] with another prior of the background; they sum to 1. */
 export function weigh(scores, model, settings) {
+  if (model.thresholds) return scores;
   const factor = Math.exp(BACKGROUND_SPAN * (settings.background - MIDDLE.background));
   const weighed = scores.map((score, at) =>
     model.background.includes(model.classes[at]) ? score * factor : score,
@@ -76,7 +80,7 @@ export const WAITING = { kind: "waiting", label: "", rivals: [], score: null };
  * "background" or "unsure", label, rivals, score, centre_s}; an event {label, start_s, end_s, score}.
  */
 export function readAll(model, settings, times_s, scores, hold = true) {
-  const tracker = new Tracker(model, settings, hold);
+  const tracker = trackerOf(model, settings, hold);
   const answers = times_s.map((time_s, at) => tracker.push(time_s, scores[at]));
   return { answers, events: tracker.finish() };
 }
@@ -101,7 +105,7 @@ export class Tracker {
   constructor(model, settings, hold = true) {
     this.model = model;
     this.settings = settings;
-    this.levels = levels(settings, model.threshold);
+    this.levels = levels(settings, model);
     this.hold = hold;
     this.events = []; // over for certain, without the background
     this.clear();
@@ -190,7 +194,7 @@ export class Tracker {
   close(end_s) {
     const ended = this.open;
     this.open = null;
-    if (end_s - ended.start_s < SHORTEST_S) return;
+    if (end_s - ended.start_s < this.levels.shortest_s) return;
     this.announce();
     ended.end_s = this.lastEnd_s = end_s;
     this.pending = ended;
@@ -199,11 +203,11 @@ export class Tracker {
   isCertain() {
     if (!this.open) return false;
     const end_s = this.best.at === this.open.at ? this.now_s : this.best.since_s;
-    return end_s - this.open.start_s >= SHORTEST_S;
+    return end_s - this.open.start_s >= this.levels.shortest_s;
   }
 
   continues(ended) {
-    return this.rise(ended.at) - ended.end_s < SHORTEST_S;
+    return this.rise(ended.at) - ended.end_s < this.levels.shortest_s;
   }
 
   rise(at) {
@@ -251,4 +255,46 @@ export class Tracker {
     }
     return this.shown;
   }
+}
+
+const SEVERAL = " + ";
+const NOTHING = "nothing";
+
+/** Of a model that may show several actions at once: which ones, now. The server tells the events. */
+export class SeveralTracker {
+  events = [];
+  current = null;
+  #recent = [];
+
+  constructor(model) {
+    this.model = model;
+  }
+
+  push(time_s, scores) {
+    const { classes, thresholds, lag_s } = this.model;
+    const centre_s = time_s - lag_s;
+    if (!scores) return { ...WAITING, centre_s };
+    this.#recent.push([time_s, scores]);
+    const since_s = time_s - (this.model.smoothing_s ?? SMOOTHING_S);
+    this.#recent = this.#recent.filter(([at_s]) => at_s >= since_s && at_s <= time_s);
+    const mean = scores.map((_, at) =>
+      this.#recent.reduce((sum, [, row]) => sum + row[at], 0) / this.#recent.length);
+    const shown = classes.map((_, at) => at)
+      .filter((at) => mean[at] >= thresholds[classes[at]] && !this.model.background.includes(classes[at]))
+      .sort((one, other) => mean[other] - mean[one]);
+    return {
+      kind: shown.length ? "action" : "background", rivals: [], centre_s,
+      label: shown.map((at) => classes[at]).join(SEVERAL) || NOTHING,
+      score: shown.length === 1 ? mean[shown[0]] : null,
+    };
+  }
+
+  finish() {
+    return this.events;
+  }
+}
+
+/** What turns a model's scores into answers. */
+export function trackerOf(model, settings, hold = true) {
+  return model.thresholds ? new SeveralTracker(model) : new Tracker(model, settings, hold);
 }

@@ -1,4 +1,4 @@
-// Asks the studio's server. Knows the form of its answers, not what they mean.
+// Asks the server: the studio's, or the one of the page for visitors. Knows the form of its answers, not what they mean.
 
 /** An answer that is no success: `message` is the server's sentence, `status` 0 if none came. */
 export class ApiError extends Error {
@@ -8,7 +8,8 @@ export class ApiError extends Error {
   }
 }
 
-const SILENT = "The studio does not answer. Is `action-gru studio` still running?";
+const COMMAND = document.documentElement.dataset.command ?? "action-gru studio";
+const SILENT = `The server does not answer. Is \`${COMMAND}\` still running?`;
 
 function readAnswer(status, text) {
   let answer = null;
@@ -18,7 +19,7 @@ function readAnswer(status, text) {
     answer = null; // a proxy's page or a broken line: the status below tells enough
   }
   if (status >= 200 && status < 300) return answer;
-  throw new ApiError(answer?.error ?? `The studio answered ${status}; try again.`, status);
+  throw new ApiError(answer?.error ?? `The server answered ${status}; try again.`, status);
 }
 
 async function ask(method, path, body) {
@@ -39,6 +40,8 @@ async function ask(method, path, body) {
 export const get = (path) => ask("GET", path);
 export const post = (path, body = {}) => ask("POST", path, body);
 export const put = (path, body) => ask("PUT", path, body);
+/** Removes something, also while the page is being left. */
+export const remove = (path) => fetch(path, { method: "DELETE", keepalive: true }).catch(() => {});
 
 /** Sends a file as it is; `onShare(0..1)` hears how much has gone. -> Promise of the answer. */
 export function upload(path, blob, onShare = () => {}) {

@@ -14,8 +14,8 @@ const WORDS = {
     + "Turn on. You can also drop video files here.",
   lost: "The camera was disconnected. Connect it again, or choose another one. You can also drop "
     + "video files here.",
-  insecure: "Browsers give a camera only to pages from this computer or over https. Open the "
-    + "studio at http://127.0.0.1 on the computer with the camera. You can also drop video files "
+  insecure: "Browsers give a camera only to pages from this computer or over https. Open "
+    + "this page as http://127.0.0.1 on the computer with the camera. You can also drop video files "
     + "here.",
 };
 const REASONS = {

@@ -113,9 +113,11 @@ function paintScores(pen, view, x, theme) {
   const bottom = EVENTS_PX + SCORES_PX;
   const shown = stretch(answers, view.from_s, view.to_s);
   if (shown.length < 2) return;
+  // Of several actions at once they sum to more than 1.
+  const most = Math.max(1, ...shown.map((at) => (scores[at] ?? []).reduce((sum, one) => sum + one, 0)));
   let below = shown.map(() => 0);
   for (const at of order) {
-    const above = shown.map((index, place) => below[place] + (scores[index]?.[at] ?? 0));
+    const above = shown.map((index, place) => below[place] + (scores[index]?.[at] ?? 0) / most);
     pen.beginPath();
     shown.forEach((index, place) => pen.lineTo(x(answers[index].centre_s), bottom - SCORES_PX * above[place]));
     for (let place = shown.length - 1; place >= 0; place -= 1)

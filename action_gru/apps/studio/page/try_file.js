@@ -4,16 +4,17 @@
 import { WAITING, answerAt, readAll, weigh, words } from "./answers.js";
 import { withQuery } from "./api.js";
 import { percent } from "./curve.js";
-import { h, fill, keyed, say, swatch } from "./dom.js";
+import { h, fill, keyed, say, sentence, swatch } from "./dom.js";
 import { clock } from "./segments.js";
 import { settings } from "./settings.js";
 import { strip } from "./strip.js";
 
 const ASK_MS = 300;
+const FILE_NAMES = { vtt: "WebVTT", eaf: "ELAN", png: "Picture", mp4: "Copy of the video" };
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
-/** A place for a file: a button, and anything may be dropped on it. */
-function filePlace(onFile) {
+/** A place for a file: a button, and anything may be dropped on it. words: where the file goes. */
+function filePlace(onFile, words = "It does not leave this computer.") {
   const field = h("input", {
     type: "file", accept: "video/*,.mkv,.avi,.mts,.m2ts", id: "try-file", class: "visually-hidden",
     onchange: () => {
@@ -26,10 +27,11 @@ function filePlace(onFile) {
     ondragover: (event) => event.preventDefault(),
     ondrop: (event) => {
       event.preventDefault();
+      event.stopPropagation(); // the page may take files, too
       const file = event.dataTransfer.files[0];
       if (file) onFile(file);
     },
-  }, h("p", null, "Drop a video here. It does not leave this computer."),
+  }, h("p", null, `Drop a video here. ${words}`),
   h("label", { class: "button file-button" }, "Choose a video", field));
 }
 
@@ -41,15 +43,20 @@ function modelOf(found) {
 }
 
 /** The answer to all of a video that is too short to have one for a moment. */
-function wholeAnswer({ answer, times_s, background }) {
+function wholeAnswer({ answer, labels, times_s, background }) {
   if (times_s.length || !answer) return WAITING;
-  const { label, score, unsure } = answer;
+  const { score, unsure } = answer;
+  const label = severalWords(labels) ?? answer.label;
   const kind = unsure ? "unsure" : background.includes(label) ? "background" : "action";
   return { kind, label, score, rivals: [label] };
 }
 
-/** {element, recompute(), correct(action), open(file), update(state), seekTo(s), close()}. */
-export function fileMode(app, label, onModel, why) {
+/** Those that are shown at once, in words; null for a model that gives one answer. */
+const severalWords = (labels) => labels && (labels.join(" + ") || "nothing");
+
+/** {element, recompute(), correct(action), open(file), update(state), seekTo(s), close()}. why, bars:
+ * the cards that explain an answer and show its best scores, if there are any. */
+export function fileMode(app, label, onModel, why = null, bars = null) {
   let found = null; // the answer of GET /api/tries/ID, once it is ready
   let opened = null; // {id, file, run}
   let read = { answers: [], events: [] };
@@ -62,6 +69,9 @@ export function fileMode(app, label, onModel, why) {
   });
   const cannotPlay = h("p", { class: "notice", hidden: true },
     "This browser cannot play the file. The strip and the list still tell what was seen.");
+  const captions = h("track", { kind: "captions", label: "What was seen", default: true });
+  const files = h("p", { class: "row files", hidden: true });
+  const warnings = h("div", { class: "stack", role: "status" });
   const progress = h("progress", { max: "1", "aria-label": "Reading the video" });
   const doing = h("p", { role: "status" });
   const reading = h("div", { class: "stack", hidden: true }, doing, progress);
@@ -72,15 +82,18 @@ export function fileMode(app, label, onModel, why) {
   const whole = h("p", { class: "whole" });
   const past = strip({ onSeek: seekTo, label: "Position in the video" });
   const list = h("ol", { class: "events" });
-  const whyButton = h("button", { class: "button small", type: "button", id: "why", onclick: ask }, "Why?");
+  const whyButton = h("button", {
+    class: "button small", type: "button", id: "why", hidden: !why, onclick: ask,
+  }, "Why?");
   const result = h("div", { class: "stack", hidden: true },
     h("div", { class: "try-picture" }, video), cannotPlay, past.element,
-    h("div", { class: "row spread" }, whole, whyButton), h("h3", null, "What was seen when"), list);
-  const drop = filePlace((file) => open(file));
+    h("div", { class: "row spread" }, whole, whyButton), warnings,
+    h("h3", null, "What was seen when"), list, files);
+  const drop = filePlace((file) => open(file), app.whereFilesGo);
   const element = h("div", { class: "stack" }, drop, reading, problem, stale, result);
 
   function ask() {
-    if (found) why.show(opened.id, now_s);
+    if (found) why?.show(opened.id, now_s);
   }
   function seekTo(time_s) {
     now_s = time_s;
@@ -96,17 +109,21 @@ export function fileMode(app, label, onModel, why) {
 
   async function open(file) {
     const mine = ++turn;
+    leave();
     found = null;
     now_s = 0;
     drop.classList.add("small-place");
     opened = { id: null, file, run: app.state.model?.run };
-    problem.hidden = result.hidden = stale.hidden = cannotPlay.hidden = true;
-    why.clear();
+    problem.hidden = result.hidden = stale.hidden = cannotPlay.hidden = files.hidden = true;
+    why?.clear();
     label.show(WAITING, "reading…");
     tell(`Sending ${file.name}…`, 0);
     URL.revokeObjectURL(video.src);
+    video.replaceChildren();
     video.src = URL.createObjectURL(file);
     try {
+      const refusal = app.refuses?.(file);
+      if (refusal) throw new Error(refusal);
       const address = withQuery("/api/tries", { name: file.name });
       opened.id = (await app.api.upload(address, file, (share) => mine === turn && tell(`Sending ${file.name}…`, share))).id;
       const answer = await wait(opened.id, mine, file.name);
@@ -114,7 +131,7 @@ export function fileMode(app, label, onModel, why) {
     } catch (error) {
       if (mine !== turn) return;
       problem.hidden = false;
-      say(problem, error.message);
+      say(problem, sentence(error.message));
       label.show(WAITING, "no video yet");
     }
     if (mine === turn) tell("");
@@ -135,14 +152,41 @@ export function fileMode(app, label, onModel, why) {
     result.hidden = false;
     const { label: name, score, unsure } = answer.answer ?? {};
     const doubt = unsure ? "not sure, perhaps " : "";
-    say(whole, name ? `The whole video: ${doubt}${name}, ${percent(score)}` : "");
+    say(whole, name ? `The whole video: ${severalWords(answer.labels) ?? `${doubt}${name}, ${percent(score)}`}` : "");
+    fill(warnings, (answer.warnings ?? []).map((text) => h("p", { class: "notice warn" }, sentence(text))));
+    warnings.hidden = !answer.warnings?.length;
+    bars?.draw(answer.top, answer.thresholds);
+    if (answer.files) offer(answer.files);
     onModel(found.model);
     recompute();
+  }
+
+  /** What the server made of the video: files to keep, words over the picture, and where no browser
+   * plays the video, a copy that all do. */
+  function offer(names) {
+    const address = (name) => `/api/tries/${encodeURIComponent(opened.id)}/files/${encodeURIComponent(name)}`;
+    const ending = (name) => name.slice(name.lastIndexOf(".") + 1);
+    const copy = names.find((name) => ending(name) === "mp4");
+    if (copy) video.src = address(copy);
+    captions.src = address(names.find((name) => ending(name) === "vtt"));
+    video.replaceChildren(captions);
+    captions.track.mode = "showing";
+    fill(files, h("span", { class: "muted" }, "The events as files:"), names.map((name) => h("a", {
+      class: "button small", href: address(name), download: name,
+    }, FILE_NAMES[ending(name)] ?? ending(name).toUpperCase())));
+    files.hidden = false;
+  }
+
+  /** Tells a server that keeps nothing longer than it must that nobody waits for the file now. */
+  function leave() {
+    if (app.isVisit && opened?.id) app.api.remove(`/api/tries/${encodeURIComponent(opened.id)}`);
+    if (opened) opened.id = null;
   }
 
   function recompute() {
     if (!found) return;
     read = readAll(found.model, settings, found.times_s, found.scores, false);
+    if (found.events) read.events = found.events; // as in the files
     weighed = found.scores.map((row) => row && weigh(row, found.model, settings));
     keyed(list, read.events, (event) => `${event.label} ${event.start_s.toFixed(2)}`, eventRow,
       (row, event) => row.show(event));
@@ -193,7 +237,10 @@ export function fileMode(app, label, onModel, why) {
     cannotPlay.hidden = false;
     video.parentElement.hidden = true;
   });
-  video.addEventListener("loadeddata", () => void (video.parentElement.hidden = false));
+  video.addEventListener("loadeddata", () => {
+    cannotPlay.hidden = true;
+    video.parentElement.hidden = false;
+  });
   label.show(WAITING, "no video yet");
 
   return {
@@ -216,6 +263,7 @@ export function fileMode(app, label, onModel, why) {
     },
     close() {
       turn += 1;
+      leave();
       cancelAnimationFrame(frame);
       URL.revokeObjectURL(video.src);
       video.removeAttribute("src");

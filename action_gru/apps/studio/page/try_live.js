@@ -1,14 +1,16 @@
 // Try with the camera: pictures go to the server one at a time, scores come back and are kept, and
 // the label, the strip and the events follow from them.
 
-import { Tracker, WAITING, weigh } from "./answers.js";
-import { h, fill, keyed, say, swatch } from "./dom.js";
+import { WAITING, trackerOf, weigh } from "./answers.js";
+import { best } from "./bars.js";
+import { h, fill, keyed, say, sentence, swatch } from "./dom.js";
 import { liveLine } from "./live.js";
 import { settings } from "./settings.js";
 import { strip } from "./strip.js";
 
 const SHOWN_S = 30;
 const KEPT_S = 120;
+const RATE_S = 3; // over which pictures are counted
 const CALM_MS = 1000; // between two pictures of the strip where less motion is wanted
 const EVENTS_LISTED = 6;
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
@@ -28,12 +30,14 @@ function cameraNotice(app) {
   return element;
 }
 
-/** {element, recompute(), correct(action), update(state), close()}. label: the card that shows it. */
-export function liveMode(app, label, onModel) {
+/** {element, recompute(), correct(action), update(state), close()}. label: the card that shows it;
+ * bars: what draws its best scores, if anything does. */
+export function liveMode(app, label, onModel, bars = null) {
   let model = null; // what the server said of it, see answers.js
   let tracker = null;
   let kept = { times_s: [], scores: [], weighed: [], answers: [] };
   let drawn_ms = 0;
+  let slow_ms = 0;
   let waiting = null; // the correction that is being saved: its promise's ends
   const view = app.camera.view("What the camera sees");
   const notice = cameraNotice(app);
@@ -48,7 +52,7 @@ export function liveMode(app, label, onModel) {
 
   const forget = () => {
     kept = { times_s: [], scores: [], weighed: [], answers: [] };
-    tracker = model && new Tracker(model, settings);
+    tracker = model && trackerOf(model, settings);
   };
   const take = (time_s, scores) => {
     kept.times_s.push(time_s);
@@ -70,8 +74,8 @@ export function liveMode(app, label, onModel) {
     if (!kept.times_s.length || (calm.matches && now_ms - drawn_ms < CALM_MS)) return;
     drawn_ms = now_ms;
     const now_s = kept.times_s.at(-1);
-    const going = tracker.current;
-    const events = going ? [...tracker.events, going] : tracker.events;
+    const going = [tracker.current].flat().filter(Boolean);
+    const events = [...tracker.events, ...going];
     past.draw({
       from_s: now_s - SHOWN_S, to_s: now_s, now_s: null, origin_s: now_s, events,
       answers: kept.answers, scores: kept.weighed, classes: model.classes,
@@ -88,11 +92,16 @@ export function liveMode(app, label, onModel) {
       forget();
       onModel(model);
     },
-    answer({ time_s, scores, ms }) {
+    answer({ time_s, scores, ms, note, events, going }) {
+      if (events) Object.assign(tracker, { events, current: going });
       take(time_s, scores);
       trim();
       draw();
-      if (ms !== undefined) say(facts, `An answer takes ${Math.max(1, Math.round(ms / 10) * 10)} ms.`);
+      if (scores) bars?.draw(best(model.classes, kept.weighed.at(-1)), model.thresholds);
+      const recent = kept.times_s.filter((at_s) => at_s > time_s - RATE_S).length;
+      slow_ms = Math.max(ms, 0.98 * slow_ms); // a picture that is not sampled costs nothing
+      const rate = `An answer takes ${Math.max(1, Math.round(slow_ms / 10) * 10)} ms; ${Math.round(recent / RATE_S)} pictures a second`;
+      say(facts, note ? `${rate}. ${sentence(note)}.` : `${rate}.`);
     },
     saved(id) {
       waiting?.(id);
@@ -164,7 +173,7 @@ function listEvents(list, events, now_s, going, app) {
     (row, event) => {
       const ago_s = Math.round(now_s - event.end_s);
       const lasted = `${(event.end_s - event.start_s).toFixed(1)} s`;
-      const text = event === going ? `now, for ${lasted}` : `${ago_s} s ago, for ${lasted}`;
+      const text = going.includes(event) ? `now, for ${lasted}` : `${ago_s} s ago, for ${lasted}`;
       if (row.dataset.text === text) return;
       row.dataset.text = text;
       fill(row, swatch(app.colour(event.label)), h("span", { dir: "auto" }, event.label),
