@@ -215,25 +215,33 @@ def webcam(
         int | None, Option(min=0, help="Give up a lost source after so many tries.")
     ] = None,
     per_person: PerPerson = False,
+    to: Annotated[
+        list[str] | None,
+        Option("--to", metavar="TARGET", help="Send events to mqtt://HOST/TOPIC, https://..., "
+               "a .jsonl, a .csv, FOLDER/ (clips) or sound; repeat."),
+    ] = None,
     json_: Json = False,
     quiet: Quiet = False,
 ) -> None:  # fmt: skip
     """Follow cameras or streams live. Keys: q quits, space pauses, r records."""
     from action_gru.apps import checks
+    from action_gru.apps.sinks.targets import check_sinks, sink_of
 
     sources, changes, reporter = source or ["0"], overrides or [], make_reporter(quiet)
     checks.check_sources(sources)
     if record is not None:
         checks.check_target("--record", record, checks.VIDEOS, [Path(name) for name in sources])
     run = find_model(model, reporter)
-    _, tree = checks.check_model(run, changes, live=True)
+    document, tree = checks.check_model(run, changes, live=True)
     checks.check_detection(tree, per_person)
+    sinks = (*tree.events.sinks, *(sink_of(target) for target in to or []))
+    check_sinks(sinks, document.classes, per_person)
     if window:
         checks.check_display()
     with reporter.doing("loading"):
         from action_gru.apps.webcam import WebcamOptions, run_webcam
 
-    options = WebcamOptions(window, json_, record, pace, loop, max_retries, per_person)
+    options = WebcamOptions(window, json_, record, pace, loop, max_retries, per_person, sinks)
     summary = run_webcam(sources, run, changes, options, reporter)
     if json_:
         print(json.dumps({"summary": summary}))
