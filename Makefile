@@ -14,7 +14,7 @@ NOT_NUMBERS := web studio shelf project live fuzz isolation kills disk_faults pr
 BROWSERS := $(wildcard tests/test_*browser*.py) tests/test_studio_end_to_end.py
 NOT_AVX2 := $(NOT_NUMBERS:%=--ignore-glob='tests/test_%*.py')
 
-.PHONY: demo test test-avx2 test-slow fuzz faults lint bench accuracy backbone clean help
+.PHONY: demo test test-avx2 test-slow fuzz faults lint docs bench accuracy backbone clean help
 
 help:
 	@echo "make demo       draw clips, train, evaluate, classify: offline, 3 to 5 minutes"
@@ -24,6 +24,7 @@ help:
 	@echo "make fuzz       thousands of damaged files of each kind, about 5 minutes on 2 cores"
 	@echo "make faults     100 kills of extraction, 30 of training, full disks, about 12 minutes"
 	@echo "make lint       ruff and mypy"
+	@echo "make docs       the pages as a site, into site/"
 	@echo "make bench      speed beside rivals and the machine's limits, into benchmarks/results/"
 	@echo "make accuracy   accuracy on the real data sets, into benchmarks/results/"
 
@@ -57,6 +58,10 @@ lint: $(INSTALLED)
 	$(RUN)/ruff format --check .
 	$(RUN)/mypy
 
+# Material's notice of its own future is no warning of these pages.
+docs: $(INSTALLED)
+	NO_MKDOCS_2_WARNING=1 $(RUN)/python -m mkdocs build --strict
+
 # ARGS="--data DIR --weights yolo26n-cls.pt" measures on clips of your own.
 bench: $(INSTALLED)
 	$(RUN)/python benchmarks/speed.py $(ARGS)
@@ -77,4 +82,4 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@touch $@
 
 clean:
-	rm -rf $(VENV) runs cache data/demo build dist
+	rm -rf $(VENV) runs cache data/demo build dist site
