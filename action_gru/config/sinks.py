@@ -26,7 +26,7 @@ def _are_hours(text: str) -> str:
 
 
 def _is_broker(text: str) -> str:
-    if set("#+$") & set(unquote(urlsplit(text).path)) or urlsplit(text).fragment:
+    if set("#+$") & set(unquote(text.partition("://")[2].partition("/")[2])):
         raise ValueError("names a topic; '#', '+' and '$' have a meaning of their own in those")
     return _is_address(("mqtt", "mqtts"), text)
 

@@ -43,7 +43,7 @@ def sink_of(target: str) -> SinkSection:
         given = {"kind": "sound", "file": target}
     elif path.suffix.lower() in ENDINGS:
         given = {"kind": ENDINGS[path.suffix.lower()], "path": target}
-    elif "://" not in target and (target.endswith(os.sep) or path.is_dir()):
+    elif target and "://" not in target and (target.endswith(os.sep) or path.is_dir()):
         given = {"kind": "clip", "path": target}
     else:
         raise ConfigError(f"--to {target}: is none of {FORMS}")
