@@ -92,7 +92,7 @@ def test_after_one_event_others_of_its_class_and_source_wait():
     which = conditions("end", cooldown_s=10.0)
     starts = [("fall", 0.0, "a"), ("fall", 9.9, "a"), ("wave", 9.9, "a"), ("fall", 9.9, "b"),
               ("fall", 10.0, "a"), ("fall", 3.0, "a")]  # fmt: skip
-    told = [bool(which.due(watched(l, s, s + 1, source=n), True)) for l, s, n in starts]
+    told = [bool(which.due(watched(one, s, s + 1, source=n), True)) for one, s, n in starts]
     assert told == [True, False, True, True, True, True]  # the last: its clock began anew
 
 
