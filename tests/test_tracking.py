@@ -1,6 +1,7 @@
 import json
 import sqlite3
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from accelerate import PartialState
@@ -10,6 +11,7 @@ from action_gru.config import Config, build_config
 from action_gru.core.errors import MissingExtraError
 from action_gru.core.progress import Reporter
 from action_gru.evaluation.cross_validation import cross_validate
+from action_gru.features import source as features_module
 from action_gru.training import RunFolder, resume, tracking, train
 from action_gru.training.tracking import Tracking, track_result
 
@@ -48,7 +50,7 @@ class Server:
     """A tracker of a test, whose server may be down."""
 
     is_up = True
-    rows: list[tuple[int, float]] = []
+    rows: ClassVar[list[tuple[int, float]]] = []
     begun = 0
 
     def __init__(self, name, folder, known):
@@ -198,8 +200,9 @@ def test_wandb_offline_keeps_everything_in_the_runs_folder():
 
 
 @pytest.fixture
-def config(tmp_path: Path, fake_backbone: FakeBackbone) -> Config:
-    """Two classes of tiny videos from six groups."""
+def config(tmp_path: Path, monkeypatch) -> Config:
+    """Two classes of tiny videos from six groups; weights stand in."""
+    monkeypatch.setattr(features_module, "build_backbone", lambda config: FakeBackbone())
     rows = ["path,label,group,split"]
     for index in range(12):
         label = "bright" if index % 2 else "dark"

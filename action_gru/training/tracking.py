@@ -66,8 +66,8 @@ class _TensorBoard:
     def __init__(self, name: str, folder: Path, known: Mapping[str, Any]) -> None:
         from accelerate.tracking import TensorBoardTracker
 
-        # Events of a run whose notes are lost are hidden, and sent again from the first epoch.
-        purge = None if known else 1
+        # Epochs that were written and not noted, because the process was killed, are hidden.
+        purge = known.get("epochs", 0) + 1
         self.tracker = TensorBoardTracker("tensorboard", folder, purge_step=purge)
         self.tracker.start()
         self.id = None
