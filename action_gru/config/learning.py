@@ -88,6 +88,10 @@ class TrainingSection(Section):
     refit: Literal["auto"] | bool = "auto"
     """After the evaluation, train the model that is kept on all clips, the test clips included. Its
     score is that of the model without them. auto: if the test split was drawn here, not given."""
+    track: Literal["tensorboard", "mlflow", "wandb", "none"] = "tensorboard"
+    """Who is told of each epoch, of the settings and the scores. tensorboard: files in the run's
+    folder. mlflow (extra mlflow): MLFLOW_TRACKING_URI, by default mlflow.db and mlruns in this
+    folder. wandb (extra wandb): the account, or with WANDB_MODE=offline the run's folder."""
     mean_pooled_baseline: bool = True
     """Train the same model without its cell too, and report its score beside the model's."""
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
