@@ -33,6 +33,7 @@ help:
 	@echo "make fuzz       thousands of damaged files of each kind, about 5 minutes on 2 cores"
 	@echo "make faults     100 kills of extraction, 30 of training, full disks, about 12 minutes"
 	@echo "make lint       ruff and mypy"
+	@echo "make docs       the pages as a site, into site/"
 	@echo "make bench      speed beside rivals and the machine's limits, into benchmarks/results/"
 	@echo "make accuracy   accuracy on the real data sets, into benchmarks/results/"
 	@echo "make backbone   train the package's own small network again, on frames that are drawn"
@@ -76,6 +77,10 @@ lint: $(DEVELOPED)
 	$(RUN)/ruff check .
 	$(RUN)/ruff format --check .
 	$(RUN)/mypy
+
+# Material's notice of its own future is no warning of these pages.
+docs: $(DEVELOPED)
+	NO_MKDOCS_2_WARNING=1 $(RUN)/python -m mkdocs build --strict
 
 # ARGS="--data DIR --weights yolo26n-cls.pt" measures on clips of your own.
 bench: $(DEVELOPED)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -50,7 +51,10 @@ def _values(entry: dict[str, Any]) -> str:
 
 
 def _text(entry: dict[str, Any]) -> str:
-    return " ".join(entry.get("description", "").split()).replace("|", "\\|")
+    text = " ".join(entry.get("description", "").split())
+    # A bracket outside of code would begin a link.
+    escaped = re.sub(r"(`[^`]*`)|([\[\]])", lambda found: found[1] or f"\\{found[2]}", text)
+    return escaped.replace("|", "\\|")
 
 
 if __name__ == "__main__":

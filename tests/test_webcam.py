@@ -21,9 +21,8 @@ from action_gru.apps.checks import check_display
 from action_gru.apps.live_loop import LiveLoop
 from action_gru.apps.live_view import LiveView, fitted, still_holds
 from action_gru.apps.overlay import marks_of
+from action_gru.apps.recorder import RECORDED_FPS, Recorder
 from action_gru.apps.webcam import (
-    RECORDED_FPS,
-    Recorder,
     Webcam,
     WebcamOptions,
     _current_json,

@@ -218,7 +218,7 @@ def _copy_of(base: Path, place: Path) -> Path:
     shutil.rmtree(place, ignore_errors=True)
     place.parent.mkdir(parents=True, exist_ok=True)
     subprocess.run(["cp", "-a", "--reflink=auto", base, place], check=True)
-    for name in ("resolv.conf", "hosts", "pip.conf"):
+    for name in ("resolv.conf", "hosts", "ssl/certs/ca-certificates.crt"):
         if (own := Path("/etc") / name).is_file():
             shutil.copy(own, place / "etc" / name)
     return place
