@@ -15,10 +15,13 @@ RUN pip install -c constraints.txt --index-url "$TORCH_INDEX" torch torchvision
 COPY pyproject.toml README.md LICENSE ./
 COPY configs configs
 COPY action_gru action_gru
-# Without a screen OpenCV needs no windows, and without those no libraries of the system.
+# Without a screen OpenCV needs no windows, and without those no libraries of the system. What torch
+# brings for compiling and for its own tests is 200 MB.
 RUN pip install -c constraints.txt ".[$EXTRAS]" \
  && pip uninstall -y opencv-python \
- && pip install -c constraints.txt opencv-python-headless
+ && pip install -c constraints.txt opencv-python-headless \
+ && cd /opt/action-gru/lib/python3.*/site-packages/torch \
+ && rm -rf include test bin/test_* bin/protoc*
 
 FROM python:${PYTHON}-slim
 LABEL org.opencontainers.image.title="action-gru" \

@@ -61,7 +61,9 @@ def demo(installed, empty) -> Path:
 
 
 def test_the_archives_hold_each_file_of_the_package_and_the_configs(built):
-    kept = _run(["git", "ls-files"], ROOT).splitlines()
+    kept = _run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"], ROOT
+    ).splitlines()
     with tarfile.open(_only(built, "*.tar.gz")) as archive:
         source = {name.partition("/")[2] for name in archive.getnames()}
     assert set(kept) - source == set()

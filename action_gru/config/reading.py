@@ -97,7 +97,7 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
 
 
 def _shipped(path: Path) -> Path:
-    """The file; configs/NAME.yaml is the one of the package wherever there is none of the user's."""
+    """The file; for configs/NAME.yaml the package's own, where the user has none there."""
     homes = (Path(__file__).parents[1], Path(__file__).parents[2])  # a wheel's place, a clone's
     found = [home / path for home in homes if (home / path).is_file()]
     return found[0] if found and path.parent == Path("configs") and not path.exists() else path

@@ -10,6 +10,7 @@ import os
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -61,7 +62,8 @@ class Stage:
         steps = [
             f"mount --bind {there} {there}",
             f"mount -t proc proc {there}/proc",
-            f"mkdir -p {there}/dev/shm && mount -t tmpfs -o size={SHARED_MEMORY} shm {there}/dev/shm",
+            f"mkdir -p {there}/dev/shm",
+            f"mount -t tmpfs -o size={SHARED_MEMORY} shm {there}/dev/shm",
         ]
         if read_only:
             kept = [f"{self.root}{place}" for place in (*self.volumes, "/data")]
@@ -89,6 +91,20 @@ class Stage:
         """UID:GID of a name or a number, by the root's own files."""
         rows = [row.split(":") for row in (self.root / "etc/passwd").read_text().splitlines()]
         return next((f"{row[2]}:{row[3]}" for row in rows if user in (row[0], row[2])), f"{user}:0")
+
+
+def end(process: subprocess.Popen[str], within_s: float) -> str:
+    """SIGTERM to the process itself, as Docker sends it to the first of a container; what it said.
+
+    Raises subprocess.TimeoutExpired where it has not ended within_s.
+    """
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    for child in children:
+        os.kill(int(child), signal.SIGTERM)
+    try:
+        return process.communicate(timeout=within_s)[0]
+    finally:
+        process.kill()
 
 
 def read_lines(text: str) -> list[Line]:
@@ -170,7 +186,9 @@ def _obey(
             _copy(stage, rest.split(), context, stages)
             return stage
         case "RUN":
-            passed = {name: value for name, value in os.environ.items() if PASSED_ON.fullmatch(name)}
+            passed = {
+                name: value for name, value in os.environ.items() if PASSED_ON.fullmatch(name)
+            }
             stage.run("/bin/sh", "-c", line.rest, **(passed | stage.args))
             return stage
         case "EXPOSE":
@@ -191,15 +209,13 @@ def _filled(text: str, known: Mapping[str, str]) -> str:
     return VARIABLE.sub(lambda found: (path | dict(known)).get(found[1] or found[2], ""), text)
 
 
-def _copy(
-    stage: Stage, words: list[str], context: Path, stages: Mapping[str, Stage]
-) -> None:
+def _copy(stage: Stage, words: list[str], context: Path, stages: Mapping[str, Stage]) -> None:
     """COPY [--from=STAGE] SOURCE... TARGET; of a folder its content, as Docker does."""
     origin, allowed = context, set(taken(context))
     if words[0].startswith("--from="):
         origin, allowed = stages[words.pop(0).partition("=")[2]].root, None
     *sources, target = words
-    place = stage.root / os.path.join(stage.workdir, target).lstrip("/")
+    place = stage.root / str(Path(stage.workdir, target)).lstrip("/")
     for source in sources:
         path = origin / source.lstrip("/")
         if allowed is not None and path.relative_to(context).parts[0] not in allowed:
@@ -212,6 +228,10 @@ def _copy(
             shutil.copy2(path, place)
         else:
             shutil.copy2(path, place)
+
+
+def _passed_on() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if PASSED_ON.fullmatch(name)}
 
 
 def _copy_of(base: Path, place: Path) -> Path:
