@@ -1,7 +1,7 @@
-# docker build -t action-gru .                                          about 1.6 GB, without CUDA
-# docker run --rm -p 8000:8000 action-gru                               answers at http://127.0.0.1:8000
+# docker build -t action-gru .                                    about 1.6 GB, without CUDA
+# docker run --rm -p 127.0.0.1:8000:8000 -e ACTION_GRU_KEY=... action-gru    serves the model `fights`
 # docker run --rm -v "$PWD:/data" --user "$(id -u)" action-gru train clips
-# docker build --build-arg WEIGHTS="yolo26n-cls.pt yolo26n.pt" -t action-gru .    needs no network later
+# docker build --build-arg WEIGHTS="yolo26n-cls.pt" -t action-gru .     fetches nothing later
 ARG PYTHON=3.12
 FROM python:${PYTHON}-slim AS build
 # torch from PyTorch's own index of CPU builds; other indexes bring 5 GB of CUDA libraries with it.

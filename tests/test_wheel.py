@@ -3,6 +3,9 @@
 `make test-wheel` alone runs it: it installs what pyproject.toml declares, and nothing else.
 """
 
+import contextlib
+import functools
+import http.server
 import json
 import os
 import re
@@ -10,9 +13,11 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import threading
 import time
 import urllib.request
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -143,10 +148,52 @@ def test_the_studio_names_its_extra_and_with_it_serves_each_file_of_the_page(ins
         assert studio.wait(ENDS_WITHIN_S) == 0
 
 
+def test_torch_of_another_index_is_kept_by_what_follows(tmp_path):
+    """`make demo TORCH_INDEX=...`, with small packages of the names and versions of real ones."""
+    for name, version in (("torch", "2.14.1+cpu"), ("torchvision", "0.29.1+cpu")):
+        _write_wheel(tmp_path / "index" / name, name, version)
+    with _served(tmp_path / "index") as address:
+        made = [f"VENV={tmp_path / 'venv'}", f"TORCH_INDEX={address}", f"PYTHON={sys.executable}"]
+        lines = _run(["make", "-n", *made, tmp_path / "venv" / ".installed"], ROOT).splitlines()
+        report = tmp_path / "report.json"
+        for line in lines:
+            tried = f" --dry-run --report {report}" if line.endswith("-e .") else ""
+            _run(["sh", "-c", line + tried], ROOT)
+    names = {one["metadata"]["name"].lower() for one in json.loads(report.read_text())["install"]}
+    assert "ultralytics" in names
+    assert not [
+        name for name in names if re.match("torch(vision)?$|triton|cuda-|nvidia-.*cu", name)
+    ]
+
+
+def _write_wheel(folder: Path, name: str, version: str) -> None:
+    """A package without content."""
+    folder.mkdir(parents=True)
+    about = f"{name}-{version}.dist-info"
+    files = {
+        f"{about}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
+        f"{about}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        f"{about}/RECORD": "",
+    }
+    with zipfile.ZipFile(folder / f"{name}-{version}-py3-none-any.whl", "w") as archive:
+        for path, text in files.items():
+            archive.writestr(path, text)
+
+
+@contextlib.contextmanager
+def _served(folder: Path) -> Iterator[str]:
+    """The address of the folder on this machine."""
+    answer = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(folder))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), answer) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+
+
 def _run(words: list, folder: Path, code: int = 0, **env: str) -> str:
     """What a program said, both streams where it was to fail."""
     folder.mkdir(parents=True, exist_ok=True)
-    env = env or dict(os.environ)
+    env = env or {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     done = subprocess.run(
         [str(word) for word in words], cwd=folder, env=env, text=True, capture_output=True
     )
