@@ -34,7 +34,7 @@ USAGE_ERROR = 2
 LOG_JSON = "--log-json"
 GRACE_S = 5.0
 IN_SEVERAL_PROCESSES = ("train", "resume", "--help", "-h")
-ENDLESS = ("watch", "webcam", "web", "studio")  # what they missed cannot be read again
+ENDLESS = ("watch", "webcam", "web", "studio", "serve")  # what they missed cannot be read again
 MOST_WORDS = 8  # of a path without quotes
 
 RunPath = Annotated[
