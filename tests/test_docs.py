@@ -9,13 +9,14 @@ import shutil
 from pathlib import Path
 
 import pytest
+import yaml
 from helpers.doc_blocks import (
-    COMMANDS, PAGES, SHOWN, STEADY, Block, blocks_of, missing_lines, quick_config, run_line,
+    COMMANDS, PAGES, SHOWN, STEADY, Block, Shell, blocks_of, missing_lines, quick_config,
 )  # fmt: skip
 from helpers.series_tables import engines, machines, table_config
 from helpers.videos import ROOT, SHARED, write_square
 
-from action_gru.config import Config
+from action_gru.config import Config, build_config
 from action_gru.core.progress import Reporter
 from action_gru.timeline import Event, Timeline, write_timeline
 from action_gru.training import train
@@ -45,6 +46,14 @@ def test_every_block_says_what_it_is_and_why_it_is_not_run():
     assert {n: r for n, r in reasons.items() if not r.startswith(REASONS)} == {}
     commands = [b for b in blocks if b.language in COMMANDS]
     assert len([b for b in commands if b.reason]) <= MOST_NOT_RUN * len(commands)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_the_yaml_of_a_page_is_a_config(page):
+    for block in blocks_of(page):
+        tree = yaml.safe_load(block.text) if block.language == "yaml" else {}
+        if set(tree) <= set(Config.model_fields):
+            build_config(tree)
 
 
 def test_a_line_of_another_form_is_missing_and_numbers_may_differ():
@@ -128,6 +137,11 @@ RUN = [
 @pytest.mark.slow
 @pytest.mark.parametrize("page", RUN, ids=lambda page: str(page.relative_to(ROOT)))
 def test_the_blocks_of_a_page_run_one_after_another(page, folder):
+    with Shell(folder) as shell:
+        _run_page(page, shell)
+
+
+def _run_page(page: Path, shell: Shell) -> None:
     printed, names = None, {"__name__": "__main__"}
     for block in blocks_of(page):
         if block.language in SHOWN:
@@ -136,14 +150,14 @@ def test_the_blocks_of_a_page_run_one_after_another(page, folder):
         elif block.reason:
             printed = None
         elif block.language in COMMANDS:
-            printed = "".join(_told(block, line, folder) for line in block.lines)
+            printed = "".join(_told(block, line, shell) for line in block.lines)
         elif block.language == "python":
             printed = _ran(block, names)
 
 
-def _told(block: Block, line: str, folder: Path) -> str:
+def _told(block: Block, line: str, shell: Shell) -> str:
     try:
-        return run_line(line, folder)
+        return shell.run(line)
     except (AssertionError, pytest.fail.Exception) as error:
         raise AssertionError(f"{block.name}: {line}\n{error}") from error
 

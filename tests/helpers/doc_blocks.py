@@ -17,6 +17,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 FENCE = re.compile(r"(?:^<!-- ([^\n]*) -->\n+)?^(```+)(\S*)\n(.*?)^\2$", re.MULTILINE | re.DOTALL)
 NOT_RUN = re.compile(r"not run: (.+)")
 COMMANDS, SHOWN = {"console", "sh"}, {"output"}
+SERVER = re.compile(r"action-gru serve\b.* --port \d+")
 STEADY = {"MPLBACKEND": "Agg", "COLUMNS": "100"}
 
 
@@ -54,20 +55,53 @@ def blocks_of(page: Path) -> list[Block]:
     ]
 
 
-def run_line(line: str, folder: Path) -> str:
-    """What the command prints on stdout; fails where it ends in an error."""
-    if re.match(r"action-gru\b", line) and not re.search(r"[|<>;&$]", line.split("#")[0]):
-        words = shlex.split(line, comments=True)[1:]
-        return run(*_expanded(words, folder), cwd=folder).stdout
-    python = f"{shlex.quote(sys.executable)}"
-    functions = f'action-gru() {{ {python} -m action_gru "$@"; }}; python() {{ {python} "$@"; }}; '
-    environment = {**os.environ, **STEADY, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", functions + line], cwd=folder, env=environment,
-        capture_output=True, text=True, check=False, timeout=120,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+class Shell:
+    """Runs the commands of one page, in its folder; servers go on until it is closed."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.servers, self.addresses = folder, [], {}
+        python = shlex.quote(sys.executable)
+        self.names = f'action-gru() {{ {python} -m action_gru "$@"; }}; python() {{ {python} "$@"; }}; '
+        self.environment = {**os.environ, **STEADY, "PYTHONPATH": str(ROOT)}
+
+    def __enter__(self) -> "Shell":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for server in self.servers:
+            server.terminate()
+            server.communicate(timeout=60)
+
+    def run(self, line: str) -> str:
+        """What the command prints on stdout; fails where it ends in an error."""
+        if SERVER.match(line):
+            return self._serve(shlex.split(line, comments=True)[1:])
+        if re.match(r"action-gru\b", line) and not re.search(r"[|<>;&$]", line.split("#")[0]):
+            words = shlex.split(line, comments=True)[1:]
+            return run(*_expanded(words, self.folder), cwd=self.folder).stdout
+        for told, real in self.addresses.items():
+            line = line.replace(told, real)
+        done = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", self.names + line], cwd=self.folder,
+            env=self.environment, capture_output=True, text=True, check=False, timeout=200,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def _serve(self, words: list[str]) -> str:
+        """Starts it at a free port, which stands for the page's in later commands."""
+        at = words.index("--port") + 1
+        told, words[at] = words[at], "0"
+        server = subprocess.Popen(
+            [sys.executable, "-m", "action_gru", *words], cwd=self.folder, env=self.environment,
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+        )  # fmt: skip
+        self.servers.append(server)
+        for line in server.stdout:
+            if found := re.search(r"http://([\d.]+:\d+)", line):
+                self.addresses[f"127.0.0.1:{told}"] = found[1]
+                return line
+        raise AssertionError(f"{words[0]} ended with {server.wait()} before it told its address")
 
 
 def _expanded(words: list[str], folder: Path) -> list[str]:
