@@ -11,7 +11,15 @@ from pathlib import Path
 import pytest
 import yaml
 from helpers.doc_blocks import (
-    COMMANDS, PAGES, SHOWN, STEADY, Block, Shell, blocks_of, missing_lines, quick_config,
+    COMMANDS,
+    PAGES,
+    SHOWN,
+    STEADY,
+    Block,
+    Shell,
+    blocks_of,
+    missing_lines,
+    quick_config,
 )  # fmt: skip
 from helpers.series_tables import engines, machines, table_config
 from helpers.videos import ROOT, SHARED, write_square
@@ -28,7 +36,7 @@ REASONS = (
     "ends only ", "writes ", "minutes ",
 )  # fmt: skip
 LANGUAGES = {
-    *COMMANDS, *SHOWN, "python", "text", "csv", "json", "yaml", "mermaid", "ini", "html", "js",
+    *COMMANDS, *SHOWN, "python", "text", "csv", "json", "yaml", "ini", "html", "js",
     "dockerfile", "xml",
 }  # fmt: skip
 MOST_NOT_RUN = 0.4  # of the blocks of commands

@@ -1,6 +1,5 @@
 """The code blocks of the pages, and how each is run. Knows nothing of what the pages say."""
 
-import glob
 import json
 import os
 import re
@@ -61,7 +60,9 @@ class Shell:
     def __init__(self, folder: Path) -> None:
         self.folder, self.servers, self.addresses = folder, [], {}
         python = shlex.quote(sys.executable)
-        self.names = f'action-gru() {{ {python} -m action_gru "$@"; }}; python() {{ {python} "$@"; }}; '
+        self.names = (
+            f'action-gru() {{ {python} -m action_gru "$@"; }}; python() {{ {python} "$@"; }}; '
+        )
         self.environment = {**os.environ, **STEADY, "PYTHONPATH": str(ROOT)}
 
     def __enter__(self) -> "Shell":
@@ -106,15 +107,15 @@ class Shell:
 
 def _expanded(words: list[str], folder: Path) -> list[str]:
     """With the files in place of `days/*.eaf`, as a shell gives them."""
-    return [
-        each
-        for word in words
-        for each in (sorted(glob.glob(word, root_dir=folder)) if "*" in word else [word])
-    ]
+    return [each for word in words for each in (_matches(folder, word) if "*" in word else [word])]
+
+
+def _matches(folder: Path, pattern: str) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.glob(pattern))
 
 
 def missing_lines(shown: str, printed: str) -> list[str]:
-    """The lines of an output block of whose form nothing was printed, in this order. `...` is any."""
+    """The lines of an output block whose form was not printed, in this order; `...` is anything."""
     forms = [_form(line) for line in printed.splitlines()]
     missing = []
     for line in filter(str.strip, shown.splitlines()):
@@ -133,7 +134,7 @@ def _form(line: str) -> str:
 
 
 def quick_config(validate: Any) -> Any:
-    """The config's reader with small defaults: what a page leaves out must not cost minutes here."""
+    """The config's reader with small defaults: what a page leaves out must not cost minutes."""
 
     def smaller(text: str) -> Any:
         tree = json.loads(text)
