@@ -1,11 +1,10 @@
 """What the pages tell a user to type exists."""
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from helpers.command_line import run
 from helpers.doc_blocks import PAGES
 from helpers.videos import ROOT
 
@@ -17,15 +16,11 @@ def commands() -> set[str]:
 
 
 def help_of(command: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "action_gru", *command.split(), "--help"],
-        capture_output=True, text=True, check=False, env={"COLUMNS": "200", "PATH": "/usr/bin"},
-    )  # fmt: skip
-    assert done.returncode == 0, f"{command}: {done.stderr}"
-    return done.stdout
+    return run(*command.split(), "--help").stdout
 
 
-def test_every_command_and_option_of_the_pages_exists():
+def test_every_command_and_option_of_the_pages_exists(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
     told: dict[str, set[str]] = {}
     for page in PAGES:
         for name, rest in COMMAND.findall(page.read_text(encoding="utf-8")):
