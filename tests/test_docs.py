@@ -47,13 +47,6 @@ CLASSES = [
     *("clips/wave", "clips/clap", "my-videos/hug", "my-videos/kick"),
     *("street/fight", "street/noFight"),
 ]
-    "clips/wave",
-    "clips/clap",
-    "my-videos/hug",
-    "my-videos/kick",
-    "street/fight",
-    "street/noFight",
-)
 
 
 def _all_blocks() -> list[Block]:
