@@ -3,7 +3,6 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-import psutil
 import pytest
 from helpers.live_servers import (
     QUICK,
@@ -13,8 +12,10 @@ from helpers.live_servers import (
     live_threads,
     open_handles,
 )
+from helpers.processes import alone, resident_bytes, steady_growth
 
 from action_gru.core.errors import VideoError
+from action_gru.core.machine import use_one_arena
 from action_gru.video import LiveSource, live_reader
 from action_gru.video.clock import Pacer
 
@@ -199,12 +200,31 @@ def test_nothing_leaks_over_fifty_connections():
             source.close()
             if cycle == 10:
                 eventually(lambda: not live_threads())
-                handles, kept = open_handles(), psutil.Process().memory_info().rss
+                handles = open_handles()
         assert eventually(lambda: open_handles() <= handles)
         with LiveSource(server.url, on_frame=Seen(), **{**QUICK, "backoff_s": (0, 0)}) as source:
             assert eventually(lambda: source.status.reconnects >= 50, 60)
     assert eventually(lambda: not live_threads() and open_handles() <= handles)
-    assert psutil.Process().memory_info().rss - kept < 60e6
+
+
+def sizes_over_connections() -> list[int]:
+    """Bytes of a process after every twenty reconnects, from the twentieth."""
+    use_one_arena()  # as the command does
+    sizes, always = list[int](), {**QUICK, "backoff_s": (0, 0)}
+    with (
+        MJPEGServer(frames=10, interval_s=0.002) as server,
+        LiveSource(server.url, on_frame=lambda frame: None, **always) as source,
+    ):
+        for count in range(20, 121, 20):
+            assert eventually(lambda count=count: source.status.reconnects >= count, 60)
+            sizes.append(resident_bytes())
+    return sizes
+
+
+@pytest.mark.slow
+def test_memory_of_a_source_does_not_grow_over_a_hundred_connections():
+    sizes = alone(sizes_over_connections)
+    assert steady_growth(sizes) < 5e6, sizes
 
 
 def test_the_pacer_gives_each_frame_its_instant_and_refuses_late_ones(monkeypatch):

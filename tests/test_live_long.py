@@ -2,16 +2,13 @@
 
 import gc
 import threading
-from concurrent.futures import ProcessPoolExecutor
-from itertools import pairwise
-from multiprocessing import get_context
 from pathlib import Path
-from statistics import median
 from typing import NamedTuple
 
 import numpy as np
 import psutil
 import pytest
+from helpers.processes import alone, resident_bytes, steady_growth
 from helpers.videos import write_square
 
 from action_gru import ActionRecognizer
@@ -78,8 +75,7 @@ def follow(checkpoint: Path, video: Path) -> tuple[list[Minute], dict[str, float
         for turn in loop.turns():
             time_s = max([time_s, *(a.prediction.time_s for a in turn if a.prediction)])
             if time_s >= 60 * (len(minutes) + 1):
-                gc.collect()
-                resident, objects = process.memory_info().rss, len(gc.get_objects())
+                resident, objects = resident_bytes(), len(gc.get_objects())
                 state = (resident, objects, process.num_fds(), threading.active_count())
                 minutes.append(Minute(*state))
             if len(minutes) == MINUTES:
@@ -91,14 +87,12 @@ def follow(checkpoint: Path, video: Path) -> tuple[list[Minute], dict[str, float
 def test_a_quarter_of_an_hour_of_a_camera_grows_by_less_than_10_megabytes(run, tmp_path):
     video = write_changing(tmp_path / "camera.mp4", 600)
     # Alone in a fresh process: what other tests left in the heap moves its size by megabytes.
-    with ProcessPoolExecutor(1, get_context("spawn")) as alone:
-        minutes, summary = alone.submit(follow, run.best, video).result()
+    minutes, summary = alone(follow, run.best, video)
     assert summary["predictions"] == pytest.approx(MINUTES * 60 * 10, rel=0.01)
     assert summary["dropped"] == 0
     settled = minutes[MINUTES // 2 :]
-    # What leaks grows in every minute; a heap that settles takes a step once.
-    a_minute = median(after.resident - one.resident for one, after in pairwise(settled))
-    assert a_minute * MINUTES < 10e6, [minute.resident for minute in minutes]
+    sizes = [minute.resident for minute in minutes]
+    assert steady_growth(sizes[MINUTES // 2 :]) * MINUTES < 10e6 * (len(settled) - 1), sizes
     laps = 3 * (len(settled) - 1)  # not one object a lap stays
     assert settled[-1].objects - settled[0].objects < laps, [one.objects for one in minutes]
     assert settled[-1].files <= minutes[1].files

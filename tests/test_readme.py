@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from helpers.videos import ROOT, write_square
 
-PAGES = [ROOT / "README.md", ROOT / "data" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 COMMAND = re.compile(r"action-gru ((?:(?:cache|runs) )?[a-z]+(?:-[a-z]+)*)([^\n`|]*)")
 
 

@@ -3,13 +3,14 @@ import itertools
 import threading
 
 import numpy as np
-import psutil
 import pytest
 import torch
+from helpers.processes import alone, resident_bytes, steady_growth
 from helpers.streams import CLASSES, FPS, VIEWS, make_engine, square_frames
 from helpers.videos import write_square
 
 from action_gru.core.errors import VideoError
+from action_gru.core.machine import use_one_arena
 from action_gru.streaming import TimelineReader
 from action_gru.streaming.states import OverlappingWindows, join, reset_rows, split
 from action_gru.timeline import EventTracker, ScoreTrack
@@ -249,21 +250,22 @@ def test_what_is_no_frame_is_refused_and_the_stream_goes_on(image, time_s, said)
     assert stream.restarts == 0
 
 
+def sizes_of_a_stream() -> list[int]:
+    """Bytes of a process after every thousand frames of a stream, from the thousandth."""
+    use_one_arena()  # as the commands do
+    stream = open_stream(make_engine(), enter=0.35, exit=0.3, min_event_s=0.1)
+    images, sizes = square_frames(20), list[int]()
+    for index in range(6001):
+        stream.push(images[index % 20], index / 10)
+        if index >= 1000 and index % 1000 == 0:
+            sizes.append(resident_bytes())
+    return sizes
+
+
 @pytest.mark.slow
 def test_memory_of_a_stream_does_not_grow():
-    engine = make_engine()
-    stream = open_stream(engine, enter=0.35, exit=0.3, min_event_s=0.1)
-    images = square_frames(20)
-    process = psutil.Process()
-
-    def run(first, last):
-        for index in range(first, last):
-            stream.push(images[index % 20], index / 10)
-        gc.collect()
-        return process.memory_info().rss
-
-    warm = run(0, 1500)
-    assert run(1500, 6000) - warm < 8e6
+    sizes = alone(sizes_of_a_stream)
+    assert steady_growth(sizes) < 4e6, sizes
 
 
 def test_a_timeline_is_what_a_stream_says_frame_by_frame(tmp_path):

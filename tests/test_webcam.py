@@ -21,16 +21,15 @@ from action_gru.apps.checks import check_display
 from action_gru.apps.live_loop import LiveLoop
 from action_gru.apps.live_view import LiveView, fitted, still_holds
 from action_gru.apps.overlay import marks_of
+from action_gru.apps.recorder import RECORDED_FPS, Recorder
 from action_gru.apps.webcam import (
-    RECORDED_FPS,
-    Recorder,
     Webcam,
     WebcamOptions,
     _current_json,
     _prediction_json,
     run_webcam,
 )
-from action_gru.cli.inference import webcam
+from action_gru.cli.live import webcam
 from action_gru.core.errors import ConfigError, VideoError
 from action_gru.core.progress import Reporter
 from action_gru.timeline import ManyEventTracker, Prediction

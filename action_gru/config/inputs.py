@@ -40,7 +40,7 @@ class DataSection(Section):
     (T, D) a sequence. The section `series` says how the last two are read."""
     manifest: Path | None = None
     """CSV with path,label[,group][,split][,start_s,end_s][,frame_rate]; `action-gru prepare` writes
-    one. Bounds are seconds, mm:ss, or frame numbers in start_frame,end_frame (data/README.md).
+    one. Bounds are seconds, mm:ss, or frame numbers in start_frame,end_frame (docs/data.md).
     kind table: the .csv, .parquet or .ts file itself, or a folder of X_TRAIN.ts and X_TEST.ts."""
     task: Literal["clips", "frames"] = "clips"
     """clips: an answer is about a clip. frames: about each instant; the manifest's rows are

@@ -20,7 +20,7 @@ from action_gru.dataset.manifest import Clip
 SHOTS = 9  # instants of a clip that are looked at
 # Bits of 64 in which the mean outlines of two clips may differ (dHash, 9 x 8 grey).
 MOST_BITS = 12
-# Measured (docs: data/README.md): copies that are half as large, at another rate, trimmed or
+# Measured (docs: docs/data.md): copies that are half as large, at another rate, trimmed or
 # brighter are above this level of correlation; two moments of one camera are below 0.21.
 LEAST_ALIKE, LOOKALIKE_SHARE = 0.5, 0.55
 NEIGHBOURS = 5
