@@ -107,7 +107,13 @@ def tell(data: Path, work: Path, weights: str) -> dict[str, str]:
     told.train("home3", "home3", "focus,motion")
     model = ["-m", "runs/home3/best.safetensors", WINDOW]
     told.run("timeline-home3", "timeline", f"videos/{SHOWN}", *model, "--out", "timeline.png")
-    live = ["--source", f"videos/{SHOWN}", "--no-window", "--no-pace", "events.background=[everyday]"]
+    live = [
+        "--source",
+        f"videos/{SHOWN}",
+        "--no-window",
+        "--no-pace",
+        "events.background=[everyday]",
+    ]
     told.run("live-home3", "webcam", *model, *live)
     return told.said
 
@@ -143,7 +149,9 @@ def moving_picture(video: Path, model: Path, target: Path) -> None:
         for index, frame in enumerate(source):
             step_ms = round(1000 * GIF_EVERY / source.fps)
             stream.push(frame.image, frame.time_s)
-            ended[:0] = [f"{clock_text(e.start_s)} to {clock_text(e.end_s)} {e.label}" for e in stream.ended]
+            ended[:0] = [
+                f"{clock_text(e.start_s)} to {clock_text(e.end_s)} {e.label}" for e in stream.ended
+            ]
             if index % GIF_EVERY:
                 continue
             shown = _calm(cv2.resize(frame.image, GIF_PX, interpolation=cv2.INTER_AREA), shown)
