@@ -122,7 +122,7 @@ def test_more_videos_than_can_wait_are_told_to_come_back(tmp_path, monkeypatch, 
         answer = upload(page, video.read_bytes())
         done.set()
         assert answer.status_code == 429
-        assert answer.json()["error"].startswith("1 videos are being read here already")
+        assert answer.json()["error"].startswith("the places for videos are taken (1)")
 
 
 def test_a_server_holds_so_many_bytes(tmp_path, monkeypatch, video):
@@ -167,7 +167,7 @@ def test_a_camera_is_answered_and_can_correct_nothing(page):
         socket.send_text('{"correct": "dark", "time_s": 1}')
         assert "corrected in the studio" in socket.receive_json()["error"]
         with page.websocket_connect("ws://127.0.0.1:7860/api/live", headers=FROM_PAGE) as second:
-            assert "1 cameras are live already" in second.receive_json()["error"]
+            assert "the places for cameras are taken (1)" in second.receive_json()["error"]
 
 
 def test_several_labels_come_with_thresholds_and_the_events_that_overlap(

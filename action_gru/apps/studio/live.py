@@ -26,7 +26,7 @@ MOST_TEXT = 2_000
 IDLE_S = 60.0  # a page that sends nothing for so long loses its place
 CLOSED_NORMALLY, MODEL_CHANGED, TRY_LATER = 1000, 4000, 1013
 TIME = struct.Struct("<d")
-FULL = "{most} cameras are live already; yours begins as soon as one of them ends"
+FULL = "the places for cameras are taken ({most}); yours begins as soon as one is free"
 
 
 class Correction(Body):

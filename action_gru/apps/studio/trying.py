@@ -123,9 +123,8 @@ class Tries:
         oldest = sorted(self.known.values(), key=lambda one: (one.is_read, one.used_s))
         for one in oldest[: max(0, len(oldest) + room - self.keeping.files)]:
             if one.is_read:
-                raise BusyError(
-                    f"{len(oldest)} videos are being read here already; try again in a minute"
-                )
+                taken = f"the places for videos are taken ({len(oldest)})"
+                raise BusyError(f"{taken}; try again in a minute")
             self.remove(one)
 
     def remove(self, one: Try) -> None:

@@ -131,7 +131,7 @@ export function fileMode(app, label, onModel, why = null, bars = null) {
     } catch (error) {
       if (mine !== turn) return;
       problem.hidden = false;
-      say(problem, sentence(error.message));
+      say(problem, error.message);
       label.show(WAITING, "no video yet");
     }
     if (mine === turn) tell("");
