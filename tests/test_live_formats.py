@@ -12,7 +12,7 @@ import pytest
 from helpers.live_servers import QUICK, Seen, eventually, refusing_port
 from helpers.videos import moving_square, write_square
 
-from action_gru.video import LiveSource
+from action_gru.video import Frame, LiveSource
 from action_gru.video.live_reader import waits
 
 
@@ -136,14 +136,16 @@ def test_a_stream_that_comes_back_with_another_codec_goes_on_and_says_so(tmp_pat
         transport_stream(path, (96, 64), "libx264"),
         transport_stream(path, (160, 128), "mpeg2video"),
     ]
-    forms = set[str]()
-    with (
-        sending_in_turn(sent) as url,
-        LiveSource(
-            url, on_frame=lambda frame: forms.add(source.form) or seen(frame), **QUICK
-        ) as source,
-    ):
-        assert eventually(lambda: (160, 128) in seen.sizes_px)
+    forms: list[str] = []
+
+    def look(frame: Frame) -> None:
+        forms.append(source.form)
+        seen(frame)
+
+    with sending_in_turn(sent) as url:
+        source = LiveSource(url, on_frame=look, **QUICK)
+        with source:
+            assert eventually(lambda: (160, 128) in seen.sizes_px)
     sizes = list(dict.fromkeys(seen.sizes_px))
     assert sizes == [(96, 64), (160, 128)]
     assert {form.split(", ")[-1] for form in forms} == {"h264 yuv420p", "mpeg2video yuv420p"}

@@ -285,7 +285,8 @@ CHECKS = {
 ELSEWHERE = {
     "cache", "cache pack", "cache prune", "cache stats", "cache verify", "check", "compare-cells",
     "config", "cv", "demo", "extract", "models", "plan", "prepare", "resume", "runs",
-    "runs compare", "runs delete", "runs pack", "runs rename", "runs show", "studio", "tune", "web",
+    "runs compare", "runs delete", "runs pack", "runs rename", "runs show", "serve", "studio",
+    "tune", "web",
 }  # fmt: skip
 
 Case = tuple[str, str, str, str]  # kind of data, view, cell, pooling

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 from helpers.dataset_trees import make_tree
 
+from action_gru.apps.serving import MissingThingError, NoSpaceError
 from action_gru.apps.studio import history
 from action_gru.apps.studio.clip_rows import ClipRows, clip_files
-from action_gru.apps.studio.errors import MissingThingError, NoSpaceError, NotVideoError
+from action_gru.apps.studio.errors import NotVideoError
 from action_gru.apps.studio.file_names import safe_name
 from action_gru.apps.studio.shelf import Shelf
 from action_gru.core.errors import ActionGruError, ConfigError, DataError

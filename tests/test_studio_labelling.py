@@ -8,8 +8,8 @@ import pytest
 from helpers.annotation_files import EXAMPLES
 from helpers.studio_doubles import InlineEngine, client_of, open_studio
 
+from action_gru.apps.serving import NoSpaceError
 from action_gru.apps.studio import labelling
-from action_gru.apps.studio.errors import NoSpaceError
 from action_gru.apps.studio.session import Studio
 from action_gru.core import files
 from action_gru.core.errors import VideoError

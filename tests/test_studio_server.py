@@ -10,6 +10,7 @@ import pytest
 from fastapi import APIRouter
 from helpers.studio_app import EVENTS, FROM_PAGE, open_app
 
+from action_gru.apps import serving
 from action_gru.apps.studio import server, session, uploads
 from action_gru.apps.studio.session import Facts
 from action_gru.core.errors import ConfigError
@@ -233,7 +234,7 @@ def test_what_changes_in_the_folder_by_hand_is_pushed(tmp_path, monkeypatch):
 def test_a_full_disk_is_507_and_leaves_nothing(studio, monkeypatch):
     client, running = studio
     client.post("/api/actions", json={"name": "wave"})
-    monkeypatch.setattr(uploads, "SPARE_BYTES", 1 << 62)
+    monkeypatch.setattr(serving, "SPARE_BYTES", 1 << 62)
     answer = client.post("/api/clips?action=wave", content=WEBM)
     assert answer.status_code == 507
     assert "the disk is full: free space, then try again" in answer.json()["error"]

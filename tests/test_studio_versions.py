@@ -5,7 +5,7 @@ import json
 import pytest
 from helpers.asked_engines import add_clips, studio_in
 
-from action_gru.apps.studio.errors import MissingThingError
+from action_gru.apps.serving import MissingThingError
 from action_gru.apps.studio.versions import Versions
 from action_gru.core.errors import ConfigError
 

@@ -44,7 +44,8 @@ class Due:
 class Feed:
     """The newest frame and the newest sample of a source; older ones are dropped and counted.
 
-    drops False: the reader waits until a sample is taken, and nothing is dropped.
+    drops False: the reader waits until a sample is taken, and nothing is dropped. show: is given
+    every frame, in the thread that reads.
     """
 
     def __init__(
@@ -53,8 +54,10 @@ class Feed:
         stream: ActionStream | PeopleStream,
         wake: threading.Event,
         drops: bool,
+        show: Callable[[Frame], None] | None = None,
     ) -> None:
         self.source, self.stream = open_source(on_frame=self._on_frame), stream
+        self._show = show
         self.dropped = 0
         self.rate = RateWatch(stream.sampler.fps)  # of what is sampled, dropped ones too
         self.frame: Frame | None = None
@@ -88,6 +91,8 @@ class Feed:
 
     def _on_frame(self, frame: Frame) -> None:
         arrived_s = time.perf_counter()
+        if self._show is not None:
+            self._show(frame)
         if self._form and self.source.form != self._form:
             self.stream.sampler.restart(f"it came back with {self.source.form}, not {self._form}")
         self._form = self.source.form
@@ -136,7 +141,9 @@ class LiveLoop:
         loop: bool = False,
         max_retries: int | None = None,
         per_person: bool = False,
+        show: Callable[[int, Frame], None] | None = None,
     ) -> None:
+        """show: is given every frame of each source, by its number; it must not wait."""
         self.recognizer = recognizer
         self._wake = threading.Event()
         reading: Any = {"pace": pace, "loop": loop, "max_retries": max_retries}
@@ -144,8 +151,14 @@ class LiveLoop:
         open_source = partial(LiveSource, **reading)
         open_stream = recognizer.people if per_person else recognizer.stream
         self.feeds = [
-            Feed(partial(open_source, source), open_stream(), self._wake, drops=pace)
-            for source in sources
+            Feed(
+                partial(open_source, source),
+                open_stream(),
+                self._wake,
+                drops=pace,
+                show=None if show is None else partial(show, number),
+            )
+            for number, source in enumerate(sources)
         ]
         self.engine = self.feeds[0].stream.engine
         self.latencies_s: deque[float] = deque(maxlen=REMEMBERED)

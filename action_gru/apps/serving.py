@@ -1,17 +1,21 @@
-"""What the servers of pages share: a free port, and how requests are refused. Knows no framework.
+"""What the servers share: a free port, the disk, how requests are refused. Knows no framework.
 
 Headers and messages are those of ASGI, the interface of Python's web servers.
 """
 
 from __future__ import annotations
 
+import ipaddress
+import re
+import shutil
 import socket
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, MutableMapping
+from pathlib import Path
 from typing import Any
 
-from action_gru.core.errors import ConfigError
+from action_gru.core.errors import ActionGruError, ConfigError, is_full
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -22,6 +26,53 @@ Headers = Iterable[tuple[bytes, bytes]]
 READING = ("GET", "HEAD", "OPTIONS")  # methods that change nothing
 ADDRESSES_KEPT = 1000
 STUDIO_PORT = 7861
+SPARE_BYTES = 100_000_000  # what must stay free for features and the system
+FULL_MEND = "the disk is full: free space, then try again"
+_HOST = re.compile(r"(?P<name>[A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?")
+
+
+class MissingThingError(ActionGruError):
+    """What a request names is not there, or not any more."""
+
+    status = 404
+
+
+class NoSpaceError(ActionGruError):
+    """The disk is full."""
+
+    status = 507
+
+
+def status_of(error: ActionGruError) -> int:
+    """The HTTP status of an error of ours: its own, that of a full disk, or 400."""
+    return int(getattr(error, "status", 507 if is_full(error) else 400))
+
+
+def check_space(folder: Path, wanted: int) -> None:
+    """Raise NoSpaceError where a folder's disk has no room for so many bytes, and some to spare."""
+    free = shutil.disk_usage(folder).free
+    if free < wanted + SPARE_BYTES:
+        raise NoSpaceError(
+            f"{FULL_MEND}: {free // 1_000_000} MB are left, and {wanted // 1_000_000} MB would come"
+        )
+
+
+def is_here(host: str, names: Collection[str]) -> bool:
+    """Whether a Host header names this machine: by an address, or by a name of its own.
+
+    Another site can point a name of its own at this machine, but it cannot have an address.
+    """
+    found = _HOST.fullmatch(host)
+    if found is None:
+        return False
+    name = found["name"].lower()
+    if name in names:
+        return True
+    try:
+        ipaddress.ip_address(name.strip("[]"))
+    except ValueError:
+        return False
+    return True
 
 
 class Rates:
@@ -110,9 +161,20 @@ def free_port(host: str, port: int) -> int:
         ) from error
 
 
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches what listens there."""
+    return host == "localhost" or host.startswith("127.") or host == "::1"
+
+
 def usual_port(host: str) -> int:
     """The port of the studio, or any free one where that is taken."""
     try:
         return free_port(host, STUDIO_PORT)
     except ConfigError:
         return 0
+
+
+def shown_address(host: str, port: int) -> str:
+    """Where a browser on this machine finds what listens there."""
+    shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
+    return f"http://{shown}:{port}/"

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from typer import Argument, Option
 
-from action_gru.cli import features, inference, plan, runs, training
+from action_gru.cli import features, inference, live, plan, runs, training
 from action_gru.cli.common import Commands, Json, Overrides, Quiet, make_reporter, print_answer
+from action_gru.cli.serve import serve
 from action_gru.cli.source import Clips
 from action_gru.cli.studio import studio
 from action_gru.core.errors import ConfigError
@@ -223,12 +224,11 @@ PANELS: dict[str, dict[Callable[..., None], str]] = {
         features.check: "check clips --out check.html",
         training.evaluate: "evaluate --manifest other.csv --root other",
         inference.explain: "explain new.mp4 --out why.png",
-        training.cv: "cv clips --folds 5",
     },
     "Deploy": {
         inference.timeline: "timeline match.mp4 --out match.vtt",
-        inference.webcam: "webcam --source 0",
-        inference.web: "web --port 7860",
+        live.webcam: "webcam --source 0",
+        serve: "serve -m clips --port 8000",
         inference.watch: "watch - --model engines < rows.csv",
         inference.export: "export --format openvino",
     },
@@ -238,7 +238,9 @@ PANELS: dict[str, dict[Callable[..., None], str]] = {
         features.extract: "extract clips",
         training.resume: "resume runs/clips",
         training.tune: "tune clips --layers 2",
+        training.cv: "cv clips --folds 5",
         training.compare_cells: "compare-cells clips",
+        inference.web: "web --port 7860",
         plan.plan: "plan clips --clips 100000 --seconds 10",
     },
 }

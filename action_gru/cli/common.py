@@ -34,7 +34,7 @@ USAGE_ERROR = 2
 LOG_JSON = "--log-json"
 GRACE_S = 5.0
 IN_SEVERAL_PROCESSES = ("train", "resume", "--help", "-h")
-ENDLESS = ("watch", "webcam", "web", "studio")  # what they missed cannot be read again
+ENDLESS = ("watch", "webcam", "web", "studio", "serve")  # what they missed cannot be read again
 MOST_WORDS = 8  # of a path without quotes
 
 RunPath = Annotated[
@@ -52,6 +52,9 @@ Model = Annotated[
 ]  # fmt: skip
 OutFolder = Annotated[Path | None, Option("--out", "-o", metavar="DIR", help="Where to write.")]
 Seeds = Annotated[int, Option(min=1, help="Repeat with so many seeds.")]
+PerPerson = Annotated[
+    bool, Option("--per-person", help="Follow each person, and tell what each one does.")
+]
 Json = Annotated[bool, Option("--json", help="Print the answer as one JSON line.")]
 Quiet = Annotated[bool, Option("--quiet", "-q", help="No progress on stderr.")]
 

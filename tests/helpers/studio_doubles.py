@@ -19,8 +19,8 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 from fastapi.testclient import TestClient
 
+from action_gru.apps.serving import status_of
 from action_gru.apps.studio.engine import READY, TaskError
-from action_gru.apps.studio.errors import status_of
 from action_gru.apps.studio.session import Studio
 from action_gru.core.errors import ActionGruError
 from action_gru.streaming import TimelineReader

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 from fastapi import APIRouter
 from fastapi.responses import FileResponse
 
+from action_gru.apps.serving import MissingThingError
 from action_gru.apps.studio.engine import StoppedTaskError
-from action_gru.apps.studio.errors import MissingThingError
 from action_gru.apps.studio.session import Facts
 from action_gru.core.errors import ActionGruError
 

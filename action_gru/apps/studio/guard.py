@@ -8,9 +8,7 @@ by an element such as <video> (Sec-Fetch-Site).
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import json
-import re
 import socket
 import time
 from collections.abc import Awaitable, Callable
@@ -27,6 +25,7 @@ from action_gru.apps.serving import (
     counted,
     declared_bytes,
     header,
+    is_here,
 )
 
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
@@ -56,7 +55,6 @@ HEADERS = (
     (b"cross-origin-opener-policy", b"same-origin"),
     (b"cache-control", b"no-cache"),  # a newer package has another page
 )
-HOST = re.compile(r"(?P<name>[A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?")
 CLOSED = 1008  # of a WebSocket: against the policy
 
 
@@ -89,7 +87,7 @@ class Guard:
     def _refusal(self, scope: Scope) -> tuple[int, str] | None:
         """Status and sentence for a request that is refused by its head."""
         host = header(scope, b"host") or ""
-        if not self._is_here(host):
+        if not is_here(host, self.hosts):
             return 403, f"this studio is not '{host[:100]}'; open the address that it printed"
         is_socket = scope["type"] == "websocket"
         if is_socket or scope.get("method") not in READING:
@@ -106,23 +104,6 @@ class Guard:
         if declared_bytes(scope) > limit:
             return 413, f"larger than {limit // 1_000_000} MB, which is the limit here"
         return None
-
-    def _is_here(self, host: str) -> bool:
-        """Whether a Host header names this machine: by an address, or by a name of its own.
-
-        Another site can point a name of its own at this machine, but it cannot have an address.
-        """
-        found = HOST.fullmatch(host)
-        if found is None:
-            return False
-        name = found["name"].lower()
-        if name in self.hosts:
-            return True
-        try:
-            ipaddress.ip_address(name.strip("[]"))
-        except ValueError:
-            return False
-        return True
 
     async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:
         policy = POLICY.format(host=header(scope, b"host")).encode("latin-1")

@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from action_gru.apps.serving import FULL_MEND, MissingThingError, NoSpaceError
 from action_gru.apps.studio import edits
 from action_gru.apps.studio.clip_rows import (
     ClipRows,
@@ -25,7 +26,6 @@ from action_gru.apps.studio.clip_rows import (
     shelf_clip,
     with_bounds,
 )
-from action_gru.apps.studio.errors import FULL_MEND, MissingThingError, NoSpaceError
 from action_gru.apps.studio.file_names import recorded_place, safe_name
 from action_gru.apps.studio.history import History, Step, free_place, move_all
 from action_gru.core.errors import ActionGruError, ConfigError, DataError, is_full

@@ -14,10 +14,10 @@ from fastapi import APIRouter, Request
 from fastapi.responses import FileResponse
 from pydantic import Field
 
+from action_gru.apps.serving import MissingThingError
 from action_gru.apps.studio.bodies import Body
 from action_gru.apps.studio.clip_rows import VIDEO_TAKE
 from action_gru.apps.studio.current import NoModelError, current_run, do_job
-from action_gru.apps.studio.errors import MissingThingError
 from action_gru.apps.studio.file_names import safe_name
 from action_gru.apps.studio.session import Studio
 from action_gru.apps.studio.uploads import receive

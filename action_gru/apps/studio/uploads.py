@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 from pathlib import Path
 
 from fastapi import Request
 
-from action_gru.apps.serving import declared_bytes
-from action_gru.apps.studio.errors import FULL_MEND, NoSpaceError
+from action_gru.apps.serving import FULL_MEND, NoSpaceError, check_space, declared_bytes
 from action_gru.apps.studio.session import Studio
 from action_gru.core.errors import DataError, is_full
 
 PIECE_BYTES = 1 << 20
-SPARE_BYTES = 100_000_000  # what must stay free for rows, features and the system
 
 
 async def receive(request: Request, studio: Studio) -> Path:
@@ -25,7 +22,7 @@ async def receive(request: Request, studio: Studio) -> Path:
     """
     file = studio.shelf.new_file()
     try:
-        await asyncio.to_thread(_check_space, file.parent, declared_bytes(request.scope))
+        await asyncio.to_thread(check_space, file.parent, declared_bytes(request.scope))
         await _write(request, file)
     except OSError as error:
         file.unlink(missing_ok=True)
@@ -36,14 +33,6 @@ async def receive(request: Request, studio: Studio) -> Path:
         file.unlink(missing_ok=True)
         raise
     return file
-
-
-def _check_space(folder: Path, wanted: int) -> None:
-    free = shutil.disk_usage(folder).free
-    if free < wanted + SPARE_BYTES:
-        raise NoSpaceError(
-            f"{FULL_MEND}: {free // 1_000_000} MB are left, and {wanted // 1_000_000} MB would come"
-        )
 
 
 async def _write(request: Request, file: Path) -> None:

@@ -14,9 +14,9 @@ from fastapi import APIRouter, Request
 from fastapi.responses import FileResponse
 from starlette.background import BackgroundTask
 
+from action_gru.apps.serving import MissingThingError
 from action_gru.apps.studio.bodies import Body
 from action_gru.apps.studio.current import NoModelError, ask, current_run, do_job
-from action_gru.apps.studio.errors import MissingThingError
 from action_gru.apps.studio.session import Studio
 from action_gru.apps.studio.trying import MOST_S
 from action_gru.apps.studio.uploads import receive

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict
 
-from action_gru.apps.studio.errors import MissingThingError, what_of
+from action_gru.apps.serving import MissingThingError
+from action_gru.apps.studio.errors import what_of
 from action_gru.apps.studio.verdict import DOCUMENT, FAIR, GOOD
 from action_gru.core.errors import DataError
 from action_gru.core.files import write_or_raise

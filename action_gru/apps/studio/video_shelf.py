@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from action_gru.apps.studio.errors import MissingThingError
+from action_gru.apps.serving import MissingThingError
 from action_gru.apps.studio.file_names import safe_name
 from action_gru.core.errors import DataError
 from action_gru.core.files import write_or_raise
