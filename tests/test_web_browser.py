@@ -1,46 +1,19 @@
 """The page for visitors in a real browser, with the stored run: the slow lane."""
 
-import os
-import re
 import signal
-import subprocess
-import sys
 import time
-from contextlib import contextmanager
-from pathlib import Path
 
 import cv2
 import httpx
 import numpy as np
 import pytest
-from helpers.studio_browser import DESK, PHONE, chromium, serious_faults
+from helpers.studio_browser import PHONE, chromium
+from helpers.web_browser import CLIP, GOLDEN, Window, running, write_film
 from helpers.web_doubles import HOSTILE, write_audio
 
 from action_gru.video import VideoFile, VideoWriter
 
 pytestmark = pytest.mark.slow
-GOLDEN = Path(__file__).parent / "golden"
-CLIP = GOLDEN / "clips" / "long.mp4"  # eight seconds: something goes right and left
-SHOTS = os.environ.get("WEB_SHOTS")  # a folder for pictures of what the tests saw
-
-
-@contextmanager
-def running(temp, *options):
-    """`action-gru web` on a free port; its process and its address."""
-    command = [sys.executable, "-m", "action_gru", "web", "-m", str(GOLDEN / "run"), "--port", "0"]
-    temp.mkdir(exist_ok=True)
-    environment = os.environ | {"TMPDIR": str(temp), "OMP_NUM_THREADS": "1"}
-    server = subprocess.Popen(
-        [*command, *options], env=environment, stdout=subprocess.PIPE, text=True
-    )
-    try:
-        address = server.stdout.readline().strip()
-        assert re.fullmatch(r"http://127\.0\.0\.1:\d+/", address)
-        yield server, address
-    finally:
-        if server.poll() is None:
-            server.send_signal(signal.SIGINT)
-        server.wait(60)
 
 
 @pytest.fixture(scope="module")
@@ -57,69 +30,9 @@ def address(place):
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory):
-    film = tmp_path_factory.mktemp("camera") / "camera.mjpeg"
-    with film.open("wb") as file, VideoFile(CLIP) as video:
-        for frame in video:
-            image = cv2.cvtColor(cv2.resize(frame.image, (320, 240)), cv2.COLOR_RGB2BGR)
-            jpeg = cv2.imencode(".jpg", image)[1].tobytes()
-            file.write(jpeg * 3)  # Chromium plays 30 a second
+    film = write_film(tmp_path_factory.mktemp("camera") / "camera.mjpeg", CLIP)
     with chromium(film) as driver:
         yield driver
-
-
-class Window:
-    """A tab on the page; what goes wrong in it is kept."""
-
-    def __init__(self, browser, address, size=DESK, scheme="light"):
-        self.context = browser.new_context(
-            viewport=size, color_scheme=scheme, permissions=["camera"], accept_downloads=True
-        )
-        self.tab = self.context.new_page()
-        self.faults, self.elsewhere = [], []
-        self.tab.on("pageerror", lambda error: self.faults.append(str(error)))
-        self.tab.on("dialog", self._dismiss)
-        self.tab.on("request", self._asked)
-        self.tab.goto(address)
-        self.tab.wait_for_selector("#try-file", state="attached")
-
-    def _dismiss(self, dialog):
-        self.faults.append(dialog.message)
-        dialog.dismiss()
-
-    def _asked(self, request):
-        if not request.url.startswith(("http://127.0.0.1:", "ws://127.0.0.1:", "blob:", "data:")):
-            self.elsewhere.append(request.url)
-
-    def upload(self, path):
-        self.tab.set_input_files("#try-file", path)
-
-    def read(self, path):
-        self.upload(path)
-        self.tab.wait_for_selector(".files a", timeout=120_000)
-
-    def open_camera(self):
-        self.tab.click("[data-mode=camera]")
-        self.tab.wait_for_function(
-            "() => document.querySelector('.camera-power').textContent === 'Turn off'"
-            " || document.querySelector('#try-camera')?.checkVisibility()"
-        )
-        if self.tab.is_visible("#try-camera"):
-            self.tab.click("#try-camera")
-
-    def says(self, part, pattern, timeout_s=60.0):
-        """The text of a part once it matches."""
-        end_s = time.monotonic() + timeout_s
-        while not re.search(pattern, text := self.tab.inner_text(part)):
-            assert time.monotonic() < end_s, f"{part} says {text!r}, not {pattern!r}"
-            self.tab.wait_for_timeout(100)
-        return text
-
-    def check(self, name):
-        """It fits, and a screen reader and weak eyes find what is there."""
-        assert self.tab.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
-        assert serious_faults(self.tab) == []
-        if SHOTS:
-            self.tab.screenshot(path=str(Path(SHOTS) / f"{name}.png"), full_page=True)
 
 
 @pytest.fixture

@@ -98,9 +98,10 @@ export function liveMode(app, label, onModel, bars = null) {
       trim();
       draw();
       if (scores) bars?.draw(best(model.classes, kept.weighed.at(-1)), model.thresholds);
-      const recent = kept.times_s.filter((at_s) => at_s > time_s - RATE_S).length;
+      const recent = kept.times_s.filter((at_s) => at_s > time_s - RATE_S);
+      const each_s = (time_s - recent[0]) / (recent.length - 1);
       slow_ms = Math.max(ms, 0.98 * slow_ms); // a picture that is not sampled costs nothing
-      const rate = `An answer takes ${Math.max(1, Math.round(slow_ms / 10) * 10)} ms; ${Math.round(recent / RATE_S)} pictures a second`;
+      const rate = `An answer takes ${Math.max(1, Math.round(slow_ms / 10) * 10)} ms; ${Math.round(1 / each_s) || 1} pictures a second`;
       say(facts, note ? `${rate}. ${sentence(note)}.` : `${rate}.`);
     },
     saved(id) {
