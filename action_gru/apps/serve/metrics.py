@@ -38,7 +38,12 @@ class Metrics:
         self.dropped = self._counter("dropped", "Samples that a newer one replaced.")
         self.restarts = self._counter("restarts", "Streams that began afresh after a gap.")
         self.events = self._counter("events", "Finished events of streams and timelines.", "label")
-        self.latency = self._histogram("latency_seconds", "From a request to its answer.", SECONDS)
+        self.latency = self._histogram(
+            "latency_seconds", "From a frame's arrival to its answer.", SECONDS
+        )
+        self.requests_s = self._histogram(
+            "request_seconds", "From a clip's request to its answer.", SECONDS
+        )
         self.batch = self._histogram(
             "batch_clips", "Clips that were read together.", (1, 2, 3, 4, 6, 8)
         )

@@ -22,6 +22,7 @@ from action_gru.timeline import Prediction
 LANES = 2
 TOGETHER = 8  # clips of a batch; more would make the first of them wait
 LARGE_BYTES = 16_000_000
+ENDING_S = 2.0
 Answer = tuple[Prediction, tuple[str, ...]]  # with the warnings
 
 
@@ -50,7 +51,9 @@ class Readers:
         self._changed = threading.Condition()
         self._closed = False
         self._threads = [
-            threading.Thread(target=self._work, args=(number,), name=f"action_gru lane {number}")
+            threading.Thread(
+                target=self._work, args=(number,), name=f"action_gru lane {number}", daemon=True
+            )
             for number in range(lanes)
         ]
         for thread in self._threads:
@@ -66,8 +69,8 @@ class Readers:
             self._changed.notify_all()
         return asked.future
 
-    def close(self) -> None:
-        """Cancel what waits, and wait for what is being read."""
+    def close(self) -> bool:
+        """Cancel what waits, and give what is read a moment; whether that ended, too."""
         with self._changed:
             self._closed = True
             for asked in self._waiting:
@@ -75,7 +78,8 @@ class Readers:
             self._waiting.clear()
             self._changed.notify_all()
         for thread in self._threads:
-            thread.join()
+            thread.join(ENDING_S)
+        return not any(thread.is_alive() for thread in self._threads)
 
     def _work(self, lane: int) -> None:
         takes_large = lane < len(self._threads) - 1 or len(self._threads) == 1

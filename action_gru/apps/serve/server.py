@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -9,7 +11,7 @@ from pathlib import Path
 from fastapi import FastAPI
 
 from action_gru.apps.listening import Server, answer_errors
-from action_gru.apps.serve import about, clips
+from action_gru.apps.serve import about, clips, streams, timelines
 from action_gru.apps.serve.guard import Guard, Rules
 from action_gru.apps.serve.models import load_models
 from action_gru.apps.serve.service import Limits, Service
@@ -30,7 +32,7 @@ def make_app(service: Service, rules: Rules) -> FastAPI:
     app.add_middleware(
         Guard, rules=rules, is_closing=lambda: service.is_closing, heard=service.metrics.hear
     )
-    for part in (about, clips):
+    for part in (clips, timelines, streams, about):
         app.include_router(part.routes(service))
     answer_errors(app, "GET /openapi.json tells every route", "look at the server's terminal")
     return app
@@ -61,3 +63,6 @@ def serve(
             ws_max_size=SOCKET_BYTES,
             timeout_graceful_shutdown=END_S,
         ).serve_until_stopped()
+    if not service.is_idle:  # a thread that is in torch while Python ends would abort it
+        sys.stdout.flush()
+        os._exit(0)

@@ -84,6 +84,9 @@ class Upload:
         return self
 
     def __exit__(self, *exception: object) -> None:
+        self.remove()
+
+    def remove(self) -> None:
         self._bare.unlink(missing_ok=True)
         self.path.unlink(missing_ok=True)
 
