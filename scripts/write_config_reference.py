@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from action_gru.config import Config, json_schema
+from action_gru.config.sinks import SINKS
 
 PAGE = Path(__file__).parents[1] / "docs" / "config.md"
 HEAD = """# Every key of a config
@@ -34,10 +35,35 @@ def _sections(schema: dict[str, Any]) -> Iterator[str]:
             cells = (f"`{key}`", _values(entry), f"`{json.dumps(defaults[key])}`", _text(entry))
             yield f"| {' | '.join(cells)} |"
         yield ""
+        if name == "events":
+            yield from _sinks(schema)
+
+
+def _sinks(schema: dict[str, Any]) -> Iterator[str]:
+    """A table for each kind of an entry of events.sinks; keys that all have stand in the first."""
+    every = schema["$defs"][SINKS["mqtt"].__name__]["properties"].keys()
+    tables = {
+        kind: dict(schema["$defs"][one.__name__]["properties"]) for kind, one in SINKS.items()
+    }
+    shared = [key for key in every if all(key in table for table in tables.values())]
+    first = {key: tables["mqtt"][key] for key in shared if key != "kind"}
+    rest = {
+        kind: {key: entry for key, entry in table.items() if key not in shared}
+        for kind, table in tables.items()
+    }
+    for kind, table in {"": first, **rest}.items():
+        what = f"### events.sinks, kind: {kind}" if kind else "### events.sinks, all kinds"
+        yield f"{what}\n\n| key | values | default | meaning |\n|---|---|---|---|"
+        for key, entry in table.items():
+            default = f"`{json.dumps(entry['default'])}`" if "default" in entry else ""
+            yield f"| `{key}` | {_values(entry)} | {default} | {_text(entry)} |"
+        yield ""
 
 
 def _values(entry: dict[str, Any]) -> str:
     """What the key may hold, such as `"auto"` or integer >= 1."""
+    if "discriminator" in entry:
+        return "sinks"
     if "anyOf" in entry:
         return " or ".join(_values(option) for option in entry["anyOf"])
     if "enum" in entry or "const" in entry:

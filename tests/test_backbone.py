@@ -162,6 +162,34 @@ def test_a_network_that_is_saved_gives_the_same_features(tmp_path, builtin, chan
     assert (backbone.weights, backbone.image_size) == ("tuned.safetensors", 64)
 
 
+def test_a_pt_is_unpickled_once_and_its_tensors_give_the_same(tmp_path, monkeypatch):
+    from ultralytics.nn.tasks import ClassificationModel
+
+    monkeypatch.setenv("ACTION_GRU_HOME", str(tmp_path / "home"))
+    path = tmp_path / "net.pt"
+    model = ClassificationModel("yolo26n-cls.yaml", nc=3, verbose=False)
+    torch.save({"model": model.half().eval(), "train_args": {}}, path)
+    images = noise_pictures(2, 64)
+
+    def read() -> tuple[torch.Tensor, str, str]:
+        backbone = Backbone(str(path), image_size=64, precision="fp32", device="cpu")
+        spec = backbone.spec("rgb")
+        return backbone(images), spec.weights_sha256, spec.file_sha256
+
+    first = read()
+    (kept,) = (tmp_path / "home" / "weights" / "tensors").iterdir()
+    with monkeypatch.context() as unable:
+        unable.setattr(loading, "_load_safely", None)
+        again = read()
+    assert torch.equal(first[0], again[0])
+    assert first[1:] == again[1:]
+    data = bytearray(kept.read_bytes())
+    data[-100] ^= 1
+    kept.write_bytes(data)
+    assert torch.equal(read()[0], first[0])
+    assert kept.read_bytes() != data  # kept anew
+
+
 def test_a_saved_network_that_does_not_fit_is_refused(tmp_path):
     module = loading.load_network("builtin").module
     module.yaml["yaml_file"] = "yolo26s-cls.yaml"
@@ -302,7 +330,7 @@ def test_an_official_weight_is_fetched_once_and_kept(tmp_path, monkeypatch):
             loading.load_network("yolo26s-cls.pt")
     # The server is gone: the kept file serves.
     assert loading.load_network("yolo26n-cls.pt").task == "classify"
-    assert [path.name for path in (home / "weights").iterdir()] == ["yolo26n-cls.pt"]
+    assert [path.name for path in (home / "weights").glob("*.*")] == ["yolo26n-cls.pt"]
 
 
 def test_importing_opens_no_socket_and_writes_nothing_to_stdout(tmp_path):

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from action_gru.backbone.spec import FRAME_VIEWS
 from action_gru.config import Config, build_config, check_files, json_schema, load_config, to_yaml
 from action_gru.config.section import DATA_KINDS
+from action_gru.config.sinks import SINKS, SinkSection
 from action_gru.core.errors import ConfigError, DataError
 from action_gru.features.source import data_source
 from action_gru.model.cells import CELLS
@@ -52,6 +53,15 @@ WRONG = [
     ("data.classes=[a]", "classes needs at least two names"),
     ("run.name=../x", r"override 'run.name=../x': run.name: should be a name of letters"),
     ("events.background=01", r"background: should be a valid array \(write \[01\]\), got '01'"),
+    ("events.sinks=[{kind: csb, path: a}]", "sinks.0: .*'csb' .* 'csv', 'clip', 'sound'"),
+    ("events.sinks=[{kind: csv, path: a, colldown: 1}]", "sinks.0.colldown'; did you mean 'cool"),
+    ("events.sinks=[{kind: mqtt, url: http://a}]", "sinks.0.url: should be .* mqtt://host/name, "),
+    ("events.sinks=[{kind: mqtt, url: mqtt://u:p@a}]", "sinks.0.url: holds a password"),
+    ("events.sinks=[{kind: mqtt, url: 'mqtt://a/#'}]", "sinks.0.url: names a topic"),
+    ("events.sinks=[{kind: csv, path: a, hours: 25:00-6:00}]", "hours: should be hours of the day"),
+    ("events.sinks=[{kind: csv, path: a, zone: [[0, 0], [1, 2], [1, 0]]}]", "zone.1.1: should be"),
+    ("events.sinks=[{kind: csv, path: a, weekdays: [Mon]}]", "did you mean 'mon'"),
+    ("events.sinks=[{kind: clip, path: a, longest_s: 10}]", "longest_s must be more than before"),
     ("events.background=[a: b]", r"background.0: should be a valid string \(in quotes"),
 ]
 
@@ -286,7 +296,9 @@ def test_the_committed_reference_is_the_current_one_and_explains_each_key():
     committed = (ROOT / "docs" / "config.md").read_text(encoding="utf-8")
     assert committed == script["page"](), "run: python scripts/write_config_reference.py"
     rows = [line for line in committed.splitlines() if line.startswith("| `")]
-    assert len(rows) == sum(len(section) for section in Config().to_tree().values())
+    shared = len(SinkSection.model_fields) + 1  # their kind is in the heading
+    of_sinks = sum(len(one.model_fields) - shared for one in SINKS.values()) + shared - 1
+    assert len(rows) == sum(len(section) for section in Config().to_tree().values()) + of_sinks
     assert [row for row in rows if row.endswith("|  |")] == []
 
 

@@ -81,7 +81,8 @@ def test_two_processes_take_the_steps_of_one_and_one_writes(folder):
         torch.testing.assert_close(second[name], tensor, rtol=1e-3, atol=1e-4)
     assert sorted(path.name for path in (folder / "runs").iterdir()) == ["one", "two"]
     assert sorted(p.name for p in one.iterdir()) == sorted(p.name for p in two.iterdir())
-    assert len(list((two / "tensorboard").iterdir())) == 1
+    written = [len(list((run / "tensorboard").iterdir())) for run in (one, two)]
+    assert written == [2, 2]  # of the training, and of its score
     assert out.strip().splitlines()[-1].endswith("runs/two")
     assert err.count("; 6 epochs, the best was ") == 1
 

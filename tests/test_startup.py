@@ -15,7 +15,7 @@ HEAVY = {
 }  # fmt: skip
 UNUSED_BY_CLASSIFY = {
     "matplotlib", "tensorboard", "gradio", "torchmetrics", "accelerate", "onnx",
-    "onnxscript", "onnxruntime", "openvino", "torchvision",
+    "onnxscript", "onnxruntime", "openvino", "torchvision", "sympy",
 }  # fmt: skip
 
 

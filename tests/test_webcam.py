@@ -29,7 +29,7 @@ from action_gru.apps.webcam import (
     _prediction_json,
     run_webcam,
 )
-from action_gru.cli.inference import webcam
+from action_gru.cli.live import webcam
 from action_gru.core.errors import ConfigError, VideoError
 from action_gru.core.progress import Reporter
 from action_gru.timeline import ManyEventTracker, Prediction

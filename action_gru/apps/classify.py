@@ -17,6 +17,7 @@ from action_gru.core.numbered_pictures import about_pictures, frame_folders, is_
 from action_gru.core.paths import instead_of, is_frames, is_hidden, is_video, kind_of, on_disk
 from action_gru.core.progress import Reporter
 from action_gru.core.text import counted
+from action_gru.video.decoder_process import start_process
 
 if TYPE_CHECKING:
     from action_gru.recognizer import ActionRecognizer, Reading
@@ -91,6 +92,7 @@ def classify_files(
 ) -> int:
     """Print an answer per video; the exit code of the last one that failed, 0 if none did."""
     with reporter.doing("loading the model"):
+        start_process()  # takes as long as importing torch
         from action_gru.recognizer import ActionRecognizer  # brings torch along
 
         recognizer = ActionRecognizer.load(model, overrides=overrides)

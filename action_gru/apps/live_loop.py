@@ -44,7 +44,8 @@ class Due:
 class Feed:
     """The newest frame and the newest sample of a source; older ones are dropped and counted.
 
-    drops False: the reader waits until a sample is taken, and nothing is dropped.
+    drops False: the reader waits until a sample is taken, and nothing is dropped. show: is given
+    every frame, in the thread that reads.
     """
 
     def __init__(
@@ -53,8 +54,10 @@ class Feed:
         stream: ActionStream | PeopleStream,
         wake: threading.Event,
         drops: bool,
+        show: Callable[[Frame], None] | None = None,
     ) -> None:
         self.source, self.stream = open_source(on_frame=self._on_frame), stream
+        self._show = show
         self.dropped = 0
         self.instants_s: deque[float] = deque(maxlen=INSTANTS_KEPT)  # sampled, dropped ones too
         self.frame: Frame | None = None
@@ -87,6 +90,8 @@ class Feed:
 
     def _on_frame(self, frame: Frame) -> None:
         arrived_s = time.perf_counter()
+        if self._show is not None:
+            self._show(frame)
         sample = self.stream.sampler.sample(frame.image, frame.time_s)
         self._sampling_s += time.perf_counter() - arrived_s
         while sample and not self._drops and self._due is not None and not self._closed:
@@ -132,7 +137,9 @@ class LiveLoop:
         loop: bool = False,
         max_retries: int | None = None,
         per_person: bool = False,
+        show: Callable[[int, Frame], None] | None = None,
     ) -> None:
+        """show: is given every frame of each source, by its number; it must not wait."""
         self.recognizer = recognizer
         self._wake = threading.Event()
         reading: Any = {"pace": pace, "loop": loop, "max_retries": max_retries}
@@ -140,8 +147,14 @@ class LiveLoop:
         open_source = partial(LiveSource, **reading)
         open_stream = recognizer.people if per_person else recognizer.stream
         self.feeds = [
-            Feed(partial(open_source, source), open_stream(), self._wake, drops=pace)
-            for source in sources
+            Feed(
+                partial(open_source, source),
+                open_stream(),
+                self._wake,
+                drops=pace,
+                show=None if show is None else partial(show, number),
+            )
+            for number, source in enumerate(sources)
         ]
         self.engine = self.feeds[0].stream.engine
         self.latencies_s: deque[float] = deque(maxlen=REMEMBERED)

@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 
@@ -18,6 +18,7 @@ from action_gru.apps.checks import check_display
 from action_gru.apps.live_loop import Answer, Feed, LiveLoop
 from action_gru.apps.live_view import LiveView
 from action_gru.apps.recorder import Recorder
+from action_gru.config.sinks import SinkSection
 from action_gru.core.errors import ActionGruError
 from action_gru.core.progress import Reporter
 from action_gru.core.text import counted
@@ -26,7 +27,11 @@ from action_gru.streaming import ActionStream
 from action_gru.streaming.people import PeopleStream, Person
 from action_gru.timeline import ManyEventTracker, Prediction
 from action_gru.video import Image
+from action_gru.video.live_reader import parse_source
 from action_gru.views.sampling import rate_warning
+
+if TYPE_CHECKING:
+    from action_gru.apps.sinks.events import EventSinks
 
 TITLE = "action_gru: q quits, space pauses, r records"
 QUIT = frozenset({"q", "Q", "\x1b"})
@@ -48,6 +53,7 @@ class WebcamOptions:
     loop: bool = False
     max_retries: int | None = None
     per_person: bool = False
+    sinks: tuple[SinkSection, ...] = ()
 
 
 def run_webcam(
@@ -62,6 +68,7 @@ def run_webcam(
         window = stack.enter_context(Window(TITLE)) if options.window else None
         with reporter.doing("loading the model"):
             recognizer = ActionRecognizer.load(model, overrides=overrides)
+        sinks = open_sinks(options, sources, recognizer, model, reporter)
         loop = LiveLoop(
             recognizer,
             sources,
@@ -69,24 +76,52 @@ def run_webcam(
             loop=options.loop,
             max_retries=options.max_retries,
             per_person=options.per_person,
+            show=None if sinks is None else sinks.picture,
         )
-        show = Webcam(stack.enter_context(loop), window, options, reporter)
+        if sinks is not None:
+            stack.callback(sinks.close)
+        show = Webcam(stack.enter_context(loop), window, options, reporter, sinks)
         try:
             show.run()
         except KeyboardInterrupt:
             reporter.info("stopped")
         finally:
             show.close()
-    return loop.summary()
+    return loop.summary() | ({} if sinks is None else sinks.summary())
+
+
+def open_sinks(
+    options: WebcamOptions,
+    sources: Sequence[str],
+    recognizer: ActionRecognizer,
+    model: Path,
+    reporter: Reporter,
+) -> EventSinks | None:
+    """What takes the events; None where they go nowhere but to the screen."""
+    if not options.sinks:
+        return None
+    from action_gru.apps.sinks.events import EventSinks
+
+    names = [parse_source(source).name for source in sources]
+    quiet = recognizer.config.events.background
+    classes = [label for label in recognizer.classes if label not in quiet]
+    waits = not options.pace
+    return EventSinks(options.sinks, names, classes, model.name, reporter, waits=waits)
 
 
 class Webcam:
     """Draws, records, prints and reads keys around a live loop."""
 
     def __init__(
-        self, loop: LiveLoop, window: Window | None, options: WebcamOptions, reporter: Reporter
+        self,
+        loop: LiveLoop,
+        window: Window | None,
+        options: WebcamOptions,
+        reporter: Reporter,
+        sinks: EventSinks | None = None,
     ) -> None:
         self.loop, self.window, self.reporter = loop, window, reporter
+        self.sinks = sinks
         self.as_json = options.as_json
         self.view = LiveView(loop)
         self.recorder = Recorder(options.record) if options.record else None
@@ -99,6 +134,7 @@ class Webcam:
             began_s = time.perf_counter()
             for answer in answers:
                 self._print(answer)
+                self._send(answer)
             for feed in self.loop.feeds:
                 self._say_state(feed)
                 self._say_rate(feed)
@@ -111,6 +147,7 @@ class Webcam:
         """Print the events that were still open, and finish the recording."""
         for answer in self.loop.finish():
             self._print(answer)
+            self._send(answer)
         self._stop_recording()
 
     def _draw(self) -> None:
@@ -212,6 +249,23 @@ class Webcam:
             found = _prediction_json(answer.prediction) | _current_json(stream)
         latency_ms = round(1000 * answer.latency_s, 1)
         self._print_json(source=name, **found, latency_ms=latency_ms, dropped=feed.dropped)
+
+    def _send(self, answer: Answer) -> None:
+        """Let the sinks know what goes on and what is over."""
+        if self.sinks is None:
+            return
+        number, stream = self.loop.feeds.index(answer.feed), answer.feed.stream
+        if not isinstance(stream, PeopleStream):
+            self.sinks.look(number, stream.current, answer.ended)
+            return
+        going = [
+            replace(event, person=person.number)
+            for person in stream.people
+            for event in person.stream.current
+        ]
+        boxes = {person.number: person.box.tolist() for person in stream.people}
+        height_px, width_px = (0, 0) if stream.scene is None else stream.scene.image.shape[:2]
+        self.sinks.look(number, going, answer.ended, boxes, (width_px, height_px))
 
     def _print_json(self, **line: object) -> None:
         if self.as_json:

@@ -6,14 +6,16 @@ are called; errors name the others. A file that weighs less than what it unpacks
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import io
+import logging
 import os
 import pickletools
 import re
 import warnings
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +29,11 @@ os.environ.setdefault("YOLO_VERBOSE", "false")
 import torch
 from torch import Tensor, nn
 
-from action_gru.backbone.weight_files import find_weights
+from action_gru.backbone.weight_files import find_weights, home_folder
 from action_gru.core.errors import BackboneError
 from action_gru.core.files import file_sha256, write_or_raise
 from action_gru.core.paths import file_kind
+from action_gru.core.progress import log
 
 NAMES_SHOWN = 6
 MOST_SCANNED_BYTES = 64 << 20
@@ -62,6 +65,9 @@ def load_network(
     path = find_weights(weights, download, key, sha256)
     if path.suffix == ".safetensors":
         return _load_tensors(path)
+    digest = file_sha256(path)
+    if (known := _load_kept(digest)) is not None:
+        return replace(known, weights_sha256=digest)
     checkpoint = _load_safely(path)
     module = checkpoint.get("ema") or checkpoint.get("model")
     if not isinstance(module, nn.Module):
@@ -77,7 +83,9 @@ def load_network(
         task = str(getattr(module, "task", "") or guess_model_task(module))
     except Exception as error:  # a module of anyone's making: its parts may be of any kind
         raise _refusal(path, _first_line(error)) from error
-    return LoadedNetwork(module, task, file_sha256(path), 224 if task == "classify" else 640)
+    if task == "classify":
+        _keep_tensors(digest, module)
+    return LoadedNetwork(module, task, digest, 224 if task == "classify" else 640)
 
 
 def import_ultralytics() -> None:
@@ -186,32 +194,98 @@ def save_network(path: Path, module: nn.Module, image_size: int, **notes: str) -
     kept. image_size: side of the pictures it was trained on, pixels. notes: more metadata. Raises
     BackboneError where the file could not be loaded again, or cannot be written.
     """
-    from safetensors.torch import save
+    metadata, tensors = _parts(module, image_size, **notes)
+    _build(path, metadata, tensors)
+    _write(path, metadata, tensors)
 
+
+def _parts(
+    module: nn.Module, image_size: int, **notes: str
+) -> tuple[dict[str, str], dict[str, Tensor]]:
+    """Metadata and tensors of such a file."""
     yaml: Any = module.yaml
     architecture = Path(yaml["yaml_file"]).name
-    metadata = {"architecture": architecture, "image_size": str(image_size), **notes}
     tensors = {
         name: value.detach().cpu().contiguous()
         for name, value in module.state_dict().items()
         if ".linear." not in name
     }
-    _build(path, metadata, tensors)
+    return {"architecture": architecture, "image_size": str(image_size), **notes}, tensors
+
+
+def _write(path: Path, metadata: dict[str, str], tensors: dict[str, Tensor]) -> None:
+    from safetensors.torch import save
+
     mend = "free space, or name a folder you may write"
     data = save(tensors, {"format_version": "1"} | metadata)
     write_or_raise(path, data, BackboneError, "the network cannot be written", mend)
 
 
+def _kept_place(sha256: str) -> Path:
+    """Where the tensors of a .pt of this hash are kept, as this Ultralytics builds their network.
+
+    Reading the .pt itself imports torchvision and torch's compiler: a third of `classify`.
+    """
+    version = importlib.import_module("ultralytics").__version__
+    return home_folder() / "weights" / "tensors" / f"{sha256}-{version}.safetensors"
+
+
+def _keep_tensors(sha256: str, module: nn.Module) -> None:
+    """Keep them if a network built of them gives the same, bit by bit."""
+    place = _kept_place(sha256)
+    try:
+        metadata, tensors = _parts(module, 224)
+        made = _embed_noise(_build(place, metadata, tensors))
+        if torch.equal(made, _embed_noise(module)):
+            _write(place, metadata | {"tensors_sha256": _tensors_sha256(tensors)}, tensors)
+    except Exception as error:  # of anyone's making; and a home that is full, or may not be written
+        log(logging.DEBUG, f"{place}: not kept ({_first_line(error)})")
+
+
+def _load_kept(sha256: str) -> LoadedNetwork | None:
+    """The network of what was kept. None where nothing was, or it is damaged; it is kept anew."""
+    place = _kept_place(sha256)
+    try:
+        metadata, tensors = _read_tensors(place)
+        if metadata.get("tensors_sha256") == _tensors_sha256(tensors):
+            return _of_tensors(place, metadata, tensors)
+    except BackboneError as error:
+        log(logging.DEBUG, f"{place}: not used ({_first_line(error)})")
+    return None
+
+
+def _tensors_sha256(tensors: dict[str, Tensor]) -> str:
+    digest = hashlib.sha256()
+    for _, tensor in sorted(tensors.items()):
+        digest.update(tensor.numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _embed_noise(module: Any) -> Tensor:
+    """What the last linear layer of a classification network reads of one picture (1, C, h, w)."""
+    maps = torch.rand((1, 3, 224, 224), generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        for layer in [*module.model[:-1], module.model[-1].conv]:
+            maps = layer(maps)
+    return maps
+
+
 def _load_tensors(path: Path) -> LoadedNetwork:
     """A file of `save_network`."""
+    return _of_tensors(path, *_read_tensors(path))
+
+
+def _read_tensors(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
     from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            return file.metadata() or {}, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (OSError, SafetensorError) as error:
         raise _refusal(path, _first_line(error)) from error
+
+
+def _of_tensors(path: Path, metadata: dict[str, str], tensors: dict[str, Tensor]) -> LoadedNetwork:
     module = _build(path, metadata, tensors)
     return LoadedNetwork(module, "classify", file_sha256(path), int(metadata["image_size"]))
 

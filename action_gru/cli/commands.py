@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from typer import Argument, Option
 
-from action_gru.cli import features, inference, plan, runs, training
+from action_gru.cli import features, inference, live, plan, runs, training
 from action_gru.cli.common import Commands, Json, Overrides, Quiet, make_reporter, print_answer
 from action_gru.cli.serve import serve
 from action_gru.cli.source import Clips
@@ -227,7 +227,7 @@ PANELS: dict[str, dict[Callable[..., None], str]] = {
     },
     "Deploy": {
         inference.timeline: "timeline match.mp4 --out match.vtt",
-        inference.webcam: "webcam --source 0",
+        live.webcam: "webcam --source 0",
         serve: "serve -m clips --port 8000",
         inference.watch: "watch - --model engines < rows.csv",
         inference.export: "export --format openvino",

@@ -52,6 +52,9 @@ Model = Annotated[
 ]  # fmt: skip
 OutFolder = Annotated[Path | None, Option("--out", "-o", metavar="DIR", help="Where to write.")]
 Seeds = Annotated[int, Option(min=1, help="Repeat with so many seeds.")]
+PerPerson = Annotated[
+    bool, Option("--per-person", help="Follow each person, and tell what each one does.")
+]
 Json = Annotated[bool, Option("--json", help="Print the answer as one JSON line.")]
 Quiet = Annotated[bool, Option("--quiet", "-q", help="No progress on stderr.")]
 

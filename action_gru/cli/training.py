@@ -147,17 +147,20 @@ def _finish(run: Any, reporter: Reporter, as_json: bool) -> None:
     from action_gru.training import leave_processes
     from action_gru.training.refit import refit, wants_refit
     from action_gru.training.runs import RUNS, newest_run
+    from action_gru.training.tracking import track_result
 
     leave_processes()
     if process_rank():
         return
     document: dict[str, Any] = {"run": str(run.path), "summary": run.summary()}
+    figures, reports = dict[str, Any](), list[Path]()
     if run.has_split("test"):
         with reporter.doing("evaluating"), run.naming_interrupts():
             report, folder = evaluate_run(run, reporter)
         if is_json():  # a person reads it on stdout
             reporter.info(f"evaluated: {score_line(report)}", evaluation=summary_of(report))
         document |= {"evaluation": str(folder)} | summary_of(report)
+        figures, reports = report.to_json(), [folder / "report.md"]
         if not as_json:
             print(score_line(report))
         if wants_refit(run, run.config()):
@@ -169,6 +172,7 @@ def _finish(run: Any, reporter: Reporter, as_json: bool) -> None:
             "no clips were kept for a test, so nothing is known of how right the model is on new "
             f"ones; score other clips: action-gru evaluate -m {run.path} --manifest CSV --root DIR"
         )
+    track_result(run, figures, reports, reporter)
     if (data := run.config().data).is_video:
         named = [] if newest_run(RUNS) == run.path else ["-m", run.path]
         verb = "timeline" if data.task == "frames" else "classify"

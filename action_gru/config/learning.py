@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
 from action_gru.config.section import Device, Positive, Probability, Section, Sha256, Share
+from action_gru.config.sinks import Sink
 from action_gru.model.cells import CELLS
 from action_gru.model.losses import LOSSES
 from action_gru.model.pooling import POOLINGS
@@ -87,6 +88,10 @@ class TrainingSection(Section):
     refit: Literal["auto"] | bool = "auto"
     """After the evaluation, train the model that is kept on all clips, the test clips included. Its
     score is that of the model without them. auto: if the test split was drawn here, not given."""
+    track: Literal["tensorboard", "mlflow", "wandb", "none"] = "tensorboard"
+    """Who is told of each epoch, of the settings and the scores. tensorboard: files in the run's
+    folder. mlflow (extra mlflow): MLFLOW_TRACKING_URI, by default mlflow.db and mlruns in this
+    folder. wandb (extra wandb): the account, or with WANDB_MODE=offline the run's folder."""
     mean_pooled_baseline: bool = True
     """Train the same model without its cell too, and report its score beside the model's."""
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
@@ -139,6 +144,14 @@ class EventsSection(Section):
     background: tuple[str, ...] = ()
     """Classes that mean nothing in particular: they are never events. data.task=frames: the first
     is the class of watched stretches without a label; none named: 'background'."""
+    sinks: tuple[Sink, ...] = ()
+    """Where events of `webcam` go beside the screen: a list such as [{kind: jsonl, path:
+    events.jsonl}]. Kinds: mqtt, webhook, jsonl, csv, clip, sound; see below and docs/events.md."""
+
+    @property
+    def tracking(self) -> dict[str, Any]:
+        """What an `EventTracker` takes."""
+        return self.model_dump(exclude={"sinks"})
 
     @model_validator(mode="after")
     def _exit_is_below_enter(self) -> EventsSection:

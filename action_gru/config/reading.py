@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from difflib import SequenceMatcher, get_close_matches
 from functools import partial
 from pathlib import Path
-from typing import IO, Annotated, Any, get_args, get_origin
+from typing import IO, Any, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
+from action_gru.config.kinds import (
+    bare,
+    is_text,
+    keys_of,
+    kind_at,
+    kind_of_key,
+    paths,
+    sections_of,
+)
 from action_gru.config.section import IN_WORDS
 from action_gru.config.tree import Config
 from action_gru.core.errors import ConfigError
@@ -157,11 +166,11 @@ def _apply_override(tree: dict[str, Any], override: str) -> None:
         if not isinstance(child, dict):
             raise ConfigError(f"override '{override}': '{part}' holds a value, not a section")
         tree = child
-    kind = _kind_at(Config, parts)
-    if not _is_text(kind):
+    kind = kind_at(Config, parts)
+    if not is_text(kind):
         tree[parts[-1]] = _parse_yaml(text, f"override '{override}'", kind)
     else:  # a path or a name is taken as it stands, `#` and all
-        is_none = text in NULLS and (_bare(kind)[1] or not text)
+        is_none = text in NULLS and (bare(kind)[1] or not text)
         tree[parts[-1]] = None if is_none else text
 
 
@@ -187,6 +196,8 @@ def _explain(error: ValidationError) -> list[str]:
         # An unknown key may look like the branch of a union: it stays.
         parts = [part for part in above if not _is_union_branch(part)]
         parts += [last] if is_unknown or not _is_union_branch(last) else []
+        if parts[:2] == ["events", "sinks"]:  # [events, sinks, 0, mqtt, url]: the kind is no key
+            del parts[3:4]
         path = ".".join(map(str, parts))
         if is_unknown:
             problems[_unknown_key([str(part) for part in parts], detail["input"])] = []
@@ -238,7 +249,7 @@ def _unknown_key(location: Sequence[str], value: Any) -> str:
 def _did_you_mean(location: Sequence[str], value: Any) -> str:
     *above, name = location
     dotted = [*above, *name.split(".")]
-    if "." in name and ".".join(dotted) in set(_paths()):
+    if "." in name and ".".join(dotted) in set(paths()):
         section = ": {".join(dotted) + ": ..." + "}" * (len(dotted) - 1)
         return f"; in a file it stands in its section, as {section}"
     names = [dotted[-1], *(map(str, value) if isinstance(value, Mapping) else ())]
@@ -246,7 +257,10 @@ def _did_you_mean(location: Sequence[str], value: Any) -> str:
         if found := [f"'{path}'" for path in _meant(key, ".".join(above))[:MOST_NAMED]]:
             listed = " or ".join(part for part in (", ".join(found[:-1]), found[-1]) if part)
             return f"; did you mean {listed}?"
-    siblings = _keys_of(_kind_at(Config, above))
+    sections = sections_of(bare(kind_at(Config, above))[0])
+    siblings = list(dict.fromkeys(key for one in sections for key in keys_of(one)))
+    if len(sections) > 1 and (close := get_close_matches(name, siblings, n=1)):
+        return f"; did you mean '{close[0]}'?"
     return f"; known here: {', '.join(siblings)}" if siblings else ""
 
 
@@ -266,7 +280,7 @@ def _meant(name: str, here: str) -> list[str]:
         initials = "".join(word[0] for word in words) if len(words) > 1 else ""
         return 0.5 + 0.1 * is_here if name.lower() in (words[0], initials) else 0.0
 
-    scores = {path: likeness(path) for path in _paths()}
+    scores = {path: likeness(path) for path in paths()}
     best = max(scores.values())
     return [path for path, score in scores.items() if score == best > 0]
 
@@ -275,59 +289,18 @@ def _letters(name: str) -> str:
     return re.sub(r"[\W_]", "", name.lower())
 
 
-def _keys_of(kind: Any) -> list[str]:
-    is_section = isinstance(kind, type) and issubclass(kind, BaseModel)
-    return list(kind.model_fields) if is_section else []
-
-
-def _paths(kind: Any = Config, prefix: str = "") -> Iterator[str]:
-    """Every key of the tree by its path, sections too."""
-    for name in _keys_of(kind):
-        yield prefix + name
-        yield from _paths(kind.model_fields[name].annotation, f"{prefix}{name}.")
-
-
-def _kind_at(kind: Any, parts: Sequence[str]) -> Any:
-    """The annotation below `kind` by that path of keys; None where the tree knows none."""
-    for part in parts:
-        kind = _kind_of_key(kind, part)
-    return kind
-
-
-def _kind_of_key(kind: Any, key: str) -> Any:
-    bare = _bare(kind)[0]
-    if key in _keys_of(bare):
-        return bare.model_fields[key].annotation
-    return get_args(bare)[1] if get_origin(bare) is dict else None
-
-
-def _bare(kind: Any) -> tuple[Any, bool]:
-    """The annotation without its constraints and without None; whether it had None."""
-    if get_origin(kind) is Annotated:
-        kind = get_args(kind)[0]
-    options = get_args(kind)
-    rest = [option for option in options if option is not type(None)]
-    if len(rest) == len(options):
-        return kind, False
-    return (_bare(rest[0])[0] if len(rest) == 1 else kind), True
-
-
-def _is_text(kind: Any) -> bool:
-    return _bare(kind)[0] in (str, Path)
-
-
 def _as_typed(node: yaml.Node, kind: Any) -> yaml.Node:
     """The node with its plain scalars as they were typed wherever `kind` wants text.
 
     YAML makes a number of 01 and a date of 2024-05-01, and a class may be called so. A copy: an
     alias may also be used where a number is wanted.
     """
-    bare, allows_none = _bare(kind)
-    item = get_args(bare)[0] if get_origin(bare) is tuple else None
+    inner, allows_none = bare(kind)
+    item = get_args(inner)[0] if get_origin(inner) is tuple else None
     if isinstance(node, yaml.ScalarNode):
         # One value in place of several: the error then shows what was typed.
-        wants_text = _is_text(kind) or _is_text(item)
-        if node.tag == NULL and (allows_none or _is_text(item) or not node.value):
+        wants_text = is_text(kind) or is_text(item)
+        if node.tag == NULL and (allows_none or is_text(item) or not node.value):
             return node
         same = (node.value, node.start_mark, node.end_mark, node.style)
         return yaml.ScalarNode(TEXT, *same) if wants_text else node
@@ -337,5 +310,5 @@ def _as_typed(node: yaml.Node, kind: Any) -> yaml.Node:
     pairs = []
     for key, value in node.value:
         name = _as_typed(key, str)
-        pairs.append((name, _as_typed(value, _kind_of_key(kind, str(name.value)))))
+        pairs.append((name, _as_typed(value, kind_of_key(kind, str(name.value)))))
     return yaml.MappingNode(node.tag, pairs, node.start_mark, node.end_mark)

@@ -34,6 +34,7 @@ from action_gru.training.data import TrainingData, read_clips
 from action_gru.training.fit import fit_model, mean_pooled
 from action_gru.training.run_folder import RunFolder
 from action_gru.training.scoring import known_targets
+from action_gru.training.tracking import check_tracker, track_study
 
 
 def cross_validate(
@@ -51,6 +52,7 @@ def cross_validate(
     data = read_features(config, clips, classes, reporter, run.path)
     if data.table.many:
         _write_many(config, data, folds, seeds, reporter, confidence, run)
+        track_study(config, run.path, reporter)
         return None, run.path
     results: list[FoldResult] = []
     warned: list[WarnedSequence] = []
@@ -75,6 +77,7 @@ def cross_validate(
     write_cv_report(report, run.path)
     if warnings := warning_report(config, warned):
         write_warnings(warnings, run.path)
+    track_study(config, run.path, reporter)
     return report, run.path
 
 
@@ -120,6 +123,7 @@ def choosing_clips(config: Config, folds: int) -> tuple[list[Clip], tuple[str, .
 
     Raises DataError where there are none, or fewer groups than folds.
     """
+    check_tracker(config)
     clips = [replace(clip, split="") for clip in read_clips(config) if clip.split != "test"]
     if not clips:
         raise DataError("every clip is a test clip; choosing between models needs others")
@@ -223,6 +227,7 @@ def leave_classes_out(
     run.take_name()
     replace_file(run.path / "report.md", unknown_markdown(report).encode())
     replace_file(run.path / "report.json", json_text(report).encode())
+    track_study(config, run.path, reporter)
     return report, run.path
 
 

@@ -108,7 +108,7 @@ def _score_rows(
     """The same of a measured sequence, each of whose rows has one label."""
     times_s, labels = table.times_s([clip])[clip.name], table.step_labels[clip.name]
     scores = score_steps(model, table.sequences([clip], classes))[0].double().numpy()
-    tracker, track = EventTracker(**config.events.model_dump()), ScoreTrack()
+    tracker, track = EventTracker(**config.events.tracking), ScoreTrack()
     events: list[Event] = []
     for time_s, row in zip(times_s.tolist(), scores, strict=True):
         answer = Prediction.from_probabilities(classes, row, time_s, time_s)

@@ -19,6 +19,7 @@ from action_gru.report.figures import Evaluation
 from action_gru.training import RunFolder
 from action_gru.training import train as train_run
 from action_gru.training.refit import refit, wants_refit
+from action_gru.training.tracking import track_result
 from action_gru.views.pictures import VIEWS
 
 CLIPS = f"clips are {WANTED}, or an annotation file"
@@ -56,11 +57,14 @@ def train_whole(
     config = found.written()
     check_files(config)
     run = train_run(config, reporter)
+    figures, reports = dict[str, Any](), list[Path]()
     if run.has_split("test"):
         with run.naming_interrupts():
-            evaluate(run, reporter)
+            report, report_folder = evaluate(run, reporter)
+            figures, reports = report.to_json(), [report_folder / "report.md"]
             if wants_refit(run, run.config()):
                 refit(run, reporter)
+    track_result(run, figures, reports, reporter)
     return run.path
 
 

@@ -222,8 +222,11 @@ class LinearBranch(_Branch):
         super().__init__()
         self._view_dims, self._spread = list(view_dims), list(spread)
         dim = sum(view_dims)
-        wide = [x for x, is_wide in zip(self._by_view(), spread, strict=True) if is_wide]
-        columns = torch.cat([torch.empty(0, dtype=torch.long), *wide])
+        is_wide = [
+            wide for wide, width in zip(spread, view_dims, strict=True) for _ in range(width)
+        ]
+        # Not by torch.cat: without memory ("meta") it imports torch's compiler, a second of it.
+        columns = torch.tensor([x for x in range(dim) if is_wide[x]], dtype=torch.long)
         self.register_buffer("spread_columns", columns, persistent=False)
         self._pools = [pooling_module("mean", dim), pooling_module("max", dim)]
         if self.has_spread:

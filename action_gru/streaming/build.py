@@ -44,7 +44,7 @@ def build_engine(
 def open_stream(engine: StreamEngine, checkpoint: Checkpoint, config: Config) -> ActionStream:
     """A new stream with its own state and events."""
     stream, window_s = config.stream, window_of(checkpoint, config)
-    events, limits = config.events.model_dump(), checkpoint.thresholds
+    events, limits = config.events.tracking, checkpoint.thresholds
     tracker: EventTracker | ManyEventTracker
     if limits is None:
         tracker = EventTracker(**events)

@@ -1,4 +1,4 @@
-"""Fits one model, and writes what that leaves on disk: checkpoints, log, TensorBoard, curves."""
+"""Fits one model, and writes what that leaves: checkpoints, log, curves, what a tracker is told."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from action_gru.training.checkpoint import Checkpoint, load_checkpoint, save_che
 from action_gru.training.data import TrainingData, inner_folds
 from action_gru.training.loop import Trainer
 from action_gru.training.run_folder import RunFolder
+from action_gru.training.tracking import Tracking
 
 # Called after each epoch with its figures.
 Watch = Callable[[Trainer, TrainingData, Mapping[str, float]], None]
@@ -62,7 +63,8 @@ def fit_model(
         inner_folds(data.part("train"), config.data.allow_leakage),
     )
     usual_frames = train_set.usual_length(config.sampling.max_frames)
-    writer = CheckpointWriter(config, data, arguments, run, usual_frames, watch is None)
+    tracking = Tracking(config, run.path, reporter) if run is not None and watch is None else None
+    writer = CheckpointWriter(config, data, arguments, run, usual_frames, tracking)
     writer.restore(trainer)
     left = trainer.epochs - trainer.progress.epoch
     with reporter.bar(title, left) as advance:
@@ -73,7 +75,11 @@ def fit_model(
                 watch(trainer, data, row)
             advance(note=_note(row, train_set, val_set))
 
-        trainer.fit(after_epoch)
+        try:
+            trainer.fit(after_epoch)
+        finally:
+            if tracking is not None:
+                tracking.close()
     writer.close(trainer)
     return writer.best_model(trainer)
 
@@ -141,7 +147,7 @@ def _count(sequences: SequenceSet, kind: str = "") -> str:
 
 
 class CheckpointWriter:
-    """Writes what a training leaves: best and last checkpoint, log, TensorBoard, curves.
+    """Writes what a training leaves: best and last checkpoint, log, curves, its tracker's figures.
 
     Of several processes the first alone is given a folder; the others keep the best weights only.
     """
@@ -153,14 +159,13 @@ class CheckpointWriter:
         arguments: dict[str, Any],
         run: RunFolder | None,
         usual_frames: int,
-        each_epoch: bool = True,
+        tracking: Tracking | None,
     ) -> None:
-        """each_epoch: write after each, and curves; else at the end alone."""
-        self.each_epoch = each_epoch
+        """tracking: also write after each epoch, and curves; without it at the end alone."""
+        self.tracking = tracking
         self.config, self.data, self.arguments, self.run = config, data, arguments, run
         self.usual_frames = usual_frames
         self._best: dict[str, torch.Tensor] = {}
-        self._board: Any = None
 
     def restore(self, trainer: Trainer) -> None:
         """Restore the last checkpoint of an interrupted run, if there is one."""
@@ -204,9 +209,9 @@ class CheckpointWriter:
         if is_best:
             weights = trainer.kept_model().state_dict()
             self._best = {name: tensor.detach().cpu().clone() for name, tensor in weights.items()}
-        if self.run is not None and self.each_epoch:
+        if self.run is not None and self.tracking is not None:
             self._write(self.run, trainer, is_best)
-            self._write_board(trainer.progress.history)
+            self.tracking.epochs(trainer.progress.history)
 
     def _write(self, run: RunFolder, trainer: Trainer, is_best: bool = True) -> None:
         if is_best:
@@ -217,11 +222,9 @@ class CheckpointWriter:
     def close(self, trainer: Trainer) -> None:
         if self.run is None:
             return
-        if not self.each_epoch:
+        if self.tracking is None:
             self._write(self.run, trainer)
             return
-        if self._board is not None:
-            self._board.close()
         save_figure(plot_training(trainer.progress.history), self.run.path / "training.png")
 
     def best_model(self, trainer: Trainer) -> ActionClassifier:
@@ -254,19 +257,3 @@ class CheckpointWriter:
             "clips": {name: len(self.data.part(name)) for name in ("train", "val", "test")},
             "allow_leakage": self.config.data.allow_leakage,
         }
-
-    def _write_board(self, history: Sequence[dict[str, float]]) -> None:
-        from torch.utils.tensorboard import SummaryWriter
-
-        assert self.run is not None
-        if self._board is None:
-            # A killed run may have logged epochs without a checkpoint, or not yet logged
-            # epochs with one: its lines are hidden, and all are written again.
-            self._board = SummaryWriter(str(self.run.path / "tensorboard"), purge_step=1)
-            rows = list(history)
-        else:
-            rows = [history[-1]]
-        for row in rows:
-            for name, value in row.items():
-                if name != "epoch":
-                    self._board.add_scalar(name, value, int(row["epoch"]))

@@ -32,6 +32,7 @@ from action_gru.training.document import check_background
 from action_gru.training.fit import Watch, fit_model, mean_pooled, model_arguments
 from action_gru.training.processes import Processes, join_processes
 from action_gru.training.run_folder import RunFolder
+from action_gru.training.tracking import check_tracker
 
 # What identifies a run; its checkpoint identifies the features. A data set may have moved: which
 # clips it holds is compared.
@@ -80,6 +81,7 @@ def train(config: Config, reporter: Reporter, watch: Watch | None = None) -> Run
 
 
 def _plan_new(config: Config) -> RunPlan:
+    check_tracker(config)
     data = config.data
     clips = read_clips(config)
     config = _with_background(config, clips)
@@ -145,6 +147,7 @@ def _resumed_config(run: RunFolder, overrides: Sequence[str]) -> Config:
 
 
 def _hold_and_load(run: RunFolder, config: Config) -> RunPlan:
+    check_tracker(config)
     run.hold()
     for path in (run.final, run.figures):  # of the training as it was; made again at the end
         path.unlink(missing_ok=True)

@@ -4,9 +4,9 @@ RUN/config.yaml       the resolved config          RUN/best.safetensors      the
 RUN/final.safetensors the model to use, trained on all clips, where training.refit asks for it
 RUN/clips.csv         every clip with its split    RUN/last.safetensors      to resume from
 RUN/quarantine.csv    clips left out, and why      RUN/baseline.safetensors  the mean-pooled model
-RUN/log.jsonl         one line an epoch            RUN/tensorboard/          event files
-RUN/training.png      loss and accuracy            RUN/evaluation/NAME/      reports
-RUN/summary.json      what it met, in figures
+RUN/log.jsonl         one line an epoch            RUN/evaluation/NAME/      reports
+RUN/training.png      loss and accuracy            RUN/summary.json          what it met, in figures
+RUN/tensorboard/      event files, by training.track; RUN/tracking.json: what a tracker was told
 
 Whoever trains in it holds a lock on the folder, which ends with the process.
 """

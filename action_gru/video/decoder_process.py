@@ -193,12 +193,18 @@ def take_process() -> DecoderProcess:
     with _lock:
         while _idle and not _idle[-1].is_alive:
             _idle.pop().end()
-        if _idle:
-            return _idle.pop()
-    process = DecoderProcess()
-    with contextlib.suppress(VideoError):
+        found = _idle.pop() if _idle else None
+    process = found or DecoderProcess()
+    with contextlib.suppress(VideoError):  # it may be starting still, which is no file's fault
         process.ask("close")
     return process
+
+
+def start_process() -> None:
+    """Start one for whoever takes one next, who does something else meanwhile."""
+    process = DecoderProcess()
+    with _lock:
+        _idle.append(process)
 
 
 def give_back_process(process: DecoderProcess) -> None:
