@@ -27,7 +27,7 @@ _ABOUT = {
     409: "It is not done.",
     413: "Larger than the server takes.",
     415: "The body is no multipart/form-data.",
-    422: "No video, or one without a readable frame.",
+    422: "No video, one without a readable frame, or a parameter that is none.",
     429: "Too much waits; Retry-After says when to ask again.",
     501: "This server cannot do it.",
     503: "The server is closing.",

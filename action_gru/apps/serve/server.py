@@ -9,6 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from fastapi import FastAPI
+from fastapi.staticfiles import StaticFiles
 
 from action_gru.apps.listening import Server, answer_errors
 from action_gru.apps.serve import about, clips, streams, timelines
@@ -34,8 +35,20 @@ def make_app(service: Service, rules: Rules) -> FastAPI:
     )
     for part in (clips, timelines, streams, about):
         app.include_router(part.routes(service))
+    app.mount("/page", StaticFiles(directory=about.PAGE), name="page")
+    _name_keys(app)
     answer_errors(app, "GET /openapi.json tells every route", "look at the server's terminal")
     return app
+
+
+def _name_keys(app: FastAPI) -> None:
+    """Tell in the schema how a key is sent; FastAPI would also check it, which the guard does."""
+    schema = app.openapi()
+    schema["components"]["securitySchemes"] = {
+        "ApiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+        "Bearer": {"type": "http", "scheme": "bearer"},
+    }
+    schema["security"] = [{}, {"ApiKey": []}, {"Bearer": []}]  # {}: where none is asked for
 
 
 def serve(

@@ -65,7 +65,7 @@ def routes(service: Service) -> APIRouter:
         "/timeline/{job_id}",
         operation_id="get_timeline",
         summary="How far it is read, and the result",
-        responses=errors(401, 404, 503),
+        responses=errors(401, 404, 422, 503),
     )
     async def news(job_id: str) -> JobAnswer:
         return service.jobs.find(job_id).answer()
@@ -77,7 +77,7 @@ def routes(service: Service) -> APIRouter:
         response_class=Response,
         responses={
             200: {"content": {"text/plain": {"schema": {"type": "string"}}}},
-            **errors(401, 404, 409, 503),
+            **errors(401, 404, 409, 422, 503),
         },
     )
     async def file(
@@ -94,7 +94,7 @@ def routes(service: Service) -> APIRouter:
         "/timeline/{job_id}",
         operation_id="cancel_timeline",
         summary="Stop and forget it",
-        responses=errors(401, 404, 503),
+        responses=errors(401, 404, 422, 503),
     )
     async def cancel(job_id: str) -> JobAnswer:
         return service.jobs.remove(job_id).answer()
