@@ -35,8 +35,7 @@ JSON_BYTES = 100_000
 FORM_BYTES = 100_000  # what a form adds to its file
 POLICY = (
     "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; "
-    "form-action 'none'; "
-    "frame-ancestors 'none'"
+    "form-action 'none'; frame-ancestors 'none'"
 )
 HEADERS = (
     (b"content-security-policy", POLICY.encode()),
