@@ -284,6 +284,17 @@ def test_every_shipped_config_loads_and_opens_with_its_command(path):
     assert "$schema=schema.json" in text
 
 
+def test_a_shipped_config_is_found_from_anywhere_and_a_users_own_comes_first(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    named = Path("configs") / "people.yaml"
+    assert load_config(named).run.name == "people"
+    (tmp_path / "configs").mkdir()
+    (tmp_path / named).write_text("run: {name: mine}\n")
+    assert load_config(named).run.name == "mine"
+    with pytest.raises(ConfigError, match=r"people\.yaml"):
+        load_config("people.yaml")
+
+
 def test_the_committed_schema_is_the_current_one():
     committed = (ROOT / "configs" / "schema.json").read_text()
     assert committed == json_schema(), "run: action-gru config --schema configs/schema.json"

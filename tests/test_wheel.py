@@ -1,0 +1,234 @@
+"""The built wheel in an environment of its own, from an empty folder and an empty home.
+
+`make test-wheel` alone runs it: it installs what pyproject.toml declares, and nothing else.
+"""
+
+import contextlib
+import functools
+import http.server
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import threading
+import time
+import urllib.request
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from helpers.videos import ROOT
+
+pytestmark = [
+    pytest.mark.timeout(1200),
+    pytest.mark.skipif("WHEEL" not in os.environ, reason="of `make test-wheel` alone"),
+]
+DEVELOPERS = {"pytest", "ray", "moto", "playwright", "openvino", "gradio", "hypothesis", "mypy"}
+ENDS_WITHIN_S = 60
+
+
+@pytest.fixture(scope="module")
+def built() -> Path:
+    """The folder of the source archive and of the wheel that was built from it."""
+    place = ROOT / os.environ["WHEEL"]
+    shutil.rmtree(place, ignore_errors=True)
+    _run([sys.executable, "-m", "build", "--outdir", place / "dist", ROOT], place.parent)
+    return place / "dist"
+
+
+@pytest.fixture(scope="module")
+def installed(built) -> Path:
+    """The programs of an environment with the wheel and what it asks for."""
+    place = built.parent / "venv"
+    _run([sys.executable, "-m", "venv", place], built)
+    _install(place / "bin", f"{_only(built, '*.whl')}")
+    return place / "bin"
+
+
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory) -> Path:
+    """A folder with nothing in it but the home of a user who has nothing."""
+    folder = tmp_path_factory.mktemp("empty")
+    (folder / "home").mkdir()
+    return folder
+
+
+@pytest.fixture(scope="module")
+def demo(installed, empty) -> Path:
+    """The run of the demo, with less training than `make demo` gives it."""
+    said = _action_gru(installed, empty, "demo", "training.epochs=8", "--quiet")
+    assert "The fresh clip, stand_up: " in said
+    return empty / "runs" / "demo"
+
+
+def test_the_archives_hold_each_file_of_the_package_and_the_configs(built):
+    kept = _run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"], ROOT
+    ).splitlines()
+    with tarfile.open(_only(built, "*.tar.gz")) as archive:
+        source = {name.partition("/")[2] for name in archive.getnames()}
+    assert set(kept) - source == set()
+    assert source - set(kept) == {"PKG-INFO"}
+    with zipfile.ZipFile(_only(built, "*.whl")) as archive:
+        wheel = {name for name in archive.namelist() if ".dist-info/" not in name}
+    ours = {name for name in kept if name.startswith("action_gru/")}
+    configs = {f"action_gru/{name}" for name in kept if name.startswith("configs/")}
+    assert wheel == ours | configs
+
+
+def test_what_is_declared_fits_together_and_no_developers_tool_comes_along(installed):
+    _run([installed / "python", "-m", "pip", "check"], installed)
+    listed = json.loads(
+        _run([installed / "python", "-m", "pip", "list", "--format=json"], installed)
+    )
+    names = {package["name"].lower() for package in listed}
+    assert names >= {"action-gru", "torch", "ultralytics"}
+    assert names & DEVELOPERS == set()
+
+
+def test_nothing_is_read_from_the_checkout(installed, empty):
+    code = "import action_gru; print(action_gru.__file__)"
+    assert str(installed.parent) in _run([installed / "python", "-c", code], empty)
+
+
+def test_a_config_of_the_package_is_found_under_its_name(installed, empty):
+    said = _action_gru(installed, empty, "config", "configs/people.yaml")
+    assert re.search(r"views:\s*(\[motion|\n\s*- motion)", said)
+
+
+def test_the_shipped_models_are_listed_and_one_answers(installed, empty, demo, shared_weights):
+    assert "fights" in _action_gru(installed, empty, "models")
+    kept = empty / "home" / ".cache" / "action_gru" / "weights" / "yolo26n-cls.pt"
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(shared_weights, kept)
+    clip = demo / "fresh_clip.mp4"
+    assert "noFight 0." in _action_gru(installed, empty, "classify", clip, "-m", "fights")
+
+
+def test_the_demos_model_answers_and_tells_a_long_video_in_german(installed, empty, demo):
+    assert "stand_up 0." in _action_gru(installed, empty, "classify", demo / "fresh_clip.mp4")
+    video = empty / "data" / "demo" / "long" / "long_000.mp4"
+    spoken = ["--describe", "describe.detect=false", "describe.language=de"]
+    assert " bis " in _action_gru(installed, empty, "timeline", video, *spoken)
+
+
+def test_a_folder_of_clips_trains(installed, empty, demo):
+    clips = sorted((empty / "data" / "demo").rglob("*.mp4"))
+    for label in ("wave", "clap"):
+        mine = [clip for clip in clips if clip.name.startswith(label) or clip.parent.name == label]
+        for number, clip in enumerate(mine[:6]):
+            place = empty / "mine" / label / f"{number}.mp4"
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(clip, place)
+    few = ["--weights", "builtin", "--epochs", "2", "--quiet"]
+    run = _action_gru(installed, empty, "train", "mine", *few).splitlines()[-1]
+    assert (empty / run / "final.safetensors").is_file()
+
+
+def test_the_studio_names_its_extra_and_with_it_serves_each_file_of_the_page(installed, empty):
+    refused = _action_gru(installed, empty, "studio", "acts", code=8)
+    assert "pip install 'action-gru[studio]'" in refused
+    _install(installed, f"{_only(installed.parent.parent / 'dist', '*.whl')}[studio]")
+    _run([installed / "python", "-m", "pip", "check"], installed)
+    started = ["studio", "acts", "--port", "0", "--no-browser"]
+    with _started(installed, empty, *started) as studio:
+        assert studio.stdout is not None
+        address = studio.stdout.readline().strip()
+        page = _fetched(address)
+        files = re.findall(r'(?:src|href)="(?!data:|#)/?([^"]+)"', page)
+        assert any(name.endswith(".js") for name in files)
+        assert any(name.endswith(".css") for name in files)
+        for name in files:
+            assert _fetched(f"{address.split('?')[0]}{name}")
+        studio.terminate()
+        assert studio.wait(ENDS_WITHIN_S) == 0
+
+
+def test_torch_of_another_index_is_kept_by_what_follows(tmp_path):
+    """`make demo TORCH_INDEX=...`, with small packages of the names and versions of real ones."""
+    for name, version in (("torch", "2.14.1+cpu"), ("torchvision", "0.29.1+cpu")):
+        _write_wheel(tmp_path / "index" / name, name, version)
+    with _served(tmp_path / "index") as address:
+        made = [f"VENV={tmp_path / 'venv'}", f"TORCH_INDEX={address}", f"PYTHON={sys.executable}"]
+        lines = _run(["make", "-n", *made, tmp_path / "venv" / ".installed"], ROOT).splitlines()
+        report = tmp_path / "report.json"
+        for line in lines:
+            tried = f" --dry-run --report {report}" if line.endswith("-e .") else ""
+            _run(["sh", "-c", line + tried], ROOT)
+    names = {one["metadata"]["name"].lower() for one in json.loads(report.read_text())["install"]}
+    assert "ultralytics" in names
+    assert not [
+        name for name in names if re.match("torch(vision)?$|triton|cuda-|nvidia-.*cu", name)
+    ]
+
+
+def _write_wheel(folder: Path, name: str, version: str) -> None:
+    """A package without content."""
+    folder.mkdir(parents=True)
+    about = f"{name}-{version}.dist-info"
+    files = {
+        f"{about}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
+        f"{about}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        f"{about}/RECORD": "",
+    }
+    with zipfile.ZipFile(folder / f"{name}-{version}-py3-none-any.whl", "w") as archive:
+        for path, text in files.items():
+            archive.writestr(path, text)
+
+
+@contextlib.contextmanager
+def _served(folder: Path) -> Iterator[str]:
+    """The address of the folder on this machine."""
+    answer = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(folder))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), answer) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+
+
+def _run(words: list, folder: Path, code: int = 0, **env: str) -> str:
+    """What a program said, both streams where it was to fail."""
+    folder.mkdir(parents=True, exist_ok=True)
+    env = env or {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run(
+        [str(word) for word in words], cwd=folder, env=env, text=True, capture_output=True
+    )
+    assert done.returncode == code, f"{words}: {done.stdout[-3000:]}{done.stderr[-3000:]}"
+    return done.stdout + (done.stderr if code else "")
+
+
+def _install(programs: Path, what: str) -> None:
+    options = ["--quiet", "--no-compile", "--disable-pip-version-check"]
+    limits = ["-c", ROOT / "constraints.txt"]
+    began = time.monotonic()
+    _run([programs / "python", "-m", "pip", "install", *options, *limits, what], programs.parent)
+    print(f"installed {what} in {time.monotonic() - began:.0f} s")
+
+
+def _users(folder: Path) -> dict[str, str]:
+    return {"PATH": "/usr/bin:/bin", "HOME": str(folder / "home"), "LANG": "C.UTF-8"}
+
+
+def _action_gru(programs: Path, folder: Path, *words: object, code: int = 0) -> str:
+    return _run([programs / "action-gru", *words], folder, code, **_users(folder))
+
+
+def _started(programs: Path, folder: Path, *words: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [str(programs / "action-gru"), *words],
+        cwd=folder, env=_users(folder), stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+def _fetched(address: str) -> str:
+    with urllib.request.urlopen(address, timeout=ENDS_WITHIN_S) as answer:
+        return str(answer.read().decode())
+
+
+def _only(folder: Path, pattern: str) -> Path:
+    (found,) = folder.glob(pattern)
+    return found
