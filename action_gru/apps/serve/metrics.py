@@ -45,7 +45,7 @@ class Metrics:
             "request_seconds", "From a clip's request to its answer.", SECONDS
         )
         self.batch = self._histogram(
-            "batch_clips", "Clips that were read together.", (1, 2, 3, 4, 6, 8)
+            "batch_clips", "Clips that were read together.", (1, 2, 4, 8, 16, 32)
         )
         self.streams = self._gauge("streams", "Web sockets that are open.")
         self._gauge("queue_length", "Clips that are received, wait or are read.").set_function(

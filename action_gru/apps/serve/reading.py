@@ -17,10 +17,11 @@ from pathlib import Path
 
 from action_gru.apps.serve.models import Served
 from action_gru.core.errors import ActionGruError, VideoError
+from action_gru.features.extractor import usable_cores
 from action_gru.timeline import Prediction
 
 LANES = 2
-TOGETHER = 8  # clips of a batch; more would make the first of them wait
+LEAST_TOGETHER = 4
 LARGE_BYTES = 16_000_000
 ENDING_S = 2.0
 Answer = tuple[Prediction, tuple[str, ...]]  # with the warnings
@@ -47,6 +48,8 @@ class Readers:
 
     def __init__(self, heard: Callable[[int, float], None], lanes: int = LANES) -> None:
         self._heard = heard
+        # Two lanes with two clips a processor keep all busy; more would make the first ones wait.
+        self._together = max(LEAST_TOGETHER, 2 * usable_cores())
         self._waiting: deque[Asked] = deque()
         self._changed = threading.Condition()
         self._closed = False
@@ -107,7 +110,7 @@ class Readers:
         if first.is_large:
             return [first]
         small = (one for one in self._waiting if not one.is_large)
-        return [one for one in small if one.served is first.served][:TOGETHER]
+        return [one for one in small if one.served is first.served][: self._together]
 
 
 def _read(batch: list[Asked]) -> None:
