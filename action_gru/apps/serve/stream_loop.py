@@ -31,10 +31,14 @@ Tell = Callable[[dict[str, Any]], None]
 
 
 class Pushed:
-    """In place of a camera: a client hands in the frames."""
+    """In place of a camera: a client hands in the frames. form: of the newest, for `Feed`."""
 
     def __init__(self, on_frame: Callable[[Frame], None]) -> None:
-        self.push, self.status = on_frame, SimpleNamespace(state="live")
+        self._on_frame, self.form, self.status = on_frame, "", SimpleNamespace(state="live")
+
+    def push(self, frame: Frame) -> None:
+        self.form = f"{frame.image.shape[1]} x {frame.image.shape[0]}"
+        self._on_frame(frame)
 
     def close(self) -> None:
         self.status.state = "ended"
