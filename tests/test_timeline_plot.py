@@ -4,9 +4,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from matplotlib.colors import to_hex
-from matplotlib.text import Text
 
-from action_gru.core.graphics import class_colour, contrast
+from action_gru.core.graphics import class_colour
 from action_gru.report.plots import save_figure
 from action_gru.report.timeline_plot import plot_timeline
 from action_gru.timeline import Event, ScoreTrack, Timeline
@@ -125,17 +124,6 @@ def test_a_class_that_wins_for_one_instant_with_a_low_score_is_named():
     figure = plot_timeline(timeline(10.0, 0, 12, scores=track))
     assert set(legend_colours(figure).values()) == {class_colour(0), class_colour(11)}
     assert legend_colours(figure)["run 11"] == class_colour(11)
-
-
-def test_on_a_dark_page_all_text_is_light():
-    figure = plot_timeline(timeline(40.0, 0), dark=True, legend=False)
-    figure.canvas.draw()
-    ground = to_hex(figure.get_facecolor())
-    texts = [text for text in figure.findobj(Text) if text.get_text() and text.get_visible()]
-    assert len(texts) > 5
-    for text in texts:
-        assert contrast(to_hex(text.get_color()).upper(), ground.upper()) >= 4.5, text
-    assert figure.legends == []
 
 
 def test_classes_that_never_score_are_left_out():

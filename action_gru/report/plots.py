@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import cycle
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -19,7 +19,6 @@ from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.patheffects import withStroke
-from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator
 
 from action_gru.core import graphics
@@ -38,18 +37,7 @@ LINES = graphics.OKABE_ITO[:4]
 FAINT = 2.0  # a line with less contrast to its background, yellow on white, needs an edge
 
 
-class Theme(NamedTuple):
-    """The colours of a chart's background, text and grid."""
-
-    background: str
-    text: str
-    muted: str  # of less important text and edges
-    grid: str
-    lane: str  # under bars
-
-
-LIGHT = Theme(graphics.WHITE, "black", GREY, "#E5E5E5", "#F5F5F5")
-DARK = Theme(graphics.NIGHT, "#E5E7EB", "#9CA3AF", "#374151", "#1F2937")
+GRID, LANE = "#E5E5E5", "#F5F5F5"  # LANE: under bars
 
 # Panel -> how the keys of its curves end.
 PANELS = {"loss": ("loss",), "accuracy": ("accuracy",), "learning rate": ("lr", "learning_rate")}
@@ -144,28 +132,15 @@ def text_width_in(texts: Sequence[str], font_size: float) -> float:
         return max(map(width, texts)) / DPI
 
 
-def edge_colour(colour: str, theme: Theme = LIGHT) -> str:
+def edge_colour(colour: str) -> str:
     """The background's, or a muted one where the colour would be lost on the background."""
-    is_clear = graphics.contrast(colour, theme.background) >= FAINT
-    return theme.background if is_clear else theme.muted
+    return graphics.WHITE if graphics.contrast(colour, graphics.WHITE) >= FAINT else GREY
 
 
-def edge_of(colour: str, theme: Theme = LIGHT) -> list[Any]:
+def edge_of(colour: str) -> list[Any]:
     """matplotlib's path effects of a thin line: an edge where its colour would be lost."""
-    edge = edge_colour(colour, theme)
-    return [] if edge == theme.background else [withStroke(linewidth=2.1, foreground=edge)]
-
-
-def apply_theme(figure: Figure, theme: Theme) -> None:
-    """Colour background, axes and black text; what is coloured stays. Call it last."""
-    figure.set_facecolor(theme.background)
-    for axes in figure.axes:
-        axes.set_facecolor(theme.background)
-        axes.spines[:].set_color(theme.text)
-        axes.tick_params(colors=theme.text)
-    for text in figure.findobj(Text):
-        if text.get_color() == "black":
-            text.set_color(theme.text)
+    edge = edge_colour(colour)
+    return [] if edge == graphics.WHITE else [withStroke(linewidth=2.1, foreground=edge)]
 
 
 def plot_confusion(confusion: IntArray, classes: Sequence[str]) -> Figure:

@@ -31,26 +31,19 @@ Rows = Mapping[str, Sequence[Event]]
 Colours = Mapping[str, str]
 
 
-def plot_timeline(
-    timeline: Timeline,
-    reference: Sequence[Event] | None = None,
-    *,
-    dark: bool = False,
-    legend: bool = True,
-) -> Figure:
+def plot_timeline(timeline: Timeline, reference: Sequence[Event] | None = None) -> Figure:
     """Scores over time above the events as bars, and above the reference if there is one.
 
     Where events overlap each class has a row of its own. Each has its colour, the same in all
-    panels; those that win somewhere, become an event or
-    score SHOWN_SCORE are named. A bar has its label where it fits. dark: for a dark page.
+    panels; those that win somewhere, become an event or score SHOWN_SCORE are named. A bar has its
+    label where it fits.
     """
     rows: Rows = {"events": timeline.events}
     if reference is not None:
         rows = {"found": timeline.events, "reference": reference}
     if any(map(overlap, rows.values())):
         rows = _by_class(rows)
-    theme = plots.DARK if dark else plots.LIGHT
-    return _plot(timeline, rows, _title(timeline), theme, legend, SCORES_IN)
+    return _plot(timeline, rows, _title(timeline), SCORES_IN)
 
 
 def overlap(events: Sequence[Event]) -> bool:
@@ -81,38 +74,29 @@ def plot_people(timeline: Timeline) -> Figure:
     rows: Rows = {f"person {n}": by_person[n] for n in chosen} or {"people": ()}
     left_out = len(by_person) - len(chosen)
     more = f", {counted(left_out, 'person')} not shown" if left_out else ""
-    return _plot(timeline, rows, _title(timeline) + more, plots.LIGHT)
+    return _plot(timeline, rows, _title(timeline) + more)
 
 
-def _plot(
-    timeline: Timeline,
-    rows: Rows,
-    title: str,
-    theme: plots.Theme,
-    legend: bool = True,
-    scores_in: float = 0.0,
-) -> Figure:
+def _plot(timeline: Timeline, rows: Rows, title: str, scores_in: float = 0.0) -> Figure:
     """Rows of bars; above them the scores, scores_in inches high, or none for 0."""
     events = [event for row in rows.values() for event in row]
     colours = shown_colours(timeline, events)
     columns = _columns(list(colours))
-    lines = -(-len(colours) // columns) if legend and len(colours) > BESIDE else 0
+    lines = -(-len(colours) // columns) if len(colours) > BESIDE else 0
     rows_in, margin_in = ROW_IN * len(rows), 0.9 if scores_in else 1.3
     figure = plots.new_figure(WIDTH_IN, scores_in + rows_in + margin_in + NAME_HIGH_IN * lines)
     figure.suptitle(title, x=0.01, ha="left", fontsize=10, parse_math=False)
     if scores_in:
         scores, bars = figure.subplots(2, 1, sharex=True, height_ratios=[scores_in, rows_in])
-        _draw_scores(scores, timeline, colours, theme)
+        _draw_scores(scores, timeline, colours)
     else:
         bars = figure.subplots()
     last_s = max(timeline.duration_s, 1e-3, *(e.end_s for e in (*timeline.events, *events)))
-    _draw_bars(bars, rows, colours, last_s, theme)
+    _draw_bars(bars, rows, colours, last_s)
     _mark_time(bars, last_s)
     for axes in figure.axes if not timeline.complete else ():
-        axes.axvline(timeline.duration_s, color=theme.muted, linestyle=":", linewidth=1.2)
-    if legend:
-        _add_legend(figure, colours, columns)
-    plots.apply_theme(figure, theme)
+        axes.axvline(timeline.duration_s, color=plots.GREY, linestyle=":", linewidth=1.2)
+    _add_legend(figure, colours, columns)
     _write_labels(figure, bars, rows, colours)
     return figure
 
@@ -153,7 +137,7 @@ def _title(timeline: Timeline) -> str:
     return f"{name}: {found}{ended} {clock_text(timeline.duration_s, 0)}{again}"
 
 
-def _draw_scores(axes: Any, timeline: Timeline, colours: Colours, theme: plots.Theme) -> None:
+def _draw_scores(axes: Any, timeline: Timeline, colours: Colours) -> None:
     track = timeline.scores
     # A NaN before each gap, so that no line is drawn across. The distance of the instants shows
     # nothing: they jump whenever a younger state answers.
@@ -166,24 +150,24 @@ def _draw_scores(axes: Any, timeline: Timeline, colours: Colours, theme: plots.T
         if len(values):
             axes.plot(
                 times_s, values[:, timeline.classes.index(label)], color=colours[label],
-                linewidth=1.3, marker=marker, path_effects=plots.edge_of(colours[label], theme),
+                linewidth=1.3, marker=marker, path_effects=plots.edge_of(colours[label]),
             )  # fmt: skip
     if not len(values):
-        axes.text(0.5, 0.5, "no score", transform=axes.transAxes, ha="center", color=theme.muted)
+        axes.text(0.5, 0.5, "no score", transform=axes.transAxes, ha="center", color=plots.GREY)
     axes.set(ylim=(0, 1.03), ylabel="score")
-    axes.grid(axis="y", color=theme.grid, linewidth=0.8)
+    axes.grid(axis="y", color=plots.GRID, linewidth=0.8)
     axes.set_axisbelow(True)
     plots.despine(axes)
     axes.tick_params(labelbottom=False)
 
 
-def _draw_bars(axes: Any, rows: Rows, colours: Colours, last_s: float, theme: plots.Theme) -> None:
+def _draw_bars(axes: Any, rows: Rows, colours: Colours, last_s: float) -> None:
     for position, events in enumerate(rows.values()):
-        axes.axhspan(position - 0.4, position + 0.4, color=theme.lane, linewidth=0)
+        axes.axhspan(position - 0.4, position + 0.4, color=plots.LANE, linewidth=0)
         drawn, lasts_s = [colours[e.label] for e in events], [e.duration_s for e in events]
         # An edge parts neighbours; its own colour keeps the shortest visible in hours.
         edges = [
-            colour if duration_s <= last_s / 250 else plots.edge_colour(colour, theme)
+            colour if duration_s <= last_s / 250 else plots.edge_colour(colour)
             for colour, duration_s in zip(drawn, lasts_s, strict=True)
         ]
         axes.barh(
@@ -193,7 +177,7 @@ def _draw_bars(axes: Any, rows: Rows, colours: Colours, last_s: float, theme: pl
         if not events:
             axes.text(
                 0.5, position, "no event", transform=axes.get_yaxis_transform(), ha="center",
-                va="center", color=theme.muted, fontsize=9,
+                va="center", color=plots.GREY, fontsize=9,
             )  # fmt: skip
     axes.set_yticks(range(len(rows)), list(rows))
     axes.set(ylim=(len(rows) - 0.5, -0.5), xlabel="time")

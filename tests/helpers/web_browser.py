@@ -83,9 +83,9 @@ class Window:
     def upload(self, path):
         self.tab.set_input_files("#try-file", path)
 
-    def read(self, path):
+    def read(self, path, timeout_s=240):
         self.upload(path)
-        self.tab.wait_for_selector(".files a", timeout=120_000)
+        self.tab.wait_for_selector(".files a", timeout=1000 * timeout_s)
 
     def open_camera(self):
         self.tab.click("[data-mode=camera]")
@@ -118,7 +118,7 @@ def main(run, video, out):
         film = write_film(Path(held) / "film.mjpeg", video)
         with running(Path(held) / "temp", model=run) as (_, address), chromium(film) as browser:
             window = Window(browser, address)
-            window.read(video)
+            window.read(video, 900)
             window.tab.click(".events li:nth-child(4) button")
             window.tab.keyboard.press("ArrowRight")
             window.tab.evaluate("document.activeElement.blur()")
