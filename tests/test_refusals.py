@@ -63,7 +63,7 @@ WRONG = [
     ("webcam -m RUN --no-window --record out.txt", 2, "unknown ending '.txt'"),
     ("webcam -m RUN --no-window --to out.txt", 2, "--to out.txt: is none of mqtt://HOST/TOPIC"),
     ("webcam -m RUN --no-window -s VIDEO --to no/e.csv", 2, "make it first"),
-    ("webcam -m RUN --no-window -s VIDEO events.sinks=[{'kind':'csv','path':'e.csv','classes':['no']}]",
+    ("webcam -m RUN -s VIDEO events.sinks=[{'kind':'csv','path':'e.csv','classes':['no']}]",
      2, "events.sinks.0.classes: the model has no class no"),
     ("web -m nowhere", 7, "no checkpoint at nowhere"),
     ("web -m RUN model.cel=gru", 2, "did you mean 'model.cell'"),
