@@ -115,15 +115,18 @@ def _matches(folder: Path, pattern: str) -> list[str]:
 
 
 def missing_lines(shown: str, printed: str) -> list[str]:
-    """The lines of an output block whose form was not printed, in this order; `...` is anything."""
+    """The lines of an output block whose form was not printed, in this order; `...` is anything.
+
+    A sentence may go on in print: "36 of 40 right." beside "3 of 9 right, which says little."
+    """
     forms = [_form(line) for line in printed.splitlines()]
     missing = []
     for line in filter(str.strip, shown.splitlines()):
-        if line.strip() == "...":
-            continue
-        if _form(line) in forms:
-            forms = forms[forms.index(_form(line)) + 1 :]
-        else:
+        wanted = _form(line).removesuffix(".")
+        found = [at for at, form in enumerate(forms) if form.startswith(wanted)]
+        if found:
+            forms = forms[found[0] + 1 :]
+        elif wanted != "..":
             missing.append(line)
     return missing
 
