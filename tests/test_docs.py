@@ -37,7 +37,7 @@ ELSEWHERE = {"extend.md": "tests/test_extend.py runs each of its parts"}
 # What may stand behind `not run:`; a block that could run has no reason here.
 REASONS = (
     "needs a ", "needs the ", "needs several ", "installs", "downloads ", "a server",
-    "ends only ", "writes ", "minutes ",
+    "ends only ", "writes ", "minutes",
 )  # fmt: skip
 LANGUAGES = {
     *COMMANDS, *SHOWN, "python", "text", "csv", "json", "yaml", "ini", "html", "js",
