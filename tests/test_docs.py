@@ -75,11 +75,12 @@ def test_the_yaml_of_a_page_is_a_config(page):
 
 
 def test_a_line_of_another_form_is_missing_and_numbers_may_differ():
-    printed = "new.mp4: fight 0.9  noFight 0.1\ndone in 3 s\n"
+    printed = "new.mp4: noFight 0.9  fight 0.1\ndone in 3 s\n"
     assert missing_lines("new.mp4: fight 0.966  noFight 0.034\n...\ndone in 12 s\n", printed) == []
     assert missing_lines("done in 1 s\nnew.mp4: fight 1 noFight 0\n", printed) == [
         "new.mp4: fight 1 noFight 0"
     ]
+    assert missing_lines("new.mp4: fight 1\n", printed) == ["new.mp4: fight 1"]
 
 
 @pytest.fixture(scope="session")
