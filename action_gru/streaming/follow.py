@@ -153,7 +153,8 @@ class Follower:
         else:
             one = max(tracked, key=ranks[rule], default=None)
         if one is None:
-            self._say(time_s, None, lost or f"waits for {self._whom()}")
+            awaited = f"person {rule}" if isinstance(rule, int) else "somebody"
+            self._say(time_s, None, lost or f"waits for {awaited}")
             return None
         number = self._tracks[one.number].person
         now = f"follows person {number}, {self._whom()}"
