@@ -84,11 +84,12 @@ def test_each_service_of_ours_is_confined_and_its_command_exists():
     assert parsed(script.partition("exec action-gru ")[2].split())["quiet"] is True
 
 
-def test_the_watcher_sees_the_camera():
+def test_the_watcher_sees_the_camera_and_tells_the_broker():
     words = parsed([by_default(word) for word in OURS["watcher"]["command"]])
     (source,) = words["source"]
     publishing = COMPOSE["services"]["camera"]["environment"]["MTX_PATHS_STAGE_RUNONINIT"]
     assert source == publishing.split()[-1].replace("127.0.0.1", "camera")
+    assert list(words["to"]) == ["mqtt://broker/action_gru"]
     for service in COMPOSE["services"].values():
         assert set(service.get("depends_on", {})) <= set(COMPOSE["services"])
         names = {volume.partition(":")[0] for volume in service.get("volumes", ())}
