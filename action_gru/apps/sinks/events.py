@@ -156,8 +156,12 @@ class EventSinks:
             "messages_dropped": sum(state.dropped for state in states) + self._missed,
         }
 
-    def close(self, within_s: float = FLUSH_S) -> None:
-        """Deliver what waits as far as that is possible in this time; tell what is left."""
+    def close(self, within_s: float | None = None) -> None:
+        """Deliver what waits as far as that is possible in this time; tell what is left.
+
+        within_s: by default ten seconds.
+        """
+        within_s = FLUSH_S if within_s is None else within_s
         until_s = time.monotonic() + within_s
         with suppress(queue.Full):
             self._looks.put(None, timeout=within_s)
