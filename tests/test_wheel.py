@@ -132,11 +132,18 @@ def test_a_folder_of_clips_trains_and_the_model_answers(installed, empty, clips,
     said = _action_gru(installed, empty, "classify", clip, "--annotate", "out.mp4")
     assert re.search(r"(wave|clap) 0\.\d", said)
     assert (empty / "out.mp4").is_file()
-    assert "report.md" in _action_gru(installed, empty, "evaluate", "--quiet")
+    report = _action_gru(installed, empty, "evaluate", "--quiet").splitlines()[-1]
+    assert (empty / report / "report.md").is_file()
 
 
 def test_events_are_told_in_a_language_of_the_package(installed, empty, clips, run):
-    spoken = ["--describe", "describe.detect=false", "describe.language=de", "events.enter=0.1"]
+    spoken = [
+        "--describe",
+        "describe.detect=false",
+        "describe.language=de",
+        "events.enter=0.1",
+        "events.exit=0.05",
+    ]
     assert " bis " in _action_gru(installed, empty, "timeline", clips / "wave" / "1.mp4", *spoken)
 
 
@@ -156,23 +163,43 @@ def test_the_demo_begins_from_nothing(installed, empty):
     assert len(list((empty / "demo" / "data" / "demo").rglob("*.mp4"))) >= 390
 
 
-def test_the_studio_names_its_extra_and_with_it_serves_each_file_of_the_page(installed, empty):
+@pytest.fixture(scope="module")
+def with_extras(installed, built) -> Path:
+    """The same environment with the extras of programs that listen."""
+    _install(installed, f"{_only(built, '*.whl')}[studio,serve,mqtt]")
+    return installed
+
+
+# Before any test that asks for the extras: they stay installed.
+def test_a_command_names_the_extra_that_it_lacks(installed, empty):
     refused = _action_gru(installed, empty, "studio", "acts", code=8)
     assert "pip install 'action-gru[studio]'" in refused
-    _install(installed, f"{_only(installed.parent.parent / 'dist', '*.whl')}[studio]")
-    _run([installed / "python", "-m", "pip", "check"], installed)
-    started = ["studio", "acts", "--port", "0", "--no-browser"]
-    with _started(installed, empty, *started) as studio:
-        assert studio.stdout is not None
-        address = studio.stdout.readline().strip()
-        page = _fetched(address)
-        files = re.findall(r'(?:src|href)="(?!data:|#)/?([^"]+)"', page)
-        assert any(name.endswith(".js") for name in files)
-        assert any(name.endswith(".css") for name in files)
+
+
+def test_the_studio_serves_each_file_that_its_page_names(with_extras, empty):
+    _run([with_extras / "python", "-m", "pip", "check"], empty)
+    with _listening(with_extras, empty, "studio", "acts", "--no-browser") as address:
+        files = re.findall(r'(?:src|href)="(?!data:|#)/?([^"]+)"', _fetched(address))
+        assert {name.rpartition(".")[2] for name in files} >= {"js", "css", "svg"}
         for name in files:
             assert _fetched(f"{address.split('?')[0]}{name}")
-        studio.terminate()
-        assert studio.wait(ENDS_WITHIN_S) == 0
+
+
+def test_a_model_is_served(with_extras, empty, run):
+    with _listening(with_extras, empty, "serve", "-m", run) as address:
+        assert _fetched(f"{address.rstrip('/')}/health")
+
+
+@contextlib.contextmanager
+def _listening(programs: Path, folder: Path, *words: str) -> Iterator[str]:
+    """The address that a command prints; it ends well when it is told to."""
+    with _started(programs, folder, *words, "--port", "0") as server:
+        assert server.stdout is not None
+        try:
+            yield server.stdout.readline().strip()
+        finally:
+            server.terminate()
+        assert server.wait(ENDS_WITHIN_S) == 0
 
 
 def test_torch_of_another_index_is_kept_by_what_follows(tmp_path):
