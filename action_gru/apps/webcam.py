@@ -28,7 +28,6 @@ from action_gru.streaming.people import PeopleStream, Person
 from action_gru.timeline import ManyEventTracker, Prediction
 from action_gru.video import Image
 from action_gru.video.live_reader import parse_source
-from action_gru.views.sampling import rate_warning
 
 if TYPE_CHECKING:
     from action_gru.apps.sinks.events import EventSinks
@@ -37,7 +36,6 @@ TITLE = "action_gru: q quits, space pauses, r records"
 QUIT = frozenset({"q", "Q", "\x1b"})
 DRAW_EVERY_S = 1 / 25
 TOP = 3
-RATE_KNOWN_AFTER = 12  # sampled instants
 ALARMING = ("lost", "failed")
 RECORDING_ERRORS = (OSError, ValueError, ActionGruError)
 
@@ -216,6 +214,7 @@ class Webcam:
         stream, status, name = feed.stream, feed.source.status, feed.source.name
         if self._is_news(feed, "restarts", stream.restarts, 0):
             self.reporter.info(f"{name}: started afresh: {stream.restart_reason}")
+            self._print_json(source=name, restarts=stream.restarts, detail=stream.restart_reason)
         if self._is_news(feed, "state", status.state, ""):
             news = status.detail or f"{name} is live"
             alarming = status.state in ALARMING
@@ -225,13 +224,17 @@ class Webcam:
                 self._print_json(source=name, state=status.state, detail=news)
 
     def _say_rate(self, feed: Feed) -> None:
-        """Report once a source whose frames come too seldom for the model."""
-        known = len(feed.instants_s) >= RATE_KNOWN_AFTER or feed.over
-        if not self._is_news(feed, "rate", known, False):
+        """Report a source whose frames come too seldom for the model, and when that is over."""
+        if feed.over and self._is_news(feed, "over", True, False):
+            feed.rate.end()
+        name, warning = feed.source.name, feed.rate.warning
+        if not self._is_news(feed, "slow", bool(warning), False):
             return
-        if warning := rate_warning(tuple(feed.instants_s), feed.stream.sampler.fps):
-            self.reporter.warn(f"{feed.source.name}: {warning}")
-            self._print_json(source=feed.source.name, warnings=[warning])
+        if warning:
+            self.reporter.warn(f"{name}: {warning}")
+        else:
+            self.reporter.info(f"{name}: has enough frames a second again")
+        self._print_json(source=name, warnings=[warning] if warning else [])
 
     def _print(self, answer: Answer) -> None:
         feed, stream, name = answer.feed, answer.feed.stream, answer.feed.source.name
