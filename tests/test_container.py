@@ -161,9 +161,11 @@ class TestTheImage:
 
     def test_it_serves_and_is_healthy_and_ends_when_told(self, image, shared_weights):
         self.test_the_first_run_fetches_weights_into_the_home(image, shared_weights)
-        with pytest.raises(RuntimeError):
-            image.run(*image.health)
-        started = image.start(*image.entrypoint, *image.cmd, read_only=True)
+        with pytest.raises(RuntimeError, match="no key is set"):
+            image.run(*image.entrypoint, *image.cmd, read_only=True)
+        assert not _ends_well(image)
+        key = "of-this-test-alone"
+        started = image.start(*image.entrypoint, *image.cmd, read_only=True, ACTION_GRU_KEY=key)
         try:
             healthy, until = False, time.monotonic() + STARTS_WITHIN_S
             while not healthy and started.poll() is None and time.monotonic() < until:
