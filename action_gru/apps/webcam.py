@@ -30,6 +30,7 @@ from action_gru.video import Image
 from action_gru.video.live_reader import parse_source
 
 if TYPE_CHECKING:
+    from action_gru.apps.live_metrics import LiveMetrics
     from action_gru.apps.sinks.events import EventSinks
 
 TITLE = "action_gru: q quits, space pauses, r records"
@@ -42,7 +43,7 @@ RECORDING_ERRORS = (OSError, ValueError, ActionGruError)
 
 @dataclass(frozen=True)
 class WebcamOptions:
-    """What the command line chose. record: a file to record to from the start."""
+    """What the command line chose. record: a file to record to from the start. metrics: a port."""
 
     window: bool = True
     as_json: bool = False
@@ -52,6 +53,7 @@ class WebcamOptions:
     max_retries: int | None = None
     per_person: bool = False
     sinks: tuple[SinkSection, ...] = ()
+    metrics: int | None = None
 
 
 def run_webcam(
@@ -78,7 +80,11 @@ def run_webcam(
         )
         if sinks is not None:
             stack.callback(sinks.close)
-        show = Webcam(stack.enter_context(loop), window, options, reporter, sinks)
+        metrics = None if options.metrics is None else open_metrics(options.metrics, loop, sinks)
+        if metrics is not None:
+            stack.callback(metrics.close)
+            reporter.info(f"metrics at {metrics.address}")
+        show = Webcam(stack.enter_context(loop), window, options, reporter, sinks, metrics)
         try:
             show.run()
         except KeyboardInterrupt:
@@ -107,6 +113,12 @@ def open_sinks(
     return EventSinks(options.sinks, names, classes, model.name, reporter, waits=waits)
 
 
+def open_metrics(port: int, loop: LiveLoop, sinks: EventSinks | None) -> LiveMetrics:
+    from action_gru.apps.live_metrics import LiveMetrics  # its library is an extra
+
+    return LiveMetrics(port, loop, sinks)
+
+
 class Webcam:
     """Draws, records, prints and reads keys around a live loop."""
 
@@ -117,9 +129,10 @@ class Webcam:
         options: WebcamOptions,
         reporter: Reporter,
         sinks: EventSinks | None = None,
+        metrics: LiveMetrics | None = None,
     ) -> None:
         self.loop, self.window, self.reporter = loop, window, reporter
-        self.sinks = sinks
+        self.sinks, self.metrics = sinks, metrics
         self.as_json = options.as_json
         self.view = LiveView(loop)
         self.recorder = Recorder(options.record) if options.record else None
@@ -131,8 +144,7 @@ class Webcam:
         for answers in self.loop.turns():
             began_s = time.perf_counter()
             for answer in answers:
-                self._print(answer)
-                self._send(answer)
+                self._tell(answer)
             for feed in self.loop.feeds:
                 self._say_state(feed)
                 self._say_rate(feed)
@@ -144,9 +156,14 @@ class Webcam:
     def close(self) -> None:
         """Print the events that were still open, and finish the recording."""
         for answer in self.loop.finish():
-            self._print(answer)
-            self._send(answer)
+            self._tell(answer)
         self._stop_recording()
+
+    def _tell(self, answer: Answer) -> None:
+        self._print(answer)
+        self._send(answer)
+        if self.metrics is not None:
+            self.metrics.count(answer)
 
     def _draw(self) -> None:
         now_s = time.perf_counter()
