@@ -26,6 +26,15 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
 
 
+def with_port(text: str, running: Running) -> str:
+    return text.replace("127.0.0.1:8000", f"127.0.0.1:{running.port}")
+
+
+def console(program: str, running: Running) -> str:
+    """The page's command of a program, for this server."""
+    return with_port(next(one for one in blocks("console") if one.startswith(program)), running)
+
+
 @pytest.fixture(scope="module")
 def running(tmp_path_factory):
     with contextlib.closing(Running(tmp_path_factory.mktemp("t"))) as server:
@@ -38,7 +47,7 @@ def here(running, monkeypatch, tmp_path):
     shutil.copy(GOOD, tmp_path / "clip.mp4")
     shutil.copy(CLIP, tmp_path / "long.mp4")
     monkeypatch.chdir(tmp_path)
-    return lambda text: text.replace("127.0.0.1:8000", f"127.0.0.1:{running.port}")
+    return lambda text: with_port(text, running)
 
 
 @pytest.mark.slow
@@ -58,10 +67,10 @@ def test_each_python_example_prints_what_the_library_says(number, here, tmp_path
 
 
 @pytest.mark.slow
-def test_the_curl_example_gives_the_keys_that_the_page_shows(here):
+def test_the_curl_example_gives_the_keys_that_the_page_shows(here, running):
     if shutil.which("curl") is None:
         pytest.skip("curl is not on this machine (Debian package 'curl')")
-    command = shlex.split(here(blocks("console")[0]))
+    command = shlex.split(console("curl", running))
     done = subprocess.run([*command, "-sS"], capture_output=True, text=True, check=True)
     assert list(json.loads(done.stdout)) == list(json.loads(blocks("json")[0]))
 
@@ -106,10 +115,10 @@ def test_a_generated_client_classifies_a_real_upload(tmp_path, monkeypatch):
     pytest.importorskip("openapi_python_client", reason="openapi-python-client is not installed")
     monkeypatch.setenv("ACTION_GRU_KEY", KEY)
     with contextlib.closing(Running(tmp_path)) as running:
-        schema = tmp_path / "openapi.json"
-        schema.write_text(running.get("/openapi.json")[1])
-        words = ["generate", "--path", str(schema), "--output-path", str(tmp_path / "gruclient")]
-        command = [sys.executable, "-m", "openapi_python_client", *words, "--meta", "none"]
+        words = shlex.split(console("openapi-python-client", running))
+        words = ["gruclient" if word == "client" else word for word in words]
+        command = [sys.executable, "-m", "openapi_python_client", *words[1:]]
+        monkeypatch.chdir(tmp_path)
         done = subprocess.run(command, capture_output=True, text=True, check=True)
         assert "warning" not in (done.stdout + done.stderr).lower(), done.stdout
         monkeypatch.syspath_prepend(str(tmp_path))
