@@ -41,10 +41,13 @@ def test_int8_needs_its_package_its_format_and_the_runs_clips(small_run, tmp_pat
 
 @pytest.mark.slow
 @needs_nncf
-def test_an_int8_run_answers_says_its_cost_and_reads_videos(small_run, tmp_path, monkeypatch):
+def test_an_int8_run_answers_says_its_cost_and_reads_videos(
+    small_run, tmp_path, monkeypatch, capfd
+):
     monkeypatch.setenv("ACTION_GRU_HOME", str(tmp_path / "home"))
     folder, names = export_run(small_run.path, "openvino", tmp_path / "out", [], QUIET, 100.0)
     assert names == ["features.bin", "features.xml", "step.bin", "step.xml"]
+    assert capfd.readouterr().out == ""
     model = import_quietly("openvino").Core().read_model(folder / "features.xml")
     kinds = {node.get_type_name() for node in model.get_ops()}
     assert "FakeQuantize" in kinds

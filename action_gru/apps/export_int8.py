@@ -6,6 +6,9 @@ classifier stays in fp32: it takes a hundredth of the time.
 
 from __future__ import annotations
 
+import contextlib
+import io
+import logging
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -81,16 +84,21 @@ def held_out(run: Path) -> tuple[RunFolder, str]:
 
 def quantise(data: bytes, run: RunFolder, config: Config, backbone: Backbone) -> Any:
     """An ONNX feature network as an OpenVINO model in int8, calibrated on the run's clips."""
-    nncf = import_quietly("nncf")
     pictures = _training_pictures(run, config, backbone)
-    nncf.set_log_level(40)
     model = import_quietly("openvino").Core().read_model(data)
-    return nncf.quantize(
-        model,
-        nncf.Dataset(pictures),
-        preset=nncf.QuantizationPreset.MIXED,
-        subset_size=len(pictures),
-    )
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):  # its bars; stdout is for the answer
+            nncf = import_quietly("nncf")
+            return nncf.quantize(
+                model,
+                nncf.Dataset(pictures),
+                preset=nncf.QuantizationPreset.MIXED,
+                subset_size=len(pictures),
+            )
+    finally:
+        logging.disable(before)
 
 
 def measure_cost(
