@@ -9,11 +9,13 @@ from typing import Annotated
 from typer import Option
 
 from action_gru.cli.common import (
+    Follow,
     Json,
     Model,
     Overrides,
     PerPerson,
     Quiet,
+    changes_of,
     find_model,
     make_reporter,
 )
@@ -39,6 +41,7 @@ def webcam(
         int | None, Option(min=0, help="Give up a lost source after so many tries.")
     ] = None,
     per_person: PerPerson = False,
+    follow: Follow = None,
     to: Annotated[
         list[str] | None,
         Option("--to", metavar="TARGET", help="Send events to mqtt://HOST/TOPIC, https://..., "
@@ -55,7 +58,8 @@ def webcam(
     from action_gru.apps import checks
     from action_gru.apps.sinks.targets import check_sinks, sink_of
 
-    sources, changes, reporter = source or ["0"], overrides or [], make_reporter(quiet)
+    sources, changes = source or ["0"], changes_of(overrides, follow)
+    reporter, per_person = make_reporter(quiet), per_person or follow is not None
     checks.check_sources(sources)
     if record is not None:
         checks.check_target("--record", record, checks.VIDEOS, [Path(name) for name in sources])
