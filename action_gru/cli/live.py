@@ -45,7 +45,7 @@ def webcam(
     to: Annotated[
         list[str] | None,
         Option("--to", metavar="TARGET", help="Send events to mqtt://HOST/TOPIC, https://..., "
-               "a .jsonl, a .csv, FOLDER/ (clips) or sound; repeat."),
+               "a .jsonl, a .csv, FOLDER/ (clips), sound or a .yaml; repeat."),
     ] = None,
     metrics: Annotated[
         int | None,
@@ -56,7 +56,7 @@ def webcam(
 ) -> None:  # fmt: skip
     """Follow cameras or streams live. Keys: q quits, space pauses, r records."""
     from action_gru.apps import checks
-    from action_gru.apps.sinks.targets import check_sinks, sink_of
+    from action_gru.apps.sinks.targets import check_sinks, sinks_of
 
     sources, changes = source or ["0"], changes_of(overrides, follow)
     reporter, per_person = make_reporter(quiet), per_person or follow is not None
@@ -66,7 +66,7 @@ def webcam(
     run = find_model(model, reporter)
     document, tree = checks.check_model(run, changes, live=True)
     checks.check_detection(tree, per_person)
-    sinks = (*tree.events.sinks, *(sink_of(target) for target in to or []))
+    sinks = (*tree.events.sinks, *(sink for target in to or [] for sink in sinks_of(target)))
     check_sinks(sinks, document.classes, per_person)
     if window:
         checks.check_display()
