@@ -281,6 +281,12 @@ def export(
         Path | None,
         Option("--out", "-o", metavar="DIR", help="Where to; by default RUN/export."),
     ] = None,
+    int8: Annotated[
+        bool, Option("--int8", help="In int8, calibrated on the run's clips; openvino.")
+    ] = False,
+    max_loss: Annotated[
+        float, Option(min=0, metavar="POINTS", help="What int8 may lose on held-out clips.")
+    ] = 2.0,
     json_: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -289,12 +295,13 @@ def export(
 
     reporter = make_reporter(quiet)
     run = find_model(model, reporter)
-    check_export(run, overrides or [], format_)
+    check_export(run, overrides or [], format_, int8)
     if out is not None:
         check_folder(f"--out {out}", out)
     with reporter.doing("loading"):
         from action_gru.apps.export import export_run
     with reporter.doing("exporting"):
-        folder, names = export_run(run, format_, out, overrides or [], reporter)
+        most_loss = max_loss if int8 else None
+        folder, names = export_run(run, format_, out, overrides or [], reporter, most_loss)
     reporter.info("wrote " + ", ".join(names))
     print_answer({"folder": str(folder), "files": names}, str(folder), json_)
