@@ -172,3 +172,23 @@ def test_a_file_s_answer_is_the_nearest_within_a_second(run):
         scores=[ONE_SURE, ONE_SURE],
     )
     assert found == [0.5, 1.5, None]
+
+
+def test_several_actions_at_once_are_named_together_by_their_own_thresholds(run):
+    model = MODEL | {"thresholds": {"wave": 0.4, "clap": 0.6, "nothing in particular": 0.5}}
+    rows = [[0.1, 0.2, 0.9]] * 8 + [[0.7, 0.8, 0.1]] * 8 + [[0.5, 0.3, 0.1]] * 8
+    shown = labels(run, rows, model=model)
+    assert shown[0] == "nothing"  # the background is no name
+    assert "clap + wave" in shown
+    assert shown[-1] == "wave"
+
+
+def test_a_run_s_own_levels_decide_where_events_begin(run):
+    rows = [QUIET] * 10 + [[0.5, 0.2, 0.3]] * 10 + [QUIET] * 10
+    strict = MODEL | {"levels": {"enter": 0.6, "exit": 0.3, "min_event_s": 0.4}}
+    for model, count in ((MODEL, 1), (strict, 0)):
+        found = run(
+            "answers.readAll(model, settings, times_s, scores).events",
+            model=model, settings=MIDDLE, times_s=[at / 10 for at in range(30)], scores=rows,
+        )  # fmt: skip
+        assert len(found) == count
