@@ -32,6 +32,9 @@ export function scoreBars(colour) {
   };
 }
 
-/** The best of scores [C], as pairs for `draw`. */
-export const best = (classes, scores, most = 5) => classes.map((name, at) => [name, scores[at]])
-  .sort(([, one], [, other]) => other - one).slice(0, most);
+/** The best of scores [C], as pairs for `draw`; those that count as shown before the others. */
+export function best(classes, scores, thresholds, most = 5) {
+  const isBelow = ([name, score]) => thresholds?.[name] > score;
+  return classes.map((name, at) => [name, scores[at]])
+    .sort((one, other) => isBelow(one) - isBelow(other) || other[1] - one[1]).slice(0, most);
+}

@@ -97,7 +97,7 @@ export function liveMode(app, label, onModel, bars = null) {
       take(time_s, scores);
       trim();
       draw();
-      if (scores) bars?.draw(best(model.classes, kept.weighed.at(-1)), model.thresholds);
+      if (scores) bars?.draw(best(model.classes, kept.weighed.at(-1), model.thresholds), model.thresholds);
       const recent = kept.times_s.filter((at_s) => at_s > time_s - RATE_S);
       const each_s = (time_s - recent[0]) / (recent.length - 1);
       slow_ms = Math.max(ms, 0.98 * slow_ms); // a picture that is not sampled costs nothing
