@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 from helpers.live_servers import (
+    PIXELS,
     QUICK,
     MJPEGServer,
     Seen,
@@ -225,6 +226,36 @@ def sizes_over_connections() -> list[int]:
 def test_memory_of_a_source_does_not_grow_over_a_hundred_connections():
     sizes = alone(sizes_over_connections)
     assert steady_growth(sizes) < 5e6, sizes
+
+
+def test_pictures_of_a_stream_may_change_their_size_and_their_pixels():
+    """Grey JPEG, full and halved colour: one connection, each picture as it was sent."""
+    seen = Seen()
+    server = MJPEGServer(interval_s=0.004)
+    with server, LiveSource(server.url, on_frame=seen, **QUICK) as source:
+        for size_px in ((160, 120), (64, 48), (320, 64)):
+            for pixels in PIXELS:
+                server.size_px, server.pixels = size_px, pixels
+                before = len(seen.times_s)
+                assert eventually(lambda wanted=size_px: seen.sizes_px[-1] == wanted)
+                assert eventually(lambda before=before: len(seen.times_s) >= before + 5)
+                red, green, blue = seen.colours[-1]
+                assert (red == green == blue) if pixels == "grey" else red > 200 > green > 70
+        assert source.status.reconnects == 0
+        assert source.form.startswith("96 x 64, ")
+
+
+def test_a_stream_that_comes_back_otherwise_says_how():
+    seen = Seen()
+    server = MJPEGServer()
+    with LiveSource(server.url, on_frame=seen, **QUICK) as source:
+        assert source.status.form == "96 x 64, 25 fps, mjpeg yuvj420p"
+        server.cut()
+        with MJPEGServer(server.port) as other:
+            other.size_px, other.pixels = (160, 120), "full"
+            assert eventually(lambda: seen.sizes_px[-1] == (160, 120))
+            assert source.form == "160 x 120, 25 fps, mjpeg yuvj444p"
+    assert source.status.reconnects >= 1
 
 
 def test_the_pacer_gives_each_frame_its_instant_and_refuses_late_ones(monkeypatch):

@@ -16,6 +16,7 @@ from action_gru.apps.overlay import PLAIN, marks_of
 from action_gru.apps.webcam import WebcamOptions, run_webcam
 from action_gru.cli.commands import app
 from action_gru.cli.inference import timeline
+from action_gru.config import build_config
 from action_gru.core.errors import BackboneError, ConfigError
 from action_gru.core.graphics import class_colours, rgb
 from action_gru.core.progress import Reporter
@@ -136,6 +137,27 @@ def test_the_live_loop_tells_of_everyone(video, small_run, detector, capsys):
     assert said[10]["people"][0]["label"] in ("bright", "dark")
     ended = [line["ended"] for line in lines if "ended" in line]
     assert {event["person"] for event in ended} == {1, 2}
+
+
+@pytest.mark.slow
+def test_a_zone_lets_pass_whose_feet_were_in_it(video, small_run, detector, tmp_path, monkeypatch):
+    monkeypatch.setenv("ACTION_GRU_HOME", str(tmp_path))
+    zone = [[0.5, 0], [1, 0], [1, 1], [0.5, 1]]  # the right half: person 1 stands there
+    entries = [
+        {"kind": "jsonl", "path": str(tmp_path / name), "zone": corners}
+        for name, corners in {"all": None, "right": zone}.items()
+    ]
+    sinks = build_config({"events": {"sinks": entries}}).events.sinks
+    options = WebcamOptions(window=False, pace=False, per_person=True, sinks=sinks)
+    run_webcam([str(video)], small_run.path, OVERRIDES, options, Reporter(quiet=True))
+    told = {
+        name: [json.loads(line) for line in (tmp_path / name).read_text().splitlines()]
+        for name in ("all", "right")
+    }
+    assert {one["person"] for one in told["all"]} == {1, 2}
+    assert {one["person"] for one in told["right"]} == {1}
+    assert told["right"][0]["box"] == [50, 4, 90, 60]
+    assert told["right"][0]["picture_px"] == [96, 64]
 
 
 def test_the_live_view_marks_everyone_also_beside_another_source(video, small_run, detector):

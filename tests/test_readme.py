@@ -1,14 +1,13 @@
 """What the pages tell a user to type exists."""
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from helpers.videos import ROOT, write_square
+from helpers.command_line import run
+from helpers.doc_blocks import PAGES
+from helpers.videos import ROOT
 
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 COMMAND = re.compile(r"action-gru ((?:(?:cache|runs) )?[a-z]+(?:-[a-z]+)*)([^\n`|]*)")
 
 
@@ -17,15 +16,11 @@ def commands() -> set[str]:
 
 
 def help_of(command: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "action_gru", *command.split(), "--help"],
-        capture_output=True, text=True, check=False, env={"COLUMNS": "200", "PATH": "/usr/bin"},
-    )  # fmt: skip
-    assert done.returncode == 0, f"{command}: {done.stderr}"
-    return done.stdout
+    return run(*command.split(), "--help").stdout
 
 
-def test_every_command_and_option_of_the_pages_exists():
+def test_every_command_and_option_of_the_pages_exists(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
     told: dict[str, set[str]] = {}
     for page in PAGES:
         for name, rest in COMMAND.findall(page.read_text(encoding="utf-8")):
@@ -46,22 +41,6 @@ def test_every_link_of_a_page_leads_to_a_file(page):
 def test_the_python_of_the_readme_compiles():
     for code in re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL):
         compile(code, "README.md", "exec")
-
-
-EXAMPLES = re.findall(
-    r"```python\n(.*?)```", (ROOT / "docs" / "live.md").read_text(encoding="utf-8"), re.DOTALL
-)
-
-
-@pytest.mark.parametrize("code", EXAMPLES, ids=lambda code: code.strip().splitlines()[-1][:30])
-def test_the_examples_of_the_live_page_run(code, small_run, tmp_path, monkeypatch, capsys):
-    (tmp_path / "runs").mkdir()
-    (tmp_path / "runs" / "demo").symlink_to(small_run.path.resolve())
-    write_square(tmp_path / "long.mp4", 80)
-    monkeypatch.chdir(tmp_path)
-    exec(compile(code, "live.md", "exec"), {})
-    printed = capsys.readouterr().out
-    assert "dark" in printed if "print(" in code else printed == ""
 
 
 def test_every_file_the_readme_names_in_commands_exists():

@@ -80,7 +80,11 @@ def test_clips_that_wait_are_one_batch_and_have_the_answers_they_have_alone(serv
         (b"", "clip.mp4", "clip.mp4 is empty (0 bytes); send it again"),
         (LFS, "clip.mp4", "clip.mp4: this is a Git LFS pointer (text), not the video"),
         (b"hello\n" * 100, "../../etc/notes.txt", "notes.txt: this is text, not a video"),
-        (b"\x89PNG\r\n\x1a\n" + bytes(200), "a.png", "a.png: "),
+        (
+            b"\x89PNG\r\n\x1a\n" + bytes(200),
+            "a.png",
+            "a.png: this is a picture (PNG), not a video; an action",
+        ),
         (bytes(5000), "zéro\x1b.mp4", "zéro.mp4: not a video that can be read"),
     ],
 )

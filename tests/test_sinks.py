@@ -11,7 +11,7 @@ from helpers.receivers import Told
 from action_gru.apps.sinks.clip import names_of
 from action_gru.apps.sinks.conditions import Conditions, is_in_hours, is_inside
 from action_gru.apps.sinks.message import Watched, utc_text
-from action_gru.apps.sinks.store import Spool, Store
+from action_gru.apps.sinks.store import Spool, Store, left_elsewhere
 from action_gru.apps.sinks.targets import check_sinks, sink_of, spool_folder
 from action_gru.apps.sinks.worker import RefusedError, SinkDownError, Worker
 from action_gru.config import build_config
@@ -203,6 +203,16 @@ def test_two_programs_share_no_spool_and_the_next_one_takes_what_both_left(tmp_p
     second.close()
     again = Spool(tmp_path, "t", 10)
     assert ids(again) == ["1", "2"]
+
+
+def test_messages_for_a_sink_that_is_not_named_now_are_told(tmp_path):
+    spool = Spool(tmp_path, "webhook a", 10)
+    spool.append(item(1))
+    assert left_elsewhere(tmp_path, []) == []  # a running program has it
+    spool.close()
+    assert left_elsewhere(tmp_path, []) == [("webhook a", spool.folder, 1)]
+    assert left_elsewhere(tmp_path, [spool]) == []
+    assert left_elsewhere(tmp_path / "none", []) == []
 
 
 def _fill(folder: Path) -> None:

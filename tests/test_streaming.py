@@ -181,6 +181,46 @@ def test_a_seek_back_starts_afresh():
     assert answer.time_s == answer.since_s == 2.0
 
 
+def test_frames_of_another_size_start_afresh_and_it_is_said():
+    stream = open_stream(make_engine())
+    images = [*square_frames(20), *(image[:36] for image in square_frames(20, seed=4))]
+    answers = [stream.push(image, index / 10) for index, image in enumerate(images)]
+    assert stream.restarts == 1
+    assert stream.restart_reason == "the frames changed from 96 x 64 to 96 x 36 pixels"
+    assert answers[20].since_s == 2.0
+    alone = open_stream(make_engine())
+    for index, image in enumerate(images[20:]):
+        answer = alone.push(image, 2.0 + index / 10)
+    assert answers[-1].scores == pytest.approx(answer.scores, abs=1e-6)  # no motion across it
+
+
+def test_a_restart_that_is_asked_for_comes_with_the_next_frame():
+    stream = open_stream(make_engine())
+    images = square_frames(3)
+    stream.push(images[0], 0.0)
+    stream.sampler.restart("it came back otherwise")
+    answer = stream.push(images[1], 0.1)
+    assert (stream.restarts, stream.restart_reason) == (1, "it came back otherwise")
+    assert answer.since_s == 0.1
+    assert stream.push(images[2], 0.2).since_s == 0.1
+
+
+@pytest.mark.parametrize("rate", [1, 2, 5])
+def test_a_slow_camera_whose_frames_are_late_is_not_broken_off_at_each(rate):
+    """Answers come with every frame and bear its time."""
+    rng = np.random.default_rng(3)
+    times_s = np.arange(60) / rate + rng.uniform(0, 0.4 / rate, 60)
+    stream = open_stream(make_engine())
+    images = square_frames(20)
+    for index, time_s in enumerate(times_s):
+        answer = stream.push(images[index % 20], float(time_s))
+        assert answer.time_s == time_s
+    assert stream.restarts <= 2  # before its rate is known
+    before = stream.restarts
+    stream.push(images[0], float(times_s[-1] + 20 / rate))
+    assert stream.restarts == before + 1
+
+
 def test_a_restart_is_noticed_though_the_sample_that_began_it_was_dropped():
     engine = make_engine()
     stream = open_stream(engine)

@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import pytest
 from helpers.sampling import sample
@@ -6,6 +8,7 @@ from hypothesis import strategies as st
 
 from action_gru.views import VIEWS, View, ViewMaker
 from action_gru.views.sampling import (
+    RateWatch,
     Sampler,
     cut_clips_warning,
     cut_warning,
@@ -109,6 +112,65 @@ def test_a_source_far_slower_than_the_model_is_warned_of(fps, said):
 def test_one_gap_does_not_make_a_slow_source():
     times_s = np.concatenate([np.arange(30) / 12, 60 + np.arange(30) / 12])
     assert rate_warning(times_s, 12.0) is None
+
+
+def watched(times_s, fps=12.0):
+    """What a watch says after each instant that is sampled of a source: its warnings."""
+    watch = RateWatch(fps)
+    said = []
+    for index in sample(list(times_s), fps):
+        watch.add(float(times_s[index]))
+        said.append(watch.warning)
+    return said
+
+
+@pytest.mark.parametrize("manner", ["steady", "late", "in pairs"])
+@pytest.mark.parametrize(("rate", "enough"), [(1, False), (2, False), (5, True), (10, True)])
+def test_a_camera_too_slow_for_the_model_is_told_however_its_frames_arrive(rate, enough, manner):
+    for seed in range(5):
+        times_s = np.arange(40 * rate) / rate
+        if manner == "late":
+            times_s = times_s + np.random.default_rng(seed).uniform(0, 0.4 / rate, len(times_s))
+        if manner == "in pairs":
+            times_s[::2] += 0.4 / rate
+        said = watched(times_s)
+        assert not any(said[:11])  # nothing is known yet
+        assert all(said[2 * 12 :]) is not enough
+        assert any(said) is not enough
+
+
+def test_frames_that_arrive_all_at_once_are_one_moment_to_the_model():
+    """Ten a second, sent once a second."""
+    times_s = (np.arange(400) // 10) + (np.arange(400) % 10) * 0.002
+    assert watched(times_s)[-1].startswith("has 1 frame a second, ")
+
+
+def test_a_camera_that_slows_down_in_the_dark_is_told_and_so_is_its_recovery():
+    times_s = np.cumsum([1 / 25] * 1000 + [1 / 2] * 60 + [1 / 25] * 1000)
+    said = [bool(warning) for warning in watched(times_s)]
+    changes = [index for index in range(1, len(said)) if said[index] != said[index - 1]]
+    assert len(changes) == 2
+    assert not said[-1]
+
+
+def test_a_rate_near_the_limit_does_not_come_and_go():
+    rng = np.random.default_rng(0)
+    said = [bool(warning) for warning in watched(np.cumsum(rng.normal(1 / 4.8, 0.03, 3000)))]
+    assert sum(one != other for one, other in itertools.pairwise(said)) <= 2
+
+
+def test_an_outage_does_not_make_a_slow_camera():
+    times_s = np.concatenate([np.arange(80) / 10, 60 + np.arange(80) / 10])
+    assert not any(watched(times_s))
+
+
+def test_a_short_source_is_judged_at_its_end():
+    watch = RateWatch(12.0)
+    for time_s in (0.0, 1.0, 2.0):
+        watch.add(time_s)
+    assert not watch.warning
+    watch.end()
+    assert watch.warning.startswith("has 1 frame a second")
 
 
 def test_one_picture_is_said_to_be_one_and_nothing_is_said_of_none():

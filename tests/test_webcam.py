@@ -112,6 +112,41 @@ def test_a_lost_stream_is_told_on_the_picture_and_comes_back(recognizer):
             assert loop.summary()["reconnects"] == 1
 
 
+def test_pictures_of_another_size_are_told_drawn_and_recorded_at_the_first_size(
+    recognizer, tmp_path, capsys
+):
+    options = WebcamOptions(window=False, as_json=True, record=tmp_path / "r.mp4")
+    with MJPEGServer() as server, LiveLoop(recognizer, [server.url]) as loop:
+        (feed,) = loop.feeds
+        webcam = Webcam(loop, None, options, QUIET)
+        turns = loop.turns()
+
+        def step():
+            next(turns)
+            webcam._say_state(feed)
+            webcam._draw()
+            return feed.stream.restarts
+
+        assert eventually(lambda: step() == 0 and loop.predictions > 3)
+        server.size_px = (320, 240)
+        assert eventually(lambda: step() == 1)
+        assert webcam.view.draw().shape == (240, 320, 3)
+        assert len(webcam.view._overlays) == 1
+        server.cut()
+        with MJPEGServer(server.port) as other:
+            other.size_px, other.pixels = (320, 240), "full"
+            assert eventually(lambda: step() == 2)
+        webcam.close()
+    told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    details = [line["detail"] for line in told if "restarts" in line]
+    assert details[0] == "the frames changed from 96 x 64 to 320 x 240 pixels"
+    came_back, was = details[1].split(", not ")
+    assert came_back.startswith("it came back with 320 x 240, ")
+    assert (came_back.split()[-1], was.split()[-1]) == ("yuvj444p", "yuvj420p")
+    with VideoFile(tmp_path / "r.mp4") as recorded:
+        assert {frame.image.shape for frame in recorded} == {(64, 96, 3)}
+
+
 def test_a_source_that_is_not_there_is_named(recognizer, tmp_path):
     with pytest.raises(VideoError, match=r"none\.mp4"), LiveLoop(recognizer, ["none.mp4"]):
         pass

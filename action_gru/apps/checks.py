@@ -15,6 +15,7 @@ from pathlib import Path
 
 from action_gru.backbone import FRAME_VIEWS
 from action_gru.backbone.weight_files import (
+    EDGE_PACKAGES,
     EXPORTERS,
     RUNTIME_PACKAGES,
     exported_for,
@@ -133,7 +134,11 @@ def check_export(run: Path, overrides: Sequence[str], runtime: str) -> None:
     document = read_document(run)
     check_exportable(document.features, run)
     check_network(build_config(document.config, overrides))
-    _need_runtime(runtime, f"export --format {runtime}")
+    purpose = f"export --format {runtime}"
+    if runtime not in EDGE_PACKAGES:
+        _need_runtime(runtime, purpose)
+    for package in EDGE_PACKAGES.get(runtime, ()):
+        need(package, runtime, purpose)
 
 
 def check_work(config: Config) -> Config:

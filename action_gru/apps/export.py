@@ -19,7 +19,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from action_gru.backbone import FeatureSpec
+from action_gru.apps.export_edge import (
+    EDGE_FORMATS,
+    check_features,
+    edge_features,
+    edge_step,
+    write_description,
+    write_edge,
+)
+from action_gru.backbone import Backbone, FeatureSpec
 from action_gru.backbone.exported import to_onnx
 from action_gru.backbone.runtimes import import_quietly
 from action_gru.backbone.weight_files import runtime_of
@@ -57,17 +65,16 @@ def export_run(
     folder = out or (run if run.is_dir() else run.parent) / "export"
     if folder.is_file():
         raise ConfigError(f"--out {folder}: is a file; name a folder")
-    graphs: dict[str, bytes] = {}
+    backbone = None
     if checkpoint.channels:
         between = _describe_rows(checkpoint, build_config(checkpoint.config, overrides))
     else:
         reporter.info("exporting the feature network and comparing it with torch")
-        settings = [f"features.runtime={format_}", "features.precision=fp32", "features.device=cpu"]
+        runtime = "torch" if format_ in EDGE_FORMATS else format_
+        settings = [f"features.runtime={runtime}", "features.precision=fp32", "features.device=cpu"]
         config = build_config(checkpoint.config, [*overrides, *settings])
-        graphs["features"] = _feature_network(checkpoint, config)
+        backbone = _checked_backbone(checkpoint, config)
         between = _describe_pictures(checkpoint, config)
-    reporter.info("exporting the classifier and comparing it with torch")
-    graphs["step"] = step_bytes(model)
     described = json.dumps({
         "format": FORMAT,
         "classes": checkpoint.classes,
@@ -79,19 +86,22 @@ def export_run(
         **between,
     })  # fmt: skip
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".export-", dir=folder) as place:
-        write, open_step = FORMATS[format_]
-        for name, data in graphs.items():
-            write(data, Path(place) / name, described)
-        check_step(open_step(Path(place) / "step"), model)
-        names = sorted(path.name for path in Path(place).iterdir())
+    with tempfile.TemporaryDirectory(prefix=".export-", dir=folder) as name:
+        place = Path(name)
+        if format_ in EDGE_FORMATS:
+            _write_edge(format_, backbone, model, place, described, reporter)
+        else:
+            _write_graphs(format_, backbone, model, place, described, reporter)
+        names = sorted(path.name for path in place.iterdir())
         for name in names:
-            shutil.move(Path(place) / name, folder / name)
+            if (folder / name).is_dir():  # a package of Core ML, of an export before
+                shutil.rmtree(folder / name)
+            (place / name).replace(folder / name)
     return folder, names
 
 
-def _feature_network(checkpoint: Checkpoint, config: Config) -> bytes:
-    """The exported backbone, which `build_backbone` has compared with torch."""
+def _checked_backbone(checkpoint: Checkpoint, config: Config) -> Backbone:
+    """The run's backbone; that of another runtime was compared with torch when it was opened."""
     if runtime_of(weights := config.features.weights):
         raise CheckpointError(
             f"{weights} is a file of its own runtime, which export does not write again; give it "
@@ -100,8 +110,53 @@ def _feature_network(checkpoint: Checkpoint, config: Config) -> bytes:
     backbone = build_backbone(config)
     specs = tuple(backbone.spec(view) for view in config.features.views)
     checkpoint.check_fits(specs, config.sampling.fps)
-    assert backbone.exported is not None
-    return backbone.exported.path.read_bytes()
+    return backbone
+
+
+def _write_graphs(
+    format_: str,
+    backbone: Backbone | None,
+    model: FlatStep,
+    place: Path,
+    described: str,
+    reporter: Reporter,
+) -> None:
+    """Both networks by way of ONNX."""
+    write, open_step = FORMATS[format_]
+    if backbone is not None:
+        assert backbone.exported is not None
+        write(backbone.exported.path.read_bytes(), place / "features", described)
+    reporter.info("exporting the classifier and comparing it with torch")
+    write(step_bytes(model), place / "step", described)
+    check_step(open_step(place / "step"), model)
+
+
+def _write_edge(
+    format_: str,
+    backbone: Backbone | None,
+    model: FlatStep,
+    place: Path,
+    described: str,
+    reporter: Reporter,
+) -> None:
+    """Both networks by a converter of their own."""
+    networks = {}
+    if backbone is not None:
+        network, side = backbone.network, backbone.image_size
+        networks["features"] = edge_features(network, side)
+        if run := write_edge(format_, networks["features"], place):
+            check_features(run, network, side, format_)
+    reporter.info("exporting the classifier and comparing it with torch")
+    networks["step"] = edge_step(model, format_)
+    if step := write_edge(format_, networks["step"], place):
+        check_step(step, model, streams=1)
+    else:
+        reporter.warn(
+            f"{format_}: nothing on this machine can run these files; their inputs, outputs and "
+            "shapes were looked at, and their answers were not compared with torch's. Compare "
+            "them where they run"
+        )
+    write_description(format_, networks, place, described)
 
 
 def step_bytes(model: FlatStep) -> bytes:
@@ -115,16 +170,16 @@ def step_bytes(model: FlatStep) -> bytes:
     return to_onnx(model, inputs, names, ({0: streams}, carried) if carried else ({0: streams},))
 
 
-def check_step(step: Step, model: FlatStep) -> None:
+def check_step(step: Step, model: FlatStep, streams: int = PARITY_STREAMS) -> None:
     """Raise CheckpointError where an exported step does not answer as the model does."""
-    shape = (PARITY_STEPS, PARITY_STREAMS, sum(model.model.view_dims))
+    shape = (PARITY_STEPS, streams, sum(model.model.view_dims))
     frames = torch.randn(shape, generator=torch.Generator().manual_seed(0))
     parts = torch.split(frames, model.model.view_dims, -1)
     for view in [
         x for x, by_frame in zip(parts, model.model.by_frame, strict=True) if not by_frame
     ]:
         view[::3, 0, ::2] = float("nan")  # missing values
-    state = model.model.initial_state(PARITY_STREAMS)
+    state = model.model.initial_state(streams)
     theirs = [tensor.numpy() for tensor in state]
     names = [tensor.name for tensor in model.state]
     for frame in frames:

@@ -24,7 +24,7 @@ from action_gru.streaming.scene import Scene
 from action_gru.timeline import Event, Prediction
 from action_gru.video import Frame, LiveSource
 from action_gru.views import VIEWS, Sample
-from action_gru.views.sampling import INSTANTS_KEPT
+from action_gru.views.sampling import RateWatch
 
 IDLE_S = 0.05  # how often a loop without frames looks around
 REMEMBERED = 1000  # latencies
@@ -59,13 +59,14 @@ class Feed:
         self.source, self.stream = open_source(on_frame=self._on_frame), stream
         self._show = show
         self.dropped = 0
-        self.instants_s: deque[float] = deque(maxlen=INSTANTS_KEPT)  # sampled, dropped ones too
+        self.rate = RateWatch(stream.sampler.fps)  # of what is sampled, dropped ones too
         self.frame: Frame | None = None
         self.answered: Frame | None = None  # whose sample was taken last
         self.finished = False
         self._wake, self._drops = wake, drops
         self._due: Due | None = None
         self._sampling_s = 0.0
+        self._form = ""  # of the connection that the last frame came from
         self._lock, self._taken = threading.Lock(), threading.Event()
         self._closed = False
 
@@ -92,6 +93,9 @@ class Feed:
         arrived_s = time.perf_counter()
         if self._show is not None:
             self._show(frame)
+        if self._form and self.source.form != self._form:
+            self.stream.sampler.restart(f"it came back with {self.source.form}, not {self._form}")
+        self._form = self.source.form
         sample = self.stream.sampler.sample(frame.image, frame.time_s)
         self._sampling_s += time.perf_counter() - arrived_s
         while sample and not self._drops and self._due is not None and not self._closed:
@@ -100,7 +104,7 @@ class Feed:
         with self._lock:
             self.frame = frame
             if sample is not None:
-                self.instants_s.append(frame.time_s)
+                self.rate.add(frame.time_s)
                 self.dropped += self._due is not None
                 self._due = Due(sample, frame, arrived_s, self._sampling_s)
                 self._sampling_s = 0.0

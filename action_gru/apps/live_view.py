@@ -16,12 +16,11 @@ from action_gru.streaming import ActionStream
 from action_gru.streaming.people import PeopleStream
 from action_gru.timeline.events import SEVERAL
 from action_gru.video import Image
+from action_gru.views.cuts import is_cut
 
 EVENTS_SHOWN = 3
 TILE_PX = (640, 360)  # of each source, where there are several
 NOTHING = ("nothing in particular", "")
-# A cut: over half of the tiles differ by so much, of 255. People who move change few.
-CUT_PX, CUT_LEVELS, CUT_SHARE = (8, 8), 24, 0.5
 
 
 class LiveView:
@@ -29,8 +28,8 @@ class LiveView:
 
     def __init__(self, loop: LiveLoop) -> None:
         self.loop = loop
-        # One for each source and size: an overlay remembers what it has drawn on.
-        self._overlays: dict[tuple[int, tuple[int, int]], Overlay] = {}
+        # The newest one of each source: an overlay is of one size, and remembers what it drew on.
+        self._overlays: dict[int, Overlay] = {}
 
     def draw(self, notes: Sequence[str] = ()) -> Image | None:
         """(H, W, 3) uint8 RGB; None before the first frame. notes: further lines of text."""
@@ -51,11 +50,12 @@ class LiveView:
         size_px = (image.shape[1], image.shape[0]) if len(self.loop.feeds) == 1 else TILE_PX
         scale, area = fit(image, size_px)
         image = image if len(self.loop.feeds) == 1 else fitted(image, size_px)
-        place = id(feed), size_px
-        if place not in self._overlays:
+        overlay = self._overlays.get(id(feed))
+        if overlay is None or overlay.size_px != size_px:
             recognizer = self.loop.recognizer
-            self._overlays[place] = Overlay(size_px, recognizer.classes, recognizer.thresholds)
-        draw, live = self._overlays[place].draw, status.state == "live"
+            overlay = Overlay(size_px, recognizer.classes, recognizer.thresholds)
+            self._overlays[id(feed)] = overlay
+        draw, live = overlay.draw, status.state == "live"
         lines = [*self._lines(feed), *notes]
         banner = "" if live else status.detail
         if isinstance(stream, PeopleStream):
@@ -101,17 +101,6 @@ def still_holds(feed: Feed) -> bool:
     if not 0 <= passed_s <= feed.stream.sampler.max_gap_s:
         return False
     return not is_cut(feed.answered.image, feed.frame.image)
-
-
-def is_cut(before: Image, after: Image) -> bool:
-    """Do two frames (H, W, 3) show different scenes? Their colours, coarsely, differ all over."""
-    if before.shape != after.shape:
-        return True
-    one, other = (
-        cv2.resize(image, CUT_PX, interpolation=cv2.INTER_AREA).astype(np.float32)
-        for image in (before, after)
-    )
-    return bool((np.abs(one - other).max(-1) > CUT_LEVELS).mean() > CUT_SHARE)
 
 
 def fit(image: Image, size_px: tuple[int, int]) -> tuple[float, Area]:

@@ -65,7 +65,7 @@ def make_timeline(
         sightings = counter.sightings if counter else []
         sentences = describe(timeline.events, sightings, words, section.subjects)
         timeline = replace(timeline, sentences=tuple(one.text for one in sentences))
-    doubts = list(_doubts(timeline, reader, reference))
+    doubts = list(doubts_of(timeline, reader, reference))
     for problem in doubts:
         reporter.warn(f"{video}: {problem}")
     scores = None
@@ -187,7 +187,7 @@ def _note(reader: TimelineReader[Any]) -> str:
     return f"{counted(len(events), 'event')}{last}"
 
 
-def _doubts(
+def doubts_of(
     timeline: Timeline, reader: TimelineReader[Any], reference: Sequence[Event] | None
 ) -> Iterator[str]:
     """What the user should know before believing the answer."""

@@ -28,23 +28,22 @@ from action_gru.streaming.people import PeopleStream, Person
 from action_gru.timeline import ManyEventTracker, Prediction
 from action_gru.video import Image
 from action_gru.video.live_reader import parse_source
-from action_gru.views.sampling import rate_warning
 
 if TYPE_CHECKING:
+    from action_gru.apps.live_metrics import LiveMetrics
     from action_gru.apps.sinks.events import EventSinks
 
 TITLE = "action_gru: q quits, space pauses, r records"
 QUIT = frozenset({"q", "Q", "\x1b"})
 DRAW_EVERY_S = 1 / 25
 TOP = 3
-RATE_KNOWN_AFTER = 12  # sampled instants
 ALARMING = ("lost", "failed")
 RECORDING_ERRORS = (OSError, ValueError, ActionGruError)
 
 
 @dataclass(frozen=True)
 class WebcamOptions:
-    """What the command line chose. record: a file to record to from the start."""
+    """What the command line chose. record: a file to record to from the start. metrics: a port."""
 
     window: bool = True
     as_json: bool = False
@@ -54,6 +53,7 @@ class WebcamOptions:
     max_retries: int | None = None
     per_person: bool = False
     sinks: tuple[SinkSection, ...] = ()
+    metrics: int | None = None
 
 
 def run_webcam(
@@ -80,7 +80,11 @@ def run_webcam(
         )
         if sinks is not None:
             stack.callback(sinks.close)
-        show = Webcam(stack.enter_context(loop), window, options, reporter, sinks)
+        metrics = None if options.metrics is None else open_metrics(options.metrics, loop, sinks)
+        if metrics is not None:
+            stack.callback(metrics.close)
+            reporter.info(f"metrics at {metrics.address}")
+        show = Webcam(stack.enter_context(loop), window, options, reporter, sinks, metrics)
         try:
             show.run()
         except KeyboardInterrupt:
@@ -109,6 +113,12 @@ def open_sinks(
     return EventSinks(options.sinks, names, classes, model.name, reporter, waits=waits)
 
 
+def open_metrics(port: int, loop: LiveLoop, sinks: EventSinks | None) -> LiveMetrics:
+    from action_gru.apps.live_metrics import LiveMetrics  # its library is an extra
+
+    return LiveMetrics(port, loop, sinks)
+
+
 class Webcam:
     """Draws, records, prints and reads keys around a live loop."""
 
@@ -119,9 +129,10 @@ class Webcam:
         options: WebcamOptions,
         reporter: Reporter,
         sinks: EventSinks | None = None,
+        metrics: LiveMetrics | None = None,
     ) -> None:
         self.loop, self.window, self.reporter = loop, window, reporter
-        self.sinks = sinks
+        self.sinks, self.metrics = sinks, metrics
         self.as_json = options.as_json
         self.view = LiveView(loop)
         self.recorder = Recorder(options.record) if options.record else None
@@ -133,8 +144,7 @@ class Webcam:
         for answers in self.loop.turns():
             began_s = time.perf_counter()
             for answer in answers:
-                self._print(answer)
-                self._send(answer)
+                self._tell(answer)
             for feed in self.loop.feeds:
                 self._say_state(feed)
                 self._say_rate(feed)
@@ -146,9 +156,14 @@ class Webcam:
     def close(self) -> None:
         """Print the events that were still open, and finish the recording."""
         for answer in self.loop.finish():
-            self._print(answer)
-            self._send(answer)
+            self._tell(answer)
         self._stop_recording()
+
+    def _tell(self, answer: Answer) -> None:
+        self._print(answer)
+        self._send(answer)
+        if self.metrics is not None:
+            self.metrics.count(answer)
 
     def _draw(self) -> None:
         now_s = time.perf_counter()
@@ -216,6 +231,7 @@ class Webcam:
         stream, status, name = feed.stream, feed.source.status, feed.source.name
         if self._is_news(feed, "restarts", stream.restarts, 0):
             self.reporter.info(f"{name}: started afresh: {stream.restart_reason}")
+            self._print_json(source=name, restarts=stream.restarts, detail=stream.restart_reason)
         if self._is_news(feed, "state", status.state, ""):
             news = status.detail or f"{name} is live"
             alarming = status.state in ALARMING
@@ -225,13 +241,17 @@ class Webcam:
                 self._print_json(source=name, state=status.state, detail=news)
 
     def _say_rate(self, feed: Feed) -> None:
-        """Report once a source whose frames come too seldom for the model."""
-        known = len(feed.instants_s) >= RATE_KNOWN_AFTER or feed.over
-        if not self._is_news(feed, "rate", known, False):
+        """Report a source whose frames come too seldom for the model, and when that is over."""
+        if feed.over and self._is_news(feed, "over", True, False):
+            feed.rate.end()
+        name, warning = feed.source.name, feed.rate.warning
+        if not self._is_news(feed, "slow", bool(warning), False):
             return
-        if warning := rate_warning(tuple(feed.instants_s), feed.stream.sampler.fps):
-            self.reporter.warn(f"{feed.source.name}: {warning}")
-            self._print_json(source=feed.source.name, warnings=[warning])
+        if warning:
+            self.reporter.warn(f"{name}: {warning}")
+        else:
+            self.reporter.info(f"{name}: has enough frames a second again")
+        self._print_json(source=name, warnings=[warning] if warning else [])
 
     def _print(self, answer: Answer) -> None:
         feed, stream, name = answer.feed, answer.feed.stream, answer.feed.source.name

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from action_gru.backbone.exported import ExportedNetwork, export_network, network_key, open_checked
 from action_gru.backbone.model_files import ModelFile
-from action_gru.backbone.network import NetworkSource, feature_dim
+from action_gru.backbone.network import FeatureNetwork, NetworkSource, feature_dim
 from action_gru.backbone.runtimes import (
     RUNTIMES,
     Runner,
@@ -72,6 +72,12 @@ class Backbone:
         parts = (*network, self.fit, self.precision, self.dim)
         file = self._source.file_sha256
         return FeatureSpec(view, *parts, runtime=self.runtime, file_sha256=file)
+
+    @property
+    def network(self) -> FeatureNetwork:
+        """The network itself, in float32 on the CPU; not of a file of another runtime."""
+        assert isinstance(self._source, NetworkSource)
+        return self._source.network
 
     def __call__(self, images: Sequence[NDArray[np.uint8]]) -> Tensor:
         """images: N of (S, S, 3) uint8 RGB, S = image_size -> (N, dim) float32 on the CPU.

@@ -19,6 +19,12 @@ EXAMPLES = {"detection.weights": "yolo26n.pt", "pose.weights": "yolo26n-pose.pt"
 # The package of each runtime of exported networks; each needs the exporters too.
 RUNTIME_PACKAGES = {"onnx": "onnxruntime", "openvino": "openvino", "tensorrt": "tensorrt"}
 EXPORTERS = ("onnx", "onnxscript")
+# What `export` needs for the formats of phones and small boards; each has an extra of its name.
+EDGE_PACKAGES = {
+    "ncnn": ("pnnx", "ncnn"),
+    "coreml": ("coremltools",),
+    "tflite": ("litert_torch", "ai_edge_litert"),
+}
 # The runtime of a detector's file by its ending; OpenVINO's are folders.
 _EXPORTED = {".onnx": "onnx", ".engine": "tensorrt"}
 _LIKE_OFFICIAL = re.compile(r"(yolo|rtdetr|sam|mobile|fast)[\w.-]*\.(pt|pth)", re.IGNORECASE)

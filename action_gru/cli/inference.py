@@ -265,7 +265,8 @@ def export(
     model: Model = None,
     overrides: Overrides = None,
     format_: Annotated[
-        Literal["onnx", "openvino"], Option("--format", help="Whose files.")
+        Literal["onnx", "openvino", "ncnn", "coreml", "tflite"],
+        Option("--format", help="Whose files."),
     ] = "onnx",
     out: Annotated[
         Path | None,
@@ -274,7 +275,7 @@ def export(
     json_: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Write the networks for ONNX Runtime or OpenVINO. The last line is the folder."""
+    """Write the networks for other runtimes and phones. The last line is the folder."""
     from action_gru.apps.checks import check_export, check_folder
 
     reporter = make_reporter(quiet)

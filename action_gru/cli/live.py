@@ -44,6 +44,10 @@ def webcam(
         Option("--to", metavar="TARGET", help="Send events to mqtt://HOST/TOPIC, https://..., "
                "a .jsonl, a .csv, FOLDER/ (clips) or sound; repeat."),
     ] = None,
+    metrics: Annotated[
+        int | None,
+        Option(min=0, max=65535, metavar="PORT", help="Serve counts at localhost:PORT/metrics."),
+    ] = None,
     json_: Json = False,
     quiet: Quiet = False,
 ) -> None:  # fmt: skip
@@ -62,10 +66,14 @@ def webcam(
     check_sinks(sinks, document.classes, per_person)
     if window:
         checks.check_display()
+    if metrics is not None:
+        checks.need("prometheus_client", "serve", "--metrics")
     with reporter.doing("loading"):
         from action_gru.apps.webcam import WebcamOptions, run_webcam
 
-    options = WebcamOptions(window, json_, record, pace, loop, max_retries, per_person, sinks)
+    options = WebcamOptions(
+        window, json_, record, pace, loop, max_retries, per_person, sinks, metrics
+    )
     summary = run_webcam(sources, run, changes, options, reporter)
     if json_:
         print(json.dumps({"summary": summary}))

@@ -127,7 +127,11 @@ class StreamSection(Section):
     """Staggered states of the model: one restarts every window_s / states seconds, and the answer
     rests on the last (states - 1) / states to 1 times window_s."""
     max_gap_s: Positive = 1.0
-    """Without a frame for longer than this, a stream starts afresh."""
+    """Without a frame for longer than this, and than 2.5 of the source's usual steps, a stream
+    starts afresh."""
+    restart_at_cut: bool = False
+    """true: a stream starts afresh, and events end, where an edited video cuts from one scene to
+    another. Training clips are read as they are."""
 
 
 class EventsSection(Section):

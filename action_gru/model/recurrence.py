@@ -5,6 +5,7 @@ Knows nothing of views, pooling or videos.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -50,6 +51,23 @@ def build_cell(
             dropout=dropout if num_layers > 1 else 0.0,
         ),
     )
+
+
+def without_kernels(module: nn.Module) -> nn.Module:
+    """A copy whose cells of torch.nn are loops of our steps, with the same weights and answers.
+
+    For converters that know a matrix product, and no GRU.
+    """
+    kinds = {getattr(nn, kind.kernel): kind for kind in CELLS.values() if kind.kernel}
+    made = copy.deepcopy(module)
+    for parent in list(made.modules()):
+        for name, cell in list(parent.named_children()):
+            if isinstance(cell, nn.RNNBase) and type(cell) in kinds:
+                sizes = (cell.input_size, cell.hidden_size, cell.num_layers)
+                plain = _Recurrence(kinds[type(cell)], *sizes, True, cell.bidirectional, 0.0)
+                plain.load_state_dict(cell.state_dict())
+                setattr(parent, name, plain)
+    return made
 
 
 @dataclass(frozen=True)

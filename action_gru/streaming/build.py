@@ -52,7 +52,7 @@ def open_stream(engine: StreamEngine, checkpoint: Checkpoint, config: Config) ->
         enter, leave = events.pop("enter"), events.pop("exit")
         by_class = dict(zip(checkpoint.classes, limits, strict=True))
         tracker = ManyEventTracker(by_class, leave / enter if enter else 1.0, **events)
-    return engine.open(tracker, window_s, stream.states, stream.max_gap_s)
+    return engine.open(tracker, window_s, stream.states, stream.max_gap_s, stream.restart_at_cut)
 
 
 def window_of(checkpoint: Checkpoint, config: Config) -> float:
@@ -93,7 +93,8 @@ def open_people(engine: PeopleEngine, checkpoint: Checkpoint, config: Config) ->
         timeout_s=people.timeout_s,
         tracker=detection.tracker,
     )
-    sampler = SceneSampler(shared.views, shared.fps, config.stream.max_gap_s)
+    stream = config.stream
+    sampler = SceneSampler(shared.views, shared.fps, stream.max_gap_s, stream.restart_at_cut)
     return PeopleStream(engine, sampler, lambda: open_stream(shared, checkpoint, config), following)
 
 

@@ -71,10 +71,12 @@ class WholeFrames:
 class SceneSampler:
     """Samples one stream of frames by time, as `FrameSampler` does, but leaves them whole."""
 
-    def __init__(self, views: Sequence[str], fps: float, max_gap_s: float) -> None:
+    def __init__(
+        self, views: Sequence[str], fps: float, max_gap_s: float, at_cut: bool = False
+    ) -> None:
         self.fps, self.max_gap_s = fps, max_gap_s
-        self._sampler = FrameSampler(lambda: WholeFrames(views), fps, max_gap_s)
-        self.wants = self._sampler.wants
+        self._sampler = FrameSampler(lambda: WholeFrames(views), fps, max_gap_s, at_cut=at_cut)
+        self.wants, self.restart = self._sampler.wants, self._sampler.restart
 
     def sample(self, image: Image, time_s: float) -> Scene | None:
         """Take in a frame (H, W, 3) uint8 RGB at time_s seconds; the scene if it is due.

@@ -89,9 +89,15 @@ class StreamEngine:
         window_s: float,
         states: int,
         max_gap_s: float,
+        at_cut: bool = False,
     ) -> ActionStream:
-        """A new stream. window_s: how far back an answer looks; 0: as far as there is."""
-        sampler = FrameSampler(lambda: make_maker(self.backbone, self.views), self.fps, max_gap_s)
+        """A new stream. window_s: how far back an answer looks; 0: as far as there is.
+
+        max_gap_s, at_cut: see `FrameSampler`.
+        """
+        sampler = FrameSampler(
+            lambda: make_maker(self.backbone, self.views), self.fps, max_gap_s, at_cut=at_cut
+        )
         return ActionStream(self, sampler, tracker, window_s, states)
 
     def advance(
@@ -143,11 +149,11 @@ class ActionStream:
     Every sampled frame goes through the backbone once; cost and memory of a frame do not grow.
     The answer rests on the last (states - 1) / states to 1 times window_s seconds, and is about
     their middle; with window_s 0 one state reads on without a restart. The answer of a model of
-    instants (`data.task: frames`) is about its newest frame. When frames are missing for longer
-    than max_gap_s, or time jumps back, everything starts afresh: `restarts` counts it and
-    `restart_reason` says why. Where a stretch of frames ends, its younger states speak of its last
-    half window, and events rest on them as on any other answer. `track`, where one is set, takes in
-    every answer that events rest on.
+    instants (`data.task: frames`) is about its newest frame. At a break (see `FrameSampler`) such
+    as missing frames or a cut everything starts afresh: `restarts` counts it and `restart_reason`
+    says why. Where a stretch of frames ends, its younger states speak of its last half window, and
+    events rest on them as on any other answer. `track`, where one is set, takes in every answer
+    that events rest on.
     """
 
     def __init__(

@@ -25,7 +25,7 @@ from action_gru.video.decoder_process import (
     take_process,
 )
 from action_gru.video.file import open_file
-from action_gru.video.frame import DecodeLimits, Frame, FrameReader, Image
+from action_gru.video.frame import DecodeLimits, Frame, FrameReader, Image, VideoInfo
 from action_gru.video.live_reader import open_live, parse_source
 
 FPS_WINDOW_S = 2.0
@@ -41,7 +41,8 @@ T = TypeVar("T")
 class LiveStatus:
     """How a source is doing. detail is for the picture; attempts counts since the last frame.
 
-    crashes: how often the decoder of a stream ended by itself and was started anew.
+    crashes: how often the decoder of a stream ended by itself and was started anew. form: what the
+    connection announced, '640 x 480, 25 fps, h264 yuv420p'.
     """
 
     state: Literal["opening", "live", "lost", "ended", "failed"]
@@ -52,6 +53,7 @@ class LiveStatus:
     frames: int = 0
     skipped: int = 0
     fps: float = 0.0
+    form: str = ""
 
 
 class LiveSource:
@@ -239,6 +241,7 @@ class LiveSource:
     def _read(self, reader: FrameReader) -> bool:
         """Deliver frames until none comes. Returns whether a file or recording ended there."""
         info = reader.info
+        self._show(form=form_of(info))
         interval_s, offset_s = 1 / info.fps, 0.0
         if self._is_file and self._last_time_s > -math.inf:  # goes on one frame after the last lap
             offset_s = self._last_time_s + interval_s - info.first_s
@@ -287,6 +290,11 @@ class LiveSource:
         self._last_time_s = max(now_s - self._began_s, self._last_time_s + SMALLEST_STEP_S)
         return self._last_time_s
 
+    @property
+    def form(self) -> str:
+        """`status.form`, at no cost: it changes only between two frames."""
+        return self._status.form
+
     def _reconnect(self) -> FrameReader | None:
         """Try until the source is back; None when closed. Raises VideoError after max_retries."""
         wait_s, longest_s = self._backoff_s
@@ -319,3 +327,12 @@ class LiveSource:
             self._status = replace(was, state="live", detail="", attempts=0, frames=was.frames + 1)
         self._started.set()
         self._on_frame(Frame(was.frames + was.skipped, time_s, image))
+
+
+def form_of(info: VideoInfo) -> str:
+    """What a connection announces of itself: size, rate, codec and pixel format.
+
+    The rate to two digits: it is an estimate, which differs a little from connection to connection.
+    """
+    size = f"{info.size_px[0]} x {info.size_px[1]}" if all(info.size_px) else ""
+    return ", ".join(filter(None, (size, f"{float(f'{info.fps:.2g}'):g} fps", info.codec)))

@@ -161,7 +161,9 @@ class StreamReader:
             context = stream.codec_context
             context.options = {"max_pixels": str(max_pixels)}
             fps = believable_fps(stream.guessed_rate, stream.average_rate)
-            self.info = replace(self.info, fps=fps, size_px=(context.width, context.height))
+            codec = " ".join(filter(None, (context.codec.canonical_name, context.pix_fmt)))
+            size_px = context.width, context.height
+            self.info = replace(self.info, fps=fps, size_px=size_px, codec=codec)
             self._frames = self._decoded(stream)
 
     def _decoded(self, stream: Any) -> Iterator[Any]:

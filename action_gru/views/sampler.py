@@ -10,6 +10,7 @@ import math
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from statistics import median
 from typing import Any, Protocol
 
 import cv2
@@ -18,10 +19,13 @@ import numpy as np
 from action_gru.core.errors import VideoError
 from action_gru.video import Image, VideoFile
 from action_gru.video.array import ArrayVideo
+from action_gru.views.cuts import CutFinder
 from action_gru.views.pictures import MOTION_HISTORY_S, MOTION_LAGS_S, VIEWS, Moment
 from action_gru.views.sampling import Sampler, in_window
 
 FRAME = "frame"  # stands beside the views' names for the whole frame, as decoded
+# A camera of one frame a second is not broken off by a frame that is a little late.
+GAP_STEPS, STEPS_KEPT = 2.5, 9
 
 
 def fit(image: Image, size_px: int, how: str) -> Image:
@@ -137,9 +141,11 @@ class Sample:
 class FrameSampler:
     """Samples one source by time between start_s and end_s, shown every frame in turn.
 
-    make: gives what makes the pictures of a run. Where time jumps back, or ahead by more than
-    max_gap_s, a new run begins: motion is not measured across the gap, and a carried state
-    must be reset. Motion is measured at the source's own rate, also over the moment before start_s.
+    make: gives what makes the pictures of a run. A new run begins where time jumps back, or ahead
+    by more than max_gap_s and 2.5 of the source's usual steps, where frames get another size, after
+    `restart`, and with at_cut at a cut (see `cuts`): motion is not measured across the break, and a
+    carried state must be reset. Motion is measured at the source's own rate, also over the moment
+    before start_s.
     """
 
     def __init__(
@@ -149,6 +155,7 @@ class FrameSampler:
         max_gap_s: float = math.inf,
         start_s: float | None = None,
         end_s: float | None = None,
+        at_cut: bool = False,
     ) -> None:
         self.fps, self.max_gap_s = fps, max_gap_s
         self.start_s, self.end_s = -math.inf if start_s is None else start_s, end_s
@@ -156,7 +163,10 @@ class FrameSampler:
         self._make = make
         self._maker, self._sampler = make(), Sampler(fps)
         self.needs_history = self._maker.needs_history
-        self._last_s = 0.0
+        self._last_s, self._size_px = 0.0, (0, 0)
+        self._steps_s: deque[float] = deque(maxlen=STEPS_KEPT)
+        self._cuts = CutFinder() if at_cut else None
+        self._wish = ""  # why a restart was asked for
 
     def sample(self, image: Image, time_s: float) -> Sample | None:
         """Take in a frame (H, W, 3) uint8 RGB at time_s seconds; the sample if it is due.
@@ -164,8 +174,11 @@ class FrameSampler:
         Raises VideoError for anything else, and leaves the stream as it was.
         """
         _check(image, time_s)
-        self._follow(time_s)
+        self._follow(time_s, (image.shape[1], image.shape[0]))
         if in_window(time_s, self.start_s, self.end_s) and self._sampler.due(time_s):
+            if self._cuts is not None and self._cuts.begins_scene(image):
+                self._begin("a cut")
+                self._sampler.due(time_s)
             pictures = self._maker.observe(image, time_s)
             return Sample(time_s, pictures, self.run, self.reason)
         if self.needs_history:
@@ -179,16 +192,39 @@ class FrameSampler:
         inside = in_window(time_s, self.start_s, self.end_s)
         return inside and self._sampler.would_take(time_s)
 
-    def _follow(self, time_s: float) -> None:
-        gap_s, self._last_s = time_s - self._last_s, time_s
-        if self.run >= 0 and 0 <= gap_s <= self.max_gap_s:
+    def restart(self, reason: str) -> None:
+        """Begin a new run with the next frame: it is of another source, or another scene."""
+        self._wish = reason
+
+    def _follow(self, time_s: float, size_px: tuple[int, int]) -> None:
+        """Begin a new run where the frame does not continue the one before."""
+        step_s, self._last_s = time_s - self._last_s, time_s
+        before_px, self._size_px = self._size_px, size_px
+        reason, self._wish = self._wish, ""
+        if self.run < 0:
+            self.run = 0
             return
-        if self.run >= 0:
-            self.reason = (
-                f"no frame for {gap_s:.1f} s" if gap_s > 0 else f"time jumped back {-gap_s:.1f} s"
-            )
-            self._maker, self._sampler = self._make(), Sampler(self.fps)
-        self.run += 1
+        if size_px != before_px:
+            was, now = (f"{width} x {height}" for width, height in (before_px, size_px))
+            reason = reason or f"the frames changed from {was} to {now} pixels"
+        if step_s < 0:
+            reason = reason or f"time jumped back {-step_s:.1f} s"
+        elif step_s > self._longest_s():
+            reason = reason or f"no frame for {step_s:.1f} s"
+        if step_s > 0:
+            self._steps_s.append(step_s)
+        if reason:
+            self._begin(reason)
+            self._cuts = self._cuts and CutFinder()
+
+    def _longest_s(self) -> float:
+        """From frame to frame, without a break."""
+        known = len(self._steps_s) > 1
+        return max(self.max_gap_s, GAP_STEPS * median(self._steps_s) if known else 0.0)
+
+    def _begin(self, reason: str) -> None:
+        self.run, self.reason = self.run + 1, reason
+        self._maker, self._sampler = self._make(), Sampler(self.fps)
 
 
 def sample_video(

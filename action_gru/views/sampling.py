@@ -8,10 +8,12 @@ fps gives each of its frames once; a gap is never filled with copies.
 from __future__ import annotations
 
 import itertools
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from action_gru.core.text import clock_text, counted
 
@@ -23,6 +25,9 @@ TOLERANCE_S = 0.0015
 # the same at 24, 12, 8 and 5 frames a second, and 0 at 2.
 ENOUGH_SHARE = 0.4  # of the model's rate; 5 of 12 frames are enough, 2 are not
 INSTANTS_KEPT = 1000  # of a source that never ends, so many tell its rate
+GAP_STEPS = 5.0  # so many usual steps are a gap, which says nothing of the rate
+RATE_KNOWN_AFTER, RATE_KNOWN_S, RATE_WINDOW_S = 12, 5.0, 10.0  # sampled instants, seconds
+RECOVERED = 1.1  # of the least rate, until a slow source is fast enough again
 
 
 class Sampler:
@@ -88,7 +93,7 @@ def spread(samples: Iterable[Sample], most: int) -> Iterator[Sample]:
 def rate_warning(times_s: Iterable[float], fps: float) -> str | None:
     """Why an answer on these sampled instants (T,), in seconds, means little; None if it does not.
 
-    fps: the model's rate. The source's rate is that of the median step, so one gap does not count.
+    fps: the model's rate.
     """
     instants = np.fromiter(times_s, np.float64)
     if len(instants) == 1:
@@ -96,15 +101,62 @@ def rate_warning(times_s: Iterable[float], fps: float) -> str | None:
             "only one frame of it is read: the model reads what changes from frame to frame; its "
             "answer means little"
         )
-    rate_fps = 1 / np.median(np.diff(instants)) if len(instants) else fps
-    if rate_fps >= least_fps(fps):
-        return None
+    rate_fps = rate_of(instants) if len(instants) else fps
+    return None if rate_fps >= least_fps(fps) else _too_slow(rate_fps, fps)
+
+
+def _too_slow(rate_fps: float, fps: float) -> str:
     rate = f"{rate_fps:.2g}"
     return (
         f"has {rate} frame{'' if rate == '1' else 's'} a second, the model reads {fps:g}: what "
         "happens between them is not seen, and the answer means little; at least "
         f"{least_fps(fps):.2g} a second are needed"
     )
+
+
+def rate_of(instants: NDArray[np.float64]) -> float:
+    """How many of the instants (T,), T > 1, are in a second: the mean, without a few long gaps.
+
+    Not the median step: frames that come in pairs have short steps and long ones in turn.
+    """
+    steps_s = np.sort(np.diff(instants))
+    spare = max(1, len(steps_s) // 10)
+    longest_s = GAP_STEPS * np.median(steps_s)
+    kept = [*steps_s[:-spare], *(step_s for step_s in steps_s[-spare:] if step_s <= longest_s)]
+    return float(1 / max(np.mean(kept or steps_s), 1e-9))
+
+
+class RateWatch:
+    """Says while a live source is too slow for a model that reads `fps` frames a second.
+
+    `warning` is the reason, "" while the source is fast enough or not known. A rate is known from
+    at least 12 sampled instants over 5 s, and looks at the last 10 s: a camera that gives fewer
+    frames in the dark is noticed, and one whose rate is near the limit does not come and go.
+    """
+
+    def __init__(self, fps: float) -> None:
+        self.fps, self.warning = fps, ""
+        self._is_known = False
+        self._instants_s: deque[float] = deque()
+
+    def add(self, time_s: float) -> None:
+        """Take in the next sampled instant, seconds."""
+        instants = self._instants_s
+        if instants and time_s < instants[-1]:
+            instants.clear()
+        instants.append(time_s)
+        while len(instants) > RATE_KNOWN_AFTER and time_s - instants[0] > RATE_WINDOW_S:
+            instants.popleft()
+        if len(instants) >= RATE_KNOWN_AFTER and time_s - instants[0] >= RATE_KNOWN_S:
+            self._is_known = True
+            rate_fps = rate_of(np.array(instants))
+            enough_fps = least_fps(self.fps) * (RECOVERED if self.warning else 1.0)
+            self.warning = "" if rate_fps >= enough_fps else _too_slow(rate_fps, self.fps)
+
+    def end(self) -> None:
+        """No instant will come any more: judge by what there was."""
+        if not self._is_known:
+            self.warning = rate_warning(self._instants_s, self.fps) or ""
 
 
 def cut_warning(end_s: float, declared_s: float | None, damaged: int) -> str | None:

@@ -53,8 +53,16 @@ def open_handles() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
 
 
+SAMPLING = cv2.IMWRITE_JPEG_SAMPLING_FACTOR
+PIXELS = {  # how JPEG keeps colours: half as fine as light, as fine, or not at all
+    "halved": [SAMPLING, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420],
+    "full": [SAMPLING, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444],
+    "grey": [],
+}
+
+
 class MJPEGServer:
-    """Pictures for whoever asks for /cam; `size_px` may change while it runs."""
+    """Pictures for whoever asks for /cam; `size_px` and `pixels` may change while it runs."""
 
     def __init__(
         self,
@@ -64,7 +72,7 @@ class MJPEGServer:
         interval_s: float = 0.02,
     ) -> None:
         self.interval_s = interval_s
-        self.size_px = (96, 64)
+        self.size_px, self.pixels = (96, 64), "halved"
         self.frames = frames
         self.silent_after = silent_after
         self.asked: list[str] = []
@@ -101,7 +109,8 @@ class MJPEGServer:
                 continue
             width_px, height_px = self.size_px
             picture = np.full((height_px, width_px, 3), (40, 90, 220), np.uint8)  # BGR: reddish
-            data = cv2.imencode(".jpg", picture)[1].tobytes()
+            shown = picture[..., 1] if self.pixels == "grey" else picture
+            data = cv2.imencode(".jpg", shown, PIXELS[self.pixels])[1].tobytes()
             head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(data)}\r\n\r\n"
             write(head.encode() + data + b"\r\n")
             sent += 1

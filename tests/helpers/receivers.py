@@ -54,7 +54,9 @@ class Broker:
             pytest.skip("mosquitto is not installed (apt install mosquitto)")
         self.port = free_port()
         self.file = folder / "mosquitto.conf"
-        self.file.write_text(f"listener {self.port} 127.0.0.1\n{config}\n")
+        # Started by root it would change to a user who cannot read this folder.
+        text = f"user root\nlistener {self.port} 127.0.0.1\n{config}\n"
+        self.file.write_text(text)
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> Broker:

@@ -6,6 +6,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from fastapi import APIRouter, Response
+from fastapi.responses import FileResponse
 
 from action_gru.apps.serve.answers import Health, ModelList
 from action_gru.apps.serve.clips import errors
@@ -18,6 +19,10 @@ PAGE = Path(__file__).parent / "page"
 def routes(service: Service) -> APIRouter:
     """GET /health, /models, /metrics, and the page."""
     router = APIRouter(tags=["server"])
+
+    @router.get("/", include_in_schema=False)
+    def page() -> FileResponse:
+        return FileResponse(PAGE / "index.html")
 
     @router.get(
         "/health",

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
-from action_gru.timeline import Event, Prediction
+from action_gru.timeline import Event, Prediction, Timeline
 
 
 class ErrorAnswer(BaseModel):
@@ -94,3 +95,35 @@ class Health(BaseModel):
     models: list[str]
     waiting: int = Field(description="Clips that are being received, wait, or are read.")
     version: str
+
+
+class TimelineAnswer(BaseModel):
+    """What happens when in a long video."""
+
+    duration_s: float
+    events: list[EventAnswer]
+    restarts: int = Field(description="How often it began afresh, after a gap in the frames.")
+    people: int | None = Field(default=None, description="How many people were followed.")
+    warnings: list[str] = Field(default=[], description="What to know before believing it.")
+
+    @classmethod
+    def of(cls, timeline: Timeline, warnings: Iterable[str]) -> TimelineAnswer:
+        return cls(
+            duration_s=round(timeline.duration_s, 3),
+            events=[EventAnswer.of(event) for event in timeline.events],
+            restarts=timeline.restarts,
+            people=timeline.people,
+            warnings=list(warnings),
+        )
+
+
+class JobAnswer(BaseModel):
+    """A long video that is being read, or was."""
+
+    id: str
+    model: str
+    state: Literal["waiting", "running", "done", "failed", "cancelled"]
+    read_s: float = Field(description="Up to where it is read, in seconds of the video.")
+    progress: float | None = Field(description="0 to 1; null where its length is not known.")
+    error: str | None = Field(default=None, description="Why it failed.")
+    result: TimelineAnswer | None = Field(default=None, description="Once it is done.")

@@ -24,10 +24,12 @@ _ABOUT = {
     401: "No key, or a wrong one.",
     404: "No such model.",
     408: "The body came too slowly.",
+    409: "It is not done.",
     413: "Larger than the server takes.",
     415: "The body is no multipart/form-data.",
-    422: "No video, or one without a readable frame.",
+    422: "No video, one without a readable frame, or a parameter that is none.",
     429: "Too much waits; Retry-After says when to ask again.",
+    501: "This server cannot do it.",
     503: "The server is closing.",
     507: "The server's disk is full.",
 }
@@ -46,7 +48,7 @@ def routes(service: Service) -> APIRouter:
         "/classify",
         operation_id="classify",
         summary="What is done in a video",
-        responses=errors(*_ABOUT),
+        responses=errors(400, 401, 404, 408, 413, 415, 422, 429, 503, 507),
         openapi_extra={"requestBody": SCHEMA},
     )
     async def classify(request: Request, model: ModelName = None, top: Top = TOP) -> ClipAnswer:
@@ -58,7 +60,7 @@ def routes(service: Service) -> APIRouter:
             await upload.receive(request)
             prediction, warnings = await _answer(service, served, upload, request)
         service.metrics.predictions.labels(served.name).inc()
-        service.metrics.latency.observe(time.perf_counter() - began_s)
+        service.metrics.requests_s.observe(time.perf_counter() - began_s)
         told = tuple(upload.shown(text) for text in warnings)
         return ClipAnswer.of(served.name, prediction, top, told)
 

@@ -34,8 +34,8 @@ VIDEOS = ("/classify", "/timeline")  # whose bodies are videos
 JSON_BYTES = 100_000
 FORM_BYTES = 100_000  # what a form adds to its file
 POLICY = (
-    "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'none'; "
-    "frame-ancestors 'none'"
+    "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; "
+    "form-action 'none'; frame-ancestors 'none'"
 )
 HEADERS = (
     (b"content-security-policy", POLICY.encode()),

@@ -38,9 +38,14 @@ class Metrics:
         self.dropped = self._counter("dropped", "Samples that a newer one replaced.")
         self.restarts = self._counter("restarts", "Streams that began afresh after a gap.")
         self.events = self._counter("events", "Finished events of streams and timelines.", "label")
-        self.latency = self._histogram("latency_seconds", "From a request to its answer.", SECONDS)
+        self.latency = self._histogram(
+            "latency_seconds", "From a frame's arrival to its answer.", SECONDS
+        )
+        self.requests_s = self._histogram(
+            "request_seconds", "From a clip's request to its answer.", SECONDS
+        )
         self.batch = self._histogram(
-            "batch_clips", "Clips that were read together.", (1, 2, 3, 4, 6, 8)
+            "batch_clips", "Clips that were read together.", (1, 2, 4, 8, 16, 32)
         )
         self.streams = self._gauge("streams", "Web sockets that are open.")
         self._gauge("queue_length", "Clips that are received, wait or are read.").set_function(

@@ -17,11 +17,13 @@ from pathlib import Path
 
 from action_gru.apps.serve.models import Served
 from action_gru.core.errors import ActionGruError, VideoError
+from action_gru.features.extractor import usable_cores
 from action_gru.timeline import Prediction
 
 LANES = 2
-TOGETHER = 8  # clips of a batch; more would make the first of them wait
+LEAST_TOGETHER = 4
 LARGE_BYTES = 16_000_000
+ENDING_S = 2.0
 Answer = tuple[Prediction, tuple[str, ...]]  # with the warnings
 
 
@@ -46,11 +48,15 @@ class Readers:
 
     def __init__(self, heard: Callable[[int, float], None], lanes: int = LANES) -> None:
         self._heard = heard
+        # Two lanes with two clips a processor keep all busy; more would make the first ones wait.
+        self._together = max(LEAST_TOGETHER, 2 * usable_cores())
         self._waiting: deque[Asked] = deque()
         self._changed = threading.Condition()
         self._closed = False
         self._threads = [
-            threading.Thread(target=self._work, args=(number,), name=f"action_gru lane {number}")
+            threading.Thread(
+                target=self._work, args=(number,), name=f"action_gru lane {number}", daemon=True
+            )
             for number in range(lanes)
         ]
         for thread in self._threads:
@@ -66,8 +72,8 @@ class Readers:
             self._changed.notify_all()
         return asked.future
 
-    def close(self) -> None:
-        """Cancel what waits, and wait for what is being read."""
+    def close(self) -> bool:
+        """Cancel what waits, and give what is read a moment; whether that ended, too."""
         with self._changed:
             self._closed = True
             for asked in self._waiting:
@@ -75,7 +81,8 @@ class Readers:
             self._waiting.clear()
             self._changed.notify_all()
         for thread in self._threads:
-            thread.join()
+            thread.join(ENDING_S)
+        return not any(thread.is_alive() for thread in self._threads)
 
     def _work(self, lane: int) -> None:
         takes_large = lane < len(self._threads) - 1 or len(self._threads) == 1
@@ -103,7 +110,7 @@ class Readers:
         if first.is_large:
             return [first]
         small = (one for one in self._waiting if not one.is_large)
-        return [one for one in small if one.served is first.served][:TOGETHER]
+        return [one for one in small if one.served is first.served][: self._together]
 
 
 def _read(batch: list[Asked]) -> None:

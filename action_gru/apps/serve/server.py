@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
 from fastapi import FastAPI
+from fastapi.staticfiles import StaticFiles
 
 from action_gru.apps.listening import Server, answer_errors
-from action_gru.apps.serve import about, clips
+from action_gru.apps.serve import about, clips, streams, timelines
 from action_gru.apps.serve.guard import Guard, Rules
 from action_gru.apps.serve.models import load_models
 from action_gru.apps.serve.service import Limits, Service
@@ -30,10 +33,22 @@ def make_app(service: Service, rules: Rules) -> FastAPI:
     app.add_middleware(
         Guard, rules=rules, is_closing=lambda: service.is_closing, heard=service.metrics.hear
     )
-    for part in (about, clips):
+    for part in (clips, timelines, streams, about):
         app.include_router(part.routes(service))
+    app.mount("/page", StaticFiles(directory=about.PAGE), name="page")
+    _name_keys(app)
     answer_errors(app, "GET /openapi.json tells every route", "look at the server's terminal")
     return app
+
+
+def _name_keys(app: FastAPI) -> None:
+    """Tell in the schema how a key is sent; FastAPI would also check it, which the guard does."""
+    schema = app.openapi()
+    schema["components"]["securitySchemes"] = {
+        "ApiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+        "Bearer": {"type": "http", "scheme": "bearer"},
+    }
+    schema["security"] = [{}, {"ApiKey": []}, {"Bearer": []}]  # {}: where none is asked for
 
 
 def serve(
@@ -61,3 +76,6 @@ def serve(
             ws_max_size=SOCKET_BYTES,
             timeout_graceful_shutdown=END_S,
         ).serve_until_stopped()
+    if not service.is_idle:  # a thread that is in torch while Python ends would abort it
+        sys.stdout.flush()
+        os._exit(0)

@@ -26,6 +26,11 @@ PIECE_BYTES = 1 << 20
 SILENT_S = 30.0  # from one piece to the next
 SLOW_BYTES_S, SLOW_AFTER_S = 4_000, 60.0  # slower than this on average is not waited for
 MOST_NAME = 200
+HEAD_BYTES = 512  # of a file, in which its kind is told
+STILLS = {
+    b"\x89PNG\r\n\x1a\n": "PNG", b"\xff\xd8\xff": "JPEG", b"II*\x00": "TIFF", b"MM\x00*": "TIFF",
+}  # fmt: skip
+MOVING = (".mjpeg", ".mjpg")  # JPEGs one after the other
 CURL = "as 'curl -F file=@clip.mp4' sends it"
 SCHEMA: dict[str, Any] = {  # of the body, for OpenAPI
     "required": True,
@@ -58,6 +63,12 @@ class SlowError(UploadError):
     status = 408
 
 
+class StillError(UploadError):
+    """A picture in place of a video."""
+
+    status = 422
+
+
 class Folder:
     """The temporary files of a server. Use as a context manager: leaving it removes them."""
 
@@ -84,6 +95,9 @@ class Upload:
         return self
 
     def __exit__(self, *exception: object) -> None:
+        self.remove()
+
+    def remove(self) -> None:
         self._bare.unlink(missing_ok=True)
         self.path.unlink(missing_ok=True)
 
@@ -100,6 +114,11 @@ class Upload:
         form.check()
         self.name = shown_name(form.file_name)
         suffix = PurePosixPath(self.name).suffix.lower()
+        if (kind := _still(bytes(form.head))) is not None and suffix not in MOVING:
+            raise StillError(
+                f"{self.name}: this is a picture ({kind}), not a video; an action needs several: "
+                "send pictures one by one over /stream, or a video"
+            )
         if suffix in VIDEO_SUFFIXES:  # a few kinds are known by it alone
             self.path = self._bare.rename(self._bare.with_suffix(suffix))
 
@@ -144,6 +163,12 @@ def shown_name(name: str) -> str:
     return clean[-MOST_NAME:] or "the file"
 
 
+def _still(head: bytes) -> str | None:
+    """The kind of picture that a file's first bytes announce; one that may move is none."""
+    found = next((kind for magic, kind in STILLS.items() if head.startswith(magic)), None)
+    return None if found == "PNG" and b"acTL" in head else found
+
+
 class _Form:
     """What is known of a multipart body so far; `held` are bytes of its file."""
 
@@ -158,7 +183,7 @@ class _Form:
         boundary = options.get(b"boundary", b"")
         if not boundary:
             raise UploadError(f"the content type names no boundary; let the client set it, {CURL}")
-        self.held = bytearray()
+        self.held, self.head = bytearray(), bytearray()
         self.file_name = ""
         self.files, self.bytes, self.others = 0, 0, list[str]()
         self._name, self._value, self._headers = b"", b"", dict[bytes, bytes]()
@@ -231,6 +256,7 @@ class _Form:
         if self._is_file:
             self.bytes += end - start
             self.held += data[start:end]
+            self.head += data[start : min(end, start + HEAD_BYTES - len(self.head))]
 
     def _end(self) -> None:
         self._is_whole = True

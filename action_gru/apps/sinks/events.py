@@ -20,7 +20,7 @@ from action_gru.apps.sinks.files import CsvSink, JsonlSink
 from action_gru.apps.sinks.message import Message, Watched
 from action_gru.apps.sinks.mqtt import MqttSink
 from action_gru.apps.sinks.sound import SoundSink
-from action_gru.apps.sinks.store import Spool, Store
+from action_gru.apps.sinks.store import Spool, Store, left_elsewhere
 from action_gru.apps.sinks.targets import spool_folder
 from action_gru.apps.sinks.webhook import WebhookSink
 from action_gru.apps.sinks.worker import Delivery, SinkStatus, Worker
@@ -104,8 +104,10 @@ class EventSinks:
         self._missed = 0
         self._outlets: list[_Outlet] = []
         names = names_of([sink.name or sink.kind for sink in sinks])  # type: ignore[attr-defined]
+        spool = spool or spool_folder()
         for sink, name in zip(sinks, names, strict=True):
-            self._outlets.append(self._outlet(sink, name, classes, waits, spool or spool_folder()))
+            self._outlets.append(self._outlet(sink, name, classes, waits, spool))
+        self._tell_others(spool)
         self._recorders = [one.recorder for one in self._outlets if one.recorder]
         self._thread = threading.Thread(target=self._decide, name="sinks", daemon=True)
         for outlet in self._outlets:
@@ -156,8 +158,12 @@ class EventSinks:
             "messages_dropped": sum(state.dropped for state in states) + self._missed,
         }
 
-    def close(self, within_s: float = FLUSH_S) -> None:
-        """Deliver what waits as far as that is possible in this time; tell what is left."""
+    def close(self, within_s: float | None = None) -> None:
+        """Deliver what waits as far as that is possible in this time; tell what is left.
+
+        within_s: by default ten seconds.
+        """
+        within_s = FLUSH_S if within_s is None else within_s
         until_s = time.monotonic() + within_s
         with suppress(queue.Full):
             self._looks.put(None, timeout=within_s)
@@ -171,6 +177,13 @@ class EventSinks:
         if self._missed:
             lost = counted(self._missed, "event")
             self._reporter.warn(f"{lost} reached no sink: the disk did not answer in time")
+
+    def _tell_others(self, spool: Path) -> None:
+        """What waits there for a sink that this program does not have."""
+        stores = [outlet.worker.store for outlet in self._outlets]
+        for target, folder, count in left_elsewhere(spool, stores):
+            left = counted(count, "message")
+            self._reporter.info(f"{left} wait for a sink that is not named now, {target}: {folder}")
 
     def _outlet(
         self, sink: SinkSection, name: str, classes: Sequence[str], waits: bool, spool: Path

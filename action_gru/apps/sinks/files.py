@@ -64,7 +64,7 @@ def _append(path: Path, line: str, head: str = "") -> None:
     Raises SinkDownError. A last line that a crash of the machine has torn stays, on its own.
     """
     try:
-        with path.open("a+b") as file:
+        with path.open("a+b", buffering=0) as file:
             fcntl.flock(file, fcntl.LOCK_EX)  # another process may append, too
             before = file.seek(0, os.SEEK_END)
             if before == 0:
@@ -72,8 +72,9 @@ def _append(path: Path, line: str, head: str = "") -> None:
             elif os.pread(file.fileno(), 1, before - 1) != b"\n":
                 line = "\n" + line
             try:
-                file.write(line.encode())
-                file.flush()
+                left = memoryview(line.encode())
+                while left:  # a disk that fills up takes a part first, and then fails
+                    left = left[file.write(left) :]
                 os.fsync(file.fileno())
             except OSError:
                 os.ftruncate(file.fileno(), before)

@@ -24,7 +24,12 @@ PLAYERS = (
     ("aplay", "-q"),
     ("play", "-q"),
     ("ffplay", "-nodisp", "-autoexit", "-loglevel", "error"),
-    ("powershell", "-NoProfile", "-Command", "(New-Object Media.SoundPlayer $args[0]).PlaySync()"),
+    (
+        "powershell",
+        "-NoProfile",
+        "-Command",
+        "& {(New-Object Media.SoundPlayer $args[0]).PlaySync()}",
+    ),
 )
 LONGEST_S = 30.0
 BEEP_HZ, BEEP_S, RATE_HZ = 880.0, 0.4, 22050

@@ -11,12 +11,12 @@ import json
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from action_gru.apps.sinks.message import Message
-from action_gru.core.files import hold_folder, remove_leftovers, write_atomically
+from action_gru.core.files import hold_folder, is_held, remove_leftovers, write_atomically
 
 T = TypeVar("T")
 TARGET = "target.txt"  # says whose folder it is
@@ -129,6 +129,19 @@ class Spool(Store[Message]):
 
     def _forget(self, number: int) -> None:
         self._path(number).unlink(missing_ok=True)
+
+
+def left_elsewhere(root: Path, mine: Sequence[Store[Any]]) -> list[tuple[str, Path, int]]:
+    """Of folders that no process holds and that are not `mine`: target, folder, what waits."""
+    folders = [store.folder for store in mine if isinstance(store, Spool)]
+    found = []
+    for folder in sorted(root.glob("*")) if root.is_dir() else ():
+        waiting = 0 if folder in folders else len(list(folder.glob("*.json")))
+        with contextlib.suppress(OSError):
+            if waiting and not is_held(folder):
+                target = (folder / TARGET).read_text(encoding="utf-8").strip()
+                found.append((target, folder, waiting))
+    return found
 
 
 @contextlib.contextmanager
