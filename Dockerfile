@@ -1,4 +1,4 @@
-# docker build -t action-gru .                                    about 1.6 GB, without CUDA
+# docker build -t action-gru .                                    about 1.6 GB, no CUDA
 # docker run --rm -p 127.0.0.1:8000:8000 -e ACTION_GRU_KEY=... action-gru    serves the model `fights`
 # docker run --rm -v "$PWD:/data" --user "$(id -u)" action-gru train clips
 # docker build --build-arg WEIGHTS="yolo26n-cls.pt" -t action-gru .     fetches nothing later

@@ -1,14 +1,18 @@
 """What MkDocs does beyond its settings: the README as the first page, and linked files of the repo.
 
 Pages link with relative paths, so that they also read well on a plain git host. A link that leads
-out of docs/ gets a page under source/: Markdown as it is, any other text as a listing.
+out of docs/ gets a page under source/: Markdown as it is, a notebook with what it printed and drew,
+any other text as a listing.
 """
 
 from __future__ import annotations
 
+import json
 import posixpath
 import re
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
@@ -80,4 +84,20 @@ def _content(path: PurePosixPath) -> str:
     text = (ROOT / path).read_text(encoding="utf-8")
     if path.suffix == ".md":
         return text
+    if path.suffix == ".ipynb":
+        return "\n\n".join(part for cell in json.loads(text)["cells"] for part in _cell(cell))
     return f"# {path}\n\n````{path.suffix.lstrip('.') or 'text'}\n{text}\n````\n"
+
+
+def _cell(cell: dict[str, Any]) -> Iterator[str]:
+    """A notebook's cell as Markdown: its text or code, then its outputs."""
+    source = "".join(cell["source"])
+    yield source if cell["cell_type"] == "markdown" else f"````python\n{source}\n````"
+    for output in cell.get("outputs", ()):
+        shown = output.get("data", {})
+        if "image/png" in shown:
+            picture = "".join(shown["image/png"]).replace("\n", "")
+            yield f"![what the cell drew](data:image/png;base64,{picture})"
+        else:
+            words = "".join(output.get("text", shown.get("text/plain", "")))
+            yield f"````text\n{words}\n````"

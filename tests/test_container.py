@@ -84,11 +84,12 @@ def test_each_service_of_ours_is_confined_and_its_command_exists():
     assert parsed(script.partition("exec action-gru ")[2].split())["quiet"] is True
 
 
-def test_the_watcher_sees_the_camera():
+def test_the_watcher_sees_the_camera_and_tells_the_broker():
     words = parsed([by_default(word) for word in OURS["watcher"]["command"]])
     (source,) = words["source"]
     publishing = COMPOSE["services"]["camera"]["environment"]["MTX_PATHS_STAGE_RUNONINIT"]
     assert source == publishing.split()[-1].replace("127.0.0.1", "camera")
+    assert list(words["to"]) == ["mqtt://broker/action_gru"]
     for service in COMPOSE["services"].values():
         assert set(service.get("depends_on", {})) <= set(COMPOSE["services"])
         names = {volume.partition(":")[0] for volume in service.get("volumes", ())}
@@ -160,9 +161,11 @@ class TestTheImage:
 
     def test_it_serves_and_is_healthy_and_ends_when_told(self, image, shared_weights):
         self.test_the_first_run_fetches_weights_into_the_home(image, shared_weights)
-        with pytest.raises(RuntimeError):
-            image.run(*image.health)
-        started = image.start(*image.entrypoint, *image.cmd, read_only=True)
+        with pytest.raises(RuntimeError, match="no key is set"):
+            image.run(*image.entrypoint, *image.cmd, read_only=True)
+        assert not _ends_well(image)
+        key = "of-this-test-alone"
+        started = image.start(*image.entrypoint, *image.cmd, read_only=True, ACTION_GRU_KEY=key)
         try:
             healthy, until = False, time.monotonic() + STARTS_WITHIN_S
             while not healthy and started.poll() is None and time.monotonic() < until:

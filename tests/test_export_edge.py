@@ -96,6 +96,7 @@ def test_steps_answer_as_torch_does(tmp_path, format_, cell, pooling, fusion):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("format_", EDGE_FORMATS)
 def test_a_run_is_written_whole_and_described(small_run, tmp_path, format_):
     need(format_)

@@ -14,7 +14,7 @@ from helpers.videos import noise_pictures, write_square
 from onnx import TensorProto, helper
 
 from action_gru.apps.checks import check_network
-from action_gru.apps.export import _feature_network
+from action_gru.apps.export import _checked_backbone
 from action_gru.backbone import Backbone
 from action_gru.backbone.network import weighted_mean
 from action_gru.backbone.runtimes import RUNTIMES
@@ -189,7 +189,7 @@ def test_export_writes_no_file_again(tmp_path):
     config = build_config({"features": {"weights": str(path), "runtime": "openvino"}})
     check_network(config)
     with pytest.raises(CheckpointError, match=r"net.onnx is a file of its own runtime, which exp"):
-        _feature_network(checkpoint(), config)
+        _checked_backbone(checkpoint(), config)
 
 
 def test_features_of_a_file_are_extracted_and_cached(tmp_path, capsys):

@@ -38,6 +38,12 @@ def test_every_link_of_a_page_leads_to_a_file(page):
         assert (page.parent / target).exists(), target
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_every_address_of_a_page_is_well_formed(page):
+    for address in re.findall(r"\]\((https?:[^)]*)\)", page.read_text(encoding="utf-8")):
+        assert re.fullmatch(r"https?://[\w-]+(\.[\w-]+)+(:\d+)?(/[^\s<>\"]*)?", address), address
+
+
 def test_the_python_of_the_readme_compiles():
     for code in re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL):
         compile(code, "README.md", "exec")

@@ -1,13 +1,15 @@
 """`serve` over HTTP: the library's answer to a video, sentences for all else, keys and limits."""
 
+import asyncio
 import json
 import threading
 
 import pytest
 from helpers.serve_app import CLIP, GOLDEN, HERE, golden_models, open_app
+from starlette.requests import Request
 
 from action_gru.apps import serving
-from action_gru.apps.serve import reading
+from action_gru.apps.serve import reading, uploads
 from action_gru.apps.serve.guard import Rules
 from action_gru.apps.serve.models import check_names, name_of
 from action_gru.apps.serve.service import Limits
@@ -176,6 +178,24 @@ def test_an_upload_past_the_limit_is_stopped_by_its_head_or_as_it_comes(server):
         answer = client.post("/classify", content=body, headers=BOUNDARY)
         assert answer.status_code == 413
         assert left_over(service) == []
+
+
+def test_a_client_that_sends_nothing_is_not_waited_for(tmp_path, monkeypatch):
+    monkeypatch.setattr(uploads, "SILENT_S", 0.05)
+    first = {"type": "http.request", "body": PART, "more_body": True}
+
+    async def receive():
+        nonlocal first
+        message, first = first, None
+        return message or await asyncio.sleep(60)
+
+    headers = [(name.encode(), value.encode()) for name, value in BOUNDARY.items()]
+    request = Request({"type": "http", "headers": headers}, receive)
+    with uploads.Folder() as folder, uploads.Upload(folder) as upload:
+        with pytest.raises(uploads.SlowError, match="nothing came for 0 s; send it again"):
+            asyncio.run(upload.receive(request))
+        upload.remove()
+        assert list(folder.path.iterdir()) == []
 
 
 def test_a_full_disk_is_told_and_leaves_nothing(server, monkeypatch):

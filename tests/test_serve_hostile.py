@@ -1,72 +1,25 @@
 """`serve` under bad files, bodies and clients: sentences, flat memory, nothing left behind."""
 
-import http.client
 import json
-import os
 import random
 import signal
 import socket
 import struct
-import subprocess
-import sys
 import wave
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import psutil
 import pytest
 from helpers.fuzzing import mutated_bytes
 from helpers.live_servers import eventually
-from helpers.serve_app import CLIP, GOLDEN
+from helpers.serve_app import CLIP, GOLDEN, Running
 from PIL import Image as Pillow
 
 REQUESTS = 1000
 CLIENTS = 6
 GOOD = (GOLDEN / "clips" / "left_0.mp4").read_bytes()
-
-
-class Running:
-    """The command in a process of its own, whose temporary files lie in a folder of ours."""
-
-    def __init__(self, temporary: Path, *more: str) -> None:
-        command = [sys.executable, "-m", "action_gru", "serve", "-m", str(GOLDEN / "run")]
-        self.process = subprocess.Popen(
-            [*command, "--port", "0", *more],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-            env={**os.environ, "TMPDIR": str(temporary)},
-        )  # fmt: skip
-        assert self.process.stdout is not None
-        where = urlsplit(self.process.stdout.readline().strip())
-        self.host, self.port = where.hostname, where.port
-
-    def ask(self, body: bytes, headers: dict[str, str], path: str = "/classify"):
-        connection = http.client.HTTPConnection(self.host, self.port, timeout=240)
-        with closing(connection):
-            connection.request("POST", path, body, headers)
-            answer = connection.getresponse()
-            return answer.status, answer.read().decode()
-
-    def upload(self, data: bytes, name: str = "a.mp4", field: str = "file", times: int = 1):
-        part = (
-            f'--x\r\ncontent-disposition: form-data; name="{field}"; filename="{name}"\r\n\r\n'
-        ).encode() + data
-        body = b"\r\n".join([part] * times) + b"\r\n--x--\r\n"
-        return self.ask(body, {"content-type": "multipart/form-data; boundary=x"})
-
-    def get(self, path: str) -> tuple[int, str]:
-        connection = http.client.HTTPConnection(self.host, self.port, timeout=60)
-        with closing(connection):
-            connection.request("GET", path)
-            answer = connection.getresponse()
-            return answer.status, answer.read().decode()
-
-    def end(self, number: int = signal.SIGTERM) -> tuple[int, str]:
-        self.process.send_signal(number)
-        said = self.process.communicate(timeout=120)[1]
-        return self.process.returncode, said
 
 
 def bad_files(folder: Path) -> list[tuple[bytes, str]]:

@@ -12,7 +12,7 @@ from action_gru.apps.sinks.clip import names_of
 from action_gru.apps.sinks.conditions import Conditions, is_in_hours, is_inside
 from action_gru.apps.sinks.message import Watched, utc_text
 from action_gru.apps.sinks.store import Spool, Store, left_elsewhere
-from action_gru.apps.sinks.targets import check_sinks, sink_of, spool_folder
+from action_gru.apps.sinks.targets import check_sinks, sink_of, sinks_of, spool_folder
 from action_gru.apps.sinks.worker import RefusedError, SinkDownError, Worker
 from action_gru.config import build_config
 from action_gru.core.errors import ConfigError
@@ -311,6 +311,19 @@ def test_what_is_left_at_the_end_is_told():
 )
 def test_a_target_says_of_which_kind_its_sink_is(target, kind):
     assert sink_of(target).kind == kind
+
+
+def test_a_file_lists_sinks_as_a_config_does(tmp_path):
+    file = tmp_path / "sinks.yaml"
+    file.write_text("events:\n  sinks:\n    - {kind: csv, path: a}\n    - {kind: jsonl, path: b}\n")
+    assert [one.kind for one in sinks_of(str(file))] == ["csv", "jsonl"]
+    assert [one.kind for one in sinks_of("e.csv")] == ["csv"]
+    file.write_text("events:\n  sinks:\n    - {kind: csv}\n")
+    with pytest.raises(ConfigError, match=r"sinks.yaml: events.sinks.0.path: field required"):
+        sinks_of(str(file))
+    file.write_text("model: {cell: gru}\n")
+    with pytest.raises(ConfigError, match="lists no sinks"):
+        sinks_of(str(file))
 
 
 @pytest.mark.parametrize("target", ["ftp://host/a", "events.txt", "mqtt://", "mqtt://u:p@host", ""])

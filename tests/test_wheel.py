@@ -6,10 +6,12 @@
 import contextlib
 import functools
 import http.server
+import itertools
 import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tarfile
@@ -29,6 +31,16 @@ pytestmark = [
 ]
 DEVELOPERS = {"pytest", "ray", "moto", "playwright", "openvino", "gradio", "hypothesis", "mypy"}
 ENDS_WITHIN_S = 60
+DRAW = """
+from pathlib import Path
+from action_gru.demo.dataset import write_video
+from action_gru.demo.scenes import draw_clip
+for label in ("wave", "clap"):
+    for number in range(6):
+        path = Path("mine", label, f"{number}.mp4")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_video(path, draw_clip(label, 100 + number, fps=24.0), 24.0)
+"""
 
 
 @pytest.fixture(scope="module")
@@ -58,11 +70,16 @@ def empty(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def demo(installed, empty) -> Path:
-    """The run of the demo, with less training than `make demo` gives it."""
-    said = _action_gru(installed, empty, "demo", "training.epochs=8", "--quiet")
-    assert "The fresh clip, stand_up: " in said
-    return empty / "runs" / "demo"
+def clips(installed, empty) -> Path:
+    """Six clips of each of two actions, drawn by the installed package."""
+    _run([installed / "python", "-c", DRAW], empty, **_users(empty))
+    return empty / "mine"
+
+
+@pytest.fixture(scope="module")
+def run(installed, empty, clips) -> str:
+    few = ["--weights", "builtin", "--epochs", "3", "--quiet"]
+    return _action_gru(installed, empty, "train", clips.name, *few).splitlines()[-1]
 
 
 def test_the_archives_hold_each_file_of_the_package_and_the_configs(built):
@@ -100,52 +117,85 @@ def test_a_config_of_the_package_is_found_under_its_name(installed, empty):
     assert re.search(r"views:\s*(\[motion|\n\s*- motion)", said)
 
 
-def test_the_shipped_models_are_listed_and_one_answers(installed, empty, demo, shared_weights):
+def test_the_shipped_models_are_listed_and_one_answers(installed, empty, clips, shared_weights):
     assert "fights" in _action_gru(installed, empty, "models")
     kept = empty / "home" / ".cache" / "action_gru" / "weights" / "yolo26n-cls.pt"
     kept.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(shared_weights, kept)
-    clip = demo / "fresh_clip.mp4"
+    clip = clips / "wave" / "0.mp4"
     assert "noFight 0." in _action_gru(installed, empty, "classify", clip, "-m", "fights")
 
 
-def test_the_demos_model_answers_and_tells_a_long_video_in_german(installed, empty, demo):
-    assert "stand_up 0." in _action_gru(installed, empty, "classify", demo / "fresh_clip.mp4")
-    video = empty / "data" / "demo" / "long" / "long_000.mp4"
-    spoken = ["--describe", "describe.detect=false", "describe.language=de"]
-    assert " bis " in _action_gru(installed, empty, "timeline", video, *spoken)
-
-
-def test_a_folder_of_clips_trains(installed, empty, demo):
-    clips = sorted((empty / "data" / "demo").rglob("*.mp4"))
-    for label in ("wave", "clap"):
-        mine = [clip for clip in clips if clip.name.startswith(label) or clip.parent.name == label]
-        for number, clip in enumerate(mine[:6]):
-            place = empty / "mine" / label / f"{number}.mp4"
-            place.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(clip, place)
-    few = ["--weights", "builtin", "--epochs", "2", "--quiet"]
-    run = _action_gru(installed, empty, "train", "mine", *few).splitlines()[-1]
+def test_a_folder_of_clips_trains_and_the_model_answers(installed, empty, clips, run):
     assert (empty / run / "final.safetensors").is_file()
+    assert (empty / run / "training.png").is_file()
+    clip = clips / "wave" / "0.mp4"
+    said = _action_gru(installed, empty, "classify", clip, "--annotate", "out.mp4")
+    assert re.search(r"(wave|clap) 0\.\d", said)
+    assert (empty / "out.mp4").is_file()
+    report = _action_gru(installed, empty, "evaluate", "--quiet").splitlines()[-1]
+    assert (empty / report / "report.md").is_file()
 
 
-def test_the_studio_names_its_extra_and_with_it_serves_each_file_of_the_page(installed, empty):
+def test_events_are_told_in_a_language_of_the_package(installed, empty, clips, run):
+    spoken = [
+        "--describe",
+        "describe.detect=false",
+        "describe.language=de",
+        "events.enter=0.1",
+        "events.exit=0.05",
+    ]
+    assert " bis " in _action_gru(installed, empty, "timeline", clips / "wave" / "1.mp4", *spoken)
+
+
+def test_the_demo_starts_from_nothing(installed, empty):
+    """Until it draws; the slow lane sees it to its end."""
+    began = _started(installed, empty, "demo", "--folder", "demo", errors=subprocess.PIPE)
+    with began as demo:
+        assert demo.stderr is not None
+        said = list(itertools.takewhile(lambda line: "drawing ..." not in line, demo.stderr))
+        demo.send_signal(signal.SIGINT)
+        demo.stderr.read()
+        assert demo.wait(ENDS_WITHIN_S) == 130, said
+
+
+@pytest.fixture(scope="module")
+def with_extras(installed, built) -> Path:
+    """The same environment with the extras of programs that listen."""
+    _install(installed, f"{_only(built, '*.whl')}[studio,serve,mqtt]")
+    return installed
+
+
+# Before any test that asks for the extras: they stay installed.
+def test_a_command_names_the_extra_that_it_lacks(installed, empty):
     refused = _action_gru(installed, empty, "studio", "acts", code=8)
     assert "pip install 'action-gru[studio]'" in refused
-    _install(installed, f"{_only(installed.parent.parent / 'dist', '*.whl')}[studio]")
-    _run([installed / "python", "-m", "pip", "check"], installed)
-    started = ["studio", "acts", "--port", "0", "--no-browser"]
-    with _started(installed, empty, *started) as studio:
-        assert studio.stdout is not None
-        address = studio.stdout.readline().strip()
-        page = _fetched(address)
-        files = re.findall(r'(?:src|href)="(?!data:|#)/?([^"]+)"', page)
-        assert any(name.endswith(".js") for name in files)
-        assert any(name.endswith(".css") for name in files)
+
+
+def test_the_studio_serves_each_file_that_its_page_names(with_extras, empty):
+    _run([with_extras / "python", "-m", "pip", "check"], empty)
+    with _listening(with_extras, empty, "studio", "acts", "--no-browser") as address:
+        files = re.findall(r'(?:src|href)="(?!data:|#)/?([^"]+)"', _fetched(address))
+        assert {name.rpartition(".")[2] for name in files} >= {"js", "css", "svg"}
         for name in files:
             assert _fetched(f"{address.split('?')[0]}{name}")
-        studio.terminate()
-        assert studio.wait(ENDS_WITHIN_S) == 0
+
+
+def test_a_model_is_served(with_extras, empty, run):
+    with _listening(with_extras, empty, "serve", "-m", run) as address:
+        assert _fetched(f"{address.rstrip('/')}/health")
+
+
+@contextlib.contextmanager
+def _listening(programs: Path, folder: Path, *words: str) -> Iterator[str]:
+    """The address that a command prints; it ends well when it is told to."""
+    with _started(programs, folder, *words, "--port", "0") as server:
+        assert server.stdout is not None
+        try:
+            yield server.stdout.readline().strip()
+        finally:
+            server.terminate()
+        assert server.wait(ENDS_WITHIN_S) == 0
 
 
 def test_torch_of_another_index_is_kept_by_what_follows(tmp_path):
@@ -217,10 +267,12 @@ def _action_gru(programs: Path, folder: Path, *words: object, code: int = 0) -> 
     return _run([programs / "action-gru", *words], folder, code, **_users(folder))
 
 
-def _started(programs: Path, folder: Path, *words: str) -> subprocess.Popen[str]:
+def _started(
+    programs: Path, folder: Path, *words: str, errors: int | None = None
+) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [str(programs / "action-gru"), *words],
-        cwd=folder, env=_users(folder), stdout=subprocess.PIPE, text=True,
+        cwd=folder, env=_users(folder), stdout=subprocess.PIPE, stderr=errors, text=True,
     )  # fmt: skip
 
 

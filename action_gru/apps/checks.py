@@ -129,9 +129,14 @@ def check_rows_model(run: Path, overrides: Sequence[str], source: str, alarm: st
         raise DataError(f"{missing('file', Path(source))}; name a CSV, or - for stdin")
 
 
-def check_export(run: Path, overrides: Sequence[str], runtime: str) -> None:
+def check_export(run: Path, overrides: Sequence[str], runtime: str, int8: bool = False) -> None:
     """Raise where a run cannot be written for a runtime."""
     document = read_document(run)
+    if int8:
+        if runtime != "openvino":
+            raise ConfigError(f"--int8: is for --format openvino, got {runtime}; leave one out")
+        check_reads_video(document.features)
+        need("nncf", "int8", "export --int8")
     check_exportable(document.features, run)
     check_network(build_config(document.config, overrides))
     purpose = f"export --format {runtime}"

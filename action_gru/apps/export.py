@@ -29,6 +29,7 @@ from action_gru.apps.export_edge import (
 )
 from action_gru.backbone import Backbone, FeatureSpec
 from action_gru.backbone.exported import to_onnx
+from action_gru.backbone.model_files import EXPORTED
 from action_gru.backbone.runtimes import import_quietly
 from action_gru.backbone.weight_files import runtime_of
 from action_gru.config import Config, build_config
@@ -43,7 +44,7 @@ from action_gru.training.document import check_exportable
 from action_gru.views.pictures import MOTION_GAIN, MOTION_HISTORY_S, MOTION_LAGS_S, MOTION_REST
 from action_gru.views.sampling import TOLERANCE_S
 
-METADATA, FORMAT = "action_gru", "action_gru.export.1"
+FORMAT = "action_gru.export.1"
 PARITY_STEPS, PARITY_STREAMS = 12, 3
 LARGEST_DIFFERENCE = 1e-3  # of a logit, in fp32
 
@@ -52,9 +53,17 @@ Step = Callable[[dict[str, Values]], list[Values]]
 
 
 def export_run(
-    run: Path, format_: str, out: Path | None, overrides: Sequence[str], reporter: Reporter
+    run: Path,
+    format_: str,
+    out: Path | None,
+    overrides: Sequence[str],
+    reporter: Reporter,
+    most_loss: float | None = None,
 ) -> tuple[Path, list[str]]:
     """Write the files into `out`, by default RUN/export; the folder and the names written.
+
+    most_loss: write the feature network in int8, if it costs no more points of a hundred than this
+    on the run's held-out clips; for openvino alone.
 
     Raises CheckpointError where a file would not answer as the model does, MissingExtraError where
     the format's runtime is not installed, ConfigError for a bidirectional model.
@@ -88,6 +97,9 @@ def export_run(
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".export-", dir=folder) as name:
         place = Path(name)
+        if most_loss is not None:
+            assert backbone is not None
+            _write_int8(run, config, overrides, backbone, place, described, most_loss, reporter)
         if format_ in EDGE_FORMATS:
             _write_edge(format_, backbone, model, place, described, reporter)
         else:
@@ -123,12 +135,39 @@ def _write_graphs(
 ) -> None:
     """Both networks by way of ONNX."""
     write, open_step = FORMATS[format_]
-    if backbone is not None:
+    if backbone is not None and not (place / "features.xml").exists():  # int8 is there already
         assert backbone.exported is not None
         write(backbone.exported.path.read_bytes(), place / "features", described)
     reporter.info("exporting the classifier and comparing it with torch")
     write(step_bytes(model), place / "step", described)
     check_step(open_step(place / "step"), model)
+
+
+def _write_int8(
+    run: Path,
+    config: Config,
+    overrides: Sequence[str],
+    backbone: Backbone,
+    place: Path,
+    described: str,
+    most_loss: float,
+    reporter: Reporter,
+) -> None:
+    """The feature network in int8, with what it costs in its description."""
+    from action_gru.apps import export_int8
+
+    opened, split = export_int8.held_out(run)
+    assert backbone.exported is not None
+    reporter.info("calibrating int8 on training clips")
+    data = backbone.exported.path.read_bytes()
+    model, stem = export_int8.quantise(data, opened, config, backbone), place / "features"
+    _save_openvino(model, stem, described)
+    reporter.info(f"measuring what int8 costs on the clips of the split '{split}'")
+    file = stem.with_suffix(".xml")
+    cost = export_int8.measure_cost(file, opened, split, overrides, backbone, reporter)
+    export_int8.check_cost(cost, most_loss)
+    reporter.info(cost.sentence, int8=cost.to_json())
+    _save_openvino(model, stem, json.dumps(json.loads(described) | {"int8": cost.to_json()}))
 
 
 def _write_edge(
@@ -243,7 +282,7 @@ def _write_onnx(data: bytes, stem: Path, described: str) -> None:
     import onnx
 
     model = onnx.load_from_string(data)
-    onnx.helper.set_model_props(model, {METADATA: described})
+    onnx.helper.set_model_props(model, {EXPORTED: described})
     stem.with_suffix(".onnx").write_bytes(model.SerializeToString())
 
 
@@ -254,10 +293,14 @@ def _open_onnx(stem: Path) -> Step:
 
 
 def _write_openvino(data: bytes, stem: Path, described: str) -> None:
-    openvino = import_quietly("openvino")
-    model = openvino.Core().read_model(data)
-    model.set_rt_info(described, METADATA)
-    openvino.save_model(model, str(stem.with_suffix(".xml")), compress_to_fp16=False)
+    _save_openvino(import_quietly("openvino").Core().read_model(data), stem, described)
+
+
+def _save_openvino(model: Any, stem: Path, described: str) -> None:
+    model.set_rt_info(described, EXPORTED)
+    import_quietly("openvino").save_model(
+        model, str(stem.with_suffix(".xml")), compress_to_fp16=False
+    )
 
 
 def _open_openvino(stem: Path) -> Step:

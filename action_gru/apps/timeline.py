@@ -9,7 +9,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +65,10 @@ def make_timeline(
         sightings = counter.sightings if counter else []
         sentences = describe(timeline.events, sightings, words, section.subjects)
         timeline = replace(timeline, sentences=tuple(one.text for one in sentences))
+    follower = reader.stream.follower if isinstance(reader.stream, PeopleStream) else None
+    changes = list(follower.changes) if follower else []
+    for change in changes:
+        reporter.info(f"{clock_text(change.time_s)}  {change.text}")
     doubts = list(doubts_of(timeline, reader, reference))
     for problem in doubts:
         reporter.warn(f"{video}: {problem}")
@@ -76,6 +80,7 @@ def make_timeline(
         scores = score_segments(timeline.events, reference, end_s, background, several)
     if as_json:
         document = _document(timeline, doubts)
+        document |= {"followed": [asdict(change) for change in changes]} if changes else {}
         document |= {"sentences": [one.to_json() for one in sentences]} if words else {}
         print(json.dumps(document | ({"scores": scores.to_json()} if scores else {})))
     else:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -12,11 +11,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import cv2
-
-from action_gru.apps.checks import check_display
 from action_gru.apps.live_loop import Answer, Feed, LiveLoop
 from action_gru.apps.live_view import LiveView
+from action_gru.apps.live_window import Window
 from action_gru.apps.recorder import Recorder
 from action_gru.config.sinks import SinkSection
 from action_gru.core.errors import ActionGruError
@@ -24,9 +21,9 @@ from action_gru.core.progress import Reporter
 from action_gru.core.text import counted
 from action_gru.recognizer import ActionRecognizer
 from action_gru.streaming import ActionStream
+from action_gru.streaming.follow import Change
 from action_gru.streaming.people import PeopleStream, Person
 from action_gru.timeline import ManyEventTracker, Prediction
-from action_gru.video import Image
 from action_gru.video.live_reader import parse_source
 
 if TYPE_CHECKING:
@@ -232,6 +229,7 @@ class Webcam:
         if self._is_news(feed, "restarts", stream.restarts, 0):
             self.reporter.info(f"{name}: started afresh: {stream.restart_reason}")
             self._print_json(source=name, restarts=stream.restarts, detail=stream.restart_reason)
+        self._say_whom(feed)
         if self._is_news(feed, "state", status.state, ""):
             news = status.detail or f"{name} is live"
             alarming = status.state in ALARMING
@@ -239,6 +237,13 @@ class Webcam:
             report(news if name in news else f"{name}: {news}")
             if alarming:
                 self._print_json(source=name, state=status.state, detail=news)
+
+    def _say_whom(self, feed: Feed) -> None:
+        """Report who is followed, where it is one person alone."""
+        change = newest_change(feed.stream)
+        if change is not None and self._is_news(feed, "follow", change, None):
+            self.reporter.info(f"{feed.source.name}: {change.text}")
+            self._print_json(source=feed.source.name, follow=change.person, detail=change.text)
 
     def _say_rate(self, feed: Feed) -> None:
         """Report a source whose frames come too seldom for the model, and when that is over."""
@@ -264,6 +269,10 @@ class Webcam:
         if isinstance(stream, PeopleStream):
             people = [self._person_json(person) for person in answer.people]
             found = {"time_s": round(stream.last_s, 3), "people": people, "event": None}
+            if stream.follower is not None:
+                del found["people"]
+                hidden = {"person": stream.follower.number, "box": None, "label": None}
+                found |= people[0] if people else hidden
         else:
             assert answer.prediction is not None
             found = _prediction_json(answer.prediction) | _current_json(stream)
@@ -301,6 +310,12 @@ class Webcam:
         return {"person": person.number, "box": box} | answer | current
 
 
+def newest_change(stream: ActionStream | PeopleStream) -> Change | None:
+    """Whom a stream that follows one person has begun to follow last."""
+    follower = stream.follower if isinstance(stream, PeopleStream) else None
+    return follower.changes[-1] if follower and follower.changes else None
+
+
 def _current_json(stream: ActionStream, person: int | None = None) -> dict[str, object]:
     """The current event; where several classes may be shown at once also all current ones."""
     current = [replace(event, person=person).to_json() for event in stream.current]
@@ -318,41 +333,3 @@ def _prediction_json(prediction: Prediction) -> dict[str, object]:
         "unsure": prediction.unsure,
         "top": {label: round(score, 4) for label, score in prediction.top(TOP)},
     }
-
-
-class Window:
-    """A window on the screen: shows pictures, reads keys. Use as a context manager.
-
-    Raises VideoError where no window can be opened.
-    """
-
-    def __init__(self, title: str) -> None:
-        self.title = title
-        self._sized = False
-
-    def __enter__(self) -> Window:
-        check_display()
-        import matplotlib  # slow, and not needed without a display
-
-        # OpenCV's Qt brings no fonts and says so at every window; ours are matplotlib's.
-        os.environ["QT_QPA_FONTDIR"] = str(Path(matplotlib.get_data_path()) / "fonts" / "ttf")
-        flags = cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL
-        cv2.namedWindow(self.title, flags)
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        cv2.destroyAllWindows()
-
-    def show(self, image: Image) -> None:
-        """image (H, W, 3) uint8 RGB."""
-        if not self._sized:
-            cv2.resizeWindow(self.title, image.shape[1], image.shape[0])
-            self._sized = True
-        cv2.imshow(self.title, cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
-
-    def key(self) -> str:
-        """The key that was pressed, or nothing; 'q' when the window was closed."""
-        code = cv2.waitKey(1)
-        if cv2.getWindowProperty(self.title, cv2.WND_PROP_VISIBLE) < 1:
-            return "q"
-        return chr(code & 0xFF) if code >= 0 else ""

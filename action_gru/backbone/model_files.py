@@ -2,7 +2,8 @@
 
 It takes one batch of pictures (N, 3, S, S), RGB in 0 to 1, and gives vectors (N, D) or maps
 (N, D, h, w), which are averaged over the area as those of other backbones. It is known by the bytes
-of its files.
+of its files. Or it is the feature network of a run, as `export` writes it: this one says in its
+metadata which network it stands for, and a model trained on that one reads its features.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ TYPES = {
     "f32": np.float32,
     "f16": np.float16,
 }
+EXPORTED = "action_gru"  # the key of what `export` writes into a file's metadata
 SHAPES = "a batch of pictures (N, 3, S, S), float"
 
 
@@ -44,19 +46,36 @@ class ModelFile:
         check_whole(layer, self.name)
         self.runtime = str(runtime_of(weights))
 
-    @cached_property
+    @property
     def file_sha256(self) -> str:
-        """Hash of the file and of those with its values, one after another."""
+        """What else the network is known by: of an exported one the hash of that it stands for."""
+        return self.stands_for or self.content_sha256
+
+    @cached_property
+    def stands_for(self) -> str | None:
+        """The content of the network that `export` wrote this file of; None for other files."""
+        text = self._described()
+        trained = json.loads(text).get("trained_on") if text else None
+        return str(trained[0]["weights_sha256"]) if trained else None
+
+    def _described(self) -> str | None:
+        """What `export` wrote into the file; None for others."""
+        if self.runtime == "openvino":
+            info = import_quietly("openvino").Core().read_model(str(self.path)).get_rt_info()
+            return str(info[EXPORTED].astype(str)) if EXPORTED in info else None
+        found = {entry.key: entry.value for entry in self._onnx.metadata_props}
+        return found.get(EXPORTED)
+
+    @cached_property
+    def content_sha256(self) -> str:
+        """Hash of the file and of those with its values, one after another; what its graph computes
+        is not looked into.
+        """
         digest = hashlib.sha256()
         for path in (self.path, *self._files_of_values()):
             digest.update(path.read_bytes())
         check_hash(digest.hexdigest(), self.path, "features.weights", self.pinned)
         return digest.hexdigest()
-
-    @property
-    def content_sha256(self) -> str:
-        """The same: what a graph computes is not looked into."""
-        return self.file_sha256
 
     def check_runtime(self, wanted: str) -> str:
         """Its own runtime. Raises BackboneError where another one is asked for."""
@@ -69,13 +88,15 @@ class ModelFile:
 
     def open(
         self, side: int | None, precision: str, device: torch.device, threads: int
-    ) -> FileRunner:
+    ) -> FileRunner | ExportedRunner:
         """Raises BackboneError for a network of other inputs or outputs."""
         runtime = RUNTIMES[self.runtime]
         runtime.check(device)
         try:
-            self.file_sha256  # noqa: B018 a file that is not the pinned one is not opened
+            self.content_sha256  # noqa: B018 a file that is not the pinned one is not opened
             runner = runtime.open(self.path, precision, device, threads)
+            if self.stands_for:
+                return ExportedRunner(runner, self.name, side)
             return FileRunner(runner, self, side, self._metadata())
         except ActionGruError:
             raise
@@ -113,6 +134,28 @@ class ModelFile:
     @cached_property
     def _onnx(self) -> Any:
         return import_quietly("onnx").load(self.path, load_external_data=False)
+
+
+class ExportedRunner:
+    """Runs the feature network of an exported run. See `FileRunner` for its attributes."""
+
+    has_maps, note = True, None
+
+    def __init__(self, runner: Any, name: str, side: int | None) -> None:
+        ports = {port.name: port.shape for port in runner.ports()[0]}
+        fixed = ports["pixels"][1]
+        if fixed is None or side not in (None, fixed):
+            raise BackboneError(
+                f"features.weights: {name} takes pictures of {fixed} pixels, got {side}; leave "
+                "features.image_size at auto"
+            )
+        self.image_size, self._runner = int(fixed), runner
+        black = np.zeros((1, fixed, fixed, 3), np.uint8)
+        self.dim = self(black, black[..., 0]).shape[1]
+
+    def __call__(self, pixels: Pixels, weight: Pixels) -> Vectors:
+        made: Vectors = self._runner.infer({"pixels": pixels, "weight": weight})
+        return made
 
 
 class FileRunner:

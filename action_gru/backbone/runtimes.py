@@ -99,11 +99,11 @@ class Runtime:
 def import_quietly(package: str) -> Any:
     """A runtime's package, without its analytics.
 
-    openvino reports its import to a server, through a package that it can do without;
+    openvino and nncf report their use to a server, through a package that they can do without;
     onnxruntime reports on Windows.
     """
     reporter = "openvino_telemetry"
-    absent = package == "openvino" and reporter not in sys.modules
+    absent = package in ("openvino", "nncf") and reporter not in sys.modules
     if absent:
         sys.modules[reporter] = None  # type: ignore[assignment] # its import fails then
     try:

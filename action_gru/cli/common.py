@@ -55,6 +55,10 @@ Seeds = Annotated[int, Option(min=1, help="Repeat with so many seeds.")]
 PerPerson = Annotated[
     bool, Option("--per-person", help="Follow each person, and tell what each one does.")
 ]
+Follow = Annotated[
+    str | None,
+    Option("--follow", metavar="WHO", help="One person alone: largest, centre, first, a number."),
+]
 Json = Annotated[bool, Option("--json", help="Print the answer as one JSON line.")]
 Quiet = Annotated[bool, Option("--quiet", "-q", help="No progress on stderr.")]
 
@@ -64,6 +68,11 @@ def make_reporter(quiet: bool) -> Reporter:
     from action_gru.core.progress import Reporter
 
     return Reporter(quiet=quiet or process_rank() > 0, mute=process_rank() > 0)
+
+
+def changes_of(overrides: list[str] | None, follow: str | None) -> list[str]:
+    """The overrides, with what --follow says, which comes last."""
+    return [*(overrides or []), *([f"people.follow={follow}"] if follow else [])]
 
 
 def print_answer(document: dict[str, Any], text: str, as_json: bool) -> None:

@@ -12,11 +12,13 @@ from typer import Argument, Option
 
 from action_gru.cli.common import (
     INTERRUPTED,
+    Follow,
     Json,
     Model,
     Overrides,
     PerPerson,
     Quiet,
+    changes_of,
     find_model,
     make_reporter,
     names_and_overrides,
@@ -136,6 +138,7 @@ def timeline(
                "annotations` reads, or a CSV start_s,end_s,label: adds scores."),
     ] = None,
     per_person: PerPerson = False,
+    follow: Follow = None,
     annotate: Annotated[
         Path | None,
         Option(metavar="OUT.mp4", help="With --per-person: a video with everyone marked."),
@@ -153,6 +156,7 @@ def timeline(
     from action_gru.dataset.cells import frame_clock
     from action_gru.timeline import read_segments
 
+    per_person = per_person or follow is not None
     if per_person and reference is not None:
         raise ConfigError(
             "--reference has one action at a time; with --per-person there are several: "
@@ -160,7 +164,7 @@ def timeline(
         )
     if annotate is not None and not per_person:
         raise ConfigError("--annotate needs --per-person; for one clip use classify --annotate")
-    targets, changes, reporter = out or [], overrides or [], make_reporter(quiet)
+    targets, changes, reporter = out or [], changes_of(overrides, follow), make_reporter(quiet)
     checks.check_video(video)
     kept = [video, *([reference] if reference else [])]
     checks.check_timeline_targets(targets, kept, describe)
@@ -272,6 +276,12 @@ def export(
         Path | None,
         Option("--out", "-o", metavar="DIR", help="Where to; by default RUN/export."),
     ] = None,
+    int8: Annotated[
+        bool, Option("--int8", help="In int8, calibrated on the run's clips; openvino.")
+    ] = False,
+    max_loss: Annotated[
+        float, Option(min=0, metavar="POINTS", help="What int8 may lose on held-out clips.")
+    ] = 2.0,
     json_: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -280,12 +290,13 @@ def export(
 
     reporter = make_reporter(quiet)
     run = find_model(model, reporter)
-    check_export(run, overrides or [], format_)
+    check_export(run, overrides or [], format_, int8)
     if out is not None:
         check_folder(f"--out {out}", out)
     with reporter.doing("loading"):
         from action_gru.apps.export import export_run
     with reporter.doing("exporting"):
-        folder, names = export_run(run, format_, out, overrides or [], reporter)
+        most_loss = max_loss if int8 else None
+        folder, names = export_run(run, format_, out, overrides or [], reporter, most_loss)
     reporter.info("wrote " + ", ".join(names))
     print_answer({"folder": str(folder), "files": names}, str(folder), json_)

@@ -9,11 +9,13 @@ from typing import Annotated
 from typer import Option
 
 from action_gru.cli.common import (
+    Follow,
     Json,
     Model,
     Overrides,
     PerPerson,
     Quiet,
+    changes_of,
     find_model,
     make_reporter,
 )
@@ -39,10 +41,11 @@ def webcam(
         int | None, Option(min=0, help="Give up a lost source after so many tries.")
     ] = None,
     per_person: PerPerson = False,
+    follow: Follow = None,
     to: Annotated[
         list[str] | None,
         Option("--to", metavar="TARGET", help="Send events to mqtt://HOST/TOPIC, https://..., "
-               "a .jsonl, a .csv, FOLDER/ (clips) or sound; repeat."),
+               "a .jsonl, a .csv, FOLDER/ (clips), sound or a .yaml; repeat."),
     ] = None,
     metrics: Annotated[
         int | None,
@@ -53,16 +56,17 @@ def webcam(
 ) -> None:  # fmt: skip
     """Follow cameras or streams live. Keys: q quits, space pauses, r records."""
     from action_gru.apps import checks
-    from action_gru.apps.sinks.targets import check_sinks, sink_of
+    from action_gru.apps.sinks.targets import check_sinks, sinks_of
 
-    sources, changes, reporter = source or ["0"], overrides or [], make_reporter(quiet)
+    sources, changes = source or ["0"], changes_of(overrides, follow)
+    reporter, per_person = make_reporter(quiet), per_person or follow is not None
     checks.check_sources(sources)
     if record is not None:
         checks.check_target("--record", record, checks.VIDEOS, [Path(name) for name in sources])
     run = find_model(model, reporter)
     document, tree = checks.check_model(run, changes, live=True)
     checks.check_detection(tree, per_person)
-    sinks = (*tree.events.sinks, *(sink_of(target) for target in to or []))
+    sinks = (*tree.events.sinks, *(sink for target in to or [] for sink in sinks_of(target)))
     check_sinks(sinks, document.classes, per_person)
     if window:
         checks.check_display()

@@ -61,9 +61,11 @@ def serve(
             reporter.info("press ctrl-C to end")
 
         from action_gru.apps.serve.guard import Rules
+        from action_gru.apps.serve.models import check_names
         from action_gru.apps.serve.server import serve as listen
         from action_gru.apps.serve.service import Limits
 
+        check_names(runs)
         origins = tuple(one.rstrip("/") for one in allow_origin or [])
         rules = Rules(host, keys, origins, max_upload_mb * 1_000_000)
         listen(runs, overrides or [], port, rules, Limits(queue, streams, stop_s=stop_s), ready)

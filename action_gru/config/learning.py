@@ -206,6 +206,12 @@ class PeopleSection(Section):
     picture."""
     timeout_s: Positive = 2.0
     """Who is hidden for longer is gone, and begins afresh."""
+    follow: Literal["everyone", "largest", "centre", "first"] | Annotated[int, Field(ge=1)] = (
+        "everyone"
+    )
+    """Or one person alone (--follow), picked once: the largest, the nearest to the picture's
+    centre, the first who came, or the one of this number. When they are gone, the next one is
+    picked in the same way, after a number by order."""
 
 
 class DescribeSection(Section):

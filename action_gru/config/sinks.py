@@ -145,7 +145,8 @@ class ClipSinkSection(SinkSection):
     width_px: Annotated[int, Field(ge=32, le=4096)] = 640
     """Wider pictures are made smaller."""
     memory_mb: Annotated[float, Field(gt=0.0)] = 100.0
-    """How much the pictures of a source may take, as JPEG; the oldest go first."""
+    """How much the pictures of a source may take, as JPEG, and so much again all clips that wait to
+    be written; the oldest go first."""
 
     @model_validator(mode="after")
     def _something_is_left_for_the_event(self) -> ClipSinkSection:

@@ -92,6 +92,7 @@ def open_people(engine: PeopleEngine, checkpoint: Checkpoint, config: Config) ->
         order=people.order,
         timeout_s=people.timeout_s,
         tracker=detection.tracker,
+        follow=None if people.follow == "everyone" else people.follow,
     )
     stream = config.stream
     sampler = SceneSampler(shared.views, shared.fps, stream.max_gap_s, stream.restart_at_cut)

@@ -21,6 +21,7 @@ from action_gru.detection.detector import (
     Tracked,
     no_detections,
 )
+from action_gru.streaming.follow import Follower
 from action_gru.streaming.scene import Cutting, Scene, SceneSampler, cut_views
 from action_gru.streaming.stream import EVENTS_KEPT, ActionStream, StreamEngine
 from action_gru.timeline import Event, Prediction, ScoreTrack
@@ -118,7 +119,7 @@ class Following:
 
     kinds: the detector's classes that are people. most: how many at once. order: who comes first,
     largest or nearest (the lower edge of the box lies lowest). timeout_s: who is not seen for
-    longer is gone. margin: of the crop.
+    longer is gone. margin: of the crop. follow: one person alone, by a rule of `Follower`.
     """
 
     kinds: frozenset[int]
@@ -128,14 +129,16 @@ class Following:
     timeout_s: float = 2.0
     margin: float = 0.25
     tracker: str = "bytetrack"
+    follow: str | int | None = None
 
 
 @dataclass
 class PeopleStream:
     """The people of one source; made by `ActionRecognizer.people()`.
 
-    `people` are those who are followed now, also while they are hidden for a moment. `ended` are
-    the events that ended for certain with the last frame; each names its person.
+    `people` are those who are followed now, also while they are hidden for a moment: one at most
+    where there is a `follower`. `ended` are the events that ended for certain with the last frame;
+    each names its person.
     """
 
     engine: PeopleEngine
@@ -155,6 +158,10 @@ class PeopleStream:
 
     def __post_init__(self) -> None:
         self._tracker = self._new_tracker()
+        how = self.following
+        self.follower: Follower | None = None
+        if how.follow is not None:
+            self.follower = Follower(how.follow, how.timeout_s, how.order)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -174,8 +181,7 @@ class PeopleStream:
         self.ended, self.found = [], found
         if scene.run > self.restarts:
             self.restarts, self.restart_reason = scene.run, scene.reason
-            self._end(self.people)
-            self._tracker = self._new_tracker()
+            self._break_off()
         self.scene = scene
         wanted = [row for row, kind in enumerate(found.kinds) if kind in self.following.kinds]
         tracked = self._tracker.update(found[wanted], scene.image)
@@ -183,12 +189,17 @@ class PeopleStream:
             person.visible = False
         boxes = np.array([one.box for one in tracked], np.float32).reshape(-1, 4)
         samples = []
-        for one in self._choose(tracked):
+        for one in self._choose(tracked, scene):
             others = boxes[[other is not one for other in tracked]]
             person = self._meet(one)
             samples.append((person, self._sample(person, scene, others)))
-        self._end([p for p in self.people if self.last_s - p.seen_s > self.following.timeout_s])
+        self._end([person for person in self.people if self._is_gone(person)])
         return samples
+
+    def _is_gone(self, person: Person) -> bool:
+        if self.follower is not None:
+            return person.number != self.follower.number
+        return self.last_s - person.seen_s > self.following.timeout_s
 
     def end_step(self, advanced: Sequence[Person]) -> None:
         """Gather what ended for those who were advanced."""
@@ -198,16 +209,21 @@ class PeopleStream:
     def finish(self) -> list[Event]:
         """Everyone is gone: the events that were still open. A later scene starts afresh."""
         self.ended = []
+        self._break_off()
+        return self.ended
+
+    def _break_off(self) -> None:
         self._end(self.people)
         self._tracker = self._new_tracker()
-        return self.ended
+        if self.follower is not None:
+            self.follower.end(self.last_s)
 
     def _new_tracker(self) -> BoxTracker:
         how = self.following
         patience = max(1, round(how.timeout_s * self.sampler.fps))
         return BoxTracker(how.tracker, min_score=how.min_score, patience=patience)
 
-    def _choose(self, tracked: Sequence[Tracked]) -> list[Tracked]:
+    def _choose(self, tracked: Sequence[Tracked], scene: Scene) -> list[Tracked]:
         followed = {person.track for person in self.people}
 
         def rank(one: Tracked) -> float:
@@ -216,20 +232,32 @@ class PeopleStream:
             return float(size) * (STAYS if one.number in followed else 1.0)
 
         ranked = sorted(tracked, key=rank, reverse=True)
+        if self.follower is not None:
+            one = self.follower.choose(ranked, scene.image, scene.time_s)
+            self.met = self.follower.met
+            return [] if one is None else [one]
         self.crowded_out += len(ranked[self.following.most :])
         return ranked[: self.following.most]
 
     def _meet(self, one: Tracked) -> Person:
         """The person of a track; a new one if there is none yet."""
-        person = next((person for person in self.people if person.track == one.number), None)
+        person = next((person for person in self.people if self._is(person, one)), None)
         if person is None:
-            self.met = (self.met or 0) + 1
+            if self.follower is None:
+                self.met = (self.met or 0) + 1
+            number = (self.follower.number if self.follower else self.met) or 0
             crop, stream = Crop(self.following.margin), self.open_stream()
-            person = Person(self.met, one.number, stream, crop, one.box, one.score, self.last_s)
+            person = Person(number, one.number, stream, crop, one.box, one.score, self.last_s)
             self.people.append(person)
+        person.track = one.number
         person.box, person.score, person.seen_s = one.box, one.score, self.last_s
         person.visible = True
         return person
+
+    def _is(self, person: Person, one: Tracked) -> bool:
+        if self.follower is not None:
+            return person.number == self.follower.number
+        return person.track == one.number
 
     def _sample(self, person: Person, scene: Scene, others: Floats) -> Sample:
         height, width = scene.image.shape[:2]

@@ -184,6 +184,7 @@ class ActionStream:
 
     @property
     def classes(self) -> tuple[str, ...]:
+        """In the order of the scores."""
         return self.engine.classes
 
     @property

@@ -161,6 +161,7 @@ class Event:
 
     @property
     def duration_s(self) -> float:
+        """From its start to its end."""
         return self.end_s - self.start_s
 
     def __str__(self) -> str:

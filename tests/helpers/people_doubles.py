@@ -54,6 +54,34 @@ class SceneDetector:
         return [Detections(boxes.astype(np.float32), scores, kinds) for _ in images]
 
 
+class HidingDetector(SceneDetector):
+    """The same, without those of whom others who stand nearer cover more than `most`."""
+
+    def __init__(self, scene, most: float = 0.5, jitter_px: float = 2.0, seed: int = 0) -> None:
+        super().__init__(scene, jitter_px, seed)
+        self.most = most
+
+    def __call__(self, images) -> list[Detections]:
+        found = super().__call__(images)
+        actors = self.scene.actors
+        truth = [person_box(actor, self.time_s) for actor in actors]
+        seen = [
+            all(
+                covered(box, other) <= self.most
+                for nearer, other in zip(actors, truth, strict=True)
+                if nearer.view.y_px > actor.view.y_px
+            )
+            for actor, box in zip(actors, truth, strict=True)
+        ]
+        return [one[np.array(seen)] for one in found]
+
+
+def covered(box, other) -> float:
+    """The share of a box (4,) that another one covers."""
+    low, high = np.maximum(box[:2], other[:2]), np.minimum(box[2:], other[2:])
+    return float(np.prod(np.maximum(high - low, 0)) / np.prod(box[2:] - box[:2]))
+
+
 ROWS = [[("person", 2 + i, 4, 40 + i, 60), ("chair", 60, 30, 80, 60)] for i in range(40)]
 
 

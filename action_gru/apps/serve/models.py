@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from action_gru.apps.serve.answers import ModelFacts
 from action_gru.apps.serving import MissingThingError
 from action_gru.backbone import Backbone
@@ -97,5 +99,14 @@ def load_models(paths: Sequence[Path], overrides: Sequence[str]) -> Models:
         if made not in backbones:
             backbones[made] = build_backbone(config)
         recognizer = ActionRecognizer(checkpoint, config, backbone=backbones[made])
+        _warm_up(recognizer)
         served.append(Served(name_of(path), recognizer))
     return Models(served)
+
+
+def _warm_up(recognizer: ActionRecognizer) -> None:
+    """The first calls of a network are slow: not with a request waiting."""
+    pictures = np.zeros((2, 64, 64, 3), np.uint8)
+    recognizer.classify(pictures, fps=recognizer.config.sampling.fps)
+    if recognizer.model.can_stream:
+        recognizer.stream().push(pictures[0], 0.0)

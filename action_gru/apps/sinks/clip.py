@@ -7,8 +7,10 @@ its own encodes them, so that whoever reads the source only hands them over.
 from __future__ import annotations
 
 import json
+import os
 import queue
 import re
+import sys
 import threading
 from collections import deque
 from collections.abc import Sequence
@@ -33,6 +35,7 @@ HANDED_OVER = 4  # pictures that wait for the encoder, of all sources
 LATE_S = 10.0
 WAIT_S = 1.0
 LONGEST_NAME = 60
+NICE = 10
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,10 @@ class Cut:
 
     message: Message
     pictures: list[tuple[float, NDArray[np.uint8]]]
+
+    @property
+    def size_bytes(self) -> int:
+        return sum(jpeg.nbytes for _, jpeg in self.pictures)
 
 
 @dataclass
@@ -125,6 +132,7 @@ class ClipRecorder:
             self._cut(one)
 
     def _encode(self) -> None:
+        give_way()
         while (fresh := self._fresh.get()) is not None:
             source, frame = fresh
             try:
@@ -166,6 +174,7 @@ class ClipSink:
         self._fps = settings.fps
 
     def deliver(self, item: Cut, is_old: bool) -> None:
+        give_way()
         path = self._folder / f"{_name(item.message)}.mp4"
         if not item.pictures:
             raise RefusedError(f"{path}: no picture was left of it; raise memory_mb or longest_s")
@@ -184,6 +193,13 @@ class ClipSink:
 
     def close(self) -> None:
         """Nothing is open."""
+
+
+def give_way() -> None:
+    """Let answers go before clips: from here on this thread has less of the processor (Linux)."""
+    if sys.platform == "linux":
+        with suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
 
 
 def _jpeg(image: Image, width_px: int) -> NDArray[np.uint8]:

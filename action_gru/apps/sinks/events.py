@@ -42,8 +42,8 @@ from action_gru.video import Frame
 
 MOST_LOOKS = 1000  # that wait for the deciding thread
 MOST_BOXES = 256  # of people who were seen last
-CLIPS_KEPT, SOUNDS_KEPT = 8, 3  # that wait in memory
-FLUSH_S = 10.0
+SOUNDS_KEPT = 3  # that wait in memory
+FLUSH_S, CLIPS_FLUSH_S = 10.0, 60.0
 
 
 @dataclass(frozen=True)
@@ -161,10 +161,12 @@ class EventSinks:
     def close(self, within_s: float | None = None) -> None:
         """Deliver what waits as far as that is possible in this time; tell what is left.
 
-        within_s: by default ten seconds.
+        within_s: by default ten seconds; clips, which nothing else keeps, have a minute.
         """
+        clips_s = CLIPS_FLUSH_S if within_s is None else within_s
         within_s = FLUSH_S if within_s is None else within_s
-        until_s = time.monotonic() + within_s
+        began_s = time.monotonic()
+        until_s = began_s + within_s
         with suppress(queue.Full):
             self._looks.put(None, timeout=within_s)
         self._thread.join(max(0.0, until_s - time.monotonic()))
@@ -173,7 +175,7 @@ class EventSinks:
                 outlet.recorder.close()
             outlet.worker.close()
         for outlet in self._outlets:
-            outlet.worker.join(until_s)
+            outlet.worker.join(until_s if outlet.recorder is None else began_s + clips_s)
         if self._missed:
             lost = counted(self._missed, "event")
             self._reporter.warn(f"{lost} reached no sink: the disk did not answer in time")
@@ -189,9 +191,9 @@ class EventSinks:
         self, sink: SinkSection, name: str, classes: Sequence[str], waits: bool, spool: Path
     ) -> _Outlet:
         if isinstance(sink, ClipSinkSection):
-            cuts: Worker[Cut] = Worker(
-                name, "clip", ClipSink(sink), Store(CLIPS_KEPT), self._reporter
-            )
+            kept: Store[Cut] = Store(1e6 * sink.memory_mb, lambda cut: cut.size_bytes)
+            cuts = Worker(name, "clip", ClipSink(sink), kept, self._reporter)
+            cuts.most = f"{sink.memory_mb:g} MB"
             return _Outlet(Conditions(sink, "both"), cuts, ClipRecorder(sink, cuts, waits))
         delivery, target = self._delivery(sink, classes)
         kind = str(sink.kind)  # type: ignore[attr-defined]

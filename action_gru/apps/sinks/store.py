@@ -11,7 +11,7 @@ import json
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -23,13 +23,15 @@ TARGET = "target.txt"  # says whose folder it is
 
 
 class Store(Generic[T]):
-    """The newest `limit` of what waits, oldest first; threads may share it.
+    """The newest of what waits, oldest first; threads may share it.
 
+    limit: how much may wait: items, or what their `weigh` adds up to; the newest always may.
     dropped: how many were left out for newer ones.
     """
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: float, weigh: Callable[[T], float] = lambda item: 1) -> None:
         self.limit, self.dropped = limit, 0
+        self._weigh, self._weight = weigh, 0.0
         self._waiting: OrderedDict[int, T] = OrderedDict()
         self._next = 0
         self._lock = threading.Lock()
@@ -42,8 +44,10 @@ class Store(Generic[T]):
         with self._lock:
             number, self._next = self._next, self._next + 1
             self._waiting[number] = item
-            while len(self._waiting) > self.limit:
-                self._forget(self._waiting.popitem(last=False)[0])
+            self._weight += self._weigh(item)
+            while self._weight > self.limit and len(self._waiting) > 1:
+                oldest = next(iter(self._waiting))
+                self._take_out(oldest)
                 self.dropped += 1
             self._keep(number, item)
 
@@ -55,8 +59,8 @@ class Store(Generic[T]):
     def remove(self, number: int) -> None:
         """It is delivered, or given up; it may have been dropped meanwhile."""
         with self._lock:
-            if self._waiting.pop(number, None) is not None:
-                self._forget(number)
+            if number in self._waiting:
+                self._take_out(number)
 
     def is_old(self, number: int) -> bool:
         """Is it from before this program started?"""
@@ -64,6 +68,10 @@ class Store(Generic[T]):
 
     def close(self) -> None:
         """Let go of the folder; what waits there stays."""
+
+    def _take_out(self, number: int) -> None:
+        self._weight -= self._weigh(self._waiting.pop(number))
+        self._forget(number)
 
     def _keep(self, number: int, item: T) -> None: ...
 
@@ -116,6 +124,7 @@ class Spool(Store[Message]):
             if folder == self.folder:  # it keeps its number
                 number = self._next = int(path.stem) if path.stem.isdecimal() else self._next
                 self._waiting[number] = message
+                self._weight += 1
                 self._next = number + 1
             else:
                 self.append(message)

@@ -14,6 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from action_gru.apps.checks import check_folder, check_target, need
 from action_gru.backbone.weight_files import home_folder
+from action_gru.config import load_config
 from action_gru.config.sinks import (
     ClipSinkSection,
     CsvSinkSection,
@@ -28,11 +29,27 @@ from action_gru.core.errors import ConfigError
 
 SCHEMES = {"mqtt": "mqtt", "mqtts": "mqtt", "http": "webhook", "https": "webhook"}
 ENDINGS = {".jsonl": "jsonl", ".csv": "csv"}
-FORMS = "mqtt://HOST/TOPIC, https://HOST/PATH, NAME.jsonl, NAME.csv, FOLDER/ (clips), sound"
+CONFIGS = (".yaml", ".yml")
+FORMS = (
+    "mqtt://HOST/TOPIC, https://HOST/PATH, NAME.jsonl, NAME.csv, FOLDER/ (clips), sound, or a "
+    ".yaml with events.sinks"
+)
+
+
+def sinks_of(target: str) -> tuple[SinkSection, ...]:
+    """The settings of `--to TARGET`: one sink at its defaults, or those of a config's file.
+
+    Raises ConfigError.
+    """
+    if Path(target).suffix.lower() not in CONFIGS or "://" in target:
+        return (sink_of(target),)
+    if not (sinks := load_config(target).events.sinks):
+        raise ConfigError(f"--to {target}: lists no sinks; write them under events: sinks:")
+    return sinks
 
 
 def sink_of(target: str) -> SinkSection:
-    """The settings of `--to TARGET`, at their defaults. Raises ConfigError."""
+    """One sink at its defaults."""
     scheme, path = target.partition("://")[0].lower(), Path(target)
     given: dict[str, Any]
     if "://" in target and scheme in SCHEMES:

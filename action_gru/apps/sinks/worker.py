@@ -71,6 +71,7 @@ class Worker(Generic[Item]):
     ) -> None:
         self.name, self.kind, self.store = name, kind, store
         self._sink, self._reporter = sink, reporter
+        self.most = ""  # how much may wait, in words, where it is no number of items
         self._sent = self._refused = 0
         self._down = self._not_kept = ""
         self._told_dropped = 1
@@ -174,7 +175,7 @@ class Worker(Generic[Item]):
             dropped = counted(self.store.dropped, "message")
             self._reporter.warn(
                 f"{self.name}: {dropped} dropped so far, the oldest: no more than "
-                f"{self.store.limit} wait"
+                f"{self.most or self.store.limit} wait"
             )
             while self._told_dropped <= self.store.dropped:
                 self._told_dropped *= 2
