@@ -162,7 +162,7 @@ def moving_picture(video: Path, model: Path, target: Path) -> None:
             if index % GIF_EVERY:
                 continue
             shown = _calm(cv2.resize(frame.image, GIF_PX, interpolation=cv2.INTER_AREA), shown)
-            answer, title = stream.smoothed, ("", "")
+            answer, title = stream.smoothed, None
             if answer is not None:
                 title = recognizer.judged(answer).display_label, percent(answer.score)
             pictures.append(overlay.draw(shown, answer, title=title, lines=ended[:2]))

@@ -33,8 +33,9 @@ def with_said(page: str, said: Mapping[str, str]) -> str:
         if found[2]:
             parts = re.split(r"^(?=## )", text, flags=re.MULTILINE)
             text = parts[0] if found[2] == "^" else next(p for p in parts if p.startswith(found[2]))
+        text = text.strip("\n")
         comment = found[0].split("\n", 1)[0]
-        return f"{comment}\n```text\n{text.strip()}\n```"
+        return f"{comment}\n```text\n{text}\n```"
 
     return SAID.sub(fill, page)
 
