@@ -233,12 +233,8 @@ def test_a_visit_s_reader_keeps_no_picture_of_a_camera(monkeypatch, tmp_path):
     assert {data for _, data in camera.frames} == {b""}
 
 
-def test_a_camera_that_is_too_slow_or_began_anew_is_told():
+def test_a_camera_that_began_anew_is_told():
     data = jpeg(next(moving_square(1)))
-    for fps, is_slow in ((1.5, True), (3.0, False)):  # the model reads 5 a second
-        camera = work_live.Camera(Recognizer())
-        notes = [camera.push(data, index / fps)["note"] for index in range(round(4 * fps))]
-        assert notes[-1].startswith("too few for this model, which needs 2 a") is is_slow
-        assert notes[1] == ""  # two pictures tell no rate
+    camera = work_live.Camera(Recognizer())
+    assert {camera.push(data, index / 5)["note"] for index in range(10)} == {""}
     assert camera.push(data, 20.0)["note"].startswith("started afresh: no frame for ")
-    assert camera.push(data, 26.0)["note"] != ""

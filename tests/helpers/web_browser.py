@@ -1,16 +1,10 @@
-"""The page for visitors in a process of its own, windows on it, and its pictures in the docs.
-
-    PYTHONPATH=tests python -m helpers.web_browser RUN VIDEO OUT
-
-draws web_video.png and web_camera.png into OUT, with a run and a video such as those of the demo.
-"""
+"""The page for visitors in a process of its own, and windows on it."""
 
 import os
 import re
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +12,7 @@ from pathlib import Path
 import cv2
 
 from action_gru.video import VideoFile
-from helpers.studio_browser import DESK, chromium, serious_faults
+from helpers.studio_browser import DESK, serious_faults
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 CLIP = GOLDEN / "clips" / "long.mp4"  # eight seconds: something goes right and left
@@ -110,24 +104,3 @@ class Window:
         assert serious_faults(self.tab) == []
         if SHOTS:
             self.tab.screenshot(path=str(Path(SHOTS) / f"{name}.png"), full_page=True)
-
-
-def main(run, video, out):
-    """Draw the pictures of the docs."""
-    with tempfile.TemporaryDirectory() as held:
-        film = write_film(Path(held) / "film.mjpeg", video)
-        with running(Path(held) / "temp", model=run) as (_, address), chromium(film) as browser:
-            window = Window(browser, address)
-            window.read(video, 900)
-            window.tab.click(".events li:nth-child(4) button")
-            window.tab.keyboard.press("ArrowRight")
-            window.tab.evaluate("document.activeElement.blur()")
-            window.tab.wait_for_timeout(500)
-            window.tab.screenshot(path=str(Path(out) / "web_video.png"), full_page=True)
-            window.open_camera()
-            window.says(".events", r"(?s)now, for .*ago, for .*ago, for", 120)
-            window.tab.screenshot(path=str(Path(out) / "web_camera.png"), full_page=True)
-
-
-if __name__ == "__main__":
-    main(*map(Path, sys.argv[1:]))

@@ -20,7 +20,7 @@ from action_gru.core.errors import VideoError
 from action_gru.model.calibration import EVEN
 from action_gru.recognizer import ActionRecognizer
 from action_gru.streaming import ActionStream
-from action_gru.views.sampling import least_fps
+from action_gru.views.sampling import RateWatch
 
 # Scores are means over this time. Of 24 drawn actions of 2 s, one after the other at 12 frames a
 # second with a window of 1.4 s, 22 are then named for most of their time; with 0.4 s 20.
@@ -41,6 +41,7 @@ class Camera:
         self.recognizer = recognizer
         self.stream: ActionStream = recognizer.stream()
         self.stream.tracker.smoothing_s = SMOOTHING_S
+        self.rate = RateWatch(self.stream.sampler.fps)
         self.frames: deque[tuple[float, bytes]] = deque()
         self._bytes = 0
         self._restarts, self._restarted_s = 0, -math.inf
@@ -49,7 +50,10 @@ class Camera:
         """Show a frame. scores: smoothed (C,), None until the stream has seen enough. note: what to
         know before believing them. Of a model of several labels, events and those that go on, too.
         """
+        before_s = self.stream.last_s if self.stream.prediction else None
         self.stream.push(decode_frame(data), time_s)
+        if self.stream.last_s != before_s:
+            self.rate.add(time_s)
         self._keep(data if keeps_pictures else b"", time_s)
         told: dict[str, Any] = {"scores": None, "note": self._note(time_s)}
         smoothed = self.stream.smoothed
@@ -67,11 +71,7 @@ class Camera:
             self._restarts, self._restarted_s = stream.restarts, time_s
         if 0 <= time_s - self._restarted_s <= RESTART_SHOWN_S:
             return f"started afresh: {stream.restart_reason}"
-        shown_s = time_s - self.frames[0][0]
-        least = least_fps(stream.engine.fps)
-        if shown_s < 0.8 * KEPT_S or (len(self.frames) - 1) / shown_s >= least:
-            return ""
-        return f"too few for this model, which needs {least:.2g} a second: the answer means little"
+        return self.rate.warning and f"the camera {self.rate.warning}"
 
     def _keep(self, data: bytes, time_s: float) -> None:
         if self.frames and time_s < self.frames[-1][0]:  # the clock began anew
