@@ -96,13 +96,13 @@ class Drawn:
                 if frame is not None and frame.time_s >= SHOWN_S:
                     break
         assert image is not None
-        _save(image, target)
+        Image.fromarray(image).save(target)
 
     def people(self, target: Path) -> None:
         scene = crowd_scene(CROWD, 3, size_px=(1280, 360), duration_s=4.0)
-        stream, engine = self.recognizer.people(), self.recognizer.people_engine
         detector = SceneDetector(scene)  # boxes as a perfect detector would give them
-        engine.detector = detector
+        self.recognizer.detector = detector
+        stream, engine = self.recognizer.people(), self.recognizer.people_engine
         for index in range(int(3.0 * FPS)):
             detector.time_s = time_s = index / FPS
             image = scene.image_at(time_s)
@@ -111,7 +111,7 @@ class Drawn:
             if people:
                 overlay = Overlay((1280, 360), self.recognizer.classes)
                 shown = overlay.draw(image, people=marks_of(people))
-        _save(shown, target)
+        Image.fromarray(shown).save(target)
 
     def web_video(self, target: Path) -> None:
         with self._page() as tab:
@@ -173,8 +173,7 @@ class Drawn:
             right = title.startswith("right")
             axes.set_title(title, loc="left", fontsize=11, color="#00674a" if right else "#a33a00")
             axes.set_axis_off()
-        figure.savefig(target, dpi=110)
-        _save(np.asarray(Image.open(target).convert("RGB")), target)
+        save_figure(figure, target)
 
     def pictures(self) -> dict[str, Callable[[Path], None]]:
         return {
@@ -223,5 +222,7 @@ def _zoomed(image: np.ndarray, scene: Scene) -> np.ndarray:
     return np.asarray(cv2.resize(part, (width, height), interpolation=cv2.INTER_LINEAR))
 
 
-def _save(image: np.ndarray, target: Path) -> None:
-    Image.fromarray(image).quantize(256, dither=Image.Dither.NONE).save(target, optimize=True)
+def shrink(picture: Path) -> None:
+    """Write it again with 256 colours: a third of the bytes, and no difference to see."""
+    image = Image.open(picture).convert("RGB")
+    image.quantize(256, dither=Image.Dither.NONE).save(picture, optimize=True)
