@@ -125,9 +125,9 @@ class Drawn:
     def web_camera(self, target: Path) -> None:
         with self._page() as tab:
             tab.get_by_role("tab", name="Camera").click()
-            tab.wait_for_timeout(2000)
-            tab.get_by_text("Start", exact=True).click()
-            tab.wait_for_selector("text=wave", timeout=120_000)
+            tab.locator("#camera").get_by_text("Click to Access Webcam").click()
+            tab.locator("#camera").get_by_text("Start").click()
+            tab.wait_for_selector("#camera_status >> text=frames a second", timeout=120_000)
             tab.wait_for_timeout(8000)
             tab.screenshot(path=target)
 
