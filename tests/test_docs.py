@@ -184,7 +184,7 @@ def _run_page(page: Path, shell: Shell) -> None:
         elif block.language in COMMANDS:
             printed = "".join(_told(block, line, shell) for line in block.lines)
         elif block.language == "python":
-            printed = _ran(block, names)
+            printed = _ran(block, names, shell)
 
 
 def _told(block: Block, line: str, shell: Shell) -> str:
@@ -194,10 +194,11 @@ def _told(block: Block, line: str, shell: Shell) -> str:
         raise AssertionError(f"{block.name}: {line}\n{error}") from error
 
 
-def _ran(block: Block, names: dict) -> str:
+def _ran(block: Block, names: dict, shell: Shell) -> str:
     """What the block prints; a page's blocks share their names, as in a notebook."""
     said = io.StringIO()
     padding = "\n" * block.line  # so that an error names the line of the page
     with contextlib.redirect_stdout(said):
-        exec(compile(padding + block.text, str(block.page), "exec"), names)
+        code = padding + shell.at_free_ports(block.text)
+        exec(compile(code, str(block.page), "exec"), names)
     return said.getvalue()

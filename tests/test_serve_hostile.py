@@ -148,3 +148,15 @@ def test_it_finishes_what_runs_and_sends_others_away_before_it_ends(number, tmp_
     assert answers.count(200) >= 4
     assert said.rstrip().endswith("closed"), said
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_an_open_stream_is_told_its_end_when_the_server_closes(tmp_path):
+    client = pytest.importorskip("websockets.sync.client")
+    running = Running(tmp_path)
+    with client.connect(f"ws://127.0.0.1:{running.port}/stream") as socket:
+        assert json.loads(socket.recv(60))["type"] == "ready"
+        running.process.send_signal(signal.SIGTERM)
+        assert json.loads(socket.recv(60)) == {"type": "end"}
+        assert running.process.wait(60) == 0
+    assert running.process.stderr.read().rstrip().endswith("closed")

@@ -7,11 +7,14 @@ import time
 
 import numpy as np
 import pytest
-from helpers.serve_app import CLIP, HERE, golden_models, open_app
+from helpers.people_doubles import ScriptedDetector
+from helpers.serve_app import CLIP, GOLDEN, HERE, golden_models, open_app
 from PIL import Image as Pillow
 from starlette.websockets import WebSocketDisconnect
 
+from action_gru.apps.serve import streams
 from action_gru.apps.serve.guard import Rules
+from action_gru.apps.serve.models import load_models
 from action_gru.apps.serve.service import Limits
 from action_gru.video import VideoFile
 
@@ -90,6 +93,30 @@ def test_frames_over_a_socket_give_the_events_and_scores_of_the_library(server, 
     ]
     assert len(events) > 1
     assert 'action_gru_events_total{label="left"}' in client.get("/metrics").text
+
+
+@pytest.mark.slow
+def test_each_person_of_a_stream_is_answered_by_number_and_box(frames, monkeypatch):
+    pytest.importorskip("lap", reason="the extra 'people' is not installed")
+    monkeypatch.setattr(streams, "check_detection", lambda config, per_person: None)
+    models = load_models([GOLDEN / "run"], [])
+    boxes = [("person", 5, 5, 30, 60), ("person", 45, 5, 75, 60)]
+    models["run"].recognizer.detector = ScriptedDetector([boxes])
+    with (
+        open_app(models=models) as (client, _),
+        client.websocket_connect(STREAM + "&per_person=true&top=1") as socket,
+    ):
+        socket.receive_json()
+        for frame in frames:
+            socket.send_bytes(message(frame))
+        socket.send_json({"type": "finish"})
+        told = until_end(socket)
+    answers = [one for one in told if one["type"] == "answer"]
+    both = answers[-1]["people"]
+    assert [one["person"] for one in both] == [1, 2]
+    assert {tuple(one["box"]) for one in both} == {box[1:] for box in boxes}
+    assert all(one["label"] in ("left", "right") and len(one["top"]) == 1 for one in both)
+    assert {one["person"] for one in told if one["type"] == "event"} <= {1, 2}
 
 
 def test_a_frame_that_cannot_be_used_is_told_and_the_stream_goes_on(server, frames):

@@ -10,6 +10,7 @@ from helpers.receivers import Told
 
 from action_gru.apps.sinks.clip import names_of
 from action_gru.apps.sinks.conditions import Conditions, is_in_hours, is_inside
+from action_gru.apps.sinks.events import EventSinks
 from action_gru.apps.sinks.message import Watched, utc_text
 from action_gru.apps.sinks.store import Spool, Store, left_elsewhere
 from action_gru.apps.sinks.targets import check_sinks, sink_of, sinks_of, spool_folder
@@ -251,7 +252,8 @@ def finish(worker, within_s=20.0) -> None:
     import time
 
     worker.close()
-    worker.join(time.monotonic() + within_s)
+    worker.wait(time.monotonic() + within_s)
+    worker.tell_left()
 
 
 def test_a_sink_that_is_down_is_told_once_and_gets_everything_in_order():
@@ -366,6 +368,26 @@ def test_the_spool_lies_where_it_outlives_the_program(monkeypatch):
 
 def test_sources_of_one_name_are_told_apart():
     assert names_of(["a", "b", "a", "a"]) == ("a", "b", "a (2)", "a (3)")
+
+
+def test_a_mistake_of_ours_ends_no_later_event(tmp_path, monkeypatch):
+    told, due = Told(), Conditions.due
+
+    def fails_at_first(self, watched, is_over):
+        if watched.event.label == "fall":
+            raise ZeroDivisionError("oh")
+        return due(self, watched, is_over)
+
+    monkeypatch.setattr(Conditions, "due", fails_at_first)
+    entry = settings(path=str(tmp_path / "e.jsonl"))
+    sinks = EventSinks([entry], ["a"], ["fall", "wave"], "m", told, spool=tmp_path / "spool")
+    for label in ("fall", "fall", "wave"):
+        sinks.look(0, [], [Event(label, 1.0, 2.0)])
+    sinks.close()
+    assert told.lines == ["warning: events were lost: ZeroDivisionError: oh",
+                          "warning: 2 events reached no sink; see above"]  # fmt: skip
+    assert json.loads((tmp_path / "e.jsonl").read_text())["label"] == "wave"
+    assert sinks.summary() == {"messages_sent": 1, "messages_waiting": 0, "messages_dropped": 2}
 
 
 @pytest.mark.slow

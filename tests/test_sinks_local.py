@@ -202,6 +202,25 @@ def test_an_event_that_goes_on_at_the_end_has_its_clip(tmp_path):
 
 
 @pytest.mark.slow
+def test_ctrl_c_while_clips_are_written_tells_what_is_lost(tmp_path, monkeypatch):
+    told, block = Told(), threading.Event()
+    monkeypatch.setattr(ClipSink, "deliver", lambda *_: block.wait(60))
+    sinks = clip_sinks(tmp_path, told)
+    play(sinks, 3)
+    for number in range(3):
+        sinks.look(0, [], [Event("fall", 0.5 + number / 2, 0.9 + number / 2)])
+
+    def interrupt(self, until_s):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(worker.Worker, "wait", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        sinks.close()
+    block.set()
+    assert told.lines == ["warning: clip: 3 messages could not be delivered, and are lost"]
+
+
+@pytest.mark.slow
 def test_a_long_event_is_cut_and_the_ring_stays_small(tmp_path):
     sinks = clip_sinks(tmp_path, longest_s=4, fps=5)
     for second in range(30):
@@ -308,7 +327,7 @@ def test_a_worker_takes_more_while_it_delivers(tmp_path):
     for number in range(500):
         one.put(number)
     one.close()
-    one.join(time.monotonic() + 20)
+    one.wait(time.monotonic() + 20)
     assert seen == list(range(500))
 
 

@@ -153,7 +153,7 @@ def test_the_demo_starts_from_nothing(installed, empty):
     began = _started(installed, empty, "demo", "--folder", "demo", errors=subprocess.PIPE)
     with began as demo:
         assert demo.stderr is not None
-        said = list(itertools.takewhile(lambda line: "drawing ..." not in line, demo.stderr))
+        said = list(itertools.takewhile(lambda line: "drawing people" not in line, demo.stderr))
         demo.send_signal(signal.SIGINT)
         demo.stderr.read()
         assert demo.wait(ENDS_WITHIN_S) == 130, said

@@ -89,3 +89,10 @@ def webcam(
         "{latency_p95_ms} ms; {dropped} dropped, {reconnects}, {restarts}; {beside_backbone_ms} ms "
         "a prediction beside the backbone".format(**summary | words)
     )
+    if sinks:
+        sent = counted(int(summary["messages_sent"]), "message")
+        reporter.info(
+            "{0} sent, {messages_waiting} waiting, {messages_dropped} dropped".format(
+                sent, **summary
+            )
+        )

@@ -66,7 +66,7 @@ class Follower:
         self.changes: deque[Change] = deque(maxlen=CHANGES_KEPT)
         self._rule, self._otherwise, self._timeout_s = rule, otherwise, timeout_s
         self._tracks: dict[int, _Known] = {}  # those seen lately, by the tracker's number
-        self._track = -1
+        self._track, self._is_other = -1, False  # their track, and that it shows somebody else
         self._box = np.zeros(4, np.float32)  # where they were seen last
         self._seen_s = self._touched_s = 0.0
         self._look: Floats | None = None
@@ -82,7 +82,8 @@ class Follower:
             one = self._pick(tracked, image, time_s)
         if one is not None:
             self._take(one, time_s)
-            self._learn(one, tracked, image)
+            if not _touches(one, tracked) and not self._is_in_doubt(time_s):
+                self._learn(look_of(image, one.box))
         return one
 
     def end(self, time_s: float) -> None:
@@ -117,14 +118,18 @@ class Follower:
         others = [one for one in tracked if one is not own]
         if own is not None and _touches(own, others):
             self._touched_s = time_s
-        if own is not None and time_s - self._touched_s > self._timeout_s:
+        if own is not None and not self._is_in_doubt(time_s):
             return own
         alike = {id(one): likeness(self._look, look_of(image, one.box)) for one in tracked}
-        if own is not None and alike[id(own)] >= ALIKE:
+        self._is_other = own is not None and alike[id(own)] < ALIKE
+        if own is not None and not self._is_other:
             return own
         others = [one for one in others if self._may_be(one, time_s)]
         best = max(others, key=lambda one: alike[id(one)], default=None)
         return best if best is not None and alike[id(best)] >= ALIKE else None
+
+    def _is_in_doubt(self, time_s: float) -> bool:
+        return self._is_other or time_s - self._touched_s <= self._timeout_s
 
     def _may_be(self, one: Tracked, time_s: float) -> bool:
         """Whether another track can be the one: it is near, and new unless they touched others."""
@@ -160,6 +165,7 @@ class Follower:
         now = f"follows person {number}, {self._whom()}"
         self._say(time_s, number, f"{lost}; {now}" if lost else now)
         self._look, self._touched_s = look_of(image, one.box), -math.inf
+        self._is_other = False
         self._rule, self._track = self._otherwise if isinstance(rule, int) else rule, one.number
         return one
 
@@ -173,11 +179,10 @@ class Follower:
         self.number = number
         self.changes.append(Change(time_s, number, text))
 
-    def _learn(self, one: Tracked, tracked: Sequence[Tracked], image: Image) -> None:
-        """Clothes look otherwise in another light; while somebody touches, nothing is learnt."""
-        if _touches(one, tracked) or self._look is None:
-            return
-        self._look = (1 - LEARNT) * self._look + LEARNT * look_of(image, one.box)
+    def _learn(self, look: Floats) -> None:
+        """Clothes look otherwise in another light."""
+        if self._look is not None:
+            self._look = (1 - LEARNT) * self._look + LEARNT * look
 
 
 def look_of(image: Image, box: Floats) -> Floats:

@@ -63,7 +63,8 @@ class Shell:
         self.names = (
             f'action-gru() {{ {python} -m action_gru "$@"; }}; python() {{ {python} "$@"; }}; '
         )
-        self.environment = {**os.environ, **STEADY, "PYTHONPATH": str(ROOT)}
+        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        self.environment = {**os.environ, **STEADY, "PYTHONPATH": str(ROOT), "PATH": path}
 
     def __enter__(self) -> "Shell":
         return self
@@ -80,14 +81,19 @@ class Shell:
         if re.match(r"action-gru\b", line) and not re.search(r"[|<>;&$]", line.split("#")[0]):
             words = shlex.split(line, comments=True)[1:]
             return run(*_expanded(words, self.folder), cwd=self.folder).stdout
-        for told, real in self.addresses.items():
-            line = line.replace(told, real)
+        line = self.at_free_ports(line)
         done = subprocess.run(
             ["bash", "-euo", "pipefail", "-c", self.names + line], cwd=self.folder,
             env=self.environment, capture_output=True, text=True, check=False, timeout=200,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
         return done.stdout
+
+    def at_free_ports(self, text: str) -> str:
+        """The text with the addresses of the page's servers as they are here."""
+        for told, real in self.addresses.items():
+            text = text.replace(told, real)
+        return text
 
     def _serve(self, words: list[str]) -> str:
         """Starts it at a free port, which stands for the page's in later commands."""

@@ -174,11 +174,16 @@ class EventSinks:
             if outlet.recorder is not None:
                 outlet.recorder.close()
             outlet.worker.close()
-        for outlet in self._outlets:
-            outlet.worker.join(until_s if outlet.recorder is None else began_s + clips_s)
+        try:
+            with self._reporter.doing("sending what waits"):
+                for outlet in self._outlets:
+                    outlet.worker.wait(until_s if outlet.recorder is None else began_s + clips_s)
+        finally:  # also after ctrl-C
+            for outlet in self._outlets:
+                outlet.worker.tell_left()
         if self._missed:
             lost = counted(self._missed, "event")
-            self._reporter.warn(f"{lost} reached no sink: the disk did not answer in time")
+            self._reporter.warn(f"{lost} reached no sink; see above")
 
     def _tell_others(self, spool: Path) -> None:
         """What waits there for a sink that this program does not have."""
@@ -222,17 +227,27 @@ class EventSinks:
         return SoundSink(sink), "sound"
 
     def _decide(self) -> None:
+        is_told = False
         while (look := self._looks.get()) is not None:
-            known = self._known[look.source]
-            for person, box in look.boxes.items():
-                known.boxes.pop(person, None)
-                known.boxes[person] = box
-            while len(known.boxes) > MOST_BOXES:
-                del known.boxes[next(iter(known.boxes))]
-            for event in look.ended:
-                self._pass_on(look, known, event, is_over=True)
-            for event in look.going:
-                self._pass_on(look, known, event, is_over=False)
+            try:
+                self._take_in(look)
+            except Exception as error:  # a mistake of ours must not end every later event
+                self._missed += len(look.ended)
+                if not is_told:
+                    self._reporter.warn(f"events were lost: {type(error).__name__}: {error}")
+                is_told = True
+
+    def _take_in(self, look: _Look) -> None:
+        known = self._known[look.source]
+        for person, box in look.boxes.items():
+            known.boxes.pop(person, None)
+            known.boxes[person] = box
+        while len(known.boxes) > MOST_BOXES:
+            del known.boxes[next(iter(known.boxes))]
+        for event in look.ended:
+            self._pass_on(look, known, event, is_over=True)
+        for event in look.going:
+            self._pass_on(look, known, event, is_over=False)
 
     def _pass_on(self, look: _Look, known: _Known, event: Event, is_over: bool) -> None:
         key = (event.person, event.label, event.start_s)

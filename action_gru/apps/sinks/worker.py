@@ -108,13 +108,16 @@ class Worker(Generic[Item]):
         return SinkStatus(self.name, self.kind, self._sent, len(self.store), dropped, self._down)
 
     def close(self) -> None:
-        """Deliver what waits, if the sink takes it at once; returns at once. See `join`."""
+        """Deliver what waits, if the sink takes it at once; returns at once. See `wait`."""
         self._closing.set()
         self._wake.set()
 
-    def join(self, until_s: float) -> None:
-        """Wait for the end until then, of time.monotonic, and tell what is left."""
+    def wait(self, until_s: float) -> None:
+        """Wait for the end until then, of time.monotonic."""
         self._thread.join(max(0.0, until_s - time.monotonic()))
+
+    def tell_left(self) -> None:
+        """The last call: tell what could not be delivered."""
         if left := len(self.store):
             what = counted(left, "message")
             place = self.store.folder if isinstance(self.store, Spool) else None
