@@ -69,7 +69,7 @@ faults: $(DEVELOPED)
 test-wheel: $(DEVELOPED)
 	WHEEL=build/wheel $(RUN)/python -m pytest -n 0 tests/test_wheel.py
 
-# ARGS="--keep DIR" leaves the roots there. PIP_* of this shell reach the builds.
+# TORCH_INDEX=... replaces the file's index of torch; PIP_* of the shell reach the build. Minutes, 4 GB in build/.
 test-container: $(DEVELOPED)
 	CONTAINER=build/container $(RUN)/python -m pytest -n 0 tests/test_container.py
 

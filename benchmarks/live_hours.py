@@ -103,6 +103,8 @@ class ChangingServer:
 
     def start(self) -> None:
         with self._lock:
+            if self._server is not None:  # an outage and a cut at one time
+                return
             self._server = MJPEGServer(self._port, interval_s=1 / FPS)
             self._server.pixels, self._server.size_px = next(self._pixels), next(self._sizes)
 

@@ -24,8 +24,8 @@ from action_gru.core.paths import is_video
 from action_gru.recognizer import ActionRecognizer
 
 RESULTS = Path(__file__).parent / "results"
-PAIRS, ROUNDS, CLIENTS, EACH = 8, 3, 8, 2  # EACH: requests of a client in a round
-CROWD = 40  # clients, more than the queue holds
+PAIRS, ROUNDS, CLIENTS, EACH = 12, 3, 8, 3  # EACH: requests of a client in a round
+CROWD = 48  # clients, more than the queue holds
 QUEUE = 32
 
 

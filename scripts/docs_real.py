@@ -7,6 +7,7 @@ the drawn pictures.
 from __future__ import annotations
 
 import csv
+import json
 import os
 import re
 import shutil
@@ -52,69 +53,66 @@ def _link(found: Path, link: Path) -> None:
 class Told:
     """Runs the tutorial's commands in `work` and keeps what each prints."""
 
-    def __init__(self, work: Path, weights: str) -> None:
-        self.work, self.weights, self.said = work, weights, dict[str, str]()
+    def __init__(self, work: Path, weights: Path) -> None:
+        self.work, self.said = work, dict[str, str]()
+        self.home = work / "home"  # where the program looks before it would fetch weights
+        (self.home / "weights").mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(weights, self.home / "weights" / "yolo26n-cls.pt")
 
     def run(self, name: str, *arguments: str) -> str:
-        """What `python -m action_gru ARGUMENTS` prints on stdout."""
+        """What `action-gru ARGUMENTS` prints on stdout."""
         return self._keep(name, [sys.executable, "-m", "action_gru", *arguments])
 
-    def train(self, name: str, clips: str, views: str) -> None:
+    def train(self, name: str) -> None:
         shutil.rmtree(self.work / "runs" / name, ignore_errors=True)
-        told = self.run(
-            f"train-{name}", "train", clips, "--weights", self.weights, "--views", views,
-            "--name", name,
-        )  # fmt: skip
+        told = self.run(f"train {name}", "train", "clips", "--name", name)
         assert told.splitlines()[-1] == f"runs/{name}"
         report = self.work / "runs" / name / "evaluation" / "test" / "report.md"
-        self.said[f"report-{name}"] = report.read_text(encoding="utf-8")
+        self.said[f"report {name}"] = report.read_text(encoding="utf-8")
 
-    def cut(self, table: str, out: str) -> None:
-        shutil.rmtree(self.work / out, ignore_errors=True)
+    def cut(self, table: str) -> None:
+        shutil.rmtree(self.work / "clips", ignore_errors=True)
         script = str(ROOT / "scripts" / "cut_clips.py")
-        place = ["--root", "videos", "--out", out]
-        self._keep(f"cut-{out}", [sys.executable, script, str(TABLES / table), *place])
+        place = ["--root", "videos", "--out", "clips"]
+        self._keep(f"cut {table}", [sys.executable, script, str(TABLES / table), *place])
 
     def _keep(self, name: str, command: Sequence[str]) -> str:
         done = subprocess.run(
             command, cwd=self.work, capture_output=True, text=True, check=False,
-            env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "100"},
+            env={
+                **os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "100",
+                "ACTION_GRU_HOME": str(self.home),
+            },
         )  # fmt: skip
         if done.returncode:
             raise SystemExit(f"{name}: {done.stderr}")
-        (self.work / "said").mkdir(exist_ok=True)
-        (self.work / "said" / f"{name}.txt").write_text(done.stdout, encoding="utf-8")
         self.said[name] = done.stdout
         return done.stdout
 
 
-def tell(data: Path, work: Path, weights: str) -> dict[str, str]:
+def tell(data: Path, work: Path, weights: Path) -> dict[str, str]:
     """Play the tutorial; what each of its commands printed, by name."""
     work.mkdir(parents=True, exist_ok=True)
     lay_out(data, work)
     told = Told(work, weights)
-    told.cut("published.csv", "home")
-    told.run("check-home", "check", "home")
-    told.train("home", "home", "motion,accel")
-    _add_groups(work / "home")
-    told.train("home-people", "home", "motion,accel")
-    told.cut("places.csv", "home2")
-    places = [path for path, split in _strangers(work / "home2") if split == "test"]
-    told.run("places-before", "classify", *places, "-m", "runs/home-people/best.safetensors")
-    told.train("home2", "home2", "motion,accel")
-    told.run("timeline-home2", "timeline", f"videos/{SHOWN}", "-m", "runs/home2/best.safetensors")
-    told.cut("clips.csv", "home3")
-    told.train("home3", "home3", "focus,motion")
-    model = ["-m", "runs/home3/best.safetensors", WINDOW]
-    told.run("timeline-home3", "timeline", f"videos/{SHOWN}", *model, "--out", "timeline.png")
-    live = [
-        "--source",
-        f"videos/{SHOWN}",
-        "--no-window",
-        "--no-pace",
-        "events.background=[everyday]",
-    ]
-    told.run("live-home3", "webcam", *model, *live)
+    told.cut("published.csv")
+    told.run("check", "check", "clips")
+    told.train("first")
+    _add_groups(work / "clips")
+    told.train("people")
+    told.cut("places.csv")
+    elsewhere = _elsewhere(work / "clips")
+    told.run("elsewhere", "classify", *elsewhere, "-m", "runs/people/best.safetensors")
+    told.said["elsewhere"] = _counted(told.said["elsewhere"])
+    told.train("places")
+    told.run("timeline places", "timeline", f"videos/{SHOWN}", "-m", "runs/places/best.safetensors")
+    told.cut("clips.csv")
+    told.train("moments")
+    model = ["-m", "runs/moments/best.safetensors", WINDOW]
+    told.run("timeline", "timeline", f"videos/{SHOWN}", *model, "--out", "timeline.png")
+    live = ["--source", f"videos/{SHOWN}", "--no-window", "events.background=[everyday]"]
+    told.run("live", "webcam", *model, *live)
+    (work / "said.json").write_text(json.dumps(told.said), encoding="utf-8")
     return told.said
 
 
@@ -132,11 +130,20 @@ def _add_groups(clips: Path) -> None:
             writer.writerow([row["path"], row["label"], f"S{person[1]}"])
 
 
-def _strangers(clips: Path) -> list[tuple[str, str]]:
-    """(path, split) of the clips that do not show the two people."""
+def _elsewhere(clips: Path) -> list[str]:
+    """The test clips that do not show the two people."""
     with (clips / "manifest.csv").open(newline="", encoding="utf-8") as file:
-        rows = [row for row in csv.DictReader(file) if "fights_" in row["path"]]
-    return [(f"{clips.name}/{row['path']}", row["split"]) for row in rows]
+        rows = list(csv.DictReader(file))
+    return [f"clips/{r['path']}" for r in rows if "fights_" in r["path"] and r["split"] == "test"]
+
+
+def _counted(answers: str) -> str:
+    """The first answers, and how many of all there are of each kind."""
+    lines = answers.splitlines()
+    falls = sum(re.search(r": (?:unsure, perhaps )?fall ", line) is not None for line in lines)
+    unsure = sum("unsure" in line for line in lines)
+    shown = [line.replace("clips/everyday/fights_noFight_", "other_places/") for line in lines[:3]]
+    return "\n".join([*shown, "...", f"{len(lines)} clips, {falls} called a fall, {unsure} unsure"])
 
 
 def moving_picture(video: Path, model: Path, target: Path) -> None:
@@ -155,7 +162,7 @@ def moving_picture(video: Path, model: Path, target: Path) -> None:
             if index % GIF_EVERY:
                 continue
             shown = _calm(cv2.resize(frame.image, GIF_PX, interpolation=cv2.INTER_AREA), shown)
-            answer, title = stream.smoothed, ("", "")
+            answer, title = stream.smoothed, None
             if answer is not None:
                 title = recognizer.judged(answer).display_label, percent(answer.score)
             pictures.append(overlay.draw(shown, answer, title=title, lines=ended[:2]))
