@@ -11,8 +11,10 @@ from action_gru.apps.checks import check_export
 from action_gru.apps.export import export_run
 from action_gru.apps.export_int8 import Int8Cost, check_cost, held_out
 from action_gru.backbone.runtimes import import_quietly
+from action_gru.config import build_config
 from action_gru.core.errors import CheckpointError, ConfigError, MissingExtraError
 from action_gru.core.progress import Reporter
+from action_gru.features.source import build_backbone
 
 QUIET = Reporter(quiet=True)
 COST = Int8Cost("top1", "test", 200, 0.9, 0.88, 1.8)
@@ -54,6 +56,14 @@ def test_an_int8_run_answers_says_its_cost_and_reads_videos(
     cost = json.loads(model.get_rt_info(["action_gru"]).astype(str))["int8"]
     assert (cost["split"], cost["clips"], cost["score"]) == ("test", 4, "top1")
     assert 0 <= cost["after"] <= 1
+    weights = [f"features.weights={folder / 'features.xml'}", "features.precision=fp32"]
+    exact = ["features.runtime=openvino", "features.precision=fp32"]
+    specs = [
+        build_backbone(build_config(small_run.config().to_tree(), given)).spec("focus")
+        for given in (weights, exact)
+    ]
+    assert not set(specs[0].fingerprints) & set(specs[1].fingerprints)  # never each other's cache
+    assert not specs[0].differences(specs[1])
     video = write_square(tmp_path / "clip.mp4", 40, seed=105)
     plain = ActionRecognizer.load(small_run.path, "cpu")
     small = ActionRecognizer.load(

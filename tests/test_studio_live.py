@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from helpers.streams import make_engine
 from helpers.studio_doubles import (
     ACTIONS,
     InlineEngine,
@@ -26,6 +27,7 @@ from websockets.sync.client import connect
 from action_gru.apps.studio import frames, live, work_live
 from action_gru.core.errors import VideoError
 from action_gru.model.calibration import Calibration
+from action_gru.timeline import EventTracker
 from action_gru.video import VideoFile
 
 FPS = 10.0
@@ -293,3 +295,14 @@ def test_a_new_model_is_loaded_before_somebody_waits_for_it(client, studio):
     wait_until(
         lambda: studio.reader.asked[-1:] == [("live_open", str(studio.folder / "runs/model-2"))]
     )
+
+
+@pytest.mark.parametrize(("rate", "is_slow"), [(2, True), (10, False)])
+def test_a_camera_whose_frames_are_too_few_is_told_so(rate, is_slow):
+    def stream():
+        return make_engine().open(EventTracker(), 1.6, 4, 1.0)
+
+    camera = work_live.Camera(SimpleNamespace(stream=stream))
+    for index in range(6 * rate + 1):
+        camera.push(BRIGHT[index % 40], index / rate)
+    assert bool(camera.rate.warning) is is_slow

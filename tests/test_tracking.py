@@ -1,5 +1,6 @@
 import json
 import sqlite3
+import time
 from pathlib import Path
 from typing import ClassVar
 
@@ -193,6 +194,9 @@ def test_wandb_offline_keeps_everything_in_the_runs_folder():
     assert told.said == []
     (kept,) = place.glob("wandb/offline-run-*")
     (log,) = kept.glob("*.wandb")
+    until = time.monotonic() + 60  # wandb's own process writes it
+    while b"test/top1" not in log.read_bytes() and time.monotonic() < until:
+        time.sleep(0.1)
     assert b"test/top1" in log.read_bytes()
     assert (kept / "files" / "report.md").exists()
     assert json.loads((place / "tracking.json").read_text())["wandb"]["id"] in kept.name

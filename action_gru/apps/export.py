@@ -159,6 +159,7 @@ def _write_int8(
     opened, split = export_int8.held_out(run)
     assert backbone.exported is not None
     reporter.info("calibrating int8 on training clips")
+    described = json.dumps(json.loads(described) | {"precision": "int8"})
     data = backbone.exported.path.read_bytes()
     model, stem = export_int8.quantise(data, opened, config, backbone), place / "features"
     _save_openvino(model, stem, described)

@@ -63,7 +63,8 @@ class Backbone:
             self.device = RUNTIMES[runtime].nearest(self.device)
         self.runtime = self._quickest(batch_size) if runtime == "auto" else runtime
         self._run = self._open(self.runtime)
-        self.precision = self._precision(self.runtime)
+        stated = self._source.precision if isinstance(self._source, ModelFile) else None
+        self.precision = stated or self._precision(self.runtime)
         self._content = (self.exported or self._source).content_sha256
 
     def spec(self, view: str) -> FeatureSpec:

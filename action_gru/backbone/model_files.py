@@ -51,12 +51,22 @@ class ModelFile:
         """What else the network is known by: of an exported one the hash of that it stands for."""
         return self.stands_for or self.content_sha256
 
-    @cached_property
+    @property
     def stands_for(self) -> str | None:
         """The content of the network that `export` wrote this file of; None for other files."""
-        text = self._described()
-        trained = json.loads(text).get("trained_on") if text else None
+        trained = self._description.get("trained_on")
         return str(trained[0]["weights_sha256"]) if trained else None
+
+    @property
+    def precision(self) -> str | None:
+        """int8 of a network that was exported so: its features are kept apart from those in fp32,
+        also from those of the network it stands for. None: what its runtime computes in.
+        """
+        return self._description.get("precision")
+
+    @cached_property
+    def _description(self) -> dict[str, Any]:
+        return json.loads(self._described() or "{}")  # type: ignore[no-any-return]
 
     def _described(self) -> str | None:
         """What `export` wrote into the file; None for others."""

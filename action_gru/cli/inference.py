@@ -270,18 +270,14 @@ def export(
     overrides: Overrides = None,
     format_: Annotated[
         Literal["onnx", "openvino", "ncnn", "coreml", "tflite"],
-        Option("--format", help="Whose files."),
+        Option("--format", metavar="NAME", help="onnx, openvino, ncnn, coreml, tflite."),
     ] = "onnx",
     out: Annotated[
         Path | None,
         Option("--out", "-o", metavar="DIR", help="Where to; by default RUN/export."),
     ] = None,
-    int8: Annotated[
-        bool, Option("--int8", help="In int8, calibrated on the run's clips; openvino.")
-    ] = False,
-    max_loss: Annotated[
-        float, Option(min=0, metavar="POINTS", help="What int8 may lose on held-out clips.")
-    ] = 2.0,
+    int8: Annotated[bool, Option("--int8", help="In int8; for openvino.")] = False,
+    max_loss: Annotated[float, Option(min=0, metavar="POINTS", help="What int8 may lose.")] = 2.0,
     json_: Json = False,
     quiet: Quiet = False,
 ) -> None:

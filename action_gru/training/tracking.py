@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import logging
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -32,6 +31,7 @@ DEFAULTS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+    "MLFLOW_LOGGING_LEVEL": "WARNING",  # it tells of each table of a new store
     "WANDB_CONSOLE": "off",
     "WANDB_DISABLE_CODE": "true",
     "WANDB_ERROR_REPORTING": "false",
@@ -89,8 +89,6 @@ class _MLflow:
     def __init__(self, name: str, folder: Path, known: Mapping[str, Any]) -> None:
         from accelerate.tracking import MLflowTracker
 
-        for package in ("mlflow", "alembic"):  # they tell of each table of a new store
-            logging.getLogger(package).setLevel(logging.WARNING)
         # Nested where the caller has a run of its own open; without one it makes no difference.
         self.tracker = MLflowTracker(
             PROJECT, run_id=known.get("id"), run_name=name, nested_run=True
@@ -251,7 +249,7 @@ def _read(path: Path) -> dict[str, Any]:
 def _brief(error: Exception) -> str:
     """The first line of an error, short enough for a message."""
     lines = str(error).strip().splitlines()
-    return (lines[0] if lines else type(error).__name__)[:300]
+    return (lines[0] if lines else type(error).__name__)[:160]
 
 
 def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, bool | int | float | str]:

@@ -163,7 +163,8 @@ class CameraSocket:
         frame = message[TIME.size :]
         told = await ask(self.studio.reader, "live_push", self.key, str(self.run), frame, time_s)
         ms = round(1000 * (time.perf_counter() - began_s), 1)
-        return {"time_s": time_s, "scores": told["scores"], "ms": ms}
+        slow = told.get("slow", "")
+        return {"time_s": time_s, "scores": told["scores"], "ms": ms, "slow": slow}
 
     async def _save(self, wish: Correction) -> dict[str, Any]:
         """Put the last two seconds into the right action."""

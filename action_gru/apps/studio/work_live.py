@@ -19,6 +19,7 @@ from action_gru.core.errors import VideoError
 from action_gru.model.calibration import EVEN
 from action_gru.recognizer import ActionRecognizer
 from action_gru.streaming import ActionStream
+from action_gru.views.sampling import RateWatch
 
 # Scores are means over this time. Of 24 drawn actions of 2 s, one after the other at 12 frames a
 # second with a window of 1.4 s, 22 are then named for most of their time; with 0.4 s 20.
@@ -36,12 +37,16 @@ class Camera:
         self.recognizer = recognizer
         self.stream: ActionStream = recognizer.stream()
         self.stream.tracker.smoothing_s = SMOOTHING_S
+        self.rate = RateWatch(self.stream.sampler.fps)
         self.frames: deque[tuple[float, bytes]] = deque()
         self._bytes = 0
 
     def push(self, data: bytes, time_s: float) -> list[float] | None:
         """Show a frame; the smoothed scores (C,), None until the stream has seen enough."""
+        before_s = self.stream.last_s if self.stream.prediction else None
         self.stream.push(decode_frame(data), time_s)
+        if self.stream.last_s != before_s:
+            self.rate.add(time_s)
         self._keep(data, time_s)
         smoothed = self.stream.smoothed
         if smoothed is None:
@@ -99,7 +104,10 @@ def sure_from(recognizer: ActionRecognizer) -> float | None:
 
 
 def live_push(tell: Tell, key: str, run: str, data: bytes, time_s: float) -> dict[str, Any]:
-    """One frame of a camera: {"scores": (C,) or None}. Raises VideoError."""
+    """One frame of a camera: {"scores": (C,) or None, "slow": why its frames are too few, or ""}.
+
+    Raises VideoError.
+    """
     # Of this thread. One or two pictures gain little by more, and where others compute meanwhile
     # more threads wait for each other: 0.43 s a frame with two, 0.05 s with one, of 0.01 s of work.
     torch.set_num_threads(1)
@@ -110,7 +118,7 @@ def live_push(tell: Tell, key: str, run: str, data: bytes, time_s: float) -> dic
     _cameras.move_to_end(key)
     while len(_cameras) > CAMERAS_KEPT:
         _cameras.popitem(last=False)
-    return {"scores": camera.push(data, time_s)}
+    return {"scores": camera.push(data, time_s), "slow": camera.rate.warning}
 
 
 def live_close(tell: Tell, key: str) -> None:

@@ -88,11 +88,12 @@ export function liveMode(app, label, onModel) {
       forget();
       onModel(model);
     },
-    answer({ time_s, scores, ms }) {
+    answer({ time_s, scores, ms, slow }) {
       take(time_s, scores);
       trim();
       draw();
-      if (ms !== undefined) say(facts, `An answer takes ${Math.max(1, Math.round(ms / 10) * 10)} ms.`);
+      const taken = `An answer takes ${Math.max(1, Math.round((ms ?? 0) / 10) * 10)} ms.`;
+      if (slow || ms !== undefined) say(facts, slow ? `The camera ${slow}.` : taken);
     },
     saved(id) {
       waiting?.(id);
