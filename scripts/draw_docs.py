@@ -73,6 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             draw_real(chosen.data, chosen.weights, chosen.work / "real", chosen.out)
         else:
             drawings[name](chosen.out / name)
+            docs_drawn.shrink(chosen.out / name)
         print(name)
 
 

@@ -1,5 +1,8 @@
 """One person is followed while others pass: who is picked, kept, lost, and picked anew."""
 
+import json
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from helpers.crowd import actor_at, crowd_scene, moved, person_box
@@ -7,8 +10,12 @@ from helpers.people_doubles import HidingDetector, ScriptedDetector
 from helpers.streams import FPS, make_engine
 from test_people import open_people, person
 
+from action_gru.apps.live_loop import Answer
+from action_gru.apps.webcam import Webcam, WebcamOptions
+from action_gru.core.progress import Reporter
 from action_gru.streaming.follow import look_of
 from action_gru.streaming.people import PeopleEngine
+from action_gru.video.live import LiveStatus
 
 SHIRTS = {"red": (200, 30, 30), "blue": (30, 40, 200), "green": (20, 160, 60)}
 
@@ -192,3 +199,24 @@ def test_among_drawn_people_who_cross_nobody_else_is_looked_at(seed, follow):
     assert looked > 15
     most = max(actors.count(actor) for actor in set(actors))
     assert most >= len(actors) - 2  # where two stand in one place, the box does not say whose it is
+
+
+def test_webcam_prints_one_line_of_answers_and_each_change(capsys):
+    looked, stream = play([THREE] * 10, "largest")
+    assert looked[-1] == "blue"
+    feed = SimpleNamespace(
+        stream=stream, dropped=0, source=SimpleNamespace(name="cam", status=LiveStatus("live", ""))
+    )
+    loop = SimpleNamespace(feeds=[feed], recognizer=SimpleNamespace(judged=lambda one: one))
+    webcam = Webcam(loop, None, WebcamOptions(as_json=True), Reporter(quiet=True))
+    webcam._say_state(feed)
+    webcam._say_state(feed)
+    webcam._print(Answer(feed, (), 0.01, people=tuple(stream.people)))
+    webcam._print(Answer(feed, (), 0.01))  # hidden
+    change, seen, unseen = (json.loads(line) for line in capsys.readouterr().out.splitlines())
+    assert (change["follow"], change["detail"]) == (1, "follows person 1, the largest")
+    assert seen["person"] == unseen["person"] == 1
+    assert seen["label"] == stream.people[0].prediction.label
+    assert seen["box"] == [60.0, 5.0, 82.0, 60.0]
+    assert unseen["label"] is None
+    assert unseen["box"] is None
