@@ -188,6 +188,7 @@ def test_a_mistake_is_one_message_and_its_exit_code(place, arguments, code, said
     assert done.stdout == ""
 
 
+@pytest.mark.slow
 def test_ctrl_c_leaves_nothing_half_written_and_a_run_to_resume(place):
     process = subprocess.Popen(
         [*PROGRAM, "train", "tiny.yaml", "run.name=stopped", "training.epochs=5000", "-q"],
@@ -216,6 +217,7 @@ def test_ctrl_c_leaves_nothing_half_written_and_a_run_to_resume(place):
     assert (place / "runs" / "stopped" / "config.yaml").read_text() == kept
 
 
+@pytest.mark.slow
 def test_ctrl_c_before_an_epoch_is_finished_gives_the_same_command_again(place):
     """With a name that a shell would take apart; in a log it is a field."""
     cache = "features.cache_dir=it's new"

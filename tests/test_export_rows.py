@@ -27,6 +27,7 @@ RUNS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", RUNS)
 def test_the_example_answers_as_the_stream_does(tmp_path, kind):
     write, series = RUNS[kind]

@@ -32,7 +32,6 @@ def kill_often(kind: str, kills: int, before: str = "") -> dict:
 
 
 LANES = [
-    ("extraction", 1),
     pytest.param("extraction", 10, marks=pytest.mark.slow),
     pytest.param("training", 3, marks=pytest.mark.slow),
 ]

@@ -64,6 +64,7 @@ def test_hls_plays_at_its_own_rate_and_ends(address, tmp_path):
     assert 1.7 < seen.times_s[-1] < 6
 
 
+@pytest.mark.slow
 def test_mpeg_ts_over_udp_arrives():
     target = f"udp://127.0.0.1:{refusing_port()}"
     sending = threading.Thread(

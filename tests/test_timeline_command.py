@@ -185,6 +185,7 @@ def test_three_frames_make_a_timeline_of_nothing(small_run, tmp_path, capsys):
     assert capsys.readouterr().out.startswith(("nothing in particular", "  "))
 
 
+@pytest.mark.slow
 def test_ctrl_c_keeps_what_was_read(small_run, tmp_path):
     video = write_square(tmp_path / "endless.mp4", 6000)
     target = tmp_path / "t.csv"

@@ -112,6 +112,7 @@ def test_a_lost_stream_is_told_on_the_picture_and_comes_back(recognizer):
             assert loop.summary()["reconnects"] == 1
 
 
+@pytest.mark.slow
 def test_pictures_of_another_size_are_told_drawn_and_recorded_at_the_first_size(
     recognizer, tmp_path, capsys
 ):
@@ -296,6 +297,7 @@ def test_json_lines_end_with_a_summary_and_the_recording_is_there(small_run, tmp
         assert next(iter(recorded)).image.shape == (64, 96, 3)
 
 
+@pytest.mark.slow
 def test_ctrl_c_finishes_the_recording(small_run, tmp_path):
     video = write_square(tmp_path / "a.mp4", 50)
     process = subprocess.Popen(
@@ -364,6 +366,7 @@ def test_mistakes_are_told_before_the_source_is_opened(small_run, tmp_path, monk
             check_display()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     not (shutil.which("Xvfb") and shutil.which("xdotool")), reason="needs Xvfb and xdotool"
 )
