@@ -275,7 +275,12 @@ def export(
     overrides: Overrides = None,
     format_: Annotated[
         Literal["onnx", "openvino", "ncnn", "coreml", "tflite"],
-        Option("--format", metavar="NAME", help="onnx, openvino, ncnn, coreml, tflite."),
+        Option(
+            "--format",
+            metavar="NAME",
+            show_default=False,
+            help="onnx; openvino, ncnn, coreml, tflite.",
+        ),
     ] = "onnx",
     out: Annotated[
         Path | None,
