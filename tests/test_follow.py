@@ -155,7 +155,7 @@ def test_after_a_gap_in_time_the_one_is_picked_anew():
         scene = stream.sampler.sample(picture(TWO), float(time_s))
         people.advance([stream], [scene])
     texts = [change.text for change in stream.follower.changes]
-    assert texts[1] == "person 1 is left: the scene is another"
+    assert texts[1] == "person 1 is left: the scene is over"
     assert texts[2].startswith("follows person 3, the largest")
     assert {event.person for event in stream.events} == {1}
 

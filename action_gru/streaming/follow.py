@@ -90,7 +90,7 @@ class Follower:
         """The scene is over: a later sample picks anew. People are met afresh."""
         self._tracks.clear()
         if self.number is not None:
-            self._say(time_s, None, f"person {self.number} is left: the scene is another")
+            self._say(time_s, None, f"person {self.number} is left: the scene is over")
 
     def _count(self, tracked: Sequence[Tracked], time_s: float) -> None:
         """Give each new track a number, and forget those that are gone."""
