@@ -100,6 +100,7 @@ def test_what_is_no_video_is_told_under_the_client_s_name(server, data, name, sa
 
 
 BOUNDARY = {"content-type": "multipart/form-data; boundary=x"}
+OTHER = b'--x\r\nContent-Disposition: form-data; name="note"\r\n\r\nhello\r\n'
 PART = b'--x\r\ncontent-disposition: form-data; name="file"; filename="a.mp4"\r\n\r\nvideo'
 
 
@@ -115,6 +116,7 @@ PART = b'--x\r\ncontent-disposition: form-data; name="file"; filename="a.mp4"\r\
          "no field 'file' came, but 'video'; send one video, as 'curl -F file=@clip.mp4'"),
         (b"--x--\r\n", BOUNDARY, 400, "no field 'file' came, but no field at all"),
         (PART + b"\r\n" + PART + b"\r\n--x--\r\n", BOUNDARY, 400, "two fields 'file' came"),
+        (33 * OTHER + b"--x--\r\n", BOUNDARY, 400, "more than 32 fields came; send one video"),
     ],
 )  # fmt: skip
 def test_a_body_that_is_no_single_video_is_refused_with_the_mend(

@@ -26,6 +26,7 @@ PIECE_BYTES = 1 << 20
 SILENT_S = 30.0  # from one piece to the next
 SLOW_BYTES_S, SLOW_AFTER_S = 4_000, 60.0  # slower than this on average is not waited for
 MOST_NAME = 200
+MOST_FIELDS = 32
 HEAD_BYTES = 512  # of a file, in which its kind is told
 STILLS = {
     b"\x89PNG\r\n\x1a\n": "PNG", b"\xff\xd8\xff": "JPEG", b"II*\x00": "TIFF", b"MM\x00*": "TIFF",
@@ -246,6 +247,8 @@ class _Form:
         self._is_file = name == FIELD
         if not self._is_file:
             self.others.append(shown_name(name))
+            if len(self.others) > MOST_FIELDS:
+                raise UploadError(f"more than {MOST_FIELDS} fields came; send one video, {CURL}")
             return
         self.files += 1
         if self.files > 1:
