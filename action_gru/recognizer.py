@@ -89,7 +89,8 @@ class ActionRecognizer:
         missing.
         """
         what = "a run is a folder, a name in ./runs or a file"
-        path = find_model(None if run is None else str(path_given(run, what, CheckpointError)))
+        named = None if run is None else str(path_given(run, what, CheckpointError))
+        path = find_model(named, of_video=True)
         changes = [f"features.device={device}", *overrides_given(overrides)]
         checkpoint = load_checkpoint(path)
         loaded = cls(checkpoint, build_config(checkpoint.config, changes), device)

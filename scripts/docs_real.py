@@ -143,7 +143,9 @@ def _counted(answers: str) -> str:
     falls = sum(re.search(r": (?:unsure, perhaps )?fall ", line) is not None for line in lines)
     unsure = sum("unsure" in line for line in lines)
     shown = [line.replace("clips/everyday/fights_noFight_", "other_places/") for line in lines[:3]]
-    return "\n".join([*shown, "...", f"{len(lines)} clips, {falls} called a fall, {unsure} unsure"])
+    return "\n".join(
+        [*shown, f"... (of {len(lines)} lines {falls} say fall, and {unsure} are unsure)"]
+    )
 
 
 def moving_picture(video: Path, model: Path, target: Path) -> None:

@@ -152,7 +152,7 @@ def test_a_folder_of_class_folders_is_taken_as_it_is(tmp_path):
 def test_clips_without_a_folder_clips_are_no_project_but_told_how_to_be_one(tmp_path):
     make_tree(tmp_path / "set", "wave/1.mp4", "clap/1.mp4")
     with pytest.raises(
-        ConfigError, match=r"\(clap and wave\).*make the folder my-actions, then mv"
+        ConfigError, match=r"\(clap and wave\).*: mkdir .*set-project, then mv .*set-project/clips"
     ):
         open_project(tmp_path / "set")
     assert sorted(path.name for path in (tmp_path / "set").iterdir()) == ["clap", "wave"]

@@ -10,6 +10,7 @@ from helpers.dataset_trees import make_tree
 from helpers.videos import write_square
 
 from action_gru.core.errors import CheckpointError
+from action_gru.training import runs
 from action_gru.training.runs import about_run, find_model, newest_run
 
 
@@ -32,6 +33,20 @@ def test_the_newest_run_is_the_one_that_was_finished_last(here):
     assert newest_run(Path("runs"), finished=False) == Path("runs/c")
     os.utime(here / "runs" / "a" / "summary.json", (2000, 2000))
     assert find_model(None) == Path("runs/a")
+
+
+def test_the_newest_run_of_the_kind_that_is_needed_comes_first(here, monkeypatch):
+    monkeypatch.setattr(runs, "_reads_video", lambda run: run.name != "b")
+    assert find_model(None, of_video=True) == Path("runs/a-2")
+    assert find_model(None, of_video=False) == find_model(None) == Path("runs/b")
+    monkeypatch.setattr(runs, "_reads_video", lambda run: False)
+    assert find_model(None, of_video=True) == Path("runs/b")  # which is then refused, with why
+
+
+def test_a_name_of_no_run_is_told_beside_those_that_are_there(here):
+    said = r"no run 'a-3' in .*runs, which holds a, a-2, b and c, .*did you mean 'a-2'"
+    with pytest.raises(CheckpointError, match=said):
+        find_model("a-3")
 
 
 def test_a_name_is_a_path_then_a_run_and_else_left_to_what_knows_the_shipped_models(here):

@@ -91,8 +91,8 @@ def check_display() -> None:
             return
         reason = f"display '{display}' does not answer, or OpenCV was built without windows"
     raise VideoError(
-        f"no window can be opened ({reason}); use --no-window with --json or --record, "
-        "or run it on a desktop"
+        f"no window can be opened ({reason}); use --no-window (with --json for a program, with "
+        "--record for a video), or run it on a desktop"
     )
 
 

@@ -79,11 +79,16 @@ def print_answer(document: dict[str, Any], text: str, as_json: bool) -> None:
     print(json.dumps(document) if as_json else text)
 
 
-def find_model(name: str | None, reporter: Reporter, finished: bool = True) -> Path:
-    """The model that -m names, or the newest run of this place, which is told."""
+def find_model(
+    name: str | None, reporter: Reporter, finished: bool = True, of_video: bool | None = None
+) -> Path:
+    """The model that -m names, or the newest run of this place, which is told.
+
+    of_video: which kind of run a command needs.
+    """
     from action_gru.training import runs
 
-    path = runs.find_model(name, finished)
+    path = runs.find_model(name, finished, of_video)
     if name is None:
         reporter.info(f"using {runs.about_run(path)}")
     return path

@@ -50,7 +50,7 @@ def classify(
         raise ConfigError(f"--annotate writes one video, and {len(paths)} were given")
     if annotate is not None:
         check_target("--annotate", annotate, VIDEOS, paths)
-    run = find_model(model, reporter)
+    run = find_model(model, reporter, of_video=True)
     check_model(run, overrides)
     failed = fail_if_all_missing(paths, json_, reporter)
     failed = failed or classify_files(paths, run, overrides, top, annotate, json_, reporter)
@@ -95,7 +95,7 @@ def explain(
     if out is not None:
         check_picture_or_folder("--out", out, [video])
     reporter = make_reporter(quiet)
-    run = find_model(model, reporter)
+    run = find_model(model, reporter, of_video=True)
     check_label(label, check_model(run, overrides or [])[0].classes)
     with reporter.doing("loading"):
         from action_gru.evaluation.explanation import describe
@@ -170,7 +170,7 @@ def timeline(
     checks.check_timeline_targets(targets, kept, describe)
     if annotate is not None:
         checks.check_target("--annotate", annotate, checks.VIDEOS, [*kept, *targets])
-    run = find_model(model, reporter)
+    run = find_model(model, reporter, of_video=True)
     document, tree = checks.check_model(run, changes, live=True)
     segments = None
     if reference is not None:
@@ -218,7 +218,7 @@ def watch(
     from action_gru.apps.checks import check_rows_model
 
     reporter = make_reporter(quiet)
-    run = find_model(model, reporter)
+    run = find_model(model, reporter, of_video=False)
     check_rows_model(run, overrides or [], source, alarm)
     with reporter.doing("loading the model"):
         from action_gru.series.recognizer import watch
@@ -252,7 +252,7 @@ def web(
     for package in ("fastapi", "uvicorn", "websockets"):
         need(package, "web", "the web page")
     reporter = make_reporter(quiet)
-    run = find_model(model, reporter)
+    run = find_model(model, reporter, of_video=True)
     classes = check_model(run, overrides or [], live=True)[0].classes
     with ExitStack() as starting:
         starting.enter_context(reporter.doing("loading"))

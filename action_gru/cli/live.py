@@ -63,7 +63,7 @@ def webcam(
     checks.check_sources(sources)
     if record is not None:
         checks.check_target("--record", record, checks.VIDEOS, [Path(name) for name in sources])
-    run = find_model(model, reporter)
+    run = find_model(model, reporter, of_video=True)
     document, tree = checks.check_model(run, changes, live=True)
     checks.check_detection(tree, per_person)
     sinks = (*tree.events.sinks, *(sink for target in to or [] for sink in sinks_of(target)))

@@ -49,7 +49,7 @@ def serve(
     reporter = make_reporter(quiet)
     keys = find_keys(key, key_file, host, no_key)
     names: list[str | None] = [*model] if model else [None]
-    runs = [find_model(name, reporter) for name in names]
+    runs = [find_model(name, reporter, of_video=True) for name in names]
     for run in runs:
         check_model(run, overrides or [])
     with ExitStack() as starting:

@@ -264,10 +264,11 @@ def _not_one(folder: Path) -> str | None:
     classes = list(dict.fromkeys(path.parent.name for path in videos))
     if not classes:
         return None
-    moved = command_line("mv", folder, folder.absolute().parent / "my-actions" / "clips")
+    project = folder.absolute().with_name(f"{folder.absolute().name}-project")
+    made, moved = command_line("mkdir", project), command_line("mv", folder, project / "clips")
     return (
         f"{folder} itself holds folders of clips ({name_some(classes)}), and a project has them in "
-        f"its folder clips: make the folder my-actions, then {moved}"
+        f"its folder clips: {made}, then {moved}"
     )
 
 

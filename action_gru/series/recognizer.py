@@ -71,7 +71,8 @@ class SequenceRecognizer:
         Raises CheckpointError where there is none.
         """
         what = "a run is a folder, a name in ./runs or a file"
-        path = find_model(None if run is None else str(path_given(run, what, CheckpointError)))
+        named = None if run is None else str(path_given(run, what, CheckpointError))
+        path = find_model(named, of_video=False)
         changes = [f"training.device={device}", *overrides_given(overrides)]
         checkpoint = load_checkpoint(path)
         return cls(checkpoint, build_config(checkpoint.config, changes), device)

@@ -205,11 +205,15 @@ def reason(error: Exception) -> str:
 
 def check_reads_video(features: Specs) -> None:
     """Raise CheckpointError for a model of measured channels."""
-    if any(isinstance(spec, ChannelSpec) for spec in features):
+    if not reads_video(features):
         raise CheckpointError(
             "the model reads measured channels, no video: give it rows with 'action-gru watch' or "
             "SequenceRecognizer; for videos name a run that was trained on some"
         )
+
+
+def reads_video(features: Specs) -> bool:
+    return not any(isinstance(spec, ChannelSpec) for spec in features)
 
 
 def check_reads_rows(features: Specs) -> None:
