@@ -17,7 +17,7 @@ from typing import Any
 
 import nbformat
 from jupyter_client.kernelspec import KernelSpec
-from jupyter_client.manager import KernelManager
+from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
 
 ROOT = Path(__file__).parents[1]
@@ -25,7 +25,7 @@ BOOKS = sorted((ROOT / "examples").glob("*.ipynb"))
 LONGEST_S = 600
 
 
-class _ThisPython(KernelManager):
+class _ThisPython(AsyncKernelManager):
     """Starts the interpreter that runs this, whatever kernels are installed."""
 
     @property
@@ -41,7 +41,9 @@ def execute(path: Path, folder: Path) -> Any:
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     environment.pop("MPLBACKEND", None)  # pictures are drawn into the notebook
     place = {"metadata": {"path": str(folder)}}
-    client = NotebookClient(book, km=_ThisPython(), timeout=LONGEST_S, resources=place)
+    # A kernel that nbclient makes, it ends.
+    making: Any = {"kernel_manager_class": _ThisPython}
+    client = NotebookClient(book, timeout=LONGEST_S, resources=place, **making)
     client.execute(env=environment)
     return _cleaned(book)
 
