@@ -271,7 +271,7 @@ def test_the_command_renames_and_deletes_and_asks_first(runs, monkeypatch):
     assert "delete runs/first (0.0 MB) for good? [y/N]" in done.stderr
     assert done.stdout.strip() == "nothing was deleted"
     told = command("runs", "delete", "first", "none", "--yes", cwd=place, code=7).stderr
-    assert "none is not a run folder" in told
+    assert "no run 'none' in" in told
     assert (runs / "first").is_dir()  # of several names one is wrong: none is deleted
     done = command("runs", "delete", "first", "half", "--yes", "--json", cwd=place).stdout
     assert json.loads(done) == {"deleted": ["runs/first", "runs/half"]}
