@@ -44,10 +44,10 @@ demo: $(INSTALLED)
 	$(RUN)/action-gru demo
 
 test: $(DEVELOPED)
-	OMP_NUM_THREADS=1 $(RUN)/python -m pytest -n 2 --dist worksteal -m "not slow"
+	OMP_NUM_THREADS=1 $(RUN)/python -m pytest -n 2 -m "not slow"
 
 test-avx2: $(DEVELOPED)
-	OMP_NUM_THREADS=1 $(AVX2) $(RUN)/python -m pytest -n 2 --dist worksteal -m "not slow" $(NOT_AVX2)
+	OMP_NUM_THREADS=1 $(AVX2) $(RUN)/python -m pytest -n 2 -m "not slow" $(NOT_AVX2)
 
 test-slow: $(DEVELOPED)
 	OMP_NUM_THREADS=1 $(RUN)/python -m pytest -n 2 --dist worksteal -m slow --timeout=1800 \

@@ -31,8 +31,13 @@ FEW = {
 CASES = int(os.environ.get("FUZZ_CASES", "0"))
 
 
+SLOW, LONGEST = pytest.mark.slow, ("studio_request", "studio_frame")
+
+
 @pytest.mark.timeout(36_000 if CASES else 300)
-@pytest.mark.parametrize("kind", list(FEW))
+@pytest.mark.parametrize(
+    "kind", [pytest.param(kind, marks=SLOW if kind in LONGEST else ()) for kind in FEW]
+)
 def test_every_file_gives_a_result_or_an_error_of_ours(kind, tmp_path):
     outcome = fuzzing.fuzz(kind, 0, CASES or FEW[kind], tmp_path)
     print(outcome)

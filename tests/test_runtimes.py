@@ -304,6 +304,7 @@ def test_auto_measures_once_and_says_in_the_features_what_it_took(home, monkeypa
     assert len(measured) == 2
 
 
+@pytest.mark.slow
 def test_no_runtime_reports_to_its_makers(home, tmp_path):
     """openvino reports its import to a server, unless it is kept from it."""
     program = (

@@ -274,6 +274,7 @@ def test_a_picture_is_fitted_without_distortion():
     assert (shown[:, :38] == 0).all()
 
 
+@pytest.mark.slow
 def test_json_lines_end_with_a_summary_and_the_recording_is_there(small_run, tmp_path):
     video = write_square(tmp_path / "a.mp4", 50, seed=4)
     done = subprocess.run(
