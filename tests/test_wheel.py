@@ -204,7 +204,9 @@ def test_torch_of_another_index_is_kept_by_what_follows(tmp_path):
         _write_wheel(tmp_path / "index" / name, name, version)
     with _served(tmp_path / "index") as address:
         made = [f"VENV={tmp_path / 'venv'}", f"TORCH_INDEX={address}", f"PYTHON={sys.executable}"]
-        lines = _run(["make", "-n", *made, tmp_path / "venv" / ".installed"], ROOT).splitlines()
+        lines = _run(
+            ["make", "-n", "--no-print-directory", *made, tmp_path / "venv" / ".installed"], ROOT
+        ).splitlines()
         report = tmp_path / "report.json"
         for line in lines:
             tried = f" --dry-run --report {report}" if line.endswith("-e .") else ""
