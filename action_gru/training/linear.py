@@ -134,7 +134,9 @@ def _descriptors(
     kept, whose, is_whole = [], [], []
     for clip, start, length, whole in _stretches(train, max_frames):
         for part in torch.arange(len(clip)).split(256):  # type: ignore[no-untyped-call]
-            standard = model.standardise(train.gather(start[part], length[part]))
+            standard = train.gather(start[part], length[part])
+            if not train.is_standard:
+                standard = model.standardise(standard)
             kept.append(model.linear.pool(standard, length[part]))
         whose.append(clip)
         is_whole.append(torch.full((len(clip),), whole))
@@ -156,9 +158,7 @@ def _stretches(
             yield clip, start + later, half, False
 
 
-def _left_out(
-    ridge: Ridge, clips: Tensor, whole: Tensor, targets: Tensor, folds: Tensor
-) -> Tensor:
+def _left_out(ridge: Ridge, clips: Tensor, whole: Tensor, targets: Tensor, folds: Tensor) -> Tensor:
     """Each clip's answer by a fit without its fold, averaged over its whole copies: (N, C)."""
     total, count = torch.zeros_like(targets), torch.zeros(len(targets), 1)
     for fold in sorted(set(folds.tolist())):
