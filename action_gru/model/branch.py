@@ -87,12 +87,45 @@ class Dropout(nn.Dropout):
 
     generator: torch.Generator | None = None
 
-    def forward(self, values: Tensor) -> Tensor:
-        if self.generator is None or not self.training or not 0 < self.p < 1:
+    def forward(self, values: Tensor, rows: Rows | None = None) -> Tensor:
+        """rows: which rows of more these are; the same are drawn as if all were here."""
+        own = self.generator is not None or rows is not None
+        if not own or not self.training or not 0 < self.p < 1:
             dropped: Tensor = super().forward(values)
             return dropped
-        kept = torch.empty_like(values).bernoulli_(1 - self.p, generator=self.generator)
+        shape = values.shape if rows is None else (rows.count, *values.shape[1:])
+        kept = values.new_empty(shape).bernoulli_(1 - self.p, generator=self.generator)
+        kept = kept if rows is None else kept[rows.places]
         return values * kept.div_(1 - self.p)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The valid rows of a padded batch (B, T), in the order of PackedSequence: the first step of
+    all sequences, the longest first, then the second.
+
+    places (R,): in the B * T rows. sizes (T,): how many sequences have each step.
+    """
+
+    places: Tensor
+    sizes: Tensor
+    count: int
+
+    @classmethod
+    def of(cls, lengths: Tensor, steps: int) -> Rows:
+        order = lengths.argsort(descending=True, stable=True)
+        inside = torch.arange(steps)[:, None] < lengths[order]  # (T, B)
+        step, rank = inside.nonzero(as_tuple=True)
+        return cls(order[rank] * steps + step, inside.sum(1), inside.numel())
+
+    def pack(self, padded: Tensor) -> Tensor:
+        """(B, T, D) -> (R, D)."""
+        return padded.flatten(0, 1)[self.places]
+
+    def pad(self, packed: Tensor) -> Tensor:
+        """(R, D) -> (B, T, D), zero where nothing is."""
+        whole = packed.new_zeros(self.count, packed.shape[1]).index_copy(0, self.places, packed)
+        return whole.reshape(-1, len(self.sizes), packed.shape[1])
 
 
 class RecurrentBranch(_Branch):
@@ -155,11 +188,40 @@ class RecurrentBranch(_Branch):
 
     def forward(self, features: Tensor, lengths: Tensor) -> Tensor:
         """features (B, T, D), lengths (B,) -> logits (B, C)."""
-        projected = self.project(features)
-        pooled = [self.pool_hidden(self.hidden_states(projected, lengths), lengths)]
+        # A GPU counts padding sooner than it sorts.
+        if self.training and features.device.type == "cpu" and self._reads_packed:
+            projected, hidden = self._packed_states(features, lengths)
+        else:
+            projected = self.project(features)
+            hidden = self.hidden_states(projected, lengths)
+        pooled = [self.pool_hidden(hidden, lengths)]
         pooled += [pool(projected, lengths) for pool in self.pool_around]
         logits: Tensor = self.head(torch.cat(pooled, -1))
         return logits
+
+    def _packed_states(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """`project` and `hidden_states` of the valid steps alone: the padding, a quarter of a batch
+        and more, costs no products.
+        """
+        rows = Rows.of(lengths, features.shape[1])
+        parts = torch.split(rows.pack(features), self.view_dims, dim=-1)
+        projected = torch.cat(
+            [
+                cast(Dropout, layer[3])(layer[:3](part), rows)
+                for layer, part in zip(cast(list[Any], self.projections), parts, strict=True)
+            ],
+            -1,
+        )
+        padded = rows.pad(projected)
+        if self.cell is None:
+            return padded, padded
+        packed = nn.utils.rnn.PackedSequence(projected, rows.sizes)
+        return padded, rows.pad(self.cell(packed)[0].data)
+
+    @property
+    def _reads_packed(self) -> bool:
+        """Cells of torch.nn do, or there is none; ours would sort once more."""
+        return self.cell is None or isinstance(self.cell, nn.RNNBase)
 
     def advance(self, features: Tensor, state: State) -> tuple[Tensor, State]:
         """Like `running`, from a carried state: (B, T, D) -> (B, T, C), the state to carry.
