@@ -17,8 +17,8 @@ from action_gru.core.errors import TrainingError
 from action_gru.core.machine import Prefetch, pick_device
 from action_gru.features.sequences import Batch, SequenceSet, is_known
 from action_gru.model import ActionClassifier
-from action_gru.model.branch import Dropout
 from action_gru.model.losses import BINARY_LOSSES, LOSSES
+from action_gru.model.packing import Dropout
 from action_gru.training.batches import Batches, Part
 from action_gru.training.linear import solve_linear
 from action_gru.training.processes import join_processes
