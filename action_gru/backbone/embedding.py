@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from action_gru.backbone.cuda import CudaRunner, Gpu
 from action_gru.backbone.exported import ExportedNetwork, export_network, open_checked
 from action_gru.backbone.model_files import ModelFile
 from action_gru.backbone.network import FeatureNetwork, NetworkSource, feature_dim
@@ -30,7 +31,8 @@ class Backbone:
     has_maps: whether it weighs places, as `focus` needs; note: what the user should know of it, in
     words. runtime: torch, onnx, openvino, tensorrt, or auto for the usual one here. threads: how
     many of the processor's the network may use; None: as torch is set. sha256: what the file of the
-    weights must have, if it is known.
+    weights must have, if it is known. cuda_graphs: see `CudaRunner`; for torch on a CUDA device
+    alone.
     """
 
     def __init__(
@@ -45,9 +47,11 @@ class Backbone:
         runtime: str = "torch",
         threads: int | None = None,
         sha256: str | None = None,
+        cuda_graphs: bool = False,
     ) -> None:
         self._source = open_source(weights, layer, download, sha256)
         self._size, self._wished_precision, self._threads = image_size, precision, threads
+        self._cuda_graphs = cuda_graphs
         self.exported: ExportedNetwork | None = None  # what runs, where it is not torch
         self.weights, self.layer, self.fit = self._source.name, layer, fit
         self.has_maps = True
@@ -101,6 +105,11 @@ class Backbone:
     def _open(self, runtime: str) -> Runner:
         """A runner of the network; sets runtime, image_size and dim."""
         self.runtime = runtime
+        if self._cuda_graphs and (runtime, self.device.type) != ("torch", "cuda"):
+            raise BackboneError(
+                "features.cuda_graphs: only torch on a CUDA device has graphs, and this is "
+                f"{runtime} on {self.device}; set features.cuda_graphs=false"
+            )
         precision = self._precision(runtime)
         if isinstance(self._source, ModelFile):
             threads = self._threads or torch.get_num_threads()
@@ -113,7 +122,10 @@ class Backbone:
             network = self._source.network
             self.image_size = self._size or network.image_size
             self.dim = feature_dim(self._source, self.image_size)
-            return TorchRunner(network, precision, self.device, self._threads)
+            runner = TorchRunner(network, precision, self.device, self._threads)
+            if self.device.type != "cuda":
+                return runner
+            return CudaRunner(runner.network, Gpu(self.device), self._cuda_graphs)
         chosen, threads = RUNTIMES[runtime], self._threads or torch.get_num_threads()
         chosen.check(self.device)
         exported = self.exported = export_network(self._source, self._size, chosen.form)

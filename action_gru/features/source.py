@@ -261,6 +261,7 @@ def _build_pictures(config: Config, threads: int | None) -> Backbone:
         runtime=features.runtime,
         threads=threads,
         sha256=features.weights_sha256,
+        cuda_graphs=features.cuda_graphs,
     )
     weighing = [view for view in features.views if view in VIEWS and VIEWS[view].channels == 4]
     if weighing and not backbone.has_maps:
