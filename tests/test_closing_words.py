@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from helpers.videos import SHARED
+from helpers import SHARED
 from typer.testing import CliRunner
 
 from action_gru.cli.commands import app
