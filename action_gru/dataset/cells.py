@@ -94,10 +94,12 @@ def inside(
         raise ValueError(f"path is longer than a file's can be, got '{relative[:40]}...'")
     path, real = on_disk(root, relative), {} if real is None else real
     try:
-        found, home = _followed(path, real), _followed(root, real)
+        home = _real_folder(root, real)
+        is_plain = bool(given.parts) and not path.is_symlink()
+        found = f"{_real_folder(path.parent, real)}{path.name}" if is_plain else str(path.resolve())
     except (OSError, RuntimeError) as error:  # Python below 3.13 calls a loop a RuntimeError
         raise ValueError(f"path '{relative}' cannot be followed ({error})") from error
-    if not follow_links and not f"{found}{os.sep}".startswith(os.path.join(home, "")):
+    if not follow_links and not f"{found}{os.sep}".startswith(home):
         raise ValueError(
             f"path '{relative}' is a link out of {root}; copy the file into it, or write "
             "data.follow_links: true"
@@ -105,13 +107,11 @@ def inside(
     return path
 
 
-def _followed(path: Path, real: dict[str, str]) -> str:
-    """path.resolve(), which asks the disk about each folder once."""
-    folder, name = os.path.split(path)
-    if folder not in real:
-        real[folder] = str(Path(folder).resolve())
-    place = os.path.join(real[folder], name)
-    return str(Path(place).resolve()) if not name or os.path.islink(place) else place
+def _real_folder(path: Path, real: dict[str, str]) -> str:
+    """Where a folder truly lies, with a separator at the end; asks the disk once."""
+    if (name := str(path)) not in real:
+        real[name] = f"{str(path.resolve()).rstrip(os.sep)}{os.sep}"
+    return real[name]
 
 
 def bounds_of(
