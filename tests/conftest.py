@@ -52,6 +52,22 @@ def square_video(tmp_path: Path) -> Path:
     return write_square(tmp_path / "square.mp4")
 
 
+@pytest.fixture
+def blank_figures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figures are made, but a pixel is saved: to draw them takes most of a tiny training.
+
+    Not in the slow lane, and not in tests marked `drawn`.
+    """
+    if request.node.get_closest_marker("slow") or request.node.get_closest_marker("drawn"):
+        return
+    import cv2
+    import numpy as np
+    from matplotlib.figure import Figure
+
+    pixel = cv2.imencode(".png", np.full((1, 1, 3), 255, np.uint8))[1].tobytes()
+    monkeypatch.setattr(Figure, "savefig", lambda figure, target, **_: target.write(pixel))
+
+
 @pytest.fixture(scope="session")
 def small_run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     """A run that knows bright squares from dark ones, at five frames a second."""
