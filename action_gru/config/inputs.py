@@ -170,6 +170,9 @@ class DecodingSection(Section):
     """A file whose decoding takes more time in all is refused."""
     max_memory_gb: Positive = 4.0
     """How much memory decoding one file may take, on Linux."""
+    hardware: Literal["none", "cuda"] = "none"
+    """cuda: an NVIDIA GPU decodes files of H.264, HEVC, VP8 and VP9; for long or large videos. Then
+    features are cached apart. Never run on a GPU yet (docs/install.md)."""
 
 
 class SamplingSection(Section):
@@ -211,6 +214,9 @@ class FeaturesSection(Section):
     """Images per forward pass of the backbone."""
     device: Device = "auto"
     """auto, cpu, cuda, cuda:N or mps, for the backbone."""
+    cuda_graphs: bool = False
+    """true: on a CUDA device torch runs up to eight pictures as one recorded graph, with less work
+    for the processor each time. For live answers; never run on a GPU yet (docs/install.md)."""
     workers: Literal["auto"] | Annotated[int, Field(ge=1, le=64)] = "auto"
     """Threads that decode and embed; auto: one a core, at most 16."""
     download: bool = True

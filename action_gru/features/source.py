@@ -146,8 +146,8 @@ def check_extraction(
     if report.notes:
         name, note = next(iter(report.notes.items()))
         reporter.warn(
-            f"{counted(len(report.notes), 'folder')} of frames with gaps or other files; the first "
-            f"is {name}: {note}",
+            f"{counted(len(report.notes), 'clip')} of which something is to be known; the first is "
+            f"{name}: {note}",
             notes=report.notes,
         )
     check_quarantine(report, reporter, folder, allowed)
@@ -262,6 +262,7 @@ def _build_pictures(config: Config, threads: int | None) -> Backbone:
         threads=threads,
         batch_size=features.batch_size,
         sha256=features.weights_sha256,
+        cuda_graphs=features.cuda_graphs,
     )
     weighing = [view for view in features.views if view in VIEWS and VIEWS[view].channels == 4]
     if weighing and not backbone.has_maps:
