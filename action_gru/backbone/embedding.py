@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from action_gru.backbone.cuda import CudaRunner, Gpu
 from action_gru.backbone.exported import ExportedNetwork, export_network, network_key, open_checked
 from action_gru.backbone.model_files import ModelFile
 from action_gru.backbone.network import FeatureNetwork, NetworkSource, feature_dim
@@ -25,6 +26,7 @@ from action_gru.backbone.runtimes import (
 )
 from action_gru.backbone.spec import FeatureSpec
 from action_gru.backbone.weight_files import runtime_of
+from action_gru.core.errors import BackboneError
 from action_gru.core.machine import pick_device
 
 
@@ -34,7 +36,8 @@ class Backbone:
     has_maps: whether it weighs places, as `focus` needs; note: what its file leaves open, in words.
     runtime: torch, onnx, openvino, tensorrt, or auto for the one that is quickest here at batches
     of batch_size. threads: how many of the processor's the network may use; None: as torch is set.
-    sha256: what the file of the weights must have, if it is known.
+    sha256: what the file of the weights must have, if it is known. cuda_graphs: see `CudaRunner`;
+    for torch on a CUDA device alone.
     """
 
     def __init__(
@@ -50,9 +53,11 @@ class Backbone:
         threads: int | None = None,
         batch_size: int = 32,
         sha256: str | None = None,
+        cuda_graphs: bool = False,
     ) -> None:
         self._source = open_source(weights, layer, download, sha256)
         self._size, self._wished_precision, self._threads = image_size, precision, threads
+        self._cuda_graphs = cuda_graphs
         self.exported: ExportedNetwork | None = None  # what runs, where it is not torch
         self.weights, self.layer, self.fit = self._source.name, layer, fit
         self.has_maps = True
@@ -63,6 +68,11 @@ class Backbone:
         if device == "auto" and runtime in RUNTIMES:
             self.device = RUNTIMES[runtime].nearest(self.device)
         self.runtime = self._quickest(batch_size) if runtime == "auto" else runtime
+        if cuda_graphs and (self.runtime, self.device.type) != ("torch", "cuda"):
+            raise BackboneError(
+                "features.cuda_graphs: only torch on a CUDA device has graphs, and this is "
+                f"{self.runtime} on {self.device}; set features.cuda_graphs=false"
+            )
         self._run = self._open(self.runtime)
         stated = self._source.precision if isinstance(self._source, ModelFile) else None
         self.precision = stated or self._precision(self.runtime)
@@ -102,7 +112,10 @@ class Backbone:
             network = self._source.network
             self.image_size = self._size or network.image_size
             self.dim = feature_dim(self._source, self.image_size)
-            return TorchRunner(network, precision, self.device, self._threads)
+            runner = TorchRunner(network, precision, self.device, self._threads)
+            if self.device.type != "cuda":
+                return runner
+            return CudaRunner(runner.network, Gpu(self.device), self._cuda_graphs)
         chosen, threads = RUNTIMES[runtime], self._threads or torch.get_num_threads()
         chosen.check(self.device)
         exported = self.exported = export_network(self._source, self._size)

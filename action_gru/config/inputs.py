@@ -211,6 +211,9 @@ class FeaturesSection(Section):
     """Images per forward pass of the backbone."""
     device: Device = "auto"
     """auto, cpu, cuda, cuda:N or mps, for the backbone."""
+    cuda_graphs: bool = False
+    """true: on a CUDA device torch runs up to eight pictures as one recorded graph, with less work
+    for the processor each time. For live answers; never run on a GPU yet (docs/install.md)."""
     workers: Literal["auto"] | Annotated[int, Field(ge=1, le=64)] = "auto"
     """Threads that decode and embed; auto: one a core, at most 16."""
     download: bool = True

@@ -262,6 +262,7 @@ def _build_pictures(config: Config, threads: int | None) -> Backbone:
         threads=threads,
         batch_size=features.batch_size,
         sha256=features.weights_sha256,
+        cuda_graphs=features.cuda_graphs,
     )
     weighing = [view for view in features.views if view in VIEWS and VIEWS[view].channels == 4]
     if weighing and not backbone.has_maps:

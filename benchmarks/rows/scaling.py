@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from action_gru.features import ClipFeatures, FeatureCache, cache_key
-from rows.turns import Row, in_turns, medians
+from rows.turns import Goal, Row, in_turns, medians
 from rows.untrained import untrained_run
 
 MEASURE = """
@@ -59,7 +59,7 @@ def memory(minutes: tuple[int, ...]) -> list[Row]:
                     {f"{length} min": peak for length, peak in by_length.items()},
                     by_length[minutes[0]] / by_length[minutes[-1]],
                     f"{minutes[-1]} min",
-                    1 / 1.1,
+                    Goal(1 / 1.1, 1 / 1.1),
                 )
             )
     return found
@@ -102,7 +102,7 @@ def look_up(sizes: tuple[int, ...], rounds: int) -> Row:
         values,
         values[small] / values[large],
         large,
-        0.5,
+        Goal(0.5, 0.5),
     )
 
 

@@ -13,7 +13,7 @@ from action_gru.features import ClipFeatures
 from action_gru.features.sequences import SequenceSet
 from action_gru.model import CELLS, ActionClassifier
 from action_gru.training.loop import Trainer, parameter_groups
-from rows.turns import Row, in_turns, medians, paired_ratio
+from rows.turns import Goal, Row, in_turns, medians
 
 CLIPS, FRAMES, DIM, CLASSES, HIDDEN = 10_000, 32, 1280, 10, 256
 STEPS = 20
@@ -76,11 +76,10 @@ def training_step(trainer: Trainer, rounds: int) -> Row:
         "training step, 32 clips of 32 x 1280, hidden 256",
         "steps/s",
         rates,
-        paired_ratio(seconds, "ours", "bare loop"),
-        "bare loop",
-        0.85,
+        against="bare loop",
+        goal=Goal(0.85, 0.85),
         notes=f"bare: forward, backward, clip, AdamW on one random tensor of {frames} frames",
-    )
+    ).paired(seconds, "ours", "bare loop")
 
 
 def first(items, count: int) -> list:
@@ -94,7 +93,7 @@ def epoch(trainer: Trainer) -> Row:
         f"one epoch over {CLIPS:,} cached clips of {FRAMES} x {DIM}, hidden {HIDDEN}",
         "s",
         {"ours": time.perf_counter() - began_s},
-        notes="the goal is 30 s",
+        goal=Goal(30.0, 30.0, at_most=True),
     )
 
 
@@ -134,7 +133,7 @@ def cells(like: ActionClassifier, rounds: int) -> list[Row]:
     def row(name: str, seconds: dict[str, list[float]], repeats: int) -> Row:
         middle = medians(seconds)
         values = {cell: 1000 * middle[cell] / repeats for cell in order}
-        return Row(name, "ms", values, paired_ratio(seconds, "gru", "lstm"), "lstm")
+        return Row(name, "ms", values, against="lstm").paired(seconds, "gru", "lstm")
 
     return [
         row("one live step, batch 1", steps, 100),
