@@ -21,7 +21,7 @@ from typing import Any
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command line sets it
 sys.path.insert(0, str(Path(__file__).parent))
 
-from rows import classify, commands, extraction, live, scaling, sequence
+from rows import classify, commands, extraction, live, runtimes, scaling, sequence
 from rows.results import RESULTS, Results, kind_of_machine, line, measured
 from rows.turns import OthersShare, Row
 
@@ -36,6 +36,7 @@ SETTINGS = {
     "people": ("weights", "detector", "people", "data", "clips"),
     "demo": (),
     "training": ("weights", "data"),
+    "runtimes": ("weights",),
     "sequence": (),
     "cache": ("entries",),
     "memory": ("lengths",),
@@ -89,6 +90,7 @@ def plan(options: argparse.Namespace, clips: list[Path]) -> dict[str, Callable[[
         ],
         "demo": lambda: [commands.demo()],
         "training": lambda: [commands.training(options.data, weights)],
+        "runtimes": lambda: runtimes.rows(weights, device, rounds),
         "sequence": lambda: sequence.rows(device, rounds),
         "cache": lambda: [scaling.look_up(tuple(options.entries), rounds)],
         "memory": lambda: scaling.memory(tuple(options.lengths)),
