@@ -109,8 +109,8 @@ class Session:
         for time_s, pictures, known in work():
             size = sum(image.nbytes for image in pictures.values())
             is_held = 0 < size <= self._places.most_bytes
-            place = self._places.take(size) if is_held else None
-            self._send(pictures, place, time_s=time_s, is_held=is_held, **known)
+            offset = self._places.take(size) if is_held else None
+            self._send(pictures, offset, time_s=time_s, is_held=is_held, **known)
 
     def close(self) -> None:
         self._release()
