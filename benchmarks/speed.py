@@ -148,7 +148,7 @@ def told(options: argparse.Namespace, key: str) -> Any:
     """An option's value for the results: files by their names."""
     value = getattr(options, key)
     if value is None:
-        return "drawn"
+        return "joined clips" if key == "people" and options.data else "drawn"
     return (
         Path(value).name if key in ("weights", "data", "detector", "people", "against") else value
     )

@@ -177,6 +177,28 @@ def has_gpu() -> bool:
     return True
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(has_gpu(), reason="needs a machine without an NVIDIA GPU")
+def test_a_process_that_cannot_have_the_gpu_decodes_and_says_so(path, monkeypatch):
+    """Such as one too many for the memory of the GPU; here FFmpeg itself refuses."""
+    monkeypatch.setattr(frame, "check_hardware", lambda name: None)
+    plain = read(path)[1]
+    with VideoFile(path, limits=DecodeLimits(hardware="cuda")) as video:
+        whole = np.array([one.image for one in video])
+        notes = [video.notes]
+        ran = np.array([made["rgb"] for _, made in video.run(all_pictures)])
+        notes.append(video.notes)
+    for images, told in zip((whole, ran), notes, strict=True):
+        np.testing.assert_array_equal(images, plain)
+        assert len(told) == 1
+        assert told[0].startswith("decoding.hardware=cuda: decoded by the processor, since [Errno")
+
+
+def all_pictures(video):
+    for one in video:
+        yield one.time_s, {"rgb": one.image}
+
+
 @pytest.mark.skipif(has_gpu(), reason="needs a machine without an NVIDIA GPU")
 def test_a_gpu_that_is_not_there_is_told_before_any_file():
     with pytest.raises(ConfigError, match=r"finds no GPU .* Set decoding\.hardware=none"):

@@ -137,7 +137,8 @@ def compare(before: dict[str, Any], now: dict[str, Any]) -> tuple[list[str], lis
             change = row["ratio"] / then["ratio"] - 1
             if change < -WORSE:
                 told = f"{then['ratio']:.2f} then, {row['ratio']:.2f} now times {row['against']}"
-                worse.append(f"{row['name']}: {told} ({change:+.0%})")
+                busy = "; others used the processors, then or now" if others > QUIET else ""
+                worse.append(f"{row['name']}: {told} ({change:+.0%}{busy})")
         elif others > QUIET:
             left_out.append(f"{row['name']}: others used the processors, then or now")
         else:
