@@ -17,7 +17,7 @@ import platform
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -177,9 +177,8 @@ class OnnxRunner:
 class OpenVinoRunner:
     """OpenVINO on the CPU, compiled for each batch size when it is first used.
 
-    A thread that has been given a part of torch's threads, as those that extract, runs a request of
-    its own with so many. One request of all threads would wait at the end of each layer for the
-    thread whose processor decodes just then. The features are the same.
+    Threads with a part of torch's threads, as in extraction, run a request each, with the same
+    features: one of all threads waits after each layer for the processor that decodes.
     """
 
     def __init__(self, path: Path, precision: str, device: torch.device, threads: int) -> None:
@@ -200,9 +199,8 @@ class OpenVinoRunner:
     def infer(self, inputs: dict[str, NDArray[Any]]) -> Vectors:
         """The first output for inputs by name."""
         shapes = tuple((name, values.shape) for name, values in inputs.items())
-        streams = max(1, self._threads // torch.get_num_threads())
         with self._lock:
-            requests = self._requests(shapes, streams)
+            requests = self._requests(shapes, max(1, self._threads // torch.get_num_threads()))
         request = requests.get()
         try:
             return np.array(request.infer(inputs, share_inputs=True)[0], dtype=np.float32)
@@ -221,10 +219,8 @@ class OpenVinoRunner:
         ]
         return inputs, len(self._model.outputs)
 
-    def _compile(
-        self, shapes: tuple[tuple[str, tuple[int, ...]], ...], streams: int
-    ) -> SimpleQueue[Any]:
-        """The requests that may run at the same time."""
+    def _compile(self, shapes: Sequence[tuple[str, tuple[int, ...]]], streams: int) -> Any:
+        """A queue of the requests that may run at the same time."""
         model = self._model.clone()
         model.reshape({name: list(shape) for name, shape in shapes})
         hint = "LATENCY" if streams == 1 else "THROUGHPUT"
