@@ -23,13 +23,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from helpers.videos import ROOT
+from helpers import ROOT
 
 pytestmark = [
     pytest.mark.timeout(1200),
     pytest.mark.skipif("WHEEL" not in os.environ, reason="of `make test-wheel` alone"),
 ]
-DEVELOPERS = {"pytest", "ray", "moto", "playwright", "openvino", "hypothesis", "mypy"}
+DEVELOPERS = {"pytest", "ray", "moto", "playwright", "onnx", "hypothesis", "mypy"}
 ENDS_WITHIN_S = 60
 DRAW = """
 from pathlib import Path

@@ -4,39 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from action_gru.backbone.cuda import CudaRunner, Gpu
-from action_gru.backbone.exported import ExportedNetwork, export_network, network_key, open_checked
+from action_gru.backbone.exported import ExportedNetwork, export_network, open_checked
 from action_gru.backbone.model_files import ModelFile
 from action_gru.backbone.network import FeatureNetwork, NetworkSource, feature_dim
 from action_gru.backbone.runtimes import (
     RUNTIMES,
     Runner,
     TorchRunner,
-    candidates,
-    choice_key,
-    choose,
-    measure,
-    networks_folder,
+    usual,
 )
 from action_gru.backbone.spec import FeatureSpec
 from action_gru.backbone.weight_files import runtime_of
-from action_gru.core.errors import BackboneError
+from action_gru.core.errors import BackboneError, CacheError
 from action_gru.core.machine import pick_device
 
 
 class Backbone:
     """Embeds pictures with a frozen network, on the CPU or an accelerator.
 
-    has_maps: whether it weighs places, as `focus` needs; note: what its file leaves open, in words.
-    runtime: torch, onnx, openvino, tensorrt, or auto for the one that is quickest here at batches
-    of batch_size. threads: how many of the processor's the network may use; None: as torch is set.
-    sha256: what the file of the weights must have, if it is known. cuda_graphs: see `CudaRunner`;
-    for torch on a CUDA device alone.
+    has_maps: whether it weighs places, as `focus` needs; note: what the user should know of it, in
+    words. runtime: torch, onnx, openvino, tensorrt, or auto for the usual one here. threads: how
+    many of the processor's the network may use; None: as torch is set. sha256: what the file of the
+    weights must have, if it is known. cuda_graphs: see `CudaRunner`; for torch on a CUDA device
+    alone.
     """
 
     def __init__(
@@ -50,7 +47,6 @@ class Backbone:
         download: bool = True,
         runtime: str = "torch",
         threads: int | None = None,
-        batch_size: int = 32,
         sha256: str | None = None,
         cuda_graphs: bool = False,
     ) -> None:
@@ -66,13 +62,7 @@ class Backbone:
         self.device = pick_device(device)
         if device == "auto" and runtime in RUNTIMES:
             self.device = RUNTIMES[runtime].nearest(self.device)
-        self.runtime = self._quickest(batch_size) if runtime == "auto" else runtime
-        if cuda_graphs and (self.runtime, self.device.type) != ("torch", "cuda"):
-            raise BackboneError(
-                "features.cuda_graphs: only torch on a CUDA device has graphs, and this is "
-                f"{self.runtime} on {self.device}; set features.cuda_graphs=false"
-            )
-        self._run = self._open(self.runtime)
+        self._run = self._open_usual() if runtime == "auto" else self._open(runtime)
         stated = self._source.precision if isinstance(self._source, ModelFile) else None
         self.precision = stated or self._precision(self.runtime)
         self._content = (self.exported or self._source).content_sha256
@@ -95,13 +85,29 @@ class Backbone:
 
         Features are averaged over the picture's area; a fourth channel, if there is one, weighs it.
         """
-        pixels = np.stack([image[..., :3] for image in images])
-        even = np.full(pixels.shape[1:3], 255, np.uint8)
-        weight = np.stack([image[..., 3] if image.shape[-1] == 4 else even for image in images])
-        return torch.from_numpy(self._run(pixels, weight))
+        return torch.from_numpy(self._run(*_batch_of(images)))
+
+    def _open_usual(self) -> Runner:
+        """By the usual runtime; by torch, and told, where the network does not run in that."""
+        native = pick_precision(self._wished_precision, self.device)
+        name = usual(self.device, native)
+        try:
+            return self._open(name)
+        except (BackboneError, CacheError) as error:
+            if name == "torch":
+                raise
+            run = self._open("torch")
+            self.note = f"features.runtime: auto takes torch, not {name}: {error}"
+            return run
 
     def _open(self, runtime: str) -> Runner:
-        """A runner of the network; sets image_size and dim."""
+        """A runner of the network; sets runtime, image_size and dim."""
+        self.runtime = runtime
+        if self._cuda_graphs and (runtime, self.device.type) != ("torch", "cuda"):
+            raise BackboneError(
+                "features.cuda_graphs: only torch on a CUDA device has graphs, and this is "
+                f"{runtime} on {self.device}; set features.cuda_graphs=false"
+            )
         precision = self._precision(runtime)
         if isinstance(self._source, ModelFile):
             threads = self._threads or torch.get_num_threads()
@@ -120,7 +126,7 @@ class Backbone:
             return CudaRunner(runner.network, Gpu(self.device), self._cuda_graphs)
         chosen, threads = RUNTIMES[runtime], self._threads or torch.get_num_threads()
         chosen.check(self.device)
-        exported = self.exported = export_network(self._source, self._size)
+        exported = self.exported = export_network(self._source, self._size, chosen.form)
         self.image_size, self.dim = exported.image_size, exported.dim
         return open_checked(exported, self._source, chosen, precision, self.device, threads)
 
@@ -130,23 +136,24 @@ class Backbone:
             return native
         return RUNTIMES[runtime].pick_precision(self._wished_precision, native)
 
-    def _quickest(self, batch_size: int) -> str:
-        assert isinstance(self._source, NetworkSource)
-        names = candidates(self.device, self._wished_precision)
-        key = choice_key(
-            network_key(self._source, self._size),
-            precision=self._wished_precision,
-            device=self.device.type,
-            batch=batch_size,
-            threads=self._threads or torch.get_num_threads(),
-            runtimes=names,
-        )
 
-        def take_times() -> dict[str, float]:
-            runners = {name: self._open(name) for name in names}
-            return measure(runners, (batch_size, self.image_size, self.image_size, 3))
+def _batch_of(images: Sequence[NDArray[np.uint8]]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """N pictures (S, S, 3 or 4) -> pixels (N, S, S, 3) and weight (N, S, S), 255 without a fourth.
 
-        return choose(networks_folder() / f"{key}.choice.json", names, take_times)
+    Each is written once, by OpenCV: strided copies of numpy take several times as long.
+    """
+    height, width = images[0].shape[:2]
+    pixels = np.empty((len(images), height, width, 3), np.uint8)
+    weight = np.full((len(images), height, width), 255, np.uint8)
+    for image, into, places in zip(images, pixels, weight, strict=True):
+        if image.shape[:2] != (height, width):  # OpenCV would write it somewhere else
+            raise ValueError(f"pictures of {(height, width)} and of {image.shape[:2]} in one batch")
+        if image.shape[2] == 4:
+            cv2.cvtColor(image, cv2.COLOR_RGBA2RGB, dst=into)
+            cv2.extractChannel(image, 3, dst=places)
+        else:
+            into[:] = image
+    return pixels, weight
 
 
 def open_source(
