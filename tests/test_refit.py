@@ -10,6 +10,8 @@ from helpers.videos import write_square
 
 from action_gru.training import RunFolder, find_checkpoint, load_checkpoint
 
+pytestmark = pytest.mark.usefixtures("blank_figures")
+
 
 def train(root, *overrides, split=False):
     rows = ["path,label,group,split"]

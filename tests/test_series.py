@@ -33,6 +33,8 @@ from action_gru.training import RunFolder, load_checkpoint, resume, train
 from action_gru.training.loop import Trainer
 from action_gru.training.scoring import score_steps
 
+pytestmark = pytest.mark.usefixtures("blank_figures")
+
 QUIET = Reporter(quiet=True)
 
 
@@ -120,6 +122,7 @@ def test_the_answer_after_each_row_is_that_of_the_row_by_row_stream(engine_run):
     np.testing.assert_allclose(np.stack(pushed), whole.numpy(), atol=1e-5)
 
 
+@pytest.mark.drawn
 def test_warnings_of_the_end_are_learnt_and_reported(engine_run):
     report, folder = evaluate(engine_run, QUIET)
     assert report.metrics.clips == 3
@@ -538,6 +541,7 @@ def test_a_table_may_name_several_labels_a_sequence(tmp_path):
     assert targets.tolist() == [[1, 1]] * 2 + [[1, 0]] * 2 + [[0, 0]] * 2
 
 
+@pytest.mark.drawn
 def test_each_row_of_a_table_is_reported_as_a_frame(tmp_path):
     rows = ["id,time,value,label,split"]
     for number in range(6):

@@ -200,19 +200,25 @@ def fake_backbone(monkeypatch):
     return backbone
 
 
-@pytest.fixture
-def config(tmp_path: Path, fake_backbone: FakeBackbone) -> Config:
-    """Two classes of tiny videos, bright and dark, from six groups; weights stand in."""
-    (tmp_path / "clips").mkdir()
+@pytest.fixture(scope="module")
+def drawn_clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two classes of tiny videos, bright and dark, from six groups; each test takes a copy."""
+    folder = tmp_path_factory.mktemp("clips")
     rows = ["path,label,group,split"]
     for index in range(18):
         label = "bright" if index % 2 else "dark"
         name = f"{label}_{index}.mp4"
-        write_square(tmp_path / "clips" / name, 8, seed=index + 100 * (index % 2))
+        write_square(folder / name, 8, seed=index + 100 * (index % 2))
         split = "test" if index % 6 == 0 or index % 6 == 5 else "train"
         rows.append(f"{name},{label},g{index % 6},{split}")
-    manifest = tmp_path / "clips" / "manifest.csv"
-    manifest.write_text("\n".join(rows) + "\n")
+    (folder / "manifest.csv").write_text("\n".join(rows) + "\n")
+    return folder
+
+
+@pytest.fixture
+def config(tmp_path: Path, drawn_clips: Path, fake_backbone: FakeBackbone) -> Config:
+    """A training on the clips; weights stand in."""
+    manifest = shutil.copytree(drawn_clips, tmp_path / "clips") / "manifest.csv"
     tree = {
         "run": {"name": "toy", "folder": str(tmp_path / "runs")},
         "data": {"manifest": str(manifest)},
@@ -338,22 +344,20 @@ def test_a_folder_of_the_user_is_never_taken_over_or_removed(config):
     assert (own.parent / "toy-2").is_dir()
 
 
-@pytest.mark.parametrize(
-    "override",
-    [
+def test_resume_refuses_what_would_be_another_run(config):
+    run = train(config, QUIET)
+    before = {path: path.read_bytes() for path in run.path.glob("*.*") if path.is_file()}
+    for override in (
         "sampling.fps=5",
         "model.cell=lstm",
         "run.name=other",
         "data.split=group",
         "data.split_seed=9",
-    ],
-)
-def test_resume_refuses_what_would_be_another_run(config, override):
-    run = train(config, QUIET)
-    before = {path: path.read_bytes() for path in run.path.glob("*.*") if path.is_file()}
-    with pytest.raises(CheckpointError, match=rf"{override.partition('=')[0]} .*train a new run"):
-        resume(run.path, QUIET, [override])
-    assert {path: path.read_bytes() for path in before} == before
+    ):
+        said = rf"{override.partition('=')[0]} .*train a new run"
+        with pytest.raises(CheckpointError, match=said):
+            resume(run.path, QUIET, [override])
+        assert {path: path.read_bytes() for path in before} == before
 
 
 def test_a_run_that_is_trained_now_is_not_resumed(config):
