@@ -20,7 +20,7 @@ NOT_NUMBERS := web studio shelf project live fuzz isolation kills disk_faults pr
 BROWSERS := $(wildcard tests/test_*browser*.py) tests/test_studio_end_to_end.py
 NOT_AVX2 := $(NOT_NUMBERS:%=--ignore-glob='tests/test_%*.py')
 
-.PHONY: help demo test test-avx2 test-slow test-wheel test-container fuzz faults lint docs bench accuracy \
+.PHONY: help demo test test-avx2 test-slow test-wheel test-container fuzz faults lint docs bench bench-avx2 accuracy \
 	backbone clean
 
 help:
@@ -35,6 +35,7 @@ help:
 	@echo "make lint       ruff and mypy"
 	@echo "make docs       the pages as a site, into site/"
 	@echo "make bench      speed beside rivals, limits, goals and the last time (docs/speed.md)"
+	@echo "make bench-avx2      the same with every library held to AVX2"
 	@echo "make accuracy   accuracy on the real data sets, into benchmarks/results/"
 	@echo "make backbone   train the package's own small network again, on frames that are drawn"
 	@echo "make clean      remove the environment, runs, caches and what was built"
@@ -85,6 +86,9 @@ docs: $(DEVELOPED)
 # ARGS="--quick": the rows with a goal. "--data DIR --weights yolo26n-cls.pt": clips of your own. docs/speed.md
 bench: $(DEVELOPED)
 	$(RUN)/python benchmarks/speed.py $(ARGS)
+
+bench-avx2: $(DEVELOPED)
+	$(AVX2) $(RUN)/python benchmarks/speed.py $(ARGS)
 
 accuracy: $(DEVELOPED)
 	$(RUN)/python benchmarks/accuracy.py $(ARGS)

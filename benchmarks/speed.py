@@ -21,7 +21,7 @@ from typing import Any
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command line sets it
 sys.path.insert(0, str(Path(__file__).parent))
 
-from rows import classify, commands, extraction, live, scaling, sequence
+from rows import classify, commands, extraction, live, runtimes, scaling, sequence
 from rows.results import RESULTS, Results, kind_of_machine, line, measured
 from rows.turns import OthersShare, Row
 
@@ -36,6 +36,7 @@ SETTINGS = {
     "people": ("weights", "detector", "people", "data", "clips"),
     "demo": (),
     "training": ("weights", "data"),
+    "runtimes": ("weights",),
     "sequence": (),
     "cache": ("entries",),
     "memory": ("lengths",),
@@ -89,6 +90,7 @@ def plan(options: argparse.Namespace, clips: list[Path]) -> dict[str, Callable[[
         ],
         "demo": lambda: [commands.demo()],
         "training": lambda: [commands.training(options.data, weights)],
+        "runtimes": lambda: runtimes.rows(weights, device, rounds),
         "sequence": lambda: sequence.rows(device, rounds),
         "cache": lambda: [scaling.look_up(tuple(options.entries), rounds)],
         "memory": lambda: scaling.memory(tuple(options.lengths)),
@@ -99,7 +101,7 @@ def plan(options: argparse.Namespace, clips: list[Path]) -> dict[str, Callable[[
 def read_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, help="a folder of clips, for training with clips.csv")
-    parser.add_argument("--clips", type=int, help="of the folder, at most (40; --quick: 12)")
+    parser.add_argument("--clips", type=int, help="of the folder, at most (40; --quick: 8)")
     parser.add_argument("--weights", default="builtin")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--runtimes", nargs="+", help="default: auto and torch; --quick: auto")
@@ -108,7 +110,7 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--people", type=Path, help="its video; else of the clips, or drawn")
     parser.add_argument("--against", type=Path, help="another checkout, timed in turns with this")
     parser.add_argument("--seconds", type=float, help="of the live video (30; --quick: 15)")
-    parser.add_argument("--minutes", type=float, help="of the long video (10; --quick: 1)")
+    parser.add_argument("--minutes", type=float, help="of the long video (10; --quick: 0.5)")
     lengths = {"type": int, "nargs": "+", "default": [1, 10, 60]}
     parser.add_argument("--lengths", **lengths, help="minutes, of the videos of the memory rows")
     parser.add_argument("--entries", type=int, nargs="+", default=[1_000, 100_000, 1_000_000])
@@ -117,7 +119,7 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--fail-on-worse", action="store_true", help="exit with 1 if one is named")
     parser.add_argument("--out", type=Path, default=RESULTS)
     options = parser.parse_args()
-    quick = {"clips": 12, "runtimes": ["auto"], "seconds": 15.0, "minutes": 1.0}
+    quick = {"clips": 8, "runtimes": ["auto"], "seconds": 15.0, "minutes": 0.5}
     whole = {"clips": 40, "runtimes": ["auto", "torch"], "seconds": 30.0, "minutes": 10.0}
     for name, value in (quick if options.quick else whole).items():
         if getattr(options, name) is None:
@@ -146,7 +148,7 @@ def told(options: argparse.Namespace, key: str) -> Any:
     """An option's value for the results: files by their names."""
     value = getattr(options, key)
     if value is None:
-        return "drawn"
+        return "joined clips" if key == "people" and options.data else "drawn"
     return (
         Path(value).name if key in ("weights", "data", "detector", "people", "against") else value
     )

@@ -2,7 +2,7 @@
 
 Pages link with relative paths, so that they also read well on a plain git host. A link that leads
 out of docs/ gets a page under source/: Markdown as it is, a notebook with what it printed and drew,
-any other text as a listing.
+a picture (.svg) as it is, any other text as a listing.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).parents[1]
+SHOWN = (".md", ".svg")  # as they are
 LINK = re.compile(r"\]\((?![a-z]+:|#)([^)#\s]+)(#[^)]*)?\)")
 
 
@@ -77,12 +78,12 @@ def _within_docs(place: PurePosixPath, target: str) -> str:
 
 
 def _page_of(path: PurePosixPath) -> str:
-    return f"source/{path}" if path.suffix == ".md" else f"source/{path}.md"
+    return f"source/{path}" if path.suffix in SHOWN else f"source/{path}.md"
 
 
 def _content(path: PurePosixPath) -> str:
     text = (ROOT / path).read_text(encoding="utf-8")
-    if path.suffix == ".md":
+    if path.suffix in SHOWN:
         return text
     if path.suffix == ".ipynb":
         return "\n\n".join(part for cell in json.loads(text)["cells"] for part in _cell(cell))

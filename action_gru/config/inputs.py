@@ -170,6 +170,9 @@ class DecodingSection(Section):
     """A file whose decoding takes more time in all is refused."""
     max_memory_gb: Positive = 4.0
     """How much memory decoding one file may take, on Linux."""
+    hardware: Literal["none", "cuda"] = "none"
+    """cuda: an NVIDIA GPU decodes files of H.264, HEVC, VP8 and VP9; for long or large videos. Then
+    features are cached apart. Never run on a GPU yet (docs/install.md)."""
 
 
 class SamplingSection(Section):

@@ -97,7 +97,8 @@ class Extractor:
         self.view_keys = [
             ViewKey(view, flipped) for flipped in ([False, True][: 1 + flip]) for view in views
         ]
-        self.workers, self.batch_size, self.limits = workers, batch_size, limits
+        self.workers, self.batch_size = workers, batch_size
+        self.limits = limits or DecodeLimits()
         self.most_frames, self.held = most_frames, held or {}
         self.specs = {view: backbone.spec(view) for view in views}
 
@@ -149,6 +150,9 @@ class Extractor:
         content = content_sha256(clip.path) if held is None else held.content
         parts = {"video": content, "fps": self.fps, "decoding": DECODING_VERSION}
         parts |= {"frame_rate": clip.frame_rate} if shows_frames else {}
+        # Of what is damaged, or begins within a group of pictures, a GPU makes other frames.
+        hardware = self.limits.hardware if held is None and not shows_frames else "none"
+        parts |= {"hardware": hardware} if hardware != "none" else {}
         parts |= {"bounds_s": [clip.start_s, clip.end_s]}
         parts |= {"most_frames": self.most_frames} if self.most_frames else {}
         keys: dict[ViewKey, str] = {}

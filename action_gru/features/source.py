@@ -146,8 +146,8 @@ def check_extraction(
     if report.notes:
         name, note = next(iter(report.notes.items()))
         reporter.warn(
-            f"{counted(len(report.notes), 'folder')} of frames with gaps or other files; the first "
-            f"is {name}: {note}",
+            f"{counted(len(report.notes), 'clip')} of which something is to be known; the first is "
+            f"{name}: {note}",
             notes=report.notes,
         )
     check_quarantine(report, reporter, folder, allowed)

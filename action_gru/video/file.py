@@ -10,7 +10,6 @@ import gc
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +18,7 @@ import av.container
 import av.stream
 
 from action_gru.core.errors import VideoError
-from action_gru.core.numbered_pictures import about_pictures
-from action_gru.core.paths import diagnose, is_frames
+from action_gru.core.paths import is_frames
 from action_gru.video.clock import FrameClock
 from action_gru.video.decoder_process import ProcessReader, give_back_process, take_process
 from action_gru.video.frame import (
@@ -35,8 +33,8 @@ from action_gru.video.frame import (
     declared_length_s,
 )
 from action_gru.video.picture_files import PictureReader
+from action_gru.video.stream_decoder import StreamDecoder
 
-GENERATE_PTS = 1  # of the container's flags: FFmpeg makes up the time stamps that are missing
 TIMES_MAY_JUMP = 0x0200  # of the format's flags (AVFMT_TS_DISCONT)
 
 Samples = Iterator[tuple[float, dict[str, Image]]]
@@ -104,10 +102,11 @@ class VideoFile:
         """Frames before end_s whose instant (seconds) is wanted; others are never converted."""
         self.close()
         self._reader = reader = open_file(self.path, self.threads, self.limits, self.frame_rate)
-        self._declared_s, self.notes, index = reader.info.length_s, reader.info.notes, 0
+        self._declared_s, index = reader.info.length_s, 0
         time_s: float | None = reader.info.first_s
         while time_s is not None:
             self.frames_decoded, self.damaged = index + 1, reader.damaged
+            self.notes = reader.info.notes
             if end_s is not None and time_s >= end_s:
                 return
             if wanted is None or wanted(time_s):
@@ -195,28 +194,17 @@ class FileReader:
         """threads: of the decoder, None: as many as it likes."""
         limits = limits or DecodeLimits()
         self._path = path
-        self.damaged = 0
         self._watch = Watch(str(path), limits.max_silence_s, limits.max_frames, limits.max_decode_s)
         with contextlib.ExitStack() as on_failure:
             with self._watch:
-                self._container = on_failure.enter_context(_open(path))
-                self._begin(threads, limits.max_pixels)
+                self._decoder = StreamDecoder(path, threads, limits, self._watch.go_on)
+                on_failure.callback(self._decoder.close)
+                self._begin()
             self._watch.frames = 1
             on_failure.pop_all()
 
-    def _begin(self, threads: int | None, most_pixels: int) -> None:
-        container, stream = self._container, _video_stream(self._container, self._path)
-        context = stream.codec_context
-        width_px, height_px = context.width, context.height
-        if width_px * height_px > most_pixels:
-            raise VideoError(
-                f"{self._path}: its header announces frames of {width_px} x {height_px}, more than "
-                f"{most_pixels:,} pixels; scale it down, or raise decoding.max_pixels"
-            )
-        # Of later frames, which may be larger: FFmpeg counts with widths rounded up.
-        context.options = {"max_pixels": str(2 * most_pixels)}
-        context.thread_count = threads or 0
-        context.thread_type = "AUTO"
+    def _begin(self) -> None:
+        container, stream = self._decoder.container, self._decoder.stream
         fps = believable_fps(stream.guessed_rate, stream.average_rate)
         self._clock = FrameClock(
             float(stream.time_base or 1 / av.time_base),
@@ -225,50 +213,28 @@ class FileReader:
             bool(container.format.flags & TIMES_MAY_JUMP),
         )
         self._pictures = PictureMaker(one_size=True)
-        self._frames = self._decoded(container, stream)
+        self._frames = self._decoder.frames()
+        size_px = stream.codec_context.width, stream.codec_context.height  # as announced
+        length_s = declared_length_s(container)
         first_s = self._next_s()
+        context = self._decoder.stream.codec_context  # of what gave the first frame
         if first_s is None:
             raise VideoError(
                 f"{self._path}: opened, but no frame decoded (codec {context.name}); copy it "
                 "again, or re-encode it to H.264"
             )
-        length_s = declared_length_s(container)
         codec = f"{context.codec.canonical_name} {context.pix_fmt}"
-        self.info = VideoInfo(first_s, fps, (width_px, height_px), length_s, codec=codec)
+        self._info = VideoInfo(first_s, fps, size_px, length_s, codec=codec)
 
-    def _decoded(
-        self, container: av.container.InputContainer, stream: av.VideoStream
-    ) -> Iterator[av.VideoFrame]:
-        """Its frames. A damaged packet costs its own frames, a damaged container the rest."""
-        packets = self._whole_packets(container, stream)
-        for packet in chain(packets, [None]):  # None: flush the decoder
-            with self._counting_damage():
-                yield from stream.decode(packet)
+    @property
+    def info(self) -> VideoInfo:
+        """With what the decoder noted so far."""
+        return replace(self._info, notes=self._decoder.notes)
 
-    def _whole_packets(
-        self, container: av.container.InputContainer, stream: av.VideoStream
-    ) -> Iterator[av.Packet]:
-        """The stream's packets, without the one in which the file is cut off.
-
-        It would decode to a picture whose foot is green, or left over from another.
-        """
-        held: av.Packet | None = None
-        with self._counting_damage():
-            for packet in container.demux(stream):
-                if held is not None and packet.size:
-                    yield held
-                held = packet if packet.size else held
-        if held is not None and not held.is_corrupt:
-            yield held
-        else:
-            self.damaged += held is not None
-
-    @contextlib.contextmanager
-    def _counting_damage(self) -> Iterator[None]:
-        try:
-            yield
-        except (av.FFmpegError, OSError):
-            self.damaged += 1
+    @property
+    def damaged(self) -> int:
+        """See `FrameReader`."""
+        return self._decoder.damaged
 
     def _next_s(self) -> float | None:
         self._frame: Any = next(self._frames, None)
@@ -287,7 +253,7 @@ class FileReader:
         """The frame that was grabbed, (H, W, 3) uint8 RGB. Raises VideoError."""
         try:
             with self._watch:
-                return self._pictures.picture(self._frame)
+                return self._pictures.picture(self._frame, self._decoder.layout(self._frame))
         except (av.FFmpegError, ValueError) as error:
             raise VideoError(
                 f"{self._path}: a frame ({self._frame.format.name}) cannot be converted to RGB "
@@ -295,45 +261,9 @@ class FileReader:
             ) from error
 
     def close(self) -> None:
-        self._container.close()
+        self._decoder.close()
         self._frame = None
         gc.collect(1)  # the frame whose side_data was read refers to itself
-
-
-def _open(path: Path) -> av.container.InputContainer:
-    try:
-        str(path).encode()
-    except UnicodeEncodeError as error:
-        raise VideoError(f"{str(path)!r}: the name is no valid text; rename the file") from error
-    if path.is_dir():
-        mend = about_pictures(path) or "name one of its files"
-        raise VideoError(f"{path}: this is a folder, no video; {mend}")
-    if not path.is_file():
-        raise VideoError(f"{path}: no such video file; check the path")
-    try:
-        # Absolute: of `cam1:12.mp4` FFmpeg would take `cam1` for a protocol. Only files: a playlist
-        # in a file's clothes must not make us fetch what it names.
-        only_files = {"protocol_whitelist": "file"}
-        container = av.open(str(path.absolute()), options=only_files, metadata_errors="replace")
-    except (av.FFmpegError, ValueError) as error:
-        raise VideoError(f"{path}: {diagnose(path)}") from error
-    container.flags &= ~GENERATE_PTS  # so that a missing stamp is seen
-    return container
-
-
-def _video_stream(container: av.container.InputContainer, path: Path) -> av.VideoStream:
-    """The stream that a player shows; a cover picture is none. Raises VideoError."""
-    if not container.streams.video:
-        raise VideoError(f"{path}: {diagnose(path)}")
-    cover = av.stream.Disposition.attached_pic
-    shown = [stream for stream in container.streams.video if not stream.disposition & cover]
-    if not shown:
-        raise VideoError(
-            f"{path}: no video in it but a cover picture; give a file that holds video"
-        )
-    if shown[0].codec_context is None:
-        raise VideoError(f"{path}: no decoder here for the video in it; re-encode it to H.264")
-    return shown[0]
 
 
 def _start_s(container: av.container.InputContainer, stream: av.VideoStream) -> float:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cache
 from typing import Any, ClassVar, Protocol
 
 import av
@@ -18,11 +19,12 @@ import av.container
 import av.filter
 import av.logging
 import numpy as np
+from av.codec.hwaccel import HWAccel
 from av.sidedata.sidedata import Type as SideData
 from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
-from action_gru.core.errors import VideoError
+from action_gru.core.errors import ConfigError, VideoError
 
 # A damaged file makes FFmpeg chatter on stderr; the typed errors say the same once.
 av.logging.set_level(None)
@@ -77,7 +79,8 @@ class FrameReader(Protocol):
     damaged: places so far that could not be decoded.
     """
 
-    damaged: int
+    @property
+    def damaged(self) -> int: ...
 
     @property
     def info(self) -> VideoInfo: ...
@@ -97,7 +100,8 @@ class DecodeLimits:
     max_decode_s of work on one file in all, max_memory_gb beyond what the process needs by itself.
 
     isolate: decode in a process of its own, the only way to stop a decoder that hangs, crashes or
-    eats memory.
+    eats memory. hardware: none, or what decodes instead of the processor: cuda. Raises ConfigError
+    where FFmpeg finds no such device.
     """
 
     max_pixels: int = 1 << 26
@@ -106,6 +110,23 @@ class DecodeLimits:
     max_decode_s: float = 86_400.0
     max_memory_gb: float = 4.0
     isolate: bool = True
+    hardware: str = "none"
+
+    def __post_init__(self) -> None:
+        if self.hardware != "none":
+            check_hardware(self.hardware)
+
+
+@cache
+def check_hardware(name: str) -> None:
+    """Raise ConfigError where FFmpeg finds no device of this name to decode with."""
+    try:
+        HWAccel(name).create(av.Codec("h264", "r"))
+    except (av.FFmpegError, NotImplementedError, OSError) as error:
+        raise ConfigError(
+            f"decoding.hardware: FFmpeg finds no GPU to decode with ({name}: {error}); it needs an "
+            "NVIDIA GPU and its driver's libnvcuvid. Set decoding.hardware=none"
+        ) from error
 
 
 class Watch:
@@ -131,6 +152,10 @@ class Watch:
 
     def __enter__(self) -> None:
         self._began_s = time.monotonic()
+        type(self).alarm(self._silence_s)
+
+    def go_on(self) -> None:
+        """Within a piece: it goes on, and the silence begins anew."""
         type(self).alarm(self._silence_s)
 
     def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
@@ -170,14 +195,17 @@ class PictureMaker:
 
     def __init__(self, one_size: bool = False) -> None:
         self._one_size = one_size
-        self._reformatter = VideoReformatter()
+        self._reformatter, self._laid_out = VideoReformatter(), VideoReformatter()
         self._weave: av.filter.Graph | None = None
         self._woven_kind: tuple[int, int, str] | None = None
         self._size_px: tuple[int, int] | None = None
         self._turned: tuple[int, tuple[int, int, int, int]] | None = None  # rotation, orientation
 
-    def picture(self, frame: av.VideoFrame) -> Image:
-        """Raises av.FFmpegError for a frame that cannot be converted."""
+    def picture(self, frame: av.VideoFrame, layout: str | None = None) -> Image:
+        """layout: the pixel format to go through, where its RGB is wanted.
+
+        Raises av.FFmpegError for a frame that cannot be converted.
+        """
         # PyAV's side_data and its frame refer to each other: hundreds of frames would wait for
         # the collector of cycles, 700 MB of 1080p. So it is read where the rotation is a new one.
         if self._turned is None or self._turned[0] != frame.rotation:
@@ -187,6 +215,8 @@ class PictureMaker:
             frame = self._woven(frame)
         if frame.colorspace not in CONVERTIBLE:
             frame.colorspace = BT2020_NCL if frame.colorspace == BT2020_CL else UNSPECIFIED
+        if layout is not None:
+            frame = self._laid_out.reformat(frame, format=layout, threads=1)
         if self._size_px is None or not self._one_size:
             self._size_px = frame.width, frame.height
         width_px, height_px = self._size_px

@@ -63,15 +63,8 @@ def fast_tests() -> Row:
 
 def training(data: Path, weights: str) -> Row:
     """`train` with all its reports on DATA/clips.csv, whose features are extracted before."""
-    config = ROOT / "configs" / f"{data.name}.yaml"
     with tempfile.TemporaryDirectory() as folder:
-        words = [
-            config if config.is_file() else ROOT / "configs" / "template.yaml",
-            f"data.manifest={data.absolute() / 'clips.csv'}",
-            f"features.weights={weights}",
-            f"features.image_size={SMALL_PX}",
-            "--quiet",
-        ]
+        words = training_words(data.absolute(), weights)
         shell([*ACTION_GRU, "extract", *words], Path(folder))
         began_s = time.perf_counter()
         shell([*ACTION_GRU, "train", *words], Path(folder))
@@ -83,6 +76,18 @@ def training(data: Path, weights: str) -> Row:
         goal=Goal(90.0, 90.0, at_most=True),
         notes=f"features of pictures of {SMALL_PX} pixels: as many, quicker to extract",
     )
+
+
+def training_words(data: Path, weights: str) -> list[str | Path]:
+    """What extracts the clips of a data set, and trains on them, by its config if it has one."""
+    own = ROOT / "configs" / f"{data.name}.yaml"
+    return [
+        own if own.is_file() else ROOT / "configs" / "template.yaml",
+        f"data.manifest={data / 'clips.csv'}",
+        f"features.weights={weights}",
+        f"features.image_size={SMALL_PX}",
+        "--quiet",
+    ]
 
 
 def people(weights: str, detector: Path, video: Path | None, clips: list[Path] | None) -> Row:

@@ -25,7 +25,7 @@ def rows(weights: str, seconds: float, minutes: float) -> list[Row]:
     recognizer = ActionRecognizer(checkpoint, build_config(checkpoint.config))
     with tempfile.TemporaryDirectory() as folder:
         vga = draw(Path(folder) / "vga.mp4", (640, 480), seconds, seconds)
-        wide = draw(Path(folder) / "wide.mp4", (640, 360), minutes * 60, 60.0)
+        wide = draw(Path(folder) / "wide.mp4", (640, 360), minutes * 60, min(60.0, minutes * 60))
         return [
             live_row("live, 640x480 at 30 fps", live(recognizer, vga, picture=False)),
             live_row("live, drawn 25 times a second", live(recognizer, vga, picture=True)),

@@ -33,12 +33,17 @@ Medians; ours and its rival in turns. Others: the share of the processors that o
 
 
 def instruction_set() -> str:
-    """What torch may use, as it was told: cuda, bf16, avx512, avx2, or another processor's name."""
+    """What torch may use, as it was told: bf16, avx512, avx2, or another processor's name."""
     able = torch.backends.cpu.get_cpu_capability().lower()
-    units = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    units = _units()
     if able == "avx512" and (units.get("avx512_bf16") or units.get("amx_bf16")):
         return "bf16"
     return able if able.startswith("avx") else f"{platform.machine()}-{able}".lower()
+
+
+def _units() -> dict[str, Any]:
+    """What the processor has, whatever is used of it."""
+    return torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
 
 
 def kind_of_machine(device: str) -> str:
@@ -50,7 +55,7 @@ def machine() -> dict[str, Any]:
     return {
         "processor": processor(),
         "cores": os.cpu_count(),
-        "torch threads": torch.get_num_threads(),
+        "held": bool(instruction_set() == "avx2" and _units().get("avx512_f")),
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         "python": platform.python_version(),
         "torch": torch.__version__.split("+")[0],
@@ -132,7 +137,8 @@ def compare(before: dict[str, Any], now: dict[str, Any]) -> tuple[list[str], lis
             change = row["ratio"] / then["ratio"] - 1
             if change < -WORSE:
                 told = f"{then['ratio']:.2f} then, {row['ratio']:.2f} now times {row['against']}"
-                worse.append(f"{row['name']}: {told} ({change:+.0%})")
+                busy = "; others used the processors, then or now" if others > QUIET else ""
+                worse.append(f"{row['name']}: {told} ({change:+.0%}{busy})")
         elif others > QUIET:
             left_out.append(f"{row['name']}: others used the processors, then or now")
         else:
