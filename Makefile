@@ -10,6 +10,9 @@ PIP := $(RUN)/python -m pip install --quiet --disable-pip-version-check -c const
 # takes torch from that index, without about 5 GB of CUDA libraries.
 TORCH_INDEX ?=
 
+# Each worker and each command that a test starts would compile the modules anew without it.
+KEPT := PYTHONDONTWRITEBYTECODE=
+
 # Holds each library to AVX2, as on a processor without AVX-512. ONNX Runtime has no such switch.
 AVX2 := ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 MKL_ENABLE_INSTRUCTIONS=AVX2 \
 	OV_CPU_MAX_ISA=AVX2 OPENBLAS_CORETYPE=Haswell OPENCV_CPU_DISABLE=AVX512-SKX \
@@ -45,15 +48,16 @@ demo: $(INSTALLED)
 	$(RUN)/action-gru demo
 
 test: $(DEVELOPED)
-	OMP_NUM_THREADS=1 $(RUN)/python -m pytest -n 2 -m "not slow"
+	$(KEPT) OMP_NUM_THREADS=1 $(RUN)/python -m pytest -n 2 --dist loadfile -m "not slow"
 
 test-avx2: $(DEVELOPED)
-	OMP_NUM_THREADS=1 $(AVX2) $(RUN)/python -m pytest -n 2 -m "not slow" $(NOT_AVX2)
+	$(KEPT) OMP_NUM_THREADS=1 $(AVX2) $(RUN)/python -m pytest -n 2 --dist loadfile -m "not slow" \
+		$(NOT_AVX2)
 
 test-slow: $(DEVELOPED)
-	OMP_NUM_THREADS=1 $(RUN)/python -m pytest -n 2 --dist worksteal -m slow --timeout=1800 \
+	$(KEPT) OMP_NUM_THREADS=1 $(RUN)/python -m pytest -n 2 --dist worksteal -m slow --timeout=1800 \
 		$(BROWSERS:%=--ignore=%)
-	$(RUN)/python -m pytest -m slow --timeout=1800 $(BROWSERS)
+	$(KEPT) $(RUN)/python -m pytest -m slow --timeout=1800 $(BROWSERS)
 
 # ARGS="-k manifest" for one kind. One case again: PYTHONPATH=tests python -m helpers.fuzzing manifest 17 1
 FUZZ_CASES ?= 5000

@@ -1,14 +1,19 @@
-"""What several test modules need: real data where it is there, and tiny videos."""
+"""What several test modules need: real data where it is there, and tiny videos.
+
+Imports torch only inside fixtures: the process that hands the tests out to others needs none.
+"""
+
+from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from helpers.videos import SHARED, write_square
+from helpers import SHARED
 from hypothesis import settings
 
-from action_gru.config import build_config
-from action_gru.core.progress import Reporter
-from action_gru.training import RunFolder, train
+if TYPE_CHECKING:
+    from action_gru.training import RunFolder
 
 settings.register_profile("here", deadline=None)  # how long a case takes is not what is tested
 settings.load_profile("here")
@@ -42,12 +47,36 @@ def _there(path: Path) -> Path:
 
 @pytest.fixture
 def square_video(tmp_path: Path) -> Path:
+    from helpers.videos import write_square
+
     return write_square(tmp_path / "square.mp4")
+
+
+@pytest.fixture
+def blank_figures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figures are made, but a pixel is saved: to draw them takes most of a tiny training.
+
+    Not in the slow lane, and not in tests marked `drawn`.
+    """
+    if request.node.get_closest_marker("slow") or request.node.get_closest_marker("drawn"):
+        return
+    import cv2
+    import numpy as np
+    from matplotlib.figure import Figure
+
+    pixel = cv2.imencode(".png", np.full((1, 1, 3), 255, np.uint8))[1].tobytes()
+    monkeypatch.setattr(Figure, "savefig", lambda figure, target, **_: target.write(pixel))
 
 
 @pytest.fixture(scope="session")
 def small_run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     """A run that knows bright squares from dark ones, at five frames a second."""
+    from helpers.videos import write_square
+
+    from action_gru.config import build_config
+    from action_gru.core.progress import Reporter
+    from action_gru.training import train
+
     root = tmp_path_factory.mktemp("small_run")
     rows = ["path,label,split"]
     for index in range(12):

@@ -24,12 +24,6 @@ from action_gru.video import VideoFile
 PROGRAM = [sys.executable, "-m", "action_gru"]
 
 
-def run_alone(*arguments: str, cwd: Path) -> subprocess.CompletedProcess:
-    done = subprocess.run([*PROGRAM, *arguments], capture_output=True, text=True, cwd=cwd)
-    assert done.returncode == 0, done.stderr
-    return done
-
-
 @pytest.fixture(scope="module")
 def place(tmp_path_factory) -> Path:
     """Clips, a config and a trained run."""
@@ -46,8 +40,8 @@ def place(tmp_path_factory) -> Path:
         "model: {projection_size: 16, hidden_size: 16}\n"
         "training: {epochs: 8, device: cpu, batch_size: 4}\n"
     )
-    run_alone("prepare", "folder", "clips", cwd=root)
-    done = run_alone("train", "tiny.yaml", cwd=root)
+    run("prepare", "folder", "clips", cwd=root)
+    done = run("train", "tiny.yaml", cwd=root)
     assert done.stdout.splitlines()[-1] == "runs/tiny"
     assert done.stdout.startswith("4 clips: top-1 ")
     assert done.stdout.splitlines()[-2].startswith("Right on ")

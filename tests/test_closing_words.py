@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from helpers.videos import SHARED
+from helpers import SHARED
 from typer.testing import CliRunner
 
 from action_gru.cli.commands import app
@@ -16,6 +16,8 @@ from action_gru.config import build_config
 from action_gru.core.progress import Reporter
 from action_gru.evaluation.evaluate import evaluate
 from action_gru.training import train
+
+pytestmark = pytest.mark.usefixtures("blank_figures")
 
 LONGEST_LINE = 300
 
@@ -75,6 +77,7 @@ def test_a_class_without_a_test_clip_is_said_wherever_the_score_is(tmp_path, sou
 
 
 @pytest.mark.slow
+@pytest.mark.drawn
 def test_with_four_hundred_classes_sentences_stay_short_and_pictures_readable(tmp_path):
     rows = [f"{n}.npy,class_{n % 400:03d},{'test' if n >= 400 else 'train'}" for n in range(700)]
     lines, folder = trained(place(tmp_path, rows))

@@ -14,8 +14,8 @@ import time
 import pytest
 import typer
 import yaml
+from helpers import ROOT
 from helpers.dockerfile import Stage, build, end, read_lines, taken
-from helpers.videos import ROOT
 
 from action_gru.cli.commands import app
 

@@ -3,7 +3,8 @@
 import sys
 
 import pytest
-from helpers.videos import ROOT, write_square
+from helpers import ROOT
+from helpers.videos import write_square
 
 from action_gru.dataset import read_manifest
 from action_gru.video import VideoFile

@@ -1,7 +1,8 @@
 import json
 
 import pytest
-from helpers.videos import ROOT, write_square
+from helpers import ROOT
+from helpers.videos import write_square
 
 from action_gru.apps.demo import run_demo
 from action_gru.config import build_config, load_config

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import pytest
 import yaml
+from helpers import ROOT, SHARED
 from helpers.doc_blocks import (
     COMMANDS,
     PAGES,
@@ -24,7 +25,7 @@ from helpers.doc_blocks import (
     quick_config,
 )  # fmt: skip
 from helpers.series_tables import engines, machines, table_config
-from helpers.videos import ROOT, SHARED, moving_square, write_square
+from helpers.videos import moving_square, write_square
 from PIL import Image
 
 from action_gru.config import Config, build_config

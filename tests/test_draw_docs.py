@@ -6,7 +6,7 @@ import sys
 
 import numpy as np
 import pytest
-from helpers.videos import ROOT
+from helpers import ROOT
 from PIL import Image
 
 IMAGES = ROOT / "docs" / "images"

@@ -7,8 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from helpers import ROOT
 from helpers.people_doubles import frame_view
-from helpers.videos import ROOT, FakeBackbone, write_square
+from helpers.videos import FakeBackbone, write_square
 
 from action_gru.cli.inference import explain as explain_command
 from action_gru.core.errors import CheckpointError, ConfigError, DataError, VideoError

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from helpers import ROOT
 from helpers.models import COMBINATIONS, build_model
-from helpers.videos import ROOT, write_square
+from helpers.videos import write_square
 
 from action_gru import ActionRecognizer
 from action_gru.apps.export import FORMATS, check_step, export_run, step_bytes

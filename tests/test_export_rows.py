@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers import ROOT
 from helpers.series_tables import engines, machines, table_config
-from helpers.videos import ROOT
 
 from action_gru import SequenceRecognizer
 from action_gru.apps.export import export_run

@@ -1,15 +1,16 @@
-"""Networks of timm and torchvision, with random weights where a hub would give trained ones."""
+"""Networks of timm and torchvision, with random weights where a hub would give trained ones.
+
+timm and torchvision are imported inside: each process that collects the tests would take seconds.
+"""
 
 from pathlib import Path
 
 import numpy as np
 import pytest
-import timm
 import torch
 from helpers.videos import noise_pictures
 from safetensors.torch import save_file
 from torch.nn.functional import cosine_similarity
-from torchvision import models
 
 from action_gru.apps.checks import check_network
 from action_gru.backbone import Backbone, hubs
@@ -21,6 +22,9 @@ from action_gru.core.errors import BackboneError, MissingExtraError
 @pytest.fixture
 def hub(tmp_path, monkeypatch):
     """Both hubs, which give untrained weights; what was fetched."""
+    import timm
+    from torchvision import models
+
     fetched = []
 
     def from_hugging_face(weights: str, repository: str, file: str, download: bool) -> Path:
@@ -48,6 +52,8 @@ def backbone(weights: str, **options) -> Backbone:
 
 @pytest.mark.parametrize("name", ["test_resnet.r160_in1k", "test_vit.r160_in1k"])
 def test_a_timm_network_gives_the_mean_of_its_maps(hub, name):
+    import timm
+
     found = backbone(f"timm:{name}")
     images = noise_pictures(2, 160)
     model = timm.create_model(name, pretrained=False, num_classes=0).eval()
@@ -75,6 +81,8 @@ def test_a_transformer_reads_other_sizes_and_weighs_places(hub):
 
 @pytest.mark.slow
 def test_both_libraries_know_a_resnet_by_the_same_values(hub, tmp_path, monkeypatch):
+    from torchvision import models
+
     ours = backbone("torchvision:resnet18.IMAGENET1K_V1", image_size=64)
     state = models.resnet18().eval()
     state.load_state_dict(torch.load(tmp_path / "home" / "weights" / "resnet18-f37072fd.pth"))

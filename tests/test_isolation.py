@@ -2,6 +2,8 @@
 
 import contextlib
 import importlib
+import io
+import mmap
 import os
 import signal
 import socket
@@ -22,7 +24,7 @@ from action_gru.core.errors import VideoError
 from action_gru.features import Extractor, MemoryCache
 from action_gru.video import DecodeLimits, VideoFile, decoder_process
 from action_gru.video.file import FileReader
-from action_gru.video.worker import limit_memory
+from action_gru.video.worker import Places, limit_memory
 from action_gru.views.sampler import pictures
 
 ARGUMENTS = {
@@ -269,6 +271,27 @@ def test_metadata_that_is_no_text_does_not_hide_the_frames(tmp_path):
     reader = FileReader(path)
     assert reader.info.first_s == 0.0
     reader.close()
+
+
+def test_a_sample_waits_for_a_place_and_large_ones_for_all_others():
+    places = Places(mmap.mmap(-1, 8 << 12), io.BytesIO(bytes(9)))
+    assert [places.take(4096) for _ in range(8)] == [n << 12 for n in range(8)]
+    assert places.take(4096) == 0  # the first one, once a byte has freed it
+    assert places.take(4 << 20) == 0  # alone: the other eight are freed before
+    with pytest.raises(EOFError):  # the parent has gone
+        places.take(4096)
+
+
+@pytest.mark.slow  # it starts a process with less memory
+def test_pictures_larger_than_a_place_follow_the_answer(square_video, bad_program, monkeypatch):
+    text = "import numpy as np\ndef program(video):\n"
+    text += "    for n, side in enumerate([8, 400, 8]):\n"
+    text += "        yield float(n), {'a': np.full((side, side, 1), n, np.uint8)}\n"
+    program = bad_program(text)
+    monkeypatch.setattr(decoder_process, "SHARED_BYTES", 1 << 20)
+    made = [pictures["a"] for _, pictures in run(square_video, program)]
+    decoder_process.end_idle()
+    assert [(len(image), *np.unique(image)) for image in made] == [(8, 0), (400, 1), (8, 2)]
 
 
 def test_the_memory_limit_counts_from_what_is_in_use():

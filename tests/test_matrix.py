@@ -19,6 +19,8 @@ from helpers.command_line import action_gru
 from helpers.untrained_networks import write_detector, write_pose_network
 from helpers.videos import write_square
 
+pytestmark = pytest.mark.usefixtures("blank_figures")
+
 TINY = {
     "model": {"projection_size": 8, "hidden_size": 8},
     "sampling": {"fps": 5.0, "max_frames": 8},

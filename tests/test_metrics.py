@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
 import torch
-from torchmetrics.functional import classification as reference
 
 from action_gru.core.errors import DataError
 from action_gru.report.metrics import (
@@ -77,6 +76,8 @@ def test_calibration_bins_are_closed_on_the_right():
 
 
 def test_metrics_agree_with_torchmetrics_where_every_class_has_clips():
+    from torchmetrics.functional import classification as reference  # imports scipy, for seconds
+
     rng = np.random.default_rng(0)
     labels, logits = rng.integers(7, size=300), torch.from_numpy(rng.normal(size=(300, 7)))
     probabilities, truth = logits.softmax(dim=1), torch.from_numpy(labels)

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import openvino
 import pytest
 import torch
 from helpers.models import checkpoint
@@ -50,6 +49,8 @@ def write_network(
 
 def as_openvino(path: Path) -> Path:
     """The same network as an OpenVINO folder."""
+    import openvino
+
     folder = path.parent / "net_openvino_model"
     openvino.save_model(
         openvino.Core().read_model(path), folder / "net.xml", compress_to_fp16=False

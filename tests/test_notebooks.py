@@ -5,7 +5,7 @@ import re
 import sys
 
 import pytest
-from helpers.videos import ROOT
+from helpers import ROOT
 
 BOOKS = sorted((ROOT / "examples").glob("*.ipynb"))
 HERE = re.compile(r"/(?:work|tmp|home|root|usr|opt)/")  # a place of one machine

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from helpers.videos import ROOT, write_square
+from helpers import ROOT
+from helpers.videos import write_square
 from safetensors.torch import load_file
 
 pytestmark = pytest.mark.slow

@@ -4,9 +4,9 @@ import re
 from pathlib import Path
 
 import pytest
+from helpers import ROOT
 from helpers.command_line import run
 from helpers.doc_blocks import PAGES
-from helpers.videos import ROOT
 
 COMMAND = re.compile(r"action-gru ((?:(?:cache|runs) )?[a-z]+(?:-[a-z]+)*)([^\n`|]*)")
 

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from helpers.videos import ROOT
+from helpers import ROOT
 
 from action_gru.config import load_config
 from action_gru.core.progress import Reporter

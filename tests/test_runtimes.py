@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -228,6 +229,24 @@ def test_onnx_runtime_without_a_gpu_provider_is_named():
         pytest.skip("this ONNX Runtime has the provider")
     with pytest.raises(BackboneError, match=r"needs ONNX Runtime's CUDAExecutionProvider"):
         RUNTIMES["onnx"].open(Path("none.onnx"), "fp32", torch.device("cuda:0"), 1)
+
+
+def test_threads_with_a_share_of_torch_each_run_a_request_of_their_own():
+    backbone, images, made = build("openvino", threads=2), noise_pictures(2, SIDE), {}
+
+    def embed(share):
+        torch.set_num_threads(share)
+        made[share] = backbone(images)
+
+    for share in (1, 2):
+        thread = threading.Thread(target=embed, args=[share])
+        thread.start()
+        thread.join()
+    torch.testing.assert_close(made[1], made[2])
+    shapes = (("pixels", (2, SIDE, SIDE, 3)), ("weight", (2, SIDE, SIDE)))
+    requests, compiled = backbone._run._requests, backbone._run._requests.cache_info().currsize
+    assert [requests(shapes, streams).qsize() for streams in (1, 2)] == [1, 2]
+    assert requests.cache_info().currsize == compiled  # both had been used
 
 
 def test_threads_reach_the_runtime(monkeypatch):

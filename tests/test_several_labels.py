@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers import ROOT
 from helpers.toy_training import many_set
-from helpers.videos import ROOT
 
 from action_gru.apps.export import export_run
 from action_gru.config import Config, build_config

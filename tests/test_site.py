@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from helpers import ROOT
 from helpers.doc_blocks import PAGES
 from helpers.studio_browser import CHROMIUM, DESK, PHONE, SWITCHES
-from helpers.videos import ROOT
 
 import action_gru
 

@@ -33,6 +33,8 @@ from action_gru.training.data import TrainingData, inner_folds
 from action_gru.training.loop import Trainer
 from action_gru.video import VideoWriter
 
+pytestmark = pytest.mark.usefixtures("blank_figures")
+
 QUIET = Reporter(quiet=True)
 
 
@@ -226,6 +228,7 @@ def with_(config: Config, *overrides: str) -> Config:
     return build_config(config.to_tree(), overrides)
 
 
+@pytest.mark.drawn
 def test_a_run_leaves_all_that_it_promises(config):
     run = train(config, QUIET)
     assert run.path.name == "toy"
@@ -410,6 +413,7 @@ def test_evaluation_stands_beside_its_baselines(config):
     assert evaluate(run, QUIET)[1].name == "test-2"
 
 
+@pytest.mark.drawn
 def test_the_report_holds_order_time_trust_and_one_page(config):
     _, folder = evaluate(train(config, QUIET), QUIET)
     written = json.loads((folder / "report.json").read_text())
@@ -441,6 +445,7 @@ def test_details_can_be_left_out(config):
     assert "Does it use the order" not in (folder / "report.md").read_text()
 
 
+@pytest.mark.drawn
 def test_a_mistake_is_shown_with_its_frames(config):
     path = config.data.manifest
     swapped = path.read_text().replace("dark_6.mp4,dark", "dark_6.mp4,bright")

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from action_gru.views import VIEWS, View, ViewMaker
+from action_gru.views.pictures import Moment
 from action_gru.views.sampling import (
     RateWatch,
     Sampler,
@@ -213,3 +214,14 @@ def test_a_view_keeps_what_its_entry_says(view):
     assert view.hidden_fill(made[2]).shape == (view.channels,)
     alone = ViewMaker([view.name], 16, "squash").observe(frames[2], 2 / 25)[view.name]
     assert (made[2] != alone).any() == view.needs_history == maker.needs_history
+
+
+def test_focus_weighs_by_two_thirds_of_all_changes():
+    def plain(value):
+        return np.full((1, 2), value, np.uint8)
+
+    square = np.arange(6, dtype=np.uint8).reshape(1, 2, 3)
+    moment = Moment(square, plain(100), [plain(90), plain(105), plain(0)])
+    # Changes of 143, 120 and 255 against 128: (15 + 8 + 127) * 2 / 3.
+    assert VIEWS["focus"].make(moment).tolist() == [[[0, 1, 2, 100], [3, 4, 5, 100]]]
+    assert VIEWS["motion"].make(moment).tolist() == [[[143, 120, 255]] * 2]

@@ -23,7 +23,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from helpers.videos import ROOT
+from helpers import ROOT
 
 pytestmark = [
     pytest.mark.timeout(1200),

@@ -294,6 +294,12 @@ def _build(path: Path, metadata: dict[str, str], tensors: dict[str, Tensor]) -> 
     """The network of these tensors, in eval mode, fp32. Raises BackboneError that names path."""
     from ultralytics.nn.tasks import ClassificationModel
 
+    class Silent(ClassificationModel):  # type: ignore[misc]
+        """Without the summary that its making ends in, which runs a copy to count operations."""
+
+        def info(self, *_: object, **__: object) -> None:
+            pass
+
     architecture, side = metadata.get("architecture", ""), metadata.get("image_size", "")
     # A name alone: ultralytics would fetch an address.
     if not (_ARCHITECTURE.fullmatch(architecture) and _SIDE.fullmatch(side)):
@@ -301,7 +307,8 @@ def _build(path: Path, metadata: dict[str, str], tensors: dict[str, Tensor]) -> 
             path, f"its metadata name the architecture '{architecture}' and image_size '{side}'"
         )
     try:
-        module = ClassificationModel(architecture, nc=1, verbose=False)
+        module = Silent(architecture, nc=1, verbose=False)
+        module.__class__ = ClassificationModel
         if not any(".bn." in name for name in tensors):
             module.fuse(verbose=False)
         lacking = module.load_state_dict(tensors, strict=False)

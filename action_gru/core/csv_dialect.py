@@ -140,9 +140,9 @@ def read_rows(
         rows = [(line, dict(zip(names, row, strict=True))) for line, row in table.rows]
     if twice := [name for name in names if name and names.count(name) > 1]:
         raise ValueError(f"the column '{twice[0]}' appears twice; keep one of the two")
-    cells = CellReader(table.separator)
+    cells, numbers = CellReader(table.separator), set(seconds) & set(names)
     for line, row in rows:
-        for name in set(seconds) & set(names):
+        for name in numbers:
             try:
                 row[name] = cells.plain(row[name])
             except ValueError as error:

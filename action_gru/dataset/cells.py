@@ -7,6 +7,7 @@ file's own frames, never by the rate in its header. Cells raise ValueError.
 from __future__ import annotations
 
 import math
+import os
 import re
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
@@ -77,27 +78,40 @@ def split_name(text: str) -> str:
     return split
 
 
-def inside(root: Path, relative: str, follow_links: bool = False) -> Path:
+def inside(
+    root: Path, relative: str, follow_links: bool = False, real: dict[str, str] | None = None
+) -> Path:
     """The path under root. Raises ValueError if it leads out of it, by `..` or by a link.
 
-    follow_links: a link may.
+    follow_links: a link may. real: where the folders of a manifest's rows so far truly lie, each
+    followed once.
     """
-    path = root / relative
-    if Path(relative).is_absolute() or "\0" in relative or ".." in Path(relative).parts:
+    given = Path(relative)
+    if given.is_absolute() or "\0" in relative or ".." in given.parts:
         raise ValueError(f"path must be relative to the root and stay in it, got '{relative}'")
-    if len(relative) > MOST_PATH_CHARACTERS or max(map(len, path.parts)) > MOST_NAME_CHARACTERS:
+    longest = max(map(len, given.parts), default=0)
+    if len(relative) > MOST_PATH_CHARACTERS or longest > MOST_NAME_CHARACTERS:
         raise ValueError(f"path is longer than a file's can be, got '{relative[:40]}...'")
-    path = on_disk(root, relative)
+    path, real = on_disk(root, relative), {} if real is None else real
     try:
-        real = path.resolve()
+        home = _real_folder(root, real)
+        is_plain = bool(given.parts) and not path.is_symlink()
+        found = f"{_real_folder(path.parent, real)}{path.name}" if is_plain else str(path.resolve())
     except (OSError, RuntimeError) as error:  # Python below 3.13 calls a loop a RuntimeError
         raise ValueError(f"path '{relative}' cannot be followed ({error})") from error
-    if not follow_links and not real.is_relative_to(root.resolve()):
+    if not follow_links and not f"{found}{os.sep}".startswith(home):
         raise ValueError(
             f"path '{relative}' is a link out of {root}; copy the file into it, or write "
             "data.follow_links: true"
         )
     return path
+
+
+def _real_folder(path: Path, real: dict[str, str]) -> str:
+    """Where a folder truly lies, with a separator at the end; asks the disk once."""
+    if (name := str(path)) not in real:
+        real[name] = f"{str(path.resolve()).rstrip(os.sep)}{os.sep}"
+    return real[name]
 
 
 def bounds_of(

@@ -12,7 +12,7 @@ split: test (or empty) or val.
 from __future__ import annotations
 
 import hashlib
-import unicodedata
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -43,6 +43,7 @@ from action_gru.timeline.segments import names_of
 
 SPLITS = ("train", "val", "test")
 LABEL_SEPARATOR = "; "
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")  # Unicode's category Cc
 T = TypeVar("T")
 Listed = TypeVar("Listed", "Clip", "LongVideo")
 
@@ -125,7 +126,7 @@ def read_manifest(
         raise DataError(f"no manifest at {manifest} (looked up as {manifest.absolute()})")
     if not root.is_dir():
         raise DataError(f"data.root: no folder at {root} (looked up as {root.absolute()})")
-    parse = partial(_clip, many=many, frame_rate=frame_rate, follow_links=follow_links)
+    parse = partial(_clip, many=many, frame_rate=frame_rate, follow_links=follow_links, real={})
     parse = partial(parse, needs_label=not (many or stretches))
     clips = _read_rows(manifest, root, parse, has_timeline=False)
     if not clips:
@@ -164,7 +165,7 @@ def read_long_videos(
 def _with_rate(item: Listed, default: float | None, manifest: Path) -> Listed:
     named = f"{manifest}: {item.relative}"
     rate = choose_frame_rate(item.path, named, item.frame_rate, default)
-    return replace(item, frame_rate=rate)
+    return item if rate == item.frame_rate else replace(item, frame_rate=rate)
 
 
 def _read_rows(
@@ -194,16 +195,17 @@ def _clip(
     needs_label: bool,
     frame_rate: float | None,
     follow_links: bool,
+    real: dict[str, str],
 ) -> Clip:
     for column, text in row.items():
-        if any(unicodedata.category(letter) == "Cc" for letter in text):  # may steer a terminal
+        if _CONTROL.search(text):  # may steer a terminal
             raise ValueError(f"{column} holds a control character, got {text[:40]!r}")
     relative, label = with_slashes(root, row["path"]), name_of(row["label"])
     shows = names_of(label) if many else ()
     if not relative or (needs_label and not label):
         raise ValueError(must_be_named(relative, label))
     split = split_name(row.get("split", ""))
-    path, group = inside(root, relative, follow_links), _group(row, relative)
+    path, group = inside(root, relative, follow_links, real), _group(row, relative)
     rate = parse_frame_rate(row.get("frame_rate", ""))
     start_s, end_s = bounds_of(row, path, rate or frame_rate)
     label = LABEL_SEPARATOR.join(shows) if many else label
@@ -261,8 +263,8 @@ def _check_duplicates(clips: Sequence[Clip], manifest: Path, stretches: bool) ->
 def _warn_of_spellings(clips: Sequence[Clip], manifest: Path) -> None:
     """Warn of classes whose names are one but for case and spaces, as after a typing error."""
     alike: dict[str, Counter[str]] = {}
-    for label in (label for clip in clips for label in clip.labels):
-        alike.setdefault("".join(label.split()).casefold(), Counter())[label] += 1
+    for label, count in Counter(label for clip in clips for label in clip.labels).items():
+        alike.setdefault("".join(label.split()).casefold(), Counter())[label] += count
     for counts in alike.values():
         if len(counts) > 1:
             spelled = [f"'{label}' ({counted(n, 'row')})" for label, n in counts.most_common()]

@@ -216,4 +216,4 @@ def _side(made: Any, flipped: bool) -> NDArray[Any]:
     """A picture or a vector, or that of the mirrored frame."""
     if isinstance(made, Vectors):
         return side(made, flipped)
-    return np.ascontiguousarray(made[:, ::-1]) if flipped else made
+    return np.asarray(cv2.flip(made, 1)) if flipped else made

@@ -9,6 +9,7 @@ import json
 import platform
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -210,6 +211,7 @@ def _unprefixed(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]
     }
 
 
+@cache  # read from packages' metadata on the disk; a checkpoint is saved after each epoch
 def _versions() -> dict[str, str]:
     packages = ("action-gru", "torch", "ultralytics", "opencv-python", "numpy")
     return {name: version(name) for name in packages} | {

@@ -8,9 +8,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import errno
-import fcntl
 import json
-import math
 import mmap
 import os
 import pickle
@@ -19,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +27,7 @@ from action_gru.core.errors import VideoError
 from action_gru.video.frame import DecodeLimits, FrameReader, Image, VideoInfo
 
 START = "import sys; sys.path[:] = sys.argv[2:]; from action_gru.video.worker import main; main()"
-PIPE_BYTES = 1 << 20  # about half a second of pictures, decoded ahead; Linux allows no more
-SHARED_BYTES = 1 << 28  # larger pictures than decoding.max_pixels allows by default use the pipe
+SHARED_BYTES = 1 << 28  # what is larger goes through the pipe: see `worker.Places`
 ENDING_S = 1.0  # from the end of its answers to the end of a process
 MOST_IDLE = 16
 
@@ -63,9 +60,6 @@ class DecoderProcess:
                 command, stdin=pipe, stdout=pipe, stderr=self._errors, pass_fds=[number]
             )
         self._process, self._commands, self._answers = process, process.stdin, process.stdout
-        if hasattr(fcntl, "F_SETPIPE_SZ"):  # Linux
-            with contextlib.suppress(OSError):  # the user's pipes hold much already
-                fcntl.fcntl(self._answers, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
 
     @property
     def is_alive(self) -> bool:
@@ -97,23 +91,28 @@ class DecoderProcess:
             if not line.endswith(b"\n"):
                 raise EOFError
             answer = dict(json.loads(line))
-            layout = answer.get("pictures", ())
-            read = self._read_shared if answer.get("is_shared") else self._read_pipe
-            answer["pictures"] = {name: read(shape) for name, shape in layout}
+            place, pictures = answer.get("place"), {}
+            for name, shape in answer.get("pictures", ()):
+                pictures[name] = picture = np.empty(shape, np.uint8)
+                self._fill(picture, place)
+                place = None if place is None else place + picture.nbytes
+            answer["pictures"] = pictures
+            if answer.get("is_held"):
+                self._commands.write(b"\0")
+                self._commands.flush()
         if "error" in answer:
             number = answer["errno"]
             cause = OSError(number, os.strerror(number)) if number else None
             raise VideoError(answer["error"]) from cause
         return answer
 
-    def _read_shared(self, shape: Sequence[int]) -> Image:
-        return np.frombuffer(self._shared, np.uint8, math.prod(shape)).reshape(shape).copy()
-
-    def _read_pipe(self, shape: Sequence[int]) -> Image:
-        picture = np.empty(shape, np.uint8)
-        if self._answers.readinto(picture) != picture.nbytes:
+    def _fill(self, picture: Image, place: int | None) -> None:
+        """With the bytes at an offset of the shared memory, or those that follow the answer."""
+        if place is not None:
+            there = np.frombuffer(self._shared, np.uint8, picture.nbytes, place)
+            picture[...] = there.reshape(picture.shape)
+        elif self._answers.readinto(picture) != picture.nbytes:
             raise EOFError
-        return picture
 
     @contextlib.contextmanager
     def _ending_on_failure(self) -> Iterator[None]:
@@ -175,7 +174,7 @@ class DecoderProcess:
 
 
 def _frame_file() -> Any:
-    """Memory for a whole frame, taken as it is written. A pipe makes decoding 1080p slower."""
+    """Memory for pictures, taken as it is written. A pipe costs two more copies of each."""
     if hasattr(os, "memfd_create"):  # Linux
         file: Any = os.fdopen(os.memfd_create("frame"), "r+b")
     else:

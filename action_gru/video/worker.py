@@ -1,7 +1,7 @@
 """The process that decodes files and streams; `decoder_process` starts it.
 
-Commands come on stdin. An answer on stdout is a line of JSON; the bytes of its pictures follow, or
-are in memory that both processes share.
+Commands come on stdin. An answer on stdout is a line of JSON. Its pictures are in memory that both
+processes share, at a place that the parent frees by a byte on stdin; larger ones follow the line.
 The process ends when stdin does, and the system ends it when the next frame takes longer than the
 limit, so that it can't outlive its parent.
 """
@@ -30,13 +30,42 @@ from action_gru.core.machine import keeping_freed_memory, use_one_arena
 from action_gru.video.frame import FrameReader, Image, Watch
 
 SPARE_BYTES = 32 << 20  # where less is left at the end of a file, memory may have run out
+PLACES, AHEAD_BYTES = 8, 4 << 20  # samples decoded ahead: so many at most, and so large
+
+
+class Places:
+    """Where in the shared memory the pictures of the next samples go, in turn."""
+
+    def __init__(self, shared: mmap.mmap, freed: BinaryIO) -> None:
+        self.most_bytes = len(shared) // PLACES
+        self._freed = freed
+        self._count = self._next = self._taken = 0
+
+    def take(self, size: int) -> int:
+        """The offset of a place for so many bytes; waits until one is free."""
+        count = max(1, min(PLACES, AHEAD_BYTES // size))
+        if count != self._count:
+            self.wait()
+            self._count, self._next = count, 0
+        self.wait(count - 1)
+        offset = self._next * self.most_bytes
+        self._next, self._taken = (self._next + 1) % count, self._taken + 1
+        return offset
+
+    def wait(self, most: int = 0) -> None:
+        """Until no more than so many are taken."""
+        while self._taken > most:
+            if not self._freed.read(1):
+                raise EOFError
+            self._taken -= 1
 
 
 class Session:
     """The commands, as methods, and the reader that is open between them."""
 
-    def __init__(self, answers: BinaryIO, shared: mmap.mmap) -> None:
+    def __init__(self, answers: BinaryIO, shared: mmap.mmap, freed: BinaryIO) -> None:
         self._answers, self._shared = answers, shared
+        self._places = Places(shared, freed)
         self._reader: Any = None
         self._held = contextlib.ExitStack()
         self._name = ""
@@ -53,6 +82,7 @@ class Session:
         except Exception as error:  # a decoder's own failure costs this file only
             text = f"{self._name}: {type(error).__name__} while decoding: {error}"
             self._send(error=text, errno=system_errno(error))
+        self._places.wait()
 
     def open(self, work: Callable[[], FrameReader], **place: Any) -> None:
         """Hold the reader that the work makes. Answers its `info`."""
@@ -67,10 +97,7 @@ class Session:
 
     def retrieve(self) -> None:
         image = self._reader.retrieve()
-        is_shared = image.nbytes <= len(self._shared)
-        if is_shared:
-            np.frombuffer(self._shared, np.uint8, image.nbytes)[:] = image.reshape(-1)
-        self._send({"": image}, is_shared=is_shared)
+        self._send({"": image}, place=0 if image.nbytes <= len(self._shared) else None)
 
     def run(
         self,
@@ -80,7 +107,10 @@ class Session:
         """Answers each (time_s, pictures, what is known) at once; time_s None ends them."""
         self._begin(**place)
         for time_s, pictures, known in work():
-            self._send(pictures, time_s=time_s, **known)
+            size = sum(image.nbytes for image in pictures.values())
+            is_held = 0 < size <= self._places.most_bytes
+            offset = self._places.take(size) if is_held else None
+            self._send(pictures, offset, time_s=time_s, is_held=is_held, **known)
 
     def close(self) -> None:
         self._release()
@@ -97,13 +127,21 @@ class Session:
         limit_memory(memory_gb)
         self._held.enter_context(keeping_freed_memory())  # the next frame takes it again
 
-    def _send(self, pictures: Mapping[str, Image] | None = None, **answer: Any) -> None:
+    def _send(
+        self, pictures: Mapping[str, Image] | None = None, place: int | None = None, **answer: Any
+    ) -> None:
+        """place: the offset of the pictures in the shared memory; None: they follow."""
         if answer.get("time_s", 0) is None:  # FFmpeg does not say that memory ran out: try some
             np.empty(SPARE_BYTES, np.uint8)
         made = {name: np.ascontiguousarray(image) for name, image in (pictures or {}).items()}
-        answer["pictures"] = [(name, image.shape) for name, image in made.items()]
+        answer |= {"pictures": [(name, image.shape) for name, image in made.items()]}
+        if place is not None:
+            answer["place"] = place
+            for image in made.values():
+                np.frombuffer(self._shared, np.uint8, image.nbytes, place)[:] = image.reshape(-1)
+                place += image.nbytes
         self._answers.write(json.dumps(answer).encode() + b"\n")
-        for image in () if answer.get("is_shared") else made.values():
+        for image in made.values() if "place" not in answer else ():
             self._answers.write(image.data)
         self._answers.flush()
 
@@ -128,7 +166,8 @@ def main() -> None:
         resource.setrlimit(kind, (0, 0))
     use_one_arena()
     cv2.setNumThreads(1)  # for more cores, more processes are started
-    session = Session(answers, mmap.mmap(int(sys.argv[1]), 0))
+    commands = sys.stdin.buffer
+    session = Session(answers, mmap.mmap(int(sys.argv[1]), 0), commands)
     with contextlib.suppress(EOFError):
         while True:
-            session.answer(*pickle.load(sys.stdin.buffer))
+            session.answer(*pickle.load(commands))

@@ -1,6 +1,7 @@
 """Runs a command as a user types it, in this process. Knows nothing below the command line."""
 
 import contextlib
+import functools
 import io
 import json
 import signal
@@ -13,10 +14,13 @@ from typing import Any, NamedTuple
 from unittest import mock
 
 import pytest
+import typer
 
 from action_gru.cli import common, main
 from action_gru.cli.commands import app
 
+# Typer makes every command anew for each call, which took a tenth of a second.
+typer.main.get_command = functools.cache(typer.main.get_command)
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 

@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from helpers import ROOT
 from helpers.command_line import run
-from helpers.videos import ROOT
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 FENCE = re.compile(r"(?:^<!-- ([^\n]*) -->\n+)?^(```+)(\S*)\n(.*?)^\2$", re.MULTILINE | re.DOTALL)

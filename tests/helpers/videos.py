@@ -14,9 +14,6 @@ from action_gru.features import (
 )
 from action_gru.video import VideoWriter
 
-ROOT = Path(__file__).parents[2]
-SHARED = ROOT.parent / "shared"
-
 
 def moving_square(
     frames: int, seed: int = 0, size_px: tuple[int, int] = (96, 64)
