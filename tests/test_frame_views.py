@@ -23,8 +23,8 @@ def mixed(pictures=None, detector=None):
 def test_everything_that_the_values_depend_on_is_in_the_fingerprint():
     plain = frame_view().spec()
     changes = [
-        {"weights_sha256": "2" * 64}, {"note": "square"}, {"image_size": 96}, {"kinds": (0,)}, {"top": 3},
-        {"min_score": 0.4}, {"tracker": "botsort"},
+        {"weights_sha256": "2" * 64}, {"image_size": 96}, {"kinds": (0,)}, {"top": 3},
+        {"min_score": 0.4}, {"tracker": "botsort"}, {"note": "square"},
     ]  # fmt: skip
     prints = {plain.fingerprint, *(frame_view(**change).spec().fingerprint for change in changes)}
     assert len(prints) == 1 + len(changes)
