@@ -13,7 +13,7 @@ from helpers.models import COMBINATIONS, build_model
 from helpers.videos import write_square
 
 from action_gru import ActionRecognizer
-from action_gru.apps.export import FORMATS, check_step, export_run, step_bytes
+from action_gru.apps.export import FORMATS, check_step, export_run, step_graph
 from action_gru.backbone.runtimes import import_quietly
 from action_gru.core.errors import CheckpointError, ConfigError
 from action_gru.core.progress import Reporter
@@ -57,9 +57,8 @@ def test_every_model_that_streams_exports(tmp_path, cell, pooling, fusion):
     model = FlatStep(
         build_model(cell=cell, pooling=pooling, fusion=fusion, closed_form=closed_form)
     )
-    data = step_bytes(model)
-    for write, open_step in FORMATS.values():
-        write(data, tmp_path / "step", "{}")
+    for form, (write, open_step) in FORMATS.items():
+        write(step_graph(model, form), tmp_path / "step", "{}")
         for batch in (1, 5):
             check_sequence(open_step(tmp_path / "step"), model, batch)
 

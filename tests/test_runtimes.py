@@ -23,17 +23,16 @@ from action_gru.backbone.exported import (
     lowest_cosine,
     network_key,
     parity_pictures,
-    to_onnx,
 )
+from action_gru.backbone.graphs import GRAPHS
 from action_gru.backbone.network import NetworkSource
 from action_gru.backbone.runtimes import (
     RUNTIMES,
+    Runtime,
     TorchRunner,
-    choice_key,
-    choose,
     import_quietly,
     networks_folder,
-    quickest,
+    usual,
 )
 from action_gru.config import build_config
 from action_gru.core.errors import BackboneError, CacheError, MissingExtraError
@@ -129,23 +128,29 @@ def test_a_network_is_exported_once_and_checked_once(home, monkeypatch):
     assert {path: path.stat().st_mtime_ns for path in networks_folder().iterdir()} == files
 
 
-def test_a_damaged_export_is_made_again(tmp_path, monkeypatch):
+def graph_of(network, side, form) -> dict[str, bytes]:
+    return {end: b"the whole of " + end.encode() for end in exported.SUFFIXES[form]}
+
+
+@pytest.mark.parametrize(("form", "damaged"), [("onnx", ".onnx"), ("openvino", ".bin")])
+def test_a_damaged_export_is_made_again(tmp_path, monkeypatch, form, damaged):
     monkeypatch.setenv("ACTION_GRU_HOME", str(tmp_path))
-    monkeypatch.setattr("action_gru.backbone.exported.onnx_bytes", lambda *_: b"a whole graph")
+    monkeypatch.setattr("action_gru.backbone.exported.network_graph", graph_of)
     source = NetworkSource("builtin", "embedding", download=False)
-    made = export_network(source, SIDE)
-    made.path.write_bytes(b"a whole gr")
-    assert export_network(source, SIDE) == made
-    assert made.path.read_bytes() == b"a whole graph"
-    assert sorted(path.suffix for path in (tmp_path / "networks").iterdir()) == [".json", ".onnx"]
+    made = export_network(source, SIDE, form)
+    made.path.with_suffix(damaged).write_bytes(b"the who")
+    assert export_network(source, SIDE, form) == made
+    assert made.files() == graph_of(None, SIDE, form)
+    found = sorted(path.suffix for path in (tmp_path / "networks").iterdir())
+    assert found == sorted([".json", *exported.SUFFIXES[form]])
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path, monkeypatch):
-    monkeypatch.setattr("action_gru.backbone.exported.onnx_bytes", lambda *_: b"a whole graph")
+    monkeypatch.setattr("action_gru.backbone.exported.network_graph", graph_of)
     (tmp_path / "networks").write_text("a file where the folder should be")
     monkeypatch.setenv("ACTION_GRU_HOME", str(tmp_path))
     with pytest.raises(CacheError, match=r"cannot be written.*set ACTION_GRU_HOME"):
-        export_network(NetworkSource("builtin", "embedding", download=False), SIDE)
+        export_network(NetworkSource("builtin", "embedding", download=False), SIDE, "onnx")
 
 
 def test_a_runtime_that_strays_is_refused_and_nothing_is_noted(home, monkeypatch):
@@ -280,47 +285,42 @@ def test_what_is_held_to_avx2_is_held(capfd):
     assert "avx512" not in told
 
 
-def test_torch_is_left_for_a_clear_gain_only():
-    assert quickest({"torch": 1.1, "onnx": 1.0, "openvino": 0.95}) == "torch"
-    assert quickest({"torch": 1.3, "onnx": 1.2, "openvino": 1.0}) == "openvino"
-    assert quickest({"torch": 1.0}) == "torch"
+@pytest.mark.parametrize(
+    ("installed", "machine", "device", "precision", "wanted"),
+    [
+        ({"openvino", "onnx"}, "x86_64", "cpu", "fp32", "openvino"),
+        ({"openvino", "onnx"}, "AMD64", "cpu", "bf16", "openvino"),
+        ({"onnx"}, "x86_64", "cpu", "fp32", "onnx"),
+        ({"onnx"}, "x86_64", "cpu", "bf16", "torch"),  # it has fp32 alone, and is slower
+        (set(), "x86_64", "cpu", "fp32", "torch"),
+        ({"openvino", "onnx"}, "aarch64", "cpu", "fp32", "torch"),
+        ({"openvino", "onnx"}, "x86_64", "cuda", "fp32", "torch"),
+    ],
+)
+def test_auto_is_a_rule(monkeypatch, installed, machine, device, precision, wanted):
+    there = lambda self: None if self.name in installed else self.name  # noqa: E731
+    monkeypatch.setattr(Runtime, "missing", there)
+    monkeypatch.setattr("platform.machine", lambda: machine)
+    assert usual(torch.device(device), precision) == wanted
 
 
-def test_a_choice_stands_until_it_is_not_installed(tmp_path):
-    path = tmp_path / "choice.json"
-    assert choose(path, ["torch", "onnx"], lambda: {"torch": 3.0, "onnx": 1.0}) == "onnx"
-    assert json.loads(path.read_text())["ms_per_picture"] == {"torch": 3.0, "onnx": 1.0}
-    # The machine is busy now, and torch would win: what was chosen stays.
-    assert choose(path, ["torch", "onnx"], lambda: {"torch": 1.0, "onnx": 3.0}) == "onnx"
-    assert choose(path, ["torch", "openvino"], lambda: {"torch": 1.0, "openvino": 9.0}) == "torch"
-    assert json.loads(path.read_text())["runtime"] == "torch"
+def test_auto_says_in_the_features_what_it_took(home, monkeypatch):
+    wanted = usual(CPU, "fp32")
+    made = build("auto")
+    assert (made.runtime, made.note) == (wanted, None)
+    assert made.spec("rgb").fingerprint == build(wanted).spec("rgb").fingerprint
 
 
-def test_a_choice_holds_for_one_network_batch_and_set_of_runtimes():
-    keys = {
-        choice_key("network", batch=1, runtimes=["torch"]),
-        choice_key("network", batch=32, runtimes=["torch"]),
-        choice_key("network", batch=1, runtimes=["torch", "onnx"]),
-        choice_key("other", batch=1, runtimes=["torch"]),
-    }
-    assert len(keys) == 4
-    assert choice_key("network", batch=1, runtimes=["torch"]) in keys
-
-
-def test_auto_measures_once_and_says_in_the_features_what_it_took(home, monkeypatch):
-    measured = []
-
-    def measure(runners, shape):
-        measured.append((sorted(runners), shape))
-        return {name: 1.0 if name == "openvino" else 5.0 for name in runners}
-
-    monkeypatch.setattr("action_gru.backbone.embedding.measure", measure)
-    first, second = build("auto", batch_size=2), build("auto", batch_size=2)
-    assert measured == [(["onnx", "openvino", "torch"], (2, SIDE, SIDE, 3))]
-    assert first.runtime == second.runtime == second.spec("rgb").runtime == "openvino"
-    assert first.spec("rgb").fingerprint == build("openvino").spec("rgb").fingerprint
-    build("auto", batch_size=4)
-    assert len(measured) == 2
+def test_auto_tells_where_it_must_stay_with_torch(tmp_path, monkeypatch):
+    """A home that may not be written, no graph of a network: what torch alone ran still runs."""
+    (tmp_path / "networks").write_text("a file where the folder should be")
+    monkeypatch.setenv("ACTION_GRU_HOME", str(tmp_path))
+    monkeypatch.setattr("action_gru.backbone.embedding.usual", lambda *_: "openvino")
+    monkeypatch.setattr("action_gru.backbone.exported.network_graph", graph_of)
+    made = build("auto")
+    assert (made.runtime, made.spec("rgb").runtime) == ("torch", "torch")
+    assert "auto takes torch, not openvino: " in made.note
+    assert "set ACTION_GRU_HOME" in made.note
 
 
 @pytest.mark.slow
@@ -383,7 +383,17 @@ class Branching(torch.nn.Module):
 
 def test_an_exporter_that_gives_up_is_named():
     with pytest.raises(BackboneError, match=r"cannot export this network to ONNX .*try other"):
-        to_onnx(Branching(), (torch.ones(2),), (["values"], ["made"]), ({},))
+        GRAPHS["onnx"](Branching(), (torch.ones(2),), (["values"], ["made"]), ({},))
+
+
+class Faulty(torch.nn.Module):
+    def forward(self, values):
+        raise ValueError("of no shape that I know")
+
+
+def test_a_network_that_cannot_be_traced_is_named():
+    with pytest.raises(BackboneError, match=r"to OpenVINO \(of no shape that I know\); try other"):
+        GRAPHS["openvino"](Faulty(), (torch.ones(2),), (["values"], ["made"]), ({},))
 
 
 def external(location: str) -> bytes:
@@ -400,22 +410,21 @@ def external(location: str) -> bytes:
     return onnx.helper.make_model(graph, opset_imports=opset, ir_version=8).SerializeToString()
 
 
-@pytest.mark.parametrize("runtime", ["onnx", "openvino"])
 @pytest.mark.parametrize("content", ["../secret.bin", "/etc/passwd", None])
-def test_a_kept_network_reads_no_other_file(tmp_path, monkeypatch, runtime, content):
+def test_a_kept_network_reads_no_other_file(tmp_path, monkeypatch, content):
     pytest.importorskip("onnx")
     monkeypatch.setenv("ACTION_GRU_HOME", str(tmp_path))
     (tmp_path / "secret.bin").write_bytes(bytes(16))
     source = NetworkSource("builtin", "embedding", False)
-    path = networks_folder() / f"{network_key(source, SIDE)}.onnx"
+    path = networks_folder() / f"{network_key(source, SIDE, 'onnx')}.onnx"
     path.parent.mkdir()
     data = b"no network" if content is None else external(content)
     path.write_bytes(data)
     known = {"content_sha256": "0" * 64, "image_size": SIDE, "dim": 1280, "checked": {}}
     known["sha256"] = hashlib.sha256(data).hexdigest()
     path.with_suffix(".json").write_text(json.dumps(known))
-    with pytest.raises(BackboneError, match=f"{runtime} cannot read the exported network"):
-        build(runtime)
+    with pytest.raises(BackboneError, match="onnx cannot read the exported network"):
+        build("onnx")
 
 
 @pytest.mark.parametrize("note", [{"image_size": "64"}, {"checked": [1]}, {"dim": None}, {"x": 1}])

@@ -29,7 +29,7 @@ pytestmark = [
     pytest.mark.timeout(1200),
     pytest.mark.skipif("WHEEL" not in os.environ, reason="of `make test-wheel` alone"),
 ]
-DEVELOPERS = {"pytest", "ray", "moto", "playwright", "openvino", "hypothesis", "mypy"}
+DEVELOPERS = {"pytest", "ray", "moto", "playwright", "onnx", "hypothesis", "mypy"}
 ENDS_WITHIN_S = 60
 DRAW = """
 from pathlib import Path

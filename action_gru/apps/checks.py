@@ -16,11 +16,11 @@ from pathlib import Path
 from action_gru.backbone import FRAME_VIEWS
 from action_gru.backbone.weight_files import (
     EDGE_PACKAGES,
-    EXPORTERS,
     RUNTIME_PACKAGES,
     exported_for,
     hub_of,
     local_weights,
+    needed_by,
     network_file,
     runtime_of,
 )
@@ -212,7 +212,7 @@ def check_network(config: Config) -> None:
 
 
 def _need_runtime(runtime: str, purpose: str) -> None:
-    for package in (RUNTIME_PACKAGES[runtime], *EXPORTERS):
+    for package in needed_by(runtime):
         need(package, runtime, purpose)
 
 

@@ -28,7 +28,7 @@ from action_gru.apps.export_edge import (
     write_edge,
 )
 from action_gru.backbone import Backbone, FeatureSpec
-from action_gru.backbone.exported import to_onnx
+from action_gru.backbone.graphs import GRAPHS, Files
 from action_gru.backbone.model_files import EXPORTED
 from action_gru.backbone.runtimes import import_quietly
 from action_gru.backbone.weight_files import runtime_of
@@ -133,13 +133,13 @@ def _write_graphs(
     described: str,
     reporter: Reporter,
 ) -> None:
-    """Both networks by way of ONNX."""
+    """Both networks by a converter of torch's graphs."""
     write, open_step = FORMATS[format_]
     if backbone is not None and not (place / "features.xml").exists():  # int8 is there already
         assert backbone.exported is not None
-        write(backbone.exported.path.read_bytes(), place / "features", described)
+        write(backbone.exported.files(), place / "features", described)
     reporter.info("exporting the classifier and comparing it with torch")
-    write(step_bytes(model), place / "step", described)
+    write(step_graph(model, format_), place / "step", described)
     check_step(open_step(place / "step"), model)
 
 
@@ -160,8 +160,8 @@ def _write_int8(
     assert backbone.exported is not None
     reporter.info("calibrating int8 on training clips")
     described = json.dumps(json.loads(described) | {"precision": "int8"})
-    data = backbone.exported.path.read_bytes()
-    model, stem = export_int8.quantise(data, opened, config, backbone), place / "features"
+    model, stem = _read_openvino(backbone.exported.files()), place / "features"
+    model = export_int8.quantise(model, opened, config, backbone)
     _save_openvino(model, stem, described)
     reporter.info(f"measuring what int8 costs on the clips of the split '{split}'")
     file = stem.with_suffix(".xml")
@@ -199,15 +199,16 @@ def _write_edge(
     write_description(format_, networks, place, described)
 
 
-def step_bytes(model: FlatStep) -> bytes:
-    """One step as an ONNX model: feature and state in, logits and the next state out."""
+def step_graph(model: FlatStep, form: str) -> Files:
+    """The files of one step: feature and state in, logits and the next state out."""
     streams = torch.export.Dim("streams", min=1, max=4096)
     inputs = (torch.zeros(2, sum(model.model.view_dims)), *model.model.initial_state(2))
     state = [tensor.name for tensor in model.state]
     names = (["feature", *state], ["logits", *(f"next_{name}" for name in state)])
     carried = tuple({tensor.batch_axis: streams} for tensor in model.state)
     # A model without a cell that looks at the last frame alone carries nothing.
-    return to_onnx(model, inputs, names, ({0: streams}, carried) if carried else ({0: streams},))
+    shapes = ({0: streams}, carried) if carried else ({0: streams},)
+    return GRAPHS[form](model, inputs, names, shapes)
 
 
 def check_step(step: Step, model: FlatStep, streams: int = PARITY_STREAMS) -> None:
@@ -231,7 +232,7 @@ def check_step(step: Step, model: FlatStep, streams: int = PARITY_STREAMS) -> No
             raise CheckpointError(
                 f"the exported classifier does not answer as torch does: a logit differs by "
                 f"{difference:.2g}, at most {LARGEST_DIFFERENCE} is allowed; nothing was written. "
-                "Try other versions of onnxscript and the runtime"
+                "Try other versions of torch and the runtime"
             )
 
 
@@ -279,10 +280,10 @@ def _describe_rows(checkpoint: Checkpoint, config: Config) -> dict[str, Any]:
     }
 
 
-def _write_onnx(data: bytes, stem: Path, described: str) -> None:
+def _write_onnx(files: Files, stem: Path, described: str) -> None:
     import onnx
 
-    model = onnx.load_from_string(data)
+    model = onnx.load_from_string(files[".onnx"])
     onnx.helper.set_model_props(model, {EXPORTED: described})
     stem.with_suffix(".onnx").write_bytes(model.SerializeToString())
 
@@ -293,8 +294,12 @@ def _open_onnx(stem: Path) -> Step:
     return lambda inputs: list(session.run(None, inputs))
 
 
-def _write_openvino(data: bytes, stem: Path, described: str) -> None:
-    _save_openvino(import_quietly("openvino").Core().read_model(data), stem, described)
+def _write_openvino(files: Files, stem: Path, described: str) -> None:
+    _save_openvino(_read_openvino(files), stem, described)
+
+
+def _read_openvino(files: Files) -> Any:
+    return import_quietly("openvino").Core().read_model(files[".xml"], files[".bin"])
 
 
 def _save_openvino(model: Any, stem: Path, described: str) -> None:
@@ -310,7 +315,7 @@ def _open_openvino(stem: Path) -> Step:
     return lambda inputs: [np.array(value) for value in compiled(inputs).values()]
 
 
-FORMATS: dict[str, tuple[Callable[[bytes, Path, str], None], Callable[[Path], Step]]] = {
+FORMATS: dict[str, tuple[Callable[[Files, Path, str], None], Callable[[Path], Step]]] = {
     "onnx": (_write_onnx, _open_onnx),
     "openvino": (_write_openvino, _open_openvino),
 }

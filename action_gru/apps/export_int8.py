@@ -82,10 +82,9 @@ def held_out(run: Path) -> tuple[RunFolder, str]:
     return opened, split
 
 
-def quantise(data: bytes, run: RunFolder, config: Config, backbone: Backbone) -> Any:
-    """An ONNX feature network as an OpenVINO model in int8, calibrated on the run's clips."""
+def quantise(model: Any, run: RunFolder, config: Config, backbone: Backbone) -> Any:
+    """OpenVINO's model of the feature network in int8, calibrated on the run's clips."""
     pictures = _training_pictures(run, config, backbone)
-    model = import_quietly("openvino").Core().read_model(data)
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

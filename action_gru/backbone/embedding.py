@@ -11,33 +11,29 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from action_gru.backbone.cuda import CudaRunner, Gpu
-from action_gru.backbone.exported import ExportedNetwork, export_network, network_key, open_checked
+from action_gru.backbone.exported import ExportedNetwork, export_network, open_checked
 from action_gru.backbone.model_files import ModelFile
 from action_gru.backbone.network import FeatureNetwork, NetworkSource, feature_dim
 from action_gru.backbone.runtimes import (
     RUNTIMES,
     Runner,
     TorchRunner,
-    candidates,
-    choice_key,
-    choose,
-    measure,
-    networks_folder,
+    usual,
 )
 from action_gru.backbone.spec import FeatureSpec
 from action_gru.backbone.weight_files import runtime_of
-from action_gru.core.errors import BackboneError
+from action_gru.core.errors import BackboneError, CacheError
 from action_gru.core.machine import pick_device
 
 
 class Backbone:
     """Embeds pictures with a frozen network, on the CPU or an accelerator.
 
-    has_maps: whether it weighs places, as `focus` needs; note: what its file leaves open, in words.
-    runtime: torch, onnx, openvino, tensorrt, or auto for the one that is quickest here at batches
-    of batch_size. threads: how many of the processor's the network may use; None: as torch is set.
-    sha256: what the file of the weights must have, if it is known. cuda_graphs: see `CudaRunner`;
-    for torch on a CUDA device alone.
+    has_maps: whether it weighs places, as `focus` needs; note: what the user should know of it, in
+    words. runtime: torch, onnx, openvino, tensorrt, or auto for the usual one here. threads: how
+    many of the processor's the network may use; None: as torch is set. sha256: what the file of the
+    weights must have, if it is known. cuda_graphs: see `CudaRunner`; for torch on a CUDA device
+    alone.
     """
 
     def __init__(
@@ -51,7 +47,6 @@ class Backbone:
         download: bool = True,
         runtime: str = "torch",
         threads: int | None = None,
-        batch_size: int = 32,
         sha256: str | None = None,
         cuda_graphs: bool = False,
     ) -> None:
@@ -67,13 +62,7 @@ class Backbone:
         self.device = pick_device(device)
         if device == "auto" and runtime in RUNTIMES:
             self.device = RUNTIMES[runtime].nearest(self.device)
-        self.runtime = self._quickest(batch_size) if runtime == "auto" else runtime
-        if cuda_graphs and (self.runtime, self.device.type) != ("torch", "cuda"):
-            raise BackboneError(
-                "features.cuda_graphs: only torch on a CUDA device has graphs, and this is "
-                f"{self.runtime} on {self.device}; set features.cuda_graphs=false"
-            )
-        self._run = self._open(self.runtime)
+        self._run = self._open_usual() if runtime == "auto" else self._open(runtime)
         stated = self._source.precision if isinstance(self._source, ModelFile) else None
         self.precision = stated or self._precision(self.runtime)
         self._content = (self.exported or self._source).content_sha256
@@ -98,8 +87,27 @@ class Backbone:
         """
         return torch.from_numpy(self._run(*_batch_of(images)))
 
+    def _open_usual(self) -> Runner:
+        """By the usual runtime; by torch, and told, where the network does not run in that."""
+        native = pick_precision(self._wished_precision, self.device)
+        name = usual(self.device, native)
+        try:
+            return self._open(name)
+        except (BackboneError, CacheError) as error:
+            if name == "torch":
+                raise
+            run = self._open("torch")
+            self.note = f"features.runtime: auto takes torch, not {name}: {error}"
+            return run
+
     def _open(self, runtime: str) -> Runner:
-        """A runner of the network; sets image_size and dim."""
+        """A runner of the network; sets runtime, image_size and dim."""
+        self.runtime = runtime
+        if self._cuda_graphs and (runtime, self.device.type) != ("torch", "cuda"):
+            raise BackboneError(
+                "features.cuda_graphs: only torch on a CUDA device has graphs, and this is "
+                f"{runtime} on {self.device}; set features.cuda_graphs=false"
+            )
         precision = self._precision(runtime)
         if isinstance(self._source, ModelFile):
             threads = self._threads or torch.get_num_threads()
@@ -118,7 +126,7 @@ class Backbone:
             return CudaRunner(runner.network, Gpu(self.device), self._cuda_graphs)
         chosen, threads = RUNTIMES[runtime], self._threads or torch.get_num_threads()
         chosen.check(self.device)
-        exported = self.exported = export_network(self._source, self._size)
+        exported = self.exported = export_network(self._source, self._size, chosen.form)
         self.image_size, self.dim = exported.image_size, exported.dim
         return open_checked(exported, self._source, chosen, precision, self.device, threads)
 
@@ -127,24 +135,6 @@ class Backbone:
         if runtime == "torch":
             return native
         return RUNTIMES[runtime].pick_precision(self._wished_precision, native)
-
-    def _quickest(self, batch_size: int) -> str:
-        assert isinstance(self._source, NetworkSource)
-        names = candidates(self.device, self._wished_precision)
-        key = choice_key(
-            network_key(self._source, self._size),
-            precision=self._wished_precision,
-            device=self.device.type,
-            batch=batch_size,
-            threads=self._threads or torch.get_num_threads(),
-            runtimes=names,
-        )
-
-        def take_times() -> dict[str, float]:
-            runners = {name: self._open(name) for name in names}
-            return measure(runners, (batch_size, self.image_size, self.image_size, 3))
-
-        return choose(networks_folder() / f"{key}.choice.json", names, take_times)
 
 
 def _batch_of(images: Sequence[NDArray[np.uint8]]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:

@@ -1,38 +1,33 @@
-"""The feature network as an ONNX file: exported once, kept, and compared with PyTorch before use.
+"""The feature network in files: exported once, kept, and compared with PyTorch before use.
 
-Layout: HOME/networks/KEY.onnx, which takes any number of pictures, and KEY.json: its properties,
-the file's hash and the cosines measured. KEY is a hash of the weights, the layer and the picture's
-side.
+Layout: HOME/networks/KEY.onnx, or KEY.xml and KEY.bin, which take any number of pictures, and
+KEY.json: their properties, hash and the cosines measured. KEY is a hash of the weights, the layer,
+the picture's side and the form.
 """
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import io
 import json
-import logging
-import warnings
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
-from torch import Tensor, nn
 
+from action_gru.backbone.graphs import GRAPHS, Files
 from action_gru.backbone.network import FeatureNetwork, NetworkSource, feature_dim
 from action_gru.backbone.runtimes import Pixels, Runner, Runtime, networks_folder
 from action_gru.core.errors import ActionGruError, BackboneError, CacheError
-from action_gru.core.files import file_sha256, write_or_raise
+from action_gru.core.files import write_or_raise
 
 # Raise this when the exported graph changes: networks of older versions are then exported again.
-EXPORT_VERSION = 1
-OPSET = 18
+EXPORT_VERSION = 2
+# The files of each form. The last one is opened; it is written last.
+SUFFIXES = {"onnx": (".onnx",), "openvino": (".bin", ".xml")}
 # Against PyTorch in fp32, for every picture. bf16 gives about 0.9995.
 LOWEST_COSINE = 0.999
 PARITY_PICTURES = 12
@@ -40,8 +35,9 @@ PARITY_PICTURES = 12
 
 @dataclass(frozen=True)
 class ExportedNetwork:
-    """An exported network. content_sha256: of the weights, as `NetworkSource` has it, so that they
-    need not be read. checked: the lowest cosine of each runtime that was compared.
+    """An exported network. path: the file that is opened. sha256: of all its files, one after
+    another. content_sha256: of the weights, as `NetworkSource` has it, so that they need not be
+    read. checked: the lowest cosine of each runtime that was compared.
     """
 
     path: Path
@@ -51,77 +47,47 @@ class ExportedNetwork:
     dim: int
     checked: dict[str, float]
 
+    def files(self) -> Files:
+        """Their bytes by suffix."""
+        ends = next(ends for ends in SUFFIXES.values() if ends[-1] == self.path.suffix)
+        return {end: self.path.with_suffix(end).read_bytes() for end in ends}
 
-def export_network(source: NetworkSource, image_size: int | None) -> ExportedNetwork:
-    """The kept file, or a new one. image_size: side of the pictures, None for the usual one.
 
-    Raises CacheError when it cannot be written.
+def export_network(source: NetworkSource, image_size: int | None, form: str) -> ExportedNetwork:
+    """The kept files, or new ones. image_size: side of the pictures, None for the usual one.
+    form: one of GRAPHS.
+
+    Raises CacheError when they cannot be written.
     """
-    path = networks_folder() / f"{network_key(source, image_size)}.onnx"
-    if kept := _read(path):
+    stem = networks_folder() / network_key(source, image_size, form)
+    ends = SUFFIXES[form]
+    if kept := _read(stem.with_suffix(ends[-1])):
         return kept
     side = image_size or source.network.image_size
     dim = feature_dim(source, side)
-    data = onnx_bytes(source.network, side)
-    hashes = (hashlib.sha256(data).hexdigest(), source.content_sha256)
-    made = ExportedNetwork(path, *hashes, side, dim, {})
-    _write(path, data)
+    files = network_graph(source.network, side, form)
+    for end in ends:
+        _write(stem.with_suffix(end), files[end])
+    sha256 = hashlib.sha256(b"".join(files[end] for end in ends)).hexdigest()
+    place = stem.with_suffix(ends[-1])
+    made = ExportedNetwork(place, sha256, source.content_sha256, side, dim, {})
     _write_note(made)
     return made
 
 
-def network_key(source: NetworkSource, image_size: int | None) -> str:
+def network_key(source: NetworkSource, image_size: int | None, form: str) -> str:
     """What the graph is a function of, as a hash in hex."""
-    parts = [*source.identity, image_size, EXPORT_VERSION]
+    parts = [*source.identity, image_size, EXPORT_VERSION, form]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 
 
-def onnx_bytes(network: FeatureNetwork, image_size: int) -> bytes:
-    """The network as an ONNX model: inputs pixels and weight, output features, any batch size."""
+def network_graph(network: FeatureNetwork, image_size: int, form: str) -> Files:
+    """The network's files: inputs pixels and weight, output features, any batch size."""
     pixels = torch.zeros(2, image_size, image_size, 3, dtype=torch.uint8)
     batch = torch.export.Dim("pictures", min=1, max=4096)
     inputs = (pixels, pixels[..., 0].contiguous())
     names = (["pixels", "weight"], ["features"])
-    return to_onnx(network, inputs, names, ({0: batch}, {0: batch}))
-
-
-def to_onnx(
-    module: nn.Module,
-    inputs: tuple[Tensor, ...],
-    names: tuple[list[str], list[str]],
-    dynamic_shapes: tuple[Any, ...],
-) -> bytes:
-    """A module as an ONNX model. names: of its inputs and outputs. dynamic_shapes: as torch.export.
-
-    Raises BackboneError where the exporter gives up.
-    """
-    try:
-        with _quiet_exporter(), torch.no_grad():
-            named = {"input_names": names[0], "output_names": names[1], "opset_version": OPSET}
-            options: dict[str, Any] = named | {"dynamic_shapes": dynamic_shapes, "verbose": False}
-            program = torch.onnx.export(module, inputs, dynamo=True, **options)
-    except torch.onnx.OnnxExporterError as error:
-        reason = str(error.__cause__ or error).strip().splitlines()[0]
-        raise BackboneError(
-            f"torch {torch.__version__} cannot export this network to ONNX ({reason}); try other "
-            "versions of torch and onnxscript, or stay with features.runtime=torch"
-        ) from error
-    assert program is not None
-    return bytes(program.model_proto.SerializeToString())
-
-
-@contextlib.contextmanager
-def _quiet_exporter() -> Iterator[None]:
-    """Keep the exporter's notes on its own workings from the user's terminal."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)
+    return GRAPHS[form](network, inputs, names, ({0: batch}, {0: batch}))
 
 
 def open_checked(
@@ -197,7 +163,8 @@ def _read(path: Path) -> ExportedNetwork | None:
         document = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
         text = json.dumps({**document, "path": str(path)})
         kept = TypeAdapter(ExportedNetwork).validate_json(text, strict=True)
-        return kept if file_sha256(path) == kept.sha256 else None
+        content = b"".join(kept.files().values())
+        return kept if hashlib.sha256(content).hexdigest() == kept.sha256 else None
     except (OSError, ValueError, TypeError, RecursionError):
         return None
 

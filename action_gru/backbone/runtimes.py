@@ -1,17 +1,14 @@
 """What can run the feature network: PyTorch itself, ONNX Runtime, OpenVINO, TensorRT.
 
 A runner is called with pixels (N, S, S, 3) uint8 RGB and weight (N, S, S) uint8, and gives
-(N, dim) float32. Which is quickest on this machine is measured once and kept in
-HOME/networks/KEY.choice.json. Does not know how the network was made.
+(N, dim) float32. Does not know how the network was made.
 """
 
 from __future__ import annotations
 
 import copy
-import hashlib
 import importlib
 import importlib.util
-import json
 import os
 import platform
 import sys
@@ -29,9 +26,8 @@ import torch
 from numpy.typing import NDArray
 
 from action_gru.backbone.network import FeatureNetwork
-from action_gru.backbone.weight_files import EXPORTERS, RUNTIME_PACKAGES, home_folder
-from action_gru.core.errors import BackboneError, CacheError, MissingExtraError
-from action_gru.core.files import write_or_raise
+from action_gru.backbone.weight_files import RUNTIME_PACKAGES, home_folder, needed_by
+from action_gru.core.errors import BackboneError, MissingExtraError
 
 Pixels = NDArray[np.uint8]
 Vectors = NDArray[np.float32]
@@ -39,8 +35,6 @@ Runner = Callable[[Pixels, Pixels], Vectors]
 
 # Compiled for one batch size each, 20% faster than for any; a stream and a batch need two.
 COMPILED_SIZES_KEPT = 8
-# PyTorch is always there and shares its cache with every machine: it is left for a clear gain only.
-CLEAR_GAIN = 1.2
 ROUNDS, ROUND_S = 5, 0.1
 
 
@@ -54,16 +48,19 @@ class Port(NamedTuple):
 
 @dataclass(frozen=True)
 class Runtime:
-    """One way to run an exported network. open: (file, precision, device, threads) -> Runner."""
+    """One way to run an exported network. form: of its files. open: (file, precision, device,
+    threads) -> Runner.
+    """
 
     name: str
+    form: str
     devices: tuple[str, ...]
     precisions: tuple[str, ...]
     open: Callable[[Path, str, torch.device, int], Runner]
 
     def missing(self) -> str | None:
         """The first of its packages that is not installed, or None."""
-        names = (RUNTIME_PACKAGES[self.name], *EXPORTERS)
+        names = needed_by(self.name)
         return next((name for name in names if importlib.util.find_spec(name) is None), None)
 
     def check(self, device: torch.device) -> None:
@@ -264,53 +261,28 @@ def _check_provider(provider: str, runtime: str) -> None:
 
 
 RUNTIMES = {
-    "onnx": Runtime("onnx", ("cpu", "cuda"), ("fp32",), _open_onnx),
-    "openvino": Runtime("openvino", ("cpu",), ("fp32", "bf16"), OpenVinoRunner),
-    "tensorrt": Runtime("tensorrt", ("cuda",), ("fp32", "bf16"), _open_tensorrt),
+    "onnx": Runtime("onnx", "onnx", ("cpu", "cuda"), ("fp32",), _open_onnx),
+    "openvino": Runtime("openvino", "openvino", ("cpu",), ("fp32", "bf16"), OpenVinoRunner),
+    "tensorrt": Runtime("tensorrt", "onnx", ("cuda",), ("fp32", "bf16"), _open_tensorrt),
 }
 
 
 def networks_folder() -> Path:
-    """Where exported networks and choices of a runtime are kept."""
+    """Where exported networks are kept."""
     return home_folder() / "networks"
 
 
-def candidates(device: torch.device, precision: str) -> list[str]:
-    """torch, and what is installed, runs on the device and has the precision."""
-    return ["torch"] + [
-        name
-        for name, runtime in RUNTIMES.items()
-        if runtime.missing() is None
-        and device.type in runtime.devices
-        and precision in ("auto", *runtime.precisions)
-    ]
+def usual(device: torch.device, precision: str) -> str:
+    """What `auto` stands for: the quickest on processors of this kind of those installed.
 
-
-def choose(path: Path, names: list[str], take_times: Callable[[], dict[str, float]]) -> str:
-    """The remembered choice, or a new one. take_times: milliseconds a picture of each name."""
-    # A choice is kept: one that changed with the load would give every feature a new key.
-    try:
-        remembered = str(json.loads(path.read_text(encoding="utf-8"))["runtime"])
-    except (OSError, ValueError, KeyError, TypeError):
-        remembered = None
-    if remembered in names or len(names) == 1:
-        return remembered if remembered in names else names[0]
-    costs_ms = take_times()
-    document = {"runtime": quickest(costs_ms), "ms_per_picture": costs_ms}
-    write_or_raise(
-        path,
-        json.dumps(document, indent=1).encode(),
-        CacheError,
-        "the choice of a runtime cannot be kept",
-        "name one in features.runtime, or set ACTION_GRU_HOME to a folder you may write",
-    )
-    return quickest(costs_ms)
-
-
-def quickest(costs_ms: Mapping[str, float]) -> str:
-    """torch, unless another is clearly quicker."""
-    best = min(costs_ms, key=lambda name: costs_ms[name])
-    return best if costs_ms["torch"] > CLEAR_GAIN * costs_ms[best] else "torch"
+    A rule and no measurement: what was quickest in a busy moment would give every feature a key
+    that others do not find.
+    """
+    if device.type == "cpu" and platform.machine().lower() in ("x86_64", "amd64"):
+        for name in ("openvino", "onnx"):
+            if RUNTIMES[name].missing() is None and precision in RUNTIMES[name].precisions:
+                return name
+    return "torch"
 
 
 def measure(runners: Mapping[str, Runner], shape: tuple[int, ...]) -> dict[str, float]:
@@ -331,12 +303,6 @@ def measure(runners: Mapping[str, Runner], shape: tuple[int, ...]) -> dict[str, 
             cost = (time.perf_counter() - started_s) / count / shape[0] * 1000
             best[name] = min(best[name], round(cost, 4))
     return best
-
-
-def choice_key(network_key: str, **parts: Any) -> str:
-    """A hash over the machine and what else a choice depends on, in hex."""
-    document = json.dumps([machine(), network_key, parts], sort_keys=True)
-    return hashlib.sha256(document.encode()).hexdigest()[:32]
 
 
 def machine() -> list[str]:

@@ -16,9 +16,9 @@ BUILTIN_PATH = Path(__file__).parents[1] / "weights" / "builtin.safetensors"
 OFFICIAL_URL = "https://github.com/ultralytics/assets/releases/download/v8.4.0"
 HUBS = ("timm", "torchvision")  # `timm:NAME`: see hubs.py
 EXAMPLES = {"detection.weights": "yolo26n.pt", "pose.weights": "yolo26n-pose.pt"}
-# The package of each runtime of exported networks; each needs the exporters too.
+# The package of each runtime of exported networks, and what else writes a network for it.
 RUNTIME_PACKAGES = {"onnx": "onnxruntime", "openvino": "openvino", "tensorrt": "tensorrt"}
-EXPORTERS = ("onnx", "onnxscript")
+_EXPORTERS = {"onnx": ("onnx", "onnxscript"), "tensorrt": ("onnx", "onnxscript")}
 # What `export` needs for the formats of phones and small boards; each has an extra of its name.
 EDGE_PACKAGES = {
     "ncnn": ("pnnx", "ncnn"),
@@ -48,6 +48,11 @@ def runtime_of(weights: str) -> str | None:
     if path.suffix == ".onnx":
         return "onnx"
     return "openvino" if path.suffix == ".xml" or any(path.glob("*.xml")) else None
+
+
+def needed_by(runtime: str) -> tuple[str, ...]:
+    """The packages that a runtime needs, its own first."""
+    return (RUNTIME_PACKAGES[runtime], *_EXPORTERS.get(runtime, ()))
 
 
 def network_file(weights: str) -> Path:

@@ -206,10 +206,11 @@ class FeaturesSection(Section):
     Leave off where left and right mean different things."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """auto: bf16 where the device has the units for it, and the runtime."""
-    runtime: Literal["torch", "onnx", "openvino", "tensorrt", "auto"] = "torch"
-    """What runs the backbone; all but torch are extras. auto: the quickest that is installed,
-    measured once a machine. Features are cached for each runtime apart: they differ by rounding.
-    Weights that are an ONNX or OpenVINO file run in their own."""
+    runtime: Literal["torch", "onnx", "openvino", "tensorrt", "auto"] = "auto"
+    """What runs the backbone; onnx and tensorrt are extras. auto: on a CPU of x86-64 openvino where
+    it is installed, else onnx where that is, else torch; torch on other devices. Features are
+    cached for each runtime apart: they differ by rounding. Weights that are an ONNX or OpenVINO
+    file run in their own."""
     batch_size: Annotated[int, Field(ge=1, le=1024)] = 32
     """Images per forward pass of the backbone."""
     device: Device = "auto"

@@ -260,7 +260,6 @@ def _build_pictures(config: Config, threads: int | None) -> Backbone:
         download=features.download,
         runtime=features.runtime,
         threads=threads,
-        batch_size=features.batch_size,
         sha256=features.weights_sha256,
         cuda_graphs=features.cuda_graphs,
     )

@@ -44,6 +44,7 @@ SETTINGS = {
     "sampling": {"fps": 4.0, "max_frames": 16},
     "features": {
         "weights": "builtin", "views": ["rgb", "motion"], "image_size": 64, "precision": "fp32",
+        "runtime": "torch",
         "device": "cpu", "batch_size": 8, "cache_dir": "files",
     },
     "model": {"projection_size": 4, "hidden_size": 4, "dropout": 0.0, "head_dropout": 0.0},

@@ -26,7 +26,7 @@ Format = Literal["onnx", "openvino"]
 # The name of each format, and the packages that it needs; apps/export.py writes them.
 FORMATS: dict[str, tuple[str, tuple[str, ...]]] = {
     "onnx": ("ONNX", ("onnx", "onnxscript", "onnxruntime")),
-    "openvino": ("OpenVINO", ("onnx", "onnxscript", "openvino")),
+    "openvino": ("OpenVINO", ("openvino",)),
 }
 PLACEHOLDER = "clip.mp4"  # where the project has no clip to name
 
