@@ -202,3 +202,21 @@ def test_an_average_of_certain_sigmoids_stays_finite():
 def test_the_closed_form_is_refused_with_several_labels():
     with pytest.raises(ConfigError, match=r"closed_form: does not go with data.labels=many"):
         ActionClassifier([3], 2, closed_form=True, many=True)
+
+
+@pytest.mark.parametrize("cell", ["gru", "lstm", "none"])
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_training_on_packed_steps_has_the_gradients_of_padded_ones(cell, bidirectional):
+    options = {"projection_size": 6, "hidden_size": 5, "dropout": 0.0, "head_dropout": 0.0}
+    model = ActionClassifier((4, 3), 3, cell=cell, bidirectional=bidirectional, **options)
+    features, lengths = torch.randn(4, 6, 7), torch.tensor([3, 6, 1, 6])
+    weights = torch.randn(4, 2, 3)
+
+    def gradients(trains):
+        model.train(trains).zero_grad()
+        logits = model.branch_logits(features, lengths)
+        (logits * weights).sum().backward()
+        return [logits.detach(), *(p.grad.clone() for p in model.parameters())]
+
+    for packed, padded in zip(gradients(True), gradients(False), strict=True):
+        torch.testing.assert_close(packed, padded, atol=1e-6, rtol=1e-4)

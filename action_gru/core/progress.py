@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -222,3 +222,39 @@ class Reporter:
 
     def _is_terminal(self) -> bool:
         return self._console.is_terminal and not is_json()
+
+
+class SharedBar(Reporter):
+    """One bar over work in several threads: a reporter for each of them, whose bars add to it.
+
+    Beside it stand the notes of the work that first began a bar. A context manager.
+    """
+
+    def __init__(self, of: Reporter, title: str) -> None:
+        super().__init__(of.quiet, of.mute)
+        self._of, self._title, self._total = of, title, 0
+        self._open = ExitStack()
+        self._adding = threading.Lock()
+
+    def __enter__(self) -> SharedBar:
+        self._advance = self._open.enter_context(self._of.bar(self._title, 0))
+        return self
+
+    def __exit__(self, *exception: Any) -> None:
+        self._open.close()
+
+    def _write(self, level: int, text: str, fields: dict[str, Any]) -> None:
+        self._of._write(level, text, fields)
+
+    @contextmanager
+    def bar(self, title: str, total: int) -> Iterator[Advance]:
+        with self._adding:
+            is_first = not self._total
+            self._total += total
+            self._advance(0, total=self._total)
+
+        def advance(steps: float = 1, note: str = "") -> None:
+            with self._adding:
+                self._advance(steps, **({"note": note} if is_first else {}))
+
+        yield advance

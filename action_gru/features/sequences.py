@@ -141,7 +141,7 @@ class SequenceSet:
         most_bytes: int | None = None,
         dense: bool = False,
     ) -> None:
-        self.dense = dense
+        self.dense, self.is_standard = dense, False
         parts = itertools.chain(sequences, flipped or [])
         rows, lengths = stack_rows(map(joined_blocks, parts), most_bytes)
         self.labels = labels if isinstance(labels, Tensor) else torch.tensor(list(labels))
@@ -175,7 +175,19 @@ class SequenceSet:
     def take(self, rows: Tensor, inside: Tensor) -> Tensor:
         """The given rows where inside, else zeros: (B, T), (B, T) bool -> (B, T, D) float32."""
         found = self.values[rows.where(inside, 0)].float()
-        return found.masked_fill(~inside[..., None], 0.0)  # a product would keep a missing value
+        return found.masked_fill_(~inside[..., None], 0.0)  # a product would keep a missing value
+
+    def standardised(self, standardise: Callable[[Tensor], Tensor], most_bytes: int) -> SequenceSet:
+        """The same, with `is_standard` and values (sum of T, D') float32 that a model's
+        `standardise` has changed once and for all; itself if those would take more memory.
+        """
+        if 4 * self.values.numel() > most_bytes:
+            return self
+        made = copy.copy(self)
+        parts = self.values.split(CHUNK_ROWS)  # type: ignore[no-untyped-call]
+        made.values = torch.cat([standardise(part.float()) for part in parts])
+        made.is_standard = True
+        return made
 
     def take_labels(self, rows: Tensor, inside: Tensor) -> Tensor | None:
         """The targets of the given rows where inside: (B, T), (B, T) bool -> (B, T), or with many
@@ -200,6 +212,7 @@ class SequenceSet:
             [start + index for start, index in zip(self.starts.tolist(), rows, strict=True)]
         )
         made = SequenceSet.__new__(SequenceSet)
+        made.dense, made.is_standard = self.dense, self.is_standard
         made.lengths = torch.tensor([len(index) for index in rows])
         made.starts = torch.cumsum(made.lengths, 0) - made.lengths
         made.labels = self.labels

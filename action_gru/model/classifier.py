@@ -131,7 +131,7 @@ class ActionClassifier(nn.Module):
             self.register_buffer("linear_share", torch.zeros(()))
         self._counts = [len(branch.state()) for branch in self.branches()]
 
-    def fit_statistics(self, features: Tensor, chunk: int = 8_192) -> None:
+    def fit_statistics(self, features: Tensor, chunk: int = 256) -> None:
         """Take the mean and scale of the training features from now on. features (N, D).
 
         A missing value counts for nothing; a column without any value is left out.
@@ -139,14 +139,17 @@ class ActionClassifier(nn.Module):
         total = torch.zeros(features.shape[1], dtype=torch.float64)
         squares, count = torch.zeros_like(total), torch.zeros_like(total)
         # Sums of squares around a first guess of the mean: a column may be far from zero.
-        guess = self._normalise_frames(features[:chunk].float()).double().nanmean(0).nan_to_num()
-        for low in range(0, len(features), chunk):
-            part = self._normalise_frames(features[low : low + chunk].float()).double() - guess
-            known = ~part.isnan()
-            part = part.where(known, 0.0)
+        guess = self._normalise_frames(features[:chunk].float()).nanmean(0).nan_to_num()
+        for low in range(0, len(features), chunk):  # small enough for the processor's own memory
+            part = self._normalise_frames(features[low : low + chunk].float()) - guess
+            if all(self.by_frame):  # nothing is missing
+                count += len(part)
+            else:
+                known = ~part.isnan()
+                part = part.where(known, 0.0)
+                count += known.sum(0)
             total += part.sum(0)
-            squares += part.square().sum(0)
-            count += known.sum(0)
+            squares += part.square_().sum(0)
         count.clamp_min_(1)
         variance = (squares / count - (total / count).square()).clamp_min(0)
         mean = total / count + guess
@@ -172,7 +175,7 @@ class ActionClassifier(nn.Module):
         if self.instant:
             return self._mean_answer(features, lengths)
         standard = self.standardise(features)
-        logits = self._trained_logits(standard, lengths)
+        logits = self.trained_logits(standard, lengths)
         if self.linear is None:
             return self.fuse(logits) / self.temperature
         answer = self._with_linear(logits, self.linear(standard, lengths))
@@ -188,12 +191,12 @@ class ActionClassifier(nn.Module):
 
     def branch_logits(self, features: Tensor, lengths: Tensor) -> Tensor:
         """The logits of each trained branch by itself: (B, T, D), (B,) -> (B, S, C)."""
-        return self._trained_logits(self.standardise(features), lengths)
+        return self.trained_logits(self.standardise(features), lengths)
 
     def running(self, features: Tensor) -> Tensor:
         """The logits after each step, as `step` gives them: (B, T, D) -> (B, T, C)."""
         standard = self.standardise(features)
-        stacked = self._running_logits(standard)
+        stacked = self.trained_running(standard)
         rows = stacked.flatten(0, 1)  # every step of every sequence as one batch
         logits = (
             self.fuse(rows)
@@ -225,17 +228,17 @@ class ActionClassifier(nn.Module):
         mean = shown.sum(1) / inside.sum(1)
         return mean.logit(1e-6) if self.many else mean.clamp_min(1e-12).log()
 
-    def branch_running(self, features: Tensor) -> Tensor:
-        """The same of each trained branch by itself: (B, T, D) -> (B, T, S, C)."""
-        return self._running_logits(self.standardise(features))
-
-    def _running_logits(self, standard: Tensor) -> Tensor:
+    def trained_running(self, standard: Tensor) -> Tensor:
+        """The logits after each step of each trained branch by itself, of standardised features:
+        (B, T, D) -> (B, T, S, C).
+        """
         self._check_streams()
         parts = torch.split(standard, self.group_dims, dim=-1)
         pairs = zip(self.branches()[: len(parts)], parts, strict=True)
         return torch.stack([branch.running(part) for branch, part in pairs], 2)
 
-    def _trained_logits(self, standard: Tensor, lengths: Tensor) -> Tensor:
+    def trained_logits(self, standard: Tensor, lengths: Tensor) -> Tensor:
+        """`branch_logits` of features that are standardised already."""
         parts = torch.split(standard, self.group_dims, dim=-1)
         return torch.stack(
             [branch(part, lengths) for branch, part in zip(self.streams, parts, strict=True)], 1

@@ -6,6 +6,7 @@ Knows nothing of views, pooling or videos.
 from __future__ import annotations
 
 import copy
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -103,6 +104,75 @@ def cell_gates(name: str, cell: Recurrent, inputs: Tensor) -> list[LayerGates]:
             outputs.append(values["hidden"])
         inputs = torch.cat(outputs, -1)
     return found
+
+
+def run_packed(cell: Recurrent, rows: Tensor, sizes: Tensor) -> Tensor:
+    """A cell of torch.nn over the rows of a PackedSequence, to train it: (R, P), (T,) -> (R, H)."""
+    is_plain = isinstance(cell, nn.GRU) and cell.num_layers == 1 and not cell.bidirectional
+    if not is_plain or torch.is_autocast_enabled(rows.device.type):
+        read: PackedSequence = cell(PackedSequence(rows, sizes))[0]
+        return read.data
+    from_input, from_hidden, input_bias, hidden_bias = _weights(cell, 0, False)
+    inputs = linear(rows, from_input, input_bias)
+    hidden: Tensor = _PackedGRU.apply(inputs, from_hidden, hidden_bias, sizes.tolist())
+    return hidden
+
+
+class _PackedGRU(torch.autograd.Function):
+    """One layer of torch.nn.GRU from its input gates, with one product for all steps' weights.
+
+    Torch's own adds up the gradient of the weights step by step, in dozens of operations each.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, inputs: Tensor, weight: Tensor, bias: Tensor, sizes: list[int]) -> Tensor:
+        """inputs (R, 3 H), weight (3 H, H), bias (3 H,) -> hidden (R, H)."""
+        width, turned = weight.shape[1], weight.t()
+        from_hidden, hidden = torch.empty_like(inputs), inputs.new_empty(len(inputs), width)
+        gates, candidate = inputs.new_empty(len(inputs), 2 * width), torch.empty_like(hidden)
+        before, low = inputs.new_zeros(sizes[0], width), 0
+        starts = []  # the state before each step
+        for size in sizes:
+            now, low = slice(low, low + size), low + size
+            before = before[:size]
+            starts.append(before)
+            part = torch.addmm(bias, before, turned, out=from_hidden[now])
+            both = torch.add(inputs[now, : 2 * width], part[:, : 2 * width], out=gates[now])
+            reset, update = both.sigmoid_().chunk(2, -1)
+            new = torch.addcmul(
+                inputs[now, 2 * width :], reset, part[:, 2 * width :], out=candidate[now]
+            )
+            before = torch.lerp(new.tanh_(), before, update, out=hidden[now])
+        ctx.sizes = sizes
+        ctx.save_for_backward(
+            weight, gates, candidate, from_hidden[:, 2 * width :], torch.cat(starts)
+        )
+        return hidden
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
+        weight, gates, candidate, recurred, before = ctx.saved_tensors
+        width = weight.shape[1]
+        reset, update = gates.chunk(2, -1)
+        to_candidate = (1 - update).mul_(1 - candidate.square())
+        to_update = (before - candidate).mul_(update).mul_(1 - update)
+        to_reset = (1 - reset).mul_(reset).mul_(recurred)
+        hidden, of_candidate = grads[0].clone(), torch.empty_like(candidate)
+        of_gates = gates.new_empty(len(gates), 3 * width)
+        ends = list(itertools.accumulate(ctx.sizes))
+        for step in range(len(ends) - 1, -1, -1):
+            size, low = ctx.sizes[step], ends[step] - ctx.sizes[step]
+            now = slice(low, ends[step])
+            grad, part = hidden[now], of_gates[now]
+            new = torch.mul(grad, to_candidate[now], out=of_candidate[now])
+            torch.mul(new, to_reset[now], out=part[:, :width])
+            torch.mul(grad, to_update[now], out=part[:, width : 2 * width])
+            torch.mul(new, reset[now], out=part[:, 2 * width :])
+            if step:
+                first = low - ctx.sizes[step - 1]
+                hidden[first : first + size].addcmul_(grad, update[now]).addmm_(part, weight)
+        of_inputs = torch.cat([of_gates[:, : 2 * width], of_candidate], 1)
+        return of_inputs, of_gates.t() @ before, of_gates.sum(0), None
 
 
 class _Recurrence(nn.Module):

@@ -5,6 +5,7 @@ Knows nothing of files.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
@@ -13,7 +14,7 @@ from torch import Tensor
 from action_gru.config import Config
 from action_gru.core.progress import Reporter
 from action_gru.core.text import counted
-from action_gru.dataset import Split
+from action_gru.dataset import Clip, Split
 from action_gru.features.sequences import NO_LABEL, SequenceSet
 from action_gru.model import ActionClassifier
 from action_gru.model.calibration import Calibration, calibrate, calibrate_many
@@ -29,15 +30,50 @@ def calibrate_model(
     data: TrainingData,
     model: ActionClassifier,
     reporter: Reporter,
+    fitted: Sequence[ActionClassifier] | None = None,
 ) -> Calibration | None:
-    """The calibration of a trained model by the config; None if no clip is left to fit it on."""
-    how, val = config.calibration.how, data.sequences("val")
-    if how == "none" or (data.table.step_labels and not data.table.many):
-        return None  # where every row has a class, series.threshold rests on the scores as they are
-    if how == "auto" and val is not None:
+    """The calibration of a trained model by the config; None if no clip is left to fit it on.
+
+    fitted: the models of `parts_left_out`, if they are trained already.
+    """
+    if not _is_wanted(config, data):
+        return None
+    val = data.sequences("val")
+    if config.calibration.how == "auto" and val is not None:
         source = f"{counted(len(val), 'clip')} of the validation split"
         return _calibrate(config, data, *_answers(config, model, val), source)
-    return _left_out(config, data, reporter, PARTS if how == "folds" else 1)
+    parts = parts_left_out(config, data)
+    if fitted is None:
+        fitted = [fit_model(config, part, reporter, title="calibrate") for part in parts]
+    return _left_out(config, data, reporter, parts, fitted)
+
+
+def _is_wanted(config: Config, data: TrainingData) -> bool:
+    """Where every row has a class, series.threshold rests on the scores as they are."""
+    stepwise = data.table.step_labels and not data.table.many
+    return config.calibration.how != "none" and not stepwise
+
+
+def parts_left_out(config: Config, data: TrainingData) -> list[TrainingData]:
+    """What `calibrate_model` fits further models on: the training clips without a part of them,
+    which is the test. None where validation clips serve.
+    """
+    how, train = config.calibration.how, data.part("train")
+    if not _is_wanted(config, data) or (how == "auto" and data.part("val")):
+        return []
+    part_of = inner_folds(train, config.data.allow_leakage, PARTS)
+    parts = []
+    for number in range(max(part_of) + 1):
+        kept = tuple(clip for clip, p in zip(train, part_of, strict=True) if p != number)
+        left = tuple(clip for clip, p in zip(train, part_of, strict=True) if p == number)
+        # Else a class would be unknown to the model, and its clips wrong for that alone.
+        if data.table.many or _taught(kept) == set(data.classes):
+            parts.append(replace(data, split=Split(train=kept, test=left)))
+    return parts if how == "folds" else parts[:1]
+
+
+def _taught(clips: Sequence[Clip]) -> set[str]:
+    return {label for clip in clips for label in clip.labels}
 
 
 def _calibrate(
@@ -54,40 +90,31 @@ def _left_out(
     config: Config,
     data: TrainingData,
     reporter: Reporter,
-    parts: int,
+    parts: Sequence[TrainingData],
+    models: Sequence[ActionClassifier],
 ) -> Calibration | None:
-    """So many parts of the training clips, each answered by a model trained without it.
+    """Parts of the training clips, each answered by a model trained without it.
 
     Such a model has seen less than the one to be calibrated and is right a little less often: the
     scores come out rather too modest than too proud.
     """
-    train = data.part("train")
-    part_of = inner_folds(train, config.data.allow_leakage, PARTS)
     clips: list[Tensor] = []
     logits: list[Tensor] = []
     labels: list[Tensor] = []
     count, answers, divided = 0, 0, False
-    for part in range(max(part_of) + 1):
-        kept = tuple(clip for clip, p in zip(train, part_of, strict=True) if p != part)
-        left = tuple(clip for clip, p in zip(train, part_of, strict=True) if p == part)
-        taught = {label for clip in kept for label in clip.labels}
-        if taught != set(data.classes) and not data.table.many:
-            continue  # a class would be unknown to the model, and its clips wrong for that alone
-        inner = replace(data, split=Split(train=kept, test=left))
-        held_out = inner.sequences("test")
+    for part, model in zip(parts, models, strict=True):
+        held_out = part.sequences("test")
         assert held_out is not None
-        inner_model = fit_model(config, inner, reporter, title="calibrate")
-        whose, found, truth = _answers(config, inner_model, held_out)
+        whose, found, truth = _answers(config, model, held_out)
         if data.table.many:  # nor can it be scored class by class
-            truth = truth.clone()
+            truth, taught = truth.clone(), _taught(part.split.train)
             truth[:, [name not in taught for name in data.classes]] = NO_LABEL
         clips.append(whose + answers)
         logits.append(found)
         labels.append(truth)
         count, answers = count + len(held_out), answers + len(truth)
-        divided |= bool({clip.group for clip in kept} & {clip.group for clip in left})
-        if len(labels) == parts:
-            break
+        sides = ({clip.group for clip in side} for side in (part.split.train, part.split.test))
+        divided |= not set.isdisjoint(*sides)
     if not count:
         reporter.info(
             "the scores are not calibrated: without a part of the groups some class has no clip "

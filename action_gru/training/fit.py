@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
+from statistics import fmean
 from typing import Any
 
 import torch
@@ -11,20 +13,25 @@ import torch
 from action_gru.backbone.spec import FRAME_VIEWS
 from action_gru.config import Config
 from action_gru.core.errors import CheckpointError
-from action_gru.core.progress import Reporter
+from action_gru.core.machine import pick_device, process_count
+from action_gru.core.progress import Reporter, SharedBar
 from action_gru.core.text import counted, name_some
 from action_gru.dataset import data_hash
+from action_gru.features.report import free_memory_bytes
 from action_gru.features.sequences import SequenceSet, is_known
+from action_gru.features.source import InstantLabels
 from action_gru.model import ActionClassifier
 from action_gru.report.plots import plot_training, save_figure
 from action_gru.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from action_gru.training.data import TrainingData, inner_folds
 from action_gru.training.loop import Trainer
 from action_gru.training.run_folder import RunFolder
+from action_gru.training.side_by_side import DRAWING, side_by_side
 from action_gru.training.tracking import Tracking
 
 # Called after each epoch with its figures.
 Watch = Callable[[Trainer, TrainingData, Mapping[str, float]], None]
+SIZED_CLIPS = 8  # whose features tell how large those of all are
 FEW_CLIPS = 5_000  # up to here model.closed_form: auto is on
 
 
@@ -43,8 +50,10 @@ def fit_model(
 
     Of several processes all fit the same model, and the first alone has a run folder.
     """
-    torch.manual_seed(config.training.seed)
     arguments = model_arguments(config, data)
+    with DRAWING:
+        torch.manual_seed(config.training.seed)
+        model = ActionClassifier(**arguments)
     train_set = data.sequences("train")
     assert train_set is not None
     if run is not None and (unseen := _unseen(train_set, data.classes)):
@@ -52,9 +61,15 @@ def fit_model(
             f"no sampled instant of the training data shows {name_some(unseen)}, so that it isn't "
             "learnt; compare the bounds of such rows with the lengths of the files"
         )
+    if run is not None and (past := _past(data.table.step_labels)):
+        reporter.warn(
+            "past the last sampled instant of their files, so that they teach nothing: "
+            f"{counted(len(past), 'row')}, {name_some(past)}; compare the bounds of such rows with "
+            "the lengths of the files"
+        )
     val_set = data.sequences("val")
     trainer = Trainer(
-        ActionClassifier(**arguments),
+        model,
         train_set,
         val_set,
         config.training,
@@ -82,6 +97,32 @@ def fit_model(
                 tracking.close()
     writer.close(trainer)
     return writer.best_model(trainer)
+
+
+def fit_together(
+    fits: Sequence[Callable[[Reporter], ActionClassifier]],
+    config: Config,
+    data: TrainingData,
+    reporter: Reporter,
+) -> list[ActionClassifier]:
+    """The models of several calls of `fit_model`, given what they report to, on one bar.
+
+    Where the CPU trains and memory allows they train side by side, and give what they give one
+    after another. The first may report, and alone writes files.
+    """
+    clips = data.part("train")
+    some = [data.table.by_clip[clip.name].values() for clip in clips[:SIZED_CLIPS]]
+    # Of each number there is one in memory as it was cached, and one as a model reads it.
+    each = 8 * len(clips) * fmean(view.values.size for views in some for view in views)
+    each *= len(data.table.specs) * (1 + data.table.flip)
+    most = max(1, int(free_memory_bytes() / 2 / each))
+    section = config.model
+    draws_for_itself = section.num_layers == 1 or not section.dropout
+    on_cpu = pick_device(config.training.device).type == "cpu" and process_count() == 1
+    with SharedBar(reporter, "train") as shared:
+        return side_by_side(
+            [partial(fit, shared) for fit in fits], most if on_cpu and draws_for_itself else 1
+        )
 
 
 def model_arguments(config: Config, data: TrainingData) -> dict[str, Any]:
@@ -130,6 +171,12 @@ def _unseen(train: SequenceSet, classes: Sequence[str]) -> list[str]:
     labels = train.step_labels[is_known(train.step_labels)]
     counts = labels.sum(0) if labels.ndim == 2 else labels.bincount(minlength=len(classes))
     return [name for name, count in zip(classes, counts.tolist(), strict=True) if not count]
+
+
+def _past(step_labels: Mapping[str, object]) -> list[str]:
+    """The rows past the end of their videos."""
+    of_videos = step_labels.past.values() if isinstance(step_labels, InstantLabels) else ()
+    return [name for names in of_videos for name in names]
 
 
 def _note(row: dict[str, float], train: SequenceSet, val: SequenceSet | None) -> str:
@@ -228,7 +275,8 @@ class CheckpointWriter:
         save_figure(plot_training(trainer.progress.history), self.run.path / "training.png")
 
     def best_model(self, trainer: Trainer) -> ActionClassifier:
-        model = ActionClassifier(**self.arguments)
+        with DRAWING:
+            model = ActionClassifier(**self.arguments)
         model.load_state_dict(self._best)
         return model.eval()
 

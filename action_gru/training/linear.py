@@ -45,10 +45,9 @@ def solve_linear(
     targets = one_hot(train.labels, model.num_classes).float()
     fold_of = torch.tensor(list(folds))
     columns = model.linear.view_columns()
-    fits = [fit_ridge(rows[:, view], targets[clips]) for view in columns]
-    answers = torch.stack(
-        [_left_out(rows[:, view], clips, whole, targets, fold_of) for view in columns]
-    )
+    solvers = [Ridge(rows[:, view], targets[clips]) for view in columns]
+    fits = [ridge.fit() for ridge in solvers]
+    answers = torch.stack([_left_out(ridge, clips, whole, targets, fold_of) for ridge in solvers])
     weights = _weights(answers, train.labels)
     together = (answers * weights[:, None, None]).sum(0)
     model.linear.bias.zero_()
@@ -62,19 +61,67 @@ def solve_linear(
         model.shares.copy_(odds / odds.sum())
 
 
-def fit_ridge(rows: Tensor, targets: Tensor, ridge: float = RIDGE) -> tuple[Tensor, Tensor]:
-    """rows (N, P), targets (N, C) -> matrix (P, C), offset (C,): targets ~ rows @ matrix + offset.
+class Ridge:
+    """Ridge regressions on parts of the same rows, which share the products of these rows.
 
-    ridge: the penalty, as a share of the mean squared length of a centred row.
+    rows (N, P), targets (N, C). ridge: the penalty, as a share of the mean squared length of a
+    centred row. A fit of some rows needs their products alone, whose means come out by subtraction:
+    one product of all rows serves a fit and its folds.
     """
-    centre, level = rows.mean(0), targets.mean(0)
-    x, y = rows - centre, targets - level
-    penalty = ridge * x.square().sum().clamp_min(1e-6)
-    if len(x) < x.shape[1]:  # the smaller of two equal systems
-        matrix = x.T @ torch.linalg.solve(x @ x.T + penalty * torch.eye(len(x)), y)
-    else:
-        matrix = torch.linalg.solve(x.T @ x + penalty * torch.eye(x.shape[1]), x.T @ y)
-    return matrix, level - centre @ matrix
+
+    def __init__(self, rows: Tensor, targets: Tensor, ridge: float = RIDGE) -> None:
+        # Around the mean of all rows, so that centring a part takes away little: float32 is enough.
+        self.centre, self.targets, self.ridge = rows.mean(0), targets, ridge
+        self.rows = rows - self.centre
+        self.is_dual = len(rows) < rows.shape[1]  # the smaller of two equal systems
+        self.products = self.rows @ self.rows.T if self.is_dual else None
+
+    def fit(self, used: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """matrix (P, C), offset (C,) from the used rows: targets ~ rows @ matrix + offset.
+
+        used (M,): the numbers of the rows; None: all.
+        """
+        rows = self.rows if used is None else self.rows[used]
+        targets = self.targets if used is None else self.targets[used]
+        middle, level = rows.mean(0), targets.mean(0)
+        if self.products is not None:
+            matrix = rows.T @ self._dual(used, targets - level)
+        else:
+            x = rows - middle
+            matrix = _solve(x.T @ x, self.ridge, x.T @ (targets - level))
+        return matrix, level - (self.centre + middle) @ matrix
+
+    def answers(self, used: Tensor, asked: Tensor) -> Tensor:
+        """What a fit of the used rows says of the asked ones: (M,), (A,) -> (A, C)."""
+        if self.products is None:
+            matrix, offset = self.fit(used)
+            return (self.rows[asked] + self.centre) @ matrix + offset
+        level = self.targets[used].mean(0)
+        weights = self._dual(used, self.targets[used] - level)
+        found = self.products[asked][:, used] @ weights
+        # Less what it says of the mean of the used rows.
+        return found - self.products[used][:, used].mean(0) @ weights + level
+
+    def _dual(self, used: Tensor | None, targets: Tensor) -> Tensor:
+        """The weight of each used row in the matrix: targets (M, C), centred -> (M, C)."""
+        assert self.products is not None
+        products = self.products if used is None else self.products[used][:, used]
+        mean = products.mean(0)
+        centred = products - mean - mean[:, None] + mean.mean()
+        weights = _solve(centred, self.ridge, targets)
+        return weights - weights.mean(0)  # of centred rows: those of the rows as they are
+
+
+def _solve(system: Tensor, ridge: float, right: Tensor) -> Tensor:
+    """The solution of a positive semidefinite system (K, K) with its penalty: (K, C) -> (K, C)."""
+    penalty = ridge * system.trace().clamp_min(1e-6)
+    factor = torch.linalg.cholesky(system + penalty * torch.eye(len(system)))
+    return torch.cholesky_solve(right, factor)
+
+
+def fit_ridge(rows: Tensor, targets: Tensor, ridge: float = RIDGE) -> tuple[Tensor, Tensor]:
+    """A single fit of `Ridge`: (N, P), (N, C) -> matrix (P, C), offset (C,)."""
+    return Ridge(rows, targets, ridge).fit()
 
 
 def _descriptors(
@@ -87,7 +134,9 @@ def _descriptors(
     kept, whose, is_whole = [], [], []
     for clip, start, length, whole in _stretches(train, max_frames):
         for part in torch.arange(len(clip)).split(256):  # type: ignore[no-untyped-call]
-            standard = model.standardise(train.gather(start[part], length[part]))
+            standard = train.gather(start[part], length[part])
+            if not train.is_standard:
+                standard = model.standardise(standard)
             kept.append(model.linear.pool(standard, length[part]))
         whose.append(clip)
         is_whole.append(torch.full((len(clip),), whole))
@@ -109,15 +158,14 @@ def _stretches(
             yield clip, start + later, half, False
 
 
-def _left_out(rows: Tensor, clips: Tensor, whole: Tensor, targets: Tensor, folds: Tensor) -> Tensor:
+def _left_out(ridge: Ridge, clips: Tensor, whole: Tensor, targets: Tensor, folds: Tensor) -> Tensor:
     """Each clip's answer by a fit without its fold, averaged over its whole copies: (N, C)."""
     total, count = torch.zeros_like(targets), torch.zeros(len(targets), 1)
     for fold in sorted(set(folds.tolist())):
         inside = folds[clips] == fold
-        matrix, offset = fit_ridge(rows[~inside], targets[clips[~inside]])
-        asked = inside & whole
-        total.index_add_(0, clips[asked], rows[asked] @ matrix + offset)
-        count.index_add_(0, clips[asked], torch.ones(int(asked.sum()), 1))
+        asked = (inside & whole).nonzero()[:, 0]
+        total.index_add_(0, clips[asked], ridge.answers((~inside).nonzero()[:, 0], asked))
+        count.index_add_(0, clips[asked], torch.ones(len(asked), 1))
     return total / count
 
 

@@ -18,13 +18,16 @@ from action_gru.core.machine import Prefetch, pick_device
 from action_gru.features.sequences import Batch, SequenceSet, is_known
 from action_gru.model import ActionClassifier
 from action_gru.model.losses import BINARY_LOSSES, LOSSES
+from action_gru.model.packing import Dropout
 from action_gru.training.batches import Batches, Part
 from action_gru.training.linear import solve_linear
 from action_gru.training.processes import join_processes
 from action_gru.training.scoring import is_right, score_answers, surprise
+from action_gru.training.side_by_side import DRAWING, stop_if_asked
 
 WARMUP_SHARE = 0.1  # of all steps, over which the rate climbs
 LARGEST_GRADIENT = 1.0  # its norm
+STANDARD_BYTES = 512 << 20  # training features up to this size are standardised once, not by batch
 # One clip of a class that is shown in 1 of 1000 must not move the model as 1000 others do.
 MOST_POSITIVE_WEIGHT = 10.0
 
@@ -66,15 +69,18 @@ class Trainer:
         self.processes = join_processes(device)
         if device.type == "cuda" and device.index:
             torch.cuda.set_device(device)
-        self.accelerator = Accelerator(
-            cpu=device.type == "cpu", mixed_precision=settings.mixed_precision
-        )
-        if self.processes.is_first:
-            self._solve(model, train, folds)
+        with DRAWING:  # it has state that all of a process share
+            self.accelerator = Accelerator(
+                cpu=device.type == "cpu", mixed_precision=settings.mixed_precision
+            )
+        ready = self._solve(model, train, folds) if self.processes.is_first else None
         self.processes.wait()  # some read their features faster than others
         self.processes.copy_first(model)
+        train = ready or train.standardised(model.standardise, STANDARD_BYTES)
         self.optimizer = torch.optim.AdamW(
-            parameter_groups(model, settings.weight_decay), lr=settings.learning_rate
+            parameter_groups(model, settings.weight_decay),
+            lr=settings.learning_rate,
+            fused=device.type == "cpu",  # elsewhere torch chooses
         )
         # Only placed: DistributedDataParallel averages what equal parts give, and a last batch has
         # none. `Processes.add_gradients` adds what each part weighs.
@@ -85,6 +91,10 @@ class Trainer:
         self.batches = Batches(train, settings, max_frames, seed, self.processes, weights)
         self.epochs = max(settings.epochs, -(-settings.min_steps // len(self.batches)))
         self.average = Average(self.bare_model, settings.ema_decay)
+        self.generator = torch.Generator()
+        for module in self.bare_model.modules():
+            if isinstance(module, Dropout) and device.type == "cpu":
+                module.generator = self.generator
         self.progress = Progress()
 
     @property
@@ -95,12 +105,16 @@ class Trainer:
 
     def _solve(
         self, model: ActionClassifier, train: SequenceSet, folds: Sequence[int] | None
-    ) -> None:
-        """What is not learned step by step: the statistics and the closed-form branch."""
+    ) -> SequenceSet:
+        """What is not learned step by step: the statistics and the closed-form branch. Returns the
+        sequences as they are read from then on.
+        """
         model.fit_statistics(train.values)
+        train = train.standardised(model.standardise, STANDARD_BYTES)
         if model.linear is not None:
             parts = [index % 5 for index in range(len(train))] if folds is None else folds
             solve_linear(model, train, parts, self.max_frames)
+        return train
 
     def fit(self, after_epoch: Callable[[Trainer, dict[str, float]], None]) -> None:
         """Run the epochs that are left; after_epoch may save, log, and look at the progress."""
@@ -123,7 +137,10 @@ class Trainer:
     def run_steps(self, number: int, count: int | None = None) -> dict[str, float]:
         """Epoch `number`, or its first steps. A thread makes the batches ahead of the step."""
         # Dropout repeats when an epoch does, and no two processes draw the same.
-        torch.manual_seed(self.seed * 1_000_003 + number + (self.processes.rank << 52))
+        seed = self.seed * 1_000_003 + number + (self.processes.rank << 52)
+        self.generator.manual_seed(seed)
+        with DRAWING:
+            torch.manual_seed(seed)  # for what draws from torch's own, as stacked layers do
         self.model.train()
         losses, hits, seen = [], [], 0
         with Prefetch(itertools.islice(self.batches.epoch(number), count), 2) as parts:
@@ -133,6 +150,7 @@ class Trainer:
                 # Kept on the device: asking for a figure here would make a GPU wait each step.
                 losses.append(loss * part.answers)
                 hits.append(hit)
+                stop_if_asked()
                 seen += part.answers
         sums = torch.stack([torch.stack(v).cpu().double().sum() for v in (losses, hits)])
         loss_sum, hit_sum = self.processes.sum(sums).tolist()
@@ -160,14 +178,13 @@ class Trainer:
         """Logits (N, S, C) of the trained branches and the target of each, (N,) or (N, C): one a
         clip, or one for each step of each clip that has a target.
         """
+        model, standard = self.bare_model, batch.features
+        if not self.batches.sequences.is_standard:
+            standard = model.standardise(standard)
         if batch.step_labels is None:
-            return self.bare_model.branch_logits(
-                batch.features, batch.lengths
-            ).float(), batch.labels
+            return model.trained_logits(standard, batch.lengths).float(), batch.labels
         valid = is_known(batch.step_labels)
-        return self.bare_model.branch_running(batch.features).float()[valid], batch.step_labels[
-            valid
-        ]
+        return model.trained_running(standard).float()[valid], batch.step_labels[valid]
 
     def _loss(self, branch_logits: Tensor, labels: Tensor) -> Tensor:
         """The loss of each branch alone, summed: (B, S, C), (B,) or (B, C) -> ().

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +26,17 @@ from action_gru.features import ExtractionReport
 from action_gru.features.sequences import FeatureTable
 from action_gru.features.source import data_source, people_hint, read_features
 from action_gru.model import ActionClassifier
-from action_gru.training.calibrate import calibrate_model
+from action_gru.training.calibrate import calibrate_model, parts_left_out
 from action_gru.training.checkpoint import load_checkpoint, save_checkpoint
 from action_gru.training.data import TrainingData, own_root, read_clips, read_run_clips
 from action_gru.training.document import check_background
-from action_gru.training.fit import Watch, fit_model, mean_pooled, model_arguments
+from action_gru.training.fit import (
+    Watch,
+    fit_model,
+    fit_together,
+    mean_pooled,
+    model_arguments,
+)
 from action_gru.training.processes import Processes, join_processes
 from action_gru.training.run_folder import RunFolder
 from action_gru.training.tracking import check_tracker
@@ -184,21 +191,26 @@ def _train_into(
     with plan.run.naming_interrupts():
         data = _read_data(plan, config, reporter, processes)
         run = plan.run if processes.is_first else None
-        model = fit_model(config, data, reporter, run, watch=watch)
-        _calibrate(run, config, data, model, reporter)
+        fits: list[Callable[[Reporter], ActionClassifier]] = [
+            lambda to: fit_model(config, data, to, run, watch=watch)
+        ]
+        parts = parts_left_out(config, data)
+        fits += [partial(fit_model, config, part, title="calibrate") for part in parts]
+        plain = mean_pooled(config)
         if config.training.mean_pooled_baseline and config.model.cell != "none":
-            _fit_baseline(run, mean_pooled(config), data, reporter)
+            fits.append(partial(fit_model, plain, data, title="baseline"))
+        model, *others = fit_together(fits, config, data, reporter)
+        _calibrate(run, config, data, model, reporter, others[: len(parts)])
+        if run is not None and others[len(parts) :]:
+            _write_baseline(run, plain, data, others[-1])
         if processes.is_first:
             _summarise(plan.run, data, reporter)
     return plan.run
 
 
-def _fit_baseline(
-    run: RunFolder | None, config: Config, data: TrainingData, reporter: Reporter
+def _write_baseline(
+    run: RunFolder, config: Config, data: TrainingData, model: ActionClassifier
 ) -> None:
-    model = fit_model(config, data, reporter, title="baseline")
-    if run is None:
-        return
     checkpoint = replace(
         load_checkpoint(run.best),
         weights=model.state_dict(),
@@ -260,9 +272,10 @@ def _calibrate(
     data: TrainingData,
     model: ActionClassifier,
     reporter: Reporter,
+    fitted: Sequence[ActionClassifier],
 ) -> None:
     """Write what left-out clips say of the scores into the run's best checkpoint."""
-    found = calibrate_model(config, data, model, reporter)
+    found = calibrate_model(config, data, model, reporter, fitted)
     if found is None or run is None:
         return
     save_checkpoint(replace(load_checkpoint(run.best), calibration=found), run.best)
