@@ -1,5 +1,6 @@
 """The exit codes that the documents name are those that the program gives."""
 
+import json
 import re
 from pathlib import Path
 
@@ -44,9 +45,21 @@ def test_the_page_of_commands_lists_every_code_once():
 def test_a_message_steers_no_terminal(capsys):
     name = "a\x1b]0;pwned\x07\x9b2J\r.mp4"
     assert harmless(f"{name}:\n\tok") == "a\\x1b]0;pwned\\x07\\x9b2J\\r.mp4:\n\tok"
+    assert (
+        harmless("walk\u202egnp.\u2066x\u200f") == "walk\\u202egnp.\\u2066x\\u200f"
+    )  # turns letters
+    assert harmless("\u05e9\u05dc\u05d5\u05dd") == "\u05e9\u05dc\u05d5\u05dd"  # Hebrew
     Reporter().warn(f"left out {name}")
     with pytest.raises(SystemExit):
         common._fail(f"{name}: cannot be read", 1, "DataError")
     told = capsys.readouterr().err
     assert told.count("a\\x1b]0;pwned\\x07\\x9b2J\\r.mp4") == 2
     assert not {"\x1b", "\x07", "\x9b", "\r"} & set(told)
+
+
+def test_an_answer_is_printed_without_what_turns_letters_and_kept_in_json(capsys):
+    common.print_answer({"label": "a\u202eb"}, "a\u202eb", as_json=False)
+    common.print_answer({"label": "a\u202eb"}, "a\u202eb", as_json=True)
+    text, line = capsys.readouterr().out.splitlines()
+    assert text == "a\\u202eb"
+    assert json.loads(line) == {"label": "a\u202eb"}

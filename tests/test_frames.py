@@ -22,6 +22,7 @@ from action_gru.dataset.segments import (
     labelled_stretches,
     labels_at,
     reference_events,
+    rows_past,
 )
 from action_gru.features import ClipFeatures, FeatureCache
 from action_gru.features.sequences import NO_LABEL, SequenceSet
@@ -62,6 +63,12 @@ def test_what_lies_under_no_row_is_unlabelled():
     assert labels_at(TIMES_S, video(row("a", 1, 3), row("b", 3, 4)), False, "background") == [
         None, ("a",), ("a",), ("b",), None, None,
     ]  # fmt: skip
+
+
+def test_rows_past_the_last_instant_are_named():
+    found = rows_past(TIMES_S, video(row("a", 1, 3), row("b", 400, 410)))
+    assert [name.partition("[")[2] for name in found] == ["400:410]"]
+    assert rows_past(TIMES_S[:0], video(row("a", 0, 3), row("b", 4, 5))) != []
 
 
 def test_a_watched_stretch_without_a_label_shows_nothing():

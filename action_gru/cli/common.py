@@ -76,7 +76,8 @@ def changes_of(overrides: list[str] | None, follow: str | None) -> list[str]:
 
 
 def print_answer(document: dict[str, Any], text: str, as_json: bool) -> None:
-    print(json.dumps(document) if as_json else text)
+    """The one answer of a command; labels in it steer no terminal."""
+    print(json.dumps(document) if as_json else harmless(text))
 
 
 def find_model(

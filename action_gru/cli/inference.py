@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Literal
@@ -118,7 +117,7 @@ def explain(
                 written = out / "explanation.json"
                 replace_file(written, json_text(values).encode())
                 reporter.info(f"wrote {written}")
-        print(json.dumps(values) if json_ else f"{video}: {describe(explanation)}")
+        print_answer(values, f"{video}: {describe(explanation)}", json_)
 
 
 def timeline(

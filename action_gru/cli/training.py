@@ -27,7 +27,7 @@ from action_gru.cli.scores import CV_FIGURES, MANY_CV, figure, score_line, summa
 from action_gru.cli.source import Clips, Training, with_words
 from action_gru.core.machine import only_one_was_meant, process_rank, program
 from action_gru.core.progress import is_json
-from action_gru.core.text import command_line
+from action_gru.core.text import command_line, harmless
 
 if TYPE_CHECKING:
     from action_gru.config import Config
@@ -162,7 +162,7 @@ def _finish(run: Any, reporter: Reporter, as_json: bool) -> None:
         document |= {"evaluation": str(folder)} | summary_of(report)
         figures, reports = report.to_json(), [folder / "report.md"]
         if not as_json:
-            print(score_line(report))
+            print(harmless(score_line(report)))
         if wants_refit(run, run.config()):
             with reporter.doing("training on all clips"), run.naming_interrupts():
                 refit(run, reporter)
@@ -287,7 +287,7 @@ def compare_cells(
         comparison = cells.compare_cells(tree, folds, seeds, reporter, folder, settings)
         write_comparison(comparison, folder)
     document = {"folder": str(folder)} | comparison_json(comparison)
-    print(json.dumps(document) if json_ else f"{summary(comparison)}\n{folder}")
+    print_answer(document, f"{summary(comparison)}\n{folder}", json_)
 
 
 @contextmanager

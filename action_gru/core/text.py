@@ -13,7 +13,8 @@ MOST_NAMED = 5
 _CLOCK = re.compile(
     r"(?:(?P<hours>\d+):(?=[0-5]?\d:))?(?P<minutes>\d+):(?P<rest>[0-5]?\d([.,]\d*)?)"
 )
-_STEERS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # all but the ends of lines and tabs
+# All but the ends of lines and tabs; and what turns the order of the letters after it.
+_STEERS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
 def name_some(names: Sequence[str], most: int = MOST_NAMED) -> str:

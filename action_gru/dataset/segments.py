@@ -142,6 +142,12 @@ def reference_events(video: Clip, end_s: float, background: Sequence[str] = ()) 
     ]
 
 
+def rows_past(times_s: NDArray[np.float64], video: Clip) -> list[str]:
+    """The names of the rows that begin after the last instant (T,), and so label none."""
+    last_s = times_s[-1] if len(times_s) else -1.0
+    return [row.name for row in video.stretches if bounds_s(row)[0] > last_s]
+
+
 def labels_at(times_s: NDArray[np.float64], video: Clip, many: bool, nothing: str) -> StepLabels:
     """The classes of each instant (T,) of a video of `join_stretches`; None where unlabelled."""
     labels: StepLabels = [None] * len(times_s)

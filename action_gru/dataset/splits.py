@@ -168,8 +168,19 @@ def check_classes(split: Split, mend: str = "leave the class out", by_chance: bo
         why = _undivided(split.clips, unseen) if by_chance else ""
         raise DataError(
             f"the training part has no clip of {name_some(unseen)}, the other parts have{why}; "
-            f"add clips of other groups, or {mend}"
+            f"add clips of other groups, or {mend}{_renamed(split, unseen)}"
         )
+
+
+def _renamed(split: Split, unseen: Sequence[str]) -> str:
+    """How a class that one group alone shows, in several clips, may get the name of another."""
+    shown = [clip for clip in split.clips if unseen[0] in clip.labels]
+    if len(shown) == 1 or len({clip.group for clip in shown}) > 1:
+        return ""
+    return (
+        f"; where it is another name of a class that is trained on, 'action-gru prepare "
+        f"annotations --map {unseen[0]}=CLASS' writes that one"
+    )
 
 
 def _undivided(clips: Sequence[Clip], unseen: Sequence[str]) -> str:

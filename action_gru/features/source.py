@@ -21,7 +21,7 @@ from action_gru.core.machine import processes_here
 from action_gru.core.progress import Reporter
 from action_gru.core.text import counted
 from action_gru.dataset import Clip
-from action_gru.dataset.segments import StepLabels, labels_at, read_labelled
+from action_gru.dataset.segments import StepLabels, labels_at, read_labelled, rows_past
 from action_gru.detection.detector import Detector
 from action_gru.detection.frame_views import MixedBackbone, VectorView, following_detector
 from action_gru.features.extractor import Extractor
@@ -183,16 +183,19 @@ def read_features(
 class InstantLabels(Mapping[str, StepLabels]):
     """The labels of the sampled instants of long videos by name, made when they are asked for.
 
-    rules: see `Config.label_rules`.
+    rules: see `Config.label_rules`. past: by video, the rows that begin after its last instant, of
+    the videos that were asked for.
     """
 
     def __init__(
         self, by_clip: LazyFeatures, videos: Mapping[str, Clip], rules: dict[str, Any]
     ) -> None:
         self._by_clip, self._videos, self._rules = by_clip, videos, rules
+        self.past: dict[str, list[str]] = {}
 
     def __getitem__(self, name: str) -> StepLabels:
         times_s = next(iter(self._by_clip[name].values())).times_s
+        self.past[name] = rows_past(times_s, self._videos[name])
         return labels_at(times_s, self._videos[name], **self._rules)
 
     def __iter__(self) -> Iterator[str]:

@@ -19,6 +19,7 @@ from action_gru.core.text import counted, name_some
 from action_gru.dataset import data_hash
 from action_gru.features.report import free_memory_bytes
 from action_gru.features.sequences import SequenceSet, is_known
+from action_gru.features.source import InstantLabels
 from action_gru.model import ActionClassifier
 from action_gru.report.plots import plot_training, save_figure
 from action_gru.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
@@ -59,6 +60,12 @@ def fit_model(
         reporter.warn(
             f"no sampled instant of the training data shows {name_some(unseen)}, so that it isn't "
             "learnt; compare the bounds of such rows with the lengths of the files"
+        )
+    if run is not None and (past := _past(data.table.step_labels)):
+        reporter.warn(
+            "past the last sampled instant of their files, so that they teach nothing: "
+            f"{counted(len(past), 'row')}, {name_some(past)}; compare the bounds of such rows with "
+            "the lengths of the files"
         )
     val_set = data.sequences("val")
     trainer = Trainer(
@@ -164,6 +171,12 @@ def _unseen(train: SequenceSet, classes: Sequence[str]) -> list[str]:
     labels = train.step_labels[is_known(train.step_labels)]
     counts = labels.sum(0) if labels.ndim == 2 else labels.bincount(minlength=len(classes))
     return [name for name, count in zip(classes, counts.tolist(), strict=True) if not count]
+
+
+def _past(step_labels: Mapping[str, object]) -> list[str]:
+    """The rows past the end of their videos."""
+    of_videos = step_labels.past.values() if isinstance(step_labels, InstantLabels) else ()
+    return [name for names in of_videos for name in names]
 
 
 def _note(row: dict[str, float], train: SequenceSet, val: SequenceSet | None) -> str:
