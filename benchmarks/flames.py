@@ -21,7 +21,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))
 
 from rows.commands import ACTION_GRU, training_words
-from rows.results import RESULTS, kind_of_machine
+from rows.results import RESULTS, into_page, kind_of_machine
 from rows.turns import ROOT, shell
 from rows.untrained import untrained_run
 
@@ -52,6 +52,19 @@ def main() -> None:
             title = f"action-gru {stage}, {kind}"
             target.write_text(tidy(picture.read_text(encoding="utf-8"), title, folder))
             print(f"{target}: {target.stat().st_size // 1024} kB", flush=True)
+    if options.out == RESULTS:
+        show(kind)
+
+
+def show(kind: str) -> None:
+    """All pictures of this kind of machine, in the page How fast."""
+    names = {stage: f"flames-{kind}-{stage}.svg" for stage in RATES}
+    pictures = [
+        f"![Flames of {stage}](../benchmarks/results/{name})\n"
+        for stage, name in names.items()
+        if (RESULTS / name).is_file()
+    ]
+    into_page(f"flames: {kind}", "\n".join(pictures))
 
 
 def prepare(

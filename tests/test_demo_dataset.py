@@ -148,3 +148,33 @@ def test_a_folder_of_other_files_is_left_alone(tmp_path: Path, drawn: list[str])
 def test_too_few_clips_for_three_splits_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"got 2; each split needs a person"):
         demo_data.write_demo_dataset(tmp_path / "demo", clips_per_class=2)
+
+
+@pytest.mark.parametrize("shares", [1, 2, 3])
+def test_shares_draw_every_clip_and_long_video_once(monkeypatch, shares: int) -> None:
+    numbers: dict[str, list[int]] = {"clips": [], "longs": []}
+    for kind, drawn in numbers.items():
+
+        def draw(root, part, *rest, drawn=drawn) -> None:
+            drawn += [number for number, _ in part]
+
+        monkeypatch.setattr(demo_data, f"_draw_{kind}", draw)
+    stamp = {"seed": 0, "clips_per_class": 3, "long_videos": 4, "long_s": 8.0}
+    for share in range(shares):
+        demo_data.draw_share("unused", stamp, share, shares)
+    assert sorted(numbers["clips"]) == list(range(3 * len(CLASSES)))
+    assert sorted(numbers["longs"]) == list(range(5))
+
+
+@pytest.mark.slow
+def test_a_second_process_draws_the_same_pictures(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(demo_data.os, "cpu_count", lambda: 2)
+    for name, least in (("alone", 10_000), ("two", 10)):
+        monkeypatch.setattr(demo_data, "CLIPS_A_SHARE", least)
+        demo_data.write_demo_dataset(tmp_path / name, clips_per_class=3, long_videos=0)
+    alone, two = (
+        {path.name: path.read_bytes() for path in (tmp_path / name).rglob("*") if path.is_file()}
+        for name in ("alone", "two")
+    )
+    assert alone == two
+    assert len(alone) == 3 * len(CLASSES) + 2

@@ -151,6 +151,10 @@ def folder(template, tmp_path, monkeypatch) -> Path:
         (tmp_path / "home" / "weights").mkdir(parents=True)
         found = SHARED / "weights" / "yolo26n-cls-features.pt"
         shutil.copy(found, tmp_path / "home" / "weights" / "yolo26n-cls.pt")
+    networks = template.parent / "networks"  # converted once for all blocks
+    for one in (networks, tmp_path / "home"):
+        one.mkdir(exist_ok=True)
+    (tmp_path / "home" / "networks").symlink_to(networks)
     monkeypatch.setenv("ACTION_GRU_HOME", str(tmp_path / "home"))
     for name, value in STEADY.items():
         monkeypatch.setenv(name, value)

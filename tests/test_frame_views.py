@@ -24,7 +24,7 @@ def test_everything_that_the_values_depend_on_is_in_the_fingerprint():
     plain = frame_view().spec()
     changes = [
         {"weights_sha256": "2" * 64}, {"image_size": 96}, {"kinds": (0,)}, {"top": 3},
-        {"min_score": 0.4}, {"tracker": "botsort"},
+        {"min_score": 0.4}, {"tracker": "botsort"}, {"note": "square"},
     ]  # fmt: skip
     prints = {plain.fingerprint, *(frame_view(**change).spec().fingerprint for change in changes)}
     assert len(prints) == 1 + len(changes)
@@ -101,7 +101,7 @@ def run(tmp_path, monkeypatch):
         """The bright square of the clip, found by its colour."""
 
         names = ("person",)
-        weights, weights_sha256, image_size = "square.pt", "3" * 64, 96
+        weights, weights_sha256, image_size, note = "square.pt", "3" * 64, 96, ""
 
         def __call__(self, images):
             return [found for image in images for found in ScriptedDetector(

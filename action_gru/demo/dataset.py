@@ -2,9 +2,13 @@
 
 import csv
 import json
+import os
 import shutil
+import subprocess
+import sys
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
@@ -20,6 +24,7 @@ from action_gru.demo.scenes import draw_clip, long_scene
 _STAMP = "drawn.json"
 _VERSION = 2  # raise when the drawing changes, so that older data sets are drawn anew
 _FPS = 24.0
+CLIPS_A_SHARE = 100  # fewer are drawn sooner than a process starts
 _LONG_SEED = 900_000  # added to a data set's seed: no clip's number and no clip's person is as high
 
 
@@ -65,8 +70,9 @@ def write_demo_dataset(
     with tempfile.TemporaryDirectory(prefix=f".{root.name}-", dir=root.parent) as folder:
         drawn = Path(folder) / root.name
         clips, longs = plan_demo_clips(clips_per_class, seed), plan_long_videos(long_videos)
-        _draw_clips(drawn, clips, seed)
-        _draw_longs(drawn, longs, seed, long_s)
+        shares = min(os.cpu_count() or 1, 1 + len(clips) // CLIPS_A_SHARE)
+        with _helpers(drawn, stamp, shares):
+            draw_share(str(drawn), stamp, 0, shares)
         _write_rows(drawn / "manifest.csv", DemoClip._fields, [*clips, *longs])
         (drawn / _STAMP).write_text(json.dumps(stamp), encoding="utf-8")
         if root.exists():
@@ -114,16 +120,60 @@ def write_video(path: Path, images: Iterable[NDArray[np.uint8]], fps: float) -> 
         writer.release()
 
 
-def _draw_clips(root: Path, clips: list[DemoClip], seed: int) -> None:
-    for number, clip in enumerate(clips):
+def draw_share(root: str, stamp: dict[str, float], share: int, shares: int) -> None:
+    """Draw every shares-th clip and long video, from number `share` on, of what a stamp says."""
+    seed, per_class, long_videos = (
+        int(stamp[key]) for key in ("seed", "clips_per_class", "long_videos")
+    )
+    clips, longs = plan_demo_clips(per_class, seed), plan_long_videos(long_videos)
+    _draw_longs(Path(root), list(enumerate(longs))[share::shares], seed, stamp["long_s"])
+    # From the end: whoever draws one long video fewer draws the odd clip.
+    mine = list(enumerate(clips))[shares - 1 - share :: shares]
+    _draw_clips(Path(root), mine, seed)
+
+
+@contextmanager
+def _helpers(root: Path, stamp: dict[str, float], shares: int) -> Iterator[None]:
+    """Meanwhile other processes draw the other shares. Raises VideoError if one of them fails.
+
+    Drawing is Python's work, of which one process does no two at once.
+    """
+    code = (
+        "import json, sys; path, *what = json.load(sys.stdin); sys.path[:] = path; "
+        "from action_gru.demo.dataset import draw_share; draw_share(*what)"
+    )
+    workers = []
+    try:
+        for share in range(1, shares):
+            command = [sys.executable, "-I", "-c", code]
+            worker = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+            workers.append(worker)
+            assert worker.stdin is not None
+            worker.stdin.write(json.dumps([sys.path, str(root), stamp, share, shares]).encode())
+            worker.stdin.close()
+            worker.stdin = None  # `communicate` would flush it
+        yield
+        for worker in workers:
+            said = worker.communicate()[1].decode(errors="replace").strip()
+            if worker.returncode:
+                last = said.splitlines()[-1] if said else f"exit status {worker.returncode}"
+                raise VideoError(f"{root}: not all clips could be drawn ({last}); try again")
+    finally:
+        for worker in workers:
+            worker.kill()
+            worker.wait()
+
+
+def _draw_clips(root: Path, clips: list[tuple[int, DemoClip]], seed: int) -> None:
+    for number, clip in clips:
         # Own random numbers for each clip: members of a reversed pair are no mirrored twins.
         clip_seed, person = (seed << 20) + number, (seed << 20) + int(clip.group[-3:])
         images = draw_clip(clip.label, clip_seed, fps=_FPS, person=person)
         write_video(root / clip.path, images, _FPS)
 
 
-def _draw_longs(root: Path, longs: list[DemoClip], seed: int, long_s: float) -> None:
-    for number, video in enumerate(longs):
+def _draw_longs(root: Path, longs: list[tuple[int, DemoClip]], seed: int, long_s: float) -> None:
+    for number, video in longs:
         long_seed = (seed << 20) + _LONG_SEED + number
         scene = long_scene(long_seed, duration_s=long_s, person=long_seed)
         images = (scene.image_at(i / _FPS) for i in range(round(long_s * _FPS)))

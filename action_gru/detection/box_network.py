@@ -46,7 +46,8 @@ class BoxNetwork:
     run: pixels (N, H, W, 3) uint8 RGB -> what ultralytics' `non_max_suppression` takes;
     any number of threads may call it. image_size: the longer side it was trained at, px. fixed:
     the only (N, H, W) that an export takes; None: sides that are multiples of 32. end2end: its
-    boxes are suppressed already. keypoint_shape: (points, 2 or 3) of a pose network.
+    boxes are suppressed already. keypoint_shape: (points, 2 or 3) of a pose network. note: what
+    else its answers depend on, for the provenance of features.
     """
 
     run: Callable[[Pixels], Tensor]
@@ -57,6 +58,7 @@ class BoxNetwork:
     fixed: tuple[int, int, int] | None = None
     end2end: bool = False
     keypoint_shape: tuple[int, int] | None = None
+    note: str = ""
 
 
 def open_network(
@@ -71,7 +73,7 @@ def open_network(
     """Open a .pt or an export, found as `find_weights` says. key: what errors call the setting.
 
     image_size: the longer side of its input, px; None: what it was trained at, or, of an export of
-    one shape, that shape. Raises BackboneError for what is none, MissingExtraError where its
+    one shape, its own. Raises BackboneError for what is none, MissingExtraError where its
     runtime is not installed.
     """
     runtime = exported_for(weights)
@@ -151,14 +153,17 @@ class _OpenVino:
         self.metadata = parse_yaml(metadata.read_text(encoding="utf-8"))
         shape = self._model.input().partial_shape
         self.fixed = None if shape.is_dynamic else tuple(shape.to_shape())
-        # Not at its own size: there it gives what ultralytics gives of the shape it has.
+        # A frame of 4:3 is a quarter less than the square that most are exported for.
         self._is_cut = bool(
             self.fixed
-            and image_size not in (None, max(self.fixed[2:]))
-            and image_size <= min(self.fixed[2:])
+            and (image_size or max(self.fixed[2:])) <= min(self.fixed[2:])
             and _levels(self._model)
         )
-        if self._is_cut:
+        # Features that were made of the whole square are others.
+        self.note = ""
+        if self.fixed and self._is_cut:
+            if image_size in (None, self.fixed[3]):
+                self.note = "frame's shape"
             self.fixed = None
         self._threads, self._own = torch.get_num_threads(), threading.local()
         self._compiled = lru_cache(COMPILED_SIZES_KEPT)(self._compile)
@@ -305,6 +310,7 @@ def _described(opened: Any, sha256: str, image_size: int | None) -> BoxNetwork:
             fixed=fixed and (fixed[0], fixed[2], fixed[3]),
             end2end=bool(given.get("end2end") or args.get("nms")),
             keypoint_shape=None if points is None else (int(points[0]), int(points[1])),
+            note=getattr(opened, "note", ""),
         )
     raise BackboneError(
         "its metadata do not name task, names and imgsz as Ultralytics writes them; export it "

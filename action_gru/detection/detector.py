@@ -119,7 +119,7 @@ class Detector:
             )
         self.weights, self.weights_sha256 = Path(weights).name, network.weights_sha256
         self.min_score, self.names = min_score, network.names
-        self.keypoint_shape = network.keypoint_shape
+        self.keypoint_shape, self.note = network.keypoint_shape, network.note
         self.image_size, self._network = network.image_size, network
 
     def __call__(self, images: Sequence[Image]) -> list[Detections]:

@@ -7,7 +7,7 @@ puts them beside the network that embeds pictures. Knows nothing of files or act
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, Protocol
 
@@ -53,7 +53,7 @@ class FrameView:
     """A view of boxes or poses: what it is a function of, besides the frames before.
 
     kinds: the detector's classes that count; top: how many boxes have a slot. keypoints: of each
-    person, for poses.
+    person, for poses. note: of the detector's network.
     """
 
     view: str
@@ -67,11 +67,13 @@ class FrameView:
     tracker: str
     fps: float
     keypoints: int = 0
+    note: str = ""
 
     def spec(self) -> FeatureSpec:
         """The provenance; `layer` and its parts name everything that the values depend on."""
         kinds = "+".join(map(str, self.kinds))
         limits = f"score {self.min_score:g}, overlap {OVERLAP:g}"
+        limits += f", {self.note}" if self.note else ""
         layer = f"encoding {ENCODING_VERSION}, top {self.top} of classes {kinds}, {limits}, "
         layer, dim = layer + self.tracker, vector_width(len(self.kinds), self.top)
         if self.keypoints:
@@ -120,7 +122,8 @@ def pose_view(*, top: int, min_score: float, tracker: str, fps: float, **keys: A
 
 def _view_of(view: str, detector: Detector, *settings: Any) -> FrameView:
     size_px, sha256 = detector.image_size, detector.weights_sha256
-    return FrameView(view, detector, detector.weights, sha256, size_px, *settings)
+    made = FrameView(view, detector, detector.weights, sha256, size_px, *settings)
+    return replace(made, note=detector.note)
 
 
 def following_detector(

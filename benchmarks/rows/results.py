@@ -108,16 +108,19 @@ class Results:
             self._show()
 
     def _show(self) -> None:
-        """Put the table of goals into the page, where it has a place for this kind of machine."""
-        page = PAGE.read_text(encoding="utf-8")
-        before, mark, rest = page.partition(f"<!-- make bench: {self.kind} -->\n")
-        if mark:
-            after = rest.partition("<!-- end -->")[2]
-            name = self.path.with_suffix(".md").name
-            link = f"Every row and its circumstances: [{name}](../benchmarks/results/{name})."
-            table = "\n".join(goals(self.kind, self.areas))
-            text = f"{before}{mark}\n{link}\n\n{table}\n<!-- end -->{after}"
-            PAGE.write_text(text, encoding="utf-8")
+        name = self.path.with_suffix(".md").name
+        link = f"Every row and its circumstances: [{name}](../benchmarks/results/{name})."
+        table = "\n".join(goals(self.kind, self.areas))
+        into_page(f"make bench: {self.kind}", f"{link}\n\n{table}")
+
+
+def into_page(mark: str, text: str) -> None:
+    """Put a text into the page How fast, where it has a place of that name."""
+    page = PAGE.read_text(encoding="utf-8")
+    before, begin, rest = page.partition(f"<!-- {mark} -->\n")
+    if begin:
+        after = rest.partition("<!-- end -->")[2]
+        PAGE.write_text(f"{before}{begin}\n{text}\n<!-- end -->{after}", encoding="utf-8")
 
 
 def compare(before: dict[str, Any], now: dict[str, Any]) -> tuple[list[str], list[str]]:
