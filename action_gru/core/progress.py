@@ -227,7 +227,7 @@ class Reporter:
 class SharedBar(Reporter):
     """One bar over work in several threads: a reporter for each of them, whose bars add to it.
 
-    Beside it stand the notes of the work that first began a bar. A context manager.
+    Beside it stand the notes of the work whose own bar has the same title. A context manager.
     """
 
     def __init__(self, of: Reporter, title: str) -> None:
@@ -249,12 +249,11 @@ class SharedBar(Reporter):
     @contextmanager
     def bar(self, title: str, total: int) -> Iterator[Advance]:
         with self._adding:
-            is_first = not self._total
             self._total += total
             self._advance(0, total=self._total)
 
         def advance(steps: float = 1, note: str = "") -> None:
             with self._adding:
-                self._advance(steps, **({"note": note} if is_first else {}))
+                self._advance(steps, **({"note": note} if title == self._title else {}))
 
         yield advance
