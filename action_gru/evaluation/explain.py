@@ -33,6 +33,7 @@ THUMBNAILS = 10
 MOST_PX = (480, 480)  # height and width of a kept frame
 TOLERANCE_S = 1e-3  # another decoder may round the same instant otherwise
 STRETCH_SHARE = 0.1  # of the clip, or of a window of a long one
+LEAST_FALL = 1e-5  # of the log-odds: less is rounding, which differs by processor and batch
 MOST_PLACES = 128
 GRID = 8  # places along a side of a picture
 PATCH = 2  # how many of them a patch covers, along a side
@@ -187,7 +188,7 @@ def best_frames(middles: Sequence[int], fall: Tensor, apart: int, count: int) ->
     """
     chosen: list[int] = []
     for index in fall.argsort(descending=True, stable=True).tolist():
-        if len(chosen) == count or fall[index] <= 0:
+        if len(chosen) == count or fall[index] <= LEAST_FALL:
             break
         if all(abs(middles[index] - other) >= apart for other in chosen):
             chosen.append(middles[index])
