@@ -144,6 +144,7 @@ class SequenceSet:
         self.dense, self.is_standard = dense, False
         parts = itertools.chain(sequences, flipped or [])
         rows, lengths = stack_rows(map(joined_blocks, parts), most_bytes)
+        self.most_bytes = most_bytes
         self.labels = labels if isinstance(labels, Tensor) else torch.tensor(list(labels))
         self.lengths = torch.tensor(lengths[: len(self.labels)])
         self.starts = torch.cumsum(self.lengths, 0) - self.lengths
@@ -179,9 +180,11 @@ class SequenceSet:
 
     def standardised(self, standardise: Callable[[Tensor], Tensor], most_bytes: int) -> SequenceSet:
         """The same, with `is_standard` and values (sum of T, D') float32 that a model's
-        `standardise` has changed once and for all; itself if those would take more memory.
+        `standardise` has changed once and for all; itself if those would take more memory than
+        that, or than these were given.
         """
-        if 4 * self.values.numel() > most_bytes:
+        given = most_bytes if self.most_bytes is None else self.most_bytes
+        if 4 * self.values.numel() > min(most_bytes, given):
             return self
         made = copy.copy(self)
         parts = self.values.split(CHUNK_ROWS)  # type: ignore[no-untyped-call]
@@ -212,7 +215,11 @@ class SequenceSet:
             [start + index for start, index in zip(self.starts.tolist(), rows, strict=True)]
         )
         made = SequenceSet.__new__(SequenceSet)
-        made.dense, made.is_standard = self.dense, self.is_standard
+        made.dense, made.is_standard, made.most_bytes = (
+            self.dense,
+            self.is_standard,
+            self.most_bytes,
+        )
         made.lengths = torch.tensor([len(index) for index in rows])
         made.starts = torch.cumsum(made.lengths, 0) - made.lengths
         made.labels = self.labels
