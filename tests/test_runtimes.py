@@ -254,6 +254,34 @@ def test_threads_with_a_share_of_torch_each_run_a_request_of_their_own():
     assert requests.cache_info().currsize == compiled  # both had been used
 
 
+@pytest.mark.parametrize("runtime", ["onnx", "openvino"])
+def test_threads_that_are_the_first_to_show_it_an_array_all_get_an_answer(runtime, home):
+    """OpenVINO's binding stands still for ever where two threads show it its first one."""
+    build(runtime)  # a network that is not checked any more shows it none before
+    program = (
+        "import sys, threading, torch\n"
+        "from action_gru.backbone import Backbone\n"
+        "from helpers.videos import noise_pictures\n"
+        f"backbone = Backbone('builtin', image_size={SIDE}, device='cpu', runtime='{runtime}')\n"
+        "def embed():\n"
+        "    torch.set_num_threads(1)\n"
+        "    barrier.wait()\n"
+        f"    backbone(noise_pictures(1, {SIDE}))\n"
+        "    answered.append(1)\n"
+        "answered, barrier = [], threading.Barrier(4)\n"
+        "sys.setswitchinterval(1e-6)\n"
+        "threads = [threading.Thread(target=embed) for _ in range(4)]\n"
+        "[thread.start() for thread in threads]\n"
+        "[thread.join() for thread in threads]\n"
+        "print(len(answered))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=120,
+        env=os.environ | {"ACTION_GRU_HOME": str(home), "PYTHONPATH": str(Path(__file__).parent)},
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (0, "4\n"), done.stderr
+
+
 def test_threads_reach_the_runtime(monkeypatch):
     seen = {}
     original = RUNTIMES["openvino"].open

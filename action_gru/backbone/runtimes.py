@@ -36,6 +36,7 @@ Runner = Callable[[Pixels, Pixels], Vectors]
 # Compiled for one batch size each, 20% faster than for any; a stream and a batch need two.
 COMPILED_SIZES_KEPT = 8
 ROUNDS, ROUND_S = 5, 0.1
+_IMPORTING = threading.RLock()
 
 
 class Port(NamedTuple):
@@ -98,8 +99,14 @@ def import_quietly(package: str) -> Any:
     """A runtime's package, without its analytics.
 
     openvino and nncf report their use to a server, through a package that they can do without;
-    onnxruntime reports on Windows.
+    onnxruntime reports on Windows. openvino has met numpy when this returns: threads that both show
+    it its first array wait for each other for ever.
     """
+    with _IMPORTING:
+        return _import_quietly(package)
+
+
+def _import_quietly(package: str) -> Any:
     reporter = "openvino_telemetry"
     absent = package in ("openvino", "nncf") and reporter not in sys.modules
     if absent:
@@ -109,6 +116,8 @@ def import_quietly(package: str) -> Any:
     finally:
         if absent:
             del sys.modules[reporter]
+    if package == "openvino":
+        module.Tensor(np.zeros(1, np.uint8))
     if package == "onnxruntime":
         module.disable_telemetry_events()
     return module
