@@ -211,8 +211,9 @@ class FeaturesSection(Section):
     it is installed, else onnx where that is, else torch; torch on other devices. Features are
     cached for each runtime apart: they differ by rounding. Weights that are an ONNX or OpenVINO
     file run in their own."""
-    batch_size: Annotated[int, Field(ge=1, le=1024)] = 32
-    """Images per forward pass of the backbone."""
+    batch_size: Annotated[int, Field(ge=1, le=1024)] = 16
+    """Images per forward pass of the backbone. 16 keeps all cores busy to the end of a few clips; a
+    GPU may like 64."""
     device: Device = "auto"
     """auto, cpu, cuda, cuda:N or mps, for the backbone."""
     cuda_graphs: bool = False

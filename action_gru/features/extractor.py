@@ -87,7 +87,7 @@ class Extractor:
         views: Sequence[str],
         flip: bool = False,
         workers: int | None = None,
-        batch_size: int = 32,
+        batch_size: int = 16,
         limits: DecodeLimits | None = None,
         most_frames: int | None = None,
         held: Mapping[str, ArrayVideo] | None = None,
