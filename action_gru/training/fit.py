@@ -110,19 +110,25 @@ def fit_together(
     Where the CPU trains and memory allows they train side by side, and give what they give one
     after another. The first may report, and alone writes files.
     """
-    clips = data.part("train")
+    clips = data.table.usable(data.split.clips)
     some = [data.table.by_clip[clip.name].values() for clip in clips[:SIZED_CLIPS]]
     # Of each number there is one in memory as it was cached, and one as a model reads it.
     each = 8 * len(clips) * fmean(view.values.size for views in some for view in views)
     each *= len(data.table.specs) * (1 + data.table.flip)
     most = max(1, int(free_memory_bytes() / 2 / each))
+    with SharedBar(reporter, "train") as shared:
+        tasks = [partial(fit, shared) for fit in fits]
+        return side_by_side(tasks, most if trains_together(config) else 1)
+
+
+def trains_together(config: Config) -> bool:
+    """Whether several models can be trained at once: on a CPU, by one process, where each draws
+    its dropout for itself.
+    """
     section = config.model
     draws_for_itself = section.num_layers == 1 or not section.dropout
     on_cpu = pick_device(config.training.device).type == "cpu" and process_count() == 1
-    with SharedBar(reporter, "train") as shared:
-        return side_by_side(
-            [partial(fit, shared) for fit in fits], most if on_cpu and draws_for_itself else 1
-        )
+    return on_cpu and draws_for_itself
 
 
 def model_arguments(config: Config, data: TrainingData) -> dict[str, Any]:

@@ -36,8 +36,10 @@ from action_gru.training.fit import (
     fit_together,
     mean_pooled,
     model_arguments,
+    trains_together,
 )
 from action_gru.training.processes import Processes, join_processes
+from action_gru.training.refit import refit_ahead, write_final
 from action_gru.training.run_folder import RunFolder
 from action_gru.training.tracking import check_tracker
 
@@ -199,10 +201,17 @@ def _train_into(
         plain = mean_pooled(config)
         if config.training.mean_pooled_baseline and config.model.cell != "none":
             fits.append(partial(fit_model, plain, data, title="baseline"))
+        # In turns it would come last, when the test clips have been scored.
+        final = refit_ahead(plan.run, config, data) if trains_together(config) else None
+        if final is not None:
+            fits.insert(1, partial(fit_model, *final, title="all clips"))
         model, *others = fit_together(fits, config, data, reporter)
+        refitted = others.pop(0) if final is not None else None
         _calibrate(run, config, data, model, reporter, others[: len(parts)])
         if run is not None and others[len(parts) :]:
             _write_baseline(run, plain, data, others[-1])
+        if final is not None and refitted is not None:
+            write_final(plan.run, *final, refitted)
         if processes.is_first:
             _summarise(plan.run, data, reporter)
     return plan.run
