@@ -176,9 +176,9 @@ class ActionRecognizer:
 
     @property
     def shortfall(self) -> str | None:
-        """Why less than calibration.precision is applied; None where it is not, or uncalibrated."""
+        """That less than calibration.precision is applied; None if it is not, or uncalibrated."""
         found = self.checkpoint.calibration
-        return found.shortfall(self.config.calibration.precision) if found else None
+        return found.brief_shortfall(self.config.calibration.precision) if found else None
 
     def judged(self, prediction: Prediction) -> Prediction:
         """The same answer, marked as unsure where it is only a guess."""

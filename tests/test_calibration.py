@@ -98,7 +98,10 @@ def test_where_no_score_proves_the_precision_the_most_that_one_does_is_applied()
         "(calibration.precision)"
     )
     assert found.threshold(0.71) == 0.9
-    assert found.shortfall(0.71) is None
+    assert found.brief_shortfall(0.9) == (
+        "few clips: 'sure' means 71 % right, not 90 % (the run's report says why)"
+    )
+    assert found.shortfall(0.71) is found.brief_shortfall(0.71) is None
     assert found.threshold(0.5) == 0.4
 
 

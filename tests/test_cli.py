@@ -129,7 +129,7 @@ def test_classify_goes_on_after_a_bad_file_and_sets_the_exit_code(place):
     assert sum(label["score"] for label in answers[7]["top"]) == pytest.approx(1, abs=1e-3)
     plain = run("classify", "clips/bright/1.mp4", "-m", "runs/tiny", cwd=place)
     assert plain.stdout.startswith("clips/bright/1.mp4: ")
-    assert "do not prove a precision of 95 %" in run(
+    assert "right, not 95 %" in run(
         "classify", "clips/bright/1.mp4", "-m", "runs/tiny", "calibration.precision=0.95", cwd=place
     ).stderr  # fmt: skip
 

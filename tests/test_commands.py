@@ -6,9 +6,11 @@ import pytest
 from helpers.command_line import run
 from helpers.dataset_trees import make_tree
 from helpers.videos import write_square
+from typer import Context
 from typer.main import get_command
 
 from action_gru.cli.commands import PANELS, app
+from action_gru.cli.help import page
 from action_gru.config import load_config
 
 COMMANDS = get_command(app).commands
@@ -44,6 +46,15 @@ def test_the_help_of_a_command_has_an_example_that_it_understands(name):
     assert (program, words[0]) == ("action-gru", name)
     with command.make_context(name, words[1:]) as context:
         assert context.params
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_the_help_of_a_command_fits_80_columns_and_of_the_first_ones_24_lines(name):
+    command = COMMANDS[name]
+    lines = page(command, Context(command, info_name=f"action-gru {name}")).splitlines()
+    assert max(map(len, lines)) <= 80
+    if command.rich_help_panel in ("Start", "Understand"):
+        assert len(lines) <= 23  # and the prompt
 
 
 def test_a_path_in_place_of_a_command_is_told_what_to_do_with_it(tmp_path):

@@ -4,7 +4,7 @@ from dataclasses import FrozenInstanceError
 import numpy as np
 import pytest
 
-from action_gru.core.errors import DataError
+from action_gru.core.errors import ConfigError, DataError
 from action_gru.timeline import Prediction
 
 
@@ -24,6 +24,8 @@ def test_top_gives_at_most_all_classes():
     got = Prediction(("a", "b"), (0.75, 0.25))
     assert got.top(1) == [("a", 0.75)]
     assert got.top(5) == [("a", 0.75), ("b", 0.25)]
+    with pytest.raises(ConfigError, match="k: how many classes, from 0 on; got str 'two'"):
+        got.top("two")
 
 
 def test_json_keeps_the_order_and_plain_numbers():

@@ -175,7 +175,11 @@ def fetch(url: str, target: Path, key: str, sha256: str | None = None) -> None:
             f"{key}: '{target.name}' is not on this machine and could not be fetched from "
             f"{url} ({error}); download it elsewhere and put it at {target}, "
             f"or set {key} to a local .pt"
-            + (" (--weights FILE)" if key == "features.weights" else "")
+            + (
+                " (--weights FILE), or to the small one that comes along (--weights builtin)"
+                if key == "features.weights"
+                else ""
+            )
         ) from error
     finally:
         part.unlink(missing_ok=True)

@@ -14,6 +14,7 @@ from typer import Argument, Option
 
 from action_gru.cli import features, inference, live, plan, runs, training
 from action_gru.cli.common import Commands, Json, Overrides, Quiet, make_reporter, print_answer
+from action_gru.cli.help import Command
 from action_gru.cli.serve import serve
 from action_gru.cli.source import Clips
 from action_gru.cli.studio import studio
@@ -246,6 +247,7 @@ PANELS: dict[str, dict[Callable[..., None], str]] = {
 }
 for panel, commands in PANELS.items():
     for command, example in commands.items():
-        app.command(rich_help_panel=panel, epilog=f"Example: action-gru {example}")(command)
+        epilog = f"Example: action-gru {example}"
+        app.command(cls=Command, rich_help_panel=panel, epilog=epilog)(command)
 app.add_typer(runs.runs_app, name="runs", rich_help_panel="Start")
 app.add_typer(features.cache_app, name="cache", rich_help_panel="Advanced")

@@ -8,7 +8,6 @@ import logging
 import shlex
 import signal
 import sys
-import textwrap
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -19,6 +18,7 @@ import typer
 from typer import Argument, Option
 from typer.core import TyperGroup
 
+from action_gru.cli.help import overview
 from action_gru.core.errors import ActionGruError, ConfigError, LostProcessError, RunInterrupted
 from action_gru.core.machine import process_count, process_rank, program, refuse_several
 from action_gru.core.paths import is_override
@@ -46,8 +46,8 @@ Overrides = Annotated[
 Model = Annotated[
     str | None,
     Option(
-        "--model", "-m", metavar="MODEL", help="A run or its name, a checkpoint, or a name that "
-        "`models` lists. Default: the newest run."
+        "--model", "-m", metavar="MODEL",
+        help="A run, a file, one of `models`; else the newest run.",
     ),
 ]  # fmt: skip
 OutFolder = Annotated[Path | None, Option("--out", "-o", metavar="DIR", help="Where to write.")]
@@ -204,25 +204,7 @@ class Commands(TyperGroup):
             raise
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
-        """Each command in one line below its panel's name; of the last panel the names alone."""
-        panels: dict[str, list[Any]] = {}
-        for name in self.list_commands(ctx):
-            command = self.get_command(ctx, name)
-            if command is not None and not command.hidden:
-                panels.setdefault(getattr(command, "rich_help_panel", None) or "", []).append(
-                    command
-                )
-        *shown, (last, rest) = panels.items()
-        lines = [f"Usage: {ctx.command_path} COMMAND ...   ({ctx.command_path} COMMAND --help)", ""]
-        for panel, commands in shown:
-            for command in commands:
-                start = f"{panel if command is commands[0] else '':<12}{command.name:<15}"
-                lines.append(start + command.get_short_help_str(80 - len(start)))
-            lines.append("")
-        names = ", ".join(command.name for command in rest)
-        lines += textwrap.wrap(f"{last:<12}{names}", 80, subsequent_indent=" " * 12)
-        lines += ["", "--version   --log-json (progress and errors as JSON on stderr)"]
-        formatter.write("\n".join(lines))
+        formatter.write(overview(self, ctx))
 
     def invoke(self, ctx: Any) -> Any:
         try:

@@ -11,6 +11,7 @@ import typer
 from typer import Argument, Option
 
 from action_gru.cli.common import Json, Quiet, make_reporter, print_answer
+from action_gru.cli.help import Command, Group
 from action_gru.cli.source import Clips, with_words
 from action_gru.core.errors import CacheError, ConfigError
 from action_gru.core.paths import kind_of
@@ -29,7 +30,7 @@ CacheFolder = Annotated[str, Argument(metavar="DIR", help="The cache's folder or
 FOLDER = "cache/features"
 LEFTOVERS = "half-written files, of runs that go on or were killed"
 
-cache_app = typer.Typer(help="Look after the feature cache.", no_args_is_help=True)
+cache_app = typer.Typer(cls=Group, help="Look after the feature cache.", no_args_is_help=True)
 
 
 @with_words
@@ -162,7 +163,7 @@ def _with_notes(text: str, *notes: tuple[int, str]) -> str:
     return "; ".join([text, *(f"{count} {note}" for count, note in notes if count)])
 
 
-@cache_app.command()
+@cache_app.command(cls=Command)
 def stats(folder: CacheFolder = FOLDER, json_: Json = False, quiet: Quiet = False) -> None:
     """Count entries and bytes."""
     counts = _existing(folder).stats()
@@ -174,7 +175,7 @@ def stats(folder: CacheFolder = FOLDER, json_: Json = False, quiet: Quiet = Fals
     print_answer(counts, text, json_)
 
 
-@cache_app.command()
+@cache_app.command(cls=Command)
 def verify(folder: CacheFolder = FOLDER, json_: Json = False, quiet: Quiet = False) -> None:
     """Read every entry whole; exit code 6 when one is damaged."""
     cache, reporter = _existing(folder), make_reporter(quiet)
@@ -189,7 +190,7 @@ def verify(folder: CacheFolder = FOLDER, json_: Json = False, quiet: Quiet = Fal
         raise typer.Exit(CacheError.exit_code)
 
 
-@cache_app.command()
+@cache_app.command(cls=Command)
 def prune(
     folder: CacheFolder = FOLDER,
     older_than_days: Annotated[
@@ -206,7 +207,7 @@ def prune(
     print_answer(removed, _with_notes(text, (removed["unreadable"], left)), json_)
 
 
-@cache_app.command()
+@cache_app.command(cls=Command)
 def pack(
     folder: CacheFolder = FOLDER,
     shard_mb: Annotated[float, Option(min=0.001, help="Size of a shard.")] = 1000.0,

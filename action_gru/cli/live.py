@@ -27,15 +27,15 @@ def webcam(
     overrides: Overrides = None,
     source: Annotated[
         list[str] | None,
-        Option("--source", "-s", metavar="SOURCE", help="A camera (0), a file, rtsp:// or "
-               "http://; repeat for several. Default: 0."),
+        Option("--source", "-s", metavar="SOURCE", help="A camera (0), file, rtsp:// or http://; "
+               "repeat."),
     ] = None,
     window: Annotated[bool, Option("--window/--no-window", help="Show a window.")] = True,
     record: Annotated[Path | None, Option(metavar="OUT.mp4", help="Record what is shown.")] = None,
     loop: Annotated[bool, Option("--loop", help="Start a file over at its end.")] = False,
     pace: Annotated[
         bool,
-        Option("--pace/--no-pace", help="Play a file like a camera, or as fast as it can be read."),
+        Option("--pace/--no-pace", help="Play a file at its own speed."),
     ] = True,
     max_retries: Annotated[
         int | None, Option(min=0, help="Give up a lost source after so many tries.")

@@ -10,6 +10,7 @@ import typer
 from typer import Argument, Option
 
 from action_gru.cli.common import Json, Quiet, make_reporter, print_answer
+from action_gru.cli.help import Command, Group
 from action_gru.core.errors import ConfigError
 from action_gru.core.text import name_some
 
@@ -22,6 +23,7 @@ Name = Annotated[str, Argument(metavar="NAME", help="A run of ./runs, or a run's
 Folder = Annotated[Path, Option(metavar="DIR", help="The folder of the runs, or a project.")]
 
 runs_app = typer.Typer(
+    cls=Group,
     help="List trained runs; rename, delete, compare, pack.",
     invoke_without_command=True,
     epilog="Example: action-gru runs compare mine mine-2",
@@ -59,7 +61,7 @@ def list_all(
     )
 
 
-@runs_app.command()
+@runs_app.command(cls=Command)
 def show(run: Name, json_: Json = False, quiet: Quiet = False) -> None:
     """What one run is: classes, clips, score, settings."""
     from action_gru.config import load_config, short_yaml
@@ -86,7 +88,7 @@ def show(run: Name, json_: Json = False, quiet: Quiet = False) -> None:
     )
 
 
-@runs_app.command()
+@runs_app.command(cls=Command)
 def rename(
     run: Name,
     name: Annotated[str, Argument(metavar="NEW", help="Letters of any script, digits, _ - and .")],
@@ -100,7 +102,7 @@ def rename(
     print_answer({"run": str(target)}, str(target), json_)
 
 
-@runs_app.command()
+@runs_app.command(cls=Command)
 def delete(
     runs: Annotated[list[str], Argument(metavar="NAME...", help="Runs of ./runs, or folders.")],
     yes: Annotated[bool, Option("--yes", "-y", help="Do not ask.")] = False,
@@ -122,7 +124,7 @@ def delete(
     print_answer({"deleted": deleted}, f"deleted {names}", json_)
 
 
-@runs_app.command()
+@runs_app.command(cls=Command)
 def compare(
     a: Annotated[str, Argument(metavar="A", help="A run.")],
     b: Annotated[str, Argument(metavar="B", help="Another one.")],
@@ -136,7 +138,7 @@ def compare(
     print_answer(found.document(), _comparison(found), json_)
 
 
-@runs_app.command()
+@runs_app.command(cls=Command)
 def pack(
     run: Name,
     out: Annotated[

@@ -59,6 +59,16 @@ class Calibration:
             "(calibration.precision)"
         )
 
+    def brief_shortfall(self, precision: float) -> str | None:
+        """`shortfall` in at most 100 characters, for who asks again and again."""
+        if self.shortfall(precision) is None:
+            return None
+        if self.thresholds:
+            return "few clips: some classes are less sure than stated (the run's report says which)"
+        sure, stated = 100 * self.applied_precision(precision), 100 * precision
+        words = f"few clips: 'sure' means {sure:g} % right, not {stated:g} %"
+        return f"{words} (the run's report says why)"
+
 
 def average_windows(clips: Tensor, probabilities: Tensor, count: int) -> Tensor:
     """Probabilities of `count` clips, their windows' averaged: (M,), (M, C) -> (count, C) float32.

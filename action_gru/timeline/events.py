@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from action_gru.core.errors import DataError
+from action_gru.core.arguments import brief
+from action_gru.core.errors import ConfigError, DataError
 from action_gru.core.text import clock_text, counted
 from action_gru.timeline.tables import data_frame, html_table
 
@@ -109,7 +110,12 @@ class Prediction:
         return np.array([by_label[label] for label in classes])
 
     def top(self, k: int = 5) -> list[tuple[str, float]]:
-        """The k most probable classes with their scores; all of them when there are fewer."""
+        """The k most probable classes with their scores; all of them when there are fewer.
+
+        Raises ConfigError for a k that is no number of classes.
+        """
+        if not isinstance(k, int) or isinstance(k, bool) or k < 0:
+            raise ConfigError(f"k: how many classes, from 0 on; got {brief(k)}")
         return list(zip(self.labels[:k], self.scores[:k], strict=True))
 
     def leading(self, k: int) -> list[tuple[str, float]]:

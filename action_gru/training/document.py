@@ -139,7 +139,8 @@ def find_run(path: Path) -> Path:
     raise CheckpointError(
         instead_of("a run", path)
         or f"{path} is not a run folder (looked for {path.absolute()}/config.yaml); "
-        "give the folder that 'action-gru train' printed as its last line"
+        "give the folder that 'action-gru train' printed as its last line; 'action-gru runs' lists "
+        "those that are here"
     )
 
 

@@ -49,8 +49,8 @@ def choose_network(tell: Callable[[str], None]) -> str:
     if chosen != BUILTIN or read_tree(HERE / FILE).get("weights"):
         return ""
     return (
-        f"with the small network: {USUAL} is not here and could not be fetched; 'weights: FILE' in "
-        "project.yaml takes another"
+        f"with the small network: {USUAL} is not here and could not be fetched; it works, "
+        "but tells fewer actions apart"
     )
 
 

@@ -161,7 +161,7 @@ def draft(held_out: HeldOut, table: FeatureTable, began_s: float) -> dict[str, A
     given = (new @ matrix + offset).argmax(1).tolist()
     right = sum(names[number] == clip.label for number, clip in zip(given, asked, strict=True))
     took_s = max(1, round(time.monotonic() - began_s))
-    text = f"a first answer after {took_s} s: {right} of {len(asked)} held-out clips right"
+    text = f"a first answer after {took_s} s: {right} of {len(asked)} new clips right"
     return {"score": right / len(asked), "text": text}
 
 

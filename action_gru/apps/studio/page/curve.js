@@ -27,7 +27,7 @@ function describe(curve, draft) {
   if (!known.length) return draft ? `First answer: ${draft.text}` : "No epoch has ended yet.";
   const last = known.at(-1);
   const best = Math.max(...known.map((point) => point.held_out));
-  const now = `After epoch ${last.epoch}, ${percent(last.held_out)} of the held-out clips are right`;
+  const now = `After epoch ${last.epoch}, ${percent(last.held_out)} of the clips it had never seen are right`;
   return `${now}; the best was ${percent(best)}.`;
 }
 
@@ -56,7 +56,7 @@ function path(points, x, y, name) {
 /** {element, draw(curve, draft)}. curve: [{epoch, held_out, train}], draft: {score, text} or null. */
 export function curvePlot() {
   const svg = s("svg", { class: "curve", role: "img", height: HEIGHT });
-  const title = h("figcaption", { class: "small muted" }, "Held-out clips that it gets right");
+  const title = h("figcaption", { class: "small muted" }, "Clips it had never seen: how many it gets right");
   const element = h("figure", { class: "curve-figure" }, title, svg);
   let shown = [[], null];
 

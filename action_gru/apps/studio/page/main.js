@@ -129,9 +129,10 @@ function drawEngines(engines = {}) {
 function drawHint() {
   const { state } = app;
   const text = state.actions ? shown?.step.hint?.(state) ?? "" : "";
-  const next = STEPS[STEPS.indexOf(shown?.id) + 1];
-  at("hint").hidden = !text;
-  say(at("hint"), text);
+  const next = shown?.step.next ?? STEPS[STEPS.indexOf(shown?.id) + 1];
+  const words = text || (state.actions && next ? `Next: ${STEPS.indexOf(next) + 1} ${TITLES[next]}.` : "");
+  at("hint").hidden = !words;
+  say(at("hint"), words);
   for (const link of at("steps").children) {
     link.classList.toggle("next", !text && link.dataset.step === next);
   }

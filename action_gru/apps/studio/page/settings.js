@@ -10,7 +10,7 @@ const SLIDERS = [
     words: ["only when it is quite certain", "carefully", "balanced", "readily", "at the least sign"],
   },
   {
-    name: "background", title: "Background",
+    name: "background", title: "“Nothing in particular”",
     words: ["hardly ever sees nothing", "sees nothing less often", "balanced",
       "sees nothing more often", "sees nothing unless it is clear"],
   },

@@ -47,7 +47,7 @@ function settingsForm(settings) {
       save();
     },
   });
-  return h("details", { class: "settings" }, h("summary", null, "Numbers and sound of a burst"),
+  return h("details", { class: "settings" }, h("summary", null, "How many, how long, sound"),
     h("div", { class: "numbers" }, NUMBERS.map(number)),
     h("label", { class: "check" }, sound, "Sounds, for standing away from the screen"));
 }
@@ -181,7 +181,7 @@ export function makeStage(app, { keep, ready }) {
     many.disabled = !usable;
     many.classList.toggle("stop", Boolean(control));
     fill(one, "Record a clip ", h("kbd", null, "R"));
-    fill(many, control ? "Stop " : `Burst of ${settings.clips} `, h("kbd", null, control ? "Esc" : "B"));
+    fill(many, control ? "Stop " : `Record ${settings.clips} in a row `, h("kbd", null, control ? "Esc" : "B"));
   };
   const stageBox = h("div", { class: "stage" }, view,
     h("div", { class: "stage-off" }, words, turnOn), overlay);

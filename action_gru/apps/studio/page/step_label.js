@@ -12,7 +12,7 @@ const KEPT = "label-video";
 export const step = {
   hint(state) {
     const videos = state.videos ?? [];
-    if (!videos.length) return "Have a long recording? Drop it here, and mark in it when each action happens.";
+    if (!videos.length) return "Have a long recording? Drop it here, and mark in it when each action happens. Else go on: 4 Train.";
     const uncut = videos.reduce((sum, one) => sum + one.uncut, 0);
     return uncut ? `${count(uncut, "segment")} could become clips to learn from: Make clips.` : "";
   },

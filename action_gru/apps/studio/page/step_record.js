@@ -213,4 +213,4 @@ function hint(state) {
   return `Record about ten clips of each: “${next.name}” has ${done || "none yet"}.${change}`;
 }
 
-export const step = { hint, mount };
+export const step = { hint, mount, next: "train" }; // a long video is for who has one

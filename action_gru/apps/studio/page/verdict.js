@@ -20,7 +20,7 @@ export function actionBar(name) {
   row.show = ({ right, total }, colour) => {
     mark.style.width = `${total ? (100 * right) / total : 0}%`;
     mark.style.background = square.style.background = colour;
-    say(numbers, total ? `${right} of ${total}` : "no held-out clip");
+    say(numbers, total ? `${right} of ${total}` : "no clip to test on");
   };
   return row;
 }

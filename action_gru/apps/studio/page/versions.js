@@ -110,7 +110,7 @@ function comparison(app, one, other) {
     const mark = h("span", { class: "bar-mark" });
     mark.style.width = `${action.total ? (100 * action.right) / action.total : 0}%`;
     mark.style.background = app.colour(name);
-    const words = action.total ? `${action.right} of ${action.total}` : "no held-out clip";
+    const words = action.total ? `${action.right} of ${action.total}` : "no clip to test on";
     return h("td", null, h("span", { class: "bar", "aria-hidden": "true" }, mark), words);
   };
   const line = (title, words) =>
