@@ -21,9 +21,7 @@ from action_gru.core.errors import (
     PAUSES_S,
     ActionGruError,
     CacheError,
-    MachineError,
     VideoError,
-    is_exhausted,
     is_full,
     is_transient,
 )
@@ -31,7 +29,7 @@ from action_gru.core.machine import keeping_freed_memory
 from action_gru.core.text import counted
 from action_gru.dataset import Clip
 from action_gru.features.entry import Rows, ViewKey
-from action_gru.features.report import ExtractionReport, one_line
+from action_gru.features.report import ExtractionReport, explain_failure, one_line
 from action_gru.video import Image
 from action_gru.views.sampling import cut_warning
 
@@ -145,11 +143,6 @@ class Pass:
             self._lock.wait_for(lambda: self._ended or not self._running)
             return self._ended.popleft() if self._ended else None
 
-    def _came_to_its_end(self, clip: Clip) -> None:
-        """To be called with the lock, once the report says all of the clip."""
-        self._ended.append(clip)
-        self._lock.notify_all()
-
     def _wait(self) -> None:
         """Until every thread has ended. Not by `join`: one that Ctrl-C interrupts takes the thread
         for ended, and the next returns at once.
@@ -213,7 +206,7 @@ class Pass:
             if failure is None or not is_transient(failure):
                 break
             if pause_s is None:
-                failure = _explain(clip, failure)
+                failure = explain_failure(clip, failure)
                 break
             with self._lock:
                 job.failed = job.finished = True  # answers that are still to come are dropped
@@ -225,7 +218,8 @@ class Pass:
             return
         with self._lock:
             self.report.cached += 1
-            self._came_to_its_end(clip)
+            self._ended.append(clip)
+            self._lock.notify_all()
 
     def _attempt(self, clip: Clip) -> tuple[Job, Exception | None]:
         """Decode what the cache does not have, and what went wrong with it, if anything."""
@@ -326,7 +320,8 @@ class Pass:
             self.report.cut |= {} if cut is None else {job.clip.name: cut}
             if job.notes and not job.failed:
                 self.report.notes[job.clip.name] = "; ".join(job.notes)
-            self._came_to_its_end(job.clip)
+            self._ended.append(job.clip)
+            self._lock.notify_all()
 
     def _store(self, job: Job) -> None:
         """Keep a clip's features, in several attempts unless the disk is full."""
@@ -339,22 +334,3 @@ class Pass:
                     raise
             self._pause(pause_s)
         self.stages.finish(job)
-
-
-def _explain(clip: Clip, error: Exception) -> VideoError:
-    """What the last attempt met, in words that do not blame the clip.
-
-    Raises MachineError where no other clip could be read either, and what the cache says.
-    """
-    if isinstance(error, CacheError):
-        raise error
-    reason = one_line(error) or type(error).__name__
-    said = f"{clip.path}: not read in {len(PAUSES_S) + 1} attempts"
-    if is_exhausted(error):
-        raise MachineError(
-            f"{said}, and not for its own fault: {reason}; free what is named, or lower "
-            "features.workers, and run again: what was finished is in the cache"
-        ) from error
-    return VideoError(
-        f"{said}; the machine or the disk may be the reason, and not the clip: {reason}"
-    )
