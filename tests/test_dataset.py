@@ -481,7 +481,7 @@ def test_a_column_that_trains_no_clip_of_a_class_is_told_without_a_seed():
         "the other parts have; add clips of other groups, or mark some as train in the column split"
     )
     shown_twice = clips_of("b", "b", labels="bb", split="test")
-    assert refused(train + shown_twice).endswith("annotations --map b=CLASS' writes that one")
+    assert "annotations FILES --videos DIR --map b=CLASS' give a CSV" in refused(train + shown_twice)
 
 
 def test_a_label_of_several_names_is_read_as_each_of_them(tmp_path):
