@@ -80,14 +80,15 @@ def test_a_given_test_split_is_never_trained_on_unless_asked(tmp_path):
 
 
 def test_trained_beside_the_others_it_is_what_it_is_after_them(run):
-    beside = load_checkpoint(run.final)
+    beside, kept = load_checkpoint(run.final), run.final.read_bytes()
     run.final.unlink()
     refit(run, Reporter(quiet=True))
     after = load_checkpoint(run.final)
+    run.final.write_bytes(kept)
     assert (after.data, after.model, after.calibration) == (
         beside.data, beside.model, beside.calibration,
     )  # fmt: skip
-    for name, values in beside.weights.items():
+    for name, values in beside.weights.items():  # with another number of threads: by rounding
         torch.testing.assert_close(after.weights[name], values)
 
 
