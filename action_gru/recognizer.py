@@ -230,6 +230,12 @@ class ActionRecognizer:
             raise reading
         return reading
 
+    def read_each(self, videos: Sequence[Video]) -> Iterator[Reading | VideoError]:
+        """Like `read` of several, which fill batches together: each in order and as soon as it is
+        there, or why nothing was read of it.
+        """
+        return self._reader.read(videos, Stretch())
+
     def embed(
         self, video: Video, start_s: float | None = None, end_s: float | None = None, *,
         fps: float | None = None,

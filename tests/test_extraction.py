@@ -24,6 +24,7 @@ from action_gru.features import (
 from action_gru.features.entry import Rows, parse_entry
 from action_gru.features.extractor import thread_budget, usable_cores
 from action_gru.features.pipeline import THREAD_NAME
+from action_gru.features.report import ExtractionReport
 from action_gru.video import VideoFile
 from action_gru.views import ViewMaker
 from action_gru.views.sampler import sample_video
@@ -131,6 +132,23 @@ def test_an_interrupt_stops_the_threads_and_keeps_what_is_whole(tmp_path, clips)
     assert cache.stats()["leftovers"] == 0
     report = extractor(tmp_path).extract(clips)
     assert report.quarantined == {}
+
+
+def test_clips_come_as_they_end_and_closing_stops_the_rest(tmp_path, clips):
+    looked_at, report = threading.Event(), ExtractionReport()
+
+    class Waiting(FakeBackbone):
+        def __call__(self, images):
+            assert not report.read or looked_at.wait(10)  # the second clip waits for the caller
+            return super().__call__(images)
+
+    extracted = extractor(tmp_path, Waiting(), workers=1).extracted(clips, report)
+    first = next(extracted)
+    assert first.name in report.keys
+    looked_at.set()
+    extracted.close()
+    assert THREAD_NAME not in [thread.name for thread in threading.enumerate()]
+    assert extractor(tmp_path).extract(clips[:1]).cached == 1
 
 
 def test_ctrl_c_waits_for_what_a_thread_is_at(tmp_path, clips):

@@ -6,7 +6,8 @@ from helpers.crowd import crowd_scene, moved
 from helpers.people_doubles import SceneDetector, ScriptedDetector
 from helpers.streams import FPS, VIEWS, make_engine, square_frames
 
-from action_gru.streaming.people import Following, PeopleEngine, PeopleStream
+from action_gru.streaming.crowd import Following
+from action_gru.streaming.people import PeopleEngine, PeopleStream
 from action_gru.streaming.scene import SceneSampler
 from action_gru.timeline import EventTracker
 
@@ -71,6 +72,41 @@ def test_a_frame_costs_one_backbone_call_however_many_people():
     _, _, people = play([[person(0), person(30), person(60)]] * 6)
     assert people.engine.backbone.calls == 6
     assert people.engine.backbone.sizes == {3 * len(VIEWS)}
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+def test_scenes_read_ahead_give_what_they_give_one_by_one(batch):
+    """Who is where, in which scene, and what ended then: also while someone comes, hides, goes."""
+    left, right = person(5), person(60)
+    script = [[left]] * 6 + [[right, left]] * 6 + [[right]] * 8 + [[left]] * 6 + [[]] * 7
+
+    def told(stream, people):
+        seen = [(p.number, p.area, p.visible, p.prediction.scores) for p in stream.people]
+        looked, ended = [p.number for p in people], [str(event) for event in stream.ended]
+        return stream.last_s, stream.met, seen, looked, ended
+
+    def opened():
+        people = PeopleEngine(make_engine(), ScriptedDetector(script))
+        return people, open_people(people, timeout_s=0.5)
+
+    def scenes(stream):
+        for index, image in enumerate(square_frames(len(script))):
+            gap_s = 5.0 if index >= 16 else 0.0  # everyone of before is gone
+            yield stream.sampler.sample(image, index / FPS + gap_s)
+
+    (engine, stream), (_, ahead) = opened(), opened()
+    wanted = [told(stream, engine.advance([stream], [one])[0]) for one in scenes(stream)]
+    found = [told(ahead, people) for people in ahead.advance(scenes(ahead), batch)]
+    assert any(ended for *_, ended in wanted)
+    for one, other in zip(found, wanted, strict=True):
+        scores = [[row[3] for row in seen] for _, _, seen, *_ in (one, other)]
+        for some, others in zip(*scores, strict=True):
+            assert some == pytest.approx(others, abs=1e-5)
+        rest = [[row[:3] for row in seen] for _, _, seen, *_ in (one, other)]
+        assert rest[0] == rest[1]
+        assert one[:2] + one[3:] == other[:2] + other[3:]
+    assert [str(event) for event in ahead.finish()] == [str(event) for event in stream.finish()]
+    assert (ahead.restarts, ahead.restart_reason) == (stream.restarts, stream.restart_reason)
 
 
 def test_a_frame_without_people_costs_no_backbone_call():

@@ -236,6 +236,17 @@ def test_classify_says_unsure_below_the_stated_precision(doubtful, small_run, ca
     assert recognizer.stream().engine.model.temperature == 50.0
 
 
+def test_classify_answers_in_order_and_a_bad_file_stops_no_other(
+    doubtful, small_run, tmp_path, capsys
+):
+    folder, none = small_run.config().data.manifest.parent, tmp_path / "none.mp4"
+    videos = [folder / "1.mp4", none, folder / "0.mp4"]
+    assert classify_files(videos, doubtful, (), 2, None, True, Reporter(quiet=True)) == 4
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line["video"] for line in lines] == [str(video) for video in videos]
+    assert ["error" in line for line in lines] == [False, True, False]
+
+
 def test_a_precision_that_is_not_proven_is_said_once_and_the_supported_one_applied(
     tmp_path, small_run, capsys
 ):

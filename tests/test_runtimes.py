@@ -256,6 +256,15 @@ def test_threads_with_a_share_of_torch_each_run_a_request_of_their_own():
     assert requests.cache_info().currsize == compiled  # both had been used
 
 
+def test_openvino_is_compiled_once_for_some_numbers_of_pictures():
+    backbone, images = build("openvino"), noise_pictures(8, SIDE)
+    before = backbone._run._requests.cache_info().currsize  # to compare it with torch
+    made = [backbone(images[:count]) for count in (8, 5, 7)]
+    for some in made[1:]:
+        torch.testing.assert_close(some, made[0][: len(some)], rtol=0, atol=0)
+    assert backbone._run._requests.cache_info().currsize == before + 1
+
+
 @pytest.mark.parametrize("runtime", ["onnx", "openvino"])
 def test_threads_that_are_the_first_to_show_it_an_array_all_get_an_answer(runtime, home):
     """OpenVINO's binding stands still for ever where two threads show it its first one."""

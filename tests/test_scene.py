@@ -5,7 +5,7 @@ import pytest
 from helpers.videos import moving_square
 
 from action_gru.core.errors import VideoError
-from action_gru.streaming.people import LEASH_SHARE, Crop
+from action_gru.streaming.crowd import LEASH_SHARE, Crop
 from action_gru.streaming.scene import GREY, Cutting, SceneSampler, cut, cut_views
 from action_gru.views import ViewMaker
 

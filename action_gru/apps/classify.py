@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 from action_gru.apps.checks import check_video
 from action_gru.core.errors import ActionGruError, VideoError
-from action_gru.core.machine import keeping_freed_memory
 from action_gru.core.numbered_pictures import about_pictures, frame_folders, is_frame_archive
 from action_gru.core.paths import instead_of, is_frames, is_hidden, is_video, kind_of, on_disk
 from action_gru.core.progress import Reporter
@@ -90,7 +89,11 @@ def classify_files(
     as_json: bool,
     reporter: Reporter,
 ) -> int:
-    """Print an answer per video; the exit code of the last one that failed, 0 if none did."""
+    """Print an answer per video as soon as it is there, in order.
+
+    Returns the exit code of the last one that failed, 0 if none did. target: of one video, where
+    it is written with its answer over the picture.
+    """
     with reporter.doing("loading the model"):
         start_process()  # takes as long as importing torch
         from action_gru.recognizer import ActionRecognizer  # brings torch along
@@ -99,10 +102,11 @@ def classify_files(
     if recognizer.shortfall is not None:  # else nothing says why all answers are unsure, or none
         reporter.info(recognizer.shortfall)
     failed = 0
-    with reporter.bar("classify", len(paths)) as advance, keeping_freed_memory():
-        for path in paths:
+    with reporter.bar("classify", len(paths)) as advance:
+        for path, reading in zip(paths, recognizer.read_each(paths), strict=True):
             try:
-                reading = recognizer.read(path)
+                if isinstance(reading, VideoError):
+                    raise reading
                 if target is not None:
                     frames, codec = annotate(recognizer, reading, path, target)
                     reporter.info(f"wrote {target} ({counted(frames, 'frame')}, {codec})")

@@ -16,15 +16,12 @@ from typing import Any
 import numpy as np
 
 from action_gru.apps.checks import PICTURE, SENTENCES
-from action_gru.apps.overlay import Overlay, marks_of
 from action_gru.core.errors import ActionGruError
 from action_gru.core.progress import Reporter
 from action_gru.core.text import clock_text, counted
 from action_gru.detection.detector import Detections, Detector, kinds_of
 from action_gru.recognizer import ActionRecognizer
-from action_gru.report.plots import save_figure
 from action_gru.report.segments import score_segments
-from action_gru.report.timeline_plot import plot_people, plot_timeline
 from action_gru.streaming import MIN_EVIDENCE, ActionStream, TimelineReader
 from action_gru.streaming.people import PeopleStream
 from action_gru.timeline import Event, Timeline, write_sentences, write_timeline
@@ -66,7 +63,9 @@ def make_timeline(
         sentences = describe(timeline.events, sightings, words, section.subjects)
         timeline = replace(timeline, sentences=tuple(one.text for one in sentences))
     follower = reader.stream.follower if isinstance(reader.stream, PeopleStream) else None
-    changes = list(follower.changes) if follower else []
+    # It looks some scenes ahead of what was read when ctrl-C came.
+    end_s = timeline.duration_s
+    changes = [one for one in follower.changes if one.time_s <= end_s] if follower else []
     for change in changes:
         reporter.info(f"{clock_text(change.time_s)}  {change.text}")
     doubts = list(doubts_of(timeline, reader, reference))
@@ -76,7 +75,6 @@ def make_timeline(
     if reference is not None:
         background = recognizer.config.events.background
         several = recognizer.classes if recognizer.thresholds else ()
-        end_s = timeline.duration_s
         scores = score_segments(timeline.events, reference, end_s, background, several)
     if as_json:
         document = _document(timeline, doubts)
@@ -173,6 +171,8 @@ class _Painter:
         self._writer: VideoWriter | None = None
 
     def add(self, stream: PeopleStream) -> None:
+        from action_gru.apps.overlay import Overlay, marks_of  # brings matplotlib along
+
         assert stream.scene is not None
         image = stream.scene.image
         if self._writer is None:
@@ -264,6 +264,9 @@ def _write_all(
     for target in targets:
         try:
             if target.suffix.lower() == PICTURE:
+                from action_gru.report.plots import save_figure
+                from action_gru.report.timeline_plot import plot_people, plot_timeline
+
                 apart = timeline.people is not None
                 picture = plot_people(timeline) if apart else plot_timeline(timeline, reference)
                 save_figure(picture, target)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -110,20 +110,36 @@ class Extractor:
     ) -> ExtractionReport:
         """Bring every clip's features into the cache; each clip is decoded at most once.
 
-        progress is called with each clip that is done, by one thread at a time. report: one to
-        fill, which shows how far an interrupted run came. Raises CacheError when the cache cannot
-        be used, MachineError when the machine has not enough left for the work. On an error or an
-        interrupt the threads stop, and what was finished stays.
+        progress is called with each clip that is done. report: one to fill, which shows how far an
+        interrupted run came. Raises CacheError when the cache cannot be used, MachineError when the
+        machine has not enough left for the work. On an error or an interrupt the threads stop, and
+        what was finished stays.
         """
         report = ExtractionReport() if report is None else report
+        with closing(self.extracted(clips, report)) as ended:
+            for clip in ended:
+                if progress is not None:
+                    progress(clip)
+        return report
+
+    def extracted(
+        self, clips: Sequence[Clip], report: ExtractionReport
+    ) -> Generator[Clip, None, None]:
+        """The same clip by clip: gives each that is done, in any order, while the threads go on.
+
+        Closing it stops them.
+        """
         report.clips = len(clips)
         try:
-            with thread_budget(self.workers) as (workers, claim):
-                Pass(self, clips, report, progress, workers, claim).run()
+            with (
+                thread_budget(self.workers) as (workers, claim),
+                closing(Pass(self, clips, report, workers, claim).run()) as ended,
+            ):
+                claim()  # what the caller computes meanwhile shares the cores with the threads
+                yield from ended
         finally:
             report.damaged = list(self.cache.damaged)
             report.sort(clips)  # threads end their clips in any order
-        return report
 
     def read(self, clip: Clip, report: ExtractionReport) -> dict[ViewKey, ClipFeatures] | None:
         """A clip's features from the cache; None for one that was quarantined.

@@ -21,9 +21,7 @@ from action_gru.core.errors import (
     PAUSES_S,
     ActionGruError,
     CacheError,
-    MachineError,
     VideoError,
-    is_exhausted,
     is_full,
     is_transient,
 )
@@ -31,7 +29,7 @@ from action_gru.core.machine import keeping_freed_memory
 from action_gru.core.text import counted
 from action_gru.dataset import Clip
 from action_gru.features.entry import Rows, ViewKey
-from action_gru.features.report import ExtractionReport, one_line
+from action_gru.features.report import ExtractionReport, explain_failure, one_line
 from action_gru.video import Image
 from action_gru.views.sampling import cut_warning
 
@@ -98,24 +96,27 @@ class Pass:
         stages: Stages,
         clips: Sequence[Clip],
         report: ExtractionReport,
-        progress: Callable[[Clip], None] | None,
         workers: int,
         claim: Callable[[], None],
     ) -> None:
         """workers: how many threads; claim is called by each as it begins."""
         self.stages, self.report, self.claim = stages, report, claim
-        self._advance = progress or (lambda clip: None)
         self._clips = iter(clips)
         self._lock = threading.Condition()  # guards all that follows, the report and the jobs
         self._waiting: deque[Slot] = deque()
         self._ready: deque[list[Slot]] = deque()
+        self._ended: deque[Clip] = deque()  # and not yet given to the caller
         self._decoding = workers
         self._running = self._idle = 0
         self._stopped = False
         self._error: BaseException | None = None
 
-    def run(self) -> None:
-        """Bring every clip to its end. Raises what a thread raised, once all have stopped."""
+    def run(self) -> Generator[Clip, None, None]:
+        """Bring every clip to its end; gives each that has come to it, in any order.
+
+        The threads go on while the caller looks at one. Raises what a thread raised, once all have
+        stopped, as they also have when the iterator is closed.
+        """
         threads = [
             threading.Thread(target=self._work, name=THREAD_NAME, daemon=True)
             for _ in range(self._decoding)
@@ -126,7 +127,8 @@ class Pass:
                     with self._lock:
                         thread.start()
                         self._running += 1
-                self._wait()
+                while (clip := self._next_ended()) is not None:
+                    yield clip
             finally:
                 self._stop(None)
                 self._wait()
@@ -134,6 +136,12 @@ class Pass:
                     thread.join()
         if self._error is not None:
             raise self._error
+
+    def _next_ended(self) -> Clip | None:
+        """The next clip that is done; None once no thread will bring another."""
+        with self._lock:
+            self._lock.wait_for(lambda: self._ended or not self._running)
+            return self._ended.popleft() if self._ended else None
 
     def _wait(self) -> None:
         """Until every thread has ended. Not by `join`: one that Ctrl-C interrupts takes the thread
@@ -198,7 +206,7 @@ class Pass:
             if failure is None or not is_transient(failure):
                 break
             if pause_s is None:
-                failure = _explain(clip, failure)
+                failure = explain_failure(clip, failure)
                 break
             with self._lock:
                 job.failed = job.finished = True  # answers that are still to come are dropped
@@ -210,7 +218,8 @@ class Pass:
             return
         with self._lock:
             self.report.cached += 1
-            self._advance(clip)
+            self._ended.append(clip)
+            self._lock.notify_all()
 
     def _attempt(self, clip: Clip) -> tuple[Job, Exception | None]:
         """Decode what the cache does not have, and what went wrong with it, if anything."""
@@ -311,7 +320,8 @@ class Pass:
             self.report.cut |= {} if cut is None else {job.clip.name: cut}
             if job.notes and not job.failed:
                 self.report.notes[job.clip.name] = "; ".join(job.notes)
-            self._advance(job.clip)
+            self._ended.append(job.clip)
+            self._lock.notify_all()
 
     def _store(self, job: Job) -> None:
         """Keep a clip's features, in several attempts unless the disk is full."""
@@ -324,22 +334,3 @@ class Pass:
                     raise
             self._pause(pause_s)
         self.stages.finish(job)
-
-
-def _explain(clip: Clip, error: Exception) -> VideoError:
-    """What the last attempt met, in words that do not blame the clip.
-
-    Raises MachineError where no other clip could be read either, and what the cache says.
-    """
-    if isinstance(error, CacheError):
-        raise error
-    reason = one_line(error) or type(error).__name__
-    said = f"{clip.path}: not read in {len(PAUSES_S) + 1} attempts"
-    if is_exhausted(error):
-        raise MachineError(
-            f"{said}, and not for its own fault: {reason}; free what is named, or lower "
-            "features.workers, and run again: what was finished is in the cache"
-        ) from error
-    return VideoError(
-        f"{said}; the machine or the disk may be the reason, and not the clip: {reason}"
-    )

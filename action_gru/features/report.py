@@ -15,7 +15,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from action_gru.core.errors import CacheError, DataError
+from action_gru.core.errors import (
+    PAUSES_S,
+    CacheError,
+    DataError,
+    MachineError,
+    VideoError,
+    is_exhausted,
+)
 from action_gru.core.files import write_run_file
 from action_gru.core.progress import Reporter
 from action_gru.core.text import counted
@@ -89,6 +96,25 @@ class ExtractionReport:
         for name in ("quarantined", "keys", "content", "cut", "notes"):
             items = getattr(self, name).items()
             setattr(self, name, dict(sorted(items, key=lambda item: place[item[0]])))
+
+
+def explain_failure(clip: Clip, error: Exception) -> VideoError:
+    """What the last attempt met, in words that do not blame the clip.
+
+    Raises MachineError where no other clip could be read either, and what the cache says.
+    """
+    if isinstance(error, CacheError):
+        raise error
+    reason = one_line(error) or type(error).__name__
+    said = f"{clip.path}: not read in {len(PAUSES_S) + 1} attempts"
+    if is_exhausted(error):
+        raise MachineError(
+            f"{said}, and not for its own fault: {reason}; free what is named, or lower "
+            "features.workers, and run again: what was finished is in the cache"
+        ) from error
+    return VideoError(
+        f"{said}; the machine or the disk may be the reason, and not the clip: {reason}"
+    )
 
 
 def named(clip: str, reason: str) -> str:

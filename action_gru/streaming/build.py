@@ -10,7 +10,8 @@ from action_gru.config import Config
 from action_gru.core.errors import ConfigError
 from action_gru.detection.detector import kinds_of
 from action_gru.model import ActionClassifier
-from action_gru.streaming.people import Following, PeopleEngine, PeopleStream
+from action_gru.streaming.crowd import Following
+from action_gru.streaming.people import PeopleEngine, PeopleStream
 from action_gru.streaming.reader import TimelineReader
 from action_gru.streaming.scene import SceneSampler
 from action_gru.streaming.stream import ActionStream, Answer, FrameStream, StreamEngine

@@ -6,6 +6,7 @@ One way for one video and for many, which fill batches together. Knows no file b
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +20,7 @@ from action_gru.core.errors import VideoError
 from action_gru.core.progress import Reporter
 from action_gru.dataset import Clip
 from action_gru.features import ClipFeatures, ExtractionReport, Extractor, MemoryCache, ViewKey
-from action_gru.features.given import Stretch, name_of, opened
+from action_gru.features.given import Batch, Stretch, name_of, opened
 from action_gru.features.sequences import join_views
 from action_gru.features.source import build_extractor
 from action_gru.model import ActionClassifier
@@ -64,34 +65,30 @@ class VideoReader:
         both = checkpoint.flip and config.features.flip
         self._sides = (False, True) if both else (False,)
 
-    def read(
-        self,
-        videos: Sequence[Any],
-        stretch: Stretch,
-        advance: Callable[..., None] | None = None,
-    ) -> Iterator[Reading | VideoError]:
-        """What was read of each, in order, or why nothing was. advance: told of each as it is done.
+    def read(self, videos: Sequence[Any], stretch: Stretch) -> Iterator[Reading | VideoError]:
+        """What was read of each, in order and as soon as it is there, or why nothing was.
 
         Raises VideoError for what can be no video at all.
         """
-        done = (lambda clip: advance(note=clip.name)) if advance else None
         for first in range(0, len(videos), EXTRACTED_AT_ONCE):
             part = videos[first : first + EXTRACTED_AT_ONCE]
             with opened(part, stretch, self._config.data.frame_rate) as batch:
-                extractor = build_extractor(
-                    self._config, self._backbone, MemoryCache(), held=batch.held
-                )
-                report = extractor.extract(list(batch.clips.values()), done)
-                if advance is not None:  # what is named twice, or is not there
-                    advance(len(part) - len(batch.clips))
-                for place, name in enumerate(batch.places):
-                    reason = report.quarantined.get(name)
-                    if place in batch.problems:
-                        yield batch.problems[place]
-                    elif reason is not None:
-                        yield VideoError(batch.told(reason))
-                    else:
-                        yield self._reading(batch.clips[name], extractor, report)
+                yield from self._read_batch(batch)
+
+    def _read_batch(self, batch: Batch) -> Iterator[Reading | VideoError]:
+        extractor = build_extractor(self._config, self._backbone, MemoryCache(), held=batch.held)
+        report, ended = ExtractionReport(), set[str]()
+        with closing(extractor.extracted(list(batch.clips.values()), report)) as extracted:
+            for place, name in enumerate(batch.places):
+                if place in batch.problems:
+                    yield batch.problems[place]
+                    continue
+                while name not in ended:
+                    ended.add(next(extracted).name)
+                if (reason := report.quarantined.get(name)) is not None:
+                    yield VideoError(batch.told(reason))
+                else:
+                    yield self._reading(batch.clips[name], extractor, report)
 
     def read_all(
         self, videos: Sequence[Any], stretch: Stretch, skip_bad: bool, progress: bool
@@ -102,8 +99,9 @@ class VideoReader:
         sources, answers = list[str](), list[Prediction]()
         problems, warnings = dict[str, str](), dict[str, tuple[str, ...]]()
         with Reporter(quiet=not progress).bar("classify", len(videos)) as advance:
-            for number, reading in enumerate(self.read(videos, stretch, advance)):
+            for number, reading in enumerate(self.read(videos, stretch)):
                 name = name_of(videos[number], number)
+                advance(note=name)
                 if isinstance(reading, Reading):
                     sources.append(name)
                     answers.append(reading.prediction)
