@@ -481,7 +481,8 @@ def test_a_column_that_trains_no_clip_of_a_class_is_told_without_a_seed():
         "the other parts have; add clips of other groups, or mark some as train in the column split"
     )
     shown_twice = clips_of("b", "b", labels="bb", split="test")
-    assert refused(train + shown_twice).endswith("annotations --map b=CLASS' writes that one")
+    hint = "annotations FILES --videos DIR --map b=CLASS' give a CSV with that one"
+    assert refused(train + shown_twice).endswith(hint)
 
 
 def test_a_label_of_several_names_is_read_as_each_of_them(tmp_path):

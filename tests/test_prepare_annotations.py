@@ -99,6 +99,17 @@ def test_labels_are_renamed_merged_and_left_out(videos, tmp_path):
     assert made.notes == ("--map jog: no segment has this label",)
 
 
+def test_a_label_with_a_semicolon_is_told_and_may_be_renamed(videos, tmp_path):
+    files = save(tmp_path, {"a.csv": "start_s,end_s,label\n0,1,up; down\n1,2,;up\n"})
+    (note,) = prepare_annotations(files, videos, tmp_path / "m.csv").notes
+    assert note == (
+        "'up; down' is 2 labels at once with data.labels=many; if it is one name, 'prepare "
+        "annotations' with --map 'up; down=up down' writes it as such"
+    )
+    renamed = {"up; down": "up down"}
+    assert not prepare_annotations(files, videos, tmp_path / "n.csv", renamed=renamed).notes
+
+
 def test_complete_adds_a_row_without_a_label_for_each_video(videos, tmp_path):
     text = "path,start_s,end_s,label\na.mp4,1,2,walk\nS1_fall_13.mp4,,,\n"
     files = save(tmp_path, {"x.csv": text})

@@ -8,7 +8,9 @@ import torch
 from helpers.command_line import action_gru
 from helpers.videos import write_square
 
+from action_gru.core.progress import Reporter
 from action_gru.training import RunFolder, find_checkpoint, load_checkpoint
+from action_gru.training.refit import refit
 
 pytestmark = pytest.mark.usefixtures("blank_figures")
 
@@ -75,6 +77,19 @@ def test_a_given_test_split_is_never_trained_on_unless_asked(tmp_path):
     assert train(tmp_path, "training.refit=true", split=True).final.exists()
     shutil.rmtree(tmp_path / "runs")
     assert not train(tmp_path, "training.refit=false").final.exists()
+
+
+def test_trained_beside_the_others_it_is_what_it_is_after_them(run):
+    beside, kept = load_checkpoint(run.final), run.final.read_bytes()
+    run.final.unlink()
+    refit(run, Reporter(quiet=True))
+    after = load_checkpoint(run.final)
+    run.final.write_bytes(kept)
+    assert (after.data, after.model, after.calibration) == (
+        beside.data, beside.model, beside.calibration,
+    )  # fmt: skip
+    for name, values in beside.weights.items():  # with another number of threads: by rounding
+        torch.testing.assert_close(after.weights[name], values)
 
 
 def test_a_resumed_run_makes_its_final_model_again(run):

@@ -6,6 +6,8 @@ import os
 import subprocess
 import sys
 import threading
+import time
+import warnings
 from dataclasses import replace
 from pathlib import Path
 
@@ -475,3 +477,32 @@ def test_a_note_of_other_kinds_counts_as_absent(tmp_path, monkeypatch, note):
     assert exported._read(path) is not None
     path.with_suffix(".json").write_text(json.dumps(known | note))
     assert (exported._read(path) is None) == ("x" not in note)
+
+
+@pytest.mark.parametrize("form", sorted(GRAPHS))
+def test_threads_export_one_after_another_and_leave_the_process_as_it_was(form, monkeypatch):
+    """Traces at the same time fail or are mixed; stdout stayed the text file of another thread."""
+    tracing, most, before = [], [], (sys.stdout, warnings.filters[:])
+
+    def trace(*arguments, **options):
+        tracing.append(1)
+        most.append(len(tracing))
+        time.sleep(0.02)  # another thread would begin
+        tracing.pop()
+        raise torch.onnx.OnnxExporterError("no graph")
+
+    monkeypatch.setattr(torch.onnx, "export", trace)
+    monkeypatch.setattr(torch.jit, "trace", trace)
+    pixels = torch.zeros(1, 8)
+
+    def export():
+        with pytest.raises(BackboneError, match="cannot export"):
+            GRAPHS[form](torch.nn.Identity(), (pixels,), (["x"], ["y"]), ({},))
+
+    threads = [threading.Thread(target=export) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most == [1, 1, 1, 1]
+    assert (sys.stdout, warnings.filters[:]) == before

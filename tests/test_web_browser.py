@@ -1,5 +1,7 @@
 """The page for visitors in a real browser, with the stored run: the slow lane."""
 
+import re
+import shutil
 import signal
 import time
 
@@ -141,6 +143,24 @@ def test_what_no_browser_plays_comes_back_as_a_copy(visit, tmp_path):
     window.tab.wait_for_function("document.querySelector('video').videoWidth === 160")
     assert window.tab.is_visible("video")
     assert window.tab.get_by_role("link", name="Copy of the video").count() == 1
+
+
+def test_several_files_are_answered_one_by_one(visit, tmp_path):
+    (tmp_path / "a.mp4").write_bytes(b"hello " * 100)
+    window = visit()
+    window.upload([tmp_path / "a.mp4", CLIP, GOLDEN / "clips" / "left_0.mp4"])
+    window.says("#work", "3 of 3 read")
+    rows = window.tab.locator(".queue li")
+    assert "this is text, not a video" in rows.nth(0).inner_text()
+    for row in (rows.nth(1), rows.nth(2)):
+        assert re.search(r"(left|right), \d+%", row.inner_text())
+    window.tab.click(".queue li:nth-child(2) button")
+    window.says("#work", f"Reading {CLIP.name}|Sending {CLIP.name}")
+    folder = tmp_path / "clips"
+    shutil.copytree(GOLDEN / "clips", folder)
+    (folder / "notes.txt").write_text("hello")
+    window.tab.set_input_files("#try-folder", folder)
+    window.says("#work", r"\d+ of \d+ read; \d+ left aside, as no videos")
 
 
 def test_what_cannot_be_read_is_said_on_the_page(visit, tmp_path):

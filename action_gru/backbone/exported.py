@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import threading
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -31,6 +32,7 @@ SUFFIXES = {"onnx": (".onnx",), "openvino": (".bin", ".xml")}
 # Against PyTorch in fp32, for every picture. bf16 gives about 0.9995.
 LOWEST_COSINE = 0.999
 PARITY_PICTURES = 12
+_EXPORTING = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,11 @@ def export_network(source: NetworkSource, image_size: int | None, form: str) -> 
 
     Raises CacheError when they cannot be written.
     """
+    with _EXPORTING:  # threads that ask for one network make it once
+        return _export_network(source, image_size, form)
+
+
+def _export_network(source: NetworkSource, image_size: int | None, form: str) -> ExportedNetwork:
     stem = networks_folder() / network_key(source, image_size, form)
     ends = SUFFIXES[form]
     if kept := _read(stem.with_suffix(ends[-1])):

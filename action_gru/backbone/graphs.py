@@ -7,9 +7,9 @@ A module is called with tensors alone. names: of its inputs and outputs. dynamic
 from __future__ import annotations
 
 import contextlib
-import io
 import logging
 import tempfile
+import threading
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -24,6 +24,7 @@ from action_gru.core.errors import BackboneError
 OPSET = 18
 Names = tuple[list[str], list[str]]
 Files = dict[str, bytes]  # by suffix
+_EXPORTING = threading.RLock()
 
 
 def to_onnx(
@@ -82,13 +83,18 @@ GRAPHS: dict[str, Callable[..., Files]] = {"onnx": to_onnx, "openvino": to_openv
 
 @contextlib.contextmanager
 def _quiet_exporter() -> Iterator[None]:
-    """Keep the exporter's notes on its own workings from the user's terminal."""
+    """Keep the exporter's notes on its own workings from the user's terminal.
+
+    One thread at a time: what is changed here, and torch's notes of what it traces, are the whole
+    process's.
+    """
     logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)
+    with _EXPORTING:
+        level = logger.level
+        logger.setLevel(logging.ERROR)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                yield
+        finally:
+            logger.setLevel(level)

@@ -118,9 +118,12 @@ def needs_one_label(config: Config, what: str) -> None:
 
     what: needs one label a clip, in words.
     """
-    for key, value in (("labels", "many"), ("task", "frames")):
+    for key, value, other in (("labels", "many", "one"), ("task", "frames", "clips")):
         if getattr(config.data, key) == value:
-            raise ConfigError(f"data.{key} is {value}, and {what} needs one label a clip")
+            raise ConfigError(
+                f"data.{key} is {value}, and {what} needs one label a clip; where each row of the "
+                f"manifest has one, data.{key}={other} reads each as a clip of its own"
+            )
 
 
 def check_files(config: Config) -> None:

@@ -10,7 +10,7 @@ import os
 import shutil
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -165,6 +165,28 @@ def _launcher_number(name: str, default: int, least: int = 0) -> int:
     return int(text or default)
 
 
+class Worker(threading.Thread):
+    """A thread whose end can be waited for again after ctrl-C has interrupted the waiting.
+
+    Python's own `join` takes it for ended then, and the next one returns at once.
+    """
+
+    def __init__(self, work: Callable[[], None], name: str | None = None) -> None:
+        super().__init__(target=work, name=name, daemon=True)
+        self._has_left = threading.Event()
+
+    def run(self) -> None:
+        try:
+            super().run()
+        finally:
+            self._has_left.set()
+
+    def join(self, timeout: float | None = None) -> None:
+        """Wait until it has ended, at most `timeout` seconds; at once where it never started."""
+        if self.ident is not None and self._has_left.wait(timeout):
+            super().join()
+
+
 Item = TypeVar("Item")
 
 
@@ -179,7 +201,7 @@ class Prefetch(Generic[Item]):
         # Each entry: an item alone, the error that making one raised, or nothing at the end.
         self._queue: queue.Queue[tuple[Item] | BaseException | None] = queue.Queue(size)
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._make, name="action_gru prefetch", daemon=True)
+        self._thread = Worker(self._make, "action_gru prefetch")
 
     def __enter__(self) -> Prefetch[Item]:
         self._thread.start()

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from action_gru.core.errors import DataError
-from action_gru.core.text import counted, name_some
+from action_gru.core.text import command_line, counted, name_some
 from action_gru.dataset.manifest import SPLITS, Clip
 from action_gru.timeline.segments import names_of
 
@@ -177,9 +177,11 @@ def _renamed(split: Split, unseen: Sequence[str]) -> str:
     shown = [clip for clip in split.clips if unseen[0] in clip.labels]
     if len(shown) == 1 or len({clip.group for clip in shown}) > 1:
         return ""
+    words = ("prepare", "annotations", "FILES", "--videos", "DIR", "--map", f"{unseen[0]}=CLASS")
+    command = command_line("action-gru", *words)
     return (
-        f"; where it is another name of a class that is trained on, 'action-gru prepare "
-        f"annotations --map {unseen[0]}=CLASS' writes that one"
+        "; where it is another name of a class that is trained on, its annotation files with "
+        f"'{command}' give a CSV with that one"
     )
 
 

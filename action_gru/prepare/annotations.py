@@ -21,7 +21,7 @@ from action_gru.dataset.cells import frame_clock
 from action_gru.prepare.files import clips_in, has_links
 from action_gru.prepare.rows import Row, content_of, write_content
 from action_gru.timeline.readers import read_annotations, video_keys, video_stem
-from action_gru.timeline.segments import Annotations, Segment
+from action_gru.timeline.segments import Annotations, Segment, names_of
 
 NOTES_SHOWN = 20
 ROUNDING_S = 0.0005  # an end so little past the video's is the video's
@@ -152,7 +152,7 @@ def annotated(
             f"{videos}: holds no video that the annotations name ({named}); pass the folder that "
             "they lie in with --videos"
         )
-    written.note_unused_names()
+    written.note_names()
     rows = written.rows(complete)
     if not rows:
         first = name_some(written.notes, most=1) or "the files hold none"
@@ -284,9 +284,17 @@ class _Rows:
                 self.notes.append(f"{said} is cut to the end of {path} ({reach_s:g} s)")
             self._rows.add((path, start_s, min(end_s, reach_s), label))
 
-    def note_unused_names(self) -> None:
+    def note_names(self) -> None:
+        """Tell which names of --map no segment has, and which labels will be read as several."""
         for old in sorted(self._renamed.keys() - self._seen):
             self.notes.append(f"--map {old}: no segment has this label")
+        for label in sorted({label for *_, label in self._rows}):
+            if len(names := names_of(label)) > 1:
+                word = command_line("--map", f"{label}={' '.join(names)}")
+                self.notes.append(
+                    f"'{label}' is {len(names)} labels at once with data.labels=many; if it is one "
+                    f"name, 'prepare annotations' with {word} writes it as such"
+                )
 
     def rows(self, complete: bool) -> list[Row]:
         """In the order of paths and times. complete: see `prepare_annotations`."""

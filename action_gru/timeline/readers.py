@@ -42,6 +42,8 @@ from action_gru.timeline.tool_formats import (
 )
 from action_gru.timeline.xml_formats import read_cvat, read_elan
 
+# The first line of AVA's lists: video, second, box, action.
+_AVA = re.compile(rb"[^,\n]+,0*\d+(\.\d+)?(,[\d.]+){4},\d+")
 _UPLOADED = re.compile(
     r"[0-9a-f]{8}-(?=.)"
 )  # what Label Studio puts before an uploaded file's name
@@ -127,6 +129,11 @@ def read_annotations(path: Path, form: str | None = None) -> tuple[str, Annotati
 
 
 def _recognised(source: Source) -> str:
+    if source.suffix in _TABLES and _AVA.match(source.data):
+        raise DataError(
+            f"{source.path}: a list of AVA, which has no header; 'action-gru prepare ava FOLDER' "
+            "reads it with its map of classes"
+        )
     for name, reader in READERS.items():
         if source.suffix in reader.suffixes and reader.fits(source):
             return name

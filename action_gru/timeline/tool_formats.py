@@ -161,9 +161,11 @@ def read_boris(source: Source, found: Annotations) -> None:
 
 def _read_boris_table(source: Source, found: Annotations) -> None:
     names, rows = source.table
-    column = next((name for name in names if name.startswith("media file")), "observation id")
+    files = (name for name in names if name.startswith("media file") or name == "source")
+    column = min(files, default="observation id")  # some versions have the source alone
     for line, row in rows:
-        video = re.sub(r"^player #\d+:", "", row[column].strip(), flags=re.IGNORECASE)
+        players = re.split(r"(?:^|;\s*)player #\d+:", row[column].strip(), flags=re.IGNORECASE)
+        video = next(filter(None, players), "")  # further players show the same from elsewhere
         start, end = row["start (s)"].strip(), row["stop (s)"].strip()
         span = (start, end if end[:1].isdigit() else start)  # of a point event it is empty, or NA
         shift = row.get("time offset (s)", "").strip().replace(",", ".") or "0"

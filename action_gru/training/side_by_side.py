@@ -10,9 +10,12 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import TypeVar
 
 import torch
+
+from action_gru.core.machine import Worker
 
 Value = TypeVar("Value")
 
@@ -63,7 +66,7 @@ def side_by_side(tasks: Sequence[Callable[[], Value]], most: int) -> list[Value]
             _here.stop = None
 
     own, *others = [waiting.popleft() for _ in range(at_once)]
-    threads = [threading.Thread(target=work, args=(task,)) for task in others]
+    threads = [Worker(partial(work, task)) for task in others]
     torch.set_num_threads(cores // at_once)
     try:
         for thread in threads:

@@ -168,6 +168,18 @@ EXAMPLES = (
     Example(
         "boris",
         {
+            "source.csv": "Observation id,Source,FPS,Behavior,Start (s),Stop (s)\n"
+            "one,player #1:/data/v/a.mp4;player #2:/data/b.mp4,10,walk,0.5,2.0\n"
+            "one,player #1:/data/v/a.mp4;player #2:/data/b.mp4,10,読む é,1,3\n"
+            "one,player #1:/data/v/a.mp4;player #2:/data/b.mp4,10,run,3,9\n"
+            "one,player #1:/data/v/a.mp4;player #2:/data/b.mp4,10,late,7,8\n"
+            "one,player #1:/data/v/a.mp4;player #2:/data/b.mp4,10,jump,2.5,\n"
+            "two,player #1:/data/gone.mp4,10,walk,0,1\n"
+        },
+    ),
+    Example(
+        "boris",
+        {
             "p.boris": '{"project_format_version": "7.0", "behaviors_conf": {'
             + ", ".join(
                 f'"{index}": {{"type": "{kind}", "key": "k", "code": "{code}"}}'

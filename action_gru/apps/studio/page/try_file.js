@@ -8,32 +8,11 @@ import { h, fill, keyed, say, sentence, swatch } from "./dom.js";
 import { clock } from "./segments.js";
 import { settings } from "./settings.js";
 import { strip } from "./strip.js";
+import { fileQueue, filePlace } from "./try_many.js";
 
 const ASK_MS = 300;
 const FILE_NAMES = { vtt: "WebVTT", eaf: "ELAN", png: "Picture", mp4: "Copy of the video" };
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
-
-/** A place for a file: a button, and anything may be dropped on it. words: where the file goes. */
-function filePlace(onFile, words = "It does not leave this computer.") {
-  const field = h("input", {
-    type: "file", accept: "video/*,.mkv,.avi,.mts,.m2ts", id: "try-file", class: "visually-hidden",
-    onchange: () => {
-      if (field.files.length) onFile(field.files[0]);
-      field.value = "";
-    },
-  });
-  return h("div", {
-    class: "empty stack drop",
-    ondragover: (event) => event.preventDefault(),
-    ondrop: (event) => {
-      event.preventDefault();
-      event.stopPropagation(); // the page may take files, too
-      const file = event.dataTransfer.files[0];
-      if (file) onFile(file);
-    },
-  }, h("p", null, `Drop a video here. ${words}`),
-  h("label", { class: "button file-button" }, "Choose a video", field));
-}
 
 /** What the server found in a file as a model for answers.js. */
 function modelOf(found) {
@@ -54,7 +33,7 @@ function wholeAnswer({ answer, labels, times_s, background }) {
 /** Those that are shown at once, in words; null for a model that gives one answer. */
 const severalWords = (labels) => labels && (labels.join(" + ") || "nothing");
 
-/** {element, recompute(), correct(action), open(file), update(state), seekTo(s), close()}. why, bars:
+/** {element, recompute(), correct(action), open(file), take(files), update(state), seekTo(s), close()}. why, bars:
  * the cards that explain an answer and show its best scores, if there are any. */
 export function fileMode(app, label, onModel, why = null, bars = null) {
   let found = null; // the answer of GET /api/tries/ID, once it is ready
@@ -89,8 +68,9 @@ export function fileMode(app, label, onModel, why = null, bars = null) {
     h("div", { class: "try-picture" }, video), cannotPlay, past.element,
     h("div", { class: "row spread" }, whole, whyButton), warnings,
     h("h3", null, "What was seen when"), list, files);
-  const drop = filePlace((file) => open(file), app.whereFilesGo);
-  const element = h("div", { class: "stack" }, drop, reading, problem, stale, result);
+  const queue = fileQueue(open);
+  const drop = filePlace(queue.take, app.whereFilesGo);
+  const element = h("div", { class: "stack" }, drop, queue.element, reading, problem, stale, result);
 
   function ask() {
     if (found) why?.show(opened.id, now_s);
@@ -107,6 +87,7 @@ export function fileMode(app, label, onModel, why = null, bars = null) {
     else progress.value = share;
   };
 
+  /** -> what `fileQueue` asks for. */
   async function open(file) {
     const mine = ++turn;
     leave();
@@ -127,14 +108,18 @@ export function fileMode(app, label, onModel, why = null, bars = null) {
       const address = withQuery("/api/tries", { name: file.name });
       opened.id = (await app.api.upload(address, file, (share) => mine === turn && tell(`Sending ${file.name}…`, share))).id;
       const answer = await wait(opened.id, mine, file.name);
-      if (mine === turn) show(answer);
+      if (mine !== turn) return null;
+      show(answer);
+      tell("");
+      return { text: whole.textContent.replace("The whole video: ", "") };
     } catch (error) {
-      if (mine !== turn) return;
+      if (mine !== turn) return null;
       problem.hidden = false;
       say(problem, error.message);
       label.show(WAITING, "no video yet");
+      tell("");
+      return { error: error.message, status: error.status };
     }
-    if (mine === turn) tell("");
   }
 
   async function wait(id, mine, name) {
@@ -244,7 +229,7 @@ export function fileMode(app, label, onModel, why = null, bars = null) {
   label.show(WAITING, "no video yet");
 
   return {
-    element, recompute, open, seekTo, ask,
+    element, recompute, open, take: queue.take, seekTo, ask,
     /** Saves two seconds around the position; the clip's id, or null. */
     async correct(action) {
       if (!found) {
@@ -262,6 +247,7 @@ export function fileMode(app, label, onModel, why = null, bars = null) {
       stale.hidden = !found || !state.model || state.model.run === opened.run;
     },
     close() {
+      queue.close();
       turn += 1;
       leave();
       cancelAnimationFrame(frame);

@@ -13,6 +13,7 @@ import { clock } from "/page/segments.js";
 import { toast } from "/page/toast.js";
 import { fileMode } from "/page/try_file.js";
 import { liveMode } from "/page/try_live.js";
+import { droppedFiles } from "/page/try_many.js";
 
 const SEEK_S = 0.5;
 const MODES = [["file", "A video"], ["camera", "Camera"]];
@@ -91,11 +92,11 @@ function start(model) {
     { key: "ArrowLeft", shown: "← →", text: "Half a second back or on", run: onFile(() => mode.step(-SEEK_S)) },
     { key: "ArrowRight", run: onFile(() => mode.step(SEEK_S)) },
   ]);
-  acceptFiles(document.body, (transfer) => {
-    const file = transfer.files[0];
-    if (!file) return;
+  acceptFiles(document.body, async (transfer) => {
+    const found = await droppedFiles(transfer);
+    if (!found.files.length) return;
     choose("file");
-    mode.open(file);
+    mode.take(found);
   });
   addEventListener("pagehide", (event) => event.persisted || mode.close());
   choose(MODES[0][0]);
