@@ -1,7 +1,10 @@
 """Everyone on their own: numbers, states, order, hiding, and that one batch changes nothing."""
 
+import threading
+
 import numpy as np
 import pytest
+import torch
 from helpers.crowd import crowd_scene, moved
 from helpers.people_doubles import SceneDetector, ScriptedDetector
 from helpers.streams import FPS, VIEWS, make_engine, square_frames
@@ -107,6 +110,21 @@ def test_scenes_read_ahead_give_what_they_give_one_by_one(batch):
         assert one[:2] + one[3:] == other[:2] + other[3:]
     assert [str(event) for event in ahead.finish()] == [str(event) for event in stream.finish()]
     assert (ahead.restarts, ahead.restart_reason) == (stream.restarts, stream.restart_reason)
+
+
+def test_reading_ahead_leaves_later_threads_the_whole_processor():
+    people = PeopleEngine(make_engine(), ScriptedDetector([[person(5)]]))
+    stream, seen, before = open_people(people), [], torch.get_num_threads()
+    torch.set_num_threads(4)
+    try:
+        scenes = (stream.sampler.sample(x, i / FPS) for i, x in enumerate(square_frames(4)))
+        assert len(list(stream.advance(scenes, 2))) == 4
+        later = threading.Thread(target=lambda: seen.append(torch.get_num_threads()))
+        later.start()
+        later.join()
+        assert (torch.get_num_threads(), seen) == (4, [4])
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_a_frame_without_people_costs_no_backbone_call():

@@ -265,6 +265,7 @@ def test_openvino_is_compiled_once_for_some_numbers_of_pictures():
     assert backbone._run._requests.cache_info().currsize == before + 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("runtime", ["onnx", "openvino"])
 def test_threads_that_are_the_first_to_show_it_an_array_all_get_an_answer(runtime, home):
     """OpenVINO's binding stands still for ever where two threads show it its first one."""

@@ -92,9 +92,13 @@ class PeopleStream:
         """See `FrameStream`. batch: how many scenes at once; people are looked for and cut out of
         the next ones while those before are read.
         """
-        with Prefetch(self.engine.look_ahead(self.crowd, scenes, batch), 1) as ahead:
-            for looks in ahead:
-                yield from self.engine.read(self, looks)
+        threads = torch.get_num_threads()
+        try:
+            with Prefetch(self.engine.look_ahead(self.crowd, scenes, batch), 1) as ahead:
+                for looks in ahead:
+                    yield from self.engine.read(self, looks)
+        finally:
+            torch.set_num_threads(threads)  # the other thread's share is that of later ones, too
 
     def begin_step(self, look: Look) -> list[tuple[Person, Sample]]:
         """Take in a scene; the people in it who are looked at, each with their sample."""
