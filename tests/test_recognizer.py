@@ -262,11 +262,10 @@ def test_a_precision_that_is_not_proven_is_said_once_and_the_supported_one_appli
     shown = capsys.readouterr()
     assert "unsure" not in shown.out  # scores of 0.5 reach what is supported
     said = " ".join(shown.err.split())
-    assert said.count("20 clips (19 of 20 right) do not prove a precision of 99 %") == 1
-    assert "so 90 % is used, the most that they prove" in said
+    assert said.count("few clips: 'sure' means 90 % right, not 99 %") == 1
     assert classify_files(videos, tmp_path, ["calibration.precision=0.9"], 2, None, False,
                           reporter) == 0  # fmt: skip
-    assert "do not prove" not in capsys.readouterr().err
+    assert "few clips" not in capsys.readouterr().err
 
 
 def test_a_run_without_calibration_is_never_unsure(tmp_path, small_run):
