@@ -70,7 +70,7 @@ def test_results_stand_in_the_order_of_their_tasks(two_cores):
 
 
 def test_one_bar_counts_the_steps_of_all_and_notes_the_first(capsys):
-    with SharedBar(Reporter(quiet=False), "train") as shared:
+    with SharedBar(Reporter(quiet=False), "train", 2) as shared:
         with shared.bar("train", 2) as first, shared.bar("calibrate", 3) as second:
             first(note="acc 0.50")
             second(2, note="acc 0.10")

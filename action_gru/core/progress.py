@@ -230,9 +230,11 @@ class SharedBar(Reporter):
     Beside it stand the notes of the work whose own bar has the same title. A context manager.
     """
 
-    def __init__(self, of: Reporter, title: str) -> None:
+    def __init__(self, of: Reporter, title: str, parts: int) -> None:
+        """parts: how many bars there will be; those to come are taken to be as long as others."""
         super().__init__(of.quiet, of.mute)
-        self._of, self._title, self._total = of, title, 0
+        self._of, self._title, self._parts = of, title, parts
+        self._total = self._begun = 0
         self._open = ExitStack()
         self._adding = threading.Lock()
 
@@ -249,8 +251,9 @@ class SharedBar(Reporter):
     @contextmanager
     def bar(self, title: str, total: int) -> Iterator[Advance]:
         with self._adding:
-            self._total += total
-            self._advance(0, total=self._total)
+            self._total, self._begun = self._total + total, self._begun + 1
+            whole = self._total * max(self._parts, self._begun) // self._begun
+            self._advance(0, total=whole)
 
         def advance(steps: float = 1, note: str = "") -> None:
             with self._adding:

@@ -116,7 +116,7 @@ def fit_together(
     each = 8 * len(clips) * fmean(view.values.size for views in some for view in views)
     each *= len(data.table.specs) * (1 + data.table.flip)
     most = max(1, int(free_memory_bytes() / 2 / each))
-    with SharedBar(reporter, "train") as shared:
+    with SharedBar(reporter, "train", len(fits)) as shared:
         tasks = [partial(fit, shared) for fit in fits]
         return side_by_side(tasks, most if trains_together(config) else 1)
 

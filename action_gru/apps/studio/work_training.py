@@ -69,10 +69,10 @@ COLUMNS = ("path", "label", "group", "split", "start_s", "end_s", "frame_rate")
 # The stages of a training by the title of their bar: (name, from, to) as shares of all of it.
 STAGES = {
     "extract": ("reading clips", 0.0, 0.1),
-    "train": ("training", 0.1, 0.5),
-    "calibrate": ("scoring", 0.5, 0.7),
-    "all clips": ("finishing", 0.75, 1.0),
+    "train": ("training", 0.1, 0.8),
+    "all clips": ("finishing", 0.85, 1.0),
 }
+MOMENTS = {"evaluate": ("scoring", 0.8), "keep": ("finishing", 1.0)}
 Tell = Callable[[Any], None]
 
 
@@ -101,9 +101,10 @@ def train_project(tell: Tell, name: str) -> str:
         report, _ = evaluate(run, reporter)
     assert isinstance(report, EvaluationReport)
     refit(run, reporter)
-    document = describe(report, held_out, table)
-    write_run_file(run.path / DOCUMENT, json.dumps(document, indent=1).encode(), run.path)
-    return _keep(run, config)
+    with reporter.doing("keep"):
+        document = describe(report, held_out, table)
+        write_run_file(run.path / DOCUMENT, json.dumps(document, indent=1).encode(), run.path)
+        return _keep(run, config)
 
 
 def _prepare(name: str) -> tuple[Config, HeldOut]:
@@ -241,12 +242,12 @@ class Telling(Reporter):
     @contextmanager
     def bar(self, title: str, total: int) -> Iterator[Advance]:
         """Tells how far the stage of that title is."""
-        stage, low, high = STAGES.get(title, ("finishing", 0.75, 1.0))
+        stage, low, high = STAGES.get(title, ("finishing", 0.85, 1.0))
         done = 0.0
 
-        def advance(steps: float = 1, **_: Any) -> None:
-            nonlocal done
-            done += steps
+        def advance(steps: float = 1, **told: Any) -> None:
+            nonlocal done, total
+            done, total = done + steps, told.get("total", total)
             self._say(stage, low + (high - low) * min(1.0, done / max(1, total)))
 
         advance(0)
@@ -254,9 +255,9 @@ class Telling(Reporter):
 
     @contextmanager
     def doing(self, title: str) -> Iterator[None]:
-        """Tells that the model is scored."""
-        if title == "evaluate":
-            self._say("scoring", 0.7)
+        """Tells that the model is scored, and kept."""
+        if title in MOMENTS:
+            self._say(*MOMENTS[title])
         yield
 
 
