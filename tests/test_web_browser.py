@@ -140,7 +140,8 @@ def test_what_no_browser_plays_comes_back_as_a_copy(visit, tmp_path):
     writer.release()
     window = visit()
     window.read(tmp_path / "old.avi")
-    window.tab.wait_for_function("document.querySelector('video').videoWidth === 160")
+    # As a function: an expression is evaluated anew for each look, which the page's policy forbids.
+    window.tab.wait_for_function("() => document.querySelector('video').videoWidth === 160")
     assert window.tab.is_visible("video")
     assert window.tab.get_by_role("link", name="Copy of the video").count() == 1
 
