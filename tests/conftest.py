@@ -5,6 +5,8 @@ Imports torch only inside fixtures: the process that hands the tests out to othe
 
 from __future__ import annotations
 
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -50,6 +52,14 @@ def square_video(tmp_path: Path) -> Path:
     from helpers.videos import write_square
 
     return write_square(tmp_path / "square.mp4")
+
+
+@pytest.fixture
+def ctrl_c() -> Iterator[None]:
+    """SIGINT raises KeyboardInterrupt. Elsewhere in a worker of xdist it may end the process."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture

@@ -151,7 +151,7 @@ def test_clips_come_as_they_end_and_closing_stops_the_rest(tmp_path, clips):
     assert extractor(tmp_path).extract(clips[:1]).cached == 1
 
 
-def test_ctrl_c_waits_for_what_a_thread_is_at(tmp_path, clips):
+def test_ctrl_c_waits_for_what_a_thread_is_at(tmp_path, clips, ctrl_c):
     begun, entered, ended = threading.Event(), [], []
 
     class Slow(FakeBackbone):
@@ -167,11 +167,9 @@ def test_ctrl_c_waits_for_what_a_thread_is_at(tmp_path, clips):
         os.kill(os.getpid(), signal.SIGINT)
 
     other = threading.Thread(target=interrupt)
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a worker of xdist has none
     other.start()
     with pytest.raises(KeyboardInterrupt):
         extractor(tmp_path, Slow(), workers=1).extract(clips)
-    signal.signal(signal.SIGINT, before)
     assert len(entered) == len(ended) > 0
     other.join()
     assert THREAD_NAME not in [thread.name for thread in threading.enumerate()]

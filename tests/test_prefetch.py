@@ -26,13 +26,13 @@ def test_prefetch_hands_errors_over_and_stops_when_left():
     assert not [t for t in threading.enumerate() if t.name == "action_gru prefetch"]
 
 
-def test_an_interrupted_wait_for_a_thread_can_be_taken_up_again():
+def test_an_interrupted_wait_for_a_thread_can_be_taken_up_again(ctrl_c):
     """Python 3.11 takes a thread for ended once its `join` was interrupted."""
     go_on, log = threading.Event(), []
 
     def work():
         os.kill(os.getpid(), signal.SIGINT)
-        go_on.wait()
+        go_on.wait(10)
         log.append("whole")
 
     def wait():
