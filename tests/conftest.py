@@ -76,6 +76,8 @@ def blank_figures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatc
 
     pixel = cv2.imencode(".png", np.full((1, 1, 3), 255, np.uint8))[1].tobytes()
     monkeypatch.setattr(Figure, "savefig", lambda figure, target, **_: target.write(pixel))
+    # To look for its letters makes every tick of a figure, a third of what is left.
+    monkeypatch.setattr("action_gru.core.graphics.set_fonts", lambda figure: None)
 
 
 @pytest.fixture(scope="session")

@@ -57,6 +57,7 @@ def test_the_example_answers_as_the_stream_does(tmp_path, kind):
         assert label == made.label or made.score < 0.5002  # two classes, as good as level
 
 
+@pytest.mark.slow  # the files of pictures have their test in the fast lane
 def test_the_metadata_say_what_is_made_of_a_row(tmp_path):
     write, series = RUNS["averages and elapsed time"]
     run = train(

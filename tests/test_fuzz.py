@@ -11,17 +11,17 @@ import pytest
 from helpers import fuzzing
 
 FEW = {
-    "config": 150,
+    "config": 100,
     "manifest": 150,
     "annotations": 100,
     "entry": 300,
     "index": 300,
     "shard": 200,
-    "checkpoint": 60,
-    "weights": 30,
-    "array": 150,
+    "checkpoint": 36,
+    "weights": 18,
+    "array": 80,
     "table": 150,
-    "video": 30,
+    "video": 16,
     "studio_request": 8,
     "studio_project": 40,
     "studio_history": 20,

@@ -85,6 +85,8 @@ class Trainer:
         # Only placed: DistributedDataParallel averages what equal parts give, and a last batch has
         # none. `Processes.add_gradients` adds what each part weighs.
         self.model = self.accelerator.prepare_model(model, evaluation_mode=True)
+        # Without Accelerate's wrapping. Asked for at each use, it looked for packages each time.
+        self.bare_model: ActionClassifier = self.accelerator.unwrap_model(self.model)
         self.optimizer = self.accelerator.prepare_optimizer(self.optimizer)
         weights = self._class_weights(train, model.num_classes)
         self.class_weights = None if weights is None else weights.to(self.accelerator.device)
@@ -96,12 +98,6 @@ class Trainer:
             if isinstance(module, Dropout) and device.type == "cpu":
                 module.generator = self.generator
         self.progress = Progress()
-
-    @property
-    def bare_model(self) -> ActionClassifier:
-        """The model under training, without Accelerate's wrapping."""
-        model: ActionClassifier = self.accelerator.unwrap_model(self.model)
-        return model
 
     def _solve(
         self, model: ActionClassifier, train: SequenceSet, folds: Sequence[int] | None
@@ -139,8 +135,11 @@ class Trainer:
         # Dropout repeats when an epoch does, and no two processes draw the same.
         seed = self.seed * 1_000_003 + number + (self.processes.rank << 52)
         self.generator.manual_seed(seed)
+        # For what draws from torch's own, as stacked layers do. `torch.manual_seed` also notes for
+        # each kind of GPU from where it was called: milliseconds.
+        is_cpu = self.accelerator.device.type == "cpu"
         with DRAWING:
-            torch.manual_seed(seed)  # for what draws from torch's own, as stacked layers do
+            (torch.default_generator.manual_seed if is_cpu else torch.manual_seed)(seed)
         self.model.train()
         losses, hits, seen = [], [], 0
         with Prefetch(itertools.islice(self.batches.epoch(number), count), 2) as parts:

@@ -1,6 +1,8 @@
 """Tiny drawn videos, clips of them, and a network's double."""
 
+import tempfile
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -31,10 +33,20 @@ def moving_square(
 
 def write_square(path: Path, frames: int = 20, seed: int = 0, fps: float = 10.0) -> Path:
     """Write such a video."""
-    with VideoWriter(path, (96, 64), fps) as writer:
-        for image in moving_square(frames, seed):
-            writer.write(image)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(_encoded(frames, seed, fps, path.suffix))
     return path
+
+
+@lru_cache(maxsize=256)
+def _encoded(frames: int, seed: int, fps: float, suffix: str) -> bytes:
+    """Hundreds of tests want the same few, of some kilobytes each."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"square{suffix}"
+        with VideoWriter(path, (96, 64), fps) as writer:
+            for image in moving_square(frames, seed):
+                writer.write(image)
+        return path.read_bytes()
 
 
 def clip_of(path: Path, start_s: float | None = None, end_s: float | None = None) -> Clip:
