@@ -3,9 +3,10 @@
 Figure space: x forward, y to the figure's left, z up, in statures, the origin on the floor.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import lru_cache
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -54,15 +55,40 @@ class View:
         return replace(self, x_px=float(x_px), y_px=float(y_px))
 
 
-def draw_blob(
-    canvas: Image, centres: Points, radii: Points, colour: Colour, *, outline: bool = True
-) -> None:
-    """The convex hull of circles, centres (N, 2) px, with a dark rim and a lit upper left."""
-    if outline:
-        _fill_hull(canvas, centres, radii + 1.0, shade(colour, 0.55))
-    _fill_hull(canvas, centres, radii, shade(colour, 0.88) if outline else colour)
-    if outline:
-        _fill_hull(canvas, centres - 0.22 * radii[:, None], radii * 0.66, shade(colour, 1.08))
+class Blob(NamedTuple):
+    """The convex hull of circles, centres (N, 2) and radii (N,) px, with a dark rim and a lit upper
+    left, or without both.
+    """
+
+    centres: Points
+    radii: Points
+    colour: Colour
+    plain: bool = False
+
+    def layers(self) -> list[tuple[Points, Points, Colour]]:
+        """Circles and colour of each hull, the lowest first."""
+        centres, radii, colour = self[:3]
+        if self.plain:
+            return [(centres, radii, colour)]
+        lit = (centres - 0.22 * radii[:, None], radii * 0.66, shade(colour, 1.08))
+        rim = (centres, radii + 1.0, shade(colour, 0.55))
+        return [rim, (centres, radii, shade(colour, 0.88)), lit]
+
+
+def draw_blobs(canvas: Image, blobs: Sequence[Blob]) -> None:
+    """Draw blobs, one over another."""
+    layers = [layer for blob in blobs for layer in blob.layers()]
+    if not layers:
+        return
+    # One calculation for all: a figure is some fifty hulls of a few points.
+    centres, radii = (np.concatenate(parts) for parts in list(zip(*layers, strict=True))[:2])
+    rims = (centres[:, None] + radii[:, None, None] * _CIRCLE).astype(np.float32).reshape(-1, 2)
+    corners, start = _fixed(rims), 0
+    for circles, _, colour in layers:
+        stop = start + len(circles) * len(_CIRCLE)
+        hull = cv2.convexHull(rims[start:stop], returnPoints=False)[:, 0]
+        _fill(canvas, corners[start:stop][hull], colour)
+        start = stop
 
 
 def draw_cuboid(
@@ -78,20 +104,21 @@ def draw_cuboid(
             continue
         corners = pixels[signs[:, axis] == sign][[0, 1, 3, 2]]
         gain = 1.15 if axis == 2 else 0.62 + 0.35 * towards
-        _fill(canvas, corners, shade(colour, gain))
+        _fill(canvas, _fixed(corners), shade(colour, gain))
 
 
-def _fill_hull(canvas: Image, centres: Points, radii: Points, colour: Colour) -> None:
-    rims = (centres[:, None] + radii[:, None, None] * _CIRCLE[None]).reshape(-1, 2)
-    hull = cv2.convexHull(rims.astype(np.float32))
-    _fill(canvas, hull[:, 0], colour)
+def _fixed(pixels: NDArray[np.floating]) -> NDArray[np.int32]:
+    """As OpenCV takes parts of pixels."""
+    fixed: NDArray[np.int32] = np.rint(pixels * (1 << _SUBPIXEL_BITS)).astype(np.int32)
+    return fixed
 
 
-def _fill(canvas: Image, corners: NDArray[np.floating], colour: Colour) -> None:
-    fixed = np.rint(corners * (1 << _SUBPIXEL_BITS)).astype(np.int32)
-    cv2.fillConvexPoly(canvas, fixed, colour, cv2.LINE_AA, _SUBPIXEL_BITS)
+def _fill(canvas: Image, corners: NDArray[np.int32], colour: Colour) -> None:
+    """Fill a convex polygon, corners (N, 2) from `_fixed`."""
+    cv2.fillConvexPoly(canvas, corners, colour, cv2.LINE_AA, _SUBPIXEL_BITS)
 
 
+@lru_cache(maxsize=256)  # a figure has few colours, and is drawn in many frames
 def shade(colour: Colour, gain: float) -> Colour:
     red, green, blue = (min(int(channel * gain), 255) for channel in colour)
     return red, green, blue
@@ -116,8 +143,14 @@ class Figure:
     shorts: bool
 
 
-def skeleton(pose: Pose) -> dict[str, Points]:
+def skeleton(pose: Pose) -> Mapping[str, Points]:
     """Joints of a pose: name -> (3,) in figure space; limbs as 'left_' and 'right_' joints."""
+    return _skeleton(pose.tobytes())
+
+
+@lru_cache(maxsize=8)  # of one frame the shadow, the figure and what it holds ask for it
+def _skeleton(of_pose: bytes) -> Mapping[str, Points]:
+    pose = np.frombuffer(of_pose)
     forward, height, lean, nod = pose[:4]
     pelvis = np.array([forward, 0.0, height])
     spine = np.array([np.sin(np.radians(lean)), 0.0, np.cos(np.radians(lean))])
@@ -195,26 +228,34 @@ def draw_figure(
     at = dict(zip(names, pixels, strict=True))
     depth = dict(zip(names, near, strict=True))
     unit = view.scale_px
-    parts = _limbs(canvas, figure, at, depth, unit)
-    torso = partial(_draw_torso, canvas, figure, at, unit)
-    parts.append((depth["pelvis"] / 2 + depth["neck"] / 2, torso))
     face = at["face"] - np.array([view.x_px, view.y_px])
-    head = partial(_draw_head, canvas, figure, at, face, depth["face"], unit)
-    parts.append((depth["head"] + 0.07, head))  # leaning back, the chin still covers the chest
+    parts = [
+        *_limbs(figure, at, depth, unit),
+        (depth["pelvis"] / 2 + depth["neck"] / 2, _torso(figure, at, unit)),
+        # Leaning back, the chin still covers the chest.
+        (depth["head"] + 0.07, _head(figure, at, face, depth["face"], unit)),
+    ]
+    parts.sort(key=lambda part: part[0])
+    held_near = np.inf
     if held is not None and draw_held is not None:
-        parts.append((float(view.project(held[None])[1][0]), partial(draw_held, held)))
-    for _, draw in sorted(parts, key=lambda part: part[0]):
-        draw()
+        held_near = float(view.project(held[None])[1][0])
+    draw_blobs(canvas, [blob for near, part in parts if near <= held_near for blob in part])
+    if held is not None and draw_held is not None:
+        draw_held(held)
+        draw_blobs(canvas, [blob for near, part in parts if near > held_near for blob in part])
+
+
+Part = tuple[float, list[Blob]]  # how near to the camera
 
 
 def _limbs(
-    canvas: Image, figure: Figure, at: dict[str, Points], depth: dict[str, float], unit: float
-) -> list[tuple[float, Callable[[], None]]]:
-    """The arms and legs as (nearness, draw) parts."""
+    figure: Figure, at: dict[str, Points], depth: dict[str, float], unit: float
+) -> list[Part]:
+    """The arms and legs."""
     sleeve = figure.shirt if figure.long_sleeves else figure.skin
     leg = figure.skin if figure.shorts else figure.trousers
     thick = unit * figure.build
-    parts: list[tuple[float, Callable[[], None]]] = []
+    parts: list[Part] = []
     for side in ("left", "right"):
         for names, radii, colour in (
             (("ankle", "toe"), (0.030, 0.023), figure.shoes),
@@ -227,40 +268,42 @@ def _limbs(
             keys = [f"{side}_{name}" for name in names]
             # A thigh joins the pelvis and must not cover the belly: legs rank a bit further back.
             back = 0.03 if "hip" in names else 0.0
-            near = float(np.mean([depth[key] for key in keys])) - back
+            near = float(sum(depth[key] for key in keys) / len(keys)) - back
             centres = np.stack([at[key] for key in keys])
-            draw = partial(draw_blob, canvas, centres, np.array(radii) * thick, colour)
-            parts.append((near, draw))
+            parts.append((near, [Blob(centres, np.array(radii) * thick, colour)]))
     return parts
 
 
-def _draw_torso(canvas: Image, figure: Figure, at: dict[str, Points], unit: float) -> None:
+def _torso(figure: Figure, at: dict[str, Points], unit: float) -> list[Blob]:
     thick = unit * figure.build
     hips = np.stack([at["left_hip"], at["right_hip"]])
-    draw_blob(canvas, hips, np.full(2, 0.056 * thick), figure.trousers)
     waist = 0.88 * hips + 0.12 * at["neck"]
     chest = np.stack([at["left_shoulder"], at["right_shoulder"]])
     radii = np.array([0.052, 0.052, 0.044, 0.044]) * thick
-    draw_blob(canvas, np.concatenate([waist, chest]), radii, figure.shirt)
+    return [
+        Blob(hips, np.full(2, 0.056 * thick), figure.trousers),
+        Blob(np.concatenate([waist, chest]), radii, figure.shirt),
+    ]
 
 
-def _draw_head(
-    canvas: Image, figure: Figure, at: dict[str, Points], face: Points, near: float, unit: float
-) -> None:
+def _head(
+    figure: Figure, at: dict[str, Points], face: Points, near: float, unit: float
+) -> list[Blob]:
     """Hair behind a face that sits towards where the figure looks; face is in pixels."""
     radius, centre = _HEAD_RADIUS * unit, at["head"]
     throat = np.stack([0.85 * at["neck"] + 0.15 * centre, centre])
-    draw_blob(canvas, throat, np.full(2, 0.42 * radius), figure.skin)
-    draw_blob(canvas, centre[None] - [0, 0.10 * radius], np.array([radius]), figure.hair)
     look = face / unit
     skin = centre + radius * np.array([0.34 * look[0], 0.16 + 0.3 * look[1]])
-    draw_blob(canvas, skin[None], np.array([0.82 * radius]), figure.skin, outline=False)
-    if near < 0.0:
-        return
+    blobs = [
+        Blob(throat, np.full(2, 0.42 * radius), figure.skin),
+        Blob(centre[None] - [0, 0.10 * radius], np.array([radius]), figure.hair),
+        Blob(skin[None], np.array([0.82 * radius]), figure.skin, plain=True),
+    ]
     across = np.array([near, 0.12]) * radius * 0.34
-    for eye in (-1.0, 1.0):
+    for eye in (-1.0, 1.0) if near >= 0.0 else ():
         spot = skin + radius * np.array([0.42 * look[0], -0.08]) + eye * across * [1.0, 0.0]
-        draw_blob(canvas, spot[None], np.array([0.10 * radius]), (30, 26, 28), outline=False)
+        blobs.append(Blob(spot[None], np.array([0.10 * radius]), (30, 26, 28), plain=True))
+    return blobs
 
 
 def box_centre(pose: Pose, phase: float) -> Points:

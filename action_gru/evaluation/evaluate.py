@@ -62,11 +62,13 @@ def evaluate(
     root: Path | None = None,
     overrides: Sequence[str] = (),
     folder: Path | None = None,
+    *,
+    timelines: bool = True,
 ) -> tuple[AnyReport, Path]:
     """Score a run as `score` does and write its report. Returns the report and its folder."""
     name = manifest.stem if manifest else split or "test"
     target = folder or run.new_evaluation(name)
-    report = score(run, reporter, split, manifest, root, overrides, target)
+    report = score(run, reporter, split, manifest, root, overrides, target, timelines=timelines)
     with reporter.doing("writing the report and its pictures"):
         WRITERS[type(report)](report, target)
     return report, target
@@ -80,13 +82,15 @@ def score(
     root: Path | None = None,
     overrides: Sequence[str] = (),
     target: Path | None = None,
+    *,
+    timelines: bool = True,
 ) -> AnyReport:
     """Score a run.
 
     split: of the run, by default test; of a manifest, by default all of its clips, whatever its
     split column holds. target: where the clips that are left out are listed; by default they are
-    warned of. Raises CheckpointError when the features would differ from those the run was trained
-    on.
+    warned of. timelines: score the long videos, too. Raises CheckpointError when the features would
+    differ from those the run was trained on.
     """
     # The run's own clips are new only to the model that was trained without them.
     checkpoint = load_checkpoint(run.best if manifest is None else run.path)
@@ -134,7 +138,7 @@ def score(
         several = _score_many(run, checkpoint, config, table, usable, data, split or "all")
         return replace(several, seen_in_training=bool(known))
     report = _score_clips(run, checkpoint, config, table, usable, data, split or "all")
-    scored, failed = _score_timelines(checkpoint, config, long, reporter)
+    scored, failed = _score_timelines(checkpoint, config, long if timelines else [], reporter)
     bad = {**table.report.quarantined, **failed}
     return replace(report, seen_in_training=bool(known), timelines=tuple(scored), quarantined=bad)
 
