@@ -99,6 +99,23 @@ def _glibc(environment: Mapping[str, str]) -> Any:
     return library
 
 
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Torch computes in this thread alone until the block ends.
+
+    For single steps of a small model while another thread runs a network: several threads are no
+    quicker at a step, and those that wait for its next product spin, which slows the other down.
+    """
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 def program() -> list[str]:
     """The words that start this program again, from the same folder."""
     started = Path(sys.argv[0])

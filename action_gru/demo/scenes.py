@@ -26,15 +26,13 @@ from action_gru.demo.actions import (
 )
 from action_gru.demo.figures import (
     Figure,
-    Image,
-    View,
     box_centre,
     draw_chair,
-    draw_cuboid,
     draw_figure,
     draw_shadow,
     random_figure,
 )
+from action_gru.demo.shapes import Image, View, draw_cuboid
 
 _BOX_SIZE = (0.13, 0.17, 0.13)
 _FADE_S = 0.8  # how long a chair or box takes to come or go in a pause

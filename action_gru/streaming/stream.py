@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from action_gru.backbone import Backbone
+from action_gru.core.machine import Prefetch, one_thread
 from action_gru.detection.frame_views import frame_views_of, make_maker, side
 from action_gru.model import ActionClassifier
 from action_gru.streaming.states import OverlappingWindows, join, reset_rows, split
@@ -212,11 +213,18 @@ class ActionStream:
         return self.prediction
 
     def advance(self, samples: Iterable[Sample], batch: int) -> Iterator[Prediction]:
-        """See `FrameStream`: the pictures of a batch go through the backbone together."""
+        """See `FrameStream`: the pictures of a batch go through the backbone together, those of the
+        next one while these are read.
+        """
         remaining = iter(samples)
-        while some := list(islice(remaining, batch)):
-            for sample, row in zip(some, self.engine.embed(some), strict=True):
-                yield from self.engine.step([self], [sample], row[None])
+        batches = iter(lambda: list(islice(remaining, batch)), [])
+        embedded = ((some, self.engine.embed(some)) for some in batches)
+        with Prefetch(embedded, 1) as ahead:
+            for some, features in ahead:
+                for sample, row in zip(some, features, strict=True):
+                    with one_thread():
+                        answers = self.engine.step([self], [sample], row[None])
+                    yield from answers
 
     def finish(self) -> list[Event]:
         """Close what is still open; the events that no push has announced yet.

@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from action_gru.demo.actions import CYCLE_S, IDLE, WALK_TRAVEL, Move, track_of
-from action_gru.demo.figures import View, random_figure, skeleton
+from action_gru.demo.figures import random_figure, skeleton
 from action_gru.demo.scenes import Actor, Scene, draw_background
+from action_gru.demo.shapes import View
 
 _WALKERS_SHARE = 2.5  # of the picture, where others have 1
 _REACH = 0.085  # of the stature: limbs are round, and a skull lies around its joint
