@@ -91,6 +91,7 @@ def exported(small_run, tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_the_files_say_all_that_lies_between_video_and_answer(exported):
     onnxruntime = import_quietly("onnxruntime")
     for name in ("features", "step"):
@@ -112,6 +113,7 @@ def test_the_files_say_all_that_lies_between_video_and_answer(exported):
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_the_example_needs_no_torch_and_answers_like_the_package(exported, small_run, tmp_path):
     video = write_square(tmp_path / "clip.mp4", 40, seed=105)
     for name in ("torch", "action_gru", "ultralytics"):
@@ -136,6 +138,7 @@ def test_the_example_needs_no_torch_and_answers_like_the_package(exported, small
         assert float(score) == pytest.approx(wanted[time_s][1], abs=2e-3)
 
 
+@pytest.mark.slow
 def test_the_example_names_a_video_that_does_not_open(exported, tmp_path):
     example = [sys.executable, str(ROOT / "examples" / "onnx_live.py"), str(exported)]
     done = subprocess.run(
@@ -145,6 +148,7 @@ def test_the_example_names_a_video_that_does_not_open(exported, tmp_path):
     assert "none.mp4: no video that PyAV can open" in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
