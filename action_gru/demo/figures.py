@@ -136,13 +136,13 @@ def draw_figure(
         (depth["head"] + 0.07, _head(figure, at, face, depth["face"], unit)),
     ]
     parts.sort(key=lambda part: part[0])
-    held_near = np.inf
-    if held is not None and draw_held is not None:
-        held_near = float(view.project(held[None])[1][0])
+    if held is None or draw_held is None:
+        draw_blobs(canvas, [blob for _, part in parts for blob in part])
+        return
+    held_near = float(view.project(held[None])[1][0])
     draw_blobs(canvas, [blob for near, part in parts if near <= held_near for blob in part])
-    if held is not None and draw_held is not None:
-        draw_held(held)
-        draw_blobs(canvas, [blob for near, part in parts if near > held_near for blob in part])
+    draw_held(held)
+    draw_blobs(canvas, [blob for near, part in parts if near > held_near for blob in part])
 
 
 Part = tuple[float, list[Blob]]  # how near to the camera
