@@ -66,6 +66,7 @@ def test_clips_of_an_action_keep_their_random_numbers(
     assert asked[36] == ("idle", first + 36, first)
 
 
+@pytest.mark.slow
 def test_long_videos_have_a_reference_of_their_own(tmp_path: Path, drawn: list[str]) -> None:
     manifest = demo_data.write_demo_dataset(
         tmp_path / "demo", clips_per_class=3, long_videos=1, long_s=9.0

@@ -31,7 +31,8 @@ FEW = {
 CASES = int(os.environ.get("FUZZ_CASES", "0"))
 
 
-SLOW, LONGEST = pytest.mark.slow, ("studio_request", "studio_frame")
+SLOW = pytest.mark.slow
+LONGEST = ("studio_request", "studio_frame", "video", "checkpoint", "weights", "array")
 
 
 @pytest.mark.timeout(36_000 if CASES else 300)

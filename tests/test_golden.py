@@ -173,6 +173,7 @@ def trained(tmp_path_factory):
     return renew.trained_reports(tmp_path_factory.mktemp("trained"))
 
 
+@pytest.mark.slow  # it trains
 @pytest.mark.parametrize("data", ["clips", "table"])
 def test_a_trained_run_is_reported_as_it_was(trained, data):
     assert differences(trained[data], GOLDEN["trained_reports"][data], TRAINED, data) == []

@@ -13,7 +13,7 @@ from action_gru.report.plots import (
     short_names,
 )
 
-SIZES = (2, 8, 26, 101, 400)
+SIZES = (2, 8, 26, 101, pytest.param(400, marks=pytest.mark.slow))
 READABLE_PX = 4000
 
 

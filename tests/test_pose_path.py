@@ -43,6 +43,7 @@ def run(tmp_path_factory):
     return train(build_config(tree), QUIET), root
 
 
+@pytest.mark.slow
 def test_a_pose_run_is_evaluated_and_answers_for_a_file(run):
     trained, root = run
     report, _ = evaluate(trained, QUIET)

@@ -119,6 +119,7 @@ def test_evaluate_scores_the_long_videos_and_lists_the_bad_one(run):
     assert (folder / "timeline_000.csv").read_text().startswith("start_s,end_s,label,score\n")
 
 
+@pytest.mark.slow
 def test_evaluate_finds_the_long_videos_of_another_manifest(run, tmp_path):
     _, folder = evaluate(
         run, Reporter(quiet=True), manifest=run.config().data.manifest, folder=tmp_path / "e"

@@ -13,7 +13,9 @@ from action_gru.core.errors import VideoError
 from action_gru.core.paths import instead_of, kind_of
 
 PROGRAM = """
-import contextlib, io, json, os, sys
+import contextlib, functools, io, json, os, sys
+import typer
+typer.main.get_command = functools.cache(typer.main.get_command)  # made anew for each call
 from action_gru.cli.commands import app
 from action_gru.cli.common import run
 for arguments in json.load(sys.stdin):

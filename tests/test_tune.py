@@ -67,6 +67,7 @@ def test_a_small_gain_is_not_enough(config, tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_clear_gain_writes_a_backbone_whose_last_layers_alone_differ(
     config, tmp_path, monkeypatch
 ):
