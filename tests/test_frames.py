@@ -322,6 +322,13 @@ def test_a_run_on_long_videos_trains_and_is_evaluated_alike_again(tmp_path):
     assert again["baselines"]["alone"] is not None
     config = load_config(Path(done["run"]) / "config.yaml")
     assert config.events.background == ("background",)
+    for labels in ("one", "many"):  # two of the videos, each answered by a model of the other
+        answer = action_gru("cv", tmp_path / "c.yaml", f"data.labels={labels}", "--folds", "2",
+                            "--json", "-q").answer  # fmt: skip
+        report = json.loads((Path(answer["folder"]) / "report.json").read_text())
+        assert report["events"] == answer["events"]
+        assert 0 <= answer["events"]["found"]["mean"] <= 1
+        assert answer["events"]["f1_50"]["spread"] is None
 
 
 @pytest.mark.slow

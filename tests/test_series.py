@@ -558,6 +558,11 @@ def test_each_row_of_a_table_is_reported_as_a_frame(tmp_path):
     assert report.sentence.startswith("Right at 100.0% of 48 labelled instants of 2 new recordings")
     assert report.segments.f1[0.5] > 0.9
     assert "## Long recordings" in (folder / "report.md").read_text()
+    _, folder = cross_validate(run.config(["run.name=folds"]), 2, 1, QUIET)
+    events = json.loads((folder / "report.json").read_text())["events"]
+    assert events["f1_50"]["mean"] > 0.9
+    assert (events["found"]["mean"], events["false_events_an_hour"]["mean"]) == (1.0, 0.0)
+    assert "| segments found | 100.0% |" in (folder / "report.md").read_text()
 
 
 def test_frames_of_a_table_ask_for_a_label_a_row(tmp_path):

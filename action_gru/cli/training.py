@@ -236,6 +236,7 @@ def cv(
     tree = words.read(reporter)
     with reporter.doing("loading"):
         from action_gru.evaluation.cross_validation import cross_validate, leave_classes_out
+        from action_gru.report.fold_events import events_line
     with reporter.doing("cross-validating"):
         if leave_class_out:
             unknown, folder = leave_classes_out(tree, folds, reporter)
@@ -252,6 +253,9 @@ def cv(
                 "frequency" if several else "majority",
                 figure(list(figures.values())[3]),
             )
+            if events := report.get("events"):
+                figures["events"] = events
+                text += f"\n{events_line(events)}"
     print_answer({"folder": str(folder)} | figures, f"{text}\n{folder}", json_)
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,12 +21,15 @@ from action_gru.core.text import counted
 from action_gru.dataset import Clip, Split, check_classes, class_list, grouped_folds, merge_groups
 from action_gru.evaluation.evaluate import warning_report
 from action_gru.evaluation.evaluator import Evaluator
+from action_gru.evaluation.frames import score_fold_frames
 from action_gru.evaluation.several_labels import ManyFold, pool_folds, score_fold
 from action_gru.features.source import data_source
 from action_gru.report.confidence import Answers, CalibratedAnswers
 from action_gru.report.cross_validation import CrossValidationReport, FoldResult, write_cv_report
 from action_gru.report.documents import escape, figure_text, json_text, replace_file, table
 from action_gru.report.early_warning import WarnedSequence, write_warnings
+from action_gru.report.fold_events import Events, fold_events
+from action_gru.report.frames import FramesReport, ScoredVideo
 from action_gru.report.metrics import area_under_roc, compute_metrics, majority_baseline
 from action_gru.report.several_labels import write_many_folds
 from action_gru.training.calibrate import calibrate_model
@@ -56,12 +59,14 @@ def cross_validate(
         return None, run.path
     results: list[FoldResult] = []
     warned: list[WarnedSequence] = []
+    videos: dict[int, list[ScoredVideo]] = {}
     for seed in range(config.training.seed, config.training.seed + seeds):
         for fold, (_, part) in enumerate(fold_data(data, folds, seed, reporter, f"seed {seed}")):
             check_classes(part.split)
-            result, alarms = _fold(with_seed(config, seed), part, fold, reporter, confidence)
-            results.append(result)
-            warned.extend(alarms)
+            found = _fold(with_seed(config, seed), part, fold, reporter, confidence)
+            results.append(found.result)
+            warned.extend(found.warned)
+            videos.setdefault(seed, []).extend(found.videos)
     note = {"mean_pooled": "training.mean_pooled_baseline is off"}
     report = CrossValidationReport(
         run_name=run.path.name,
@@ -72,6 +77,7 @@ def cross_validate(
         quarantined=data.table.report.quarantined,
         leakage_allowed=config.data.allow_leakage,
         precision=config.calibration.precision,
+        events=_events(config, data.classes, videos),
     )
     run.take_name()
     write_cv_report(report, run.path)
@@ -115,7 +121,26 @@ def _write_many(
     pooled = [pool_folds(some, data.classes) for some in by_seed.values()]
     run.take_name()
     whole = pool_folds(every, data.classes)["model"]
-    write_many_folds(pooled, whole, run.path, about, data.table.report.quarantined)
+    videos = {seed: [v for fold in some for v in fold.videos] for seed, some in by_seed.items()}
+    events = _events(config, data.classes, videos)
+    write_many_folds(pooled, whole, run.path, about, data.table.report.quarantined, events)
+
+
+def _events(
+    config: Config, classes: tuple[str, ...], videos: Mapping[int, Sequence[ScoredVideo]]
+) -> Events:
+    """The events of long videos by seed, each video answered by a model that never saw its group.
+
+    Empty where clips are scored.
+    """
+    background = config.events.background
+    return fold_events(
+        [
+            FramesReport(f"seed {seed}", "", "folds", classes, tuple(some), background)
+            for seed, some in videos.items()
+            if some
+        ]
+    )
 
 
 def choosing_clips(config: Config, folds: int) -> tuple[list[Clip], tuple[str, ...]]:
@@ -164,10 +189,18 @@ def fold_data(
         yield held, replace(data, split=Split(train, (), test))
 
 
+class _Fold(NamedTuple):
+    """Warnings of a model with a horizon, and videos whose instants have labels."""
+
+    result: FoldResult
+    warned: list[WarnedSequence]
+    videos: tuple[ScoredVideo, ...]
+
+
 def _fold(
     config: Config, data: TrainingData, fold: int, reporter: Reporter, confidence: bool
-) -> tuple[FoldResult, list[WarnedSequence]]:
-    """Train and test one fold. Returns its result and its model's warnings."""
+) -> _Fold:
+    """Train and test one fold."""
     test, train = data.sequences("test"), data.sequences("train")
     assert test is not None
     assert train is not None
@@ -190,7 +223,8 @@ def _fold(
         mean_scores = fit(mean_pooled(config)).predict_all(test)
         baselines["mean_pooled"] = compute_metrics(truth, mean_scores, data.classes).top1
     metrics = compute_metrics(truth, scores, data.classes)
-    return FoldResult(config.training.seed, fold, metrics, baselines, trust), warned
+    result = FoldResult(config.training.seed, fold, metrics, baselines, trust)
+    return _Fold(result, warned, score_fold_frames(config, data, model, reporter))
 
 
 def leave_classes_out(

@@ -25,6 +25,7 @@ from action_gru.features import ViewKey
 from action_gru.features.sequences import Features, FeatureTable, joined_blocks
 from action_gru.features.source import build_backbone
 from action_gru.model import ActionClassifier
+from action_gru.model.calibration import Calibration
 from action_gru.report.frames import ScoredVideo
 from action_gru.report.metrics import BoolArray, FloatArray
 from action_gru.report.segments import ScoredTimeline, detection_delays, score_segments, within
@@ -33,6 +34,8 @@ from action_gru.streaming.build import build_engine, open_stream
 from action_gru.streaming.reader import TimelineRecorder
 from action_gru.timeline import Event, EventTracker, Prediction, ScoreTrack, Timeline
 from action_gru.training import Checkpoint, load_checkpoint
+from action_gru.training.data import TrainingData
+from action_gru.training.fit import make_checkpoint, model_arguments
 from action_gru.training.scoring import is_right, score_answers, score_steps
 from action_gru.views import Sample
 
@@ -177,6 +180,23 @@ def _nearest(instants_s: FloatArray, times_s: FloatArray) -> NDArray[np.int64]:
     after = after.clip(max=len(instants_s) - 1)
     is_before = times_s - instants_s[before] <= instants_s[after] - times_s
     return np.where(is_before, before, after)
+
+
+def score_fold_frames(
+    config: Config,
+    data: TrainingData,
+    model: ActionClassifier,
+    reporter: Reporter,
+    calibration: Calibration | None = None,
+) -> tuple[ScoredVideo, ...]:
+    """The same of a model that is on no disk, on its test videos; () where a clip has one label."""
+    if config.data.task != "frames":
+        return ()
+    longest = config.sampling.max_frames
+    weights, arguments = dict(model.state_dict()), model_arguments(config, data)
+    checkpoint = make_checkpoint(config, data, arguments, weights, longest)
+    checkpoint = replace(checkpoint, calibration=calibration)
+    return score_frames(checkpoint, config, data.table, data.part("test"), reporter)
 
 
 def frame_accuracy(

@@ -12,9 +12,11 @@ from action_gru.config import Config
 from action_gru.core.progress import Reporter
 from action_gru.dataset import Clip
 from action_gru.evaluation.evaluator import Evaluator
+from action_gru.evaluation.frames import score_fold_frames
 from action_gru.features.sequences import FeatureTable, SequenceSet, class_targets, is_known
 from action_gru.model.calibration import EVEN
 from action_gru.report.evaluation import ClipPrediction
+from action_gru.report.frames import ScoredVideo
 from action_gru.report.metrics import BoolArray, FloatArray
 from action_gru.report.several_labels import ManyReport
 from action_gru.report.several_metrics import (
@@ -123,6 +125,7 @@ class ManyFold:
     decided: BoolArray
     pooled: ManyAnswers | None  # of the mean-pooled model
     trained: BoolArray  # (M, C) what the training clips show
+    videos: tuple[ScoredVideo, ...] = ()  # where their instants have labels
 
 
 def score_fold(
@@ -138,7 +141,8 @@ def score_fold(
         return Evaluator(model, config, data.classes, config.sampling.max_frames)
 
     evaluator, clips, limits = fit(config), data.part("test"), [EVEN] * len(data.classes)
-    if calibrates and (found := calibrate_model(config, data, evaluator.model, reporter)):
+    found = calibrate_model(config, data, evaluator.model, reporter) if calibrates else None
+    if found:
         evaluator.model.temperature = found.temperature
         limits = [found.thresholds[name] for name in data.classes]
     answers = ManyAnswers.of(evaluator, test, clips)
@@ -147,7 +151,8 @@ def score_fold(
         pooled = ManyAnswers.of(fit(mean_pooled(config)), test, clips)
     targets = train.labels if train.step_labels is None else train.step_labels
     trained = (targets[is_known(targets)] == 1).numpy()
-    return ManyFold(answers, answers.scores >= np.array(limits), pooled, trained)
+    videos = score_fold_frames(config, data, evaluator.model, reporter, found)
+    return ManyFold(answers, answers.scores >= np.array(limits), pooled, trained, videos)
 
 
 def pool_folds(folds: Sequence[ManyFold], classes: Sequence[str]) -> dict[str, ManyMetrics]:

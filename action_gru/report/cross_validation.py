@@ -17,6 +17,7 @@ from action_gru.report import metrics as stats
 from action_gru.report import plots
 from action_gru.report.confidence import Answers, CalibratedAnswers, Rejection
 from action_gru.report.documents import percent
+from action_gru.report.fold_events import Events, events_json, events_markdown
 from action_gru.report.metrics import ClassMetrics, FoldSummary, IntArray, Metrics
 
 SPREAD_NOTE = "The spread is over seeds alone: it says nothing of other clips or groups."
@@ -58,6 +59,7 @@ class CrossValidationReport:
     quarantined: Mapping[str, str] = field(default_factory=dict)  # path -> reason
     leakage_allowed: bool = False
     precision: float = 0.9  # stated for the unsure rule
+    events: Events = field(default_factory=dict)  # of long videos; nothing of clips
 
     @property
     def seeds(self) -> list[int]:
@@ -136,6 +138,7 @@ class CrossValidationReport:
                 for part in ("mean", "spread")
             },
             "confidence": self.confidence(),
+            **events_json(self.events),
             "results": [result.to_json() for result in self.results],
             "per_class": [asdict(row) for row in self.per_class],
             "confusion_matrix": self.confusion().tolist(),
@@ -166,6 +169,7 @@ def _markdown(report: CrossValidationReport) -> str:
         f"{counted(report.clips, 'clip')}, {len(report.classes)} classes; "
         f"{report.folds} folds, {counted(len(report.seeds), 'seed')}.",
         _score_table(report),
+        events_markdown(report.events),
         "## Top-1 by fold and seed",
         _fold_table(report, "top1"),
         "## Mean class accuracy by fold and seed",

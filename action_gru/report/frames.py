@@ -22,13 +22,16 @@ from action_gru.report.segments import ScoredTimeline, SegmentScores, pool_segme
 
 FEW_GROUPS = 5  # below so many no interval is read as a verdict
 LATE = 0.9  # the quantile of the delay beside its median
+EVENTS_EXPLAINED = (
+    "Delay: from the start of a reference segment to the start of the first event of its label "
+    "that overlaps it, at least 0; segments without such an event are missed. False events overlap "
+    "no segment of their label. Events that lie for the most part in unlabelled time are not "
+    "counted."
+)
 EXPLANATION = (
     "Frame figures rest on the labelled instants. Frame accuracy: the share of them at which "
     "exactly the labels that are shown were given. AP: average precision of a class over them; "
-    "mAP: its mean over the classes that occur, without background. Delay: from the start of a "
-    "reference segment to the start of the first event of its label that overlaps it, at least 0; "
-    "segments without such an event are missed. False events overlap no segment of their label. "
-    "Events that lie for the most part in unlabelled time are not counted."
+    "mAP: its mean over the classes that occur, without background. " + EVENTS_EXPLAINED
 )
 
 

@@ -20,6 +20,7 @@ from action_gru.report import metrics as stats
 from action_gru.report import plots
 from action_gru.report.cross_validation import SPREAD_NOTE
 from action_gru.report.evaluation import ClipPrediction, Mistake, mistakes_markdown, plot_mistakes
+from action_gru.report.fold_events import Events, events_json, events_markdown
 from action_gru.report.metrics import Interval
 from action_gru.report.several_metrics import ManyMetrics
 
@@ -253,11 +254,12 @@ def write_many_folds(
     folder: Path | str,
     about: Mapping[str, object],
     quarantined: Mapping[str, str],
+    events: Events,
 ) -> Path:
     """Write report.json, a plot and report.md of a cross-validation; report.json's path.
 
     seeds: of each the figures of the model and of its baselines, the folds pooled. whole: of all
-    seeds pooled. about: run, data, folds, seeds and leakage_allowed.
+    seeds pooled. about: run, data, folds, seeds and leakage_allowed. events: of long videos.
     """
     values: dict[str, object] = {**about, "labels": "many", **whole.to_json()}
     rows = []
@@ -271,6 +273,7 @@ def write_many_folds(
             cells.append(md.percent(mean) + (f" ± {md.percent(spread)}" if spread else ""))
         rows.append([NAMES.get(name, "this model"), *cells])
     values["quarantined"] = [{"path": path, "reason": why} for path, why in quarantined.items()]
+    values |= events_json(events)
     leaked = bool(about["leakage_allowed"])
     notes = md.data_notes(
         whole.per_class, seeds[0]["model"].clips, quarantined, leaked, FIGURES["exact_match"]
@@ -281,6 +284,7 @@ def write_many_folds(
         md.escape(str(about["data"])),
         "The folds of a seed are pooled; mean over seeds ± spread. " + SPREAD_NOTE,
         md.table(["", *FIGURES.values()], rows),
+        events_markdown(events),
         *class_tables(whole, "answers", ", over all seeds"),
         "## Pictures",
         md.picture("average_precision", "average precision"),

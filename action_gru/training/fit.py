@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from statistics import fmean
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from action_gru.backbone.spec import FRAME_VIEWS
 from action_gru.config import Config
@@ -233,7 +234,7 @@ class CheckpointWriter:
         if self.run is None or not self.run.last.is_file():
             return None
         last = load_checkpoint(self.run.last)
-        if last.data != self._data() or last.model != self.arguments:
+        if last.data != _facts(self.config, self.data) or last.model != self.arguments:
             raise CheckpointError(
                 f"{self.run.last}: the data or the model has changed since the run began; "
                 "train a new run instead of resuming"
@@ -287,27 +288,45 @@ class CheckpointWriter:
         return model.eval()
 
     def _checkpoint(self, trainer: Trainer, resumable: bool = False) -> Checkpoint:
-        sampling = self.config.sampling
-        return Checkpoint(
-            weights=self._best,
-            model=self.arguments,
-            classes=self.data.classes,
-            features=self.data.table.specs,
-            sampling={
-                "fps": sampling.fps,
-                "max_frames": sampling.max_frames,
-                "usual_frames": self.usual_frames,
-            },
-            flip=self.config.features.flip,
-            data=self._data(),
-            config=self.config.to_tree(),
-            progress=asdict(trainer.progress) if resumable else {},
-            extra=trainer.state_tensors() if resumable else {},
+        made = make_checkpoint(
+            self.config, self.data, self.arguments, self._best, self.usual_frames
         )
+        if not resumable:
+            return made
+        return replace(made, progress=asdict(trainer.progress), extra=trainer.state_tensors())
 
-    def _data(self) -> dict[str, Any]:
-        return {
-            "hash": data_hash(self.data.split.clips),
-            "clips": {name: len(self.data.part(name)) for name in ("train", "val", "test")},
-            "allow_leakage": self.config.data.allow_leakage,
-        }
+
+def make_checkpoint(
+    config: Config,
+    data: TrainingData,
+    arguments: dict[str, Any],
+    weights: dict[str, Tensor],
+    usual_frames: int,
+) -> Checkpoint:
+    """The checkpoint of a model, not calibrated. arguments: those of ActionClassifier.
+
+    usual_frames: the median length of the training sequences.
+    """
+    sampling = config.sampling
+    return Checkpoint(
+        weights=weights,
+        model=arguments,
+        classes=data.classes,
+        features=data.table.specs,
+        sampling={
+            "fps": sampling.fps,
+            "max_frames": sampling.max_frames,
+            "usual_frames": usual_frames,
+        },
+        flip=config.features.flip,
+        data=_facts(config, data),
+        config=config.to_tree(),
+    )
+
+
+def _facts(config: Config, data: TrainingData) -> dict[str, Any]:
+    return {
+        "hash": data_hash(data.split.clips),
+        "clips": {name: len(data.part(name)) for name in ("train", "val", "test")},
+        "allow_leakage": config.data.allow_leakage,
+    }
