@@ -98,6 +98,18 @@ def test_a_seed_fixes_the_result():
     assert first.progress.history != other.progress.history
 
 
+@pytest.mark.parametrize(("small", "within"), [(1e12, 1), (0, 2)])
+def test_a_small_model_is_trained_by_one_thread(monkeypatch, small, within):
+    monkeypatch.setattr("action_gru.training.loop.SMALL", small)
+    before, seen = torch.get_num_threads(), []
+    torch.set_num_threads(2)
+    try:
+        trainer(epochs=1).fit(lambda *_: seen.append(torch.get_num_threads()))
+        assert (set(seen), torch.get_num_threads()) == ({within}, 2)
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_the_rate_warms_up_and_falls_to_zero_as_a_cosine(monkeypatch):
     monkeypatch.setattr("action_gru.training.loop.WARMUP_SHARE", 0.25)
     rates = [row["learning_rate"] for row in fit(trainer()).progress.history]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 
 from action_gru.config.learning import TrainingSection
 from action_gru.core.errors import TrainingError
-from action_gru.core.machine import Prefetch, pick_device
+from action_gru.core.machine import Prefetch, one_thread, pick_device
 from action_gru.features.sequences import Batch, SequenceSet, is_known
 from action_gru.model import ActionClassifier
 from action_gru.model.losses import BINARY_LOSSES, LOSSES
@@ -30,6 +31,8 @@ LARGEST_GRADIENT = 1.0  # its norm
 STANDARD_BYTES = 512 << 20  # training features up to this size are standardised once, not by batch
 # One clip of a class that is shown in 1 of 1000 must not move the model as 1000 others do.
 MOST_POSITIVE_WEIGHT = 10.0
+# Values of a model times steps of a batch. Below, two threads take up to twice the time of one.
+SMALL = 300_000_000
 
 
 @dataclass
@@ -114,6 +117,17 @@ class Trainer:
 
     def fit(self, after_epoch: Callable[[Trainer, dict[str, float]], None]) -> None:
         """Run the epochs that are left; after_epoch may save, log, and look at the progress."""
+        with one_thread() if self._is_small else nullcontext():
+            self._fit(after_epoch)
+
+    @property
+    def _is_small(self) -> bool:
+        """Whether the products of a step are too small to share among processors."""
+        values = sum(value.numel() for value in self.bare_model.parameters())
+        steps = self.settings.batch_size * self.max_frames
+        return self.accelerator.device.type == "cpu" and values * steps < SMALL
+
+    def _fit(self, after_epoch: Callable[[Trainer, dict[str, float]], None]) -> None:
         while self.progress.epoch < self.epochs and not self._should_stop():
             row = {"epoch": self.progress.epoch + 1.0} | self.run_steps(self.progress.epoch)
             self.progress.epoch += 1
