@@ -189,10 +189,14 @@ def score_fold_frames(
     reporter: Reporter,
     calibration: Calibration | None = None,
 ) -> tuple[ScoredVideo, ...]:
-    """The same of a model that is on no disk, on its test videos; () where a clip has one label."""
+    """Score a model of a fold, which no file holds, on the test videos of that fold.
+
+    Nothing with `data.task: clips`. calibration: its thresholds say which labels are shown. Raises
+    DataError where no instant has a label.
+    """
     if config.data.task != "frames":
         return ()
-    longest = config.sampling.max_frames
+    longest = config.sampling.max_frames  # of no use to a model of instants
     weights, arguments = dict(model.state_dict()), model_arguments(config, data)
     checkpoint = make_checkpoint(config, data, arguments, weights, longest)
     checkpoint = replace(checkpoint, calibration=calibration)
