@@ -92,6 +92,8 @@ def export_run(
         "thresholds": checkpoint.thresholds,
         "feature_size": sum(model.model.view_dims),
         "state": [tensor.to_json() for tensor in model.state],
+        # The logits are about the step so many before.
+        "lookahead": model.model.lookahead,
         **between,
     })  # fmt: skip
     folder.mkdir(parents=True, exist_ok=True)

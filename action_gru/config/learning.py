@@ -33,6 +33,9 @@ class ModelSection(Section):
     """Stacked layers of the cell."""
     bidirectional: bool = False
     """Read the clip backwards too. Such a model cannot run live."""
+    lookahead: Annotated[int, Field(ge=0, le=10_000)] = 0
+    """data.task=frames: how many further rows, or samples of a video, are read before the answer
+    about one. Live, answers come so much later, and are right more often."""
     pooling: PoolingName = "attention"
     """How the hidden states become one vector: the last, the largest of each unit, their mean, or a
     learned weighting. transformer: causal self-attention with positions in time before it. With

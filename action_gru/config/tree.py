@@ -77,6 +77,20 @@ class Config(Section):
             )
         return self
 
+    @model_validator(mode="after")
+    def _a_window_holds_what_is_read_ahead(self) -> Config:
+        ahead, longest = self.model.lookahead, self.sampling.max_frames
+        if ahead and self.data.task != "frames":
+            raise ValueError(
+                "model.lookahead: goes with data.task=frames, where each instant has an answer"
+            )
+        if ahead >= longest:
+            raise ValueError(
+                f"model.lookahead={ahead}: leaves no row of a training window with an answer; it "
+                f"must be below sampling.max_frames={longest}"
+            )
+        return self
+
     @property
     def targets_each_row(self) -> bool:
         """Does every row, or every instant of a video, have labels of its own?"""

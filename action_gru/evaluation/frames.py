@@ -85,7 +85,8 @@ def _score_video(
     stretches = labelled_stretches(video, end_s)
     reference = reference_events(video, end_s, config.events.background)
     timeline = replace(timeline, events=tuple(within(timeline.events, stretches)))
-    delays_s, missed, false = detection_delays(timeline.events, reference)
+    ahead_s = _ahead_s(engine.model, times_s)
+    delays_s, missed, false = detection_delays(timeline.events, reference, ahead_s)
     labels = classes if many else ()
     background = config.events.background
     segments = score_segments(timeline.events, reference, end_s, background, labels)
@@ -133,8 +134,13 @@ def _score_rows(
         truth[known],
         ScoredTimeline(clip.relative, timeline, tuple(reference), segments),
         end_s,
-        *detection_delays(timeline.events, reference),
+        *detection_delays(timeline.events, reference, _ahead_s(model, times_s)),
     )
+
+
+def _ahead_s(model: ActionClassifier, times_s: FloatArray) -> float:
+    """How long the model reads on before it answers, at the usual step between times (T,)."""
+    return model.lookahead * float(np.median(np.diff(times_s))) if len(times_s) > 1 else 0.0
 
 
 def _runs(

@@ -59,6 +59,10 @@ class ActionClassifier(nn.Module):
     instant: an answer is about its frame, in a video of any length: the head reads the newest
     hidden state beside the newest projections, and `forward` averages the probabilities over all
     frames.
+    lookahead: of a model of instants, an answer is about the frame so many before the newest one.
+    `step` and `advance` answer when that frame is read; `running` and `forward`, which hold all
+    frames, put each answer at the frame it is about, and repeat the last frame for those at the
+    end.
 
     temperature: what `forward`, `running` and `step` divide the logits by; 1 until a calibration
     says better.
@@ -89,6 +93,7 @@ class ActionClassifier(nn.Module):
         spread: bool = False,
         many: bool = False,
         instant: bool = False,
+        lookahead: int = 0,
     ) -> None:
         super().__init__()
         if many and closed_form:
@@ -100,7 +105,7 @@ class ActionClassifier(nn.Module):
         self.read_dims = [dim * (1 + flag_missing) for dim in view_dims]
         views = range(len(view_dims))
         self.by_frame = [normalisation == "frame" and x not in channel_views for x in views]
-        self.num_classes, self.instant = num_classes, instant
+        self.num_classes, self.instant, self.lookahead = num_classes, instant, lookahead
         self.can_stream = not bidirectional
         self.temperature = 1.0
         groups = [[dim] for dim in self.read_dims] if fusion == "late" else [self.read_dims]
@@ -194,9 +199,12 @@ class ActionClassifier(nn.Module):
         return self.trained_logits(self.standardise(features), lengths)
 
     def running(self, features: Tensor) -> Tensor:
-        """The logits after each step, as `step` gives them: (B, T, D) -> (B, T, C)."""
-        standard = self.standardise(features)
-        stacked = self.trained_running(standard)
+        """The logits about each step, as `step` gives them `lookahead` steps later: (B, T, D) ->
+        (B, T, C).
+        """
+        held = features[:, -1:].expand(-1, self.lookahead, -1)
+        standard = self.standardise(torch.cat([features, held], 1))
+        stacked = self.trained_running(standard)[:, self.lookahead :]
         rows = stacked.flatten(0, 1)  # every step of every sequence as one batch
         logits = (
             self.fuse(rows)
@@ -206,7 +214,8 @@ class ActionClassifier(nn.Module):
         return logits.reshape(*features.shape[:2], self.num_classes) / self.temperature
 
     def advance(self, features: Tensor, state: State) -> tuple[Tensor, State]:
-        """Like `running`, from a carried state: (B, T, D) -> (B, T, C), the state to carry.
+        """The logits after each step, from a carried state: (B, T, D) -> (B, T, C), the state to
+        carry.
 
         Of a model of instants without a closed form: its pools carry nothing.
         """
@@ -223,7 +232,11 @@ class ActionClassifier(nn.Module):
     def _mean_answer(self, features: Tensor, lengths: Tensor) -> Tensor:
         """Logits of the mean over the frames of their probabilities: (B, T, D), (B,) -> (B, C)."""
         steps = torch.arange(features.shape[1], device=features.device)
-        inside = (steps < lengths.to(steps.device)[:, None])[..., None]
+        ends = lengths.to(steps.device)[:, None]
+        inside = (steps < ends)[..., None]
+        if self.lookahead:  # what follows a sequence is its last frame, as `running` goes on
+            last = steps.minimum(ends - 1)[..., None].expand_as(features)
+            features = features.gather(1, last)
         shown = self.probabilities(self.running(features)) * inside
         mean = shown.sum(1) / inside.sum(1)
         return mean.logit(1e-6) if self.many else mean.clamp_min(1e-12).log()

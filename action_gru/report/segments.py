@@ -106,9 +106,12 @@ def within(events: Sequence[Event], known: Sequence[tuple[float, float]]) -> lis
 
 
 def detection_delays(
-    found: Sequence[Event], reference: Sequence[Event]
+    found: Sequence[Event], reference: Sequence[Event], ahead_s: float = 0.0
 ) -> tuple[tuple[float, ...], int, int]:
-    """The delay of each reference segment that was found; how many were missed; false events."""
+    """The delay of each reference segment that was found; how many were missed; false events.
+
+    ahead_s: how much later than the instant that it is about an answer is known.
+    """
 
     def meet(one: Event, other: Event) -> bool:
         overlap = min(one.end_s, other.end_s) > max(one.start_s, other.start_s)
@@ -118,7 +121,7 @@ def detection_delays(
     for segment in reference:
         starts_s = [event.start_s for event in found if meet(event, segment)]
         if starts_s:
-            delays_s.append(max(0.0, min(starts_s) - segment.start_s))
+            delays_s.append(max(0.0, min(starts_s) - segment.start_s) + ahead_s)
     false = sum(not any(meet(event, segment) for segment in reference) for event in found)
     return tuple(delays_s), len(reference) - len(delays_s), false
 

@@ -42,7 +42,7 @@ from action_gru.dataset.channels import ChannelValues
 from action_gru.features.sequences import SequenceSet
 from action_gru.series import long_table
 from action_gru.series.recording import preparer_of
-from action_gru.streaming.states import OverlappingWindows, reset_rows
+from action_gru.streaming.states import Lookahead, OverlappingWindows, reset_rows
 from action_gru.timeline import Alarm, Prediction
 from action_gru.training import Checkpoint, load_checkpoint
 from action_gru.training.document import alarm_class, check_reads_rows
@@ -126,7 +126,9 @@ class RowStream:
     """One sequence whose rows arrive one by one. Cost and memory of a row do not grow.
 
     The answer is based on all rows so far. A model that was trained on windows (`series.window`)
-    uses the last (states - 1) / states to 1 times that time instead: staggered states.
+    uses the last (states - 1) / states to 1 times that time instead: staggered states. That of a
+    model with `model.lookahead` is about the row so many before (`Prediction.centre_s`); the first
+    ones are about the first row, and rest on fewer.
     """
 
     def __init__(self, recognizer: SequenceRecognizer) -> None:
@@ -138,6 +140,7 @@ class RowStream:
         self._fresh = recognizer.model.initial_state(1)
         self._state = recognizer.model.initial_state(self._count)
         self._device = next(recognizer.model.parameters()).device
+        self._ahead = Lookahead(recognizer.model.lookahead)
         self.rows = 0
         self.time: float | None = None
         self.prediction: Prediction | None = None
@@ -164,11 +167,13 @@ class RowStream:
                 torch.from_numpy(feature).to(self._device).expand(self._count, -1), self._state
             )
             scores = self._recognizer.model.probabilities(logits[answering]).cpu().numpy()
+        about = self._ahead.push(time)
         self.prediction = Prediction.from_probabilities(
             self._recognizer.classes,
             scores,
             time,
             thresholds=self._recognizer.checkpoint.thresholds,
+            about_s=about if self._recognizer.model.lookahead else None,
         )
         return self.prediction
 

@@ -6,6 +6,7 @@ Knows nothing of frames or classes.
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Sequence
 
 import torch
@@ -48,6 +49,33 @@ class OverlappingWindows:
         """The states that have begun, the one that rests on the longest stretch first."""
         begun = [number for number in range(self.count) if self._begun[number] >= 0]
         return sorted(begun, key=lambda number: self._begun[number])
+
+
+class Lookahead:
+    """Which instant the newest answer of a model of instants is about: the one `count` steps
+    before it, as it had read so many further ones.
+    """
+
+    def __init__(self, count: int) -> None:
+        self._times_s: deque[float] = deque(maxlen=count + 1)
+
+    def push(self, time_s: float) -> float:
+        """The next step's instant; the one that its answer is about. Until count + 1 steps are
+        read, that is the first.
+        """
+        self._times_s.append(time_s)
+        return self._times_s[0]
+
+    @property
+    def is_full(self) -> bool:
+        """Does the newest answer rest on as many further steps as the model was trained with?"""
+        return len(self._times_s) == self._times_s.maxlen
+
+    def left(self) -> list[float]:
+        """At the end: the instants without a full answer, for as many more steps that repeat the
+        last one (`is_full` afterwards); oldest first.
+        """
+        return list(self._times_s)[self.is_full :]
 
 
 def reset_rows(state: State, rows: Sequence[int], fresh: State) -> None:

@@ -18,7 +18,7 @@ from action_gru.backbone import Backbone
 from action_gru.core.machine import Prefetch, one_thread
 from action_gru.detection.frame_views import frame_views_of, make_maker, side
 from action_gru.model import ActionClassifier
-from action_gru.streaming.states import OverlappingWindows, join, reset_rows, split
+from action_gru.streaming.states import Lookahead, OverlappingWindows, join, reset_rows, split
 from action_gru.timeline import Event, EventTracker, ManyEventTracker, Prediction, ScoreTrack
 from action_gru.video import Image
 from action_gru.views import FrameSampler, Sample
@@ -134,10 +134,19 @@ class StreamEngine:
             rows = features.to(self._device).repeat_interleave(torch.tensor(sizes), 0)
             logits, state = self.model.step(rows, join([stream.state for stream in streams]))
             scores = self.model.probabilities(logits.double()).cpu().numpy()
-        for stream, part in zip(streams, split(state, sizes), strict=True):
-            stream.state = part
+        for stream, part, row in zip(streams, split(state, sizes), features, strict=True):
+            stream.state, stream.newest = part, row
         parts = np.split(scores, np.cumsum(sizes)[:-1])
         return [stream.end_step(part) for stream, part in zip(streams, parts, strict=True)]
+
+    def repeat(self, stream: ActionStream) -> NDArray[np.float64]:
+        """Advance a stream of one state by its newest features once more; its scores, (1, C)."""
+        assert stream.newest is not None
+        with torch.inference_mode():
+            row = stream.newest[None].to(self._device)
+            logits, stream.state = self.model.step(row, stream.state)
+            scores: NDArray[np.float64] = self.model.probabilities(logits.double()).cpu().numpy()
+        return scores
 
 
 class ActionStream:
@@ -150,7 +159,8 @@ class ActionStream:
     Every sampled frame goes through the backbone once; cost and memory of a frame do not grow.
     The answer rests on the last (states - 1) / states to 1 times window_s seconds, and is about
     their middle; with window_s 0 one state reads on without a restart. The answer of a model of
-    instants (`data.task: frames`) is about its newest frame. At a break (see `FrameSampler`) such
+    instants (`data.task: frames`) is about its newest frame, or with `model.lookahead` about the
+    sample so many before (`Prediction.centre_s`). At a break (see `FrameSampler`) such
     as missing frames or a cut everything starts afresh: `restarts` counts it and `restart_reason`
     says why. Where a stretch of frames ends, its younger states speak of its last half window, and
     events rest on them as on any other answer. `track`, where one is set, takes in every answer
@@ -174,14 +184,16 @@ class ActionStream:
         self.restart_reason = ""
         self.track: ScoreTrack | None = None
         self.met: int | None = None
-        self._after_gap = False
+        self.newest: Tensor | None = None  # features (D,) of the newest sample
+        self._begins = False  # a stretch after a break, of which no answer is recorded yet
         self._begin()
 
     def _begin(self) -> None:
         self.windows = OverlappingWindows(self.states, self.window_s or math.inf)
         self.state = self.engine.model.initial_state(self.states)
         self._scores: NDArray[np.float64] = np.zeros((self.states, len(self.engine.classes)))
-        self.last_s = 0.0
+        self.last_s = self._about_s = 0.0
+        self._ahead = Lookahead(self.engine.model.lookahead)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -231,10 +243,11 @@ class ActionStream:
 
         A later push starts afresh.
         """
-        # What is about its instant was said at that instant: younger states add nothing.
-        order = [] if self.engine.model.instant else self.windows.oldest_first()[1:]
-        younger = [self._answer_of(state) for state in order]
-        answers = [answer for answer in younger if self._is_evidence(answer)]
+        if self.engine.model.instant:
+            answers = list(self._late_answers())
+        else:
+            younger = [self._answer_of(state) for state in self.windows.oldest_first()[1:]]
+            answers = [answer for answer in younger if self._is_evidence(answer)]
         ended = [event for answer in answers for event in self.tracker.push(answer)]
         ended += self.tracker.finish(self.last_s)
         for answer in answers:
@@ -244,43 +257,59 @@ class ActionStream:
         self._begin()
         return ended
 
+    def _late_answers(self) -> Iterator[Prediction]:
+        """Of a model that reads ahead, the answers about its last instants, as if the newest sample
+        went on.
+        """
+        left, ahead = self._ahead.left(), self.engine.model.lookahead
+        for number in range(ahead if left else 0):
+            self._scores = self.engine.repeat(self)
+            if (place := number - ahead + len(left)) >= 0:
+                self._about_s = left[place]
+                yield self._answer_of(0)
+
     def begin_step(self, sample: Sample) -> list[int]:
         """Take in a sample; the rows of the state that start afresh with it."""
         self.ended = []
-        self._after_gap = sample.run > self.restarts
-        if self._after_gap:
+        if sample.run > self.restarts:
             self.restarts, self.restart_reason = sample.run, sample.reason
             self.finish()
+            self._begins = True
         self.last_s = sample.time_s
+        self._about_s = self._ahead.push(sample.time_s)
         return self.windows.restarting(sample.time_s)
 
     def end_step(self, scores: NDArray[np.float64]) -> Prediction:
         """Take in the probabilities of each state, (K, C); the answer."""
         self._scores = scores
         self.prediction = self._answer_of(self.windows.oldest_first()[0])
-        self._record(self.prediction, begins=self._after_gap)
+        if self._ahead.is_full:
+            self._record(self.prediction)
         is_evidence = self._is_evidence(self.prediction)
         ended = self.tracker.push(self.prediction) if is_evidence else []
         self.events.extend(ended)
         self.ended = [*self.ended, *ended]
         return self.prediction
 
-    def _record(self, answer: Prediction, begins: bool = False) -> None:
+    def _record(self, answer: Prediction) -> None:
         if self.track is not None:
-            self.track.add(answer.centre_s, answer.probabilities(self.classes), begins)
+            self.track.add(answer.centre_s, answer.probabilities(self.classes), self._begins)
+        self._begins = False
 
     def _answer_of(self, state: int) -> Prediction:
-        since_s = self.last_s if self.engine.model.instant else self.windows.since_s[state]
+        model = self.engine.model
+        since_s = self._about_s if model.instant else self.windows.since_s[state]
         return Prediction.from_probabilities(
             self.engine.classes,
             self._scores[state],
             self.last_s,
             since_s,
             self.engine.thresholds,
+            self._about_s if model.lookahead else None,
         )
 
     def _is_evidence(self, answer: Prediction) -> bool:
         assert answer.since_s is not None
         if self.engine.model.instant:
-            return True
+            return self._ahead.is_full
         return answer.time_s - answer.since_s >= MIN_EVIDENCE * self.window_s

@@ -32,6 +32,7 @@ class Prediction:
     unsure: bool = False  # below the score from which such answers are right often enough
     # Where several classes may be shown at once: those at or above their thresholds, best first.
     active: tuple[str, ...] | None = None
+    about_s: float | None = None  # the instant it describes, where that is not their middle
 
     def __post_init__(self) -> None:
         if not self.labels or len(self.labels) != len(self.scores):
@@ -55,6 +56,7 @@ class Prediction:
         time_s: float = 0.0,
         since_s: float | None = None,
         thresholds: Sequence[float] | None = None,
+        about_s: float | None = None,
     ) -> Prediction:
         """Rank a model's answer. probabilities (C,); of equals, the class listed first wins.
 
@@ -73,7 +75,7 @@ class Prediction:
         if thresholds is not None:
             active = tuple(classes[index] for index in order if values[index] >= thresholds[index])
         since_s = None if since_s is None else float(since_s)
-        return cls(labels, scores, float(time_s), since_s, active=active)
+        return cls(labels, scores, float(time_s), since_s, active=active, about_s=about_s)
 
     @property
     def label(self) -> str:
@@ -101,7 +103,9 @@ class Prediction:
 
     @property
     def centre_s(self) -> float:
-        """The middle of the stretch it is based on: the instant it describes."""
+        """The instant it describes: about_s, else the middle of the stretch it is based on."""
+        if self.about_s is not None:
+            return self.about_s
         return self.time_s if self.since_s is None else (self.since_s + self.time_s) / 2
 
     def probabilities(self, classes: Sequence[str]) -> NDArray[np.float64]:
@@ -142,6 +146,7 @@ class Prediction:
             "score": self.score,
             "unsure": self.unsure,
             "time_s": self.time_s,
+            **({} if self.about_s is None else {"about_s": self.about_s}),
             "scores": dict(self.top(len(self.labels))),
         }
 

@@ -98,7 +98,7 @@ class EventTracker:
         instant_s, scores = self._smooth(prediction)
         self._now_s = max(self._now_s, instant_s)
         self.smoothed = Prediction.from_probabilities(
-            self.classes, scores, prediction.time_s, prediction.since_s
+            self.classes, scores, prediction.time_s, prediction.since_s, None, prediction.about_s
         )
         self._note_levels(scores, prediction)
         self._decide(self.smoothed)
@@ -235,7 +235,7 @@ class ManyEventTracker:
         self._now_s = max(self._now_s, instant_s)
         limits = [self.thresholds[name] for name in self.classes]
         self.smoothed = Prediction.from_probabilities(
-            self.classes, scores, prediction.time_s, prediction.since_s, limits
+            self.classes, scores, prediction.time_s, prediction.since_s, limits, prediction.about_s
         )
         # What the very first answer says holds from the first frame that it is based on.
         began_s = prediction.since_s if first else None

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from action_gru.config.learning import TrainingSection
 from action_gru.core.errors import DataError
-from action_gru.features.sequences import Batch, SequenceSet, is_known
+from action_gru.features.sequences import NO_LABEL, Batch, SequenceSet, is_known
 from action_gru.training.processes import Processes
 
 
@@ -52,13 +52,15 @@ class Batches:
         seed: int,
         processes: Processes | None = None,
         class_weights: Tensor | None = None,
+        lookahead: int = 0,
     ) -> None:
+        """lookahead: of how many steps before a step's target is."""
         self.sequences = sequences
         self.settings = settings
         self.max_frames = max_frames
         self.seed = seed
         self.processes = processes or Processes()
-        self.class_weights = class_weights
+        self.class_weights, self.lookahead = class_weights, lookahead
         self.windows = DenseWindows(sequences, max_frames) if sequences.dense else None
 
     @property
@@ -113,15 +115,22 @@ class Batches:
             self.sequences.take(rows, inside),
             inside.sum(1),
             self.sequences.labels[drawn.clips[mine]],
-            self.sequences.take_labels(rows, inside),
+            self._targets(rows, inside),
         )
 
     def _labels(self, drawn: Drawn, mine: Tensor | slice = slice(None)) -> Tensor:
         """The target of each answer of some of the drawn clips: (N,), with many (N, C)."""
-        labels = self.sequences.take_labels(drawn.rows[mine], drawn.inside[mine])
+        labels = self._targets(drawn.rows[mine], drawn.inside[mine])
         if labels is None:
             return self.sequences.labels[drawn.clips[mine]]
         return labels[is_known(labels)]
+
+    def _targets(self, rows: Tensor, inside: Tensor) -> Tensor | None:
+        """`SequenceSet.take_labels` of the steps that answer: none before the lookahead."""
+        labels = self.sequences.take_labels(rows.roll(self.lookahead, 1), inside)
+        if labels is not None:
+            labels[:, : self.lookahead] = NO_LABEL
+        return labels
 
     def _weight(self, labels: Tensor) -> float:
         """The sum of the answers' weights in the loss."""

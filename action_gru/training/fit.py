@@ -138,7 +138,7 @@ def model_arguments(config: Config, data: TrainingData) -> dict[str, Any]:
     arguments = {
         "view_dims": [spec.dim for spec in data.table.specs],
         "num_classes": len(data.classes),
-        **config.model.model_dump(),
+        **config.model.model_dump(exclude={"lookahead"}),
         "closed_form": closed_form(config, len(data.part("train"))),
         "spread": True,
         # A view that is a vector holds quantities, not an embedding.
@@ -148,6 +148,8 @@ def model_arguments(config: Config, data: TrainingData) -> dict[str, Any]:
         arguments["many"] = True
     if config.data.task == "frames":
         arguments |= {"instant": True, "pooling": "last"}
+    if config.model.lookahead:
+        arguments["lookahead"] = config.model.lookahead
     if config.model.normalisation == "auto":
         arguments["normalisation"] = config.data.traits.normalisation
     if not config.data.is_video:
@@ -166,7 +168,7 @@ def closed_form(config: Config, clips: int) -> bool:
 def mean_pooled(config: Config) -> Config:
     """The same config without a recurrent cell: each frame by itself, averaged over time."""
     model = config.model.model_copy(
-        update={"cell": "none", "pooling": "mean", "bidirectional": False}
+        update={"cell": "none", "pooling": "mean", "bidirectional": False, "lookahead": 0}
     )
     return config.model_copy(update={"model": model})
 

@@ -93,7 +93,9 @@ class Trainer:
         self.optimizer = self.accelerator.prepare_optimizer(self.optimizer)
         weights = self._class_weights(train, model.num_classes)
         self.class_weights = None if weights is None else weights.to(self.accelerator.device)
-        self.batches = Batches(train, settings, max_frames, seed, self.processes, weights)
+        self.batches = Batches(
+            train, settings, max_frames, seed, self.processes, weights, self.bare_model.lookahead
+        )
         self.epochs = max(settings.epochs, -(-settings.min_steps // len(self.batches)))
         self.average = Average(self.bare_model, settings.ema_decay)
         self.generator = torch.Generator()

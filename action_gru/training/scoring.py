@@ -146,7 +146,7 @@ def window_logits(
 
 
 def score_steps(model: ActionClassifier, sequences: SequenceSet) -> list[Tensor]:
-    """Probabilities after each row of each sequence: N of (T, C) float32 on the CPU."""
+    """Probabilities about each row of each sequence: N of (T, C) float32 on the CPU."""
     return [model.probabilities(logits) for logits in _running_logits(model, sequences)]
 
 
@@ -173,7 +173,7 @@ def known_targets(sequences: SequenceSet) -> Tensor:
 
 
 def _running_logits(model: ActionClassifier, sequences: SequenceSet) -> list[Tensor]:
-    """The logits after each row of each sequence: N of (T, C) float32 on the CPU."""
+    """The logits about each row of each sequence: N of (T, C) float32 on the CPU."""
     was_training = model.training
     model.eval()
     rows = zip(sequences.starts.tolist(), sequences.lengths.tolist(), strict=True)
@@ -187,7 +187,7 @@ def _running_logits(model: ActionClassifier, sequences: SequenceSet) -> list[Ten
 
 
 def _running(model: ActionClassifier, values: Tensor) -> Iterator[Tensor]:
-    """The logits after each row of a sequence (T, D), in blocks (N, C).
+    """The logits about each row of a sequence (T, D), in blocks (N, C).
 
     A model of instants reads PIECE rows at once and carries its state; another one all rows.
     """
@@ -196,9 +196,12 @@ def _running(model: ActionClassifier, values: Tensor) -> Iterator[Tensor]:
         yield model.running(values.float()[None].to(device))[0]
         return
     state = model.initial_state(1)
-    for rows in values.split(PIECE):  # type: ignore[no-untyped-call]
-        logits, state = model.advance(rows.float()[None].to(device), state)
-        yield logits[0]
+    held, early = values[-1:].expand(model.lookahead, -1), model.lookahead
+    for rows in (*values.split(PIECE), held):  # type: ignore[no-untyped-call]
+        if len(rows):
+            logits, state = model.advance(rows.float()[None].to(device), state)
+            yield logits[0, early:]
+            early = max(0, early - len(rows))
 
 
 def score_answers(
