@@ -15,8 +15,10 @@ step = onnxruntime.InferenceSession(f"{sys.argv[1]}/step.onnx")
 spec = json.loads(step.get_modelmeta().custom_metadata_map["action_gru"])
 made, count, window = spec["rows"], spec["stream"]["states"], spec["stream"]["window"]
 keep = np.array([1 - 2 / (span + 1) for span in made["averages"]])[:, None]
+# Over how many rows changes are read: true is the last row alone.
+spans = [1] if made["velocity"] is True else made["velocity"] or []
 if made["points"]:
-    sys.exit("series.points: action_gru/series/preparation.py makes them, this does not")
+    sys.exit("series.points: action_gru/series/recording.py makes them, this does not")
 
 
 def answer(logits):
@@ -35,7 +37,7 @@ class Sequence:
     """What one id carries from row to row."""
 
     def __init__(self, start):
-        self.start, self.before, self.stage = start, None, -1
+        self.start, self.before, self.stage = start, [], -1
         self.total = self.weight = np.zeros((len(keep), len(spec["channels"])))
         self.state = {}
         for tensor in spec["state"]:  # one row for each of the staggered states
@@ -50,9 +52,8 @@ class Sequence:
             parts = [values, (self.total / self.weight).ravel()]
         if made["elapsed"]:
             parts.append([time - self.start])
-        if made["velocity"]:
-            parts.append(values - (values if self.before is None else self.before))
-        self.before = values
+        self.before = [*self.before, values][-max(spans, default=0) - 1 :]
+        parts += [values - self.before[max(0, len(self.before) - 1 - span)] for span in spans]
         # Each state restarts once in a window, one after another; the oldest one answers.
         if window:
             last, self.stage = self.stage, int((time - self.start) * count / window + 1e-6)

@@ -23,6 +23,7 @@ RUNS = {
         {"horizon": 5, "averages": [4, 12], "elapsed": True, "threshold": 0.4},
     ),
     "missing values and velocity": (machines, {"velocity": True}),
+    "changes over several rows": (machines, {"velocity": [1, 3]}),
     "windows": (machines, {"window": 4.0, "stride": 2.0}),
 }
 
@@ -71,8 +72,10 @@ def test_the_metadata_say_what_is_made_of_a_row(tmp_path):
     assert spec["channels"] == ["wear", "noise"]
     assert spec["columns"] == {"id": "id", "time": "time"}
     assert spec["rows"] == {
-        "points": 0, "averages": [4.0, 12.0], "elapsed": True, "velocity": False
+        "points": 0, "origin": None, "unit": None,
+        "averages": [4.0, 12.0], "elapsed": True, "velocity": False,
     }  # fmt: skip
+    assert spec["lookahead"] == 0
     assert spec["feature_size"] == 2 * 3 + 1
     assert spec["warns_from"] == 0.4
     assert spec["stream"] == {"window": None, "states": 1}

@@ -227,6 +227,112 @@ def test_a_stream_of_instants_reads_on_with_one_state_and_answers_for_now():
     assert answer.probabilities(("a", "b")).tolist() == pytest.approx(wanted, abs=1e-5)
 
 
+AHEAD = 3
+
+
+@pytest.mark.parametrize("many", [False, True])
+def test_each_answer_of_a_model_that_reads_ahead_stands_at_the_instant_it_is_about(many):
+    model, features = instant_model(many=many, lookahead=AHEAD), torch.randn(2, 9, 4)
+    running, state = model.running(features), None
+    for number in range(9 + AHEAD):  # the last row goes on
+        logits, state = model.step(features[:, min(number, 8)], state)
+        if number >= AHEAD:
+            assert torch.allclose(logits, running[:, number - AHEAD], atol=1e-6)
+    mean = model.probabilities(running[:1, :5]).mean(1)
+    short = model.probabilities(model.running(features[:1, :5])).mean(1)
+    assert not torch.allclose(mean, short, atol=1e-4)  # the rows after a clip are not read
+    lengths = torch.tensor([5, 9])
+    assert torch.allclose(model.probabilities(model(features, lengths))[:1], short, atol=1e-5)
+
+
+@pytest.mark.parametrize("piece", [2, 3, 64])
+def test_scores_of_a_model_that_reads_ahead_lie_at_their_rows(monkeypatch, piece):
+    model, sequences = instant_model(lookahead=AHEAD), dense_set((40, 2), (slice(0), slice(0)))
+    monkeypatch.setattr(scoring, "PIECE", piece)
+    for scores, low, high in zip(
+        scoring.score_steps(model, sequences), (0, 40), (40, 42), strict=True
+    ):
+        wanted = model.running(sequences.values[None, low:high].float())[0].softmax(-1)
+        assert torch.allclose(scores, wanted, atol=1e-6)
+
+
+@pytest.mark.parametrize("count", [1, AHEAD, 20])
+def test_a_stream_that_reads_ahead_answers_about_every_instant_once(count):
+    model = instant_model(lookahead=AHEAD)
+    engine = StreamEngine(model, None, ("a", "b"), ("rgb",), 10.0)
+    stream = ActionStream(engine, SimpleNamespace(max_gap_s=1.0), EventTracker(), 0.0, 8)
+    recorded = []
+    stream.track = SimpleNamespace(add=lambda *answer: recorded.append(answer))
+    rows, wanted = torch.randn(2 * count, 4), []
+    for run, part in enumerate(rows.split(count)):  # a gap lies between
+        wanted += model.running(part[None])[0].softmax(-1).tolist()
+        for index, row in enumerate(part):
+            at_s = 100 * run + index / 10
+            (answer,) = engine.step([stream], [Sample(at_s, {}, run, "a gap")], row[None])
+            assert answer.time_s == at_s
+            assert answer.centre_s == 100 * run + max(0, index - AHEAD) / 10
+            assert answer.to_json()["about_s"] == answer.centre_s
+    stream.finish()
+    instants_s, scores, begins = zip(*recorded, strict=True)
+    assert list(instants_s) == [100 * run + n / 10 for run in (0, 1) for n in range(count)]
+    np.testing.assert_allclose(scores, wanted, atol=1e-5)
+    assert np.flatnonzero(begins).tolist() == [count]
+
+
+def test_training_pairs_each_row_with_the_answer_that_comes_later():
+    options = settings(batch_size=1, speed_jitter=0.0, temporal_crop=0.0)
+    batches = Batches(
+        dense_set((40, 2), (slice(0, 40), slice(0, 2))), options, 8, 0, lookahead=AHEAD
+    )
+    assert batches.draws.tolist() == [0] * 5  # the second ends before it has an answer
+    for number in range(5):
+        for part in batches.epoch(number):
+            places, labels = part.batch.features[0, :, 0].long(), part.batch.step_labels[0]
+            assert (labels[:AHEAD] == NO_LABEL).all()
+            assert torch.equal(labels[AHEAD:], places[:-AHEAD] % 2)
+            assert part.answers == 8 - AHEAD
+
+
+def test_what_shows_later_is_learned_by_a_model_that_reads_ahead_alone():
+    """The class of a row stands in the row two after it."""
+    signs = torch.randint(0, 2, (202,), generator=torch.Generator().manual_seed(0))
+    values = (2.0 * signs[:, None] - 1).repeat(1, 4).numpy().astype(np.float16)
+    steps = torch.cat([signs[2:], torch.full((2,), NO_LABEL)])
+    rows = [[ClipFeatures(values, np.arange(202) / 10)]]
+    right = {}
+    for ahead in (0, 2):
+        sequences = SequenceSet(rows, [0], None, steps, dense=True)
+        torch.manual_seed(0)
+        model = ActionClassifier(
+            [4], 2, "gru", 8, 8, instant=True, lookahead=ahead, normalisation="channel"
+        )
+        options = settings(epochs=60, batch_size=4, learning_rate=0.02)
+        Trainer(model, sequences, None, options, 32, 0).fit(lambda *_: None)
+        scores, labels = scoring.score_answers(model.eval(), sequences, 32)
+        right[ahead] = float(scoring.is_right(scores, labels).float().mean())
+    assert right[2] == 1.0
+    assert right[0] < 0.8
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["data.task=clips"], "model.lookahead: goes with data.task=frames"),
+        (["sampling.max_frames=8"], "must be below sampling.max_frames=8"),
+    ],
+)
+def test_a_lookahead_that_leaves_no_answer_is_refused(overrides, message):
+    tree = {"data": {"task": "frames"}, "model": {"lookahead": 8}}
+    with pytest.raises(ConfigError, match=message):
+        build_config(tree, overrides)
+
+
+def test_delay_counts_what_the_model_reads_ahead():
+    segments = [Event("a", 1, 2), Event("b", 3, 4)]
+    found = [Event("a", 1.5, 2), Event("b", 2.5, 4)]
+    assert detection_delays(found, segments, 0.25) == ((0.75, 0.25), 0, 0)
+
+
 @pytest.mark.parametrize(
     "override",
     ["model.bidirectional=true", "model.closed_form=true", "training.class_balance=sampler",

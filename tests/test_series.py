@@ -298,6 +298,8 @@ def test_what_cannot_answer_row_by_row_is_refused_with_its_key():
     [
         ({"elapsed": True, "window": 5}, "elapsed counts from an id's first row: it does not go"),
         ({"averages": [20, 5]}, "averages names numbers of rows, the shortest first, each once"),
+        ({"velocity": [3, 1]}, "velocity names numbers of rows, the shortest first, each once"),
+        ({"origin": "hip"}, "origin and unit name points: set points to 2 or 3"),
         ({"averages": [5, 5]}, "averages names numbers of rows, the shortest first, each once"),
     ],
 )
@@ -542,15 +544,18 @@ def test_a_table_may_name_several_labels_a_sequence(tmp_path):
 
 
 @pytest.mark.drawn
-def test_each_row_of_a_table_is_reported_as_a_frame(tmp_path):
-    rows = ["id,time,value,label,split"]
+@pytest.mark.parametrize("ahead", [0, 2])
+def test_each_row_of_a_table_is_reported_as_a_frame(tmp_path, ahead):
+    rows, rng = ["id,time,value,label,split"], np.random.default_rng(0)
     for number in range(6):
+        turns = np.repeat(np.arange(9) % 2, rng.integers(3, 9, 9))  # runs of no one length
         for step in range(24):
-            label = "high" if step // 6 % 2 else "low"
+            label = "high" if turns[step] else "low"
             split = "test" if number > 3 else "train"
             value = (label == "high") + 0.01 * number
             rows.append(f"r{number},{step},{value},{label},{split}")
     sections = {"data": {"task": "frames"}, "series": {"step_labels": True}}
+    sections |= {"model": {"lookahead": ahead}, "training": {"min_steps": 60 * ahead}}
     config = table_config(tmp_path, "steps", "\n".join(rows) + "\n", **sections)
     run = train(config, Reporter(quiet=True))
     report, folder = evaluate(run, Reporter(quiet=True))
@@ -558,6 +563,12 @@ def test_each_row_of_a_table_is_reported_as_a_frame(tmp_path):
     assert report.sentence.startswith("Right at 100.0% of 48 labelled instants of 2 new recordings")
     assert report.segments.f1[0.5] > 0.9
     assert "## Long recordings" in (folder / "report.md").read_text()
+    recognizer = SequenceRecognizer.load(run.path, device="cpu")
+    stream = recognizer.stream()
+    for step in range(24):
+        answer = stream.push([float(step // 6 % 2)], step)
+        assert (answer.time_s, answer.centre_s) == (step, max(0, step - ahead))
+        assert step < ahead or answer.label == ("high" if (step - ahead) // 6 % 2 else "low")
     _, folder = cross_validate(run.config(["run.name=folds"]), 2, 1, QUIET)
     events = json.loads((folder / "report.json").read_text())["events"]
     assert events["f1_50"]["mean"] > 0.9

@@ -271,7 +271,7 @@ def _describe_pictures(checkpoint: Checkpoint, config: Config) -> dict[str, Any]
 def _describe_rows(checkpoint: Checkpoint, config: Config) -> dict[str, Any]:
     """The steps from the rows of a table to the network of one step."""
     series = config.series
-    made = ("points", "averages", "elapsed", "velocity")
+    made = ("points", "origin", "unit", "averages", "elapsed", "velocity")
     states = config.stream.states if series.window else 1
     return {
         "channels": checkpoint.channels,

@@ -13,6 +13,7 @@ from action_gru.config.section import (
     DataKind,
     Device,
     Positive,
+    Rows,
     Section,
     Sha256,
     ViewName,
@@ -130,8 +131,15 @@ class SeriesSection(Section):
     points: Literal[0, 2, 3] = 0
     """2 or 3: the columns are points of so many coordinates, such as landmarks; they are read
     around their mean and relative to their spread. 0: they are not."""
-    velocity: bool = False
-    """Read beside the values how they change from row to row."""
+    origin: str | None = None
+    """With points: the point that the others are read around, in place of their mean, such as hip:
+    what is alike in the names of its columns (hip_x, hip_y)."""
+    unit: Annotated[tuple[str, ...], Field(min_length=2, max_length=2)] | None = None
+    """With points: two points, such as [head, hip], whose distance is the unit of length, in place
+    of the spread; averaged over the rows so far."""
+    velocity: bool | Annotated[tuple[Rows, ...], Field(min_length=1, max_length=8)] = False
+    """Read beside the values how they change from row to row; a list such as [1, 3, 6]: over so
+    many rows each."""
     averages: Annotated[tuple[Positive, ...], Field(max_length=8)] = ()
     """Read beside the values their running averages over about so many rows, such as [5, 20, 80]:
     slow drift under noise shows there."""
@@ -144,11 +152,22 @@ class SeriesSection(Section):
             raise ValueError("stride needs a window")
         if self.elapsed and self.window is not None:
             raise ValueError("elapsed counts from an id's first row: it does not go with a window")
+        if not self.points and (self.origin or self.unit):
+            raise ValueError("origin and unit name points: set points to 2 or 3")
+        if list(self.spans) != sorted(set(self.spans)):
+            raise ValueError("velocity names numbers of rows, the shortest first, each once")
         if list(self.averages) != sorted(set(self.averages)):
             raise ValueError("averages names numbers of rows, the shortest first, each once")
         if self.channels is not None and len(set(self.channels)) < max(1, len(self.channels)):
             raise ValueError("channels names columns, at least one, each once")
         return self
+
+    @property
+    def spans(self) -> tuple[int, ...]:
+        """Over how many rows changes are read; none without velocity."""
+        if isinstance(self.velocity, bool):
+            return (1,) if self.velocity else ()
+        return self.velocity
 
     @property
     def targets_each_row(self) -> bool:

@@ -14,6 +14,7 @@ from action_gru.views.pictures import VIEWS
 Share = Annotated[float, Field(ge=0.0, lt=1.0)]
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[float, Field(gt=0.0)]
+Rows = Annotated[int, Field(ge=1, le=100_000)]
 HASH, NAME = r"^[0-9a-f]{64}$", r"^[\w.-]*[\w-][\w.-]*$"
 IN_WORDS = {  # what a value that does not match a pattern should be
     HASH: "should be 64 digits and letters from a to f",

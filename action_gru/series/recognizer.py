@@ -102,7 +102,7 @@ class SequenceRecognizer:
         if instants.shape != (len(rows),):
             raise DataError(f"{len(rows)} rows need as many times, got {instants.shape}")
         series = self.config.series
-        views = preparer_of(series, len(self.channels)).views(rows, instants)
+        views = preparer_of(series, self.channels).views(rows, instants)
         steps = torch.zeros(len(rows)) if series.targets_each_row else None
         entries = [ChannelValues(view, instants) for view in views]
         sequences = SequenceSet([entries], [0], None, steps)
@@ -134,7 +134,7 @@ class RowStream:
     def __init__(self, recognizer: SequenceRecognizer) -> None:
         self._recognizer = recognizer
         series, states = recognizer.config.series, recognizer.config.stream.states
-        self._preparer = preparer_of(series, len(recognizer.channels))
+        self._preparer = preparer_of(series, recognizer.channels)
         self._windows = OverlappingWindows(states, series.window) if series.window else None
         self._count = states if self._windows else 1
         self._fresh = recognizer.model.initial_state(1)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import takewhile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -101,13 +102,15 @@ def window_bounds(
 
 
 class Preparer:
-    """Makes the views of one sequence: its values and, with velocity, how they change.
+    """Makes the views of one sequence: its values and, with spans, how they change.
 
+    spans: over how many rows each, the shortest first; before the first row nothing had changed.
     averages: the values are followed by their running averages over about so many rows. elapsed:
     the last column of the values is how long the sequence has run. points: the columns are points
     of so many coordinates (x, y or x, y, z), read around their mean and divided by their usual
     distance from it, averaged over the rows so far, so that place and size no longer count; the
-    change then has the mean's own movement as its last columns.
+    change then has the mean's own movement as its last columns. origin: the number of a point that
+    stands for the mean; unit: of two points, whose distance stands for that from the mean.
 
     dims: how many values each view has. Raises DataError for columns that are no whole points.
     """
@@ -116,24 +119,27 @@ class Preparer:
         self,
         width: int,
         points: int = 0,
-        velocity: bool = False,
+        spans: Sequence[int] = (),
         averages: Sequence[float] = (),
         elapsed: bool = False,
+        origin: int | None = None,
+        unit: tuple[int, int] | None = None,
     ) -> None:
         if points and width % points:
             raise DataError(
                 f"series.points: {width} columns are no whole number of points of {points} "
                 "coordinates; set series.points=0 for columns that are no points"
             )
-        self.points, self.velocity, self.elapsed = points, velocity, elapsed
+        self.points, self.spans, self.elapsed = points, tuple(spans), elapsed
+        self.origin, self.unit = origin, unit
         values = width * (1 + len(averages)) + elapsed
-        self.dims = [values, width + points] if velocity else [values]
+        self.dims = [values, (width + points) * len(spans)] if spans else [values]
         self._kept = np.array([1 - 2 / (span + 1) for span in averages])[:, None]
         self._total = np.zeros((len(averages), width))
         self._weight = np.zeros((len(averages), width))
         self._start: float | None = None
         self._before: Values | None = None
-        self._spread_sum, self._rows = 0.0, 0
+        self._size_sum, self._rows = 0.0, 0
 
     def push(self, rows: Values, times: NDArray[np.float64]) -> Values:
         """The next rows (T, D) at times (T,) -> their views side by side, (T, sum of dims)."""
@@ -144,10 +150,14 @@ class Preparer:
             views.append(np.stack([self._average(row) for row in placed]))
         if self.elapsed:
             views.append((times - self._start).astype(np.float32)[:, None])
-        if self.velocity:
-            before = moved[:1] if self._before is None else self._before
-            views.append(np.diff(moved, axis=0, prepend=before).astype(np.float32))
-            self._before = moved[-1:]
+        if self.spans:
+            longest = self.spans[-1]
+            before = moved[:1].repeat(longest, 0) if self._before is None else self._before
+            known = np.concatenate([before, moved])
+            ends = [len(known) - span for span in self.spans]
+            changes = [moved - known[end - len(moved) : end] for end in ends]
+            views.append(np.concatenate(changes, axis=1).astype(np.float32))
+            self._before = known[-longest:]
         return np.concatenate(views, axis=1)
 
     def views(self, rows: Values, times: NDArray[np.float64]) -> list[Values]:
@@ -155,20 +165,27 @@ class Preparer:
         return np.split(self.push(rows, times), self.dims[:1], axis=1)[: len(self.dims)]
 
     def _place(self, values: Values) -> tuple[Values, Values]:
-        """(T, D) -> points around their mean (T, D); the same with the mean's own place behind
-        (T, D + coordinates). Missing coordinates stay missing and do not move the mean.
+        """(T, D) -> points around their mean or origin (T, D); the same with its own place behind
+        (T, D + coordinates). Missing coordinates stay missing and do not move the mean; without the
+        origin a row is missing.
         """
         shaped = values.reshape(len(values), -1, self.points).astype(np.float64)
         known = np.isfinite(shaped)
         count = np.maximum(known.sum(1), 1)
         centre = np.where(known, shaped, 0.0).sum(1) / count
+        if self.origin is not None:
+            centre = shaped[:, self.origin]
         around = shaped - centre[:, None]
-        squares = np.where(known, around, 0.0) ** 2
-        spread = np.sqrt(squares.sum((1, 2)) / np.maximum(known.all(2).sum(1), 1))
-        rows = self._rows + np.arange(1, len(values) + 1)
-        sums = self._spread_sum + np.cumsum(spread)
-        self._rows, self._spread_sum = int(rows[-1]), float(sums[-1])
-        scale = np.maximum(sums / rows, 1e-6)[:, None]
+        if self.unit is None:
+            squares = np.where(known, around, 0.0) ** 2
+            size = np.sqrt(squares.sum((1, 2)) / np.maximum(known.all(2).sum(1), 1))
+        else:
+            first, second = self.unit
+            size = np.sqrt(((shaped[:, first] - shaped[:, second]) ** 2).sum(1))
+        counts = self._rows + np.cumsum(np.isfinite(size))
+        sums = self._size_sum + np.cumsum(np.nan_to_num(size))
+        self._rows, self._size_sum = int(counts[-1]), float(sums[-1])
+        scale = np.maximum(sums / np.maximum(counts, 1), 1e-6)[:, None]
         placed = (around.reshape(values.shape) / scale).astype(np.float32)
         return placed, np.concatenate([placed, (centre / scale).astype(np.float32)], axis=1)
 
@@ -186,20 +203,62 @@ class Preparer:
         return average.ravel().astype(np.float32)
 
 
-def preparer_of(series: SeriesSection, width: int) -> Preparer:
-    """The preparer of a sequence of `width` channels, as the `series` section says."""
-    return Preparer(width, series.points, series.velocity, series.averages, series.elapsed)
+def point_names(channels: Sequence[str], points: int) -> list[str]:
+    """What the names of each point's columns begin or end with alike; else its number, from 0 on.
+
+    hip_x, hip_y, head_x, head_y -> hip, head.
+    """
+    names = []
+    for low in range(0, len(channels), points):
+        columns = channels[low : low + points]
+        ending = _beginning([column[::-1] for column in columns])[::-1]
+        name = (_beginning(columns) or ending).strip(" _-.")
+        names.append(name or str(low // points))
+    return names
+
+
+def _beginning(words: Sequence[str]) -> str:
+    alike = takewhile(lambda letters: len(set(letters)) == 1, zip(*words, strict=False))
+    return "".join(letters[0] for letters in alike)
+
+
+def preparer_of(series: SeriesSection, channels: Sequence[str]) -> Preparer:
+    """The preparer of a sequence of these channels, as the `series` section says.
+
+    Raises DataError where an origin or unit is no point of them.
+    """
+    names = point_names(channels, series.points) if series.points else []
+    numbers = {name: number for number, name in enumerate(names)}
+    origin = () if series.origin is None else (series.origin,)
+    for key, asked in (("origin", origin), ("unit", series.unit or ())):
+        if unknown := [name for name in asked if name not in numbers]:
+            raise DataError(
+                f"series.{key}: no point '{unknown[0]}'; by the names of their columns the points "
+                f"are {', '.join(names)}"
+            )
+    return Preparer(
+        len(channels),
+        series.points,
+        series.spans,
+        series.averages,
+        series.elapsed,
+        numbers[series.origin] if series.origin is not None else None,
+        (numbers[series.unit[0]], numbers[series.unit[1]]) if series.unit else None,
+    )
 
 
 def specs_of(series: SeriesSection, channels: tuple[str, ...]) -> tuple[ChannelSpec, ...]:
     """What each view of these channels is, as the `series` section prepares them."""
     words = {
         f"points of {series.points}": series.points,
+        f"around {series.origin}": series.origin,
+        f"in units of {' to '.join(series.unit or ())}": series.unit,
+        f"changes over {', '.join(map(str, series.spans))}": series.spans not in ((), (1,)),
         f"averages over {', '.join(f'{span:g}' for span in series.averages)}": series.averages,
         "elapsed": series.elapsed,
     }
     preparation = "; ".join(word for word, is_set in words.items() if is_set) or "none"
-    dims = preparer_of(series, len(channels)).dims
+    dims = preparer_of(series, channels).dims
     return tuple(
         ChannelSpec(view, channels, dim, preparation)
         for view, dim in zip(("values", "velocity"), dims, strict=False)

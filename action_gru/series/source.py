@@ -173,7 +173,7 @@ def _feature_table(
     rows = {name: item.rows for name, item in found.items.items()}
     by_clip = {}
     for name, one in rows.items():
-        views = preparer_of(series, len(found.channels)).views(one.values, one.times)
+        views = preparer_of(series, found.channels).views(one.values, one.times)
         by_clip[name] = {
             ViewKey(spec.view): ChannelValues(view, one.times - one.times[0])
             for spec, view in zip(specs, views, strict=True)

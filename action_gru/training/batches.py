@@ -61,7 +61,7 @@ class Batches:
         self.seed = seed
         self.processes = processes or Processes()
         self.class_weights, self.lookahead = class_weights, lookahead
-        self.windows = DenseWindows(sequences, max_frames) if sequences.dense else None
+        self.windows = DenseWindows(sequences, max_frames, lookahead) if sequences.dense else None
 
     @property
     def draws(self) -> Tensor:
@@ -167,14 +167,19 @@ class DenseWindows:
     """Where training reads sequences whose rows have labels or not: windows around labelled rows.
 
     draws (M,): the sequence of each window of an epoch; one that has K labelled rows gives
-    K / max_frames windows, rounded up. Raises DataError where no row has a label.
+    K / max_frames windows, rounded up. lookahead: a labelled row needs so many after it. Raises
+    DataError where no row has a label.
     """
 
-    def __init__(self, sequences: SequenceSet, max_frames: int) -> None:
+    def __init__(self, sequences: SequenceSet, max_frames: int, lookahead: int = 0) -> None:
         assert sequences.step_labels is not None
         known = is_known(sequences.step_labels)
         ends = zip(sequences.starts.tolist(), sequences.lengths.tolist(), strict=True)
-        rows = [known[start : start + length].nonzero()[:, 0] for start, length in ends]
+        self.lookahead = lookahead
+        rows = [
+            known[start : start + max(0, length - lookahead)].nonzero()[:, 0]
+            for start, length in ends
+        ]
         self.lengths, self.counts = sequences.lengths, torch.tensor([len(part) for part in rows])
         self.firsts, self.rows = self.counts.cumsum(0) - self.counts, torch.cat(rows)
         self.draws = torch.arange(len(rows)).repeat_interleave(-(-self.counts // max_frames))
@@ -189,8 +194,10 @@ class DenseWindows:
     ) -> Tensor:
         """The first row of a window of each of some sequences, (B,).
 
-        A labelled row, drawn at random, stands at the given place, 0 to 1, of the span (B,).
+        A labelled row, drawn at random, stands at the given place, 0 to 1, of the span (B,) less
+        the lookahead.
         """
+        span_before = (span - self.lookahead).clamp_min(1)
         drawn = (torch.rand(len(clips), generator=generator) * self.counts[clips]).long()
-        starts = self.rows[self.firsts[clips] + drawn] - (place * span).long()
+        starts = self.rows[self.firsts[clips] + drawn] - (place * span_before).long()
         return starts.clamp_min(0).minimum(self.lengths[clips] - span)
