@@ -570,10 +570,15 @@ def test_each_row_of_a_table_is_reported_as_a_frame(tmp_path, ahead):
         assert (answer.time_s, answer.centre_s) == (step, max(0, step - ahead))
         assert step < ahead or answer.label == ("high" if (step - ahead) // 6 % 2 else "low")
     _, folder = cross_validate(run.config(["run.name=folds"]), 2, 1, QUIET)
-    events = json.loads((folder / "report.json").read_text())["events"]
+    document = json.loads((folder / "report.json").read_text())
+    events, text = document["events"], (folder / "report.md").read_text()
     assert events["f1_50"]["mean"] > 0.9
     assert (events["found"]["mean"], events["false_events_an_hour"]["mean"]) == (1.0, 0.0)
-    assert "| segments found | 100.0% |" in (folder / "report.md").read_text()
+    assert "| segments found | 100.0% |" in text
+    assert ": 4 recordings, 2 folds, 1 seed" in text
+    assert "96 rows, 2 classes" in text
+    f1 = [row["f1"] for row in document["per_class"]]
+    assert document["macro_f1_mean"] == pytest.approx(sum(f1) / 2)
 
 
 def test_frames_of_a_table_ask_for_a_label_a_row(tmp_path):

@@ -68,9 +68,10 @@ def cross_validate(
             warned.extend(found.warned)
             videos.setdefault(seed, []).extend(found.videos)
     note = {"mean_pooled": "training.mean_pooled_baseline is off"}
+    noun, whole = _nouns(config)
     report = CrossValidationReport(
         run_name=run.path.name,
-        data=f"{config.data.manifest}: {len(data.split.train)} clips, {folds} folds, "
+        data=f"{config.data.manifest}: {counted(len(data.split.train), whole)}, {folds} folds, "
         f"{counted(seeds, 'seed')}",
         results=tuple(results),
         baseline_notes={} if config.training.mean_pooled_baseline else note,
@@ -78,6 +79,7 @@ def cross_validate(
         leakage_allowed=config.data.allow_leakage,
         precision=config.calibration.precision,
         events=_events(config, data.classes, videos),
+        noun=noun,
     )
     run.take_name()
     write_cv_report(report, run.path)
@@ -110,10 +112,10 @@ def _write_many(
                 reporter.warn(f"seed {seed}: {error}")
             by_seed.setdefault(seed, []).append(score_fold(seeded, part, reporter, confidence))
     every = [fold for some in by_seed.values() for fold in some]
-    clips = f"{len(data.split.train)} clips, {folds} folds, {seeds} seeds"
+    divided = f"{counted(len(data.split.train), _nouns(config)[1])}, {folds} folds"
     about = {
         "run": run.path.name,
-        "data": f"{config.data.manifest}: {clips}",
+        "data": f"{config.data.manifest}: {divided}, {counted(seeds, 'seed')}",
         "folds": folds,
         "seeds": list(by_seed),
         "leakage_allowed": config.data.allow_leakage,
@@ -124,6 +126,13 @@ def _write_many(
     videos = {seed: [v for fold in some for v in fold.videos] for seed, some in by_seed.items()}
     events = _events(config, data.classes, videos)
     write_many_folds(pooled, whole, run.path, about, data.table.report.quarantined, events)
+
+
+def _nouns(config: Config) -> tuple[str, str]:
+    """What has an answer, and what the folds divide."""
+    if not config.targets_each_row:
+        return "clip", "clip"
+    return ("instant", "video") if config.data.is_video else ("row", "recording")
 
 
 def _events(

@@ -24,6 +24,7 @@ SPREAD_NOTE = "The spread is over seeds alone: it says nothing of other clips or
 MODEL_NAMES = {
     "top1": "this model, top-1",
     "mean_class_accuracy": "this model, mean class accuracy",
+    "macro_f1": "this model, macro F1",
 }
 
 
@@ -60,6 +61,7 @@ class CrossValidationReport:
     leakage_allowed: bool = False
     precision: float = 0.9  # stated for the unsure rule
     events: Events = field(default_factory=dict)  # of long videos; nothing of clips
+    noun: str = "clip"  # what has an answer
 
     @property
     def seeds(self) -> list[int]:
@@ -92,7 +94,7 @@ class CrossValidationReport:
         return values.reshape(len(self.seeds), self.folds, *values.shape[1:])
 
     def summaries(self) -> dict[str, FoldSummary | None]:
-        """Top-1, mean class accuracy and the baselines' top-1, by name.
+        """Top-1, mean class accuracy, macro F1 and the baselines' top-1, by name.
 
         Each over the pooled folds of a seed, averaged over seeds; None if a fold lacks it.
         """
@@ -105,6 +107,7 @@ class CrossValidationReport:
             "mean_class_accuracy": stats.fold_summary(
                 [stats.mean_class_accuracy(rows) for rows in tables]
             ),
+            "macro_f1": stats.fold_summary([stats.macro_f1(rows) for rows in tables]),
             **{f"{name}_top1": self._baseline(name) for name in self.results[0].baselines},
         }
 
@@ -166,7 +169,7 @@ def _markdown(report: CrossValidationReport) -> str:
         f"# {md.escape(report.run_name)}: cross-validation",
         md.LEAKAGE_HINT if report.leakage_allowed else "",
         md.escape(report.data),
-        f"{counted(report.clips, 'clip')}, {len(report.classes)} classes; "
+        f"{counted(report.clips, report.noun)}, {len(report.classes)} classes; "
         f"{report.folds} folds, {counted(len(report.seeds), 'seed')}.",
         _score_table(report),
         events_markdown(report.events),
@@ -174,7 +177,7 @@ def _markdown(report: CrossValidationReport) -> str:
         _fold_table(report, "top1"),
         "## Mean class accuracy by fold and seed",
         _fold_table(report, "mean_class_accuracy"),
-        *md.class_sections(report.confusion(), report.classes, ", over all seeds"),
+        *md.class_sections(report.confusion(), report.classes, ", over all seeds", report.noun),
         pooled_markdown(report.confidence(), report.precision),
         "## Pictures",
         md.picture("confusion_matrix", "confusion matrix"),

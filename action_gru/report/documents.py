@@ -14,7 +14,7 @@ from markdown_it import MarkdownIt
 
 from action_gru.core.errors import ConfigError
 from action_gru.core.files import write_or_raise
-from action_gru.core.text import name_some
+from action_gru.core.text import counted, name_some
 from action_gru.report import metrics
 from action_gru.report.metrics import ClassMetrics, IntArray, LabelMetrics
 
@@ -108,8 +108,13 @@ def table(header: Sequence[str], rows: Iterable[Sequence[object]], align: str = 
     return "\n".join(f"| {' | '.join(row)} |" for row in cells)
 
 
-def class_sections(confusion: IntArray, classes: Sequence[str], over: str = "") -> tuple[str, str]:
-    """The tables of the classes and of the largest confusions. confusion (C, C), rows are true."""
+def class_sections(
+    confusion: IntArray, classes: Sequence[str], over: str = "", noun: str = "clip"
+) -> tuple[str, str]:
+    """The tables of the classes and of the largest confusions. confusion (C, C), rows are true.
+
+    noun: what was counted.
+    """
     per_class = metrics.per_class_metrics(confusion, classes)
     rows = [
         [row.label, row.support, percent(row.precision), percent(row.recall), percent(row.f1)]
@@ -120,10 +125,10 @@ def class_sections(confusion: IntArray, classes: Sequence[str], over: str = "") 
         times, support = "once" if count == 1 else f"{count} times", per_class[row].support
         lines.append(
             f"**{escape(classes[row])}** was taken for **{escape(classes[column])}** {times}, of "
-            f"{support} clip{'s' * (support != 1)}."
+            f"{counted(support, noun)}."
         )
     return (
-        f"## Classes{over}\n\n" + table(["class", "clips", "precision", "recall", "F1"], rows),
+        f"## Classes{over}\n\n" + table(["class", f"{noun}s", "precision", "recall", "F1"], rows),
         f"## Most frequent confusions{over}\n\n" + bullets(lines),
     )
 

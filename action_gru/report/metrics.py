@@ -107,7 +107,7 @@ def compute_metrics(
         top1=float(hits[:, 0].mean()),
         top5=float(hits[:, :5].any(axis=1).mean()),
         mean_class_accuracy=mean_class_accuracy(per_class),
-        macro_f1=float(np.mean([row.f1 for row in per_class if row.f1 is not None])),
+        macro_f1=macro_f1(per_class),
         expected_calibration_error=expected_calibration_error(bins),
         per_class=per_class,
         confusion_matrix=confusion,
@@ -134,6 +134,11 @@ def per_class_metrics(confusion: IntArray, classes: Sequence[str]) -> tuple[Clas
         ClassMetrics(label, int(support), *precision_recall_f1(right, predicted, support))
         for label, (right, predicted, support) in zip(classes, counts, strict=True)
     )
+
+
+def macro_f1(per_class: Sequence[ClassMetrics]) -> float:
+    """The mean F1 of the classes that were shown or named."""
+    return float(np.mean([row.f1 for row in per_class if row.f1 is not None]))
 
 
 def precision_recall_f1(
