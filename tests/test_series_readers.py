@@ -413,23 +413,23 @@ def test_a_file_of_another_kind_is_called_by_its_kind(tmp_path, save, kind):
     assert f"{kind}, not .npy; save one .npy a sequence" in str(caught.value)
 
 
-@pytest.mark.parametrize("points", [0, 3])
+@pytest.mark.parametrize(("points", "body"), [(0, ()), (3, ()), (2, (1, (1, 2)))])
 @pytest.mark.parametrize("spans", [(), (1,), (1, 4)])
 @pytest.mark.parametrize("averages", [(), (2.0, 4.0, 8.0)])
 @pytest.mark.parametrize("elapsed", [False, True])
-def test_rows_one_by_one_are_prepared_as_the_whole(points, spans, averages, elapsed):
+def test_rows_one_by_one_are_prepared_as_the_whole(points, body, spans, averages, elapsed):
     values = np.random.default_rng(0).normal(size=(9, 6)).astype(np.float32)
     values[3, 4] = np.nan
     times = np.array([5, 6, 8, 9, 12, 13, 14, 15, 20], dtype=np.float64)
-    body = (1, (0, 1)) if points else ()
     settings = points, spans, averages, elapsed, *body
     views = Preparer(6, *settings).views(values, times)
     preparer = Preparer(6, *settings)
     rows = [preparer.push(values[[n]], times[[n]])[0] for n in range(9)]
     np.testing.assert_allclose(np.stack(rows), np.concatenate(views, axis=1), atol=1e-6)
-    first = 6 * (1 + len(averages)) + elapsed
+    width = 2 if body else 6
+    first = width * (1 + len(averages)) + elapsed
     assert [view.shape[1] for view in views] == preparer.dims
-    assert preparer.dims == ([first, (6 + points) * len(spans)] if spans else [first])
+    assert preparer.dims == ([first, (width + points) * len(spans)] if spans else [first])
 
 
 def test_a_running_average_leaves_missing_values_out():
@@ -447,7 +447,7 @@ def test_changes_are_read_over_each_span_of_rows():
     np.testing.assert_array_equal(changes, [[0, 0], [1, 1], [2, 3], [4, 6]])
 
 
-@pytest.mark.parametrize("body", [(), (3, (3, 0))])
+@pytest.mark.parametrize("body", [(), (3,), (3, (3, 0))])
 def test_points_forget_place_and_size(body):
     values = np.random.default_rng(0).normal(size=(5, 8)).astype(np.float32)
     moved = values * 3 + np.tile([10, -4], 4).astype(np.float32)
@@ -463,19 +463,28 @@ def test_points_are_read_around_their_origin_in_the_unit_of_a_body():
     # hand, hip, head; the head is 2, then 6 above the hip: on average 4.
     rows = [[3, 1, 1, 1, 1, 3], [9, 1, 1, 1, 1, 7], [1, 1, nan, nan, 1, 7], [5, 1, 1, 1, nan, nan]]
     channels = ("hand_x", "hand_y", "hip_x", "hip_y", "head_x", "head_y")
-    series = SeriesSection(points=2, origin="hip", unit=("head", "hip"))
+    series = SeriesSection(points=2, origin="hip", unit=("head", "hip"), velocity=True)
     preparer = preparer_of(series, channels)
-    (found,) = preparer.views(np.array(rows, np.float32), np.arange(4.0))
-    np.testing.assert_allclose(found[0], [1, 0, 0, 0, 0, 1])
-    np.testing.assert_allclose(found[1], [2, 0, 0, 0, 0, 1.5])
-    assert np.isnan(found[2]).all()  # nothing is known without the origin
-    np.testing.assert_allclose(found[3], [1, 0, 0, 0, nan, nan])
-    assert (
-        specs_of(series, channels)[0].preparation
-        == "points of 2; around hip; in units of head to hip"
-    )
-    with pytest.raises(DataError, match=r"series\.unit: no point 'neck'; .* are hand, hip, head"):
-        preparer_of(SeriesSection(points=2, unit=("neck", "hip")), channels)
+    values, changes = preparer.views(np.array(rows, np.float32), np.arange(4.0))
+    # The points that measure are left out; without the origin nothing is known.
+    np.testing.assert_allclose(values, [[1, 0], [2, 0], [nan, nan], [1, 0]])
+    np.testing.assert_allclose(changes[1], [1, 0, -0.25, -0.25])  # the hip is at 1 of 4, not of 2
+    (spec, _) = specs_of(series, channels)
+    assert spec.preparation == "points of 2; around hip; in units of head to hip"
+    assert spec.dim == 2
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ({"unit": ("neck", "hip")}, r"series\.unit: no point 'neck'; .* are hand, hip"),
+        ({"origin": "neck"}, r"series\.origin: no point 'neck'"),
+        ({"unit": ("hand", "hip")}, "origin and unit leave no point that could be read"),
+    ],
+)
+def test_points_that_cannot_measure_a_body_are_refused(body, message):
+    with pytest.raises(DataError, match=message):
+        preparer_of(SeriesSection(points=2, **body), ("hand_x", "hand_y", "hip_x", "hip_y"))
 
 
 def test_a_point_is_named_by_what_its_columns_share():

@@ -133,10 +133,10 @@ class SeriesSection(Section):
     around their mean and relative to their spread. 0: they are not."""
     origin: str | None = None
     """With points: the point that the others are read around, in place of their mean, such as hip:
-    what is alike in the names of its columns (hip_x, hip_y)."""
+    what is alike in the names of its columns (hip_x, hip_y). It is not read itself."""
     unit: Annotated[tuple[str, ...], Field(min_length=2, max_length=2)] | None = None
     """With points: two points, such as [head, hip], whose distance is the unit of length, in place
-    of the spread; averaged over the rows so far."""
+    of the spread; averaged over the rows so far. They are not read themselves."""
     velocity: bool | Annotated[tuple[Rows, ...], Field(min_length=1, max_length=8)] = False
     """Read beside the values how they change from row to row; a list such as [1, 3, 6]: over so
     many rows each."""

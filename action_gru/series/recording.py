@@ -110,7 +110,8 @@ class Preparer:
     of so many coordinates (x, y or x, y, z), read around their mean and divided by their usual
     distance from it, averaged over the rows so far, so that place and size no longer count; the
     change then has the mean's own movement as its last columns. origin: the number of a point that
-    stands for the mean; unit: of two points, whose distance stands for that from the mean.
+    stands for the mean; unit: of two points, whose distance stands for that from the mean. These
+    points measure the others and are not among the values.
 
     dims: how many values each view has. Raises DataError for columns that are no whole points.
     """
@@ -132,6 +133,12 @@ class Preparer:
             )
         self.points, self.spans, self.elapsed = points, tuple(spans), elapsed
         self.origin, self.unit = origin, unit
+        measures = {*(() if origin is None else (origin,)), *(unit or ())}
+        kept = [column for column in range(width) if column // (points or 1) not in measures]
+        if not kept:
+            raise DataError("series.points: origin and unit leave no point that could be read")
+        self._columns = kept if measures else slice(None)
+        width = len(kept)
         values = width * (1 + len(averages)) + elapsed
         self.dims = [values, (width + points) * len(spans)] if spans else [values]
         self._kept = np.array([1 - 2 / (span + 1) for span in averages])[:, None]
@@ -186,7 +193,7 @@ class Preparer:
         sums = self._size_sum + np.cumsum(np.nan_to_num(size))
         self._rows, self._size_sum = int(counts[-1]), float(sums[-1])
         scale = np.maximum(sums / np.maximum(counts, 1), 1e-6)[:, None]
-        placed = (around.reshape(values.shape) / scale).astype(np.float32)
+        placed = (around.reshape(values.shape) / scale).astype(np.float32)[:, self._columns]
         return placed, np.concatenate([placed, (centre / scale).astype(np.float32)], axis=1)
 
     def _average(self, row: Values) -> Values:
