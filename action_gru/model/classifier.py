@@ -11,10 +11,11 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import layer_norm, logsigmoid
+from torch.nn.functional import logsigmoid
 
 from action_gru.core.errors import ConfigError
 from action_gru.model.branch import LinearBranch, RecurrentBranch, State, StateTensor
+from action_gru.model.standardising import StandardisedInput
 
 
 def fuse(branch_logits: Tensor, shares: Tensor | None = None, many: bool = False) -> Tensor:
@@ -40,16 +41,11 @@ def pool_opinions(trained: Tensor, linear: Tensor, share: Tensor) -> Tensor:
     return (1 - share) * trained.log_softmax(-1) + share * linear.log_softmax(-1)
 
 
-class ActionClassifier(nn.Module):
+class ActionClassifier(StandardisedInput):
     """Class logits of (B, T, D) sequences, D = sum of view_dims.
 
     fusion late: each view has a branch of its own and their probabilities are averaged; early:
-    one branch reads all views. normalisation frame: each view's vector is layer-normalised (Ba et
-    al. 2016) before the mean and one common scale of the training split are taken out; channel:
-    each column is standardised by itself, and a missing value (NaN) reads as the column's mean.
-    channel_views: the numbers of views that are standardised by channel in any case. flag_missing:
-    the branches read beside each column whether it is missing. The statistics travel with the
-    weights.
+    one branch reads all views. normalisation, channel_views, flag_missing: see `StandardisedInput`.
 
     closed_form: adds a LinearBranch over all views, with a share in the answer of linear_share;
     until it is solved, that is 0. spread: of views by channel it reads the minimum and the
@@ -68,8 +64,6 @@ class ActionClassifier(nn.Module):
     says better.
     """
 
-    feature_mean: Tensor
-    feature_scale: Tensor
     shares: Tensor
     linear_share: Tensor
 
@@ -95,16 +89,10 @@ class ActionClassifier(nn.Module):
         instant: bool = False,
         lookahead: int = 0,
     ) -> None:
-        super().__init__()
+        super().__init__(view_dims, normalisation, channel_views, flag_missing)
         if many and closed_form:
             raise ConfigError("model.closed_form: does not go with data.labels=many")
         self.many = many
-        self.view_dims = list(view_dims)
-        self.flag_missing = flag_missing
-        # What the branches read of each view: its columns and, if so, a flag for each.
-        self.read_dims = [dim * (1 + flag_missing) for dim in view_dims]
-        views = range(len(view_dims))
-        self.by_frame = [normalisation == "frame" and x not in channel_views for x in views]
         self.num_classes, self.instant, self.lookahead = num_classes, instant, lookahead
         self.can_stream = not bidirectional
         self.temperature = 1.0
@@ -126,8 +114,6 @@ class ActionClassifier(nn.Module):
             )
             for group in groups
         )
-        self.register_buffer("feature_mean", torch.zeros(sum(view_dims)))
-        self.register_buffer("feature_scale", torch.ones(sum(view_dims)))
         self.linear: LinearBranch | None = None
         if closed_form:
             wide = [spread and not by_frame for by_frame in self.by_frame]
@@ -135,45 +121,6 @@ class ActionClassifier(nn.Module):
             self.register_buffer("shares", torch.full((len(groups),), 1 / len(groups)))
             self.register_buffer("linear_share", torch.zeros(()))
         self._counts = [len(branch.state()) for branch in self.branches()]
-
-    def fit_statistics(self, features: Tensor, chunk: int = 256) -> None:
-        """Take the mean and scale of the training features from now on. features (N, D).
-
-        A missing value counts for nothing; a column without any value is left out.
-        """
-        total = torch.zeros(features.shape[1], dtype=torch.float64)
-        squares, count = torch.zeros_like(total), torch.zeros_like(total)
-        # Sums of squares around a first guess of the mean: a column may be far from zero.
-        guess = self._normalise_frames(features[:chunk].float()).nanmean(0).nan_to_num()
-        for low in range(0, len(features), chunk):  # small enough for the processor's own memory
-            part = self._normalise_frames(features[low : low + chunk].float()) - guess
-            if all(self.by_frame):  # nothing is missing
-                count += len(part)
-            else:
-                known = ~part.isnan()
-                part = part.where(known, 0.0)
-                count += known.sum(0)
-            total += part.sum(0)
-            squares += part.square_().sum(0)
-        count.clamp_min_(1)
-        variance = (squares / count - (total / count).square()).clamp_min(0)
-        mean = total / count + guess
-        parts = zip(torch.split(variance, self.view_dims), self.by_frame, strict=True)
-        variance = torch.cat([x.mean().expand_as(x) if frame else x for x, frame in parts])
-        self.feature_mean.copy_(mean)
-        deviation = variance.sqrt()
-        # A feature that never moved in training says nothing: it is left out, not blown up. What
-        # rounding to float32 makes of a large constant is no movement.
-        still = deviation <= (1e-6 * mean.abs()).maximum(self._still_below())
-        self.feature_scale.copy_(torch.where(still, 0.0, 1.0 / deviation))
-
-    def _still_below(self) -> Tensor:
-        """Which deviation of a column is none: (D,).
-
-        Layer-normalised embeddings are near one; a measured quantity may be small by its unit.
-        """
-        pairs = zip(self.view_dims, self.by_frame, strict=True)
-        return torch.cat([torch.full((dim,), 1e-5 if frame else 1e-12) for dim, frame in pairs])
 
     def forward(self, features: Tensor, lengths: Tensor) -> Tensor:
         """features (B, T, D), lengths (B,) -> logits (B, C)."""
@@ -306,28 +253,6 @@ class ActionClassifier(nn.Module):
                 "model.bidirectional: a model that reads the clip backwards cannot run live; "
                 "train one with model.bidirectional=false"
             )
-
-    def standardise(self, features: Tensor) -> Tensor:
-        """(..., D) -> (..., sum of read_dims): as the branches read them, by the training data's
-        statistics.
-        """
-        standard = (self._normalise_frames(features) - self.feature_mean) * self.feature_scale
-        if all(self.by_frame):
-            return standard
-        missing = features.isnan()
-        standard = standard.masked_fill(missing, 0.0)
-        if not self.flag_missing:
-            return standard
-        flags = missing.to(standard.dtype)
-        parts = zip(*(torch.split(x, self.view_dims, -1) for x in (standard, flags)), strict=True)
-        return torch.cat([side for pair in parts for side in pair], -1)
-
-    def _normalise_frames(self, features: Tensor) -> Tensor:
-        """(..., D) -> (..., D): each view's vector to mean 0 and deviation 1, if so configured."""
-        if not any(self.by_frame):
-            return features
-        parts = zip(torch.split(features, self.view_dims, dim=-1), self.by_frame, strict=True)
-        return torch.cat([layer_norm(x, x.shape[-1:]) if frame else x for x, frame in parts], -1)
 
 
 class FlatStep(nn.Module):
