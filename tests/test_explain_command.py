@@ -66,6 +66,7 @@ def fake_checkpoint(specs=None, **options) -> tuple[ActionClassifier, Checkpoint
         {"cell": "none", "pooling": "mean"},
         {"cell": "none", "pooling": "attention", "fusion": "early"},
         {"bidirectional": True, "fusion": "early"},
+        {"ensemble": 2},
         {"pooling": "mean"},
         {"closed_form": True},
     ],

@@ -236,6 +236,11 @@ def test_streams_tell_their_views_gates_attention_and_answers():
     assert (high >= first.layers[0].curves["update"]).all()
 
 
+def test_each_member_of_an_ensemble_is_a_stream():
+    scores = ClipScores(build(ensemble=2), [torch.randn(5, 7)], 64)
+    assert [stream.name for stream in stream_curves(scores, ["a", "b"])] == ["a", "b", "a", "b"]
+
+
 def test_early_fusion_is_one_stream_and_no_cell_has_no_gates():
     features = torch.randn(5, 7)
     (early,) = stream_curves(

@@ -24,12 +24,12 @@ def clips(labels, strength=1.5, seed=0):
     return SequenceSet(plain, labels, [clip(label) for label in labels])
 
 
-def solved(strength=1.5, count=60, fusion="late"):
+def solved(strength=1.5, count=60, **model):
     labels = [index % 3 for index in range(count)]
     train = clips(labels, strength)
     torch.manual_seed(0)
-    options = {"projection_size": 6, "hidden_size": 5, "normalisation": "channel"}
-    model = ActionClassifier((4, 3), 3, fusion=fusion, closed_form=True, **options).eval()
+    options = {"projection_size": 6, "hidden_size": 5, "normalisation": "channel"} | model
+    model = ActionClassifier((4, 3), 3, closed_form=True, **options).eval()
     model.fit_statistics(train.values)
     solve_linear(model, train, [index // 12 for index in range(count)], 64)
     return model
@@ -68,6 +68,11 @@ def test_the_share_is_what_left_out_groups_confirm(fusion):
 def test_the_view_that_tells_the_classes_apart_weighs_more():
     first, second = solved().shares.tolist()
     assert first > 3 * second
+
+
+def test_the_members_of_an_ensemble_weigh_as_their_view_does():
+    alone, three = solved().shares, solved(ensemble=3).shares
+    torch.testing.assert_close(three, alone.repeat(3) / 3)
 
 
 def test_kappa_is_zero_for_guessing_and_one_without_error():

@@ -21,6 +21,21 @@ def test_step_equals_forward(cell, pooling, fusion, num_layers, closed_form):
         torch.testing.assert_close(logits, whole, atol=1e-5, rtol=0)
 
 
+@pytest.mark.parametrize("fusion", ["late", "early"])
+def test_an_ensemble_answers_with_the_mean_of_its_members(fusion):
+    model = build_model(fusion=fusion, ensemble=3)
+    features, lengths, state = torch.randn(2, 9, 7), torch.tensor([9, 9]), None
+    branches = model.branch_logits(features, lengths)
+    assert branches.shape[1] == (6 if fusion == "late" else 3)
+    assert len(branches[0, :, 0].unique()) == branches.shape[1]
+    mean, answer = branches.softmax(-1).mean(1), model(features, lengths)
+    torch.testing.assert_close(answer.softmax(-1), mean)
+    for step in range(9):
+        logits, state = model.step(features[:, step], state)
+    torch.testing.assert_close(logits, answer, atol=1e-5, rtol=0)
+    torch.testing.assert_close(model.running(features)[:, -1], answer, atol=1e-5, rtol=0)
+
+
 @pytest.mark.parametrize(("cell", "pooling", "fusion"), COMBINATIONS)
 @pytest.mark.parametrize("bidirectional", [False, True])
 @pytest.mark.parametrize("closed_form", [False, True])

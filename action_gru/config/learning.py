@@ -29,6 +29,9 @@ class ModelSection(Section):
     """Width that each view is projected to before the cell."""
     hidden_size: Annotated[int, Field(ge=1, le=4096)] = 256
     """Units of the cell."""
+    ensemble: Annotated[int, Field(ge=1, le=64)] = 1
+    """So many cells of each view, whose first weights differ and whose answers are averaged:
+    steadier where clips are few, at so many times the work of training and of a step."""
     num_layers: Annotated[int, Field(ge=1, le=8)] = 1
     """Stacked layers of the cell."""
     bidirectional: bool = False

@@ -90,10 +90,11 @@ def stream_curves(scores: ClipScores, views: Sequence[str]) -> tuple[StreamCurve
     model = scores.model
     streams = cast(list[RecurrentBranch], list(model.streams))
     count = len(streams)
-    names = [(view,) for view in views] if count > 1 else [tuple(views)]
+    groups = len(model.group_dims)
+    names = ([(view,) for view in views] if groups > 1 else [tuple(views)]) * (count // groups)
     shares = model.shares.tolist() if model.linear is not None else [1 / count] * count
     with torch.inference_mode():
-        parts = torch.split(_standardised(scores), model.group_dims, dim=-1)
+        parts = model.parts(_standardised(scores))
         return tuple(
             StreamCurves(name, share, _answer(scores, stream, part), *_inside(scores, stream, part))
             for stream, part, name, share in zip(streams, parts, names, shares, strict=True)

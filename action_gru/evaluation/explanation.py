@@ -91,7 +91,7 @@ class Explanation:
 
     @property
     def views(self) -> tuple[str, ...]:
-        return tuple(view for stream in self.streams for view in stream.views)
+        return tuple(dict.fromkeys(view for stream in self.streams for view in stream.views))
 
     @property
     def picture_views(self) -> tuple[str, ...]:

@@ -60,6 +60,8 @@ class ActionClassifier(StandardisedInput):
     frames, put each answer at the frame it is about, and repeat the last frame for those at the
     end.
 
+    ensemble: so many branches of each view or of all, which differ by their first weights.
+
     temperature: what `forward`, `running` and `step` divide the logits by; 1 until a calibration
     says better.
     """
@@ -88,6 +90,7 @@ class ActionClassifier(StandardisedInput):
         many: bool = False,
         instant: bool = False,
         lookahead: int = 0,
+        ensemble: int = 1,
     ) -> None:
         super().__init__(view_dims, normalisation, channel_views, flag_missing)
         if many and closed_form:
@@ -112,13 +115,13 @@ class ActionClassifier(StandardisedInput):
                 head_dropout,
                 instant,
             )
-            for group in groups
+            for group in groups * ensemble
         )
         self.linear: LinearBranch | None = None
         if closed_form:
             wide = [spread and not by_frame for by_frame in self.by_frame]
             self.linear = LinearBranch(self.read_dims, num_classes, wide)
-            self.register_buffer("shares", torch.full((len(groups),), 1 / len(groups)))
+            self.register_buffer("shares", torch.full((len(self.streams),), 1 / len(self.streams)))
             self.register_buffer("linear_share", torch.zeros(()))
         self._counts = [len(branch.state()) for branch in self.branches()]
 
@@ -168,7 +171,7 @@ class ActionClassifier(StandardisedInput):
         """
         self._check_streams()
         rows, after = [], State()
-        parts = torch.split(self.standardise(features), self.group_dims, dim=-1)
+        parts = self.parts(self.standardise(features))
         for branch, part, count in zip(self.branches(), parts, self._counts, strict=True):
             logits, carried = cast(RecurrentBranch, branch).advance(part, state[:count])
             rows.append(logits)
@@ -193,16 +196,19 @@ class ActionClassifier(StandardisedInput):
         (B, T, D) -> (B, T, S, C).
         """
         self._check_streams()
-        parts = torch.split(standard, self.group_dims, dim=-1)
+        parts = self.parts(standard)
         pairs = zip(self.branches()[: len(parts)], parts, strict=True)
         return torch.stack([branch.running(part) for branch, part in pairs], 2)
 
     def trained_logits(self, standard: Tensor, lengths: Tensor) -> Tensor:
         """`branch_logits` of features that are standardised already."""
-        parts = torch.split(standard, self.group_dims, dim=-1)
-        return torch.stack(
-            [branch(part, lengths) for branch, part in zip(self.streams, parts, strict=True)], 1
-        )
+        pairs = zip(self.streams, self.parts(standard), strict=True)
+        return torch.stack([branch(part, lengths) for branch, part in pairs], 1)
+
+    def parts(self, standard: Tensor) -> list[Tensor]:
+        """What each trained branch reads of standardised features (..., D)."""
+        split = torch.split(standard, self.group_dims, dim=-1)
+        return [*split] * (len(self.streams) // len(split))
 
     def _with_linear(self, branch_logits: Tensor, linear: Tensor) -> Tensor:
         """(B, S, C), (B, C) -> (B, C)."""
@@ -234,7 +240,7 @@ class ActionClassifier(StandardisedInput):
         """
         self._check_streams()
         standard = self.standardise(feature)
-        parts = [*torch.split(standard, self.group_dims, dim=-1), standard]  # the last: linear
+        parts = [*self.parts(standard), standard]  # the last: linear
         state = self.initial_state(len(feature)) if state is None else state
         rows = []
         after: State = ()

@@ -138,7 +138,7 @@ def model_arguments(config: Config, data: TrainingData) -> dict[str, Any]:
     arguments = {
         "view_dims": [spec.dim for spec in data.table.specs],
         "num_classes": len(data.classes),
-        **config.model.model_dump(exclude={"lookahead"}),
+        **config.model.model_dump(exclude={"lookahead", "ensemble"}),
         "closed_form": closed_form(config, len(data.part("train"))),
         "spread": True,
         # A view that is a vector holds quantities, not an embedding.
@@ -150,6 +150,8 @@ def model_arguments(config: Config, data: TrainingData) -> dict[str, Any]:
         arguments |= {"instant": True, "pooling": "last"}
     if config.model.lookahead:
         arguments["lookahead"] = config.model.lookahead
+    if config.model.ensemble > 1:
+        arguments["ensemble"] = config.model.ensemble
     if config.model.normalisation == "auto":
         arguments["normalisation"] = config.data.traits.normalisation
     if not config.data.is_video:

@@ -55,9 +55,10 @@ def solve_linear(
         model.linear.weight[:, view] = weight * matrix.T
         model.linear.bias += weight * offset
     model.linear_share.copy_(_kappa(together, train.labels).clamp_max(MAX_SHARE))
-    if len(model.streams) == len(columns):
+    if len(model.group_dims) == len(columns):
         kappas = torch.stack([_kappa(answer, train.labels) for answer in answers])
         odds = kappas.clamp(0.01, 0.99) / (1 - kappas.clamp(0.01, 0.99))
+        odds = odds.repeat(len(model.streams) // len(odds))
         model.shares.copy_(odds / odds.sum())
 
 
