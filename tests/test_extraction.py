@@ -152,19 +152,21 @@ def test_clips_come_as_they_end_and_closing_stops_the_rest(tmp_path, clips):
 
 
 def test_ctrl_c_waits_for_what_a_thread_is_at(tmp_path, clips, ctrl_c):
-    begun, entered, ended = threading.Event(), [], []
+    begun, sent, entered, ended = threading.Event(), threading.Event(), [], []
 
     class Slow(FakeBackbone):
         def __call__(self, images):
             entered.append(1)
             begun.set()
+            sent.wait(60)  # on a busy machine the other thread may come late
             time.sleep(0.5)
             ended.append(1)
             return super().__call__(images)
 
     def interrupt():
-        begun.wait(10)
+        begun.wait(60)
         os.kill(os.getpid(), signal.SIGINT)
+        sent.set()
 
     other = threading.Thread(target=interrupt)
     other.start()
