@@ -169,9 +169,9 @@ class Detector:
         made = [self._boxes(one.cpu().numpy(), offset_px, per_px, (width, height)) for one in found]
         for values in maps:  # (N, C, rows, columns)
             cells = np.array(values.shape[:1:-1], np.float32) / np.array(padded[::-1], np.float32)
-            place = cells / per_px, cells * offset_px
+            scale, offset = cells / per_px, cells * offset_px
             made = [
-                replace(one, maps=(*one.maps, NeckMap(values[row], *place)))
+                replace(one, maps=(*one.maps, NeckMap(values[row], scale, offset)))
                 for row, one in enumerate(made)
             ]
         return made
