@@ -168,8 +168,12 @@ class Detector:
         offset_px = np.array(corner[::-1], np.float32)
         made = [self._boxes(one.cpu().numpy(), offset_px, per_px, (width, height)) for one in found]
         for values in maps:  # (N, C, rows, columns)
-            cells = np.array(values.shape[:1:-1], np.float32) / np.array(padded[::-1], np.float32)
-            scale, offset = cells / per_px, cells * offset_px
+            down, across = values.shape[2:]
+            cells = np.array(
+                [across / padded[1], down / padded[0]], np.float32
+            )  # a px of the input
+            scale: Floats = cells / per_px
+            offset: Floats = cells * offset_px
             made = [
                 replace(one, maps=(*one.maps, NeckMap(values[row], scale, offset)))
                 for row, one in enumerate(made)
