@@ -126,25 +126,25 @@ class Batch:
 class SequenceSet:
     """Sequences of one width, end to end in one array, gathered without Python work per frame.
 
-    sequences: per clip the views to fuse, side by side along D. further: the same of the other
-    copies, one of all clips after another; both are taken one at a time. labels (N,) and
-    step_labels (sum of T,), of each row, or None: targets as in `class_targets`; a clip's answer is
-    then that after its last row. most_bytes: above it the array is mapped from a file; None: never. dense: an answer is about its
-    row, in a sequence of any length: training draws windows, and a clip's answer is the mean over
-    all of its rows.
+    sequences: per clip the views to fuse, side by side along D. further: the same clips once more
+    for each further copy; both are taken one at a time. labels (N,) and step_labels (sum of T,), of
+    each row, or None: targets as in `class_targets`; a clip's answer is then that after its last
+    row. most_bytes: above it the array is mapped from a file; None: never. dense: an answer is
+    about its row, in a sequence of any length: training draws windows, and a clip's answer is the
+    mean over all of its rows.
     """
 
     def __init__(
         self,
         sequences: Iterable[Sequence[Features]],
         labels: Sequence[int] | Tensor,
-        further: Iterable[Sequence[Features]] = (),
+        further: Iterable[Sequence[Features]] | None = None,
         step_labels: Tensor | None = None,
         most_bytes: int | None = None,
         dense: bool = False,
     ) -> None:
         self.dense, self.is_standard = dense, False
-        parts = itertools.chain(sequences, further)
+        parts = itertools.chain(sequences, further or ())
         rows, lengths = stack_rows(map(joined_blocks, parts), most_bytes)
         self.most_bytes = most_bytes
         self.labels = labels if isinstance(labels, Tensor) else torch.tensor(list(labels))
