@@ -276,6 +276,7 @@ def test_the_rotated_difference_is_the_difference_of_rotated_frames():
     coarse = np.random.default_rng(0).integers(60, 120, (2, 8, 8, 3), dtype=np.uint8)
     first, second = (np.kron(one, np.ones((8, 8, 1), np.uint8)) for one in coarse)
     side = Side(True, 2)
-    difference = copy_of(second - first.astype(np.int16) + 128, side)  # type: ignore[arg-type]
+    signed = (second.astype(int) - first + 128).astype(np.uint8)
+    difference = copy_of(signed, side)
     apart = copy_of(second, side).astype(int) - copy_of(first, side) + 128
     assert np.abs(difference.astype(int) - apart).max() <= 2
