@@ -28,7 +28,7 @@ STEPWISE_NOTE = "with a class for each row scores stay as they are: series.thres
 
 
 class Evaluator:
-    """A model with its reading rules: windows and mirrored copies are averaged."""
+    """A model with its reading rules: windows and copies are averaged."""
 
     def __init__(
         self, model: ActionClassifier, config: Config, classes: Sequence[str], max_frames: int
@@ -43,8 +43,7 @@ class Evaluator:
 
     def predict(self, sequences: SequenceSet) -> Tensor:
         """Return class probabilities (N, C) float32."""
-        flip = self.config.features.flip
-        return score_clips(self.model, sequences, self.max_frames, flip=flip)
+        return score_clips(self.model, sequences, self.max_frames, copies=True)
 
     def predict_all(self, sequences: SequenceSet) -> NDArray[np.float32]:
         """Return the probabilities of every answer that has a true class: (M, C)."""
@@ -52,7 +51,7 @@ class Evaluator:
 
     def answer(self, sequences: SequenceSet) -> tuple[Tensor, Tensor]:
         """Return every answer whose truth is known: probabilities (M, C), and its targets."""
-        return score_answers(self.model, sequences, self.max_frames, self.config.features.flip)
+        return score_answers(self.model, sequences, self.max_frames, copies=True)
 
     def is_right(self, sequences: SequenceSet) -> FloatArray:
         """Return whether each clip's answer is right: (N,), 0 or 1."""
