@@ -45,7 +45,6 @@ WRONG = [
     ("features.views=[rgb, rgb]", "names a view twice"),
     ("features.image_size=100", "should be 'auto' or should be a multiple of 32, got 100"),
     ("features.device=gpu", "should be auto, cpu, mps, cuda or cuda:N, got 'gpu'"),
-    ("features.rotations=5", "rotations: should be less than or equal to 4, got 5"),
     ("features.flip=no", "features.flip: should be a valid boolean, got 'no'"),
     ("model.cell=GRU", f"model.cell: should be {one_of(*CELLS, 'none')}, got 'GRU'"),
     ("model=3", "model: should be an object, got 3"),
@@ -334,16 +333,3 @@ def test_every_kind_of_data_has_its_source(kind, tmp_path):
 def test_a_kind_of_data_that_is_none_is_named_with_the_known_ones():
     with pytest.raises(ConfigError, match=r"data\.kind: should be 'video', 'table' or 'arrays'"):
         build_config({"data": {"kind": "audio"}})
-
-
-@pytest.mark.parametrize(
-    ("tree", "what"),
-    [
-        ({"features": {"views": ["rgb", "pose"]}}, "the view pose has none"),
-        ({"data": {"kind": "table"}}, "data.kind=table has none"),
-    ],
-)
-def test_what_is_no_picture_cannot_be_rotated(tree, what):
-    build_config(tree)
-    with pytest.raises(ConfigError, match=f"features.rotations: pictures can be rotated, {what}"):
-        build_config(tree, ["features.rotations=1"])

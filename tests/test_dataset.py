@@ -252,17 +252,10 @@ def features(steps: int, start: float, dim: int = 2) -> ClipFeatures:
     return ClipFeatures(values, np.arange(steps) / 10)
 
 
-def three_clips(copies: int = 0) -> SequenceSet:
+def three_clips(flipped: bool = False) -> SequenceSet:
     plain = [[features(3, 0), features(3, 100, 1)], [features(1, 50), features(1, 60, 1)]]
-    further = [
-        row
-        for at in range(500, 500 * (copies + 1), 500)
-        for row in (
-            [features(3, at), features(3, at + 100, 1)],
-            [features(1, at + 50), features(1, at + 60, 1)],
-        )
-    ]
-    return SequenceSet(plain, [1, 0], further)
+    mirrored = [[features(3, 500), features(3, 600, 1)], [features(1, 550), features(1, 560, 1)]]
+    return SequenceSet(plain, [1, 0], mirrored if flipped else None)
 
 
 def test_views_lie_side_by_side_and_padding_is_zero():
@@ -274,15 +267,12 @@ def test_views_lie_side_by_side_and_padding_is_zero():
     ]
 
 
-def test_long_clips_are_read_in_windows_and_the_rows_of_copies_lie_behind():
+def test_long_clips_are_read_in_windows_and_mirrored_rows_lie_behind():
     clip, start, length = three_clips().read_windows(max_frames=2)
     assert (clip.tolist(), start.tolist(), length.tolist()) == ([0, 0, 1], [0, 2, 3], [2, 1, 1])
-    sequences = three_clips(copies=2)
-    for number, at in ((1, 500), (2, 1000)):
-        _, start, _ = sequences.read_windows(9, number)
-        rows = [[at, at + 1, at + 100], [at + 50, at + 51, at + 60]]
-        assert sequences.values[start].tolist() == rows
-    assert [three_clips(copies).copies for copies in range(3)] == [1, 2, 3]
+    sequences = three_clips(flipped=True)
+    _, start, _ = sequences.read_windows(max_frames=9, flipped=True)
+    assert sequences.values[start].tolist() == [[500, 501, 600], [550, 551, 560]]
 
 
 def test_views_of_different_length_are_refused():
@@ -306,8 +296,7 @@ def test_a_set_that_does_not_fit_is_mapped_from_a_file_and_reads_the_same():
     mapped = SequenceSet(iter(parts), labels, iter(parts), most_bytes=100)
     assert torch.equal(mapped.values, memory.values)
     assert mapped.lengths.tolist() == memory.lengths.tolist() == [3, 4, 5, 6, 7]
-    assert mapped.copy_rows == memory.copy_rows == 25
-    assert mapped.copies == memory.copies == 2
+    assert mapped.flip_offset == memory.flip_offset == 25
     starts, lengths = torch.tensor([3, 25]), torch.tensor([4, 3])
     assert torch.equal(mapped.gather(starts, lengths), memory.gather(starts, lengths))
 
@@ -519,14 +508,13 @@ def test_targets_say_what_is_shown_and_what_is_unknown():
     assert is_known(one).tolist() == [True, False, True]
 
 
-def test_rows_of_copies_have_the_targets_of_the_plain_ones():
+def test_mirrored_rows_have_the_targets_of_the_plain_ones():
     plain, targets = [[features(3, 0)]], class_targets([("b",), (), None], "ab", many=True)
     labels = class_targets([()], "ab", many=True)
-    sequences = SequenceSet(plain, labels, [[features(3, 500)], [features(3, 600)]], targets)
-    for first in (3, 6):
-        rows = torch.tensor([[first, first + 1, 0]])
-        taken = sequences.take_labels(rows, torch.tensor([[True, True, False]]))
-        assert taken.tolist() == [[[0, 1], [0, 0], [NO_LABEL, NO_LABEL]]]
+    sequences = SequenceSet(plain, labels, [[features(3, 500)]], targets)
+    rows, inside = torch.tensor([[3, 4, 0]]), torch.tensor([[True, True, False]])
+    taken = sequences.take_labels(rows, inside)
+    assert taken.tolist() == [[[0, 1], [0, 0], [NO_LABEL, NO_LABEL]]]
 
 
 def test_one_class_is_enough_where_some_clips_show_nothing(tmp_path):

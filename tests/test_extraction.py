@@ -27,7 +27,6 @@ from action_gru.features.pipeline import THREAD_NAME
 from action_gru.features.report import ExtractionReport
 from action_gru.video import VideoFile
 from action_gru.views import ViewMaker
-from action_gru.views.copies import sides_of
 from action_gru.views.sampler import sample_video
 
 
@@ -47,26 +46,6 @@ def test_each_stream_of_each_clip_is_sampled_by_time(tmp_path, clips):
         for entry in found.values():
             assert entry.values.shape == (steps, 6)
             assert entry.times_s == pytest.approx(np.arange(steps) / 5)
-
-
-def test_rotated_copies_are_further_entries_and_the_others_keep_their_keys(tmp_path, clips):
-    before = extractor(tmp_path, flip=True).extract(clips[:2])
-    backbone = FakeBackbone()
-    work = extractor(tmp_path, backbone, flip=True, rotations=2)
-    report = work.extract(clips[:2])
-    assert backbone.calls == (10 + 4) * 2 * 4 / 4  # of two views the four rotated copies, by fours
-    for clip in clips[:2]:
-        keys = report.keys[clip.name]
-        assert list(keys) == [ViewKey(v, *side) for side in sides_of(True, 2) for v in BOTH]
-        assert before.keys[clip.name].items() <= keys.items()
-        assert len(set(keys.values())) == 12
-        found = work.read(clip, report)
-        columns = {key.side: found[key].values[:, 3:].tobytes() for key in found}
-        assert len(set(columns.values())) == 6  # each copy shows something else on the right
-        entry = found[ViewKey("rgb", True, 2)]
-        assert entry.provenance | {"flipped": True, "rotation": [-6, 1.1]} == entry.provenance
-    again = extractor(tmp_path, flip=True, rotations=2).extract(clips[:2])
-    assert (again.frames, again.cached) == (0, 2)
 
 
 def test_a_second_run_decodes_no_frame(tmp_path, clips):

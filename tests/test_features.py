@@ -19,10 +19,8 @@ from action_gru.features import (
     pack_entries,
 )
 from action_gru.features.sequences import FeatureTable, SequenceSet
-from action_gru.views.copies import sides_of
 
-SIDES = sides_of(True, 1)
-STREAMS = [ViewKey(view, *side) for side in SIDES for view in ("rgb", "motion")]
+STREAMS = [ViewKey("rgb"), ViewKey("motion"), ViewKey("rgb", True), ViewKey("motion", True)]
 CLASSES = ("a", "b", "c")
 
 
@@ -62,15 +60,14 @@ def table(root: Path, clips: list[Clip], most_bytes: int) -> tuple[FeatureTable,
         FeatureSpec(view, "weights", "0", "last", 32, "squash", "float32", 3)
         for view in ("rgb", "motion")
     )
-    return FeatureTable(kept, specs, report, SIDES, most_bytes=most_bytes), read
+    return FeatureTable(kept, specs, report, True, most_bytes=most_bytes), read
 
 
 def everything(data: SequenceSet) -> list[bytes]:
-    """The rows and labels of a set as a model meets them, every copy."""
+    """The rows and labels of a set as a model meets them, both sides."""
     found = [data.labels.numpy().tobytes()]
-    assert data.copies == len(SIDES)
-    for number in range(data.copies):
-        _, start, length = data.read_windows(4, number)
+    for flipped in (False, True):
+        _, start, length = data.read_windows(4, flipped)
         found += [data.gather(start, length).numpy().tobytes()]
     rows = [torch.arange(int(length)).flip(0) for length in data.lengths]
     return [*found, data.with_rows(rows).values.numpy().tobytes()]

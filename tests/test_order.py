@@ -9,22 +9,20 @@ from action_gru.report.order import NEEDS_ORDER, NO_ORDER, UNDECIDED, order_repo
 from action_gru.report.plots import DPI
 
 
-def counted(*lengths: int, further: int = 2) -> SequenceSet:
-    """Clips whose frames are 0, 1, 2, ...; of clip n all plus 100 n; further copies minus once and
-    twice that.
-    """
+def counted(*lengths: int, flip: bool = True) -> SequenceSet:
+    """Clips whose frames are 0, 1, 2, ...; of clip n all plus 100 n; mirrored copies negative."""
 
-    def clip(number: int, factor: int) -> list[ClipFeatures]:
-        values = factor * (np.arange(lengths[number]) + 100 * number)
+    def clip(number: int, sign: int) -> list[ClipFeatures]:
+        values = sign * (np.arange(lengths[number]) + 100 * number)
         return [ClipFeatures(values[:, None].astype(np.float16), values.astype(float))]
 
     plain = [clip(n, 1) for n in range(len(lengths))]
-    copies = [clip(n, -1 - copy) for copy in range(further) for n in range(len(lengths))]
-    return SequenceSet(plain, [0] * len(lengths), copies)
+    flipped = [clip(n, -1) for n in range(len(lengths))] if flip else None
+    return SequenceSet(plain, [0] * len(lengths), flipped)
 
 
-def frames(sequences: SequenceSet, clip: int, copy: int = 0) -> list[int]:
-    low = int(sequences.starts[clip]) + sequences.copy_rows * copy
+def frames(sequences: SequenceSet, clip: int, flipped: bool = False) -> list[int]:
+    low = int(sequences.starts[clip]) + sequences.flip_offset * flipped
     return sequences.values[low : low + int(sequences.lengths[clip]), 0].int().tolist()
 
 
@@ -54,13 +52,12 @@ def test_shuffles_keep_every_frame_differ_and_repeat_with_the_seed():
     assert [frames(made, 0) for made in changed(sequences, "shuffled")] == orders
 
 
-def test_every_copy_is_changed_like_its_clip():
+def test_a_mirrored_copy_is_changed_like_its_clip():
     for _, made in rearrangements(counted(6, 4), 0):
-        assert made.copies == 3
-        for clip, copy in ((0, 1), (0, 2), (1, 1), (1, 2)):
-            assert frames(made, clip, copy) == [-copy * value for value in frames(made, clip)]
-    (plain,) = changed(counted(3, further=0), "reversed")
-    assert plain.copies == 1
+        for clip in (0, 1):
+            assert frames(made, clip, flipped=True) == [-value for value in frames(made, clip)]
+    (plain,) = changed(counted(3, flip=False), "reversed")
+    assert plain.flip_offset == 0
     assert frames(plain, 0) == [2, 1, 0]
 
 

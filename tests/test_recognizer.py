@@ -20,14 +20,12 @@ from action_gru.config import build_config
 from action_gru.core.errors import CheckpointError, VideoError
 from action_gru.core.progress import Reporter
 from action_gru.evaluation.evaluate import evaluate
-from action_gru.evaluation.explain import Occlusion
 from action_gru.features.source import data_source
 from action_gru.model.calibration import Calibration
 from action_gru.recognizer import ActionRecognizer
 from action_gru.timeline import Prediction
 from action_gru.training import RunFolder, load_checkpoint, read_clips, save_checkpoint, train
 from action_gru.video import VideoFile
-from action_gru.views.copies import sides_of
 
 
 @pytest.fixture
@@ -62,42 +60,6 @@ def test_the_running_answer_ends_in_the_answer(run, recognizer):
     mean = sum(alone) / 2
     assert len(alone) == 2
     assert answers[0].probabilities(recognizer.classes) == pytest.approx(mean.tolist(), abs=1e-5)
-
-
-def test_a_model_of_rotated_copies_answers_as_in_its_evaluation_and_is_explained(small_run):
-    """Trained, kept, scored, read one by one, and with patches hidden in every copy."""
-    keys = ["run.name=rotated", "features.rotations=2", "training.epochs=3"]
-    run = train(build_config(small_run.config().to_tree(), keys), Reporter(quiet=True))
-    report, _ = evaluate(run, Reporter(quiet=True))
-    recognizer = ActionRecognizer.load(run.path, device="cpu")
-    root = run.config().data.manifest.parent
-    for clip in report.predictions:
-        reading = recognizer.read(root / clip.path)
-        assert reading.scores.sides == sides_of(True, 2)
-        assert reading.scores.probabilities.tolist() == pytest.approx(
-            clip.prediction.probabilities(recognizer.classes), abs=1e-5
-        )
-    picture = np.full((64, 64, 4), 128, np.uint8)
-    reading = recognizer.read(root / "11.mp4")
-    dims = dict(zip(("focus", "motion"), recognizer.model.view_dims, strict=True))
-    falls = Occlusion(reading.scores, 0, dims).over_places(
-        recognizer._backbone, 2, "focus", picture
-    )
-    assert np.isfinite(falls).all()
-
-
-@pytest.mark.parametrize(
-    ("trained", "wanted", "count"), [(0, 0, 2), (2, 2, 6), (0, 2, 2), (2, 0, 2), (2, 1, 4)]
-)
-def test_rotated_copies_count_that_the_model_was_trained_with_and_the_config_asks_for(
-    small_run, tmp_path, trained, wanted, count
-):
-    path = tmp_path / "best.safetensors"
-    save_checkpoint(replace(load_checkpoint(small_run.best), rotations=trained), path)
-    recognizer = ActionRecognizer.load(path, "cpu", [f"features.rotations={wanted}"])
-    reading = recognizer.read(small_run.config().data.manifest.parent / "11.mp4")
-    assert len(reading.scores.copies) == len(reading.scores.sides) == count
-    assert len({copy.numpy().tobytes() for copy in reading.scores.copies}) == count
 
 
 @pytest.fixture

@@ -1,5 +1,4 @@
 import csv
-import itertools
 import json
 import math
 import os
@@ -196,34 +195,6 @@ def test_batches_repeat_with_seed_and_epoch_and_hold_every_clip_once():
     labels = torch.cat([part.batch.labels for part in first])
     assert labels.bincount().tolist() == [12, 12]
     assert not torch.equal(first[0].batch.features, next(iter(batches.epoch(3))).batch.features)
-
-
-def numbered(clips: int, copies: int) -> SequenceSet:
-    """Clips of one frame that holds the number of its copy."""
-    rows = [
-        [[ClipFeatures(np.full((1, 1), number, np.float16), np.zeros(1))] for _ in range(clips)]
-        for number in range(copies)
-    ]
-    return SequenceSet(rows[0], [n % 2 for n in range(clips)], itertools.chain(*rows[1:]))
-
-
-@pytest.mark.parametrize("copies", [1, 2, 6])
-def test_a_batch_reads_each_copy_of_a_clip_equally_often(copies):
-    batches = Batches(numbered(3000, copies), settings(batch_size=500), 8, seed=1)
-    read = torch.cat([part.batch.features[:, 0, 0] for part in batches.epoch(0)]).long()
-    assert read.bincount(minlength=copies).tolist() == pytest.approx(
-        [3000 / copies] * copies, abs=4.5 * (3000 / copies) ** 0.5
-    )
-
-
-def test_of_two_copies_those_below_one_half_are_still_the_second():
-    """The draws of a run that was trained before there were more than two."""
-    batches = Batches(numbered(64, 2), settings(batch_size=64), 8, seed=1)
-    (part,) = batches.epoch(0)
-    generator = torch.Generator().manual_seed(1_000_003)
-    torch.randperm(64, generator=generator)
-    second = torch.rand(4, 64, generator=generator)[3] < 0.5
-    assert torch.equal(part.batch.features[:, 0, 0].bool(), second)
 
 
 def test_the_sampler_balances_rare_classes():

@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from action_gru.views import VIEWS, View, ViewMaker
-from action_gru.views.copies import MOST_ROTATIONS, PLAIN, Side, copy_of, rotation_of, sides_of
 from action_gru.views.pictures import Moment
 from action_gru.views.sampling import (
     RateWatch,
@@ -226,57 +225,3 @@ def test_focus_weighs_by_two_thirds_of_all_changes():
     # Changes of 143, 120 and 255 against 128: (15 + 8 + 127) * 2 / 3.
     assert VIEWS["focus"].make(moment).tolist() == [[[0, 1, 2, 100], [3, 4, 5, 100]]]
     assert VIEWS["motion"].make(moment).tolist() == [[[143, 120, 255]] * 2]
-
-
-def test_the_plain_copy_comes_first_and_each_is_followed_by_its_mirror_image():
-    assert sides_of(False) == (PLAIN,)
-    assert sides_of(True) == (PLAIN, Side(True))
-    assert sides_of(False, 2) == (PLAIN, Side(rotation=1), Side(rotation=2))
-    assert sides_of(True, 1) == (PLAIN, Side(True), Side(False, 1), Side(True, 1))
-
-
-def test_rotations_turn_right_and_left_and_zoom_by_the_least_that_leaves_no_corner_empty():
-    assert [rotation_of(number) for number in (1, 2, 3, 4)] == [
-        (6, 1.1), (-6, 1.1), (12, 1.19), (-12, 1.19),
-    ]  # fmt: skip
-    for number in range(1, MOST_ROTATIONS + 1):
-        degrees, zoom = rotation_of(number)
-        reach = np.cos(np.radians(degrees)) + abs(np.sin(np.radians(degrees)))
-        assert reach <= zoom < reach + 0.01
-
-
-def spot(picture: np.ndarray) -> tuple[float, float]:
-    """The centre of what is bright, (x, y) from the middle of the picture."""
-    weights = picture[..., 0].astype(float)
-    middle = (len(picture) - 1) / 2
-    rows, columns = np.indices(weights.shape)
-    return (
-        (weights * columns).sum() / weights.sum() - middle,
-        (weights * rows).sum() / weights.sum() - middle,
-    )
-
-
-@pytest.mark.parametrize("channels", [3, 4])
-@pytest.mark.parametrize("number", range(1, MOST_ROTATIONS + 1))
-def test_a_rotated_picture_shows_a_spot_where_the_angle_and_the_zoom_take_it(number, channels):
-    picture = np.zeros((101, 101, channels), np.uint8)
-    picture[48:53, 78:83] = 200  # 30 right of the middle
-    degrees, zoom = rotation_of(number)
-    x, y = 30 * zoom * np.cos(np.radians(degrees)), 30 * zoom * np.sin(np.radians(degrees))
-    made = copy_of(picture, Side(False, number))
-    assert (made.shape, made.dtype) == (picture.shape, picture.dtype)
-    assert spot(made) == pytest.approx((x, y), abs=0.1)
-    assert spot(copy_of(picture, Side(True, number))) == pytest.approx((-x, y), abs=0.1)
-    assert spot(copy_of(picture, Side(True))) == pytest.approx((-30, 0))
-    assert copy_of(picture, PLAIN) is picture
-
-
-def test_the_rotated_difference_is_the_difference_of_rotated_frames():
-    """So a finished picture of motion can be rotated."""
-    coarse = np.random.default_rng(0).integers(60, 120, (2, 8, 8, 3), dtype=np.uint8)
-    first, second = (np.kron(one, np.ones((8, 8, 1), np.uint8)) for one in coarse)
-    side = Side(True, 2)
-    signed = (second.astype(int) - first + 128).astype(np.uint8)
-    difference = copy_of(signed, side)
-    apart = copy_of(second, side).astype(int) - copy_of(first, side) + 128
-    assert np.abs(difference.astype(int) - apart).max() <= 2

@@ -33,8 +33,7 @@ def cached_means(config: Config, clips: Sequence[Clip]) -> tuple[list[Clip], Flo
         return None
     from action_gru.features.source import build_backbone, build_extractor  # torch, seconds
 
-    plain = {"download": False, "flip": False, "rotations": 0}
-    features = config.features.model_copy(update=plain)
+    features = config.features.model_copy(update={"download": False, "flip": False})
     config = config.model_copy(update={"features": features})
     try:
         extractor = build_extractor(config, build_backbone(config), cache)

@@ -164,7 +164,7 @@ def _training_pictures(
     clips = [clip for clip in read_run_clips(run, config) if clip.split == "train"]
     count = -(-CALIBRATION_PICTURES // (FRAMES * len(config.features.views)))
     chosen = clips[:: max(1, len(clips) // count)]
-    plain = build_config(config.to_tree(), ["features.flip=false", "features.rotations=0"])
+    plain = build_config(config.to_tree(), ["features.flip=false"])
     recorder = _Recorder(backbone)
     extractor = build_extractor(plain, recorder, MemoryCache(), most_frames=FRAMES)
     extractor.extract(chosen, lambda clip: None, ExtractionReport())

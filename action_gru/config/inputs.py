@@ -18,7 +18,6 @@ from action_gru.config.section import (
     Sha256,
     ViewName,
 )
-from action_gru.views.copies import MOST_ROTATIONS, Side, sides_of
 
 if TYPE_CHECKING:
     DataKindName = str
@@ -225,10 +224,6 @@ class FeaturesSection(Section):
     flip: bool = False
     """Extract a mirrored copy too: more training data, and a steadier answer at twice the cost.
     Leave off where left and right mean different things."""
-    rotations: Annotated[int, Field(ge=0, le=MOST_ROTATIONS)] = 0
-    """Augmentation: extract so many further copies, rotated by 6 degrees right and left (3 and 4:
-    by 12) and zoomed until no corner is empty, with flip each mirrored too. For few clips; each
-    costs as much again. Views that are pictures only."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """auto: bf16 where the device has the units for it, and the runtime."""
     runtime: Literal["torch", "onnx", "openvino", "tensorrt", "auto"] = "auto"
@@ -260,8 +255,3 @@ class FeaturesSection(Section):
         if len(set(self.views)) < len(self.views):
             raise ValueError("views names a view twice")
         return self
-
-    @property
-    def sides(self) -> tuple[Side, ...]:
-        """The copies of each clip."""
-        return sides_of(self.flip, self.rotations)

@@ -7,7 +7,6 @@ from typing import Any
 
 from pydantic import model_validator
 
-from action_gru.backbone import FRAME_VIEWS
 from action_gru.config import inputs, learning
 from action_gru.config.section import Section
 from action_gru.core.errors import ConfigError
@@ -67,14 +66,6 @@ class Config(Section):
                     f"{key}: does not go with a class for each row "
                     "(data.task=frames, series.horizon, series.step_labels)"
                 )
-        return self
-
-    @model_validator(mode="after")
-    def _only_pictures_can_be_rotated(self) -> Config:
-        vectors = [view for view in self.features.views if view in FRAME_VIEWS]
-        if self.features.rotations and (vectors or not self.data.is_video):
-            what = f"the view {vectors[0]}" if self.data.is_video else f"data.kind={self.data.kind}"
-            raise ValueError(f"features.rotations: pictures can be rotated, {what} has none")
         return self
 
     @model_validator(mode="after")

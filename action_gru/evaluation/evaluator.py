@@ -28,7 +28,7 @@ STEPWISE_NOTE = "with a class for each row scores stay as they are: series.thres
 
 
 class Evaluator:
-    """A model with its reading rules: windows and copies are averaged."""
+    """A model with its reading rules: windows and mirrored copies are averaged."""
 
     def __init__(
         self, model: ActionClassifier, config: Config, classes: Sequence[str], max_frames: int
@@ -43,7 +43,8 @@ class Evaluator:
 
     def predict(self, sequences: SequenceSet) -> Tensor:
         """Return class probabilities (N, C) float32."""
-        return score_clips(self.model, sequences, self.max_frames, copies=True)
+        flip = self.config.features.flip
+        return score_clips(self.model, sequences, self.max_frames, flip=flip)
 
     def predict_all(self, sequences: SequenceSet) -> NDArray[np.float32]:
         """Return the probabilities of every answer that has a true class: (M, C)."""
@@ -51,7 +52,7 @@ class Evaluator:
 
     def answer(self, sequences: SequenceSet) -> tuple[Tensor, Tensor]:
         """Return every answer whose truth is known: probabilities (M, C), and its targets."""
-        return score_answers(self.model, sequences, self.max_frames, copies=True)
+        return score_answers(self.model, sequences, self.max_frames, self.config.features.flip)
 
     def is_right(self, sequences: SequenceSet) -> FloatArray:
         """Return whether each clip's answer is right: (N,), 0 or 1."""

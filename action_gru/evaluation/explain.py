@@ -27,7 +27,6 @@ from action_gru.training import Checkpoint
 from action_gru.training.scoring import BATCH, ClipScores
 from action_gru.video import DecodeLimits, Image, VideoFile
 from action_gru.views import VIEWS, ViewMaker
-from action_gru.views.copies import copy_of
 from action_gru.views.sampler import sample_video
 
 THUMBNAILS = 10
@@ -133,7 +132,7 @@ def log_odds(probabilities: Tensor, number: int) -> Tensor:
 class Occlusion:
     """Measures how much the log-odds of class `number` fall when a part of the clip is hidden.
 
-    dims: the columns of each view, in order. What is hidden is hidden in every copy.
+    dims: the columns of each view, in order. What is hidden is hidden in the mirrored copy too.
     Falls are negative where hiding helps the class.
     """
 
@@ -173,8 +172,8 @@ class Occlusion:
         window = scores.window_at(frame)
         low, high = scores.windows[window]
         altered = scores.copies[:, low:high].repeat(len(pictures), 1, 1, 1)
-        for copy, side in enumerate(scores.sides):
-            shown = [copy_of(one, side) for one in pictures]
+        for copy in range(len(scores.copies)):
+            shown = [np.ascontiguousarray(one[:, ::-1]) for one in pictures] if copy else pictures
             batches = [shown[start : start + BATCH] for start in range(0, len(shown), BATCH)]
             features = torch.cat([backbone(one) for one in batches])
             altered[:, copy, frame - low, self.columns[view]] = features

@@ -22,7 +22,6 @@ from numpy.typing import NDArray
 
 from action_gru.backbone.spec import FRAME_VIEWS
 from action_gru.core.errors import ActionGruError, CacheError, DataError
-from action_gru.views.copies import Side, rotation_of
 
 FORMAT = "action_gru.features.1"
 METADATA = "action_gru"
@@ -70,21 +69,10 @@ def naming_refusals(label: str) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class ViewKey:
-    """One sequence of a clip: a view of one of its copies, see `Side`."""
+    """One sequence of a clip: a view, plain or mirrored."""
 
     view: str
     flipped: bool = False
-    rotation: int = 0
-
-    @property
-    def side(self) -> Side:
-        return Side(self.flipped, self.rotation)
-
-    @property
-    def parts(self) -> dict[str, Any]:
-        """What a cache key and a provenance hold of the side; a rotation by what it does."""
-        turned = {"rotation": rotation_of(self.rotation)} if self.rotation else {}
-        return {"flipped": self.flipped, **turned}
 
 
 @dataclass(frozen=True)

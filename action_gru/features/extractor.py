@@ -19,8 +19,7 @@ from action_gru.core.errors import VideoError
 from action_gru.core.numbered_pictures import content_sha256
 from action_gru.core.paths import is_frames
 from action_gru.dataset import Clip
-from action_gru.detection.frame_views import encode_samples, encoders_of, frame_views_of
-from action_gru.detection.frame_views import side as vector_of
+from action_gru.detection.frame_views import encode_samples, encoders_of, frame_views_of, side
 from action_gru.detection.vectors import Vectors
 from action_gru.features.entry import ClipFeatures, Rows, ViewKey, cache_key
 from action_gru.features.pipeline import Job, Pass, Pictures
@@ -29,7 +28,6 @@ from action_gru.features.store import FeatureCache, MemoryCache
 from action_gru.video import DecodeLimits, Image, VideoFile
 from action_gru.video.array import ArrayVideo
 from action_gru.video.frame import DECODING_VERSION
-from action_gru.views.copies import Side, copy_of, sides_of
 from action_gru.views.sampler import pictures
 from action_gru.views.sampling import rate_warning, spread
 
@@ -75,9 +73,9 @@ def thread_budget(workers: int | None = None) -> Iterator[tuple[int, Callable[[]
 class Extractor:
     """Fills a cache with the features of clips.
 
-    fps: sampling rate. views, flip and rotations: the view keys of a clip. workers: threads that
-    decode and embed; None is one a core. most_frames: of a clip, evenly spread; None: all. held:
-    the frames of clips, by name, that are in memory and in no file.
+    fps: sampling rate. views and flip: the view keys of a clip. workers: threads that decode and
+    embed; None is one a core. most_frames: of a clip, evenly spread; None: all. held: the frames of
+    clips, by name, that are in memory and in no file.
     """
 
     def __init__(
@@ -88,7 +86,6 @@ class Extractor:
         fps: float,
         views: Sequence[str],
         flip: bool = False,
-        rotations: int = 0,
         workers: int | None = None,
         batch_size: int = 16,
         limits: DecodeLimits | None = None,
@@ -97,7 +94,9 @@ class Extractor:
     ) -> None:
         self.backbone, self.cache = backbone, cache
         self.fps = fps
-        self.view_keys = [ViewKey(v, *side) for side in sides_of(flip, rotations) for v in views]
+        self.view_keys = [
+            ViewKey(view, flipped) for flipped in ([False, True][: 1 + flip]) for view in views
+        ]
         self.workers, self.batch_size = workers, batch_size
         self.limits = limits or DecodeLimits()
         self.most_frames, self.held = most_frames, held or {}
@@ -176,7 +175,7 @@ class Extractor:
         missing: list[ViewKey] = []
         for view_key in self.view_keys:
             names = [
-                cache_key(parts | view_key.parts | {"features": fingerprint})
+                cache_key(parts | {"flipped": view_key.flipped, "features": fingerprint})
                 for fingerprint in self.specs[view_key.view].fingerprints
             ]
             found = next((name for name in names if self.cache.has(name)), None)
@@ -195,7 +194,7 @@ class Extractor:
             if self.most_frames:
                 samples = spread(samples, self.most_frames)
             for time_s, made in samples:
-                yield time_s, [(key, _copy(made[key.view], key.side)) for key in job.missing]
+                yield time_s, [(key, _side(made[key.view], key.flipped)) for key in job.missing]
                 job.frames, job.declared_s = video.frames_decoded, video.declared_s
             job.frames, job.damaged = video.frames_decoded, video.damaged
             job.notes = video.notes
@@ -215,7 +214,7 @@ class Extractor:
         times_s = np.array(job.times_s, dtype=np.float64)
         job.slow = rate_warning(times_s, self.fps) is not None
         for view_key in job.missing:
-            provenance = {"clip": job.clip.name, "view": view_key.view, **view_key.parts}
+            provenance = {"clip": job.clip.name, "view": view_key.view, "flipped": view_key.flipped}
             provenance |= {"fps": self.fps, "weights": self.backbone.weights}
             values = job.rows[view_key].whole(len(times_s))
             features = ClipFeatures(values, times_s, job.frames, provenance)
@@ -229,6 +228,8 @@ def _check_file(path: Path, shows_frames: bool) -> None:
         raise VideoError(f"{path}: no such video file; check the path")
 
 
-def _copy(made: Any, side: Side) -> NDArray[Any]:
-    """The picture or the vector of one copy; vectors have no rotated one."""
-    return vector_of(made, side.flipped) if isinstance(made, Vectors) else copy_of(made, side)
+def _side(made: Any, flipped: bool) -> NDArray[Any]:
+    """A picture or a vector, or that of the mirrored frame."""
+    if isinstance(made, Vectors):
+        return side(made, flipped)
+    return np.asarray(cv2.flip(made, 1)) if flipped else made

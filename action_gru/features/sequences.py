@@ -22,7 +22,6 @@ from action_gru.dataset import Clip
 from action_gru.dataset.channels import SECONDS, ChannelSpec, ChannelValues
 from action_gru.features.entry import CHUNK_ROWS, ClipFeatures, RowBuffer, ViewKey
 from action_gru.features.report import ExtractionReport, LazyFeatures
-from action_gru.views.copies import PLAIN, Side
 from action_gru.views.sampling import windows
 
 NO_LABEL = -100  # what torch's cross-entropy leaves out
@@ -42,14 +41,13 @@ class FeatureTable:
     classes, where rows have them; None: unknown. remaining: how long the thing
     still lasts after each row, where known. missing: of measured clips, how many values are
     missing, of how many. unit: what times are counted in (see channels).
-    sides: the copies of each clip. most_bytes: of a sequence set in memory. dense: as of a
-    SequenceSet.
+    most_bytes: of a sequence set in memory. dense: as of a SequenceSet.
     """
 
     by_clip: Mapping[str, Mapping[ViewKey, Features]]
     specs: tuple[FeatureSpec, ...] | tuple[ChannelSpec, ...]
     report: ExtractionReport
-    sides: tuple[Side, ...] = (PLAIN,)
+    flip: bool = False
     step_labels: Mapping[str, Sequence[tuple[str, ...] | None]] = field(default_factory=dict)
     remaining: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
     missing: Mapping[str, tuple[int, int]] = field(default_factory=dict)
@@ -74,16 +72,16 @@ class FeatureTable:
         def targets(names: Iterable[tuple[str, ...] | None]) -> Tensor:
             return class_targets(list(names), classes, self.many)
 
-        def features_of(sides: Iterable[Side]) -> Iterator[list[Features]]:
-            for side, clip in itertools.product(sides, ordered):
+        def side(flipped: bool) -> Iterator[list[Features]]:
+            for clip in ordered:
                 found = self.by_clip[clip.name]
-                yield [found[ViewKey(spec.view, *side)] for spec in self.specs]
+                yield [found[ViewKey(spec.view, flipped)] for spec in self.specs]
 
         steps = itertools.chain.from_iterable(self.step_labels.get(c.name, ()) for c in ordered)
         made = SequenceSet(
-            features_of(self.sides[:1]),
+            side(False),
             targets(clip.labels if self.many else (clip.label,) for clip in ordered),
-            features_of(self.sides[1:]),
+            side(True) if self.flip else None,
             targets(steps) if self.step_labels else None,
             self.most_bytes,
             self.dense,
@@ -126,33 +124,32 @@ class Batch:
 class SequenceSet:
     """Sequences of one width, end to end in one array, gathered without Python work per frame.
 
-    sequences: per clip the views to fuse, side by side along D. further: the same clips once more
-    for each further copy; both are taken one at a time. labels (N,) and step_labels (sum of T,), of
-    each row, or None: targets as in `class_targets`; a clip's answer is then that after its last
-    row. most_bytes: above it the array is mapped from a file; None: never. dense: an answer is
-    about its row, in a sequence of any length: training draws windows, and a clip's answer is the
-    mean over all of its rows.
+    sequences: per clip the views to fuse, side by side along D. flipped: the same clips mirrored,
+    or None; both are taken one at a time. labels (N,) and step_labels (sum of T,), of each row, or
+    None: targets as in `class_targets`; a clip's answer is then that after its last row.
+    most_bytes: above it the array is mapped from a file; None: never. dense: an answer is about its
+    row, in a sequence of any length: training draws windows, and a clip's answer is the mean over
+    all of its rows.
     """
 
     def __init__(
         self,
         sequences: Iterable[Sequence[Features]],
         labels: Sequence[int] | Tensor,
-        further: Iterable[Sequence[Features]] | None = None,
+        flipped: Iterable[Sequence[Features]] | None = None,
         step_labels: Tensor | None = None,
         most_bytes: int | None = None,
         dense: bool = False,
     ) -> None:
         self.dense, self.is_standard = dense, False
-        parts = itertools.chain(sequences, further or ())
+        parts = itertools.chain(sequences, flipped or [])
         rows, lengths = stack_rows(map(joined_blocks, parts), most_bytes)
         self.most_bytes = most_bytes
         self.labels = labels if isinstance(labels, Tensor) else torch.tensor(list(labels))
         self.lengths = torch.tensor(lengths[: len(self.labels)])
         self.starts = torch.cumsum(self.lengths, 0) - self.lengths
         self.values = torch.from_numpy(rows)
-        self.copies = len(lengths) // len(self.labels)  # of each clip, the plain one too
-        self.copy_rows = int(self.lengths.sum())  # from a row to the same of the next copy
+        self.flip_offset = int(self.lengths.sum()) if len(lengths) > len(self.labels) else 0
         self.step_labels = step_labels
 
     def __len__(self) -> int:
@@ -201,7 +198,7 @@ class SequenceSet:
         """
         if self.step_labels is None:
             return None
-        # A row of a copy shows what its plain one does.
+        # A mirrored row shows what its plain one does.
         found = self.step_labels[rows.where(inside, 0) % len(self.step_labels)]
         return found.masked_fill(~inside[..., None] if self.many else ~inside, NO_LABEL)
 
@@ -227,20 +224,20 @@ class SequenceSet:
         made.starts = torch.cumsum(made.lengths, 0) - made.lengths
         made.labels = self.labels
         made.step_labels = None if self.step_labels is None else self.step_labels[places]
-        made.copies, made.copy_rows = self.copies, len(places)
-        copies = [places + self.copy_rows * number for number in range(self.copies)]
-        made.values = self.values[torch.cat(copies)]
+        made.flip_offset = len(places) if self.flip_offset else 0
+        mirrored = [places + self.flip_offset] if self.flip_offset else []
+        made.values = self.values[torch.cat([places, *mirrored])]
         return made
 
-    def read_windows(self, max_frames: int, number: int = 0) -> tuple[Tensor, Tensor, Tensor]:
-        """(clip, start, length) of every window of a copy of every clip, in order; each (M,).
+    def read_windows(self, max_frames: int, flipped: bool = False) -> tuple[Tensor, Tensor, Tensor]:
+        """(clip, start, length) of every window of every clip, in order; each (M,).
 
         Where every row has a class there is one window a clip, the last max_frames rows, unless
         the sequences are dense.
         """
         ends_only = self.step_labels is not None and not self.dense
         cut = [
-            (clip, start + self.copy_rows * number + low, high - low)
+            (clip, start + self.flip_offset * flipped + low, high - low)
             for clip, (start, length) in enumerate(
                 zip(self.starts.tolist(), self.lengths.tolist(), strict=True)
             )
@@ -328,7 +325,7 @@ REARRANGEMENTS: dict[str, tuple[Rule, ...]] = {
 def rearrangements(sequences: SequenceSet, seed: int) -> Iterator[tuple[str, SequenceSet]]:
     """(name, the same clips so rearranged), some names several times.
 
-    All copies of a clip are rearranged alike; a clip that is read in windows, as a whole.
+    A clip and its mirrored copy are rearranged alike; a clip that is read in windows, as a whole.
     """
     for name, rules in REARRANGEMENTS.items():
         for number, rule in enumerate(rules):

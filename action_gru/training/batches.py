@@ -90,7 +90,7 @@ class Batches:
         return torch.multinomial(rarity, count, replacement=True, generator=generator)
 
     def _draw(self, clips: Tensor, generator: torch.Generator) -> Drawn:
-        """A random stretch of each clip, played faster or slower, of any copy, with gaps."""
+        """A random stretch of each clip, played faster or slower, mirrored or not, with gaps."""
         whole = self.sequences.lengths[clips]
         draw = torch.rand(4, len(clips), generator=generator)
         span = (whole * (1 - self.settings.temporal_crop * draw[0])).ceil().long()
@@ -104,8 +104,7 @@ class Batches:
         steps = torch.arange(int(lengths.max()))
         inside = steps < lengths[:, None]
         offsets = (steps * speed[:, None]).long().minimum(span[:, None] - 1)
-        number = self.sequences.copies - 1 - (draw[3] * self.sequences.copies).long()
-        first = self.sequences.starts[clips] + number * self.sequences.copy_rows
+        first = self.sequences.starts[clips] + (draw[3] < 0.5) * self.sequences.flip_offset
         rows = (first + starts)[:, None] + offsets
         return Drawn(clips, *self._drop(rows, inside, generator))
 

@@ -134,8 +134,8 @@ def _answers(
 
     Where rows have targets each of these is an answer.
     """
-    frames = config.sampling.max_frames
+    frames, flip = config.sampling.max_frames, config.features.flip
     if sequences.step_labels is None:
-        return *window_logits(model, sequences, frames, copies=True), sequences.labels
+        return *window_logits(model, sequences, frames, flip=flip), sequences.labels
     logits, labels = step_logits(model, sequences)
     return torch.arange(len(labels)), logits, labels

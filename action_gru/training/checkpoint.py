@@ -57,7 +57,6 @@ class Checkpoint:
     flip: bool
     data: dict[str, Any]
     config: dict[str, Any]
-    rotations: int = 0
     progress: dict[str, Any] = field(default_factory=dict)
     extra: dict[str, Tensor] = field(default_factory=dict)
     calibration: Calibration | None = None
@@ -126,7 +125,6 @@ def checkpoint_bytes(checkpoint: Checkpoint, networks: Mapping[str, Path] | None
         "features": [asdict(spec) for spec in checkpoint.features],
         "sampling": checkpoint.sampling,
         "flip": checkpoint.flip,
-        "rotations": checkpoint.rotations,
         "data": checkpoint.data,
         "config": checkpoint.config,
         "progress": checkpoint.progress,
@@ -167,7 +165,6 @@ def load_checkpoint(path: Path) -> Checkpoint:
         flip=document.flip,
         data=document.data,
         config=document.config,
-        rotations=document.rotations,
         progress=document.progress,
         extra=_unprefixed("extra", tensors),
         calibration=document.calibration,

@@ -26,7 +26,6 @@ from action_gru.core.paths import BEST, FINAL, file_kind, instead_of, kind_of, m
 from action_gru.dataset.channels import ChannelSpec
 from action_gru.model.calibration import Calibration
 from action_gru.training.networks import NetworkKey, PackedNetwork, with_networks
-from action_gru.views.copies import MOST_ROTATIONS
 from action_gru.views.pictures import VIEWS
 
 FORMAT = "action_gru.checkpoint.1"
@@ -64,7 +63,6 @@ class Document(_Part):
     ]
     sampling: Sampling
     flip: bool
-    rotations: Annotated[int, Field(ge=0, le=MOST_ROTATIONS)] = 0
     data: dict[str, Any]
     config: dict[str, Any]
     progress: dict[str, Any]

@@ -115,7 +115,7 @@ def fit_together(
     some = [data.table.by_clip[clip.name].values() for clip in clips[:SIZED_CLIPS]]
     # Of each number there is one in memory as it was cached, and one as a model reads it.
     each = 8 * len(clips) * fmean(view.values.size for views in some for view in views)
-    each *= len(data.table.specs) * len(data.table.sides)
+    each *= len(data.table.specs) * (1 + data.table.flip)
     most = max(1, int(free_memory_bytes() / 2 / each))
     with SharedBar(reporter, "train", len(fits)) as shared:
         tasks = [partial(fit, shared) for fit in fits]
@@ -323,7 +323,6 @@ def make_checkpoint(
             "usual_frames": usual_frames,
         },
         flip=config.features.flip,
-        rotations=config.features.rotations,
         data=_facts(config, data),
         config=config.to_tree(),
     )

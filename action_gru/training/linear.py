@@ -128,7 +128,7 @@ def fit_ridge(rows: Tensor, targets: Tensor, ridge: float = RIDGE) -> tuple[Tens
 def _descriptors(
     model: ActionClassifier, train: SequenceSet, max_frames: int
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """rows (N, 2 D) of every clip, its other copies and three halves of each; clips (N,): whose;
+    """rows (N, 2 D) of every clip, its mirrored copy and three halves of each; clips (N,): whose;
     whole (N,) bool: not a half.
     """
     assert model.linear is not None
@@ -147,11 +147,12 @@ def _descriptors(
 def _stretches(
     train: SequenceSet, max_frames: int
 ) -> Iterator[tuple[Tensor, Tensor, Tensor, bool]]:
-    """(clip, start, length, whole) of the stretches to learn from, of every copy."""
-    for number in range(train.copies):
-        clip, start, length = train.read_windows(max_frames, number)
+    """(clip, start, length, whole) of the stretches to learn from, plain and mirrored."""
+    sides = [False, True] if train.flip_offset else [False]
+    for flipped in sides:
+        clip, start, length = train.read_windows(max_frames, flipped)
         yield clip, start, length, True
-        if len(clip) * train.copies * 4 > MAX_ROWS:
+        if len(clip) * len(sides) * 4 > MAX_ROWS:
             continue
         half = (length + 1) // 2
         for later in (0, (length - half) // 2, length - half):

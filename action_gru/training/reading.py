@@ -27,7 +27,6 @@ from action_gru.model import ActionClassifier
 from action_gru.timeline import Prediction, Predictions
 from action_gru.training.checkpoint import Checkpoint
 from action_gru.training.scoring import ClipScores
-from action_gru.views.copies import sides_of
 from action_gru.views.sampling import rate_warning
 
 EXTRACTED_AT_ONCE = 64  # clips, whose features are in memory together
@@ -63,10 +62,8 @@ class VideoReader:
     ) -> None:
         self._config, self._backbone, self._model, self._answer = config, backbone, model, answer
         self._max_frames = int(checkpoint.sampling["max_frames"])
-        trained, wanted = checkpoint, config.features
-        self._sides = sides_of(
-            trained.flip and wanted.flip, min(trained.rotations, wanted.rotations)
-        )
+        both = checkpoint.flip and config.features.flip
+        self._sides = (False, True) if both else (False,)
 
     def read(self, videos: Sequence[Any], stretch: Stretch) -> Iterator[Reading | VideoError]:
         """What was read of each, in order and as soon as it is there, or why nothing was.
@@ -120,7 +117,7 @@ class VideoReader:
         assert entries is not None
         copies = self._copies(entries)
         tensors = [torch.from_numpy(one) for one in copies]
-        scores = ClipScores(self._model, tensors, self._max_frames, self._sides)
+        scores = ClipScores(self._model, tensors, self._max_frames)
         times_s = next(iter(entries.values())).times_s
         slow = rate_warning(times_s, self._config.sampling.fps)
         told = [notes[clip.name] for notes in (report.cut, report.notes) if clip.name in notes]
@@ -129,6 +126,6 @@ class VideoReader:
         return Reading(prediction, times_s, copies[0], scores, warnings)
 
     def _copies(self, entries: dict[ViewKey, ClipFeatures]) -> list[Features]:
-        """The features (T, D) of the plain copy, then of the others that count."""
+        """The features (T, D) of the plain copy, then of the mirrored one where it counts."""
         views = self._config.features.views
-        return [join_views([entries[ViewKey(one, *side)] for one in views]) for side in self._sides]
+        return [join_views([entries[ViewKey(one, side)] for one in views]) for side in self._sides]

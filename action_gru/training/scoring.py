@@ -1,4 +1,4 @@
-"""Class probabilities of clips, windows and copies averaged, or row by row.
+"""Class probabilities of clips, windows and mirrored copies averaged, or row by row.
 
 `ClipScores` is the one place that says what a model answers to a clip; `score_clips` says the same
 of many. Knows no labels.
@@ -15,7 +15,6 @@ from torch import Tensor
 from action_gru.features.sequences import SequenceSet, is_known
 from action_gru.model import ActionClassifier
 from action_gru.model.calibration import average_windows
-from action_gru.views.copies import Side, sides_of
 from action_gru.views.sampling import windows
 
 BATCH = 64
@@ -25,19 +24,13 @@ PIECE = 2048  # rows that a model of instants reads at once
 class ClipScores:
     """What a model answers to one clip, and what it would answer had the clip been another.
 
-    copies: (T, D) each, the plain features first, then those of the other copies that count.
-    sides: which each is of, at least. A clip longer than max_frames is read in equal windows. The
-    answer is the mean over windows and copies, as in `score_clips`.
+    copies: (T, D) each, the plain features first, then the mirrored ones where they count. A clip
+    longer than max_frames is read in equal windows. The answer is the mean over windows and copies,
+    as in `score_clips`.
     """
 
-    def __init__(
-        self,
-        model: ActionClassifier,
-        copies: Sequence[Tensor],
-        max_frames: int,
-        sides: Sequence[Side] = sides_of(flip=True),
-    ) -> None:
-        self.model, self.sides = model, sides[: len(copies)]
+    def __init__(self, model: ActionClassifier, copies: Sequence[Tensor], max_frames: int) -> None:
+        self.model = model
         self.copies = torch.stack([copy.float() for copy in copies])  # (P, T, D)
         self.windows = windows(self.copies.shape[1], max_frames)
         self._parts = torch.stack(  # (W, P, C)
@@ -119,14 +112,14 @@ def score_clips(
     sequences: SequenceSet,
     max_frames: int,
     batch_size: int = 256,
-    copies: bool = False,
+    flip: bool = False,
 ) -> Tensor:
     """Probabilities of each clip, (N, C) float32 on the CPU.
 
     A clip longer than max_frames is read in equal windows and their probabilities are averaged;
-    with copies those of all its copies too. Calibrated if the model is.
+    with flip the mirrored copy's too. Calibrated if the model is.
     """
-    clips, logits = window_logits(model, sequences, max_frames, batch_size, copies)
+    clips, logits = window_logits(model, sequences, max_frames, batch_size, flip)
     return average_windows(clips, model.probabilities(logits), len(sequences))
 
 
@@ -135,14 +128,15 @@ def window_logits(
     sequences: SequenceSet,
     max_frames: int,
     batch_size: int = 256,
-    copies: bool = False,
+    flip: bool = False,
 ) -> tuple[Tensor, Tensor]:
-    """The logits of every window, with copies of all: whose clip it is (M,), (M, C) on the CPU."""
+    """The logits of every window and mirrored copy: whose clip it is (M,), (M, C) on the CPU."""
+    passes = [False, True] if flip and sequences.flip_offset else [False]
     whose, logits = [], []
     was_training = model.training
     model.eval()
-    for number in range(sequences.copies if copies else 1):
-        clip, start, length = sequences.read_windows(max_frames, number)
+    for flipped in passes:
+        clip, start, length = sequences.read_windows(max_frames, flipped)
         for part in torch.arange(len(clip)).split(batch_size):  # type: ignore[no-untyped-call]
             features = sequences.gather(start[part], length[part])
             logits.append(read_logits(model, features, length[part]))
@@ -211,14 +205,14 @@ def _running(model: ActionClassifier, values: Tensor) -> Iterator[Tensor]:
 
 
 def score_answers(
-    model: ActionClassifier, sequences: SequenceSet, max_frames: int, copies: bool = False
+    model: ActionClassifier, sequences: SequenceSet, max_frames: int, flip: bool = False
 ) -> tuple[Tensor, Tensor]:
     """Every answer whose truth is known: probabilities (M, C) and targets (M,) or (M, C).
 
     One a clip, or one a row where rows have targets.
     """
     if sequences.step_labels is None:
-        return score_clips(model, sequences, max_frames, copies=copies), sequences.labels
+        return score_clips(model, sequences, max_frames, flip=flip), sequences.labels
     logits, targets = step_logits(model, sequences)
     return model.probabilities(logits), targets
 

@@ -143,7 +143,7 @@ def _read_maps(
             LazyFeatures(cache, report, clips, 0),
             tuple(extractor.specs.values()),
             report,
-            config.features.sides,
+            config.features.flip,
             most_bytes=free_memory_bytes() // 2,
         )
         used = table.usable(clips)
@@ -187,10 +187,9 @@ class Tuner:
         losses = []
         for numbers in torch.split(torch.randperm(len(self.train), generator=self.random), BATCH):
             clips = self.train[numbers]
-            shift, place = torch.rand(2, generator=self.random).tolist()
-            number = self.maps.copies - 1 - int(place * self.maps.copies)
+            shift, mirrored = torch.rand(2, generator=self.random).tolist()
             with self.accelerator.autocast():
-                views = self._pooled(clips, STEP_FRAMES, shift, number)
+                views = self._pooled(clips, STEP_FRAMES, shift, mirrored < 0.5)
                 loss = self._loss(views, self.targets[clips])
             self.optimizer.zero_grad()
             self.accelerator.backward(loss)
@@ -212,15 +211,15 @@ class Tuner:
         return torch.stack(losses).mean()
 
     def _pooled(
-        self, clips: Tensor, count: int, shift: float = 0.5, number: int = 0
+        self, clips: Tensor, count: int, shift: float = 0.5, mirrored: bool = False
     ) -> list[Tensor]:
-        """Of each view (B, 2 width), from so many frames, one of each equal part of a clip's copy.
+        """Of each view (B, 2 width), from so many frames, one of each equal part of a clip.
 
         shift: which of the part, 0 the first and 1 the last.
         """
         share = (torch.arange(count) + min(shift, 0.999)) / count
         places = self.maps.starts[clips, None] + (self.maps.lengths[clips, None] * share).long()
-        rows = self.maps.values[places + self.maps.copy_rows * number]
+        rows = self.maps.values[places + self.maps.flip_offset * mirrored]
         views = rows.to(self.accelerator.device).reshape(*rows.shape[:2], -1, self.stem.dim)
         return [self.stem.pooled(self.network, view) for view in views.unbind(2)]
 

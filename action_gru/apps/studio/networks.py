@@ -14,7 +14,7 @@ from action_gru.training import load_checkpoint
 from action_gru.training.document import find_checkpoint
 
 BACKBONES_KEPT = 2  # the one for new clips, and that of an older run with another
-NOT_OF_NETWORKS = {"cache_dir", "memory_gb", "workers", "flip", "rotations"}  # keys of `features`
+NOT_OF_NETWORKS = {"cache_dir", "memory_gb", "workers", "flip"}  # keys of `features`
 
 overrides: list[str] = []  # of a command line, for every run; the studio has none
 
