@@ -42,10 +42,9 @@ class NeckMap:
         counts by the part that is inside.
         """
         left, top, right, bottom = (box * np.tile(self.scale, 2) + np.tile(self.offset, 2)).tolist()
-        width, down, across = self.values.shape
+        _, down, across = self.values.shape
         columns, rows = _inside(left, right, across), _inside(top, bottom, down)
-        lines = self.values.reshape(width * down, across) @ columns  # one product is quicker than C
-        total = lines.reshape(width, down) @ rows
+        total = self.values @ columns @ rows
         inside = max(float(columns.sum() * rows.sum()), 1e-6)
         mean: Floats = (total / inside).astype(np.float32)
         return mean
