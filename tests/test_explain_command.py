@@ -97,15 +97,11 @@ def test_every_cell_pooling_and_fusion_is_explained_and_drawn(options, square_vi
 
 @pytest.mark.parametrize(
     "views",
-    [["pose"], ["detections"], ["rgb", "focus", "motion", "accel", "detections", "pose", "people"]],
+    [["pose"], ["detections"], ["rgb", "focus", "motion", "accel", "detections", "pose"]],
     ids=len,
 )
 def test_every_view_is_explained_and_places_are_of_pictures(views, square_video):
-    vectors = {
-        "detections": frame_view(),
-        "pose": frame_view(view="pose", kinds=(0,), keypoints=5),
-        "people": frame_view(view="people", kinds=(0,), map_widths=(3, 2)),
-    }
+    vectors = {"detections": frame_view(), "pose": frame_view(view="pose", kinds=(0,), keypoints=5)}
     backbone = MixedBackbone(FakeBackbone(), vectors)
     specs = tuple(backbone.spec(name) for name in views)
     model, checkpoint = fake_checkpoint(specs, cell="gru")

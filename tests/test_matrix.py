@@ -53,7 +53,6 @@ CELLS, POOLINGS = choices("Model", "cell"), choices("Model", "pooling")
 NETWORKS = {
     "detections": ("detection", write_detector),
     "pose": ("pose", write_pose_network),
-    "people": ("pose", write_pose_network),
 }
 PICTURES = [view for view in VIEWS if view not in NETWORKS]
 

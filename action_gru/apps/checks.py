@@ -17,7 +17,6 @@ from action_gru.backbone import FRAME_VIEWS
 from action_gru.backbone.weight_files import (
     EDGE_PACKAGES,
     RUNTIME_PACKAGES,
-    check_gives_maps,
     exported_for,
     hub_of,
     local_weights,
@@ -196,12 +195,8 @@ def check_network(config: Config) -> None:
     if not config.data.is_video:
         return
     for view in set(features.views) & set(FRAME_VIEWS):
-        kind = FRAME_VIEWS[view]
-        if kind.sections:
-            section = kind.sections[-1]
-            if kind.reads_maps:
-                check_gives_maps(getattr(config, section).weights, f"{section}.weights")
-            _check_boxes(config, section)
+        if sections := FRAME_VIEWS[view].sections:
+            _check_boxes(config, sections[-1])
     if set(features.views) <= set(FRAME_VIEWS):
         return
     purpose = f"features.weights={features.weights}"

@@ -19,22 +19,16 @@ class VectorKind:
     """A view that is a vector of the whole frame, not a picture.
 
     builder: what makes its `VectorView`, as module:name. It is called with the keys of these
-    sections of the config, where the last one counts, and with fps, device, download and
-    `opened`, where detectors stand that other views of the same config have opened. reads_maps: of
-    its network, beside the boxes.
+    sections of the config, where the last one counts, and with fps, device and download.
     """
 
     builder: str
     sections: tuple[str, ...] = ()
-    reads_maps: bool = False
 
 
 FRAME_VIEWS = {
     "detections": VectorKind("action_gru.detection.frame_views:detections_view", ("detection",)),
     "pose": VectorKind("action_gru.detection.frame_views:pose_view", ("detection", "pose")),
-    "people": VectorKind(
-        "action_gru.detection.frame_views:people_view", ("detection", "pose"), reads_maps=True
-    ),
 }
 
 

@@ -8,7 +8,7 @@ import re
 import urllib.error
 from pathlib import Path
 
-from action_gru.core.errors import BackboneError, ConfigError
+from action_gru.core.errors import BackboneError
 from action_gru.core.files import file_sha256
 
 BUILTIN = "builtin"
@@ -118,16 +118,6 @@ def find_weights(
 def exported_for(weights: str) -> str | None:
     """The runtime that a detector's network was exported for; None for a .pt."""
     return "openvino" if Path(weights).is_dir() else _EXPORTED.get(Path(weights).suffix.lower())
-
-
-def check_gives_maps(weights: str, key: str) -> None:
-    """Raise ConfigError for a detector's network whose format gives its boxes alone."""
-    if exported_for(weights) not in (None, "openvino"):
-        raise ConfigError(
-            f"{key}: {weights} gives boxes alone, and the view people reads the network's own "
-            "maps; give the .pt or a folder of 'yolo export format=openvino', or leave people out "
-            "of features.views"
-        )
 
 
 def openvino_files(folder: Path, key: str = "weights") -> tuple[Path, Path, Path]:

@@ -212,8 +212,7 @@ class FeaturesSection(Section):
     views: Annotated[tuple[ViewName, ...], Field(min_length=1)] = ("focus", "motion")
     """rgb: the frame. motion: differences to 40, 80 and 160 ms earlier, by the same network. accel:
     how those change. focus: the frame, its features averaged where something moves. detections and
-    pose: boxes and keypoints by detection.weights and pose.weights. people: how two people look to
-    the network of pose.weights, in the same pass as pose."""
+    pose: boxes and keypoints by detection.weights and pose.weights."""
     layer: Literal["embedding"] | int = "embedding"
     """embedding: what a cls model's last linear layer reads (1280 values), or the last map of
     another network. A number: that layer of any YOLO model, averaged over its area."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from argparse import Namespace
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,6 @@ from torch import Tensor
 
 from action_gru.core.errors import BackboneError, ConfigError, MissingExtraError
 from action_gru.detection.box_network import open_network
-from action_gru.detection.neck_maps import NeckMap, Pixels
 from action_gru.video import Image
 
 Floats = NDArray[np.float32]
@@ -49,15 +48,13 @@ class Detections:
     """Boxes of one frame, in any order.
 
     boxes (N, 4): left, top, right, bottom in pixels of the frame. kinds (N,): numbers into the
-    detector's names. keypoints (N, J, 3): x, y in pixels and confidence, from a pose model. maps:
-    of the whole frame, the finest first, from `Detector.with_maps`.
+    detector's names. keypoints (N, J, 3): x, y in pixels and confidence, from a pose model.
     """
 
     boxes: Floats
     scores: Floats
     kinds: NDArray[np.int64]
     keypoints: Floats | None = None
-    maps: tuple[NeckMap, ...] = ()
 
     def __post_init__(self) -> None:
         count = len(self.boxes)
@@ -75,7 +72,7 @@ class Detections:
     def __getitem__(self, rows: Any) -> Detections:
         """Some of them: rows is a mask (N,) or indices."""
         points = None if self.keypoints is None else self.keypoints[rows]
-        return Detections(self.boxes[rows], self.scores[rows], self.kinds[rows], points, self.maps)
+        return Detections(self.boxes[rows], self.scores[rows], self.kinds[rows], points)
 
     # The names that ultralytics' trackers read.
     conf = property(lambda self: self.scores)
@@ -127,27 +124,13 @@ class Detector:
 
     def __call__(self, images: Sequence[Image]) -> list[Detections]:
         """images: N of (H, W, 3) uint8 RGB -> the boxes of each, the surest first."""
-        return self._by_size(images, False)
-
-    def with_maps(self, images: Sequence[Image]) -> list[Detections]:
-        """The same boxes, with the maps that the network's heads read, of the same pass."""
-        return self._by_size(images, True)
-
-    def map_widths(self) -> tuple[int, ...]:
-        """The channels of each map. Raises BackboneError where the network gives none."""
-        if self._network.maps is None:
-            raise BackboneError(f"{self.weights}: a network of this format gives boxes alone")
-        return self._network.maps.map_widths()
-
-    def _by_size(self, images: Sequence[Image], has_maps: bool) -> list[Detections]:
         found: dict[int, Detections] = {}
         for shape in {image.shape for image in images}:
             rows = [row for row, image in enumerate(images) if image.shape == shape]
-            alike = [images[row] for row in rows]
-            found |= zip(rows, self._detect(alike, has_maps), strict=True)
+            found |= zip(rows, self._detect([images[row] for row in rows]), strict=True)
         return [found[row] for row in range(len(images))]
 
-    def _detect(self, images: list[Image], has_maps: bool) -> list[Detections]:
+    def _detect(self, images: list[Image]) -> list[Detections]:
         """The boxes of frames that have one size."""
         height, width = images[0].shape[:2]
         scaled, padded, corner = self._layout(height, width)
@@ -161,32 +144,11 @@ class Detector:
             pixels[index, rows, columns] = cv2.resize(
                 image, scaled[::-1], interpolation=cv2.INTER_LINEAR
             )
-        output, maps = self._run(pixels, has_maps)
-        found = self._suppress(output)[: len(images)]
+        found = self._suppress(self._network.run(pixels))[: len(images)]
         # The frame was scaled to whole pixels: each axis has its own exact scale.
         per_px = np.array([width / scaled[1], height / scaled[0]], np.float32)
         offset_px = np.array(corner[::-1], np.float32)
-        made = [self._boxes(one.cpu().numpy(), offset_px, per_px, (width, height)) for one in found]
-        for values in maps:  # (N, C, rows, columns)
-            down, across = values.shape[2:]
-            cells = np.array(
-                [across / padded[1], down / padded[0]], np.float32
-            )  # a px of the input
-            scale: Floats = cells / per_px
-            offset: Floats = cells * offset_px
-            made = [
-                replace(one, maps=(*one.maps, NeckMap(values[row], scale, offset)))
-                for row, one in enumerate(made)
-            ]
-        return made
-
-    def _run(self, pixels: Pixels, has_maps: bool) -> tuple[Tensor, list[Floats]]:
-        """What the network says of pixels (N, H, W, 3), and its maps if they are asked for."""
-        if not has_maps:
-            return self._network.run(pixels), []
-        assert self._network.maps is not None
-        output, maps = self._network.maps.with_maps(pixels)
-        return output, [one.float().cpu().numpy() for one in maps]
+        return [self._boxes(one.cpu().numpy(), offset_px, per_px, (width, height)) for one in found]
 
     def _layout(self, height: int, width: int) -> tuple[tuple[int, int], ...]:
         """Rows and columns of the scaled frame, of the input, and of the frame's corner in it."""

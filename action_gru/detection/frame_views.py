@@ -1,4 +1,4 @@
-"""Views that are vectors, not pictures: boxes, poses and people of a whole frame, in order of time.
+"""Views that are vectors, not pictures: detections and poses of a whole frame, in order of time.
 
 A `VectorView` makes an encoder for each stream; `FRAME_VIEWS` names what builds it. `MixedBackbone`
 puts them beside the network that embeds pictures. Knows nothing of files or actions.
@@ -18,9 +18,7 @@ from torch import Tensor
 
 from action_gru.backbone.embedding import Backbone
 from action_gru.backbone.spec import FeatureSpec
-from action_gru.backbone.weight_files import check_gives_maps
 from action_gru.core.errors import BackboneError
-from action_gru.detection.appearance import PEOPLE_VERSION, AppearanceEncoder, people_width
 from action_gru.detection.detector import (
     CONTINUES_SHARE,
     OVERLAP,
@@ -34,7 +32,6 @@ from action_gru.video import Image
 from action_gru.views.sampler import FRAME, ViewMaker
 
 DETECTED_AT_ONCE = 8  # frames of a clip; a GPU is idle between single ones
-See = Callable[[Sequence[Image]], list[Detections]]
 # (frames (H, W, 3) RGB, times_s), in order of time, in as many calls as one likes
 Encode = Callable[[Sequence[Image], Sequence[float]], list[Vectors]]
 
@@ -53,11 +50,10 @@ class VectorView(Protocol):
 
 @dataclass(frozen=True)
 class FrameView:
-    """A view of boxes, poses or people: what it is a function of, besides the frames before.
+    """A view of boxes or poses: what it is a function of, besides the frames before.
 
     kinds: the detector's classes that count; top: how many boxes have a slot. keypoints: of each
-    person, for poses. map_widths: the channels of the network's maps, for people. note: of the
-    detector's network.
+    person, for poses. note: of the detector's network.
     """
 
     view: str
@@ -72,7 +68,6 @@ class FrameView:
     fps: float
     keypoints: int = 0
     note: str = ""
-    map_widths: tuple[int, ...] = ()
 
     def spec(self) -> FeatureSpec:
         """The provenance; `layer` and its parts name everything that the values depend on."""
@@ -83,79 +78,21 @@ class FrameView:
         layer, dim = layer + self.tracker, vector_width(len(self.kinds), self.top)
         if self.keypoints:
             layer, dim = f"pose encoding {POSE_VERSION}, {limits}", pose_width(self.keypoints)
-        if self.map_widths:
-            maps = "+".join(map(str, self.map_widths))
-            layer, dim = (
-                f"people encoding {PEOPLE_VERSION}, maps {maps}, {limits}",
-                people_width(self.map_widths),
-            )
         weights = (self.weights, self.weights_sha256, layer)
         return FeatureSpec(self.view, *weights, self.image_size, "frame", "fp32", dim)
 
-    def see(self, images: Sequence[Image]) -> list[Detections]:
-        """What the detector finds in frames, with its maps if this view reads them."""
-        return self.detector.with_maps(images) if self.map_widths else self.detector(images)
-
     def encoder(self) -> Encode:
-        return self.encoder_of(self.see)
-
-    def encoder_of(self, see: See) -> Encode:
-        """What makes the vectors of one stream from what `see` finds."""
-        encode = self._encoder()
+        encode: Callable[[Detections, Image, float], Vectors] = (
+            PoseEncoder(self.min_score, self.keypoints)
+            if self.keypoints
+            else Encoder(self.kinds, self.top, self.tracker, self.min_score, self.fps)
+        )
 
         def detect_and_encode(images: Sequence[Image], times_s: Sequence[float]) -> list[Vectors]:
-            return [encode(*frame) for frame in zip(see(images), images, times_s, strict=True)]
+            found = self.detector(images)
+            return [encode(*frame) for frame in zip(found, images, times_s, strict=True)]
 
         return detect_and_encode
-
-    def _encoder(self) -> Callable[[Detections, Image, float], Vectors]:
-        if self.map_widths:
-            return AppearanceEncoder(self.min_score, self.map_widths)
-        if self.keypoints:
-            return PoseEncoder(self.min_score, self.keypoints)
-        return Encoder(self.kinds, self.top, self.tracker, self.min_score, self.fps)
-
-
-class OnePass:
-    """What several views of one stream ask of a detector: it looks once at what they all ask about.
-
-    see: of the view that needs most. askers: how many ask about each list of frames, in turn.
-    """
-
-    def __init__(self, see: See, askers: int) -> None:
-        self._see, self._askers, self._left = see, askers, 0
-        self._images: Sequence[Image] = ()
-        self._found: list[Detections] = []
-
-    def __call__(self, images: Sequence[Image]) -> list[Detections]:
-        if not self._left or images is not self._images:
-            self._images, self._found, self._left = images, self._see(images), self._askers
-        found, self._left = self._found, self._left - 1
-        if not self._left:  # the frames and their maps are not kept until the next
-            self._images, self._found = (), []
-        return found
-
-
-def encoders_of(frame_views: Mapping[str, VectorView], views: Sequence[str]) -> dict[str, Encode]:
-    """What makes the vectors of one stream, by view; one pass of a detector serves all its views.
-
-    views: those that are wanted; others are left out.
-    """
-    wanted = {view: frame_views[view] for view in views if view in frame_views}
-    sharing: dict[int, list[FrameView]] = {}
-    for one in wanted.values():
-        if isinstance(one, FrameView):
-            sharing.setdefault(id(one.detector), []).append(one)
-    passes = {
-        detector: OnePass(max(users, key=lambda user: len(user.map_widths)).see, len(users))
-        for detector, users in sharing.items()
-    }
-    return {
-        view: one.encoder_of(passes[id(one.detector)])
-        if isinstance(one, FrameView)
-        else one.encoder()
-        for view, one in wanted.items()
-    }
 
 
 def detections_view(
@@ -183,17 +120,6 @@ def pose_view(*, top: int, min_score: float, tracker: str, fps: float, **keys: A
     return _view_of("pose", detector, (0,), top, min_score, tracker, fps, keypoints)
 
 
-def people_view(*, top: int, min_score: float, tracker: str, fps: float, **keys: Any) -> FrameView:
-    """How the people look to a pose model. keys: see `following_detector`.
-
-    Raises ConfigError for a format that gives no maps.
-    """
-    check_gives_maps(keys["weights"], "pose.weights")
-    detector = following_detector("pose", min_score=min_score, **keys)
-    made = _view_of("people", detector, (0,), top, min_score, tracker, fps)
-    return replace(made, map_widths=detector.map_widths())
-
-
 def _view_of(view: str, detector: Detector, *settings: Any) -> FrameView:
     size_px, sha256 = detector.image_size, detector.weights_sha256
     made = FrameView(view, detector, detector.weights, sha256, size_px, *settings)
@@ -209,28 +135,22 @@ def following_detector(
     min_score: float,
     device: str,
     download: bool,
-    opened: dict[Any, Detector] | None = None,
     **_: Any,
 ) -> Detector:
     """A detector that also finds boxes so weak that they only continue a track.
 
-    image_size: pixels, or `auto`. opened: those opened so far, where this one is put, too: of equal
-    settings one serves all. Other keys of a section are not for the detector.
+    image_size: pixels, or `auto`. Other keys of a section are not for the detector.
     """
-    opened = {} if opened is None else opened
-    settings = (task, weights, weights_sha256, image_size, min_score, device)
-    if settings not in opened:
-        opened[settings] = Detector(
-            weights,
-            task=task,
-            key="pose.weights" if task == "pose" else "detection.weights",
-            image_size=None if image_size == "auto" else int(image_size),
-            min_score=min_score * CONTINUES_SHARE,
-            device=device,
-            download=download,
-            sha256=weights_sha256,
-        )
-    return opened[settings]
+    return Detector(
+        weights,
+        task=task,
+        key="pose.weights" if task == "pose" else "detection.weights",
+        image_size=None if image_size == "auto" else int(image_size),
+        min_score=min_score * CONTINUES_SHARE,
+        device=device,
+        download=download,
+        sha256=weights_sha256,
+    )
 
 
 class FrameMaker(ViewMaker):
@@ -241,14 +161,13 @@ class FrameMaker(ViewMaker):
     ) -> None:
         super().__init__([view for view in views if view not in frame_views], size_px, how)
         self._order = tuple(views)
-        self._encoders = encoders_of(frame_views, views)
+        self._encoders = {v: frame_views[v].encoder() for v in views if v in frame_views}
 
     def observe(self, image: Image, time_s: float) -> dict[str, Any]:
         """Take in a frame; its pictures and its `Vectors` by view."""
         made: dict[str, Any] = dict(super().observe(image, time_s))
-        images = [image]  # one list: views of one detector share its pass
         for view, encode in self._encoders.items():
-            (made[view],) = encode(images, [time_s])
+            (made[view],) = encode([image], [time_s])
         return {view: made[view] for view in self._order}
 
 

@@ -79,26 +79,26 @@ class Person:
         return np.where(joints[:, 2:] < LEAST_CONFIDENCE, np.float32(np.nan), places)
 
 
-Past = tuple[float, Person]  # how long ago somebody was last seen, s, and how
+class PoseEncoder:
+    """Follows and encodes the people of one stream, in order of time."""
 
-
-class PairFollower:
-    """Follows the people of one stream, in order of time, and picks the two who count."""
-
-    def __init__(self, min_score: float) -> None:
-        self.min_score = min_score
+    def __init__(self, min_score: float, keypoints: int) -> None:
+        self.keypoints, self.min_score = keypoints, min_score
         self._count = 0
         self._before: dict[int, tuple[float, Person]] = {}  # when and how each was last seen
         self._pair: tuple[int, ...] = ()
 
-    def __call__(self, found: Detections, time_s: float) -> list[tuple[Person, Past | None]]:
-        """Two people of the next frame, or one, or none, each with the past: None of a new one."""
+    def __call__(self, found: Detections, image: Image, time_s: float) -> Vectors:
+        """The vectors of the next frame, image (H, W, 3) uint8 RGB at time_s seconds."""
         people = self._follow(found)
         self._pair = self._choose(people)
-        pair = [(people[number], self._past(number, time_s)) for number in self._pair]
+        count = int((found.scores >= self.min_score).sum())
+        plain = self._encode(people, time_s, 1, count)
+        # Of a pair, each faces the other: in the mirrored frame as in this one.
+        mirrored = plain if len(self._pair) > 1 else self._encode(people, time_s, -1, count)
         before = self._before | {number: (time_s, person) for number, person in people.items()}
         self._before = {n: kept for n, kept in before.items() if time_s - kept[0] <= PATIENCE_S}
-        return pair
+        return Vectors(plain.astype(np.float16), mirrored.astype(np.float16))
 
     def _follow(self, found: Detections) -> dict[int, Person]:
         """The people in the frame by the numbers of their tracks.
@@ -138,41 +138,23 @@ class PairFollower:
 
         return max(pairs, key=weight)
 
-    def _past(self, number: int, time_s: float) -> Past | None:
-        last_s, person = self._before.get(number, (time_s, None))
-        return None if person is None or time_s <= last_s else (time_s - last_s, person)
-
-
-class PoseEncoder:
-    """Encodes the people of one stream, in order of time."""
-
-    def __init__(self, min_score: float, keypoints: int) -> None:
-        self.keypoints, self.min_score = keypoints, min_score
-        self._follow = PairFollower(min_score)
-
-    def __call__(self, found: Detections, image: Image, time_s: float) -> Vectors:
-        """The vectors of the next frame, image (H, W, 3) uint8 RGB at time_s seconds."""
-        pair = self._follow(found, time_s)
-        count = int((found.scores >= self.min_score).sum())
-        plain = self._encode(pair, 1, count)
-        # Of a pair, each faces the other: in the mirrored frame as in this one.
-        mirrored = plain if len(pair) > 1 else self._encode(pair, -1, count)
-        return Vectors(plain.astype(np.float16), mirrored.astype(np.float16))
-
     def _encode(
-        self, pair: Sequence[tuple[Person, Past | None]], direction: int, count: int
+        self, people: Mapping[int, Person], time_s: float, direction: int, count: int
     ) -> Floats:
         """direction: where a person who is alone looks from; 1 or -1, mirrored."""
-        chosen = [person for person, _ in pair]
+        chosen = [people[number] for number in self._pair]
         rows = np.full((2, person_width(self.keypoints)), np.nan, np.float32)
-        for row, (person, past) in enumerate(pair):
+        for row, number in enumerate(self._pair):
             other = chosen[1 - row] if len(chosen) > 1 else None
             if other is not None:
-                direction = 1 if other.centre[0] >= person.centre[0] else -1
-            rows[row] = _describe(person, past, direction, other)
-        return np.concatenate(
-            [mean_seen(rows), np.abs(rows[0] - rows[1]), _together(chosen, count)]
-        )
+                direction = 1 if other.centre[0] >= chosen[row].centre[0] else -1
+            rows[row] = _describe(people[number], self._past(number, time_s), direction, other)
+        return np.concatenate([_mean(rows), np.abs(rows[0] - rows[1]), _together(chosen, count)])
+
+    def _past(self, number: int, time_s: float) -> tuple[float, Person] | None:
+        """How long ago the person was seen, and how; None for a new one."""
+        last_s, person = self._before.get(number, (time_s, None))
+        return None if person is None or time_s <= last_s else (time_s - last_s, person)
 
 
 def person_width(keypoints: int) -> int:
@@ -197,7 +179,9 @@ def _closeness(one: Person, other: Person) -> float:
     return float(np.sqrt(area) * np.exp(-gap / NEAR))
 
 
-def _describe(person: Person, past: Past | None, direction: int, other: Person | None) -> Floats:
+def _describe(
+    person: Person, past: tuple[float, Person] | None, direction: int, other: Person | None
+) -> Floats:
     """One row of a frame's people, (person_width,)."""
     places = person.places(person.centre, person.size, direction)
     moved = np.full_like(places, np.nan)
@@ -259,7 +243,7 @@ def _mean_size(one: Person, other: Person) -> float:
     return (one.size + other.size) / 2
 
 
-def mean_seen(rows: Floats) -> Floats:
+def _mean(rows: Floats) -> Floats:
     """Of what is seen: (2, P) -> (P,); NaN where nothing is."""
     seen = ~np.isnan(rows)
     count = seen.sum(0)

@@ -19,7 +19,7 @@ from action_gru.core.errors import VideoError
 from action_gru.core.numbered_pictures import content_sha256
 from action_gru.core.paths import is_frames
 from action_gru.dataset import Clip
-from action_gru.detection.frame_views import encode_samples, encoders_of, frame_views_of, side
+from action_gru.detection.frame_views import encode_samples, frame_views_of, side
 from action_gru.detection.vectors import Vectors
 from action_gru.features.entry import ClipFeatures, Rows, ViewKey, cache_key
 from action_gru.features.pipeline import Job, Pass, Pictures
@@ -203,7 +203,7 @@ class Extractor:
         self, video: VideoFile | ArrayVideo, clip: Clip, views: list[str]
     ) -> Iterator[tuple[float, dict[str, Any]]]:
         vectors = frame_views_of(self.backbone)
-        encoders = encoders_of(vectors, views)
+        encoders = {view: vectors[view].encoder() for view in views if view in vectors}
         arguments = {"views": [view for view in views if view not in vectors], "fps": self.fps}
         arguments |= {"size_px": self.backbone.image_size, "fit": self.backbone.fit}
         arguments |= {"start_s": clip.start_s, "end_s": clip.end_s, "whole": bool(encoders)}

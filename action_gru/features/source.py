@@ -240,9 +240,8 @@ def build_backbone(config: Config, threads: int | None = None) -> Backbone:
 
     The network for pictures is not loaded where no view is a picture.
     """
-    opened: dict[Any, Detector] = {}
     vectors = {
-        view: build_vector_view(config, view, opened)
+        view: build_vector_view(config, view)
         for view in config.features.views
         if view in FRAME_VIEWS
     }
@@ -276,19 +275,13 @@ def _build_pictures(config: Config, threads: int | None) -> Backbone:
     return backbone
 
 
-def build_vector_view(
-    config: Config, view: str, opened: dict[Any, Detector] | None = None
-) -> VectorView:
-    """One of FRAME_VIEWS, from the keys of its sections; of one name the last section's counts.
-
-    opened: the detectors that views made before have opened; more are put there.
-    """
+def build_vector_view(config: Config, view: str) -> VectorView:
+    """One of FRAME_VIEWS, from the keys of its sections; of one name the last section's counts."""
     kind = FRAME_VIEWS[view]
     keys: dict[str, Any] = {
         "fps": config.sampling.fps,
         "device": config.features.device,
         "download": config.features.download,
-        "opened": opened,
     }
     for section in kind.sections:
         keys |= getattr(config, section).model_dump()
@@ -309,7 +302,7 @@ def people_hint(config: Config, clips: Sequence[Clip]) -> str | None:
     Looks at the first frame of a few clips. None where no usable pose network is on this machine:
     nothing is fetched for a hint.
     """
-    if not config.data.is_video or {"pose", "people"} & set(config.features.views):
+    if not config.data.is_video or "pose" in config.features.views:
         return None
     try:
         if not local_weights(config.pose.weights, True, "pose.weights").exists():
