@@ -23,15 +23,21 @@ def suppressed(start: Callable[[], None]) -> None:
         start()
 
 
+OTHERS: set[psutil.Process] = set()
+
+
 def decoders() -> list[psutil.Process]:
-    """The decoding processes of this one."""
+    """The decoding processes of this one that began with the test."""
     children = psutil.Process().children()
-    return [child for child in children if decoder_process.START in child.cmdline()]
+    found = [child for child in children if decoder_process.START in child.cmdline()]
+    return [child for child in found if child not in OTHERS]
 
 
 @pytest.fixture(autouse=True)
 def none_idle():
     decoder_process.end_idle()
+    OTHERS.clear()  # what another file's tests left open stays theirs
+    OTHERS.update(decoders())
     yield
     decoder_process.end_idle()
 
