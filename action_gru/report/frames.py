@@ -24,7 +24,8 @@ FEW_GROUPS = 5  # below so many no interval is read as a verdict
 LATE = 0.9  # the quantile of the delay beside its median
 EVENTS_EXPLAINED = (
     "Delay: from the start of a reference segment to the start of the first event of its label "
-    "that overlaps it, at least 0; segments without such an event are missed. False events overlap "
+    "that overlaps it, at least 0, and what model.lookahead waits; segments without such an event "
+    "are missed. False events overlap "
     "no segment of their label. Events that lie for the most part in unlabelled time are not "
     "counted."
 )
