@@ -121,19 +121,21 @@ def train(studio: StudioProcess, shot: str | None = None) -> None:
 
 def live_labels(
     studio: StudioProcess, film: Path, name: str, corrected: bool = False
-) -> list[str | None]:
-    """What the page says a second apart, from three seconds on; None: it is not sure.
+) -> list[str]:
+    """What the page says a second apart, from three seconds on; empty: it is not sure.
 
     corrected: tell three times that it was this action.
     """
     with visiting(studio, film) as visit:
         visit.go("try")
         visit.tab.click("#try-camera")
-        visit.tab.wait_for_selector("#live-label:not([data-label=''])", timeout=30_000)
+        # Of an action that it was never shown, a model may be unsure to the film's end.
+        answered = "#live-label:is([data-kind=action], [data-kind=background], [data-kind=unsure])"
+        visit.tab.wait_for_selector(answered, timeout=30_000)
         visit.tab.wait_for_timeout(3000)
         labels = []
         for window in range(WINDOWS):
-            labels.append(visit.tab.get_attribute("#live-label", "data-label"))
+            labels.append(visit.tab.get_attribute("#live-label", "data-label") or "")
             if corrected and window in (2, 5, 8):
                 visit.tab.click(f'[data-correct="{name}"]')
             visit.tab.wait_for_timeout(1000)

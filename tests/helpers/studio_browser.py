@@ -90,12 +90,15 @@ class StudioProcess:
         """End it and its workers at once, as a power cut does."""
         os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
+        self.close()
 
     def close(self) -> None:
         """End it as ctrl-C does."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGINT)
             self.process.wait(20)
+        assert self.process.stdout is not None
+        self.process.stdout.close()
 
 
 @contextmanager
