@@ -24,7 +24,7 @@ def test_everything_that_the_values_depend_on_is_in_the_fingerprint():
     plain = frame_view().spec()
     changes = [
         {"weights_sha256": "2" * 64}, {"image_size": 96}, {"kinds": (0,)}, {"top": 3},
-        {"min_score": 0.4}, {"tracker": "botsort"}, {"note": "square"},
+        {"min_score": 0.4}, {"tracker": "botsort"}, {"note": "square"}, {"every": 2},
     ]  # fmt: skip
     prints = {plain.fingerprint, *(frame_view(**change).spec().fingerprint for change in changes)}
     assert len(prints) == 1 + len(changes)
@@ -71,6 +71,19 @@ def test_each_sampled_frame_is_detected_once_and_decoded_once(tmp_path, monkeypa
     alone = Extractor(mixed(), MemoryCache(), fps=5.0, views=["detections"])
     values = alone.read(clip, alone.extract([clip]))[ViewKey("detections")].values
     assert np.array_equal(values, first[ViewKey("detections")].values)
+
+
+@pytest.mark.parametrize("calls", [(10,), (3, 4, 3), (1,) * 10])
+def test_between_the_samples_that_are_looked_at_the_last_answer_stands(calls):
+    detector, frame = ScriptedDetector(ROWS), np.zeros((48, 96, 3), np.uint8)
+    encode, times_s, made = frame_view(detector, every=3).encoder(), iter(np.arange(10) / 5), []
+    for size in calls:
+        made += encode([frame] * size, [next(times_s) for _ in range(size)])
+    looked_at = frame_view(ScriptedDetector(ROWS)).encoder()([frame] * 4, np.arange(0, 10, 3) / 5)
+    assert detector.asked == len(looked_at) == 4
+    for number, vectors in enumerate(made):
+        assert np.array_equal(vectors.plain, looked_at[number // 3].plain)
+        assert np.array_equal(vectors.mirrored, looked_at[number // 3].mirrored)
 
 
 def test_without_pictures_no_network_is_loaded(tmp_path):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import accumulate, compress, count, islice
 from typing import Any, Protocol
 
 import numpy as np
@@ -53,7 +53,8 @@ class FrameView:
     """A view of boxes or poses: what it is a function of, besides the frames before.
 
     kinds: the detector's classes that count; top: how many boxes have a slot. keypoints: of each
-    person, for poses. note: of the detector's network.
+    person, for poses. note: of the detector's network. every: the detector looks at one in so many
+    samples; its vector stands for those up to the next.
     """
 
     view: str
@@ -68,6 +69,7 @@ class FrameView:
     fps: float
     keypoints: int = 0
     note: str = ""
+    every: int = 1
 
     def spec(self) -> FeatureSpec:
         """The provenance; `layer` and its parts name everything that the values depend on."""
@@ -78,6 +80,7 @@ class FrameView:
         layer, dim = layer + self.tracker, vector_width(len(self.kinds), self.top)
         if self.keypoints:
             layer, dim = f"pose encoding {POSE_VERSION}, {limits}", pose_width(self.keypoints)
+        layer += f", every {self.every}" if self.every > 1 else ""
         weights = (self.weights, self.weights_sha256, layer)
         return FeatureSpec(self.view, *weights, self.image_size, "frame", "fp32", dim)
 
@@ -88,9 +91,17 @@ class FrameView:
             else Encoder(self.kinds, self.top, self.tracker, self.min_score, self.fps)
         )
 
+        samples = count()
+        newest: list[Vectors] = []
+
         def detect_and_encode(images: Sequence[Image], times_s: Sequence[float]) -> list[Vectors]:
-            found = self.detector(images)
-            return [encode(*frame) for frame in zip(found, images, times_s, strict=True)]
+            is_due = [next(samples) % self.every == 0 for _ in images]
+            due = list(compress(zip(images, times_s, strict=True), is_due))
+            found = self.detector([image for image, _ in due]) if due else []
+            places = list(accumulate(is_due, initial=len(newest) - 1))[1:]
+            made = newest + [encode(boxes, *frame) for boxes, frame in zip(found, due, strict=True)]
+            newest[:] = made[-1:]
+            return [made[place] for place in places]
 
         return detect_and_encode
 
@@ -112,12 +123,15 @@ def detections_view(
     return _view_of("detections", detector, kinds, top, min_score, tracker, fps)
 
 
-def pose_view(*, top: int, min_score: float, tracker: str, fps: float, **keys: Any) -> FrameView:
+def pose_view(
+    *, top: int, min_score: float, tracker: str, fps: float, every: int, **keys: Any
+) -> FrameView:
     """The people of a pose model with their keypoints. keys: see `following_detector`."""
     detector = following_detector("pose", min_score=min_score, **keys)
     assert detector.keypoint_shape is not None
     keypoints = detector.keypoint_shape[0]
-    return _view_of("pose", detector, (0,), top, min_score, tracker, fps, keypoints)
+    made = _view_of("pose", detector, (0,), top, min_score, tracker, fps, keypoints)
+    return replace(made, every=every)
 
 
 def _view_of(view: str, detector: Detector, *settings: Any) -> FrameView:
