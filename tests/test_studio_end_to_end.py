@@ -119,9 +119,7 @@ def train(studio: StudioProcess, shot: str | None = None) -> None:
             assert serious_faults(visit.tab) == []
 
 
-def live_labels(
-    studio: StudioProcess, film: Path, name: str, corrected: bool = False
-) -> list[str]:
+def live_labels(studio: StudioProcess, film: Path, name: str, corrected: bool = False) -> list[str]:
     """What the page says a second apart, from three seconds on; empty: it is not sure.
 
     corrected: tell three times that it was this action.
