@@ -17,7 +17,7 @@ from helpers.dataset_trees import make_tree
 from helpers.videos import write_square
 
 from action_gru.apps.classify import find_videos
-from action_gru.cli.common import command_again
+from action_gru.cli.common import _end_interrupted, command_again
 from action_gru.core.errors import RunInterrupted, VideoError
 from action_gru.video import VideoFile
 
@@ -247,6 +247,24 @@ def test_the_command_to_go_on_with_is_whole_and_quoted(given, again, monkeypatch
     monkeypatch.setattr(sys, "argv", ["./bin/action-gru", *given])
     found = command_again(given, KeyboardInterrupt())
     assert found == (again and f"./bin/action-gru {again}")
+
+
+@pytest.mark.parametrize(
+    ("command", "kept"),
+    [
+        ("extract", "what was finished is kept"),
+        ("cv", "features that were read are kept, what was trained is not"),
+    ],
+)
+def test_an_interrupt_says_what_it_leaves(command, kept, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["./bin/action-gru", command, "clips"])
+    with pytest.raises(SystemExit):
+        _end_interrupted([command, "clips"], KeyboardInterrupt())
+    said = capsys.readouterr().err
+    assert said == (
+        f"error: interrupted; {kept}; run the same command again:\n"
+        f"  ./bin/action-gru {command} clips\n"
+    )
 
 
 def test_a_run_that_has_an_epoch_is_resumed_and_a_resumed_one_too(monkeypatch):

@@ -34,6 +34,7 @@ USAGE_ERROR = 2
 LOG_JSON = "--log-json"
 GRACE_S = 5.0
 IN_SEVERAL_PROCESSES = ("train", "resume", "--help", "-h")
+KEEPS_NO_MODEL = ("cv", "compare-cells", "tune")  # they read from the cache again, and train anew
 ENDLESS = ("watch", "webcam", "web", "studio", "serve")  # what they missed cannot be read again
 MOST_WORDS = 8  # of a path without quotes
 
@@ -215,12 +216,16 @@ class Commands(TyperGroup):
 
 def command_again(arguments: list[str], stop: BaseException | None) -> str | None:
     """The command that continues: `resume` for a run that has begun, else the same; or None."""
-    command = next((text for text in arguments if not text.startswith("-")), None)
+    command = _command(arguments)
     if command is None or command in ENDLESS:
         return None
     if isinstance(stop, RunInterrupted) and command != "resume":
         arguments = ["resume", str(stop.run)]
     return shlex.join([*program(), *arguments])
+
+
+def _command(arguments: list[str]) -> str | None:
+    return next((text for text in arguments if not text.startswith("-")), None)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
@@ -233,7 +238,10 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 def _end_interrupted(arguments: list[str], stop: BaseException | None) -> NoReturn:
     if _is_follower():  # the launcher ends it because another failed, which reports why
         raise SystemExit(INTERRUPTED)
-    text, again = "interrupted; what was finished is kept", command_again(arguments, stop)
+    kept = "what was finished is kept"
+    if _command(arguments) in KEEPS_NO_MODEL:
+        kept = "features that were read are kept, what was trained is not"
+    text, again = f"interrupted; {kept}", command_again(arguments, stop)
     if again is None:
         _fail(text, INTERRUPTED, "KeyboardInterrupt")
     how = "go on with" if isinstance(stop, RunInterrupted) else "run the same command again"
