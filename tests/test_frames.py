@@ -171,10 +171,16 @@ def test_videos_without_a_labelled_instant_are_refused():
 
 def test_classes_whose_rows_hold_no_instant_are_known():
     """As where segments lie past the end of the file."""
-    one = SimpleNamespace(step_labels=torch.tensor([0, NO_LABEL, 2]))
-    many = SimpleNamespace(step_labels=torch.tensor([[1, 0, 1], [NO_LABEL] * 3]).to(torch.int8))
-    assert _unseen(one, "abc") == _unseen(many, "abc") == ["b"]
-    assert _unseen(SimpleNamespace(step_labels=None), "abc") == []
+
+    def labelled(rows):
+        values = ClipFeatures(np.zeros((len(rows), 4), np.float16), np.arange(len(rows)))
+        steps = torch.tensor(rows)
+        return SequenceSet([[values]], [0], None, steps.to(torch.int8) if steps.ndim > 1 else steps)
+
+    one, many = labelled([0, NO_LABEL, 2]), labelled([[1, 0, 1], [NO_LABEL] * 3])
+    assert _unseen(one, "abc", 0) == _unseen(many, "abc", 0) == ["b"]
+    assert _unseen(one, "abc", 2) == ["b", "c"]  # no row is read after that of c
+    assert _unseen(SimpleNamespace(step_labels=None), "abc", 0) == []
 
 
 def test_a_model_of_instants_carries_the_cell_alone():
@@ -291,6 +297,13 @@ def test_training_pairs_each_row_with_the_answer_that_comes_later():
             assert (labels[:AHEAD] == NO_LABEL).all()
             assert torch.equal(labels[AHEAD:], places[:-AHEAD] % 2)
             assert part.answers == 8 - AHEAD
+
+
+def test_sequences_that_are_too_short_to_read_ahead_are_refused_with_their_length():
+    sequences = dense_set((3, 2), (slice(0, 3), slice(0, 2)))
+    assert not sequences.teaches(AHEAD).any()
+    with pytest.raises(DataError, match=r"lookahead=3: .* \(the longest sequence has 3\)"):
+        Batches(sequences, settings(), 8, 0, lookahead=AHEAD)
 
 
 def test_what_shows_later_is_learned_by_a_model_that_reads_ahead_alone():

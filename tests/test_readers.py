@@ -177,6 +177,28 @@ def test_label_studio_frames_follow_the_rate_that_the_task_names(tmp_path):
     )  # fmt: skip
 
 
+@pytest.mark.parametrize(("suffix", "counters"), [(".vtt", ("", "")), (".srt", ("1\n", "2\n"))])
+def test_a_cue_ends_where_the_next_one_has_its_times(suffix, counters, tmp_path):
+    first, second = counters
+    cues = f"{first}00:00.000 --> 00:01.000\nwalk\n{second}00:01.000 --> 00:02.000\nrun 3\n"
+    path = save(tmp_path, f"a{suffix}", f"WEBVTT\n\n{cues}" if suffix == ".vtt" else cues)
+    found = read_annotations(path)[1]
+    assert [(one.label, one.start, one.end) for one in found.segments] == [
+        ("walk", 0, 1), ("run 3", 1, 2),
+    ]  # fmt: skip
+    assert not found.problems
+
+
+@pytest.mark.parametrize(("rate", "told"), [("25", 0), ("0", 1), ("inf", 1)])
+def test_label_studio_takes_one_name_and_a_rate_that_counts(rate, told, tmp_path):
+    value = '{"ranges": [{"start": 26, "end": 50}], "timelinelabels": "walk"}'
+    task = f'[{{"data": {{"video": "a.mp4", "fps": "{rate}"}}, "annotations": [{{"result": ['
+    found = read_annotations(save(tmp_path, "a.json", f'{task}{{"value": {value}}}]}}]}}]'))[1]
+    (segment,) = found.segments
+    assert (segment.label, segment.in_frames) == ("walk", bool(told))
+    assert len(found.passed_over) == told
+
+
 def test_cvat_tags_of_neighbouring_frames_are_one_segment(tmp_path):
     images = "".join(
         f'<image id="{number}" name="frame_{frame:06d}" width="9" height="9"><tag label="walk"/>'

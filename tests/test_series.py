@@ -27,8 +27,9 @@ from action_gru.features.source import data_source
 from action_gru.model import ActionClassifier
 from action_gru.prepare import prepare
 from action_gru.recognizer import ActionRecognizer
-from action_gru.series.recognizer import SequenceRecognizer, watch
+from action_gru.series.recognizer import SequenceRecognizer
 from action_gru.series.recording import window_bounds
+from action_gru.series.watch import watch
 from action_gru.training import RunFolder, load_checkpoint, resume, train
 from action_gru.training.loop import Trainer
 from action_gru.training.scoring import score_steps
@@ -192,6 +193,19 @@ def test_watch_forgets_the_least_recent_ids_and_counts_them(engine_run, tmp_path
     assert (found.rows, found.missing_values, found.forgotten_ids) == (8, 8, 5)
 
 
+def test_watch_says_what_it_read_when_it_is_stopped(engine_run, monkeypatch, capsys):
+    def stopped(*_):
+        yield "line 2"
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("action_gru.series.long_table.arriving_rows", stopped)
+    with Path(os.devnull).open() as stdin:
+        monkeypatch.setattr(sys, "stdin", stdin)
+        found = watch("-", engine_run.path, [], QUIET, as_json=True)
+    summary = json.loads(capsys.readouterr().out)["summary"]
+    assert (summary["bad_rows"], summary["interrupted"]) == (1, found.interrupted) == (1, True)
+
+
 def european(lines: str, encoding: str = "utf-8") -> bytes:
     return ("sep=;\n" + lines.replace(",", ";").replace(".", ",")).encode(encoding)
 
@@ -300,6 +314,7 @@ def test_what_cannot_answer_row_by_row_is_refused_with_its_key():
         ({"averages": [20, 5]}, "averages names numbers of rows, the shortest first, each once"),
         ({"velocity": [3, 1]}, "velocity names numbers of rows, the shortest first, each once"),
         ({"origin": "hip"}, "origin and unit name points: set points to 2 or 3"),
+        ({"points": 2, "unit": ["hip", "hip"]}, "unit names two points that differ, got hip twice"),
         ({"averages": [5, 5]}, "averages names numbers of rows, the shortest first, each once"),
     ],
 )
@@ -545,7 +560,7 @@ def test_a_table_may_name_several_labels_a_sequence(tmp_path):
 
 @pytest.mark.drawn
 @pytest.mark.parametrize("ahead", [0, 2])
-def test_each_row_of_a_table_is_reported_as_a_frame(tmp_path, ahead):
+def test_each_row_of_a_table_is_reported_as_a_frame(tmp_path, ahead, capsys):
     rows, rng = ["id,time,value,label,split"], np.random.default_rng(0)
     for number in range(6):
         turns = np.repeat(np.arange(9) % 2, rng.integers(3, 9, 9))  # runs of no one length
@@ -569,6 +584,15 @@ def test_each_row_of_a_table_is_reported_as_a_frame(tmp_path, ahead):
         answer = stream.push([float(step // 6 % 2)], step)
         assert (answer.time_s, answer.centre_s) == (step, max(0, step - ahead))
         assert step < ahead or answer.label == ("high" if (step - ahead) // 6 % 2 else "low")
+    assert [answer.centre_s for answer in stream.finish()] == list(range(24 - ahead, 24))
+    # The last two rows alone are high: one of them is answered when no row follows.
+    lines = "".join(f"{step},r,{float(step in (9, 22, 23))}\n" for step in range(24))
+    (tmp_path / "arrive.csv").write_text(f"time,id,value\n{lines}")
+    found = watch(str(tmp_path / "arrive.csv"), run.path, [], QUIET, alarm="high", as_json=True)
+    events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    raised = [event["time"] for event in events if event.get("event") == "raised"]
+    assert raised[-1] >= 22
+    assert (found.rows, found.raised, found.interrupted) == (24, len(raised), False)
     _, folder = cross_validate(run.config(["run.name=folds"]), 2, 1, QUIET)
     document = json.loads((folder / "report.json").read_text())
     events, text = document["events"], (folder / "report.md").read_text()

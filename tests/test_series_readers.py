@@ -474,6 +474,25 @@ def test_points_are_read_around_their_origin_in_the_unit_of_a_body():
     assert spec.dim == 2
 
 
+@pytest.mark.parametrize("body", [(), (2, (1, 2))])
+def test_rows_before_the_first_size_are_missing_and_count_for_nothing(body):
+    values = np.random.default_rng(0).normal(size=(6, 6)).astype(np.float32)
+    hidden = values.copy()
+    hidden[:3, 2:] = np.nan  # of three points one, and no unit
+    hidden[:3, :2] = np.nan if not body else hidden[:3, :2]
+    found, changes = Preparer(6, 2, (1,), (), False, *body).views(hidden, np.arange(6.0))
+    wanted, _ = Preparer(6, 2, (1,), (), False, *body).views(values[3:], np.arange(3.0))
+    assert np.isnan(found[:3]).all()
+    assert np.isnan(changes[:4]).all()
+    np.testing.assert_allclose(found[3:], wanted, rtol=1e-6)
+
+
+def test_a_point_of_which_a_coordinate_is_missing_does_not_shrink_the_size():
+    rows = np.array([[-2, 0, 2, 0, np.nan, 0]], np.float32)
+    (values,) = Preparer(6, 2).views(rows, np.zeros(1))
+    np.testing.assert_allclose(values, [[-1, 0, 1, 0, np.nan, 0]])
+
+
 @pytest.mark.parametrize(
     ("body", "message"),
     [

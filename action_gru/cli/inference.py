@@ -220,7 +220,7 @@ def watch(
     run = find_model(model, reporter, of_video=False)
     check_rows_model(run, overrides or [], source, alarm)
     with reporter.doing("loading the model"):
-        from action_gru.series.recognizer import watch
+        from action_gru.series.watch import watch
 
     done = watch(source, run, overrides or [], reporter, alarm, threshold, max_ids, json_)
     reporter.info(
@@ -228,6 +228,8 @@ def watch(
         f"{counted(done.missing_values, 'value')} missing; {counted(done.raised, 'warning')} "
         f"raised, {done.cleared} cleared"
     )
+    if done.interrupted:
+        raise typer.Exit(INTERRUPTED)
 
 
 def web(

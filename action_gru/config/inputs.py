@@ -154,6 +154,8 @@ class SeriesSection(Section):
             raise ValueError("elapsed counts from an id's first row: it does not go with a window")
         if not self.points and (self.origin or self.unit):
             raise ValueError("origin and unit name points: set points to 2 or 3")
+        if self.unit is not None and len(set(self.unit)) < len(self.unit):
+            raise ValueError(f"unit names two points that differ, got {self.unit[0]} twice")
         if list(self.spans) != sorted(set(self.spans)):
             raise ValueError("velocity names numbers of rows, the shortest first, each once")
         if list(self.averages) != sorted(set(self.averages)):

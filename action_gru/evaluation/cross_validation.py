@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from action_gru.config import Config, needs_one_label
-from action_gru.core.errors import DataError
+from action_gru.core.errors import ConfigError, DataError
 from action_gru.core.progress import Reporter
 from action_gru.core.text import counted
 from action_gru.dataset import Clip, Split, check_classes, class_list, grouped_folds, merge_groups
@@ -82,7 +82,12 @@ def cross_validate(
         noun=noun,
     )
     run.take_name()
-    write_cv_report(report, run.path)
+    try:
+        write_cv_report(report, run.path)
+    except ConfigError:
+        scores = report.to_json()
+        reporter.warn(f"top-1 {scores['top1_mean']:.3f} of all folds, and nowhere to keep it")
+        raise
     if warnings := warning_report(config, warned):
         write_warnings(warnings, run.path)
     track_study(config, run.path, reporter)

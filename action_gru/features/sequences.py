@@ -202,6 +202,14 @@ class SequenceSet:
         found = self.step_labels[rows.where(inside, 0) % len(self.step_labels)]
         return found.masked_fill(~inside[..., None] if self.many else ~inside, NO_LABEL)
 
+    def teaches(self, lookahead: int = 0) -> Tensor:
+        """Which rows have a target with so many rows after them in their clip, (rows,) bool."""
+        assert self.step_labels is not None
+        known = is_known(self.step_labels)
+        for start, length in zip(self.starts.tolist(), self.lengths.tolist(), strict=True):
+            known[start + max(0, length - lookahead) : start + length] = False
+        return known
+
     def only(self, clips: Tensor) -> SequenceSet:
         """Some of the sequences, in the same array. clips (M,): their numbers."""
         made = copy.copy(self)

@@ -153,6 +153,8 @@ def annotated(
             "they lie in with --videos"
         )
     written.note_names()
+    if not complete:
+        written.note_unlabelled()
     rows = written.rows(complete)
     if not rows:
         first = name_some(written.notes, most=1) or "the files hold none"
@@ -295,6 +297,14 @@ class _Rows:
                     f"'{label}' is {len(names)} labels at once with data.labels=many; if it is one "
                     f"name, 'prepare annotations' with {word} writes it as such"
                 )
+
+    def note_unlabelled(self) -> None:
+        """Tell which videos get no row."""
+        if unlabelled := sorted(self.videos.keys() - {path for path, *_ in self._rows}):
+            self.notes.append(
+                f"without a segment, and so without a row: {name_some(unlabelled)}; --complete "
+                "says that what bears no label was watched, and nothing happens there"
+            )
 
     def rows(self, complete: bool) -> list[Row]:
         """In the order of paths and times. complete: see `prepare_annotations`."""

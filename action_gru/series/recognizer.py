@@ -1,4 +1,4 @@
-"""A trained run reads measured rows: whole, one by one, or as the lines of a pipe (`watch`).
+"""A trained run reads measured rows: whole, or one by one.
 
     from action_gru import SequenceRecognizer
 
@@ -7,19 +7,13 @@
     for time, row in rows:
         print(stream.push(row, time).scores["soon"])
 
-`watch` keeps one state an id and forgets the least recently seen where there are too many.
+Rows of many things on a pipe: `series/watch.py`.
 """
 
 from __future__ import annotations
 
-import io
-import json
 import math
-import sys
-from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -34,22 +28,18 @@ from action_gru.core.arguments import (
     overrides_given,
     path_given,
 )
-from action_gru.core.csv_dialect import encoding_of, open_csv
 from action_gru.core.errors import CheckpointError, DataError
 from action_gru.core.machine import pick_device
-from action_gru.core.progress import Reporter
 from action_gru.dataset.channels import ChannelValues
 from action_gru.features.sequences import SequenceSet
-from action_gru.series import long_table
 from action_gru.series.recording import preparer_of
 from action_gru.streaming.states import Lookahead, OverlappingWindows, reset_rows
-from action_gru.timeline import Alarm, Prediction
+from action_gru.timeline import Prediction
 from action_gru.training import Checkpoint, load_checkpoint
-from action_gru.training.document import alarm_class, check_reads_rows
+from action_gru.training.document import check_reads_rows
 from action_gru.training.runs import find_model
 from action_gru.training.scoring import score_clips
 
-BAD_ROWS_NAMED, MOST_IDS = 20, 10_000
 Row = Mapping[str, float] | Sequence[float] | NDArray[np.float32]
 
 
@@ -141,6 +131,7 @@ class RowStream:
         self._state = recognizer.model.initial_state(self._count)
         self._device = next(recognizer.model.parameters()).device
         self._ahead = Lookahead(recognizer.model.lookahead)
+        self._newest = torch.empty(0)
         self.rows = 0
         self.time: float | None = None
         self.prediction: Prediction | None = None
@@ -157,23 +148,39 @@ class RowStream:
         if self.time is not None and not time > self.time:
             raise DataError(f"time {time:g} is not after {self.time:g}, that of the row before")
         self.time, self.rows = time, self.rows + 1
-        answering = 0
-        feature = self._preparer.push(values[None], np.array([time]))[0]
-        with torch.inference_mode():
-            if self._windows is not None:
+        if self._windows is not None:
+            with torch.inference_mode():  # as the state was made
                 reset_rows(self._state, self._windows.restarting(time), self._fresh)
-                answering = self._windows.oldest_first()[0]
-            logits, self._state = self._recognizer.model.step(
-                torch.from_numpy(feature).to(self._device).expand(self._count, -1), self._state
-            )
-            scores = self._recognizer.model.probabilities(logits[answering]).cpu().numpy()
-        about = self._ahead.push(time)
+        feature = self._preparer.push(values[None], np.array([time]))[0]
+        self._newest = torch.from_numpy(feature).to(self._device)
+        return self._answer(self._ahead.push(time))
+
+    def finish(self) -> Iterator[Prediction]:
+        """At the end: the answers about the last rows, for which a model with `model.lookahead`
+        waits for rows that do not come; the last row stands for them.
+        """
+        left, ahead = self._ahead.left(), self._recognizer.model.lookahead
+        for place in range(len(left) - ahead, len(left)) if left else ():
+            prediction = self._answer(left[max(place, 0)])
+            if place >= 0:
+                yield prediction
+
+    def _answer(self, about: float) -> Prediction:
+        """The answer about an instant, by one more step with the newest row."""
+        assert self.time is not None
+        model, first = self._recognizer.model, 0
+        if self._windows is not None:
+            first = self._windows.oldest_first()[0]
+        with torch.inference_mode():
+            rows = self._newest.expand(self._count, -1)
+            logits, self._state = model.step(rows, self._state)
+            scores = model.probabilities(logits[first]).cpu().numpy()
         self.prediction = Prediction.from_probabilities(
             self._recognizer.classes,
             scores,
-            time,
+            self.time,
             thresholds=self._recognizer.checkpoint.thresholds,
-            about_s=about if self._recognizer.model.lookahead else None,
+            about_s=about if model.lookahead else None,
         )
         return self.prediction
 
@@ -190,128 +197,3 @@ class RowStream:
                 f"{values.shape}"
             )
         return values
-
-
-@dataclass
-class WatchSummary:
-    """How many rows were read, and what they gave."""
-
-    rows: int = 0
-    bad_rows: int = 0
-    missing_values: int = 0
-    ids: int = 0
-    forgotten_ids: int = 0
-    raised: int = 0
-    cleared: int = 0
-
-
-class Watcher:
-    """The streams and alarms of all ids. alarm, threshold: by default `soon`, as trained."""
-
-    def __init__(
-        self,
-        recognizer: SequenceRecognizer,
-        alarm: str | None = None,
-        threshold: float | None = None,
-        max_ids: int = MOST_IDS,
-    ) -> None:
-        self.recognizer, self.max_ids = recognizer, max_ids
-        trained = recognizer.warns_from
-        self.alarm_class = alarm_class(alarm, recognizer.classes, trained is not None)
-        self.threshold = threshold or (trained if self.alarm_class == SOON else None) or 0.5
-        self.summary = WatchSummary()
-        self._streams: OrderedDict[str, tuple[RowStream, Alarm]] = OrderedDict()
-
-    def take(self, row: long_table.Row) -> dict[str, object] | None:
-        """The event that a row causes, if any. Raises DataError for a row out of order."""
-        stream, alarm = self._stream(row.id)
-        score = float(stream.push(row.values, row.time).probabilities([self.alarm_class])[0])
-        self.summary.rows += 1  # not one that was refused: that is a bad row
-        self.summary.missing_values += int(np.isnan(row.values).sum())
-        change = alarm.push(score)
-        if change is None:
-            return None
-        self.summary.raised += change == "raised"
-        self.summary.cleared += change == "cleared"
-        return {
-            "event": change,
-            "id": row.id,
-            "time": row.time,
-            "class": self.alarm_class,
-            "score": round(score, 4),
-            "rows": stream.rows,
-        }
-
-    def _stream(self, name: str) -> tuple[RowStream, Alarm]:
-        if name not in self._streams:
-            self.summary.ids += 1
-            self._streams[name] = self.recognizer.stream(), Alarm(self.threshold)
-            if len(self._streams) > self.max_ids:
-                self._streams.popitem(last=False)
-                self.summary.forgotten_ids += 1
-        self._streams.move_to_end(name)
-        return self._streams[name]
-
-
-def watch(
-    source: str,
-    run: Path,
-    overrides: list[str],
-    reporter: Reporter,
-    alarm: str | None = None,
-    threshold: float | None = None,
-    max_ids: int = MOST_IDS,
-    as_json: bool = False,
-) -> WatchSummary:
-    """Print one line an event until the rows end; the counts. Further arguments: see `Watcher`."""
-    with reporter.doing("loading the model"):
-        recognizer = SequenceRecognizer.load(run, overrides=overrides)
-    watcher = Watcher(recognizer, alarm, threshold, max_ids)
-    summary, name = watcher.summary, "stdin" if source == "-" else source
-    with _lines(source) as lines:
-        rows = long_table.arriving_rows(lines, recognizer.config.series, recognizer.channels, name)
-        for row in rows:
-            if isinstance(row, str):
-                _leave_out(row, summary, reporter)
-                continue
-            try:
-                event = watcher.take(row)
-            except DataError as error:
-                _leave_out(f"{name}, id '{row.id}': {error}", summary, reporter)
-                continue
-            if event is not None:
-                print(json.dumps(event) if as_json else _sentence(event), flush=True)
-    if as_json:
-        print(json.dumps({"summary": asdict(summary)}), flush=True)
-    return summary
-
-
-def _leave_out(problem: str, summary: WatchSummary, reporter: Reporter) -> None:
-    summary.bad_rows += 1
-    if summary.bad_rows <= BAD_ROWS_NAMED:
-        reporter.warn(f"left out {problem}")
-    if summary.bad_rows == BAD_ROWS_NAMED:
-        reporter.warn("further bad rows are counted and no longer named")
-
-
-def _sentence(event: dict[str, object]) -> str:
-    verb = "warning" if event["event"] == "raised" else "cleared"
-    return f"{verb}  {event['id']}  time {event['time']:g}  {event['class']} {event['score']:.2f}"
-
-
-@contextmanager
-def _lines(source: str) -> Iterator[Iterable[str]]:
-    """The lines of a file, or those that arrive on a pipe, each as soon as it is whole."""
-    if source == "-":
-        if isinstance(sys.stdin, io.TextIOWrapper):  # a byte that is no text costs its row only
-            head = sys.stdin.buffer.peek(4)[:4]
-            sys.stdin.reconfigure(encoding=encoding_of(head), errors="replace")
-        yield iter(sys.stdin.readline, "")
-        return
-    try:
-        with open_csv(Path(source), errors="replace") as file:
-            yield file
-    except OSError as error:
-        raise DataError(
-            f"{source}: cannot be read ({error.strerror}); name a CSV, or - for stdin"
-        ) from error

@@ -174,7 +174,7 @@ class Preparer:
     def _place(self, values: Values) -> tuple[Values, Values]:
         """(T, D) -> points around their mean or origin (T, D); the same with its own place behind
         (T, D + coordinates). Missing coordinates stay missing and do not move the mean; without the
-        origin a row is missing.
+        origin a row is missing, and before the first size all are.
         """
         shaped = values.reshape(len(values), -1, self.points).astype(np.float64)
         known = np.isfinite(shaped)
@@ -184,15 +184,17 @@ class Preparer:
             centre = shaped[:, self.origin]
         around = shaped - centre[:, None]
         if self.unit is None:
-            squares = np.where(known, around, 0.0) ** 2
-            size = np.sqrt(squares.sum((1, 2)) / np.maximum(known.all(2).sum(1), 1))
+            whole = np.asarray(known.all(2))
+            squares = np.where(whole[:, :, None], around, 0.0) ** 2
+            number = whole.sum(1)
+            size = np.sqrt(squares.sum((1, 2)) / np.where(number, number, np.nan))
         else:
             first, second = self.unit
             size = np.sqrt(((shaped[:, first] - shaped[:, second]) ** 2).sum(1))
         counts = self._rows + np.cumsum(np.isfinite(size))
         sums = self._size_sum + np.cumsum(np.nan_to_num(size))
         self._rows, self._size_sum = int(counts[-1]), float(sums[-1])
-        scale = np.maximum(sums / np.maximum(counts, 1), 1e-6)[:, None]
+        scale = np.where(sums > 0, sums / np.maximum(counts, 1), np.nan)[:, None]
         placed = (around.reshape(values.shape) / scale).astype(np.float32)[:, self._columns]
         return placed, np.concatenate([placed, (centre / scale).astype(np.float32)], axis=1)
 

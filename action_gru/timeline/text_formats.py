@@ -51,14 +51,17 @@ def read_cues(source: Source, found: Annotations) -> None:
 
 
 def _blocks(text: str) -> Iterator[tuple[int, list[str]]]:
-    """Lines between blank lines, with the number of the first."""
+    """Lines between blank lines, with the number of the first. A second line of times begins
+    another block, with the number above it that SubRip writes.
+    """
     block: list[str] = []
     for number, line in enumerate([*text.splitlines(), ""], 1):
-        if line.strip():
+        if line.strip() and not ("-->" in line and any("-->" in earlier for earlier in block)):
             block.append(line)
         elif block:
-            yield number - len(block), block
-            block = []
+            counter = block[-1:] if line.strip() and block[-1].strip().isdecimal() else []
+            yield number - len(block), block[: len(block) - len(counter)]
+            block = [*counter, line] if line.strip() else []
 
 
 def read_audacity(source: Source, found: Annotations) -> None:

@@ -8,6 +8,7 @@ A document of another shape makes a reader fail with the errors that Python rais
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import PurePosixPath
@@ -218,9 +219,13 @@ def read_label_studio(source: Source, found: Annotations) -> None:
         where, data = f"task {task.get('id', number)}", task.get("data", task)
         video = _label_studio_video(task, data)
         found.videos[video] = None
-        rate = next((data[key] for key in data if re.fullmatch("(?i)fps|frame_?rate", key)), None)
+        said = next((data[key] for key in data if re.fullmatch("(?i)fps|frame_?rate", key)), None)
+        rate = float(said) if said else None
+        if rate is not None and not 0 < rate < math.inf:
+            found.pass_over(where, f"a rate of {said} frames a second, so that of the file counts")
+            rate = None
         for value in _label_studio_values(task):
-            _add_value(where, value, video, float(rate) if rate else None, found)
+            _add_value(where, value, video, rate, found)
 
 
 def is_label_studio(source: Source) -> bool:
@@ -261,6 +266,7 @@ def _label_studio_values(task: Json) -> Iterable[Json]:
 
 def _add_value(where: str, value: Json, video: str, rate: float | None, found: Annotations) -> None:
     labels = value.get("timelinelabels") or value.get("labels") or []
+    labels = [labels] if isinstance(labels, str) else labels
     spans = value.get("ranges") or ([value] if "start" in value and "end" in value else [])
     if not labels or not spans:
         found.pass_over(where, f"no label with a start and an end, but {', '.join(value)}")

@@ -172,17 +172,18 @@ class DenseWindows:
     """
 
     def __init__(self, sequences: SequenceSet, max_frames: int, lookahead: int = 0) -> None:
-        assert sequences.step_labels is not None
-        known = is_known(sequences.step_labels)
+        teaches = sequences.teaches(lookahead)
         ends = zip(sequences.starts.tolist(), sequences.lengths.tolist(), strict=True)
         self.lookahead = lookahead
-        rows = [
-            known[start : start + max(0, length - lookahead)].nonzero()[:, 0]
-            for start, length in ends
-        ]
+        rows = [teaches[start : start + length].nonzero()[:, 0] for start, length in ends]
         self.lengths, self.counts = sequences.lengths, torch.tensor([len(part) for part in rows])
         self.firsts, self.rows = self.counts.cumsum(0) - self.counts, torch.cat(rows)
         self.draws = torch.arange(len(rows)).repeat_interleave(-(-self.counts // max_frames))
+        if not len(self.draws) and sequences.teaches().any():
+            raise DataError(
+                f"model.lookahead={lookahead}: no labelled row of the training data has so many "
+                f"rows after it (the longest sequence has {int(self.lengths.max())}); lower it"
+            )
         if not len(self.draws):
             raise DataError(
                 "no sampled instant of the training videos has a label; compare the bounds of "

@@ -57,10 +57,12 @@ def fit_model(
         model = ActionClassifier(**arguments)
     train_set = data.sequences("train")
     assert train_set is not None
-    if run is not None and (unseen := _unseen(train_set, data.classes)):
+    ahead = config.model.lookahead
+    if run is not None and (unseen := _unseen(train_set, data.classes, ahead)):
+        needs = f" with model.lookahead={ahead} further ones after it" if ahead else ""
         reporter.warn(
-            f"no sampled instant of the training data shows {name_some(unseen)}, so that it isn't "
-            "learnt; compare the bounds of such rows with the lengths of the files"
+            f"no sampled instant of the training data{needs} shows {name_some(unseen)}, so that it "
+            "isn't learnt; compare the bounds of such rows with the lengths of the files"
         )
     if run is not None and (past := _past(data.table.step_labels)):
         reporter.warn(
@@ -175,11 +177,11 @@ def mean_pooled(config: Config) -> Config:
     return config.model_copy(update={"model": model})
 
 
-def _unseen(train: SequenceSet, classes: Sequence[str]) -> list[str]:
-    """The classes of rows that no row of the training data has."""
+def _unseen(train: SequenceSet, classes: Sequence[str], lookahead: int) -> list[str]:
+    """The classes of rows that no row of the training data teaches."""
     if train.step_labels is None:
         return []
-    labels = train.step_labels[is_known(train.step_labels)]
+    labels = train.step_labels[train.teaches(lookahead)]
     counts = labels.sum(0) if labels.ndim == 2 else labels.bincount(minlength=len(classes))
     return [name for name, count in zip(classes, counts.tolist(), strict=True) if not count]
 
