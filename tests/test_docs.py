@@ -136,6 +136,9 @@ def _write_lists(folder: Path) -> None:
         timeline = Timeline(f"{day}.mp4", ("dark", "bright"), events, 6.0)
         for place in ("days", "export"):
             write_timeline(timeline, folder / place / f"{day}.eaf")
+    (folder / "later").mkdir()
+    write_square(folder / "later" / "friday.mp4", 60, seed=3)
+    write_timeline(timeline, folder / "later" / "friday.eaf")
 
 
 def _clips(folder: Path) -> list[Path]:

@@ -392,7 +392,7 @@ def test_the_report_says_what_few_groups_are_worth(tmp_path):
     report = small_report()
     assert report.sentence == (
         "Right at 75.0% of 4 labelled instants of 1 new video (no interval: all are of one group); "
-        "1 of 1 segments were found, half of them within 0.50 s. So few groups (1) say little of "
+        "1 of 1 segments were found, half of them within 0.50 s. 1 group: too few to speak of "
         "others."
     )
     assert (report.mean_ap, report.macro_f1) == (1.0, pytest.approx(0.7333, abs=1e-4))

@@ -175,7 +175,7 @@ def test_cross_validation_pools_folds_before_averaging_seeds(tmp_path):
     assert [one["top1"] for one in got["results"]] == [0.75, 1.0, 0.5, 1.0]
     text = (tmp_path / "report.md").read_text("utf-8")
     assert "| this model, top-1 | 70.0% | ±14.1% |  |" in text
-    assert "| fold 0 | 75.0% | 50.0% |" in text
+    assert "| fold 1 | 75.0% | 50.0% |" in text
 
 
 def test_one_seed_has_no_spread_and_a_missing_baseline_its_reason(tmp_path):

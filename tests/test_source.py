@@ -188,6 +188,8 @@ def test_annotation_files_become_the_segments_of_long_videos(tmp_path, monkeypat
     data = found.written().data
     assert (data.manifest, data.root) == (Path("runs/days.csv"), Path("days"))
     assert (data.task, data.labels) == ("frames", "one")
+    ahead = read_source(files[0], ["model.lookahead=2"], files[1:])
+    assert ahead.written().model.lookahead == 2
     place = Path("runs/days.csv")
     place.write_text(place.read_text().replace(",mon.mp4", ",ann"))
     (tmp_path / "days" / "tue.vtt").write_text("WEBVTT\n\n00:00.000 --> 00:02.000\nwalk\n")

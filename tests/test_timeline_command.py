@@ -98,6 +98,17 @@ def test_a_reference_adds_scores(long_video, small_run, tmp_path, capsys):
     assert capsys.readouterr().out.splitlines()[-1].startswith("F1@10 1.000, F1@25 1.000")
 
 
+@pytest.mark.parametrize(("number", "told"), [(0, 1), (9, 0)])  # a training clip, a test clip
+def test_scores_on_a_video_of_the_training_are_told_to_be_too_good(
+    number, told, small_run, tmp_path, capsys
+):
+    reference = tmp_path / "reference.csv"
+    reference.write_text("start_s,end_s,label\n0,1,dark\n")
+    make(small_run.path.parents[1] / f"{number}.mp4", small_run, reference=reference)
+    warnings = json.loads(capsys.readouterr().out)["warnings"]
+    assert sum("the model was trained on this video" in one for one in warnings) == told
+
+
 def test_a_mistake_is_found_before_the_work(long_video, small_run, tmp_path):
     with pytest.raises(ConfigError, match=r"unknown ending '\.doc'; use \.json, \.csv"):
         make(long_video, small_run, [tmp_path / "t.doc"])

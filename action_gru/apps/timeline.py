@@ -17,6 +17,7 @@ import numpy as np
 
 from action_gru.apps.checks import PICTURE, SENTENCES
 from action_gru.core.errors import ActionGruError
+from action_gru.core.numbered_pictures import content_sha256
 from action_gru.core.progress import Reporter
 from action_gru.core.text import clock_text, counted
 from action_gru.detection.detector import Detections, Detector, kinds_of
@@ -26,6 +27,8 @@ from action_gru.streaming import MIN_EVIDENCE, ActionStream, TimelineReader
 from action_gru.streaming.people import PeopleStream
 from action_gru.timeline import Event, Timeline, write_sentences, write_timeline
 from action_gru.timeline.sentences import Sentence, Sighting, describe, load_words, story
+from action_gru.training import Checkpoint
+from action_gru.training.run_folder import RunFolder
 from action_gru.video import Image, VideoWriter
 from action_gru.views.sampling import cut_warning, rate_warning
 
@@ -69,6 +72,8 @@ def make_timeline(
     for change in changes:
         reporter.info(f"{clock_text(change.time_s)}  {change.text}")
     doubts = list(doubts_of(timeline, reader, reference))
+    if reference is not None and _was_trained_on(video, model, recognizer.checkpoint):
+        doubts.append("the model was trained on this video: the figures are too good")
     for problem in doubts:
         reporter.warn(f"{video}: {problem}")
     scores = None
@@ -222,6 +227,13 @@ def doubts_of(
     yield from reader.video.notes
     if reference and reference[-1].end_s > end_s + 1 and timeline.complete:
         yield "the reference continues after its end: is it of another video?"
+
+
+def _was_trained_on(video: Path, model: Path, checkpoint: Checkpoint) -> bool:
+    """Whether a video is among the files of the run that a model lies in."""
+    run = RunFolder(model if model.is_dir() else model.parent)
+    parts = checkpoint.data.get("clips") or {}
+    return run.clips.is_file() and content_sha256(video) in run.trained_content("test" not in parts)
 
 
 def _doubts_of_events(events: Sequence[Event], end_s: float, stream: ActionStream) -> Iterator[str]:

@@ -292,7 +292,7 @@ def _of_annotations(files: Sequence[Path], videos: Path, overrides: Sequence[str
         if not file.is_file():
             raise ConfigError(f"{missing('annotation file', file)}; check the path")
     base = _tree(videos.resolve().name)
-    first = build_config(base, overrides)
+    first = build_config(base | {"data": {"task": "frames"}}, overrides)
     place, data = first.run.folder / f"{first.run.name}.csv", first.data
     content, told = annotated(
         files, videos, place, frame_rate=data.frame_rate, follow_links=data.follow_links

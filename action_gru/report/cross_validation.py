@@ -202,7 +202,7 @@ def _score_table(report: CrossValidationReport) -> str:
 
 def _fold_table(report: CrossValidationReport, figure: str) -> str:
     values = report.by_seed(lambda one: percent(getattr(one.metrics, figure))).T
-    rows = [[f"fold {number}", *row] for number, row in enumerate(values)]
+    rows = [[f"fold {number}", *row] for number, row in enumerate(values, 1)]
     return md.table(["", *(f"seed {seed}" for seed in report.seeds)], rows)
 
 

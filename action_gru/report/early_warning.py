@@ -101,6 +101,18 @@ class WarningReport:
             "false_rows_per_1000": per_1000(int((warned & ~soon).sum())),
         }
 
+    @property
+    def sentence(self) -> str:
+        """'Warned before 3 of 4 ends, half of them with 5 or more left; 0 false alarms in 1000 rows
+        before.'
+        """
+        (scores, remaining), count = self.last_rows, self.scores["positives"]
+        found = int(((scores >= self.threshold) & (remaining <= self.horizon)).sum())
+        lead, false = self.scores["lead_median"], self.scores["false_alarms_per_1000"]
+        text = f"Warned before {found} of {counted(count, 'end')}"
+        text += "" if lead is None else f", half of them with {lead:g} or more left"
+        return text + ("." if false is None else f"; {false:.3g} false alarms in 1000 rows before.")
+
     def to_json(self) -> dict[str, Any]:
         return self.scores
 

@@ -173,10 +173,10 @@ class EvaluationReport:
     @property
     def sentence(self) -> str:
         """Return the score as a sentence for people."""
-        is_new = not (self.leakage_allowed or self.seen_in_training)
-        known = {"train": "training clips", "val": "validation clips"}
-        clips = known.get(self.split, "new clips" if is_new else "clips")
-        return closing_sentence(self.metrics, self.top1_interval, self.beats_guessing, clips)
+        new = "clips" if self.leakage_allowed or self.seen_in_training else "new clips"
+        clips = {"train": "training clips", "val": "validation clips"}.get(self.split, new)
+        told = f"{self.warnings.sentence} " if self.warnings else ""
+        return told + closing_sentence(self.metrics, self.top1_interval, self.beats_guessing, clips)
 
     @property
     def sections(self) -> dict[str, Section]:
@@ -326,7 +326,7 @@ def mistakes_markdown(predictions: Sequence[ClipPrediction], shown: Sequence[Mis
         for one in (mistake.clip for mistake in mistakes)
     ]
     return [
-        f"The {len(rows)} surest of {wrong} wrong answers.",
+        f"The surest of the wrong answers, {len(rows)} of {wrong}.",
         md.table(["clip", "true", "predicted", "score"], rows, align="lll"),
         *(
             f"No frames of {md.escape(one.clip.name)}: {md.escape(one.problem)}."

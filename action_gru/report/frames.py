@@ -206,7 +206,7 @@ class FramesReport:
             delay = "" if median_s is None else f", half of them within {median_s:.2f} s"
             text += f"; {missed[1] - missed[0]} of {missed[1]} segments were found{delay}"
         if self.groups < FEW_GROUPS:
-            return text + f". So few groups ({self.groups}) say little of others."
+            return text + f". {counted(self.groups, 'group')}: too few to speak of others."
         if not self.beats_guessing:
             text += "; not shown to be better than guessing"
         return f"{text}."

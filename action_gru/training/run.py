@@ -170,8 +170,8 @@ def _hold_and_load(run: RunFolder, config: Config) -> RunPlan:
 def _load_resumed(run: RunFolder, config: Config) -> RunPlan:
     if not run.clips.is_file():
         raise CheckpointError(
-            f"{run.path} was stopped before training began; there is nothing to resume, "
-            "and 'action-gru train' with its config.yaml starts it again (features are cached)"
+            f"{run.path} holds no training that can go on: it was stopped before training began, "
+            "or it is a 'cv', which begins anew; run its command again (features are cached)"
         )
     clips = read_run_clips(run, config)
     content = {row["path"]: row["sha256"] for row in run.rows()}
