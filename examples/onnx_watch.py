@@ -1,6 +1,7 @@
 """python onnx_watch.py EXPORT_DIR ROWS.csv: an exported run of sensors without this package.
 
-Needs onnxruntime and numpy. Prints `id time class score` after each row. See docs/export.md.
+Needs onnxruntime and numpy. Prints `id time class score` after each row; the time of a model that
+reads ahead is that of the row so many before, which its answer is about. See docs/export.md.
 """
 
 import csv
@@ -37,7 +38,7 @@ class Sequence:
     """What one id carries from row to row."""
 
     def __init__(self, start):
-        self.start, self.before, self.stage = start, [], -1
+        self.start, self.before, self.stage, self.times = start, [], -1, []
         self.total = self.weight = np.zeros((len(keep), len(spec["channels"])))
         self.state = {}
         for tensor in spec["state"]:  # one row for each of the staggered states
@@ -45,6 +46,7 @@ class Sequence:
             self.state[tensor["name"]] = np.full(shape, float(tensor["start"]), np.float32)
 
     def push(self, values, time):
+        self.times = [*self.times, time][-spec["lookahead"] - 1 :]
         known = np.isfinite(values)
         self.total = self.total * keep + np.where(known, values, 0)
         self.weight = self.weight * keep + known
@@ -74,4 +76,4 @@ with Path(sys.argv[2]).open(newline="") as file:
         values = np.array([float(row[channel] or "nan") for channel in spec["channels"]])
         sequence = sequences.setdefault(name, Sequence(time))
         label, score = sequence.push(values.astype(np.float32), time)
-        print(f"{name} {time:g} {label} {score:.4f}")
+        print(f"{name} {sequence.times[0]:g} {label} {score:.4f}")
