@@ -50,7 +50,10 @@ def test_gaps_in_the_numbers_are_counted_and_the_first_is_named() -> None:
         (["01.png", "1.jpg"], r"01\.png and 1\.jpg have the same number"),
         (["left_1.png", "right_1.png"], "have the same number; give each clip"),
         (["a/1.png", "b/2.png"], r"pictures lie in 2 folders of it \(a and b\)"),
-        (["notes.txt"], "no picture in it"),
+        (["notes.txt"], r"no picture in it \(left out: notes\.txt\)"),
+        (["../1.png", "../2.png"], r"no picture in it \(left out: \.\./1\.png"),
+        (["3.png", "3.png"], r"3\.png and 3\.png have the same number"),
+        ([], "no picture in it; give one"),
     ],
 )
 def test_names_that_say_no_order_are_refused(files: list[str], said: str) -> None:

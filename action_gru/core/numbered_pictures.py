@@ -80,13 +80,14 @@ def list_pictures(names: Iterable[str]) -> PictureList:
         match = _NUMBERED.fullmatch(path.stem)
         if match is None:
             raise ValueError(f"the picture {name} has no number; number them in order of time")
-        other = numbered.setdefault(int(match[2]), name)
-        if other != name:
+        if other := numbered.get(int(match[2])):
             raise ValueError(
                 f"{other} and {name} have the same number; give each clip a folder of its own"
             )
+        numbered[int(match[2])] = name
     if not numbered:
-        raise ValueError("no picture in it; give one that holds numbered pictures")
+        out = f" (left out: {name_some(strays)})" if strays else ""
+        raise ValueError(f"no picture in it{out}; give one that holds numbered pictures")
     parents = {str(PurePosixPath(name).parent): name for name in numbered.values()}
     if len(parents) > 1:
         raise ValueError(

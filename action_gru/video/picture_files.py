@@ -242,8 +242,9 @@ class _Tar:
         with contextlib.ExitStack() as on_failure:
             mode: Any = "r:gz" if self._is_packed else "r:"
             self._file = on_failure.enter_context(tarfile.open(path, mode))
-            members = {one.name: one for one in self._file if one.isreg()}
-            self.listed = list_pictures(members)
+            files = [one for one in self._file if one.isreg()]
+            self.listed = list_pictures(one.name for one in files)
+            members = {one.name: one for one in files}
             on_failure.pop_all()
         self._members = {name: members[name] for name in self.listed.names}
         self._rest = iter(sorted(self._members.values(), key=lambda one: one.offset))
