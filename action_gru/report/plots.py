@@ -157,12 +157,12 @@ def plot_confusion(confusion: IntArray, classes: Sequence[str]) -> Figure:
     names = short_names([classes[index] for index in shown])
     names_in = text_width_in(names, font_size)
     title = part_title(count, len(classes), "most confused")
-    margin_in, top_in = names_in + 0.6, 0.4 if title else 0.2
-    figure, axes, bar_axes = _square_axes(count * cell_in, margin_in, top_in)
+    rotation = 0 if names_in < 0.9 * cell_in else 90
+    below_in, top_in = 0.6 + (names_in if rotation else 0.1), 0.4 if title else 0.2
+    figure, axes, bar_axes = _square_axes(count * cell_in, names_in + 0.6, below_in, top_in)
     axes.set_title(title, fontsize=10)
     # The square root lifts rare confusions: 4% takes a fifth of the colour range.
     image = axes.imshow(shares, cmap="cividis", norm=PowerNorm(0.5, vmin=0, vmax=1))
-    rotation = 0 if names_in < 0.9 * cell_in else 90
     axes.set_xticks(range(count), names, rotation=rotation, fontsize=font_size, parse_math=False)
     axes.set_yticks(range(count), names, fontsize=font_size, parse_math=False)
     axes.set(xlabel="predicted", ylabel="true")
@@ -175,12 +175,14 @@ def plot_confusion(confusion: IntArray, classes: Sequence[str]) -> Figure:
     return figure
 
 
-def _square_axes(side_in: float, margin_in: float, top_in: float) -> tuple[Figure, Any, Any]:
+def _square_axes(
+    side_in: float, left_in: float, below_in: float, top_in: float
+) -> tuple[Figure, Any, Any]:
     """Axes of an exact size with room at the left and below, and a colour bar at the right."""
-    wide, high = margin_in + side_in + 1.2, margin_in + side_in + top_in
-    left, bottom = margin_in / wide, margin_in / high
+    wide, high = left_in + side_in + 1.2, below_in + side_in + top_in
+    left, bottom = left_in / wide, below_in / high
     figure = new_figure(wide, high, is_laid_out=False)
-    bar = ((margin_in + side_in + 0.15) / wide, bottom, 0.18 / wide, min(side_in, 4.0) / high)
+    bar = ((left_in + side_in + 0.15) / wide, bottom, 0.18 / wide, min(side_in, 4.0) / high)
     axes = figure.add_axes((left, bottom, side_in / wide, side_in / high))
     return figure, axes, figure.add_axes(bar)
 
