@@ -1,7 +1,8 @@
 """python onnx_watch.py EXPORT_DIR ROWS.csv: an exported run of sensors without this package.
 
 Needs onnxruntime and numpy. Prints `id time class score` after each row; the time of a model that
-reads ahead is that of the row so many before, which its answer is about. See docs/export.md.
+reads ahead is that of the row so many before, which its answer is about; its last rows get none.
+See docs/export.md.
 """
 
 import csv
@@ -46,7 +47,7 @@ class Sequence:
             self.state[tensor["name"]] = np.full(shape, float(tensor["start"]), np.float32)
 
     def push(self, values, time):
-        self.times = [*self.times, time][-spec["lookahead"] - 1 :]
+        self.times = [*self.times, time][-spec.get("lookahead", 0) - 1 :]
         known = np.isfinite(values)
         self.total = self.total * keep + np.where(known, values, 0)
         self.weight = self.weight * keep + known

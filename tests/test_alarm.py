@@ -54,7 +54,7 @@ def test_warnings_are_scored_at_the_end_row_by_row_and_by_lead():
     )
     assert (found["sequences"], found["positives"], found["rows"]) == (4, 2, 16)
     assert (found["precision"], found["recall"], found["f1"]) == (0.5, 0.5, 0.5)
-    assert found["lead_median"] == 1.0
+    assert (found["warned"], found["lead_median"]) == (1, 1.0)
     outside = 1 + 2 + 4 + 4  # rows with more than 2 left
     assert found["false_alarms_per_1000"] == pytest.approx(1000 * 2 / outside)
     low, high = found["f1_interval"]
@@ -68,6 +68,19 @@ def test_a_faultless_run_is_no_certainty():
     assert 0.93 < low < 0.97
     assert high == 1.0
     assert scores(*late)["f1_interval"] is None
+
+
+@pytest.mark.parametrize(
+    ("end", "said"),
+    [
+        # On at its end, though its last score alone would not have raised it.
+        (0, "Warned before 1 of 1 end, half of them with 1 or more left; 0 false alarms in 1000"),
+        (90, "No end to warn of; 250 false alarms in 1000 rows before."),
+    ],
+)
+def test_a_sentence_says_how_many_ends_were_warned_of(end, said):
+    one = sequence("a", [0.1, 0.1, 0.9, 0.4], end=end)
+    assert WarningReport((one,), 2, 0.5).sentence.startswith(said)
 
 
 def test_the_picture_is_drawn_without_a_positive_too():

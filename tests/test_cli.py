@@ -254,6 +254,7 @@ def test_the_command_to_go_on_with_is_whole_and_quoted(given, again, monkeypatch
     [
         ("extract", "what was finished is kept"),
         ("cv", "features that were read are kept, what was trained is not"),
+        ("tune", "nothing of it is kept"),
     ],
 )
 def test_an_interrupt_says_what_it_leaves(command, kept, monkeypatch, capsys):

@@ -12,7 +12,7 @@ from action_gru.core.errors import CheckpointError
 from action_gru.core.progress import Reporter
 from action_gru.evaluation.evaluate import evaluate
 from action_gru.evaluation.explanation import describe
-from action_gru.features.source import people_hint
+from action_gru.features.source import build_vector_view, people_hint
 from action_gru.training import train
 from action_gru.training.data import read_clips
 
@@ -71,6 +71,13 @@ def test_a_pose_stream_sees_what_the_file_reader_sees(run):
     streamed = np.concatenate([part.numpy() for part in seen])
     features = reading.features.astype(np.float32)
     np.testing.assert_allclose(streamed, features, atol=2e-3, equal_nan=True)
+
+
+def test_every_second_sample_is_another_feature(run):
+    trained, _ = run
+    view = build_vector_view(trained.config(["pose.every=2"]), "pose")
+    assert view.every == 2
+    assert view.spec().fingerprint != build_vector_view(trained.config(), "pose").spec().fingerprint
 
 
 def test_a_pose_run_is_explained_without_places(run):

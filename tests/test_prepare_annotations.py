@@ -114,7 +114,7 @@ def test_complete_adds_a_row_without_a_label_for_each_video(videos, tmp_path):
     text = "path,start_s,end_s,label\na.mp4,1,2,walk\nS1_fall_13.mp4,,,\n"
     files = save(tmp_path, {"x.csv": text})
     (note,) = prepare_annotations(files, videos, tmp_path / "n.csv").notes
-    assert note.startswith("without a segment, and so without a row: v/S1_fall_13.mp4; --complete")
+    assert note.startswith("no segment of v/S1_fall_13.mp4 is kept, so that they get no row; 'prep")
     assert labels(tmp_path / "n.csv") == ["walk"]
     assert not prepare_annotations(files, videos, tmp_path / "m.csv", complete=True).notes
     assert (tmp_path / "m.csv").read_text().splitlines() == [

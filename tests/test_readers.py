@@ -189,6 +189,18 @@ def test_a_cue_ends_where_the_next_one_has_its_times(suffix, counters, tmp_path)
     assert not found.problems
 
 
+@pytest.mark.parametrize(
+    ("text", "labels"),
+    [
+        ("1\n00:00.000 --> 00:01.000\nwalk --> run\n", ["walk --> run"]),
+        ("00:00.000 --> 00:01.000\n3\n00:01.000 --> 00:02.000\n5\n", ["3", "5"]),
+    ],
+)
+def test_what_looks_like_the_next_cue_may_be_a_label(text, labels, tmp_path):
+    found = read_annotations(save(tmp_path, "a.srt", text))[1]
+    assert [one.label for one in found.segments] == labels
+
+
 @pytest.mark.parametrize(("rate", "told"), [("25", 0), ("0", 1), ("inf", 1)])
 def test_label_studio_takes_one_name_and_a_rate_that_counts(rate, told, tmp_path):
     value = '{"ranges": [{"start": 26, "end": 50}], "timelinelabels": "walk"}'

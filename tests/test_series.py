@@ -30,6 +30,7 @@ from action_gru.recognizer import ActionRecognizer
 from action_gru.series.recognizer import SequenceRecognizer
 from action_gru.series.recording import window_bounds
 from action_gru.series.watch import watch
+from action_gru.timeline import Alarm
 from action_gru.training import RunFolder, load_checkpoint, resume, train
 from action_gru.training.loop import Trainer
 from action_gru.training.scoring import score_steps
@@ -590,9 +591,17 @@ def test_each_row_of_a_table_is_reported_as_a_frame(tmp_path, ahead, capsys):
     (tmp_path / "arrive.csv").write_text(f"time,id,value\n{lines}")
     found = watch(str(tmp_path / "arrive.csv"), run.path, [], QUIET, alarm="high", as_json=True)
     events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    raised = [event["time"] for event in events if event.get("event") == "raised"]
-    assert raised[-1] >= 22
-    assert (found.rows, found.raised, found.interrupted) == (24, len(raised), False)
+    told = [(event["event"], event["time"]) for event in events[:-1]]
+    # An alarm a row, at the row that it is about; none of what a row says before its answer is due.
+    views = recognizer.stream()
+    answers = [views.push([float(step in (9, 22, 23))], step) for step in range(24)][ahead:]
+    alarm, wanted = Alarm(0.5), []
+    for answer in [*answers, *views.finish()]:
+        if change := alarm.push(answer.probabilities(["high"])[0]):
+            wanted.append((change, answer.centre_s))
+    assert told == wanted
+    assert told[-1][1] >= 22
+    assert (found.rows, found.interrupted) == (24, False)
     _, folder = cross_validate(run.config(["run.name=folds"]), 2, 1, QUIET)
     document = json.loads((folder / "report.json").read_text())
     events, text = document["events"], (folder / "report.md").read_text()

@@ -487,6 +487,22 @@ def test_rows_before_the_first_size_are_missing_and_count_for_nothing(body):
     np.testing.assert_allclose(found[3:], wanted, rtol=1e-6)
 
 
+def test_a_point_that_is_alone_is_still_read():
+    values, changes = Preparer(2, 2, (1,)).views(
+        np.array([[1, 2], [3, 2]], np.float32), np.zeros(2)
+    )
+    assert np.array_equal(values, np.zeros((2, 2)))
+    assert changes[1, 2] > 0
+    assert np.isfinite(changes).all()
+
+
+def test_two_points_in_one_place_are_no_unit():
+    rows = np.array([[5, 0, 1, 0, 1, 0], [5, 0, 1, 0, 3, 0]], np.float32)
+    (values,) = Preparer(6, 2, unit=(1, 2)).views(rows, np.zeros(2))
+    assert np.isnan(values[0]).all()
+    np.testing.assert_allclose(values[1], [1, 0])
+
+
 def test_a_point_of_which_a_coordinate_is_missing_does_not_shrink_the_size():
     rows = np.array([[-2, 0, 2, 0, np.nan, 0]], np.float32)
     (values,) = Preparer(6, 2).views(rows, np.zeros(1))

@@ -34,7 +34,7 @@ USAGE_ERROR = 2
 LOG_JSON = "--log-json"
 GRACE_S = 5.0
 IN_SEVERAL_PROCESSES = ("train", "resume", "--help", "-h")
-KEEPS_NO_MODEL = ("cv", "compare-cells", "tune")  # they read from the cache again, and train anew
+KEEPS_FEATURES = ("cv", "compare-cells")  # they read from the cache again, and train anew
 ENDLESS = ("watch", "webcam", "web", "studio", "serve")  # what they missed cannot be read again
 MOST_WORDS = 8  # of a path without quotes
 
@@ -239,8 +239,10 @@ def _end_interrupted(arguments: list[str], stop: BaseException | None) -> NoRetu
     if _is_follower():  # the launcher ends it because another failed, which reports why
         raise SystemExit(INTERRUPTED)
     kept = "what was finished is kept"
-    if _command(arguments) in KEEPS_NO_MODEL:
+    if (command := _command(arguments)) in KEEPS_FEATURES:
         kept = "features that were read are kept, what was trained is not"
+    elif command == "tune":
+        kept = "nothing of it is kept"
     text, again = f"interrupted; {kept}", command_again(arguments, stop)
     if again is None:
         _fail(text, INTERRUPTED, "KeyboardInterrupt")

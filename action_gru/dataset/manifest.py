@@ -295,7 +295,8 @@ def check_labels(segments: Sequence[Event], name: str, classes: Sequence[str]) -
     unknown = sorted({segment.label for segment in segments} - set(classes))
     if unknown:
         raise DataError(
-            f"{name}: unknown label {', '.join(unknown)}; the classes are {', '.join(classes)}"
+            f"{name}: unknown label {', '.join(unknown)}; the classes are {', '.join(classes)}: "
+            "rename such segments, or leave them out"
         )
 
 

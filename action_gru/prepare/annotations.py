@@ -302,8 +302,8 @@ class _Rows:
         """Tell which videos get no row."""
         if unlabelled := sorted(self.videos.keys() - {path for path, *_ in self._rows}):
             self.notes.append(
-                f"without a segment, and so without a row: {name_some(unlabelled)}; --complete "
-                "says that what bears no label was watched, and nothing happens there"
+                f"no segment of {name_some(unlabelled)} is kept, so that they get no row; 'prepare "
+                "annotations' with --complete says that nothing happens where no label is"
             )
 
     def rows(self, complete: bool) -> list[Row]:

@@ -60,9 +60,9 @@ class WarningReport:
 
         precision, recall, f1: at the last row of each sequence; the interval is over sequences.
         stopped_f1: every row of the last horizons counts as a last row; best_threshold maximises
-        it: choose with it on training data only. lead_median: of what remained when
-        the alarm was raised that stood at the end. false_alarms_per_1000: alarms raised outside
-        the horizon, per 1000 such rows.
+        it: choose with it on training data only. warned: of the positives, at how many an alarm
+        stood; lead_median: of what remained when these were raised. false_alarms_per_1000: alarms
+        raised outside the horizon, per 1000 such rows.
         """
         (scores, remaining), (last_scores, last_remaining) = self.rows, self.last_rows
         soon, last_soon = remaining <= self.horizon, last_remaining <= self.horizon
@@ -96,6 +96,7 @@ class WarningReport:
             "stopped_f1": _precision_recall_f1(warned[near], soon[near])[2],
             "best_threshold": best,
             "best_stopped_f1": best_f1,
+            "warned": len(leads),
             "lead_median": float(np.median(leads)) if leads else None,
             "false_alarms_per_1000": per_1000(sum(left > self.horizon for left in raised)),
             "false_rows_per_1000": per_1000(int((warned & ~soon).sum())),
@@ -106,10 +107,10 @@ class WarningReport:
         """'Warned before 3 of 4 ends, half of them with 5 or more left; 0 false alarms in 1000 rows
         before.'
         """
-        (scores, remaining), count = self.last_rows, self.scores["positives"]
-        found = int(((scores >= self.threshold) & (remaining <= self.horizon)).sum())
         lead, false = self.scores["lead_median"], self.scores["false_alarms_per_1000"]
-        text = f"Warned before {found} of {counted(count, 'end')}"
+        text = "No end to warn of"
+        if ends := self.scores["positives"]:
+            text = f"Warned before {self.scores['warned']} of {counted(ends, 'end')}"
         text += "" if lead is None else f", half of them with {lead:g} or more left"
         return text + ("." if false is None else f"; {false:.3g} false alarms in 1000 rows before.")
 

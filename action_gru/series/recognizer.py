@@ -155,6 +155,13 @@ class RowStream:
         self._newest = torch.from_numpy(feature).to(self._device)
         return self._answer(self._ahead.push(time))
 
+    @property
+    def is_early(self) -> bool:
+        """Does the newest answer of a model that reads ahead rest on fewer rows than it waits for?
+        Such answers are about the first row, and another one about it comes.
+        """
+        return not self._ahead.is_full
+
     def finish(self) -> Iterator[Prediction]:
         """At the end: the answers about the last rows, for which a model with `model.lookahead`
         waits for rows that do not come; the last row stands for them.

@@ -191,10 +191,12 @@ class Preparer:
         else:
             first, second = self.unit
             size = np.sqrt(((shaped[:, first] - shaped[:, second]) ** 2).sum(1))
+            size[size == 0] = np.nan  # two points in one place measure nothing
         counts = self._rows + np.cumsum(np.isfinite(size))
         sums = self._size_sum + np.cumsum(np.nan_to_num(size))
         self._rows, self._size_sum = int(counts[-1]), float(sums[-1])
-        scale = np.where(sums > 0, sums / np.maximum(counts, 1), np.nan)[:, None]
+        usual = np.maximum(sums / np.maximum(counts, 1), 1e-6)
+        scale = np.where(counts > 0, usual, np.nan)[:, None]
         placed = (around.reshape(values.shape) / scale).astype(np.float32)[:, self._columns]
         return placed, np.concatenate([placed, (centre / scale).astype(np.float32)], axis=1)
 

@@ -65,10 +65,12 @@ class Watcher:
         prediction = stream.push(row.values, row.time)
         self.summary.rows += 1  # not one that was refused: that is a bad row
         self.summary.missing_values += int(np.isnan(row.values).sum())
-        return self._event(row.id, stream, alarm, prediction)
+        return None if stream.is_early else self._event(row.id, stream, alarm, prediction)
 
     def finish(self) -> Iterator[dict[str, object]]:
-        """At the end: the events in the last rows of each id, for a model that reads ahead."""
+        """At the end: the events in the last rows of each id that is kept, for a model that reads
+        ahead.
+        """
         for name, (stream, alarm) in self._streams.items():
             for prediction in stream.finish():
                 if event := self._event(name, stream, alarm, prediction):

@@ -52,16 +52,18 @@ def read_cues(source: Source, found: Annotations) -> None:
 
 def _blocks(text: str) -> Iterator[tuple[int, list[str]]]:
     """Lines between blank lines, with the number of the first. A second line of times begins
-    another block, with the number above it that SubRip writes.
+    another block, with the number above it where the first has one, as in SubRip.
     """
     block: list[str] = []
     for number, line in enumerate([*text.splitlines(), ""], 1):
-        if line.strip() and not ("-->" in line and any("-->" in earlier for earlier in block)):
+        is_next = bool(_CUE_TIMES.fullmatch(line)) and any("-->" in earlier for earlier in block)
+        if line.strip() and not is_next:
             block.append(line)
         elif block:
-            counter = block[-1:] if line.strip() and block[-1].strip().isdecimal() else []
-            yield number - len(block), block[: len(block) - len(counter)]
-            block = [*counter, line] if line.strip() else []
+            numbered = is_next and block[0].strip().isdecimal() and block[-1].strip().isdecimal()
+            begun = block[-1:] if numbered else []
+            yield number - len(block), block[: len(block) - len(begun)]
+            block = [*begun, line] if is_next else []
 
 
 def read_audacity(source: Source, found: Annotations) -> None:
