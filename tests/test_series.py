@@ -149,6 +149,19 @@ def test_cross_validation_answers_for_every_row_of_engines_it_left_out(engine_ru
     assert json.loads((folder / "warnings.json").read_text())["sequences"] == 7
 
 
+def test_the_scores_of_folds_whose_report_cannot_be_written_are_told(
+    engine_run, monkeypatch, capsys
+):
+    def full(*_):
+        raise ConfigError("no space left")
+
+    monkeypatch.setattr("action_gru.evaluation.cross_validation.write_cv_report", full)
+    settings = engine_run.config(["training.epochs=1", "run.name=full"])
+    with pytest.raises(ConfigError, match="no space left"):
+        cross_validate(settings, 2, 1, Reporter(quiet=True))
+    assert re.search(r"top-1 [01]\.\d{3} of all folds", capsys.readouterr().err)
+
+
 def test_a_run_of_measured_values_can_be_taken_up_again(machine_run, tmp_path):
     settings = machine_run.config([f"run.folder={tmp_path}", "training.epochs=12"])
     run = train(settings, QUIET)
