@@ -143,6 +143,23 @@ def test_the_same_test_clips_are_compared_clip_by_clip(runs):
 
 
 @pytest.mark.parametrize(
+    ("interval", "said"),
+    [
+        ([0.1, 0.4], ": their intervals do not overlap, long is better."),
+        ([0.1, 0.7], ": their intervals overlap, neither is shown to be better."),
+        (None, ", without an interval: neither is shown to be better."),
+    ],
+)
+def test_runs_without_answers_to_single_clips_are_compared_by_their_intervals(runs, interval, said):
+    for name, found in (("short", interval), ("long", [0.6, 0.9])):
+        run = make_run(runs, name, 3, "yyn")
+        report = {"clips": 3, "frame_accuracy": 0.5, "frame_accuracy_interval": found}
+        (run / "evaluation" / "test" / "report.json").write_text(json.dumps(report))
+    pair = compare_runs(runs / "short", runs / "long"), compare_runs(runs / "long", runs / "short")
+    assert [found.sentence for found in pair] == [f"Tested on the same 3 clips{said}"] * 2
+
+
+@pytest.mark.parametrize(
     ("other", "said"),
     [
         ("four", r"they were tested on different clips \(3 and 4, 3 of them in both\)"),

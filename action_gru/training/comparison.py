@@ -169,7 +169,7 @@ def _apart(runs: tuple[RunInfo, RunInfo], scores: tuple[Scored, Scored]) -> str:
     first, second = (scored.right for scored in scores)
     both = first.keys() & second.keys()
     if not both:
-        return ""
+        return _by_intervals(runs, scores)
     alone = [
         sum(one[key] and not other[key] for key in both)
         for one, other in ((first, second), (second, first))
@@ -182,6 +182,16 @@ def _apart(runs: tuple[RunInfo, RunInfo], scores: tuple[Scored, Scored]) -> str:
         return f"{text}, which chance does too (p = {chance:.2f}): neither is shown to be better"
     better = runs[0] if alone[0] > alone[1] else runs[1]
     return f"{text} (p = {chance:.3f}): {better.name} is better"
+
+
+def _by_intervals(runs: tuple[RunInfo, RunInfo], scores: tuple[Scored, Scored]) -> str:
+    """What can be said without the answers to single clips."""
+    first, second = (scored.interval for scored in scores)
+    if first is None or second is None:
+        return ", without an interval: neither is shown to be better"
+    if first[0] <= second[1] and second[0] <= first[1]:
+        return ": their intervals overlap, neither is shown to be better"
+    return f": their intervals do not overlap, {runs[first[0] < second[0]].name} is better"
 
 
 def sign_test(a: int, b: int) -> float:
