@@ -63,6 +63,7 @@ def test_a_small_difference_on_a_large_value_is_learnt(machine_run):
     assert report.metrics.top1 == 1.0  # in float16 every heat would be 1000 or 1000.5
     assert report.metrics.clips == 4
     assert "1 of 74 values are missing" in report.data
+    assert report.data.endswith("A clip is a sequence of rows here, and a frame is one of them")
     assert (folder / "report.md").is_file()
 
 

@@ -112,6 +112,8 @@ def score(
             "trained on all clips, is the model to use"
         )
     data += f". {missing} of {count} values are missing" if missing else ""
+    if not config.data.is_video and config.data.task != "frames":
+        data += ". A clip is a sequence of rows here, and a frame is one of them"
     known = _seen_in_training(run, checkpoint, table, usable)
     data += f". {known}" if known else ""
     if known and manifest is not None:

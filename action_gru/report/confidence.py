@@ -112,7 +112,9 @@ class ConfidenceReport:
         """The share of wrong answers over the share of answers given, surest first."""
         figure = new_figure(5.0, 4.2)
         axes = figure.subplots()
-        axes.plot(*(100 * np.array(self.risk_coverage).T), color=BLUE)
+        # Above the axis: without a wrong answer the curve lies on it.
+        curve = 100 * np.array(self.risk_coverage).T
+        axes.plot(*curve, color=BLUE, clip_on=False, zorder=3)
         if rejection := self.rejection:
             is_stated = rejection.applied_precision == rejection.stated_precision
             allowed = 100 * (1 - rejection.applied_precision)
@@ -121,12 +123,12 @@ class ConfidenceReport:
         if rejection and rejection.precision is not None:
             axes.plot(
                 [100 * rejection.coverage], [100 * (1 - rejection.precision)], color=ORANGE,
-                marker="D", linestyle="none", clip_on=False,
+                marker="D", linestyle="none", clip_on=False, zorder=4,
                 label=f"unsure below {rejection.threshold:.2f}",
             )  # fmt: skip
         add_legend(figure, axes, 2)
         axes.set(xlim=(0, 101), xlabel="answers given, % of the clips", ylabel="of these wrong, %")
-        axes.set_ylim(bottom=0)
+        axes.set_ylim(0, max(1.0, axes.get_ylim()[1]))
         axes.set_title(f"area under the curve {self.area_under_risk_coverage:.3f}", fontsize=10)
         despine(axes)
         return figure
