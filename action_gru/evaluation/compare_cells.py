@@ -111,9 +111,13 @@ def compare_cells(
     """Grouped folds x seeds x cells; quarantine.csv goes to folder.
 
     As in cross-validation, clips of the split test are left out: choosing a cell is choosing
-    between models. probe: None leaves the long-memory probe out.
+    between models. model.closed_form: auto is off here, because it makes the cells' scores more
+    alike. probe: None leaves the long-memory probe out.
     """
     needs_one_label(config, "comparing cells")
+    if config.model.closed_form == "auto":
+        bare = config.model.model_copy(update={"closed_form": False})
+        config = config.model_copy(update={"model": bare})
     data = read_features(config, *choosing_clips(config, folds), reporter, folder)
     clips, chosen = data.split.train, variants(config)
     seed_range = range(config.training.seed, config.training.seed + seeds)

@@ -16,7 +16,7 @@ from torch.nn.functional import linear
 
 from action_gru.model.cells import CELLS
 from action_gru.model.packing import Dropout, Rows
-from action_gru.model.pooling import LastPooling, pooling_module
+from action_gru.model.pooling import TREND, LastPooling, pooling_module
 from action_gru.model.recurrence import build_cell, run_packed
 
 State = tuple[Tensor, ...]
@@ -238,17 +238,25 @@ class RecurrentBranch(_Branch):
 class LinearBranch(_Branch):
     """Linear in what pools hold after each step: (B, T, D), (B,) -> logits (B, C).
 
-    Mean and maximum over time of each view; of those with spread also the minimum and the
-    deviation. Solved in closed form (`action_gru.training.linear`), never by gradient descent: of a
-    few hundred clips it remembers less by heart than a cell does.
+    Mean and maximum over time of each view; with trend also how it goes over time, of views with
+    spread also the minimum and the deviation. Solved in closed form
+    (`action_gru.training.linear`), never by gradient descent: of a few hundred clips it remembers
+    less by heart than a cell does.
     """
 
     weight: Tensor
     bias: Tensor
     spread_columns: Tensor
 
-    def __init__(self, view_dims: Sequence[int], num_classes: int, spread: Sequence[bool]) -> None:
+    def __init__(
+        self,
+        view_dims: Sequence[int],
+        num_classes: int,
+        spread: Sequence[bool],
+        trend: bool = False,
+    ) -> None:
         super().__init__()
+        self._moments = TREND if trend else 1
         self._view_dims, self._spread = list(view_dims), list(spread)
         dim = sum(view_dims)
         is_wide = [
@@ -257,10 +265,11 @@ class LinearBranch(_Branch):
         # Not by torch.cat: without memory ("meta") it imports torch's compiler, a second of it.
         columns = torch.tensor([x for x in range(dim) if is_wide[x]], dtype=torch.long)
         self.register_buffer("spread_columns", columns, persistent=False)
-        self._pools = [pooling_module("mean", dim), pooling_module("max", dim)]
+        self._pools = [pooling_module(kind, dim) for kind in ("trend" if trend else "mean", "max")]
         if self.has_spread:
             self._pools += [pooling_module(kind, len(columns)) for kind in ("max", "mean")]
-        self.register_buffer("weight", torch.zeros(num_classes, 2 * (dim + len(columns))))
+        width = (self._moments + 1) * dim + 2 * len(columns)
+        self.register_buffer("weight", torch.zeros(num_classes, width))
         self.register_buffer("bias", torch.zeros(num_classes))
 
     @property
@@ -290,16 +299,22 @@ class LinearBranch(_Branch):
         pooled, after = self._step_pools(self._inputs(feature), state)
         return linear(self._describe(pooled), self.weight, self.bias), after
 
-    def view_columns(self) -> list[Tensor]:
-        """The columns of each view in a descriptor of all."""
-        dim, low, columns = sum(self._view_dims), 2 * sum(self._view_dims), []
+    def view_columns(self) -> list[list[Tensor]]:
+        """For each view the columns of a descriptor of all that it may be read by, fewest first:
+        those without its trend, and all of them.
+        """
+        dim, count, columns = sum(self._view_dims), self._moments + 1, []
+        low = count * dim
         for own, is_wide in zip(self._by_view(), self._spread, strict=True):
-            parts = [own, own + dim]
+            wide = []
             if is_wide:
-                wide = torch.arange(low, low + len(own))
-                parts += [wide, wide + len(self.spread_columns)]
+                first = torch.arange(low, low + len(own))
+                wide = [first, first + len(self.spread_columns)]
                 low += len(own)
-            columns.append(torch.cat(parts))
+            choices = [(0, count - 1), range(count)] if self._moments > 1 else [range(count)]
+            columns.append(
+                [torch.cat([*(own + place * dim for place in some), *wide]) for some in choices]
+            )
         return columns
 
     def _by_view(self) -> list[Tensor]:
@@ -315,11 +330,12 @@ class LinearBranch(_Branch):
         return [features, features, -wide, wide.square()]
 
     def _describe(self, pooled: Tensor) -> Tensor:
-        """What the pools hold, (..., P) -> mean, maximum, minimum, deviation."""
+        """What the pools hold, (..., P) -> mean, trend, maximum, minimum, deviation."""
         if not self.has_spread:
             return pooled
         dim, count = sum(self._view_dims), len(self.spread_columns)
-        mean, largest, negated, squares = torch.split(pooled, [dim, dim, count, count], -1)
-        variance = squares - mean[..., self.spread_columns].square()
+        parts = [self._moments * dim, dim, count, count]
+        moments, largest, negated, squares = torch.split(pooled, parts, -1)
+        variance = squares - moments[..., self.spread_columns].square()  # the means come first
         # Rounding may leave a constant with a variance a little below zero.
-        return torch.cat([mean, largest, -negated, variance.clamp_min(1e-12).sqrt()], -1)
+        return torch.cat([moments, largest, -negated, variance.clamp_min(1e-12).sqrt()], -1)

@@ -48,8 +48,8 @@ class ActionClassifier(StandardisedInput):
     one branch reads all views. normalisation, channel_views, flag_missing: see `StandardisedInput`.
 
     closed_form: adds a LinearBranch over all views, with a share in the answer of linear_share;
-    until it is solved, that is 0. spread: of views by channel it reads the minimum and the
-    deviation over time, too. shares (S,) weighs the trained ones.
+    until it is solved, that is 0. trend: it reads how each value goes over time, too; spread: of
+    views by channel the minimum and the deviation over time. shares (S,) weighs the trained ones.
 
     many: a sequence may show several classes or none, and each has a probability of its own.
     instant: an answer is about its frame, in a video of any length: the head reads the newest
@@ -87,6 +87,7 @@ class ActionClassifier(StandardisedInput):
         flag_missing: bool = False,
         channel_views: Sequence[int] = (),
         spread: bool = False,
+        trend: bool = False,
         many: bool = False,
         instant: bool = False,
         lookahead: int = 0,
@@ -120,7 +121,7 @@ class ActionClassifier(StandardisedInput):
         self.linear: LinearBranch | None = None
         if closed_form:
             wide = [spread and not by_frame for by_frame in self.by_frame]
-            self.linear = LinearBranch(self.read_dims, num_classes, wide)
+            self.linear = LinearBranch(self.read_dims, num_classes, wide, trend)
             self.register_buffer("shares", torch.full((len(self.streams),), 1 / len(self.streams)))
             self.register_buffer("linear_share", torch.zeros(()))
         self._counts = [len(branch.state()) for branch in self.branches()]

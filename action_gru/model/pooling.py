@@ -15,6 +15,14 @@ if TYPE_CHECKING:
 
     Carried = tuple[Tensor, ...]
 
+TREND = 3  # polynomials of time, the constant one included
+# Shifted Legendre polynomials on 0 to 1 by powers of u, each times the root of 2 k + 1
+# (Abramowitz and Stegun 1964, 22.2.11).
+LEGENDRE = (
+    (1.0, 0.0, 0.0),
+    (-(3**0.5), 2 * 3**0.5, 0.0),
+    (5**0.5, -6 * 5**0.5, 6 * 5**0.5),
+)
 CONTEXT = 64  # steps that the transformer's block looks back, itself included
 
 
@@ -96,6 +104,53 @@ class MeanPooling(LastPooling):
     def scores(self, hidden: Tensor) -> Tensor:
         """(..., H) -> (...)."""
         return hidden.new_zeros(hidden.shape[:-1])
+
+
+class TrendPooling(LastPooling):
+    """How each value goes over time: its mean, its slope and how that bends, (B, H) -> (B, 3 H).
+
+    The inner products with the first three Legendre polynomials over the time so far, each of unit
+    mean square. Its streaming form carries the means of x, x u and x u^2, where u is 0 at the start
+    and 1 now, and shrinks u as time goes on; sums: these three (B, 3 H), steps: how many, (B, 1).
+    """
+
+    def __init__(self, size: int) -> None:
+        super().__init__(size)
+        self.start = {"sums": (TREND * size, 0.0), "steps": (1, 0.0)}
+
+    def forward(self, hidden: Tensor, lengths: Tensor) -> Tensor:
+        import torch
+
+        count = lengths.to(hidden.device)[:, None]
+        time = (torch.arange(hidden.shape[1], device=hidden.device) + 0.5) / count
+        time = time.masked_fill(_beyond(hidden, lengths), 0.0)
+        inside = (time > 0).to(hidden.dtype) / count
+        powers = torch.stack([inside, inside * time, inside * time.square()], 1)  # (B, 3, T)
+        return self._polynomials(powers @ hidden)
+
+    def running(self, hidden: Tensor) -> Tensor:
+        import torch
+
+        steps = hidden.shape[1]
+        now = torch.arange(1, steps + 1, device=hidden.device)[:, None]
+        time, grown = (now - 0.5) / steps, steps / now  # time as a share of all: no large powers
+        sums = [(hidden * time**k).cumsum(1) * grown**k / now for k in range(TREND)]
+        return self._polynomials(torch.stack(sums, -2))
+
+    def step(self, hidden: Tensor, state: Carried) -> tuple[Tensor, Carried]:
+        import torch
+
+        before, steps = state
+        kept, now = steps / (steps + 1), (steps + 0.5) / (steps + 1)
+        shrunk = torch.cat([kept, kept * kept, kept * kept * kept], -1)
+        added = torch.cat([torch.ones_like(now), now, now * now], -1) / (steps + 1)
+        past = before.reshape(*hidden.shape[:-1], TREND, hidden.shape[-1])
+        sums = past * shrunk[..., None] + added[..., None] * hidden[..., None, :]
+        return self._polynomials(sums), (sums.flatten(-2), steps + 1)
+
+    def _polynomials(self, sums: Tensor) -> Tensor:
+        """From the means of x u^k, (..., 3, H), those of x times a polynomial: (..., 3 H)."""
+        return (sums.new_tensor(LEGENDRE) @ sums).flatten(-2)
 
 
 class AttentionPooling(MeanPooling):
@@ -212,7 +267,7 @@ def pooling_module(name: str, size: int) -> Any:
     """The pooling of that name over vectors of a size, as a torch module."""
     from torch import nn
 
-    kind = POOLINGS[name]
+    kind = TrendPooling if name == "trend" else POOLINGS[name]
     return type(kind.__name__, (kind, nn.Module), {})(size)
 
 

@@ -146,6 +146,10 @@ def model_arguments(config: Config, data: TrainingData) -> dict[str, Any]:
         # A view that is a vector holds quantities, not an embedding.
         "channel_views": [n for n, view in enumerate(views) if view in FRAME_VIEWS],
     }
+    # What reads no order by itself shows what order brings.
+    reads_order = config.model.cell != "none" or config.model.pooling == "transformer"
+    if arguments["closed_form"] and reads_order:
+        arguments["trend"] = True
     if config.data.labels == "many":  # else left out: a run begun by an older version goes on
         arguments["many"] = True
     if config.data.task == "frames":

@@ -44,12 +44,19 @@ def solve_linear(
     rows, clips, whole = _descriptors(model, train, max_frames)
     targets = one_hot(train.labels, model.num_classes).float()
     fold_of = torch.tensor(list(folds))
-    columns = model.linear.view_columns()
-    solvers = [Ridge(rows[:, view], targets[clips]) for view in columns]
-    fits = [ridge.fit() for ridge in solvers]
-    answers = torch.stack([_left_out(ridge, clips, whole, targets, fold_of) for ridge in solvers])
+    columns, fits, left_out = [], [], []
+    for choices in model.linear.view_columns():
+        # What a view's trend is worth is seen on left-out clips, too.
+        tried = [(view, Ridge(rows[:, view], targets[clips])) for view in choices]
+        found = [_left_out(ridge, clips, whole, targets, fold_of) for _, ridge in tried]
+        best = min(range(len(tried)), key=lambda n: float(_losses(found[n], train.labels).min()))
+        columns.append(tried[best][0])
+        fits.append(tried[best][1].fit())
+        left_out.append(found[best])
+    answers = torch.stack(left_out)
     weights = _weights(answers, train.labels)
     together = (answers * weights[:, None, None]).sum(0)
+    model.linear.weight.zero_()
     model.linear.bias.zero_()
     for view, weight, (matrix, offset) in zip(columns, weights, fits, strict=True):
         model.linear.weight[:, view] = weight * matrix.T
@@ -207,5 +214,9 @@ def _sharpness(answers: Tensor, labels: Tensor) -> Tensor:
     """The factor that makes the answers' softmax most likely: temperature scaling (Guo et al.
     2017), on left-out clips.
     """
-    losses = torch.stack([cross_entropy(answers * factor, labels) for factor in SHARPNESS])
-    return SHARPNESS[losses.argmin()]
+    return SHARPNESS[_losses(answers, labels).argmin()]
+
+
+def _losses(answers: Tensor, labels: Tensor) -> Tensor:
+    """The cross-entropy of the answers at each of SHARPNESS."""
+    return torch.stack([cross_entropy(answers * factor, labels) for factor in SHARPNESS])
