@@ -65,6 +65,53 @@ def test_the_share_is_what_left_out_groups_confirm(fusion):
         torch.testing.assert_close(model.shares.sum(), torch.tensor(1.0))
 
 
+def in_order(labels, ordered, seed=0):
+    """One view of 4 columns: a step in time that goes up or down, or a column that is higher."""
+    rng = np.random.default_rng(seed)
+    clips, times = [], np.arange(9) / 10
+    for label in labels:
+        values = rng.normal(0, 0.3, (9, 4))
+        if ordered:
+            values[:, 0] += np.where(times > rng.uniform(0.2, 0.6), 1, -1) * (1 if label else -1)
+        else:
+            values[:, label] += 1
+        clips.append([ClipFeatures(values.astype(np.float16), times)])
+    return SequenceSet(clips, labels, [])
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+def test_actions_that_are_each_other_backwards_are_told_by_their_trend_alone(ordered):
+    labels = [index % 2 for index in range(40)]
+    train, unseen = in_order(labels, ordered), in_order(labels, ordered, seed=9)
+    options = {"projection_size": 6, "hidden_size": 5, "normalisation": "channel"}
+    shares, right = {}, {}
+    for trend in (False, True):
+        model = ActionClassifier((4,), 2, closed_form=True, trend=trend, **options).eval()
+        model.fit_statistics(train.values)
+        solve_linear(model, train, [index // 8 for index in range(40)], 64)
+        features = model.standardise(unseen.gather(unseen.starts, unseen.lengths))
+        answers = model.linear(features, unseen.lengths).argmax(1)
+        shares[trend], right[trend] = model.linear_share, (answers == unseen.labels).float().mean()
+    assert shares[True] > 0.85
+    assert right[True] > 0.95
+    if ordered:
+        assert shares[False] < 0.5  # and so the cell decides
+        assert right[False] < 0.8
+
+
+def test_a_trend_that_left_out_clips_do_not_confirm_is_not_read():
+    rng, labels = np.random.default_rng(3), [index % 2 for index in range(40)]
+    train = in_order(labels, ordered=False)
+    train.values[:] += torch.from_numpy(rng.normal(0, 1, train.values.shape)).to(train.values)
+    model = ActionClassifier((4,), 2, closed_form=True, trend=True, normalisation="channel").eval()
+    model.fit_statistics(train.values)
+    solve_linear(model, train, [index // 8 for index in range(40)], 64)
+    ((plain, full),) = model.linear.view_columns()
+    read = model.linear.weight.abs().sum(0) > 0
+    assert read[plain].all()
+    assert read.sum() == len(plain) < len(full)
+
+
 def test_the_view_that_tells_the_classes_apart_weighs_more():
     first, second = solved().shares.tolist()
     assert first > 3 * second

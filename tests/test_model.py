@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import torch
 from helpers.models import COMBINATIONS, build_model
@@ -101,6 +102,33 @@ def test_gru_has_three_quarters_of_the_lstm_parameters():
         )
 
     assert count("gru") / count("lstm") == 0.75
+
+
+def test_a_trend_is_the_mean_the_slope_and_the_bend_over_the_time_so_far():
+    pooling, lengths = pooling_module("trend", 2), torch.tensor([9, 4])
+    time = 2 * (torch.arange(9) + 0.5) / 9 - 1  # -1 to 1 over the first sequence
+    hidden = torch.stack([2 + 3 * time, time.square()], -1).repeat(2, 1, 1)
+    hidden[1, 4:] = 100  # after its end
+    legendre = np.polynomial.legendre.legvander(time.numpy(), 2) * np.sqrt([1, 3, 5])
+    expected = legendre.T @ hidden[0].numpy() / 9
+    whole, state = pooling(hidden, lengths), None
+    np.testing.assert_allclose(whole[0].reshape(3, 2), expected, atol=1e-6)
+    state = tuple(torch.full((2, width), start) for width, start in pooling.start.values())
+    for step in range(9):
+        told, state = pooling.step(hidden[:, step], state)
+        torch.testing.assert_close(pooling.running(hidden)[:, step], told, atol=1e-4, rtol=0)
+        if step == 3:
+            torch.testing.assert_close(whole[1], told[1], atol=1e-5, rtol=1e-5)
+
+
+def test_a_trend_does_not_drift_in_a_long_stream():
+    pooling, count = pooling_module("trend", 1), 10_000
+    rows = 5 + 3 * torch.linspace(-1, 1, count)[:, None]
+    state = tuple(torch.full((1, width), start) for width, start in pooling.start.values())
+    with torch.inference_mode():
+        for row in rows.split(1):
+            told, state = pooling.step(row, state)
+    torch.testing.assert_close(told, torch.tensor([[5.0, 3**0.5, 0.0]]), atol=2e-3, rtol=0)
 
 
 def test_pooling_weights_sum_to_one_over_the_valid_steps():

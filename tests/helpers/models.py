@@ -20,7 +20,8 @@ COMBINATIONS = [
 
 def build_model(**options):
     torch.manual_seed(0)
-    options = {"projection_size": 6, "hidden_size": 5} | options
+    trend = options.get("cell") != "none"  # as a training has it
+    options = {"projection_size": 6, "hidden_size": 5, "trend": trend} | options
     model = ActionClassifier((4, 3), 3, **options).eval()
     model.fit_statistics(torch.randn(50, 7) * 2 + 1)
     if model.linear is not None:  # as if solved
