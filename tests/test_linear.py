@@ -59,7 +59,7 @@ def test_the_solved_stream_answers_clips_it_has_not_seen():
 @pytest.mark.parametrize("fusion", ["late", "early"])
 def test_the_share_is_what_left_out_groups_confirm(fusion):
     sure, clueless = solved(fusion=fusion), solved(strength=0.0, fusion=fusion)
-    assert sure.linear_share == 0.5  # the cells have the other half
+    assert sure.linear_share > 0.8
     assert clueless.linear_share < 0.3
     for model in (sure, clueless):
         torch.testing.assert_close(model.shares.sum(), torch.tensor(1.0))
@@ -92,10 +92,10 @@ def test_actions_that_are_each_other_backwards_are_told_by_their_trend_alone(ord
         features = model.standardise(unseen.gather(unseen.starts, unseen.lengths))
         answers = model.linear(features, unseen.lengths).argmax(1)
         shares[trend], right[trend] = model.linear_share, (answers == unseen.labels).float().mean()
-    assert shares[True] == 0.5
+    assert shares[True] > 0.85
     assert right[True] > 0.95
     if ordered:
-        assert shares[False] < 0.4  # and so the cell decides
+        assert shares[False] < 0.5  # and so the cell decides
         assert right[False] < 0.8
 
 

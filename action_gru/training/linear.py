@@ -19,9 +19,7 @@ from action_gru.model import ActionClassifier
 # Above this many rows the halves of clips are left out: there are clips enough.
 MAX_ROWS = 20_000
 RIDGE = 1e-3  # larger is smoother
-# The cells have half of the say at least: kappa of few clips is a rough figure, and in a window of
-# a long video, which holds the end of one action and the start of the next, they are the better.
-MAX_SHARE = 0.5
+MAX_SHARE = 0.9  # a cell always has a say: kappa of few clips is a rough figure
 FACTOR_PENALTY = 0.02
 SHARPNESS = torch.logspace(-1, 2, 61)
 
@@ -34,7 +32,7 @@ def solve_linear(
 ) -> None:
     """Fill the model's closed-form branch and the shares. folds (N,): the part of each clip.
 
-    The branch's share is Cohen's kappa of its left-out answers: 0 for guessing, at most a half. Its
+    The branch's share is Cohen's kappa of its left-out answers: 0 for guessing, 1 for no error. Its
     views are weighed so that these answers are most likely; the trained branches by the odds
     kappa / (1 - kappa) of their view's. With one part only nothing can be left out, and the branch
     gets no say.
