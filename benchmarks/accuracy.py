@@ -94,7 +94,7 @@ def save(rows: dict[str, dict[str, object]], seeds: int) -> None:
     lines = [
         f"Mean and spread (standard deviation) over {seeds} seeds, by `make accuracy`.",
         "",
-        "| data | protocol | GRU | mean-pooled | majority |",
+        "| data | protocol | model | mean-pooled | majority |",
         "|---|---|---|---|---|",
     ]
     for name, row in rows.items():
