@@ -44,8 +44,9 @@ NOTES = (
     "Epochs and steps are timed on this machine in turns, medians; 'not live' reads backwards.",
 )
 CLOSED_FORM_NOTE = (
-    "model.closed_form is on: each cell has the same linear classifier beside it, which "
-    "makes the cells' scores more alike. Bytes and times are those without it."
+    "model.closed_form is on: each cell has the same linear classifier beside it (`none`: one that "
+    "reads no order), which makes the cells' scores more alike. Bytes and times are those without "
+    "it."
 )
 PROBE_NOTE = (
     "Probe: a label is shown once, noise follows, the model answers at the end. {seeds} seeds, "
