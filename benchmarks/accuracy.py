@@ -2,7 +2,7 @@
 
     python benchmarks/accuracy.py --data data --weights yolo26n-cls.pt
 
-DIR holds fights/, interactions/ and letters/, each with clips.csv (data/README.md says how to get
+DIR holds fights/, interactions/ and letters/, each with clips.csv (docs/data.md says how to get
 them). Writes benchmarks/results/accuracy.json and .md: mean and spread over seeds, never the best.
 """
 
