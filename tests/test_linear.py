@@ -5,6 +5,7 @@ import torch
 from action_gru.features import ClipFeatures
 from action_gru.features.sequences import SequenceSet
 from action_gru.model import ActionClassifier
+from action_gru.training import linear
 from action_gru.training.linear import _kappa, fit_ridge, solve_linear
 
 
@@ -110,6 +111,27 @@ def test_a_trend_that_left_out_clips_do_not_confirm_is_not_read():
     read = model.linear.weight.abs().sum(0) > 0
     assert read[plain].all()
     assert read.sum() == len(plain) < len(full)
+
+
+@pytest.mark.parametrize("misleads", [True, False])
+def test_halves_of_clips_are_learnt_from_where_left_out_clips_confirm_it(monkeypatch, misleads):
+    rng, labels = np.random.default_rng(5), [index % 2 for index in range(40)]
+    clips, times = [], np.arange(10) / 10
+    for label in labels:
+        # Half of the one action is the other, or both show all along what they are.
+        values = rng.normal(0, 0.3, (10, 4))
+        if not misleads:
+            values = rng.normal(0, 1.0, (10, 4)) + rng.normal(0, 0.7, 4)
+        values[5 if misleads else 0 :, 0] += 1.5 * label
+        clips.append([ClipFeatures(values.astype(np.float16), times)])
+    train, weights = SequenceSet(clips, labels, []), []
+    for most_rows in (linear.MAX_ROWS, 0):
+        monkeypatch.setattr(linear, "MAX_ROWS", most_rows)
+        model = ActionClassifier((4,), 2, closed_form=True, normalisation="channel").eval()
+        model.fit_statistics(train.values)
+        solve_linear(model, train, [index // 8 for index in range(40)], 64)
+        weights.append(model.linear.weight)
+    assert torch.equal(*weights) == misleads
 
 
 def test_the_view_that_tells_the_classes_apart_weighs_more():

@@ -49,11 +49,11 @@ class ModelSection(Section):
     """frame: each view's vector is layer-normalised; for embeddings. channel: each column is
     standardised by itself; for measured quantities. auto: by data.kind. The views detections and
     pose are always read by channel."""
-    closed_form: Literal["auto"] | bool = False
+    closed_form: Literal["auto"] | bool = "auto"
     """Beside each cell a linear classifier of the mean and the maximum over time, and of how the
     values go over time, solved, not trained. Its share, and each view's, is what it earns on groups
-    left out while training; without a cell it reads no order. Helps few clips, and costs a little
-    in long videos. auto: for up to 5,000 clips of video."""
+    left out while training; without a cell it reads no order. Helps few clips. auto: for up to
+    5,000 clips of video."""
     dropout: Share = 0.3
     """Share of projected values dropped before the cell while training."""
     head_dropout: Share = 0.5

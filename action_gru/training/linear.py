@@ -2,7 +2,8 @@
 
 Ridge regression of the classes on the mean and the maximum over time (Hoerl and Kennard 1970), a
 view by itself. Each part of the clips is also scored by a fit without it, whole groups at a time:
-these scores show how far the fit can be trusted on clips of new groups. Knows nothing of the loop.
+these scores choose what the fit reads and learns from, and show how far it can be trusted on clips
+of new groups. Knows nothing of the loop.
 """
 
 from __future__ import annotations
@@ -32,10 +33,11 @@ def solve_linear(
 ) -> None:
     """Fill the model's closed-form branch and the shares. folds (N,): the part of each clip.
 
-    The branch's share is Cohen's kappa of its left-out answers: 0 for guessing, 1 for no error. Its
-    views are weighed so that these answers are most likely; the trained branches by the odds
-    kappa / (1 - kappa) of their view's. With one part only nothing can be left out, and the branch
-    gets no say.
+    Left-out clips choose for each view whether its trend is read, and whether halves of clips are
+    learnt from, too. The branch's share is Cohen's kappa of its left-out answers: 0 for guessing, 1
+    for no error. Its views are weighed so that these answers are most likely; the trained branches
+    by the odds kappa / (1 - kappa) of their view's. With one part only nothing can be left out, and
+    the branch gets no say.
     """
     assert model.linear is not None
     if len(set(folds)) < 2:
@@ -45,13 +47,19 @@ def solve_linear(
     fold_of = torch.tensor(list(folds))
     columns, fits, left_out = [], [], []
     for choices in model.linear.view_columns():
-        # What a view's trend is worth is seen on left-out clips, too.
-        tried = [(view, Ridge(rows[:, view], targets[clips])) for view in choices]
-        found = [_left_out(ridge, clips, whole, targets, fold_of) for _, ridge in tried]
-        best = min(range(len(tried)), key=lambda n: float(_losses(found[n], train.labels).min()))
-        columns.append(tried[best][0])
-        fits.append(tried[best][1].fit())
-        left_out.append(found[best])
+        best = None
+        # Half of an action may look like another one, which left-out clips tell.
+        for used in [whole] if bool(whole.all()) else [whole, torch.ones_like(whole)]:
+            for view in choices:
+                ridge = Ridge(rows[used][:, view], targets[clips[used]])
+                answers = _left_out(ridge, clips[used], whole[used], targets, fold_of)
+                loss = float(_losses(answers, train.labels).min())
+                if best is None or loss < best[0]:
+                    best = loss, view, ridge, answers
+        assert best is not None
+        columns.append(best[1])
+        fits.append(best[2].fit())
+        left_out.append(best[3])
     answers = torch.stack(left_out)
     weights = _weights(answers, train.labels)
     together = (answers * weights[:, None, None]).sum(0)

@@ -54,7 +54,6 @@ from action_gru.training.scoring import score_clips
 
 RECIPE = (
     "training.epochs=20",
-    "model.closed_form=true",
     "training.mean_pooled_baseline=false",
     "training.refit=true",
     "evaluation.details=false",
