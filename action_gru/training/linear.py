@@ -36,8 +36,9 @@ def solve_linear(
     Left-out clips choose for each view whether its trend is read, and whether halves of clips are
     learnt from, too. The branch's share is Cohen's kappa of its left-out answers: 0 for guessing, 1
     for no error. Its views are weighed so that these answers are most likely; the trained branches
-    by the odds kappa / (1 - kappa) of their view's. With one part only nothing can be left out, and
-    the branch gets no say.
+    alike, but for as large a part as the branch's share by the odds kappa / (1 - kappa) of their
+    view's: of answers that are hardly better than guessing the odds are noise. With one part only
+    nothing can be left out, and the branch gets no say.
     """
     assert model.linear is not None
     if len(set(folds)) < 2:
@@ -68,20 +69,22 @@ def solve_linear(
     for view, weight, (matrix, offset) in zip(columns, weights, fits, strict=True):
         model.linear.weight[:, view] = weight * matrix.T
         model.linear.bias += weight * offset
-    model.linear_share.copy_(_kappa(together, train.labels).clamp_max(MAX_SHARE))
+    share = _kappa(together, train.labels).clamp_max(MAX_SHARE)
+    model.linear_share.copy_(share)
     if len(model.group_dims) == len(columns):
         kappas = torch.stack([_kappa(answer, train.labels) for answer in answers])
         odds = kappas.clamp(0.01, 0.99) / (1 - kappas.clamp(0.01, 0.99))
-        odds = odds.repeat(len(model.streams) // len(odds))
-        model.shares.copy_(odds / odds.sum())
+        shares = share * odds / odds.sum() + (1 - share) / len(odds)
+        copies = len(model.streams) // len(odds)
+        model.shares.copy_(shares.repeat(copies) / copies)
 
 
 class Ridge:
     """Ridge regressions on parts of the same rows, which share the products of these rows.
 
     rows (N, P), targets (N, C). ridge: the penalty, as a share of the mean squared length of a
-    centred row. A fit of some rows needs their products alone, whose means come out by subtraction:
-    one product of all rows serves a fit and its folds.
+    centred row. A fit of some rows needs their products alone, of which those of the other rows and
+    of the means come out by subtraction: one product of all rows serves a fit and its folds.
     """
 
     def __init__(self, rows: Tensor, targets: Tensor, ridge: float = RIDGE) -> None:
@@ -89,26 +92,30 @@ class Ridge:
         self.centre, self.targets, self.ridge = rows.mean(0), targets, ridge
         self.rows = rows - self.centre
         self.is_dual = len(rows) < rows.shape[1]  # the smaller of two equal systems
-        self.products = self.rows @ self.rows.T if self.is_dual else None
+        self.products = self.rows @ self.rows.T if self.is_dual else self.rows.T @ self.rows
 
     def fit(self, used: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """matrix (P, C), offset (C,) from the used rows: targets ~ rows @ matrix + offset.
 
         used (M,): the numbers of the rows; None: all.
         """
-        rows = self.rows if used is None else self.rows[used]
-        targets = self.targets if used is None else self.targets[used]
+        used = torch.arange(len(self.rows)) if used is None else used
+        rows, targets = self.rows[used], self.targets[used]
         middle, level = rows.mean(0), targets.mean(0)
-        if self.products is not None:
+        if self.is_dual:
             matrix = rows.T @ self._dual(used, targets - level)
         else:
-            x = rows - middle
-            matrix = _solve(x.T @ x, self.ridge, x.T @ (targets - level))
+            is_other = torch.ones(len(self.rows), dtype=torch.bool)
+            is_other[used] = False
+            others = self.rows[is_other]
+            products = self.products - others.T @ others
+            products -= len(rows) * middle.outer(middle)
+            matrix = _solve(products, self.ridge, rows.T @ (targets - level))
         return matrix, level - (self.centre + middle) @ matrix
 
     def answers(self, used: Tensor, asked: Tensor) -> Tensor:
         """What a fit of the used rows says of the asked ones: (M,), (A,) -> (A, C)."""
-        if self.products is None:
+        if not self.is_dual:
             matrix, offset = self.fit(used)
             return (self.rows[asked] + self.centre) @ matrix + offset
         level = self.targets[used].mean(0)
@@ -117,10 +124,9 @@ class Ridge:
         # Less what it says of the mean of the used rows.
         return found - self.products[used][:, used].mean(0) @ weights + level
 
-    def _dual(self, used: Tensor | None, targets: Tensor) -> Tensor:
+    def _dual(self, used: Tensor, targets: Tensor) -> Tensor:
         """The weight of each used row in the matrix: targets (M, C), centred -> (M, C)."""
-        assert self.products is not None
-        products = self.products if used is None else self.products[used][:, used]
+        products = self.products[used][:, used]
         mean = products.mean(0)
         centred = products - mean - mean[:, None] + mean.mean()
         weights = _solve(centred, self.ridge, targets)
