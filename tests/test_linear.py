@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from torch.nn.functional import one_hot
 
 from action_gru.features import ClipFeatures
 from action_gru.features.sequences import SequenceSet
@@ -46,6 +47,16 @@ def test_ridge_is_the_least_penalised_error_whichever_system_is_solved(rows, col
     gradient = centred.T @ (centred @ matrix - (y - y.mean(0))) + penalty * matrix
     assert gradient.abs().max() < 1e-3
     torch.testing.assert_close((x @ matrix + offset).mean(0), y.mean(0), atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("columns", [4, 60])
+def test_rows_that_are_nearly_one_are_solved_beside_others_far_away(columns):
+    torch.manual_seed(0)
+    rows = torch.cat([5 + 1e-6 * torch.randn(20, columns), torch.randn(10, columns) - 5])
+    targets = one_hot(torch.arange(30) % 2).float()
+    answers = linear.Ridge(rows, targets).answers(torch.arange(20), torch.arange(30))
+    torch.testing.assert_close(answers[:20], torch.full((20, 2), 0.5), atol=0.01, rtol=0)
+    assert answers.isfinite().all()
 
 
 def test_the_solved_stream_answers_clips_it_has_not_seen():

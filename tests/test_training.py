@@ -84,7 +84,7 @@ def test_the_closed_form_stream_is_solved_before_the_first_epoch_and_averaged_al
     torch.manual_seed(0)
     options = {"projection_size": 8, "hidden_size": 8, "normalisation": "channel"}
     model = ActionClassifier([4], 2, closed_form=True, **options)
-    work = fit(Trainer(model, toy_set(), None, settings(ema_decay=0.9), 64, 0))
+    work = fit(Trainer(model, toy_set(96), None, settings(ema_decay=0.9), 64, 0))
     solved = model.linear.weight.clone()
     assert solved.abs().max() > 0
     torch.testing.assert_close(work.kept_model().linear.weight, solved)

@@ -110,7 +110,7 @@ class Ridge:
             others = self.rows[is_other]
             products = self.products - others.T @ others
             products -= len(rows) * middle.outer(middle)
-            matrix = _solve(products, self.ridge, rows.T @ (targets - level))
+            matrix = self._solve(products, rows.T @ (targets - level))
         return matrix, level - (self.centre + middle) @ matrix
 
     def answers(self, used: Tensor, asked: Tensor) -> Tensor:
@@ -129,15 +129,18 @@ class Ridge:
         products = self.products[used][:, used]
         mean = products.mean(0)
         centred = products - mean - mean[:, None] + mean.mean()
-        weights = _solve(centred, self.ridge, targets)
+        weights = self._solve(centred, targets)
         return weights - weights.mean(0)  # of centred rows: those of the rows as they are
 
+    def _solve(self, system: Tensor, right: Tensor) -> Tensor:
+        """The solution of a positive semidefinite system (K, K) with its penalty: (K, C) -> (K, C).
 
-def _solve(system: Tensor, ridge: float, right: Tensor) -> Tensor:
-    """The solution of a positive semidefinite system (K, K) with its penalty: (K, C) -> (K, C)."""
-    penalty = ridge * system.trace().clamp_min(1e-6)
-    factor = torch.linalg.cholesky(system + penalty * torch.eye(len(system)))
-    return torch.cholesky_solve(right, factor)
+        Of rows that are nearly one, what the subtractions left is rounding; so the penalty is at
+        least that of rows with a hundredth of the spread of all.
+        """
+        spread = system.trace().maximum(0.01 * self.products.trace()).clamp_min(1e-6)
+        factor = torch.linalg.cholesky(system + self.ridge * spread * torch.eye(len(system)))
+        return torch.cholesky_solve(right, factor)
 
 
 def fit_ridge(rows: Tensor, targets: Tensor, ridge: float = RIDGE) -> tuple[Tensor, Tensor]:
