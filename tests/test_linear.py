@@ -7,7 +7,7 @@ from action_gru.features import ClipFeatures
 from action_gru.features.sequences import SequenceSet
 from action_gru.model import ActionClassifier
 from action_gru.training import linear
-from action_gru.training.linear import _kappa, fit_ridge, solve_linear
+from action_gru.training.linear import _kappa, _sharpness, _weights, fit_ridge, solve_linear
 
 
 def clips(labels, strength=1.5, seed=0):
@@ -153,6 +153,22 @@ def test_the_view_that_tells_the_classes_apart_weighs_more():
 def test_the_members_of_an_ensemble_weigh_as_their_view_does():
     alone, three = solved().shares, solved(ensemble=3).shares
     torch.testing.assert_close(three, alone.repeat(3) / 3)
+
+
+@pytest.mark.parametrize("count", [6, 60])
+def test_clips_without_an_error_leave_as_much_doubt_as_one_clip_more(count):
+    labels = torch.arange(count) % 2
+    answers = torch.eye(2)[labels]
+    wrong = (answers * _sharpness(answers, labels)).softmax(1)[0, 1]
+    assert wrong * 2 * (count + 2) == pytest.approx(1, rel=0.25)
+
+
+def test_the_weights_of_views_stay_finite_where_plain_steps_diverge():
+    surer, other = (1.53, 0.49, 0.48, -0.78, 1.12, 1.21), (0.5, 0.06, 1.19, 0.47, 0.49, -0.16)
+    first = torch.tensor([surer, other])  # of two views, six clips and two classes
+    weights = _weights(torch.stack([first, 1 - first], 2), torch.arange(6) % 2)
+    assert weights.isfinite().all()
+    assert (weights > 0).all()
 
 
 def test_kappa_is_zero_for_guessing_and_one_without_error():

@@ -239,7 +239,9 @@ def _meant_value(detail: Any) -> str:
 
 def _is_union_branch(part: Any) -> bool:
     """pydantic puts the tried type of a union, such as 'literal['auto']', into the path."""
-    return isinstance(part, str) and bool(re.search(r"[\[\]()]|^constrained-|^(int|float)$", part))
+    return isinstance(part, str) and bool(
+        re.search(r"[\[\]()]|^constrained-|^(int|float|bool)$", part)
+    )
 
 
 def _unknown_key(location: Sequence[str], value: Any) -> str:

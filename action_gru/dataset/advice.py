@@ -73,6 +73,12 @@ def class_rows(clips: Sequence[Clip], lengths_s: Mapping[str, float]) -> list[Cl
     return rows
 
 
+NO_GROUPS = (
+    "No groups are given: if clips of one recording or person are on both sides, the figures are "
+    "too good; a column 'group' of the manifest keeps them together"
+)
+
+
 def has_groups(clips: Sequence[Clip]) -> bool:
     """Does the manifest name groups? A clip without one is its file's own group."""
     return any(clip.group != clip.relative for clip in clips)

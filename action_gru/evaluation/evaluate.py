@@ -15,6 +15,7 @@ from action_gru.core.paths import BEST, FINAL
 from action_gru.core.progress import Reporter
 from action_gru.core.text import command_line
 from action_gru.dataset import Clip, LongVideo, read_long_videos
+from action_gru.dataset.advice import NO_GROUPS, has_groups
 from action_gru.evaluation.evaluator import Evaluator
 from action_gru.evaluation.explain import frames_at
 from action_gru.evaluation.frames import frame_accuracy, score_frames
@@ -101,8 +102,7 @@ def score(
     max_bad_share = 1.0 if manifest is None else None
     table = data_source(config, manifest).features(clips, reporter, target, max_bad_share)
     checkpoint.check_fits(table.specs, config.sampling.fps)
-    usable = table.usable(clips)
-    if not usable:
+    if not (usable := table.usable(clips)):
         why = f"; see {target / 'quarantine.csv'}" if target else ": none of them can be read"
         raise DataError(f"{data}: no clip is left to score{why}")
     missing, count = table.missing_values(usable)
@@ -114,6 +114,9 @@ def score(
     data += f". {missing} of {count} values are missing" if missing else ""
     if not config.data.is_video and config.data.task != "frames":
         data += ". A clip is a sequence of rows here, and a frame is one of them"
+    if manifest is None and config.data.is_video and not has_groups(clips):
+        data += f". {NO_GROUPS}"
+        reporter.info(NO_GROUPS)
     known = _seen_in_training(run, checkpoint, table, usable)
     data += f". {known}" if known else ""
     if known and manifest is not None:
