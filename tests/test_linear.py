@@ -163,12 +163,15 @@ def test_clips_without_an_error_leave_as_much_doubt_as_one_clip_more(count):
     assert wrong * 2 * (count + 2) == pytest.approx(1, rel=0.25)
 
 
-def test_the_weights_of_views_stay_finite_where_plain_steps_diverge():
-    surer, other = (1.53, 0.49, 0.48, -0.78, 1.12, 1.21), (0.5, 0.06, 1.19, 0.47, 0.49, -0.16)
-    first = torch.tensor([surer, other])  # of two views, six clips and two classes
-    weights = _weights(torch.stack([first, 1 - first], 2), torch.arange(6) % 2)
-    assert weights.isfinite().all()
-    assert (weights > 0).all()
+def test_the_weights_of_views_are_finite_and_positive_whatever_few_clips_say():
+    generator = torch.Generator().manual_seed(0)
+    for draw in range(100):
+        count, views = 4 + draw % 12, 2 + draw % 4
+        labels = torch.arange(count) % 2
+        first = torch.randn(views, count, generator=generator) - torch.arange(count) % 2
+        weights = _weights(torch.stack([first, 1 - first], 2), labels)
+        assert weights.isfinite().all()
+        assert (weights > 0).all()
 
 
 def test_kappa_is_zero_for_guessing_and_one_without_error():
