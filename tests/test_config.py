@@ -47,6 +47,10 @@ WRONG = [
     ("features.device=gpu", "should be auto, cpu, mps, cuda or cuda:N, got 'gpu'"),
     ("features.flip=no", "features.flip: should be a valid boolean, got 'no'"),
     ("model.cell=GRU", f"model.cell: should be {one_of(*CELLS, 'none')}, got 'GRU'"),
+    (
+        "model.closed_form=maybe",
+        "closed_form=maybe': model.closed_form: should be 'auto' or should be a valid boolean, got",
+    ),
     ("model=3", "model: should be an object, got 3"),
     ("sampling.fps=-1", "sampling.fps: should be greater than 0, got -1"),
     ('data.classes=["a\\n", b]', "classes are printable names"),

@@ -429,6 +429,18 @@ def test_evaluation_stands_beside_its_baselines(config):
     assert evaluate(run, QUIET)[1].name == "test-2"
 
 
+@pytest.mark.parametrize("with_groups", [True, False])
+def test_a_report_says_where_no_groups_are_given(config, with_groups, capsys):
+    rows = list(csv.DictReader(config.data.manifest.open()))
+    if not with_groups:
+        lines = ["path,label", *(f"{row['path']},{row['label']}" for row in rows)]
+        config.data.manifest.write_text("\n".join(lines) + "\n")
+    run = train(with_(config, "data.split=group"), QUIET)
+    report, folder = evaluate(run, Reporter(quiet=False))
+    for text in (report.data, (folder / "report.md").read_text(), capsys.readouterr().err):
+        assert ("No groups are given" in text) == (not with_groups)
+
+
 @pytest.mark.drawn
 def test_the_report_holds_order_time_trust_and_one_page(config):
     _, folder = evaluate(train(config, QUIET), QUIET)
